@@ -1,0 +1,25 @@
+"""A neural architecture benchmarking harness: cost, speed, memory and short-training accuracy, defended.
+
+import bench
+frame = bench.load("results/cpu-reference")
+run = bench.run("smoke", names=["resnet18", "my_net.py:Net"])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load", "run"]
+
+if TYPE_CHECKING:
+    from bench.api import load, run
+
+
+def __getattr__(name: str) -> Any:
+    """Import the interface when it is first used, so that `import bench` costs nothing."""
+    if name in {"load", "run"}:
+        import bench.api
+
+        return getattr(bench.api, name)
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The reading half: frames of records, statistics, comparisons. Never imports torch."""

@@ -1,0 +1,211 @@
+"""The comparison: one row a network and way of running it; what failed; how far a run has come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.accuracy import accuracy_table
+from bench.analysis.frame import PENDING
+from bench.registry import natural
+
+SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
+VARIANT = ["device", "precision", "memory_format", "backend", "threads"]
+COUNTS = ("parameters", "macs", "activations", "parameter_bytes", "activation_bytes")
+SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_memory")
+CARD = ("family", "year", "published_top1", "published_top5", "published_source", "published_classes")
+TRAINED = (
+    *("dataset", "recipe", "epochs", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"),
+    *("n_ok", "n_planned", "diverged", "trained_size"),
+)
+COLUMNS = (
+    *("label", "network", *CARD, *SHAPE[2:], *COUNTS, *VARIANT, "device_name"),
+    *("latency", "latency_low", "latency_high", *SPEED, *(f"train_{c}" for c in SPEED), *TRAINED, "run"),
+)
+
+
+def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a network, its input shape and the way it was run, ordered by year, then MACs.
+
+    A network of which only a part was measured has a row as well. Where a network was trained under several
+    conditions, its row has those that most networks share; `accuracy_table` has all. Measurements of jobs that
+    failed later on are used; trainings count only where they ended well.
+
+    Args:
+        frame: of `bench.analysis.frame.to_frame`, latest attempts.
+
+    Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, counts,
+        the variant (`device`, `precision`, `memory_format`, `backend`, `threads`), `latency` of batch 1 with `_low` and
+        `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its `batch_size` and
+        `peak_memory` (B), the same of a training step with `train_` in front, and the short training: `dataset`,
+        `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`, `n_ok`,
+        `n_planned`, `diverged`, `trained_size` (px).
+    """
+    frame = frame.rename(columns={"arch": "network"})
+    if frame.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    table = _shapes(frame)
+    table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
+    table = table.merge(_accuracies(frame), on=["run", "network"], how="left")
+    table = table.merge(_cards(frame), on=["run", "network"], how="left")
+    table["label"] = _labels(table)
+    table = table.reindex(columns=list(COLUMNS))
+    order = sorted(range(len(table)), key=_rank(table).__getitem__)
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _rank(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Return the sort key of each row: year and MACs, unknown ones last, then the name."""
+    years, macs = (table[c].fillna(np.inf).tolist() for c in ("year", "macs"))
+    names = [natural(label) for label in table["label"]]
+    return list(zip(years, macs, names, table["run"].tolist(), strict=True))
+
+
+def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    return frame.drop_duplicates(keys, keep="last")
+
+
+def _shapes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the shapes that were asked to be counted or timed; of networks only trained, the trained ones."""
+    timed = _last(frame.loc[frame["task"] != "accuracy", SHAPE], SHAPE)
+    trained = _last(frame.loc[frame["task"] == "accuracy", SHAPE], ["run", "network"])
+    known = pd.MultiIndex.from_frame(timed[["run", "network"]])
+    alone = ~pd.MultiIndex.from_frame(trained[["run", "network"]]).isin(known)
+    return pd.concat([timed, trained[alone]], ignore_index=True)
+
+
+def _counts(frame: pd.DataFrame) -> pd.DataFrame:
+    counts = frame[(frame["task"] == "cost") & frame["measurement"].isin(COUNTS)]
+    return _wide(counts, SHAPE, COUNTS)
+
+
+def _wide(rows: pd.DataFrame, keys: list[str], names: tuple[str, ...]) -> pd.DataFrame:
+    """Return one row for each key with the medians of the named measurements as columns."""
+    table = _last(rows[keys], keys)
+    for name in names:
+        one = _last(rows.loc[rows["measurement"] == name, [*keys, "median"]], keys)
+        table = table.merge(one.rename(columns={"median": name}), on=keys, how="left")
+    return table
+
+
+def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = SHAPE + VARIANT
+    infer, train = frame[frame["task"] == "infer"], frame[frame["task"] == "train_step"]
+    table = _last(pd.concat([infer, train])[[*keys, "device_name"]], keys)
+    table = table.merge(_latency(infer, keys), on=keys, how="left")
+    table = table.merge(_throughput(infer, keys), on=keys, how="left")
+    training = _throughput(train, keys).rename(columns={c: f"train_{c}" for c in SPEED})
+    return table.merge(training, on=keys, how="left")
+
+
+def _latency(infer: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    rows = infer[(infer["measurement"] == "latency") & (infer["batch_size"] == 1)]
+    names = {"median": "latency", "low": "latency_low", "high": "latency_high"}
+    return _last(rows[[*keys, *names]], keys).rename(columns=names)
+
+
+def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return images per second at the largest batch that was timed, and the peak memory of that batch."""
+    by_batch = [*keys, "batch_size"]
+    steps = _last(rows[rows["measurement"] == "step_time"], by_batch)
+    steps = _last(steps.sort_values("batch_size", kind="stable"), keys)
+    memory = rows.loc[rows["measurement"] == "peak_memory", [*by_batch, "median"]]
+    memory = _last(memory, by_batch).rename(columns={"median": "peak_memory"})
+    table = steps[by_batch].merge(memory, on=by_batch, how="left")
+    for name, time in (("throughput", "median"), ("throughput_low", "high"), ("throughput_high", "low")):
+        table[name] = steps["batch_size"].to_numpy() / steps[time].to_numpy()
+    return table
+
+
+def _accuracies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the conditions of each network that come first in `accuracy_table`."""
+    table = accuracy_table(frame.rename(columns={"network": "arch"}))
+    table = table.drop_duplicates(["run", "network"], keep="first").rename(columns={"input_size": "trained_size"})
+    return table[["run", "network", *TRAINED]]
+
+
+def _cards(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = ["run", "network"]
+    return frame[keys + list(CARD)].groupby(keys, sort=False)[list(CARD)].last().reset_index()
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    """Return the network's name, with those settings behind it that tell rows of one network apart."""
+    rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
+    settings = ["input_size", *VARIANT, "run"]
+    telling = [s for s in settings if table.groupby("network")[s].nunique().max() > 1]
+    return [" · ".join([r["network"], *_words(r, telling)]) for r in rows]
+
+
+def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:
+    units = {"input_size": " px", "threads": " threads"}
+    return [_word(row[s]) + units.get(s, "") for s in settings if not pd.isna(row[s])]
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def failures(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a job that has a record and did not end well, with its reason.
+
+    Columns: run, network, label (of the job), task, status, stage, error, tip, attempt, job_id.
+    """
+    jobs = frame.drop_duplicates(["run", "job_id", "attempt"]).rename(columns={"arch": "network"})
+    jobs = jobs[~jobs["status"].isin(["ok", PENDING])]
+    columns = ["run", "network", "label", "task", "status", "stage", "error", "tip", "attempt", "job_id"]
+    return jobs[columns].reset_index(drop=True)
+
+
+STATUS_WORDS: Mapping[str, str] = {
+    "ok": "measured",
+    "unsupported": "unsupported",
+    "oom": "out of memory",
+    "timeout": "timed out",
+    "killed": "killed",
+    "crashed": "crashed",
+    "invalid_model": "invalid model",
+    "diverged": "diverged",
+    "skipped": "skipped",
+    "cancelled": "cancelled",
+    PENDING: "pending",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the jobs of some runs have come: `counts` has how many jobs each status has, none that has no job."""
+
+    counts: Mapping[str, int]
+
+    @property
+    def planned(self) -> int:
+        """Return the count of all jobs."""
+        return sum(self.counts.values())
+
+    @property
+    def ok(self) -> int:
+        """Return the count of jobs that were measured whole."""
+        return self.counts.get("ok", 0)
+
+    @property
+    def pending(self) -> int:
+        """Return the count of planned jobs without a record."""
+        return self.counts.get(PENDING, 0)
+
+    def __str__(self) -> str:
+        """Return ``41 of 48 measured, 3 out of memory, 4 pending``."""
+        rest = [f"{n} {STATUS_WORDS[s]}" for s, n in self.counts.items() if s != "ok"]
+        return ", ".join([f"{self.ok} of {self.planned} measured", *rest])
+
+
+def progress(frame: pd.DataFrame) -> Progress:
+    """Return how many jobs have which status, by their latest attempts, in the order of `STATUS_WORDS`."""
+    jobs = frame.drop_duplicates(["run", "job_id"], keep="last")
+    found = Counter(jobs["status"])
+    return Progress({status: found[status] for status in STATUS_WORDS if found[status]})

@@ -1,0 +1,184 @@
+"""The frame: records as a long pandas table, one row a measurement of a record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.machine import device_name
+from bench.analysis.statistics import summarise
+from bench.plan.card import ArchCard
+from bench.plan.job import Job
+from bench.records.record import Measurement, Record
+from bench.records.store import Run, latest
+
+Attempts = Literal["latest", "all"]
+
+PENDING = "pending"
+
+SETTINGS = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "dataset", "epochs")
+NUMBERS = ("year", "input_size", "in_channels", "num_classes", "seed", "batch_size", "threads", "epochs")
+NUMBERS += ("attempt", "duration_s", "published_top1", "published_top5", "published_classes")
+
+_NO_CARD = ArchCard(name="", family="")
+
+
+def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame:
+    """Return the long table of some runs.
+
+    One row a measurement of a record, in file order; a record without any, and a planned job without a record
+    (status `pending`), is one row whose `measurement` is missing. Missing text is None, missing numbers NaN.
+
+    Args:
+        runs: as `bench.records.store.read_run` gives them.
+        attempts: `latest` keeps the last record of each job in a run, `all` keeps every one.
+
+    Columns:
+        run, job_id, label, task, arch, family, year, input_size and seed and the like: what was asked.
+        series: of trainings, equal for those that differ in nothing but their seed.
+        device ... epochs, recipe: settings of the task.
+        status, stage, error, tip, attempt, started_at, duration_s, device_name: how it went.
+        published_top1, published_top5 (fractions), published_source, published_classes: of the card.
+        measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
+        n, median, low, high, mean, sd: of the samples, see `bench.analysis.statistics.summarise`.
+    """
+    rows = [row for name, run in _named(runs) for row in _rows(name, run, attempts)]
+    asked = pd.DataFrame(_columns([fields for fields, _ in rows], _ROW))
+    counts = [max(1, len(measurements)) for _, measurements in rows]
+    seen = [m for _, measurements in rows for m in (measurements or (None,))]
+    frame = asked.take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
+    return pd.concat([frame, _measured(seen)], axis=1)
+
+
+def _named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
+    """Yield each run with a name of its own: the second `a` is called ``a #2``."""
+    seen: Counter[str] = Counter()
+    for run in runs:
+        seen[run.name] += 1
+        yield (run.name if seen[run.name] == 1 else f"{run.name} #{seen[run.name]}"), run
+
+
+_Row = tuple[dict[str, Any], tuple[Measurement, ...]]
+
+
+def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
+    """Yield the fields and measurements of each record of a run, then of each job that has none yet."""
+    last = latest(run.records)
+    for record in run.records if attempts == "all" else last.values():
+        yield _from_record(name, record), record.measurements
+    cards = {r.job.arch: r.card for r in run.records}
+    for job in {j.id: j for j in run.planned}.values():
+        if job.id not in last:
+            fields = {**_from_job(name, job), **_from_card(cards.get(job.arch, _NO_CARD)), "status": PENDING}
+            yield fields, ()
+
+
+def _from_record(run: str, record: Record) -> dict[str, Any]:
+    return {
+        **_from_job(run, record.job),
+        **_from_card(record.card),
+        "status": record.status,
+        "stage": record.stage,
+        "error": _message(record.error),
+        "tip": (record.error or {}).get("tip"),
+        "attempt": record.attempt,
+        "started_at": record.started_at,
+        "duration_s": record.duration_s,
+        "device_name": device_name(record.environment, record.job.device),
+    }
+
+
+def _from_job(run: str, job: Job) -> dict[str, Any]:
+    settings = job.settings
+    return {
+        "run": run,
+        "job_id": job.id,
+        "label": job.label(),
+        "series": _series(job) if job.task == "accuracy" else None,
+        "task": job.task,
+        "arch": job.arch,
+        "input_size": job.input_size,
+        "in_channels": job.in_channels,
+        "num_classes": job.num_classes,
+        "seed": job.seed,
+        "recipe": _recipe(settings.get("recipe")),
+        **{key: settings.get(key) for key in SETTINGS},
+    }
+
+
+def _from_card(card: ArchCard) -> dict[str, Any]:
+    return {
+        "family": card.family or None,
+        "year": card.year,
+        "published_top1": card.published.get("top1"),
+        "published_top5": card.published.get("top5"),
+        "published_source": card.published.get("source"),
+        "published_classes": card.num_classes,
+    }
+
+
+def _series(job: Job) -> str:
+    """Return what a job asks but for its seed, as one string."""
+    return json.dumps({**job.content(), "seed": None}, sort_keys=True)
+
+
+def _recipe(recipe: Any) -> str | None:
+    """Return ``std v2`` for the content of a recipe, or its bare name."""
+    if not isinstance(recipe, Mapping):
+        return None if recipe is None else str(recipe)
+    version = recipe.get("version")
+    return str(recipe.get("name", "unnamed")) + (f" v{version}" if version is not None else "")
+
+
+def _message(error: Mapping[str, Any] | None) -> str | None:
+    """Return ``type: message`` of an error, or what there is of it."""
+    if not error:
+        return None
+    return ": ".join(str(error[k]) for k in ("type", "message") if error.get(k)) or None
+
+
+_ROW = (
+    *("run", "job_id", "label", "series", "task", "arch", "family", "year"),
+    *("input_size", "in_channels", "num_classes", "seed", *SETTINGS, "recipe"),
+    *("status", "stage", "error", "tip", "attempt", "started_at", "duration_s", "device_name"),
+    *("published_top1", "published_top5", "published_source", "published_classes"),
+)
+"""Columns that belong to the record rather than to one of its measurements."""
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if name in NUMBERS:
+            columns[name] = np.array([_number(v) for v in values], dtype=np.float64)
+        else:
+            columns[name] = pd.Series(values, dtype=object)
+    return columns
+
+
+def _number(value: Any) -> float:
+    """Return a number, and NaN for anything else, such as a batch size of ``max``."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _measured(seen: Sequence[Measurement | None]) -> pd.DataFrame:
+    """Return one row a measurement, with the statistics of its samples; None is an empty row."""
+    columns: dict[str, Any] = {
+        "measurement": [m and m.name for m in seen],
+        "unit": [m and m.unit for m in seen],
+        "better": [m and m.better for m in seen],
+        "samples": [m.samples if m else () for m in seen],
+        "flags": [m.flags if m else () for m in seen],
+        "detail": [m.detail if m else {} for m in seen],
+    }
+    summary = summarise(columns["samples"])
+    columns = {name: pd.Series(values, dtype=object) for name, values in columns.items()}
+    statistics = {k: getattr(summary, k) for k in ("n", "median", "low", "high", "mean", "sd")}
+    return pd.DataFrame(columns | statistics)

@@ -1,0 +1,156 @@
+"""The interface from Python: the same as the commands, returning frames and records.
+
+import bench
+done = bench.run("smoke", names=["resnet18", "my_net.py:Net"], results="results")
+frame = bench.load("results/smoke")
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bench
+from bench.errors import ConfigError
+from bench.execution import EXECUTORS, Executor
+from bench.execution.catalog import catalog_for
+from bench.execution.runner import Observer, Summary, run_plan
+from bench.plan.config import Experiment, load_experiment
+from bench.plan.expand import Catalog, Planned, expand
+from bench.records.store import Run, Store, read_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An experiment, what is known of the machine, and the jobs that come of both."""
+
+    experiment: Experiment
+    catalog: Catalog
+    plan: tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that has ended: where it is kept, and what it came to."""
+
+    path: Path
+    summary: Summary
+
+    @property
+    def run(self) -> Run:
+        """Return the run as it is stored, with records of earlier invocations."""
+        return read_run(self.path)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Return the run as a frame, one row a measurement."""
+        return load(self.path)
+
+
+def prepare(
+    experiment: str = "default",
+    names: Sequence[str] = (),
+    *,
+    tasks: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    executor: Executor,
+) -> Prepared:
+    """Read an experiment and find out what its plan is on this machine; nothing is measured.
+
+    Args:
+        experiment: name of a shipped experiment, or path of a YAML file.
+        names: architectures instead of its line-up; none, or ``["all"]``, keeps it.
+        tasks: only these, such as ``["cost"]``.
+        overrides: `key=value`, as with `--set`.
+        executor: where networks are looked at.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    archs = [] if list(names) == [ALL] else list(names)
+    if ALL in archs:
+        raise ConfigError(
+            "`all` stands for the whole line-up and cannot be joined with other names", "leave it out"
+        )
+    loaded = load_experiment(experiment, archs=archs, tasks=tasks, overrides=overrides)
+    catalog = catalog_for(loaded, executor)
+    return Prepared(loaded, catalog, expand(loaded, catalog))
+
+
+def run(
+    experiment: str = "default",
+    names: Sequence[str] = (),
+    *,
+    tasks: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Plan, measure what is not measured yet, and store.
+
+    Args:
+        experiment: see `prepare`, as for `names`, `tasks` and `overrides`.
+        names: see `prepare`.
+        tasks: see `prepare`.
+        overrides: see `prepare`.
+        name: of the run, by default the experiment's.
+        results: the folder that holds runs.
+        executor: a name of `EXECUTORS`, or an executor; one given as a name is closed at the end.
+        observer: told what happens.
+        argv: the words to note in `run.json`, by default those of this process.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
+    """
+    chosen = load_experiment(experiment, tasks=tasks)  # fail on a typo before anything is started
+    observer = observer or Observer()
+    with Store(Path(results) / (name or chosen.name)) as store:
+        where = EXECUTORS.get(executor).make() if isinstance(executor, str) else executor
+        try:
+            prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
+            store.write_info(_info(prepared, store.run, argv))
+            observer.planned(prepared.plan, store.run)
+            summary = run_plan(prepared.plan, where, store, prepared.catalog, observer)
+        finally:
+            if isinstance(executor, str):
+                where.close()
+        return Done(store.path, summary)
+
+
+def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None) -> dict[str, Any]:
+    invocation = {
+        "argv": list(argv if argv is not None else sys.argv),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    packages = prepared.catalog.environment.get("packages", {})
+    return {
+        "schema": 1,
+        "bench_version": bench.__version__,
+        "versions": packages,
+        "invocations": [*before.info.get("invocations", ()), invocation],
+        "experiment": prepared.experiment.to_json(),
+        "jobs": [p.job.to_json() for p in prepared.plan],
+    }
+
+
+def load(*paths: Path | str) -> pd.DataFrame:
+    """Return the records of one or several runs as a frame, one row a measurement; torch is not imported.
+
+    Raises:
+        StoreError: for a folder that is no run.
+    """
+    from bench.analysis.frame import to_frame
+
+    return to_frame([read_run(p) for p in paths])

@@ -1,0 +1,91 @@
+"""The networks, and how a name becomes one.
+
+A network is a function that is registered in one file a family:
+
+    @register("lenet5", family="lenet", year=1998, paper="Y. LeCun et al., ...", input_size=32)
+    def lenet5(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module: ...
+
+`bench.archs.resolve.resolve` turns every other way to name a network into the same `Arch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UnsupportedError
+from bench.plan.card import ArchCard
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Called with the keyword arguments `num_classes`, `in_channels` and `input_size` (px), and optional ones of
+# its own; returns a network with random weights, in training mode.
+Builder = Callable[..., "nn.Module"]
+
+
+@dataclass(frozen=True)
+class Arch:
+    """A network that can be built, and its declared facts.
+
+    Attributes:
+        card: declared facts; the native values of what `build` is not told.
+        builder: see `Builder`.
+    """
+
+    card: ArchCard
+    builder: Builder
+
+    def build(
+        self, *, num_classes: int | None = None, in_channels: int | None = None, input_size: int | None = None
+    ) -> nn.Module:
+        """Return a new network with random weights, in training mode.
+
+        Args:
+            num_classes: outputs; None means the card's.
+            in_channels: channels of the images; None means the card's.
+            input_size: height and width of the images in px; None means the card's.
+
+        Raises:
+            UnsupportedError: if the images are too small for it, or it does not come in this size.
+            InvalidModelError: if it is a network of the user's that cannot be built.
+        """
+        card = self.card
+        size = card.input_size if input_size is None else input_size
+        if size < card.min_input:
+            raise UnsupportedError(
+                f"{card.name} needs at least {card.min_input} px, asked for {size} px",
+                f"set input_size to {card.min_input} or more, or leave it out",
+            )
+        return self.builder(
+            num_classes=card.num_classes if num_classes is None else num_classes,
+            in_channels=card.in_channels if in_channels is None else in_channels,
+            input_size=size,
+        )
+
+
+ARCHS: Registry[Arch] = Registry("architecture", "bench.archs")
+
+
+def register(
+    name: str, *, family: str, year: int, paper: str, input_size: int, **facts: Any
+) -> Callable[[Builder], Builder]:
+    """Return a decorator that registers a builder under `name`.
+
+    Args:
+        name: how the network is asked for.
+        family: the group it is drawn with.
+        year: of the paper.
+        paper: authors, title and venue or arXiv number.
+        input_size: native height and width in px.
+        facts: the other fields of its `ArchCard`.
+    """
+    card = ArchCard(name=name, family=family, year=year, paper=paper, input_size=input_size, **facts)
+
+    def add(builder: Builder) -> Builder:
+        ARCHS.add(name, Arch(card, builder))
+        return builder
+
+    return add

@@ -1,0 +1,108 @@
+"""Arguments in parentheses: which ones a builder takes, and which of them are native values of the card."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bench.archs import Arch
+from bench.errors import InvalidModelError, UnsupportedError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NATIVE = ("num_classes", "in_channels", "input_size")
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a callable can be called with by keyword.
+
+    Attributes:
+        names: its parameters.
+        required: those without a default.
+        anything: whether it takes any other keyword too.
+    """
+
+    names: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    anything: bool = False
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Takes:
+        """Read the signature; a callable without one takes nothing."""
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (ValueError, TypeError):
+            return cls()
+        by_keyword = [p for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}]
+        return cls(
+            names=tuple(p.name for p in by_keyword),
+            required=tuple(p.name for p in by_keyword if p.default is p.empty),
+            anything=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        )
+
+    def check(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments that are not taken.
+
+        Raises:
+            InvalidModelError: naming the first of them and the nearest that are.
+        """
+        unknown = [a for a in arguments if a not in self.names]
+        if self.anything or not unknown:
+            return
+        close = nearest(unknown[0], self.names) or list(self.names)
+        tip = f"it takes {', '.join(close)}" if close else "it takes no arguments"
+        raise InvalidModelError(f"{name} takes no argument {unknown[0]!r}", tip)
+
+
+def split(arguments: Mapping[str, Any], native: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part the arguments into native values of the card, by the card's name for them, and all others.
+
+    Args:
+        arguments: as written.
+        native: the card's name for each name that a native value may have.
+    """
+    ours = {k: v for k, v in arguments.items() if k in native and _is_native(native[k], v)}
+    return {native[k]: v for k, v in ours.items()}, {k: v for k, v in arguments.items() if k not in ours}
+
+
+def _is_native(name: str, value: Any) -> bool:
+    if value is None:
+        return name == "num_classes"
+    return type(value) is int and value > 0
+
+
+def with_arguments(arch: Arch, name: str, arguments: Mapping[str, Any]) -> Arch:
+    """Return the network called with `arguments`: another network, of which nothing is declared or published.
+
+    Raises:
+        InvalidModelError: for an argument that its builder does not take.
+    """
+    if not arguments:
+        return arch
+    Takes.of(arch.builder).check(name, arguments)
+    native, others = split(arguments, {n: n for n in NATIVE})
+    card = replace(arch.card, name=name, parameters=None, published={}, **native)
+
+    def build(*, input_size: int, **values: Any) -> nn.Module:
+        with library_errors(name, input_size):
+            return arch.builder(input_size=input_size, **values, **others)
+
+    return Arch(card, build)
+
+
+@contextmanager
+def library_errors(name: str, input_size: int) -> Iterator[None]:
+    """Tell a wrong argument (invalid) from a size that a library's network does not come in (unsupported)."""
+    try:
+        yield
+    except TypeError as error:
+        tip = "check its arguments; each must be of the right type"
+        raise InvalidModelError(f"{name} cannot be built: {error}", tip) from error
+    except (ValueError, AssertionError) as error:
+        message = f"{name} cannot be built for {input_size} px: {error}"
+        raise UnsupportedError(message, "leave input_size out, or choose another") from error

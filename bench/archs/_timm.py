@@ -1,0 +1,79 @@
+"""timm's networks, where timm is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from bench.archs._arguments import library_errors
+from bench.errors import UnsupportedError, unknown_name
+from bench.plan.card import ArchCard
+
+LIBRARY = "timm"
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except ImportError as error:
+        raise UnsupportedError("timm is not installed", 'pip install "bench[timm]"') from error
+    return timm
+
+
+def names() -> list[str]:
+    """Return the names of all networks, without the tags of their weights."""
+    return list(_timm().list_models())
+
+
+def card(name: str) -> ArchCard:
+    """Return what the configuration of a network's default weights, or of its tagged ones, declares.
+
+    Raises:
+        UnknownNameError: if timm has no such network or tag.
+        UnsupportedError: if timm is not installed.
+    """
+    timm = _timm()
+    config = _config(name)
+    channels, height, width = config.input_size
+    least = config.min_input_size or (0, 1, 1)
+    return ArchCard(
+        name=f"{LIBRARY}:{name}",
+        family=timm.models.model_entrypoint(name).__module__.rpartition(".")[2],
+        paper=config.paper_name or config.paper_ids,
+        input_size=max(height, width),
+        min_input=max(least[1:]),
+        in_channels=channels,
+        num_classes=config.num_classes or None,
+    )
+
+
+def _config(name: str) -> Any:
+    timm = _timm()
+    if not timm.is_model(name):
+        raise unknown_name("timm network", name, names(), "see `bench list 'timm:*'`")
+    try:
+        return timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tagged = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        raise unknown_name("timm network", name, tagged) from error
+
+
+def build(
+    name: str, /, *, num_classes: int | None, in_channels: int, input_size: int, **arguments: Any
+) -> nn.Module:
+    """Return a network with random weights; without classes it returns its pooled features.
+
+    Raises:
+        InvalidModelError: for an argument that it does not take.
+        UnsupportedError: for a size that it does not come in.
+    """
+    config = _config(name)
+    # Only networks of a fixed size have, and need, an argument for another one.
+    resized = config.fixed_input_size and input_size != max(config.input_size[1:])
+    given = {"img_size": input_size, **arguments} if resized else arguments
+    with library_errors(f"{LIBRARY}:{name}", input_size):
+        model: nn.Module = _timm().create_model(
+            name, pretrained=False, num_classes=num_classes or 0, in_chans=in_channels, **given
+        )
+    return model

@@ -1,0 +1,101 @@
+"""torchvision's classifiers. The library is imported when the first of them is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from bench.archs._arguments import library_errors
+from bench.plan.card import ArchCard
+
+LIBRARY = "torchvision"
+
+
+def names() -> list[str]:
+    """Return the names of all classifiers."""
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def card(name: str) -> ArchCard:
+    """Return what torchvision declares of a network, by the first weights of the smallest native size.
+
+    Those are of the original recipe where there are several.
+    """
+    from torchvision import models
+
+    weights = min(models.get_model_weights(name), key=_crop)
+    accuracy = weights.meta["_metrics"]["ImageNet-1K"]
+    return ArchCard(
+        name=f"{LIBRARY}:{name}",
+        family=_family(name),
+        input_size=_crop(weights),
+        min_input=max(weights.meta["min_size"]),
+        num_classes=len(weights.meta["categories"]),
+        parameters=weights.meta["num_params"],
+        published={
+            "top1": round(accuracy["acc@1"] / 100, 5),
+            "top5": round(accuracy["acc@5"] / 100, 5),
+            "source": f"{LIBRARY} {weights.name}",
+        },
+    )
+
+
+def _crop(weights: Any) -> int:
+    return int(weights.transforms.keywords["crop_size"])
+
+
+def _family(name: str) -> str:
+    """Return the module that defines the network, such as `vision_transformer`."""
+    from torchvision import models
+
+    return str(models.get_model_builder(name).__module__.rpartition(".")[2])
+
+
+def build(
+    name: str, /, *, num_classes: int, in_channels: int, input_size: int, **arguments: Any
+) -> nn.Module:
+    """Return a network with random weights.
+
+    Raises:
+        InvalidModelError: for an argument that it does not take.
+        UnsupportedError: for a size that it does not come in.
+    """
+    from torchvision import models
+
+    given = {**_needed(_family(name), input_size), **arguments}
+    with library_errors(f"{LIBRARY}:{name}", input_size):
+        model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **given)
+    return model if in_channels == 3 else _with_channels(model, in_channels)
+
+
+def _needed(family: str, input_size: int) -> dict[str, Any]:
+    """Return the arguments without which a family would not fit its card or the images."""
+    needed: dict[str, dict[str, Any]] = {
+        "vision_transformer": {"image_size": input_size},
+        "maxvit": {"input_size": (input_size, input_size)},
+        # The declared counts are without auxiliary heads for GoogLeNet and with them for Inception v3.
+        "googlenet": {"aux_logits": False, "init_weights": True},
+        "inception": {"init_weights": True},
+    }
+    return needed.get(family, {})
+
+
+def _with_channels(model: nn.Module, in_channels: int) -> nn.Module:
+    """Replace the first convolution by a fresh one of equal settings that takes `in_channels` channels."""
+    name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    fresh = nn.Conv2d(
+        in_channels,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
+        old.dilation,  # type: ignore[arg-type]
+        old.groups,
+        old.bias is not None,
+        old.padding_mode,
+    )
+    model.set_submodule(name, fresh)
+    return model

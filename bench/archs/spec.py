@@ -1,0 +1,147 @@
+"""How a network is named: text in, `Spec` out. Nothing is imported and nothing of the text is executed.
+
+    NAME                        registered
+    torchvision:NAME  timm:NAME of a library
+    path/to/file.py:NAME        of the user's, in a file
+    package.module:NAME         of the user's, in a module
+
+each with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bench.errors import ConfigError
+
+Kind = Literal["registered", "torchvision", "timm", "file", "module"]
+
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+# A path may hold parentheses if an identifier and nothing but arguments follow it.
+_FILE = re.compile(r"([^(]*?\.py):|(.*?\.py):[^\W\d]\w*\s*(?:\(.*\))?$")
+_PREFIX = re.compile(r"([^(:]*):")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A parsed name.
+
+    Attributes:
+        kind: where the network comes from.
+        source: the library, the path of the file or the dotted module; empty for a registered name.
+        target: what it is called there.
+        arguments: in the order written; plain literals.
+    """
+
+    kind: Kind
+    source: str
+    target: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the name in its normal spelling, which parses to an equal spec."""
+        name = f"{self.source}:{self.target}" if self.source else self.target
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
+        return f"{name}({arguments})" if arguments else name
+
+
+def parse(text: str) -> Spec:
+    """Parse the name of a network.
+
+    Raises:
+        ConfigError: if it is none; the message points at the character.
+    """
+    text = " ".join(text.splitlines()).strip()
+    if text.startswith("pattern:"):
+        raise ConfigError(
+            f"layer patterns cannot be built yet: {text!r}",
+            "write the network in a file, and name it path/to/file.py:NAME",
+        )
+    kind, source, start = _source(text)
+    pattern = _IDENTIFIER if kind in {"file", "module"} else _NAME
+    found = pattern.match(text, start)
+    if found is None:
+        raise _error(text, start, "the name of a network is missing")
+    return Spec(kind, source, found.group(), _arguments(text, found.end()))
+
+
+def _source(text: str) -> tuple[Kind, str, int]:
+    """Return the kind, the source and where the name behind it starts."""
+    if found := _FILE.match(text):
+        return "file", found[1] or found[2], found.end(found.lastindex or 0) + 1
+    found = _PREFIX.match(text)
+    if found is None:
+        path = text.partition("(")[0].rstrip()
+        if path.endswith(".py"):
+            raise _error(text, len(path), "which network of the file?", f"write {path}:NAME")
+        return "registered", "", 0
+    source = found[1]
+    if source == "torchvision":
+        return "torchvision", source, found.end()
+    if source == "timm":
+        return "timm", source, found.end()
+    if all(_IDENTIFIER.fullmatch(part) for part in source.split(".")):
+        return "module", source, found.end()
+    tip = "the colon stands behind torchvision, timm, a path that ends in .py, or a dotted module"
+    raise _error(text, 0, f"{source!r} is no library, file or module", tip)
+
+
+def _arguments(text: str, end: int) -> dict[str, Any]:
+    """Return the arguments that follow the name, which ends at `end`."""
+    rest = text[end:].lstrip()
+    if not rest:
+        return {}
+    start = len(text) - len(rest)
+    if not rest.startswith("("):
+        raise _error(text, start, "unexpected text behind the name", "arguments look like (width=2)")
+    if not rest.endswith(")"):
+        raise _error(text, len(text), "the parenthesis is not closed")
+    values: dict[str, Any] = {}
+    for keyword in _keywords(text, start):
+        at = _position(text, start, keyword.col_offset)
+        if keyword.arg is None:
+            raise _error(text, at, "an argument must be written key=value")
+        if keyword.arg in values:
+            raise _error(text, at, f"the argument {keyword.arg!r} is given twice")
+        values[keyword.arg] = _literal(text, start, keyword.arg, keyword.value)
+    return values
+
+
+def _keywords(text: str, start: int) -> list[ast.keyword]:
+    """Parse the arguments as those of a call; nothing is evaluated."""
+    try:
+        call = ast.parse("f" + text[start:], mode="eval").body
+    except SyntaxError as error:
+        at = start + (error.offset or 1) - 2
+        raise _error(text, min(max(at, start), len(text)), f"bad arguments: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise _error(text, start, f"bad arguments: {error}") from error
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise _error(text, start, "expected one pair of parentheses: (key=value, ...)")
+    if call.args:
+        at = _position(text, start, call.args[0].col_offset)
+        raise _error(text, at, "an argument must be written key=value")
+    return call.keywords
+
+
+def _literal(text: str, start: int, key: str, value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        tip = f"put a text in quotes: {key}='{value.id}'" if isinstance(value, ast.Name) else None
+        at = _position(text, start, value.col_offset)
+        raise _error(text, at, f"the value of {key!r} must be a literal", tip) from error
+
+
+def _position(text: str, start: int, column: int) -> int:
+    """Return the index in `text` of a column in bytes of the parsed call, which has an f before `start`."""
+    return start - 1 + len(("f" + text[start:]).encode()[:column].decode())
+
+
+def _error(text: str, at: int, problem: str, tip: str | None = None) -> ConfigError:
+    return ConfigError(f"{problem}, at character {at + 1}:\n  {text}\n  {' ' * at}^", tip)

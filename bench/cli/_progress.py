@@ -1,0 +1,145 @@
+"""Progress on stderr: a line for each record, and on a terminal a bar with the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import median
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
+
+from bench.execution.runner import Observer, Summary
+from bench.plan.estimate import Estimate, estimator
+from bench.plan.expand import Planned
+from bench.records.record import Record
+from bench.records.store import Run
+from bench.units import duration, percent, show
+
+_COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
+
+
+class Progress(Observer):
+    """Shows what happens; use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = Bar(
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("[dim]{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task: TaskID = self.bar.add_task("finding out what is here", total=1, left="")
+        self.label = ""
+        self.number = self.total = 0
+        self.estimates: list[float] = []
+        self.estimate: Estimate = estimator(())
+        self.spent = 0.0
+        self.started_s = 0.0
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def planned(self, plan: Sequence[Planned], before: Run) -> None:
+        """Learn from earlier records how long jobs take, and say what could not be read."""
+        self.estimate = estimator((r.job, r.duration_s) for r in before.records if r.status == "ok")
+        self.estimates = [self.estimate(p) for p in plan]
+        for rejected in before.rejected:
+            self._print(
+                f"[yellow]set aside:[/] line {rejected.line} of {before.name}: {escape(rejected.reason)}"
+            )
+
+    def reused(self, records: Sequence[Record]) -> None:
+        """Say how many need not be measured again."""
+        if records:
+            self._print(f"{len(records)} jobs were measured before and stand; the rest follows")
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Show the job and the time left."""
+        self.label, self.number, self.total = planned.job.label(), number, total
+        self.started_s = time.monotonic()
+        self.bar.update(
+            self.task,
+            description=self.label,
+            completed=number - 1,
+            total=total,
+            left=self._left(number, total),
+        )
+
+    def stage(self, name: str) -> None:
+        """Show how far the job has come."""
+        self.bar.update(self.task, description=f"{self.label}: {name}")
+
+    def progress(self, done: int, total: int) -> None:
+        """Show the epochs of a training."""
+        self.bar.update(self.task, description=f"{self.label}: epoch {done} of {total}")
+
+    def waiting(self, device: str) -> None:
+        """Say that another run holds the device."""
+        self._print(f"waiting: another bench is measuring on {device}")
+
+    def recorded(self, record: Record) -> None:
+        """Print the record's line."""
+        self.spent += time.monotonic() - self.started_s
+        colour = _COLOURS.get(record.status, "red")
+        count = f"{self.number:>{len(str(self.total))}}/{self.total}"
+        line = f"[dim]{count}[/] {escape(record.job.label())}  [{colour}]{record.status}[/]  {escape(headline(record))}"
+        self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
+        self.bar.update(self.task, completed=self.number)
+
+    def _left(self, number: int, total: int) -> str:
+        """Return the time left, by the estimates scaled to how the run has gone so far."""
+        if number == 1 or not self.estimates:
+            return ""
+        mean = self.spent / (number - 1)
+        return f"about {duration(mean * (total - number + 1))} left"
+
+    def _print(self, text: str) -> None:
+        self.console.print(text)
+
+
+def headline(record: Record) -> str:
+    """Return the record's most telling numbers, or why there are none."""
+    if record.status != "ok":
+        error = record.error or {}
+        first = str(error.get("message", "")).strip().splitlines()[:1] or [""]
+        return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]
+    values = {m.name: m for m in record.measurements}
+    parts: list[str] = []
+    if "macs" in values:
+        parts = [
+            show(values["parameters"].samples[0], "1") + " parameters",
+            show(values["macs"].samples[0], "MAC"),
+        ]
+    elif "top1" in values:
+        parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{record.job.settings['epochs']} epochs"]
+    elif "step_time" in values:
+        seconds = median(values["step_time"].samples)
+        parts = [show(seconds, "s"), f"{record.job.settings['batch_size'] / seconds:,.4g} images/s"]
+        parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
+    return ", ".join(parts)
+
+
+def summary_line(summary: Summary) -> str:
+    """Return one sentence such as ``41 of 48 measured (12 of them before), 3 oom, 4 pending``."""
+    total = len(summary.records) + summary.pending
+    ok = summary.counts.get("ok", 0)
+    line = f"{ok} of {total} measured"
+    if summary.reused:
+        line += f" ({summary.reused} of them before)" if summary.reused < ok else " (all of them before)"
+    others = [f"{n} {status}" for status, n in sorted(summary.counts.items()) if status != "ok"]
+    others += [f"{summary.pending} pending"] if summary.pending else []
+    return ", ".join([line, *others])

@@ -1,0 +1,46 @@
+"""The command line: one module a command; nothing here or there imports torch, pandas or matplotlib at the start."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench import __version__
+from bench.cli import env, plan, report, run
+from bench.cli import list as list_
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark neural architectures: cost, speed, memory and short-training accuracy, with defended numbers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("report")(report.report)
+app.command("list")(list_.list_)
+app.command("env")(env.env)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def callback(
+    version: Annotated[  # noqa: ARG001 (acts through its callback)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Benchmark neural architectures: cost, speed, memory and short-training accuracy, with defended numbers."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,64 @@
+"""`bench env`: the machine as a record would describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.cli._common import JsonOption, handled, print_json, stdout
+
+
+@handled
+def env(as_json: JsonOption = False) -> None:
+    """Show the machine, its devices and the versions that stand in every record."""
+    from bench.execution import EXECUTORS
+    from bench.execution.catalog import ask
+    from bench.records.environment import key, state
+
+    executor = EXECUTORS.get("process").make()
+    try:
+        found = ask(executor, "bench.execution.probe:probe_machine", [])
+    finally:
+        executor.close()
+    document = {
+        "devices": list(found["devices"]),
+        "no_cuda": found["no_cuda"],
+        "key": key(found["environment"]),
+        **found["environment"],
+        "state": state(),
+    }
+    if as_json:
+        print_json(document)
+        return
+    _print(document)
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for path, value in _leaves(document):
+        table.add_row(escape(path), escape(_words(value)))
+    stdout().print(table)
+
+
+def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _leaves(inner, f"{path}{name}.")
+        elif isinstance(inner, list) and inner and isinstance(inner[0], Mapping):
+            for i, item in enumerate(inner):
+                yield from _leaves(item, f"{path}{name}.{i}.")
+        else:
+            yield path + name, inner
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value) if value != {} else "none"

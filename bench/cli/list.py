@@ -1,0 +1,178 @@
+"""`bench list`: architectures, data sets, backends, executors, figures, experiments."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli._common import JsonOption, handled, print_json, stdout
+
+KINDS = ("archs", "datasets", "backends", "executors", "figures", "configs")
+
+
+@handled
+def list_(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            help="A kind (archs, datasets, ...) or a pattern of names, such as resnet* or torchvision:*."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List all that can be named: architectures, data sets, backends, executors, figures, experiments."""
+    units = _units(pattern)
+    if as_json:
+        print_json(units)
+        return
+    for kind, rows in units.items():
+        if rows:
+            _print(kind, rows)
+
+
+def _units(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Return what matches, by kind.
+
+    Raises:
+        UnknownNameError: where nothing does.
+    """
+    from bench.errors import unknown_name
+
+    kinds = [pattern] if pattern in KINDS else list(KINDS)
+    names = None if pattern in KINDS else pattern
+    if names and names.startswith(("torchvision:", "timm:")):
+        kinds = ["archs"]
+    found = _all(kinds, names)
+    matching = {
+        k: [r for r in rows if names is None or fnmatch.fnmatchcase(r["name"], names)]
+        for k, rows in found.items()
+    }
+    if not any(matching.values()):
+        known = [row["name"] for rows in _all(KINDS, None).values() for row in rows]
+        raise unknown_name("name or pattern", str(pattern), [*known, *KINDS], "`bench list` shows all")
+    return {kind: rows for kind, rows in matching.items() if rows or pattern == kind}
+
+
+def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    if {"archs", "datasets", "backends"} & set(kinds):
+        found |= _measuring(pattern)
+    found |= {kind: ask() for kind, ask in _READING.items() if kind in kinds}
+    return {kind: found[kind] for kind in KINDS if kind in kinds}
+
+
+def _measuring(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Return the units that only torch can tell of, asked in a process of its own."""
+    from bench.execution import EXECUTORS
+    from bench.execution.catalog import ask
+
+    prefixed = pattern if pattern and ":" in pattern else None
+    executor = EXECUTORS.get("process").make()
+    try:
+        units = ask(executor, "bench.execution.probe:probe_units", prefixed)
+    finally:
+        executor.close()
+    return {
+        "archs": [c.to_json() for c in units["archs"]],
+        "datasets": [c.to_json() for c in units["datasets"]],
+        "backends": _abouts(units["backends"]),
+    }
+
+
+def _executors() -> list[dict[str, Any]]:
+    from bench.execution import EXECUTORS
+
+    return _abouts({name: kind.about for name, kind in EXECUTORS.items()})
+
+
+def _figures() -> list[dict[str, Any]]:
+    from bench.report.figures import FIGURES
+
+    return _abouts({name: figure.title for name, figure in FIGURES.items()})
+
+
+def _configs() -> list[dict[str, Any]]:
+    from bench.plan.config import load_experiment
+    from bench.plan.files import configs_dir
+
+    names = sorted(file.stem for file in configs_dir().glob("*.yaml"))
+    return _abouts({name: load_experiment(name).about for name in names})
+
+
+_READING: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+    "executors": _executors,
+    "figures": _figures,
+    "configs": _configs,
+}
+
+
+def _abouts(units: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"name": name, "about": about} for name, about in units.items()]
+
+
+def _print(kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    columns = _COLUMNS.get(kind, {"name": _text("name"), "about": _text("about")})
+    table = Table(title=f"{_TITLES[kind]} ({len(rows)})", title_justify="left", box=None, pad_edge=False)
+    for title in columns:
+        table.add_column(title, justify="right" if title in _NUMBERS else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell(row)) for cell in columns.values()))
+    console = stdout()
+    console.print(table)
+    console.print()
+
+
+Cell = Callable[[Mapping[str, Any]], str]
+
+
+def _text(key: str) -> Cell:
+    return lambda row: "" if row.get(key) is None else str(row[key])
+
+
+def _count(key: str) -> Cell:
+    return lambda row: "" if row.get(key) is None else f"{row[key]:,}"
+
+
+def _top5(row: Mapping[str, Any]) -> str:
+    from bench.units import percent
+
+    top5 = (row.get("published") or {}).get("top5")
+    return "" if top5 is None else percent(top5)
+
+
+_TITLES = {
+    "archs": "Architectures",
+    "datasets": "Data sets",
+    "backends": "Backends",
+    "executors": "Executors",
+    "figures": "Figures",
+    "configs": "Experiments",
+}
+_NUMBERS = ("year", "parameters", "px", "least px", "published top-5", "classes", "channels", "train", "test")
+_COLUMNS: Mapping[str, Mapping[str, Cell]] = {
+    "archs": {
+        "name": _text("name"),
+        "family": _text("family"),
+        "year": _text("year"),
+        "parameters": _count("parameters"),
+        "px": _text("input_size"),
+        "least px": _text("min_input"),
+        "published top-5": _top5,
+        "paper": _text("paper"),
+    },
+    "datasets": {
+        "name": _text("name"),
+        "classes": _text("num_classes"),
+        "channels": _text("in_channels"),
+        "px": _text("size"),
+        "train": _count("train"),
+        "test": _count("test"),
+        "source": _text("source"),
+    },
+}

@@ -1,0 +1,128 @@
+"""`bench plan`: the jobs and the time they will take; nothing runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._common import (
+    ConfigOption,
+    JsonOption,
+    NamesArgument,
+    ResultsOption,
+    SetOption,
+    TaskOption,
+    handled,
+    print_json,
+    stdout,
+    tasks_of,
+)
+
+if TYPE_CHECKING:
+    from bench.api import Prepared
+    from bench.plan.expand import Planned
+
+
+@handled
+def plan(
+    names: NamesArgument = None,
+    config: ConfigOption = "default",
+    task: TaskOption = None,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Run to look for what is measured already.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show the jobs that `bench run` with the same words would do, those it would skip, and the time."""
+    from bench.api import prepare
+    from bench.execution import EXECUTORS
+
+    executor = EXECUTORS.get("process").make()
+    try:
+        prepared = prepare(
+            config, names or (), tasks=tasks_of(task), overrides=override or (), executor=executor
+        )
+    finally:
+        executor.close()
+    rows = _rows(prepared, results / (name or prepared.experiment.name))
+    if as_json:
+        print_json(_document(prepared, rows))
+    else:
+        _print(prepared, rows)
+
+
+def _rows(prepared: Prepared, folder: Path) -> list[tuple[Planned, str, float]]:
+    """Return each job with what would become of it (run, done, skipped, unsupported) and its seconds."""
+    from bench.execution.runner import standing
+    from bench.plan.estimate import estimator
+    from bench.records.store import RECORDS, read_run
+
+    records = read_run(folder).records if (folder / RECORDS).is_file() else ()
+    estimate = estimator((r.job, r.duration_s) for r in records if r.status == "ok")
+    here = standing(records, prepared.catalog)
+    return [
+        (
+            p,
+            state := p.status or ("done" if p.job.id in here else "run"),
+            estimate(p) if state == "run" else 0.0,
+        )
+        for p in prepared.plan
+    ]
+
+
+def _document(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> dict[str, object]:
+    return {
+        "experiment": prepared.experiment.to_json(),
+        "devices": list(prepared.catalog.devices),
+        "jobs": [
+            {
+                "state": state,
+                "reason": p.reason,
+                "estimate_s": seconds,
+                "timeout_s": p.timeout_s,
+                "job": p.job.to_json(),
+            }
+            for p, state, seconds in rows
+        ],
+        "estimate_s": sum(seconds for *_, seconds in rows),
+    }
+
+
+def _print(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bench.units import duration
+
+    experiment = prepared.experiment
+    table = Table(
+        title=escape(f"{experiment.name}: {experiment.about}" if experiment.about else experiment.name),
+        box=None,
+    )
+    for column in ("job", "task", "network"):
+        table.add_column(column, no_wrap=True)
+    for column in ("input", "batch"):
+        table.add_column(column, justify="right")
+    for column in ("device", "data set", "seed", "state"):
+        table.add_column(column)
+    table.add_column("about", justify="right", no_wrap=True)
+    for p, state, seconds in rows:
+        s = p.job.settings
+        cells = [p.job.id, p.job.task, p.job.arch, f"{p.job.input_size} px", s.get("batch_size", "")]
+        cells += [s.get("device", ""), s.get("dataset", ""), p.job.seed if "dataset" in s else ""]
+        cells += [f"{state}: {p.reason}" if p.reason else state, duration(seconds) if state == "run" else ""]
+        table.add_row(*(escape(str(c)) for c in cells))
+    console = stdout()
+    console.print(table)
+    states = [state for _, state, _ in rows]
+    counts = ", ".join(f"{states.count(s)} {w}" for s, w in _WORDS.items() if s in states)
+    console.print(
+        f"{len(rows)} jobs: {counts}; about {duration(sum(seconds for *_, seconds in rows))}", markup=False
+    )
+
+
+_WORDS = {"run": "to run", "done": "done before", "skipped": "skipped", "unsupported": "unsupported"}

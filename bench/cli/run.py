@@ -1,0 +1,115 @@
+"""`bench run`: plan, measure, store, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._common import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    ConfigOption,
+    JsonOption,
+    NamesArgument,
+    ResultsOption,
+    SetOption,
+    TaskOption,
+    handled,
+    print_json,
+    stderr,
+    stdout,
+    tasks_of,
+)
+
+if TYPE_CHECKING:
+    from bench.api import Done
+
+
+@handled
+def run(
+    names: NamesArgument = None,
+    config: ConfigOption = "default",
+    task: TaskOption = None,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the run; by default the experiment's.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    reports: Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")] = Path("reports"),
+    executor: Annotated[
+        str, typer.Option("--executor", help="Where jobs run: process or inline.")
+    ] = "process",
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure architectures and write the report. The same command again goes on where it was left.
+
+    Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
+    """
+    from bench.api import run as run_experiment
+    from bench.cli._progress import Progress
+
+    with Progress(stderr()) as progress:
+        done = run_experiment(
+            config,
+            names or (),
+            tasks=tasks_of(task),
+            overrides=override or (),
+            name=name,
+            results=results,
+            executor=executor,
+            observer=progress,
+        )
+    page = _report(done, reports) if report and done.summary.records else None
+    if as_json:
+        print_json(_document(done, page))
+    else:
+        _print_table(done)
+    _closing(done, page)
+    if done.summary.cancelled:
+        raise typer.Exit(EXIT_CANCELLED)
+    if done.summary.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _report(done: Done, reports: Path) -> Path:
+    from bench.report.page import write_report
+
+    stored = done.run
+    return write_report([stored], reports / stored.name).index
+
+
+def _document(done: Done, page: Path | None) -> dict[str, object]:
+    summary = done.summary
+    return {
+        "run": str(done.path),
+        "report": None if page is None else str(page),
+        "counts": summary.counts,
+        "reused": summary.reused,
+        "pending": summary.pending,
+        "cancelled": summary.cancelled,
+        "records": [r.to_json() for r in summary.records],
+    }
+
+
+def _print_table(done: Done) -> None:
+    from bench.analysis.comparison import compare_table
+    from bench.analysis.frame import to_frame
+    from bench.records.store import Run
+    from bench.report.tables import rich_table
+
+    asked = Run(done.path.name, done.path, tuple(done.summary.records))
+    if asked.records:
+        stdout().print(rich_table(compare_table(to_frame([asked]))))
+
+
+def _closing(done: Done, page: Path | None) -> None:
+    from bench.cli._progress import summary_line
+
+    console = stderr()
+    console.print(summary_line(done.summary), markup=False)
+    console.print(f"results: {done.path}", markup=False)
+    if page:
+        console.print(f"report:  {page}", markup=False)

@@ -1,0 +1,91 @@
+"""What can go wrong, and what to do about it.
+
+    BenchError              exit code 2: the request cannot be carried out as written
+    ├── ConfigError         an experiment, a key or a value
+    ├── UnknownNameError    a name that no registry knows, with the nearest ones
+    ├── DeviceError         a device that is not there
+    ├── StoreError          exit code 1: a results folder cannot be read or written
+    ├── UnsupportedError    a job that this machine, device or network cannot do
+    ├── InvalidModelError   a network that cannot be imported, built or called as asked
+    └── DivergedError       a training whose loss is no longer finite
+
+Library code raises these; a failing job becomes a record with a status; only `bench.cli` prints and exits.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Base of all errors that a user can mend: what is wrong and where, and the next step as `tip`."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, tip: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.tip = tip
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process borders; keep the tip."""
+        return (type(self), (self.message, self.tip))
+
+
+class ConfigError(BenchError):
+    """An experiment file, a key path or a value is wrong."""
+
+
+class UnknownNameError(BenchError):
+    """A name is not known; the message names the nearest ones."""
+
+
+class DeviceError(BenchError):
+    """A device was asked for that this machine does not have."""
+
+
+class StoreError(BenchError):
+    """A results folder cannot be read or written."""
+
+    exit_code = 1
+
+
+class UnsupportedError(BenchError):
+    """The job cannot be done on this machine, device or network; not a failure of any of them."""
+
+
+class InvalidModelError(BenchError):
+    """The network cannot be imported, built or called as asked."""
+
+
+class DivergedError(BenchError):
+    """A training whose loss is no longer finite."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` known names that look most like `name`, best first."""
+    by_lower = {k.lower(): k for k in sorted(known, reverse=True)}
+    return [by_lower[m] for m in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)]
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
+    """Build the error for an unknown name: says the kind, the name and the nearest known ones.
+
+    Args:
+        kind: what the name should have been, such as `architecture`.
+        name: the name as given.
+        known: all valid names.
+        hint: the next step where no name is near, such as ``see `bench list` ``.
+    """
+    known = sorted(set(known))
+    close = nearest(name, known)
+    if close:
+        tip = "did you mean " + ", ".join(close) + "?"
+    elif len(known) <= 12:
+        tip = "known: " + ", ".join(known)
+    else:
+        tip = hint or f"{len(known)} names are known"
+    if hint and close:
+        tip += f" ({hint})"
+    return UnknownNameError(f"unknown {kind} {name!r}", tip)

@@ -1,0 +1,79 @@
+"""Execution: where a job runs, and how its end, whatever it is, becomes a record.
+
+runner   plan -> each job -> store
+worker   what the job's process does
+executors/  where that happens: process, inline, fake
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bench.registry import Registry
+
+Event = tuple[str, Any]
+Send = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a call ended.
+
+    Attributes:
+        exitcode: of its process; negative for a signal; 0 where it had no process of its own.
+        timed_out: the time limit ended it.
+        output: the last lines that it printed.
+        oom_kill: the kernel ended a process for want of memory in the meantime.
+    """
+
+    exitcode: int = 0
+    timed_out: bool = False
+    output: str = ""
+    oom_kill: bool = False
+
+
+def load_target(target: str) -> Callable[..., None]:
+    """Return the function that ``module:function`` names."""
+    module, _, name = target.partition(":")
+    function: Callable[..., None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+class Executor(Protocol):
+    """Where calls run.
+
+    `call` imports `target`, written ``module:function``, runs ``function(send, *args)`` and gives each event to
+    `on_event` as it arrives. It never raises for what the function does; it returns when nothing of it runs any
+    more. The target is a name so that the process which only waits need not import torch.
+    """
+
+    def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        """Run one call to its end."""
+
+    def close(self) -> None:
+        """Let go of all that the executor holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorKind:
+    """A registered executor: one line for `bench list`, and how to make one."""
+
+    about: str
+    make: Callable[[], Executor]
+
+
+EXECUTORS: Registry[ExecutorKind] = Registry("executor", "bench.execution.executors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a job: a record without its frame."""
+
+    status: str
+    stage: str
+    measurements: tuple[Any, ...] = ()
+    error: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,83 @@
+"""The catalog: asks the probe, from a process that need not import torch itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, UnknownNameError
+from bench.execution import Ended, Event, Executor
+from bench.plan.card import ArchCard
+from bench.plan.config import Experiment
+from bench.plan.expand import Catalog
+
+PROBE_S = 120.0
+LIBRARIES = ("torchvision", "timm", "pattern")
+
+
+def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
+    """Return the machine's devices and environment, and the cards of all networks that the experiment names.
+
+    Raises:
+        UnknownNameError: for a name, file or class that is not there.
+        BenchError: where the machine cannot be probed.
+    """
+    names = list(dict.fromkeys(str(n) for block in experiment.blocks for n in block.archs))
+    own = [n for n in names if is_users(n)]
+    found = ask(executor, "bench.execution.probe:probe_machine", [n for n in names if n not in own])
+    archs = {**found.pop("archs"), **{n: _users_cards(executor, n) for n in own}}
+    return Catalog(archs=archs, **found)
+
+
+def is_users(name: str) -> bool:
+    """Return whether a name, such as ``my_net.py:Net(width=2)``, means code from outside the package."""
+    bare = name.partition("(")[0]
+    return ":" in bare and bare.partition(":")[0] not in LIBRARIES
+
+
+def ask(executor: Executor, target: str, *args: Any) -> Any:
+    """Return the answer of a probe.
+
+    Raises:
+        BenchError: what the probe sent, or that it ended without an answer.
+    """
+    events: list[Event] = []
+    ended = executor.call(target, args, timeout_s=PROBE_S, on_event=events.append)
+    for kind, value in events:
+        if kind == "error":
+            raise value
+        if kind == "answer":
+            return value
+    raise BenchError(
+        f"the probe ended without an answer: {_why(ended)}", "run `bench env` to see the machine"
+    )
+
+
+def _why(ended: Ended) -> str:
+    if ended.timed_out:
+        return f"no answer in {PROBE_S:.0f} s"
+    last = ended.output.strip().splitlines()[-1:] or ["it printed nothing"]
+    return f"exit code {ended.exitcode}; {last[0]}"
+
+
+def _users_cards(executor: Executor, name: str) -> Sequence[ArchCard]:
+    """Return the card of a network in a user's file; where the file fails, a card of defaults.
+
+    The job then meets the same failure in its own process, and its record says what it was.
+    """
+    try:
+        cards: Sequence[ArchCard] = ask(executor, "bench.execution.probe:probe_arch", name)
+    except UnknownNameError:
+        raise
+    except BenchError:
+        return (ArchCard(name=name, source_sha256=_file_sha256(name)),)
+    return cards
+
+
+def _file_sha256(name: str) -> str:
+    """Return the hash of the file that a name begins with; of the name itself where it is a module."""
+    file = Path(name.partition("(")[0].rpartition(":")[0])
+    content = file.read_bytes() if file.is_file() else name.encode()
+    return hashlib.sha256(content).hexdigest()

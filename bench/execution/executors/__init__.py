@@ -1,0 +1,1 @@
+"""Executors: where calls run. One file each; `bench.execution.EXECUTORS` finds them."""

@@ -1,0 +1,42 @@
+"""The fake executor: plays events back, so that the runner and the commands are tested without torch or time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.execution import Ended, Event, Send
+
+Play = Callable[[str, tuple[Any, ...]], tuple[Sequence[Event], Ended]]
+
+
+class FakeExecutor:
+    """Answers each call from a script.
+
+    Args:
+        play: `(target, args)` to the events to send and the end; it may raise KeyboardInterrupt.
+    """
+
+    def __init__(self, play: Play) -> None:
+        self.play = play
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.closed = False
+
+    def call(
+        self,
+        target: str,
+        args: tuple[Any, ...],
+        *,
+        timeout_s: float,  # noqa: ARG002 (no time passes)
+        on_event: Send,
+    ) -> Ended:
+        """Send the events that the script has for this call."""
+        self.calls.append((target, args))
+        events, ended = self.play(target, args)
+        for event in events:
+            on_event(event)
+        return ended
+
+    def close(self) -> None:
+        """Remember it."""
+        self.closed = True

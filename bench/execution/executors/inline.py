@@ -1,0 +1,29 @@
+"""The inline executor: jobs run in this process, one after the other; no limit of time, no isolation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
+
+
+class InlineExecutor:
+    """Runs calls where it stands; for debugging a network, and the floor that the others are measured against."""
+
+    def call(
+        self,
+        target: str,
+        args: tuple[Any, ...],
+        *,
+        timeout_s: float,  # noqa: ARG002 (nothing here could enforce it)
+        on_event: Send,
+    ) -> Ended:
+        """Run the call in this process."""
+        load_target(target)(on_event, *args)
+        return Ended()
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+EXECUTORS.add("inline", ExecutorKind("in this process: no isolation, no time limit", InlineExecutor))

@@ -1,0 +1,162 @@
+"""The process executor: each call in a process of its own, forked from a server that has imported torch.
+
+The process leads a group and a session of its own: Ctrl-C at the terminal does not reach it, and all that it
+starts can be ended with it. The parent sleeps until an event, the end or the time limit. Where the parent is
+killed, the server ends, and the kernel ends the process with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Iterator
+from multiprocessing import connection, forkserver
+from pathlib import Path
+from typing import Any
+
+from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
+
+GRACE_S = 1.0  # between the request to end and the kill
+OUTPUT_BYTES = 4000
+
+_PR_SET_PDEATHSIG = 1
+
+
+class ProcessExecutor:
+    """Runs each call in a forked process; the server starts at once, and imports while the parent goes on."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["bench.execution.preload"])
+        with _bare_main():
+            forkserver.ensure_running()
+
+    def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        """Run the call in a process of its own; at the time limit its whole group is ended."""
+        receiver, sender = self._context.Pipe(duplex=False)
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, receiver:
+            output = Path(folder) / "output"
+            before = _oom_kills()
+            process = self._context.Process(
+                target=_child, args=(sender, str(output), target, args), daemon=True
+            )
+            with _bare_main():
+                process.start()
+            sender.close()
+            try:
+                timed_out = _listen(receiver, process.sentinel, time.monotonic() + timeout_s, on_event)
+            finally:
+                exitcode = _end(process)
+            return Ended(
+                exitcode=exitcode,
+                timed_out=timed_out,
+                output=_tail(output),
+                oom_kill=_oom_kills() > before,
+            )
+
+    def close(self) -> None:
+        """Leave the server: it ends with this process, and the next executor uses it again."""
+
+
+def _listen(receiver: Any, sentinel: int, deadline: float, on_event: Send) -> bool:
+    """Hand events on until the process has ended; return whether the time limit came first."""
+    open_ends: list[Any] = [receiver, sentinel]
+    while True:
+        ready = connection.wait(open_ends, timeout=max(0.0, deadline - time.monotonic()))
+        if not ready:
+            return True
+        if receiver in ready:
+            try:
+                on_event(receiver.recv())
+            except (EOFError, OSError):
+                open_ends.remove(receiver)
+        elif sentinel in ready:
+            return False
+
+
+def _end(process: Any) -> int:
+    """End the process and all of its group, politely and then for good; return its exit code."""
+    if process.is_alive():
+        _signal_group(process.pid, signal.SIGTERM)
+        process.join(GRACE_S)
+    _signal_group(process.pid, signal.SIGKILL)
+    if process.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    exitcode = process.exitcode
+    process.close()
+    return int(exitcode or 0)
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _child(sender: Any, output: str, target: str, args: tuple[Any, ...]) -> None:
+    """Be the process: a group of its own, what it prints kept apart, then the call."""
+    os.setsid()
+    _die_with_parent()
+    fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115, PTH123 (they live as long as the process)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115, PTH123
+    faulthandler.enable(file=2)
+    load_target(target)(sender.send, *args)
+    sender.close()
+    # Leave without finalisers: a network's threads or exit hooks must not outlive the job.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for a kill when the server ends; on Linux only, elsewhere an orphan ends with its job."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _bare_main() -> Iterator[None]:
+    """Hide the main module while a process starts: multiprocessing would run it anew in the child.
+
+    All that a child runs is in importable modules, so it needs no main; and a script that calls `bench.run`
+    without a guard would otherwise start itself again and again.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _oom_kills() -> int:
+    """Return how many processes the kernel has ended for want of memory, where it says so."""
+    try:
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def _tail(file: Path) -> str:
+    try:
+        return file.read_bytes()[-OUTPUT_BYTES:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+EXECUTORS.add("process", ExecutorKind("a process for each job, forked from a warm server", ProcessExecutor))

@@ -1,0 +1,26 @@
+"""What the fork server imports before the first job, so that no job pays for it.
+
+The server must never run a torch operation: a fork after a two-thread matrix product hangs.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a library's notice at import is not the job's
+    import fvcore.nn
+    import sklearn.datasets
+    import torchvision
+
+    import bench.execution.probe
+    import bench.execution.worker
+    from bench.archs import ARCHS
+    from bench.backends import BACKENDS
+    from bench.costs import COSTS
+    from bench.datasets import DATASETS
+
+    for registry in (ARCHS, BACKENDS, COSTS, DATASETS):
+        registry.load()
+
+__all__ = ["bench", "fvcore", "sklearn", "torchvision"]

@@ -1,0 +1,224 @@
+"""The runner: each planned job that is not there yet goes to the executor, and its record to the store."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.execution import Ended, Event, Executor
+from bench.execution.locks import device_lock
+from bench.plan.expand import Catalog, Planned
+from bench.records import environment
+from bench.records.record import Measurement, Record, Status
+from bench.records.store import Run, Store, latest
+
+CHECKPOINTS = "checkpoints"
+
+
+class Observer:
+    """Told what happens; does nothing by itself."""
+
+    def planned(self, plan: Sequence[Planned], before: Run) -> None:
+        """The jobs are known, and what the store held before."""
+
+    def reused(self, records: Sequence[Record]) -> None:
+        """These were measured before, under an equal environment."""
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """A job begins."""
+
+    def stage(self, name: str) -> None:
+        """The job has come this far."""
+
+    def progress(self, done: int, total: int) -> None:
+        """A training has done so many epochs."""
+
+    def waiting(self, device: str) -> None:
+        """Another process measures on the device."""
+
+    def recorded(self, record: Record) -> None:
+        """The job's record is in the store."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to: the latest record of each planned job, in the order of the plan."""
+
+    records: list[Record] = field(default_factory=list)
+    reused: int = 0
+    pending: int = 0
+    cancelled: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs have each status."""
+        return dict(Counter(r.status for r in self.records))
+
+    @property
+    def failed(self) -> bool:
+        """Return whether a job that was to be measured was not; what is skipped on purpose is no failure."""
+        return any(r.status not in {"ok", "skipped"} for r in self.records)
+
+
+def run_plan(
+    plan: Sequence[Planned],
+    executor: Executor,
+    store: Store,
+    catalog: Catalog,
+    observer: Observer | None = None,
+) -> Summary:
+    """Run what is not there yet; write each record the moment it exists.
+
+    A job is there when its latest record in the store is `ok` under an equal environment. Ctrl-C ends the job
+    under way, records it as cancelled, and leaves the rest pending.
+
+    Raises:
+        StoreError: if a record cannot be written.
+    """
+    observer = observer or Observer()
+    here = standing(store.run.records, catalog)
+    todo = [p for p in plan if p.job.id not in here]
+    done = {p.job.id: here[p.job.id] for p in plan if p.job.id in here}
+    summary = Summary(reused=len(done))
+    observer.reused(list(done.values()))
+    for number, planned in enumerate(todo, start=1):
+        observer.started(planned, number, len(todo))
+        record = _run_one(planned, executor, store, catalog, observer)
+        store.append(record)
+        done[planned.job.id] = record
+        observer.recorded(record)
+        if record.status == "cancelled":
+            summary.cancelled = True
+            break
+    summary.records = [done[p.job.id] for p in plan if p.job.id in done]
+    summary.pending = len(plan) - len(summary.records)
+    return summary
+
+
+def standing(records: Sequence[Record], catalog: Catalog) -> dict[str, Record]:
+    """Return by job id the stored records that answer a job which is asked for again.
+
+    The latest record of the job must be `ok`, or known from the plan alone, under an equal environment.
+    """
+    here = environment.key(catalog.environment)
+    return {
+        job_id: record
+        for job_id, record in latest(records).items()
+        if (record.status == "ok" or record.stage == "plan") and environment.key(record.environment) == here
+    }
+
+
+def _run_one(
+    planned: Planned, executor: Executor, store: Store, catalog: Catalog, observer: Observer
+) -> Record:
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    start = time.monotonic()
+    story = _Story(observer)
+    if planned.status is None:
+        status, error = _execute(planned, executor, store, story, observer)
+    else:
+        status, error = planned.status, {"type": "Plan", "message": planned.reason, "tip": planned.tip}
+        story.stage = "plan"
+    return Record(
+        job=planned.job,
+        card=planned.card,
+        environment={**catalog.environment, **story.environment},
+        started_at=started_at,
+        duration_s=time.monotonic() - start,
+        status=status,
+        stage=story.stage,
+        measurements=tuple(story.measurements),
+        error=error,
+        attempt=store.attempts(planned.job.id) + 1,
+        bench_version=bench.__version__,
+    )
+
+
+def _execute(
+    planned: Planned, executor: Executor, store: Store, story: _Story, observer: Observer
+) -> tuple[Status, Mapping[str, Any] | None]:
+    args = (planned.job, checkpoint_path(store.path, planned))
+    try:
+        with device_lock(planned.job.device, observer.waiting):
+            ended = executor.call(
+                "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
+            )
+    except KeyboardInterrupt:
+        return "cancelled", {
+            "type": "KeyboardInterrupt",
+            "message": "the run was cancelled",
+            "tip": "run it again to go on",
+        }
+    return judge(ended, story.outcome, planned.timeout_s, story.stage)
+
+
+def checkpoint_path(folder: Path, planned: Planned) -> Path | None:
+    """Return where a training keeps its checkpoint; None for tasks without one."""
+    return folder / CHECKPOINTS / f"{planned.job.id}.pt" if planned.job.task == "accuracy" else None
+
+
+def judge(
+    ended: Ended, outcome: tuple[Status, Mapping[str, Any] | None] | None, timeout_s: float, stage: str
+) -> tuple[Status, Mapping[str, Any] | None]:
+    """Return the status and the error that an end means; what the worker said itself comes first."""
+    if outcome is not None:
+        status, error = outcome
+        return status, error and {**error, "output": ended.output or None}
+    if ended.timed_out:
+        return "timeout", _error(
+            ended,
+            "Timeout",
+            f"no end after {timeout_s:g} s, in stage {stage}",
+            "raise the limit: --set timeout_s=…",
+        )
+    if ended.exitcode == -signal.SIGKILL and ended.oom_kill:
+        return "oom", _error(
+            ended, "OutOfMemory", "the kernel ended it for want of memory", "use a smaller batch"
+        )
+    if ended.exitcode == -signal.SIGKILL:
+        return "killed", _error(ended, "Killed", f"killed by SIGKILL in stage {stage}", "run it again")
+    if ended.exitcode < 0:
+        name = signal.Signals(-ended.exitcode).name
+        return "crashed", _error(ended, name, f"its process died of {name} in stage {stage}", None)
+    return "crashed", _error(
+        ended,
+        "Exit",
+        f"its process exited with code {ended.exitcode} in stage {stage} without a result",
+        None,
+    )
+
+
+def _error(ended: Ended, kind: str, message: str, tip: str | None) -> dict[str, Any]:
+    return {"type": kind, "message": message, "tip": tip, "traceback": None, "output": ended.output or None}
+
+
+class _Story:
+    """What has been heard of a job so far."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.stage = "start"
+        self.measurements: list[Measurement] = []
+        self.environment: dict[str, Any] = {}
+        self.outcome: tuple[Status, Mapping[str, Any] | None] | None = None
+
+    def hear(self, event: Event) -> None:
+        kind, value = event
+        if kind == "stage":
+            self.stage = value
+            self.observer.stage(value)
+        elif kind == "measurement":
+            self.measurements.append(value)
+        elif kind == "progress":
+            self.observer.progress(*value)
+        elif kind == "environment":
+            self.environment = value
+        elif kind == "outcome":
+            self.outcome = value

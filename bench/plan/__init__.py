@@ -1,0 +1,1 @@
+"""What to do: an experiment file becomes a tuple of jobs."""

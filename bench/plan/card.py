@@ -1,0 +1,79 @@
+"""Cards: what a plan, and later a report, must know of a network or a data set without loading it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchCard:
+    """The declared facts of an architecture; nothing here is measured.
+
+    Attributes:
+        name: how it is asked for, such as ``vgg16`` or ``my_net.py:Net(width=2)``.
+        family: the group it is drawn with, such as ``vgg``.
+        year: of the paper.
+        paper: authors, title and venue or arXiv number.
+        input_size: native height and width in px.
+        min_input: the least height and width in px that it accepts.
+        in_channels: native channel count.
+        any_channels: whether it can be built for another channel count; if not, grey images are repeated.
+        num_classes: native count of classes; None where the network is no classifier.
+        parameters: declared count at the native classes and channels, where it is known exactly.
+        published: published accuracy as fractions, keys `top1` and `top5`, with a `source`.
+        note: what a reader must know, such as a variant.
+        source_sha256: of the file that defines it, for networks from outside the package.
+    """
+
+    name: str
+    family: str = "custom"
+    year: int | None = None
+    paper: str | None = None
+    input_size: int = 224
+    min_input: int = 1
+    in_channels: int = 3
+    any_channels: bool = True
+    num_classes: int | None = 1000
+    parameters: int | None = None
+    published: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    source_sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ArchCard:
+        """Read a card back, leaving out keys that this version does not know."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in data.items() if k in known})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetCard:
+    """The declared facts of a data set.
+
+    Attributes:
+        name: how it is asked for.
+        num_classes: count of classes.
+        in_channels: channels of an image.
+        size: height and width of an image in px.
+        train: images for training.
+        test: images for reporting.
+        source: whose it is.
+    """
+
+    name: str
+    num_classes: int
+    in_channels: int
+    size: int
+    train: int
+    test: int
+    source: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain JSON values."""
+        return asdict(self)

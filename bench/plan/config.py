@@ -1,0 +1,243 @@
+"""Experiment files: YAML, read, overridden and checked; every error says the key's path.
+
+name: mine
+about: what it answers
+device: auto                      # any setting here is the default of all blocks that know it
+blocks:
+  - task: infer
+    precision: fp32               # a scalar holds for the block
+    grid:                         # the only place where lists multiply
+      arch: [resnet18, vgg16]
+      batch_size: [1, {cpu: 4, cuda: 64}]     # a value may differ by device
+skip:
+  - {arch: vgg16, batch_size: 64} # exact matches are left out, and listed as skipped
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.errors import ConfigError, nearest
+from bench.plan.files import configs_dir, find_yaml
+from bench.plan.job import TASKS, Task
+from bench.plan.settings import ALL_KEYS, keys_of
+
+_TOP = ("name", "about", "blocks", "skip")
+_BLOCK = ("task", "grid")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One grid of an experiment: `axes` multiply, `fixed` holds for all of its points."""
+
+    task: Task
+    axes: Mapping[str, Sequence[Any]]
+    fixed: Mapping[str, Any]
+    path: str
+
+    @property
+    def archs(self) -> list[str]:
+        """Return the architecture names and patterns as written."""
+        return list(self.axes.get("arch", [self.fixed["arch"]] if "arch" in self.fixed else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A checked experiment; values are validated when it is expanded, as they may depend on the device."""
+
+    name: str
+    about: str
+    blocks: tuple[Block, ...]
+    skip: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values for `run.json`."""
+        blocks = [{"task": b.task, "grid": dict(b.axes), **b.fixed} for b in self.blocks]
+        return {
+            "name": self.name,
+            "about": self.about,
+            "blocks": blocks,
+            "skip": [dict(s) for s in self.skip],
+        }
+
+
+def load_experiment(
+    name: str,
+    *,
+    archs: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+) -> Experiment:
+    """Read an experiment by name or path, then narrow and override it.
+
+    Args:
+        name: of a shipped experiment, or the path of a YAML file.
+        archs: instead of the experiment's line-up, in every block.
+        tasks: keep only blocks of these tasks.
+        overrides: `key=value`, `task.key=value` or `timing.key=value`; a list becomes an axis.
+
+    Raises:
+        ConfigError: with the key's path and the nearest valid one.
+    """
+    path = find_yaml(name, "experiment", configs_dir())
+    experiment = parse_experiment(_read(path), default_name=path.stem)
+    if tasks:
+        experiment = _only_tasks(experiment, tasks)
+    if archs:
+        experiment = replace(
+            experiment, blocks=tuple(_with(b, "arch", list(archs)) for b in experiment.blocks)
+        )
+    for text in overrides:
+        experiment = _override(experiment, text)
+    return experiment
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path.name}{where}: {error.problem or error}", "mend the YAML there") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+
+
+def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
+    """Check the shape and the keys of an experiment.
+
+    Raises:
+        ConfigError: with the key's path and the nearest valid one.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(
+            f"an experiment is a mapping of keys, not {type(data).__name__}", "see configs/smoke.yaml"
+        )
+    _known_keys(data, "", (*_TOP, *ALL_KEYS))
+    blocks = data.get("blocks")
+    if not isinstance(blocks, list) or not blocks:
+        raise ConfigError("blocks: give a list with at least one block", "see configs/smoke.yaml")
+    shared = {k: v for k, v in data.items() if k not in _TOP}
+    for key, value in shared.items():
+        _no_list(key, value)
+    skip = data.get("skip") or []
+    if not isinstance(skip, list) or not all(isinstance(s, dict) and s for s in skip):
+        raise ConfigError("skip: give a list of mappings such as {arch: vgg16, batch_size: 64}")
+    for i, match in enumerate(skip):
+        _known_keys(match, f"skip[{i}].", ("task", *ALL_KEYS))
+    return Experiment(
+        name=str(data.get("name") or default_name),
+        about=str(data.get("about") or "").strip(),
+        blocks=tuple(_parse_block(b, f"blocks[{i}].", shared) for i, b in enumerate(blocks)),
+        skip=tuple(skip),
+    )
+
+
+def _parse_block(data: Any, path: str, shared: Mapping[str, Any]) -> Block:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path[:-1]}: a block is a mapping with a task, not {type(data).__name__}")
+    task = _task(data.get("task"), f"{path}task")
+    valid = keys_of(task)
+    _known_keys(data, path, (*_BLOCK, *valid))
+    grid = data.get("grid") or {}
+    if not isinstance(grid, dict):
+        raise ConfigError(f"{path}grid: give keys with lists, such as arch: [resnet18, vgg16]")
+    _known_keys(grid, f"{path}grid.", valid)
+    axes = {k: _axis(v, f"{path}grid.{k}") for k, v in grid.items()}
+    own = {k: v for k, v in data.items() if k not in _BLOCK}
+    for key, value in own.items():
+        _no_list(path + key, value)
+        if key in axes:
+            raise ConfigError(f"{path}{key}: given both in the block and in its grid", "keep one of them")
+    fixed = {k: v for k, v in shared.items() if k in valid and k not in axes} | own
+    return Block(task, axes, fixed, path)
+
+
+def _task(value: Any, path: str) -> Task:
+    for task in TASKS:
+        if value == task:
+            return task
+    close = nearest(str(value), TASKS)
+    tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(TASKS)}"
+    raise ConfigError(f"{path}: unknown task {value!r}", tip)
+
+
+def _known_keys(data: Mapping[Any, Any], path: str, valid: Sequence[str]) -> None:
+    for key in data:
+        if key not in valid:
+            close = nearest(str(key), valid)
+            tip = f"did you mean {path}{close[0]}?" if close else f"known here: {', '.join(valid)}"
+            raise ConfigError(f"unknown key {path}{key}", tip)
+
+
+def _axis(value: Any, path: str) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ConfigError(f"{path}: an empty list multiplies to no job", "give at least one value")
+    return values
+
+
+def _no_list(path: str, value: Any) -> None:
+    if isinstance(value, list):
+        raise ConfigError(f"{path}: a list stands outside grid", "lists multiply in grid only; move it there")
+
+
+def _only_tasks(experiment: Experiment, tasks: Sequence[str]) -> Experiment:
+    wanted = {_task(t, "--task") for t in tasks}
+    blocks = tuple(b for b in experiment.blocks if b.task in wanted)
+    if not blocks:
+        has = ", ".join(dict.fromkeys(b.task for b in experiment.blocks))
+        asked = ", ".join(sorted(wanted))
+        raise ConfigError(f"experiment {experiment.name} has no block of task {asked}", f"it has {has}")
+    return replace(experiment, blocks=blocks)
+
+
+def _override(experiment: Experiment, text: str) -> Experiment:
+    """Apply one `--set`: to every block that knows the key, or to those of the task that it names."""
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text}: expected key=value", "such as --set device=cpu")
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text}: the value is not YAML") from error
+    steps = key.strip().split(".")
+    task = steps.pop(0) if steps[0] in TASKS and len(steps) > 1 else None
+    chosen = [b for b in experiment.blocks if task in (None, b.task) and steps[0] in keys_of(b.task)]
+    if not chosen:
+        valid = dict.fromkeys(k for b in experiment.blocks if task in (None, b.task) for k in keys_of(b.task))
+        close = nearest(steps[0], valid)
+        tip = f"did you mean {close[0]}?" if close else f"known here: {', '.join(valid)}"
+        raise ConfigError(f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}", tip)
+    return replace(
+        experiment, blocks=tuple(_with_at(b, steps, value) if b in chosen else b for b in experiment.blocks)
+    )
+
+
+def _with_at(block: Block, steps: Sequence[str], value: Any) -> Block:
+    head, *rest = steps
+    if not rest:
+        return _with(block, head, value)
+    nested = copy.deepcopy(block.fixed.get(head) or {})
+    inner = nested
+    for step in rest[:-1]:
+        inner = inner.setdefault(step, {})
+    inner[rest[-1]] = value
+    return _with(block, head, nested)
+
+
+def _with(block: Block, key: str, value: Any) -> Block:
+    """Return the block with one key set: a list becomes an axis, anything else is fixed."""
+    axes = {k: v for k, v in block.axes.items() if k != key}
+    fixed = {k: v for k, v in block.fixed.items() if k != key}
+    if isinstance(value, list):
+        axes = {key: _axis(value, f"--set {key}"), **axes}
+    else:
+        fixed[key] = value
+    return replace(block, axes=axes, fixed=fixed)

@@ -1,0 +1,199 @@
+"""Expansion: an experiment and a catalog become a plan, a tuple of jobs in the order they are written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from bench.errors import ConfigError, DeviceError, nearest, unknown_name
+from bench.plan.card import ArchCard, DatasetCard
+from bench.plan.config import Block, Experiment
+from bench.plan.job import Job
+from bench.plan.recipe import load_recipe
+from bench.plan.settings import NOT_SETTINGS, SETTINGS, Accuracy, Common, OnDevice, Timing
+
+DEVICE_KINDS = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What the expansion must know of the machine and of the units named, found out by `execution.probe`.
+
+    Attributes:
+        devices: those that are there, such as ``("cpu", "cuda:0")``.
+        threads: default count of CPU threads.
+        archs: for each name or pattern, as written, the cards of the networks it means.
+        datasets: cards by name.
+        environment: see `bench.records.environment.machine`.
+        no_cuda: why there is no CUDA device, where there is none.
+    """
+
+    devices: tuple[str, ...] = ("cpu",)
+    threads: int = 1
+    archs: Mapping[str, tuple[ArchCard, ...]] = field(default_factory=dict)
+    datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    no_cuda: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A job of a plan; with a status and a reason where it is known beforehand that it will not run."""
+
+    job: Job
+    card: ArchCard
+    timeout_s: float
+    status: Literal["skipped", "unsupported"] | None = None
+    reason: str | None = None
+    tip: str | None = None
+
+
+def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
+    """Multiply the grids out; a job that two blocks ask for is planned once.
+
+    Raises:
+        ConfigError: for a value that is not valid, with its path.
+        DeviceError: for a device that is not there.
+        UnknownNameError: for a data set that is not known.
+    """
+    planned: dict[str, Planned] = {}
+    for block in experiment.blocks:
+        if not block.archs:
+            raise ConfigError(
+                f"{block.path}grid.arch: no architecture is named", "give arch: [resnet18, ...]"
+            )
+        for point in _points(block, catalog):
+            one = _plan(experiment, block, point, catalog)
+            planned.setdefault(one.job.id, one)
+    return tuple(planned.values())
+
+
+def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
+    """Yield each point of the grid as a flat mapping, with values by device resolved."""
+    axes = dict(block.axes) or {"arch": block.archs}
+    for values in itertools.product(*axes.values()):
+        point = {**block.fixed, **dict(zip(axes, values, strict=True))}
+        if issubclass(SETTINGS[block.task], OnDevice):
+            point["device"] = _device(point.get("device", "auto"), catalog, block.path)
+        kind = str(point.get("device", "cpu")).partition(":")[0]
+        point = {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
+        for card in catalog.archs[point["arch"]]:
+            yield {**point, "arch": card}
+
+
+def _device(asked: Any, catalog: Catalog, path: str) -> str:
+    """Return the device that `auto` means, or the one asked for.
+
+    Raises:
+        DeviceError: if it is not there.
+    """
+    cuda = [d for d in catalog.devices if d.startswith("cuda")]
+    if asked == "auto":
+        return "cuda" if cuda else "cpu"
+    if asked == "cpu" or (asked == "cuda" and cuda) or asked in catalog.devices:
+        return str(asked)
+    if not str(asked).startswith("cuda"):
+        close = nearest(str(asked), ("auto", "cpu", "cuda"))
+        tip = f"did you mean {close[0]}?" if close else "known: auto, cpu, cuda, cuda:N"
+        raise DeviceError(f"{path}device: unknown device {asked!r}", tip)
+    here = ", ".join(catalog.devices)
+    reason = f" ({catalog.no_cuda})" if catalog.no_cuda else ""
+    raise DeviceError(
+        f"device {asked} is asked for, but this machine has only {here}{reason}",
+        "use --set device=cpu, or device=auto to take a GPU where there is one",
+    )
+
+
+def _by_device(value: Any, kind: str, path: str) -> Any:
+    """Return the value for this kind of device where a mapping gives one for each, else the value itself."""
+    if not isinstance(value, dict):
+        return value
+    if value and set(value) <= set(DEVICE_KINDS):
+        if kind not in value:
+            raise ConfigError(f"{path}: no value for device {kind}", f"add {kind}: to {value}")
+        return value[kind]
+    return {k: _by_device(v, kind, f"{path}.{k}") for k, v in value.items()}
+
+
+def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: Catalog) -> Planned:
+    card: ArchCard = point["arch"]
+    asked = _validate(block, {**point, "arch": card.name})
+    job = _job(block, asked, card, catalog)
+    planned = Planned(job=job, card=card, timeout_s=asked.timeout_s)
+    if match := _skipped(experiment, block, asked):
+        return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
+    if job.task == "accuracy" and card.num_classes is None:
+        reason = f"{card.name} is no classifier: nothing to train on"
+        return replace(planned, status="unsupported", reason=reason)
+    if job.input_size < card.min_input:
+        return replace(
+            planned,
+            status="unsupported",
+            reason=f"{card.name} needs at least {card.min_input} px, asked for {job.input_size} px",
+            tip=f"set input_size to {card.min_input} or more, or leave it out",
+        )
+    return planned
+
+
+def _validate(block: Block, point: Mapping[str, Any]) -> Common:
+    try:
+        return SETTINGS[block.task].model_validate(point)
+    except ValidationError as error:
+        raise _config_error(block.path, error) from error
+
+
+def _config_error(path: str, error: ValidationError) -> ConfigError:
+    """Name the first wrong value by its path and what is expected there, or the nearest key."""
+    first = error.errors()[0]
+    # Members of a union and of literals appear in the location; only keys help a reader.
+    steps = [
+        str(s) for s in first["loc"] if not str(s).startswith(("constrained", "int", "float", "none", "str"))
+    ]
+    key = path + ".".join(steps)
+    if first["type"] == "extra_forbidden":
+        close = nearest(steps[-1], Timing.model_fields)
+        return ConfigError(f"unknown key {key}", f"did you mean {close[0]}?" if close else None)
+    return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
+
+
+def _job(block: Block, asked: Common, card: ArchCard, catalog: Catalog) -> Job:
+    settings = {k: v for k, v in asked.model_dump(mode="json").items() if k not in NOT_SETTINGS}
+    if isinstance(asked, OnDevice) and asked.threads is None:
+        settings["threads"] = catalog.threads
+    shape: dict[str, Any] = {
+        "input_size": asked.input_size or card.input_size,
+        "in_channels": getattr(asked, "in_channels", None) or card.in_channels,
+        "num_classes": getattr(asked, "num_classes", None) or card.num_classes,
+    }
+    if isinstance(asked, Accuracy):
+        dataset = _dataset(asked.dataset, catalog)
+        recipe = load_recipe(asked.recipe)
+        settings |= {"recipe": recipe.model_dump(mode="json"), "epochs": asked.epochs or recipe.epochs}
+        shape = {
+            "input_size": asked.input_size or max(dataset.size, card.min_input),
+            "in_channels": dataset.in_channels if card.any_channels else card.in_channels,
+            "num_classes": dataset.num_classes,
+        }
+    return Job(
+        task=block.task,
+        arch=card.name,
+        seed=asked.seed,
+        settings=settings,
+        source_sha256=card.source_sha256,
+        **shape,
+    )
+
+
+def _dataset(name: str, catalog: Catalog) -> DatasetCard:
+    if name not in catalog.datasets:
+        raise unknown_name("data set", name, catalog.datasets, "see `bench list datasets`")
+    return catalog.datasets[name]
+
+
+def _skipped(experiment: Experiment, block: Block, asked: Common) -> Mapping[str, Any] | None:
+    values = {"task": block.task, **asked.model_dump(mode="json")}
+    return next((m for m in experiment.skip if all(values.get(k) == v for k, v in m.items())), None)

@@ -1,0 +1,40 @@
+"""Where the files that ship with the package are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.errors import ConfigError, nearest
+
+
+def configs_dir() -> Path:
+    """Return the folder of shipped experiments: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def find_yaml(name: str, kind: str, folder: Path) -> Path:
+    """Return the file that `name` means: a path to a YAML file, or the stem of a file in `folder`.
+
+    Raises:
+        ConfigError: if there is no such file; it names the nearest ones.
+    """
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        if path.is_file():
+            return path
+        inside = folder / path
+        if inside.with_suffix(".yaml").is_file():
+            return inside.with_suffix(".yaml")
+        raise ConfigError(f"no {kind} file {name!r}", "give the path of a YAML file that exists")
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if name in known:
+        return folder / f"{name}.yaml"
+    close = nearest(name, known)
+    tip = (
+        f"did you mean {', '.join(close)}?"
+        if close
+        else f"known: {', '.join(known)}; or give the path of a file"
+    )
+    raise ConfigError(f"no {kind} called {name!r}", tip)

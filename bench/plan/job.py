@@ -1,0 +1,91 @@
+"""A job: one point of an experiment's grid, frozen, identified by a hash of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+Task = Literal["cost", "infer", "train_step", "accuracy"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+ID_LENGTH = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What was asked, and nothing of what was seen.
+
+    Attributes:
+        task: what kind of question it is.
+        arch: name of the network, see `bench.archs.resolve`.
+        input_size: height and width of the images in px.
+        in_channels: channels of the images.
+        num_classes: outputs of the network; None for a network that is no classifier.
+        seed: of everything random in the job.
+        settings: of the task, as validated by `bench.plan.settings`; plain JSON values.
+        source_sha256: of the file that defines the network where it is not one of the package's,
+            so that an edited network is a new job.
+    """
+
+    task: Task
+    arch: str
+    input_size: int
+    in_channels: int = 3
+    num_classes: int | None = 1000
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    source_sha256: str | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Return all that identifies the job, as plain JSON values."""
+        return {
+            "task": self.task,
+            "arch": self.arch,
+            "input_size": self.input_size,
+            "in_channels": self.in_channels,
+            "num_classes": self.num_classes,
+            "seed": self.seed,
+            "settings": dict(self.settings),
+            "source_sha256": self.source_sha256,
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the content's canonical JSON."""
+        canonical = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content with the id in front."""
+        return {"id": self.id, **self.content()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        """Read a job back; its id is computed anew."""
+        return cls(**{k: v for k, v in data.items() if k != "id"})
+
+    @property
+    def device(self) -> str:
+        """Where it runs; counting needs no device of its own."""
+        return str(self.settings.get("device", "cpu"))
+
+    def label(self) -> str:
+        """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
+        words = [self.task, self.arch, f"{self.input_size} px"]
+        s = self.settings
+        if "batch_size" in s:
+            words.append(f"batch {s['batch_size']}")
+        if "dataset" in s:
+            words.append(f"on {s['dataset']} seed {self.seed}")
+        words += [str(s[k]) for k in ("precision", "backend", "device") if k in s and s[k] not in _USUAL]
+        return " ".join(words)
+
+
+_USUAL = ("fp32", "eager", "cpu")

@@ -1,0 +1,1 @@
+"""What was seen: records of jobs, the environment they ran in, and the store that keeps them."""

@@ -1,0 +1,17 @@
+"""Doubts: codes that travel with a measurement, explained in this one place."""
+
+from __future__ import annotations
+
+FLAGS: dict[str, str] = {
+    "noisy": "the 95 % interval of the median is wider than ±5 % of it",
+    "few_samples": "fewer samples than an interval of the median needs (6); the range is shown instead",
+    "unsteady": "the warm-up reached its limit before two successive windows agreed",
+    "uncounted_ops": "operations that may multiply were left uncounted; the detail names them",
+    "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
+    "shared_process": "the memory high-water mark is of a process that had already done other work",
+}
+
+
+def explain(flag: str) -> str:
+    """Return one sentence for a flag; an unknown one is returned as it is."""
+    return FLAGS.get(flag, flag)

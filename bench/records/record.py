@@ -1,0 +1,180 @@
+"""Measurements and records: what was seen, raw and unrounded, with its unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from bench.errors import StoreError
+from bench.plan.card import ArchCard
+from bench.plan.job import Job
+
+SCHEMA = 1
+
+Better = Literal["lower", "higher", "neither"]
+Status = Literal[
+    "ok",  # all that was asked for was measured
+    "unsupported",  # this machine, device or network cannot do it; nobody's failure
+    "oom",  # out of memory, on the device or the host
+    "timeout",  # the time limit ended it
+    "killed",  # a signal from outside ended it
+    "crashed",  # its process died, or an error that is not the network's
+    "invalid_model",  # the network cannot be imported, built or called as asked
+    "diverged",  # the loss was no longer finite
+    "skipped",  # left out on purpose
+    "cancelled",  # the user ended the run
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One named quantity with its unit and its raw samples.
+
+    Attributes:
+        name: `parameters`, `macs`, `activations`, `latency`, `step_time`, `peak_memory`, `top1` and so on.
+        unit: SI base unit, or `MAC`, `B`, `1`.
+        better: which direction is an improvement.
+        samples: raw and unrounded, in the order taken; a count has one. NaN means: seen, but no number.
+        detail: what the number includes and leaves out, and what it was computed from; plain JSON values.
+        flags: codes of doubts, such as `noisy`; `bench.records.flags` explains them.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    samples: tuple[float, ...]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; numbers that JSON lacks (NaN, infinities) become null."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "better": self.better,
+            "samples": finite(self.samples),
+            "detail": finite(dict(self.detail)),
+            "flags": list(self.flags),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
+        """Read a measurement back; null samples become NaN."""
+        return cls(
+            name=data["name"],
+            unit=data["unit"],
+            better=data["better"],
+            samples=tuple(math.nan if s is None else s for s in data["samples"]),
+            detail=data["detail"],
+            flags=tuple(data["flags"]),
+        )
+
+
+def count(
+    name: str, value: float, unit: str = "1", *, better: Better = "lower", **detail: Any
+) -> Measurement:
+    """Return a measurement of one exact value."""
+    return Measurement(name=name, unit=unit, better=better, samples=(value,), detail=detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A job, the environment it ran in, its measurements and its status.
+
+    Attributes:
+        job: what was asked.
+        card: declared facts of the network, as they were when it was measured.
+        environment: see `bench.records.environment`.
+        attempt: 1 for the first try of this job in this store.
+        started_at: UTC, ISO 8601.
+        duration_s: wall time of the job with the start of its process.
+        status: one of `STATUSES`.
+        stage: how far it came: import, build, check, latency, ...; `done` where it ended well.
+        error: None, or `type`, `message`, `tip`, `traceback` (of the user's own code) and `output`
+            (its last lines).
+        measurements: all that was measured before it ended, also where it did not end well.
+        bench_version: of the harness.
+        schema: raised when a field changes meaning.
+    """
+
+    job: Job
+    card: ArchCard
+    environment: Mapping[str, Any]
+    started_at: str
+    duration_s: float
+    status: Status
+    stage: str
+    measurements: tuple[Measurement, ...] = ()
+    error: Mapping[str, Any] | None = None
+    attempt: int = 1
+    bench_version: str = ""
+    schema: int = SCHEMA
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a field of the JSON form: ``record["job"]["arch"]``."""
+        return self.to_json()[key]
+
+    def measurement(self, name: str) -> Measurement | None:
+        """Return the measurement called `name`, or None."""
+        return next((m for m in self.measurements if m.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "schema": self.schema,
+            "bench_version": self.bench_version,
+            "job": self.job.to_json(),
+            "card": self.card.to_json(),
+            "environment": finite(dict(self.environment)),
+            "attempt": self.attempt,
+            "started_at": self.started_at,
+            "duration_s": self.duration_s,
+            "status": self.status,
+            "stage": self.stage,
+            "error": None if self.error is None else finite(dict(self.error)),
+            "measurements": [m.to_json() for m in self.measurements],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """Read a record back.
+
+        Raises:
+            StoreError: if its schema is newer than this version knows.
+            KeyError, TypeError, ValueError: if it is no record.
+        """
+        schema = data["schema"]
+        if schema > SCHEMA:
+            raise StoreError(
+                f"schema {schema} of a record is newer than this version reads ({SCHEMA})", "update bench"
+            )
+        if data["status"] not in STATUSES:
+            raise ValueError(f"unknown status {data['status']!r}")
+        return cls(
+            job=Job.from_json(data["job"]),
+            card=ArchCard.from_json(data["card"]),
+            environment=data["environment"],
+            started_at=data["started_at"],
+            duration_s=data["duration_s"],
+            status=data["status"],
+            stage=data["stage"],
+            measurements=tuple(Measurement.from_json(m) for m in data["measurements"]),
+            error=data["error"],
+            attempt=data["attempt"],
+            bench_version=data["bench_version"],
+            schema=schema,
+        )
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with tuples as lists and every NaN or infinity as None, as JSON has no such numbers."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [finite(v) for v in value]
+    return value

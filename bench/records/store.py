@@ -1,0 +1,256 @@
+"""The store: a run is a folder with `run.json` and an append-only `records.jsonl`, one line a record.
+
+A line is the record's JSON with a last key `checksum`: the first 16 hex digits of the SHA-256 of the line
+without that key.
+Each line is flushed and fsynced before `append` returns, so that a kill loses at most the job under way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import StoreError, nearest
+from bench.plan.job import Job
+from bench.records.record import Record, finite
+
+RECORDS = "records.jsonl"
+REJECTED = "rejected.jsonl"
+INFO = "run.json"
+LOCK = ".lock"
+
+_MARK = b',"checksum":"'
+_CHECKSUM_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that is no sound record: its number (from 1) and why it was set aside."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as read: all attempts in file order, the jobs last asked for, and what was set aside."""
+
+    name: str
+    path: Path
+    records: tuple[Record, ...]
+    planned: tuple[Job, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+def encode(record: Record) -> bytes:
+    """Return the line of a record, with its checksum and line end."""
+    body = json.dumps(record.to_json(), separators=(",", ":"), allow_nan=False).encode()
+    return body[:-1] + _MARK + _checksum(body) + b'"}\n'
+
+
+def decode(line: bytes) -> Record:
+    """Return the record of a line.
+
+    Raises:
+        ValueError: with the reason, if the line is not sound.
+        StoreError: if its schema is newer than this version.
+    """
+    head, mark, tail = line.rstrip(b"\n").rpartition(_MARK)
+    if not mark or len(tail) != _CHECKSUM_LENGTH + 2 or not tail.endswith(b'"}'):
+        raise ValueError("no checksum: torn or not written by bench")
+    body = head + b"}"
+    if tail[:-2] != _checksum(body):
+        raise ValueError("checksum does not match: the line was changed after it was written")
+    try:
+        return Record.from_json(json.loads(body))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a record: {error!r}") from error
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:_CHECKSUM_LENGTH].encode()
+
+
+def read_run(path: Path | str) -> Run:
+    """Read a run; lines that are not sound are set aside with their number and reason, the rest still read.
+
+    Raises:
+        StoreError: if the folder is no run, or written by a newer version.
+    """
+    path = Path(path)
+    if not (path / RECORDS).is_file() and not (path / INFO).is_file():
+        raise _no_run(path)
+    info = _read_info(path)
+    records, rejected = _read_records(path / RECORDS)
+    planned = tuple(Job.from_json(j) for j in info.get("jobs", ()))
+    return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info)
+
+
+def _no_run(path: Path) -> StoreError:
+    siblings = (
+        [p.name for p in path.parent.glob("*/") if (p / RECORDS).is_file()] if path.parent.is_dir() else []
+    )
+    close = nearest(path.name, siblings) or sorted(siblings)[:6]
+    found = f"runs there: {', '.join(close)}" if close else "measure one first: bench run smoke"
+    return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", found)
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    file = path / INFO
+    if not file.is_file():
+        return {}
+    try:
+        info = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise StoreError(
+            f"{file} is not JSON: {error}", "delete it; the records do not depend on it"
+        ) from error
+    if not isinstance(info, dict):
+        raise StoreError(f"{file} is not a JSON object", "delete it; the records do not depend on it")
+    return info
+
+
+def _read_records(file: Path) -> tuple[list[Record], list[Rejected]]:
+    records: list[Record] = []
+    rejected: list[Rejected] = []
+    if not file.is_file():
+        return records, rejected
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                records.append(decode(line))
+            except ValueError as error:
+                rejected.append(Rejected(number, str(error)))
+            except StoreError as error:
+                raise StoreError(f"{file}, line {number}: {error.message}", error.tip) from error
+    return records, rejected
+
+
+class Store:
+    """A run's folder, open for writing; use as a context manager. One writer at a time holds its lock.
+
+    Args:
+        path: the folder; made where it is missing.
+
+    Raises:
+        StoreError: if it cannot be written, or another process is writing to it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.file = self.path / RECORDS
+        self._attempts: Counter[str] = Counter()
+
+    def __enter__(self) -> Store:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.path / LOCK)
+            self._lock.acquire(timeout=0)
+            self._stream = self.file.open("ab", buffering=0)
+        except Timeout as error:
+            raise StoreError(
+                f"another bench is writing to {self.path}", "wait for it, or choose another --name"
+            ) from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._repair()
+        self.run = read_run(self.path)
+        self._attempts.update(r.job.id for r in self.run.records)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stream.close()
+        self._lock.release()
+
+    def attempts(self, job_id: str) -> int:
+        """Return how many records of this job the store has."""
+        return self._attempts[job_id]
+
+    def append(self, record: Record) -> None:
+        """Write a record; when this returns it is on the disk.
+
+        Raises:
+            StoreError: if it could not be written whole; the store stays readable.
+        """
+        try:
+            self._write(encode(record))
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._attempts[record.job.id] += 1
+
+    def write_info(self, info: Mapping[str, Any]) -> None:
+        """Replace `run.json` at once: what was asked, in which words, with which versions."""
+        try:
+            write_atomic(
+                self.path / INFO, json.dumps(finite(dict(info)), indent=1, ensure_ascii=False) + "\n"
+            )
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:  # an unbuffered write may take a part
+            rest = rest[self._stream.write(rest) :]
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot write to {self.path}: {error.strerror or error}",
+            "what was measured before is kept; mend it or choose another --results folder, then run again",
+        )
+
+    def _repair(self) -> None:
+        """Set a torn last line aside, so that the next record starts on a line of its own."""
+        torn = _torn_tail(self.file)
+        if not torn:
+            return
+        try:
+            decode(torn)  # whole but for its line end
+            self._write(b"\n")
+        except ValueError:
+            with (self.path / REJECTED).open("ab") as aside:
+                aside.write(torn + b"\n")
+            os.truncate(self.file, self.file.stat().st_size - len(torn))
+
+
+def _torn_tail(file: Path) -> bytes:
+    """Return what follows the last line end; empty where the file ends with one."""
+    size = file.stat().st_size
+    tail = b""
+    with file.open("rb") as stream:
+        while len(tail) < size:
+            step = min(1 << 16, size - len(tail))
+            stream.seek(size - len(tail) - step)
+            tail = stream.read(step) + tail
+            if b"\n" in tail:
+                break
+    return tail.rpartition(b"\n")[2]
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a kill, sees the old text or the new one and nothing between."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def latest(records: Sequence[Record]) -> dict[str, Record]:
+    """Return the last record of each job."""
+    return {r.job.id: r for r in records}

@@ -1,0 +1,88 @@
+"""Registries: one new unit is one new file; no second list names it."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from bench.errors import unknown_name
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named units of one kind, found by importing every module of a package.
+
+    Args:
+        kind: what one unit is called in messages, such as `architecture`.
+        package: the package whose modules register the units when they are imported.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._units: dict[str, T] = {}
+        self._loaded = False
+
+    def add(self, name: str, unit: T) -> T:
+        """Register `unit` under `name`; a name that is taken is a programming error."""
+        if name in self._units:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._units[name] = unit
+        return unit
+
+    def load(self) -> None:
+        """Import every public module of the package, once."""
+        if self._loaded:
+            return
+        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{self.package}.{module.name}")
+        self._loaded = True
+
+    def names(self) -> list[str]:
+        """Return all names in natural order (resnet20 before resnet110)."""
+        self.load()
+        return sorted(self._units, key=natural)
+
+    def get(self, name: str) -> T:
+        """Return the unit called `name`.
+
+        Raises:
+            UnknownNameError: if there is none; it names the nearest ones.
+        """
+        self.load()
+        if name not in self._units:
+            raise unknown_name(
+                self.kind, name, self._units, f"see `bench list {self.package.rsplit('.')[-1]}`"
+            )
+        return self._units[name]
+
+    def match(self, pattern: str) -> list[str]:
+        """Return the names that match a shell pattern such as ``resnet*``."""
+        return [n for n in self.names() if fnmatch.fnmatchcase(n, pattern)]
+
+    def items(self) -> list[tuple[str, T]]:
+        """Return (name, unit) pairs in natural order."""
+        return [(n, self._units[n]) for n in self.names()]
+
+    def __contains__(self, name: object) -> bool:
+        self.load()
+        return name in self._units
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """Return a sort key that orders digits by value."""
+    parts: list[str] = []
+    for char in name:
+        if parts and parts[-1].isdigit() == char.isdigit():
+            parts[-1] += char
+        else:
+            parts.append(char)
+    return tuple((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts)

@@ -1,0 +1,1 @@
+"""Tables, figures and the page, drawn from stored records alone. Never imports torch."""

@@ -1,0 +1,50 @@
+"""Figures: one file each, found by the registry; each a function of the comparison table and the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from bench.registry import Registry
+
+Draw = Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of a report.
+
+    Attributes:
+        title: what it shows, in a few words.
+        draw: of `compare_table` and `to_frame`; None where there is nothing to draw.
+        caption: how to read it.
+        needs: what must have been measured for it.
+        place: figures stand on the page in this order.
+    """
+
+    title: str
+    draw: Draw
+    caption: str
+    needs: str
+    place: int = 100
+
+
+FIGURES: Registry[Figure] = Registry("figure", "bench.report.figures")
+
+
+def figure(name: str, *, title: str, caption: str, needs: str, place: int = 100) -> Callable[[Draw], Draw]:
+    """Register a drawing function as the figure `name`."""
+
+    def register(draw: Draw) -> Draw:
+        FIGURES.add(name, Figure(title, draw, caption, needs, place))
+        return draw
+
+    return register
+
+
+def in_order() -> list[tuple[str, Figure]]:
+    """Return all figures as they stand on the page."""
+    return sorted(FIGURES.items(), key=lambda pair: pair[1].place)

@@ -1,0 +1,22 @@
+"""Throughput at the largest batch, sorted."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.report.figures import figure
+from bench.report.figures._bars import Bars, draw_bars
+
+
+@figure(
+    "throughput_bars",
+    title="Throughput",
+    caption="Forward passes at the largest batch that was timed, without synchronisation between them, fastest on top; colours "
+    "are families. Values are the batch over the median step, whiskers its 95 % interval.",
+    needs="infer jobs with a step time",
+    place=40,
+)
+def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
+    """Draw a panel for each machine."""
+    return draw_bars(table, Bars("throughput", "1", "Images per second", lower_is_better=False))

@@ -1,0 +1,180 @@
+"""The look of all figures: colours, marker shapes, axes with units, and how a figure becomes bytes.
+
+Only matplotlib's object-oriented interface is used, so that no figure outlives its function, and only its own
+defaults, so that the same records give the same bytes whatever the user's matplotlibrc says.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from bench.report.text import plain
+from bench.units import scale_for
+
+INK, MUTED, GRID, SURFACE = "#1c2128", "#59636e", "#dfe3e8", "#ffffff"
+
+# Hues of Okabe and Ito that differ for colour-blind readers too, each at least 3:1 against white and against
+# near-black; what is still close differs in its marker.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5568F", "#3A9BD0", "#9A6F00", "#7A7A7A")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">")
+
+_RC: Mapping[str, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # names are text, never formulas
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.7,
+    "figure.facecolor": SURFACE,
+    "axes.facecolor": SURFACE,
+    "savefig.facecolor": SURFACE,
+    "svg.hashsalt": "bench",
+    "svg.fonttype": "path",  # looks the same with any fonts, and labels stay where they were placed
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw inside with this style alone."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a family is drawn, the same in every figure of a report."""
+
+    colour: str
+    marker: str
+
+
+def looks(families: Iterable[Any]) -> dict[str, Look]:
+    """Return a look for each family, in the order of their first appearance; 77 differ."""
+    names = dict.fromkeys(family_name(f) for f in families)
+    return {n: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, n in enumerate(names)}
+
+
+def family_name(family: Any) -> str:
+    """Return the name of a family, also of those that have none."""
+    return family if isinstance(family, str) and family else "other"
+
+
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches, drawn by Agg, laid out so that nothing overlaps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def freeze(figure: Figure) -> None:
+    """Settle the layout, so that what is placed afterwards by its size in print stays there."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def renderer(figure: Figure) -> Any:
+    """Return the renderer that measures text."""
+    return figure.canvas.get_renderer()  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return frozenset(font.get_charmap())
+
+
+def drawable(text: object, limit: int = 36) -> str:
+    """Return text that the font has glyphs for, short enough for a label; others become U+FFFD."""
+    glyphs = _glyphs()
+    return "".join(c if ord(c) in glyphs else "\N{REPLACEMENT CHARACTER}" for c in plain(text, limit))
+
+
+def tick(value: float, unit: str) -> str:
+    """Return the text of a tick: ``20 GMAC``, ``0.5 ms``, ``1 M``, and ``90 %`` for the fraction 0.9."""
+    if unit == "%":
+        return f"{100 * value:.4g} %"
+    scale = scale_for(value * (1 + 1e-9), unit)
+    return f"{value / scale.factor:.4g} {scale.symbol}".rstrip()
+
+
+def number_axis(axis: Axis, label: str, unit: str) -> None:
+    """Label a linear axis whose ticks carry their unit."""
+    axis.set_label_text(label)
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
+
+
+def log_axis(axis: Axis, values: Sequence[float], label: str, unit: str) -> None:
+    """Make an axis logarithmic, with some room around the values and ticks that carry their unit."""
+    low, high = min(values), max(values)
+    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+    decades = max(high / low, 1.0)
+    room = max(decades**0.08, 1.25)
+    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(low / room, high * room)
+    axis.set_label_text(label)
+    subs = (1.0, 2.0, 5.0) if decades < 150 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
+    axis.set_minor_locator(NullLocator())
+
+
+def ticks_at(axis: Axis, positions: Sequence[float], texts: Sequence[str]) -> None:
+    """Set ticks with texts of their own."""
+    axis.set_major_locator(FixedLocator(list(positions)))
+    axis.set_major_formatter(FuncFormatter(dict(zip(positions, texts, strict=True)).get))  # type: ignore[arg-type]
+
+
+def family_legend(figure: Figure, families: Iterable[Any], all_looks: Mapping[str, Look]) -> None:
+    """Set a legend of those families that are there below the panels, in the order of the table."""
+    there = {family_name(f) for f in families}
+    names = [name for name in all_looks if name in there]
+    handles = [
+        Line2D([], [], linestyle="", marker=all_looks[n].marker, color=all_looks[n].colour) for n in names
+    ]
+    legend(figure, handles, names, loc="outside lower left", ncols=min(len(names), 7))
+
+
+def legend(figure: Figure, handles: Sequence[Line2D], texts: Sequence[str], **where: Any) -> None:
+    """Set a legend; its texts are set last, as matplotlib gives a leading underscore a meaning."""
+    made = figure.legend(handles, ["·"] * len(handles), **where)
+    for shown, text in zip(made.get_texts(), texts, strict=True):
+        shown.set_text(drawable(text))
+
+
+def to_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as `svg` or `png`; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
+    return buffer.getvalue()

@@ -1,0 +1,30 @@
+"""Text from outside, made safe to show: names of networks and messages of errors may hold anything."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LIMIT = 400
+
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~$#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+
+
+def plain(text: object, limit: int = LIMIT) -> str:
+    """Return one line without control characters, such as those of terminals or of writing direction.
+
+    White space becomes a blank, any other control or format character (but the joiners of emoji) and lone
+    surrogates become U+FFFD. Longer text than `limit` characters is cut off with an ellipsis.
+    """
+    words = " ".join(str(text).split())
+    shown = "".join(_visible(c) for c in words[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+
+
+def _visible(char: str) -> str:
+    hidden = unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return "\N{REPLACEMENT CHARACTER}" if hidden and char not in "\u200d\u200c" else char
+
+
+def markdown(text: object) -> str:
+    """Return text for a cell of a Markdown table: nothing in it is markup, HTML or the end of the cell."""
+    return plain(text).translate(_MARKDOWN)

@@ -1,0 +1,171 @@
+"""Views: frames made ready to be shown, one cell function a kind of column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench.report.text import plain
+from bench.units import DASH, Scale, scale_for, significant
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one cell shows: its text, a smaller note for the page, and what it is sorted by (None comes last)."""
+
+    text: str
+    note: str = ""
+    sort: float | str | None = None
+
+
+EMPTY = Cell(DASH)
+
+
+def missing(value: Any) -> bool:
+    """Return whether a cell of a frame has no value."""
+    return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
+
+
+def words(row: Row, column: Column, scale: Scale) -> Cell:  # noqa: ARG001 (all cell functions are called alike)
+    """Show text."""
+    value = row[column.key]
+    return EMPTY if missing(value) or value == "" else Cell(plain(value), sort=str(value))
+
+
+def whole(row: Row, column: Column, scale: Scale) -> Cell:
+    """Show a whole number without a prefix."""
+    value = row[column.key]
+    return EMPTY if missing(value) else Cell(f"{value:.0f}", sort=float(value))
+
+
+def number(row: Row, column: Column, scale: Scale) -> Cell:
+    """Show a number in the column's scale with the digits that its interval allows, and the interval as a note."""
+    value, low, high = (row.get(column.key + end, math.nan) for end in ("", "_low", "_high"))
+    if missing(value):
+        return EMPTY
+    digits = digits_for(value, low, high)
+    shown, low, high = (v / scale.factor for v in (value, low, high))
+    note = "" if missing(low) or missing(high) else f"{fixed(low, shown, digits)} – {fixed(high, shown, digits)}"
+    return Cell(significant(shown, digits), note, float(value))
+
+
+def share(row: Row, column: Column, scale: Scale) -> Cell:
+    """Show a fraction as a percentage."""
+    value = row[column.key]
+    return EMPTY if missing(value) else Cell(f"{100 * value:.1f}", sort=float(value))
+
+
+def spread(row: Row, column: Column, scale: Scale) -> Cell:
+    """Show the mean of a fraction as a percentage, with its standard deviation where there is one."""
+    value, deviation = row[column.key], row.get(f"{column.key}_sd")
+    if missing(value):
+        return EMPTY
+    if missing(deviation):
+        return Cell(f"{100 * value:.1f}", sort=float(value))
+    decimals = 2 if deviation < 0.0005 else 1
+    return Cell(f"{100 * value:.{decimals}f} ± {100 * deviation:.{decimals}f}", sort=float(value))
+
+
+def seeds(row: Row, column: Column, scale: Scale) -> Cell:
+    """Show how many trainings ended well, of how many, and how many of the rest diverged."""
+    done, planned, diverged = row["n_ok"], row["n_planned"], row["diverged"]
+    if missing(planned):
+        return EMPTY
+    text = f"{done:.0f}" if done == planned else f"{done:.0f} of {planned:.0f}"
+    return Cell(text, f"{diverged:.0f} diverged" if diverged else "", float(done))
+
+
+def digits_for(value: float, low: float, high: float, usual: int = 3) -> int:
+    """Return how many significant digits an interval allows: down to the first of its half width, from 2 to 3."""
+    half = (high - low) / 2
+    if value == 0 or not math.isfinite(value) or not half > 0:
+        return usual
+    return min(usual, max(2, math.floor(math.log10(abs(value))) - math.floor(math.log10(half)) + 1))
+
+
+def fixed(value: float, like: float, digits: int) -> str:
+    """Format `value` with the decimals that `like` has when it is shown with so many significant digits."""
+    decimals = digits - 1 - (math.floor(math.log10(abs(like))) if like else 0)
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        key: of the frame.
+        title: without the unit.
+        cell: makes the cell of a row; the scale is that of the whole column.
+        unit: of the stored numbers; `%` shows fractions as percentages.
+        show: `always`, where any row has it (`seen`), or where rows differ in it (`differing`); what is the same for
+            all rows is told once, below the table.
+        raw: further keys that belong to it, for CSV, with their units.
+    """
+
+    key: str
+    title: str
+    cell: Callable[[Row, Column, Scale], Cell] = words
+    unit: str = ""
+    show: Literal["always", "seen", "differing"] = "seen"
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a column as shown: title, unit with its prefix, and whether its cells are numbers."""
+
+    title: str
+    unit: str = ""
+    numeric: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A table ready to be shown: heads, rows of cells, and what is the same for every row."""
+
+    heads: Sequence[Head]
+    rows: Sequence[Sequence[Cell]]
+    common: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def note(self) -> str:
+        """Return ``Device: cuda · Precision: fp32``, what is the same for every row."""
+        return " · ".join(f"{title}: {text}" for title, text in self.common.items())
+
+
+def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
+    """Return the cells of a frame; columns that nothing is known of, or that always say the same, are left out."""
+    rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+    shown: list[Column] = []
+    common: dict[str, str] = {}
+    for column in columns:
+        told = {column.cell(row, column, Scale(1.0, "")).text for row in rows} - {DASH}
+        if column.show == "differing" and len(told) == 1:
+            common[column.title] = f"{told.pop()} {column.unit}".rstrip()
+        elif told or column.show == "always":
+            shown.append(column)
+    scales = [_scale(table, column) for column in shown]
+    heads = [Head(c.title, s.symbol, numeric=c.cell is not words) for c, s in zip(shown, scales, strict=True)]
+    cells = [[c.cell(row, c, s) for c, s in zip(shown, scales, strict=True)] for row in rows]
+    return View(heads, cells, common)
+
+
+def _scale(table: pd.DataFrame, column: Column) -> Scale:
+    """Return the scale that suits the middle value of a column."""
+    if column.unit == "1/s":
+        return Scale(1.0, "images/s")
+    if column.cell is not number:
+        return Scale(1.0, column.unit)
+    values = table[column.key].dropna()
+    return scale_for(float(values.median()), column.unit) if len(values) else Scale(1.0, "")
+

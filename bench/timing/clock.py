@@ -1,0 +1,105 @@
+"""Clocks: each answers one question, how long `calls` calls take, and says what lies inside that time.
+
+HostClock        wall time; on a GPU it synchronises before and after, so launching is inside
+CudaEventClock   device time between two events; launching is inside only where it holds the device up
+FakeClock        known costs, for tests
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+Call = Callable[[], object]
+
+
+class Clock(Protocol):
+    """Measures back-to-back calls."""
+
+    name: str
+
+    def now(self) -> float:
+        """Return seconds since some moment."""
+
+    def seconds(self, call: Call, calls: int) -> float:
+        """Run `call` `calls` times with no synchronisation between them; return the seconds of all together."""
+
+
+class HostClock:
+    """Wall time by `time.perf_counter_ns`.
+
+    Args:
+        synchronize: waits until the device has done all that was launched; none for the CPU, whose calls
+            return when they are done.
+    """
+
+    name = "perf_counter"
+
+    def __init__(self, synchronize: Callable[[], object] | None = None) -> None:
+        self._synchronize = synchronize or (lambda: None)
+
+    def now(self) -> float:
+        """Return seconds since some moment."""
+        return time.perf_counter_ns() * 1e-9
+
+    def seconds(self, call: Call, calls: int) -> float:
+        """Return the wall time of `calls` calls, with one synchronisation at each end."""
+        self._synchronize()
+        start = time.perf_counter_ns()
+        for _ in range(calls):
+            call()
+        self._synchronize()
+        return (time.perf_counter_ns() - start) * 1e-9
+
+
+class CudaEventClock:
+    """Device time between two CUDA events on the current stream; resolution about 0.5 µs."""
+
+    name = "cuda_event"
+
+    def now(self) -> float:
+        """Return the host's seconds since some moment: limits are of wall time."""
+        return time.perf_counter_ns() * 1e-9
+
+    def seconds(self, call: Call, calls: int) -> float:
+        """Return the device time from before the first call to after the last."""
+        import torch
+
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize()
+        start.record()
+        for _ in range(calls):
+            call()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) * 1e-3
+
+
+class FakeClock:
+    """Plays known costs back, so that tests of sampling take no time.
+
+    Args:
+        costs: seconds of each call, in order; the last one repeats.
+    """
+
+    name = "fake"
+
+    def __init__(self, costs: Sequence[float]) -> None:
+        self.costs = list(costs)
+        self.calls = 0
+        self._now = 0.0
+
+    def now(self) -> float:
+        """Return the sum of all costs so far."""
+        return self._now
+
+    def seconds(self, call: Call, calls: int) -> float:
+        """Run the calls and return their known costs."""
+        total = 0.0
+        for _ in range(calls):
+            call()
+            total += self.costs[min(self.calls, len(self.costs) - 1)]
+            self.calls += 1
+        self._now += total
+        return total

@@ -1,0 +1,161 @@
+"""Sampling: warm up until it is steady, then sample until it is precise enough, and say why it stopped."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scipy.stats import binom
+
+from bench.plan.settings import Timing
+from bench.timing.clock import Call, Clock
+
+NOISY = 0.05  # half an interval wider than this share of the median is a doubt
+STEADY = 0.02  # two windows agree when their means differ by at most this share
+WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
+MAX_BLOCK = 10_000
+
+Stop = Literal["precise", "limit", "max_samples"]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Seconds of one call each, raw and in order, and how they were taken.
+
+    Attributes:
+        seconds: one a block: the block's time over its calls.
+        block: calls in a block.
+        first_call_s: of the very first call, which pays for loading and choosing algorithms; not a sample.
+        warmup_calls: calls before the first sample, the first call included.
+        steady: whether two successive windows of the warm-up agreed.
+        stop: why the sampling ended.
+    """
+
+    seconds: tuple[float, ...]
+    block: int
+    first_call_s: float
+    warmup_calls: int
+    steady: bool
+    stop: Stop
+
+    def detail(self, clock: Clock) -> dict[str, Any]:
+        """Return what stands beside the samples in a measurement."""
+        return {
+            "clock": clock.name,
+            "calls_per_sample": self.block,
+            "first_call_s": self.first_call_s,
+            "warmup_calls": self.warmup_calls,
+            "steady": self.steady,
+            "stop": self.stop,
+        }
+
+    def flags(self) -> tuple[str, ...]:
+        """Return the doubts that the sampling itself gives rise to."""
+        doubts = {
+            "unsteady": not self.steady,
+            "few_samples": median_ranks(len(self.seconds)) is None,
+            "noisy": NOISY < half_width(self.seconds) < math.inf,
+        }
+        return tuple(flag for flag, holds in doubts.items() if holds)
+
+
+def sample(call: Call, clock: Clock, timing: Timing, *, blocks: bool = False) -> Samples:
+    """Warm `call` up and time it until the median is known to `timing.precision`, or the limit.
+
+    Args:
+        call: what to time.
+        clock: measures it.
+        timing: how long.
+        blocks: time blocks of calls without synchronisation between them, rather than each call alone.
+    """
+    first = clock.seconds(call, 1)
+    warm = _warm_up(call, clock, timing)
+    block = max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9)))) if blocks else 1
+    seconds: list[float] = []
+    stop: Stop = "max_samples"
+    start = clock.now()
+    with _no_garbage_collection():
+        while len(seconds) < timing.max_samples:
+            seconds.append(clock.seconds(call, block) / block)
+            if len(seconds) < timing.min_samples or clock.now() - start < timing.min_s:
+                continue
+            if half_width(seconds) <= timing.precision:
+                stop = "precise"
+                break
+            if clock.now() - start >= timing.limit_s:
+                stop = "limit"
+                break
+    return Samples(tuple(seconds), block, first, 1 + warm.calls, warm.steady, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Warm:
+    calls: int
+    call_s: float
+    steady: bool
+
+
+def _warm_up(call: Call, clock: Clock, timing: Timing) -> _Warm:
+    """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady."""
+    calls, previous, start = 0, math.nan, clock.now()
+    while True:
+        n, mean = _window(call, clock, timing.warmup_s / 2)
+        calls += n
+        elapsed = clock.now() - start
+        steady = abs(mean - previous) <= STEADY * previous
+        if (steady and elapsed >= timing.warmup_s) or elapsed >= WARMUP_BOUND * timing.warmup_s:
+            return _Warm(calls, mean, steady)
+        previous = mean
+
+
+def _window(call: Call, clock: Clock, length_s: float) -> tuple[int, float]:
+    """Run at least `length_s`, in blocks that double; return the calls and their mean seconds."""
+    calls, total, block = 0, 0.0, 1
+    while total < length_s and calls < MAX_BLOCK:
+        total += clock.seconds(call, block)
+        calls += block
+        block *= 2
+    return calls, total / calls
+
+
+_RANKS: dict[int, tuple[int, int] | None] = {}
+
+
+def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int] | None:
+    """Return the ranks (from 0) of the order statistics that bound the median, or None where n is below 6.
+
+    The count of samples below the median is binomial(n, 1/2), whatever the distribution.
+    Source: David & Nagaraja, Order Statistics, 7.1.
+    """
+    if n not in _RANKS:
+        k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
+        while k > 0 and 2 * binom.cdf(k - 1, n, 0.5) > 1 - confidence:
+            k -= 1
+        _RANKS[n] = (k - 1, n - k) if k > 0 else None
+    return _RANKS[n]
+
+
+def half_width(seconds: Sequence[float]) -> float:
+    """Return half the 95 % interval of the median as a share of the median; infinite below 6 samples."""
+    ranks = median_ranks(len(seconds))
+    if ranks is None:
+        return math.inf
+    ordered = sorted(seconds)
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return (ordered[ranks[1]] - ordered[ranks[0]]) / 2 / middle if middle else 0.0
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,142 @@
+"""Augmentation of whole batches: random crop from a reflected border, mirroring, cutout.
+
+Chance and pixels are kept apart: `draw` decides for all images of an epoch, on the CPU, so that every device sees the
+same; the other functions are exact, and run where the images are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.datasets import Dataset
+from bench.errors import ConfigError
+from bench.plan.recipe import Augment
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is done to training images of `size` px: see `bench.plan.recipe.Augment`, with nothing left open."""
+
+    size: int
+    pad: int
+    flip: bool
+    cutout: int
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their place."""
+        return self.flip or self.pad > 0
+
+
+def decide(asked: Augment, dataset: Dataset) -> Augmentation:
+    """Return what the recipe asks for, and where it leaves that open, what the data set declares.
+
+    Raises:
+        ConfigError: if the border cannot be reflected from the image.
+    """
+    size = dataset.card.size
+    pad = dataset.pad if asked.pad is None else asked.pad
+    if pad >= size:
+        raise ConfigError(
+            f"augment.pad: {pad} px cannot be reflected from an image of {size} px", f"at most {size - 1}"
+        )
+    flip = dataset.flip if asked.flip is None else asked.flip
+    return Augmentation(size, pad, flip, dataset.cutout if asked.cutout is None else asked.cutout)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The chance of N images.
+
+    Attributes:
+        corner: [N, 2] int64, row and column of the crop in the padded image, 0 to 2 x pad.
+        mirrored: [N] bool.
+        hole: [N, 2] int64, row and column of the cutout's centre.
+    """
+
+    corner: Tensor
+    mirrored: Tensor
+    hole: Tensor
+
+    def __getitem__(self, part: slice) -> Draws:
+        return Draws(self.corner[part], self.mirrored[part], self.hole[part])
+
+    def to(self, device: torch.device) -> Draws:
+        """Return the same draws on `device`."""
+        return Draws(self.corner.to(device), self.mirrored.to(device), self.hole.to(device))
+
+
+def draw(count: int, how: Augmentation, generator: torch.Generator) -> Draws:
+    """Draw for `count` images from a CPU generator.
+
+    Each kind is drawn whether used or not, so that one switched off leaves the others as they were.
+    """
+    corner = torch.randint(0, 2 * how.pad + 1, (count, 2), generator=generator)
+    mirrored = torch.rand(count, generator=generator) < 0.5
+    hole = torch.randint(0, how.size, (count, 2), generator=generator)
+    return Draws(corner, mirrored & how.flip, hole)
+
+
+def take(images: Tensor, index: Tensor, draws: Draws, how: Augmentation) -> Tensor:
+    """Return the crops [B, C, H, W] of ``images[index]`` in one gather, without ever making the padded images.
+
+    Args:
+        images: [N, C, H, W], any type.
+        index: [B] int64, which images.
+        draws: of these B images.
+        how: the padding that the draws were made for.
+    """
+    if not how.moves:
+        return images[index]
+    channels, height, width = images.shape[1:]
+    device = images.device
+    rows = torch.arange(height, device=device) + draws.corner[:, :1] - how.pad  # [B, H]
+    columns = torch.arange(width, device=device) + draws.corner[:, 1:] - how.pad  # [B, W]
+    columns = torch.where(draws.mirrored[:, None], columns.flip(1), columns)
+    return images[
+        index[:, None, None, None],
+        torch.arange(channels, device=device)[None, :, None, None],
+        reflect(rows, height)[:, None, :, None],
+        reflect(columns, width)[:, None, None, :],
+    ]
+
+
+def reflect(index: Tensor, size: int) -> Tensor:
+    """Fold indices from -(size - 1) to 2 x (size - 1) back into 0..size-1, not repeating the edge."""
+    last = size - 1
+    return last - (last - index.abs()).abs()
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return uint8 images [B, C, H, W] scaled to 0..1, less the mean, over the standard deviation.
+
+    Args:
+        images: uint8.
+        mean: [C], of pixels scaled to 0..1.
+        std: [C], likewise.
+        dtype: of the result.
+    """
+    scale = (1 / (255 * std))[:, None, None]
+    shift = (-mean / std)[:, None, None]
+    return (images * scale + shift).to(dtype)
+
+
+def cut_out(images: Tensor, draws: Draws, side: int) -> Tensor:
+    """Set a square of `side` px around each image's hole to zero, which is the mean of normalised images.
+
+    The square is cut at the border, so that a smaller part is hidden there.
+    Source: DeVries and Taylor, arXiv:1708.04552, section 3.2.
+    """
+    if not side:
+        return images
+    height, width = images.shape[2:]
+    top_left = draws.hole - side // 2
+    rows = torch.arange(height, device=images.device) - top_left[:, :1]  # [B, H], 0..side-1 inside
+    columns = torch.arange(width, device=images.device) - top_left[:, 1:]
+    inside = ((rows >= 0) & (rows < side))[:, None, :, None] & ((columns >= 0) & (columns < side))[
+        :, None, None, :
+    ]
+    return images.masked_fill(inside, 0)

@@ -1,0 +1,86 @@
+"""Units: SI base units are stored; this is the only place that scales them for people.
+
+Stored units are `s`, `B`, `MAC`, `op`, `J`, `px`, `1` (a count or a fraction) and `1/s`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+DASH = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a stored number is shown: divide by `factor`, then write `symbol` behind it."""
+
+    factor: float
+    symbol: str
+
+
+_STEPS: dict[str, tuple[Scale, ...]] = {
+    "s": (Scale(1e-9, "ns"), Scale(1e-6, "µs"), Scale(1e-3, "ms"), Scale(1.0, "s")),
+    "B": (Scale(1.0, "B"), Scale(1e3, "kB"), Scale(1e6, "MB"), Scale(1e9, "GB")),
+    "MAC": (
+        Scale(1.0, "MAC"),
+        Scale(1e3, "kMAC"),
+        Scale(1e6, "MMAC"),
+        Scale(1e9, "GMAC"),
+        Scale(1e12, "TMAC"),
+    ),
+    "op": (Scale(1.0, "op"), Scale(1e6, "Mop"), Scale(1e9, "Gop")),
+    "1": (Scale(1.0, ""), Scale(1e3, "k"), Scale(1e6, "M"), Scale(1e9, "G")),
+    "1/s": (Scale(1.0, "/s"), Scale(1e3, "k/s"), Scale(1e6, "M/s")),
+    "J": (Scale(1e-6, "µJ"), Scale(1e-3, "mJ"), Scale(1.0, "J"), Scale(1e3, "kJ")),
+    "px": (Scale(1.0, "px"),),
+}
+
+UNITS = tuple(_STEPS)
+
+
+def scale_for(value: float, unit: str) -> Scale:
+    """Return the largest scale that leaves `abs(value)` at least one; unknown units stay as they are."""
+    steps = _STEPS.get(unit, (Scale(1.0, unit),))
+    fitting = [s for s in steps if abs(value) >= s.factor]
+    if value == 0:
+        return next(s for s in steps if s.factor == 1.0)
+    return fitting[-1] if fitting else steps[0]
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Format `value` with `digits` significant digits and never in exponent form: 0.01234 -> 0.0123."""
+    if not math.isfinite(value):
+        return DASH
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    return f"{rounded:,.{max(decimals, 0)}f}"
+
+
+def show(value: float | None, unit: str, digits: int = 3) -> str:
+    """Format a stored number for people: ``show(0.0123, "s") == "12.3 ms"``; None and NaN become a dash."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    scale = scale_for(value, unit)
+    text = significant(value / scale.factor, digits)
+    return f"{text} {scale.symbol}".rstrip()
+
+
+def percent(fraction: float | None, decimals: int = 1) -> str:
+    """Format a fraction as a percentage: ``percent(0.918) == "91.8 %"``."""
+    if fraction is None or not math.isfinite(fraction):
+        return DASH
+    return f"{100 * fraction:.{decimals}f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Format a waiting time: ``duration(75) == "1 min 15 s"``."""
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

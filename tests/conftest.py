@@ -1,0 +1,100 @@
+"""What the tests share: a catalog without torch, jobs and records, and a script for the fake executor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.execution import Ended, Event
+from bench.execution.executors.fake import FakeExecutor
+from bench.plan.card import ArchCard, DatasetCard
+from bench.plan.expand import Catalog, Planned
+from bench.plan.job import Job
+from bench.records.record import Measurement, Record, count
+
+DIGITS = DatasetCard(name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test")
+ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11"}, "gpu": []}
+
+
+def make_catalog(*names: str, **fields: Any) -> Catalog:
+    """Return a catalog that knows these names, at 32 px, and one data set."""
+    archs = {n: (ArchCard(name=n, input_size=32, num_classes=10),) for n in names}
+    return Catalog(**{"archs": archs, "datasets": {"digits": DIGITS}, "environment": ENVIRONMENT, "threads": 2, **fields})
+
+
+def make_job(**fields: Any) -> Job:
+    """Return a cost job of `net`, with the given fields changed."""
+    return Job(**{"task": "cost", "arch": "net", "input_size": 32, "num_classes": 10, **fields})
+
+
+def make_planned(**fields: Any) -> Planned:
+    """Return a planned job of `net`."""
+    job = make_job(**fields)
+    return Planned(job=job, card=ArchCard(name=job.arch, input_size=32, num_classes=10), timeout_s=60.0)
+
+
+def make_record(**fields: Any) -> Record:
+    """Return a sound record of a cost job."""
+    defaults: dict[str, Any] = {
+        "job": make_job(),
+        "card": ArchCard(name="net"),
+        "environment": ENVIRONMENT,
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "duration_s": 1.5,
+        "status": "ok",
+        "stage": "done",
+        "measurements": (count("parameters", 10), count("macs", 100, "MAC")),
+        "bench_version": "0.1.0",
+    }
+    return Record(**{**defaults, **fields})
+
+
+def seconds(name: str, *samples: float) -> Measurement:
+    """Return a measurement in seconds."""
+    return Measurement(name=name, unit="s", better="lower", samples=samples)
+
+
+def ok_events(*measurements: Measurement) -> list[Event]:
+    """Return what a worker sends when all goes well."""
+    found = [("measurement", m) for m in measurements or (count("parameters", 10), count("macs", 100, "MAC"))]
+    return [("stage", "build"), *found, ("stage", "done"), ("outcome", ("ok", None))]
+
+
+def scripted(*ends: tuple[Sequence[Event], Ended] | BaseException) -> FakeExecutor:
+    """Return an executor that gives these ends to its jobs in order, and is well with all jobs after them."""
+    script = list(ends)
+
+    def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+        if target.endswith(":probe_machine"):
+            return [("answer", _machine(args[0]))], Ended()
+        if target.endswith(":probe_arch"):
+            return [("answer", (ArchCard(name=args[0], input_size=32, num_classes=10),))], Ended()
+        end = script.pop(0) if script else (ok_events(), Ended())
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    return FakeExecutor(play)
+
+
+def _machine(names: Sequence[str]) -> dict[str, Any]:
+    catalog = make_catalog(*names)
+    return {
+        "devices": catalog.devices,
+        "threads": catalog.threads,
+        "datasets": catalog.datasets,
+        "environment": catalog.environment,
+        "no_cuda": "the test has none",
+        "archs": catalog.archs,
+    }
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    """Return an experiment file of three cost jobs."""
+    file = tmp_path / "three.yaml"
+    file.write_text("blocks:\n  - task: cost\n    grid: {arch: [a, b, c]}\n")
+    return file

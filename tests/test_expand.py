@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
+from bench.plan.card import ArchCard
+from bench.plan.config import parse_experiment
+from bench.plan.estimate import GUESS_S, estimator
+from bench.plan.expand import Planned, expand
+from bench.plan.job import Job
+from conftest import make_catalog, make_job, make_planned
+
+
+def plan(block: dict[str, Any], *, catalog: Any = None, **top: Any) -> tuple[Planned, ...]:
+    names = [str(n) for n in block["grid"]["arch"]]
+    return expand(parse_experiment({"blocks": [block], **top}), catalog or make_catalog(*names))
+
+
+INFER = {"task": "infer", "grid": {"arch": ["a", "b"], "batch_size": [1, {"cpu": 4, "cuda": 64}]}}
+
+
+def test_the_grid_multiplies_in_the_order_written() -> None:
+    jobs = [p.job for p in plan(INFER)]
+    assert [(j.arch, j.settings["batch_size"]) for j in jobs] == [("a", 1), ("a", 4), ("b", 1), ("b", 4)]
+    assert {j.settings["device"] for j in jobs} == {"cpu"}
+    assert {j.settings["threads"] for j in jobs} == {2}
+
+
+def test_values_differ_by_device() -> None:
+    catalog = make_catalog("a", "b", devices=("cpu", "cuda:0"))
+    jobs = [p.job for p in plan(INFER, catalog=catalog)]
+    assert [j.settings["batch_size"] for j in jobs] == [1, 64, 1, 64]
+    assert {j.settings["device"] for j in jobs} == {"cuda"}
+
+
+def test_a_nested_value_differs_by_device() -> None:
+    block = {"task": "infer", "timing": {"limit_s": {"cpu": 2, "cuda": 5}}, "grid": {"arch": ["a"]}}
+    assert plan(block)[0].job.settings["timing"]["limit_s"] == 2
+
+
+def test_a_job_asked_for_twice_is_planned_once() -> None:
+    block = {"task": "cost", "grid": {"arch": ["a", "a"]}}
+    assert len(plan(block)) == 1
+
+
+def test_native_and_given_shapes() -> None:
+    card = ArchCard(name="a", input_size=227, in_channels=3, num_classes=1000)
+    catalog = make_catalog(archs={"a": (card,)})
+    native = plan({"task": "cost", "grid": {"arch": ["a"]}}, catalog=catalog)[0].job
+    assert (native.input_size, native.in_channels, native.num_classes) == (227, 3, 1000)
+    given_ = plan({"task": "cost", "input_size": 64, "num_classes": 5, "grid": {"arch": ["a"]}}, catalog=catalog)[0].job
+    assert (given_.input_size, given_.in_channels, given_.num_classes) == (64, 3, 5)
+
+
+def test_a_training_takes_the_shape_of_its_data() -> None:
+    block = {"task": "accuracy", "epochs": 3, "grid": {"arch": ["a"]}}
+    card = ArchCard(name="a", min_input=16)
+    job = plan(block, catalog=make_catalog(archs={"a": (card,)}))[0].job
+    assert (job.input_size, job.in_channels, job.num_classes) == (16, 1, 10)  # 8 px digits are below the least input
+    assert job.settings["epochs"] == 3
+    assert job.settings["recipe"]["name"] == "std"
+    fixed = ArchCard(name="a", any_channels=False)
+    assert plan(block, catalog=make_catalog(archs={"a": (fixed,)}))[0].job.in_channels == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("batch_size", 0, "blocks[0].batch_size: input should be greater than or equal to 1, got 0"),
+        ("batch_size", "many", "blocks[0].batch_size"),
+        ("precision", "fp8", "blocks[0].precision"),
+        ("timing", {"limit": 3}, "unknown key blocks[0].timing.limit"),
+        ("timing", {"limit_s": -1}, "blocks[0].timing.limit_s"),
+        ("input_size", 0, "blocks[0].input_size"),
+        ("batch_size", {"cuda": 4}, "blocks[0].batch_size: no value for device cpu"),
+    ],
+)
+def test_bad_values_name_their_path(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan({"task": "infer", key: value, "grid": {"arch": ["a"]}})
+    assert message in caught.value.message
+
+
+def test_a_missing_device_says_what_is_there_and_what_to_do() -> None:
+    with pytest.raises(DeviceError) as caught:
+        plan({"task": "infer", "device": "cuda", "grid": {"arch": ["a"]}}, catalog=make_catalog("a", no_cuda="no driver"))
+    assert "this machine has only cpu (no driver)" in caught.value.message
+    assert "device=cpu" in str(caught.value.tip)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda0", "tpu"])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(DeviceError, match="unknown device|only cpu"):
+        plan({"task": "infer", "device": device, "grid": {"arch": ["a"]}})
+
+
+def test_unknown_data_sets_are_refused() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        plan({"task": "accuracy", "dataset": "digit", "grid": {"arch": ["a"]}})
+    assert "digits" in str(caught.value.tip)
+
+
+def test_what_cannot_be_done_is_known_beforehand() -> None:
+    small = ArchCard(name="a", min_input=63)
+    planned = plan({"task": "cost", "input_size": 32, "grid": {"arch": ["a"]}}, catalog=make_catalog(archs={"a": (small,)}))
+    assert planned[0].status == "unsupported"
+    assert planned[0].reason == "a needs at least 63 px, asked for 32 px"
+    module = ArchCard(name="a", num_classes=None)
+    planned = plan({"task": "accuracy", "grid": {"arch": ["a"]}}, catalog=make_catalog(archs={"a": (module,)}))
+    assert planned[0].status == "unsupported"
+
+
+def test_skips_match_exactly() -> None:
+    planned = plan(INFER, skip=[{"arch": "b", "batch_size": 4}])
+    assert [p.status for p in planned] == [None, None, None, "skipped"]
+
+
+def test_a_job_id_is_its_content() -> None:
+    job = make_job(settings={"batch_size": 8})
+    assert job.id == Job.from_json(job.to_json()).id
+    assert len(job.id) == 12
+    assert job.id != make_job(settings={"batch_size": 9}).id
+    assert job.id != make_job(settings={"batch_size": 8}, source_sha256="ab").id
+
+
+@given(st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.none()), max_size=4))
+def test_the_order_of_settings_does_not_matter(settings: dict[str, Any]) -> None:
+    backwards = dict(reversed(settings.items()))
+    assert make_job(settings=settings).id == make_job(settings=backwards).id
+
+
+def test_estimates_come_from_the_most_alike() -> None:
+    one = make_planned(task="infer", settings={"batch_size": 1})
+    other_batch = make_planned(task="infer", settings={"batch_size": 8})
+    other_arch = make_planned(task="infer", arch="b", settings={"batch_size": 1})
+    estimate = estimator([(one.job, 3.0), (make_job(task="infer", arch="c", settings={"batch_size": 1}), 5.0)])
+    assert estimate(one) == 3.0
+    assert estimate(other_arch) == (3.0 + 5.0) / 2  # the task at the same batch size
+    assert estimate(other_batch) == (3.0 + 5.0) / 2  # the task
+    assert estimator([])(make_planned()) == GUESS_S["cost"]
+
+
+def test_all_errors_of_the_plan_are_bench_errors() -> None:
+    with pytest.raises(BenchError, match="no architecture is named"):
+        expand(parse_experiment({"blocks": [{"task": "cost"}]}), make_catalog())

@@ -1,0 +1,96 @@
+"""Statistics against closed forms, SciPy's distributions and a simulation."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics as standard
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, t
+
+from bench.analysis import statistics as s
+
+NAN = math.nan
+samples = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
+
+
+def test_centre_and_spread_by_hand() -> None:
+    assert s.median([3, 1, 2]) == 2
+    assert s.median([4, 1, 2, 3]) == (2 + 3) / 2
+    assert s.mean([1, 2, 6]) == 9 / 3
+    assert s.sd([1, 2, 6]) == pytest.approx(math.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2))
+
+
+def test_nan_is_no_sample() -> None:
+    assert s.median([NAN, 1, 2, math.inf, 3]) == 2
+    assert s.mean([NAN, 4]) == 4
+    assert math.isnan(s.sd([NAN, 4]))
+    assert s.median_interval([NAN, 1, 2, 3, 4, 5, 6]) == (1, 6)
+
+
+@pytest.mark.parametrize("empty", [[], [NAN]])
+def test_no_sample_gives_nan(empty: list[float]) -> None:
+    assert all(math.isnan(v) for v in (s.median(empty), s.mean(empty), s.sd(empty)))
+    assert all(map(math.isnan, s.median_interval(empty) + s.mean_interval(empty)))
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_fewer_than_six_samples_have_no_interval(n: int) -> None:
+    assert s.median_ranks(n) is None
+    assert all(map(math.isnan, s.median_interval(range(n))))
+
+
+@pytest.mark.parametrize(("n", "ranks"), [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (20, (6, 15)), (100, (40, 61))])
+def test_ranks_of_the_published_table(n: int, ranks: tuple[int, int]) -> None:
+    assert s.median_ranks(n) == ranks  # Conover, Practical Nonparametric Statistics; n = 6: 1 - 2 / 2**6 = 0.969
+
+
+@pytest.mark.parametrize("n", [6, 7, 11, 50, 101, 500])
+def test_ranks_are_the_narrowest_that_hold_95_percent(n: int) -> None:
+    ranks = s.median_ranks(n)
+    assert ranks is not None
+    k, last = ranks
+    assert last == n + 1 - k
+    assert 1 - 2 * binom.cdf(k - 1, n, 0.5) >= 0.95
+    assert 1 - 2 * binom.cdf(k, n, 0.5) < 0.95
+
+
+def test_median_interval_holds_the_median_of_a_skewed_distribution() -> None:
+    rng = random.Random(1)
+    trials = 2000
+    hits = 0
+    for _ in range(trials):
+        low, high = s.median_interval([rng.expovariate(1.0) for _ in range(15)])
+        hits += low <= math.log(2) <= high
+    exact = 1 - 2 * binom.cdf(3, 15, 0.5)  # ranks (4, 12): 0.9648
+    assert hits / trials == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / trials))
+
+
+def test_interval_of_a_mean_is_students() -> None:
+    values = [0.912, 0.918, 0.921]
+    half = t.ppf(0.975, 2) * standard.stdev(values) / math.sqrt(3)
+    middle = standard.mean(values)
+    assert s.mean_interval(values) == pytest.approx((middle - half, middle + half))
+    assert all(map(math.isnan, s.mean_interval([0.9])))
+
+
+@given(st.lists(samples, max_size=6))
+def test_summary_equals_one_by_one(many: list[list[float]]) -> None:
+    many = [*many, [], [NAN, *many[0]] if many else [NAN]]
+    summary = s.summarise(many)
+    for i, one in enumerate(many):
+        assert summary.n[i] == len(s.finite(one))
+        assert summary.median[i] == pytest.approx(s.median(one), nan_ok=True)
+        assert summary.mean[i] == pytest.approx(s.mean(one), nan_ok=True, abs=1e-6)
+        assert summary.sd[i] == pytest.approx(s.sd(one), nan_ok=True, abs=1e-6)
+
+
+def test_summary_shows_the_range_where_an_interval_needs_more_samples() -> None:
+    summary = s.summarise([[5.0], [3.0, 1.0, 2.0], list(range(9)), []])
+    np.testing.assert_array_equal(summary.low, [NAN, 1.0, 1.0, NAN])
+    np.testing.assert_array_equal(summary.high, [NAN, 3.0, 7.0, NAN])
+    np.testing.assert_array_equal(summary.n, [1, 3, 9, 0])

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.units import DASH, UNITS, duration, percent, scale_for, show, significant
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0123, "s", "12.3 ms"),
+        (1.5e-6, "s", "1.50 µs"),
+        (62_378_344, "1", "62.4 M"),
+        (714_188_480, "MAC", "714 MMAC"),
+        (15.5e9, "MAC", "15.5 GMAC"),
+        (1234, "B", "1.23 kB"),
+        (0, "s", "0 s"),
+        (0, "B", "0 B"),
+        (None, "s", DASH),
+        (math.nan, "B", DASH),
+        (12.0, "furlong", "12.0 furlong"),
+    ],
+)
+def test_show(value: float | None, unit: str, text: str) -> None:
+    assert show(value, unit) == text
+
+
+@given(st.floats(min_value=1e-12, max_value=1e15), st.sampled_from(UNITS))
+def test_a_scale_keeps_the_value(value: float, unit: str) -> None:
+    scale = scale_for(value, unit)
+    assert math.isclose(value / scale.factor * scale.factor, value)
+    assert value / scale.factor >= 1 or scale == scale_for(0.0 + 1e-30, unit)
+
+
+@given(st.floats(min_value=1e-9, max_value=1e12), st.integers(min_value=1, max_value=6))
+def test_significant_digits_are_within_half_a_digit(value: float, digits: int) -> None:
+    shown = float(significant(value, digits).replace(",", ""))
+    assert abs(shown - value) <= 0.5000001 * 10 ** (math.floor(math.log10(value)) - digits + 1)
+
+
+def test_percent_and_duration() -> None:
+    assert percent(0.918) == "91.8 %"
+    assert percent(None) == DASH
+    assert duration(3.14) == "3.1 s"
+    assert duration(75) == "1 min 15 s"
+    assert duration(3720) == "1 h 02 min"

@@ -15,14 +15,18 @@ from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
 
-DIGITS = DatasetCard(name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test")
+DIGITS = DatasetCard(
+    name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
+)
 ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11"}, "gpu": []}
 
 
 def make_catalog(*names: str, **fields: Any) -> Catalog:
     """Return a catalog that knows these names, at 32 px, and one data set."""
     archs = {n: (ArchCard(name=n, input_size=32, num_classes=10),) for n in names}
-    return Catalog(**{"archs": archs, "datasets": {"digits": DIGITS}, "environment": ENVIRONMENT, "threads": 2, **fields})
+    return Catalog(
+        **{"archs": archs, "datasets": {"digits": DIGITS}, "environment": ENVIRONMENT, "threads": 2, **fields}
+    )
 
 
 def make_job(**fields: Any) -> Job:

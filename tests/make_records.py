@@ -93,7 +93,9 @@ def speed(device: str = "cuda", **changes: Any) -> dict[str, Any]:
     return {**usual, "backend": "eager", "threads": 8, "timing": {"limit_s": 3.0}, **changes}
 
 
-def training(dataset: str = "cifar10", epochs: int = 8, device: str = "cuda", **changes: Any) -> dict[str, Any]:
+def training(
+    dataset: str = "cifar10", epochs: int = 8, device: str = "cuda", **changes: Any
+) -> dict[str, Any]:
     """Return the settings of an accuracy job."""
     recipe = {"name": "std", "version": 1, "optimiser": "sgd", "learning_rate": 0.2}
     usual = {"device": device, "dataset": dataset, "recipe": recipe, "epochs": epochs, "precision": "fp32"}
@@ -127,7 +129,9 @@ def record(
     )
 
 
-def times(name: str, typical: float, n: int = 40, *, rng: random.Random, flags: tuple[str, ...] = ()) -> Measurement:
+def times(
+    name: str, typical: float, n: int = 40, *, rng: random.Random, flags: tuple[str, ...] = ()
+) -> Measurement:
     """Return skewed timings around `typical` seconds."""
     samples = tuple(typical * math.exp(abs(rng.gauss(0, 0.02)) - 0.015) for _ in range(n))
     return Measurement(name=name, unit="s", better="lower", samples=samples, flags=flags)
@@ -155,7 +159,9 @@ def stepped(net: Net, batch_size: int, rng: random.Random, factor: float = 1.0) 
 def trained(net: Net, epochs: int, rng: random.Random) -> list[Measurement]:
     """Return the measurements of an accuracy job."""
     reached = net.trained + rng.gauss(0, 0.003)
-    curve = [1 - (1 - reached) * (1 + 2.6 * math.exp(-e / 2.2)) + rng.gauss(0, 0.004) for e in range(epochs - 1)]
+    curve = [
+        reached - (reached - 0.1) * 0.55 * math.exp(-e / 2.2) + rng.gauss(0, 0.004) for e in range(epochs - 1)
+    ]
     loss = [1.9 * math.exp(-e / 3) + 0.3 for e in range(epochs)]
     by_epoch = [*curve, reached]
 
@@ -172,7 +178,9 @@ def trained(net: Net, epochs: int, rng: random.Random) -> list[Measurement]:
     ]
 
 
-def records(nets: Sequence[Net] = NETS, device: str = "cuda", *, seed: int = 0, **changes: Any) -> Iterator[Record]:
+def records(
+    nets: Sequence[Net] = NETS, device: str = "cuda", *, seed: int = 0, **changes: Any
+) -> Iterator[Record]:
     """Yield what a whole run of the nets gives: counted, timed at batch 1 and 64, and trained with three seeds."""
     rng = random.Random(seed)
     for net in nets:
@@ -204,7 +212,11 @@ def failed(nets: Sequence[Net] = NETS) -> Iterator[Record]:
     """Yield one failed record of each status."""
     for position, (status, message) in enumerate(FAILURES.items()):
         net = nets[position % len(nets)]
-        error = {"type": "Error", "message": message, "tip": "try a smaller batch" if status == "oom" else None}
+        error = {
+            "type": "Error",
+            "message": message,
+            "tip": "try a smaller batch" if status == "oom" else None,
+        }
         if status == "diverged":
             asked = job(net, "accuracy", seed=3, size=32, **training())
         else:

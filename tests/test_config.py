@@ -26,7 +26,11 @@ def test_every_shipped_experiment_loads_and_says_what_it_is(name: str) -> None:
 
 def test_shared_settings_reach_only_the_blocks_that_know_them() -> None:
     experiment = parse_experiment(
-        {"batch_size": 4, "seed": 7, "blocks": [{"task": "cost", "grid": {"arch": ["a"]}}, *MINIMAL["blocks"]]}
+        {
+            "batch_size": 4,
+            "seed": 7,
+            "blocks": [{"task": "cost", "grid": {"arch": ["a"]}}, *MINIMAL["blocks"]],
+        }
     )
     cost, infer = experiment.blocks
     assert dict(cost.fixed) == {"seed": 7}
@@ -42,12 +46,28 @@ def test_shared_settings_reach_only_the_blocks_that_know_them() -> None:
         ({"blok": [], **MINIMAL}, "unknown key blok", "did you mean blocks?"),
         (with_block(batchsize=4), "unknown key blocks[0].batchsize", "did you mean blocks[0].batch_size?"),
         (with_block(batch_size=[1, 2]), "blocks[0].batch_size: a list stands outside grid", "move it there"),
-        ({"blocks": [{"task": "infr", "grid": {}}]}, "blocks[0].task: unknown task 'infr'", "did you mean infer?"),
-        ({"blocks": [{"task": "cost", "grid": {"batch_size": [1]}}]}, "unknown key blocks[0].grid.batch_size", None),
+        (
+            {"blocks": [{"task": "infr", "grid": {}}]},
+            "blocks[0].task: unknown task 'infr'",
+            "did you mean infer?",
+        ),
+        (
+            {"blocks": [{"task": "cost", "grid": {"batch_size": [1]}}]},
+            "unknown key blocks[0].grid.batch_size",
+            None,
+        ),
         ({"blocks": [{"task": "cost", "grid": {"arch": []}}]}, "blocks[0].grid.arch: an empty list", None),
         ({"blocks": ["cost"]}, "blocks[0]: a block is a mapping", None),
-        ({"blocks": [{"task": "cost", "arch": "a", "grid": {"arch": ["b"]}}]}, "both in the block and in its grid", None),
-        ({**MINIMAL, "skip": [{"batch": 1}]}, "unknown key skip[0].batch", "did you mean skip[0].batch_size?"),
+        (
+            {"blocks": [{"task": "cost", "arch": "a", "grid": {"arch": ["b"]}}]},
+            "both in the block and in its grid",
+            None,
+        ),
+        (
+            {**MINIMAL, "skip": [{"batch": 1}]},
+            "unknown key skip[0].batch",
+            "did you mean skip[0].batch_size?",
+        ),
         ({**MINIMAL, "device": ["cpu"]}, "device: a list stands outside grid", None),
     ],
 )
@@ -77,7 +97,10 @@ def test_names_replace_every_line_up() -> None:
 
 
 def test_tasks_narrow() -> None:
-    assert [b.task for b in load_experiment("smoke", tasks=["accuracy", "cost"]).blocks] == ["cost", "accuracy"]
+    assert [b.task for b in load_experiment("smoke", tasks=["accuracy", "cost"]).blocks] == [
+        "cost",
+        "accuracy",
+    ]
     with pytest.raises(ConfigError, match="no block of task train_step"):
         load_experiment("smoke", tasks=["train_step"])
     with pytest.raises(ConfigError, match="unknown task 'costs'"):
@@ -105,10 +128,18 @@ class TestOverrides:
     def test_a_nested_key_keeps_its_neighbours(self) -> None:
         infer = load_experiment("smoke", overrides=["timing.limit_s=9"]).blocks[1]
         assert infer.fixed["timing"]["limit_s"] == 9
-        assert infer.fixed["timing"]["warmup_s"] == load_experiment("smoke").blocks[1].fixed["timing"]["warmup_s"]
+        assert (
+            infer.fixed["timing"]["warmup_s"]
+            == load_experiment("smoke").blocks[1].fixed["timing"]["warmup_s"]
+        )
 
     @pytest.mark.parametrize(
-        ("text", "message"), [("device", "expected key=value"), ("devise=cpu", "knows 'devise'"), ("cost.device=cpu", "knows 'device'")]
+        ("text", "message"),
+        [
+            ("device", "expected key=value"),
+            ("devise=cpu", "knows 'devise'"),
+            ("cost.device=cpu", "knows 'device'"),
+        ],
     )
     def test_bad_ones_are_named(self, text: str, message: str) -> None:
         with pytest.raises(ConfigError) as caught:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from conftest import make_catalog, make_job, make_planned
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from bench.plan.config import parse_experiment
 from bench.plan.estimate import GUESS_S, estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
-from conftest import make_catalog, make_job, make_planned
 
 
 def plan(block: dict[str, Any], *, catalog: Any = None, **top: Any) -> tuple[Planned, ...]:
@@ -52,7 +52,9 @@ def test_native_and_given_shapes() -> None:
     catalog = make_catalog(archs={"a": (card,)})
     native = plan({"task": "cost", "grid": {"arch": ["a"]}}, catalog=catalog)[0].job
     assert (native.input_size, native.in_channels, native.num_classes) == (227, 3, 1000)
-    given_ = plan({"task": "cost", "input_size": 64, "num_classes": 5, "grid": {"arch": ["a"]}}, catalog=catalog)[0].job
+    given_ = plan(
+        {"task": "cost", "input_size": 64, "num_classes": 5, "grid": {"arch": ["a"]}}, catalog=catalog
+    )[0].job
     assert (given_.input_size, given_.in_channels, given_.num_classes) == (64, 3, 5)
 
 
@@ -60,7 +62,11 @@ def test_a_training_takes_the_shape_of_its_data() -> None:
     block = {"task": "accuracy", "epochs": 3, "grid": {"arch": ["a"]}}
     card = ArchCard(name="a", min_input=16)
     job = plan(block, catalog=make_catalog(archs={"a": (card,)}))[0].job
-    assert (job.input_size, job.in_channels, job.num_classes) == (16, 1, 10)  # 8 px digits are below the least input
+    assert (job.input_size, job.in_channels, job.num_classes) == (
+        16,
+        1,
+        10,
+    )  # 8 px digits are below the least input
     assert job.settings["epochs"] == 3
     assert job.settings["recipe"]["name"] == "std"
     fixed = ArchCard(name="a", any_channels=False)
@@ -87,7 +93,10 @@ def test_bad_values_name_their_path(key: str, value: Any, message: str) -> None:
 
 def test_a_missing_device_says_what_is_there_and_what_to_do() -> None:
     with pytest.raises(DeviceError) as caught:
-        plan({"task": "infer", "device": "cuda", "grid": {"arch": ["a"]}}, catalog=make_catalog("a", no_cuda="no driver"))
+        plan(
+            {"task": "infer", "device": "cuda", "grid": {"arch": ["a"]}},
+            catalog=make_catalog("a", no_cuda="no driver"),
+        )
     assert "this machine has only cpu (no driver)" in caught.value.message
     assert "device=cpu" in str(caught.value.tip)
 
@@ -106,11 +115,16 @@ def test_unknown_data_sets_are_refused() -> None:
 
 def test_what_cannot_be_done_is_known_beforehand() -> None:
     small = ArchCard(name="a", min_input=63)
-    planned = plan({"task": "cost", "input_size": 32, "grid": {"arch": ["a"]}}, catalog=make_catalog(archs={"a": (small,)}))
+    planned = plan(
+        {"task": "cost", "input_size": 32, "grid": {"arch": ["a"]}},
+        catalog=make_catalog(archs={"a": (small,)}),
+    )
     assert planned[0].status == "unsupported"
     assert planned[0].reason == "a needs at least 63 px, asked for 32 px"
     module = ArchCard(name="a", num_classes=None)
-    planned = plan({"task": "accuracy", "grid": {"arch": ["a"]}}, catalog=make_catalog(archs={"a": (module,)}))
+    planned = plan(
+        {"task": "accuracy", "grid": {"arch": ["a"]}}, catalog=make_catalog(archs={"a": (module,)})
+    )
     assert planned[0].status == "unsupported"
 
 
@@ -127,7 +141,9 @@ def test_a_job_id_is_its_content() -> None:
     assert job.id != make_job(settings={"batch_size": 8}, source_sha256="ab").id
 
 
-@given(st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.none()), max_size=4))
+@given(
+    st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.none()), max_size=4)
+)
 def test_the_order_of_settings_does_not_matter(settings: dict[str, Any]) -> None:
     backwards = dict(reversed(settings.items()))
     assert make_job(settings=settings).id == make_job(settings=backwards).id
@@ -137,7 +153,9 @@ def test_estimates_come_from_the_most_alike() -> None:
     one = make_planned(task="infer", settings={"batch_size": 1})
     other_batch = make_planned(task="infer", settings={"batch_size": 8})
     other_arch = make_planned(task="infer", arch="b", settings={"batch_size": 1})
-    estimate = estimator([(one.job, 3.0), (make_job(task="infer", arch="c", settings={"batch_size": 1}), 5.0)])
+    estimate = estimator(
+        [(one.job, 3.0), (make_job(task="infer", arch="c", settings={"batch_size": 1}), 5.0)]
+    )
     assert estimate(one) == 3.0
     assert estimate(other_arch) == (3.0 + 5.0) / 2  # the task at the same batch size
     assert estimate(other_batch) == (3.0 + 5.0) / 2  # the task

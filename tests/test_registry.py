@@ -7,7 +7,9 @@ from bench.registry import Registry, natural
 
 
 def make() -> Registry[int]:
-    registry: Registry[int] = Registry("thing", "bench.execution.executors")  # a package whose import is cheap
+    registry: Registry[int] = Registry(
+        "thing", "bench.execution.executors"
+    )  # a package whose import is cheap
     for value, name in enumerate(["resnet110", "resnet20", "vgg16"]):
         registry.add(name, value)
     return registry

@@ -44,9 +44,13 @@ def test_fewer_than_six_samples_have_no_interval(n: int) -> None:
     assert all(map(math.isnan, s.median_interval(range(n))))
 
 
-@pytest.mark.parametrize(("n", "ranks"), [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (20, (6, 15)), (100, (40, 61))])
+@pytest.mark.parametrize(
+    ("n", "ranks"), [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (20, (6, 15)), (100, (40, 61))]
+)
 def test_ranks_of_the_published_table(n: int, ranks: tuple[int, int]) -> None:
-    assert s.median_ranks(n) == ranks  # Conover, Practical Nonparametric Statistics; n = 6: 1 - 2 / 2**6 = 0.969
+    assert (
+        s.median_ranks(n) == ranks
+    )  # Conover, Practical Nonparametric Statistics; n = 6: 1 - 2 / 2**6 = 0.969
 
 
 @pytest.mark.parametrize("n", [6, 7, 11, 50, 101, 500])

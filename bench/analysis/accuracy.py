@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.statistics import mean, mean_interval, median, sd
+from bench.analysis.statistics import finite, mean, mean_interval, median, sd
 
 COLUMNS = (
-    *("run", "network", "family", "series", "input_size", "device", "precision", "dataset", "recipe", "epochs"),
+    *(
+        "run",
+        "network",
+        "family",
+        "series",
+        "input_size",
+        "device",
+        "precision",
+        "dataset",
+        "recipe",
+        "epochs",
+    ),
     *("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "n_ok", "n_planned", "diverged"),
     *("top5_accuracy", "train_time", "test_images"),
 )
@@ -26,45 +39,49 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: `accuracy` and `top5_accuracy` (means, as fractions), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
         `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`, and what was asked.
     """
-    trainings = frame[frame["task"] == "accuracy"]
-    rows = [_row(group) for _, group in trainings.groupby(["run", "series"], sort=False)]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    conditions = ["dataset", "recipe", "epochs"]
-    table["shared"] = table.groupby(conditions, dropna=False)["network"].transform("nunique")
+    trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
+    for row in frame.loc[frame["task"] == "accuracy", _NEEDED].to_dict("records"):
+        trainings[row["run"], row["series"]].append(row)
+    table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(COLUMNS))
+    table["shared"] = table.groupby(["dataset", "recipe", "epochs"], dropna=False)["network"].transform("nunique")
     order = ["shared", "epochs", "dataset", "recipe", "network", "run"]
     table = table.sort_values(order, ascending=[False, False, True, True, True, True], kind="stable")
     return table.drop(columns="shared").reset_index(drop=True)
 
 
-def _row(group: pd.DataFrame) -> dict[str, Any]:
-    first = group.iloc[0]
-    jobs = group.drop_duplicates("job_id", keep="last")
-    top1 = _seen(group, "top1")
+_Row = dict[Hashable, Any]
+
+_ASKED = ("run", "family", "series", "input_size", "device", "precision", "dataset", "recipe", "epochs")
+_NEEDED = [*_ASKED, "arch", "job_id", "status", "measurement", "median", "detail"]
+
+
+def _row(rows: Sequence[_Row]) -> dict[str, Any]:
+    """Return the row of one series from all measurements of its trainings."""
+    states = {row["job_id"]: row["status"] for row in rows}
+    top1 = _seen(rows, "top1")
     low, high = mean_interval(top1)
-    asked = ("run", "family", "series", "input_size", "device", "precision", "dataset", "recipe", "epochs")
     return {
-        **{key: first[key] for key in asked},
-        "network": first["arch"],
+        **{key: rows[0][key] for key in _ASKED},
+        "network": rows[0]["arch"],
         "accuracy": mean(top1),
         "accuracy_sd": sd(top1),
         "accuracy_low": low,
         "accuracy_high": high,
         "n_ok": len(top1),
-        "n_planned": len(jobs),
-        "diverged": int((jobs["status"] == "diverged").sum()),
-        "top5_accuracy": mean(_seen(group, "top5")),
-        "train_time": median(_seen(group, "train_time")),
-        "test_images": _test_images(group),
+        "n_planned": len(states),
+        "diverged": list(states.values()).count("diverged"),
+        "top5_accuracy": mean(_seen(rows, "top5")),
+        "train_time": median(_seen(rows, "train_time")),
+        "test_images": _test_images(rows),
     }
 
 
-def _seen(group: pd.DataFrame, measurement: str) -> list[float]:
+def _seen(rows: Sequence[_Row], measurement: str) -> list[float]:
     """Return the finite values of the trainings that ended well, one each."""
-    rows = group[(group["measurement"] == measurement) & (group["status"] == "ok")]
-    values = rows.drop_duplicates("job_id", keep="last")["median"]
-    return [float(v) for v in values if math.isfinite(v)]
+    ended = {r["job_id"]: r["median"] for r in rows if r["measurement"] == measurement and r["status"] == "ok"}
+    return finite(list(ended.values()))
 
 
-def _test_images(group: pd.DataFrame) -> float:
-    counts = [d.get("n") for d in group.loc[group["measurement"] == "top1", "detail"]]
+def _test_images(rows: Sequence[_Row]) -> float:
+    counts = [row["detail"].get("n") for row in rows if row["measurement"] == "top1"]
     return next((float(n) for n in counts if isinstance(n, int | float)), math.nan)

@@ -125,7 +125,9 @@ def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def _accuracies(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the conditions of each network that come first in `accuracy_table`."""
     table = accuracy_table(frame.rename(columns={"network": "arch"}))
-    table = table.drop_duplicates(["run", "network"], keep="first").rename(columns={"input_size": "trained_size"})
+    table = table.drop_duplicates(["run", "network"], keep="first").rename(
+        columns={"input_size": "trained_size"}
+    )
     return table[["run", "network", *TRAINED]]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.archs.spec import Spec
-from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
+from bench.errors import InvalidModelError, UnknownNameError, nearest
 
 # Top-level modules that users' folders brought in. Two folders may each have a `layers.py`.
 _siblings: dict[str, Path] = {}
@@ -100,11 +100,17 @@ def _load_module(name: str) -> Source:
             # A module that is there may itself import one that is not.
             if not f"{name}.".startswith(f"{error.name}."):
                 raise
-            known = ("torchvision", "timm", *(p.stem for p in folder.glob("*.py")))
-            raise unknown_name("module", name, known, "or give the path of a .py file") from None
+            raise _no_module(name, folder) from None
         file = getattr(module, "__file__", None)  # packages without __init__.py have none
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
         return Source(module, folder, digest)
+
+
+def _no_module(name: str, folder: Path) -> UnknownNameError:
+    # The prefix of a library that is misspelt arrives here too.
+    close = nearest(name, ("torchvision", "timm", *(p.stem for p in folder.glob("*.py"))))
+    tip = f"did you mean {', '.join(close)}?" if close else f"it is neither installed nor in {folder}"
+    return UnknownNameError(f"unknown module {name!r}", f"{tip} (or give the path of a .py file)")
 
 
 @contextmanager
@@ -143,8 +149,9 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
     The user's file itself does not count: its name in `sys.modules` is its own.
     """
-    file = getattr(module, "__file__", None)
-    if file is None or module.__name__.startswith("bench_user_"):
+    # A package without __init__.py has no file, but a path.
+    where = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if where is None or module.__name__.startswith("bench_user_"):
         return False
-    path = Path(file)
-    return folder in {path.parent, path.parent.parent} and (path.parent == folder or path.stem == "__init__")
+    path = Path(where)
+    return folder == (path.parent.parent if path.stem == "__init__" else path.parent)

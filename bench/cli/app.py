@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # boxes and colours would double the time of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -34,7 +35,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def callback(
-    version: Annotated[  # noqa: ARG001 (acts through its callback)
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:

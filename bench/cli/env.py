@@ -10,7 +10,7 @@ from bench.cli._common import JsonOption, handled, print_json, stdout
 
 @handled
 def env(as_json: JsonOption = False) -> None:
-    """Show the machine, its devices and the versions that stand in every record."""
+    """Show the machine as records describe it."""
     from bench.execution import EXECUTORS
     from bench.execution.catalog import ask
     from bench.records.environment import key, state

@@ -23,7 +23,10 @@ def list_(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List all that can be named: architectures, data sets, backends, executors, figures, experiments."""
+    """List all that can be named.
+
+    Architectures, data sets, backends, executors, figures and experiments.
+    """
     units = _units(pattern)
     if as_json:
         print_json(units)

@@ -37,7 +37,10 @@ def plan(
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show the jobs that `bench run` with the same words would do, those it would skip, and the time."""
+    """Show the jobs and their time; run nothing.
+
+    The words are those of `bench run`; what is measured before, skipped or impossible is marked.
+    """
     from bench.api import prepare
     from bench.execution import EXECUTORS
 

@@ -114,7 +114,7 @@ class _Outputs:
         for hook in self._hooks:
             hook.remove()
 
-    def _note(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def _note(self, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG002 (a hook's signature)
         if not isinstance(output, Tensor) or getattr(module, "inplace", False):
             return
         if isinstance(

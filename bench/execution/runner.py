@@ -171,32 +171,26 @@ def judge(
     if outcome is not None:
         status, error = outcome
         return status, error and {**error, "output": ended.output or None}
+    status, kind, message, tip = _verdict(ended, timeout_s, stage)
+    output = ended.output or None
+    return status, {"type": kind, "message": message, "tip": tip, "traceback": None, "output": output}
+
+
+def _verdict(ended: Ended, timeout_s: float, stage: str) -> tuple[Status, str, str, str | None]:
+    """Return status, type, message and tip of an end that the worker could not speak of itself."""
     if ended.timed_out:
-        return "timeout", _error(
-            ended,
-            "Timeout",
-            f"no end after {timeout_s:g} s, in stage {stage}",
-            "raise the limit: --set timeout_s=…",
-        )
+        tip = "raise the limit: --set timeout_s=SECONDS"
+        return "timeout", "Timeout", f"no end after {timeout_s:g} s, in stage {stage}", tip
     if ended.exitcode == -signal.SIGKILL and ended.oom_kill:
-        return "oom", _error(
-            ended, "OutOfMemory", "the kernel ended it for want of memory", "use a smaller batch"
-        )
+        return "oom", "OutOfMemory", "the kernel ended it for want of memory", "use a smaller batch_size"
     if ended.exitcode == -signal.SIGKILL:
-        return "killed", _error(ended, "Killed", f"killed by SIGKILL in stage {stage}", "run it again")
+        return "killed", "Killed", f"killed by SIGKILL in stage {stage}", "run it again"
     if ended.exitcode < 0:
         name = signal.Signals(-ended.exitcode).name
-        return "crashed", _error(ended, name, f"its process died of {name} in stage {stage}", None)
-    return "crashed", _error(
-        ended,
-        "Exit",
-        f"its process exited with code {ended.exitcode} in stage {stage} without a result",
-        None,
-    )
-
-
-def _error(ended: Ended, kind: str, message: str, tip: str | None) -> dict[str, Any]:
-    return {"type": kind, "message": message, "tip": tip, "traceback": None, "output": ended.output or None}
+        return "crashed", name, f"its process died of {name} in stage {stage}", None
+    last = "".join(f": {line}" for line in ended.output.strip().splitlines()[-1:])
+    message = f"its process exited with code {ended.exitcode} in stage {stage} without a result{last}"
+    return "crashed", "Exit", message, None
 
 
 class _Story:

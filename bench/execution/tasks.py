@@ -90,7 +90,9 @@ def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     model = _placed(_model(job, hooks).train(), job)
     images = _placed(_noise(job), job)
     classes = job.num_classes or 1
-    labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(job.seed)).to(job.device)
+    labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(job.seed)).to(
+        job.device
+    )
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
     def step() -> None:
@@ -99,7 +101,7 @@ def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
         loss = cross_entropy(logits, labels)
         for side in auxiliary:
             loss = loss + AUXILIARY_WEIGHT * cross_entropy(side, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
 
     yield from measure_training(step, Timing.model_validate(job.settings["timing"]), tools, hooks.stage)

@@ -28,7 +28,7 @@ INK, MUTED, GRID, SURFACE = "#1c2128", "#59636e", "#dfe3e8", "#ffffff"
 
 # Hues of Okabe and Ito that differ for colour-blind readers too, each at least 3:1 against white and against
 # near-black; what is still close differs in its marker.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5568F", "#3A9BD0", "#9A6F00", "#7A7A7A")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5568F", "#3A9BD0", "#9A6F00", "#7B5CC9", "#7A7A7A")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">")
 
 _RC: Mapping[str, Any] = {
@@ -80,7 +80,7 @@ class Look:
 
 
 def looks(families: Iterable[Any]) -> dict[str, Look]:
-    """Return a look for each family, in the order of their first appearance; 77 differ."""
+    """Return a look for each family, in the order of their first appearance; 88 differ."""
     names = dict.fromkeys(family_name(f) for f in families)
     return {n: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, n in enumerate(names)}
 
@@ -99,8 +99,9 @@ def canvas(width: float, height: float) -> Figure:
 
 def freeze(figure: Figure) -> None:
     """Settle the layout, so that what is placed afterwards by its size in print stays there."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
 
 
 def renderer(figure: Figure) -> Any:
@@ -174,7 +175,8 @@ def legend(figure: Figure, handles: Sequence[Line2D], texts: Sequence[str], **wh
 
 def to_bytes(figure: Figure, kind: str) -> bytes:
     """Return a figure as `svg` or `png`; equal figures give equal bytes."""
+    freeze(figure)
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
+    figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
     return buffer.getvalue()

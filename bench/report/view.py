@@ -51,7 +51,9 @@ def number(row: Row, column: Column, scale: Scale) -> Cell:
         return EMPTY
     digits = digits_for(value, low, high)
     shown, low, high = (v / scale.factor for v in (value, low, high))
-    note = "" if missing(low) or missing(high) else f"{fixed(low, shown, digits)} – {fixed(high, shown, digits)}"
+    note = (
+        "" if missing(low) or missing(high) else f"{fixed(low, shown, digits)} – {fixed(high, shown, digits)}"
+    )
     return Cell(significant(shown, digits), note, float(value))
 
 
@@ -168,4 +170,3 @@ def _scale(table: pd.DataFrame, column: Column) -> Scale:
         return Scale(1.0, column.unit)
     values = table[column.key].dropna()
     return scale_for(float(values.median()), column.unit) if len(values) else Scale(1.0, "")
-

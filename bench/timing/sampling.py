@@ -107,7 +107,8 @@ def _warm_up(call: Call, clock: Clock, timing: Timing) -> _Warm:
         calls += n
         elapsed = clock.now() - start
         steady = abs(mean - previous) <= STEADY * previous
-        if (steady and elapsed >= timing.warmup_s) or elapsed >= WARMUP_BOUND * timing.warmup_s:
+        bound = elapsed >= WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
+        if (steady and elapsed >= timing.warmup_s) or bound:
             return _Warm(calls, mean, steady)
         previous = mean
 

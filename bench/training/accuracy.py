@@ -40,8 +40,8 @@ def measure_accuracy(
         on_epoch: called with the epochs done and the epochs in all.
 
     Returns:
-        `top1`, `top5`, `train_error`, `train_loss`, `test_loss`, each the last epoch's value with all of them in
-        the detail, and `epoch_time` and `train_time`.
+        `top1`, `top5`, `train_error`, `train_loss`, `test_loss`: the last epoch's value, and in the detail
+        every epoch's; `epoch_time`, with a sample an epoch, and `train_time`, their sum.
 
     Raises:
         BenchError: as `fit` and `bench.datasets.load` do.

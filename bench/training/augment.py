@@ -1,7 +1,7 @@
 """Augmentation of whole batches: random crop from a reflected border, mirroring, cutout.
 
-Chance and pixels are kept apart: `draw` decides for all images of an epoch, on the CPU, so that every device sees the
-same; the other functions are exact, and run where the images are.
+Chance and pixels are kept apart: `draw` decides for all images of an epoch, on the CPU, so that every device
+sees the same; the other functions are exact, and run where the images are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.plan.recipe import Augment
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to training images of `size` px: see `bench.plan.recipe.Augment`, with nothing left open."""
+    """What is done to training images of `size` px: `bench.plan.recipe.Augment` with nothing left open."""
 
     size: int
     pad: int
@@ -81,7 +81,7 @@ def draw(count: int, how: Augmentation, generator: torch.Generator) -> Draws:
 
 
 def take(images: Tensor, index: Tensor, draws: Draws, how: Augmentation) -> Tensor:
-    """Return the crops [B, C, H, W] of ``images[index]`` in one gather, without ever making the padded images.
+    """Return the crops [B, C, H, W] of ``images[index]`` in one gather; padded images are never made.
 
     Args:
         images: [N, C, H, W], any type.

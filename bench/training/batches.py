@@ -1,4 +1,4 @@
-"""Batches: a whole split lies on the device as uint8, and becomes what the network takes one batch at a time."""
+"""Batches: a split lies on the device as uint8, and becomes what the network takes one batch at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Batches:
         own = dataset.card.in_channels
         if shape.channels != own and (own, shape.channels) != (1, 3):
             raise UnsupportedError(
-                f"the network takes {shape.channels} channels and the images of {dataset.card.name} have {own}",
+                f"the network takes {shape.channels} channels, and images of {dataset.card.name} have {own}",
                 f"build it with in_channels={own}",
             )
         self.data = data.to(device)

@@ -1,4 +1,4 @@
-"""A learner: a network with its optimiser and its chance, that can go through an epoch, be tested, and be put away."""
+"""A learner: a network with its optimiser and its chance; it goes through epochs, is tested, and put away."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bench.training.precision import autocast
 from bench.training.seeds import streams
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
+DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Learner:
     def __init__(
         self,
         model: nn.Module,
+        *,
         recipe: Recipe,
         how: Augmentation,
         classes: int,
@@ -73,7 +75,7 @@ class Learner:
         """Train on every image once; return the mean loss and the share of wrong answers.
 
         Raises:
-            DivergedError: if the loss of a step was not finite; found at the end, so that no step waits for it.
+            DivergedError: if a step's loss was not finite; seen at the end, so that no step waits for it.
         """
         self.model.train()
         losses, sizes = [], []
@@ -88,7 +90,7 @@ class Learner:
             if not math.isfinite(value):
                 raise DivergedError(
                     f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(values)}",
-                    DIVERGED,
+                    DIVERGED_TIP,
                 )
         mean = math.fsum(v * n for v, n in zip(values, sizes, strict=True)) / sum(sizes)
         return mean, wrong.item() / sum(sizes)
@@ -131,7 +133,7 @@ class Learner:
             count += len(labels)
         mean = loss.item() / count
         if not math.isfinite(mean):
-            raise DivergedError(f"the test loss was {mean} after epoch {epoch + 1}", DIVERGED)
+            raise DivergedError(f"the test loss was {mean} after epoch {epoch + 1}", DIVERGED_TIP)
         ranks = hits.tolist()
         return Seen(mean, ranks[0] / count, sum(ranks) / count)
 
@@ -162,9 +164,6 @@ class Learner:
         torch.set_rng_state(state["cpu_noise"])
         if state["cuda_noise"] is not None:
             torch.cuda.set_rng_state(state["cuda_noise"], self.device)
-
-
-DIVERGED = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
 
 
 def outputs(result: Any, classes: int) -> tuple[Tensor, list[Tensor]]:

@@ -72,7 +72,7 @@ def fit(
     """Train `model` as it is given, and look at the test images after every epoch.
 
     Args:
-        model: gives logits [B, classes] for images [B, C, S, S], or a named tuple with `logits` and `aux_logits*`.
+        model: from images [B, C, S, S] to logits [B, classes], or a named tuple of `logits`, `aux_logits*`.
         train: the images to train on.
         test: the images to report on.
         dataset: whose they are.
@@ -102,10 +102,17 @@ def fit(
     # Without gradients to keep, twice the images take about the same memory.
     tests = Batches(test, dataset, shape, 2 * recipe.batch_size, device)
     model.to(device=device, memory_format=shape.memory_format)  # type: ignore[call-overload]
-    classes = dataset.card.num_classes
-    how = decide(recipe.augment, dataset)
-    learner = Learner(model, recipe, how, classes, len(batches) * epochs, seed, device, precision)
-    result = Fit(test_top5=[] if classes > 5 else None)
+    learner = Learner(
+        model,
+        recipe=recipe,
+        how=decide(recipe.augment, dataset),
+        classes=dataset.card.num_classes,
+        steps=len(batches) * epochs,
+        seed=seed,
+        device=device,
+        precision=precision,
+    )
+    result = Fit(test_top5=[] if learner.classes > 5 else None)
     if checkpoint is not None:
         _resume(learner, result, checkpoint, checkpoint_key)
 

@@ -13,7 +13,7 @@ from bench.plan.recipe import Recipe, Schedule
 def make_optimiser(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimiser for the parameters that are trained; the rate is set step by step."""
     trained = [p for p in parameters if p.requires_grad]
-    # Fused: one pass over all parameters; on a CPU, small networks spend up to a third of a step here otherwise.
+    # Fused: one call for all parameters; with many small ones, a call for each takes longer than the work.
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(
             trained,
@@ -35,8 +35,8 @@ def make_optimiser(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.
 def rate(step: int, steps: int, schedule: Schedule) -> float:
     """Return the learning rate of `step` (from 0) of `steps`, as a share of the peak.
 
-    It is the triangle (0, 0), (warm_up, 1), (1, final), read at (step + 1) / (steps + 1), so that even the first and
-    the last step learn something.
+    It is the triangle (0, 0), (warm_up, 1), (1, final), read at (step + 1) / (steps + 1), so that the first
+    and the last step learn something too.
     """
     time = (step + 1) / (steps + 1)
     if time < schedule.warm_up:

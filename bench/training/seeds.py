@@ -1,4 +1,4 @@
-"""Seeds: one number becomes independent streams, so that a change to one use leaves the others as they were."""
+"""Seeds: one number becomes independent streams, so that a change of one use leaves the others alone."""
 
 from __future__ import annotations
 

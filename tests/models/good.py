@@ -25,11 +25,13 @@ class Net(nn.Module):
     def __init__(self, num_classes: int, in_channels: int, input_size: int, width: int = 2) -> None:
         super().__init__()
         self.given = (num_classes, in_channels, input_size)
+        self.options: dict[str, int] = {}
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(in_channels * input_size**2, width))
         self.head = Head(width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.body(images))
+        scores: Tensor = self.head(self.body(images))
+        return scores
 
 
 class Aliased(nn.Module):

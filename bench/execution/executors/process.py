@@ -2,19 +2,19 @@
 
 The process leads a group and a session of its own: Ctrl-C at the terminal does not reach it, and all that it
 starts can be ended with it. The parent sleeps until an event, the end or the time limit. Where the parent is
-killed, the server ends, and the kernel ends the process with it.
+killed, the process ends itself and its group.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import types
 from collections.abc import Iterator
@@ -26,8 +26,6 @@ from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
 
 GRACE_S = 1.0  # between the request to end and the kill
 OUTPUT_BYTES = 4000
-
-_PR_SET_PDEATHSIG = 1
 
 
 class ProcessExecutor:
@@ -109,8 +107,8 @@ def _child(sender: Any, output: str, target: str, args: tuple[Any, ...]) -> None
     fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115, PTH123 (they live as long as the process)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115, PTH123
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (as long as the process)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     faulthandler.enable(file=2)
     load_target(target)(sender.send, *args)
     sender.close()
@@ -121,9 +119,15 @@ def _child(sender: Any, output: str, target: str, args: tuple[Any, ...]) -> None
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel for a kill when the server ends; on Linux only, elsewhere an orphan ends with its job."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Wait, in a thread that sleeps, for the parent's death, and end the whole group then."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures._panels import by_machine, conditions, heading, marker, rows_of, spans
+from bench.report.figures._panels import by_family, by_machine, conditions, heading, spans
 from bench.report.style import GRID, INK, Look, canvas, drawable, log_axis, looks, number_axis, ticks_at
 from bench.units import show
 
@@ -54,9 +53,13 @@ def _best_first(rows: pd.DataFrame, bars: Bars) -> pd.DataFrame:
 def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look]) -> None:
     values = rows[bars.key].tolist()
     logarithmic = spans(values) > _LOG
-    places = list(range(len(rows)))
-    for place, row in zip(places, rows_of(rows), strict=True):
-        _bar(axes, place, row, bars, marker(row, look), logarithmic)
+    rows = rows.assign(place=range(len(rows)))
+    places = rows["place"].tolist()
+    for style, part in by_family(rows, look):
+        _family(axes, part, bars.key, style, logarithmic=logarithmic)
+    for place, value, end in zip(places, values, rows[f"{bars.key}_high"].fillna(rows[bars.key]), strict=True):
+        text = show(value, bars.unit)
+        axes.annotate(text, (end, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
     if logarithmic:
         log_axis(axes.xaxis, values, bars.axis, bars.unit)
         axes.set_xlim(right=axes.get_xlim()[1] * spans(values) ** 0.12)
@@ -70,14 +73,11 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look])
     axes.tick_params(axis="y", length=0)
 
 
-def _bar(axes: Axes, place: int, row: Mapping[str, Any], bars: Bars, style: Look, logarithmic: bool) -> None:
-    """Draw one value with its interval, and write the value behind it."""
-    value, low, high = (row[bars.key + end] for end in ("", "_low", "_high"))
-    sides = None if math.isnan(low) or math.isnan(high) else [[value - low], [high - value]]
-    if logarithmic:
-        axes.errorbar(value, place, xerr=sides, marker=style.marker, color=style.colour, elinewidth=1.4, zorder=3)
-    else:
-        axes.barh(place, value, height=0.66, color=style.colour, alpha=0.85, zorder=2)
-        axes.errorbar(value, place, xerr=sides, linestyle="", color=INK, elinewidth=1.2, capsize=2, zorder=3)
-    end = value if sides is None else high
-    axes.annotate(show(value, bars.unit), (end, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
+def _family(axes: Axes, rows: pd.DataFrame, key: str, style: Look, *, logarithmic: bool) -> None:
+    """Draw the values of a family with their intervals."""
+    values, places = rows[key], rows["place"]
+    sides = np.abs([values - rows[f"{key}_low"], rows[f"{key}_high"] - values])
+    if not logarithmic:
+        axes.barh(places, values, height=0.66, color=style.colour, alpha=0.85, zorder=2)
+    marks = {"marker": style.marker, "color": style.colour} if logarithmic else {"color": INK, "capsize": 2}
+    axes.errorbar(values, places, xerr=sides, linestyle="", elinewidth=1.3, zorder=3, **marks)

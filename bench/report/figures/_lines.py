@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures._panels import grid, heading
+from bench.report.figures._panels import heading, panels
 from bench.report.labels import label_ends
 from bench.report.style import GRID, Look, family_name
 
@@ -41,45 +43,51 @@ class Group:
 
 def draw_lines(groups: Sequence[Group], look: Mapping[str, Look]) -> Figure | None:
     """Draw each group in one panel, or where it has many curves in one for each family."""
-    panels = [panel for group in groups for panel in _panels(group)]
-    if not panels:
+    shown = [panel for group in groups for panel in _split(group)]
+    if not shown:
         return None
-    columns = min(len(panels), 2)
-    drawing, lines = grid(math.ceil(len(panels) / columns), columns, height=3.6)
-    axes = [a for line in lines for a in line]
-    for a, (group, title, curves) in zip(axes, panels, strict=False):
-        _behind(a, [c for c in group.curves if c not in curves])
+    drawing, axes = panels(len(shown), height=3.6)
+    for a, (group, title, curves) in zip(axes, shown, strict=True):
+        names = {c.label for c in curves}
+        _behind(a, [c for c in group.curves if c.label not in names])
         _curves(a, curves, look)
         group.setup(a)
         heading(a, title)
-    for empty in axes[len(panels) :]:
-        empty.remove()
-    for a, (_, _, curves) in zip(axes, panels, strict=False):
+    for a, (_, _, curves) in zip(axes, shown, strict=True):
         label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves])
     return drawing
 
 
-def _panels(group: Group) -> list[tuple[Group, str, list[Curve]]]:
-    if len(group.curves) <= _ONE_PANEL:
-        return [(group, group.title, list(group.curves))] if group.curves else []
-    families = dict.fromkeys(c.family for c in group.curves)
-    return [(group, f"{f} · {group.title}", [c for c in group.curves if c.family == f]) for f in families]
+def _split(group: Group) -> list[tuple[Group, str, list[Curve]]]:
+    """Return the panels of a group; families of one network share a panel."""
+    curves = list(group.curves)
+    if len(curves) <= _ONE_PANEL:
+        return [(group, group.title, curves)] if curves else []
+    sizes = Counter(c.family for c in curves)
+    alone = [c for c in curves if sizes[c.family] == 1]
+    shared = [alone[i : i + _ONE_PANEL] for i in range(0, len(alone), _ONE_PANEL)]
+    families = [[c for c in curves if c.family == f] for f, size in sizes.items() if size > 1]
+    return [
+        *((group, f"{one[0].family} · {group.title}", one) for one in families),
+        *((group, f"{', '.join(c.family for c in some)} · {group.title}", some) for some in shared),
+    ]
 
 
 def _behind(axes: Axes, curves: Sequence[Curve]) -> None:
-    for curve in curves:
-        axes.plot(curve.x, curve.y, color=GRID, linewidth=1, zorder=1)
+    lines = [np.column_stack([c.x, c.y]) for c in curves]
+    axes.add_collection(LineCollection(lines, colors=GRID, linewidths=1, zorder=1))
 
 
 def _curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look]) -> None:
-    seen: dict[str, int] = {}
+    """Draw curves in the colour of their family, those of one family with different dashes."""
+    seen: Counter[str] = Counter()
     for curve in curves:
-        nth = seen[curve.family] = seen.get(curve.family, -1) + 1
-        style = look[family_name(curve.family)]
-        axes.plot(curve.x, curve.y, color=style.colour, linestyle=_DASHES[nth % len(_DASHES)], zorder=3)
+        style, dashes = look[family_name(curve.family)], _DASHES[seen[curve.family] % len(_DASHES)]
+        seen[curve.family] += 1
+        axes.plot(curve.x, curve.y, color=style.colour, linestyle=dashes, zorder=3)
         axes.plot(curve.x[-1:], curve.y[-1:], color=style.colour, marker=style.marker, markersize=5, zorder=4)
         if curve.low:
-            axes.fill_between(curve.x, curve.low, curve.high, color=style.colour, alpha=0.15, linewidth=0, zorder=2)
+            axes.fill_between(curve.x, curve.low, curve.high, color=style.colour, alpha=0.15, linewidth=0)
 
 
 def whole_numbers(axes: Axes, label: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,6 +13,8 @@ from matplotlib.figure import Figure
 from bench.report.style import Look, canvas, drawable, family_name
 
 _CONDITIONS = ("precision", "memory_format", "backend")
+_USUAL = ("contiguous", "eager")
+CROWDED = 18  # points of a panel, above which it is made wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +50,31 @@ def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def conditions(rows: pd.DataFrame, batch: bool = False) -> str:
-    """Return the settings that all rows share, such as ``bf16, compiled, batch 64``."""
+    """Return the settings that all rows share, such as ``bf16, batch 64``; usual ones go without saying."""
     shared = [str(rows[key].iloc[0]) for key in _CONDITIONS if rows[key].nunique(dropna=False) == 1]
+    shared = [setting for setting in shared if setting not in _USUAL]
     if batch:
         low, high = rows["batch_size"].min(), rows["batch_size"].max()
         shared.append(f"batch {low:.0f}" if low == high else f"batches {low:.0f} to {high:.0f}")
     return ", ".join(shared)
 
 
-def grid(rows: int, columns: int, width: float = 5.4, height: float = 4.6) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure of so many panels, of that many inches each; a single panel is a little wider."""
-    figure = canvas(columns * width if columns > 1 else 1.3 * width, rows * height)
-    return figure, [list(line) for line in figure.subplots(rows, columns, squeeze=False)]
+def panels(count: int, *, wide: bool = False, height: float = 4.6) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels, two beside each other, or where they are `wide` one below the other."""
+    columns = 1 if wide or count == 1 else 2
+    rows = math.ceil(count / columns)
+    width = 9.8 if wide else (5.4 * 2 if columns == 2 else 7.0)
+    figure = canvas(width, rows * height * (1.3 if wide else 1.0))
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for empty in axes[count:]:
+        empty.remove()
+    return figure, axes[:count]
 
 
-def marker(row: Mapping[str, Any], looks: Mapping[str, Look]) -> Look:
-    """Return the look of a row."""
-    return looks[family_name(row["family"])]
-
-
-def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as mappings."""
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+def by_family(rows: pd.DataFrame, looks: Mapping[str, Look]) -> Iterator[tuple[Look, pd.DataFrame]]:
+    """Yield the rows of each family with its look."""
+    for family, part in rows.groupby(rows["family"].map(family_name), sort=False):
+        yield looks[str(family)], part
 
 
 def left_out(axes: Axes, count: int) -> None:

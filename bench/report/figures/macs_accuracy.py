@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures import figure
-from bench.report.figures._panels import Accuracy, accuracies, grid, heading, left_out, marker, rows_of
+from bench.report.figures._panels import CROWDED, Accuracy, accuracies, by_family, heading, left_out, panels
 from bench.report.labels import Point, place_labels
 from bench.report.style import MUTED, Look, family_legend, legend, log_axis, looks, number_axis, tick
 
@@ -22,9 +21,9 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
 @figure(
     "macs_accuracy",
     title="Accuracy against multiply-accumulates",
-    caption="Up and to the left is better. The area of a ball is the count of parameters; colour and marker are the "
-    "family. Published accuracies are those of the papers and not measured here; bars at measured ones are one standard "
-    "deviation over seeds.",
+    caption="Up and to the left is better. The area of a ball is the count of parameters; colour and marker are "
+    "the family. Published accuracies are those of the papers and not measured here; bars at measured ones are "
+    "one standard deviation over seeds.",
     needs="counted MACs, and a published accuracy or a short training, of the same network",
     place=10,
 )
@@ -33,16 +32,12 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: AR
     kinds = [Accuracy(k.title, k.axis, rows) for k in accuracies(table) if len(rows := _networks(k.rows))]
     if not kinds:
         return None
-    columns = min(len(kinds), 2)
-    drawing, panels = grid(math.ceil(len(kinds) / columns), columns)
-    axes = [a for line in panels for a in line]
+    drawing, axes = panels(len(kinds), wide=max(len(k.rows) for k in kinds) > CROWDED)
     look, most = looks(table["family"]), float(table["parameters"].max())
-    points = [_panel(a, k, look, most) for a, k in zip(axes, kinds, strict=False)]
-    for empty in axes[len(kinds) :]:
-        empty.remove()
+    points = [_panel(a, k, look, most) for a, k in zip(axes, kinds, strict=True)]
     family_legend(drawing, pd.concat([k.rows["family"] for k in kinds]), look)
     _size_legend(drawing, most)
-    for a, labelled in zip(axes, points, strict=False):
+    for a, labelled in zip(axes, points, strict=True):
         left_out(a, place_labels(a, labelled))
     return drawing
 
@@ -54,18 +49,16 @@ def _networks(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(label=rows["label"].where(~alone, rows["network"]))
 
 
-def _area(parameters: float, most: float) -> float:
-    return _LARGEST * parameters / most if parameters > 0 and most > 0 else 0.0
-
-
 def _panel(axes: Axes, kind: Accuracy, look: Mapping[str, Look], most: float) -> Sequence[Point]:
     """Draw one kind of accuracy, and return what is to be labelled."""
-    points = []
-    for row in rows_of(kind.rows):
-        area, style = _area(row["parameters"], most), marker(row, look)
-        axes.scatter(row["macs"], row["value"], s=area, color=style.colour, alpha=0.25, linewidth=0, zorder=2)
-        _mark(axes, row, style)
-        points.append(Point(row["macs"], row["value"], row["label"], max(3.0, math.sqrt(area) / 2)))
+    points: list[Point] = []
+    for style, rows in by_family(kind.rows, look):
+        x, y, areas = rows["macs"].tolist(), rows["value"].tolist(), _areas(rows["parameters"], most)
+        marks = {"marker": style.marker, "markersize": 5, "linestyle": "", "elinewidth": 1, "zorder": 3}
+        axes.scatter(x, y, s=areas, color=style.colour, alpha=0.25, linewidth=0, zorder=2)
+        axes.errorbar(x, y, rows["spread"], color=style.colour, **marks)
+        halos = [math.sqrt(area) / 2 for area in areas]
+        points += [Point(*p[:3], halo=p[3]) for p in zip(x, y, rows["label"], halos, strict=True)]
     log_axis(axes.xaxis, kind.rows["macs"].tolist(), "Multiply-accumulates per image", "MAC")
     number_axis(axes.yaxis, kind.axis, "%")
     axes.margins(y=0.12)
@@ -73,29 +66,22 @@ def _panel(axes: Axes, kind: Accuracy, look: Mapping[str, Look], most: float) ->
     return points
 
 
-def _mark(axes: Axes, row: Mapping[str, Any], style: Look) -> None:
-    axes.errorbar(
-        row["macs"],
-        row["value"],
-        yerr=None if math.isnan(row["spread"]) else row["spread"],
-        marker=style.marker,
-        markersize=5,
-        color=style.colour,
-        elinewidth=1,
-        zorder=3,
-    )
+def _areas(parameters: Sequence[float] | pd.Series[float], most: float) -> list[float]:
+    """Return areas in pt^2; unknown counts have none."""
+    return [_LARGEST * p / most if p > 0 and most > 0 else 0.0 for p in parameters]
 
 
 def _size_legend(drawing: Figure, most: float) -> None:
     """Show what the areas mean, by round counts of parameters."""
     if not most > 0:
         return
-    top = 10 ** math.floor(math.log10(most))
+    top = 10.0 ** math.floor(math.log10(most))
     top *= max(k for k in (1, 2, 5) if k * top <= most)
     sizes = [top, top / 5, top / 20]
     handles = [
-        Line2D([], [], linestyle="", marker="o", markersize=math.sqrt(_area(s, most)), color=MUTED, alpha=0.35, markeredgewidth=0)
-        for s in sizes
+        Line2D([], [], linestyle="", marker="o", markersize=math.sqrt(area), color=MUTED, alpha=0.35, mew=0)
+        for area in _areas(sizes, most)
     ]
-    texts = [f"{tick(s, '1')} parameters" for s in sizes]
-    legend(drawing, handles, texts, loc="outside upper right", ncols=3, columnspacing=3.0, handletextpad=1.0, borderpad=0.7)
+    texts = [f"{tick(size, '1')} parameters" for size in sizes]
+    where = {"loc": "outside upper right", "ncols": 3, "columnspacing": 3.0, "handletextpad": 1.0, "borderpad": 0.7}
+    legend(drawing, handles, texts, **where)

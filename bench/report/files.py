@@ -1,0 +1,51 @@
+"""Writing a report: each file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.errors import StoreError
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        StoreError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def save(path: Path, data: bytes | str) -> Path:
+    """Write a file so that a reader sees the old content or the new one and nothing between.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _unwritable(path.parent, error) from error
+    return path
+
+
+def remove(path: Path) -> None:
+    """Delete a file that an earlier report left behind."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write a report to {folder}: {error.strerror or error}",
+        "choose another folder for reports; the results are untouched",
+    )

@@ -1,0 +1,173 @@
+"""What a report says in words: machine, dates, how far the run came, what stands out, and what is in doubt."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.comparison import Progress, progress
+from bench.analysis.machine import dig, flatten, torch_version
+from bench.records.flags import explain
+from bench.records.store import Run
+from bench.report.text import plain
+from bench.units import DASH, percent, show
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that stands out: what, which network, and its value."""
+
+    what: str
+    who: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One flag, what it means, and the measurements that bear it."""
+
+    flag: str
+    meaning: str
+    where: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The words of a report.
+
+    Attributes:
+        networks: how many there are.
+        machines: models of the devices that measured.
+        dates: first and last day, or the only one.
+        versions: of torch and bench.
+        progress: of all jobs.
+        facts: what stands out.
+        doubts: flags, with where they are.
+        rejected: lines of the stores that are no sound records, as (run, line, reason).
+        environments: for each run the parts that did not change while it went on, as (path, value).
+        commands: what was typed for each run, where it is known.
+    """
+
+    networks: int
+    machines: Sequence[str]
+    dates: str
+    versions: Sequence[str]
+    progress: Progress
+    facts: Sequence[Fact]
+    doubts: Sequence[Doubt]
+    rejected: Sequence[tuple[str, int, str]]
+    environments: Mapping[str, Sequence[tuple[str, str]]]
+    commands: Mapping[str, str]
+
+    @property
+    def lead(self) -> str:
+        """Return ``14 networks on NVIDIA H100, 2026-03-14, torch 2.11.0``, of what is known."""
+        networks = f"{self.networks} network{'' if self.networks == 1 else 's'}"
+        on = f"{networks} on {' and '.join(self.machines)}" if self.machines else networks
+        return ", ".join([on, *([self.dates] if self.dates else []), *self.versions])
+
+    @property
+    def state(self) -> str:
+        """Return ``41 of 48 jobs measured, 3 out of memory, 4 pending``."""
+        return str(self.progress).replace(" measured", " jobs measured", 1)
+
+
+def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> Summary:
+    """Return the words of a report; dates and versions are those of the records, never of now."""
+    records = [record for run in runs for record in run.records]
+    versions = _distinct(torch_version(r.environment) for r in records)
+    benches = _distinct(r.bench_version for r in records)
+    ran = frame[frame["device"].notna()]
+    return Summary(
+        networks=int(frame["arch"].nunique()),
+        machines=_distinct((ran if len(ran) else frame)["device_name"]),
+        dates=_dates(r.started_at for r in records),
+        versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
+        progress=progress(frame),
+        facts=_facts(table),
+        doubts=_doubts(frame),
+        rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
+        environments={run.name: _environment(run) for run in runs if run.records},
+        commands={run.name: command for run in runs if (command := _command(run))},
+    )
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    """Return texts without repetition, in order of first appearance; empty and missing ones are left out."""
+    return [plain(v) for v in dict.fromkeys(v for v in values if isinstance(v, str) and v)]
+
+
+def _dates(started: Iterable[str]) -> str:
+    days = sorted({plain(s)[:10] for s in started if s})
+    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
+
+
+def _facts(table: pd.DataFrame) -> list[Fact]:
+    """Return the best network in each respect that at least two have."""
+    asked = [
+        ("Fastest, one image", "latency", "min", lambda v: show(v, "s")),
+        ("Highest throughput", "throughput", "max", lambda v: f"{show(v, '1')} images/s"),
+        ("Fewest MACs", "macs", "min", lambda v: show(v, "MAC")),
+        ("Best top-5, published", "published_top5", "max", percent),
+        ("Best top-1, short training", "accuracy", "max", percent),
+    ]
+    facts = []
+    for what, key, best, text in asked:
+        rows = table[table[key].notna()]
+        if rows["network"].nunique() > 1 and (key != "accuracy" or rows["dataset"].nunique() == 1):
+            row = rows.loc[rows[key].idxmin() if best == "min" else rows[key].idxmax()]
+            facts.append(Fact(what, plain(row["label"]), text(float(row[key]))))
+    return facts
+
+
+def _doubts(frame: pd.DataFrame) -> list[Doubt]:
+    where: defaultdict[str, list[str]] = defaultdict(list)
+    flagged = frame[frame["flags"].map(len) > 0]
+    for label, name, flags, detail in flagged[["label", "measurement", "flags", "detail"]].itertuples(index=False):
+        for flag in flags:
+            where[flag].append(plain(f"{name} of {label}{_named(flag, detail)}"))
+    return [Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
+
+
+def _named(flag: str, detail: Mapping[str, Any]) -> str:
+    """Return the operations that were left uncounted, where that is the doubt."""
+    missing = detail.get("uncounted")
+    if flag != "uncounted_ops" or not isinstance(missing, Mapping):
+        return ""
+    return ": " + ", ".join(f"{operation} ×{calls}" for operation, calls in missing.items())
+
+
+def _environment(run: Run) -> list[tuple[str, str]]:
+    """Return what the records of a run agree on; where they do not, up to three values."""
+    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for record in run.records:
+        for path, value in flatten(record.environment):
+            found[path][value] = None
+    return [(plain(path), _values(list(values))) for path, values in sorted(found.items())]
+
+
+def _values(values: Sequence[str]) -> str:
+    return plain(" | ".join(values)) if len(values) <= 3 else f"varied, {len(values)} values"
+
+
+def _command(run: Run) -> str:
+    """Return the command line of a run as one line for a shell, or nothing where it is not known."""
+    argv = dig(run.info, "argv")
+    if not isinstance(argv, list | tuple) or not argv:
+        return ""
+    return plain(shlex.join(["bench" if i == 0 else str(word) for i, word in enumerate(argv)]), 2000)
+
+
+def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return (network, published accuracies, source) of each network that has a published one."""
+    rows = table.drop_duplicates("network")
+    rows = rows[rows["published_top1"].notna() | rows["published_top5"].notna()]
+    return [
+        (plain(r.network), f"top-1 {percent(r.published_top1)}, top-5 {percent(r.published_top5)}", plain(r.published_source or DASH))
+        for r in rows.itertuples()
+    ]

@@ -1,0 +1,57 @@
+"""Step times against a bare loop over the same network and batch, in turn: within 2 % is promised.
+
+    python tests/benchmarks/fidelity.py
+
+A busy machine shows in the spread; run it on an idle one.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import torch
+from _side_by_side import show, show_ratio
+
+from bench.archs.resolve import resolve
+from bench.plan.settings import Timing
+from bench.timing.clock import HostClock
+from bench.timing.sampling import sample
+
+NETWORKS = {"resnet18": 8, "vgg16": 2, "torchvision:mobilenet_v3_large": 8}
+ROUNDS = 6
+TIMING = Timing(warmup_s=0.3, min_s=0.5, limit_s=2.0)
+
+
+def bare(model: torch.nn.Module, images: torch.Tensor) -> float:
+    """Return the median step of a loop without any harness, for about as long as the harness samples."""
+    taken: list[float] = []
+    for _ in range(2):
+        model(images)
+    end = time.perf_counter() + TIMING.limit_s
+    while time.perf_counter() < end or len(taken) < TIMING.min_samples:
+        start = time.perf_counter()
+        model(images)
+        taken.append(time.perf_counter() - start)
+    return median(taken)
+
+
+def main() -> None:
+    for name, batch in NETWORKS.items():
+        model = resolve(name).build().eval()
+        images = torch.randn(batch, 3, 224, 224)
+        ours: list[float] = []
+        bares: list[float] = []
+        with torch.inference_mode():
+            for number in range(ROUNDS):
+                turns = [(ours, lambda: median(sample(lambda: model(images), HostClock(), TIMING).seconds)),
+                         (bares, lambda: bare(model, images))]  # fmt: skip
+                for values, measure in turns if number % 2 == 0 else reversed(turns):
+                    values.append(measure())
+        show(f"{name} batch {batch}, bench", ours)
+        show(f"{name} batch {batch}, bare loop", bares)
+        show_ratio(f"{name}, ratio", ours, bares)
+
+
+if __name__ == "__main__":
+    main()

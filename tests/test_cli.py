@@ -1,0 +1,346 @@
+"""The commands, end to end over the fake executor, and a few over the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_job, make_record, ok_events, scripted, seconds
+from typer.testing import CliRunner, Result
+
+from bench.cli._progress import headline, summary_line
+from bench.cli.app import app
+from bench.execution import EXECUTORS, Ended, ExecutorKind
+from bench.execution.executors.fake import FakeExecutor
+from bench.execution.runner import Summary
+from bench.records.record import count
+from bench.records.store import RECORDS, read_run
+
+Bench = Callable[..., Result]
+
+
+@pytest.fixture
+def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
+    """Put a fake executor, which is well with every job, in the place of the real one."""
+    fake = scripted()
+    EXECUTORS.load()
+    monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda: fake))
+    return fake
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
+
+
+def fail_with(fake: FakeExecutor, *ends: Any) -> None:
+    fake.play = scripted(*ends).play
+
+
+def test_every_command_and_option_has_help(run: Bench) -> None:
+    import typer.main
+
+    group = typer.main.get_command(app)
+    assert set(group.commands) >= {"run", "plan", "list", "report", "env"}  # type: ignore[attr-defined]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        assert command.help, name
+        assert all(getattr(p, "help", "") for p in command.params), name
+        assert run(name, "--help").exit_code == 0
+
+
+def test_version(run: Bench) -> None:
+    assert run("--version").stdout.startswith("bench ")
+
+
+class TestRun:
+    def test_all_is_well(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        result = run("run", "all", "-c", experiment)
+        assert result.exit_code == 0, result.stderr
+        assert "3 of 3 measured" in result.stderr
+        assert len(read_run("results/three").records) == 3
+        assert Path("reports/three/index.html").is_file()
+        assert executor.closed
+
+    def test_again_measures_nothing_twice(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        run("run", "-c", experiment)
+        result = run("run", "-c", experiment)
+        assert result.exit_code == 0
+        assert "3 of 3 measured (all of them before)" in result.stderr
+        assert len(read_run("results/three").records) == 3
+
+    def test_json_is_all_there_is_on_stdout(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        result = run("run", "x", "net.py:Net", "-c", experiment, "--json", "--no-report")
+        document = json.loads(result.stdout)
+        assert [r["job"]["arch"] for r in document["records"]] == ["x", "net.py:Net"]
+        assert document["counts"] == {"ok": 2}
+        assert document["records"][0]["measurements"][0]["name"] == "parameters"
+
+    def test_a_failed_job_is_exit_code_1_with_its_reason(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        fail_with(executor, (ok_events(), Ended()), ([("stage", "build")], Ended(exitcode=-11)))
+        result = run("run", "-c", experiment)
+        assert result.exit_code == 1
+        assert "2 of 3 measured, 1 crashed" in result.stderr
+        assert "died of SIGSEGV in stage build" in result.stderr
+        assert "Traceback" not in result.output
+
+    def test_ctrl_c_is_exit_code_130_and_goes_on_the_next_time(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        fail_with(executor, (ok_events(), Ended()), KeyboardInterrupt())
+        result = run("run", "-c", experiment)
+        assert result.exit_code == 130
+        assert "1 of 3 measured, 1 cancelled, 1 pending" in result.stderr
+        assert run("run", "-c", experiment).exit_code == 0
+
+    def test_the_run_notes_what_was_asked(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        run("run", "-c", experiment, "--name", "mine")
+        run("run", "-c", experiment, "--name", "mine")
+        info = read_run("results/mine").info
+        assert [j["arch"] for j in info["jobs"]] == ["a", "b", "c"]
+        assert len(info["invocations"]) == 2
+        assert info["experiment"]["name"] == "three"
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--config", "smokey"], "did you mean smoke?"),
+            (["--set", "batchsize=3"], "batchsize"),
+            (["--task", "costs"], "did you mean cost?"),
+            (["--executor", "proces"], "did you mean process?"),
+            (["all", "resnet18"], "cannot be joined"),
+            (["--set", "infer.batch_size=0", "-c", "smoke"], "greater than or equal to 1, got 0"),
+            (["--set", "device=cuda", "-c", "smoke"], "use --set device=cpu"),
+            (["--set", "device=gpu", "-c", "smoke"], "unknown device 'gpu'"),
+            (["--set", "dataset=digit", "-c", "smoke"], "did you mean digits?"),
+            (["--set", "recipe=stt", "-c", "smoke"], "did you mean std?"),
+            (["--no-such-option"], "No such option"),
+        ],
+    )
+    def test_bad_words_are_exit_code_2_with_a_next_step(
+        self, run: Bench, executor: FakeExecutor, words: list[str], message: str
+    ) -> None:
+        result = run("run", *words)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert "Traceback" not in result.output
+        assert result.stdout == ""
+
+    def test_an_unwritable_folder(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        Path("results").write_text("a file")
+        result = run("run", "-c", experiment)
+        assert result.exit_code == 1
+        assert "cannot write to results" in result.stderr
+        assert executor.calls == []  # found out before anything is measured
+
+
+class TestPlan:
+    def test_jobs_and_time(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        result = run("plan", "-c", experiment)
+        assert result.exit_code == 0
+        assert "3 jobs: 3 to run; about 6.0 s" in result.stdout
+        assert not Path("results").exists()
+
+    def test_what_is_done_is_shown(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        run("run", "-c", experiment)
+        document = json.loads(run("plan", "-c", experiment, "--json").stdout)
+        assert [j["state"] for j in document["jobs"]] == ["done"] * 3
+        assert document["estimate_s"] == 0
+
+    def test_skips_are_shown(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        experiment.write_text(experiment.read_text() + "skip: [{arch: b}]\n")
+        result = run("plan", "-c", experiment)
+        assert "2 to run, 1 skipped" in result.stdout
+
+
+class TestReport:
+    def test_a_run_is_redrawn(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
+        run("run", "-c", experiment, "--no-report")
+        assert not Path("reports").exists()
+        for words in ([], ["three"], ["results/three"]):
+            assert run("report", *words).exit_code == 0
+        assert Path("reports/three/index.html").is_file()
+
+    def test_a_corrupt_line_is_told_and_the_rest_is_drawn(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        run("run", "-c", experiment, "--no-report")
+        file = Path("results/three") / RECORDS
+        file.write_text("nonsense\n" + file.read_text())
+        result = run("report", "three")
+        assert result.exit_code == 0
+        assert "line 1 of three" in result.stderr
+
+    def test_no_run(self, run: Bench) -> None:
+        result = run("report")
+        assert result.exit_code == 1
+        assert "bench run smoke" in result.stderr or "bench run" in result.stderr
+        assert run("report", "nothing").exit_code == 1
+
+
+def test_headlines() -> None:
+    assert headline(make_record()) == "10.0 parameters, 100 MAC"
+    job = make_job(task="infer", settings={"batch_size": 8})
+    record = make_record(
+        job=job, measurements=(seconds("step_time", 0.1, 0.2, 0.3), count("peak_memory", 2e6, "B"))
+    )
+    assert headline(record) == "200 ms, 40 images/s, 2.00 MB"
+    failed = make_record(status="oom", error={"message": "no room\nat all", "tip": "use less"})
+    assert headline(failed) == "no room (use less)"
+
+
+def test_summary_lines() -> None:
+    records = [make_record(), make_record(status="oom"), make_record(status="oom")]
+    assert summary_line(Summary(records=records, pending=4)) == "1 of 7 measured, 2 oom, 4 pending"
+
+
+# From here on with real processes.
+
+
+def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+NETS = """
+import os, sys, time
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.head = nn.Linear(3, num_classes)
+    def forward(self, x):
+        return self.head(x.mean((2, 3)))
+
+class Prints(Net):
+    def forward(self, x):
+        print("not on your stdout")
+        return super().forward(x)
+
+class Segfaults(Net):
+    def forward(self, x):
+        os.kill(os.getpid(), 11)
+
+class Hangs(Net):
+    def forward(self, x):
+        time.sleep(600)
+
+class Wrong(Net):
+    def forward(self, x):
+        return x
+"""
+
+
+def test_networks_of_ones_own_good_and_bad_in_one_run(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "broken.py").write_text("1/0")
+    names = [
+        "nets.py:Net",
+        "nets.py:Segfaults",
+        "nets.py:Hangs",
+        "nets.py:Wrong",
+        "nets.py:Prints",
+        "broken.py:Net",
+        "linear",
+    ]
+    words = ["run", *names, "-c", "smoke", "-t", "cost", "-s", "input_size=8", "-s", "timeout_s=5", "--json"]
+    process = start(words, tmp_path)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 1, err
+    status = {
+        r["job"]["arch"].rpartition(":")[2]: r["status"]
+        for r in json.loads(out)["records"]
+        if "nets" in r["job"]["arch"]
+    }
+    assert status == {
+        "Net": "ok",
+        "Segfaults": "crashed",
+        "Hangs": "timeout",
+        "Wrong": "invalid_model",
+        "Prints": "ok",
+    }
+    others = {
+        r["job"]["arch"]: r["status"] for r in json.loads(out)["records"] if "nets" not in r["job"]["arch"]
+    }
+    assert others == {"broken.py:Net": "invalid_model", "linear": "ok"}
+    assert "2 invalid_model" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnt18", "resnet18"),
+        ("nets.py:Nett", "Net"),
+        ("net.py:Net", "nets.py"),
+        ("torchvision:resnet19", "resnet18"),
+    ],
+)
+def test_names_that_mean_nothing_name_the_nearest(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "nets.py").write_text(NETS)
+    process = start(["run", name, "-c", "smoke", "-t", "cost"], tmp_path)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def wait_for_records(folder: Path, wanted: int, process: subprocess.Popen[str]) -> None:
+    file = folder / "results" / "smoke" / RECORDS
+    deadline = time.monotonic() + 120
+    while not file.is_file() or file.read_bytes().count(b"\n") < wanted:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)]
+)
+def test_a_run_that_is_ended_goes_on_where_it_was(tmp_path: Path, number: int, code: int) -> None:
+    words = [
+        "run",
+        "linear",
+        "mlp",
+        "convnet",
+        "lenet5",
+        "-c",
+        "smoke",
+        "-t",
+        "cost",
+        "--no-report",
+        "--json",
+    ]
+    process = start(words, tmp_path)
+    wait_for_records(tmp_path, 1, process)
+    os.kill(process.pid, number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    kept = [r for r in read_run(tmp_path / "results" / "smoke").records if r.status == "ok"]
+    assert kept
+    again = start(words, tmp_path)
+    out, err = again.communicate(timeout=200)
+    assert again.returncode == 0, err
+    document = json.loads(out)
+    assert document["reused"] == len(kept)
+    assert document["counts"] == {"ok": 4}

@@ -1,0 +1,146 @@
+"""The process executor ends whatever it is given, keeps what was sent before, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.execution import EXECUTORS, Ended, Event
+from bench.execution.executors.process import ProcessExecutor
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[ProcessExecutor]:
+    one = ProcessExecutor()
+    yield one
+    one.close()
+
+
+def call(executor: Any, function: str, *args: Any, timeout_s: float = 60.0) -> tuple[list[Event], Ended]:
+    events: list[Event] = []
+    ended = executor.call(f"process_targets:{function}", args, timeout_s=timeout_s, on_event=events.append)
+    return events, ended
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("name", EXECUTORS.names())
+def test_every_executor_hands_events_on_and_ends(name: str) -> None:
+    one = EXECUTORS.get(name).make()
+    try:
+        events, ended = call(one, "greet", "you")
+        assert events == [("greeting", "hello you")]
+        assert (ended.exitcode, ended.timed_out) == (0, False)
+    finally:
+        one.close()
+
+
+def test_the_process_is_its_own_and_warm(executor: ProcessExecutor) -> None:
+    ((_, facts),), _ = call(executor, "facts")
+    assert facts["pid"] != os.getpid()
+    assert facts["group"] == facts["pid"]
+    assert facts["torch"]
+
+
+def test_threads_work_after_the_fork(executor: ProcessExecutor) -> None:
+    for _ in range(3):
+        events, ended = call(executor, "multiply")
+        assert events == [("sum", 600.0**3)]
+        assert ended.exitcode == 0
+
+
+def test_what_is_printed_is_kept_apart(executor: ProcessExecutor, capfd: pytest.CaptureFixture[str]) -> None:
+    _, ended = call(executor, "talk")
+    assert set(ended.output.split("\n")) == {"to stdout", "to stderr", "to descriptor 1", ""}
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+def test_death_by_a_signal_is_told(executor: ProcessExecutor, number: int) -> None:
+    events, ended = call(executor, "die", int(number))
+    assert events == [("before", None)]
+    assert ended.exitcode == -number
+    assert not ended.timed_out
+
+
+def test_an_exit_code_is_told(executor: ProcessExecutor) -> None:
+    assert call(executor, "leave", 7)[1].exitcode == 7
+
+
+@pytest.mark.parametrize("function", ["hang", "hang_deaf"])
+def test_the_time_limit_ends_it(executor: ProcessExecutor, function: str) -> None:
+    start = time.monotonic()
+    events, ended = call(executor, function, timeout_s=0.8)
+    assert events == [("before", None)]
+    assert ended.timed_out
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("function", ["leave_a_child", "hang_with_a_child"])
+def test_nothing_that_it_started_outlives_it(executor: ProcessExecutor, function: str) -> None:
+    ((_, pid),), _ = call(executor, function, timeout_s=2)
+    deadline = time.monotonic() + 5
+    while not gone(pid):
+        assert time.monotonic() < deadline, "the grandchild still runs"
+        time.sleep(0.02)
+
+
+def test_a_large_event_arrives_whole(executor: ProcessExecutor) -> None:
+    ((_, data),), _ = call(executor, "big", 5_000_000)
+    assert len(data) == 5_000_000
+
+
+def test_an_error_of_the_target_is_an_exit_code_with_its_text(executor: ProcessExecutor) -> None:
+    _, ended = call(executor, "no_such_function")
+    assert ended.exitcode == 1
+    assert "no_such_function" in ended.output
+
+
+def test_the_parent_sleeps_while_the_child_runs(executor: ProcessExecutor) -> None:
+    before = time.process_time()
+    call(executor, "hang", timeout_s=1.0)
+    assert time.process_time() - before < 0.2
+
+
+SCRIPT = """
+    import sys
+    sys.path.insert(0, {here!r})
+    from bench.execution.executors.process import ProcessExecutor
+    print("main runs", flush=True)
+    ProcessExecutor().call("process_targets:hang_with_a_child", (), timeout_s=600, on_event=lambda e: print(e[1], flush=True))
+"""
+
+
+def test_kill_9_of_the_parent_ends_the_job_and_no_script_runs_twice(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(textwrap.dedent(SCRIPT.format(here=str(HERE))))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "main runs\n"
+    grandchild = int(process.stdout.readline())  # not a second `main runs`
+    job = psutil.Process(grandchild).parent()
+    assert job is not None
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while not (gone(job.pid) and gone(grandchild)):
+        assert time.monotonic() < deadline, "the job or what it started still runs"
+        time.sleep(0.02)
+    process.stdout.close()

@@ -1,0 +1,528 @@
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bench.archs import ARCHS, _timm, _torchvision
+from bench.archs.resolve import expand_names, list_archs, resolve
+from bench.archs.spec import Spec, parse
+from bench.errors import BenchError, ConfigError, InvalidModelError, UnknownNameError, UnsupportedError
+from bench.registry import natural
+
+MODELS = Path(__file__).parent / "models"
+GOOD = MODELS / "good.py"
+META = torch.device("meta")
+
+
+def count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def user(target: str, file: Path = GOOD) -> Any:
+    """Build what the user's file defines, at its card's values."""
+    return resolve(f"{file}:{target}").build()
+
+
+# --- spelling ---
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("vgg16", Spec("registered", "", "vgg16")),
+        (" resnet18( num_classes = 10 ) ", Spec("registered", "", "resnet18", {"num_classes": 10})),
+        ("torchvision:vit_b_16", Spec("torchvision", "torchvision", "vit_b_16")),
+        ("timm:resnet50.a1_in1k", Spec("timm", "timm", "resnet50.a1_in1k")),
+        ("net.py:Net", Spec("file", "net.py", "Net")),
+        ("a/my-nets (1)/net.py:Net", Spec("file", "a/my-nets (1)/net.py", "Net")),
+        ("a(1)/net.py:Net(w=2)", Spec("file", "a(1)/net.py", "Net", {"w": 2})),
+        (r"C:\nets\net.py:Net", Spec("file", r"C:\nets\net.py", "Net")),
+        ("package.module:Net", Spec("module", "package.module", "Net")),
+        (
+            "m:f(a='x,)(', b=[1, (2, 3)], c={'k': None}, d=-1e-3)",
+            Spec("module", "m", "f", {"a": "x,)(", "b": [1, (2, 3)], "c": {"k": None}, "d": -1e-3}),
+        ),
+        ("mlp(width='net.py:b')", Spec("registered", "", "mlp", {"width": "net.py:b"})),
+        ("mlp()", Spec("registered", "", "mlp")),
+        ("mlp(a=1,\n b=2)", Spec("registered", "", "mlp", {"a": 1, "b": 2})),
+    ],
+)
+def test_a_name_is_parsed_and_written_back(text: str, spec: Spec) -> None:
+    assert parse(text) == spec
+    assert parse(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "problem"),
+    [
+        ("", 0, "name of a network is missing"),
+        ("(width=2)", 0, "name of a network is missing"),
+        ("2net", 0, "name of a network is missing"),
+        ("resnet*", 6, "unexpected text"),
+        ("vgg16 vgg19", 6, "unexpected text"),
+        ("torchvision:", 12, "name of a network is missing"),
+        ("net.py:", 7, "name of a network is missing"),
+        ("net.py:a.b", 8, "unexpected text"),
+        ("net.py", 6, "which network of the file"),
+        ("net.py(a=1)", 6, "which network of the file"),
+        ("path/to/net:Net", 0, "is no library, file or module"),
+        ("mlp(width=2", 11, "not closed"),
+        ("mlp(width=2))", 12, "unmatched"),
+        ("mlp(50)", 4, "must be written key=value"),
+        ("mlp(a=1, **{})", 9, "must be written key=value"),
+        ("mlp(width=)", 10, "bad arguments"),
+        ("mlp(a=1)(b=2)", 3, "one pair of parentheses"),
+        ("mlp(a=1, a=2)", 9, "given twice"),
+        ("mlp(ä='ö', b=relu)", 13, "must be a literal"),
+        ("mlp(a=print('x'))", 6, "must be a literal"),
+        ("mlp(a=__import__('os').getcwd())", 6, "must be a literal"),
+        ("mlp(a={[1]: 2})", 6, "must be a literal"),
+    ],
+)
+def test_a_bad_name_is_refused_at_the_character(text: str, at: int, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as caught:
+        parse(text)
+    first, quoted, pointer = caught.value.message.split("\n")
+    assert first.endswith(f"at character {at + 1}:")
+    assert quoted == f"  {text}"
+    assert pointer.index("^") == at + 2
+
+
+def test_a_bare_word_is_told_to_be_quoted() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("mlp(activation=relu)")
+    assert caught.value.tip == "put a text in quotes: activation='relu'"
+
+
+def test_patterns_are_refused_honestly() -> None:
+    with pytest.raises(ConfigError, match="layer patterns cannot be built yet"):
+        parse("pattern:INPUT -> FC")
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="ab1.:/(),='\"[]{}*\\ \n#ä-", max_size=24) | st.text(max_size=12))
+def test_any_text_is_a_spec_that_reads_back_or_a_config_error(text: str) -> None:
+    try:
+        spec = parse(text)
+    except ConfigError:
+        return
+    assert parse(str(spec)) == spec
+
+
+# --- registered names ---
+
+
+def test_a_registered_name_is_its_arch() -> None:
+    assert resolve("vgg16") is ARCHS.get("vgg16")
+
+
+def test_arguments_make_another_network_of_which_nothing_is_declared() -> None:
+    arch = resolve("mlp(width=8, depth=1, num_classes=3)")
+    assert arch.card.name == "mlp(width=8, depth=1, num_classes=3)"
+    assert (arch.card.parameters, arch.card.published, arch.card.num_classes) == (None, {}, 3)
+    assert count(arch.build(input_size=2)) == (12 * 8 + 8) + (8 * 3 + 3)
+    assert count(arch.build(input_size=2, num_classes=4)) == (12 * 8 + 8) + (8 * 4 + 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("mlp(widht=8)", InvalidModelError, "mlp(widht=8) takes no argument 'widht'"),
+        ("vgg61", UnknownNameError, "unknown architecture 'vgg61'"),
+        ("densenet121", UnknownNameError, "unknown architecture 'densenet121'"),
+        ("torchvision:vgg61", UnknownNameError, "unknown torchvision network 'vgg61'"),
+        ("torchvison:vgg16", UnknownNameError, "unknown module 'torchvison'"),
+    ],
+)
+def test_wrong_names_name_the_nearest(name: str, error: type[BenchError], message: str) -> None:
+    nearest = {
+        "mlp(widht=8)": "width",
+        "vgg61": "vgg16",
+        "densenet121": "torchvision:densenet121",
+        "torchvision:vgg61": "vgg16",
+        "torchvison:vgg16": "torchvision",
+    }
+    with pytest.raises(error) as caught:
+        resolve(name)
+    assert caught.value.message == message
+    assert nearest[name] in (caught.value.tip or "")
+
+
+@pytest.mark.parametrize("name", ["vgg16(nonsense=1)", "mlp(width='wide')"])
+def test_an_argument_that_the_network_chokes_on_is_an_invalid_model(name: str) -> None:
+    with pytest.raises(InvalidModelError, match="cannot be built") as caught, META:
+        resolve(name).build()
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+# --- torchvision ---
+
+
+def test_all_torchvision_classifiers_have_a_card() -> None:
+    cards = list_archs("torchvision:*")
+    assert len(cards) >= 80
+    for card in cards:
+        assert card.num_classes == 1000
+        assert 1 <= card.min_input <= card.input_size
+        assert (card.parameters or 0) > 1e6
+        assert 0.5 < card.published["top1"] < card.published["top5"] < 1
+        assert card.published["source"].startswith("torchvision IMAGENET1K_")
+
+
+def test_a_torchvision_card_is_of_the_smallest_weights() -> None:
+    card = resolve("torchvision:vit_h_14").card
+    assert (card.family, card.input_size, card.parameters) == ("vision_transformer", 224, 632_045_800)
+    assert resolve("torchvision:resnet50").card.published["source"] == "torchvision IMAGENET1K_V1"
+
+
+# One of each family; regnets compute their widths with tensors, which the meta device cannot.
+FAMILIES = [
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "maxvit_t"),
+    *("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
+    *("swin_t", "vgg11", "vit_b_32"),
+]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_torchvision_networks_are_as_declared(name: str) -> None:
+    arch = resolve(f"torchvision:{name}")
+    with META:
+        assert count(arch.build()) == arch.card.parameters
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "regnet_y_400mf"])
+def test_torchvision_networks_take_grey_images_and_other_classes(name: str) -> None:
+    arch = resolve(f"torchvision:{name}")
+    side = arch.card.min_input
+    device = torch.device("cpu" if name.startswith("regnet") else "meta")
+    with device:
+        grey = arch.build(num_classes=7, in_channels=1, input_size=side).eval()
+        assert grey(torch.zeros(1, 1, side, side)).shape == (1, 7)
+
+
+def test_every_torchvision_family_is_tested() -> None:
+    tested = {_torchvision.card(n).family for n in [*FAMILIES, "regnet_y_400mf"]}
+    assert tested == {_torchvision.card(n).family for n in _torchvision.names()}
+
+
+def test_a_fresh_first_convolution_has_the_old_one_s_settings() -> None:
+    with META:
+        networks = (resolve("torchvision:resnet18").build(in_channels=c) for c in (3, 2))
+        old, new = (network.get_submodule("conv1") for network in networks)
+    assert repr(old).replace("(3, 64", "(2, 64") == repr(new)
+
+
+def test_torchvision_sizes() -> None:
+    arch = resolve("torchvision:vit_b_32")
+    with META:
+        larger = arch.build(input_size=256)
+        assert count(larger) - (arch.card.parameters or 0) == (8 * 8 - 7 * 7) * 768
+        with pytest.raises(UnsupportedError, match="cannot be built for 225 px"):
+            arch.build(input_size=225)
+        with pytest.raises(UnsupportedError, match="needs at least 224 px, asked for 32 px"):
+            arch.build(input_size=32)
+
+
+def test_torchvision_arguments() -> None:
+    with META:
+        model = resolve("torchvision:googlenet(aux_logits=True)").build()
+        assert count(model) == ARCHS.get("googlenet_aux").card.parameters
+        with pytest.raises(InvalidModelError, match="weights"):
+            resolve("torchvision:resnet18(weights='DEFAULT')").build()
+
+
+# --- timm ---
+
+
+def test_a_timm_network() -> None:
+    pytest.importorskip("timm")
+    arch = resolve("timm:test_resnet")
+    assert (arch.card.family, arch.card.input_size, arch.card.num_classes) == ("resnet", 160, 1000)
+    model = arch.build(num_classes=3, in_channels=1).eval()
+    assert model(torch.zeros(1, 1, 64, 64)).shape == (1, 3)
+
+
+def test_a_timm_transformer_is_built_for_its_size_and_without_classes() -> None:
+    pytest.importorskip("timm")
+    with META:
+        model = resolve("timm:test_vit(num_classes=None)").build(input_size=64).eval()
+        assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 64)
+
+
+def test_wrong_timm_names() -> None:
+    pytest.importorskip("timm")
+    with pytest.raises(UnknownNameError, match="'resnet5o'") as caught:
+        resolve("timm:resnet5o")
+    assert "resnet50" in (caught.value.tip or "")
+    with pytest.raises(UnknownNameError, match=r"'resnet50\.a9_in1k'") as caught:
+        resolve("timm:resnet50.a9_in1k")
+    assert "resnet50.a3_in1k" in (caught.value.tip or "")
+    with pytest.raises(InvalidModelError, match="nonsense"):
+        resolve("timm:test_resnet(nonsense=1)").build()
+
+
+def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    for ask in (lambda: resolve("timm:resnet50"), lambda: expand_names(["timm:*"])):
+        with pytest.raises(UnsupportedError, match="timm is not installed") as caught:
+            ask()
+        assert caught.value.tip == 'pip install "bench[timm]"'
+
+
+# --- the user's files ---
+
+
+@pytest.fixture(autouse=True)
+def _path_is_restored() -> Iterator[None]:
+    before = list(sys.path)
+    yield
+    assert sys.path == before
+
+
+def test_a_class_with_facts() -> None:
+    arch = resolve(f"{GOOD}:Net")
+    card = arch.card
+    assert (card.name, card.family, card.year) == (f"{GOOD}:Net", "mine", 2024)
+    assert (card.input_size, card.min_input, card.num_classes, card.in_channels) == (16, 4, 5, 1)
+    assert card.paper == "A. Nonymous, Nets, 2024"
+    assert card.any_channels
+    assert card.source_sha256 == hashlib.sha256(GOOD.read_bytes()).hexdigest()
+    assert arch.build(num_classes=9).given == (9, 1, 16)
+    with pytest.raises(UnsupportedError, match="needs at least 4 px"):
+        arch.build(input_size=3)
+
+
+def test_arguments_reach_the_users_class_and_its_card() -> None:
+    arch = resolve(f"{GOOD}:Net(width=4, input_size=8)")
+    assert arch.card.input_size == 8
+    assert arch.card.name == f"{GOOD}:Net(width=4, input_size=8)"
+    assert count(arch.build()) == (1 * 8 * 8 * 4 + 4) + (4 * 5 + 5)
+
+
+def test_aliases_are_served_and_facts_of_a_wrong_type_left_out() -> None:
+    arch = resolve(f"{GOOD}:Aliased")
+    assert arch.build().given == (1000, 224)
+    assert arch.build(num_classes=3, input_size=32, in_channels=1).given == (3, 32)
+    card = arch.card
+    assert (card.input_size, card.year, card.num_classes, card.min_input) == (224, None, 1000, 1)
+    assert (card.in_channels, card.any_channels, card.family) == (3, False, "custom")
+
+
+def test_arguments_under_an_alias() -> None:
+    arch = resolve(f"{GOOD}:Aliased(n_classes=4)")
+    assert arch.card.num_classes == 4
+    assert arch.build().given == (4, 224)
+    pair = resolve(f"{GOOD}:Aliased(img_size=(8, 9))")
+    assert pair.card.input_size == 224
+    assert pair.build().given == (1000, (8, 9))
+
+
+def test_any_keyword_means_all_three() -> None:
+    given_to_it = user("Anything(extra='x')").given
+    assert given_to_it == {"num_classes": 1000, "in_channels": 3, "input_size": 224, "extra": "x"}
+
+
+def test_a_function_and_its_facts() -> None:
+    net = user("make(extra=1)")
+    assert net.given == (1000, 3, 12)
+    assert net.options == {"in_channels": 3, "input_size": 12, "extra": 1}
+
+
+def test_an_instance_is_copied_for_each_job() -> None:
+    arch = resolve(f"{GOOD}:instance")
+    first, second = arch.build(num_classes=9), arch.build()
+    assert first is not second
+    assert not arch.card.any_channels
+    nn.init.zeros_(first.get_parameter("weight"))
+    assert second.get_parameter("weight").any()
+
+
+def test_a_class_without_a_constructor() -> None:
+    assert isinstance(user("Bare"), nn.Module)
+
+
+def test_a_network_that_is_no_classifier() -> None:
+    assert resolve(f"{GOOD}:Headless").card.num_classes is None
+
+
+def test_a_sibling_imported_late_is_found() -> None:
+    assert isinstance(user("Lazy"), nn.Module)
+
+
+def test_siblings_of_equal_name_in_two_folders_are_kept_apart() -> None:
+    first = user("Net").head
+    other = user("Net", MODELS / "other" / "net.py")
+    again = user("Net").head
+    assert type(other).__module__ == "layers"
+    assert type(first).__name__ == type(again).__name__ == "Head"
+    assert type(other).__name__ == "Other"
+
+
+@pytest.mark.parametrize("initialised", [True, False])
+def test_packages_of_equal_name_in_two_folders_are_kept_apart(tmp_path: Path, initialised: bool) -> None:
+    for value in (1, 2):
+        parts = tmp_path / str(value) / "parts"
+        parts.mkdir(parents=True)
+        (parts / "block.py").write_text(
+            f"from torch import nn\nclass Block(nn.Module):\n    value = {value}\n"
+        )
+        (parts.parent / "net.py").write_text("from parts.block import Block\n")
+        if initialised:
+            (parts / "__init__.py").touch()
+    assert [user("Block", tmp_path / str(v) / "net.py").value for v in (1, 2)] == [1, 2]
+
+
+def test_the_file_as_it_is_now_is_imported(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    hashes = []
+    for value in (1, 2):  # of one length, within one second: a cache by time and size would miss it
+        file.write_text(f"from torch import nn\nclass Net(nn.Module):\n    value = {value}\n")
+        arch = resolve(f"{file}:Net")
+        assert arch.build().value == value
+        hashes.append(arch.card.source_sha256)
+    assert len(set(hashes)) == 2
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_module_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "my_package"
+    package.mkdir()
+    (package / "nets.py").write_text("from torch import nn\nclass Net(nn.Module):\n    year = 2025\n")
+    monkeypatch.chdir(tmp_path)
+    arch = resolve("my_package.nets:Net")
+    assert (arch.card.name, arch.card.year) == ("my_package.nets:Net", 2025)
+    assert arch.card.source_sha256 == hashlib.sha256((package / "nets.py").read_bytes()).hexdigest()
+    assert isinstance(arch.build(), nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "tip"),
+    [
+        (f"{MODELS}/god.py:Net", f"no file '{MODELS}/god.py'", f"did you mean {GOOD}?"),
+        (f"{MODELS}/none/net.py:Net", f"no file '{MODELS}/none/net.py'", "there is no folder"),
+        (f"{GOOD}:Nett", "unknown network 'Nett'", "did you mean Net"),
+        (f"{GOOD}:mak", "unknown network 'mak'", "make"),
+        (f"{MODELS}/empty.py:Net", f"{MODELS}/empty.py defines no network, so no 'Net'", ""),
+        ("no_such_package.nets:Net", "unknown module 'no_such_package.nets'", ".py file"),
+    ],
+)
+def test_users_names_that_are_not_there(name: str, message: str, tip: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        resolve(name)
+    assert caught.value.message == message
+    assert tip in (caught.value.tip or "")
+
+
+@pytest.mark.parametrize(
+    ("file", "cause"),
+    [("raises.py", ZeroDivisionError), ("exits.py", SystemExit), ("misses.py", ModuleNotFoundError)],
+)
+def test_what_an_import_raises_is_the_cause(file: str, cause: type[BaseException]) -> None:
+    for _ in range(2):  # the failed module is not kept
+        with pytest.raises(InvalidModelError, match=f"importing .*{file} raised {cause.__name__}") as caught:
+            resolve(f"{MODELS / file}:Net")
+        assert type(caught.value.__cause__) is cause
+
+
+def test_a_file_that_is_no_python(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_bytes(b"class Net(\n\xff")
+    with pytest.raises(InvalidModelError, match="raised SyntaxError"):
+        resolve(f"{file}:Net")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("VALUE", f"{GOOD}:VALUE is of type int; expected a torch.nn.Module"),
+        ("Net(widht=3)", f"{GOOD}:Net takes no argument 'widht'"),
+        ("Bare(width=3)", f"{GOOD}:Bare takes no argument 'width'"),
+        ("instance(width=3)", f"{GOOD}:instance takes no argument 'width'"),
+        ("Needs", f"{GOOD}:Needs needs an argument 'width'"),
+    ],
+)
+def test_users_networks_that_cannot_be_called_as_asked(target: str, message: str) -> None:
+    with pytest.raises(InvalidModelError) as caught:
+        resolve(f"{GOOD}:{target}")
+    assert caught.value.message == message
+    assert caught.value.tip
+
+
+def test_the_nearest_arguments_are_named() -> None:
+    with pytest.raises(InvalidModelError) as caught:
+        resolve(f"{GOOD}:Net(widht=3)")
+    assert caught.value.tip == "it takes width"
+
+
+def test_what_a_function_returns_is_checked() -> None:
+    with pytest.raises(InvalidModelError) as caught:
+        user("number")
+    assert caught.value.message == f"{GOOD}:number returned int; expected a torch.nn.Module"
+
+
+@pytest.mark.parametrize(("target", "cause"), [("Fails", ValueError), ("Exits", SystemExit)])
+def test_what_building_raises_is_the_cause(target: str, cause: type[BaseException]) -> None:
+    with pytest.raises(InvalidModelError, match=f"building .*good.py:{target} raised") as caught:
+        user(target)
+    assert type(caught.value.__cause__) is cause
+
+
+def test_lack_of_memory_is_not_the_networks_fault() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        user("Huge")
+
+
+# --- patterns ---
+
+
+def test_patterns_and_names_are_expanded_once_and_in_order() -> None:
+    assert expand_names(["vgg16", "resnet1?", "vgg1*_bn", "vgg16"]) == [
+        "vgg16", "resnet18", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn",
+    ]  # fmt: skip
+    found = expand_names(["resnet*"])
+    assert found == sorted(found, key=natural)
+    assert found.index("resnet20") < found.index("resnet110")
+    assert set(found) == {n for n in ARCHS.names() if n.startswith("resnet")}
+
+
+def test_patterns_of_libraries() -> None:
+    assert expand_names(["torchvision:vgg1[16]"]) == ["torchvision:vgg11", "torchvision:vgg16"]
+    assert len(expand_names(["torchvision:*"])) == len(_torchvision.names()) >= 80
+    pytest.importorskip("timm")
+    assert "timm:convnext_tiny" in expand_names(["timm:convnext*"])
+    assert len(expand_names(["timm:*"])) == len(_timm.names())
+
+
+def test_users_networks_stay_and_are_not_imported() -> None:
+    assert expand_names([f"{MODELS}/raises.py:Net( a = 1 )"]) == [f"{MODELS}/raises.py:Net(a=1)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("resnext*", UnknownNameError),
+        ("torchvision:nothing*", UnknownNameError),
+        ("vgg61", UnknownNameError),
+        ("torchvision:vgg61", UnknownNameError),
+        ("my_module:*", ConfigError),
+        (f"{GOOD}:*", ConfigError),
+    ],
+)
+def test_patterns_and_names_that_mean_nothing(name: str, error: type[BenchError]) -> None:
+    with pytest.raises(error):
+        expand_names(["vgg16", name])
+
+
+def test_cards_are_listed() -> None:
+    assert [c.name for c in list_archs("plain?8")] == ["plain18"]
+    assert len(list_archs()) == len(ARCHS.names())
+    assert [c.family for c in list_archs("torchvision:swin_?")] == ["swin_transformer"] * 3

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_catalog, make_planned, ok_events, scripted, seconds
+
+from bench.errors import UnknownNameError
+from bench.execution import Ended, Event, load_target
+from bench.execution.catalog import ask, catalog_for, is_users
+from bench.execution.executors.fake import FakeExecutor
+from bench.execution.runner import Observer, Summary, judge, run_plan
+from bench.plan.config import parse_experiment
+from bench.plan.expand import Planned
+from bench.records.record import Record
+from bench.records.store import Store, read_run
+
+CATALOG = make_catalog()
+
+
+def plan(count: int) -> list[Planned]:
+    return [make_planned(seed=i) for i in range(count)]
+
+
+def run(path: Path, executor: FakeExecutor, jobs: list[Planned], **kwargs: Any) -> Summary:
+    with Store(path) as store:
+        return run_plan(jobs, executor, store, kwargs.pop("catalog", CATALOG), **kwargs)
+
+
+def test_each_job_becomes_a_record_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    summary = run(tmp_path, scripted(), plan(3))
+    assert [r.job.seed for r in summary.records] == [0, 1, 2]
+    assert [r.job.seed for r in read_run(tmp_path).records] == [0, 1, 2]
+    assert summary.counts == {"ok": 3}
+    assert not summary.failed
+    assert {r.attempt for r in summary.records} == {1}
+    assert [m.name for m in summary.records[0].measurements] == ["parameters", "macs"]
+
+
+def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
+    run(tmp_path, scripted(), plan(2))
+    executor = scripted()
+    summary = run(tmp_path, executor, plan(3))
+    assert [args[0].seed for _, args in executor.calls] == [2]
+    assert summary.reused == 2
+    assert len(summary.records) == 3
+
+
+def test_another_environment_is_measured_again(tmp_path: Path) -> None:
+    run(tmp_path, scripted(), plan(1))
+    other = make_catalog(environment={"packages": {"torch": "9.9"}})
+    assert run(tmp_path, scripted(), plan(1), catalog=other).reused == 0
+    assert [r.attempt for r in read_run(tmp_path).records] == [1, 2]
+
+
+def test_a_failure_stops_nobody_and_is_tried_again(tmp_path: Path) -> None:
+    summary = run(tmp_path, scripted((ok_events(), Ended()), ([], Ended(exitcode=-11))), plan(3))
+    assert [r.status for r in summary.records] == ["ok", "crashed", "ok"]
+    assert summary.failed
+    again = run(tmp_path, scripted(), plan(3))
+    assert [r.status for r in again.records] == ["ok"] * 3
+    assert again.records[1].attempt == 2
+    assert not again.failed
+
+
+def test_ctrl_c_keeps_what_is_done_and_leaves_the_rest(tmp_path: Path) -> None:
+    summary = run(tmp_path, scripted((ok_events(), Ended()), KeyboardInterrupt()), plan(4))
+    assert summary.cancelled
+    assert [r.status for r in summary.records] == ["ok", "cancelled"]
+    assert summary.pending == 2
+    again = run(tmp_path, scripted(), plan(4))
+    assert again.counts == {"ok": 4}
+    assert again.reused == 1
+
+
+def test_measurements_before_a_failure_are_kept(tmp_path: Path) -> None:
+    events: list[Event] = [("stage", "latency"), ("measurement", seconds("latency", 1.0))]
+    record = run(tmp_path, scripted((events, Ended(timed_out=True))), plan(1)).records[0]
+    assert (record.status, record.stage) == ("timeout", "latency")
+    assert record.measurement("latency") is not None
+    assert record.error is not None
+    assert "no end after 60 s" in record.error["message"]
+
+
+def test_what_is_known_from_the_plan_is_recorded_once_and_not_run(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    jobs = [replace(make_planned(), status="unsupported", reason="too small", tip="make it larger")]
+    executor = scripted()
+    record = run(tmp_path, executor, jobs).records[0]
+    assert executor.calls == []
+    assert (record.status, record.stage) == ("unsupported", "plan")
+    assert record.error == {"type": "Plan", "message": "too small", "tip": "make it larger"}
+    run(tmp_path, executor, jobs)
+    assert len(read_run(tmp_path).records) == 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "message"),
+    [
+        (Ended(timed_out=True, exitcode=-15), "timeout", "no end after 9 s, in stage build"),
+        (Ended(exitcode=-signal.SIGKILL), "killed", "SIGKILL in stage build"),
+        (Ended(exitcode=-signal.SIGKILL, oom_kill=True), "oom", "want of memory"),
+        (Ended(exitcode=-signal.SIGSEGV), "crashed", "died of SIGSEGV in stage build"),
+        (
+            Ended(exitcode=3, output="a\nlast words\n"),
+            "crashed",
+            "code 3 in stage build without a result: last words",
+        ),
+        (Ended(), "crashed", "exited with code 0"),
+    ],
+)
+def test_an_end_without_an_outcome_is_judged(ended: Ended, status: str, message: str) -> None:
+    found, error = judge(ended, None, 9.0, "build")
+    assert found == status
+    assert error is not None
+    assert message in error["message"]
+
+
+def test_what_the_worker_says_comes_first() -> None:
+    status, error = judge(Ended(exitcode=-9, output="printed"), ("oom", {"message": "m"}), 9.0, "x")
+    assert status == "oom"
+    assert error == {"message": "m", "output": "printed"}
+    assert judge(Ended(output="printed"), ("ok", None), 9.0, "done") == ("ok", None)
+
+
+def test_observers_hear_everything_in_order(tmp_path: Path) -> None:
+    class Story(Observer):
+        def __init__(self) -> None:
+            self.heard: list[str] = []
+
+        def reused(self, records: Any) -> None:
+            self.heard.append(f"reused {len(records)}")
+
+        def started(self, planned: Planned, number: int, total: int) -> None:
+            self.heard.append(f"started {number}/{total}")
+
+        def stage(self, name: str) -> None:
+            self.heard.append(name)
+
+        def progress(self, done: int, total: int) -> None:
+            self.heard.append(f"epoch {done}/{total}")
+
+        def recorded(self, record: Record) -> None:
+            self.heard.append(record.status)
+
+    story = Story()
+    events: list[Event] = [("stage", "training"), ("progress", (1, 2)), ("outcome", ("ok", None))]
+    run(tmp_path, scripted((events, Ended())), plan(1), observer=story)
+    assert story.heard == ["reused 0", "started 1/1", "training", "epoch 1/2", "ok"]
+
+
+class TestCatalog:
+    def test_users_code_is_told_from_names(self) -> None:
+        assert [is_users(n) for n in ("resnet18", "torchvision:resnet18", "timm:vit*", "pattern:INPUT")] == [
+            False
+        ] * 4
+        assert [is_users(n) for n in ("net.py:Net", "a/b.py:f(x='c:d')", "pkg.mod:Net")] == [True] * 3
+
+    def test_every_name_gets_its_cards(self) -> None:
+        experiment = parse_experiment({"blocks": [{"task": "cost", "grid": {"arch": ["a", "net.py:Net"]}}]})
+        executor = scripted()
+        catalog = catalog_for(experiment, executor)
+        assert set(catalog.archs) == {"a", "net.py:Net"}
+        assert [target.rpartition(":")[2] for target, _ in executor.calls] == ["probe_machine", "probe_arch"]
+
+    def test_a_file_that_fails_gets_a_card_of_defaults(self, tmp_path: Path) -> None:
+        file = tmp_path / "net.py"
+        file.write_text("boom")
+        name = f"{file}:Net"
+
+        def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+            if target.endswith("probe_arch"):
+                return [], Ended(exitcode=-11)
+            return [("answer", {"archs": {}})], Ended()
+
+        experiment = parse_experiment({"blocks": [{"task": "cost", "grid": {"arch": [name]}}]})
+        (card,) = catalog_for(experiment, FakeExecutor(play)).archs[name]
+        first = card.source_sha256
+        assert card.name == name
+        file.write_text("boom again")
+        (card,) = catalog_for(experiment, FakeExecutor(play)).archs[name]
+        assert card.source_sha256 != first  # an edited file is a new job
+
+    def test_errors_of_the_probe_are_raised_here(self) -> None:
+        def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+            return [("error", UnknownNameError("unknown", "a tip"))], Ended()
+
+        with pytest.raises(UnknownNameError) as caught:
+            ask(FakeExecutor(play), "x:y")
+        assert caught.value.tip == "a tip"
+
+
+def test_targets_are_found_by_name() -> None:
+    assert load_target("os.path:join")("a", "b") == "a/b"  # type: ignore[func-returns-value]

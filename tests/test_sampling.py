@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import gc
+import math
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.plan.settings import Timing
+from bench.timing.clock import FakeClock, HostClock
+from bench.timing.sampling import MAX_BLOCK, half_width, median_ranks, sample
+
+TIMING = Timing(warmup_s=0.1, min_s=0.0, limit_s=1.0, min_samples=8, max_samples=200)
+
+
+def nothing() -> None:
+    pass
+
+
+def test_a_constant_cost_is_known_after_the_least_samples() -> None:
+    taken = sample(nothing, FakeClock([0.5] + [0.01] * 10_000), TIMING)
+    assert taken.seconds == (0.01,) * 8
+    assert taken.first_call_s == 0.5  # paid once, and no sample
+    assert (taken.stop, taken.steady, taken.block) == ("precise", True, 1)
+    assert taken.flags() == ()
+
+
+def test_the_warm_up_goes_on_until_two_windows_agree() -> None:
+    falling = [1.0, *(0.02 * 0.6**i + 0.01 for i in range(100)), 0.01]
+    taken = sample(nothing, FakeClock(falling), TIMING)
+    assert taken.steady
+    assert max(taken.seconds) < 0.0105
+
+
+def test_a_warm_up_that_never_settles_is_bounded_and_flagged() -> None:
+    doubling = FakeClock([0.01 * 1.5**i for i in range(200)])
+    taken = sample(nothing, doubling, Timing(warmup_s=0.1, min_s=0, limit_s=1, min_samples=8, max_samples=8))
+    assert not taken.steady
+    assert "unsteady" in taken.flags()
+
+
+def test_noise_runs_into_the_limit_and_is_flagged() -> None:
+    draw = random.Random(1)
+    clock = FakeClock([0.01 * draw.choice([1, 3]) for _ in range(5000)])
+    taken = sample(nothing, clock, TIMING)
+    assert taken.stop == "limit"
+    assert sum(taken.seconds) >= TIMING.limit_s
+    assert sum(taken.seconds[:-1]) < TIMING.limit_s
+    assert "noisy" in taken.flags()
+
+
+def test_slow_calls_still_give_the_least_samples() -> None:
+    taken = sample(nothing, FakeClock([5.0]), TIMING)
+    assert len(taken.seconds) == 8
+
+
+def test_few_samples_are_flagged() -> None:
+    taken = sample(nothing, FakeClock([5.0]), Timing(min_samples=3, max_samples=3))
+    assert taken.flags() == ("few_samples",)
+
+
+def test_blocks_are_at_least_as_long_as_asked() -> None:
+    taken = sample(nothing, FakeClock([0.001]), Timing(min_block_s=0.0101, min_s=0), blocks=True)
+    assert taken.block == math.ceil(0.0101 / 0.001)
+    assert taken.seconds[0] == pytest.approx(0.001)
+    assert sample(nothing, FakeClock([1e-9]), Timing(warmup_s=1e-6, min_s=0), blocks=True).block == MAX_BLOCK
+
+
+def test_the_host_clock_measures_a_known_sleep() -> None:
+    taken = HostClock().seconds(lambda: time.sleep(0.02), 3)
+    assert 0.06 <= taken < 0.09
+
+
+def test_the_host_clock_synchronises_at_both_ends_and_not_between() -> None:
+    story: list[str] = []
+    HostClock(lambda: story.append("sync")).seconds(lambda: story.append("call"), 2)
+    assert story == ["sync", "call", "call", "sync"]
+
+
+def test_garbage_collection_is_off_while_sampling_and_on_again() -> None:
+    seen: list[bool] = []
+    sample(lambda: seen.append(gc.isenabled()), FakeClock([0.01]), TIMING)
+    assert seen[-1] is False
+    assert gc.isenabled()
+
+
+def test_ranks_of_the_median_match_the_published_table() -> None:
+    # Conover, Practical Nonparametric Statistics, table A3: 95 % intervals of the median, ranks from 1.
+    published = {6: (1, 6), 8: (1, 8), 9: (2, 8), 10: (2, 9), 15: (4, 12), 20: (6, 15), 25: (8, 18)}
+    assert {n: (r[0] + 1, r[1] + 1) for n in published if (r := median_ranks(n))} == published
+    assert median_ranks(5) is None
+
+
+@given(st.integers(6, 400))
+def test_the_interval_covers_and_is_the_narrowest_that_does(n: int) -> None:
+    def outside(k: int) -> float:
+        return 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n
+
+    low, high = median_ranks(n) or (-1, -1)
+    assert high == n - 1 - low
+    assert outside(low) <= 0.05 < outside(low + 1)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=6, max_size=50), st.floats(0.01, 100))
+def test_half_width_does_not_depend_on_the_unit(seconds: list[float], factor: float) -> None:
+    assert half_width([s * factor for s in seconds]) == pytest.approx(
+        half_width(seconds), rel=1e-9, abs=1e-12
+    )

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import errno
+import json
+import math
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_job, make_record, seconds
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.errors import StoreError
+from bench.plan.card import ArchCard
+from bench.records.record import SCHEMA, Measurement, Record
+from bench.records.store import INFO, RECORDS, REJECTED, Store, decode, encode, read_run
+
+numbers = st.floats(allow_nan=True, allow_infinity=False)
+texts = st.text(max_size=30)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    measurement = Measurement(
+        name=draw(texts),
+        unit=draw(texts),
+        better="lower",
+        samples=tuple(draw(st.lists(numbers, max_size=5))),
+        detail=draw(st.dictionaries(texts, st.one_of(texts, st.integers(), st.booleans()), max_size=3)),
+        flags=tuple(draw(st.lists(texts, max_size=2))),
+    )
+    return make_record(
+        job=make_job(arch=draw(texts), seed=draw(st.integers(0, 2**32))),
+        card=ArchCard(name=draw(texts), note=draw(texts)),
+        measurements=(measurement,),
+        error=draw(st.one_of(st.none(), st.dictionaries(texts, texts, max_size=2))),
+    )
+
+
+@given(records())
+def test_a_record_survives_the_round_trip(record: Record) -> None:
+    back = decode(encode(record))
+    assert repr(back.to_json()) == repr(record.to_json())
+    assert back.job.id == record.job.id
+
+
+def test_nan_is_null_in_the_file_and_nan_again() -> None:
+    record = make_record(measurements=(seconds("latency", 1.0, math.nan, math.inf),))
+    assert json.loads(encode(record))["measurements"][0]["samples"] == [1.0, None, None]
+    assert math.isnan(decode(encode(record)).measurements[0].samples[1])
+
+
+def test_a_line_is_plain_json_with_a_checksum() -> None:
+    line = json.loads(encode(make_record()))
+    assert line["job"]["arch"] == "net"
+    assert line["job"]["task"] == "cost"
+    assert len(line["checksum"]) == 16
+
+
+@given(st.data())
+def test_any_flipped_byte_is_found(data: st.DataObject) -> None:
+    line = bytearray(encode(make_record())[:-1])
+    place = data.draw(st.integers(0, len(line) - 1))
+    line[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ValueError, match="checksum|torn|record"):
+        decode(bytes(line))
+
+
+def write(path: Path, count: int) -> list[Record]:
+    made = [make_record(job=make_job(seed=i)) for i in range(count)]
+    with Store(path) as store:
+        for record in made:
+            store.append(record)
+    return made
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    made = write(tmp_path / "run", 3)
+    run = read_run(tmp_path / "run")
+    assert run.name == "run"
+    assert [r.to_json() for r in run.records] == [r.to_json() for r in made]
+    assert run.rejected == ()
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 10_000))
+def test_a_file_torn_anywhere_loses_at_most_its_last_line(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / f"cut{cut}"
+    write(path, 2)
+    file = path / RECORDS
+    lines = file.read_bytes().splitlines(keepends=True)
+    whole = b"".join(lines)
+    kept = whole[: cut % (len(whole) + 1)]
+    file.write_bytes(kept)
+    write(path, 1)  # opening repairs, then a record is appended
+    run = read_run(path)
+    # A line that lacks nothing but its line end is whole.
+    expected = sum(len(b"".join(lines[: i + 1])) - 1 <= len(kept) for i in range(2))
+    assert len(run.records) == expected + 1
+    assert run.rejected == ()
+    torn = kept.rpartition(b"\n")[2]
+    if torn and torn not in (line.rstrip(b"\n") for line in lines):
+        assert (path / REJECTED).read_bytes() == torn + b"\n"
+
+
+def test_a_corrupt_line_is_set_aside_with_its_number(tmp_path: Path) -> None:
+    write(tmp_path, 3)
+    file = tmp_path / RECORDS
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b'"cost"', b'"cast"')
+    file.write_bytes(b"".join(lines) + b"\xff\xfe nonsense\n")
+    run = read_run(tmp_path)
+    assert [r.job.seed for r in run.records] == [0, 2]
+    assert [(r.line, r.reason[:8]) for r in run.rejected] == [(2, "checksum"), (4, "no check")]
+    write(tmp_path, 1)  # appending leaves it where it is
+    assert len(read_run(tmp_path).records) == 3
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append(make_record(schema=SCHEMA + 1))
+        with pytest.raises(StoreError, match="newer"):
+            read_run(tmp_path)
+
+
+def test_an_unknown_status_is_no_record() -> None:
+    with pytest.raises(ValueError, match="unknown status"):
+        Record.from_json({**make_record().to_json(), "status": "fine"})
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with Store(tmp_path), pytest.raises(StoreError, match="another bench is writing"), Store(tmp_path):
+        pass
+    with Store(tmp_path):  # free again
+        pass
+
+
+def test_attempts_are_counted(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        record = make_record()
+        assert store.attempts(record.job.id) == 0
+        store.append(record)
+        assert store.attempts(record.job.id) == 1
+    with Store(tmp_path) as store:
+        assert store.attempts(record.job.id) == 1
+
+
+def test_a_folder_that_is_no_run_names_its_neighbours(tmp_path: Path) -> None:
+    write(tmp_path / "smoke", 1)
+    with pytest.raises(StoreError) as caught:
+        read_run(tmp_path / "smok")
+    assert "smoke" in str(caught.value.tip)
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(StoreError, match="cannot write"), Store(tmp_path / "run"):
+        pass
+
+
+def test_a_full_disk_is_a_store_error_and_loses_nothing_written(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append(make_record())
+
+        class Full:
+            def __init__(self, stream: Any) -> None:
+                self.stream = stream
+
+            def write(self, data: Any) -> int:
+                if len(data) > 100:
+                    return int(
+                        self.stream.write(bytes(data[:100]))
+                    )  # a part goes through, then the disk is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.stream, name)
+
+        store._stream = Full(store._stream)  # type: ignore[assignment]
+        with pytest.raises(StoreError, match="No space left"):
+            store.append(make_record(job=make_job(seed=1, settings={"padding": "x" * 200})))
+    write(tmp_path, 1)
+    assert len(read_run(tmp_path).records) == 2
+
+
+def test_run_json_is_replaced_at_once(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.write_info({"jobs": [make_job().to_json()], "value": math.nan})
+    run = read_run(tmp_path)
+    assert run.planned == (make_job(),)
+    assert run.info["value"] is None
+    (tmp_path / INFO).write_text("{")
+    with pytest.raises(StoreError, match="not JSON"):
+        read_run(tmp_path)
+
+
+def _append_until_killed(path: str) -> None:
+    with Store(path) as store:
+        for i in range(100_000):
+            store.append(make_record(job=make_job(seed=i)))
+
+
+def test_kill_9_while_writing_leaves_a_sound_prefix(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_append_until_killed, args=(str(tmp_path),))
+    process.start()
+    while not (tmp_path / RECORDS).is_file() or (tmp_path / RECORDS).stat().st_size < 20_000:
+        assert process.is_alive()
+    process.kill()
+    process.join()
+    write(tmp_path, 1)  # the lock of a killed process is free
+    run = read_run(tmp_path)
+    assert [r.job.seed for r in run.records[:-1]] == list(range(len(run.records) - 1))
+    assert run.rejected == ()

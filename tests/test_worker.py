@@ -1,0 +1,211 @@
+"""What a job's process says of networks that work and of networks that fail in every way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.errors import DivergedError, InvalidModelError, UnsupportedError
+from bench.execution.worker import classify, clean, describe, own_traceback, work
+from bench.plan.job import Job
+from bench.plan.recipe import load_recipe
+from bench.plan.settings import Infer
+
+QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
+
+HEAD = """
+import os, sys, time
+import torch
+from torch import nn
+
+class Base(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.head = nn.Linear(3, num_classes)
+    def forward(self, x):
+        return self.head(x.mean((2, 3)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def make(tmp_path: Path, body: str, task: str = "cost", **fields: Any) -> Job:
+    """Return a job of the class Net in a file that begins with HEAD and goes on with `body`."""
+    file = tmp_path / "net.py"
+    file.write_text(HEAD + body)
+    settings: dict[str, Any] = {}
+    if task in {"infer", "train_step"}:
+        asked = Infer(arch="x", device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
+        settings = {
+            k: asked[k]
+            for k in ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")
+        }
+    if task == "accuracy":
+        recipe = load_recipe("std").model_dump(mode="json")
+        settings = {
+            "device": "cpu",
+            "dataset": "digits",
+            "recipe": recipe,
+            "epochs": 1,
+            "precision": "fp32",
+            "memory_format": "contiguous",
+            "threads": 1,
+        }
+    return Job(
+        **{
+            "task": task,
+            "arch": f"{file}:Net",
+            "input_size": 8,
+            "num_classes": 10,
+            "settings": settings,
+            "source_sha256": "ab",
+            **fields,
+        }
+    )
+
+
+def story(job: Job) -> dict[str, Any]:
+    events: list[tuple[str, Any]] = []
+    work(events.append, job)
+    assert events[-1][0] == "outcome"
+    return {
+        "status": events[-1][1][0],
+        "error": events[-1][1][1] or {},
+        "stages": [v for k, v in events if k == "stage"],
+        "measurements": {v.name: v for k, v in events if k == "measurement"},
+    }
+
+
+def test_cost(tmp_path: Path) -> None:
+    found = story(make(tmp_path, "class Net(Base): pass"))
+    assert found["status"] == "ok"
+    values = {n: m.samples[0] for n, m in found["measurements"].items()}
+    assert values["parameters"] == 3 * 10 + 10
+    assert values["macs"] == 3 * 10
+    assert values["activations"] == 10
+    assert values["parameter_bytes"] == 4 * (3 * 10 + 10)
+    assert found["stages"][:3] == ["import", "build", "check"]
+    assert found["stages"][-1] == "done"
+
+
+def test_infer(tmp_path: Path) -> None:
+    found = story(make(tmp_path, "class Net(Base): pass", "infer"))
+    assert found["status"] == "ok"
+    latency, step = found["measurements"]["latency"], found["measurements"]["step_time"]
+    assert latency.samples == step.samples  # on the CPU every call is waited for
+    assert len(latency.samples) >= 6
+    assert min(latency.samples) > 0
+    assert found["measurements"]["peak_memory"].unit == "B"
+
+
+def test_a_training_step(tmp_path: Path) -> None:
+    found = story(make(tmp_path, "class Net(Base): pass", "train_step"))
+    assert set(found["measurements"]) == {"peak_memory", "step_time"}
+
+
+def test_accuracy(tmp_path: Path) -> None:
+    body = """
+class Net(Base):
+    def __init__(self, num_classes=10, in_channels=1):
+        super().__init__(num_classes)
+        self.head = nn.Linear(64 * in_channels, num_classes)
+    def forward(self, x):
+        return self.head(x.flatten(1))
+"""
+    found = story(make(tmp_path, body, "accuracy", in_channels=1))
+    assert found["status"] == "ok"
+    assert found["measurements"]["top1"].samples[0] > 0.5
+    assert found["measurements"]["top5"].samples[0] >= found["measurements"]["top1"].samples[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "task", "status", "stage", "message"),
+    [
+        ("1/0\nclass Net(Base): pass", "cost", "invalid_model", "import", "division by zero"),
+        ("import no_such_library\nclass Net(Base): pass", "cost", "invalid_model", "import", "no_such_library"),
+        ("sys.exit(3)", "cost", "invalid_model", "import", "sys.exit(3)"),
+        ("def Net(): return 7", "cost", "invalid_model", "build", "expected a torch.nn.Module"),
+        ("class Net(Base):\n  def __init__(self): raise ValueError('no')", "cost", "invalid_model", "build", "no"),
+        ("class Net(Base):\n  def forward(self, x): return x.mean((2, 3))", "cost", "invalid_model", "check", "expected [2, 10]"),
+        ("class Net(Base):\n  def forward(self, x): return {'a': x}", "cost", "invalid_model", "check", "returned dict"),
+        ("class Net(Base):\n  def forward(self, x): raise KeyError('deep')", "infer", "invalid_model", "check", "deep"),
+        ("class Net(Base):\n  def forward(self, x): sys.exit(0)", "infer", "invalid_model", "check", "sys.exit(0)"),
+        ("class Net(Base):\n  def forward(self, x): raise MemoryError", "infer", "oom", "check", ""),
+        ("class Net(Base):\n  def forward(self, x): return super().forward(x).detach()", "train_step", "invalid_model", "memory", "grad"),
+        ("class Net(Base):\n  def forward(self, x): return super().forward(x) * float('nan')", "accuracy", "diverged", "training", "was nan in epoch 1"),
+    ],
+)  # fmt: skip
+def test_every_failure_has_a_status_a_stage_and_a_message(
+    tmp_path: Path, body: str, task: str, status: str, stage: str, message: str
+) -> None:
+    found = story(make(tmp_path, body, task))
+    assert (found["status"], found["stages"][-1]) == (status, stage), found["error"]
+    assert message in str(found["error"])
+
+
+def test_only_the_users_own_frames_are_shown(tmp_path: Path) -> None:
+    error = story(
+        make(
+            tmp_path,
+            "class Net(Base):\n  def forward(self, x): return self.inner()\n  def inner(self): return 1 / 0",
+        )
+    )["error"]
+    assert error["traceback"].count("net.py") == 2
+    assert f"bench{os.sep}" not in error["traceback"]
+    assert "module.py" not in error["traceback"]
+    assert error["traceback"].strip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_our_own_errors_have_a_tip_and_no_traceback(tmp_path: Path) -> None:
+    error = story(make(tmp_path, "class Net(Base):\n  def forward(self, x): return x"))["error"]
+    assert error["traceback"] is None
+    assert "num_classes" in error["tip"]
+
+
+def test_tf32_on_the_cpu_is_unsupported(tmp_path: Path) -> None:
+    job = make(tmp_path, "class Net(Base): pass", "infer")
+    job = Job.from_json({**job.to_json(), "settings": {**job.settings, "precision": "tf32"}})
+    assert story(job)["status"] == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("error", "stage", "custom", "status"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "latency", False, "oom"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 bytes"),
+            "latency",
+            False,
+            "oom",
+        ),
+        (RuntimeError("\"conv\" not implemented for 'Half'"), "memory", False, "unsupported"),
+        (UnsupportedError("no"), "build", False, "unsupported"),
+        (InvalidModelError("no"), "latency", False, "invalid_model"),
+        (DivergedError("no"), "training", True, "diverged"),
+        (RuntimeError("x"), "build", False, "invalid_model"),
+        (RuntimeError("x"), "latency", True, "invalid_model"),
+        (RuntimeError("x"), "latency", False, "crashed"),
+        (SystemExit(0), "import", False, "invalid_model"),
+    ],
+)
+def test_classify(error: BaseException, stage: str, custom: bool, status: str) -> None:
+    assert classify(error, stage, custom=custom) == status
+
+
+def test_text_that_utf8_cannot_hold_is_mended() -> None:
+    assert clean("a\ud800b") == "a?b"
+    assert len(clean("x" * 10_000)) == 8_000
+    assert describe(SystemExit(2))["message"] == "it called sys.exit(2)"
+
+
+def test_a_traceback_without_frames_is_its_message() -> None:
+    assert own_traceback(ValueError("x")).strip() == "ValueError: x"

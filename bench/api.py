@@ -114,19 +114,18 @@ def run(
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
-    chosen = load_experiment(experiment, tasks=tasks)  # fail on a typo before anything is started
     observer = observer or Observer()
-    with Store(Path(results) / (name or chosen.name)) as store:
-        where = EXECUTORS.get(executor).make() if isinstance(executor, str) else executor
-        try:
-            prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
+    where = EXECUTORS.get(executor).make() if isinstance(executor, str) else executor
+    try:
+        prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
+        with Store(Path(results) / (name or prepared.experiment.name)) as store:
             store.write_info(_info(prepared, store.run, argv))
             observer.planned(prepared.plan, store.run)
             summary = run_plan(prepared.plan, where, store, prepared.catalog, observer)
-        finally:
-            if isinstance(executor, str):
-                where.close()
-        return Done(store.path, summary)
+    finally:
+        if isinstance(executor, str):
+            where.close()
+    return Done(store.path, summary)
 
 
 def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None) -> dict[str, Any]:

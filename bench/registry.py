@@ -81,8 +81,8 @@ def natural(name: str) -> tuple[object, ...]:
     """Return a sort key that orders digits by value."""
     parts: list[str] = []
     for char in name:
-        if parts and parts[-1].isdigit() == char.isdigit():
+        if parts and parts[-1].isdecimal() == char.isdecimal():
             parts[-1] += char
         else:
             parts.append(char)
-    return tuple((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts)
+    return tuple((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts)

@@ -179,7 +179,12 @@ def trained(net: Net, epochs: int, rng: random.Random) -> list[Measurement]:
 
 
 def records(
-    nets: Sequence[Net] = NETS, device: str = "cuda", *, seed: int = 0, **changes: Any
+    nets: Sequence[Net] = NETS,
+    device: str = "cuda",
+    *,
+    seed: int = 0,
+    dataset: str = "cifar10",
+    **changes: Any,
 ) -> Iterator[Record]:
     """Yield what a whole run of the nets gives: counted, timed at batch 1 and 64, and trained with three seeds."""
     rng = random.Random(seed)
@@ -191,8 +196,18 @@ def records(
         asked = job(net, "train_step", **speed(device, batch_size=64, **changes))
         yield record(asked, net, stepped(net, 64, rng, factor=3.1))
         for number in range(3):
-            asked = job(net, "accuracy", seed=number, size=32, **training(device=device))
+            asked = job(net, "accuracy", seed=number, size=32, **training(dataset, device=device))
             yield record(asked, net, trained(net, 8, rng), second=number)
+
+
+def scored(
+    net: Net, seed: int, top1: float = 0.9, *, by_epoch: Sequence[float] = (), **changes: Any
+) -> Record:
+    """Return a record of a training that reached `top1`, or the last of `by_epoch`."""
+    samples = (by_epoch[-1] if by_epoch else top1,)
+    detail = {"n": 10_000, **({"by_epoch": list(by_epoch)} if by_epoch else {})}
+    measured = Measurement(name="top1", unit="1", better="higher", samples=samples, detail=detail)
+    return record(job(net, "accuracy", seed=seed, size=32, **training(**changes)), net, [measured])
 
 
 FAILURES: Mapping[Status, str] = {

@@ -37,6 +37,16 @@ def test_values_differ_by_device() -> None:
     assert {j.settings["device"] for j in jobs} == {"cuda"}
 
 
+def test_a_pattern_stands_for_its_networks_in_its_place() -> None:
+    cards = tuple(ArchCard(name=n, input_size=32, num_classes=10) for n in ("r1", "r2"))
+    catalog = make_catalog("a", archs={"a": make_catalog("a").archs["a"], "r*": cards})
+    block = {"task": "infer", "grid": {"arch": ["r*", "a"], "batch_size": [1, 2]}}
+    jobs = [p.job for p in plan(block, catalog=catalog)]
+    assert [(j.arch, j.settings["batch_size"]) for j in jobs] == [
+        (n, b) for n in ("r1", "r2", "a") for b in (1, 2)
+    ]
+
+
 def test_a_nested_value_differs_by_device() -> None:
     block = {"task": "infer", "timing": {"limit_s": {"cpu": 2, "cuda": 5}}, "grid": {"arch": ["a"]}}
     assert plan(block)[0].job.settings["timing"]["limit_s"] == 2

@@ -152,6 +152,24 @@ def test_observers_hear_everything_in_order(tmp_path: Path) -> None:
     assert story.heard == ["reused 0", "started 1/1", "training", "epoch 1/2", "ok"]
 
 
+@pytest.mark.parametrize(
+    ("ended", "kept"), [(Ended(timed_out=True), True), (Ended(exitcode=-9), True), (None, False)]
+)
+def test_a_training_that_was_cut_short_keeps_its_checkpoint(
+    tmp_path: Path, ended: Ended | None, kept: bool
+) -> None:
+    job = make_planned(task="accuracy", settings={"device": "cpu"})
+
+    def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+        args[1].parent.mkdir(exist_ok=True)
+        args[1].write_text("epoch 1")
+        return ([], ended) if ended else (ok_events(), Ended())
+
+    run(tmp_path, FakeExecutor(play), [job])
+    assert (tmp_path / "checkpoints" / f"{job.job.id}.pt").exists() == kept
+    assert (tmp_path / "checkpoints").exists() == kept
+
+
 class TestCatalog:
     def test_users_code_is_told_from_names(self) -> None:
         assert [is_users(n) for n in ("resnet18", "torchvision:resnet18", "timm:vit*", "pattern:INPUT")] == [

@@ -124,6 +124,7 @@ class Net(Base):
     found = story(make(tmp_path, body, "accuracy", in_channels=1))
     assert found["status"] == "ok"
     assert found["measurements"]["top1"].samples[0] > 0.5
+    assert found["measurements"]["macs"].samples == (64 * 10,)  # of the network as it is trained
     assert found["measurements"]["top5"].samples[0] >= found["measurements"]["top1"].samples[0]
 
 
@@ -150,6 +151,27 @@ def test_every_failure_has_a_status_a_stage_and_a_message(
     found = story(make(tmp_path, body, task))
     assert (found["status"], found["stages"][-1]) == (status, stage), found["error"]
     assert message in str(found["error"])
+
+
+def test_a_network_that_cannot_be_counted_can_still_be_trained(tmp_path: Path) -> None:
+    body = """
+class Net(Base):
+    def __init__(self, num_classes=10, in_channels=1):
+        super().__init__(num_classes)
+        self.head = nn.Linear(64 * in_channels, num_classes)
+    def forward(self, x):
+        if torch.jit.is_tracing():
+            raise RuntimeError("not to be traced")
+        return self.head(x.flatten(1))
+"""
+    found = story(make(tmp_path, body, "accuracy", in_channels=1))
+    assert found["status"] == "ok"
+    macs = found["measurements"]["macs"]
+    assert macs.flags == ("uncounted",)
+    assert "not to be traced" in macs.detail["error"]
+    assert str(macs.samples[0]) == "nan"
+    assert found["measurements"]["parameters"].samples == (64 * 10 + 10,)
+    assert story(make(tmp_path, body, "cost", in_channels=1))["status"] == "invalid_model"
 
 
 def test_only_the_users_own_frames_are_shown(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.statistics import finite, mean, mean_interval, median, sd
+from bench.registry import natural
 
 COLUMNS = (
     *(
@@ -37,16 +38,21 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     recipe, epochs), then by name.
 
     Columns: `accuracy` and `top5_accuracy` (means, as fractions), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
-        `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`, and what was asked.
+        `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`, and
+        what was asked.
     """
     trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
     for row in frame.loc[frame["task"] == "accuracy", _NEEDED].to_dict("records"):
         trainings[row["run"], row["series"]].append(row)
     table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(COLUMNS))
-    table["shared"] = table.groupby(["dataset", "recipe", "epochs"], dropna=False)["network"].transform("nunique")
-    order = ["shared", "epochs", "dataset", "recipe", "network", "run"]
+    table["shared"] = table.groupby(["dataset", "recipe", "epochs"], dropna=False)["network"].transform(
+        "nunique"
+    )
+    rank = {name: place for place, name in enumerate(sorted(set(table["network"]), key=natural))}
+    table["rank"] = table["network"].map(rank)
+    order = ["shared", "epochs", "dataset", "recipe", "rank", "run"]
     table = table.sort_values(order, ascending=[False, False, True, True, True, True], kind="stable")
-    return table.drop(columns="shared").reset_index(drop=True)
+    return table.drop(columns=["shared", "rank"]).reset_index(drop=True)
 
 
 _Row = dict[Hashable, Any]
@@ -78,7 +84,9 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
 
 def _seen(rows: Sequence[_Row], measurement: str) -> list[float]:
     """Return the finite values of the trainings that ended well, one each."""
-    ended = {r["job_id"]: r["median"] for r in rows if r["measurement"] == measurement and r["status"] == "ok"}
+    ended = {
+        r["job_id"]: r["median"] for r in rows if r["measurement"] == measurement and r["status"] == "ok"
+    }
     return finite(list(ended.values()))
 
 

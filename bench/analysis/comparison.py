@@ -53,7 +53,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
     table = table.merge(_accuracies(frame), on=["run", "network"], how="left")
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
-    table["label"] = _labels(table)
+    table["label"] = row_labels(table)
     table = table.reindex(columns=list(COLUMNS))
     order = sorted(range(len(table)), key=_rank(table).__getitem__)
     return table.iloc[order].reset_index(drop=True)
@@ -136,7 +136,7 @@ def _cards(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[keys + list(CARD)].groupby(keys, sort=False)[list(CARD)].last().reset_index()
 
 
-def _labels(table: pd.DataFrame) -> list[str]:
+def row_labels(table: pd.DataFrame) -> list[str]:
     """Return the network's name, with those settings behind it that tell rows of one network apart."""
     rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
     settings = ["input_size", *VARIANT, "run"]

@@ -23,8 +23,10 @@ Attempts = Literal["latest", "all"]
 PENDING = "pending"
 
 SETTINGS = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "dataset", "epochs")
-NUMBERS = ("year", "input_size", "in_channels", "num_classes", "seed", "batch_size", "threads", "epochs")
-NUMBERS += ("attempt", "duration_s", "published_top1", "published_top5", "published_classes")
+NUMBERS = (
+    *("year", "input_size", "in_channels", "num_classes", "seed", "batch_size", "threads", "epochs"),
+    *("attempt", "duration_s", "published_top1", "published_top5", "published_classes"),
+)
 
 _NO_CARD = ArchCard(name="", family="")
 
@@ -159,8 +161,15 @@ def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[st
         if name in NUMBERS:
             columns[name] = np.array([_number(v) for v in values], dtype=np.float64)
         else:
-            columns[name] = pd.Series(values, dtype=object)
+            columns[name] = pd.Series([_whole(v) for v in values], dtype=object)
     return columns
+
+
+def _whole(value: Any) -> Any:
+    """Return text without lone surrogates, such as of a file name that is not UTF-8: no table can hold them."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
 
 
 def _number(value: Any) -> float:

@@ -1,6 +1,7 @@
 """Statistics of raw samples, computed when reading and never stored instead of them.
 
-Speed is skewed and spiky, so it is told by its median with a distribution-free interval; accuracies over seeds are told by
+Speed is skewed and spiky, so it is told by its median with a distribution-free interval; accuracies over
+seeds are told by
 their mean and standard deviation with Student's interval. NaN samples are left out everywhere.
 """
 

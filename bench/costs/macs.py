@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,6 +95,10 @@ def _may_multiply(operator: str) -> bool:
     return namespace != "aten" or name in _MULTIPLYING or name.startswith(("linalg_", "fft_"))
 
 
+# Layers that, in evaluation, write nothing of their own.
+_PASS_ON = (nn.Identity, nn.Dropout, nn.Flatten)
+
+
 class _Outputs:
     """Collects, while in its with block, what the layers without children write; hooks always go again."""
 
@@ -103,23 +106,24 @@ class _Outputs:
         self.model = model
         self.matrix_elements = 0
         self.bytes = 0
-        self.calls: Counter[str] = Counter()
 
     def __enter__(self) -> _Outputs:
-        leaves = [m for m in self.model.modules() if not any(m.children())]
-        self._hooks = [leaf.register_forward_hook(self._note) for leaf in leaves]
+        tables = [t for m in self.model.modules() for t in (m._forward_hooks, m._forward_pre_hooks)]
+        self._before = [(table, dict(table)) for table in tables]
+        for leaf in (m for m in self.model.modules() if not any(m.children())):
+            leaf.register_forward_hook(self._note)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
+        # Ours and fvcore's, which stay behind where tracing fails.
+        for table, hooks in self._before:
+            table.clear()
+            table.update(hooks)
 
     def _note(self, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG002 (a hook's signature)
         if not isinstance(output, Tensor) or getattr(module, "inplace", False):
             return
-        if isinstance(
-            module, nn.Identity | nn.Dropout | nn.Flatten
-        ):  # in evaluation they pass their input on
+        if isinstance(module, _PASS_ON):
             return
         # Under tracing, sizes are tensors; int() keeps them plain.
         elements = math.prod(int(n) for n in output.shape)

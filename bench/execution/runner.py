@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ import bench
 from bench.execution import Ended, Event, Executor
 from bench.execution.locks import device_lock
 from bench.plan.expand import Catalog, Planned
+from bench.plan.job import Job
 from bench.records import environment
 from bench.records.record import Measurement, Record, Status
 from bench.records.store import Run, Store, latest
@@ -92,6 +94,7 @@ def run_plan(
         observer.started(planned, number, len(todo))
         record = _run_one(planned, executor, store, catalog, observer)
         store.append(record)
+        _clear_checkpoint(store.path, record)
         done[planned.job.id] = record
         observer.recorded(record)
         if record.status == "cancelled":
@@ -144,7 +147,7 @@ def _run_one(
 def _execute(
     planned: Planned, executor: Executor, store: Store, story: _Story, observer: Observer
 ) -> tuple[Status, Mapping[str, Any] | None]:
-    args = (planned.job, checkpoint_path(store.path, planned))
+    args = (planned.job, checkpoint_path(store.path, planned.job))
     try:
         with device_lock(planned.job.device, observer.waiting):
             ended = executor.call(
@@ -159,9 +162,18 @@ def _execute(
     return judge(ended, story.outcome, planned.timeout_s, story.stage)
 
 
-def checkpoint_path(folder: Path, planned: Planned) -> Path | None:
+def checkpoint_path(folder: Path, job: Job) -> Path | None:
     """Return where a training keeps its checkpoint; None for tasks without one."""
-    return folder / CHECKPOINTS / f"{planned.job.id}.pt" if planned.job.task == "accuracy" else None
+    return folder / CHECKPOINTS / f"{job.id}.pt" if job.task == "accuracy" else None
+
+
+def _clear_checkpoint(folder: Path, record: Record) -> None:
+    """Remove the checkpoint of a training that came to its own end; one that was cut short goes on from it."""
+    path = checkpoint_path(folder, record.job)
+    if path is not None and record.status in {"ok", "diverged"}:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()  # only once it is empty
 
 
 def judge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,9 @@ from bench.records import environment
 from bench.records.record import Measurement
 from bench.timing.steps import instruments, measure_inference, measure_training
 from bench.training.accuracy import init_seed, measure_accuracy
-from bench.training.learner import outputs
+from bench.training.learner import AUXILIARY_WEIGHT, outputs
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-AUXILIARY_WEIGHT = 0.3  # of an auxiliary head's loss: Szegedy et al. 2014, section 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,33 @@ def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
 
 def _accuracy(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measurement]:
     model = _model(job, hooks)
+    hooks.stage("count")
+    yield from _counts(model, job)
     hooks.stage("training")
     yield from measure_accuracy(model, job, checkpoint=checkpoint, on_epoch=hooks.progress)
+
+
+def _counts(model: nn.Module, job: Job) -> Iterator[Measurement]:
+    """Count the network as it is trained; what it reaches must not be set against another shape's cost.
+
+    A network that cannot be counted can still be trained: its count is NaN, with the reason.
+    """
+    subject = Subject(model.eval(), (1, job.in_channels, job.input_size, job.input_size))
+    with torch.random.fork_rng(devices=[]):
+        for name, count in COSTS.items():
+            try:
+                yield from count(subject)
+            except Exception as error:  # the tracer's, whatever it is
+                detail = {"error": f"{type(error).__name__}: {error}"[:500]}
+                yield Measurement(
+                    name=name,
+                    unit="1",
+                    better="lower",
+                    samples=(math.nan,),
+                    detail=detail,
+                    flags=("uncounted",),
+                )
+    model.train()
 
 
 def _model(job: Job, hooks: Hooks) -> nn.Module:

@@ -74,15 +74,14 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
 
 def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
     """Yield each point of the grid as a flat mapping, with values by device resolved."""
-    axes = dict(block.axes) or {"arch": block.archs}
+    cards = [card for name in block.archs for card in catalog.archs[str(name)]]
+    axes = {"arch": cards, **block.axes} | {"arch": cards}
     for values in itertools.product(*axes.values()):
         point = {**block.fixed, **dict(zip(axes, values, strict=True))}
         if issubclass(SETTINGS[block.task], OnDevice):
             point["device"] = _device(point.get("device", "auto"), catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
-        point = {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
-        for card in catalog.archs[point["arch"]]:
-            yield {**point, "arch": card}
+        yield {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
 
 
 def _device(asked: Any, catalog: Catalog, path: str) -> str:

@@ -7,6 +7,7 @@ FLAGS: dict[str, str] = {
     "few_samples": "fewer samples than an interval of the median needs (6); the range is shown instead",
     "unsteady": "the warm-up reached its limit before two successive windows agreed",
     "uncounted_ops": "operations that may multiply were left uncounted; the detail names them",
+    "uncounted": "the network could not be counted; the detail says why",
     "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
     "shared_process": "the memory high-water mark is of a process that had already done other work",
 }

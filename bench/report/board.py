@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -13,9 +14,13 @@ Floats = npt.NDArray[np.float64]
 _GAP = 3.0  # pt between a marker and its label
 _LEADER = 6.0  # pt of a further distance from which a line leads to a label
 _REACH = 60.0  # pt of the largest one
-_ANGLES = np.radians([0, 180, 90, 270, 45, 135, 315, 225, 22.5, 157.5, 337.5, 202.5, 67.5, 112.5, 292.5, 247.5])
-_STEPS = np.concatenate([[0.0], np.geomspace(4.0, _REACH, 9)])
-_LIKED = 0.15 * np.tile(np.arange(len(_ANGLES)), len(_STEPS))  # of equal places the first angle
+_ANGLES = np.radians(
+    [0, 180, 90, 270, 45, 135, 315, 225, 22.5, 157.5, 337.5, 202.5, 67.5, 112.5, 292.5, 247.5]
+)
+_STEPS: Floats = np.array([0.0, *np.geomspace(4.0, _REACH, 9).tolist()])
+_LIKED: Floats = (
+    np.tile(np.arange(len(_ANGLES), dtype=np.float64), len(_STEPS)) * 0.15
+)  # of equal places the first angle
 _MANY = 60  # labels, from which the first outcome is taken as it comes
 
 # What a box costs, in pt of distance that it is worth to go to avoid it.
@@ -75,14 +80,17 @@ class Board:
         self.placed.pop(i, None)
         self.leaders.pop(i, None)
         boxes, steps = _candidates(self.centres[i], self.sizes[i], self.radii[i])
+        liked = _LIKED
+        if len(self.centres) > _MANY:  # no room for long lines, and no time to look for it
+            boxes, steps, liked = (a[: len(a) // 2] for a in (boxes, steps, liked))
         taken = np.array(list(self.placed.values())).reshape(-1, 4)
         inside = ((boxes[:, :2] >= self.bounds[:2]) & (boxes[:, 2:] <= self.bounds[2:])).all(axis=1)
         free = inside & ~overlaps(boxes, taken).any(axis=1)
         if not free.any():
             return _LEFT_OUT
-        boxes, steps = boxes[free], steps[free]
+        boxes, steps, liked = boxes[free], steps[free], liked[free]
         led = self._led(i, boxes, steps)
-        cost = self._cost(i, boxes, taken, led) + steps + _LIKED[free]
+        cost = self._cost(i, boxes, taken, led) + steps + liked
         best = int(np.argmin(cost))
         if cost[best] > _LEFT_OUT:
             return _LEFT_OUT
@@ -113,10 +121,13 @@ class Board:
         balls = np.hstack([self.centres - halves, self.centres + halves])
         spots = np.concatenate([self.spots, *self.leaders.values()])
         others = np.concatenate([taken, np.delete(markers, i, axis=0)])
-        cost = _ON_MARKER * overlaps(boxes, markers).sum(axis=1) + _ON_BALL * overlaps(boxes, balls).sum(axis=1)
+        cost = _ON_MARKER * overlaps(boxes, markers).sum(axis=1) + _ON_BALL * overlaps(boxes, balls).sum(
+            axis=1
+        )
         cost += _ON_LINE * overlaps(boxes, np.hstack([spots, spots])).any(axis=1)
         cost += _NEARER_TO_ANOTHER * self._nearer(i, boxes)
-        return np.asarray(cost + led * (_LED + _LED_ACROSS * _crossed(self.centres[i], boxes, others)), np.float64)
+        cost[led] += _LED + _LED_ACROSS * _crossed(self.centres[i], boxes[led], others)
+        return np.asarray(cost, dtype=np.float64)
 
 
 def _candidates(centre: Floats, size: Floats, radius: float) -> tuple[Floats, Floats]:
@@ -130,15 +141,15 @@ def _candidates(centre: Floats, size: Floats, radius: float) -> tuple[Floats, Fl
 def along(corners: Floats, every: float = 3.0) -> Floats:
     """Return spots [n, 2] along the line through corners [m, 2], one `every` so many pt."""
     spots = [corners[:0]]
-    for start, end in zip(corners[:-1], corners[1:], strict=True):
+    for start, end in itertools.pairwise(corners):
         spots.append(np.linspace(start, end, max(2, math.ceil(math.dist(start, end) / every))))
     return np.concatenate(spots)
 
 
 def overlaps(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
     """Return which boxes [n, 4] overlap which others [m, 4], as [n, m]; edges that touch do not."""
-    a, b = boxes[:, None], others[None]
-    return np.asarray(((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:])).all(axis=2))
+    (left, bottom, right, top), (west, south, east, north) = boxes.T[..., None], others.T
+    return np.asarray((left < east) & (west < right) & (bottom < north) & (south < top))
 
 
 def distances(boxes: Floats, points: Floats) -> Floats:
@@ -151,8 +162,10 @@ def _crossed(centre: Floats, boxes: Floats, others: Floats) -> npt.NDArray[np.in
     """Return how many other boxes the line from a point to each box runs through."""
     ends = np.clip(centre, boxes[:, :2], boxes[:, 2:])
     spots = centre + np.linspace(0.15, 0.85, 6)[:, None, None] * (ends - centre)
-    inside = (spots[:, :, None] > others[:, :2]) & (spots[:, :, None] < others[:, 2:])
-    return np.asarray(inside.all(axis=3).any(axis=0).sum(axis=1))
+    x, y = np.moveaxis(spots[:, :, None], 3, 0)
+    west, south, east, north = others.T
+    inside = (x > west) & (x < east) & (y > south) & (y < north)
+    return np.asarray(inside.any(axis=0).sum(axis=1))
 
 
 def spread(wanted: Floats, gap: float, bottom: float, top: float) -> Floats:

@@ -93,11 +93,11 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
     places = _in_print(axes, figure, [(x, y) for x, y, _ in ends])
     bottom, top = (v * 72 / figure.dpi for v in axes.get_window_extent().intervaly)
     heights = spread(places[:, 1], _SIZE * 1.2, bottom, top)
-    starts, names = places + [4.0, 0.0], np.column_stack([places[:, 0] + 14.0, heights])
+    starts, names = places + np.array([4.0, 0.0]), np.column_stack([places[:, 0] + 14.0, heights])
     for (_, _, text), name in zip(ends, names, strict=True):
         _write(axes, text, name, anchor="left")
     moved = np.abs(heights - places[:, 1]) > 2
-    _lead(axes, np.stack([starts, names - [1.5, 0.0]], axis=1)[moved])
+    _lead(axes, np.stack([starts, names - np.array([1.5, 0.0])], axis=1)[moved])
 
 
 def _in_print(axes: Axes, figure: Figure, places: Sequence[tuple[float, float]]) -> Floats:
@@ -137,7 +137,7 @@ def _write(axes: Axes, text: str, place: Floats, anchor: Literal["left", "center
         ha=anchor,
         va="center",
         zorder=6,
-        gid="label",
+        label="network",  # so that it can be told from other texts
     )
 
 

@@ -64,7 +64,8 @@ def _rest(content: Content) -> Iterator[str]:
         yield ""
     yield "## Environment and how to reproduce\n"
     for run, command in summary.commands.items():
-        yield f"Run {markdown(run)} was made by\n\n    {command}\n"
+        lines = "\n    ".join(command.splitlines())
+        yield f"Run {markdown(run)} was made by\n\n    {lines}\n"
     for run, values in summary.environments.items():
         yield f"### {markdown(run)}\n\n| Key | Value |\n| --- | --- |"
         yield from (f"| {markdown(path)} | {markdown(value)} |" for path, value in values)

@@ -67,7 +67,7 @@ def styled() -> Iterator[None]:
     """Draw inside with this style alone."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_RC)
+        mpl.rcParams.update(dict(_RC))  # type: ignore[arg-type]
         yield
 
 
@@ -99,8 +99,9 @@ def canvas(width: float, height: float) -> Figure:
 
 def freeze(figure: Figure) -> None:
     """Settle the layout, so that what is placed afterwards by its size in print stays there."""
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
         figure.set_layout_engine(None)
 
 
@@ -116,9 +117,11 @@ def _glyphs() -> frozenset[int]:
 
 
 def drawable(text: object, limit: int = 36) -> str:
-    """Return text that the font has glyphs for, short enough for a label; others become U+FFFD."""
-    glyphs = _glyphs()
-    return "".join(c if ord(c) in glyphs else "\N{REPLACEMENT CHARACTER}" for c in plain(text, limit))
+    """Return text that the font has glyphs for (others become U+FFFD), long ones with an ellipsis in the middle."""
+    shown, glyphs = plain(text), _glyphs()
+    if len(shown) > limit:  # the end of `path/to/my_net.py:Net` tells most
+        shown = shown[: limit // 3] + "…" + shown[-(limit - limit // 3 - 1) :]
+    return "".join(c if ord(c) in glyphs else "\N{REPLACEMENT CHARACTER}" for c in shown)
 
 
 def tick(value: float, unit: str) -> str:
@@ -139,12 +142,13 @@ def number_axis(axis: Axis, label: str, unit: str) -> None:
 def log_axis(axis: Axis, values: Sequence[float], label: str, unit: str) -> None:
     """Make an axis logarithmic, with some room around the values and ticks that carry their unit."""
     low, high = min(values), max(values)
-    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+    horizontal = axis is axis.axes.xaxis
+    (axis.axes.set_xscale if horizontal else axis.axes.set_yscale)("log")
     decades = max(high / low, 1.0)
     room = max(decades**0.08, 1.25)
-    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(low / room, high * room)
+    (axis.axes.set_xlim if horizontal else axis.axes.set_ylim)(low / room, high * room)
     axis.set_label_text(label)
-    subs = (1.0, 2.0, 5.0) if decades < 150 else (1.0,)
+    subs = (1.0, 2.0, 5.0) if decades < 150 else (1.0, 3.0) if decades < 1500 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
     axis.set_minor_locator(NullLocator())
@@ -153,7 +157,7 @@ def log_axis(axis: Axis, values: Sequence[float], label: str, unit: str) -> None
 def ticks_at(axis: Axis, positions: Sequence[float], texts: Sequence[str]) -> None:
     """Set ticks with texts of their own."""
     axis.set_major_locator(FixedLocator(list(positions)))
-    axis.set_major_formatter(FuncFormatter(dict(zip(positions, texts, strict=True)).get))  # type: ignore[arg-type]
+    axis.set_major_formatter(FuncFormatter(dict(zip(positions, texts, strict=True)).get))
 
 
 def family_legend(figure: Figure, families: Iterable[Any], all_looks: Mapping[str, Look]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from bench.analysis.machine import dig, flatten, torch_version
 from bench.records.flags import explain
 from bench.records.store import Run
 from bench.report.text import plain
-from bench.units import DASH, percent, show
+from bench.units import DASH, percent, show, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Summary:
         doubts: flags, with where they are.
         rejected: lines of the stores that are no sound records, as (run, line, reason).
         environments: for each run the parts that did not change while it went on, as (path, value).
-        commands: what was typed for each run, where it is known.
+        commands: what was typed for each run, where it is known, one line a command.
     """
 
     networks: int
@@ -93,7 +94,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
         environments={run.name: _environment(run) for run in runs if run.records},
-        commands={run.name: command for run in runs if (command := _command(run))},
+        commands={run.name: command for run in runs if (command := _commands(run))},
     )
 
 
@@ -109,26 +110,30 @@ def _dates(started: Iterable[str]) -> str:
 
 def _facts(table: pd.DataFrame) -> list[Fact]:
     """Return the best network in each respect that at least two have."""
-    asked = [
-        ("Fastest, one image", "latency", "min", lambda v: show(v, "s")),
-        ("Highest throughput", "throughput", "max", lambda v: f"{show(v, '1')} images/s"),
-        ("Fewest MACs", "macs", "min", lambda v: show(v, "MAC")),
-        ("Best top-5, published", "published_top5", "max", percent),
-        ("Best top-1, short training", "accuracy", "max", percent),
-    ]
     facts = []
-    for what, key, best, text in asked:
+    for what, key, who, lowest, text in _ASKED:
         rows = table[table[key].notna()]
         if rows["network"].nunique() > 1 and (key != "accuracy" or rows["dataset"].nunique() == 1):
-            row = rows.loc[rows[key].idxmin() if best == "min" else rows[key].idxmax()]
-            facts.append(Fact(what, plain(row["label"]), text(float(row[key]))))
+            row = rows.sort_values(key, ascending=lowest, kind="stable").iloc[0]
+            facts.append(Fact(what, plain(row[who]), text(float(row[key]))))
     return facts
+
+
+_ASKED: tuple[tuple[str, str, str, bool, Callable[[float], str]], ...] = (
+    ("Fastest, one image", "latency", "label", True, lambda v: show(v, "s")),
+    ("Highest throughput", "throughput", "label", False, lambda v: f"{significant(v)} images/s"),
+    ("Fewest MACs", "macs", "network", True, lambda v: show(v, "MAC")),
+    ("Best top-5, published", "published_top5", "network", False, percent),
+    ("Best top-1, short training", "accuracy", "network", False, percent),
+)
 
 
 def _doubts(frame: pd.DataFrame) -> list[Doubt]:
     where: defaultdict[str, list[str]] = defaultdict(list)
     flagged = frame[frame["flags"].map(len) > 0]
-    for label, name, flags, detail in flagged[["label", "measurement", "flags", "detail"]].itertuples(index=False):
+    for label, name, flags, detail in flagged[["label", "measurement", "flags", "detail"]].itertuples(
+        index=False
+    ):
         for flag in flags:
             where[flag].append(plain(f"{name} of {label}{_named(flag, detail)}"))
     return [Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
@@ -155,12 +160,21 @@ def _values(values: Sequence[str]) -> str:
     return plain(" | ".join(values)) if len(values) <= 3 else f"varied, {len(values)} values"
 
 
-def _command(run: Run) -> str:
-    """Return the command line of a run as one line for a shell, or nothing where it is not known."""
-    argv = dig(run.info, "argv")
+def _commands(run: Run) -> str:
+    """Return the command lines that made a run, each once and one a line; nothing where they are not known."""
+    invocations = dig(run.info, "invocations")
+    invocations = invocations if isinstance(invocations, list | tuple) else [run.info]
+    lines = (_command(dig(invocation, "argv")) for invocation in invocations)
+    return "\n".join(dict.fromkeys(line for line in lines if line))
+
+
+def _command(argv: Any) -> str:
+    """Return the words of a command as a line for a shell, whatever path the program was started by."""
     if not isinstance(argv, list | tuple) or not argv:
         return ""
-    return plain(shlex.join(["bench" if i == 0 else str(word) for i, word in enumerate(argv)]), 2000)
+    words = [str(word) for word in argv]
+    started = PurePath(words[0]).name in {"bench", "__main__.py"}
+    return plain(shlex.join(["bench", *words[1 if started else 0 :]]), 2000)
 
 
 def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -168,6 +182,10 @@ def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     rows = table.drop_duplicates("network")
     rows = rows[rows["published_top1"].notna() | rows["published_top5"].notna()]
     return [
-        (plain(r.network), f"top-1 {percent(r.published_top1)}, top-5 {percent(r.published_top5)}", plain(r.published_source or DASH))
-        for r in rows.itertuples()
+        (
+            plain(row["network"]),
+            f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}",
+            plain(row["published_source"] or DASH),
+        )
+        for row in rows.to_dict("records")
     ]

@@ -2,74 +2,59 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from bench.report.text import markdown
-from bench.report.view import Column, View, number, seeds, share, spread, view, whole
+from bench.report.view import Column, View, machine, number, seeds, share, spread, status, view, whole
 
-_ACCURACY_RAW = {"accuracy_sd": "", "accuracy_low": "", "accuracy_high": "", "n_planned": "", "diverged": ""}
+
+def _ends(key: str, unit: str) -> dict[str, str]:
+    return {f"{key}_low": unit, f"{key}_high": unit}
+
+
+_PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
+_BYTES_RAW = {"parameter_bytes": "B", "activation_bytes": "B"}
+_ACCURACY_RAW = {"accuracy_sd": "", **_ends("accuracy", ""), "n_planned": "", "diverged": ""}
 
 COMPARISON: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
     Column("year", "Year", whole, show="always"),
-    Column(
-        "published_top5",
-        "Top-5, published",
-        share,
-        "%",
-        show="always",
-        raw={"published_top1": "", "published_source": ""},
-    ),
+    Column("published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW),
     Column("parameters", "Parameters", number, "1", show="always"),
     Column("macs", "MACs", number, "MAC", show="always"),
-    Column(
-        "activations",
-        "Activations",
-        number,
-        "1",
-        raw={"parameter_bytes": "B", "activation_bytes": "B"},
-    ),
+    Column("activations", "Activations", number, "1", raw=_BYTES_RAW, narrow=False),
     Column("run", "Run", show="differing"),
-    Column("device_name", "Machine", show="differing"),
-    Column("device", "Device", show="differing"),
+    Column("device_name", "Machine", machine, show="differing", raw={"device": ""}),
     Column("precision", "Precision", show="differing"),
     Column("memory_format", "Memory format", show="differing"),
     Column("backend", "Backend", show="differing"),
     Column("threads", "Threads", whole, show="differing"),
     Column("input_size", "Input", whole, "px", show="differing"),
-    Column("in_channels", "Channels", whole, show="differing"),
-    Column("num_classes", "Classes", whole, show="differing"),
-    Column("latency", "Latency, batch 1", number, "s", raw={"latency_low": "s", "latency_high": "s"}),
-    Column(
-        "throughput",
-        "Throughput",
-        number,
-        "1/s",
-        raw={"throughput_low": "1/s", "throughput_high": "1/s"},
-    ),
+    Column("in_channels", "Channels", whole, show="differing", narrow=False),
+    Column("num_classes", "Classes", whole, show="differing", narrow=False),
+    Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s")),
+    Column("throughput", "Throughput", number, "1/s", raw=_ends("throughput", "1/s")),
     Column("batch_size", "Batch", whole, show="differing"),
     Column("peak_memory", "Peak memory", number, "B"),
-    Column(
-        "train_throughput",
-        "Training throughput",
-        number,
-        "1/s",
-        raw={"train_throughput_low": "1/s", "train_throughput_high": "1/s"},
-    ),
+    Column("train_throughput", "Training throughput", number, "1/s", raw=_ends("train_throughput", "1/s")),
     Column("train_batch_size", "Training batch", whole, show="differing"),
-    Column("train_peak_memory", "Training peak memory", number, "B"),
+    Column("train_peak_memory", "Training peak memory", number, "B", narrow=False),
     Column("accuracy", "Top-1, short training", spread, "%", raw=_ACCURACY_RAW),
     Column("n_ok", "Seeds", seeds),
     Column("dataset", "Data set"),
     Column("epochs", "Epochs", whole, show="differing"),
     Column("recipe", "Recipe", show="differing"),
-    Column("trained_size", "Training input", whole, "px", show="differing"),
+    Column("trained_size", "Training input", whole, "px", show="differing", narrow=False),
 )
 
 TRAININGS: tuple[Column, ...] = (
@@ -90,7 +75,7 @@ TRAININGS: tuple[Column, ...] = (
 
 FAILURES: tuple[Column, ...] = (
     Column("label", "Job", show="always"),
-    Column("status", "Status", show="always"),
+    Column("status", "Status", status, show="always"),
     Column("stage", "Stage"),
     Column("error", "Reason", show="always"),
     Column("tip", "Next step"),
@@ -129,18 +114,57 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def rich_table(table: pd.DataFrame, title: str | None = None) -> Terminal:
+    """Return the comparison for a terminal, without the columns that only the page has room for."""
+    return Terminal(view(table, [column for column in COMPARISON if column.narrow]), title)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A view for rich to print: where the terminal is too narrow, the table goes on below; no number is cut."""
+
+    shown: View
+    title: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield a table for each block of columns that fits; each begins with the first column."""
+        blocks = _blocks(_widths(self.shown), options.max_width)
+        for block in blocks:
+            part = View(
+                [self.shown.heads[i] for i in block], [[row[i] for i in block] for row in self.shown.rows]
+            )
+            yield to_rich(part, self.title if block is blocks[0] else None)
+        if self.shown.common:
+            yield Text(f"The same in every row: {self.shown.note}", style="dim")
+
+
+def _widths(shown: View) -> list[int]:
+    """Return how wide each column must be: its longest cell, or the longest word of its head."""
+    heads = [max(cell_len(word) for word in [*head.title.split(), head.unit]) for head in shown.heads]
+    cells = zip(*([cell_len(cell.text) for cell in row] for row in shown.rows), strict=True)
+    return [max(head, *column) for head, column in zip(heads, cells, strict=True)] if shown.rows else heads
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Return which columns stand beside each other; a column takes three more for the space around it."""
+    blocks: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if sum(widths[k] + 3 for k in [*blocks[-1], i]) + 1 > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1].append(i)
+    return blocks
+
+
 def to_rich(shown: View, title: str | None = None) -> Table:
-    """Return a table for the terminal; names are text, never markup."""
-    table = Table(
-        title=Text(title) if title else None,
-        caption=Text(shown.note) if shown.common else None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-    )
-    for head in shown.heads:
-        header = Text(head.title + (f"\n{head.unit}" if head.unit else ""))
-        table.add_column(header, justify="right" if head.numeric else "left")
+    """Return a table for the terminal; names are text, never markup, and numbers are never wrapped."""
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left")
+    for head, width in zip(shown.heads, _widths(shown), strict=True):
+        lines = [
+            *textwrap.wrap(head.title, width, break_long_words=False),
+            *([head.unit] if head.unit else []),
+        ]
+        align: JustifyMethod = "right" if head.numeric else "left"
+        table.add_column(Text("\n".join(lines)), justify=align, no_wrap=head.numeric)
     for row in shown.rows:
         table.add_row(*(Text(cell.text) for cell in row))
     return table

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from bench.analysis.comparison import STATUS_WORDS
 from bench.report.text import plain
 from bench.units import DASH, Scale, scale_for, significant
 
@@ -32,13 +33,29 @@ def missing(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
 
 
-def words(row: Row, column: Column, scale: Scale) -> Cell:  # noqa: ARG001 (all cell functions are called alike)
+def _text(value: Any) -> Cell:
+    return Cell(plain(value), sort=plain(value))
+
+
+def words(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show text."""
     value = row[column.key]
-    return EMPTY if missing(value) or value == "" else Cell(plain(value), sort=str(value))
+    return EMPTY if missing(value) or value == "" else _text(value)
 
 
-def whole(row: Row, column: Column, scale: Scale) -> Cell:
+def machine(row: Row, _column: Column, _scale: Scale) -> Cell:
+    """Show the model of a device, or what kind of device it is where its model is not known."""
+    name = row["device"] if missing(row["device_name"]) else row["device_name"]
+    return EMPTY if missing(name) else _text(name)
+
+
+def status(row: Row, column: Column, _scale: Scale) -> Cell:
+    """Show a status in words."""
+    code = str(row[column.key])
+    return Cell(STATUS_WORDS.get(code, plain(code)), sort=plain(code))
+
+
+def whole(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show a whole number without a prefix."""
     value = row[column.key]
     return EMPTY if missing(value) else Cell(f"{value:.0f}", sort=float(value))
@@ -57,15 +74,15 @@ def number(row: Row, column: Column, scale: Scale) -> Cell:
     return Cell(significant(shown, digits), note, float(value))
 
 
-def share(row: Row, column: Column, scale: Scale) -> Cell:
+def share(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show a fraction as a percentage."""
     value = row[column.key]
     return EMPTY if missing(value) else Cell(f"{100 * value:.1f}", sort=float(value))
 
 
-def spread(row: Row, column: Column, scale: Scale) -> Cell:
+def spread(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show the mean of a fraction as a percentage, with its standard deviation where there is one."""
-    value, deviation = row[column.key], row.get(f"{column.key}_sd")
+    value, deviation = row[column.key], row.get(f"{column.key}_sd", math.nan)
     if missing(value):
         return EMPTY
     if missing(deviation):
@@ -74,7 +91,7 @@ def spread(row: Row, column: Column, scale: Scale) -> Cell:
     return Cell(f"{100 * value:.{decimals}f} ± {100 * deviation:.{decimals}f}", sort=float(value))
 
 
-def seeds(row: Row, column: Column, scale: Scale) -> Cell:
+def seeds(row: Row, _column: Column, _scale: Scale) -> Cell:
     """Show how many trainings ended well, of how many, and how many of the rest diverged."""
     done, planned, diverged = row["n_ok"], row["n_planned"], row["diverged"]
     if missing(planned):
@@ -109,6 +126,7 @@ class Column:
         show: `always`, where any row has it (`seen`), or where rows differ in it (`differing`); what is the same for
             all rows is told once, below the table.
         raw: further keys that belong to it, for CSV, with their units.
+        narrow: whether a terminal has it as well.
     """
 
     key: str
@@ -117,6 +135,10 @@ class Column:
     unit: str = ""
     show: Literal["always", "seen", "differing"] = "seen"
     raw: Mapping[str, str] = field(default_factory=dict)
+    narrow: bool = True
+
+
+_TEXTS = (words, machine, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +179,9 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
         elif told or column.show == "always":
             shown.append(column)
     scales = [_scale(table, column) for column in shown]
-    heads = [Head(c.title, s.symbol, numeric=c.cell is not words) for c, s in zip(shown, scales, strict=True)]
+    heads = [
+        Head(c.title, s.symbol, numeric=c.cell not in _TEXTS) for c, s in zip(shown, scales, strict=True)
+    ]
     cells = [[c.cell(row, c, s) for c, s in zip(shown, scales, strict=True)] for row in rows]
     return View(heads, cells, common)
 

@@ -36,21 +36,23 @@ def bare(model: torch.nn.Module, images: torch.Tensor) -> float:
     return median(taken)
 
 
+def ours(model: torch.nn.Module, images: torch.Tensor) -> float:
+    """Return the harness's median step."""
+    return median(sample(lambda: model(images), HostClock(), TIMING).seconds)
+
+
 def main() -> None:
     for name, batch in NETWORKS.items():
-        model = resolve(name).build().eval()
-        images = torch.randn(batch, 3, 224, 224)
-        ours: list[float] = []
-        bares: list[float] = []
+        model, images = resolve(name).build().eval(), torch.randn(batch, 3, 224, 224)
+        taken: dict[str, list[float]] = {"bench": [], "bare loop": []}
+        turns = [("bench", ours), ("bare loop", bare)]
         with torch.inference_mode():
             for number in range(ROUNDS):
-                turns = [(ours, lambda: median(sample(lambda: model(images), HostClock(), TIMING).seconds)),
-                         (bares, lambda: bare(model, images))]  # fmt: skip
-                for values, measure in turns if number % 2 == 0 else reversed(turns):
-                    values.append(measure())
-        show(f"{name} batch {batch}, bench", ours)
-        show(f"{name} batch {batch}, bare loop", bares)
-        show_ratio(f"{name}, ratio", ours, bares)
+                for who, measure in turns if number % 2 == 0 else reversed(turns):
+                    taken[who].append(measure(model, images))
+        for who, values in taken.items():
+            show(f"{name} batch {batch}, {who}", values)
+        show_ratio(f"{name}, ratio", taken["bench"], taken["bare loop"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a process for each job costs over running it inline, once the server is warm: at most 0.1 s is promised.
 
-    python tests/benchmarks/isolation.py
+python tests/benchmarks/isolation.py
 """
 
 from __future__ import annotations

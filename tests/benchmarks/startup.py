@@ -1,6 +1,6 @@
 """`bench --help` against importing its command-line libraries alone: at most twice the time is promised.
 
-    python tests/benchmarks/startup.py
+python tests/benchmarks/startup.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ def main() -> None:
     def run(*words: str) -> None:
         subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
 
-    taken = in_turn({"help": lambda: run("-m", "bench", "--help"), "floor": lambda: run("-c", "import typer, rich")}, ROUNDS)
+    taken = in_turn(
+        {"help": lambda: run("-m", "bench", "--help"), "floor": lambda: run("-c", "import typer, rich")},
+        ROUNDS,
+    )
     show("bench --help", taken["help"])
     show("python -c 'import typer, rich'", taken["floor"])
     show_ratio("ratio", taken["help"], taken["floor"])

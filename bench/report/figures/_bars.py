@@ -57,7 +57,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look])
     places = rows["place"].tolist()
     for style, part in by_family(rows, look):
         _family(axes, part, bars.key, style, logarithmic=logarithmic)
-    for place, value, end in zip(places, values, rows[f"{bars.key}_high"].fillna(rows[bars.key]), strict=True):
+    for place, value, end in zip(
+        places, values, rows[f"{bars.key}_high"].fillna(rows[bars.key]), strict=True
+    ):
         text = show(value, bars.unit)
         axes.annotate(text, (end, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
     if logarithmic:

@@ -69,11 +69,13 @@ def _split(group: Group) -> list[tuple[Group, str, list[Curve]]]:
     families = [[c for c in curves if c.family == f] for f, size in sizes.items() if size > 1]
     return [
         *((group, f"{one[0].family} · {group.title}", one) for one in families),
-        *((group, f"{', '.join(c.family for c in some)} · {group.title}", some) for some in shared),
+        *((group, f"other families · {group.title}", some) for some in shared),
     ]
 
 
 def _behind(axes: Axes, curves: Sequence[Curve]) -> None:
+    if not curves:
+        return
     lines = [np.column_stack([c.x, c.y]) for c in curves]
     axes.add_collection(LineCollection(lines, colors=GRID, linewidths=1, zorder=1))
 

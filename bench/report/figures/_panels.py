@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis.comparison import row_labels
 from bench.report.style import Look, canvas, drawable, family_name
 
 _CONDITIONS = ("precision", "memory_format", "backend")
@@ -30,23 +32,37 @@ def accuracies(table: pd.DataFrame) -> Iterator[Accuracy]:
     """Yield each kind of accuracy that the table has, published first; neither tasks nor trainings are mixed."""
     for classes, rows in table.groupby("published_classes", dropna=False):
         key = "published_top5" if rows["published_top5"].notna().any() else "published_top1"
-        rows = rows[rows[key].notna()]
-        if len(rows):
-            name = f"Top-{key[-1]}"
-            title = f"{name} as published, {classes:.0f} classes"
-            yield Accuracy(title, f"{name} accuracy", rows.assign(value=rows[key], spread=math.nan))
+        known = rows[rows[key].notna()]
+        if len(known):
+            name, count = f"Top-{key[-1]}", _count(", {:.0f} classes", classes)
+            known = known.assign(value=known[key], spread=math.nan)
+            yield Accuracy(f"{name} as published{count}", f"{name} accuracy", known)
     measured = table[table["accuracy"].notna()]
-    for (dataset, recipe, epochs), rows in measured.groupby(["dataset", "recipe", "epochs"], dropna=False):
-        title = f"Top-1 on {dataset} after {epochs:.0f} epochs, {recipe}"
-        rows = rows.assign(value=rows["accuracy"], spread=rows["accuracy_sd"])
-        yield Accuracy(title, "Top-1 accuracy", rows)
+    for name, rows in by_training(measured):
+        spread = {"value": rows["accuracy"], "spread": rows["accuracy_sd"]}
+        yield Accuracy(f"Top-1 on {name}", "Top-1 accuracy", rows.assign(**spread))
+
+
+def _count(text: str, count: Any) -> str:
+    """Return the text with its number, or nothing where that is not known."""
+    return "" if math.isnan(count) else text.format(count)
+
+
+def by_training(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of each data set, recipe and count of epochs, such as ``cifar10, 8 epochs, std v1``."""
+    for (dataset, recipe, epochs), rows in table.groupby(["dataset", "recipe", "epochs"], dropna=False):
+        length = _count("{:.0f} epoch" if epochs == 1 else "{:.0f} epochs", epochs)
+        yield ", ".join(word for word in (dataset, length, recipe) if isinstance(word, str) and word), rows
 
 
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each machine under its name; rows that ran on none are left out."""
+    """Return the rows of each machine under its name, labelled by what tells them apart there.
+
+    Rows that ran on none are left out.
+    """
     ran = table[table["device"].notna()]
-    names = ran["device_name"].fillna(ran["device"]).astype(object)
-    return [(str(name), rows) for name, rows in ran.groupby(names, sort=False)]
+    names = ran["device_name"].where(ran["device_name"].notna(), ran["device"])
+    return [(str(name), rows.assign(label=row_labels(rows))) for name, rows in ran.groupby(names, sort=False)]
 
 
 def conditions(rows: pd.DataFrame, batch: bool = False) -> str:
@@ -86,7 +102,7 @@ def left_out(axes: Axes, count: int) -> None:
 
 def heading(axes: Axes, title: str) -> None:
     """Set the title of a panel; data sets and machines have names from outside."""
-    axes.set_title(drawable(title, 72))
+    axes.set_title(drawable(title, 54))
 
 
 def spans(values: Sequence[float]) -> float:

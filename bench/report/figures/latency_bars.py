@@ -12,9 +12,9 @@ from bench.report.figures._bars import Bars, draw_bars
 @figure(
     "latency_bars",
     title="Latency of a single image",
-    caption="A synchronised forward pass at batch 1, fastest on top; colours are families. Values are medians, whiskers their "
-    "95 % interval (the range where there are fewer than six samples). On a logarithmic axis values are points, as the "
-    "length of a bar would mean nothing.",
+    caption="A synchronised forward pass at batch 1, fastest on top; colours are families. Values are medians, "
+    "whiskers their 95 % interval (the range where there are fewer than six samples). On a logarithmic axis values "
+    "are points, as the length of a bar would mean nothing.",
     needs="infer jobs at batch size 1",
     place=30,
 )

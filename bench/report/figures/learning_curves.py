@@ -13,15 +13,16 @@ from matplotlib.figure import Figure
 from bench.analysis.statistics import mean
 from bench.report.figures import figure
 from bench.report.figures._lines import Curve, Group, draw_lines, whole_numbers
-from bench.report.figures._panels import spans
+from bench.report.figures._panels import by_training, spans
 from bench.report.style import family_name, log_axis, looks, number_axis
 
 
 @figure(
     "learning_curves",
     title="Learning curves",
-    caption="Top-1 error on the test images after each epoch: the mean over the seeds that ended well, in a band from the least "
-    "to the largest of them. Where there are many networks, each family has a panel, with the others grey behind it.",
+    caption="Top-1 error on the test images after each epoch: the mean over the seeds that ended well, in a band "
+    "from the least to the largest of them. Where there are many networks, each family has a panel, with the "
+    "others grey behind it.",
     needs="short trainings that ended well, with their accuracy by epoch",
     place=60,
 )
@@ -30,12 +31,12 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     rows = frame[(frame["task"] == "accuracy") & (frame["measurement"] == "top1") & (frame["status"] == "ok")]
     place = {network: position for position, network in enumerate(table["network"])}
     groups = []
-    for (dataset, recipe, epochs), part in rows.groupby(["dataset", "recipe", "epochs"], dropna=False):
-        part = part.sort_values("arch", key=lambda names: names.map(place), kind="stable")
+    ordered = rows.sort_values("arch", key=lambda names: names.map(place), kind="stable")
+    for name, part in by_training(ordered):
         several = part["run"].nunique() > 1
         made = (_curve(one, several) for _, one in part.groupby(["run", "series"], sort=False))
         curves = [curve for curve in made if curve]
-        groups.append(Group(f"{dataset}, {epochs:.0f} epochs, {recipe}", curves, _axes(curves)))
+        groups.append(Group(name, curves, _axes(curves)))
     return draw_lines(groups, looks(table["family"]))
 
 

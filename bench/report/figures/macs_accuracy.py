@@ -54,9 +54,18 @@ def _panel(axes: Axes, kind: Accuracy, look: Mapping[str, Look], most: float) ->
     points: list[Point] = []
     for style, rows in by_family(kind.rows, look):
         x, y, areas = rows["macs"].tolist(), rows["value"].tolist(), _areas(rows["parameters"], most)
-        marks = {"marker": style.marker, "markersize": 5, "linestyle": "", "elinewidth": 1, "zorder": 3}
         axes.scatter(x, y, s=areas, color=style.colour, alpha=0.25, linewidth=0, zorder=2)
-        axes.errorbar(x, y, rows["spread"], color=style.colour, **marks)
+        axes.errorbar(
+            x,
+            y,
+            rows["spread"],
+            marker=style.marker,
+            markersize=5,
+            linestyle="",
+            color=style.colour,
+            elinewidth=1,
+            zorder=3,
+        )
         halos = [math.sqrt(area) / 2 for area in areas]
         points += [Point(*p[:3], halo=p[3]) for p in zip(x, y, rows["label"], halos, strict=True)]
     log_axis(axes.xaxis, kind.rows["macs"].tolist(), "Multiply-accumulates per image", "MAC")
@@ -83,5 +92,11 @@ def _size_legend(drawing: Figure, most: float) -> None:
         for area in _areas(sizes, most)
     ]
     texts = [f"{tick(size, '1')} parameters" for size in sizes]
-    where = {"loc": "outside upper right", "ncols": 3, "columnspacing": 3.0, "handletextpad": 1.0, "borderpad": 0.7}
+    where = {
+        "loc": "outside upper right",
+        "ncols": 3,
+        "columnspacing": 3.0,
+        "handletextpad": 1.0,
+        "borderpad": 0.7,
+    }
     legend(drawing, handles, texts, **where)

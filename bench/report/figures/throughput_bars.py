@@ -12,8 +12,8 @@ from bench.report.figures._bars import Bars, draw_bars
 @figure(
     "throughput_bars",
     title="Throughput",
-    caption="Forward passes at the largest batch that was timed, without synchronisation between them, fastest on top; colours "
-    "are families. Values are the batch over the median step, whiskers its 95 % interval.",
+    caption="Forward passes at the largest batch that was timed, without synchronisation between them, fastest on "
+    "top; colours are families. Values are the batch over the median step, whiskers its 95 % interval.",
     needs="infer jobs with a step time",
     place=40,
 )

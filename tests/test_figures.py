@@ -1,0 +1,375 @@
+"""Figures: drawn from frames, nothing on top of anything else, the same bytes every time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from make_records import NETS, Net, by_name, job, make_run, record, records, scored, speed, stepped
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.text import Text
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.records.store import Run
+from bench.report.board import Board, distances, overlaps, spread
+from bench.report.figures import FIGURES, in_order
+from bench.report.figures._panels import accuracies
+from bench.report.figures.throughput_accuracy import _steps
+from bench.report.labels import Point, place_labels
+from bench.report.style import COLOURS, canvas, drawable, freeze, looks, renderer, styled, tick, to_bytes
+
+ALL = FIGURES.names()
+
+
+def drawn(name: str, *runs: Run) -> Drawing | None:
+    frame = to_frame(runs)
+    with styled():
+        return FIGURES.get(name).draw(compare_table(frame), frame)
+
+
+@pytest.fixture(scope="module")
+def full() -> dict[str, Drawing]:
+    run = make_run()
+    return {name: figure for name in ALL if (figure := drawn(name, run))}
+
+
+def many_nets(count: int) -> list[Net]:
+    rng = random.Random(7)
+    nets = []
+    for i, base in zip(range(count), itertools.cycle(NETS)):
+        factor = math.exp(rng.gauss(0, 0.5))
+        top5 = min(0.99, (base.top5 or 0.9) + rng.gauss(0, 0.02))
+        sizes = {"mmacs": base.mmacs * factor, "images_per_s": base.images_per_s / factor}
+        nets.append(replace(base, name=f"{base.name}_variant{i}", top5=top5, **sizes))
+    return nets
+
+
+def texts(axes: Axes) -> list[str]:
+    return [t.get_text() for t in axes.texts if t.get_label() == "network"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_figure_says_what_it_is(name: str) -> None:
+    figure = FIGURES.get(name)
+    assert figure.title
+    assert figure.caption.endswith(".")
+    assert figure.needs
+    assert not figure.needs.endswith(".")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_figure_of_a_full_run_has_labelled_axes(name: str, full: dict[str, Drawing]) -> None:
+    for axes in full[name].axes:
+        assert axes.get_xlabel()
+        assert axes.get_ylabel() or all(t.get_text() for t in axes.get_yticklabels())
+        assert axes.get_title("left")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_to_draw_is_none(name: str) -> None:
+    assert drawn(name) is None
+    assert drawn(name, make_run([record(job(NETS[0]), NETS[0], status="crashed")])) is None
+
+
+def ticks_in_view(axes: Axes) -> list[Text]:
+    low, high = axes.get_xlim()
+    return [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_texts_do_not_overlap(name: str, full: dict[str, Drawing]) -> None:
+    figure = full[name]
+    freeze(figure)
+    shown = [
+        t for a in figure.axes for t in (*a.texts, *ticks_in_view(a), a.title, a.xaxis.label) if t.get_text()
+    ]
+    boxes = [t.get_window_extent(renderer(figure)).extents for t in shown]
+    mutual = overlaps(np.array(boxes), np.array(boxes)) & ~np.eye(len(boxes), dtype=bool)
+    assert [
+        (shown[i].get_text(), shown[j].get_text()) for i, j in zip(*np.nonzero(mutual), strict=True)
+    ] == []
+
+
+@pytest.mark.parametrize("name", ["macs_accuracy", "learning_curves"])
+def test_equal_records_give_equal_bytes(name: str) -> None:
+    first, second = (drawn(name, make_run(records(NETS[-3:]))) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    with styled():
+        for kind in ("svg", "png"):
+            assert to_bytes(first, kind) == to_bytes(second, kind)
+
+
+def test_forty_networks_have_labels_that_do_not_overlap() -> None:
+    figure = drawn("macs_accuracy", make_run(records(many_nets(40))))
+    assert figure is not None
+    for axes in figure.axes:
+        labels = [t for t in axes.texts if t.get_label() == "network"]
+        boxes = np.array([t.get_window_extent(renderer(figure)).extents for t in labels])
+        assert len(labels) >= 20
+        assert overlaps(boxes, boxes).sum() == len(boxes)  # each with itself
+        bounds = axes.get_window_extent().extents
+        assert (boxes[:, :2] >= bounds[:2] - 1).all()
+        assert (boxes[:, 2:] <= bounds[2:] + 1).all()
+
+
+def test_labels_that_find_no_room_are_counted() -> None:
+    figure = canvas(2, 2)
+    axes = figure.subplots()
+    count = 60
+    left_out = place_labels(axes, [Point(0.5, 0.5, f"network{i}") for i in range(count)])
+    assert 0 < left_out < count
+    assert len(texts(axes)) == count - left_out
+
+
+def test_networks_on_the_front_are_labelled_first() -> None:
+    figure = canvas(2, 2)
+    axes = figure.subplots()
+    crowd = [Point(0.5, 0.5, f"network{i}", first=i >= 50) for i in range(53)]
+    place_labels(axes, crowd)
+    assert {"network50", "network51", "network52"} <= set(texts(axes))
+
+
+@pytest.mark.parametrize("name", ["macs_accuracy", "throughput_accuracy"])
+def test_data_sets_are_never_mixed_in_a_panel(name: str) -> None:
+    seen = [*records(by_name("alexnet", "vgg16")), *records(by_name("lenet5"), dataset="mnist")]
+    figure = drawn(name, make_run(seen))
+    assert figure is not None
+    by_title = {axes.get_title("left"): sorted(texts(axes)) for axes in figure.axes}
+    assert by_title == {
+        "Top-5 as published, 1000 classes": ["alexnet", "vgg16"],
+        "Top-1 on cifar10, 8 epochs, std v1": ["alexnet", "vgg16"],
+        "Top-1 on mnist, 8 epochs, std v1": ["lenet5"],
+    }
+
+
+def test_published_accuracies_of_other_tasks_stand_apart() -> None:
+    table = pd.DataFrame(
+        {
+            "published_classes": [1000.0, 1000.0, 10.0],
+            "published_top5": [0.9, math.nan, math.nan],
+            "published_top1": [0.7, 0.72, 0.93],
+            **dict.fromkeys(("accuracy", "dataset", "recipe", "epochs"), math.nan),
+        }
+    )
+    assert [(kind.title, kind.rows["value"].tolist()) for kind in accuracies(table)] == [
+        ("Top-1 as published, 10 classes", [0.93]),
+        ("Top-5 as published, 1000 classes", [0.9]),
+    ]
+
+
+def test_front_is_a_staircase() -> None:
+    assert _steps([1.0, 2.0, 4.0], [0.9, 0.8, 0.5]) == [(1, 0.9), (1, 0.8), (2, 0.8), (2, 0.5), (4, 0.5)]
+
+
+def test_bars_are_sorted_with_the_best_on_top() -> None:
+    for name, first in (("latency_bars", "lenet5"), ("throughput_bars", "lenet5")):
+        figure = drawn(name, make_run(records(by_name("vgg16", "lenet5", "resnet50"))))
+        assert figure is not None
+        (axes,) = figure.axes
+        assert axes.yaxis_inverted()
+        assert axes.get_yticklabels()[0].get_text() == first
+
+
+@pytest.mark.parametrize(
+    ("names", "scale"), [(("vgg16", "resnet50"), "linear"), (("lenet5", "resnet152"), "log")]
+)
+def test_wide_ranges_are_points_on_a_logarithmic_axis(names: tuple[str, str], scale: str) -> None:
+    figure = drawn("latency_bars", make_run(records(by_name(*names))))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_xscale() == scale
+    assert len(axes.patches) == (len(names) if scale == "linear" else 0)
+    if scale == "linear":
+        assert axes.get_xlim()[0] == 0
+
+
+def test_more_bars_than_fit_are_said_to_be_left_out() -> None:
+    figure = drawn("latency_bars", make_run(records(many_nets(70))))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert "the 60 best of 70" in axes.get_title("left")
+    assert len(axes.get_yticks()) == 60
+
+
+def test_machines_have_panels_of_their_own() -> None:
+    runs = [
+        make_run(records(by_name("vgg16", "resnet50"), device), name=device) for device in ("cpu", "cuda")
+    ]
+    figure = drawn("throughput_bars", *runs)
+    assert figure is not None
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == [
+        "AMD EPYC 9654 96-Core Processor, fp32, batch 64",
+        "NVIDIA H100 80GB HBM3, fp32, batch 64",
+    ]
+
+
+def test_learning_curve_is_the_mean_in_a_band_of_all_seeds() -> None:
+    net = by_name("resnet18")[0]
+    seen = [scored(net, seed, by_epoch=curve) for seed, curve in enumerate([(0.5, 0.8), (0.6, 0.9)])]
+    figure = drawn("learning_curves", make_run(seen))
+    assert figure is not None
+    (axes,) = figure.axes
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [(1, (0.5 + 0.4) / 2), (2, (0.2 + 0.1) / 2)])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.1, 0.5))
+
+
+def test_diverged_training_has_no_curve() -> None:
+    net = by_name("resnet18")[0]
+    seen = replace(scored(net, 0, by_epoch=(0.5, 0.1)), status="diverged")
+    assert drawn("learning_curves", make_run([seen])) is None
+
+
+def test_throughput_by_batch_needs_two_batches() -> None:
+    net, rng = by_name("resnet18")[0], random.Random(0)
+    seen = [record(job(net, "infer", **speed(batch_size=b)), net, stepped(net, b, rng)) for b in (1, 8)]
+    figure = drawn("throughput_batch", make_run(seen))
+    assert figure is not None
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [1, 8])
+    assert drawn("throughput_batch", make_run(seen[:1])) is None
+
+
+def test_families_keep_their_look_in_all_figures(full: dict[str, Drawing]) -> None:
+    families = [f"family{i}" for i in range(88)]
+    assert len(set(looks(families).values())) == len(families)
+    assert looks([None, "vgg", math.nan, "vgg"]).keys() == {"other", "vgg"}
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("background", ["#ffffff", "#161b22"])
+def test_colours_have_contrast_on_light_and_dark(colour: str, background: str) -> None:
+    low, high = sorted([luminance(colour), luminance(background)])
+    assert (high + 0.05) / (low + 0.05) >= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (2e10, "MAC", "20 GMAC"),
+        (5e-4, "s", "500 µs"),
+        (1000, "1", "1 k"),
+        (0.925, "%", "92.5 %"),
+        (0, "1", "0"),
+    ],
+)
+def test_ticks_carry_their_unit(value: float, unit: str, text: str) -> None:
+    assert tick(value, unit) == text
+
+
+def test_long_labels_keep_their_end() -> None:
+    shown = drawable("some/long/path/to/where/my_net.py:Net(width=2)", limit=30)
+    assert len(shown) == 30
+    assert shown.endswith("my_net.py:Net(width=2)"[-19:])
+    assert drawable("網\N{RIGHT-TO-LEFT OVERRIDE}") == "\N{REPLACEMENT CHARACTER}" * 2
+
+
+NASTY = [
+    "<script>&'\"]]>--",
+    "$\\frac{1}{0}$ %d {x}",
+    "_under \x1b[31m\x00",
+    "\u202eרשת عربى 網絡 😀\ud800",
+    "²",
+]
+
+
+def test_nasty_names_are_drawn_in_every_figure() -> None:
+    run = make_run(
+        records([replace(n, name=t, family="_" + t) for n, t in zip(NETS[2:], NASTY, strict=False)])
+    )
+    for name, _ in in_order():
+        figure = drawn(name, run)
+        assert figure is not None
+        with styled():
+            ET.fromstring(to_bytes(figure, "svg"))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=2, unique=True))
+def test_any_name_is_drawn_as_it_is_shown(names: list[str]) -> None:
+    nets = [replace(net, name=name, family=name) for net, name in zip(NETS[2:], names, strict=False)]
+    figure = drawn("latency_bars", make_run(records(nets)))
+    assert figure is not None
+    with styled():
+        ET.fromstring(to_bytes(figure, "svg"))
+    assert sorted(t.get_text() for t in figure.axes[0].get_yticklabels()) == sorted(map(drawable, names))
+
+
+coordinates = st.tuples(st.floats(0, 300), st.floats(0, 200))
+
+
+@given(st.lists(coordinates, min_size=1, max_size=25), st.floats(0, 20))
+@settings(max_examples=30)
+def test_boxes_never_overlap_and_stay_inside(places: list[tuple[float, float]], halo: float) -> None:
+    count = len(places)
+    board = Board(
+        centres=np.array(places),
+        sizes=np.tile([40.0, 10.0], (count, 1)),
+        radii=np.full(count, 3.0),
+        halos=np.full(count, halo),
+        bounds=np.array([0.0, 0.0, 300.0, 200.0]),
+        spots=np.zeros((0, 2)),
+        first=np.zeros(count, dtype=bool),
+    )
+    board.solve()
+    boxes = np.array(list(board.placed.values())).reshape(-1, 4)
+    assert overlaps(boxes, boxes).sum() == len(boxes)
+    assert (boxes >= 0).all()
+    assert (boxes[:, 2:] <= [300, 200]).all()
+    assert set(board.leaders) <= set(board.placed)
+
+
+def test_a_lone_label_is_right_of_its_point() -> None:
+    board = Board(
+        centres=np.array([[50.0, 50.0]]),
+        sizes=np.array([[20.0, 10.0]]),
+        radii=np.array([3.0]),
+        halos=np.array([0.0]),
+        bounds=np.array([0.0, 0.0, 100.0, 100.0]),
+        spots=np.zeros((0, 2)),
+        first=np.array([False]),
+    )
+    board.solve()
+    np.testing.assert_allclose(board.placed[0], [50 + 3 + 3, 45, 50 + 3 + 3 + 20, 55])
+    assert board.leaders == {}
+
+
+def test_overlaps_and_distances_by_hand() -> None:
+    boxes = np.array([[0.0, 0.0, 2.0, 2.0], [2.0, 0.0, 4.0, 2.0]])
+    others = np.array([[1.0, 1.0, 3.0, 3.0]])
+    assert overlaps(boxes, others).tolist() == [[True], [True]]
+    assert overlaps(boxes, boxes).tolist() == [[True, False], [False, True]]
+    assert distances(boxes, np.array([[5.0, 6.0], [1.0, 1.0]])).tolist() == [
+        [5.0, 0.0],
+        [math.hypot(1, 4), 1.0],
+    ]
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=12), st.floats(1, 8))
+def test_spread_keeps_order_and_gaps(wanted: list[float], gap: float) -> None:
+    heights = spread(np.array(wanted), gap, 0.0, 100.0)
+    order = np.argsort(wanted, kind="stable")
+    assert (np.diff(heights[order]) >= gap - 1e-9).all()
+    assert heights.min() >= -1e-9
+
+
+def test_spread_leaves_alone_what_is_apart_and_centres_what_is_not() -> None:
+    np.testing.assert_allclose(spread(np.array([10.0, 50.0]), 5, 0, 100), [10, 50])
+    np.testing.assert_allclose(spread(np.array([50.0, 50.0, 50.0]), 10, 0, 100), [40, 50, 60])

@@ -1,0 +1,191 @@
+"""The frame: one row a measurement, nothing lost, nothing invented."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from make_records import (
+    ENVIRONMENT,
+    NETS,
+    by_name,
+    counted,
+    failed,
+    job,
+    make_run,
+    record,
+    records,
+    speed,
+    training,
+)
+
+from bench.analysis.frame import PENDING, to_frame
+from bench.analysis.machine import device_name, dig, flatten, torch_version
+from bench.analysis.statistics import mean, median, median_interval, sd
+from bench.plan.job import Job
+from bench.records.record import Measurement
+
+RESNET = by_name("resnet18")[0]
+
+
+def one_row(frame: pd.DataFrame, **where: object) -> pd.Series:
+    for key, value in where.items():
+        frame = frame[frame[key] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def test_one_row_a_measurement_in_file_order() -> None:
+    seen = list(records(by_name("alexnet", "resnet18")))
+    frame = to_frame([make_run(seen)])
+    expected = [(r.job.id, m.name) for r in seen for m in r.measurements]
+    assert list(zip(frame["job_id"], frame["measurement"], strict=True)) == expected
+
+
+def test_row_says_what_was_asked_and_seen() -> None:
+    asked = job(RESNET, "infer", **speed(batch_size=8, precision="bf16"))
+    times = tuple(0.010 + 0.001 * i for i in range(9))
+    latency = Measurement(name="latency", unit="s", better="lower", samples=times, flags=("noisy",))
+    row = one_row(to_frame([make_run([record(asked, RESNET, [latency])])]))
+    assert (row["arch"], row["family"], row["year"], row["input_size"]) == ("resnet18", "resnet", 2015, 224)
+    assert (row["batch_size"], row["precision"], row["backend"], row["threads"]) == (8, "bf16", "eager", 8)
+    assert (row["published_top5"], row["published_classes"]) == (RESNET.top5, 1000)
+    assert (row["status"], row["stage"], row["error"], row["attempt"]) == ("ok", "done", None, 1)
+    assert row["device_name"] == "NVIDIA H100 80GB HBM3"
+    assert (row["samples"], row["flags"], row["unit"], row["n"]) == (times, ("noisy",), "s", 9)
+    assert (row["low"], row["high"]) == median_interval(times)
+    assert row[["median", "mean", "sd"]].tolist() == pytest.approx([median(times), mean(times), sd(times)])
+
+
+def test_recipe_becomes_its_name_and_version() -> None:
+    runs = [make_run([record(job(RESNET, "accuracy", size=32, **training()), RESNET)])]
+    assert one_row(to_frame(runs))["recipe"] == "std v1"
+    runs = [make_run([record(job(RESNET, "accuracy", size=32, **training(recipe="mine")), RESNET)])]
+    assert one_row(to_frame(runs))["recipe"] == "mine"
+
+
+def test_seeds_share_a_series_and_recipes_do_not() -> None:
+    changed = training(recipe={"name": "std", "version": 1, "learning_rate": 0.4})
+    asked = [job(RESNET, "accuracy", seed=s, **training()) for s in range(3)]
+    asked.append(job(RESNET, "accuracy", **changed))
+    series = to_frame([make_run([record(a, RESNET) for a in asked])])["series"]
+    assert series.nunique() == 2
+    assert series.iloc[0] == series.iloc[1] == series.iloc[2]
+
+
+@pytest.mark.parametrize("seen", list(failed()), ids=lambda r: r.status)
+def test_failure_without_measurements_is_a_row(seen: object) -> None:
+    row = one_row(to_frame([make_run([seen])]))
+    assert row["status"] == seen.status
+    assert row["measurement"] is None
+    assert math.isnan(row["median"])
+    assert row["error"] == f"Error: {seen.error['message']}"
+    assert row["samples"] == ()
+
+
+def test_failure_keeps_what_was_measured_before() -> None:
+    seen = record(job(RESNET), RESNET, counted(RESNET)[:2], status="oom", error={"type": "OutOfMemoryError"})
+    frame = to_frame([make_run([seen])])
+    assert frame["measurement"].tolist() == ["parameters", "macs"]
+    assert set(frame["status"]) == {"oom"}
+    assert set(frame["error"]) == {"OutOfMemoryError"}
+
+
+def test_planned_job_without_record_is_pending_with_the_card_of_its_network() -> None:
+    asked = [job(RESNET), job(RESNET, "infer", **speed())]
+    row = one_row(to_frame([make_run([record(asked[0], RESNET)], planned=asked)]), status=PENDING)
+    assert row["job_id"] == asked[1].id
+    assert (row["family"], row["year"]) == ("resnet", 2015)
+    assert row["measurement"] is None
+
+
+def test_a_job_planned_twice_is_pending_once() -> None:
+    assert len(to_frame([make_run([], planned=[job(RESNET), job(RESNET)])])) == 1
+
+
+def test_latest_attempt_counts_unless_all_are_asked_for() -> None:
+    first = record(job(RESNET), RESNET, status="killed")
+    second = record(job(RESNET), RESNET, counted(RESNET)[:1], attempt=2)
+    run = make_run([first, second])
+    assert to_frame([run])["status"].tolist() == ["ok"]
+    assert to_frame([run], attempts="all")["attempt"].tolist() == [1, 2]
+
+
+def test_same_job_of_two_runs_stays_apart_also_under_one_name() -> None:
+    run = make_run([record(job(RESNET), RESNET)])
+    assert to_frame([run, run, replace(run, name="other")])["run"].tolist() == [
+        "synthetic",
+        "synthetic #2",
+        "other",
+    ]
+
+
+def test_no_run_and_empty_run_have_all_columns() -> None:
+    full = to_frame([make_run()])
+    for empty in (to_frame([]), to_frame([make_run([])])):
+        assert len(empty) == 0
+        assert list(empty.columns) == list(full.columns)
+
+
+def test_nan_samples_are_left_out_of_statistics() -> None:
+    loss = Measurement(name="test_loss", unit="1", better="lower", samples=(math.nan, 2.0, 4.0))
+    row = one_row(to_frame([make_run([record(job(RESNET), RESNET, [loss])])]))
+    assert (row["n"], row["median"]) == (2, 3.0)
+
+
+def test_unknown_batch_is_missing_not_an_error() -> None:
+    run = make_run([record(job(RESNET, "infer", **speed(batch_size="max")), RESNET)])
+    assert math.isnan(one_row(to_frame([run]))["batch_size"])
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+environments = st.dictionaries(st.sampled_from(["cpu", "gpu", "torch", "packages", "host"]), json_values)
+
+
+@settings(max_examples=40)
+@given(environments, st.sampled_from(["cpu", "cuda", "cuda:1", "cuda:x", "mps"]))
+def test_any_environment_is_read_without_an_error(environment: dict[str, object], device: str) -> None:
+    asked = job(RESNET, "infer", **speed(device))
+    row = one_row(to_frame([make_run([record(asked, RESNET, environment=environment)])]))
+    assert row["device_name"] is None or isinstance(row["device_name"], str)
+    assert all(isinstance(v, str) for pair in flatten(environment) for v in pair)
+    assert torch_version(environment) is None or isinstance(torch_version(environment), str)
+
+
+def test_device_names() -> None:
+    assert device_name(ENVIRONMENT, "cuda:0") == "NVIDIA H100 80GB HBM3"
+    assert device_name(ENVIRONMENT, "cuda:1") is None
+    assert device_name(ENVIRONMENT, "cpu") == "AMD EPYC 9654 96-Core Processor"
+    assert torch_version({"packages": {"torch": "2.11.0"}}) == "2.11.0"
+
+
+def test_dig_and_flatten() -> None:
+    data = {"a": [{"b": 1}, {"b": None}], "c": [1, 2]}
+    assert dig(data, "a", 0, "b") == 1
+    assert dig(data, "a", 2, "b") is None
+    assert dig(data, "c", "b") is None
+    assert dict(flatten(data)) == {"a.0.b": "1", "c": "1, 2"}
+
+
+def test_ten_thousand_records_take_about_a_second() -> None:
+
+    from time import process_time
+
+    base = list(records(NETS[:1]))[1]
+    many = [
+        replace(base, job=Job(task="infer", arch=f"net{i}", input_size=224, settings=base.job.settings))
+        for i in range(10_000)
+    ]
+    begin = process_time()
+    frame = to_frame([make_run(many)])
+    took = process_time() - begin
+    assert len(frame) == 10_000 * len(base.measurements)
+    assert took < 5  # about 0.7 on one core of 2020; the rest is for busy machines

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import torch
+
+from bench.timing.memory import HostMemory
+from bench.timing.steps import instruments
+
+MB = 1 << 20
+
+
+def touch(megabytes: int) -> torch.Tensor:
+    return torch.ones(megabytes * MB // 4)
+
+
+def test_the_peak_is_of_what_the_call_needs_at_most() -> None:
+    meter = HostMemory()
+
+    def call() -> None:
+        touch(200)  # freed again at once: a mark, not a sum
+
+    found = meter.peak(call)
+    assert 195 * MB < found.samples[0] < 260 * MB
+    assert found.unit == "B"
+
+
+def test_what_was_held_before_the_call_is_in_it() -> None:
+    meter = HostMemory()
+    held = touch(150)
+    found = meter.peak(lambda: touch(50))
+    assert 195 * MB < found.samples[0] < 260 * MB
+    assert found.detail["held_before_B"] > 145 * MB
+    assert held.numel()
+
+
+def test_a_mark_of_the_past_is_not_in_it() -> None:
+    touch(400)
+    found = HostMemory().peak(lambda: touch(20))
+    if not found.flags:  # a kernel that cannot reset the mark says so by a flag
+        assert found.samples[0] < 150 * MB
+
+
+def test_on_the_cpu_one_clock_serves_latency_and_step_time() -> None:
+    tools = instruments("cpu")
+    assert tools.step is None
+    assert tools.latency.name == "perf_counter"

@@ -170,6 +170,8 @@ def trained(net: Net, epochs: int, rng: random.Random) -> list[Measurement]:
         return Measurement(name=name, unit="1", better=better, samples=(values[-1],), detail=detail)
 
     return [
+        count("parameters", net.parameters),
+        count("macs", round(net.mmacs * 1e6 * (32 / net.input_size) ** 2), "MAC"),
         at_end("top1", by_epoch, "higher"),
         at_end("top5", [1 - (1 - v) / 9 for v in by_epoch], "higher"),
         at_end("test_loss", loss),

@@ -334,7 +334,11 @@ def test_a_run_that_is_ended_goes_on_where_it_was(tmp_path: Path, number: int, c
         "--no-report",
         "--json",
     ]
-    process = start(words, tmp_path)
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts a command in the background
+    try:
+        process = start(words, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     wait_for_records(tmp_path, 1, process)
     os.kill(process.pid, number)
     process.communicate(timeout=60)

@@ -10,7 +10,7 @@ from itertools import product
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_records import (
     FAILURES,
@@ -228,6 +228,7 @@ def test_every_status_has_words() -> None:
 numbers = st.sampled_from([math.nan, 0.0, 1.0, 2.0, 3.0, 3.5]) | st.floats(-5, 5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), max_size=12), st.sampled_from(["lower", "higher"]))
 def test_pareto_front_against_brute_force(points: list[tuple[float, float]], better: str) -> None:
     sign = 1 if better == "lower" else -1

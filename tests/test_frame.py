@@ -150,7 +150,7 @@ json_values = st.recursive(
 environments = st.dictionaries(st.sampled_from(["cpu", "gpu", "torch", "packages", "host"]), json_values)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(environments, st.sampled_from(["cpu", "cuda", "cuda:1", "cuda:x", "mps"]))
 def test_any_environment_is_read_without_an_error(environment: dict[str, object], device: str) -> None:
     asked = job(RESNET, "infer", **speed(device))

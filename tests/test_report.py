@@ -353,6 +353,7 @@ def rendered_rows(table: str) -> list[str]:
     return re.findall(r"<tr>.*?</tr>", html.split("<tbody>")[1], re.DOTALL)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.integers(5, 50))
 def test_plain_is_one_short_line_without_controls(text: str, limit: int) -> None:
     shown = plain(text, limit)

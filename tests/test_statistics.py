@@ -8,7 +8,7 @@ import statistics as standard
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, t
 
@@ -82,6 +82,7 @@ def test_interval_of_a_mean_is_students() -> None:
     assert all(map(math.isnan, s.mean_interval([0.9])))
 
 
+@settings(deadline=None)
 @given(st.lists(samples, max_size=6))
 def test_summary_equals_one_by_one(many: list[list[float]]) -> None:
     many = [*many, [], [NAN, *many[0]] if many else [NAN]]

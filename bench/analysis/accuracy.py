@@ -19,6 +19,8 @@ COLUMNS = (
         "family",
         "series",
         "input_size",
+        "in_channels",
+        "num_classes",
         "device",
         "precision",
         "dataset",
@@ -26,7 +28,7 @@ COLUMNS = (
         "epochs",
     ),
     *("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "n_ok", "n_planned", "diverged"),
-    *("top5_accuracy", "train_time", "test_images"),
+    *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
 )
 
 
@@ -38,8 +40,8 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     recipe, epochs), then by name.
 
     Columns: `accuracy` and `top5_accuracy` (means, as fractions), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
-        `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`, and
-        what was asked.
+        `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`,
+        `parameters` and `macs` (MAC) of the network as it was trained, and what was asked.
     """
     trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
     for row in frame.loc[frame["task"] == "accuracy", _NEEDED].to_dict("records"):
@@ -57,7 +59,8 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 _Row = dict[Hashable, Any]
 
-_ASKED = ("run", "family", "series", "input_size", "device", "precision", "dataset", "recipe", "epochs")
+_SHAPE = ("input_size", "in_channels", "num_classes")
+_ASKED = ("run", "family", "series", *_SHAPE, "device", "precision", "dataset", "recipe", "epochs")
 _NEEDED = [*_ASKED, "arch", "job_id", "status", "measurement", "median", "detail"]
 
 
@@ -79,6 +82,8 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
         "top5_accuracy": mean(_seen(rows, "top5")),
         "train_time": median(_seen(rows, "train_time")),
         "test_images": _test_images(rows),
+        "parameters": median(_seen(rows, "parameters")),
+        "macs": median(_seen(rows, "macs")),
     }
 
 

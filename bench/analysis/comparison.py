@@ -21,7 +21,8 @@ SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_
 CARD = ("family", "year", "published_top1", "published_top5", "published_source", "published_classes")
 TRAINED = (
     *("dataset", "recipe", "epochs", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"),
-    *("n_ok", "n_planned", "diverged", "trained_size"),
+    *("n_ok", "n_planned", "diverged", "trained_size", "trained_channels", "trained_classes"),
+    *("trained_parameters", "trained_macs"),
 )
 COLUMNS = (
     *("label", "network", *CARD, *SHAPE[2:], *COUNTS, *VARIANT, "device_name"),
@@ -44,7 +45,8 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
         `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its `batch_size` and
         `peak_memory` (B), the same of a training step with `train_` in front, and the short training: `dataset`,
         `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`, `n_ok`,
-        `n_planned`, `diverged`, `trained_size` (px).
+        `n_planned`, `diverged`, and the shape it was trained in, with its counts: `trained_size` (px),
+        `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
     """
     frame = frame.rename(columns={"arch": "network"})
     if frame.empty:
@@ -80,7 +82,7 @@ def _shapes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(frame: pd.DataFrame) -> pd.DataFrame:
-    counts = frame[(frame["task"] == "cost") & frame["measurement"].isin(COUNTS)]
+    counts = frame[frame["task"].isin(["cost", "accuracy"]) & frame["measurement"].isin(COUNTS)]
     return _wide(counts, SHAPE, COUNTS)
 
 
@@ -122,12 +124,19 @@ def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return table
 
 
+_TRAINED_AS = {
+    "input_size": "trained_size",
+    "in_channels": "trained_channels",
+    "num_classes": "trained_classes",
+    "parameters": "trained_parameters",
+    "macs": "trained_macs",
+}
+
+
 def _accuracies(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the conditions of each network that come first in `accuracy_table`."""
     table = accuracy_table(frame.rename(columns={"network": "arch"}))
-    table = table.drop_duplicates(["run", "network"], keep="first").rename(
-        columns={"input_size": "trained_size"}
-    )
+    table = table.drop_duplicates(["run", "network"], keep="first").rename(columns=_TRAINED_AS)
     return table[["run", "network", *TRAINED]]
 
 
@@ -139,13 +148,18 @@ def _cards(frame: pd.DataFrame) -> pd.DataFrame:
 def row_labels(table: pd.DataFrame) -> list[str]:
     """Return the network's name, with those settings behind it that tell rows of one network apart."""
     rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
-    settings = ["input_size", *VARIANT, "run"]
+    settings = [*SHAPE[2:], *VARIANT, "run"]
     telling = [s for s in settings if table.groupby("network")[s].nunique().max() > 1]
     return [" · ".join([r["network"], *_words(r, telling)]) for r in rows]
 
 
 def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:
-    units = {"input_size": " px", "threads": " threads"}
+    units = {
+        "input_size": " px",
+        "in_channels": " channels",
+        "num_classes": " classes",
+        "threads": " threads",
+    }
     return [_word(row[s]) + units.get(s, "") for s in settings if not pd.isna(row[s])]
 
 

@@ -77,7 +77,11 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def safely(*args: P.args, **kwargs: P.kwargs) -> None:
-        signal.signal(signal.SIGTERM, _cancel)
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+        ):  # a shell ignores SIGINT for what it runs in the background
+            signal.signal(number, _cancel)
         try:
             command(*args, **kwargs)
         except BenchError as error:

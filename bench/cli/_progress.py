@@ -119,13 +119,13 @@ def headline(record: Record) -> str:
         return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]
     values = {m.name: m for m in record.measurements}
     parts: list[str] = []
-    if "macs" in values:
+    if "top1" in values:
+        parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{record.job.settings['epochs']} epochs"]
+    elif "macs" in values:
         parts = [
             show(values["parameters"].samples[0], "1") + " parameters",
             show(values["macs"].samples[0], "MAC"),
         ]
-    elif "top1" in values:
-        parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{record.job.settings['epochs']} epochs"]
     elif "step_time" in values:
         seconds = median(values["step_time"].samples)
         parts = [show(seconds, "s"), f"{record.job.settings['batch_size'] / seconds:,.4g} images/s"]

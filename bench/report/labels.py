@@ -41,22 +41,25 @@ class Point:
     first: bool = False
 
 
-def place_labels(axes: Axes, points: Sequence[Point], line: Sequence[tuple[float, float]] = ()) -> int:
+Line = Sequence[tuple[float, float]]
+
+
+def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()) -> int:
     """Write the labels of points beside them, with a thin line where one is farther off or could be mistaken.
 
-    A label lies within the axes, on no other label and, as far as there is room, on no marker and not on `line`.
+    A label lies within the axes, on no other label and, as far as there is room, on no marker and no line.
     Call it when all else is drawn: it settles the layout of the figure.
 
     Args:
         axes: where the points are.
         points: what to label.
-        line: corners, in data coordinates, of a line that is drawn through the points.
+        lines: that are drawn there, each by its corners in data coordinates.
 
     Returns:
         how many labels found no room and were left out.
     """
-    figure = axes.get_figure(root=True)
-    if figure is None or not points:
+    figure = _figure(axes)
+    if not points:
         return 0
     freeze(figure)
     board = Board(
@@ -65,7 +68,7 @@ def place_labels(axes: Axes, points: Sequence[Point], line: Sequence[tuple[float
         radii=np.array([p.radius for p in points]),
         halos=np.array([p.halo for p in points]),
         bounds=np.array(axes.get_window_extent().extents) * 72 / figure.dpi,
-        spots=along(_in_print(axes, figure, line)),
+        spots=np.concatenate([np.zeros((0, 2)), *(along(_in_print(axes, figure, line)) for line in lines)]),
         first=np.array([p.first for p in points]),
     )
     board.solve()
@@ -85,8 +88,8 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
         axes: where the curves are.
         ends: last place, last value and name of each curve, in data coordinates.
     """
-    figure = axes.get_figure(root=True)
-    if figure is None or not ends:
+    figure = _figure(axes)
+    if not ends:
         return
     freeze(figure)
     _widen(axes, figure, max(_measure(figure, text)[0] for _, _, text in ends) + 20)
@@ -100,7 +103,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
     _lead(axes, np.stack([starts, names - np.array([1.5, 0.0])], axis=1)[moved])
 
 
-def _in_print(axes: Axes, figure: Figure, places: Sequence[tuple[float, float]]) -> Floats:
+def _in_print(axes: Axes, figure: Figure, places: Line) -> Floats:
     """Return places in data coordinates as [n, 2] in pt from the lower left of the figure."""
     data = np.array(places, dtype=np.float64).reshape(-1, 2)
     return np.asarray(axes.transData.transform(data), dtype=np.float64) * 72 / figure.dpi
@@ -151,6 +154,10 @@ def _lead(axes: Axes, lines: Sequence[Floats] | Floats) -> None:
 
 
 def _print_scale(axes: Axes) -> Transform:
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return Affine2D().scale(1 / 72) + figure.dpi_scale_trans
+    return Affine2D().scale(1 / 72) + _figure(axes).dpi_scale_trans
+
+
+def _figure(axes: Axes) -> Figure:
+    figure = axes.figure
+    assert isinstance(figure, Figure), "panels of sub-figures have other places in print"
+    return figure

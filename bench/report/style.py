@@ -145,10 +145,11 @@ def log_axis(axis: Axis, values: Sequence[float], label: str, unit: str) -> None
     horizontal = axis is axis.axes.xaxis
     (axis.axes.set_xscale if horizontal else axis.axes.set_yscale)("log")
     decades = max(high / low, 1.0)
-    room = max(decades**0.08, 1.25)
+    room = max(decades**0.08, 1.25, (5.2 / decades) ** 0.5)  # wide enough for two of 1, 2, 5, 10
     (axis.axes.set_xlim if horizontal else axis.axes.set_ylim)(low / room, high * room)
     axis.set_label_text(label)
-    subs = (1.0, 2.0, 5.0) if decades < 150 else (1.0, 3.0) if decades < 1500 else (1.0,)
+    # As many ticks as a narrow panel holds with texts such as `100 MMAC`.
+    subs = (1.0, 2.0, 5.0) if decades < 28 else (1.0, 3.0) if decades < 230 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
     axis.set_minor_locator(NullLocator())

@@ -26,6 +26,13 @@ _PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
 _BYTES_RAW = {"parameter_bytes": "B", "activation_bytes": "B"}
 _ACCURACY_RAW = {"accuracy_sd": "", **_ends("accuracy", ""), "n_planned": "", "diverged": ""}
 
+_TRAINED_RAW = {
+    "trained_channels": "",
+    "trained_classes": "",
+    "trained_parameters": "",
+    "trained_macs": "MAC",
+}
+
 COMPARISON: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
     Column("year", "Year", whole, show="always"),
@@ -40,8 +47,8 @@ COMPARISON: tuple[Column, ...] = (
     Column("backend", "Backend", show="differing"),
     Column("threads", "Threads", whole, show="differing"),
     Column("input_size", "Input", whole, "px", show="differing"),
-    Column("in_channels", "Channels", whole, show="differing", narrow=False),
-    Column("num_classes", "Classes", whole, show="differing", narrow=False),
+    Column("in_channels", "Channels", whole, show="telling"),
+    Column("num_classes", "Classes", whole, show="telling"),
     Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s")),
     Column("throughput", "Throughput", number, "1/s", raw=_ends("throughput", "1/s")),
     Column("batch_size", "Batch", whole, show="differing"),
@@ -54,7 +61,7 @@ COMPARISON: tuple[Column, ...] = (
     Column("dataset", "Data set"),
     Column("epochs", "Epochs", whole, show="differing"),
     Column("recipe", "Recipe", show="differing"),
-    Column("trained_size", "Training input", whole, "px", show="differing", narrow=False),
+    Column("trained_size", "Training input", whole, "px", show="differing", narrow=False, raw=_TRAINED_RAW),
 )
 
 TRAININGS: tuple[Column, ...] = (

@@ -123,8 +123,8 @@ class Column:
         title: without the unit.
         cell: makes the cell of a row; the scale is that of the whole column.
         unit: of the stored numbers; `%` shows fractions as percentages.
-        show: `always`, where any row has it (`seen`), or where rows differ in it (`differing`); what is the same for
-            all rows is told once, below the table.
+        show: `always`, where any row has it (`seen`), where rows differ in it (`differing`), or where rows of
+            one network differ in it (`telling`); what is the same for all rows is told once, below the table.
         raw: further keys that belong to it, for CSV, with their units.
         narrow: whether a terminal has it as well.
     """
@@ -133,7 +133,7 @@ class Column:
     title: str
     cell: Callable[[Row, Column, Scale], Cell] = words
     unit: str = ""
-    show: Literal["always", "seen", "differing"] = "seen"
+    show: Literal["always", "seen", "differing", "telling"] = "seen"
     raw: Mapping[str, str] = field(default_factory=dict)
     narrow: bool = True
 
@@ -174,9 +174,9 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
     common: dict[str, str] = {}
     for column in columns:
         told = {column.cell(row, column, Scale(1.0, "")).text for row in rows} - {DASH}
-        if column.show == "differing" and len(told) == 1:
+        if column.show in ("differing", "telling") and len(told) == 1:
             common[column.title] = f"{told.pop()} {column.unit}".rstrip()
-        elif told or column.show == "always":
+        elif column.show == "always" or (told and (column.show != "telling" or _telling(rows, column.key))):
             shown.append(column)
     scales = [_scale(table, column) for column in shown]
     heads = [
@@ -184,6 +184,12 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
     ]
     cells = [[c.cell(row, c, s) for c, s in zip(shown, scales, strict=True)] for row in rows]
     return View(heads, cells, common)
+
+
+def _telling(rows: Sequence[Row], key: str) -> bool:
+    """Return whether rows of one network differ in a column."""
+    pairs = {(row["network"], row[key]) for row in rows if not missing(row[key])}
+    return len(pairs) > len({network for network, _ in pairs})
 
 
 def _scale(table: pd.DataFrame, column: Column) -> Scale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.report.figures._panels import by_family, by_machine, conditions, heading, spans
 from bench.report.style import GRID, INK, Look, canvas, drawable, log_axis, looks, number_axis, ticks_at
+from bench.report.view import digits_for
 from bench.units import show
 
 _MOST = 60  # bars of a panel
@@ -57,18 +59,18 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look])
     places = rows["place"].tolist()
     for style, part in by_family(rows, look):
         _family(axes, part, bars.key, style, logarithmic=logarithmic)
-    for place, value, end in zip(
-        places, values, rows[f"{bars.key}_high"].fillna(rows[bars.key]), strict=True
-    ):
-        text = show(value, bars.unit)
+    for place, row in zip(places, rows.to_dict("records"), strict=True):
+        value, low, high = (float(row[bars.key + end]) for end in ("", "_low", "_high"))
+        text, end = show(value, bars.unit, digits_for(value, low, high)), value if math.isnan(high) else high
         axes.annotate(text, (end, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
+    reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]
     if logarithmic:
-        log_axis(axes.xaxis, values, bars.axis, bars.unit)
-        axes.set_xlim(right=axes.get_xlim()[1] * spans(values) ** 0.12)
+        log_axis(axes.xaxis, [r for r in reached if r > 0], bars.axis, bars.unit)
+        axes.set_xlim(right=axes.get_xlim()[1] * spans(reached) ** 0.12)
         axes.hlines(places, axes.get_xlim()[0], values, color=GRID, linewidth=1, zorder=1)
     else:
         number_axis(axes.xaxis, bars.axis, bars.unit)
-        axes.set_xlim(0, 1.14 * max(values))
+        axes.set_xlim(0, 1.14 * max(reached))
     ticks_at(axes.yaxis, places, [drawable(label) for label in rows["label"]])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")

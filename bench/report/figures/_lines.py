@@ -81,11 +81,12 @@ def _behind(axes: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look]) -> None:
-    """Draw curves in the colour of their family, those of one family with different dashes."""
+    """Draw curves in the colour of their family, those of one colour with different dashes."""
     seen: Counter[str] = Counter()
     for curve in curves:
-        style, dashes = look[family_name(curve.family)], _DASHES[seen[curve.family] % len(_DASHES)]
-        seen[curve.family] += 1
+        style = look[family_name(curve.family)]
+        dashes = _DASHES[seen[style.colour] % len(_DASHES)]
+        seen[style.colour] += 1
         axes.plot(curve.x, curve.y, color=style.colour, linestyle=dashes, zorder=3)
         axes.plot(curve.x[-1:], curve.y[-1:], color=style.colour, marker=style.marker, markersize=5, zorder=4)
         if curve.low:

@@ -39,13 +39,34 @@ def accuracies(table: pd.DataFrame) -> Iterator[Accuracy]:
             yield Accuracy(f"{name} as published{count}", f"{name} accuracy", known)
     measured = table[table["accuracy"].notna()]
     for name, rows in by_training(measured):
-        spread = {"value": rows["accuracy"], "spread": rows["accuracy_sd"]}
-        yield Accuracy(f"Top-1 on {name}", "Top-1 accuracy", rows.assign(**spread))
+        yield Accuracy(f"Top-1 on {name}", "Top-1 accuracy", _as_trained(rows))
+
+
+def _as_trained(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with what belongs to the shape that was trained: an accuracy stands against its own cost."""
+    shapes = {
+        "input_size": "trained_size",
+        "in_channels": "trained_channels",
+        "num_classes": "trained_classes",
+    }
+    same = pd.concat([rows[asked] == rows[trained] for asked, trained in shapes.items()], axis=1).all(axis=1)
+    return rows.assign(
+        value=rows["accuracy"],
+        spread=rows["accuracy_sd"],
+        parameters=rows["trained_parameters"],
+        macs=rows["trained_macs"],
+        throughput=rows["throughput"].where(same),
+    )
 
 
 def _count(text: str, count: Any) -> str:
     """Return the text with its number, or nothing where that is not known."""
     return "" if math.isnan(count) else text.format(count)
+
+
+def worthwhile(kinds: list[Accuracy]) -> list[Accuracy]:
+    """Return the kinds that compare two networks or more; where there is none, all of them."""
+    return [kind for kind in kinds if kind.rows["network"].nunique() > 1] or kinds
 
 
 def by_training(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -79,7 +100,7 @@ def panels(count: int, *, wide: bool = False, height: float = 4.6) -> tuple[Figu
     """Return a figure of so many panels, two beside each other, or where they are `wide` one below the other."""
     columns = 1 if wide or count == 1 else 2
     rows = math.ceil(count / columns)
-    width = 9.8 if wide else (5.4 * 2 if columns == 2 else 7.0)
+    width = 9.8 if wide else (5.4 * 2 if columns == 2 else 8.2)
     figure = canvas(width, rows * height * (1.3 if wide else 1.0))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for empty in axes[count:]:

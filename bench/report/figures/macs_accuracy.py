@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures import figure
-from bench.report.figures._panels import CROWDED, Accuracy, accuracies, by_family, heading, left_out, panels
+from bench.report.figures._panels import (
+    CROWDED,
+    Accuracy,
+    accuracies,
+    by_family,
+    heading,
+    left_out,
+    panels,
+    worthwhile,
+)
 from bench.report.labels import Point, place_labels
 from bench.report.style import MUTED, Look, family_legend, legend, log_axis, looks, number_axis, tick
 
@@ -29,7 +38,9 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each kind of accuracy."""
-    kinds = [Accuracy(k.title, k.axis, rows) for k in accuracies(table) if len(rows := _networks(k.rows))]
+    kinds = worthwhile(
+        [Accuracy(k.title, k.axis, rows) for k in accuracies(table) if len(rows := _networks(k.rows))]
+    )
     if not kinds:
         return None
     drawing, axes = panels(len(kinds), wide=max(len(k.rows) for k in kinds) > CROWDED)

@@ -130,7 +130,7 @@ def run(
 
 def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None) -> dict[str, Any]:
     invocation = {
-        "argv": list(argv if argv is not None else sys.argv),
+        "argv": list(argv) if argv is not None else [Path(sys.argv[0]).name, *sys.argv[1:]],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     packages = prepared.catalog.environment.get("packages", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,6 +62,7 @@ def run(
             results=results,
             executor=executor,
             observer=progress,
+            argv=["bench", *sys.argv[1:]],
         )
     page = _report(done, reports) if report and done.summary.records else None
     if as_json:

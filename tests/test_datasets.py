@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -72,6 +73,11 @@ def _find(name: str, unpacked: Path) -> Path | None:
     return None
 
 
+def _marked(name: str) -> Any:
+    """Return a parameter; to unpack CIFAR-10 and check its sums takes seconds, and more on a slow disk."""
+    return pytest.param(name, marks=pytest.mark.slow) if name == "cifar10" else name
+
+
 @pytest.mark.parametrize("name", DATASETS.names())
 def test_a_card_is_consistent(name: str) -> None:
     dataset = DATASETS.get(name)
@@ -86,7 +92,7 @@ def test_a_card_is_consistent(name: str) -> None:
     assert card.source
 
 
-@pytest.mark.parametrize("name", DATASETS.names())
+@pytest.mark.parametrize("name", [_marked(name) for name in DATASETS.names()])
 def test_the_data_is_as_its_card_says(
     name: str, local_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +109,7 @@ def test_the_data_is_as_its_card_says(
         assert std == pytest.approx((pixels - mean).square().mean().sqrt().item(), abs=6e-5)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+@pytest.mark.parametrize("name", [_marked("cifar10"), "fashion_mnist"])
 def test_images_and_labels_are_torchvisions(
     name: str, local_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from bench.report.board import Board, distances, overlaps, spread
 from bench.report.figures import FIGURES, in_order
 from bench.report.figures._panels import accuracies
 from bench.report.figures.throughput_accuracy import _steps
-from bench.report.labels import Point, place_labels
+from bench.report.labels import Point, label_ends, place_labels
 from bench.report.style import COLOURS, canvas, drawable, freeze, looks, renderer, styled, tick, to_bytes
 
 ALL = FIGURES.names()
@@ -220,8 +220,8 @@ def test_more_bars_than_fit_are_said_to_be_left_out() -> None:
     figure = drawn("latency_bars", make_run(records(many_nets(70))))
     assert figure is not None
     (axes,) = figure.axes
-    assert "the 60 best of 70" in axes.get_title("left")
-    assert len(axes.get_yticks()) == 60
+    assert "the 40 best of 70" in axes.get_title("left")
+    assert len(axes.get_yticks()) == 40
 
 
 def test_machines_have_panels_of_their_own() -> None:
@@ -261,6 +261,33 @@ def test_throughput_by_batch_needs_two_batches() -> None:
     assert figure is not None
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [1, 8])
     assert drawn("throughput_batch", make_run(seen[:1])) is None
+
+
+def test_many_ways_of_running_are_reduced_to_the_commonest() -> None:
+    rng = random.Random(0)
+    ways = [{"precision": p, "threads": t} for p in ("fp32", "bf16", "fp16") for t in range(1, 8)]
+    asked = [
+        (net, batch, job(net, "infer", **speed(batch_size=batch, **way)))
+        for way in ways
+        for net in (NETS[1:4] if way == ways[4] else NETS[1:3])
+        for batch in (1, 8, 9, 64)
+    ]
+    figure = drawn(
+        "throughput_batch", make_run([record(j, net, stepped(net, b, rng)) for net, b, j in asked])
+    )
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_title("left") == "NVIDIA H100 80GB HBM3, fp32 (1 of 21 ways)"
+    assert texts(axes) == ["vgg11", "zfnet", "alexnet"]
+    assert [t.get_text() for t in ticks_in_view(axes)] == ["1", "8", "64"]  # 9 is too near to 8
+
+
+def test_names_of_more_curves_than_lines_of_text_are_counted() -> None:
+    axes = canvas(3, 2).subplots()
+    axes.plot([0, 1], [0, 1])
+    left_out = label_ends(axes, [(1.0, i / 50, f"network{i}") for i in range(50)])
+    assert len(texts(axes)) + left_out == 50
+    assert left_out > 25
 
 
 def test_families_keep_their_look_in_all_figures(full: dict[str, Drawing]) -> None:

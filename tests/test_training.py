@@ -128,7 +128,7 @@ def test_separable_classes_are_separated() -> None:
 
 
 def test_digits_are_learned_by_the_standard_recipe() -> None:
-    job = accuracy_job("digits", epochs=5)
+    job = accuracy_job("digits", epochs=None)  # as many as the recipe says
     torch.manual_seed(init_seed(job))
     model = nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 64, 10))
     assert scores(measure_accuracy(model, job, checkpoint=None))["top1"] > 0.95
@@ -551,7 +551,7 @@ def test_adamw_takes_its_numbers_from_the_recipe() -> None:
 # Measurements
 
 
-def accuracy_job(dataset: str, epochs: int, **settings: Any) -> Job:
+def accuracy_job(dataset: str, epochs: int | None, **settings: Any) -> Job:
     card = DATASETS.get(dataset).card
     return Job(
         task="accuracy",
@@ -627,8 +627,7 @@ def test_threads_are_of_the_job_and_put_back() -> None:
 
 def test_epochs_that_are_not_given_are_the_recipes() -> None:
     recipe = {**load_recipe("std").model_dump(mode="json"), "epochs": 3}
-    job = accuracy_job("digits", epochs=1, recipe=recipe)
-    job = replace(job, settings={**job.settings, "epochs": None})
+    job = accuracy_job("digits", epochs=None, recipe=recipe)
     measured = measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=None)
     assert len(measured[0].detail["by_epoch"]) == 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ from bench.report.board import Board, Floats, along, spread
 from bench.report.style import MUTED, drawable, freeze, renderer
 
 _SIZE = 8.0
+_LINE = 1.2 * _SIZE
 _PAD = 1.0  # pt around a label that stay free
 
 
@@ -78,7 +80,7 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
     return len(points) - len(board.placed)
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
+def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
     """Write names to the right of where curves end, moved apart up and down where they are too close.
 
     Room is made by widening the axis; its ticks still end where the curves do. Call it when all else is drawn: it
@@ -87,20 +89,26 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
     Args:
         axes: where the curves are.
         ends: last place, last value and name of each curve, in data coordinates.
+
+    Returns:
+        how many names found no room; of crowded ones every second, third and so on is written.
     """
     figure = _figure(axes)
     if not ends:
-        return
+        return 0
     freeze(figure)
+    room = int(axes.get_window_extent().height * 72 / figure.dpi / _LINE)
+    wanted, ends = len(ends), sorted(ends, key=lambda end: end[1])[:: math.ceil(len(ends) / room)]
     _widen(axes, figure, max(_measure(figure, text)[0] for _, _, text in ends) + 20)
     places = _in_print(axes, figure, [(x, y) for x, y, _ in ends])
     bottom, top = (v * 72 / figure.dpi for v in axes.get_window_extent().intervaly)
-    heights = spread(places[:, 1], _SIZE * 1.2, bottom, top)
+    heights = spread(places[:, 1], _LINE, bottom + _LINE / 2, top - _LINE / 2)
     starts, names = places + np.array([4.0, 0.0]), np.column_stack([places[:, 0] + 14.0, heights])
     for (_, _, text), name in zip(ends, names, strict=True):
         _write(axes, text, name, anchor="left")
     moved = np.abs(heights - places[:, 1]) > 2
     _lead(axes, np.stack([starts, names - np.array([1.5, 0.0])], axis=1)[moved])
+    return wanted - len(ends)
 
 
 def _in_print(axes: Axes, figure: Figure, places: Line) -> Floats:

@@ -36,6 +36,7 @@ _RC: Mapping[str, Any] = {
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # names are text, never formulas
+    "text.hinting": "none",  # equally wide at any resolution
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
@@ -168,7 +169,13 @@ def family_legend(figure: Figure, families: Iterable[Any], all_looks: Mapping[st
     handles = [
         Line2D([], [], linestyle="", marker=all_looks[n].marker, color=all_looks[n].colour) for n in names
     ]
-    legend(figure, handles, names, loc="outside lower left", ncols=min(len(names), 7))
+    legend(
+        figure,
+        handles,
+        names,
+        loc="outside lower left",
+        ncols=min(len(names), 9 if figure.get_figwidth() > 9 else 7),
+    )
 
 
 def legend(figure: Figure, handles: Sequence[Line2D], texts: Sequence[str], **where: Any) -> None:
@@ -183,5 +190,5 @@ def to_bytes(figure: Figure, kind: str) -> bytes:
     freeze(figure)
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
+    figure.savefig(buffer, format=kind, dpi=130, metadata=metadata)
     return buffer.getvalue()

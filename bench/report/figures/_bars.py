@@ -16,7 +16,7 @@ from bench.report.style import GRID, INK, Look, canvas, drawable, log_axis, look
 from bench.report.view import digits_for
 from bench.units import show
 
-_MOST = 60  # bars of a panel
+_MOST = 40  # bars of a panel
 _LOG = 30.0  # largest over smallest value from which an axis is logarithmic
 
 

@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures._panels import heading, panels
+from bench.report.figures._panels import heading, left_out, panels
 from bench.report.labels import label_ends
 from bench.report.style import GRID, Look, family_name
 
@@ -54,7 +54,7 @@ def draw_lines(groups: Sequence[Group], look: Mapping[str, Look]) -> Figure | No
         group.setup(a)
         heading(a, title)
     for a, (_, _, curves) in zip(axes, shown, strict=True):
-        label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves])
+        left_out(a, label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves]), "left")
     return drawing
 
 
@@ -69,7 +69,7 @@ def _split(group: Group) -> list[tuple[Group, str, list[Curve]]]:
     families = [[c for c in curves if c.family == f] for f, size in sizes.items() if size > 1]
     return [
         *((group, f"{one[0].family} · {group.title}", one) for one in families),
-        *((group, f"other families · {group.title}", some) for some in shared),
+        *((group, f"others · {group.title}", some) for some in shared),
     ]
 
 

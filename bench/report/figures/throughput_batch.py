@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bench.analysis.comparison import SHAPE, VARIANT, row_labels
 from bench.report.figures import figure
 from bench.report.figures._lines import Curve, Group, draw_lines
-from bench.report.figures._panels import by_machine
+from bench.report.figures._panels import by_machine, conditions
 from bench.report.style import family_name, log_axis, looks, ticks_at
 
 
@@ -28,21 +28,37 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw the networks of each machine apart."""
     rows = frame[(frame["task"] == "infer") & (frame["measurement"] == "step_time") & (frame["median"] > 0)]
     groups = []
-    for name, part in by_machine(rows.rename(columns={"arch": "network"})):
-        curves = _curves(part.dropna(subset=["batch_size"]))
+    for name, part in by_machine(rows.dropna(subset=["batch_size"]).rename(columns={"arch": "network"})):
+        shown = _swept(part)
+        title, shown = (
+            (name, shown) if shown[_WAY].drop_duplicates().shape[0] <= _MOST else _commonest(name, shown)
+        )
+        curves = [_curve(one) for _, one in shown.groupby(_WAY, dropna=False, sort=False)]
         if curves:
-            groups.append(Group(name, curves, _axes(curves)))
+            groups.append(Group(title, curves, _axes(curves)))
     return draw_lines(groups, looks(table["family"]))
 
 
-def _curves(rows: pd.DataFrame) -> list[Curve]:
-    """Return a curve for each network and way of running it that was timed at two batch sizes or more."""
-    keys = [*SHAPE, *VARIANT]
-    rows = rows.drop_duplicates([*keys, "batch_size"], keep="last").sort_values("batch_size", kind="stable")
-    ways = rows.drop_duplicates(keys).sort_values(["year", "network"], kind="stable")
-    parts = [part for _, part in ways.assign(label=row_labels(ways)).groupby(keys, dropna=False, sort=False)]
-    matched = [rows.merge(part[[*keys, "label"]], on=keys, suffixes=("_job", "")) for part in parts]
-    return [_curve(one) for one in matched if len(one) > 1]
+_WAY = [*SHAPE, *VARIANT]
+_APART = 1.4  # times the tick before, so that their texts are apart
+_MOST = 40  # curves of a machine, above which one way of running is shown
+
+
+def _swept(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of networks and ways of running that were timed at two batch sizes or more, labelled."""
+    rows = rows.drop_duplicates([*_WAY, "batch_size"], keep="last")
+    rows = rows[rows.groupby(_WAY, dropna=False)["batch_size"].transform("size") > 1]
+    rows = rows.sort_values(["year", "network", "batch_size"], kind="stable")
+    return rows.assign(label=row_labels(rows))
+
+
+def _commonest(name: str, rows: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Return the rows of the way of running that most networks share, and a title that says so."""
+    ways = [way for _, way in rows.groupby(VARIANT, dropna=False, sort=False)]
+    most = max(ways, key=lambda way: way["network"].nunique())
+    title = ", ".join(word for word in (name, conditions(most)) if word)
+    chosen = f" (1 of {len(ways)} ways)" if len(ways) > 1 else ""
+    return title + chosen, most.assign(label=row_labels(most))
 
 
 def _curve(rows: pd.DataFrame) -> Curve:
@@ -54,12 +70,15 @@ def _curve(rows: pd.DataFrame) -> Curve:
 
 def _axes(curves: Sequence[Curve]) -> Callable[[Axes], None]:
     """Return what sets up the axes of all panels of a group."""
-    batches = sorted({x for curve in curves for x in curve.x})
+    ticks: list[float] = []
+    for batch in sorted({x for curve in curves for x in curve.x}):
+        if not ticks or batch >= _APART * ticks[-1]:
+            ticks.append(batch)
     rates = [y for curve in curves for y in curve.y]
 
     def setup(axes: Axes) -> None:
         axes.set_xscale("log", base=2)
-        ticks_at(axes.xaxis, batches, [f"{b:.0f}" for b in batches])
+        ticks_at(axes.xaxis, ticks, [f"{batch:.0f}" for batch in ticks])
         axes.set_xlabel("Batch size")
         log_axis(axes.yaxis, rates, "Images per second", "1")
 

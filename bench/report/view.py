@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.comparison import STATUS_WORDS
 from bench.report.text import plain
-from bench.units import DASH, Scale, scale_for, significant
+from bench.units import DASH, Scale, scale_for, show, significant
 
 Row = Mapping[str, Any]
 
@@ -67,6 +67,8 @@ def number(row: Row, column: Column, scale: Scale) -> Cell:
     if missing(value):
         return EMPTY
     digits = digits_for(value, low, high)
+    if 0 < abs(value) < 1e-3 * scale.factor and column.unit != "1":  # a plain count has no unit to tell it by
+        return Cell(show(value, column.unit, digits), sort=float(value))
     shown, low, high = (v / scale.factor for v in (value, low, high))
     note = (
         "" if missing(low) or missing(high) else f"{fixed(low, shown, digits)} – {fixed(high, shown, digits)}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.errors import DivergedError, InvalidModelError, UnsupportedError
+from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
 from bench.execution.worker import classify, clean, describe, own_traceback, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
@@ -213,6 +213,7 @@ def test_tf32_on_the_cpu_is_unsupported(tmp_path: Path) -> None:
         (UnsupportedError("no"), "build", False, "unsupported"),
         (InvalidModelError("no"), "latency", False, "invalid_model"),
         (DivergedError("no"), "training", True, "diverged"),
+        (StoreError("a full disk"), "training", True, "crashed"),
         (RuntimeError("x"), "build", False, "invalid_model"),
         (RuntimeError("x"), "latency", True, "invalid_model"),
         (RuntimeError("x"), "latency", False, "crashed"),

@@ -10,7 +10,6 @@ import warnings
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a library's notice at import is not the job's
     import fvcore.nn
-    import sklearn.datasets
     import torchvision
 
     import bench.execution.probe
@@ -23,4 +22,4 @@ with warnings.catch_warnings():
     for registry in (ARCHS, BACKENDS, COSTS, DATASETS):
         registry.load()
 
-__all__ = ["bench", "fvcore", "sklearn", "torchvision"]
+__all__ = ["bench", "fvcore", "torchvision"]

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import bench
-from bench.errors import BenchError, DivergedError, InvalidModelError, UnsupportedError
+from bench.errors import BenchError, DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.execution import Send
 from bench.execution.tasks import Hooks, measure
 from bench.plan.job import Job
@@ -66,8 +66,10 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> str:
         return "unsupported"
     if isinstance(error, DivergedError):
         return "diverged"
-    if isinstance(error, BenchError):
+    if isinstance(error, InvalidModelError | UnknownNameError):
         return "invalid_model"
+    if isinstance(error, BenchError):  # a full disk at a checkpoint, say, is not the network's fault
+        return "crashed"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
 
 

@@ -33,7 +33,7 @@ from bench.plan.card import ArchCard
 from bench.records.flags import explain
 from bench.records.record import Record
 from bench.records.store import Rejected, Run, Store
-from bench.report import page
+from bench.report import drawing, page
 from bench.report.markdown import to_document
 from bench.report.page import Content, ReportFiles, to_html, write_report
 from bench.report.summary import sources, summarise
@@ -198,7 +198,7 @@ def test_figures_are_inside_with_alternative_texts_and_ids_of_their_own(html: st
     ids = [value for name, value in shown.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     pictures = re.findall(r'role="img" aria-label="([^"]+)"', html)
-    assert len(pictures) == shown.tags.count("svg") == len(page.FIGURES.names())
+    assert len(pictures) == shown.tags.count("svg") == len(drawing.FIGURES.names())
     assert all(len(alt) > 80 for alt in pictures)
 
 
@@ -260,7 +260,7 @@ def test_markdown_has_the_same_and_no_markup_from_records(written: ReportFiles) 
     document = written.markdown.read_text(encoding="utf-8")
     assert not {"html_block", "html_inline", "code_inline", "link_open"} & set(tokens(document))
     assert document.startswith("# Mine &amp; yours\n")
-    assert document.count("![") == len(page.FIGURES.names())
+    assert document.count("![") == len(drawing.FIGURES.names())
     for word in ("## Comparison", "## Short trainings", "## Failures", "## Doubts", "## Lines set aside"):
         assert word in document
 
@@ -272,6 +272,17 @@ def test_equal_records_give_equal_files(written: ReportFiles, tmp_path: Path) ->
         [again.index, again.markdown, again.table, again.measurements, *again.figures],
         strict=True,
     ):
+        assert old.read_bytes() == new.read_bytes(), old.name
+
+
+def test_two_processes_draw_the_same_bytes(
+    written: ReportFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "_MANY_RECORDS", 1)
+    monkeypatch.setattr(drawing, "usable_cores", lambda: 2)
+    again = write_report([doubtful_run()], tmp_path / "elsewhere", title="Mine & yours")
+    assert len(again.figures) == len(written.figures) > 0
+    for old, new in zip(written.figures, again.figures, strict=True):
         assert old.read_bytes() == new.read_bytes(), old.name
 
 

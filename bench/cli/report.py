@@ -23,8 +23,6 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
-    from bench.analysis.comparison import compare_table
-    from bench.analysis.frame import to_frame
     from bench.records.store import read_run
     from bench.report.page import write_report
     from bench.report.tables import rich_table
@@ -35,7 +33,7 @@ def report(
     if as_json:
         print_json({"report": str(files.index), "runs": [str(p) for p in paths]})
     else:
-        stdout().print(rich_table(compare_table(to_frame(stored))))
+        stdout().print(rich_table(files.comparison))
     console = stderr()
     for run in stored:
         for line in run.rejected:

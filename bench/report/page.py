@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,10 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import STATUS_WORDS, compare_table, failures
 from bench.analysis.frame import to_frame
 from bench.records.store import Run
-from bench.report.figures import FIGURES, in_order
+from bench.report.drawing import Draw, Drawn, drawing
 from bench.report.files import make_folder, remove, save
 from bench.report.markdown import to_document
-from bench.report.style import styled, to_bytes
 from bench.report.summary import Summary, sources, summarise
-from bench.report.svg import inline
 from bench.report.tables import comparison_view, csv_text, failures_view, to_csv, trainings_view
 from bench.report.text import plain
 from bench.report.view import View
@@ -31,34 +29,14 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Where the files of a report are: the page, and the same in other forms."""
+    """Where the files of a report are: the page, and the same in other forms; `comparison` is what they show."""
 
     index: Path
     markdown: Path
     table: Path
     measurements: Path
     figures: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A figure as bytes; without any, there was nothing to draw and `needs` says what is missing."""
-
-    name: str
-    title: str
-    caption: str
-    needs: str
-    files: dict[str, bytes]
-
-    @property
-    def alt(self) -> str:
-        """Return what the figure shows, for those who do not see it."""
-        return f"{self.title}. {self.caption} The numbers are in the comparison table."
-
-    @property
-    def svg(self) -> str:
-        """Return the figure as an element of a page."""
-        return inline(self.files["svg"], self.name) if self.files else ""
+    comparison: pd.DataFrame = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +78,23 @@ def write_report(runs: Sequence[Run], out: Path, *, title: str | None = None) ->
         StoreError: if the folder cannot be written.
     """
     make_folder(out / "figures")
-    frame = to_frame(runs)
-    table = compare_table(frame)
-    content = _content(runs, frame, table, title)
+    with drawing(sum(len(run.records) for run in runs)) as draw:
+        frame = to_frame(runs)
+        table = compare_table(frame)
+        content = _content(runs, frame, table, title, draw)
     return ReportFiles(
         figures=tuple(_save_figures(content.figures, out / "figures")),
         table=save(out / "table.csv", to_csv(table)),
         measurements=save(out / "measurements.csv", csv_text(_long(frame))),
         markdown=save(out / "report.md", to_document(content)),
         index=save(out / "index.html", to_html(content)),
+        comparison=table,
     )
 
 
-def _content(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None) -> Content:
+def _content(
+    runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None, draw: Draw
+) -> Content:
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame, table),
@@ -120,16 +102,8 @@ def _content(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, titl
         trainings=trainings_view(accuracy_table(frame)),
         failures=failures_view(failures(frame)),
         sources=sources(table),
-        figures=[_draw(name, table, frame) for name, _ in in_order()],
+        figures=draw(table, frame),
     )
-
-
-def _draw(name: str, table: pd.DataFrame, frame: pd.DataFrame) -> Drawn:
-    figure = FIGURES.get(name)
-    with styled():
-        drawing = figure.draw(table, frame) if len(table) else None
-        files = {} if drawing is None else {kind: to_bytes(drawing, kind) for kind in ("svg", "png")}
-    return Drawn(name, figure.title, figure.caption, figure.needs, files)
 
 
 def _save_figures(figures: Sequence[Drawn], folder: Path) -> list[Path]:

@@ -38,24 +38,31 @@ main()
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        records = make_run().records
-        with Store(Path(folder) / "run") as store:
-            for i in range(RECORDS):
-                record = records[i % len(records)]
-                settings = {**record.job.settings, "repeat": i // len(records)}
-                store.append(replace(record, job=replace(record.job, settings=settings)))
+        cases = {}
+        for case in ("settings", "networks"):
+            run = Path(folder) / case
+            _write(run, case)
+            cases[f"bench report, {RECORDS} records of many {case}"] = lambda run=run: _report(run)
+        for name, seconds in in_turn(cases, ROUNDS).items():
+            show(name, seconds)
 
-        def report() -> None:
-            words = [
-                sys.executable,
-                "-c",
-                WITHOUT_TORCH,
-                str(Path(folder) / "run"),
-                str(Path(folder) / "report"),
-            ]
-            subprocess.run(words, check=True, capture_output=True)
 
-        show(f"bench report of {RECORDS} records", in_turn({"report": report}, ROUNDS)["report"])
+def _write(run: Path, case: str) -> None:
+    """Write the synthetic records again and again, under other settings or for networks of other names."""
+    records = make_run().records
+    with Store(run) as store:
+        for i in range(RECORDS):
+            record, again = records[i % len(records)], i // len(records)
+            if case == "settings":
+                job = replace(record.job, settings={**record.job.settings, "repeat": again})
+            else:
+                job = replace(record.job, arch=f"{record.job.arch}_v{again}")
+            store.append(replace(record, job=job))
+
+
+def _report(run: Path) -> None:
+    words = [sys.executable, "-c", WITHOUT_TORCH, str(run), str(run.with_suffix(".report"))]
+    subprocess.run(words, check=True, capture_output=True)
 
 
 if __name__ == "__main__":

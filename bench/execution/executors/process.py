@@ -16,13 +16,12 @@ import sys
 import tempfile
 import threading
 import time
-import types
-from collections.abc import Iterator
 from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
+from bench.processes import bare_main
 
 GRACE_S = 1.0  # between the request to end and the kill
 OUTPUT_BYTES = 4000
@@ -34,7 +33,7 @@ class ProcessExecutor:
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["bench.execution.preload"])
-        with _bare_main():
+        with bare_main():
             forkserver.ensure_running()
 
     def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
@@ -46,7 +45,7 @@ class ProcessExecutor:
             process = self._context.Process(
                 target=_child, args=(sender, str(output), target, args), daemon=True
             )
-            with _bare_main():
+            with bare_main():
                 process.start()
             sender.close()
             try:
@@ -128,21 +127,6 @@ def _die_with_parent() -> None:
             os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _bare_main() -> Iterator[None]:
-    """Hide the main module while a process starts: multiprocessing would run it anew in the child.
-
-    All that a child runs is in importable modules, so it needs no main; and a script that calls `bench.run`
-    without a guard would otherwise start itself again and again.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _oom_kills() -> int:

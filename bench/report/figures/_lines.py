@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -83,14 +83,20 @@ def _behind(axes: Axes, curves: Sequence[Curve]) -> None:
 def _curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look]) -> None:
     """Draw curves in the colour of their family, those of one colour with different dashes."""
     seen: Counter[str] = Counter()
+    bands, colours = [], []
     for curve in curves:
         style = look[family_name(curve.family)]
         dashes = _DASHES[seen[style.colour] % len(_DASHES)]
         seen[style.colour] += 1
-        axes.plot(curve.x, curve.y, color=style.colour, linestyle=dashes, zorder=3)
-        axes.plot(curve.x[-1:], curve.y[-1:], color=style.colour, marker=style.marker, markersize=5, zorder=4)
+        axes.plot(
+            curve.x, curve.y, color=style.colour, linestyle=dashes, marker=style.marker, markersize=5,
+            markevery=[len(curve.x) - 1], zorder=3,
+        )  # fmt: skip
         if curve.low:
-            axes.fill_between(curve.x, curve.low, curve.high, color=style.colour, alpha=0.15, linewidth=0)
+            edge = np.column_stack([[*curve.x, *curve.x[::-1]], [*curve.low, *curve.high[::-1]]])
+            bands.append(edge)
+            colours.append(style.colour)
+    axes.add_collection(PolyCollection(bands, facecolors=colours, alpha=0.15, linewidth=0, zorder=2))
 
 
 def whole_numbers(axes: Axes, label: str) -> None:

@@ -1,0 +1,74 @@
+"""All figures of a report as bytes, drawn side by side in two processes where there is much to draw."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.processes import bare_main
+from bench.records.environment import usable_cores
+from bench.report.figures import FIGURES, in_order
+from bench.report.style import styled, to_bytes
+from bench.report.svg import inline
+
+# A second process costs some 1.5 s until it has imported what it needs; so many records take longer to draw.
+_MANY_RECORDS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure as bytes; without any, there was nothing to draw and `needs` says what is missing."""
+
+    name: str
+    title: str
+    caption: str
+    needs: str
+    files: dict[str, bytes]
+
+    @property
+    def alt(self) -> str:
+        """Return what the figure shows, for those who do not see it."""
+        return f"{self.title}. {self.caption} The numbers are in the comparison table."
+
+    @property
+    def svg(self) -> str:
+        """Return the figure as an element of a page."""
+        return inline(self.files["svg"], self.name) if self.files else ""
+
+
+Draw = Callable[[pd.DataFrame, pd.DataFrame], list[Drawn]]
+
+
+@contextlib.contextmanager
+def drawing(records: int) -> Iterator[Draw]:
+    """Give the function that draws all figures; for many records, a second process starts at once to help it."""
+    if records < _MANY_RECORDS or usable_cores() < 2:
+        yield lambda table, frame: [draw(name, table, frame) for name, _ in in_order()]
+        return
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as helper:
+        with bare_main():
+            helper.submit(in_order)  # imports matplotlib and the figures meanwhile
+        yield lambda table, frame: _draw_with(helper, table, frame)
+
+
+def _draw_with(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame) -> list[Drawn]:
+    """Draw the figures from the last backwards, while the helper begins with the first."""
+    names = [name for name, _ in in_order()]
+    with bare_main():
+        handed: dict[str, Future[Drawn]] = {n: helper.submit(draw, n, table, frame) for n in names}
+    own = {name: draw(name, table, frame) for name in reversed(names) if handed[name].cancel()}
+    return [own[name] if name in own else handed[name].result() for name in names]
+
+
+def draw(name: str, table: pd.DataFrame, frame: pd.DataFrame) -> Drawn:
+    """Draw one figure of the comparison table and the frame; equal ones give equal bytes."""
+    figure = FIGURES.get(name)
+    with styled():
+        drawn = figure.draw(table, frame) if len(table) else None
+        files = {} if drawn is None else {kind: to_bytes(drawn, kind) for kind in ("svg", "png")}
+    return Drawn(name, figure.title, figure.caption, figure.needs, files)

@@ -1,25 +1,41 @@
-"""Counts against arithmetic, and against torch's own counter as a second way."""
+"""Counts against arithmetic, against FlopCounterMode and against fvcore's own tracer as second and third ways."""
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import pytest
 import torch
+from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.archs import Arch
 from bench.archs.resolve import resolve
-from bench.costs import COSTS, Subject
+from bench.costs import COSTS, Subject, prepare
+from bench.plan.card import ArchCard
 from bench.records.record import Measurement
 
 
 def counted(model: nn.Module, *shape: int) -> dict[str, Measurement]:
-    subject = Subject(model.eval(), shape)  # type: ignore[arg-type]
+    """Return the costs of a network with storage, on the CPU."""
+    return costs_of(Subject(model.eval(), shape))  # type: ignore[arg-type]
+
+
+def costs_of(subject: Subject) -> dict[str, Measurement]:
     return {m.name: m for _, function in COSTS.items() for m in function(subject)}
 
 
 def value(model: nn.Module, name: str, *shape: int) -> float:
     return counted(model, *shape)[name].samples[0]
+
+
+def arch(build: type[nn.Module], channels: int = 3, size: int = 8) -> Arch:
+    """Return a class of this file as a network; it takes no arguments."""
+    card = ArchCard(name=build.__name__, in_channels=channels, input_size=size, num_classes=None)
+    return Arch(card, lambda **_: build())
 
 
 @pytest.mark.parametrize(
@@ -30,9 +46,15 @@ def test_a_convolution(groups: int, stride: int, padding: int, dilation: int) ->
     side = (20 + 2 * padding - dilation * (3 - 1) - 1) // stride + 1
     found = counted(conv, 1, 8, 20, 20)
     assert found["macs"].samples == (side * side * 16 * (8 // groups) * 3 * 3,)
+    assert found["macs"].detail["by_kind"] == {"convolution": found["macs"].samples[0]}
     assert found["parameters"].samples == (16 * (8 // groups) * 9 + 16,)
     assert found["activations"].samples == (16 * side * side,)
     assert found["activation_bytes"].samples == (4 * 16 * side * side,)
+
+
+def test_a_transposed_convolution_multiplies_for_each_of_its_inputs() -> None:
+    conv = nn.ConvTranspose2d(6, 4, 3, stride=2, groups=2)
+    assert value(conv, "macs", 1, 6, 5, 5) == 5 * 5 * 6 * (4 // 2) * 3 * 3
 
 
 def test_a_linear_layer_and_its_bytes() -> None:
@@ -41,14 +63,17 @@ def test_a_linear_layer_and_its_bytes() -> None:
     assert found["parameter_bytes"].samples == (4 * (12 * 5 + 5),)
 
 
-def test_norms_and_elementwise_work_are_kept_apart() -> None:
-    plain = nn.Conv2d(3, 4, 3, padding=1)
-    dressed = nn.Sequential(plain, nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))
-    found = counted(dressed, 1, 3, 8, 8)["macs"]
-    assert found.samples == (8 * 8 * 4 * 3 * 9,)
-    assert found.detail["other_operations"]["batch_norm"] > 0
-    assert found.detail["uncounted"] == {}
-    assert found.flags == ()
+def test_other_operations_are_kept_apart_by_kind() -> None:
+    conv = nn.Conv2d(3, 4, 3, padding=1)
+    found = counted(nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)), 1, 3, 8, 8)
+    macs, maps = found["macs"], 4 * 8 * 8
+    assert macs.samples == (8 * 8 * 4 * 3 * 9,)
+    assert macs.detail["uncounted"] == {}
+    assert macs.flags == ()
+    # A batch norm scales and shifts; each of 4 x 4 x 4 outputs of the pooling looks at 2 x 2.
+    kinds = {"normalisation": 2 * maps, "elementwise": maps, "pooling": (4 * 4 * 4) * (2 * 2)}
+    assert found["operations"].detail["by_kind"] == kinds
+    assert found["operations"].samples == (sum(kinds.values()),)
 
 
 class Twice(nn.Module):
@@ -73,59 +98,220 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(q, q, q)
 
 
-def test_fused_attention_is_counted() -> None:
+class Einsum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        q = x.flatten(2)  # [1, E, L]
+        weights = torch.einsum("bel,bem->blm", q, q).softmax(-1)
+        return torch.einsum("blm,bem->bel", weights, q)
+
+
+class Bmm(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        q = x.flatten(2)
+        weights = torch.bmm(q.transpose(1, 2), q)
+        return torch.baddbmm(torch.zeros(1, 8, 25, device=x.device), q, weights)
+
+
+@pytest.mark.parametrize("build", [Attention, Einsum, Bmm])
+def test_attention_counts_however_it_is_written(build: type[nn.Module]) -> None:
     # L queries by L keys of width E, then L x L weights by values of width E.
-    assert value(Attention(), "macs", 1, 8, 5, 5) == 25 * 25 * (8 + 8)
+    expected = 25 * 25 * (8 + 8)
+    for subject in (Subject(build(), (1, 8, 5, 5)), prepare(arch(build, 8, 5))):
+        macs = costs_of(subject)["macs"]
+        assert macs.samples == (expected,)
+        assert macs.detail["by_kind"] == {"attention": expected}
+        assert (macs.detail["second"], macs.flags) == (expected, ())
 
 
-def test_what_is_left_uncounted_is_named_and_flagged() -> None:
-    found = counted(Recurrent(), 1, 4, 3, 3)["macs"]
-    assert "uncounted_ops" in found.flags
-    assert any("lstm" in op for op in found.detail["uncounted"])
+def test_the_attention_layer_of_torch_has_no_fast_path_that_hides_it() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(16, 4, dim_feedforward=32, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.layer(x.flatten(2).transpose(1, 2))
+            return out
+
+    tokens, width = 9, 16
+    products = tokens * (3 * width * width + width * width + 2 * width * 32)
+    assert value(Encoder(), "macs", 1, 16, 3, 3) == products + 2 * tokens * tokens * width
+
+
+class Spectrum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft2(x).abs()
 
 
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(4, 4)
+        self.lstm = nn.LSTM(4, 5, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.lstm(x.flatten(2).permute(2, 0, 1))[0]
         return out
 
 
-def test_hooks_are_gone_even_when_the_network_fails() -> None:
+def test_what_is_left_uncounted_is_named_with_its_share() -> None:
+    found = counted(Spectrum(), 1, 1, 8, 8)
+    assert "uncounted_ops" in found["macs"].flags
+    assert found["macs"].detail["uncounted"] == {"_fft_r2c": 1}
+    spectrum = 8 * 5  # then as many absolute values
+    assert found["uncounted_share"].samples == (spectrum / (2 * spectrum),)
+
+
+def test_a_recurrent_layer_is_counted_without_storage() -> None:
+    # Four gates, each of the input and of the state, at 9 places.
+    found = costs_of(prepare(arch(Recurrent, 4, 3)))["macs"]
+    assert found.samples == (9 * 4 * 5 * (4 + 5),)
+
+
+def test_counters_that_disagree_are_flagged() -> None:
+    class Bilinear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.product = nn.Bilinear(6, 6, 3, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.product(x.flatten(1), x.flatten(1))
+
+    found = counted(Bilinear(), 1, 6, 1, 1)
+    assert found["macs"].samples == (3 * (6 * 6 + 6),)  # x1' A, then by x2, for each output
+    assert found["macs_second"].samples == (0,)
+    assert found["macs_gap"].samples == (1.0,)
+    assert found["macs"].flags == ("counters_disagree",)
+
+
+def test_a_failing_network_keeps_what_could_be_counted_and_no_hook() -> None:
     class Broken(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv2d(3, 3, 1)
+            self.conv = nn.Conv2d(3, 3, 1, bias=False)
 
         def forward(self, x: Tensor) -> Tensor:
+            self.conv(x)
             raise ValueError("no")
 
     model = Broken()
-    with pytest.raises(ValueError, match="no"):
-        counted(model, 1, 3, 4, 4)
+    found = counted(model, 1, 3, 4, 4)
+    assert found["parameters"].samples == (9,)
+    assert math.isnan(found["macs"].samples[0])
+    assert found["macs"].flags == ("partial",)
+    assert found["macs"].detail["counted_until_failure"] == 4 * 4 * 9
+    assert found["macs"].detail["failure"] == "ValueError: no"
     assert not model.conv._forward_hooks
+    assert not torch.nn.modules.module._global_forward_hooks
+    assert not torch.nn.modules.module._global_forward_pre_hooks
+
+
+class Constants(nn.Module):
+    """Meets tensors that are no buffers, made before and in its forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1, bias=False)
+        self.scale = torch.ones(1, 4, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) * self.scale + torch.arange(x.shape[-1]).float()
+
+
+class Writes(Constants):
+    """Writes its input into memory that has storage."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        room = torch.zeros(1, 3, 8, 8)
+        room[:] = x
+        return self.conv(room)
+
+
+class Looks(Constants):
+    """Does what the image says."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) if x.sum() > 0 else self.conv(self.conv(x)[:, :3])
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["lenet5", "resnet18", "resnet20", "googlenet", "inception_reduced", "torchvision:mobilenet_v3_small"],
+    ("build", "device", "products"),
+    [(Constants, "meta", 1), (Writes, "cpu", 1), (Looks, "cpu", 2)],
 )
-def test_the_second_counter_agrees(name: str) -> None:
-    arch = resolve(name)
-    model = arch.build().eval()
-    shape = (1, arch.card.in_channels, arch.card.input_size, arch.card.input_size)
+def test_networks_run_without_storage_where_that_is_sound(
+    build: type[nn.Module], device: str, products: int
+) -> None:
+    found = costs_of(prepare(arch(build)))["macs"]
+    assert found.samples == (products * 8 * 8 * 3 * 4,)
+    assert found.detail["counted_on"] == device
+    assert ("not_on_meta" in found.detail) == (device == "cpu")
+    assert ("data_dependent" in found.flags) == (build is Looks)
+
+
+def test_building_without_storage_leaves_torch_as_it_was() -> None:
+    state = torch.random.get_rng_state()
+    subject = prepare(resolve("resnet18"))
+    assert all(p.is_meta for p in subject.model.parameters())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not nn.Linear(2, 2).weight.is_meta
+    assert not nn.BatchNorm2d(2).running_mean.is_meta  # type: ignore[union-attr]
+
+
+_VARIED = [
+    *("lenet5", "resnet18", "resnet20", "googlenet", "inception_reduced", "alexnet_2tower"),
+    *("torchvision:mobilenet_v3_small", "torchvision:regnet_x_400mf", "torchvision:shufflenet_v2_x0_5"),
+    *("torchvision:vit_b_32", "torchvision:swin_t"),
+]
+
+
+@pytest.mark.parametrize("name", _VARIED)
+def test_flop_counter_mode_itself_agrees(name: str) -> None:
+    subject = prepare(resolve(name))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(shape))
-    assert value(model, "macs", *shape) == counter.get_total_flops() / 2
+        subject.model.to("meta")(torch.zeros(subject.shape, device="meta"))
+    found = costs_of(prepare(resolve(name)))
+    assert found["macs"].samples[0] == found["macs_second"].samples[0] == counter.get_total_flops() / 2
+    assert found["macs"].detail["uncounted"] == {}
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "torchvision:squeezenet1_1"])
+def test_fvcores_own_tracer_agrees_where_it_can_run(name: str) -> None:
+    model = resolve(name).build().eval()
+    card = resolve(name).card
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(
+            model, torch.zeros(1, card.in_channels, card.input_size, card.input_size)
+        )
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        traced = sum(n for op, n in analysis.by_operator().items() if op in {"conv", "linear"})
+    assert costs_of(prepare(resolve(name)))["macs"].samples[0] == traced
 
 
 def test_the_classic_numbers() -> None:
     # He et al. 2015, Table 1, counts multiply-adds: 1.8e9 and 3.6e9.
-    assert value(resolve("resnet18").build(), "macs", 1, 3, 224, 224) == pytest.approx(1.8e9, rel=0.02)
-    assert value(resolve("plain34").build(), "macs", 1, 3, 224, 224) == pytest.approx(3.6e9, rel=0.02)
-    assert value(resolve("inception_naive").build(), "macs", 1, 256, 28, 28) == 28 * 28 * 256 * (
-        128 + 9 * 192 + 25 * 96
-    )
+    def macs(name: str) -> float:
+        return costs_of(prepare(resolve(name)))["macs"].samples[0]
+
+    assert macs("resnet18") == pytest.approx(1.8e9, rel=0.02)
+    assert macs("plain34") == pytest.approx(3.6e9, rel=0.02)
+    assert macs("inception_naive") == 28 * 28 * 256 * (128 + 9 * 192 + 25 * 96)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_all_of_torchvision_against_its_metadata() -> None:
+    """Parameters equal the declared ones; MACs are within 0.5 % or half a unit of the last digit that is printed."""
+    from torchvision import models
+
+    from bench.archs import _torchvision
+
+    names = _torchvision.names()
+    assert len(names) == 80
+    for name in names:
+        meta = min(models.get_model_weights(name), key=_torchvision._crop).meta
+        trace = prepare(resolve(f"torchvision:{name}")).trace
+        assert trace.failure is None, name
+        assert sum(call.parameters for call in trace.root.walk()) == meta["num_params"], name
+        assert trace.first == pytest.approx(meta["_ops"] * 1e9, rel=0.005, abs=0.5e6), name
+        assert trace.gap <= 0.001, name
+        assert not trace.uncounted, name

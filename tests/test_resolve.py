@@ -51,6 +51,7 @@ def user(target: str, file: Path = GOOD) -> Any:
             "m:f(a='x,)(', b=[1, (2, 3)], c={'k': None}, d=-1e-3)",
             Spec("module", "m", "f", {"a": "x,)(", "b": [1, (2, 3)], "c": {"k": None}, "d": -1e-3}),
         ),
+        ("pattern:input -> fc(bias=no)", Spec("pattern", "pattern", "INPUT -> FC(bias=no)")),
         ("mlp(width='net.py:b')", Spec("registered", "", "mlp", {"width": "net.py:b"})),
         ("mlp()", Spec("registered", "", "mlp")),
         ("mlp(a=1,\n b=2)", Spec("registered", "", "mlp", {"a": 1, "b": 2})),
@@ -101,11 +102,6 @@ def test_a_bare_word_is_told_to_be_quoted() -> None:
     with pytest.raises(ConfigError) as caught:
         parse("mlp(activation=relu)")
     assert caught.value.tip == "put a text in quotes: activation='relu'"
-
-
-def test_patterns_are_refused_honestly() -> None:
-    with pytest.raises(ConfigError, match="layer patterns cannot be built yet"):
-        parse("pattern:INPUT -> FC")
 
 
 @settings(deadline=None)

@@ -136,7 +136,7 @@ class Net(Base):
         ("sys.exit(3)", "cost", "invalid_model", "import", "sys.exit(3)"),
         ("def Net(): return 7", "cost", "invalid_model", "build", "expected a torch.nn.Module"),
         ("class Net(Base):\n  def __init__(self): raise ValueError('no')", "cost", "invalid_model", "build", "no"),
-        ("class Net(Base):\n  def forward(self, x): return x.mean((2, 3))", "cost", "invalid_model", "check", "expected [2, 10]"),
+        ("class Net(Base):\n  def forward(self, x): return x.mean((2, 3))", "cost", "invalid_model", "check", "expected [1, 10]"),
         ("class Net(Base):\n  def forward(self, x): return {'a': x}", "cost", "invalid_model", "check", "returned dict"),
         ("class Net(Base):\n  def forward(self, x): raise KeyError('deep')", "infer", "invalid_model", "check", "deep"),
         ("class Net(Base):\n  def forward(self, x): sys.exit(0)", "infer", "invalid_model", "check", "sys.exit(0)"),
@@ -160,15 +160,15 @@ class Net(Base):
         super().__init__(num_classes)
         self.head = nn.Linear(64 * in_channels, num_classes)
     def forward(self, x):
-        if torch.jit.is_tracing():
-            raise RuntimeError("not to be traced")
+        if len(x) == 1:
+            raise RuntimeError("not one alone")
         return self.head(x.flatten(1))
 """
     found = story(make(tmp_path, body, "accuracy", in_channels=1))
     assert found["status"] == "ok"
     macs = found["measurements"]["macs"]
-    assert macs.flags == ("uncounted",)
-    assert "not to be traced" in macs.detail["error"]
+    assert macs.flags == ("partial",)
+    assert "not one alone" in macs.detail["failure"]
     assert str(macs.samples[0]) == "nan"
     assert found["measurements"]["parameters"].samples == (64 * 10 + 10,)
     assert story(make(tmp_path, body, "cost", in_channels=1))["status"] == "invalid_model"

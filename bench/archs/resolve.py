@@ -23,7 +23,7 @@ def resolve(name: str) -> Arch:
     Raises:
         ConfigError: if it is no name at all.
         UnknownNameError: if there is no such network, file or module; it names the nearest ones.
-        UnsupportedError: if its library is not installed.
+        UnsupportedError: if its library is not installed, or the images that it declares are too small for it.
         InvalidModelError: if it is the user's and cannot be imported, or does not take its arguments.
     """
     spec = parse(name)
@@ -48,17 +48,24 @@ def _users(spec: Spec) -> Arch:
     return _user.resolve(spec)
 
 
+def _pattern(spec: Spec) -> Arch:
+    from bench.archs import _pattern_net  # imports torch
+
+    return _pattern_net.resolve(spec)
+
+
 _RESOLVERS: dict[Kind, Callable[[Spec], Arch]] = {
     "registered": _registered,
     "torchvision": _from_library,
     "timm": _from_library,
     "file": _users,
     "module": _users,
+    "pattern": _pattern,
 }
 
 
 def _check(spec: Spec) -> None:
-    """Refuse a name that its registry or library does not know; files and modules are not looked into.
+    """Refuse a name that its registry or library does not know; nothing else is looked into.
 
     Raises:
         UnknownNameError: naming the nearest ones.
@@ -89,7 +96,7 @@ def expand_names(names: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        found += _matches(name) if _is_pattern(name) else [_checked(name)]
+        found += _matches(name) if _is_glob(name) else [_checked(name)]
     return list(dict.fromkeys(found))
 
 
@@ -99,7 +106,9 @@ def _checked(name: str) -> str:
     return str(spec)
 
 
-def _is_pattern(name: str) -> bool:
+def _is_glob(name: str) -> bool:
+    if name.lstrip().startswith("pattern:"):
+        return False  # of layers
     return any(c in name.partition("(")[0] for c in "*?[") and ".py:" not in name
 
 

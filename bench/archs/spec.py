@@ -4,8 +4,9 @@
     torchvision:NAME  timm:NAME of a library
     path/to/file.py:NAME        of the user's, in a file
     package.module:NAME         of the user's, in a module
+    pattern:INPUT -> ... -> FC  layers in a row, see `bench.archs.pattern`
 
-each with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``.
+each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.errors import ConfigError
+from bench.errors import BenchError, ConfigError
 
-Kind = Literal["registered", "torchvision", "timm", "file", "module"]
+Kind = Literal["registered", "torchvision", "timm", "file", "module", "pattern"]
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 # A path may hold parentheses if an identifier and nothing but arguments follow it.
 _FILE = re.compile(r"([^(]*?\.py):|(.*?\.py):[^\W\d]\w*\s*(?:\(.*\))?$")
 _PREFIX = re.compile(r"([^(:]*):")
+_SHOWN = 100  # characters of a text that a message quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Spec:
     Attributes:
         kind: where the network comes from.
         source: the library, the path of the file or the dotted module; empty for a registered name.
-        target: what it is called there.
+        target: what it is called there; of a pattern, its normal spelling.
         arguments: in the order written; plain literals.
     """
 
@@ -58,15 +60,14 @@ def parse(text: str) -> Spec:
     """
     text = " ".join(text.splitlines()).strip()
     if text.startswith("pattern:"):
-        raise ConfigError(
-            f"layer patterns cannot be built yet: {text!r}",
-            "write the network in a file, and name it path/to/file.py:NAME",
-        )
+        from bench.archs import pattern  # which points at characters as is done here
+
+        return Spec("pattern", "pattern", str(pattern.parse(text)))
     kind, source, start = _source(text)
-    pattern = _IDENTIFIER if kind in {"file", "module"} else _NAME
-    found = pattern.match(text, start)
+    expression = _IDENTIFIER if kind in {"file", "module"} else _NAME
+    found = expression.match(text, start)
     if found is None:
-        raise _error(text, start, "the name of a network is missing")
+        raise error_at(text, start, "the name of a network is missing")
     return Spec(kind, source, found.group(), _arguments(text, found.end()))
 
 
@@ -78,7 +79,7 @@ def _source(text: str) -> tuple[Kind, str, int]:
     if found is None:
         path = text.partition("(")[0].rstrip()
         if path.endswith(".py"):
-            raise _error(text, len(path), "which network of the file?", f"write {path}:NAME")
+            raise error_at(text, len(path), "which network of the file?", f"write {path}:NAME")
         return "registered", "", 0
     source = found[1]
     if source == "torchvision":
@@ -87,8 +88,8 @@ def _source(text: str) -> tuple[Kind, str, int]:
         return "timm", source, found.end()
     if all(_IDENTIFIER.fullmatch(part) for part in source.split(".")):
         return "module", source, found.end()
-    tip = "the colon stands behind torchvision, timm, a path that ends in .py, or a dotted module"
-    raise _error(text, 0, f"{source!r} is no library, file or module", tip)
+    tip = "the colon stands behind torchvision, timm, pattern, a path that ends in .py, or a dotted module"
+    raise error_at(text, 0, f"{source!r} is no library, file or module", tip)
 
 
 def _arguments(text: str, end: int) -> dict[str, Any]:
@@ -98,16 +99,16 @@ def _arguments(text: str, end: int) -> dict[str, Any]:
         return {}
     start = len(text) - len(rest)
     if not rest.startswith("("):
-        raise _error(text, start, "unexpected text behind the name", "arguments look like (width=2)")
+        raise error_at(text, start, "unexpected text behind the name", "arguments look like (width=2)")
     if not rest.endswith(")"):
-        raise _error(text, len(text), "the parenthesis is not closed")
+        raise error_at(text, len(text), "the parenthesis is not closed")
     values: dict[str, Any] = {}
     for keyword in _keywords(text, start):
         at = _position(text, start, keyword.col_offset)
         if keyword.arg is None:
-            raise _error(text, at, "an argument must be written key=value")
+            raise error_at(text, at, "an argument must be written key=value")
         if keyword.arg in values:
-            raise _error(text, at, f"the argument {keyword.arg!r} is given twice")
+            raise error_at(text, at, f"the argument {keyword.arg!r} is given twice")
         values[keyword.arg] = _literal(text, start, keyword.arg, keyword.value)
     return values
 
@@ -118,14 +119,14 @@ def _keywords(text: str, start: int) -> list[ast.keyword]:
         call = ast.parse("f" + text[start:], mode="eval").body
     except SyntaxError as error:
         at = start + (error.offset or 1) - 2
-        raise _error(text, min(max(at, start), len(text)), f"bad arguments: {error.msg}") from error
+        raise error_at(text, min(max(at, start), len(text)), f"bad arguments: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise _error(text, start, f"bad arguments: {error}") from error
+        raise error_at(text, start, f"bad arguments: {error}") from error
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise _error(text, start, "expected one pair of parentheses: (key=value, ...)")
+        raise error_at(text, start, "expected one pair of parentheses: (key=value, ...)")
     if call.args:
         at = _position(text, start, call.args[0].col_offset)
-        raise _error(text, at, "an argument must be written key=value")
+        raise error_at(text, at, "an argument must be written key=value")
     return call.keywords
 
 
@@ -135,7 +136,7 @@ def _literal(text: str, start: int, key: str, value: ast.expr) -> Any:
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
         tip = f"put a text in quotes: {key}='{value.id}'" if isinstance(value, ast.Name) else None
         at = _position(text, start, value.col_offset)
-        raise _error(text, at, f"the value of {key!r} must be a literal", tip) from error
+        raise error_at(text, at, f"the value of {key!r} must be a literal", tip) from error
 
 
 def _position(text: str, start: int, column: int) -> int:
@@ -143,5 +144,11 @@ def _position(text: str, start: int, column: int) -> int:
     return start - 1 + len(("f" + text[start:]).encode()[:column].decode())
 
 
-def _error(text: str, at: int, problem: str, tip: str | None = None) -> ConfigError:
-    return ConfigError(f"{problem}, at character {at + 1}:\n  {text}\n  {' ' * at}^", tip)
+def error_at(
+    text: str, at: int, problem: str, tip: str | None = None, error: type[BenchError] = ConfigError
+) -> BenchError:
+    """Return an error that points at a character of `text`, of which no more is shown than a line takes."""
+    start = min(max(0, at - _SHOWN // 2), max(0, len(text) - _SHOWN))
+    before, behind = "…" if start else "", "…" if start + _SHOWN < len(text) else ""
+    shown = f"{before}{text[start : start + _SHOWN]}{behind}"
+    return error(f"{problem}, at character {at + 1}:\n  {shown}\n  {' ' * (len(before) + at - start)}^", tip)

@@ -72,6 +72,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def write(text: str) -> None:
+    """Print a document on stdout as it is."""
+    sys.stdout.write(text)
+
+
 def handled(command: Callable[P, None]) -> Callable[P, None]:
     """Turn errors into a message on stderr and an exit code; the one handler of all commands."""
 

@@ -7,19 +7,79 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
+from bench.archs import Arch
 from bench.records.record import Measurement
 from bench.registry import Registry
 
+if TYPE_CHECKING:
+    from bench.costs._trace import Trace
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Subject:
-    """A network to count, in evaluation mode, and the shape of one input [1, C, H, W]."""
+    """A network to count, in evaluation mode, and the shape of one input [1, C, H, W].
+
+    Attributes:
+        model: its parameters without storage, or all of it on the CPU.
+        shape: of the image.
+        reason: why it has storage, where it was to have none.
+    """
 
     model: nn.Module
     shape: tuple[int, int, int, int]
+    reason: str | None = None
+
+    @cached_property
+    def trace(self) -> Trace:
+        """All that one image meets in the network; run once."""
+        from bench.costs._trace import trace
+
+        return trace(self.model, self.shape)
+
+
+def prepare(
+    arch: Arch,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    input_size: int | None = None,
+) -> Subject:
+    """Return the network to count, without storage; one that does not run so is built whole, on the CPU.
+
+    What is drawn meanwhile does not touch torch's random state.
+
+    Raises:
+        UnsupportedError: if it does not come in this size.
+        InvalidModelError: if it is a network of the user's that cannot be built.
+    """
+    from bench.costs._storage import without_storage
+
+    shape = {"num_classes": num_classes, "in_channels": in_channels, "input_size": input_size}
+    channels, size = in_channels or arch.card.in_channels, input_size or arch.card.input_size
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with without_storage():
+                subject = Subject(arch.build(**shape).eval(), (1, channels, size, size))
+            failure = subject.trace.failure
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # whatever it is, the network with storage shows whether it stands
+            failure = error
+        if failure is None:
+            return subject
+        return Subject(arch.build(**shape).eval(), (1, channels, size, size), _brief(failure))
+
+
+def _brief(error: BaseException) -> str:
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    return lines[0][:200]
 
 
 Cost = Callable[[Subject], Iterator[Measurement]]

@@ -5,7 +5,7 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.errors import BenchError
@@ -27,6 +27,11 @@ def probe_units(send: Send, pattern: str | None) -> None:
     _answer(send, lambda: _units(pattern))
 
 
+def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, int | None]) -> None:
+    """Answer with the layer table of a network; it may be the user's, which may do anything."""
+    _answer(send, lambda: _layers(name, depth, shape))
+
+
 def _answer(send: Send, ask: Any) -> None:
     try:
         send(("answer", ask()))
@@ -39,6 +44,23 @@ def _cards(name: str) -> tuple[Any, ...]:
     from bench.archs.resolve import expand_names, resolve
 
     return tuple(resolve(n).card for n in expand_names([name]))
+
+
+def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, Any]:
+    from bench.archs.resolve import resolve
+    from bench.costs import prepare
+    from bench.costs.layers import layer_table
+
+    arch = resolve(name)
+    table = {"arch": arch.card.name, **layer_table(prepare(arch, **shape), depth)}
+    return {**table, "warnings": _fit(arch.card.name, table["input"][-1])}
+
+
+def _fit(name: str, size: int) -> list[str]:
+    """Return where the layers of a pattern do not fit an image of so many px."""
+    from bench.archs.pattern import fit_warnings, parse
+
+    return fit_warnings(parse(name), size) if name.startswith("pattern:") else []
 
 
 def _machine() -> dict[str, Any]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bench.archs import Arch
 from bench.archs.resolve import resolve
 from bench.backends import BACKENDS
-from bench.costs import COSTS, Subject
+from bench.costs import COSTS, Subject, prepare
 from bench.errors import InvalidModelError, UnsupportedError
 from bench.plan.job import Job
 from bench.plan.settings import Timing
@@ -66,11 +67,24 @@ def switch(job: Job) -> None:
 
 
 def _cost(job: Job, hooks: Hooks) -> Iterator[Measurement]:
-    model = _model(job, hooks).eval()
-    subject = Subject(model, (1, job.in_channels, job.input_size, job.input_size))
-    for name, count in COSTS.items():
-        hooks.stage(name)
-        yield from count(subject)
+    hooks.stage("import")
+    arch = resolve(job.arch)
+    hooks.stage("build")
+    subject = _subject(arch, job)
+    hooks.stage("check")
+    failure = subject.trace.failure
+    for name in COSTS:
+        if failure is None:
+            hooks.stage(name)
+        yield from COSTS.get(name)(subject)
+    if failure is not None:
+        raise failure
+    hooks.stage("check")
+    check(subject.trace.result, job)
+
+
+def _subject(arch: Arch, job: Job) -> Subject:
+    return prepare(arch, num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
 
 
 def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
@@ -110,32 +124,25 @@ def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
 def _accuracy(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measurement]:
     model = _model(job, hooks)
     hooks.stage("count")
-    yield from _counts(model, job)
+    yield from _counts(job)
     hooks.stage("training")
     yield from measure_accuracy(model, job, checkpoint=checkpoint, on_epoch=hooks.progress)
 
 
-def _counts(model: nn.Module, job: Job) -> Iterator[Measurement]:
+def _counts(job: Job) -> Iterator[Measurement]:
     """Count the network as it is trained; what it reaches must not be set against another shape's cost.
 
     A network that cannot be counted can still be trained: its count is NaN, with the reason.
     """
-    subject = Subject(model.eval(), (1, job.in_channels, job.input_size, job.input_size))
-    with torch.random.fork_rng(devices=[]):
-        for name, count in COSTS.items():
-            try:
-                yield from count(subject)
-            except Exception as error:  # the tracer's, whatever it is
-                detail = {"error": f"{type(error).__name__}: {error}"[:500]}
-                yield Measurement(
-                    name=name,
-                    unit="1",
-                    better="lower",
-                    samples=(math.nan,),
-                    detail=detail,
-                    flags=("uncounted",),
-                )
-    model.train()
+    try:
+        subject = _subject(resolve(job.arch), job)
+        for name in COSTS:
+            yield from COSTS.get(name)(subject)
+    except Exception as error:  # the network's, whatever it is
+        reason = {"error": f"{type(error).__name__}: {error}"[:500]}
+        yield Measurement(
+            name="macs", unit="MAC", better="lower", samples=(math.nan,), detail=reason, flags=("uncounted",)
+        )
 
 
 def _model(job: Job, hooks: Hooks) -> nn.Module:
@@ -146,25 +153,24 @@ def _model(job: Job, hooks: Hooks) -> nn.Module:
     torch.manual_seed(init_seed(job))
     model = arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
     hooks.stage("check")
-    with torch.random.fork_rng(devices=[]):
-        check(model, job)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        check(model.eval()(torch.zeros(2, job.in_channels, job.input_size, job.input_size)), job, images=2)
     return model.train()
 
 
-def check(model: nn.Module, job: Job) -> None:
-    """Run two images through, in evaluation mode, and look at what comes out.
+def check(output: Any, job: Job, images: int = 1) -> None:
+    """Look at what came out of a network, in evaluation mode, for so many images.
 
     Raises:
-        InvalidModelError: if it is not logits [2, num_classes].
+        InvalidModelError: if it is not logits [images, num_classes].
     """
-    with torch.no_grad():
-        output = model.eval()(torch.zeros(2, job.in_channels, job.input_size, job.input_size))
     if not isinstance(output, Tensor):
         found = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"
         raise InvalidModelError(found, "return the logits [batch, num_classes]")
-    if job.num_classes is not None and tuple(output.shape) != (2, job.num_classes):
+    if job.num_classes is not None and tuple(output.shape) != (images, job.num_classes):
         raise InvalidModelError(
-            f"{job.arch} returned {list(output.shape)} for 2 images; expected [2, {job.num_classes}]",
+            f"{job.arch} returned {list(output.shape)} for an input of {images}; "
+            f"expected [{images}, {job.num_classes}]",
             "return logits [batch, num_classes], and let the network take num_classes as an argument",
         )
 

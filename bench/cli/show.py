@@ -1,0 +1,86 @@
+"""`bench show`: a network layer by layer."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli._common import handled, print_json, stderr, stdout, write
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    rich = "rich"
+    md = "md"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+
+
+@handled
+def show(
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="Any name that `bench run` takes.")],
+    depth: Annotated[
+        int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
+    input_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Height and width of the image in px; by default the native ones."),
+    ] = None,
+    num_classes: Annotated[int | None, typer.Option(min=1, help="By default the native count.")] = None,
+    in_channels: Annotated[int | None, typer.Option(min=1, help="By default the native count.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Show a network layer by layer.
+
+    Shapes, kernels, parameters, MACs, activation memory and receptive field.
+    """
+    table = _ask(
+        arch, depth, {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
+    )
+    _print(table, Format.json if as_json else form)
+    if table["failure"]:
+        stderr().print(f"[bold red]error:[/] {arch} failed before its end", markup=True)
+        raise typer.Exit(1)
+
+
+def _ask(arch: str, depth: int | None, shape: dict[str, int | None]) -> dict[str, Any]:
+    """Return the layer table, made in a process of its own: the network may be anyone's."""
+    from bench.execution import EXECUTORS
+    from bench.execution.catalog import ask
+
+    executor = EXECUTORS.get("process").make()
+    try:
+        table: dict[str, Any] = ask(executor, "bench.execution.probe:probe_layers", arch, depth, shape)
+    finally:
+        executor.close()
+    return table
+
+
+def _print(table: dict[str, Any], form: Format) -> None:
+    if form is Format.json:
+        print_json(table)
+        return
+    if form is Format.csv:
+        from bench.report.layers import to_csv
+
+        write(to_csv(table))
+        return
+    from bench.report.layers import layers_view, notes, to_latex
+    from bench.report.tables import Terminal, to_markdown
+
+    shown = layers_view(table)
+    title = f"{table['arch']}, one image {'×'.join(map(str, table['input'][1:]))}"
+    if form is Format.latex:
+        write(to_latex(shown, title))
+    elif form is Format.md:
+        write(to_markdown(shown) + "\n" + "\n".join(f"- {line}" for line in notes(table)) + "\n")
+    else:
+        console = stdout()
+        console.print(Terminal(shown, title))
+        for line in notes(table):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)

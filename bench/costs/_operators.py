@@ -1,0 +1,212 @@
+"""What each operator of aten costs, from its shapes: the knowledge of two counters, side by side.
+
+The first counter is fvcore's: its handles, and ours in their form for what it leaves at zero. The second is
+torch's: the formulas of `FlopCounterMode`, which count a multiply-accumulate as two operations. Both look at the
+operators that torch dispatches to, so that they see the same work: fvcore's own way to find them, `torch.jit`'s
+tracer, takes several times as long, and fails on meta tensors (torch 2.15: `torch._check` meets traced shapes).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from fvcore.nn.jit_handles import (
+    addmm_flop_jit,
+    batchnorm_flop_jit,
+    bmm_flop_jit,
+    conv_flop_jit,
+    matmul_flop_jit,
+    norm_flop_counter,
+)
+from torch import Tensor
+from torch.utils.flop_counter import flop_registry
+
+Matrix = Literal["convolution", "linear", "attention"]
+Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction"]
+
+aten = torch.ops.aten
+
+
+class _Value:
+    """A value in the form that fvcore's handles know from a traced graph."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def isCompleteTensor(self) -> bool:  # noqa: N802 (torch's name)
+        return isinstance(self.value, Tensor)
+
+    def type(self) -> _Value:
+        return self
+
+    def sizes(self) -> list[int]:
+        return list(self.value.shape)
+
+    def toIValue(self) -> Any:  # noqa: N802 (torch's name)
+        return self.value
+
+
+Handle = Callable[[list[Any], list[Any]], Any]
+
+
+def _shapes(values: Sequence[_Value]) -> list[list[int]]:
+    return [v.sizes() for v in values]
+
+
+def _convolution(inputs: list[Any], outputs: list[Any]) -> int:
+    padded = inputs + [_Value(None)] * (12 - len(inputs))  # fvcore expects the arguments of `_convolution`
+    return int(conv_flop_jit(padded, outputs)["conv"])
+
+
+def _baddbmm(inputs: list[Any], outputs: list[Any]) -> Any:
+    return bmm_flop_jit(inputs[1:3], outputs)
+
+
+def _bmm(inputs: list[Any], outputs: list[Any]) -> Any:
+    return bmm_flop_jit(inputs[:2], outputs)
+
+
+def _mm(inputs: list[Any], outputs: list[Any]) -> Any:
+    return matmul_flop_jit(inputs[:2], outputs)
+
+
+def _product(first: int) -> Handle:
+    """Return the handle of a product with a vector, by the place of the matrix or vector that it runs over."""
+    return lambda inputs, outputs: inputs[first].value.numel()  # noqa: ARG005
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001 (fvcore's signature)
+    """Count fused attention: queries by keys, then weights by values.
+
+    Shapes: query [..., L, E], key [..., S, E], value [..., S, V]; L x S x (E + V) in each head.
+    """
+    query, key, value = _shapes(inputs[:3])
+    return math.prod(query[:-2]) * query[-2] * key[-2] * (query[-1] + value[-1])
+
+
+def _flash(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001
+    """Count attention in the layout [B, L, heads, E] of the kernels beneath."""
+    query, key, value = _shapes(inputs[:3])
+    return math.prod(query[:-3]) * query[-2] * query[-3] * key[-3] * (query[-1] + value[-1])
+
+
+def _bilinear(inputs: list[Any], outputs: list[Any]) -> int:
+    """Count x1' A x2 in each row, the products with A and then with x2; A is [out, in1, in2]."""
+    rows, weight = outputs[0].sizes(), inputs[1].sizes()
+    return math.prod(rows) * (weight[-2] + 1) * weight[-1]
+
+
+def _packets(names: str) -> list[Any]:
+    """Return those of aten's operators that this version of torch has."""
+    return [getattr(aten, name) for name in names.split() if hasattr(aten, name)]
+
+
+# Operators that multiply matrices, with fvcore's handle or one in its form. A convolution of its own library
+# stands here beside `convolution`, and every kernel that `scaled_dot_product_attention` may choose.
+MATRIX: dict[Any, tuple[Matrix, Handle]] = {}
+for _kind, _handle, _names in (
+    ("convolution", _convolution,
+     "convolution _convolution convolution_overrideable cudnn_convolution cudnn_convolution_transpose "
+     "miopen_convolution miopen_convolution_transpose mkldnn_convolution _conv_depthwise2d "
+     "miopen_depthwise_convolution slow_conv3d conv_depthwise3d"),
+    ("linear", addmm_flop_jit, "addmm addmm_ _addmm_activation"),
+    ("linear", _mm, "mm _int_mm _scaled_mm _sparse_mm"),
+    ("linear", _bmm, "bmm"),
+    ("linear", _baddbmm, "baddbmm baddbmm_ addbmm"),
+    ("linear", _product(0), "mv dot vdot"),
+    ("linear", _product(1), "addmv"),
+    ("linear", _bilinear, "_trilinear"),
+    ("attention", _attention,
+     "scaled_dot_product_attention _scaled_dot_product_attention_math _scaled_dot_product_flash_attention "
+     "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_efficient_attention "
+     "_scaled_dot_product_cudnn_attention _scaled_dot_product_fused_attention_overrideable "
+     "_scaled_dot_product_attention_math_for_mps"),
+    ("attention", _flash, "_flash_attention_forward _efficient_attention_forward _cudnn_attention_forward"),
+):  # fmt: skip
+    MATRIX |= dict.fromkeys(_packets(_names), (_kind, _handle))
+
+
+def _eval_batch_norm(inputs: list[Any], outputs: list[Any]) -> Any:
+    return batchnorm_flop_jit([*inputs[:5], _Value(False)], outputs)
+
+
+def _window(argument: int) -> Handle:
+    """Return the handle of pooling: each output looks at all elements of its window."""
+
+    def count(inputs: list[Any], outputs: list[Any]) -> int:
+        window = inputs[argument].value
+        side = [window] * 2 if isinstance(window, int) else window
+        return math.prod(side if len(side) > 1 else side * 2) * outputs[0].value.numel()
+
+    return count
+
+
+def _inputs(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001
+    return int(inputs[0].value.numel())
+
+
+def _outputs(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001
+    return int(outputs[0].value.numel())
+
+
+# All other work, in operations and not in multiply-accumulates; what torch tags as pointwise is added to it.
+OTHER: dict[Any, tuple[Other, Handle]] = {}
+for _other, _handle, _names in (
+    ("normalisation", batchnorm_flop_jit, "native_batch_norm cudnn_batch_norm miopen_batch_norm"),
+    ("normalisation", _eval_batch_norm, "_native_batch_norm_legit_no_training"),
+    ("normalisation", norm_flop_counter(2), "native_layer_norm"),
+    ("normalisation", norm_flop_counter(1), "native_group_norm"),
+    ("normalisation", norm_flop_counter(1),
+     "_native_batch_norm_legit _batch_norm_with_update _fused_rms_norm rms_norm"),
+    ("pooling", _window(1),
+     "max_pool2d_with_indices avg_pool2d max_pool2d max_pool3d_with_indices avg_pool3d mkldnn_max_pool2d"),
+    ("pooling", _inputs, "_adaptive_avg_pool2d adaptive_max_pool2d _adaptive_avg_pool3d mkldnn_adaptive_avg_pool2d"),
+    ("pooling", _outputs,
+     "upsample_nearest2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa "
+     "_upsample_bicubic2d_aa _upsample_nearest_exact2d upsample_linear1d upsample_nearest1d grid_sampler_2d"),
+    ("softmax", _inputs, "_softmax _log_softmax _safe_softmax logsumexp"),
+    ("reduction", _inputs,
+     "mean sum amax amin max min var std var_mean std_mean prod linalg_vector_norm norm cumsum argmax argmin any all"),
+    ("elementwise", _outputs,
+     "addr hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
+     "mish_ hardsigmoid_ celu addcmul addcdiv lerp where clamp_min_ rrelu_with_noise threshold log_sigmoid_forward"),
+):  # fmt: skip
+    OTHER |= dict.fromkeys(_packets(_names), (_other, _handle))
+
+# What moves, makes or names data and computes nothing.
+MOVING = frozenset(
+    _packets(
+        "view _unsafe_view reshape _reshape_alias t transpose permute expand slice select squeeze unsqueeze split "
+        "split_with_sizes unbind alias detach as_strided as_strided_ unfold diagonal narrow clone contiguous "
+        "_to_copy copy copy_ _copy_from cat stack constant_pad_nd reflection_pad2d replication_pad2d roll flip "
+        "rot90 repeat im2col index index_select index_put index_put_ _index_put_impl_ gather scatter scatter_ "
+        "slice_scatter select_scatter embedding pixel_shuffle pixel_unshuffle channel_shuffle "
+        "native_channel_shuffle native_dropout bernoulli bernoulli_ empty empty_like empty_strided new_empty "
+        "new_empty_strided zeros zeros_like new_zeros zero_ ones ones_like new_ones full full_like new_full fill "
+        "fill_ scalar_tensor arange linspace eye lift_fresh lift_fresh_copy resize_ set_ tril triu item "
+        "_local_scalar_dense is_same_size rand randn randperm rand_like randn_like uniform_ normal_ random_ "
+        "nonzero topk sort masked_select masked_fill masked_fill_ unique _unique2 one_hot repeat_interleave "
+        "view_as_real view_as_complex complex _conj"
+    )
+)
+
+
+def arguments(args: Sequence[Any]) -> list[Any]:
+    """Return arguments as fvcore's handles take them."""
+    return [_Value(a) for a in args]
+
+
+def second_count(packet: Any, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> int:
+    """Return the multiply-accumulates that torch's counter sees in an operator; 0 where it has no formula."""
+    formula = flop_registry.get(packet)
+    return int(formula(*args, **kwargs, out_val=out)) // 2 if formula is not None else 0
+
+
+def pointwise(func: Any) -> bool:
+    """Return whether torch says that an operator works element by element."""
+    return torch.Tag.pointwise in func.tags

@@ -1,0 +1,82 @@
+"""Networks whose parameters have shapes but no storage, so that the largest cost neither memory nor time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils._pytree import tree_iter, tree_map_only
+
+
+@contextlib.contextmanager
+def without_storage() -> Iterator[None]:
+    """Let networks built inside have their parameters, and the statistics of batch norm, on the meta device.
+
+    Other buffers and constants stay real.
+
+    A parameter moves there the moment its module takes it, before it is initialised, so that nothing is drawn and
+    no page of it is ever touched. (Building under ``torch.device("meta")`` fails where a network computes its
+    widths with tensors, as torchvision's RegNets do, and is no faster.)
+    """
+    register, register_buffer = nn.Module.register_parameter, _NormBase.register_buffer
+
+    def register_empty(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        register(self, name, param)
+        if type(param) is nn.Parameter and not param.is_meta:
+            empty = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
+            self._parameters[name] = empty
+
+    def register_empty_buffer(
+        self: nn.Module, name: str, tensor: Tensor | None, *args: Any, **kwargs: Any
+    ) -> None:
+        register_buffer(self, name, tensor if tensor is None else tensor.to("meta"), *args, **kwargs)
+
+    nn.Module.register_parameter = register_empty  # type: ignore[method-assign]
+    _NormBase.register_buffer = register_empty_buffer  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+        del _NormBase.register_buffer
+
+
+class MixedDevicesError(RuntimeError):
+    """A network writes what has no storage into memory that has some: its values would be wrong from there on."""
+
+
+def all_meta(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arguments that are all on the meta device if one of them is; else as they were.
+
+    So that buffers and constants, which stay real, may meet tensors without storage.
+
+    Raises:
+        MixedDevicesError: if the operator would write into a real tensor.
+    """
+    tensors = [*tensors_of(args), *tensors_of(kwargs)]
+    metas = sum(t.is_meta for t in tensors)
+    if metas in (0, len(tensors)):
+        return args, kwargs
+    written = (a for a, s in zip(args, func._schema.arguments, strict=False) if s.is_write)
+    if any(isinstance(a, Tensor) and not a.is_meta for a in written):
+        raise MixedDevicesError(f"{func} writes into a real tensor")
+    moved: tuple[Any, Any] = tree_map_only(Tensor, lambda t: t if t.is_meta else t.to("meta"), (args, kwargs))
+    return moved
+
+
+def tensors_of(thing: Any) -> Iterator[Tensor]:
+    """Yield the tensors in arguments or results, in whatever they are kept."""
+    if isinstance(thing, Tensor):
+        yield thing
+    elif isinstance(thing, tuple | list):
+        for part in thing:
+            if isinstance(part, Tensor):
+                yield part
+            elif part is not None and not isinstance(part, int | float | str):
+                yield from tensors_of(part)
+    elif thing:
+        yield from (t for t in tree_iter(thing) if isinstance(t, Tensor))

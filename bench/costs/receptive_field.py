@@ -1,0 +1,33 @@
+"""The receptive field of the last features that are still local."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.costs import Subject, cost
+from bench.records.record import Measurement, count
+
+
+@cost("receptive_field")
+def receptive_field(subject: Subject) -> Iterator[Measurement]:
+    """Measure `receptive_field` in px: the larger side of what a unit of the last local feature map sees.
+
+    The last call, in the order of the calls, whose output depends on a bounded part of the image; from there on
+    pooling, attention or a fully connected layer sees all of it. Not clipped to the image. Nothing is reported of
+    a network that is global, or not understood, from its first layer on.
+    """
+    if subject.trace.failure is not None:
+        return
+    for call in reversed(list(subject.trace.root.walk())):
+        field = call.receptive_field
+        if field is not None and field.reach == "local":
+            yield count(
+                "receptive_field",
+                max(size for size in field.size if size is not None),
+                "px",
+                layer=call.name,
+                size=list(field.size),
+                stride=[None if s is None else float(s) for s in field.stride],
+                padding=list(field.padding),
+            )
+            return

@@ -1,0 +1,478 @@
+"""Receptive fields against gradients, against explicit positions, and against published sizes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from bench.archs.resolve import resolve
+from bench.costs._fields import Field, Fields
+from bench.costs._fields.lines import Line
+
+
+class Watch(TorchDispatchMode):
+    """Tells `fields` of every operator."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        self.fields = Fields(images)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        outputs = func(*args, **(kwargs or {}))
+        self.fields.note(func, args, kwargs, outputs)
+        for output in tree_iter(outputs):
+            check_sizes(self.fields, output)
+        return outputs
+
+
+def check_sizes(fields: Fields, tensor: Tensor) -> None:
+    """Check that the factors of each dimension, where they are known, make its size."""
+    state = fields._states.get(id(tensor))
+    if state is not None and state.dims is not None:
+        assert [math.prod(f.size for f in dim) for dim in state.dims] == list(tensor.shape)
+
+
+def watched(model: nn.Module, rows: int, columns: int, layer: str = "") -> tuple[Fields, Tensor]:
+    """Return the fields of a network for one image, and the map that a layer gives."""
+    model = copy.deepcopy(model).to("meta").eval()
+    images = torch.empty(1, 3, rows, columns, device="meta")
+    with torch.no_grad(), Watch(images) as watch:
+        found = run_to(model, layer, images)
+    return watch.fields, found
+
+
+def field_of(model: nn.Module, layer: str = "", side: int = 224) -> Field:
+    fields, found = watched(model, side, side, layer)
+    field = fields.of(found)
+    assert field is not None
+    return field
+
+
+def network(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return resolve(name).build(num_classes=10, in_channels=3, input_size=224)
+
+
+class ReachedError(Exception):
+    """Raised behind the layer that is asked for."""
+
+
+def run_to(model: nn.Module, layer: str, images: Tensor) -> Tensor:
+    """Return the map that a layer gives; what follows does not run."""
+    maps: list[Tensor] = []
+
+    def stop(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        maps.append(output)
+        raise ReachedError
+
+    hook = model.get_submodule(layer).register_forward_hook(stop)
+    with pytest.raises(ReachedError):
+        model(images)
+    hook.remove()
+    return maps[0]
+
+
+class Applied(nn.Module):
+    def __init__(self, function: Callable[..., Tensor], **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        self.layers = nn.ModuleDict(layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.function(images, **dict(self.layers.items()))
+
+
+# By gradients: all weights positive, nothing that can cancel, and what the central unit's gradient reaches.
+
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.Dropout, nn.LayerNorm)
+
+
+@contextmanager
+def linear_functions() -> Iterator[None]:
+    """Make the functions that networks call themselves linear, as `linear` makes their modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(F, "relu", lambda x, inplace=False: x)
+        patch.setattr(F, "layer_norm", lambda x, *args: x)
+        patch.setattr(F, "max_pool2d", F.avg_pool2d)
+        yield
+
+
+def linear(model: nn.Module) -> nn.Module:
+    model = copy.deepcopy(model).eval()
+    for name in ("classifier", "fc", "head"):  # large, and behind all that is asked for
+        if hasattr(model, name):
+            setattr(model, name, nn.Identity())
+    model = model.double().to_empty(device="cpu")
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, _ACTIVATIONS):
+                setattr(parent, name, nn.Identity())
+            elif isinstance(child, nn.MaxPool2d):
+                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
+                setattr(parent, name, pool)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1 / max(1, math.prod(parameter.shape[1:])))
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.weight.fill_(1)
+    return model
+
+
+def reached(model: nn.Module, rows: int, columns: int, layer: str) -> list[tuple[int, tuple[int, int]]]:
+    """Return for rows and columns the index of the central unit, and the first and last pixel it depends on."""
+    images = torch.zeros(1, 3, rows, columns, dtype=torch.double, requires_grad=True)
+    with linear_functions():
+        found = run_to(model, layer, images)
+    center = [n // 2 for n in found.shape[2:]]
+    (gradient,) = torch.autograd.grad(found[0, :, center[0], center[1]].sum(), images)
+    spans = []
+    for unit, other in zip(center, (1, 0), strict=True):
+        pixels = gradient[0].abs().sum(0).sum(other).nonzero().flatten()
+        spans.append((unit, (int(pixels[0]), int(pixels[-1]))))
+    return spans
+
+
+def line_of(fields: Fields, tensor: Tensor, axis: int) -> Line:
+    line = fields._states[id(tensor)].axes[axis]
+    assert isinstance(line, Line)
+    return line
+
+
+NARROW = 72  # of the other axis: all rows are seen through any column
+
+
+def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Field:
+    """Compare what the central unit sees with its gradient, rows and columns apart, and return the field."""
+    field = field_of(model, layer, side or 224)
+    plain = linear(model)
+    for axis in (0, 1):
+        size, stride = field.size[axis], field.stride[axis]
+        assert size is not None
+        assert stride is not None
+        tall = side or max(NARROW, math.ceil(size + 4 * stride))
+        tall = -(-tall // 32) * 32
+        shape = (tall, side or NARROW) if axis == 0 else (side or NARROW, tall)
+        unit, pixels = reached(plain, *shape, layer)[axis]
+        fields, found = watched(model, *shape, layer)
+        line = line_of(fields, found, axis)
+        assert pixels[0] > 0  # the field fits in: nothing is cut off
+        assert pixels[1] < shape[axis] - 1
+        assert line.span([unit]) == pixels
+        assert max(b - a + 1 for a, b in zip(line.lows, line.highs, strict=True)) == size
+    return field
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size", "stride"),
+    [
+        # Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks"
+        ("alexnet", "maxpool5", 195, 32),
+        ("torchvision:alexnet", "features", 195, 32),
+        ("vgg16", "features", 212, 32),
+        ("resnet50_v1", "layer4", 483, 32),
+        # v1.5: each of the three strides in a bottleneck's 3x3 costs 2 * (old - new stride), 8 + 16 + 32 in all
+        ("torchvision:resnet50", "layer4", 483 - 56, 32),
+        ("torchvision:resnet18", "layer4", 435, 32),
+        ("torchvision:mobilenet_v2", "features", 491, 32),
+        ("torchvision:shufflenet_v2_x0_5", "conv5", 527, 32),
+        ("torchvision:squeezenet1_1", "features", 207, 16),
+        ("torchvision:googlenet", "inception4e", None, 16),
+        ("torchvision:googlenet", "inception5b", 379, 32),
+        ("torchvision:inception_v3", "Mixed_6b", None, 16),
+        ("torchvision:inception_v3", "Mixed_6e", None, 16),
+        ("torchvision:convnext_tiny", "features.3", None, 8),
+        ("torchvision:convnext_tiny", "features.5.0", None, 16),
+        ("torchvision:mnasnet0_5", "layers", 843, 32),
+        ("resnet20", "stage3", None, 4),
+        ("torchvision:densenet121", "features.denseblock2", None, 8),
+    ],
+)
+def test_networks_by_gradients(name: str, layer: str, size: int | None, stride: int) -> None:
+    field = check_gradients(network(name), layer)
+    assert field.stride == (stride, stride)
+    if size is not None:
+        assert field.size == (size, size)
+
+
+def _sliced(x: Tensor, conv: nn.Module) -> Tensor:
+    """Space to depth by strided slices, a crop, and a joint of two crops."""
+    deep = torch.cat([x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)], 1)
+    y = conv(deep)
+    return y[:, :, 2:-1, 1:-2] + y[:, :, 1:-2, :-3]
+
+
+def _unet(x: Tensor, down: nn.Module, deep: nn.Module, up: nn.Module, last: nn.Module) -> Tensor:
+    low = down(x)
+    upper = up(deep(low))
+    smooth = F.interpolate(low, scale_factor=2, mode="bilinear")
+    return last(torch.cat([upper, smooth, F.interpolate(low, scale_factor=2.0), x], 1))
+
+
+def _nhwc(x: Tensor, depth: nn.Module, wide: nn.Module, patch: nn.Module) -> Tensor:
+    y = depth(x).permute(0, 2, 3, 1)
+    y = wide(F.layer_norm(y, (y.shape[-1],))).permute(0, 3, 1, 2)
+    return patch(y).flatten(2).transpose(1, 2).unflatten(1, (y.shape[2] // 4, -1)).permute(0, 3, 1, 2)
+
+
+def _merged_patches(x: Tensor, conv: nn.Module, reduce: nn.Module) -> Tensor:
+    y = conv(x).permute(0, 2, 3, 1)
+    b, h, w, c = y.shape
+    y = y.view(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).flatten(3)
+    return reduce(y).permute(0, 3, 1, 2)
+
+
+def _partial(x: Tensor, conv: nn.Module, last: nn.Module) -> Tensor:
+    """Write to a part of the channels, and to a fresh tensor piece by piece."""
+    y = x.repeat(1, 2, 1, 1)
+    y[:, :3] = conv(y[:, :3].clone())
+    z = torch.zeros_like(y)
+    z[:, 3:] = y[:, :3]
+    z[:, :3].copy_(x)
+    return last(z)
+
+
+def conv(inputs: int, outputs: int, kernel: Any, **arguments: Any) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, bias=False, **arguments)
+
+
+TOYS: dict[str, tuple[nn.Module, Any]] = {
+    "plain": (nn.Sequential(conv(3, 4, 3), conv(4, 4, 5, stride=2), conv(4, 4, 3, stride=3, padding=1)), 11),
+    "dilated": (nn.Sequential(conv(3, 4, 3, dilation=3, padding=3), conv(4, 4, 3, dilation=2)), 1 + 6 + 4),
+    "padded": (nn.Sequential(nn.ZeroPad2d((1, 2, 0, 1)), conv(3, 4, 3, stride=2), conv(4, 4, 2)), 3 + 2),
+    "reflected": (nn.Sequential(nn.ReflectionPad2d(2), nn.ReplicationPad2d((0, 3, 1, 0)), conv(3, 4, 4)), 4),
+    "oblong": (nn.Sequential(conv(3, 4, (1, 7), padding=(0, 3)), conv(4, 4, (3, 2), stride=(1, 2))), (3, 8)),
+    "grouped": (nn.Sequential(conv(3, 6, 3, groups=3), nn.ChannelShuffle(3), conv(6, 6, 3, groups=6)), 5),
+    "pooled": (nn.Sequential(nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(2, 3), conv(3, 4, 2)), 11),
+    "adaptive": (nn.Sequential(conv(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(8), conv(4, 4, 2)), None),
+    "transposed": (nn.Sequential(conv(3, 4, 3), nn.ConvTranspose2d(4, 4, 4, 2, 1, bias=False)), 4),
+    "transposed wide": (
+        nn.Sequential(
+            conv(3, 4, 3, stride=2), nn.ConvTranspose2d(4, 4, 5, 3, 2, 1, bias=False), conv(4, 4, 4)
+        ),
+        None,
+    ),
+    "nearest": (nn.Sequential(conv(3, 4, 3), nn.Upsample(scale_factor=3), conv(4, 4, 3, stride=2)), 4),
+    "bilinear": (nn.Sequential(conv(3, 4, 3), nn.UpsamplingBilinear2d(scale_factor=2), conv(4, 4, 3)), None),
+    "shuffled": (
+        nn.Sequential(conv(3, 4, 3), nn.PixelShuffle(2), conv(1, 4, 3), conv(4, 4, 3, stride=2)),
+        None,
+    ),
+    "unshuffled": (
+        nn.Sequential(conv(3, 4, 3, padding=1), nn.PixelUnshuffle(4), conv(64, 4, 3, groups=4)),
+        2 + 12,
+    ),
+    "there and back": (
+        nn.Sequential(conv(3, 4, 3, padding=1), nn.PixelUnshuffle(2), nn.PixelShuffle(2), conv(4, 4, 3)),
+        5,
+    ),
+    "sliced": (Applied(_sliced, conv=conv(12, 4, 3)), 2 * 3 + 2),
+    "unet": (
+        Applied(
+            _unet,
+            down=conv(3, 4, 3, stride=2, padding=1),
+            deep=conv(4, 4, 3, padding=1),
+            up=nn.ConvTranspose2d(4, 4, 2, 2, bias=False),
+            last=conv(15, 4, 3, padding=1),
+        ),
+        9,
+    ),
+    "nhwc": (
+        Applied(
+            _nhwc,
+            depth=conv(3, 3, 7, padding=3, groups=3),
+            wide=nn.Linear(3, 8),
+            patch=conv(8, 4, 4, stride=4),
+        ),
+        7 + 3,
+    ),
+    "merged patches": (Applied(_merged_patches, conv=conv(3, 4, 3, padding=1), reduce=nn.Linear(16, 8)), 4),
+    "partial": (Applied(_partial, conv=conv(3, 3, 5, padding=2), last=conv(6, 4, 3)), 7),
+    "flipped": (Applied(lambda x, c: c(x.flip(3).roll(3, 2)), c=conv(3, 4, (2, 5), stride=2)), (2, 5)),
+    "unfolded": (Applied(lambda x, c: c(x.unfold(2, 4, 2).flatten(1, 1).sum(-1)), c=conv(3, 4, 3)), (8, 3)),
+}
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_toys_by_gradients(name: str) -> None:
+    model, size = TOYS[name]
+    field = check_gradients(model, side=96)
+    if size is not None:
+        assert field.size == ((size, size) if isinstance(size, int) else size)
+
+
+def test_strides_and_paddings() -> None:
+    model = nn.Sequential(
+        nn.ZeroPad2d((1, 2, 0, 1)), conv(3, 4, (3, 5), stride=2), nn.Upsample(scale_factor=4)
+    )
+    field = field_of(model)
+    assert field == Field((3, 5), (Fraction(1, 2), Fraction(1, 2)), (0, 1), "local", "")
+
+
+def test_space_to_depth_counts_by_its_map() -> None:
+    assert field_of(nn.PixelUnshuffle(4)) == Field((4, 4), (4, 4), (0, 0), "local", "")
+    halves = Applied(lambda x: torch.cat([F.pixel_unshuffle(x, 2), F.avg_pool2d(x, 2)], 1))
+    assert field_of(halves) == Field((2, 2), (2, 2), (0, 0), "local", "")
+
+
+def test_tokens_and_windows_keep_their_stride() -> None:
+    patches = conv(3, 4, 16, stride=16)
+    tokens = Applied(lambda x, p: torch.cat([x.new_zeros(1, 1, 4), p(x).flatten(2).mT], 1), p=patches)
+    assert field_of(tokens) == Field((16, 16), (16, 16), (0, 0), "local", "")
+    windows = Applied(lambda x, p: p(x).unflatten(3, (2, 7)).unflatten(2, (2, 7)).transpose(3, 4), p=patches)
+    assert field_of(windows) == Field((16, 16), (16, 16), (0, 0), "local", "")
+
+
+# By explicit positions, on random stacks
+
+LAYER = st.tuples(
+    st.sampled_from(["conv", "max", "avg", "up", "transposed"]),
+    st.integers(1, 4),  # kernel
+    st.integers(1, 3),  # stride
+    st.integers(0, 3),  # padding
+    st.integers(1, 3),  # dilation
+)
+
+
+def _build(kind: str, k: int, s: int, p: int, d: int) -> nn.Module:
+    if kind == "conv":
+        return nn.Conv2d(3, 3, (k, 1), (s, 1), (p, 0), (d, 1))
+    if kind == "max":
+        return nn.MaxPool2d((k, 1), (s, 1), (min(p, k // 2), 0), (d, 1))
+    if kind == "avg":
+        return nn.AvgPool2d((k, 1), (s, 1), (min(p, k // 2), 0))
+    if kind == "up":
+        return nn.Upsample(scale_factor=(s, 1))
+    return nn.ConvTranspose2d(3, 3, (max(k, s), 1), (s, 1), (min(p, 1), 0))
+
+
+def _positions(kind: str, k: int, s: int, p: int, d: int, j: int) -> list[int]:
+    """Return what position j reads."""
+    if kind == "up":
+        return [math.floor(j / s)]
+    if kind == "transposed":
+        taps = [(i, j - i * s + min(p, 1)) for i in range(-200, 200)]
+        return [i for i, tap in taps if 0 <= tap < max(k, s)]
+    p, d = (p, d) if kind == "conv" else (min(p, k // 2), 1 if kind == "avg" else d)
+    return [j * s - p + i * d for i in range(k)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LAYER, min_size=1, max_size=5))
+def test_random_stacks(layers: list[tuple[str, int, int, int, int]]) -> None:
+    fields, found = watched(nn.Sequential(*(_build(*layer) for layer in layers)), 3000, 1)
+    line = line_of(fields, found, 0)
+    for j in range(min(2 * line.period, 24)):
+        seen = {j}
+        for layer in reversed(layers):
+            seen = {i for position in seen for i in _positions(*layer, position)}
+        assert line.span([j]) == (min(seen), max(seen))
+    field = fields.of(found)
+    assert field is not None
+    assert field.padding[0] == -line.span([0])[0]
+    assert field.size[1] == 1
+
+
+# What has no size
+
+SMALL = conv(3, 4, 3, padding=1)
+GLOBAL = {
+    "pooling": nn.Sequential(SMALL, nn.AdaptiveAvgPool2d(1)),
+    "max": Applied(lambda x: x.amax((2, 3))),
+    "fully connected": nn.Sequential(SMALL, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 16 * 16, 5)),
+    "group norm": nn.Sequential(SMALL, nn.GroupNorm(2, 4)),
+    "instance norm": nn.Sequential(SMALL, nn.InstanceNorm2d(4)),
+    "layer norm": nn.Sequential(SMALL, nn.LayerNorm((32, 32))),
+    "gate": Applied(lambda x, c: c(x * x.mean((2, 3), keepdim=True).sigmoid()), c=SMALL),
+    "attention": Applied(
+        lambda x: F.scaled_dot_product_attention(*(3 * [x.flatten(2).transpose(1, 2)])).mT.unflatten(
+            2, (32, 32)
+        )
+    ),
+    "attention by products": Applied(lambda x: (x.flatten(2).mT @ x.flatten(2)).softmax(-1)),
+    "softmax": Applied(lambda x: x.flatten(2).softmax(-1)),
+    "class token": Applied(
+        lambda x, t: t(torch.cat([x.new_zeros(1, 1, 3), x.flatten(2).mT], 1))[:, 0],
+        t=nn.TransformerEncoderLayer(3, 1, 8, batch_first=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GLOBAL)
+def test_global(name: str) -> None:
+    field = field_of(GLOBAL[name], side=32)
+    assert (field.reach, field.size, field.stride, field.padding) == ("global", *(3 * [(None, None)]))
+    assert field.reason
+
+
+def test_one_axis_may_be_global() -> None:
+    field = field_of(nn.Sequential(SMALL, nn.AdaptiveAvgPool2d((None, 1)), conv(4, 4, (3, 1))), side=32)
+    assert field == Field((5, None), (1, None), (1, None), "global", field.reason)
+    assert "adaptive" in field.reason or "mean" in field.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "local", "layer"),
+    [
+        ("torchvision:mobilenet_v3_small", "features.0", "features.1.block.1"),
+        ("torchvision:vit_b_16", "conv_proj", "encoder.layers.encoder_layer_0.self_attention.out_proj"),
+        ("torchvision:swin_t", "features.0", "features.1"),
+    ],
+)
+def test_networks_that_become_global(name: str, local: str, layer: str) -> None:
+    model = network(name)
+    assert field_of(model, local).reach == "local"
+    if "." in layer and "out_proj" not in layer:
+        assert field_of(model, layer).reach == "global"
+    assert field_of(model).reach == "global"
+
+
+UNKNOWN = {
+    "sort": Applied(lambda x: x.sort(-1).values + 1),
+    "fft_r2c": Applied(lambda x: torch.fft.rfft2(x).abs()),
+    "grid_sampler": Applied(lambda x: F.grid_sample(x, x.new_zeros(1, 8, 8, 2), align_corners=False)),
+    "cumsum": Applied(lambda x: F.avg_pool2d(x.cumsum(2), 2)),
+    "upsample": Applied(lambda x: F.interpolate(x, size=(45, 45))),
+    "add": Applied(lambda x: x[:, :, ::2, :16] + x[:, :, :16, ::2]),
+    "max_pool2d": Applied(lambda x: F.max_pool2d(x.flatten(2).unflatten(2, (64, 16)), 2)),
+    "view": Applied(lambda x: x[:, :, :, :30].transpose(2, 3).flatten(1).view(-1, 45)),
+    "convolution": Applied(lambda x: F.conv2d(x, x[:, :, :3, :3])),
+    "copy": Applied(lambda x: torch.zeros_like(x).index_put_((torch.arange(1), torch.arange(1)), x[0])),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_unknown_is_said_and_named(name: str) -> None:
+    field = field_of(UNKNOWN[name], side=32)
+    assert field.reach == "unknown"
+    assert None in field.size
+    assert field.reason.startswith("aten.") or name in field.reason
+
+
+def test_unknown_then_everything() -> None:
+    doubt = Applied(lambda x: x.sort(-1).values + x.mean((2, 3), keepdim=True))
+    assert field_of(doubt, side=32).reach == "global"
+
+
+def test_constants_have_no_field() -> None:
+    model = nn.Sequential(SMALL)
+    fields, _ = watched(model, 32, 32)
+    assert fields.of(torch.empty(3)) is None
+    fields, zeros = watched(Applied(lambda x: torch.zeros_like(x) + 1), 32, 32)
+    assert fields.of(zeros) is None
+    fields, zeros = watched(Applied(lambda x: x.clone().zero_()), 32, 32)
+    assert fields.of(zeros) is None

@@ -115,7 +115,7 @@ def run(
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
     observer = observer or Observer()
-    where = EXECUTORS.get(executor).make() if isinstance(executor, str) else executor
+    where = EXECUTORS.get(executor).make(names) if isinstance(executor, str) else executor
     try:
         prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
         with Store(Path(results) / (name or prepared.experiment.name)) as store:

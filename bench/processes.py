@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import types
 from collections.abc import Iterator
+
+_one_at_a_time = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -15,9 +18,10 @@ def bare_main() -> Iterator[None]:
     All that a child runs is in importable modules, so it needs no main; and a script that calls `bench.run`
     without a guard would otherwise start itself again and again.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _one_at_a_time:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

@@ -32,7 +32,7 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
     """Put a fake executor, which is well with every job, in the place of the real one."""
     fake = scripted()
     EXECUTORS.load()
-    monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda: fake))
+    monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda *_: fake))
     return fake
 
 

@@ -387,9 +387,131 @@ def test_random_stacks(layers: list[tuple[str, int, int, int, int]]) -> None:
     assert field.size[1] == 1
 
 
+# By gradients, on random orders of moves; weights are ones, for nothing to cancel
+
+
+def ones(x: Tensor, *shape: int) -> Tensor:
+    return torch.ones(shape, dtype=x.dtype, device=x.device)
+
+
+def even(x: Tensor) -> Tensor:
+    return x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+
+
+def to_depth(x: Tensor) -> Tensor:
+    x = even(x).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+    return x.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+
+
+def to_space(x: Tensor) -> Tensor:
+    x = F.conv2d(x, ones(x, 8, x.shape[1], 1, 1)).unflatten(1, (2, 2, 2))
+    return x.permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
+
+
+def expanded(x: Tensor) -> Tensor:
+    return x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 3).flatten(4).flatten(2, 3)
+
+
+def patches(x: Tensor) -> Tensor:
+    mixed = ones(x, 4, 4 * x.shape[1]) @ F.unfold(x, 2)
+    return mixed.unflatten(2, [n - 1 for n in x.shape[2:]])
+
+
+def folded(x: Tensor) -> Tensor:
+    y = F.conv2d(x, ones(x, 8, x.shape[1], 1, 1)).flatten(2)
+    return F.fold(y, (2 * x.shape[2], 2 * x.shape[3]), 2, stride=2)
+
+
+MOVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "conv": lambda x: F.conv2d(x, ones(x, 4, x.shape[1], 3, 2), stride=(1, 2), padding=1),
+    "depthwise": lambda x: F.conv2d(x, ones(x, x.shape[1], 1, 2, 3), dilation=2, groups=x.shape[1]),
+    "transposed": lambda x: F.conv_transpose2d(x, ones(x, x.shape[1], 4, 4, 3), stride=2, padding=1),
+    "pool": lambda x: F.avg_pool2d(x, 3, 2, 1),
+    "adaptive": lambda x: F.adaptive_avg_pool2d(x, (x.shape[2] // 2 + 1, x.shape[3] * 2 // 3)),
+    "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+    "corners": lambda x: F.interpolate(
+        x, [n * 3 // 2 for n in x.shape[2:]], mode="bilinear", align_corners=True
+    ),
+    "nearest": lambda x: F.interpolate(x, scale_factor=3),
+    "to depth": to_depth,
+    "to space": to_space,
+    "expanded": expanded,
+    "patches": patches,
+    "folded": folded,
+    "strided": lambda x: x[:, :, 1::2, :-1],
+    "shifted": lambda x: x[:, :, 2:] + x[:, :, 1:-1],
+    "joined": lambda x: torch.cat([x[:, :, :, 2:], x[:, :, :, :-2]], 1),
+    "stacked": lambda x: torch.stack([x[:, :, 1:], x[:, :, :-1]], 2).sum(2),
+    "turned": lambda x: x.transpose(2, 3),
+    "flipped": lambda x: x.flip(2),
+    "windows": lambda x: even(x).unflatten(3, (-1, 2)).mean(4),
+    "unfolded": lambda x: x.unfold(3, 3, 2).mean(-1),
+    "linear": lambda x: F.linear(x.permute(0, 2, 3, 1), ones(x, 5, x.shape[1])).permute(0, 3, 1, 2),
+    "tokens": lambda x: x.flatten(2).mT.mul(2).mT.unflatten(2, x.shape[2:]),
+    "padded": lambda x: F.pad(x, (1, 2, 0, 3)),
+    "channel shuffle": lambda x: x.repeat(1, 2, 1, 1).unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(sorted(MOVES)), min_size=1, max_size=5))
+def test_random_moves(names: list[str]) -> None:
+    images = torch.zeros(1, 3, 42, 38, dtype=torch.double, requires_grad=True)
+    shadow = torch.empty(images.shape, device="meta")
+    watch, found, moved = Watch(shadow), images, shadow
+    for name in names:
+        if min(found.shape[2:]) >= 7 and found.numel() < 1e5:
+            found = MOVES[name](found)
+            with torch.no_grad(), watch:
+                moved = MOVES[name](moved)
+    with torch.no_grad(), watch:
+        moved = pairs_summed(moved)
+    check_positions(watch.fields, moved, pairs_summed(found), images)
+
+
+def pairs_summed(x: Tensor) -> Tensor:
+    """Sum over all channels and two by two positions."""
+    return F.conv2d(x, ones(x, 1, x.shape[1], 2, 2))
+
+
+def check_positions(fields: Fields, moved: Tensor, found: Tensor, images: Tensor) -> None:
+    """Compare some units of a map [1, 1, H, W] whose field is in the middle of the image with their gradients.
+
+    A map may be unknown, such as the pooled one of a map that has positions among its channels.
+    """
+    field = fields.of(moved)
+    assert field is not None
+    if field.reach != "local":
+        assert field.reason.startswith("aten.")
+    if field.reach != "local" or min(moved.shape[2:]) < 2:
+        return
+    for dim in (2, 3):
+        (axis,) = (i for i in (0, 1) if fields._states[id(moved)].where(i + 1).keys() == {dim})
+        line = line_of(fields, moved, axis)
+        pixels = images.shape[2 + axis]
+        inner = [i for i in range(found.shape[dim]) if in_the_middle(*line.span([i]), pixels)]
+        for unit in inner[:: max(1, len(inner) // 2)]:
+            (gradient,) = torch.autograd.grad(found.select(dim, unit).sum(), images, retain_graph=True)
+            seen = gradient[0].sum(0).sum(1 - axis).nonzero().flatten()
+            assert (int(seen[0]), int(seen[-1])) == line.span([unit])
+
+
+def in_the_middle(low: int, high: int, pixels: int) -> bool:
+    return low >= pixels // 4 and high < pixels - pixels // 4
+
+
 # What has no size
 
 SMALL = conv(3, 4, 3, padding=1)
+
+
+def _turned(x: Tensor) -> Tensor:
+    """Attend with all tokens but the class token turned, as rotary position embeddings do."""
+    tokens = torch.cat([x.new_zeros(1, 1, 3), x.flatten(2).mT], 1)
+    turned = torch.cat([tokens[:, :1], tokens[:, 1:].sin()], 1)
+    return (turned @ turned.mT).softmax(-1) @ tokens
+
+
 GLOBAL = {
     "pooling": nn.Sequential(SMALL, nn.AdaptiveAvgPool2d(1)),
     "max": Applied(lambda x: x.amax((2, 3))),
@@ -409,6 +531,7 @@ GLOBAL = {
         lambda x, t: t(torch.cat([x.new_zeros(1, 1, 3), x.flatten(2).mT], 1))[:, 0],
         t=nn.TransformerEncoderLayer(3, 1, 8, batch_first=True),
     ),
+    "turned tokens": Applied(_turned),
 }
 
 
@@ -450,6 +573,9 @@ UNKNOWN = {
     "add": Applied(lambda x: x[:, :, ::2, :16] + x[:, :, :16, ::2]),
     "max_pool2d": Applied(lambda x: F.max_pool2d(x.flatten(2).unflatten(2, (64, 16)), 2)),
     "view": Applied(lambda x: x[:, :, :, :30].transpose(2, 3).flatten(1).view(-1, 45)),
+    "aten.convolution.default leaves": Applied(
+        lambda x: F.conv_transpose2d(x, x.new_zeros(3, 4, 2, 2), stride=3)
+    ),
     "convolution": Applied(lambda x: F.conv2d(x, x[:, :, :3, :3])),
     "copy": Applied(lambda x: torch.zeros_like(x).index_put_((torch.arange(1), torch.arange(1)), x[0])),
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import make_catalog, make_planned, ok_events, scripted, seconds
 
 from bench.errors import UnknownNameError
-from bench.execution import Ended, Event, load_target
+from bench.execution import Ended, Event, load_target, runner
 from bench.execution.catalog import ask, catalog_for, is_users
 from bench.execution.executors.fake import FakeExecutor
 from bench.execution.runner import Observer, Summary, judge, run_plan
@@ -75,6 +76,54 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_the_rest(tmp_path: Path) -> None:
     assert again.reused == 1
 
 
+class Crowd(FakeExecutor):
+    """Runs two calls at once; each waits until `together` are under way, or for ever until it is cancelled."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__(scripted().play)
+        self.at_once = 2
+        self.barrier = threading.Barrier(together, timeout=20)
+
+    def call(self, target: str, args: tuple[Any, ...], **kwargs: Any) -> Ended:
+        try:
+            self.barrier.wait()
+        except threading.BrokenBarrierError:
+            self.calls.append((target, args))
+            return Ended(exitcode=-15)
+        return super().call(target, args, **kwargs)
+
+    def cancel(self) -> None:
+        self.barrier.abort()
+
+
+def test_jobs_that_only_count_run_side_by_side(tmp_path: Path) -> None:
+    summary = run(tmp_path, Crowd(2), plan(4))
+    assert summary.counts == {"ok": 4}
+    assert [r.job.seed for r in summary.records] == [0, 1, 2, 3]  # of the plan, whoever ended first
+    assert sorted(r.job.seed for r in read_run(tmp_path).records) == [0, 1, 2, 3]
+
+
+def test_jobs_that_are_timed_run_alone(tmp_path: Path) -> None:
+    jobs = [make_planned(task="infer", seed=i, settings={"device": "cpu"}) for i in range(2)]
+    assert run(tmp_path, Crowd(1), jobs).counts == {"ok": 2}
+
+
+def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Crowd(3)  # of which there will only be two
+    real = runner.wait
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(runner, "wait", real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "wait", interrupted)
+    summary = run(tmp_path, executor, plan(5))
+    assert summary.cancelled
+    assert {r.status for r in summary.records} == {"cancelled"}
+    assert len(executor.calls) == 2
+    assert summary.pending == 5 - len(summary.records)
+
+
 def test_measurements_before_a_failure_are_kept(tmp_path: Path) -> None:
     events: list[Event] = [("stage", "latency"), ("measurement", seconds("latency", 1.0))]
     record = run(tmp_path, scripted((events, Ended(timed_out=True))), plan(1)).records[0]
@@ -134,8 +183,8 @@ def test_observers_hear_everything_in_order(tmp_path: Path) -> None:
         def reused(self, records: Any) -> None:
             self.heard.append(f"reused {len(records)}")
 
-        def started(self, planned: Planned, number: int, total: int) -> None:
-            self.heard.append(f"started {number}/{total}")
+        def started(self, planned: Planned, total: int) -> None:
+            self.heard.append(f"started 1 of {total}")
 
         def stage(self, name: str) -> None:
             self.heard.append(name)
@@ -149,7 +198,7 @@ def test_observers_hear_everything_in_order(tmp_path: Path) -> None:
     story = Story()
     events: list[Event] = [("stage", "training"), ("progress", (1, 2)), ("outcome", ("ok", None))]
     run(tmp_path, scripted((events, Ended())), plan(1), observer=story)
-    assert story.heard == ["reused 0", "started 1/1", "training", "epoch 1/2", "ok"]
+    assert story.heard == ["reused 0", "started 1 of 1", "training", "epoch 1/2", "ok"]
 
 
 @pytest.mark.parametrize(

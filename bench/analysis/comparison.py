@@ -16,7 +16,10 @@ from bench.registry import natural
 
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
 VARIANT = ["device", "precision", "memory_format", "backend", "threads"]
-COUNTS = ("parameters", "macs", "activations", "parameter_bytes", "activation_bytes")
+COUNTS = (
+    *("parameters", "macs", "activations", "parameter_bytes", "activation_bytes", "receptive_field"),
+    *("operations", "matrix_activations", "macs_second", "macs_gap", "uncounted_share"),
+)
 SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_memory")
 CARD = ("family", "year", "published_top1", "published_top5", "published_source", "published_classes")
 TRAINED = (

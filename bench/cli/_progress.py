@@ -38,11 +38,11 @@ class Progress(Observer):
         )
         self.task: TaskID = self.bar.add_task("finding out what is here", total=1, left="")
         self.label = ""
-        self.number = self.total = 0
+        self.total = 0
         self.estimates: list[float] = []
         self.estimate: Estimate = estimator(())
-        self.spent = 0.0
-        self.started_s = 0.0
+        self.done = 0
+        self.begun_s = 0.0
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -67,16 +67,16 @@ class Progress(Observer):
         if records:
             self._print(f"{len(records)} jobs were measured before and stand; the rest follows")
 
-    def started(self, planned: Planned, number: int, total: int) -> None:
+    def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
-        self.label, self.number, self.total = planned.job.label(), number, total
-        self.started_s = time.monotonic()
+        self.label, self.total = planned.job.label(), total
+        self.begun_s = self.begun_s or time.monotonic()
         self.bar.update(
             self.task,
             description=self.label,
-            completed=number - 1,
+            completed=self.done,
             total=total,
-            left=self._left(number, total),
+            left=self._left(),
         )
 
     def stage(self, name: str) -> None:
@@ -93,19 +93,19 @@ class Progress(Observer):
 
     def recorded(self, record: Record) -> None:
         """Print the record's line."""
-        self.spent += time.monotonic() - self.started_s
+        self.done += 1
         colour = _COLOURS.get(record.status, "red")
-        count = f"{self.number:>{len(str(self.total))}}/{self.total}"
+        count = f"{self.done:>{len(str(self.total))}}/{self.total}"
         line = f"[dim]{count}[/] {escape(record.job.label())}  [{colour}]{record.status}[/]  {escape(headline(record))}"
         self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
-        self.bar.update(self.task, completed=self.number)
+        self.bar.update(self.task, completed=self.done)
 
-    def _left(self, number: int, total: int) -> str:
-        """Return the time left, by the estimates scaled to how the run has gone so far."""
-        if number == 1 or not self.estimates:
+    def _left(self) -> str:
+        """Return the time left, by how the run has gone so far."""
+        if not self.done:
             return ""
-        mean = self.spent / (number - 1)
-        return f"about {duration(mean * (total - number + 1))} left"
+        mean = (time.monotonic() - self.begun_s) / self.done
+        return f"about {duration(mean * (self.total - self.done))} left"
 
     def _print(self, text: str) -> None:
         self.console.print(text)

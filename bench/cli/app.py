@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import env, plan, report, run, show
+from bench.cli import env, plan, report, run, show, verify
 from bench.cli import list as list_
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
 app.command("report")(report.report)
+app.command("verify")(verify.verify)
 app.command("list")(list_.list_)
 app.command("env")(env.env)
 

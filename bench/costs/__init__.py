@@ -18,7 +18,7 @@ from bench.records.record import Measurement
 from bench.registry import Registry
 
 if TYPE_CHECKING:
-    from bench.costs._trace import Trace
+    from bench.costs._calls import Trace
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,26 @@ def prepare(
         UnsupportedError: if it does not come in this size.
         InvalidModelError: if it is a network of the user's that cannot be built.
     """
-    from bench.costs._storage import without_storage
+    from bench.costs._storage import settle, without_storage
 
     shape = {"num_classes": num_classes, "in_channels": in_channels, "input_size": input_size}
-    channels, size = in_channels or arch.card.in_channels, input_size or arch.card.input_size
+    size = input_size or arch.card.input_size
+    image = (1, in_channels or arch.card.in_channels, size, size)
+    reason = ""
     with torch.random.fork_rng(devices=[]):
-        try:
-            with without_storage():
-                subject = Subject(arch.build(**shape).eval(), (1, channels, size, size))
-            failure = subject.trace.failure
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # whatever it is, the network with storage shows whether it stands
-            failure = error
-        if failure is None:
-            return subject
-        return Subject(arch.build(**shape).eval(), (1, channels, size, size), _brief(failure))
+        # The second place is for networks that compute with tensors while they are built.
+        for place in (without_storage(), torch.device("meta")):
+            try:
+                with place:
+                    model = settle(arch.build(**shape).eval(), image)
+                subject = Subject(model, image)
+                failure = subject.trace.failure
+            except (Exception, SystemExit) as error:  # with storage, it will show whether the network stands
+                failure = error
+            if failure is None:
+                return subject
+            reason = reason or _brief(failure)
+        return Subject(settle(arch.build(**shape).eval(), image), image, reason)
 
 
 def _brief(error: BaseException) -> str:

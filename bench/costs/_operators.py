@@ -171,7 +171,8 @@ for _other, _handle, _names in (
      "_upsample_bicubic2d_aa _upsample_nearest_exact2d upsample_linear1d upsample_nearest1d grid_sampler_2d"),
     ("softmax", _inputs, "_softmax _log_softmax _safe_softmax logsumexp"),
     ("reduction", _inputs,
-     "mean sum amax amin max min var std var_mean std_mean prod linalg_vector_norm norm cumsum argmax argmin any all"),
+     "mean sum amax amin max min var std var_mean std_mean prod linalg_vector_norm norm cumsum argmax argmin any "
+     "all col2im"),
     ("elementwise", _outputs,
      "addr hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
      "mish_ hardsigmoid_ celu addcmul addcdiv lerp where clamp_min_ rrelu_with_noise threshold log_sigmoid_forward"),

@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import UninitializedParameter, is_lazy
 from torch.utils._pytree import tree_iter, tree_map_only
 
 
@@ -25,7 +27,9 @@ def without_storage() -> Iterator[None]:
 
     def register_empty(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
         register(self, name, param)
-        if type(param) is nn.Parameter and not param.is_meta:
+        if isinstance(param, UninitializedParameter):
+            self._parameters[name] = UninitializedParameter(param.requires_grad, device="meta")
+        elif type(param) is nn.Parameter and not param.is_meta:
             empty = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
             self._parameters[name] = empty
 
@@ -66,6 +70,15 @@ def all_meta(
         raise MixedDevicesError(f"{func} writes into a real tensor")
     moved: tuple[Any, Any] = tree_map_only(Tensor, lambda t: t if t.is_meta else t.to("meta"), (args, kwargs))
     return moved
+
+
+def settle(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """Return a network whose lazy parameters have shapes: where it has any, an image goes through it once."""
+    lazy = [p for p in model.parameters() if is_lazy(p)]
+    if lazy:
+        with torch.no_grad():
+            model(torch.zeros(shape, device=lazy[0].device))
+    return model
 
 
 def tensors_of(thing: Any) -> Iterator[Tensor]:

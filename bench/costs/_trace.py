@@ -7,9 +7,8 @@ of `torch.nn` does inside is its own affair: it is one call.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,115 +17,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._fields import Field, Fields
+from bench.costs._calls import Call, Shape, Trace, Window
+from bench.costs._fields import Fields
 from bench.costs._operators import MATRIX, MOVING, OTHER, arguments, pointwise, second_count
 from bench.costs._storage import all_meta, tensors_of
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What a convolution or pooling looks through: rows and columns, px of its input."""
-
-    kernel: Shape
-    stride: Shape
-    padding: Shape
-    dilation: Shape
-    groups: int | None = None
-
-
-@dataclass(slots=True)
-class Call:
-    """One call of a module, or of a function between modules; all counts are of the call itself, without its parts.
-
-    Attributes:
-        name: of the module in the network, or of the caller with the function's name behind it.
-        type: the class, or the function.
-        depth: 0 for the network.
-        input: shape of the first tensor that goes in; output: of the first that comes out.
-        window: of a convolution or pooling.
-        parameters: elements of those that are used here first; each is counted in one call alone.
-        parameter_bytes: alike.
-        macs: multiply-accumulates, by fvcore's handles; second_macs: by torch's formulas.
-        activations: elements that it writes and hands on.
-        activation_bytes: alike.
-        matrix_activations: those that convolutions and linear layers write.
-        receptive_field: what an element of the output sees of the image.
-        parts: the calls inside.
-    """
-
-    name: str
-    type: str
-    depth: int
-    input: Shape = ()
-    output: Shape = ()
-    window: Window | None = None
-    parameters: int = 0
-    parameter_bytes: int = 0
-    macs: int = 0
-    second_macs: int = 0
-    activations: int = 0
-    activation_bytes: int = 0
-    matrix_activations: int = 0
-    receptive_field: Field | None = None
-    atomic: bool = False
-    parts: list[Call] = field(default_factory=list)
-
-    def walk(self) -> Iterator[Call]:
-        """Yield the call and all inside it, in the order of the calls."""
-        yield self
-        for part in self.parts:
-            yield from part.walk()
-
-
-@dataclass(slots=True)
-class Trace:
-    """All that one image met.
-
-    Attributes:
-        root: the call of the network.
-        macs: by kind: convolution, linear, attention.
-        operations: of the other work, by kind.
-        uncounted: operators that neither counter has a rule for: calls, and elements written.
-        written: elements that all operators wrote.
-        unused: parameters that no operator met, by the outermost module that was not called.
-        device: where the image was: "meta" or "cpu".
-        data_dependent: operators that looked at values which depend on the image.
-        failure: what the network raised before it came to its end, if it did.
-        result: what came out.
-    """
-
-    root: Call
-    device: str
-    macs: Counter[str] = field(default_factory=Counter)
-    operations: Counter[str] = field(default_factory=Counter)
-    uncounted: dict[str, list[int]] = field(default_factory=dict)
-    written: int = 0
-    unused: dict[str, Call] = field(default_factory=dict)
-    data_dependent: list[str] = field(default_factory=list)
-    failure: BaseException | None = None
-    result: Any = None
-
-    @property
-    def first(self) -> int:
-        """Multiply-accumulates by fvcore's handles and ours."""
-        return sum(self.macs.values())
-
-    @property
-    def second(self) -> int:
-        """Multiply-accumulates by torch's formulas."""
-        return sum(call.second_macs for call in self.root.walk())
-
-    @property
-    def gap(self) -> float:
-        """Difference of the two, as a fraction of the larger."""
-        return abs(self.first - self.second) / max(self.first, self.second, 1)
-
-    @property
-    def uncounted_share(self) -> float:
-        """Share of all written elements that operators wrote which neither counter has a rule for."""
-        return sum(elements for _, elements in self.uncounted.values()) / max(self.written, 1)
 
 
 def trace(model: nn.Module, shape: Shape) -> Trace:
@@ -140,7 +34,7 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
         What was noted; where the network raised, up to there, with `failure`. On meta tensors it may raise where it
         would not on real ones.
     """
-    device = next((p.device.type for p in model.parameters()), "meta")
+    device = "cpu" if any(not p.is_meta for p in model.parameters()) else "meta"
     images = torch.zeros(shape, device=device)
     names = {id(m): name for name, m in reversed(list(model.named_modules()))}
     recorder = _Recorder(model, images, names)
@@ -297,12 +191,16 @@ class _Recorder(TorchDispatchMode):
         """Return a new call for a function that a module calls between its parts."""
         name = _NAMES.get(_plain(op.packet), _plain(op.packet).strip("_"))
         call = Call(
-            f"{above.name}.{name}".lstrip("."), name, above.depth + 1, _shape(op.args), _shape(op.out)
+            f"{above.name}.{name}".lstrip("."), name, above.depth + 1, self._reads(op), _shape(op.out)
         )
         first = _first(op.out)
         call.receptive_field = self.fields.of(first) if first is not None else None
         above.parts.append(call)
         return call
+
+    def _reads(self, op: _Operator) -> Shape:
+        """Return the shape of the first operand that depends on the image."""
+        return next((tuple(t.shape) for t in tensors_of(op.args) if self._tracked(t)), _shape(op.args))
 
     def _count(self, call: Call, op: _Operator) -> None:
         """Add what an operator costs to its call and to the whole."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.costs import Subject
-from bench.costs._trace import Call, Shape
+from bench.costs._calls import Call, Shape
 from bench.costs.macs import TOLERATED_GAP
 
 _SUMS = ("parameters", "macs", "activations", "activation_bytes")

@@ -48,10 +48,18 @@ class Executor(Protocol):
     `call` imports `target`, written ``module:function``, runs ``function(send, *args)`` and gives each event to
     `on_event` as it arrives. It never raises for what the function does; it returns when nothing of it runs any
     more. The target is a name so that the process which only waits need not import torch.
+
+    Attributes:
+        at_once: how many calls that take no time of the clock may run side by side, each from a thread of its own.
     """
+
+    at_once: int
 
     def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
         """Run one call to its end."""
+
+    def cancel(self) -> None:
+        """End the calls under way; they return as if a signal had ended them."""
 
     def close(self) -> None:
         """Let go of all that the executor holds."""
@@ -59,10 +67,13 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExecutorKind:
-    """A registered executor: one line for `bench list`, and how to make one."""
+    """A registered executor: one line for `bench list`, and how to make one.
+
+    `make` may be given the names of networks that will be asked for, so that their libraries are imported once.
+    """
 
     about: str
-    make: Callable[[], Executor]
+    make: Callable[..., Executor]
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry("executor", "bench.execution.executors")

@@ -5,7 +5,7 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.errors import BenchError
@@ -30,6 +30,11 @@ def probe_units(send: Send, pattern: str | None) -> None:
 def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, int | None]) -> None:
     """Answer with the layer table of a network; it may be the user's, which may do anything."""
     _answer(send, lambda: _layers(name, depth, shape))
+
+
+def probe_facts(send: Send, names: Sequence[str]) -> None:
+    """Answer with what is counted of each network, for `bench.analysis.claims`; ``NAME_*`` means any such."""
+    _answer(send, lambda: {name: facts for asked in names for name, facts in _facts(asked)})
 
 
 def _answer(send: Send, ask: Any) -> None:
@@ -61,6 +66,42 @@ def _fit(name: str, size: int) -> list[str]:
     from bench.archs.pattern import fit_warnings, parse
 
     return fit_warnings(parse(name), size) if name.startswith("pattern:") else []
+
+
+def _facts(asked: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    from bench.archs.resolve import expand_names
+
+    try:
+        names = expand_names([asked]) if asked.endswith("_*") else [asked]
+    except BenchError:
+        return  # no variants
+    for name in names:
+        try:
+            yield name, _counted(name)
+        except BenchError as error:
+            yield name, {"error": error.message, "tip": error.tip}
+
+
+_WHOLE = ("parameters", "activations")
+
+
+def _counted(name: str) -> dict[str, Any]:
+    from bench.archs.resolve import resolve
+    from bench.costs import COSTS, prepare
+    from bench.costs.layers import layer_table
+
+    arch = resolve(name)
+    subject = prepare(arch)
+    found = {m.name: m for key in ("parameters", "macs", "activations") for m in COSTS.get(key)(subject)}
+    table = layer_table(subject)
+    if table["failure"]:
+        return {"error": f"{name} fails: {table['failure']}", "tip": f"see `bench show '{name}'`"}
+    counts = {key: int(m.samples[0]) for key, m in found.items() if m.unit != "1" or key in _WHOLE}
+    return {
+        **{key: table[key] for key in ("input", "layers", "totals")},
+        "card": arch.card.to_json(),
+        "counts": counts | {"buffers": found["parameters"].detail["buffers"]},
+    }
 
 
 def _machine() -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import bench
+from bench import __version__
 from bench.execution import Ended, Event, Executor
 from bench.execution.locks import device_lock
 from bench.plan.expand import Catalog, Planned
@@ -33,7 +36,7 @@ class Observer:
     def reused(self, records: Sequence[Record]) -> None:
         """These were measured before, under an equal environment."""
 
-    def started(self, planned: Planned, number: int, total: int) -> None:
+    def started(self, planned: Planned, total: int) -> None:
         """A job begins."""
 
     def stage(self, name: str) -> None:
@@ -90,16 +93,15 @@ def run_plan(
     done = {p.job.id: here[p.job.id] for p in plan if p.job.id in here}
     summary = Summary(reused=len(done))
     observer.reused(list(done.values()))
-    for number, planned in enumerate(todo, start=1):
-        observer.started(planned, number, len(todo))
-        record = _run_one(planned, executor, store, catalog, observer)
-        store.append(record)
-        _clear_checkpoint(store.path, record)
-        done[planned.job.id] = record
-        observer.recorded(record)
-        if record.status == "cancelled":
-            summary.cancelled = True
-            break
+    with contextlib.closing(_records(todo, _Bench(executor, store, catalog, observer))) as records:
+        for record in records:
+            store.append(record)
+            _clear_checkpoint(store.path, record)
+            done[record.job.id] = record
+            observer.recorded(record)
+            if record.status == "cancelled":
+                summary.cancelled = True
+                break
     summary.records = [done[p.job.id] for p in plan if p.job.id in done]
     summary.pending = len(plan) - len(summary.records)
     return summary
@@ -118,47 +120,106 @@ def standing(records: Sequence[Record], catalog: Catalog) -> dict[str, Record]:
     }
 
 
-def _run_one(
-    planned: Planned, executor: Executor, store: Store, catalog: Catalog, observer: Observer
-) -> Record:
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every job of a run is carried out with."""
+
+    executor: Executor
+    store: Store
+    catalog: Catalog
+    observer: Observer
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
+    """Yield the record of each job as it ends: those that only count run side by side, others one by one."""
+    for counting, group in itertools.groupby(todo, key=_only_counts):
+        jobs = list(group)
+        if counting and bench.executor.at_once > 1:
+            with device_lock(jobs[0].job.device, bench.observer.waiting):
+                yield from _side_by_side(jobs, bench, len(todo))
+            continue
+        for planned in jobs:
+            bench.observer.started(planned, len(todo))
+            yield _run_one(planned, bench, bench.observer)
+
+
+def _only_counts(planned: Planned) -> bool:
+    return planned.job.task == "cost" and planned.status is None
+
+
+def _side_by_side(jobs: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
+    """Yield records as they come of as many jobs at once as the executor can run."""
+    waiting, running = list(reversed(jobs)), set[Future[Record]]()
+    with ThreadPoolExecutor(bench.executor.at_once) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < bench.executor.at_once and not bench.cancelled.is_set():
+                    planned = waiting.pop()
+                    bench.observer.started(planned, total)
+                    running.add(pool.submit(_run_one, planned, bench))
+                try:
+                    ended, running = wait(running, return_when=FIRST_COMPLETED)
+                except KeyboardInterrupt:
+                    waiting.clear()
+                    _cancel(bench)
+                else:
+                    yield from (future.result() for future in ended)
+        finally:
+            if running:
+                _cancel(bench)
+
+
+def _cancel(bench: _Bench) -> None:
+    bench.cancelled.set()
+    bench.executor.cancel()
+
+
+def _run_one(planned: Planned, bench: _Bench, observer: Observer | None = None) -> Record:
+    """Carry out one job; with an observer it holds the device, without one somebody else does."""
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
-    story = _Story(observer)
+    story = _Story(observer or Observer())
     if planned.status is None:
-        status, error = _execute(planned, executor, store, story, observer)
+        status, error = _execute(planned, bench, story, observer)
     else:
         status, error = planned.status, {"type": "Plan", "message": planned.reason, "tip": planned.tip}
         story.stage = "plan"
     return Record(
         job=planned.job,
         card=planned.card,
-        environment={**catalog.environment, **story.environment},
+        environment={**bench.catalog.environment, **story.environment},
         started_at=started_at,
         duration_s=time.monotonic() - start,
         status=status,
         stage=story.stage,
         measurements=tuple(story.measurements),
         error=error,
-        attempt=store.attempts(planned.job.id) + 1,
-        bench_version=bench.__version__,
+        attempt=bench.store.attempts(planned.job.id) + 1,
+        bench_version=__version__,
     )
 
 
+_CANCELLED: tuple[Status, Mapping[str, Any]] = (
+    "cancelled",
+    {"type": "KeyboardInterrupt", "message": "the run was cancelled", "tip": "run it again to go on"},
+)
+
+
 def _execute(
-    planned: Planned, executor: Executor, store: Store, story: _Story, observer: Observer
+    planned: Planned, bench: _Bench, story: _Story, observer: Observer | None
 ) -> tuple[Status, Mapping[str, Any] | None]:
-    args = (planned.job, checkpoint_path(store.path, planned.job))
+    args = (planned.job, checkpoint_path(bench.store.path, planned.job))
+    alone = device_lock(planned.job.device, observer.waiting) if observer else contextlib.nullcontext()
     try:
-        with device_lock(planned.job.device, observer.waiting):
-            ended = executor.call(
+        with alone:
+            ended = bench.executor.call(
                 "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
             )
     except KeyboardInterrupt:
-        return "cancelled", {
-            "type": "KeyboardInterrupt",
-            "message": "the run was cancelled",
-            "tip": "run it again to go on",
-        }
+        return _CANCELLED
+    if story.outcome is None and bench.cancelled.is_set():
+        return _CANCELLED
     return judge(ended, story.outcome, planned.timeout_s, story.stage)
 
 

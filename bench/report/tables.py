@@ -23,7 +23,8 @@ def _ends(key: str, unit: str) -> dict[str, str]:
 
 
 _PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
-_BYTES_RAW = {"parameter_bytes": "B", "activation_bytes": "B"}
+_MACS_RAW = {"macs_second": "MAC", "macs_gap": "", "uncounted_share": "", "operations": "op"}
+_ACTIVATIONS_RAW = {"matrix_activations": "", "parameter_bytes": "B", "activation_bytes": "B"}
 _ACCURACY_RAW = {"accuracy_sd": "", **_ends("accuracy", ""), "n_planned": "", "diverged": ""}
 
 _TRAINED_RAW = {
@@ -38,8 +39,9 @@ COMPARISON: tuple[Column, ...] = (
     Column("year", "Year", whole, show="always"),
     Column("published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW),
     Column("parameters", "Parameters", number, "1", show="always"),
-    Column("macs", "MACs", number, "MAC", show="always"),
-    Column("activations", "Activations", number, "1", raw=_BYTES_RAW, narrow=False),
+    Column("macs", "MACs", number, "MAC", show="always", raw=_MACS_RAW),
+    Column("activations", "Activations", number, "1", raw=_ACTIVATIONS_RAW, narrow=False),
+    Column("receptive_field", "Receptive field", whole, "px", narrow=False),
     Column("run", "Run", show="differing"),
     Column("device_name", "Machine", machine, show="differing", raw={"device": ""}),
     Column("precision", "Precision", show="differing"),

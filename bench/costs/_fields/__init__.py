@@ -17,9 +17,9 @@ from torch import Tensor
 
 from bench.costs._fields import mixing, sampling, views  # noqa: F401 (they register their rules)
 from bench.costs._fields.calls import RULES, Call, Operator, Rule, tensors
-from bench.costs._fields.lines import Axis, Ended, Line, held, image
+from bench.costs._fields.lines import Axis, Ended, Line, NoRuleError, held, image
 from bench.costs._fields.meeting import all_merged, ended, flat, lost, unknown
-from bench.costs._fields.places import BITS, Factor, NoRuleError, State, channels, is_channels
+from bench.costs._fields.places import BITS, Factor, State, channels, is_channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,14 @@ class Fields:
         results = [outputs] if isinstance(outputs, Tensor) else list(tensors(outputs))
         if traits.writes and not results:
             results = [t for t in tensors(args) if id(t) in self._states]
-        call = Call(func, args, kwargs or {}, results, self._states, len(tracked))
-        for tensor, state in zip(results, self._after(call, traits, tracked), strict=True):
+        found = self._shortcut(traits, args, results, tracked)
+        if found is None:
+            call = Call(func, args, kwargs or {}, results, self._states, len(tracked))
+            found = _ruled(call, traits.rule, tracked)
+        for tensor, state in zip(results, found, strict=True):
             if traits.writes and state is not self._states.get(id(tensor)):
                 self._write(tensor, state, func)
-            self._keep(tensor, state)
+            self._keep(tensor, state if tensor.numel() else None)
 
     def _tracked(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> list[State]:
         # Whatever has the identity of a tensor that is kept is that tensor.
@@ -98,18 +101,19 @@ class Fields:
                 found += [s for a in arg if (s := find(id(a))) is not None]
         return found
 
-    def _after(self, call: Call, traits: _Traits, tracked: list[State]) -> Sequence[State | None]:
-        """Return the state of each result."""
-        args, results = call.args, call.outputs
+    def _shortcut(
+        self, traits: _Traits, args: Sequence[Any], results: Sequence[Tensor], tracked: list[State]
+    ) -> Sequence[State | None] | None:
+        """Return the state of each result where no rule is needed, which is most often; else None."""
         if traits.fresh:
             return [None] * len(results)
-        if lost(tracked) and call.func.overloadpacket is not torch.ops.aten.copy_:
+        if lost(tracked) and traits.rule is not mixing.copied:
             return [ended(tracked)] * len(results)
         if traits.pointwise and len(tracked) == 1 and args:
             state = self._states.get(id(args[0]))
             if state and args[0].shape == results[0].shape:
                 return [state] * len(results)
-        return _ruled(call, traits.rule, tracked)
+        return None
 
     def _keep(self, tensor: Tensor, state: State | None) -> None:
         self._kept[id(tensor)] = tensor
@@ -219,7 +223,7 @@ def _field(state: State) -> Field:
     try:
         state = flat(state, range(len(state.dims or ())), "channels")
     except NoRuleError as error:
-        state = unknown([state], str(error))
+        state = unknown([state], f"positions among the channels: {error}")
     axes = state.axes
     if state.dims is not None:
         # A single position, left by select, sees what the first one saw.

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.costs._fields.places import NoRuleError, State
+from bench.costs._fields.lines import NoRuleError
+from bench.costs._fields.places import State
 
 Operator = torch._ops.OpOverload
 

@@ -56,6 +56,10 @@ class Ended:
 Axis = Line | Ended
 
 
+class NoRuleError(Exception):
+    """What an operator does to the positions cannot be said; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Convolution, pooling, and with a kernel of 1 slicing, padding (of all modes) and rolling: inner positions."""
@@ -174,16 +178,20 @@ def image(pixels: int) -> Line:
 
 @lru_cache(maxsize=1 << 14)
 def through(axis: Axis, reads: Reads) -> Axis:
-    """Return what position j sees that reads the positions ``reads.at(j)`` of `axis`."""
+    """Return what position j sees that reads the positions ``reads.at(j)`` of `axis`.
+
+    Raises:
+        NoRuleError: if it may read nothing, or if the pattern is too long.
+    """
     if isinstance(axis, Ended):
         return axis
     laps = axis.period // gcd(axis.period, reads.advance)
     period = reads.period * laps
     if period > LONGEST_PERIOD:
-        return Ended("unknown", "a pattern of sampling that is too long to follow")
+        raise NoRuleError("makes a pattern of sampling that is too long to follow")
     read = [reads.at(j) for j in range(period)]
     if not all(read):
-        return Ended("unknown", "positions between the taps of a transposed convolution, which see nothing")
+        raise NoRuleError("leaves positions between its taps, which see nothing")
     spans = [axis.span(positions) for positions in read]
     return _shortest(axis.pixels, axis.shift * reads.advance * laps // axis.period, spans)
 
@@ -193,6 +201,9 @@ def union(one: Axis, other: Axis, reason: str) -> Axis:
     """Return what sees both, position by position; what is global stays so.
 
     Only lines that advance together have a union of one size, unless one stands still and sees everything.
+
+    Raises:
+        NoRuleError: if the pattern is too long.
     """
     if isinstance(one, Ended) or isinstance(other, Ended):
         ended = [a for a in (one, other) if isinstance(a, Ended)]
@@ -203,7 +214,7 @@ def union(one: Axis, other: Axis, reason: str) -> Axis:
         return Ended("unknown", f"{reason}: joins maps of different stride")
     period = lcm(one.period, other.period)
     if period > LONGEST_PERIOD:
-        return Ended("unknown", "a pattern of sampling that is too long to follow")
+        raise NoRuleError("makes a pattern of sampling that is too long to follow")
     both = [(one.span([j]), other.span([j])) for j in range(period)]
     spans = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in both]
     return _shortest(one.pixels, one.shift * period // one.period, spans)

@@ -7,12 +7,11 @@ from functools import reduce
 from itertools import product
 from math import prod
 
-from bench.costs._fields.lines import Axis, Ended, Window, gathered, held, through, union
+from bench.costs._fields.lines import Axis, Ended, NoRuleError, Window, gathered, held, through, union
 from bench.costs._fields.places import (
     BITS,
     Dim,
     Factor,
-    NoRuleError,
     State,
     channels,
     is_channels,

@@ -6,7 +6,8 @@ from functools import reduce
 
 from bench.costs._fields import meeting, places
 from bench.costs._fields.calls import Call, rule, signature, tensors
-from bench.costs._fields.places import NoRuleError, State, channels
+from bench.costs._fields.lines import NoRuleError
+from bench.costs._fields.places import State, channels
 
 
 @rule("_to_copy", "alias", "detach", "lift_fresh", "hardswish", "hardswish_", "threshold_", "_prelu_kernel")

@@ -12,7 +12,7 @@ from functools import reduce
 from math import gcd, prod
 from typing import NamedTuple
 
-from bench.costs._fields.lines import Axis, Digits, Ended, Reads, Window, through
+from bench.costs._fields.lines import Axis, Digits, Ended, NoRuleError, Reads, Window, through
 
 ROWS, COLUMNS = 1, 2
 BITS = (ROWS, COLUMNS)
@@ -34,10 +34,6 @@ class Factor(NamedTuple):
 
 Dim = tuple[Factor, ...]
 Dims = tuple[Dim, ...]
-
-
-class NoRuleError(Exception):
-    """What an operator does to the positions cannot be said; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +188,7 @@ def read(state: State, dim: int, reads: Reads, size: int, default: int | None = 
     return State(state.at(dim, (Factor(size, bit, 1),)).dims, (axes[0], axes[1]))
 
 
-def cut(state: State, dim: int, sizes: tuple[int, int, int], step: int = 1) -> State:
+def cut(state: State, dim: int, sizes: tuple[int, int, int], name: str, step: int = 1) -> State:
     """Return the state of a slice; `sizes` are that of the dimension, the start and the size of the slice."""
     whole, start, size = sizes
     factors = state.places()[dim]
@@ -207,10 +203,11 @@ def cut(state: State, dim: int, sizes: tuple[int, int, int], step: int = 1) -> S
         axes = list(state.axes)
         axes[bit - 1] = through(axes[bit - 1], Window(1, 1, -start * one))
         return tidied(state.at(dim, (Factor(size, bit, one * step),)).places(), axes)
-    if step == 1 and whole % size == 0 and start % size == 0:
+    followed = all(f.step or not f.axes for f in factors)
+    if followed and step == 1 and whole % size == 0 and start % size == 0:
         parts = _split(state, dim, whole // size)
         return joined(picked(parts, dim, start // size, keep=True), dim)
-    return doubted(state, dim, size, "a slice takes positions that are not followed")
+    return doubted(state, dim, size, f"{name} takes positions that are not followed")
 
 
 def doubted(state: State, dim: int, size: int, reason: str) -> State:

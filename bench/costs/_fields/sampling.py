@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from bench.costs._fields import meeting, places
 from bench.costs._fields.calls import Call, each, rule, signature
-from bench.costs._fields.lines import Bins, Points, Reads, Spread, Window
-from bench.costs._fields.places import BITS, COLUMNS, ROWS, Factor, NoRuleError, State, channels
+from bench.costs._fields.lines import Bins, NoRuleError, Points, Reads, Spread, Window
+from bench.costs._fields.places import BITS, COLUMNS, ROWS, Factor, State, channels
 
 
 def _default_axis(dim: int, ndim: int) -> int | None:
@@ -126,8 +126,8 @@ def pad(call: Call) -> State:
 @rule("im2col")
 def im2col(call: Call) -> State:
     """Follow ``[B, C, H, W]`` to ``[B, C * kh * kw, H' * W']``."""
-    state = call.only()
-    rows, columns = (places.settled(state, d).places()[d] for d in (2, 3))
+    state = places.settled(places.settled(call.only(), 2), 3)
+    rows, columns = state.places()[2:]
     if [f.axes for f in rows + columns] != [ROWS, COLUMNS]:
         raise NoRuleError("reads what is no map")
     padded, near, far = state, [], []

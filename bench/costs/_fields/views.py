@@ -6,8 +6,8 @@ from functools import reduce
 
 from bench.costs._fields import meeting, places
 from bench.costs._fields.calls import Call, each, rule, signature
-from bench.costs._fields.lines import Axis, Ended, Window
-from bench.costs._fields.places import BITS, ROWS, Factor, NoRuleError, State, channels
+from bench.costs._fields.lines import Axis, Ended, NoRuleError, Window
+from bench.costs._fields.places import BITS, ROWS, Factor, State, channels
 
 
 @rule("view", "_unsafe_view", "_reshape_alias", "reshape")
@@ -63,7 +63,7 @@ def repeat(call: Call) -> State:
 def slices(call: Call) -> State:
     whole = call["self"].shape[dim := call["dim"] % len(call.shape)]
     start, _, _ = slice(call["start"], None).indices(whole)
-    return places.cut(call.only(), dim, (whole, start, call.shape[dim]), call["step"])
+    return places.cut(call.only(), dim, (whole, start, call.shape[dim]), str(call.func), call["step"])
 
 
 @rule("select")
@@ -84,7 +84,7 @@ def split(call: Call) -> list[State]:
     state, shape = call.only(), call["self"].shape
     dim, start, parts = call["dim"] % len(shape), 0, []
     for output in call.outputs:
-        parts.append(places.cut(state, dim, (shape[dim], start, output.shape[dim])))
+        parts.append(places.cut(state, dim, (shape[dim], start, output.shape[dim]), str(call.func)))
         start += output.shape[dim]
     return parts
 

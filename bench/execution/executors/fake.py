@@ -21,6 +21,7 @@ class FakeExecutor:
         self.play = play
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.closed = False
+        self.at_once = 1
 
     def call(
         self,
@@ -36,6 +37,9 @@ class FakeExecutor:
         for event in events:
             on_event(event)
         return ended
+
+    def cancel(self) -> None:
+        """Nothing is ever under way."""
 
     def close(self) -> None:
         """Remember it."""

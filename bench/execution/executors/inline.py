@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
@@ -9,6 +10,11 @@ from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
 
 class InlineExecutor:
     """Runs calls where it stands; for debugging a network, and the floor that the others are measured against."""
+
+    at_once = 1
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Take what the others take, and need none of it."""
 
     def call(
         self,
@@ -21,6 +27,9 @@ class InlineExecutor:
         """Run the call in this process."""
         load_target(target)(on_event, *args)
         return Ended()
+
+    def cancel(self) -> None:
+        """Do nothing: what runs here stops by itself."""
 
     def close(self) -> None:
         """Hold nothing."""

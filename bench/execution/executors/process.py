@@ -16,12 +16,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
 from bench.processes import bare_main
+from bench.records.environment import usable_cores
 
 GRACE_S = 1.0  # between the request to end and the kill
 OUTPUT_BYTES = 4000
@@ -30,9 +32,12 @@ OUTPUT_BYTES = 4000
 class ProcessExecutor:
     """Runs each call in a forked process; the server starts at once, and imports while the parent goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        libraries = ["timm"] if any(name.startswith("timm:") for name in names) else []
+        self.at_once = usable_cores()
+        self._running: set[int] = set()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["bench.execution.preload"])
+        self._context.set_forkserver_preload(["bench.execution.preload", *libraries])
         with bare_main():
             forkserver.ensure_running()
 
@@ -48,9 +53,12 @@ class ProcessExecutor:
             with bare_main():
                 process.start()
             sender.close()
+            pid = int(process.pid or 0)
+            self._running.add(pid)
             try:
                 timed_out = _listen(receiver, process.sentinel, time.monotonic() + timeout_s, on_event)
             finally:
+                self._running.discard(pid)
                 exitcode = _end(process)
             return Ended(
                 exitcode=exitcode,
@@ -58,6 +66,11 @@ class ProcessExecutor:
                 output=_tail(output),
                 oom_kill=_oom_kills() > before,
             )
+
+    def cancel(self) -> None:
+        """Ask the processes under way to end."""
+        for pid in tuple(self._running):
+            _signal_group(pid, signal.SIGTERM)
 
     def close(self) -> None:
         """Leave the server: it ends with this process, and the next executor uses it again."""

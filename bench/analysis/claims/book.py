@@ -1,0 +1,194 @@
+"""The claim: one line of a file of claims, as it was printed; and how such a file is read."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
+
+from bench.errors import ConfigError, nearest
+
+SHIPPED = Path(__file__).with_name("claims.csv")
+COLUMNS = ("id", "source", "subject", "quantity", "claimed", "unit", "printed", "convention")
+REQUIRED = COLUMNS[:6]
+
+_ADDRESS = re.compile(
+    r"(?P<network>.+?)(?:/(?P<kind>conv|maxpool|pool|fc)(?P<number>\d+)?(?:_(?P<within>\d+))?)?"
+)
+_HEDGED = re.compile(r"\b(about|approx|roughly|around)\b|~", re.I)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a source says of a network or of networks at large.
+
+    Attributes:
+        id: its name in the file.
+        source: who says it.
+        subject: ``NETWORK`` or ``NETWORK/LAYER``, such as ``vgg16/conv3_1``, ``alexnet/fc6`` or ``NAME/conv`` for
+            all convolutions; what a check needs no network for is named in words.
+        quantity: what is claimed; it chooses the check.
+        claimed: the value: a number whose digits are those printed (``60.3e6``), a shape, a formula or words.
+        unit: stored unit of a number, or what the value is, such as ``shape``.
+        printed: the words of the source, or where in it they stand.
+        convention: what the source says of how it counted.
+        place: file and line, for messages.
+    """
+
+    id: str
+    source: str
+    subject: str
+    quantity: str
+    claimed: str
+    unit: str
+    printed: str = ""
+    convention: str = ""
+    place: str = ""
+
+    @cached_property
+    def number(self) -> Decimal:
+        """The claimed number, with its exponent as the place of the last printed digit.
+
+        Raises:
+            InvalidOperation: if it is none.
+        """
+        return Decimal(self.claimed)
+
+    @property
+    def last_digit(self) -> Decimal:
+        """What one unit of the last printed digit is worth: 1e5 for ``60.3e6``."""
+        return Decimal((0, (1,), int(self.number.as_tuple().exponent)))
+
+    @property
+    def hedged(self) -> bool:
+        """Whether the source says that the number is no more than about right."""
+        return bool(_HEDGED.search(self.printed))
+
+    @property
+    def network(self) -> str:
+        """The subject without its layer."""
+        return self._address["network"] or self.subject
+
+    @property
+    def layer(self) -> tuple[str, int | None, int | None]:
+        """The kind of the layer (empty: none is named), its number, and its number within a stage."""
+        kind, number, within = (self._address[k] for k in ("kind", "number", "within"))
+        return kind or "", int(number) if number else None, int(within) if within else None
+
+    @cached_property
+    def _address(self) -> Mapping[str, str | None]:
+        found = _ADDRESS.fullmatch(self.subject)
+        return found.groupdict() if found else dict.fromkeys(("network", "kind", "number", "within"))
+
+
+def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[Claim]:
+    """Read a file of claims: CSV with the columns `COLUMNS`, of which the last two may be absent.
+
+    Args:
+        path: of the file.
+        quantities: the units that each known quantity may have; none: any.
+
+    Raises:
+        ConfigError: naming file and line, if it cannot be read, a cell is wrong or an id comes twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"cannot read the claims {path}: {why}", "give a CSV file of claims") from error
+    claims = list(_claims(path, text.splitlines(keepends=True)))
+    if not claims:
+        raise ConfigError(f"{path} holds no claim", f"write one a line below the header {','.join(COLUMNS)}")
+    _once(claims)
+    for claim in claims:
+        _check(claim, quantities)
+    return claims
+
+
+# Units of claims that are numbers; any other unit says what kind of text the claim is.
+NUMBERS = ("1", "op", "MAC", "B", "px", "s")
+
+
+def _claims(path: Path, lines: Iterable[str]) -> Iterator[Claim]:
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, [])
+        _header(path, header)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _claim(path, reader.line_num, header, cells)
+    except csv.Error as error:
+        _fail(path, reader.line_num, f"not CSV: {error}", "put a cell that holds commas in double quotes")
+
+
+def _header(path: Path, header: Sequence[str]) -> None:
+    missing = [c for c in REQUIRED if c not in header]
+    unknown = [c for c in header if c not in COLUMNS]
+    if missing or unknown or len(set(header)) != len(header):
+        wrong = (
+            f"lacks {', '.join(missing)}"
+            if missing
+            else f"has unknown or double columns: {', '.join(unknown or header)}"
+        )
+        _fail(path, 1, f"the header {wrong}", f"the header is {','.join(COLUMNS)}")
+
+
+def _claim(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Claim:
+    if len(cells) != len(header):
+        _fail(
+            path,
+            line,
+            f"{len(cells)} cells under {len(header)} columns",
+            "put a cell that holds commas in double quotes",
+        )
+    values = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
+    for key in REQUIRED:
+        if not values[key]:
+            _fail(path, line, f"{key} is empty", f"every claim has {', '.join(REQUIRED)}")
+    return Claim(**values, place=f"{path}, line {line}")
+
+
+def _once(claims: Sequence[Claim]) -> None:
+    first: dict[str, str] = {}
+    for claim in claims:
+        if claim.id in first:
+            line = first[claim.id].rpartition(" ")[2]
+            raise ConfigError(
+                f"{claim.place}: the id {claim.id} is that of line {line}", "give each claim its own id"
+            )
+        first[claim.id] = claim.place
+
+
+def _check(claim: Claim, quantities: Mapping[str, Collection[str]]) -> None:
+    """Refuse a quantity that has no check, a unit that it does not come in, and what is no number."""
+    if claim.quantity not in quantities:
+        known = nearest(claim.quantity, quantities) or sorted(quantities)
+        raise ConfigError(
+            f"{claim.place}: no check for the quantity {claim.quantity!r}", f"known: {', '.join(known)}"
+        )
+    units = quantities[claim.quantity]
+    if units and claim.unit not in units:
+        raise ConfigError(
+            f"{claim.place}: {claim.quantity} in the unit {claim.unit!r}", f"write it in {' or '.join(units)}"
+        )
+    if claim.unit in NUMBERS:
+        _check_number(claim)
+
+
+def _check_number(claim: Claim) -> None:
+    try:
+        sound = claim.number.is_finite() and abs(claim.number.adjusted()) < 30
+    except InvalidOperation:
+        sound = False
+    if not sound:
+        tip = "write plain digits or an exponent that tells the printed digits: 62378344 or 60.3e6"
+        raise ConfigError(f"{claim.place}: {claim.claimed!r} is no number", tip)
+
+
+def _fail(path: Path, line: int, problem: str, tip: str) -> NoReturn:
+    raise ConfigError(f"{path}, line {line}: {problem}", tip)

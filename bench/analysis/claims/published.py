@@ -1,0 +1,82 @@
+"""Checks of what others measured: lectures against the papers in the same file; trainings wait for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from statistics import fmean
+
+from bench.analysis.claims.book import Claim
+from bench.analysis.claims.facts import Book
+from bench.analysis.claims.verdict import Finding, Reading, judge, undecided
+from bench.records.record import Record
+
+_PAPERS = "published_top5_error_"  # the quantity of a paper's line; its end is the set of images
+
+
+def top5_error(claim: Claim, book: Book) -> Finding:
+    """Decide a published top-5 error: that of one network on the validation images is ours, others follow."""
+    return _published(claim, book, accuracy=False)
+
+
+def top5(claim: Claim, book: Book) -> Finding:
+    """Decide a published top-5 accuracy, likewise."""
+    return _published(claim, book, accuracy=True)
+
+
+def _published(claim: Claim, book: Book, *, accuracy: bool) -> Finding:
+    lines = [c for c in book.claims if c.network == claim.network and c.quantity.startswith(_PAPERS)]
+    if not lines:
+        return undecided(
+            claim, f"no line of a paper on the top-5 error of {claim.network} to hold it against"
+        )
+    readings = [_reading(line, accuracy=accuracy) for line in lines]
+    first = Reading(readings[0].value, f"{readings[0].how}, {readings[0].convention}")
+    return judge(claim, [first, *readings[1:]])
+
+
+def _reading(line: Claim, *, accuracy: bool) -> Reading:
+    error = line.number
+    value = 1 - error if accuracy else error
+    sums = f"1 − {error} = {value}" if accuracy else f"{error}"
+    return Reading(value, f"{line.source}: {sums}", line.convention)
+
+
+def training(claim: Claim, book: Book) -> Finding:
+    """Leave a claim to a run; show what the runs at hand have of it."""
+    why = f"a training decides it: {claim.convention or claim.claimed}"
+    return undecided(claim, why, book.measured.get(claim.id, ""))
+
+
+def measured(claims: Iterable[Claim], records: Mapping[str, Sequence[Record]]) -> dict[str, str]:
+    """Return by claim id what runs have of it: the test errors of short trainings on CIFAR-10.
+
+    Args:
+        claims: of a file.
+        records: of each run, by its name.
+    """
+    found = {}
+    for claim in claims:
+        texts = [_errors(claim, name, rows) for name, rows in records.items()]
+        if any(texts):
+            found[claim.id] = "; ".join(t for t in texts if t)
+    return found
+
+
+def _errors(claim: Claim, run: str, records: Sequence[Record]) -> str:
+    """Return ``run smoke: test error 0.0912, mean of 3 seeds, 20 epochs, recipe std``, for each way to train."""
+    if claim.quantity != "published_test_error_cifar10":
+        return ""
+    ways: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        job, top1 = record.job, record.measurement("top1")
+        if (job.task, job.arch, job.settings.get("dataset")) != ("accuracy", claim.network, "cifar10"):
+            continue
+        if record.status == "ok" and top1 is not None:
+            recipe = (job.settings.get("recipe") or {}).get("name", "?")
+            ways.setdefault((str(job.settings.get("epochs")), str(recipe)), []).append(1 - top1.samples[0])
+    return "; ".join(
+        f"run {run}: test error {Decimal(str(round(fmean(errors), 4)))}, mean of {len(errors)} seeds, "
+        f"{epochs} epochs, recipe {recipe}"
+        for (epochs, recipe), errors in ways.items()
+    )

@@ -1,0 +1,88 @@
+"""`bench verify`: what lectures and papers claim, against what is counted here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli._common import JsonOption, ResultsOption, handled, print_json, stderr, stdout, write
+
+if TYPE_CHECKING:
+    from bench.analysis.claims import Finding
+
+
+class Format(StrEnum):
+    """How the findings are printed."""
+
+    rich = "rich"
+    md = "md"
+    json = "json"
+
+
+@handled
+def verify(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN...]", help="Runs whose trainings are shown beside the claims on them."),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
+    claims: Annotated[
+        Path | None,
+        typer.Option("--claims", help="A CSV file of claims; by default the one that is shipped."),
+    ] = None,
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Hold published claims against this harness.
+
+    Each is confirmed, right by rounding or by another convention, an erratum, or left to a training run.
+    """
+    from bench.analysis.claims import claims_of, measured, networks_of
+    from bench.analysis.claims import verify as decide
+
+    book = claims_of(claims)
+    seen = measured(book, _records(runs or [], results))
+    found = decide(book, _ask(networks_of(book)), seen)
+    _print(found, Format.json if as_json else form)
+
+
+def _records(runs: Sequence[str], results: Path) -> Mapping[str, Any]:
+    """Return the records of each run; a name in the results folder comes before a path."""
+    from bench.records.store import read_run
+
+    stored = [
+        read_run(results / r if (results / r).is_dir() or not Path(r).is_dir() else Path(r)) for r in runs
+    ]
+    return {run.name: run.records for run in stored}
+
+
+def _ask(networks: Sequence[str]) -> dict[str, Any]:
+    """Return the facts of networks, counted in a process of its own: the networks may be anyone's."""
+    from bench.execution import EXECUTORS
+    from bench.execution.catalog import ask
+
+    if not networks:
+        return {}
+    executor = EXECUTORS.get("process").make()
+    try:
+        with stderr().status(f"counting {len(networks)} networks"):
+            facts: dict[str, Any] = ask(executor, "bench.execution.probe:probe_facts", networks)
+    finally:
+        executor.close()
+    return facts
+
+
+def _print(found: Sequence[Finding], form: Format) -> None:
+    if form is Format.json:
+        print_json([finding.to_json() for finding in found])
+        return
+    from bench.report.claims import ClaimsReport, claims_markdown
+
+    if form is Format.md:
+        write(claims_markdown(found))
+    else:
+        stdout().print(ClaimsReport(found))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import bench.archs
-from bench.archs import ARCHS, Arch, register
+from bench.archs import ARCHS, Arch, _published, register
 from bench.archs._layers import side_after
 from bench.archs._torchvision import card as torchvision_card
 from bench.errors import UnsupportedError
@@ -79,7 +80,7 @@ def test_card_is_complete(arch: Arch) -> None:
     assert 1950 < (card.year or 0) < 2020
     assert len(card.paper or "") > 20
     assert 1 <= card.min_input <= card.input_size
-    accuracies = {k: v for k, v in card.published.items() if k != "source"}
+    accuracies = {k: v for k, v in card.published.items() if k.endswith(("top1", "top5"))}
     assert all(0.5 < v < 1 for v in accuracies.values())
     assert ("source" in card.published) == bool(accuracies)
     assert accuracies.get("top1", 0) < accuracies.get("top5", 1)
@@ -349,6 +350,33 @@ def test_published_accuracy_is_the_papers(name: str, key: str, error: float) -> 
     assert ARCHS.get(name).card.published[key] == pytest.approx(1 - error)
 
 
+def test_every_published_count_has_a_source_and_is_about_what_is_declared(arch: Arch) -> None:
+    facts = arch.card.published
+    for key in ("macs", "parameters"):
+        assert (key in facts) == (f"{key}_source" in facts)
+    if "parameters" in facts:  # LeNet-5's and AlexNet's were rounded to one digit
+        assert facts["parameters"] == pytest.approx(arch.card.parameters, rel=0.05)
+
+
+def test_published_facts_are_of_networks_that_are_there() -> None:
+    with _published.FILE.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert sorted(row["name"] for row in rows) == sorted(NAMES)
+    for row in rows:
+        assert bool(row["source"]) == any(row[key] for key in _published.ACCURACIES), row["name"]
+        assert all(bool(row[key]) == bool(row[f"{key}_source"]) for key in _published.COUNTS), row["name"]
+
+
+def test_a_network_without_a_row_brings_its_own_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Arch] = []
+    monkeypatch.setattr(ARCHS, "add", lambda _, arch: found.append(arch))
+    register("new", family="mine", year=2025, paper="A paper", input_size=32)(lambda **_: nn.Identity())
+    register("vgg16", family="mine", input_size=32, year=2025)(lambda **_: nn.Identity())
+    new, other = (arch.card for arch in found)
+    assert (new.year, new.paper, new.published) == (2025, "A paper", {})
+    assert (other.year, other.published["top5"]) == (2025, 0.919)
+
+
 def from_torchvision() -> list[str]:
     return [n for n, a in ARCHS.items() if str(a.card.published.get("source", "")).startswith("torchvision")]
 
@@ -360,6 +388,9 @@ def test_accuracy_and_size_from_torchvision_are_its_own(name: str) -> None:
     assert {k: ours.published[k] for k in ("top1", "top5")} == {
         k: theirs.published[k] for k in ("top1", "top5")
     }
+    assert ours.published.get("macs", theirs.published["macs"]) == pytest.approx(
+        theirs.published["macs"], rel=0.01
+    )
     assert (ours.parameters, ours.min_input) == (theirs.parameters, theirs.min_input)
 
 

@@ -109,3 +109,13 @@ def test_half_width_does_not_depend_on_the_unit(seconds: list[float], factor: fl
     assert half_width([s * factor for s in seconds]) == pytest.approx(
         half_width(seconds), rel=1e-9, abs=1e-12
     )
+
+
+def test_noise_that_more_samples_do_not_narrow_is_a_plateau() -> None:
+    """Two levels that take turns: the interval stays as wide as they are apart."""
+    draw = random.Random(2)
+    costs = [(0.010, 0.014)[i // 20 % 2] * draw.uniform(0.95, 1.05) for i in range(4000)]
+    timing = Timing(warmup_s=0.01, min_s=0.0, limit_s=1000, min_samples=8, max_samples=4000)
+    taken = sample(nothing, FakeClock(costs), timing)
+    assert taken.stop == "plateau"
+    assert len(taken.seconds) < 4000

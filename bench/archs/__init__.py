@@ -2,7 +2,7 @@
 
 A network is a function that is registered in one file a family:
 
-    @register("lenet5", family="lenet", year=1998, paper="Y. LeCun et al., ...", input_size=32)
+    @register("lenet5", family="lenet", input_size=32, num_classes=10)
     def lenet5(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module: ...
 
 `bench.archs.resolve.resolve` turns every other way to name a network into the same `Arch`.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.archs._published import published
 from bench.errors import UnsupportedError
 from bench.plan.card import ArchCard
 from bench.registry import Registry
@@ -69,20 +70,17 @@ class Arch:
 ARCHS: Registry[Arch] = Registry("architecture", "bench.archs")
 
 
-def register(
-    name: str, *, family: str, year: int, paper: str, input_size: int, **facts: Any
-) -> Callable[[Builder], Builder]:
+def register(name: str, *, family: str, input_size: int, **facts: Any) -> Callable[[Builder], Builder]:
     """Return a decorator that registers a builder under `name`.
 
     Args:
         name: how the network is asked for.
         family: the group it is drawn with.
-        year: of the paper.
-        paper: authors, title and venue or arXiv number.
         input_size: native height and width in px.
-        facts: the other fields of its `ArchCard`.
+        facts: the other fields of its `ArchCard`; `year`, `paper` and `published` are those of `published.csv`
+            where they are not given.
     """
-    card = ArchCard(name=name, family=family, year=year, paper=paper, input_size=input_size, **facts)
+    card = ArchCard(**{**published(name), **facts, "name": name, "family": family, "input_size": input_size})
 
     def add(builder: Builder) -> Builder:
         ARCHS.add(name, Arch(card, builder))

@@ -7,10 +7,6 @@ from torch import Tensor, nn
 
 from bench.archs._layers import kaiming, named
 
-PAPER = (
-    "K. He, X. Zhang, S. Ren and J. Sun, Deep Residual Learning for Image Recognition, CVPR 2016, "
-    "arXiv:1512.03385"
-)
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 

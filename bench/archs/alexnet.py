@@ -12,16 +12,8 @@ from bench.archs._layers import fully_connected, named, response_norm, side_afte
 
 _COMMON: dict[str, Any] = {
     "family": "alexnet",
-    "year": 2012,
-    "paper": "A. Krizhevsky, I. Sutskever and G. E. Hinton, ImageNet Classification with Deep Convolutional "
-    "Neural Networks, NeurIPS 2012",
     "input_size": 227,
     "min_input": 67,
-    "published": {
-        "top1": 1 - 0.407,
-        "top5": 1 - 0.182,
-        "source": "Krizhevsky et al. 2012, Table 2, 1 CNN, ILSVRC-2012 validation, 10 crops",
-    },
 }
 
 

@@ -11,9 +11,6 @@ from bench.archs._layers import named, side_after
 @register(
     "convnet",
     family="convnet",
-    year=2015,
-    paper="F.-F. Li, A. Karpathy and J. Johnson, CS231n: Convolutional Neural Networks for Visual "
-    "Recognition, course notes, Stanford, 2015",
     input_size=32,
     min_input=2,
     num_classes=10,

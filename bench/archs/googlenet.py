@@ -10,14 +10,8 @@ from bench.archs._torchvision import build
 
 _COMMON: dict[str, Any] = {
     "family": "googlenet",
-    "year": 2014,
-    "paper": "C. Szegedy, W. Liu, Y. Jia et al., Going Deeper with Convolutions, CVPR 2015, arXiv:1409.4842",
     "input_size": 224,
     "min_input": 15,
-    "published": {
-        "top5": 1 - 0.1007,
-        "source": "Szegedy et al. 2014, Table 3, 1 model, 1 crop, ILSVRC-2014 validation",
-    },
 }
 _NOTE = "torchvision's: the 5x5 branches are 3x3, and batch norm instead of response normalisation; {}"
 

@@ -12,8 +12,6 @@ from bench.archs._layers import kaiming
 
 _COMMON: dict[str, Any] = {
     "family": "inception",
-    "year": 2014,
-    "paper": "C. Szegedy, W. Liu, Y. Jia et al., Going Deeper with Convolutions, CVPR 2015, arXiv:1409.4842",
     "input_size": 28,
     "in_channels": 256,
     "num_classes": None,

@@ -11,18 +11,11 @@ from bench.archs._layers import named, side_after
 @register(
     "lenet5",
     family="lenet",
-    year=1998,
-    paper="Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-Based Learning Applied to Document "
-    "Recognition, Proc. IEEE 86(11), 1998",
     input_size=32,
     min_input=16,
     in_channels=1,
     num_classes=10,
     parameters=61_706,
-    published={
-        "mnist_top1": 1 - 0.0095,
-        "source": "LeCun et al. 1998, section III (training set without distortions)",
-    },
     note="all maps of C3 see all maps of S2, pooling has no weights, and the end is linear: the paper "
     "connects C3 sparsely, trains its subsampling and ends in radial basis functions",
 )

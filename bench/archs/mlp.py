@@ -12,8 +12,6 @@ from bench.archs import register
 @register(
     "linear",
     family="mlp",
-    year=1958,
-    paper="D. R. Cox, The Regression Analysis of Binary Sequences, J. R. Stat. Soc. B 20(2), 1958",
     input_size=32,
     num_classes=10,
     parameters=32 * 32 * 3 * 10 + 10,
@@ -27,9 +25,6 @@ def linear(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
 @register(
     "mlp",
     family="mlp",
-    year=1986,
-    paper="D. E. Rumelhart, G. E. Hinton and R. J. Williams, Learning Representations by Back-propagating "
-    "Errors, Nature 323, 1986",
     input_size=32,
     num_classes=10,
     parameters=(32 * 32 * 3 + 1) * 512 + (512 + 1) * 512 + (512 + 1) * 10,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from bench.archs import register
-from bench.archs._residual import CIFAR_DEPTHS, PAPER, cifar, cifar_parameters, plain_imagenet
+from bench.archs._residual import CIFAR_DEPTHS, cifar, cifar_parameters, plain_imagenet
 
 register(
     "plain18",
     family="plain",
-    year=2015,
-    paper=PAPER,
     input_size=224,
     parameters=11_515_688,
     note="resnet18 without shortcuts",
@@ -19,15 +17,8 @@ register(
 register(
     "plain34",
     family="plain",
-    year=2015,
-    paper=PAPER,
     input_size=224,
     parameters=21_623_848,
-    published={
-        "top1": 1 - 0.2854,
-        "top5": 1 - 0.1002,
-        "source": "He et al. 2015, Table 3, 10-crop, ILSVRC-2012 validation",
-    },
     note="resnet34 without shortcuts",
 )(partial(plain_imagenet, (3, 4, 6, 3)))
 
@@ -35,8 +26,6 @@ for _depth in CIFAR_DEPTHS:
     register(
         f"plain{_depth}",
         family="plain",
-        year=2015,
-        paper=PAPER,
         input_size=32,
         num_classes=10,
         parameters=cifar_parameters(_depth),

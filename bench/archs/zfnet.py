@@ -12,9 +12,6 @@ from bench.archs._layers import fully_connected, named, response_norm, side_afte
 
 _COMMON: dict[str, Any] = {
     "family": "zfnet",
-    "year": 2013,
-    "paper": "M. D. Zeiler and R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014, "
-    "arXiv:1311.2901",
     "input_size": 224,
     "min_input": 53,
 }
@@ -54,23 +51,12 @@ def zfnet(
 register(
     "zfnet",
     parameters=62_357_608,
-    published={
-        "top1": 1 - 0.384,
-        "top5": 1 - 0.165,
-        "source": "Zeiler & Fergus 2013, Table 2, 1 convnet as per Fig. 3, ILSVRC-2012 validation",
-    },
     note="Fig. 3: 224 > 110 > 55 > 26 > 13 > 13 > 13 > 13 > 6",
     **_COMMON,
 )(partial(zfnet, (384, 384, 256)))
 register(
     "zfnet_wide",
     parameters=107_627_624,
-    published={
-        "top1": 1 - 0.375,
-        "top5": 1 - 0.160,
-        "source": "Zeiler & Fergus 2013, Table 2, 1 convnet as per Fig. 3 but with 512, 1024, 512 maps in "
-        "layers 3, 4, 5, ILSVRC-2012 validation",
-    },
     note="512, 1024 and 512 filters in convolutions 3, 4 and 5",
     **_COMMON,
 )(partial(zfnet, (512, 1024, 512)))

@@ -185,7 +185,7 @@ MOVING = frozenset(
         "view _unsafe_view reshape _reshape_alias t transpose permute expand slice select squeeze unsqueeze split "
         "split_with_sizes unbind alias detach as_strided as_strided_ unfold diagonal narrow clone contiguous "
         "_to_copy copy copy_ _copy_from cat stack constant_pad_nd reflection_pad2d replication_pad2d roll flip "
-        "rot90 repeat im2col index index_select index_put index_put_ _index_put_impl_ gather scatter scatter_ "
+        "rot90 repeat unsafe_split unsafe_split_with_sizes unsafe_chunk im2col index index_select index_put index_put_ _index_put_impl_ gather scatter scatter_ "
         "slice_scatter select_scatter embedding pixel_shuffle pixel_unshuffle channel_shuffle "
         "native_channel_shuffle native_dropout bernoulli bernoulli_ empty empty_like empty_strided new_empty "
         "new_empty_strided zeros zeros_like new_zeros zero_ ones ones_like new_ones full full_like new_full fill "

@@ -22,7 +22,8 @@ class ArchCard:
         any_channels: whether it can be built for another channel count; if not, grey images are repeated.
         num_classes: native count of classes; None where the network is no classifier.
         parameters: declared count at the native classes and channels, where it is known exactly.
-        published: published accuracy as fractions, keys `top1` and `top5`, with a `source`.
+        published: published accuracy as fractions, keys `top1` and `top5`, with a `source`; published counts,
+            keys `macs` and `parameters`, with a `macs_source` and a `parameters_source`.
         note: what a reader must know, such as a variant.
         source_sha256: of the file that defines it, for networks from outside the package.
     """

@@ -233,6 +233,17 @@ def _gpu(ask: _Ask, nvml: Any, index: int, driver: Any) -> dict[str, Any]:
     return {**found, "driver": _text(driver)}
 
 
+def gpu_state(uuid: str) -> dict[str, Any]:
+    """Return what `state` has of one GPU, found by its UUID; empty where NVML does not know it."""
+    ask = _Ask({})
+    nvml = ask("gpu", _nvml)
+    for index in range(nvml.nvmlDeviceGetCount() if nvml else 0):
+        found = _text(nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index)))
+        if uuid.removeprefix("GPU-") == found.removeprefix("GPU-"):
+            return _gpu_state(ask, nvml, index)
+    return {}
+
+
 def _gpu_states(ask: _Ask) -> list[dict[str, Any]]:
     nvml = ask("gpu", _nvml)
     if nvml is None:

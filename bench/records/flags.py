@@ -11,6 +11,12 @@ FLAGS: dict[str, str] = {
     "data_dependent": "the network looks at values of the image; the count is for a black one",
     "partial": "the network failed before its end; the detail has what was counted until then",
     "uncounted": "the network could not be counted; the detail says why",
+    "contended": "other work kept this process waiting for a core (more than 2 % of its runnable time)",
+    "stolen": "the host gave more than 2 % of the machine's time to others",
+    "swapping": "the machine swapped memory during the measurement",
+    "throttled": "the GPU lowered its clocks for power or heat during the measurement",
+    "shared_device": "another process was on the GPU",
+    "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
     "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
     "shared_process": "the memory high-water mark is of a process that had already done other work",
 }

@@ -18,6 +18,8 @@ class Clock(Protocol):
     """Measures back-to-back calls."""
 
     name: str
+    launch_s: float | None
+    """Seconds that the host took to launch the last calls; None where it does their work itself."""
 
     def now(self) -> float:
         """Return seconds since some moment."""
@@ -38,6 +40,7 @@ class HostClock:
 
     def __init__(self, synchronize: Callable[[], object] | None = None) -> None:
         self._synchronize = synchronize or (lambda: None)
+        self.launch_s: float | None = None
 
     def now(self) -> float:
         """Return seconds since some moment."""
@@ -58,6 +61,9 @@ class CudaEventClock:
 
     name = "cuda_event"
 
+    def __init__(self) -> None:
+        self.launch_s: float | None = None
+
     def now(self) -> float:
         """Return the host's seconds since some moment: limits are of wall time."""
         return time.perf_counter_ns() * 1e-9
@@ -68,10 +74,12 @@ class CudaEventClock:
 
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         torch.cuda.synchronize()
+        begun = time.perf_counter_ns()
         start.record()
         for _ in range(calls):
             call()
         end.record()
+        self.launch_s = (time.perf_counter_ns() - begun) * 1e-9
         end.synchronize()
         return start.elapsed_time(end) * 1e-3
 
@@ -81,12 +89,15 @@ class FakeClock:
 
     Args:
         costs: seconds of each call, in order; the last one repeats.
+        launch: share of them that launching takes; None for a device that is the host.
     """
 
     name = "fake"
 
-    def __init__(self, costs: Sequence[float]) -> None:
+    def __init__(self, costs: Sequence[float], launch: float | None = None) -> None:
         self.costs = list(costs)
+        self.launch = launch
+        self.launch_s: float | None = None
         self.calls = 0
         self._now = 0.0
 
@@ -102,4 +113,5 @@ class FakeClock:
             total += self.costs[min(self.calls, len(self.costs) - 1)]
             self.calls += 1
         self._now += total
+        self.launch_s = None if self.launch is None else self.launch * total
         return total

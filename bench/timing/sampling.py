@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,8 +18,11 @@ NOISY = 0.05  # half an interval wider than this share of the median is a doubt
 STEADY = 0.02  # two windows agree when their means differ by at most this share
 WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
 MAX_BLOCK = 10_000
+PLATEAU_SAMPLES = 64  # least count from which a plateau may be seen
+PLATEAU = 0.95  # twice the samples must narrow the interval to less than this; independent ones give 0.71
+LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
 
-Stop = Literal["precise", "limit", "max_samples"]
+Stop = Literal["precise", "plateau", "limit", "max_samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,9 @@ class Samples:
         first_call_s: of the very first call, which pays for loading and choosing algorithms; not a sample.
         warmup_calls: calls before the first sample, the first call included.
         steady: whether two successive windows of the warm-up agreed.
-        stop: why the sampling ended.
+        stop: why the sampling ended; a plateau is where twice the samples have not narrowed the interval.
+        host_s: seconds that the host needed for one call of each sample; without its wait for the device, so that on
+            a GPU it is the time of launching.
     """
 
     seconds: tuple[float, ...]
@@ -41,6 +46,14 @@ class Samples:
     warmup_calls: int
     steady: bool
     stop: Stop
+    host_s: tuple[float, ...] = ()
+
+    @property
+    def launch_share(self) -> float | None:
+        """The share of the time that the host needs to launch the work; None where it does the work itself."""
+        if not self.host_s:
+            return None
+        return sum(self.host_s) / sum(self.seconds) if sum(self.seconds) else None
 
     def detail(self, clock: Clock) -> dict[str, Any]:
         """Return what stands beside the samples in a measurement."""
@@ -51,6 +64,7 @@ class Samples:
             "warmup_calls": self.warmup_calls,
             "steady": self.steady,
             "stop": self.stop,
+            **({} if self.launch_share is None else {"launch_share": self.launch_share}),
         }
 
     def flags(self) -> tuple[str, ...]:
@@ -59,11 +73,14 @@ class Samples:
             "unsteady": not self.steady,
             "few_samples": median_ranks(len(self.seconds)) is None,
             "noisy": NOISY < half_width(self.seconds) < math.inf,
+            "launch_bound": (self.launch_share or 0.0) >= LAUNCH_BOUND,
         }
         return tuple(flag for flag, holds in doubts.items() if holds)
 
 
-def sample(call: Call, clock: Clock, timing: Timing, *, blocks: bool = False) -> Samples:
+def sample(
+    call: Call, clock: Clock, timing: Timing, *, blocks: bool = False, tick: Callable[[], None] | None = None
+) -> Samples:
     """Warm `call` up and time it until the median is known to `timing.precision`, or the limit.
 
     Args:
@@ -71,25 +88,42 @@ def sample(call: Call, clock: Clock, timing: Timing, *, blocks: bool = False) ->
         clock: measures it.
         timing: how long.
         blocks: time blocks of calls without synchronisation between them, rather than each call alone.
+        tick: called between samples, for whoever looks on.
     """
     first = clock.seconds(call, 1)
     warm = _warm_up(call, clock, timing)
     block = max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9)))) if blocks else 1
     seconds: list[float] = []
+    launches: list[float] = []
     stop: Stop = "max_samples"
     start = clock.now()
     with _no_garbage_collection():
         while len(seconds) < timing.max_samples:
             seconds.append(clock.seconds(call, block) / block)
+            if clock.launch_s is not None:
+                launches.append(clock.launch_s / block)
+            if tick is not None:
+                tick()
             if len(seconds) < timing.min_samples or clock.now() - start < timing.min_s:
                 continue
             if half_width(seconds) <= timing.precision:
                 stop = "precise"
                 break
+            if _plateau(seconds):
+                stop = "plateau"
+                break
             if clock.now() - start >= timing.limit_s:
                 stop = "limit"
                 break
-    return Samples(tuple(seconds), block, first, 1 + warm.calls, warm.steady, stop)
+    return Samples(tuple(seconds), block, first, 1 + warm.calls, warm.steady, stop, tuple(launches))
+
+
+def _plateau(seconds: Sequence[float]) -> bool:
+    """Return whether the interval has stopped to narrow: the noise is no longer that of independent samples."""
+    n = len(seconds)
+    if n < PLATEAU_SAMPLES or n % 16:
+        return False
+    return half_width(seconds) > PLATEAU * half_width(seconds[: n // 2])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.timing.clock import Call, Clock, CudaEventClock, HostClock
 from bench.timing.memory import CudaMemory, HostMemory, Memory
 from bench.timing.sampling import Samples, sample
+from bench.timing.watch import HostWatch, Watch, watch
 
 Stage = Callable[[str], None]
 
@@ -23,11 +24,13 @@ class Instruments:
         step: clock of calls without synchronisation between them; None where calls are synchronous anyway,
             so that latency and step time are the same samples.
         memory: the meter; it is to be made before the network is.
+        watch: looks on while samples are taken.
     """
 
     latency: Clock
     step: Clock | None
     memory: Memory
+    watch: Watch = field(default_factory=HostWatch)
 
 
 def instruments(device: str) -> Instruments:
@@ -36,7 +39,7 @@ def instruments(device: str) -> Instruments:
         return Instruments(HostClock(), None, HostMemory())
     import torch
 
-    return Instruments(HostClock(torch.cuda.synchronize), CudaEventClock(), CudaMemory(device))
+    return Instruments(HostClock(torch.cuda.synchronize), CudaEventClock(), CudaMemory(device), watch(device))
 
 
 def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -48,16 +51,14 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     stage("memory")
     yield tools.memory.peak(call)
     stage("latency")
-    taken = sample(call, tools.latency, timing)
-    yield _seconds("latency", taken, tools.latency, "a call, waited for")
+    latency = watched("latency", call, tools.latency, timing, tools.watch, of="a call, waited for")
+    yield latency
     if tools.step is None:
-        same = _seconds("step_time", taken, tools.latency, "a call; on the CPU each is waited for")
-        yield replace(same, detail={**same.detail, "samples_of": "latency"})
+        of = "a call; on the CPU each is waited for"
+        yield replace(latency, name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")
-    yield _seconds(
-        "step_time", sample(call, tools.step, timing, blocks=True), tools.step, "a call among others"
-    )
+    yield watched("step_time", call, tools.step, timing, tools.watch, of="a call among others", blocks=True)
 
 
 def measure_training(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -68,6 +69,17 @@ def measure_training(call: Call, timing: Timing, tools: Instruments, stage: Stag
     clock = tools.step or tools.latency
     taken = sample(call, clock, timing, blocks=tools.step is not None)
     yield _seconds("step_time", taken, clock, "forward, backward and optimiser")
+
+
+def watched(
+    name: str, call: Call, clock: Clock, timing: Timing, look: Watch, *, of: str, blocks: bool = False
+) -> Measurement:
+    """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags."""
+    look.start()
+    taken = sample(call, clock, timing, blocks=blocks, tick=look.tick)
+    seen, doubts = look.stop()
+    measured = _seconds(name, taken, clock, of)
+    return replace(measured, detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))
 
 
 def _seconds(name: str, taken: Samples, clock: Clock, of: str) -> Measurement:

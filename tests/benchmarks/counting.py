@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.archs.resolve import expand_names, resolve
 from bench.costs import COSTS, Subject
 from bench.costs._storage import without_storage
+from bench.costs.layers import layer_table
 
 
 def seconds(call: object) -> float:
@@ -43,8 +44,9 @@ def main(pattern: str = "torchvision:*") -> None:
 
         def count(model: torch.nn.Module = model, shape: tuple[int, int, int, int] = shape) -> None:
             subject = Subject(model, shape)
-            for _, cost in COSTS.items():
-                list(cost(subject))
+            for name in COSTS:
+                list(COSTS.get(name)(subject))
+            layer_table(subject)
 
         def theirs_alone(model: torch.nn.Module = model, shape: tuple[int, ...] = shape) -> None:
             with FlopCounterMode(display=False), torch.no_grad():

@@ -1,0 +1,40 @@
+"""Published facts of the package's own networks: year, paper, accuracy, multiply-adds and parameters, with sources.
+
+They stand in `published.csv`, a row a network; accuracies are fractions, numbers have the digits that are printed.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("published.csv")
+ACCURACIES = ("top1", "top5", "cifar10_top1", "mnist_top1")
+COUNTS = ("macs", "parameters")
+
+
+@cache
+def _rows() -> dict[str, dict[str, str]]:
+    with FILE.open(encoding="utf-8", newline="") as lines:
+        return {row["name"]: row for row in csv.DictReader(lines)}
+
+
+def published(name: str) -> dict[str, Any]:
+    """Return what the file has of a network as fields of its `ArchCard`; nothing for one that it does not know.
+
+    Returns:
+        `year`, `paper`, and `published`: accuracies with their `source`, `macs` and `parameters` each with
+        theirs, `macs_source` and `parameters_source`.
+    """
+    row = _rows().get(name)
+    if row is None:
+        return {}
+    facts: dict[str, Any] = {key: float(row[key]) for key in ACCURACIES if row[key]}
+    if facts:
+        facts["source"] = row["source"]
+    for key in COUNTS:
+        if row[key]:
+            facts |= {key: int(float(row[key])), f"{key}_source": row[f"{key}_source"]}
+    return {"year": int(row["year"]), "paper": row["paper"], "published": facts}

@@ -1,0 +1,165 @@
+"""The watch: what takes time away from a measurement while it goes on, and which doubts that gives rise to.
+
+On the CPU the kernel itself says how long this process's threads stood in the queue for a core although they
+could have run. A single other thread, at the lowest priority, makes a two-threaded network some twenty times slower,
+since the threads of a parallel region wait for the one that lost its core; no clock shows that.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+# Shares of time from which a measurement is doubted.
+CONTENDED = 0.02  # of its runnable time, this process waited for a core
+STOLEN = 0.02  # of the machine's time, the host gave away
+TICK_S = 0.25
+
+# Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness.
+_THROTTLING = {
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x20: "thermal, by software",
+    0x40: "thermal, by hardware",
+    0x80: "power brake",
+}
+
+
+class Watch(Protocol):
+    """Looks on while something is measured; start it, tick now and then, and stop it."""
+
+    def start(self) -> None:
+        """Take the state before."""
+
+    def tick(self) -> None:
+        """Look, where looking costs little; called between samples."""
+
+    def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return what was seen, and the doubts."""
+
+
+@dataclass(slots=True)
+class HostWatch:
+    """This process's time in the queue for a core, time that the host took away, and swapping.
+
+    Args:
+        read: of the counters, by name, as `counters` returns them; another one in tests.
+    """
+
+    read: Callable[[], Mapping[str, float]] = field(default_factory=lambda: counters)
+    before: Mapping[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Take the counters."""
+        self.before = self.read()
+
+    def tick(self) -> None:
+        """Do nothing: counters miss nothing."""
+
+    def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return the shares of time that were lost, and what they mean."""
+        after = self.read()
+        gone = {name: after[name] - self.before[name] for name in after if name in self.before}
+        seen: dict[str, Any] = {
+            "wall_s": gone["wall_s"],
+            "cpu_s": gone["cpu_s"],
+            "load_1min": os.getloadavg()[0],
+        }
+        doubts = []
+        if "wait_s" in gone:
+            seen["wait_share"] = gone["wait_s"] / max(gone["wait_s"] + gone["cpu_s"], 1e-9)
+            doubts += ["contended"] if seen["wait_share"] > CONTENDED else []
+        if gone.get("ticks"):
+            seen["steal_share"] = gone["steal_ticks"] / gone["ticks"]
+            doubts += ["stolen"] if seen["steal_share"] > STOLEN else []
+        if "swapped_pages" in gone:
+            seen["swapped_pages"] = int(gone["swapped_pages"])
+            doubts += ["swapping"] if seen["swapped_pages"] else []
+        return seen, tuple(doubts)
+
+
+def counters() -> dict[str, float]:
+    """Return growing counters of this process and of the machine; those that the kernel does not keep are left out."""
+    found = {"wall_s": time.perf_counter(), "cpu_s": time.process_time()}
+    try:
+        waits = [
+            int(task.joinpath("schedstat").read_text().split()[1])
+            for task in Path("/proc/self/task").iterdir()
+        ]
+        found["wait_s"] = sum(waits) * 1e-9
+    except (OSError, IndexError, ValueError):
+        pass  # not Linux, or a kernel without these statistics
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        found |= {"ticks": sum(ticks[:8]), "steal_ticks": ticks[7]}
+        pages = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        found["swapped_pages"] = int(pages["pswpin"]) + int(pages["pswpout"])
+    except (OSError, IndexError, KeyError, ValueError):
+        pass
+    return found
+
+
+@dataclass(slots=True)
+class GpuWatch:
+    """A GPU's clocks, power, temperature, reasons for lower clocks, and other processes on it, by NVML.
+
+    Args:
+        look: returns the state of the device, as `bench.records.environment.gpu_state` does; it may fail.
+        host: watches the CPU, which launches the work.
+    """
+
+    look: Callable[[], Mapping[str, Any]]
+    host: HostWatch = field(default_factory=HostWatch)
+    seen: list[Mapping[str, Any]] = field(default_factory=list)
+    last_s: float = 0.0
+
+    def start(self) -> None:
+        """Look once, and start to watch the host."""
+        self.seen = [self.look()]
+        self.last_s = time.perf_counter()
+        self.host.start()
+
+    def tick(self) -> None:
+        """Look again, a few times a second."""
+        if time.perf_counter() - self.last_s >= TICK_S:
+            self.seen.append(self.look())
+            self.last_s = time.perf_counter()
+
+    def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return the range of what was seen, and the doubts."""
+        self.seen.append(self.look())
+        host, doubts = self.host.stop()
+        found: dict[str, Any] = {"host": host, "looks": len(self.seen)}
+        for name in ("sm_clock_MHz", "memory_clock_MHz", "temperature_C", "power_W"):
+            values = [s[name] for s in self.seen if s.get(name) is not None]
+            if values:
+                found[name] = [min(values), max(values)]
+        reasons = 0
+        for state in self.seen[1:]:  # before, the device was idle
+            reasons |= state.get("throttle_reasons") or 0
+        found["throttle_reasons"] = [name for bit, name in _THROTTLING.items() if reasons & bit]
+        others = max((s.get("processes") or 0 for s in self.seen), default=0) - 1
+        flags = {
+            "throttled": bool(found["throttle_reasons"]),
+            "shared_device": others > 0,
+        }
+        # The host's queue matters only where launching does: its doubts are in the detail.
+        return found, tuple(name for name, holds in flags.items() if holds) + tuple(
+            d for d in doubts if d == "swapping"
+        )
+
+
+def watch(device: str) -> Watch:
+    """Return the watch of a device."""
+    if device == "cpu":
+        return HostWatch()
+    import torch
+
+    from bench.records import environment
+
+    uuid = str(torch.cuda.get_device_properties(torch.device(device)).uuid)
+    return GpuWatch(lambda: environment.gpu_state(uuid))

@@ -1,0 +1,135 @@
+"""What is seen while something is measured, from counters that are made up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from bench.plan.settings import Timing
+from bench.records.flags import FLAGS
+from bench.timing.clock import FakeClock
+from bench.timing.sampling import sample
+from bench.timing.steps import watched
+from bench.timing.watch import CONTENDED, GpuWatch, HostWatch, counters
+
+ZERO = {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0, "ticks": 0.0, "steal_ticks": 0.0, "swapped_pages": 0.0}
+
+
+def seen(**after: float) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    reads: Iterator[Mapping[str, float]] = iter([ZERO, {**ZERO, "wall_s": 1.0, "cpu_s": 2.0, **after}])
+    watch = HostWatch(read=lambda: next(reads))
+    watch.start()
+    watch.tick()
+    return watch.stop()
+
+
+def test_a_quiet_machine_gives_no_doubt() -> None:
+    found, doubts = seen(wait_s=0.01, ticks=200)
+    assert doubts == ()
+    assert found["wait_share"] == 0.01 / (0.01 + 2.0)
+    assert found["steal_share"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("after", "doubt"),
+    [
+        ({"wait_s": 0.5}, "contended"),
+        ({"ticks": 200, "steal_ticks": 20}, "stolen"),
+        ({"swapped_pages": 1}, "swapping"),
+    ],
+)
+def test_lost_time_is_a_doubt(after: dict[str, float], doubt: str) -> None:
+    assert seen(**after)[1] == (doubt,)
+    assert doubt in FLAGS
+
+
+def test_what_the_kernel_does_not_count_is_left_out() -> None:
+    reads = iter([{"wall_s": 0.0, "cpu_s": 0.0}, {"wall_s": 1.0, "cpu_s": 1.0}])
+    watch = HostWatch(read=lambda: next(reads))
+    watch.start()
+    found, doubts = watch.stop()
+    assert set(found) == {"wall_s", "cpu_s", "load_1min"}
+    assert doubts == ()
+
+
+def test_the_kernel_counts_time_in_the_queue() -> None:
+    """Two threads that never wait for anything, held to one core, each stand in its queue half of the time."""
+    os = pytest.importorskip("os")
+    before = counters()
+    if "wait_s" not in before:
+        pytest.skip("the kernel keeps no statistics of its queues")
+    cores = os.sched_getaffinity(0)
+    stop = time.perf_counter() + 0.4
+
+    def spin() -> None:
+        os.sched_setaffinity(0, {min(cores)})  # of this thread alone
+        while time.perf_counter() < stop:
+            sum(range(1000))
+
+    threads = [threading.Thread(target=spin) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    during = counters()  # while they live: a thread that has ended takes its statistics with it
+    for thread in threads:
+        thread.join()
+    assert during["wall_s"] > before["wall_s"]
+    assert during["wait_s"] >= before["wait_s"]
+
+
+BUSY = {"sm_clock_MHz": 1500, "temperature_C": 60, "power_W": 400.0, "throttle_reasons": 0, "processes": 1}
+
+
+def gpu(*states: dict[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    looks = iter(states)
+    quiet = HostWatch(read=lambda: ZERO)
+    watch = GpuWatch(lambda: next(looks), quiet)
+    watch.start()
+    return watch.stop()
+
+
+def test_a_gpu_at_its_clocks() -> None:
+    found, doubts = gpu({**BUSY, "sm_clock_MHz": 300, "throttle_reasons": 1}, BUSY)
+    assert doubts == ()
+    assert found["sm_clock_MHz"] == [300, 1500]
+    assert found["throttle_reasons"] == []
+
+
+@pytest.mark.parametrize(
+    ("after", "doubt"), [({"throttle_reasons": 0x4 | 0x20}, "throttled"), ({"processes": 2}, "shared_device")]
+)
+def test_a_gpu_that_is_held_back(after: dict[str, Any], doubt: str) -> None:
+    found, doubts = gpu(BUSY, {**BUSY, **after})
+    assert doubts == (doubt,)
+    assert doubt in FLAGS
+    if doubt == "throttled":
+        assert found["throttle_reasons"] == ["power cap", "thermal, by software"]
+
+
+def test_a_gpu_without_nvml_is_no_doubt() -> None:
+    found, doubts = gpu({}, {})
+    assert doubts == ()
+    assert "sm_clock_MHz" not in found
+
+
+def test_doubts_of_the_watch_travel_with_the_samples() -> None:
+    reads = iter([ZERO, {**ZERO, "cpu_s": 1.0, "wait_s": 2 * CONTENDED}])
+    timing = Timing(warmup_s=0.01, min_s=0, limit_s=1, min_samples=8, max_samples=8)
+    look = HostWatch(read=lambda: next(reads))
+    measured = watched("latency", lambda: None, FakeClock([0.01]), timing, look, of="a call")
+    assert measured.flags == ("contended",)
+    assert measured.detail["watch"]["wait_share"] > CONTENDED
+
+
+def test_launching_as_long_as_the_work_is_a_doubt() -> None:
+    timing = Timing(warmup_s=0.01, min_s=0, limit_s=1, min_samples=8, max_samples=8)
+    bound = sample(lambda: None, FakeClock([0.01], launch=0.99), timing, blocks=True)
+    assert bound.flags() == ("launch_bound",)
+    free = sample(lambda: None, FakeClock([0.01], launch=0.3), timing, blocks=True)
+    assert free.flags() == ()
+    assert free.launch_share == pytest.approx(0.3)
+    assert sample(lambda: None, FakeClock([0.01]), timing).launch_share is None

@@ -7,6 +7,7 @@ frame = bench.load("results/smoke")
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.runner import Observer, Summary, run_plan
-from bench.plan.config import Experiment, load_experiment
+from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand
+from bench.plan.versus import labelled, versus
 from bench.records.store import Run, Store, read_run
 
 if TYPE_CHECKING:
@@ -126,6 +128,82 @@ def run(
         if isinstance(executor, str):
             where.close()
     return Done(store.path, summary)
+
+
+def compare(
+    names: Sequence[str],
+    *,
+    batch_size: int | None = None,
+    processes: int = 8,
+    train: str | None = None,
+    epochs: int | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Measure what it takes to compare the first network with the others, and store it.
+
+    Costs and memory of each alone; latency and throughput of all in turn, in several processes.
+
+    Args:
+        names: the network in question, then its baselines.
+        batch_size: for the throughput; None means 8 on the CPU and 64 on a GPU.
+        processes: how often all is timed anew; below 6 nothing can be decided.
+        train: data set of a short training with three seeds; None for none.
+        epochs: of that training; None means the recipe's.
+        overrides: `key=value`, as with `--set`, of `infer` jobs.
+        name: of the run, by default made of the names.
+        results: the folder that holds runs.
+        executor: see `run`.
+        observer: see `run`.
+        argv: see `run`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    observer = observer or Observer()
+    batch: Any = batch_size or {"cpu": 8, "cuda": 64}
+    blocks: list[dict[str, Any]] = [
+        {"task": "cost", "grid": {}},
+        {
+            "task": "infer",
+            "grid": {},
+            "batch_size": batch,
+            "timing": {"warmup_s": 0.1, "min_s": 0.1, "limit_s": 0.3},
+        },
+    ]
+    if train:
+        length = {} if epochs is None else {"epochs": epochs}
+        blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
+    content = {"name": name or run_name("compare", names), "blocks": blocks}
+    where = EXECUTORS.get(executor).make(names) if isinstance(executor, str) else executor
+    try:
+        asked = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
+        catalog = catalog_for(asked, where)
+        alone = expand(asked, catalog)
+        timed = {p.job.arch: p for p in alone if p.job.task == "infer"}
+        order = [card.name for n in names for card in catalog.archs[n]]
+        for one in timed.values():
+            if one.status is not None:
+                raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
+        plan = (*alone, *versus(labelled([timed[n] for n in order]), processes))
+        with Store(Path(results) / asked.name) as store:
+            store.write_info(_info(Prepared(asked, catalog, plan), store.run, argv))
+            observer.planned(plan, store.run)
+            summary = run_plan(plan, where, store, catalog, observer)
+    finally:
+        if isinstance(executor, str):
+            where.close()
+    return Done(store.path, summary)
+
+
+def run_name(kind: str, names: Sequence[str]) -> str:
+    """Return a name for a folder, made of the names of networks."""
+    words = [re.sub(r"[^\w.-]+", "-", n.rpartition(":")[2] or n).strip("-") for n in names]
+    return "-".join([kind, *words])[:80].rstrip("-.")
 
 
 def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None) -> dict[str, Any]:

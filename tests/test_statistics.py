@@ -40,27 +40,7 @@ def test_no_sample_gives_nan(empty: list[float]) -> None:
 
 @pytest.mark.parametrize("n", range(6))
 def test_fewer_than_six_samples_have_no_interval(n: int) -> None:
-    assert s.median_ranks(n) is None
     assert all(map(math.isnan, s.median_interval(range(n))))
-
-
-@pytest.mark.parametrize(
-    ("n", "ranks"), [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (20, (6, 15)), (100, (40, 61))]
-)
-def test_ranks_of_the_published_table(n: int, ranks: tuple[int, int]) -> None:
-    assert (
-        s.median_ranks(n) == ranks
-    )  # Conover, Practical Nonparametric Statistics; n = 6: 1 - 2 / 2**6 = 0.969
-
-
-@pytest.mark.parametrize("n", [6, 7, 11, 50, 101, 500])
-def test_ranks_are_the_narrowest_that_hold_95_percent(n: int) -> None:
-    ranks = s.median_ranks(n)
-    assert ranks is not None
-    k, last = ranks
-    assert last == n + 1 - k
-    assert 1 - 2 * binom.cdf(k - 1, n, 0.5) >= 0.95
-    assert 1 - 2 * binom.cdf(k, n, 0.5) < 0.95
 
 
 def test_median_interval_holds_the_median_of_a_skewed_distribution() -> None:

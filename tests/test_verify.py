@@ -251,9 +251,7 @@ def test_our_convention_comes_first_and_the_nearest_other_is_named() -> None:
     ours, half = Reading(Decimal(100), "100"), Reading(Decimal(50), "100 / 2 = 50", "halved")
     verdicts = [judge(claim(claimed=c), [ours, half]).verdict for c in ("100", "1.0e2", "50", "60")]
     assert verdicts == ["confirmed", "confirmed", "confirmed_other_convention", "erratum"]
-    assert (
-        judge(claim(claimed="60"), [ours, half]).arithmetic == "100; nearest otherwise: 100 / 2 = 50 (halved)"
-    )
+    assert judge(claim(claimed="60"), [ours, half]).arithmetic == "100; nearest: 100 / 2 = 50 (halved)"
     assert judge(claim(claimed="60"), [ours, half], "a hint").arithmetic == "100; a hint"
 
 
@@ -410,6 +408,8 @@ def test_the_command_reads_runs(run: Callable[..., Result], tmp_path: Path) -> N
     [found] = json.loads(result.stdout)
     assert found["measured"].startswith("run mine: test error 0.1, mean of 1 seed")
     assert run("none", "--claims", file).exit_code == 1
+    file.write_text(HEADER + "e,S,resnet56,published_test_error_cifar10,0.0697,1\n")
+    assert "no training in mine" in run("mine", "--claims", file).stderr
 
 
 def test_the_command_says_what_is_wrong_with_a_file(run: Callable[..., Result], tmp_path: Path) -> None:

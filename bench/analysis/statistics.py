@@ -1,8 +1,7 @@
 """Statistics of raw samples, computed when reading and never stored instead of them.
 
 Speed is skewed and spiky, so it is told by its median with a distribution-free interval; accuracies over
-seeds are told by
-their mean and standard deviation with Student's interval. NaN samples are left out everywhere.
+seeds are told by their mean and standard deviation with Student's interval. NaN samples are left out everywhere.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, stdtrit
+from scipy.special import stdtrit
+
+from bench.ranks import median_ranks
 
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
@@ -48,28 +48,11 @@ def sd(samples: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-@lru_cache(maxsize=4096)
-def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int] | None:
-    """Return the ranks (from 1) of the order statistics that hold the median with at least `confidence`.
-
-    The count of samples below the median is binomial(n, 1/2), whatever the distribution: the interval from the k-th
-    smallest to the k-th largest misses with probability 2 P(X < k). The largest such k is taken.
-
-    Returns:
-        (k, n + 1 - k); None where even the whole range holds it less often (n < 6 at 95 %).
-    """
-    if n < 1:
-        return None
-    misses = 2 * bdtr(np.arange((n + 1) // 2, dtype=np.float64), n, 0.5)
-    k = int(np.searchsorted(misses, 1 - confidence, side="right"))
-    return (k, n + 1 - k) if k else None
-
-
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     """Return the distribution-free interval of the median from order statistics; NaN where n is too small."""
     values = sorted(finite(samples))
     ranks = median_ranks(len(values), confidence)
-    return NONE if ranks is None else (values[ranks[0] - 1], values[ranks[1] - 1])
+    return NONE if ranks is None else (values[ranks[0]], values[ranks[1]])
 
 
 def mean_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -120,8 +103,8 @@ def _of_equal_length(values: Floats) -> Floats:
     """Return median, low, high, mean and sd [5, rows] of samples [rows, n], n >= 1."""
     values.sort(axis=1)
     rows, n = values.shape
-    first, last = median_ranks(n) or (1, n)
+    first, last = median_ranks(n) or (0, n - 1)
     nothing = np.full(rows, math.nan)
-    low, high = (values[:, first - 1], values[:, last - 1]) if n > 1 else (nothing, nothing)
+    low, high = (values[:, first], values[:, last]) if n > 1 else (nothing, nothing)
     spread = values.std(axis=1, ddof=1) if n > 1 else nothing
     return np.stack([np.median(values, axis=1), low, high, values.mean(axis=1), spread])

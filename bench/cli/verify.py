@@ -46,6 +46,8 @@ def verify(
 
     book = claims_of(claims)
     seen = measured(book, _records(runs or [], results))
+    if runs and not seen:
+        stderr().print(f"no training in {', '.join(runs)} is one that a claim is about", markup=False)
     found = decide(book, _ask(networks_of(book)), seen)
     _print(found, Format.json if as_json else form)
 

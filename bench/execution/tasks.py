@@ -41,7 +41,7 @@ def measure(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measure
     """Yield each measurement of the job as soon as it is there."""
     switch(job)
     hooks.environment({"flags": environment.torch_flags(), "state": environment.state()})
-    tasks = {"cost": _cost, "infer": _infer, "train_step": _train_step}
+    tasks = {"versus": _versus, "cost": _cost, "infer": _infer, "train_step": _train_step}
     if job.task == "accuracy":
         yield from _accuracy(job, hooks, checkpoint)
     else:
@@ -97,6 +97,15 @@ def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     with torch.inference_mode():
         call = backend.prepare(model, _placed(_noise(job), job), job)
         yield from measure_inference(call, timing, tools, hooks.stage)
+
+
+def _versus(job: Job, hooks: Hooks) -> Iterator[Measurement]:
+    from bench.execution.versus import measure_versus
+
+    def prepared(one: Job) -> tuple[Any, Any]:
+        return _placed(_model(one, hooks).eval(), one), _placed(_noise(one), one)
+
+    yield from measure_versus(job, prepared, hooks.stage)
 
 
 def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:

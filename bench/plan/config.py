@@ -87,6 +87,21 @@ def load_experiment(
     """
     path = find_yaml(name, "experiment", configs_dir())
     experiment = parse_experiment(_read(path), default_name=path.stem)
+    return narrow(experiment, archs=archs, tasks=tasks, overrides=overrides)
+
+
+def narrow(
+    experiment: Experiment,
+    *,
+    archs: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+) -> Experiment:
+    """Return the experiment with other networks, fewer tasks and other values, as `load_experiment` takes them.
+
+    Raises:
+        ConfigError: with the key's path and the nearest valid one.
+    """
     if tasks:
         experiment = _only_tasks(experiment, tasks)
     if archs:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-Task = Literal["cost", "infer", "train_step", "accuracy"]
-TASKS: tuple[Task, ...] = get_args(Task)
+Task = Literal["cost", "infer", "train_step", "accuracy", "versus"]
+TASKS: tuple[Task, ...] = tuple(t for t in get_args(Task) if t != "versus")
+"""Those that an experiment may ask for; `versus` is planned by `bench compare` and `bench selftest`."""
 
 ID_LENGTH = 12
 
@@ -80,6 +81,8 @@ class Job:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
         words = [self.task, self.arch, f"{self.input_size} px"]
         s = self.settings
+        if "networks" in s:
+            words = [self.task, " ".join(s["labels"]), f"process {s['replicate'] + 1}"]
         if "batch_size" in s:
             words.append(f"batch {s['batch_size']}")
         if "dataset" in s:

@@ -91,13 +91,13 @@ def sample(
         tick: called between samples, for whoever looks on.
     """
     first = clock.seconds(call, 1)
-    warm = _warm_up(call, clock, timing)
+    warm = warm_up(call, clock, timing)
     block = max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9)))) if blocks else 1
     seconds: list[float] = []
     launches: list[float] = []
     stop: Stop = "max_samples"
     start = clock.now()
-    with _no_garbage_collection():
+    with no_garbage_collection():
         while len(seconds) < timing.max_samples:
             seconds.append(clock.seconds(call, block) / block)
             if clock.launch_s is not None:
@@ -127,13 +127,15 @@ def _plateau(seconds: Sequence[float]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Warm:
+class Warm:
+    """How a warm-up went: its calls, the seconds of one at its end, and whether it settled."""
+
     calls: int
     call_s: float
     steady: bool
 
 
-def _warm_up(call: Call, clock: Clock, timing: Timing) -> _Warm:
+def warm_up(call: Call, clock: Clock, timing: Timing) -> Warm:
     """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady."""
     calls, previous, start = 0, math.nan, clock.now()
     while True:
@@ -143,7 +145,7 @@ def _warm_up(call: Call, clock: Clock, timing: Timing) -> _Warm:
         steady = abs(mean - previous) <= STEADY * previous
         bound = elapsed >= WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
         if (steady and elapsed >= timing.warmup_s) or bound:
-            return _Warm(calls, mean, steady)
+            return Warm(calls, mean, steady)
         previous = mean
 
 
@@ -185,7 +187,8 @@ def half_width(seconds: Sequence[float]) -> float:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage inside."""
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()

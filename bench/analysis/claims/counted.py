@@ -102,7 +102,7 @@ def _written_out(claim: Claim, book: Book) -> list[Reading]:
     if claim.layer[0]:
         return counts
     total = book.network(claim)["totals"]["activations"]
-    ours = Reading(Decimal(total), f"{total:,} numbers written, not in place")
+    ours = Reading(Decimal(total), f"{total:,} numbers written")
     return [ours, Reading(counts[0].value, counts[0].how, "matrix products alone"), *counts[1:]]
 
 
@@ -142,7 +142,7 @@ def _activations(claim: Claim, book: Book) -> list[Reading]:
         Reading(
             Decimal(whole + relus),
             f"{whole:,} with pooling and the image + {relus:,} (ReLU) = {whole + relus:,}",
-            "ReLU's outputs apart",
+            "ReLU apart",
         ),
     ]
 

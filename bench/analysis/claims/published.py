@@ -30,16 +30,19 @@ def _published(claim: Claim, book: Book, *, accuracy: bool) -> Finding:
         return undecided(
             claim, f"no line of a paper on the top-5 error of {claim.network} to hold it against"
         )
-    readings = [_reading(line, accuracy=accuracy) for line in lines]
-    first = Reading(readings[0].value, f"{readings[0].how}, {readings[0].convention}")
-    return judge(claim, [first, *readings[1:]])
+    first, *others = lines
+    ours = _reading(first, accuracy=accuracy)
+    ours = Reading(ours.value, f"{first.source}: {ours.how}, {first.convention}")
+    return judge(claim, [ours, *(_reading(line, first.source, accuracy=accuracy) for line in others)])
 
 
-def _reading(line: Claim, *, accuracy: bool) -> Reading:
+def _reading(line: Claim, known: str = "", *, accuracy: bool) -> Reading:
+    """Return what a paper's line gives; its source is named in the convention, unless it is the known one."""
     error = line.number
     value = 1 - error if accuracy else error
     sums = f"1 − {error} = {value}" if accuracy else f"{error}"
-    return Reading(value, f"{line.source}: {sums}", line.convention)
+    source = "" if line.source == known else f"{line.source}: "
+    return Reading(value, sums, f"{source}{line.convention}")
 
 
 def training(claim: Claim, book: Book) -> Finding:

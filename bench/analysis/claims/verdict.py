@@ -159,7 +159,7 @@ def _number(reading: Reading) -> Decimal:
 
 def _nearest(claim: Claim, others: Sequence[Reading]) -> str:
     near = min(others, key=lambda r: abs(_number(r) - claim.number))
-    return f"nearest otherwise: {near.how} ({near.convention})"
+    return f"nearest: {near.how} ({near.convention})"
 
 
 def match(claim: Claim, ours: str, how: str, others: Sequence[Reading] = ()) -> Finding:

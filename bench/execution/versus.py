@@ -1,0 +1,105 @@
+"""Several networks timed in turn in one process, A B B A, for `bench compare` and `bench selftest`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from bench.backends import BACKENDS
+from bench.errors import UnsupportedError
+from bench.plan.job import Job
+from bench.plan.settings import Timing
+from bench.records.record import Measurement
+from bench.timing.clock import Call
+from bench.timing.interleave import interleave
+from bench.timing.steps import instruments
+
+Prepare = Callable[[Job], tuple[Any, Any]]
+
+
+def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> Iterator[Measurement]:
+    """Measure `latency` (batch 1) and `step_time` (the job's batch) of each network, in rounds.
+
+    The networks stand in ``settings["networks"]``: a dict for each with `label`, `arch`, `input_size`, `in_channels`,
+    `num_classes` and, for tests of the harness itself, `slowdown`, a share of its time that is added. The samples of
+    one round stand at the same place in each network's measurement; the detail has its `label`.
+
+    Args:
+        job: see above.
+        prepare: `(job)` of one network to the network and its images, both on the device.
+        stage: told how far it is.
+    """
+    backend = BACKENDS.get(job.settings["backend"])
+    if reason := backend.unsupported(job):
+        raise UnsupportedError(f"backend {job.settings['backend']}: {reason}")
+    networks = job.settings["networks"]
+    timing = Timing.model_validate(job.settings["timing"])
+    tools = instruments(job.device)
+    models = {n["label"]: prepare(_alone(job, n)) for n in networks}
+    with torch.inference_mode():
+        for quantity, batch in (("latency", 1), ("step_time", job.settings["batch_size"])):
+            stage(quantity)
+            calls = {
+                n["label"]: _slower(
+                    _call(backend, models[n["label"]], batch, job), n.get("slowdown", 0.0), job
+                )
+                for n in networks
+            }
+            clock = tools.latency if quantity == "latency" or tools.step is None else tools.step
+            tools.watch.start()
+            taken = interleave(calls, clock, timing, blocks=quantity != "latency", tick=tools.watch.tick)
+            seen, doubts = tools.watch.stop()
+            flags = (*doubts, *(() if taken.steady else ("unsteady",)))
+            for n in networks:
+                detail = {"label": n["label"], "arch": n["arch"], "batch_size": batch, "clock": clock.name}
+                detail |= {"calls_per_sample": taken.blocks[n["label"]], "stop": taken.stop, "watch": seen}
+                samples = taken.seconds[n["label"]]
+                yield Measurement(
+                    name=quantity, unit="s", better="lower", samples=samples, detail=detail, flags=flags
+                )
+
+
+def _alone(job: Job, network: Mapping[str, Any]) -> Job:
+    shape = {key: network[key] for key in ("input_size", "in_channels", "num_classes")}
+    return replace(job, arch=network["arch"], **shape)
+
+
+def _call(backend: Any, prepared: tuple[Any, Any], batch: int, job: Job) -> Call:
+    model, images = prepared
+    call: Call = backend.prepare(model, images[:batch].contiguous(), job)
+    return call
+
+
+def _slower(call: Call, share: float, job: Job) -> Call:
+    """Return the call made slower by a share of its own time; on a GPU by a kernel that spins."""
+    if not share:
+        return call
+    if job.device == "cpu":
+
+        def spin() -> None:
+            start = time.perf_counter()
+            call()
+            end = time.perf_counter()
+            while time.perf_counter() < end + share * (end - start):
+                pass
+
+        return spin
+    call()
+    torch.cuda.synchronize()
+    start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    call()
+    stop.record()
+    stop.synchronize()
+    clock_khz = torch.cuda.get_device_properties(job.device).clock_rate
+    cycles = int(share * start.elapsed_time(stop) * clock_khz)
+
+    def longer() -> None:
+        call()
+        torch.cuda._sleep(cycles)
+
+    return longer

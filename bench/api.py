@@ -22,13 +22,15 @@ from bench.execution.catalog import catalog_for
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand
-from bench.plan.versus import labelled, versus
+from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
 from bench.records.store import Run, Store, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ALL = "all"
+SELFTEST = "selftest"
+SLOWDOWNS = (0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def compare(
     names: Sequence[str],
     *,
     batch_size: int | None = None,
-    processes: int = 8,
+    processes: int | None = None,
     train: str | None = None,
     epochs: int | None = None,
     overrides: Sequence[str] = (),
@@ -151,7 +153,7 @@ def compare(
     Args:
         names: the network in question, then its baselines.
         batch_size: for the throughput; None means 8 on the CPU and 64 on a GPU.
-        processes: how often all is timed anew; below 6 nothing can be decided.
+        processes: how often all is timed anew; None means as often as a verdict needs, at least 8.
         train: data set of a short training with three seeds; None for none.
         epochs: of that training; None means the recipe's.
         overrides: `key=value`, as with `--set`, of `infer` jobs.
@@ -189,8 +191,63 @@ def compare(
         for one in timed.values():
             if one.status is not None:
                 raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
-        plan = (*alone, *versus(labelled([timed[n] for n in order]), processes))
+        plan = (*alone, *versus(labelled([timed[n] for n in order]), processes or enough(len(order) - 1)))
         with Store(Path(results) / asked.name) as store:
+            store.write_info(_info(Prepared(asked, catalog, plan), store.run, argv))
+            observer.planned(plan, store.run)
+            summary = run_plan(plan, where, store, catalog, observer)
+    finally:
+        if isinstance(executor, str):
+            where.close()
+    return Done(store.path, summary)
+
+
+def selftest(
+    *,
+    arch: str = "resnet20",
+    comparisons: int = 10,
+    processes: int = 8,
+    overrides: Sequence[str] = (),
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Let the harness compare a network with itself, and with itself made slower, and store what comes of it.
+
+    Args:
+        arch: a small network.
+        comparisons: how many, each of latency and of throughput.
+        processes: of each comparison.
+        overrides: see `run`.
+        results: see `run`; the run is called ``selftest`` and is made anew.
+        executor: see `run`.
+        observer: see `run`.
+        argv: see `run`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    observer = observer or Observer()
+    content = {
+        "name": SELFTEST,
+        "blocks": [{"task": "infer", "grid": {}, "batch_size": {"cpu": 4, "cuda": 64}}],
+    }
+    where = EXECUTORS.get(executor).make() if isinstance(executor, str) else executor
+    try:
+        asked = narrow(parse_experiment(content, SELFTEST), archs=[arch], overrides=overrides)
+        catalog = catalog_for(asked, where)
+        one = expand(asked, catalog)[0]
+        networks = {"A": one, "A again": one, **{f"+{100 * s:g} %": one for s in SLOWDOWNS}}
+        slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}
+        plan = tuple(
+            job
+            for group in range(comparisons)
+            for job in versus(
+                networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
+            )
+        )
+        with Store(Path(results) / SELFTEST) as store:
             store.write_info(_info(Prepared(asked, catalog, plan), store.run, argv))
             observer.planned(plan, store.run)
             summary = run_plan(plan, where, store, catalog, observer)

@@ -1,6 +1,6 @@
 """Units: SI base units are stored; this is the only place that scales them for people.
 
-Stored units are `s`, `B`, `MAC`, `op`, `J`, `px`, `1` (a count or a fraction) and `1/s`.
+Stored units are `s`, `B`, `MAC`, `op`, `J`, `px`, `1` (a count or a fraction), `1/s`, `MAC/s` and `B/s`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _STEPS: dict[str, tuple[Scale, ...]] = {
     ),
     "op": (Scale(1.0, "op"), Scale(1e6, "Mop"), Scale(1e9, "Gop")),
     "1": (Scale(1.0, ""), Scale(1e3, "k"), Scale(1e6, "M"), Scale(1e9, "G")),
+    "MAC/s": (Scale(1.0, "MAC/s"), Scale(1e6, "MMAC/s"), Scale(1e9, "GMAC/s"), Scale(1e12, "TMAC/s")),
+    "B/s": (Scale(1.0, "B/s"), Scale(1e6, "MB/s"), Scale(1e9, "GB/s"), Scale(1e12, "TB/s")),
+    "MAC/B": (Scale(1.0, "MAC/B"),),
     "1/s": (Scale(1.0, "/s"), Scale(1e3, "k/s"), Scale(1e6, "M/s")),
     "J": (Scale(1e-6, "µJ"), Scale(1e-3, "mJ"), Scale(1.0, "J"), Scale(1e3, "kJ")),
     "px": (Scale(1.0, "px"),),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,19 @@ def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pyte
     assert {r.status for r in summary.records} == {"cancelled"}
     assert len(executor.calls) == 2
     assert summary.pending == 5 - len(summary.records)
+
+
+def test_what_others_disturbed_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
+    def events(flags: tuple[str, ...]) -> list[Event]:
+        return [("measurement", replace(seconds("latency", 1.0), flags=flags)), ("outcome", ("ok", None))]
+
+    disturbed, quiet = (events(("contended",)), Ended()), (events(()), Ended())
+    executor = scripted(disturbed, quiet, disturbed, disturbed, quiet)
+    summary = run(tmp_path, executor, plan(3))
+    assert [args[0].seed for _, args in executor.calls] == [0, 1, 2, 0, 2]
+    stored = [(r.job.seed, r.attempt, r.measurements[0].flags) for r in read_run(tmp_path).records]
+    assert stored[3:] == [(0, 2, ("contended",)), (2, 2, ())]
+    assert [r.attempt for r in summary.records] == [2, 1, 2]  # still disturbed, and kept
 
 
 def test_measurements_before_a_failure_are_kept(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from bench.records.record import Better
 Verdict = Literal["faster", "slower", "lower", "higher", "same", "undecided", "equal", "different"]
 
 BAND = 0.02  # ratios this near to one are the same to a user
+_ROUNDING = 1e-12  # what is left of equal numbers by computing with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def unpaired(
 def welch(a: Values, b: Values, *, band: float = BAND, better: Better = "higher", unit: str = "1") -> Effect:
     """Compare two means over seeds, such as of accuracies, by Welch's t; NaN and infinities are left out.
 
-    The ratio is of the means; its interval is that of their difference as a share of A's mean.
+    The ratio is of the means; its interval is that of their difference as a share of A's mean, not below 0.
     """
     one, other = _finite(a), _finite(b)
     n = min(len(one), len(other))
@@ -175,16 +176,20 @@ def welch(a: Values, b: Values, *, band: float = BAND, better: Better = "higher"
         return Effect(ratio, *NONE, math.nan, n, "undecided", "n = 1 seed cannot decide: at least 2")
     shares = [float(v.var(ddof=1)) / len(v) for v in (one, other)]
     error = math.sqrt(sum(shares))
-    if error <= 1e-12 * base:  # what rounding leaves of equal numbers
-        same = abs(gap) <= 1e-12 * base
-        word: Verdict = "same" if same else "undecided"
-        reason = "equal" if same else "no spread between seeds to judge by"
-        return Effect(ratio, *((1.0, 1.0) if same else NONE), 1.0 if same else math.nan, n, word, reason)
+    if error <= _ROUNDING * base:
+        return _without_spread(ratio, n)
     freedom = sum(shares) ** 2 / sum(s**2 / (len(v) - 1) for s, v in zip(shares, (one, other), strict=True))
     p = 2 * float(stdtr(freedom, -abs(gap) / error))
     half = float(stdtrit(freedom, 1 - ALPHA / 2)) * error / base
-    word = verdict(ratio - half, ratio + half, p, band, better=better, unit=unit)
-    return Effect(ratio, ratio - half, ratio + half, p, n, word, _why(word, p, band))
+    low, high = max(0.0, ratio - half), ratio + half
+    word = verdict(low, high, p, band, better=better, unit=unit)
+    return Effect(ratio, low, high, p, n, word, _why(word, p, band))
+
+
+def _without_spread(ratio: float, n: int) -> Effect:
+    if abs(ratio - 1) <= _ROUNDING:
+        return Effect(1.0, 1.0, 1.0, 1.0, n, "same", "equal")
+    return Effect(ratio, *NONE, math.nan, n, "undecided", "no spread between seeds to judge by")
 
 
 def _too_few(n: int, m: int, of: str) -> str:
@@ -210,7 +215,7 @@ def _none(n: int, reason: str) -> Effect:
 
 def _effect(found: tuple[float, float, float], p: float, n: int, least: str, /, **asked: Any) -> Effect:
     """Return the effect of an estimate, low and high of the log ratio; `asked` is as for `verdict`."""
-    ratio, low, high = (math.exp(v) for v in found)
+    ratio, low, high = (math.exp(min(v, 700.0)) for v in found)  # beyond, a float overflows
     if least:
         return Effect(ratio, *NONE, math.nan, n, "undecided", least)
     word = verdict(low, high, p, **asked)

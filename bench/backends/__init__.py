@@ -1,16 +1,43 @@
-"""Backends: how a network is run. One file each; `BACKENDS` finds them."""
+"""Backends: how a network is run. One file each; `BACKENDS` finds them.
+
+Whoever prepares a backend is not timed with what is measured: compiling, capturing and exporting are a measurement
+of their own, `prepare_time`. What a backend returns is held against eager, see `bench.execution.agreement`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from bench.errors import UnsupportedError
 from bench.plan.job import Job
 from bench.registry import Registry
 
 Call = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network that is ready to run: whatever happens once has happened.
+
+    Attributes:
+        call: runs one forward pass and returns the logits [B, classes], as a tensor or an array; what it
+            returned may be overwritten by the next call.
+        detail: what the preparation came to, such as its parts in seconds; plain JSON values.
+        doubts: by name of a measurement, the flags that this way of running gives rise to.
+    """
+
+    call: Call
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _nothing() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +46,36 @@ class Backend:
 
     Attributes:
         about: one line for `bench list`.
-        prepare: `(model, images [B, C, H, W], job)` to a call that runs one forward pass.
+        prepare: `(model, images [B, C, H, W], job)` to a network that is ready. The model is in evaluation mode, on
+            the device, in the job's precision and memory format; gradients are off. It may raise
+            UnsupportedError for what only shows when it is tried.
         unsupported: `(job)` to the reason why it cannot, or None.
+        for_training: `(model, job)` to the module that a training step calls; None where it cannot train.
+        load: imports what the backend needs, before the memory meter takes its zero.
     """
 
     about: str
-    prepare: Callable[[nn.Module, Tensor, Job], Call]
+    prepare: Callable[[nn.Module, Tensor, Job], Prepared]
     unsupported: Callable[[Job], str | None]
+    for_training: Callable[[nn.Module, Job], nn.Module] | None = None
+    load: Callable[[], None] = _nothing
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")
+
+
+def on_cpu(job: Job) -> bool:
+    """Return whether the job runs on the CPU."""
+    return job.device == "cpu"
+
+
+def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
+    """Return the error that says a backend could not do `what`, with the first line of the reason.
+
+    Want of memory is no refusal: it is returned as it is.
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError | UnsupportedError):
+        return error
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return UnsupportedError(f"{what} failed: {reason}", tip)

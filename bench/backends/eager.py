@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call
+from bench.backends import BACKENDS, Backend, Prepared
 from bench.plan.job import Job
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job) -> Call:  # noqa: ARG001 (one signature for all)
-    return lambda: model(images)
+def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: ARG001 (one signature for all)
+    return Prepared(lambda: model(images))
 
 
 def _unsupported(job: Job) -> str | None:  # noqa: ARG001
     return None
 
 
-BACKENDS.add("eager", Backend("torch as it is, operation by operation", _prepare, _unsupported))
+def _for_training(model: nn.Module, job: Job) -> nn.Module:  # noqa: ARG001
+    return model
+
+
+BACKENDS.add(
+    "eager", Backend("torch as it is, operation by operation", _prepare, _unsupported, _for_training)
+)

@@ -67,6 +67,12 @@ def tasks_of(text: str | None) -> list[str]:
     return [t.strip() for t in (text or "").split(",") if t.strip()]
 
 
+def run_path(run: str, results: Path) -> Path:
+    """Return the folder that a name or a path of a run means; a name in the results folder comes first."""
+    named = results / run
+    return named if named.is_dir() or not Path(run).is_dir() else Path(run)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
     sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")

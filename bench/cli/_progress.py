@@ -100,6 +100,11 @@ class Progress(Observer):
         self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
         self.bar.update(self.task, completed=self.done)
 
+    def again(self, jobs: int) -> None:
+        """Say that disturbed measurements are repeated."""
+        what = "measurement was" if jobs == 1 else "measurements were"
+        self._print(f"{jobs} {what} disturbed by other work on this machine; once more, then they are kept")
+
     def _left(self) -> str:
         """Return the time left, by how the run has gone so far."""
         if not self.done:
@@ -121,6 +126,8 @@ def headline(record: Record) -> str:
     parts: list[str] = []
     if "top1" in values:
         parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{record.job.settings['epochs']} epochs"]
+    elif record.job.task == "versus":
+        parts = [f"{len(values['step_time'].samples)} rounds"]
     elif "macs" in values:
         parts = [
             show(values["parameters"].samples[0], "1") + " parameters",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import env, plan, report, run, show, verify
+from bench.cli import compare, diff, env, export, plan, report, run, selftest, show, verify
 from bench.cli import list as list_
 
 app = typer.Typer(
@@ -23,7 +23,11 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
+app.command("compare")(compare.compare)
+app.command("selftest")(selftest.selftest)
 app.command("report")(report.report)
+app.command("diff")(diff.diff)
+app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("list")(list_.list_)
 app.command("env")(env.env)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, print_json, stderr, stdout
+from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stderr, stdout
 
 
 @handled
@@ -27,7 +27,7 @@ def report(
     from bench.report.page import write_report
     from bench.report.tables import rich_table
 
-    paths = [_path(r, results) for r in runs] if runs else [_newest(results)]
+    paths = [run_path(r, results) for r in runs] if runs else [_newest(results)]
     stored = [read_run(p) for p in paths]
     files = write_report(stored, out or Path("reports") / "+".join(r.name for r in stored))
     if as_json:
@@ -39,12 +39,6 @@ def report(
         for line in run.rejected:
             console.print(f"set aside: line {line.line} of {run.name}: {line.reason}", markup=False)
     console.print(f"report: {files.index}", markup=False)
-
-
-def _path(run: str, results: Path) -> Path:
-    """Return the folder that a name or a path means; a name in the results folder comes first."""
-    named = results / run
-    return named if named.is_dir() or not Path(run).is_dir() else Path(run)
 
 
 def _newest(results: Path) -> Path:

@@ -107,6 +107,7 @@ def _counted(name: str) -> dict[str, Any]:
 def _machine() -> dict[str, Any]:
     import torch
 
+    from bench.backends import BACKENDS
     from bench.datasets import DATASETS
     from bench.records import environment
 
@@ -120,6 +121,7 @@ def _machine() -> dict[str, Any]:
         "devices": ("cpu", *(f"cuda:{i}" for i in range(cuda))),
         "threads": environment.usable_cores(),
         "datasets": {name: dataset.card for name, dataset in DATASETS.items()},
+        "backends": tuple(BACKENDS),
         "environment": environment.machine(),
         "no_cuda": why,
     }

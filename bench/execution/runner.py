@@ -51,6 +51,9 @@ class Observer:
     def recorded(self, record: Record) -> None:
         """The job's record is in the store."""
 
+    def again(self, jobs: int) -> None:
+        """So many jobs were disturbed by others, and are tried once more."""
+
 
 @dataclass(slots=True)
 class Summary:
@@ -131,16 +134,35 @@ class _Bench:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
+DOUBTS_TO_RETRY = ("contended", "stolen", "shared_device")  # somebody else's work; it may be gone later
+
+
 def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
+    """Yield the record of each job as it ends; where others disturbed it, once more when all else is done.
+
+    Both records are stored, and the later one stands.
+    """
+    again: list[Planned] = []
+    jobs = {planned.job.id: planned for planned in todo}
+    for record in _once(todo, bench, len(todo)):
+        if any(flag in DOUBTS_TO_RETRY for m in record.measurements for flag in m.flags):
+            again.append(jobs[record.job.id])
+        yield record
+    if again:
+        bench.observer.again(len(again))
+        yield from _once(again, bench, len(todo) + len(again))
+
+
+def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
     """Yield the record of each job as it ends: those that only count run side by side, others one by one."""
     for counting, group in itertools.groupby(todo, key=_only_counts):
         jobs = list(group)
         if counting and bench.executor.at_once > 1:
             with device_lock(jobs[0].job.device, bench.observer.waiting):
-                yield from _side_by_side(jobs, bench, len(todo))
+                yield from _side_by_side(jobs, bench, total)
             continue
         for planned in jobs:
-            bench.observer.started(planned, len(todo))
+            bench.observer.started(planned, total)
             yield _run_one(planned, bench, bench.observer)
 
 

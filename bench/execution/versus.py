@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
-from bench.backends import BACKENDS
+from bench.backends import BACKENDS, Backend
 from bench.errors import UnsupportedError
 from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.timing.clock import Call
+from bench.timing.clock import Call, HostClock
 from bench.timing.interleave import interleave
 from bench.timing.steps import instruments
+
+HARNESS_PAIRS = 50
 
 Prepare = Callable[[Job], tuple[Any, Any]]
 
@@ -61,6 +63,34 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
                 yield Measurement(
                     name=quantity, unit="s", better="lower", samples=samples, detail=detail, flags=flags
                 )
+        if job.settings.get("harness"):
+            stage("harness")
+            yield from _harness(calls[networks[0]["label"]], tools.latency)
+
+
+def _harness(call: Call, clock: HostClock) -> Iterator[Measurement]:
+    """Measure what the harness itself adds: `overhead`, its time of a call over a bare loop's, and the clock's step."""
+    ratios = []
+    for number in range(HARNESS_PAIRS):
+        taken = {}
+        for who in ("bench", "bare") if number % 2 else ("bare", "bench"):
+            if who == "bench":
+                taken[who] = clock.seconds(call, 1)
+                continue
+            clock.synchronize()
+            start = time.perf_counter()
+            call()
+            clock.synchronize()
+            taken[who] = time.perf_counter() - start
+        ratios.append(taken["bench"] / taken["bare"])
+    yield Measurement(name="overhead", unit="1", better="lower", samples=tuple(ratios))
+    steps = []
+    for _ in range(HARNESS_PAIRS):
+        begun = now = time.perf_counter_ns()
+        while now == begun:
+            now = time.perf_counter_ns()
+        steps.append((now - begun) * 1e-9)
+    yield Measurement(name="timer_resolution", unit="s", better="lower", samples=(min(steps),))
 
 
 def _alone(job: Job, network: Mapping[str, Any]) -> Job:
@@ -68,10 +98,9 @@ def _alone(job: Job, network: Mapping[str, Any]) -> Job:
     return replace(job, arch=network["arch"], **shape)
 
 
-def _call(backend: Any, prepared: tuple[Any, Any], batch: int, job: Job) -> Call:
+def _call(backend: Backend, prepared: tuple[Any, Any], batch: int, job: Job) -> Call:
     model, images = prepared
-    call: Call = backend.prepare(model, images[:batch].contiguous(), job)
-    return call
+    return backend.prepare(model, images[:batch].contiguous(), job).call
 
 
 def _slower(call: Call, share: float, job: Job) -> Call:

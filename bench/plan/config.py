@@ -26,7 +26,7 @@ import yaml
 from bench.errors import ConfigError, nearest
 from bench.plan.files import configs_dir, find_yaml
 from bench.plan.job import TASKS, Task
-from bench.plan.settings import ALL_KEYS, keys_of
+from bench.plan.settings import ALL_KEYS, has_network, keys_of
 
 _TOP = ("name", "about", "blocks", "skip")
 _BLOCK = ("task", "grid")
@@ -105,9 +105,8 @@ def narrow(
     if tasks:
         experiment = _only_tasks(experiment, tasks)
     if archs:
-        experiment = replace(
-            experiment, blocks=tuple(_with(b, "arch", list(archs)) for b in experiment.blocks)
-        )
+        blocks = (_with(b, "arch", list(archs)) if has_network(b.task) else b for b in experiment.blocks)
+        experiment = replace(experiment, blocks=tuple(blocks))
     for text in overrides:
         experiment = _override(experiment, text)
     return experiment

@@ -10,7 +10,7 @@ from bench.plan.expand import Planned
 from bench.plan.job import Job
 
 # Seconds of a job whose like has never run: a guess for a laptop, and only that.
-GUESS_S = {"cost": 2.0, "infer": 4.0, "train_step": 5.0, "versus": 10.0, "accuracy": 30.0}
+GUESS_S = {"cost": 2.0, "infer": 4.0, "train_step": 5.0, "versus": 10.0, "accuracy": 30.0, "ceiling": 3.0}
 
 Estimate = Callable[[Planned], float]
 

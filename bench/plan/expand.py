@@ -14,9 +14,22 @@ from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
-from bench.plan.settings import NOT_SETTINGS, SETTINGS, Accuracy, Common, OnDevice, Timing
+from bench.plan.settings import (
+    NOT_SETTINGS,
+    OPTIONAL,
+    SETTINGS,
+    Accuracy,
+    Common,
+    Shared,
+    Timing,
+    has_network,
+    keys_of,
+)
 
 DEVICE_KINDS = ("cpu", "cuda")
+
+# Stands where a network does, in jobs of the machine alone.
+MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +41,7 @@ class Catalog:
         threads: default count of CPU threads.
         archs: for each name or pattern, as written, the cards of the networks it means.
         datasets: cards by name.
+        backends: names of those there are; empty where they are not known.
         environment: see `bench.records.environment.machine`.
         no_cuda: why there is no CUDA device, where there is none.
     """
@@ -36,6 +50,7 @@ class Catalog:
     threads: int = 1
     archs: Mapping[str, tuple[ArchCard, ...]] = field(default_factory=dict)
     datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
+    backends: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     no_cuda: str | None = None
 
@@ -58,11 +73,11 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
     Raises:
         ConfigError: for a value that is not valid, with its path.
         DeviceError: for a device that is not there.
-        UnknownNameError: for a data set that is not known.
+        UnknownNameError: for a data set or a backend that is not known.
     """
     planned: dict[str, Planned] = {}
     for block in experiment.blocks:
-        if not block.archs:
+        if has_network(block.task) and not block.archs:
             raise ConfigError(
                 f"{block.path}grid.arch: no architecture is named", "give arch: [resnet18, ...]"
             )
@@ -74,11 +89,11 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
 
 def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
     """Yield each point of the grid as a flat mapping, with values by device resolved."""
-    cards = [card for name in block.archs for card in catalog.archs[str(name)]]
+    cards = [card for name in block.archs for card in catalog.archs[str(name)]] or [MACHINE]
     axes = {"arch": cards, **block.axes} | {"arch": cards}
     for values in itertools.product(*axes.values()):
         point = {**block.fixed, **dict(zip(axes, values, strict=True))}
-        if issubclass(SETTINGS[block.task], OnDevice):
+        if "device" in keys_of(block.task):
             point["device"] = _device(point.get("device", "auto"), catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
         yield {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
@@ -120,7 +135,7 @@ def _by_device(value: Any, kind: str, path: str) -> Any:
 
 def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: Catalog) -> Planned:
     card: ArchCard = point["arch"]
-    asked = _validate(block, {**point, "arch": card.name})
+    asked = _validate(block, _named(block, point))
     job = _job(block, asked, card, catalog)
     planned = Planned(job=job, card=card, timeout_s=asked.timeout_s)
     if match := _skipped(experiment, block, asked):
@@ -138,20 +153,27 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
     return planned
 
 
-def _validate(block: Block, point: Mapping[str, Any]) -> Common:
+def _named(block: Block, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the point with the network's name in place of its card, where the task has a network."""
+    rest = {k: v for k, v in point.items() if k != "arch"}
+    return {**rest, "arch": point["arch"].name} if has_network(block.task) else rest
+
+
+def _validate(block: Block, point: Mapping[str, Any]) -> Shared:
     try:
         return SETTINGS[block.task].model_validate(point)
     except ValidationError as error:
         raise _config_error(block.path, error) from error
 
 
+_TYPES = ("constrained", "int", "float", "none", "str", "literal")
+
+
 def _config_error(path: str, error: ValidationError) -> ConfigError:
     """Name the first wrong value by its path and what is expected there, or the nearest key."""
     first = error.errors()[0]
     # Members of a union and of literals appear in the location; only keys help a reader.
-    steps = [
-        str(s) for s in first["loc"] if not str(s).startswith(("constrained", "int", "float", "none", "str"))
-    ]
+    steps = [str(s) for s in first["loc"] if not str(s).startswith(_TYPES)]
     key = path + ".".join(steps)
     if first["type"] == "extra_forbidden":
         close = nearest(steps[-1], Timing.model_fields)
@@ -159,32 +181,40 @@ def _config_error(path: str, error: ValidationError) -> ConfigError:
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
 
 
-def _job(block: Block, asked: Common, card: ArchCard, catalog: Catalog) -> Job:
+def _job(block: Block, asked: Shared, card: ArchCard, catalog: Catalog) -> Job:
     settings = {k: v for k, v in asked.model_dump(mode="json").items() if k not in NOT_SETTINGS}
-    if isinstance(asked, OnDevice) and asked.threads is None:
+    settings = {k: v for k, v in settings.items() if k not in OPTIONAL or v is not None}
+    if "threads" in settings and settings["threads"] is None:
         settings["threads"] = catalog.threads
-    shape: dict[str, Any] = {
-        "input_size": asked.input_size or card.input_size,
-        "in_channels": getattr(asked, "in_channels", None) or card.in_channels,
-        "num_classes": getattr(asked, "num_classes", None) or card.num_classes,
-    }
+    if catalog.backends and settings.get("backend", catalog.backends[0]) not in catalog.backends:
+        raise unknown_name("backend", settings["backend"], catalog.backends, "see `bench list backends`")
     if isinstance(asked, Accuracy):
-        dataset = _dataset(asked.dataset, catalog)
         recipe = load_recipe(asked.recipe)
         settings |= {"recipe": recipe.model_dump(mode="json"), "epochs": asked.epochs or recipe.epochs}
-        shape = {
-            "input_size": asked.input_size or max(dataset.size, card.min_input),
-            "in_channels": dataset.in_channels if card.any_channels else card.in_channels,
-            "num_classes": dataset.num_classes,
-        }
     return Job(
         task=block.task,
         arch=card.name,
         seed=asked.seed,
         settings=settings,
         source_sha256=card.source_sha256,
-        **shape,
+        **_shape(asked, card, catalog),
     )
+
+
+def _shape(asked: Shared, card: ArchCard, catalog: Catalog) -> dict[str, Any]:
+    """Return input size, channels and classes: as asked, of the data set, or the network's own."""
+    if isinstance(asked, Accuracy):
+        dataset = _dataset(asked.dataset, catalog)
+        return {
+            "input_size": asked.input_size or max(dataset.size, card.min_input),
+            "in_channels": dataset.in_channels if card.any_channels else card.in_channels,
+            "num_classes": dataset.num_classes,
+        }
+    return {
+        "input_size": (asked.input_size if isinstance(asked, Common) else None) or card.input_size,
+        "in_channels": getattr(asked, "in_channels", None) or card.in_channels,
+        "num_classes": getattr(asked, "num_classes", None) or card.num_classes,
+    }
 
 
 def _dataset(name: str, catalog: Catalog) -> DatasetCard:
@@ -193,6 +223,6 @@ def _dataset(name: str, catalog: Catalog) -> DatasetCard:
     return catalog.datasets[name]
 
 
-def _skipped(experiment: Experiment, block: Block, asked: Common) -> Mapping[str, Any] | None:
+def _skipped(experiment: Experiment, block: Block, asked: Shared) -> Mapping[str, Any] | None:
     values = {"task": block.task, **asked.model_dump(mode="json")}
     return next((m for m in experiment.skip if all(values.get(k) == v for k, v in m.items())), None)

@@ -22,7 +22,7 @@ class Job:
 
     Attributes:
         task: what kind of question it is.
-        arch: name of the network, see `bench.archs.resolve`.
+        arch: name of the network, see `bench.archs.resolve`; of task `ceiling`, which has none, that word.
         input_size: height and width of the images in px.
         in_channels: channels of the images.
         num_classes: outputs of the network; None for a network that is no classifier.
@@ -79,7 +79,7 @@ class Job:
 
     def label(self) -> str:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
-        words = [self.task, self.arch, f"{self.input_size} px"]
+        words = [self.task, self.arch, f"{self.input_size} px"] if self.task != "ceiling" else [self.task]
         s = self.settings
         if "networks" in s:
             words = [self.task, " ".join(s["labels"]), f"process {s['replicate'] + 1}"]

@@ -1,6 +1,18 @@
 """The settings of each task: every key that an experiment may give, its values and its default.
 
-A value may be `None` where a default depends on the machine or the network; `bench.plan.expand` fills it in.
+A value may be `None` where a default depends on the machine or the network; `bench.plan.expand` fills it in, or
+leaves the key out of the job.
+
+precision, of `infer` and `train_step`:
+    fp32       weights and images in single precision; TF32 is forbidden
+    tf32       the same, with TF32 allowed inside matrix products and convolutions; CUDA only
+    bf16 fp16  pure: weights, images and all that is computed in 16 bits
+    amp_bf16 amp_fp16  weights and images in single precision; torch.autocast casts what it holds to be safe.
+               Each call casts the weights anew, as it does for users; a training in amp_fp16 scales its loss
+    Of `accuracy`, bf16 and fp16 mean autocast: short trainings keep their weights in single precision.
+memory_format: contiguous (NCHW) or channels_last (NHWC), of weights and images
+backend: how the network is run, a name of `bench list backends`
+batch_size: images a call, or `max`, the largest batch that fits, found beforehand by trying
 """
 
 from __future__ import annotations
@@ -11,9 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.plan.job import Task
 
+Batch = Annotated[int, Field(ge=1, le=1_000_000)]
+Threads = Annotated[int, Field(ge=1, le=4096)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16"]
+TrainingPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 
 
@@ -43,13 +58,18 @@ class Timing(_Frozen):
     min_block_s: Seconds = 0.01
 
 
-class Common(_Frozen):
-    """Keys of every task: the network, its input, and how long a job may take."""
+class Shared(_Frozen):
+    """Keys of every task."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    timeout_s: Seconds = 600.0
+
+
+class Common(Shared):
+    """Keys of every task that has a network: its name and its input."""
 
     arch: Annotated[str, Field(min_length=1)]
     input_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    timeout_s: Seconds = 600.0
 
 
 class Cost(Common):
@@ -60,50 +80,84 @@ class Cost(Common):
 
 
 class OnDevice(Common):
-    """Keys of every task that runs on a device."""
+    """Keys of every task that runs a network on a device."""
 
     device: Device = "auto"
     precision: Precision = "fp32"
     memory_format: MemoryFormat = "contiguous"
-    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    threads: Threads | None = None
 
 
 class Infer(OnDevice):
-    """Measured: latency, step time and peak memory of the forward pass."""
+    """Measured: latency, step time, peak memory and energy of the forward pass.
+
+    Attributes:
+        in_channels: of the images; None takes the network's own.
+        num_classes: outputs; None takes the network's own.
+        batch_size: images a call; `max` is the largest that fits, to within 1/32 of it.
+        batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
+        backend: how the network is run.
+        timing: how long to sample.
+        energy_s: least seconds of the pass that measures energy; None is 2 s, and not part of the job.
+    """
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
     num_classes: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    backend: str = "eager"
+    batch_size: Batch | Literal["max"] = 1
+    batch_limit: Batch | None = None
+    backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
+    energy_s: Seconds | None = None
 
 
 class TrainStep(Infer):
-    """Measured: a step of forward, backward and optimiser, and its peak memory."""
+    """Measured: a step of forward, backward and optimiser, its phases, its peak memory and energy."""
 
 
 class Accuracy(OnDevice):
     """A short training from scratch, and the accuracy it reaches on the test images."""
 
+    precision: TrainingPrecision = "fp32"
     dataset: Annotated[str, Field(min_length=1)] = "digits"
     recipe: Annotated[str, Field(min_length=1)] = "std"
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
-SETTINGS: dict[Task, type[Common]] = {
+class Ceiling(Shared):
+    """Measured, of the machine alone: the rate of matrix products in a precision, and the copy bandwidth.
+
+    `timing` is of each of the few measurements; all of them together take about two seconds.
+    """
+
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    threads: Threads | None = None
+    timing: Timing = Timing(warmup_s=0.1, min_s=0.1, limit_s=0.4)
+
+
+SETTINGS: dict[Task, type[Shared]] = {
     "cost": Cost,
     "infer": Infer,
     "train_step": TrainStep,
     "accuracy": Accuracy,
+    "ceiling": Ceiling,
 }
 
 # Keys that are fields of a job, or belong to its execution, rather than settings of its task.
 NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "timeout_s")
 
+# Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
+OPTIONAL = ("batch_limit", "energy_s")
+
 
 def keys_of(task: Task) -> tuple[str, ...]:
     """Return the keys that a block of this task may give."""
     return tuple(SETTINGS[task].model_fields)
+
+
+def has_network(task: Task) -> bool:
+    """Return whether the jobs of this task are of a network, rather than of the machine alone."""
+    return "arch" in SETTINGS[task].model_fields
 
 
 ALL_KEYS: tuple[str, ...] = tuple(dict.fromkeys(k for t in SETTINGS for k in keys_of(t)))

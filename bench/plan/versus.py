@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,17 @@ from bench.plan.settings import Timing
 
 # For all networks of a process together; the process is what counts, so each takes little time.
 TIMING = Timing(warmup_s=0.2, min_s=0.4, limit_s=2.0, precision=0.005, min_samples=10)
+
+
+SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=1.5, precision=0.005, min_samples=10)
+
+
+def enough(baselines: int) -> int:
+    """Return how many processes can decide latency and throughput against so many baselines, and one to spare.
+
+    n signs that all agree have a p of 2^(1 - n), which a correction for the number of tests multiplies.
+    """
+    return max(8, 1 + math.ceil(1 + math.log2(2 * baselines / 0.05)))
 
 
 def labelled(planned: Sequence[Planned]) -> dict[str, Planned]:
@@ -30,7 +42,7 @@ def versus(
     *,
     timing: Timing = TIMING,
     slowdown: Mapping[str, float] | None = None,
-    group: str = "",
+    **more: Any,
 ) -> list[Planned]:
     """Return a job for each process, in which all networks run in turn.
 
@@ -39,7 +51,7 @@ def versus(
         processes: how many; each begins with another network.
         timing: of each process.
         slowdown: share of its time that a network is made slower by, by label; for tests of the harness itself.
-        group: tells comparisons of the same networks apart.
+        more: further settings of the jobs.
     """
     lines = [
         {
@@ -63,7 +75,7 @@ def versus(
             "networks": [*lines[turned:], *lines[:turned]],
             "labels": list(networks),
             "replicate": process,
-            **({"group": group} if group else {}),
+            **more,
         }
         jobs.append(replace(first, job=replace(first.job, task="versus", settings=settings)))
     return jobs

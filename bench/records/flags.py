@@ -18,7 +18,20 @@ FLAGS: dict[str, str] = {
     "shared_device": "another process was on the GPU",
     "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
     "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
+    "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",
+    "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them",
+    "not_finite": "some outputs are infinite or not a number in this precision; the time stands, the results do not",
+    "outside_allocator": "memory held outside torch's allocator, or in a CUDA graph's own pool, is not in it",
     "shared_process": "the memory high-water mark is of a process that had already done other work",
+    # Of rows about each other, see bench.analysis.plausibility.
+    "larger_but_faster": "clearly more parameters, MACs and activations than another of its family, in less time",
+    "slower_without_waiting": "a step among others took longer than a call of the same batch that is waited for",
+    "batch_costs_throughput": "clearly fewer images a second than at batch 1, at equal settings",
+    "backward_too_fast": "the backward pass took less than a third of the forward pass, which does half its work",
+    "above_roofline": "faster than this machine's own ceiling of matrix products and memory",
+    "memory_below_weights": "the peak of memory is smaller than the weights alone",
+    "below_chance": "the accuracy is below that of guessing",
+    "top5_below_top1": "fewer labels among the first five than in the first place",
 }
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench.analysis.comparison import Progress, progress
 from bench.analysis.machine import dig, flatten, torch_version
+from bench.analysis.plausibility import doubts
 from bench.records.flags import explain
 from bench.records.store import Run
 from bench.report.text import plain
@@ -136,6 +137,8 @@ def _doubts(frame: pd.DataFrame) -> list[Doubt]:
     ):
         for flag in flags:
             where[flag].append(plain(f"{name} of {label}{_named(flag, detail)}"))
+    for flag, places in doubts(frame).items():
+        where[flag] += map(plain, places)
     return [Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
 
 

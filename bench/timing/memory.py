@@ -23,6 +23,9 @@ class Memory(Protocol):
     def peak(self, call: Call) -> Measurement:
         """Run `call` twice and return the peak since the meter was started."""
 
+    def high_water(self, call: Call) -> int | None:
+        """Run `call` once; return the most bytes held meanwhile, above the start; None where it cannot be told."""
+
 
 class CudaMemory:
     """The CUDA allocator's own counters."""
@@ -48,6 +51,16 @@ class CudaMemory:
         reserved = torch.cuda.max_memory_reserved(self.device)
         detail = {"meter": "cuda allocator", "reserved_B": reserved, "held_before_B": held - self.baseline}
         return Measurement(name="peak_memory", unit="B", better="lower", samples=(peak,), detail=detail)
+
+    def high_water(self, call: Call) -> int | None:
+        """Run `call` once; return the most that was allocated meanwhile, in bytes."""
+        import torch
+
+        torch.cuda.synchronize(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        call()
+        torch.cuda.synchronize(self.device)
+        return torch.cuda.max_memory_allocated(self.device) - self.baseline
 
 
 class HostMemory:
@@ -75,6 +88,12 @@ class HostMemory:
             },
             flags=() if fresh else ("shared_process",),
         )
+
+    def high_water(self, call: Call) -> int | None:
+        """Run `call` once; return the high-water mark meanwhile, in bytes, or None if it cannot be reset."""
+        fresh = _reset_high_water()
+        call()
+        return _status_bytes("VmHWM") - self.baseline if fresh else None
 
 
 def _status_bytes(field: str) -> int:

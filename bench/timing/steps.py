@@ -27,7 +27,7 @@ class Instruments:
         watch: looks on while samples are taken.
     """
 
-    latency: Clock
+    latency: HostClock
     step: Clock | None
     memory: Memory
     watch: Watch = field(default_factory=HostWatch)
@@ -59,16 +59,6 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
         return
     stage("throughput")
     yield watched("step_time", call, tools.step, timing, tools.watch, of="a call among others", blocks=True)
-
-
-def measure_training(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
-    """Measure one training step: `peak_memory` and `step_time` of forward, backward and optimiser together."""
-    stage("memory")
-    yield tools.memory.peak(call)
-    stage("throughput")
-    clock = tools.step or tools.latency
-    taken = sample(call, clock, timing, blocks=tools.step is not None)
-    yield _seconds("step_time", taken, clock, "forward, backward and optimiser")
 
 
 def watched(

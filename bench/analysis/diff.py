@@ -1,0 +1,222 @@
+"""What changed from one run to another, and how sure that is.
+
+Each process gives one number, the median of its samples; records that differ only in the setting `replicate` are
+processes of one job, and so are the seeds of a training. Where there are enough of them, exact rank tests decide
+(`bench.analysis.effects`). With fewer, the noise floor decides: how much two processes of the same may differ.
+Counts are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.analysis.comparison import COUNTS
+from bench.analysis.effects import Effect, Verdict, direction, unpaired, welch
+from bench.analysis.machine import dig
+from bench.analysis.matching import Group, Matching, match, names_of
+from bench.analysis.rank_tests import can_decide, holm
+from bench.analysis.statistics import NONE, Interval, finite, mean, median, median_interval
+from bench.errors import unknown_name
+from bench.records.record import Better, Measurement, Record
+from bench.records.store import Run
+
+FLOOR = 0.05
+ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
+_TIMES = ("s", "1/s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One quantity of one job in both runs.
+
+    Attributes:
+        arch: the network.
+        task: of the job.
+        label: the job in one line.
+        quantity: name of the measurement.
+        unit: of `a` and `b`.
+        better: which direction is an improvement.
+        a: in the first run: median of its processes' medians, mean over seeds, or the count.
+        b: in the second.
+        n_a: processes or seeds of the first.
+        n_b: of the second.
+        effect: B / A. Where processes are too few for a test, `low` and `high` are of the samples within the two
+            processes, or the range of the processes' ratios; `reason` says so, and p is NaN.
+    """
+
+    arch: str
+    task: str
+    label: str
+    quantity: str
+    unit: str
+    better: Better
+    a: float
+    b: float
+    n_a: int
+    n_b: int
+    effect: Effect
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values in one level."""
+        fields = {k: v for k, v in asdict(self).items() if k != "effect"}
+        effect = {k: v for k, v in asdict(self.effect).items() if k != "n"}
+        return {**fields, **effect}
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """Two runs side by side: their names, a row a quantity, and see `bench.analysis.matching.Matching`."""
+
+    a: str
+    b: str
+    rows: Sequence[Change]
+    only: Sequence[tuple[str, str, str]]
+    changes: Sequence[tuple[str, str, str]]
+    floor: float
+
+    def slowdowns(self, above: float) -> list[Change]:
+        """Return the rows that are certainly slower by more than a share: all of the interval is beyond it."""
+        return [r for r in self.rows if r.effect.verdict == "slower" and _least(r) > 1 + above]
+
+    @property
+    def tested(self) -> int:
+        """Return how many rows were tested; of so many, one in twenty would be called different by chance."""
+        return sum(not math.isnan(r.effect.p) for r in self.rows)
+
+    @property
+    def sure(self) -> int:
+        """Return how many rows differ after Holm's correction for all that were tested."""
+        return int((holm([r.effect.p for r in self.rows]) <= 0.05).sum())
+
+
+def _least(row: Change) -> float:
+    """Return the least factor by which a time grew, or a rate fell."""
+    return row.effect.low if row.better == "lower" else 1 / row.effect.high
+
+
+def diff(
+    a: Run, b: Run, *, across: bool = False, floor: float | None = None, quantities: Collection[str] = ()
+) -> Diff:
+    """Compare what two runs have in common.
+
+    Args:
+        a: the earlier run.
+        b: the later one.
+        across: compare also across devices, precisions, threads and definitions.
+        floor: a ratio this near to one is noise where there are too few processes to test; by default what a
+            self-test stored with the records, or 5 %.
+        quantities: names of measurements to look at; none means all.
+
+    Raises:
+        ConfigError: if the runs have nothing in common or may not be compared.
+        UnknownNameError: for a quantity that neither run has.
+    """
+    _check(quantities, a, b)
+    matching = match(a, b, across=across, quantities=quantities)
+    floor = _floor(matching) if floor is None else floor
+    rows = [row for x, y in matching.pairs for row in _rows(x, y, floor, quantities)]
+    return Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
+
+
+def _check(quantities: Collection[str], *runs: Run) -> None:
+    known = {m.name for run in runs for record in run.records for m in record.measurements}
+    for name in quantities:
+        if name not in known:
+            raise unknown_name("quantity", name, known)
+
+
+def _floor(matching: Matching) -> float:
+    """Return the largest noise floor that a self-test stored with the records."""
+    records: Iterator[Record] = (r for pair in matching.pairs for g in pair for r in g.records)
+    stored = [dig(r.environment, "selftest", "noise_floor") for r in records]
+    return max((float(v) for v in stored if isinstance(v, int | float)), default=FLOOR)
+
+
+def _rows(one: Group, other: Group, floor: float, quantities: Collection[str]) -> Iterator[Change]:
+    ours, theirs = one.measurements(quantities), other.measurements(quantities)
+    for name in ours:
+        if name in theirs:
+            yield _change(one, name, ours[name], theirs[name], floor)
+
+
+def _change(
+    group: Group, name: str, a: Sequence[Measurement], b: Sequence[Measurement], floor: float
+) -> Change:
+    """Return the row of one quantity, each measurement of which is of one process."""
+    task, unit, better = group.job.task, a[0].unit, a[0].better
+    ones, others = ([median(m.samples) for m in side] for side in (a, b))
+    middle = median
+    if task == "cost" or name in COUNTS:
+        effect = _counted(ones, others)
+    elif task == "accuracy" and unit == "1":
+        middle = mean
+        effect = welch(ones, others, band=ACCURACY_BAND, better=better, unit=unit)
+    else:
+        effect = _timed(a, b, floor)
+    return Change(
+        arch=group.job.arch, task=task, label=group.label, quantity=name, unit=unit, better=better,
+        a=middle(ones), b=middle(others), n_a=len(ones), n_b=len(others), effect=effect,
+    )  # fmt: skip
+
+
+def _counted(a: Sequence[float], b: Sequence[float]) -> Effect:
+    """Return whether counts are equal; a count that is no number is equal to another such."""
+    equal = {_exact(v) for v in a} == {_exact(v) for v in b}
+    ratio = 1.0 if equal else b[-1] / a[-1] if a[-1] else math.nan
+    word: Verdict = "equal" if equal else "different"
+    return Effect(ratio, *NONE, math.nan, min(len(a), len(b)), word, "counted")
+
+
+def _exact(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _timed(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
+    """Return the effect of what varies from process to process."""
+    ones, others = (finite([median(m.samples) for m in side]) for side in (a, b))
+    asked: dict[str, Any] = {"better": a[0].better, "unit": a[0].unit}
+    tested = unpaired(ones, others, **asked)
+    if can_decide(len(ones), len(others)) or math.isnan(tested.ratio):
+        return tested
+    if len(ones) == len(others) == 1:
+        within = _of_medians(a[0].samples, b[0].samples)
+        return _by_floor(
+            tested.ratio, within, "one process a run: how processes differ is not known", floor, **asked
+        )
+    return _by_range(ones, others, tested, floor, **asked)
+
+
+def _of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return an interval of the ratio of two medians: the ends of theirs at 97.5 %, so that both hold at 95 %."""
+    (low_a, high_a), (low_b, high_b) = (median_interval(s, 0.975) for s in (a, b))
+    return (low_b / high_a, high_b / low_a) if min(low_a, low_b) > 0 else NONE
+
+
+def _by_floor(ratio: float, within: Interval, why: str, floor: float, *, better: Better, unit: str) -> Effect:
+    """Return a verdict on a ratio beyond the noise floor; a time needs an interval without one as well."""
+    low, high = within
+    beyond = max(ratio, 1 / ratio) > 1 + floor
+    apart = (low > 1 or high < 1) if not math.isnan(low) else unit not in _TIMES
+    edge = f"the noise floor of ±{100 * floor:g} %"
+    if beyond and apart:
+        return Effect(ratio, low, high, math.nan, 1, direction(ratio, better, unit), f"{why}; beyond {edge}")
+    if ratio == 1 and math.isnan(low) and unit not in _TIMES:
+        return Effect(ratio, low, high, math.nan, 1, "same", "equal in one process a run")
+    rest = f"within {edge}" if not beyond else "samples too few or too spread"
+    return Effect(ratio, low, high, math.nan, 1, "undecided", f"{why}; {rest}")
+
+
+def _by_range(
+    a: Sequence[float], b: Sequence[float], tested: Effect, floor: float, *, better: Better, unit: str
+) -> Effect:
+    """Return a verdict where every process of one run is beyond the floor of every one of the other."""
+    low, high = min(b) / max(a), max(b) / min(a)
+    edge = f"the noise floor of ±{100 * floor:g} %"
+    if low > 1 + floor or high < 1 / (1 + floor):
+        why = f"{tested.reason}; all beyond {edge}"
+        return Effect(tested.ratio, low, high, math.nan, tested.n, direction(low, better, unit), why)
+    why = f"{tested.reason}; not all beyond {edge}"
+    return Effect(tested.ratio, low, high, math.nan, tested.n, "undecided", why)

@@ -1,0 +1,267 @@
+"""Which jobs of two runs ask the same, and whether their numbers may be set side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.analysis.machine import device_name, dig, torch_version
+from bench.errors import ConfigError
+from bench.plan.job import Job
+from bench.records.record import Measurement, Record
+from bench.records.store import Run, latest
+
+# Settings that do not change what is measured: how long it is sampled, and in which of several processes.
+_HOW = ("timing", "replicate")
+# Settings that change it, but are refused with both values rather than left without a partner.
+_CONDITIONS = ("device", "precision", "threads", "recipe")
+# What of a measurement's detail says what the number is.
+_MEANING = ("of", "clock", "meter", "counter", "excluded", "split", "dataset", "definition")
+_TASKS = ("cost", "infer", "train_step", "accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The records of one question in one run: its processes, or the seeds of a training.
+
+    Attributes:
+        job: the last one.
+        records: those that ended well, of the same source of the network.
+        status: of the last record.
+    """
+
+    job: Job
+    records: Sequence[Record]
+    status: str
+
+    @property
+    def label(self) -> str:
+        """Return the job in one line, without the seed where that is what varies."""
+        return re.sub(r" seed \d+", "", self.job.label())
+
+    def measurements(self, only: Collection[str] = ()) -> dict[str, list[Measurement]]:
+        """Return the measurements of all records by name; of those in `only`, where it names any."""
+        found: defaultdict[str, list[Measurement]] = defaultdict(list)
+        for record in self.records:
+            for m in record.measurements:
+                if not only or m.name in only:
+                    found[m.name].append(m)
+        return found
+
+
+Pair = tuple[Group, Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What two runs have in common.
+
+    Attributes:
+        pairs: groups that ask the same and ended well in both.
+        only: (job, run, why) of those that are in one run alone, or failed in one.
+        changes: (what, value in A, value in B) of the surroundings that differ.
+    """
+
+    pairs: Sequence[Pair]
+    only: Sequence[tuple[str, str, str]] = ()
+    changes: Sequence[tuple[str, str, str]] = field(default=())
+
+
+def match(a: Run, b: Run, *, across: bool = False, quantities: Collection[str] = ()) -> Matching:
+    """Match the jobs of two runs by what they ask.
+
+    Args:
+        a: the earlier run.
+        b: the later one.
+        across: match also where device, precision, threads or definitions differ.
+        quantities: names of measurements to look at; none means all.
+
+    Raises:
+        ConfigError: if the runs have nothing in common; and, but for `across`, if they differ in what makes their
+            numbers incomparable: it names the field and both values.
+    """
+    ones, others = _groups(a), _groups(b)
+    pairs = [(ones[k], others[k]) for k in ones if k in others]
+    pairs += _across(ones, others, pairs, across)
+    if not pairs:
+        raise _nothing(a, b, ones.values(), others.values())
+    measured = [(x, y) for x, y in pairs if x.records and y.records]
+    conditions = [c for pair in measured for c in _differing(pair, _conditions(quantities))]
+    if conditions and not across:
+        raise _refused(*conditions[0])
+    changes = dict.fromkeys([*conditions, *(c for pair in measured for c in _differing(pair, _versions))])
+    return Matching(measured, tuple(_only(a, b, ones, others, pairs)), tuple(changes))
+
+
+def names_of(a: Run, b: Run) -> tuple[str, str]:
+    """Return what two runs are called side by side, also where they have the same name."""
+    return (a.name, b.name) if a.name != b.name else (f"{a.name} (first)", f"{b.name} (second)")
+
+
+def _groups(run: Run) -> dict[str, Group]:
+    """Return the groups of a run by what they ask, in the order of their first records."""
+    by_key: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in latest(run.records).values():
+        if record.job.task in _TASKS:
+            by_key[_key(record.job)].append(record)
+    groups = {}
+    for key, records in by_key.items():
+        last = records[-1]
+        same = [r for r in records if r.status == "ok" and r.job.source_sha256 == last.job.source_sha256]
+        groups[key] = Group(last.job, same, last.status)
+    return groups
+
+
+def _key(job: Job, without: Collection[str] = ()) -> str:
+    """Return what a job asks, as one string: not how long, in which process, with which source or training seed."""
+    left_out = {*_HOW, *without}
+    asked = {
+        **job.content(),
+        "source_sha256": None,
+        "seed": None if job.task == "accuracy" else job.seed,
+        "settings": {k: v for k, v in job.settings.items() if k not in left_out},
+    }
+    return json.dumps(asked, sort_keys=True)
+
+
+def _across(
+    ones: Mapping[str, Group], others: Mapping[str, Group], pairs: Sequence[Pair], across: bool
+) -> Iterator[Pair]:
+    """Yield groups that differ in nothing but a condition, where no group of that network matches as it is.
+
+    Raises:
+        ConfigError: for the first of them, but for `across`.
+    """
+    paired = {_key(x.job, _CONDITIONS) for x, _ in pairs}
+    left: defaultdict[str, tuple[list[Group], list[Group]]] = defaultdict(lambda: ([], []))
+    for side, groups in enumerate((ones, others)):
+        for group in groups.values():
+            left[_key(group.job, _CONDITIONS)][side].append(group)
+    for key, (xs, ys) in left.items():
+        if key in paired or not xs or not ys:
+            continue
+        if not across:
+            raise _refused(*next(_differing((xs[0], ys[0]), _settings)))
+        if len(xs) == len(ys) == 1:
+            yield xs[0], ys[0]
+
+
+Look = Callable[[Record], Iterable[tuple[str, Any]]]
+
+
+def _differing(pair: Pair, look: Look) -> Iterator[tuple[str, str, str]]:
+    """Yield (what, value in A, value in B) of what differs; what one of them does not know does not differ."""
+    seen: tuple[defaultdict[str, set[str]], ...] = (defaultdict(set), defaultdict(set))
+    for side, group in zip(seen, pair, strict=True):
+        for record in group.records or ():
+            for what, value in look(record):
+                if value is not None:
+                    side[what].add(str(value))
+        if not group.records:
+            for what, value in _settings_of(group.job):
+                side[what].add(str(value))
+    for what, values in seen[0].items():
+        if seen[1][what] and values != seen[1][what]:
+            yield what, ", ".join(sorted(values)), ", ".join(sorted(seen[1][what]))
+
+
+def _settings(record: Record) -> Iterator[tuple[str, Any]]:
+    yield from _settings_of(record.job)
+
+
+def _settings_of(job: Job) -> Iterator[tuple[str, Any]]:
+    for name in _CONDITIONS:
+        value = job.settings.get(name)
+        yield name, _recipe(value) if isinstance(value, Mapping) else value
+
+
+def _recipe(content: Mapping[str, Any]) -> str:
+    """Return ``std v2, content 1a2b3c``."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{content.get('name', 'unnamed')} v{content.get('version', '?')}, content {digest}"
+
+
+def _conditions(quantities: Collection[str]) -> Look:
+    """Return what makes numbers comparable: the machine, precision, threads, and what each number is."""
+
+    def look(record: Record) -> Iterator[tuple[str, Any]]:
+        yield "schema", record.schema
+        if "device" in record.job.settings:
+            kind = "GPU" if record.job.device.startswith("cuda") else "CPU"
+            yield "device", record.job.device
+            yield f"{kind} model", device_name(record.environment, record.job.device)
+            yield from _settings(record)
+            yield "torch threads", dig(record.environment, "flags", "threads")
+        for m in record.measurements:
+            if not quantities or m.name in quantities:
+                said = [f"{k} {m.detail[k]}" for k in _MEANING if m.detail.get(k) is not None]
+                yield f"definition of {m.name}", "; ".join([f"unit {m.unit}", *said])
+
+    return look
+
+
+_WHERE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("bench", ("bench", "version")),
+    ("bench revision", ("bench", "git_revision")),
+    ("CUDA", ("torch", "cuda")),
+    ("cuDNN", ("torch", "cudnn")),
+    ("Python", ("python", "version")),
+    ("torchvision", ("packages", "torchvision")),
+    ("operating system", ("host", "os")),
+    ("kernel", ("host", "kernel")),
+    ("machine", ("host", "name_sha256")),
+    ("cores", ("cpu", "affinity")),
+    ("governor", ("cpu", "governor")),
+)
+
+
+def _versions(record: Record) -> Iterator[tuple[str, Any]]:
+    """Yield what may differ, and is told above a table."""
+    yield "torch", torch_version(record.environment)
+    for what, path in _WHERE:
+        yield what, dig(record.environment, *path)
+    if record.job.device.startswith("cuda"):
+        index = record.job.device.partition(":")[2]
+        gpu = ("gpu", int(index) if index.isdigit() else 0)
+        yield "driver", dig(record.environment, *gpu, "driver")
+        yield "power limit (W)", dig(record.environment, *gpu, "power_limit_W")
+    yield f"changed network {record.job.arch}", (record.job.source_sha256 or "")[:12] or None
+
+
+def _refused(what: str, a: str, b: str) -> ConfigError:
+    tip = "give --across to compare them all the same"
+    if what.startswith("definition"):
+        tip += ", or --quantity to look at others"
+    return ConfigError(f"the runs differ in {what}: {a!r} against {b!r}", tip)
+
+
+def _nothing(a: Run, b: Run, ones: Iterable[Group], others: Iterable[Group]) -> ConfigError:
+    def has(run: Run, groups: Iterable[Group]) -> str:
+        labels = [g.label for g in groups]
+        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+        return f"{run.name} has {', '.join(labels[:3]) or 'no record'}{more}"
+
+    return ConfigError(
+        f"the runs {a.name} and {b.name} have no job in common", f"{has(a, ones)}; {has(b, others)}"
+    )
+
+
+def _only(
+    a: Run, b: Run, ones: Mapping[str, Group], others: Mapping[str, Group], pairs: Sequence[Pair]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what has no partner, and what failed in one run."""
+    paired = {id(group) for pair in pairs for group in pair}
+    names = names_of(a, b)
+    for x, y in pairs:
+        for here, other, name, there in ((x, y, names[0], names[1]), (y, x, names[1], names[0])):
+            if here.records and not other.records:
+                yield here.label, name, f"{other.status} in {there}"
+    for groups, name, there in ((ones, names[0], names[1]), (others, names[1], names[0])):
+        for group in groups.values():
+            if id(group) not in paired and group.records:
+                yield group.label, name, f"not in {there}"

@@ -1,0 +1,103 @@
+"""Compiled: torch.compile with Inductor, in three of its modes.
+
+compiled                    the default mode
+compiled:reduce-overhead    the same in CUDA graphs
+compiled:max-autotune       tries several kernels of each product; CUDA graphs where there is CUDA
+
+Inductor keeps what it has compiled on disk. A fresh folder is used for each job, so that `prepare_time` is that of a
+first compilation, whatever ran before.
+Source: https://docs.pytorch.org/docs/stable/generated/torch.compile.html
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.backends import BACKENDS, Backend, Call, Prepared, on_cpu, refusal
+from bench.plan.job import Job
+
+# A mode's first calls after the compilation: CUDA graphs are recorded in the second and the third.
+SETTLING_CALLS = 3
+TIP = "use backend=eager; torch.compile needs a C++ compiler such as g++, and a network that it can trace"
+
+
+def _load() -> None:
+    import torch._dynamo
+    import torch._inductor.utils  # noqa: F401 (the import is what is wanted)
+
+
+def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Prepared:
+    compiled: Any = torch.compile(model, mode=mode, dynamic=False)
+
+    def call() -> object:
+        if graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        return compiled(images)
+
+    graphs = mode != "default" and not on_cpu(job)
+    first_s = compile_now(call, job)
+    doubts: dict[str, tuple[str, ...]] = {"peak_memory": ("outside_allocator",)} if graphs else {}
+    return Prepared(call, {"mode": mode, "first_call_s": first_s}, doubts)
+
+
+def compile_now(call: Call, job: Job) -> float:
+    """Run the first calls, which compile, with a fresh cache; return the seconds of the very first.
+
+    Raises:
+        UnsupportedError: if the network or the machine does not let it compile.
+        torch.OutOfMemoryError, MemoryError: if it does not fit.
+    """
+    from torch._inductor.utils import fresh_cache
+
+    with warnings.catch_warnings(), fresh_cache():
+        warnings.simplefilter("ignore")  # a compiler's hints, such as to allow TF32, are not the network's
+        start = time.perf_counter()
+        try:
+            call()
+            _wait(job)
+            first_s = time.perf_counter() - start
+            for _ in range(SETTLING_CALLS):
+                call()
+            _wait(job)
+        except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
+            raise refusal("torch.compile", error, TIP) from error
+    return first_s
+
+
+def _wait(job: Job) -> None:
+    if not on_cpu(job):
+        torch.cuda.synchronize()
+
+
+def _unsupported(job: Job, *, mode: str) -> str | None:
+    if mode == "reduce-overhead" and on_cpu(job):
+        return "this mode is CUDA graphs, and the CPU has none; use backend=compiled"
+    return None
+
+
+def _for_training(model: nn.Module, job: Job, *, mode: str) -> nn.Module:  # noqa: ARG001
+    compiled: nn.Module = torch.compile(model, mode=mode, dynamic=False)
+    return compiled
+
+
+for _name, _mode, _about in (
+    ("compiled", "default", "torch.compile"),
+    ("compiled:reduce-overhead", "reduce-overhead", "torch.compile in CUDA graphs; CUDA only"),
+    ("compiled:max-autotune", "max-autotune", "torch.compile, choosing among kernels by trying them"),
+):
+    BACKENDS.add(
+        _name,
+        Backend(
+            _about,
+            partial(_prepare, mode=_mode),
+            partial(_unsupported, mode=_mode),
+            partial(_for_training, mode=_mode),
+            _load,
+        ),
+    )

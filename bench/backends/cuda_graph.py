@@ -1,0 +1,60 @@
+"""CUDA graph: one forward pass is captured as it stands and played back, so that launching costs next to nothing.
+
+The images lie where they lay at the capture, and each call overwrites the logits of the last. A network that looks
+at values on the host while it runs cannot be captured.
+Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor, nn
+
+from bench.backends import BACKENDS, Backend, Prepared, on_cpu, refusal
+from bench.plan.job import Job
+
+WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture
+
+
+def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: ARG001
+    start = time.perf_counter()
+    try:
+        graph, logits = _capture(model, images)
+    except Exception as error:  # the network ran in eager; whatever is wrong now is the capture
+        raise refusal("CUDA graph capture", error, "use backend=eager") from error
+
+    def call() -> object:
+        graph.replay()
+        return logits
+
+    return Prepared(
+        call,
+        {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS},
+        {"peak_memory": ("outside_allocator",)},
+    )
+
+
+def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """Return the graph of one forward pass, and where it leaves its logits."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP_CALLS):
+            model(images)
+    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        logits = model(images)
+    graph.replay()
+    torch.cuda.synchronize()
+    return graph, logits
+
+
+def _unsupported(job: Job) -> str | None:
+    return "there are no CUDA graphs on the CPU; use device=cuda or backend=eager" if on_cpu(job) else None
+
+
+BACKENDS.add("cuda_graph", Backend("a captured forward pass, played back; CUDA only", _prepare, _unsupported))

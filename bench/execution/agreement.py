@@ -1,0 +1,74 @@
+"""Agreement: does a backend return what eager returns?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.backends import Call
+from bench.records.record import Measurement
+
+# The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some
+# ten units in the last place; a wrong result is off by far more. Units in the last place: 1.2e-7 of fp32, 9.8e-4 of
+# tf32 and fp16, 7.8e-3 of bf16.
+TOLERANCES = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2, "amp_fp16": 1e-2, "amp_bf16": 5e-2}
+
+
+def agreement(eager: Call, other: Call, precision: str) -> Measurement:
+    """Hold what a backend returns against two eager calls on the same images.
+
+    Returns:
+        `output_difference`: the largest absolute difference over the largest absolute eager output. It is flagged
+        `differs` beyond the tolerance of the precision, `not_deterministic` where the two eager calls differ by as
+        much (the backend is then not judged), and `not_finite` where eager's outputs are not all finite; those are
+        left out where both are equally so.
+    """
+    first, second, found = _values(eager()), _values(eager()), _values(other())
+    tolerance = TOLERANCES[precision]
+    chance, difference = relative_difference(first, second), relative_difference(first, found)
+    steady = chance <= tolerance
+    flags = {
+        "differs": steady and not difference <= tolerance,
+        "not_deterministic": not steady,
+        "not_finite": not bool(torch.isfinite(first).all()),
+    }
+    detail: dict[str, Any] = {
+        "of": "largest difference from eager over the largest output of eager",
+        "tolerance": tolerance,
+        "largest_output": _largest(first),
+        "eager_twice": chance,
+    }
+    return Measurement(
+        name="output_difference",
+        unit="1",
+        better="lower",
+        samples=(difference,),
+        detail=detail,
+        flags=tuple(name for name, raised in flags.items() if raised),
+    )
+
+
+def relative_difference(reference: Tensor, other: Tensor) -> float:
+    """Return the largest absolute difference over the largest absolute value of the reference.
+
+    Values that are not finite count as equal where they are the same in both, and else as infinitely far.
+    """
+    if reference.shape != other.shape:
+        return math.inf
+    equal = (reference == other) | (reference.isnan() & other.isnan())
+    apart = (reference - other).abs().masked_fill(equal, 0.0).nan_to_num(nan=math.inf)
+    worst = float(apart.max()) if apart.numel() else 0.0
+    return worst / (_largest(reference) or 1.0)
+
+
+def _largest(values: Tensor) -> float:
+    finite = values[values.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def _values(output: Any) -> Tensor:
+    """Return a copy on the CPU in double precision: the next call may overwrite what this one returned."""
+    return torch.as_tensor(output).detach().to("cpu", torch.float64, copy=True)

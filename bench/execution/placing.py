@@ -1,0 +1,57 @@
+"""Placing: a network and its images on the job's device, in its precision and memory format."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.plan.job import Job
+
+# What weights and images are kept in; see `bench.plan.settings` for what the names mean.
+DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "amp_bf16": torch.float32,
+    "amp_fp16": torch.float32,
+}
+AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
+
+Placeable = TypeVar("Placeable", nn.Module, Tensor)
+
+
+class Autocast(nn.Module):
+    """A network under torch.autocast; the context is entered in each call, which casts the weights anew."""
+
+    def __init__(self, model: nn.Module, job: Job) -> None:
+        super().__init__()
+        self.model = model
+        self.kind = torch.device(job.device).type
+        self.dtype = AUTOCAST[job.settings["precision"]]
+
+    def forward(self, images: Tensor) -> Any:
+        """Return what the network returns for images [B, C, H, W]."""
+        with torch.autocast(self.kind, dtype=self.dtype):
+            return self.model(images)
+
+
+def place(thing: Placeable, job: Job) -> Placeable:
+    """Return a network or images [B, C, H, W] on the job's device, in its precision and memory format."""
+    moved: Any = thing.to(job.device, DTYPES[job.settings["precision"]])
+    if job.settings["memory_format"] == "channels_last":
+        moved = moved.to(memory_format=torch.channels_last)
+    return moved  # type: ignore[no-any-return]
+
+
+def with_autocast(model: nn.Module, job: Job) -> nn.Module:
+    """Return the network, under autocast where the job's precision asks for it."""
+    return Autocast(model, job) if job.settings["precision"] in AUTOCAST else model
+
+
+def noise(job: Job) -> Tensor:
+    """Return normal noise [B, C, H, W], the same for every network of this shape and seed."""
+    shape = (job.settings["batch_size"], job.in_channels, job.input_size, job.input_size)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(job.seed))

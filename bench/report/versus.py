@@ -1,0 +1,50 @@
+"""A comparison as a table, for a terminal and in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bench.analysis.versus import Row, standings
+from bench.records.flags import explain
+from bench.report.text import plain
+from bench.report.view import Cell, Head, View
+from bench.units import DASH
+
+_HEADS = (
+    Head("Baseline"),
+    Head("Quantity"),
+    Head("Ratio", numeric=True),
+    Head("95 % interval", numeric=True),
+    Head("p", numeric=True),
+    Head("n", numeric=True),
+    Head("Verdict"),
+    Head("Why"),
+)
+
+
+def versus_view(rows: Sequence[Row]) -> View:
+    """Return the table of `bench.analysis.versus.compare_run`; ratios are the network's over the baseline's."""
+    return View(list(_HEADS), [[Cell(text) for text in _texts(row)] for row in rows])
+
+
+def _texts(row: Row) -> list[str]:
+    effect = row.effect
+    interval = f"{effect.low:.3f} – {effect.high:.3f}" if math.isfinite(effect.low) else DASH
+    return [
+        plain(row.baseline),
+        row.quantity.replace("_", " "),
+        f"{effect.ratio:.3f}" if math.isfinite(effect.ratio) else DASH,
+        interval,
+        f"{effect.p:.2g}" if math.isfinite(effect.p) else DASH,
+        str(effect.n),
+        effect.verdict,
+        plain(effect.reason),
+    ]
+
+
+def versus_notes(rows: Sequence[Row]) -> list[str]:
+    """Return sentences: who dominates whom, and the doubts."""
+    lines = [plain(sentence) + "." for sentence in standings(rows).values()]
+    doubts = dict.fromkeys(flag for row in rows for flag in row.flags)
+    return lines + [f"Doubt: {flag}: {explain(flag)}." for flag in doubts]

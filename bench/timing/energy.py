@@ -1,0 +1,169 @@
+"""Energy: joules an image, from the device's own counter over a pass of its own.
+
+On an NVIDIA GPU the counter is NVML's total energy of the board since the driver was loaded, in mJ
+(nvmlDeviceGetTotalEnergyConsumption; Volta and newer). It moves in steps of some 10 to 100 ms, so a pass of two
+seconds knows the energy to about 5 % or better. On the CPU it is RAPL's of all packages, where the kernel lets it be
+read; memory and the rest of the machine are not in it. What the device draws while idle is not subtracted: it stands in
+the detail.
+Source: https://docs.nvidia.com/deploy/nvml-api/ and the kernel's Documentation/power/powercap/powercap.rst
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.errors import UnsupportedError
+from bench.records.record import Measurement
+from bench.timing.clock import Call, Clock
+
+ENERGY_S = 2.0  # least length of the pass
+IDLE_S = 0.5  # of doing nothing before it
+POWERCAP = Path("/sys/class/powercap")
+
+
+class Meter(Protocol):
+    """A counter of energy that only rises."""
+
+    name: str
+
+    def joules(self) -> float:
+        """Return the energy since some moment."""
+
+
+class NvmlMeter:
+    """NVML's total energy counter of the board that a CUDA device is on.
+
+    Args:
+        device: such as ``cuda`` or ``cuda:1``.
+
+    Raises:
+        UnsupportedError: where there is no such counter, with the reason.
+    """
+
+    name = "nvmlDeviceGetTotalEnergyConsumption"
+
+    def __init__(self, device: str) -> None:
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            self._nvml: Any = pynvml
+            self._handle = self._nvml.nvmlDeviceGetHandleByUUID(_uuid(device))
+            self.joules()
+        except Exception as error:  # no library, no driver, an old board, a slice of one (MIG)
+            raise UnsupportedError(f"no NVML counter: {type(error).__name__}: {error}"[:200]) from error
+
+    def joules(self) -> float:
+        """Return the energy since the driver was loaded."""
+        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) * 1e-3
+
+
+def _uuid(device: str) -> str:
+    """Return the board's identity for NVML, whose numbers are not those that CUDA_VISIBLE_DEVICES leaves."""
+    import torch
+
+    index = torch.device(device).index
+    index = torch.cuda.current_device() if index is None else index
+    return f"GPU-{torch.cuda.get_device_properties(index).uuid}"
+
+
+class RaplMeter:
+    """RAPL's counters of all CPU packages, by the kernel's powercap files; they wrap around.
+
+    Args:
+        root: the folder of the powercap files.
+
+    Raises:
+        UnsupportedError: where there is none that may be read, with the reason.
+    """
+
+    name = "RAPL"
+
+    def __init__(self, root: Path = POWERCAP) -> None:
+        self._packages = sorted(root.glob("intel-rapl:[0-9]*"))
+        self._packages = [p for p in self._packages if p.name.count(":") == 1]  # not their parts
+        if not self._packages:
+            raise UnsupportedError("no RAPL counter: the kernel shows no package")
+        try:
+            self._range = [_microjoules(p / "max_energy_range_uj") for p in self._packages]
+            self._last = [_microjoules(p / "energy_uj") for p in self._packages]
+        except (OSError, ValueError) as error:
+            raise UnsupportedError(f"no RAPL counter: {error}"[:200]) from error
+        self._total = 0
+
+    def joules(self) -> float:
+        """Return the energy since the meter was made; to be read at least once a wrap, about a minute."""
+        for i, package in enumerate(self._packages):
+            now = _microjoules(package / "energy_uj")
+            self._total += (now - self._last[i]) % (self._range[i] + 1)
+            self._last[i] = now
+        return self._total * 1e-6
+
+
+def _microjoules(file: Path) -> int:
+    return int(file.read_text())
+
+
+def find_meter(device: str) -> Meter:
+    """Return the energy counter of a device.
+
+    Raises:
+        UnsupportedError: where there is none, with the reason.
+    """
+    return RaplMeter() if device == "cpu" else NvmlMeter(device)
+
+
+def measure_energy(
+    call: Call,
+    images: int,
+    meter: Meter,
+    clock: Clock,
+    seconds: float = ENERGY_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Measurement:
+    """Return `energy`, in J an image, over at least so many seconds of calls, one after the other.
+
+    Args:
+        call: one forward pass, or one training step; warm.
+        images: in a call.
+        meter: of the device.
+        clock: waits for the device at both ends of each block of calls.
+        seconds: least length of the pass.
+        sleep: how to do nothing, for the idle power.
+    """
+    idle_W = _idle_power(meter, clock, sleep)
+    calls, block = 0, 1
+    start_J, start = meter.joules(), clock.now()
+    while (elapsed := clock.now() - start) < seconds:
+        took = clock.seconds(call, block)
+        calls += block
+        # Blocks of a tenth of the pass: few waits in between, and its end not far overrun.
+        block = max(1, min(2 * block, int(seconds / 10 / max(took / block, 1e-9))))
+    joules, elapsed = meter.joules() - start_J, clock.now() - start
+    return Measurement(
+        name="energy",
+        unit="J",
+        better="lower",
+        samples=(joules / (calls * images),),
+        detail={
+            "of": "one image; what the device draws while idle is in it",
+            "meter": meter.name,
+            "joules": joules,
+            "seconds": elapsed,
+            "calls": calls,
+            "images_per_call": images,
+            "power_W": joules / elapsed,
+            "idle_W": idle_W,
+        },
+    )
+
+
+def _idle_power(meter: Meter, clock: Clock, sleep: Callable[[float], None]) -> float | None:
+    """Return the mean power of doing nothing for a moment; None where no time passed."""
+    joules, start = meter.joules(), clock.now()
+    sleep(IDLE_S)
+    elapsed = clock.now() - start
+    return (meter.joules() - joules) / elapsed if elapsed > 0 else None

@@ -1,0 +1,317 @@
+"""Effects: against SciPy, brute force and closed forms, and how often they are right in a simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.analysis.effects import direction, paired, unpaired, verdict, welch
+from bench.analysis.rank_tests import (
+    can_decide,
+    hodges_lehmann,
+    holm,
+    rank_sum_p,
+    shift,
+    shift_interval,
+    signed_rank_interval,
+    signed_rank_p,
+)
+
+NAN, INF = math.nan, math.inf
+numbers = st.lists(st.integers(-4, 4), min_size=1, max_size=8).map(lambda v: np.array(v, dtype=float))
+
+
+def draw(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 8, 13, 30])
+def test_p_without_ties_is_scipys(n: int) -> None:
+    a, b = draw(n, n), draw(n + 100, n + 3) + 0.4
+    assert signed_rank_p(a) == pytest.approx(stats.wilcoxon(a, method="exact").pvalue)
+    assert rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+
+
+@settings(deadline=None)
+@given(numbers)
+def test_signed_rank_p_with_ties_counts_every_choice_of_signs(values: np.ndarray) -> None:
+    values = values[values != 0]
+    ranks = stats.rankdata(np.abs(values))
+    sums = np.array([np.dot(ranks, signs) for signs in itertools.product([0, 1], repeat=len(values))])
+    seen = ranks[values > 0].sum()
+    expected = min(1, 2 * min((sums <= seen).mean(), (sums >= seen).mean()))
+    assert signed_rank_p(values) == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(numbers, numbers)
+def test_rank_sum_p_with_ties_counts_every_choice_of_places(a: np.ndarray, b: np.ndarray) -> None:
+    a, b = a[:5], b[:5]
+    ranks = stats.rankdata([*a, *b])
+    sums = np.array([sum(chosen) for chosen in itertools.combinations(ranks, len(a))])
+    seen = ranks[: len(a)].sum()
+    expected = min(1, 2 * min((sums <= seen + 1e-9).mean(), (sums >= seen - 1e-9).mean()))
+    assert rank_sum_p(a, b) == pytest.approx(expected)
+    assert rank_sum_p(b, a) == pytest.approx(expected)
+
+
+def test_many_numbers_are_approximated_closely() -> None:
+    for n in (120, 121):  # on either side of the border
+        d = draw(3, n) + 0.15
+        assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, rel=0.02)
+        low, high = signed_rank_interval(d)
+        assert (low <= 0 <= high) == (signed_rank_p(d) > 0.05)
+    a, b = draw(1, 70), draw(2, 80) + 0.3
+    assert rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue, rel=0.05)
+
+
+def test_estimates_by_hand() -> None:
+    # Walsh averages of 1, 2, 6: 1, 1.5, 2, 3.5, 4, 6
+    assert hodges_lehmann(np.array([1.0, 6.0, 2.0])) == (2 + 3.5) / 2
+    assert shift(np.array([1.0, 2.0]), np.array([4.0, 8.0])) == (3 + 6) / 2  # of 3, 2, 7, 6
+    assert math.isnan(hodges_lehmann(np.array([])))
+    assert math.isnan(shift(np.array([]), np.array([1.0])))
+
+
+def test_signed_rank_interval_of_the_published_table() -> None:
+    # Hollander & Wolfe, table A.4: n = 8, P(W >= 33) = 0.020, n = 6, P(W >= 21) = 0.016: the 4th, the 1st from each end
+    for n, end in ((6, 1), (8, 4), (10, 9)):
+        d = draw(n, n)
+        walsh = sorted((d[i] + d[j]) / 2 for i in range(n) for j in range(i, n))
+        assert signed_rank_interval(d) == pytest.approx((walsh[end - 1], walsh[-end]))
+    assert all(map(math.isnan, signed_rank_interval(draw(5, 5))))
+
+
+def ends_at(low: float, high: float, p: Callable[[float], float]) -> bool:
+    """Whether just inside an interval nothing is refused at 5 %, and just outside all is."""
+    just = 1e-6
+    inside, outside = (low + just, high - just), (low - just, high + just)
+    return min(map(p, inside)) > 0.05 >= max(map(p, outside))
+
+
+@pytest.mark.parametrize("n", [6, 8, 11, 16])
+@pytest.mark.parametrize("seed", range(20))
+def test_intervals_hold_what_the_tests_do_not_refuse(n: int, seed: int) -> None:
+    d, b = draw(seed, n), draw(seed + 1000, n + 2)
+    assert ends_at(*signed_rank_interval(d), lambda at: signed_rank_p(d - at))
+    assert ends_at(*shift_interval(d, b), lambda at: rank_sum_p(d + at, b))
+
+
+def test_asv_would_not_see_two_samples_completely_apart() -> None:
+    slow = unpaired([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], [2.0, 2.01, 2.02, 2.03, 2.04, 2.05])
+    assert slow.verdict == "slower"
+    assert slow.p == pytest.approx(2 / math.comb(12, 6))
+    assert slow.low > 1.9
+
+
+def test_pyperf_would_call_unequal_sizes_significant() -> None:
+    few = unpaired([1.0, 1.01, 1.02], [1.0, 1.01])
+    assert (few.verdict, few.n) == ("undecided", 2)
+    assert few.reason == "n = 3 and 2 processes cannot decide: at least 4 in each run"
+    alike = unpaired([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], [1.0, 1.01, 1.02, 1.03, 1.04])
+    assert alike.p > 0.5
+    assert alike.verdict == "undecided"
+
+
+def test_unequal_sizes_apart_are_different() -> None:
+    fast = unpaired([2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6], [1.0, 1.1, 1.2])
+    assert fast.p == pytest.approx(2 / math.comb(10, 3))
+    assert (fast.verdict, fast.n) == ("faster", 3)
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+def test_too_few_pairs_never_decide(n: int) -> None:
+    found = paired([1.0] * n, [9.0] * n)
+    assert found.verdict == "undecided"
+    assert found.reason == f"n = {n} processes cannot decide: at least 6"
+    assert found.ratio == pytest.approx(9)
+    assert all(map(math.isnan, (found.low, found.high, found.p)))
+
+
+def test_six_pairs_can_decide() -> None:
+    found = paired([1.0, 1.1, 1.2, 1.3, 1.4, 1.5], [2.0, 2.2, 2.4, 2.6, 2.8, 3.1])
+    assert found.p == 2 / 2**6
+    assert found.verdict == "slower"
+
+
+def test_which_sizes_can_decide() -> None:
+    sizes = {(n, m) for n in range(1, 12) for m in range(n, 12) if can_decide(n, m)}
+    assert min(n + m for n, m in sizes) == 8
+    assert (4, 4) in sizes
+    assert (3, 5) in sizes
+    assert not {(3, 4), (3, 3), (1, 11), (2, 7)} & sizes
+    assert not can_decide(0, 100)
+
+
+def test_pairs_take_away_what_processes_have_in_common() -> None:
+    common = np.exp(draw(1, 8))
+    a, b = common * 1.0, common * 1.04
+    assert paired(a, b).verdict == "slower"
+    assert paired(a, b).ratio == pytest.approx(1.04)
+    assert unpaired(a, b).verdict == "undecided"
+
+
+def test_identical_samples_are_the_same() -> None:
+    values = [1.0, 1.2, 0.9, 1.1, 1.05, 1.3]
+    for found in (paired(values, values), unpaired([2.0] * 6, [2.0] * 6)):
+        assert (found.verdict, found.ratio, found.p) == ("same", 1.0, 1.0)
+        assert (found.low, found.high) == (1.0, 1.0)
+    assert unpaired(values, values).verdict == "undecided"  # processes differ too much to call them the same
+
+
+def test_the_other_way_round_is_the_inverse() -> None:
+    a, b = np.exp(0.1 * draw(1, 7)), np.exp(0.1 * draw(2, 9))
+    there, back = unpaired(a, b), unpaired(b, a)
+    assert (back.ratio, back.low, back.high) == pytest.approx(
+        (1 / there.ratio, 1 / there.high, 1 / there.low)
+    )
+    assert back.p == pytest.approx(there.p)
+
+
+def test_nan_and_infinities_are_left_out_pair_by_pair() -> None:
+    a, b = [1.0, NAN, 1.0, 1.0, INF, 1.0, 1.0, 1.0, 1.0], [2.0, 2.0, -INF, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+    assert (paired(a, b).n, paired(a, b).verdict) == (6, "slower")
+    assert unpaired(a, b).n == 7
+    assert paired([NAN], [1.0]).reason == unpaired([], [1.0]).reason == "no value"
+
+
+@pytest.mark.parametrize("odd", [0.0, -1.0])
+def test_what_has_no_logarithm_has_no_ratio(odd: float) -> None:
+    good = [1.0] * 6
+    for found in (paired([odd, *good], [1.0, *good]), unpaired(good, [odd, *good]), welch([odd, odd], good)):
+        assert found.verdict == "undecided"
+        assert math.isnan(found.ratio)
+        assert "above zero" in found.reason
+
+
+def test_extreme_numbers_do_not_overflow() -> None:
+    assert paired([1e-300] * 6, [1e300] * 6).verdict == "slower"
+    assert unpaired([1e300] * 6, [5e-324] * 6).verdict == "faster"
+
+
+def test_pairs_must_be_pairs() -> None:
+    with pytest.raises(ValueError, match="no pairs"):
+        paired([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "expected"),
+    [
+        (1.03, 1.05, 0.01, "slower"),
+        (0.90, 0.97, 0.01, "faster"),
+        (0.99, 1.01, 0.60, "same"),
+        (1.005, 1.015, 0.001, "same"),  # surely different, and surely too little to matter
+        (0.97, 1.05, 0.60, "undecided"),
+        (1.03, 1.05, 0.06, "undecided"),
+        (1.03, 1.05, NAN, "undecided"),
+        (NAN, 1.05, 0.01, "undecided"),
+        (1 / 1.02, 1.02, 0.5, "same"),
+        (1.0, 1.05, 0.01, "undecided"),
+    ],
+)
+def test_verdicts(low: float, high: float, p: float, expected: str) -> None:
+    assert verdict(low, high, p, 0.02) == expected
+
+
+@pytest.mark.parametrize(
+    ("better", "unit", "up", "down"),
+    [
+        ("lower", "s", "slower", "faster"),
+        ("higher", "1/s", "faster", "slower"),
+        ("lower", "B", "higher", "lower"),
+        ("higher", "1", "higher", "lower"),
+        ("neither", "s", "higher", "lower"),
+    ],
+)
+def test_words_by_quantity(better: str, unit: str, up: str, down: str) -> None:
+    assert (direction(2.0, better, unit), direction(0.5, better, unit)) == (up, down)
+    assert verdict(1.5, 2.0, 0.01, 0.02, better=better, unit=unit) == up
+
+
+def test_welch_is_scipys() -> None:
+    a, b = [0.90, 0.91, 0.93], [0.95, 0.96, 0.955, 0.97]
+    found, known = welch(a, b), stats.ttest_ind(b, a, equal_var=False)
+    low, high = known.confidence_interval(0.95)
+    base = np.mean(a)
+    assert found.p == pytest.approx(known.pvalue)
+    assert (found.low, found.high) == pytest.approx((1 + low / base, 1 + high / base))
+    assert found.ratio == pytest.approx(np.mean(b) / base)
+    assert (found.verdict, found.n) == ("higher", 3)
+
+
+def test_welch_without_spread() -> None:
+    assert welch([0.9, 0.9, 0.9], [0.9, 0.9]).verdict == "same"
+    assert welch([0.9806] * 3, [0.9778] * 3).reason == "no spread between seeds to judge by"
+    assert welch([0.9], [0.5]).reason == "n = 1 seed cannot decide: at least 2"
+
+
+def test_holm_by_hand() -> None:
+    # sorted 0.01, 0.02, 0.04 times 3, 2, 1, never falling
+    np.testing.assert_allclose(holm([0.04, 0.01, NAN, 0.02]), [0.04, 0.03, NAN, 0.04])
+    np.testing.assert_allclose(holm([0.5, 0.9]), [1.0, 1.0])
+    assert holm([]).size == 0
+
+
+# How often it is right. Times of A and B, taken in turn in each of n processes: noise that is skewed, that goes on from
+# one call to the next (AR(1)), a drift while the process lives, and what each process has of its own.
+
+TRIALS, PROCESSES, SAMPLES = 2000, 8, 30
+
+
+def simulated(seed: int, ratio: float, own: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Return the medians [trials, processes] of A and B; `own` is how far a process moves B against A."""
+    rng = np.random.default_rng(seed)
+    shape = (TRIALS, PROCESSES, SAMPLES, 2)
+    noise = np.empty(shape)
+    noise[:, :, 0] = rng.normal(size=(TRIALS, PROCESSES, 2))
+    for t in range(1, SAMPLES):
+        fresh = rng.normal(size=(TRIALS, PROCESSES, 2))
+        noise[:, :, t] = 0.8 * noise[:, :, t - 1] + math.sqrt(1 - 0.8**2) * fresh
+    process = rng.normal(0, 0.05, (TRIALS, PROCESSES, 1, 1))
+    drift = rng.normal(0, 0.05, (TRIALS, PROCESSES, 1, 1)) * np.linspace(0, 1, 2 * SAMPLES).reshape(
+        SAMPLES, 2
+    )
+    mine = rng.normal(0, own / math.sqrt(2), (TRIALS, PROCESSES, 1, 2))
+    logs = 0.02 * noise + 0.05 * np.maximum(noise - 2, 0) + process + drift + mine
+    medians = np.exp(np.median(logs, axis=2))
+    return medians[..., 0], ratio * medians[..., 1]
+
+
+@pytest.fixture(scope="module")
+def no_change() -> list:
+    return [paired(a, b) for a, b in zip(*simulated(1, 1.0), strict=True)]
+
+
+def test_an_interval_of_95_percent_holds_the_truth_as_often_as_it_says(no_change: list) -> None:
+    slower = [paired(a, b) for a, b in zip(*simulated(2, 1.03), strict=True)]
+    for truth, effects in ((1.0, no_change), (1.03, slower)):
+        held = np.mean([e.low <= truth <= e.high for e in effects])
+        assert 0.93 <= held <= 0.985
+        assert np.median([e.ratio for e in effects]) == pytest.approx(truth, abs=0.002)
+
+
+def test_no_change_is_called_one_at_most_once_in_twenty(no_change: list) -> None:
+    assert np.mean([e.p <= 0.05 for e in no_change]) <= 0.05
+    assert np.mean([e.verdict in ("faster", "slower") for e in no_change]) <= 0.05
+
+
+def test_a_slowdown_of_five_percent_is_found() -> None:
+    effects = [paired(a, b) for a, b in zip(*simulated(3, 1.05), strict=True)]
+    assert np.mean([e.verdict == "slower" for e in effects]) >= 0.9
+    assert not any(e.verdict == "faster" for e in effects)
+
+
+def test_two_runs_of_the_same_are_called_different_at_most_once_in_twenty() -> None:
+    a, b = simulated(4, 1.0)
+    found = [
+        unpaired(x[:n], y[:m])
+        for x, y, n, m in zip(a, b, itertools.cycle([8, 6, 4]), itertools.cycle([8, 5]))
+    ]
+    assert np.mean([e.p <= 0.05 for e in found if not math.isnan(e.p)]) <= 0.05

@@ -1,0 +1,260 @@
+"""Networks timed in turn: the order, the pairing, and the verdicts, with clocks and records that are made up."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_job, make_planned, make_record, scripted, seconds
+from typer.testing import CliRunner
+
+from bench.analysis.noise import band_of
+from bench.analysis.selftest import judge
+from bench.analysis.versus import compare_run, standings
+from bench.cli.app import app
+from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
+from bench.execution.executors.fake import FakeExecutor
+from bench.plan.settings import Timing
+from bench.plan.versus import enough, labelled, versus
+from bench.records.record import Record, count
+from bench.records.store import Run, Store
+from bench.report.versus import versus_notes, versus_view
+from bench.timing.clock import FakeClock
+from bench.timing.interleave import interleave
+
+TIMING = Timing(warmup_s=0.01, min_s=0, limit_s=10, precision=0.01, min_samples=8, max_samples=100)
+
+
+class Turns(FakeClock):
+    """Knows which call costs what, and writes down who was called; everything gets slower with time."""
+
+    def __init__(self, costs: dict[str, float], drift: float = 0.0) -> None:
+        super().__init__([0.0])
+        self.by_name, self.drift, self.order = costs, drift, ""
+
+    def seconds(self, call: Any, calls: int) -> float:
+        name = call()
+        self.order += name
+        taken = calls * self.by_name[name] * (1 + self.drift * self._now)
+        self._now += taken
+        return taken
+
+
+def test_every_second_round_goes_backwards() -> None:
+    clock = Turns({"a": 0.01, "b": 0.02, "c": 0.03})
+    taken = interleave({n: (lambda n=n: n) for n in "abc"}, clock, TIMING)  # type: ignore[misc]
+    assert clock.order.endswith("abccba" * 4)
+    assert {n: len(s) for n, s in taken.seconds.items()} == {"a": 8, "b": 8, "c": 8}
+    assert taken.stop == "precise"
+
+
+def test_drift_takes_from_each_alike() -> None:
+    clock = Turns({"a": 0.01, "b": 0.011}, drift=0.5)
+    taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, TIMING)  # type: ignore[misc]
+    assert taken.seconds["a"][-1] > 1.04 * taken.seconds["a"][0]
+    ratios = [b / a for a, b in zip(taken.seconds["a"], taken.seconds["b"], strict=True)]
+    assert np.median(ratios) == pytest.approx(1.1, rel=0.01)
+
+
+def test_short_calls_are_timed_in_blocks() -> None:
+    clock = Turns({"a": 1e-4, "b": 1e-3})
+    timing = TIMING.model_copy(update={"min_block_s": 0.01})
+    taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, timing, blocks=True)  # type: ignore[misc]
+    assert taken.blocks == {"a": 100, "b": 10}
+    assert taken.seconds["a"] == pytest.approx((1e-4,) * 8)
+
+
+def plan(count: int = 8, **more: Any) -> list[Any]:
+    names = ("mine.py:Net", "resnet18", "resnet18")
+    return versus(
+        labelled([make_planned(task="infer", arch=n, settings=_SETTINGS) for n in names]), count, **more
+    )
+
+
+_SETTINGS = {"device": "cpu", "precision": "fp32", "backend": "eager", "batch_size": 8}
+
+
+def test_a_plan_begins_with_another_network_in_each_process() -> None:
+    jobs = [p.job for p in plan(4)]
+    assert len({j.id for j in jobs}) == 4
+    assert [j.settings["networks"][0]["label"] for j in jobs] == [
+        "mine.py:Net", "resnet18", "resnet18 #2", "mine.py:Net"
+    ]  # fmt: skip
+    assert jobs[0].settings["labels"] == ["mine.py:Net", "resnet18", "resnet18 #2"]
+    assert {j.task for j in jobs} == {"versus"}
+
+
+@pytest.mark.parametrize("baselines", [1, 2, 3, 5, 10])
+def test_there_are_enough_processes_for_a_verdict(baselines: int) -> None:
+    n = enough(baselines)
+    assert n >= 8
+    assert 2 * baselines * 2 ** (1 - n) <= 0.05
+
+
+def measured(job: Any, times: dict[str, float], spread: float, seed: int) -> Record:
+    """Return a record of one process, in which a network takes so long, give or take."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for name, batch in (("latency", 1), ("step_time", 8)):
+        for label in job.settings["labels"]:
+            samples = times[label] * batch * np.exp(rng.normal(0, spread, 10))
+            detail = {"label": label, "batch_size": batch}
+            found.append(replace(seconds(name, *samples.tolist()), detail=detail))
+    return replace(make_record(), job=job, measurements=tuple(found))
+
+
+def run_of(
+    times: dict[str, float], spread: float = 0.005, processes: int = 9, extra: Sequence[Record] = ()
+) -> Run:
+    jobs = [p.job for p in plan(processes)]
+    return Run("r", Path("r"), (*(measured(j, times, spread, i) for i, j in enumerate(jobs)), *extra))
+
+
+TIMES = {"mine.py:Net": 1.05, "resnet18": 1.0, "resnet18 #2": 1.3}
+
+
+def test_verdicts_of_a_slower_and_a_faster_network() -> None:
+    rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES))}
+    slower = rows["resnet18", "latency"]
+    assert slower.effect.verdict == "slower"
+    assert slower.effect.ratio == pytest.approx(1.05, rel=0.01)
+    assert slower.effect.low < 1.05 < slower.effect.high
+    assert slower.effect.p == pytest.approx(4 * 2 ** (1 - 9))  # nine signs agree; four tests
+    faster = rows["resnet18 #2", "throughput"]
+    assert (faster.effect.verdict, faster.standing) == ("faster", 1)
+    assert faster.effect.ratio == pytest.approx(1.3 / 1.05, rel=0.01)  # of rates
+    assert rows["resnet18", "throughput"].effect.verdict == "slower"
+
+
+def test_an_exact_copy_is_the_same() -> None:
+    rows = compare_run(run_of({**TIMES, "mine.py:Net": 1.0}))
+    assert {r.effect.verdict for r in rows if r.baseline == "resnet18"} == {"same"}
+
+
+def test_noise_leaves_it_undecided_and_few_processes_too() -> None:
+    noisy = compare_run(run_of(TIMES, spread=0.6))
+    assert {r.effect.verdict for r in noisy if r.baseline == "resnet18"} == {"undecided"}
+    few = compare_run(run_of(TIMES, processes=3))
+    assert {r.effect.verdict for r in few} == {"undecided"}
+    assert "at least 6" in few[0].effect.reason
+
+
+def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
+    def alone(arch: str, parameters: int, memory: float, top1: Sequence[float]) -> list[Record]:
+        def record(task: Any, *measurements: Any, seed: int = 0) -> Record:
+            job = make_job(task=task, arch=arch, seed=seed, settings=_SETTINGS)
+            return make_record(job=job, measurements=measurements)
+
+        return [
+            record("cost", count("parameters", parameters), count("macs", 100, "MAC")),
+            record("infer", count("peak_memory", memory, "B")),
+            *(record("accuracy", count("top1", t, better="higher"), seed=i) for i, t in enumerate(top1)),
+        ]
+
+    extra = alone("mine.py:Net", 90, 100e6, [0.91, 0.912, 0.911]) + alone(
+        "resnet18", 100, 103e6, [0.90, 0.90, 0.901]
+    )
+    rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES, extra=extra))}
+    assert rows["resnet18", "parameters"].effect.ratio == 0.9
+    assert rows["resnet18", "parameters"].standing == 1
+    assert rows["resnet18", "macs"].effect.verdict == "equal"
+    assert rows["resnet18", "peak_memory"].effect.verdict == "same"
+    assert rows["resnet18", "accuracy"].effect.verdict == "higher"
+    said = standings(list(rows.values()))
+    assert said["resnet18"] == (
+        "mine.py:Net is better than resnet18 in parameters, accuracy, worse in latency, throughput"
+    )
+    assert "dominates resnet18 #2" in said["resnet18 #2"]
+
+
+def test_the_table_and_its_json() -> None:
+    rows = compare_run(run_of(TIMES))
+    shown = versus_view(rows)
+    assert [cell.text for cell in shown.rows[0]][:2] == ["resnet18", "latency"]
+    assert any("dominates" in line for line in versus_notes(rows))
+    found = json.loads(json.dumps([r.to_json() for r in rows], allow_nan=False))
+    assert set(found[0]) >= {"arch", "baseline", "quantity", "ratio", "low", "high", "p", "verdict"}
+    assert compare_run(Run("empty", Path("empty"), ())) == []
+
+
+def selftest_run(spread: float, groups: int = 3) -> Run:
+    networks = {
+        "A": make_planned(task="infer", settings=_SETTINGS),
+        "A again": make_planned(task="infer", settings=_SETTINGS),
+    }
+    networks["+5 %"] = networks["A"]
+    records = []
+    for group in range(groups):
+        jobs = versus(networks, 8, slowdown={"+5 %": 0.05}, group=group, harness=True)
+        for i, planned in enumerate(jobs):
+            record = measured(planned.job, {"A": 1.0, "A again": 1.0, "+5 %": 1.05}, spread, 100 * group + i)
+            harness = (count("overhead", 1.002), count("timer_resolution", 5e-8, "s"))
+            records.append(replace(record, measurements=(*record.measurements, *harness)))
+    return Run("selftest", Path("selftest"), tuple(records))
+
+
+def test_a_selftest_counts_alarms_and_finds() -> None:
+    found = judge(selftest_run(0.01))
+    assert found is not None
+    same, slowed = found.trials
+    assert (same.slowdown, same.compared, same.called) == (0.0, 6, 0)
+    assert (slowed.slowdown, slowed.compared, slowed.called) == (0.05, 6, 6)
+    assert slowed.ratio == pytest.approx(1.05, rel=0.01)
+    assert found.overhead == 1.002
+    assert found.timer_resolution == 5e-8
+    assert same.reach <= found.noise_floor < 0.05
+    assert judge(Run("empty", Path("empty"), ())) is None
+
+
+def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) -> None:
+    run = run_of(TIMES)
+    assert band_of(tmp_path, run) == 0.02
+    noisy = selftest_run(0.2)
+    with Store(tmp_path / "selftest") as store:
+        for record in noisy.records:
+            store.append(record)
+    found = judge(noisy)
+    assert found is not None
+    assert band_of(tmp_path, run) == found.noise_floor > 0.02
+    other = replace(run.records[-1], environment={"packages": {"torch": "9"}})
+    assert band_of(tmp_path, replace(run, records=(other,))) == 0.02  # of another machine
+
+
+def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+        if not target.endswith(":work"):
+            return plain(target, args)
+        job = args[0]
+        if job.task != "versus":
+            return plain(target, args)
+        times = {
+            n["label"]: 1.0 + n.get("slowdown", 0.05 * i) for i, n in enumerate(job.settings["networks"])
+        }
+        times |= {label: 1.0 + 0.1 * i for i, label in enumerate(job.settings["labels"]) if "+" not in label}
+        record = measured(job, times, 0.002, job.settings["replicate"])
+        return [*(("measurement", m) for m in record.measurements), ("outcome", ("ok", None))], Ended()
+
+    plain = scripted().play
+    fake = FakeExecutor(play)
+    EXECUTORS.load()
+    monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda *_: fake))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    one = CliRunner().invoke(app, ["compare", "lenet5"])
+    assert one.exit_code == 2
+    assert "at least one baseline" in one.output
+    done = CliRunner().invoke(app, ["compare", "lenet5", "resnet20", "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    latency = next(r for r in rows if r["quantity"] == "latency")
+    assert (latency["arch"], latency["baseline"], latency["verdict"]) == ("lenet5", "resnet20", "faster")
+    assert latency["n"] == 8
+    assert math.isclose(latency["ratio"], 1 / 1.1, rel_tol=0.02)
+    assert (tmp_path / "results" / "compare-lenet5-resnet20" / "records.jsonl").is_file()
+    assert (tmp_path / "reports" / "compare-lenet5-resnet20" / "index.html").is_file()

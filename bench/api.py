@@ -22,6 +22,7 @@ from bench.execution.catalog import catalog_for
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand
+from bench.plan.order import in_rounds
 from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
 from bench.records.store import Run, Store, read_run
 
@@ -87,7 +88,7 @@ def prepare(
         )
     loaded = load_experiment(experiment, archs=archs, tasks=tasks, overrides=overrides)
     catalog = catalog_for(loaded, executor)
-    return Prepared(loaded, catalog, expand(loaded, catalog))
+    return Prepared(loaded, catalog, in_rounds(expand(loaded, catalog)))
 
 
 def run(

@@ -71,6 +71,7 @@ def test_vgg19_faster_than_vgg16() -> None:
             {},
         ),  # another family
         (VGG16, replace(VGG19, parameters=VGG16.parameters), (0.04, 0.03), {}),  # not more of everything
+        (VGG16, replace(VGG19, mmacs=VGG16.mmacs * 1.05), (0.04, 0.03), {}),  # hardly more
     ],
 )
 def test_what_is_no_contradiction(small: Any, large: Any, times: tuple[float, float], settings: Any) -> None:

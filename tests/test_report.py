@@ -49,6 +49,7 @@ from bench.report.tables import (
     trainings_view,
 )
 from bench.report.text import markdown, plain
+from bench.report.versus import versus_view
 from bench.report.view import Column, digits_for, number, view
 from bench.units import DASH
 
@@ -64,6 +65,8 @@ def content_of(*runs: Run, title: str = "title") -> Content:
         title=plain(title),
         summary=summarise(runs, frame, table),
         comparison=comparison_view(table),
+        verdicts=versus_view([]),
+        verdict_notes=[],
         trainings=trainings_view(accuracy_table(frame)),
         failures=failures_view(failures(frame)),
         sources=sources(table),

@@ -24,6 +24,7 @@ from bench.plan.settings import Timing
 from bench.plan.versus import enough, labelled, versus
 from bench.records.record import Record, count
 from bench.records.store import Run, Store
+from bench.report.page import write_report
 from bench.report.versus import versus_notes, versus_view
 from bench.timing.clock import FakeClock
 from bench.timing.interleave import interleave
@@ -181,6 +182,12 @@ def test_the_table_and_its_json() -> None:
     found = json.loads(json.dumps([r.to_json() for r in rows], allow_nan=False))
     assert set(found[0]) >= {"arch", "baseline", "quantity", "ratio", "low", "high", "p", "verdict"}
     assert compare_run(Run("empty", Path("empty"), ())) == []
+
+
+def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
+    files = write_report([run_of(TIMES)], tmp_path)
+    assert '<section id="verdicts">' in files.index.read_text(encoding="utf-8")
+    assert "## Verdicts" in files.markdown.read_text(encoding="utf-8")
 
 
 def selftest_run(spread: float, groups: int = 3) -> Run:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.frame import PENDING
+from bench.analysis.replicates import pooled
 from bench.registry import natural
 
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
@@ -54,6 +55,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.rename(columns={"arch": "network"})
     if frame.empty:
         return pd.DataFrame(columns=list(COLUMNS))
+    frame = pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
     table = table.merge(_accuracies(frame), on=["run", "network"], how="left")

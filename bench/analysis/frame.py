@@ -22,9 +22,12 @@ Attempts = Literal["latest", "all"]
 
 PENDING = "pending"
 
-SETTINGS = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "dataset", "epochs")
+SETTINGS = (
+    *("device", "batch_size", "precision", "memory_format", "backend", "threads", "dataset", "epochs"),
+    "replicate",
+)
 NUMBERS = (
-    *("year", "input_size", "in_channels", "num_classes", "seed", "batch_size", "threads", "epochs"),
+    *("year", "input_size", "in_channels", "num_classes", "seed", "batch_size", "threads", "epochs", "replicate"),
     *("attempt", "duration_s", "published_top1", "published_top5", "published_classes"),
 )
 

@@ -82,7 +82,7 @@ def _unsupported(job: Job, *, mode: str) -> str | None:
 
 
 def _for_training(model: nn.Module, job: Job, *, mode: str) -> nn.Module:  # noqa: ARG001
-    compiled: nn.Module = torch.compile(model, mode=mode, dynamic=False)
+    compiled: Any = torch.compile(model, mode=mode, dynamic=False)
     return compiled
 
 

@@ -43,7 +43,7 @@ def place(thing: Placeable, job: Job) -> Placeable:
     moved: Any = thing.to(job.device, DTYPES[job.settings["precision"]])
     if job.settings["memory_format"] == "channels_last":
         moved = moved.to(memory_format=torch.channels_last)
-    return moved  # type: ignore[no-any-return]
+    return moved
 
 
 def with_autocast(model: nn.Module, job: Job) -> nn.Module:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from bench.archs import Arch
 from bench.archs.resolve import resolve
-from bench.backends import BACKENDS
+from bench.backends import BACKENDS, Backend, Prepared
 from bench.costs import COSTS, Subject, prepare
 from bench.errors import InvalidModelError, UnsupportedError
+from bench.execution.agreement import agreement
+from bench.execution.placing import AUTOCAST, DTYPES, noise, place, with_autocast
+from bench.execution.step import training_step
 from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.records import environment
 from bench.records.record import Measurement
-from bench.timing.steps import instruments, measure_inference, measure_training
+from bench.timing.ceilings import measure_ceilings
+from bench.timing.clock import Call, Clock
+from bench.timing.energy import ENERGY_S, Meter, find_meter, measure_energy
+from bench.timing.steps import Instruments, instruments, measure_inference
+from bench.timing.training_step import measure_training
 from bench.training.accuracy import init_seed, measure_accuracy
-from bench.training.learner import AUXILIARY_WEIGHT, outputs
 
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+EAGER = "eager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,13 @@ def measure(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measure
     """Yield each measurement of the job as soon as it is there."""
     switch(job)
     hooks.environment({"flags": environment.torch_flags(), "state": environment.state()})
-    tasks = {"versus": _versus, "cost": _cost, "infer": _infer, "train_step": _train_step}
+    tasks = {
+        "cost": _cost,
+        "infer": _infer,
+        "versus": _versus,
+        "train_step": _train_step,
+        "ceiling": _ceiling,
+    }
     if job.task == "accuracy":
         yield from _accuracy(job, hooks, checkpoint)
     else:
@@ -88,46 +99,161 @@ def _subject(arch: Arch, job: Job) -> Subject:
 
 
 def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
-    backend = BACKENDS.get(job.settings["backend"])
-    if reason := backend.unsupported(job):
-        raise UnsupportedError(f"backend {job.settings['backend']}: {reason}")
+    backend = _backend(job)
+    backend.load()
     tools = instruments(job.device)  # before the network is built: the memory meter takes its zero here
-    model = _placed(_model(job, hooks).eval(), job)
     timing = Timing.model_validate(job.settings["timing"])
     with torch.inference_mode():
-        call = backend.prepare(model, _placed(_noise(job), job), job)
-        yield from measure_inference(call, timing, tools, hooks.stage)
+        prepared, found = ready(backend, job, hooks, tools.latency)
+        yield from found
+        doubts = dict(prepared.doubts)
+        for flags in (m.flags for m in found):
+            doubts |= {name: (*doubts.get(name, ()), *flags) for name in ("latency", "step_time")}
+        measured = measure_inference(prepared.call, timing, tools, hooks.stage)
+        for m in _with_energy(measured, prepared.call, job, hooks, tools):
+            yield replace(m, flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.name, ())))))
+
+
+def _backend(job: Job) -> Backend:
+    """Return the job's backend.
+
+    Raises:
+        UnsupportedError: if it cannot run the job, with the reason.
+    """
+    name = job.settings["backend"]
+    backend = BACKENDS.get(name)
+    if reason := backend.unsupported(job):
+        raise UnsupportedError(f"backend {name}: {reason}")
+    return backend
+
+
+def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepared, tuple[Measurement, ...]]:
+    """Return the job's network as the backend runs it; where that is not eager, with what came of preparing it.
+
+    The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager.
+    Nothing but the call holds the network itself when this has returned.
+
+    Raises:
+        UnsupportedError: if the backend cannot run the network.
+        InvalidModelError: if it is no network to run.
+    """
+    model = with_autocast(place(_model(job, hooks).eval(), job), job)
+    images = place(noise(job), job)
+    eager = BACKENDS.get(EAGER).prepare(model, images, job)
+    if job.settings["backend"] == EAGER:
+        return eager, ()
+    hooks.stage("eager")
+    eager.call()  # so that what fails from here on is the backend's
+    hooks.stage("prepare")
+    start = clock.now()
+    prepared = backend.prepare(model, images, job)
+    clock.seconds(prepared.call, 1)
+    seconds = clock.now() - start
+    hooks.stage("compare")
+    return prepared, (
+        Measurement(
+            name="prepare_time",
+            unit="s",
+            better="lower",
+            samples=(seconds,),
+            detail={"of": "all that happens once, and the first call", **prepared.detail},
+        ),
+        agreement(eager.call, prepared.call, job.settings["precision"]),
+    )
+
+
+def _with_energy(
+    measured: Iterable[Measurement], call: Call, job: Job, hooks: Hooks, tools: Instruments
+) -> Iterator[Measurement]:
+    """Yield what was measured, then `energy`; where there is no counter, the step time's detail says why."""
+    meter: Meter | None = None
+    for m in measured:
+        if m.name != "step_time":
+            yield m
+            continue
+        try:
+            meter = find_meter(job.device)
+            yield m
+        except UnsupportedError as error:
+            yield replace(m, detail={**m.detail, "energy": error.message})
+    if meter is not None:
+        hooks.stage("energy")
+        seconds = job.settings.get("energy_s", ENERGY_S)
+        yield measure_energy(call, job.settings["batch_size"], meter, tools.latency, seconds=seconds)
 
 
 def _versus(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     from bench.execution.versus import measure_versus
 
     def prepared(one: Job) -> tuple[Any, Any]:
-        return _placed(_model(one, hooks).eval(), one), _placed(_noise(one), one)
+        return with_autocast(place(_model(one, hooks).eval(), one), one), place(noise(one), one)
 
     yield from measure_versus(job, prepared, hooks.stage)
 
 
 def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
+    backend = _backend(job)
+    if backend.for_training is None:
+        raise UnsupportedError(f"backend {job.settings['backend']}: it does not train", "use backend=eager")
+    backend.load()
     tools = instruments(job.device)
-    model = _placed(_model(job, hooks).train(), job)
-    images = _placed(_noise(job), job)
-    classes = job.num_classes or 1
-    labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(job.seed)).to(
-        job.device
+    timing = Timing.model_validate(job.settings["timing"])
+    model = place(_model(job, hooks).train(), job)
+    images = place(noise(job), job)
+    if job.settings["backend"] != EAGER:
+        hooks.stage("eager")
+        training_step(model, images, job)()
+        hooks.stage("prepare")
+    phases = training_step(backend.for_training(model, job), images, job)
+    if job.settings["backend"] != EAGER:
+        yield _first_step(phases, job, tools.latency)
+    measured = measure_training(phases, timing, tools, hooks.stage)
+    yield from _with_energy(measured, phases, job, hooks, tools)
+
+
+def one_call(job: Job, hooks: Hooks) -> None:
+    """Run the job's call once, and time nothing: a forward pass as its backend does it, or a training step.
+
+    Raises:
+        Exception: whatever the network, the backend or the allocator raises.
+    """
+    switch(job)
+    backend = _backend(job)
+    if job.task == "train_step":
+        model, images = place(_model(job, hooks).train(), job), place(noise(job), job)
+        hooks.stage("memory")
+        training_step(model, images, job)()
+    else:
+        with torch.inference_mode():
+            prepared, _ = ready(backend, job, hooks, instruments(job.device).latency)
+            hooks.stage("memory")
+            prepared.call()
+    if job.device != "cpu":
+        torch.cuda.synchronize()
+
+
+def _first_step(step: Call, job: Job, clock: Clock) -> Measurement:
+    """Return `prepare_time` of a backend that prepares itself in its first training step.
+
+    Raises:
+        UnsupportedError: if it cannot.
+    """
+    from bench.backends.compiled import compile_now
+
+    start = clock.now()
+    detail = {"of": "the first steps, the first of which compiles", "first_call_s": compile_now(step, job)}
+    return Measurement(
+        name="prepare_time", unit="s", better="lower", samples=(clock.now() - start,), detail=detail
     )
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        logits, auxiliary = outputs(model(images), classes)
-        loss = cross_entropy(logits, labels)
-        for side in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * cross_entropy(side, labels)
-        loss.backward()
-        optimiser.step()
 
-    yield from measure_training(step, Timing.model_validate(job.settings["timing"]), tools, hooks.stage)
+def _ceiling(job: Job, hooks: Hooks) -> Iterator[Measurement]:
+    tools = instruments(job.device)
+    precision = job.settings["precision"]
+    dtype = AUTOCAST.get(precision, DTYPES[precision])
+    timing = Timing.model_validate(job.settings["timing"])
+    with torch.inference_mode():
+        yield from measure_ceilings(job.device, dtype, timing, tools, hooks.stage)
 
 
 def _accuracy(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measurement]:
@@ -182,17 +308,3 @@ def check(output: Any, job: Job, images: int = 1) -> None:
             f"expected [{images}, {job.num_classes}]",
             "return logits [batch, num_classes], and let the network take num_classes as an argument",
         )
-
-
-def _noise(job: Job) -> Tensor:
-    """Return normal noise [B, C, H, W], the same for every network of this shape and seed."""
-    shape = (job.settings["batch_size"], job.in_channels, job.input_size, job.input_size)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(job.seed))
-
-
-def _placed(thing: Any, job: Job) -> Any:
-    """Return a network or images on the job's device, in its precision and memory format."""
-    moved = thing.to(job.device, DTYPES[job.settings["precision"]])
-    if job.settings["memory_format"] == "channels_last":
-        moved = moved.to(memory_format=torch.channels_last)
-    return moved

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-Task = Literal["cost", "infer", "train_step", "accuracy", "versus"]
+Task = Literal["cost", "infer", "train_step", "accuracy", "ceiling", "versus"]
 TASKS: tuple[Task, ...] = tuple(t for t in get_args(Task) if t != "versus")
 """Those that an experiment may ask for; `versus` is planned by `bench compare` and `bench selftest`."""
 
@@ -79,12 +79,16 @@ class Job:
 
     def label(self) -> str:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
-        words = [self.task, self.arch, f"{self.input_size} px"] if self.task != "ceiling" else [self.task]
+        words: list[str] = [self.task]
+        if self.task != "ceiling":
+            words += [self.arch, f"{self.input_size} px"]
         s = self.settings
         if "networks" in s:
             words = [self.task, " ".join(s["labels"]), f"process {s['replicate'] + 1}"]
         if "batch_size" in s:
             words.append(f"batch {s['batch_size']}")
+        if "replicate" in s and "networks" not in s:
+            words.append(f"process {s['replicate'] + 1}")
         if "dataset" in s:
             words.append(f"on {s['dataset']} seed {self.seed}")
         words += [str(s[k]) for k in ("precision", "backend", "device") if k in s and s[k] not in _USUAL]

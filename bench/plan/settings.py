@@ -99,6 +99,8 @@ class Infer(OnDevice):
         backend: how the network is run.
         timing: how long to sample.
         energy_s: least seconds of the pass that measures energy; None is 2 s, and not part of the job.
+        replicate: number of a process among several that measure the same, as ``[0, 1, 2]`` in a grid; the processes'
+            medians are then what is told. None is one process, and not part of the job.
     """
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
@@ -108,6 +110,7 @@ class Infer(OnDevice):
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
     energy_s: Seconds | None = None
+    replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
 
 
 class TrainStep(Infer):
@@ -147,7 +150,7 @@ SETTINGS: dict[Task, type[Shared]] = {
 NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "timeout_s")
 
 # Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
-OPTIONAL = ("batch_limit", "energy_s")
+OPTIONAL = ("batch_limit", "energy_s", "replicate")
 
 
 def keys_of(task: Task) -> tuple[str, ...]:

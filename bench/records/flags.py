@@ -21,10 +21,11 @@ FLAGS: dict[str, str] = {
     "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",
     "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them",
     "not_finite": "some outputs are infinite or not a number in this precision; the time stands, the results do not",
+    "at_limit": "the largest batch that was to be tried fits; a larger one may fit as well",
     "outside_allocator": "memory held outside torch's allocator, or in a CUDA graph's own pool, is not in it",
     "shared_process": "the memory high-water mark is of a process that had already done other work",
     # Of rows about each other, see bench.analysis.plausibility.
-    "larger_but_faster": "clearly more parameters, MACs and activations than another of its family, in less time",
+    "larger_but_faster": "more parameters, MACs and activations than another network of its family, in less time",
     "slower_without_waiting": "a step among others took longer than a call of the same batch that is waited for",
     "batch_costs_throughput": "clearly fewer images a second than at batch 1, at equal settings",
     "backward_too_fast": "the backward pass took less than a third of the forward pass, which does half its work",

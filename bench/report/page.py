@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import STATUS_WORDS, compare_table, failures
 from bench.analysis.frame import to_frame
+from bench.analysis.versus import compare_run
 from bench.records.store import Run
 from bench.report.drawing import Draw, Drawn, drawing
 from bench.report.files import make_folder, remove, save
@@ -22,6 +23,7 @@ from bench.report.markdown import to_document
 from bench.report.summary import Summary, sources, summarise
 from bench.report.tables import comparison_view, csv_text, failures_view, to_csv, trainings_view
 from bench.report.text import plain
+from bench.report.versus import versus_notes, versus_view
 from bench.report.view import View
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +48,8 @@ class Content:
     title: str
     summary: Summary
     comparison: View
+    verdicts: View
+    verdict_notes: Sequence[str]
     trainings: View
     failures: View
     sources: Sequence[tuple[str, str, str]]
@@ -57,6 +61,7 @@ class Content:
         there = {
             "comparison": ("Comparison", True),
             "figures": ("Figures", True),
+            "verdicts": ("Verdicts", self.verdicts.rows),
             "trainings": ("Short trainings", self.trainings.rows),
             "failures": ("Failures", self.failures.rows),
             "doubts": ("Doubts", self.summary.doubts),
@@ -95,10 +100,13 @@ def write_report(runs: Sequence[Run], out: Path, *, title: str | None = None) ->
 def _content(
     runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None, draw: Draw
 ) -> Content:
+    verdicts = [row for run in runs for row in compare_run(run)]
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame, table),
         comparison=comparison_view(table),
+        verdicts=versus_view(verdicts),
+        verdict_notes=versus_notes(verdicts),
         trainings=trainings_view(accuracy_table(frame)),
         failures=failures_view(failures(frame)),
         sources=sources(table),

@@ -63,7 +63,9 @@ def measure_ceilings(
     stage("matmul")
     yield best_product(_maker(device, dtype), SIDES[kind], clock, timing)
     stage("copy")
-    size = min(COPY_BYTES[kind], psutil.virtual_memory().available // 8) if kind == "cpu" else COPY_BYTES[kind]
+    size = (
+        min(COPY_BYTES[kind], psutil.virtual_memory().available // 8) if kind == "cpu" else COPY_BYTES[kind]
+    )
     yield copy_bandwidth(device, size, clock, timing)
 
 

@@ -121,6 +121,7 @@ def measure_energy(
     images: int,
     meter: Meter,
     clock: Clock,
+    *,
     seconds: float = ENERGY_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Measurement:
@@ -134,15 +135,15 @@ def measure_energy(
         seconds: least length of the pass.
         sleep: how to do nothing, for the idle power.
     """
-    idle_W = _idle_power(meter, clock, sleep)
+    idle = _idle_power(meter, clock, sleep)
     calls, block = 0, 1
-    start_J, start = meter.joules(), clock.now()
+    before, start = meter.joules(), clock.now()
     while (elapsed := clock.now() - start) < seconds:
         took = clock.seconds(call, block)
         calls += block
         # Blocks of a tenth of the pass: few waits in between, and its end not far overrun.
         block = max(1, min(2 * block, int(seconds / 10 / max(took / block, 1e-9))))
-    joules, elapsed = meter.joules() - start_J, clock.now() - start
+    joules, elapsed = meter.joules() - before, clock.now() - start
     return Measurement(
         name="energy",
         unit="J",
@@ -156,7 +157,7 @@ def measure_energy(
             "calls": calls,
             "images_per_call": images,
             "power_W": joules / elapsed,
-            "idle_W": idle_W,
+            "idle_W": idle,
         },
     )
 

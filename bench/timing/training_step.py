@@ -7,19 +7,19 @@ step. On a GPU the marks are events on the stream, with no synchronisation betwe
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.timing.clock import Call, CudaEventClock
 from bench.timing.memory import Memory
-from bench.timing.sampling import Samples, sample
-
-if TYPE_CHECKING:
-    from bench.timing.steps import Instruments
+from bench.timing.sampling import sample
+from bench.timing.steps import Instruments, watched
+from bench.timing.watch import Watch
 
 NAMES = ("forward", "backward", "optimizer")
 Laps = tuple[float, ...]
@@ -48,6 +48,7 @@ class LapClock(Protocol):
     """A clock of one step that also keeps the seconds of its phases."""
 
     name: str
+    launch_s: float | None
     laps: list[Laps]
 
     def now(self) -> float:
@@ -63,6 +64,7 @@ class _Steps:
     def __init__(self, phases: Phases) -> None:
         self.phases = phases
         self.laps: list[Laps] = []
+        self.launch_s: float | None = None
 
     def now(self) -> float:
         return time.perf_counter_ns() * 1e-9
@@ -89,7 +91,7 @@ class HostLaps(_Steps):
         for call in self.phases.calls:
             call()
             marks.append(time.perf_counter_ns())
-        return tuple((b - a) * 1e-9 for a, b in zip(marks, marks[1:], strict=False))
+        return tuple((b - a) * 1e-9 for a, b in itertools.pairwise(marks))
 
 
 class CudaLaps(_Steps):
@@ -107,7 +109,7 @@ class CudaLaps(_Steps):
             call()
             mark.record()
         marks[-1].synchronize()
-        return tuple(a.elapsed_time(b) * 1e-3 for a, b in zip(marks, marks[1:], strict=False))
+        return tuple(a.elapsed_time(b) * 1e-3 for a, b in itertools.pairwise(marks))
 
 
 def measure_training(
@@ -123,22 +125,34 @@ def measure_training(
     stage("memory")
     yield from peaks(phases, tools.memory)
     stage("throughput")
-    clock = tools.step or tools.latency
-    taken = sample(phases, clock, timing, blocks=tools.step is not None)
-    detail = {"of": "forward, backward and optimiser, with no mark between them", **taken.detail(clock)}
-    yield _measurement("step_time", taken, detail)
+    clock, blocks = tools.step or tools.latency, tools.step is not None
+    of = "forward, backward and optimiser, with no mark between them"
+    yield watched("step_time", phases, clock, timing, tools.watch, of=of, blocks=blocks)
     stage("phases")
     laps = CudaLaps(phases) if tools.step is not None else HostLaps(phases)
-    yield from measure_phases(laps, timing)
+    yield from measure_phases(laps, timing, tools.watch)
 
 
-def measure_phases(clock: LapClock, timing: Timing) -> Iterator[Measurement]:
+def measure_phases(clock: LapClock, timing: Timing, look: Watch) -> Iterator[Measurement]:
     """Sample steps until the time of a whole one is known well enough; yield the phases of the same steps."""
-    taken = sample(_nothing, clock, timing)
+    look.start()
+    taken = sample(_nothing, clock, timing, tick=look.tick)
+    seen, doubts = look.stop()
     laps = clock.laps[-len(taken.seconds) :]
     for name, seconds in zip(NAMES, zip(*laps, strict=True), strict=True):
-        detail = {"of": f"{name} of a step that is waited for at its end", **taken.detail(clock)}
-        yield _measurement(name, replace(taken, seconds=tuple(seconds)), detail)
+        phase = replace(taken, seconds=tuple(seconds), host_s=())
+        yield Measurement(
+            name=name,
+            unit="s",
+            better="lower",
+            samples=phase.seconds,
+            detail={
+                "of": f"{name} of a step that is waited for at its end",
+                **phase.detail(clock),
+                "watch": seen,
+            },
+            flags=(*phase.flags(), *doubts),
+        )
 
 
 def peaks(phases: Phases, memory: Memory) -> Iterator[Measurement]:
@@ -156,12 +170,6 @@ def _phase_peaks(whole: Measurement, marks: Sequence[int | None]) -> Iterator[Me
     for name, mark in zip(NAMES, marks, strict=True):
         detail = {"of": f"all that is held while {name} runs", "meter": whole.detail.get("meter")}
         yield replace(whole, name=f"{name}_peak_memory", samples=(float(mark or 0),), detail=detail)
-
-
-def _measurement(name: str, taken: Samples, detail: dict[str, object]) -> Measurement:
-    return Measurement(
-        name=name, unit="s", better="lower", samples=taken.seconds, detail=detail, flags=taken.flags()
-    )
 
 
 def _nothing() -> None:

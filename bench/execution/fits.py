@@ -1,0 +1,82 @@
+"""Does a batch fit? What the process of one try does: one forward pass, or one training step, and no more."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.execution import Event, Send
+from bench.execution.tasks import Hooks, one_call
+from bench.execution.worker import classify, describe
+from bench.plan.job import Job
+
+# Of the memory that is free for the taking on the CPU, a try may have this share; the rest keeps the machine out of swap.
+MARGIN = 0.8
+
+# What allocators say that raise no MemoryError.
+_NO_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "could not create a memory")
+
+
+def try_batch(send: Send, job: Job) -> None:
+    """Send the stages of one try, then ``("outcome", (status, error))``: `ok`, `oom`, or how it failed."""
+    stage = "start"
+
+    def enter(name: str) -> None:
+        nonlocal stage
+        stage = name
+        send(("stage", name))
+
+    hooks = Hooks(stage=enter, progress=lambda done, total: None, environment=lambda found: None)
+    try:
+        with memory_limit(job.device):
+            one_call(job, hooks)
+        event: Event = ("outcome", ("ok", None))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a network may raise anything, SystemExit too
+        status = "oom" if _is_want_of_memory(error) else None
+        status = status or classify(error, stage, custom=job.source_sha256 is not None)
+        event = ("outcome", (status, describe(error)))
+    send(event)
+
+
+def _is_want_of_memory(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+@contextlib.contextmanager
+def memory_limit(device: str) -> Iterator[None]:
+    """On the CPU, let this process map no more than a share of the free memory for the length of a with block.
+
+    An allocation beyond it fails in this process, before a page of it is touched: the kernel need not end
+    anything, and nothing is swapped out. Where the system has no such limit, nothing is limited.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        yield
+        return
+    if device != "cpu":
+        yield
+        return
+    before: Any = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _mapped() + int(MARGIN * psutil.virtual_memory().available)
+    if before[1] != resource.RLIM_INFINITY:
+        limit = min(limit, before[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _mapped() -> int:
+    """Return the private memory that this process has mapped, in bytes, as RLIMIT_DATA counts it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    return psutil.Process().memory_info().vms

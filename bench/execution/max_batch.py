@@ -1,0 +1,160 @@
+"""The largest batch that fits, found by trying: each batch in a process of its own, as the job itself will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.execution import Ended, Event, Executor
+from bench.plan.job import Job
+from bench.records.record import Measurement, Status
+
+LIMIT = 65_536  # images, where the job does not say
+GRAIN = 32  # the answer is right to within one part in so many; a batch at the very edge would not fit twice
+
+MAX = "max"
+_TARGET = "bench.execution.fits:try_batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One batch, and how it went."""
+
+    batch: int
+    status: Status
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The largest batch that fits.
+
+    Attributes:
+        batch: it; None where not even one image fits, or something else went wrong.
+        tries: all of them, in order.
+        limit: the most that was to be tried.
+        failure: status and error of the try that ended the search, where `batch` is None.
+    """
+
+    batch: int | None
+    tries: tuple[Try, ...]
+    limit: int
+    failure: tuple[Status, Mapping[str, Any] | None] | None = None
+
+    def measurement(self) -> Measurement:
+        """Return `max_batch`, in images; to be asked for only where one was found."""
+        flags = ("at_limit",) if self.batch == self.limit else ()
+        detail = {
+            "of": "largest batch that fits, to within 1/32 of it",
+            "limit": self.limit,
+            "tries": [[t.batch, t.status] for t in self.tries],
+        }
+        return Measurement(
+            name="max_batch",
+            unit="1",
+            better="higher",
+            samples=(float(self.batch or 0),),
+            detail=detail,
+            flags=flags,
+        )
+
+
+def wants_max(job: Job) -> bool:
+    """Return whether the job asks for the largest batch that fits."""
+    return job.settings.get("batch_size") == MAX
+
+
+def limit_of(job: Job) -> int:
+    """Return the most that the job lets be tried."""
+    return int(job.settings.get("batch_limit") or LIMIT)
+
+
+def with_batch(job: Job, batch: int) -> Job:
+    """Return the job with a batch size in numbers, to be worked on; its id is another one."""
+    return replace(job, settings={**job.settings, "batch_size": batch})
+
+
+def find_max_batch(
+    executor: Executor,
+    job: Job,
+    limit: int | None = None,
+    *,
+    timeout_s: float,
+    on_try: Callable[[Try], None] = lambda tried: None,
+) -> Found:
+    """Return the largest batch of the job that fits: doubles until one does not, then bisects.
+
+    Only want of memory makes a batch too large. Any other failure ends the search, and is its result.
+
+    Args:
+        executor: where each batch is tried, in a process of its own.
+        job: an `infer` or `train_step` job; its batch size does not matter.
+        limit: the most that is tried; by default `limit_of(job)`.
+        timeout_s: of each try.
+        on_try: told of each try as it ends.
+    """
+    limit = limit_of(job) if limit is None else limit
+    tries: list[Try] = []
+
+    def fits(batch: int) -> bool:
+        tried = _try(executor, with_batch(job, batch), timeout_s)
+        tries.append(tried)
+        on_try(tried)
+        if tried.status not in {"ok", "oom"}:
+            raise _EndedOtherwise
+        return tried.status == "ok"
+
+    try:
+        batch = _search(fits, limit)
+    except _EndedOtherwise:
+        batch = None
+    if batch is None:
+        return Found(None, tuple(tries), limit, (tries[-1].status, tries[-1].error))
+    return Found(batch, tuple(tries), limit)
+
+
+class _EndedOtherwise(Exception):
+    """A try failed, and not for want of memory."""
+
+
+def _search(fits: Callable[[int], bool], limit: int) -> int | None:
+    """Return the largest batch that fits, to within 1/`GRAIN` of it; None where not even one does."""
+    good, bad = 0, limit + 1
+    batch = 1
+    while bad > limit and good < limit:
+        if fits(batch):
+            good, batch = batch, min(2 * batch, limit)
+        else:
+            bad = batch
+    while bad - good > max(1, good // GRAIN):
+        middle = (good + bad) // 2
+        if fits(middle):
+            good = middle
+        else:
+            bad = middle
+    return good or None
+
+
+def _try(executor: Executor, job: Job, timeout_s: float) -> Try:
+    from bench.execution.runner import judge
+
+    said: tuple[Status, Mapping[str, Any] | None] | None = None
+    stage = "start"
+
+    def hear(event: Event) -> None:
+        nonlocal said, stage
+        kind, value = event
+        if kind == "outcome":
+            said = value
+        elif kind == "stage":
+            stage = value
+
+    ended = executor.call(_TARGET, (job,), timeout_s=timeout_s, on_event=hear)
+    status, error = judge(ended, said, timeout_s, stage)
+    return Try(int(job.settings["batch_size"]), "oom" if _aborted(ended, said) else status, error)
+
+
+def _aborted(ended: Ended, said: object) -> bool:
+    """Return whether the process was aborted by C++ code that found no memory, without a chance to say so."""
+    return said is None and ended.exitcode < 0 and "bad_alloc" in ended.output

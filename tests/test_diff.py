@@ -1,0 +1,498 @@
+"""`bench diff`: what may be compared, what changed, and when that is certain."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from make_records import (
+    ENVIRONMENT,
+    by_name,
+    counted,
+    job,
+    make_run,
+    record,
+    records,
+    scored,
+    speed,
+    training,
+)
+from rich.console import Console
+from scipy import stats
+from typer.testing import CliRunner, Result
+
+from bench.analysis.diff import Change, Diff, diff
+from bench.cli.app import app
+from bench.cli.diff import share
+from bench.errors import BenchError, ConfigError, UnknownNameError
+from bench.plan.job import Job
+from bench.records.record import Measurement, Record, count
+from bench.records.store import Run, Store
+from bench.report.diff import DiffReport, diff_markdown, diff_view
+
+RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
+GPU = ENVIRONMENT["gpu"][0]
+
+
+def latency(*seconds: float, **more: Any) -> Measurement:
+    return Measurement(name="latency", unit="s", better="lower", samples=seconds, **more)
+
+
+def around(seconds: float, n: int = 21, spread: float = 0.001) -> Measurement:
+    return latency(*(seconds * (1 + spread * (i - n // 2)) for i in range(n)))
+
+
+def infer(
+    *seen: Measurement, replicate: int | None = None, environment: Any = ENVIRONMENT, **settings: Any
+) -> Record:
+    more = {} if replicate is None else {"replicate": replicate}
+    asked = job(RESNET18, "infer", **speed(**settings, **more))
+    return record(asked, RESNET18, seen, environment=environment)
+
+
+def processes(times: Sequence[float], **settings: Any) -> list[Record]:
+    return [infer(around(t), replicate=i, **settings) for i, t in enumerate(times)]
+
+
+def between(a: Iterable[Record], b: Iterable[Record], **asked: Any) -> Diff:
+    return diff(make_run(a, name="a"), make_run(b, name="b"), **asked)
+
+
+def only_row(found: Diff) -> Change:
+    (row,) = found.rows
+    return row
+
+
+def with_(path: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return the usual environment with one value changed."""
+    environment: dict[str, Any] = json.loads(json.dumps(ENVIRONMENT))
+    at: Any = environment
+    for step in path[:-1]:
+        at = at[step] if isinstance(at, list) else at.setdefault(step, {})
+    at[path[-1]] = value
+    return environment
+
+
+BEFORE = [0.0100, 0.0101, 0.0102, 0.0099, 0.0098, 0.01005]
+AFTER = [0.0110, 0.0112, 0.0109, 0.0111, 0.0113]
+
+
+def test_processes_are_the_data() -> None:
+    row = only_row(between(processes(BEFORE), processes(AFTER)))
+    assert (row.a, row.b) == pytest.approx((np.median(BEFORE), np.median(AFTER)))
+    assert (row.n_a, row.n_b, row.effect.n) == (6, 5, 5)
+    assert row.effect.p == pytest.approx(stats.mannwhitneyu(BEFORE, AFTER, method="exact").pvalue)
+    ratios = np.divide.outer(AFTER, BEFORE)
+    assert row.effect.ratio == pytest.approx(math.exp(np.median(np.log(ratios))))
+    assert ratios.min() < row.effect.low < row.effect.ratio < row.effect.high < ratios.max()
+    assert row.effect.verdict == "slower"
+    assert row.label == "infer resnet18 224 px batch 1 cuda"
+
+
+def test_the_same_run_twice_is_no_change() -> None:
+    found = between(processes(BEFORE), processes(BEFORE))
+    assert only_row(found).effect.verdict in ("same", "undecided")
+    assert only_row(found).effect.ratio == 1
+    assert (found.only, found.changes, found.slowdowns(0.0)) == ((), (), [])
+
+
+def test_samples_of_one_process_do_not_decide_within_the_noise_floor() -> None:
+    row = only_row(between([infer(around(0.0100))], [infer(around(0.0103))]))
+    assert row.effect.verdict == "undecided"
+    assert (
+        "one process a run: how processes differ is not known; within the noise floor of ±5 %"
+        in row.effect.reason
+    )
+    assert row.effect.ratio == pytest.approx(1.03)
+    assert row.effect.low > 1  # the samples alone would call it certain
+    assert math.isnan(row.effect.p)
+
+
+def test_one_process_decides_beyond_the_noise_floor() -> None:
+    found = between([infer(around(0.010))], [infer(around(0.011))])
+    assert only_row(found).effect.verdict == "slower"
+    assert only_row(found).effect.reason.endswith("beyond the noise floor of ±5 %")
+    assert only_row(between([infer(around(0.011))], [infer(around(0.010))])).effect.verdict == "faster"
+    wide = between([infer(around(0.010))], [infer(around(0.011))], floor=0.15)
+    assert only_row(wide).effect.verdict == "undecided"
+
+
+def test_interval_of_one_process_is_of_the_ends_of_both_medians() -> None:
+    a, b = [float(v) for v in range(100, 121)], [float(v) for v in range(200, 221)]
+    row = only_row(between([infer(latency(*a))], [infer(latency(*b))]))
+    # of 21 samples the 5th from each end: 2 P(X < 5) = 0.0072 <= 0.025, 2 P(X < 6) = 0.0266 > 0.025
+    assert 2 * stats.binom.cdf(4, 21, 0.5) <= 0.025 < 2 * stats.binom.cdf(5, 21, 0.5)
+    assert (row.effect.low, row.effect.high) == pytest.approx((b[4] / a[-5], b[-5] / a[4]))
+
+
+def test_one_process_with_spread_or_few_samples_is_undecided() -> None:
+    spread = between([infer(around(0.010, spread=0.05))], [infer(around(0.011, spread=0.05))])
+    assert only_row(spread).effect.verdict == "undecided"
+    assert only_row(spread).effect.reason.endswith("samples too few or too spread")
+    few = between([infer(latency(0.01, 0.01))], [infer(latency(0.02, 0.02))])
+    assert only_row(few).effect.verdict == "undecided"
+    assert few.slowdowns(0.05) == []
+
+
+def test_two_processes_decide_by_their_range() -> None:
+    row = only_row(between(processes([0.010, 0.0102]), processes([0.020, 0.021, 0.022])))
+    assert row.effect.verdict == "slower"
+    assert row.effect.reason == (
+        "n = 2 and 3 processes cannot decide: at least 4 in each run; all beyond the noise floor of ±5 %"
+    )
+    assert (row.effect.low, row.effect.high) == pytest.approx((0.020 / 0.0102, 0.022 / 0.010))
+    overlapping = only_row(between(processes([0.010, 0.0102]), processes([0.0103, 0.021])))
+    assert overlapping.effect.verdict == "undecided"
+
+
+def test_the_noise_floor_of_a_self_test_is_taken() -> None:
+    environment = with_(["selftest"], {"noise_floor": 0.12})
+    found = between([infer(around(0.010))], [infer(around(0.011), environment=environment)])
+    assert found.floor == 0.12
+    assert only_row(found).effect.verdict == "undecided"
+    assert (
+        between([infer(around(0.010))], [infer(around(0.011), environment=environment)], floor=0.03).floor
+        == 0.03
+    )
+
+
+def test_memory_is_lower_or_higher() -> None:
+    def memory(value: float) -> list[Record]:
+        return [infer(count("peak_memory", value, "B"))]
+
+    for b, word in ((2e9, "higher"), (0.5e9, "lower"), (1.01e9, "undecided"), (1e9, "same")):
+        assert only_row(between(memory(1e9), memory(b))).effect.verdict == word
+    assert only_row(between(memory(1e9), memory(-5.0))).effect.reason == "a ratio needs numbers above zero"
+
+
+def test_counts_are_equal_or_different() -> None:
+    a, b = counted(RESNET18), counted(replace(RESNET18, parameters=RESNET18.parameters + 1))
+    found = between([record(job(RESNET18), RESNET18, a)], [record(job(RESNET18), RESNET18, b)])
+    verdicts = {row.quantity: row.effect.verdict for row in found.rows}
+    assert verdicts == {
+        "parameters": "different", "parameter_bytes": "different",
+        "macs": "equal", "activations": "equal", "activation_bytes": "equal",
+    }  # fmt: skip
+    unknown = [record(job(RESNET18), RESNET18, [count("receptive_field", math.nan, "px")])]
+    assert only_row(between(unknown, unknown)).effect.verdict == "equal"
+
+
+def test_accuracies_are_tested_over_seeds() -> None:
+    a, b = [0.90, 0.91, 0.905], [0.95, 0.96, 0.955, 0.952]
+    runs = [[scored(RESNET18, s, v) for s, v in enumerate(values)] for values in (a, b)]
+    row = only_row(between(*runs))
+    assert (row.a, row.b, row.n_a, row.n_b) == (np.mean(a), np.mean(b), 3, 4)
+    assert row.effect.p == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+    assert row.effect.verdict == "higher"
+    assert "seed" not in row.label
+    single = only_row(between(runs[0][:1], runs[1]))
+    assert (single.effect.verdict, single.effect.reason) == (
+        "undecided",
+        "n = 1 seed cannot decide: at least 2",
+    )
+
+
+def test_diverged_trainings_are_no_seeds() -> None:
+    good = [scored(RESNET18, s, 0.9 + s / 1000) for s in range(3)]
+    row = only_row(between([*good, replace(scored(RESNET18, 3, 0.1), status="diverged")], good))
+    assert (row.n_a, row.n_b) == (3, 3)
+
+
+REFUSED = [
+    ("GPU model", ["gpu", 0, "name"], "NVIDIA T4", "'NVIDIA H100 80GB HBM3' against 'NVIDIA T4'"),
+    ("torch threads", ["flags", "threads"], 4, "'8' against '4'"),
+]
+
+
+@pytest.mark.parametrize(("what", "path", "value", "values"), REFUSED)
+def test_other_machines_are_refused_with_both_values(what: str, path: list, value: Any, values: str) -> None:
+    base = with_(["flags"], {"threads": 8})
+    other: Any = json.loads(json.dumps(base))
+    at = other
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    runs = [infer(around(0.01), environment=base)], [infer(around(0.02), environment=other)]
+    with pytest.raises(ConfigError, match="--across|differ") as caught:
+        between(*runs)
+    assert caught.value.message == f"the runs differ in {what}: {values}"
+    assert "--across" in (caught.value.tip or "")
+    found = between(*runs, across=True)
+    assert only_row(found).effect.verdict == "slower"
+    assert what in [c[0] for c in found.changes]
+
+
+def test_cpu_models_are_refused_and_of_counts_do_not_matter() -> None:
+    other = with_(["cpu", "model"], "another")
+    with pytest.raises(ConfigError, match="CPU model"):
+        between([infer(around(0.01), device="cpu")], [infer(around(0.01), device="cpu", environment=other)])
+    counts = [record(job(RESNET18), RESNET18, counted(RESNET18), environment=e) for e in (ENVIRONMENT, other)]
+    assert {r.effect.verdict for r in between([counts[0]], [counts[1]]).rows} == {"equal"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "bf16"}, "precision: 'fp32' against 'bf16'"),
+        ({"threads": 4}, "threads: '8' against '4'"),
+        ({"device": "cpu"}, "device: 'cuda' against 'cpu'"),
+    ],
+)
+def test_other_settings_are_refused_with_both_values(changes: dict[str, Any], message: str) -> None:
+    runs = [infer(around(0.01))], [infer(around(0.02), **changes)]
+    with pytest.raises(ConfigError) as caught:
+        between(*runs)
+    assert caught.value.message == f"the runs differ in {message}"
+    found = between(*runs, across=True)
+    assert only_row(found).effect.verdict == "slower"
+    assert message.partition(":")[0] in [c[0] for c in found.changes]
+
+
+def test_recipes_are_named_where_they_differ() -> None:
+    other = {"name": "std", "version": 2, "learning_rate": 0.4}
+    with pytest.raises(ConfigError, match=r"recipe: 'std v1, content \w{6}' against 'std v2, content \w{6}'"):
+        between([scored(RESNET18, 0)], [scored(RESNET18, 0, recipe=other)])
+
+
+def test_a_precision_that_only_one_run_has_beside_a_common_one_is_listed() -> None:
+    both = [infer(around(0.01)), infer(around(0.005), precision="bf16")]
+    found = between(both, [infer(around(0.01)), infer(around(0.006), precision="fp16")])
+    assert len(found.rows) == 1
+    assert [(label.split()[-2], run, why) for label, run, why in found.only] == [
+        ("bf16", "a", "not in b"),
+        ("fp16", "b", "not in a"),
+    ]
+
+
+def test_definitions_are_refused_unless_the_quantity_is_left_out() -> None:
+    old, new = (
+        replace(around(0.01), detail={"of": of, "steady": of}) for of in ("a call", "a call, waited for")
+    )
+    memory = count("peak_memory", 1e9, "B")
+    runs = [infer(old, memory)], [infer(new, memory)]
+    with pytest.raises(ConfigError, match="definition of latency: 'unit s; of a call' against") as caught:
+        between(*runs)
+    assert "--quantity" in (caught.value.tip or "")
+    assert [r.quantity for r in between(*runs, quantities=["peak_memory"]).rows] == ["peak_memory"]
+    assert len(between(*runs, across=True).rows) == 2
+
+
+def test_schemas_are_refused() -> None:
+    with pytest.raises(ConfigError, match="schema: '1' against '0'"):
+        between([infer(around(0.01))], [replace(infer(around(0.01)), schema=0)])
+
+
+def test_versions_may_differ_and_are_listed() -> None:
+    newer = with_(["torch", "version"], "2.15.0")
+    newer["gpu"][0]["driver"] = "580.1"
+    found = between([infer(around(0.01))], [infer(around(0.01), environment=newer)])
+    assert set(found.changes) == {("torch", "2.11.0+cu128", "2.15.0"), ("driver", GPU["driver"], "580.1")}
+
+
+def test_an_edited_network_is_compared_and_named() -> None:
+    def custom(sha: str, seconds: float) -> Record:
+        base = job(RESNET18, "infer", **speed())
+        return record(Job(**{**base.content(), "source_sha256": sha}), RESNET18, [around(seconds)])
+
+    found = between([custom("aaaa", 0.01)], [custom("aaaa", 0.01), custom("bbbb", 0.02)])
+    assert found.changes == (("changed network resnet18", "aaaa", "bbbb"),)
+    assert (only_row(found).b, only_row(found).n_b) == (0.02, 1)
+
+
+def test_how_long_was_sampled_does_not_matter() -> None:
+    found = between([infer(around(0.01))], [infer(around(0.01), timing={"limit_s": 60.0})])
+    assert len(found.rows) == 1
+
+
+def test_jobs_of_one_run_only_and_failures_are_listed() -> None:
+    shared, extra = infer(around(0.01)), infer(around(0.02), batch_size=8)
+    failed = replace(infer(batch_size=64), status="oom")
+    found = between([shared, extra, infer(around(0.05), batch_size=64)], [shared, failed])
+    assert len(found.rows) == 1
+    assert [(label.split("batch ")[1].split()[0], run, why) for label, run, why in found.only] == [
+        ("64", "a", "oom in b"),
+        ("8", "a", "not in b"),
+    ]
+
+
+def test_nothing_in_common_says_what_there_is() -> None:
+    with pytest.raises(ConfigError) as caught:
+        between([infer(around(0.01))], [record(job(VGG16), VGG16, counted(VGG16))])
+    assert caught.value.message == "the runs a and b have no job in common"
+    assert caught.value.tip == "a has infer resnet18 224 px batch 1 cuda; b has cost vgg16 224 px"
+    with pytest.raises(ConfigError, match="no job in common"):
+        between([], [])
+
+
+def test_an_unknown_quantity_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        between([infer(around(0.01))], [infer(around(0.01))], quantities=["latncy"])
+    assert "latency" in (caught.value.tip or "")
+
+
+def test_slowdowns_are_certain_ones() -> None:
+    found = between(processes(BEFORE), processes(AFTER))
+    low = only_row(found).effect.low
+    assert 1.05 < low < 1.2
+    assert found.slowdowns(0.05) == [only_row(found)]
+    assert found.slowdowns(low - 1 + 0.001) == []
+    assert between(processes(AFTER), processes(BEFORE)).slowdowns(0.0) == []
+    rates = [[infer(replace(around(1 / t), name="rate", unit="1/s", better="higher"), replicate=i)
+              for i, t in enumerate(times)] for times in (BEFORE, AFTER)]  # fmt: skip
+    assert len(between(*rates).slowdowns(0.05)) == 1
+
+
+def test_a_whole_run_of_everything_against_itself() -> None:
+    run = make_run(list(records(by_name("resnet18", "vgg16", "lenet5"))))
+    found = diff(run, run)
+    assert (found.a, found.b) == ("synthetic (first)", "synthetic (second)")
+    assert not {"slower", "faster", "different", "higher", "lower"} & {r.effect.verdict for r in found.rows}
+    assert found.only == ()
+
+
+def shown(found: Diff, width: int = 200) -> str:
+    console = Console(width=width, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as capture:
+        console.print(DiffReport(found))
+    return capture.get()
+
+
+def test_the_table_tells_all_but_equal_counts() -> None:
+    a = [*processes(BEFORE), record(job(RESNET18), RESNET18, counted(RESNET18))]
+    b = [
+        *processes(AFTER),
+        record(job(RESNET18), RESNET18, counted(RESNET18)),
+        infer(around(0.1), batch_size=4),
+    ]
+    found = between(a, b)
+    assert [row[1].text for row in diff_view(found).rows] == ["latency"]
+    for text in (shown(found), diff_markdown(found)):
+        assert "6 quantities: 5 equal, 1 slower. A ratio is b over a." in text
+        assert "10.0 ms" in text
+        assert "11.1 ms" in text
+        assert f"{found.rows[0].effect.ratio:.3f}" in text
+        assert "batch 4 cuda (not in a)" in text.replace("\\", "")
+    assert max(len(line) for line in shown(found, 80).splitlines()) <= 80
+
+
+def test_what_is_undecided_is_told_once_with_its_reason() -> None:
+    runs = [[infer(around(t), batch_size=n) for n in (1, 2, 4)] for t in (0.01, 0.0101)]
+    text = shown(between(*runs))
+    assert text.count("one process a run") == 1
+    assert "undecided (3): one process a run" in text
+
+
+def test_holms_correction_is_told() -> None:
+    runs = [[r for n in (1, 2, 4) for r in processes(times, batch_size=n)] for times in (BEFORE, AFTER)]
+    found = between(*runs)
+    assert (found.tested, found.sure) == (3, 3)  # p = 2 / 462 each, times 3
+    assert "3 were tested at 5 % each: about 0.1 would" in shown(found)
+
+
+def nasty(text: str) -> Run:
+    asked = replace(job(RESNET18, "infer", **speed()), arch=text)
+    return make_run([record(asked, None, [around(0.01)])], name=text)
+
+
+def test_names_are_text() -> None:
+    found = diff(nasty("[bold]a|b\x1b[31m"), nasty("[bold]a|b\x1b[31m"))
+    assert "[bold]a|b" in shown(found)
+    assert "\x1b" not in shown(found) + diff_markdown(found)
+
+
+# The command.
+
+
+def stored(folder: Path, name: str, seen: Iterable[Record]) -> None:
+    with Store(folder / "results" / name) as store:
+        for one in seen:
+            store.append(one)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    stored(tmp_path, "old", processes(BEFORE))
+    stored(tmp_path, "new", processes(AFTER))
+    stored(tmp_path, "bf16", processes(AFTER, precision="bf16"))
+
+    def bench(*words: str) -> Result:
+        return CliRunner().invoke(app, ["diff", *words])
+
+    return bench
+
+
+def test_command_prints_a_table(run: Any) -> None:
+    result = run("old", "results/new")
+    assert result.exit_code == 0, result.output
+    assert "slower" in result.stdout
+    assert run("old", "new", "--format", "md").stdout.startswith("# new against old\n")
+
+
+def test_command_prints_json(run: Any) -> None:
+    document = json.loads(run("old", "new", "--json").stdout)
+    (row,) = document["rows"]
+    assert set(row) >= {
+        "arch",
+        "task",
+        "quantity",
+        "a",
+        "b",
+        "ratio",
+        "low",
+        "high",
+        "p",
+        "verdict",
+        "reason",
+    }
+    assert (row["arch"], row["quantity"], row["verdict"]) == ("resnet18", "latency", "slower")
+    assert document["floor"] == 0.05
+
+
+@pytest.mark.parametrize(("words", "code"), [(["5%"], 3), (["0.05"], 3), (["40%"], 0)])
+def test_command_fails_for_certain_slowdowns(run: Any, words: list[str], code: int) -> None:
+    result = run("old", "new", "--fail-above", *words)
+    assert result.exit_code == code
+    assert ("slower: latency of infer resnet18" in result.stderr) == (code == 3)
+    assert run("new", "old", "--fail-above", *words).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["old", "bf16"], "the runs differ in precision: 'fp32' against 'bf16'"),
+        (["old", "new", "--floor", "5"], "'5' is no share"),
+        (["old", "new", "--fail-above", "much"], "write 5% or 0.05"),
+        (["old", "new", "-q", "latencies"], "did you mean latency"),
+    ],
+)
+def test_command_refuses(run: Any, words: list[str], message: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert run("old", "bf16", "--across").exit_code == 0
+    assert run("old", "missing").exit_code == 1
+
+
+def test_shares() -> None:
+    assert (share("5%", "-x"), share("0.05", "-x"), share("0%", "-x")) == (0.05, 0.05, 0.0)
+    for text in ("5", "-1%", "nan", "", "%", "100%"):
+        with pytest.raises(BenchError):
+            share(text, "-x")
+
+
+def test_trainings_are_times_too() -> None:
+    def trained(seconds: float, seed: int) -> Record:
+        asked = job(RESNET18, "accuracy", seed=seed, size=32, **training())
+        return record(asked, RESNET18, [count("train_time", seconds, "s")])
+
+    runs = [[trained(t * 1000, s) for s, t in enumerate(times)] for times in (BEFORE, AFTER)]
+    assert only_row(between(*runs)).effect.verdict == "slower"

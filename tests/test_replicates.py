@@ -1,0 +1,79 @@
+"""Several processes for one measurement: their order in a plan, and what is told of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import make_job, make_planned, make_record, seconds
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.plan.order import in_rounds
+from bench.records.record import Record
+from bench.records.store import Run
+
+SETTINGS = {
+    "device": "cpu",
+    "precision": "fp32",
+    "memory_format": "contiguous",
+    "backend": "eager",
+    "threads": 2,
+}
+
+
+def infer(arch: str, replicate: int | None, batch_size: int = 1) -> dict[str, object]:
+    number = {} if replicate is None else {"replicate": replicate}
+    return {"task": "infer", "arch": arch, "settings": {**SETTINGS, "batch_size": batch_size, **number}}
+
+
+def test_timed_jobs_go_round_by_round_in_an_order_that_is_drawn() -> None:
+    names = [f"net{i}" for i in range(8)]
+    timed = [make_planned(**infer(n, r)) for n in names for r in range(3)]
+    skipped = replace(make_planned(**infer("never", 0)), status="skipped")
+    plan = [
+        make_planned(arch="counted"),
+        *timed[:5],
+        skipped,
+        *timed[5:],
+        make_planned(task="accuracy", arch="trained"),
+    ]
+    ordered = in_rounds(plan)
+    assert Counter(p.job.id for p in ordered) == Counter(p.job.id for p in plan)
+    assert ordered[0].job.arch == "counted"
+    assert [p.job.arch for p in ordered[-2:]] == ["never", "trained"]
+    rounds = [ordered[1 + 8 * r : 9 + 8 * r] for r in range(3)]
+    for number, jobs in enumerate(rounds):
+        assert {p.job.settings["replicate"] for p in jobs} == {number}
+        assert sorted(p.job.arch for p in jobs) == names
+    assert len({tuple(p.job.arch for p in jobs) for jobs in rounds}) == 3  # each round in another order
+    assert in_rounds(plan) == ordered
+    assert in_rounds(plan, seed=1) != ordered
+
+
+def timed(arch: str, replicate: int | None, *latencies: float) -> Record:
+    job = make_job(**infer(arch, replicate))
+    return make_record(
+        job=job, measurements=(seconds("latency", *latencies), seconds("step_time", *latencies))
+    )
+
+
+def test_the_process_is_the_unit() -> None:
+    medians = [1.0, 1.2, 1.1, 1.3, 0.9, 1.15]
+    records = [timed("many", i, m, m, 5.0) for i, m in enumerate(medians)]
+    table = compare_table(to_frame([Run("r", Path("r"), (*records, timed("one", None, 2.0, 2.1, 2.2)))]))
+    rows = {row["network"]: row for row in table.to_dict("records")}
+    assert len(rows) == 2
+    assert rows["many"]["latency"] == pytest.approx((1.1 + 1.15) / 2)
+    # Of six, the interval of the median is from the least to the largest.
+    assert (rows["many"]["latency_low"], rows["many"]["latency_high"]) == (0.9, 1.3)
+    assert rows["many"]["throughput"] == pytest.approx(1 / ((1.1 + 1.15) / 2))
+    assert rows["one"]["latency"] == 2.1
+
+
+def test_two_processes_show_their_range() -> None:
+    table = compare_table(to_frame([Run("r", Path("r"), (timed("net", 0, 1.0), timed("net", 1, 2.0)))]))
+    assert table["latency"].tolist() == [1.5]
+    assert (table["latency_low"][0], table["latency_high"][0]) == (1.0, 2.0)

@@ -29,7 +29,7 @@ from typer.testing import CliRunner, Result
 
 from bench.analysis.diff import Change, Diff, diff
 from bench.cli.app import app
-from bench.cli.diff import share
+from bench.cli.diff import document, share
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
@@ -106,7 +106,7 @@ def test_samples_of_one_process_do_not_decide_within_the_noise_floor() -> None:
     row = only_row(between([infer(around(0.0100))], [infer(around(0.0103))]))
     assert row.effect.verdict == "undecided"
     assert (
-        "one process a run: how processes differ is not known; within the noise floor of ±5 %"
+        "one process a run: how processes differ is not known; not beyond the noise floor of ±5 %"
         in row.effect.reason
     )
     assert row.effect.ratio == pytest.approx(1.03)
@@ -134,10 +134,43 @@ def test_interval_of_one_process_is_of_the_ends_of_both_medians() -> None:
 def test_one_process_with_spread_or_few_samples_is_undecided() -> None:
     spread = between([infer(around(0.010, spread=0.05))], [infer(around(0.011, spread=0.05))])
     assert only_row(spread).effect.verdict == "undecided"
-    assert only_row(spread).effect.reason.endswith("samples too few or too spread")
+    assert only_row(spread).effect.reason.endswith("; not beyond the noise floor of ±5 %")
     few = between([infer(latency(0.01, 0.01))], [infer(latency(0.02, 0.02))])
     assert only_row(few).effect.verdict == "undecided"
+    assert only_row(few).effect.reason.endswith("too few samples for an interval")
     assert few.slowdowns(0.05) == []
+
+
+def test_one_process_that_was_doubted_decides_nothing() -> None:
+    doubted = replace(around(0.02), flags=("contended", "launch_bound"))
+    row = only_row(between([infer(around(0.01))], [infer(doubted)]))
+    assert row.effect.verdict == "undecided"
+    assert row.effect.reason.endswith("; flagged contended")
+
+
+def test_ratios_that_scatter_raise_the_noise_floor() -> None:
+    batches = (1, 2, 4, 8, 16, 32, 64)
+    before = [infer(around(0.01), batch_size=n) for n in batches]
+    ratios = (0.86, 0.93, 1.0, 1.07, 1.17, 1.25, 1.05)
+    noisy = between(
+        before, [infer(around(0.01 * r), batch_size=n) for n, r in zip(batches, ratios, strict=True)]
+    )
+    logs = np.log(ratios)
+    deviation = np.median(np.abs(logs - np.median(logs)))
+    assert noisy.floor == pytest.approx(math.exp(3 * 1.4826 * deviation) - 1)
+    assert {r.effect.verdict for r in noisy.rows} == {"undecided"}
+    alike = between(before, [infer(around(0.012), batch_size=n) for n in batches])
+    assert alike.floor == 0.05
+    assert {r.effect.verdict for r in alike.rows} == {"slower"}
+    given = [infer(around(0.01 * r), batch_size=n) for n, r in zip(batches, ratios, strict=True)]
+    assert between(before, given, floor=0.05).floor == 0.05
+
+
+def test_the_same_samples_under_two_names_are_one_row() -> None:
+    steps = replace(around(0.01), name="step_time", detail={"samples_of": "latency"})
+    runs = [infer(around(0.01), steps)], [infer(around(0.01), steps)]
+    assert only_row(between(*runs)).quantity == "latency"
+    assert only_row(between(*runs, quantities=["step_time"])).quantity == "step_time"
 
 
 def test_two_processes_decide_by_their_range() -> None:
@@ -306,7 +339,7 @@ def test_an_edited_network_is_compared_and_named() -> None:
 
 
 def test_how_long_was_sampled_does_not_matter() -> None:
-    found = between([infer(around(0.01))], [infer(around(0.01), timing={"limit_s": 60.0})])
+    found = between([infer(around(0.01))], [infer(around(0.01), timing={"limit_s": 60.0}, energy_s=9.0)])
     assert len(found.rows) == 1
 
 
@@ -319,6 +352,17 @@ def test_jobs_of_one_run_only_and_failures_are_listed() -> None:
         ("64", "a", "oom in b"),
         ("8", "a", "not in b"),
     ]
+
+
+def test_the_largest_batches_must_be_the_same() -> None:
+    def largest(batch: int) -> Record:
+        return infer(around(0.01), count("max_batch", batch), batch_size="max")
+
+    assert len(between([largest(64)], [largest(64)]).rows) == 2
+    found = between([largest(64), infer(around(0.1))], [largest(62), infer(around(0.1))])
+    assert len(found.rows) == 1
+    assert found.only[0][1:] == ("", "the largest batches differ: 64 and 62")
+    assert "not compared: infer resnet18 224 px batch max cuda (the largest" in shown(found)
 
 
 def test_nothing_in_common_says_what_there_is() -> None:
@@ -437,8 +481,9 @@ def test_command_prints_a_table(run: Any) -> None:
 
 
 def test_command_prints_json(run: Any) -> None:
-    document = json.loads(run("old", "new", "--json").stdout)
-    (row,) = document["rows"]
+    result = run("old", "new", "--json")
+    answer = json.loads(result.stdout)
+    (row,) = answer["rows"]
     assert set(row) >= {
         "arch",
         "task",
@@ -453,7 +498,13 @@ def test_command_prints_json(run: Any) -> None:
         "reason",
     }
     assert (row["arch"], row["quantity"], row["verdict"]) == ("resnet18", "latency", "slower")
-    assert document["floor"] == 0.05
+    assert answer["floor"] == 0.05
+    assert (answer["tested"], answer["sure_after_holm"]) == (1, 1)
+
+
+def test_every_kind_of_row_is_plain_json() -> None:
+    run = make_run(list(records(by_name("resnet18", "vgg16"))))
+    assert json.loads(json.dumps(document(diff(run, run)), allow_nan=False))["only"] == []
 
 
 @pytest.mark.parametrize(("words", "code"), [(["5%"], 3), (["0.05"], 3), (["40%"], 0)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
 from bench.plan.card import ArchCard
-from bench.plan.config import parse_experiment
+from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.estimate import GUESS_S, estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
@@ -175,3 +175,38 @@ def test_estimates_come_from_the_most_alike() -> None:
 def test_all_errors_of_the_plan_are_bench_errors() -> None:
     with pytest.raises(BenchError, match="no architecture is named"):
         expand(parse_experiment({"blocks": [{"task": "cost"}]}), make_catalog())
+
+
+def test_the_shipped_gpu_experiment_plans_on_a_gpu() -> None:
+    experiment = load_experiment("gpu")
+    names = dict.fromkeys(name for block in experiment.blocks for name in block.archs)
+    catalog = make_catalog(*names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx"))
+    jobs = [p.job for p in expand(experiment, catalog)]
+    assert {j.settings.get("device", "cuda") for j in jobs} == {"cuda"}
+    assert {j.settings["precision"] for j in jobs if j.task == "infer"} == {
+        "fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16",
+    }  # fmt: skip
+    assert {j.settings["precision"] for j in jobs if j.task == "ceiling"} == {"fp32", "tf32", "bf16", "fp16"}
+    assert {j.settings["backend"] for j in jobs if j.task == "infer"} == set(catalog.backends)
+    assert "max" in {j.settings["batch_size"] for j in jobs if j.task == "infer"}
+
+
+def test_unknown_backends_are_refused_where_backends_are_known() -> None:
+    block = {"task": "infer", "backend": "compield", "grid": {"arch": ["a"]}}
+    with pytest.raises(UnknownNameError) as caught:
+        plan(block, catalog=make_catalog("a", backends=("compiled", "eager")))
+    assert "compiled" in str(caught.value.tip)
+    assert plan(block)[0].job.settings["backend"] == "compield"  # the job itself will say
+
+
+def test_the_largest_batch_can_be_asked_for() -> None:
+    job = plan({"task": "infer", "batch_size": "max", "grid": {"arch": ["a"]}})[0].job
+    assert job.settings["batch_size"] == "max"
+    assert not {"batch_limit", "energy_s"} & set(job.settings)  # defaults are not part of what was asked
+    job = plan({"task": "infer", "batch_size": "max", "batch_limit": 8, "grid": {"arch": ["a"]}})[0].job
+    assert job.settings["batch_limit"] == 8
+
+
+def test_a_short_training_has_no_pure_16_bit_weights() -> None:
+    with pytest.raises(ConfigError, match="precision"):
+        plan({"task": "accuracy", "precision": "amp_bf16", "grid": {"arch": ["a"]}})

@@ -105,10 +105,17 @@ def test_a_backward_pass_that_does_too_little() -> None:
 
 
 def test_faster_than_the_machine() -> None:
-    assert found(infer(VGG16, count("roofline_share", 1.2))) == {
-        "above_roofline": ["infer vgg16 224 px batch 1 cuda: 120.0 %"]
+    settings = {"device": "cuda", "precision": "fp32", "threads": 8}
+    asked = Job(task="ceiling", arch="ceiling", input_size=1, settings=settings)
+    rates = (("matmul_rate", "MAC/s", 1e12), ("copy_bandwidth", "B/s", 1e15))
+    ceiling = record(asked, None, [count(name, value, unit) for name, unit, value in rates])
+    work = 8 * round(VGG16.mmacs * 1e6)  # in 0.1 s, with 10^12 MAC a second at most
+    seen = [cost(VGG16), infer(VGG16, about("step_time", 0.1), batch=8)]
+    assert found(*seen, ceiling) == {
+        "above_roofline": [f"throughput of vgg16 at batch 8: {100 * work / 0.1 / 1e12:.1f} %"]
     }
-    assert found(infer(VGG16, count("roofline_share", 0.9))) == {}
+    assert found(*seen) == {}
+    assert found(cost(VGG16), infer(VGG16, about("step_time", 0.2), batch=8), ceiling) == {}
 
 
 def test_memory_that_does_not_hold_the_weights() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.settings import Timing
+from bench.ranks import median_ranks
 from bench.timing.clock import FakeClock, HostClock
-from bench.timing.sampling import MAX_BLOCK, half_width, median_ranks, sample
+from bench.timing.sampling import MAX_BLOCK, half_width, sample
 
 TIMING = Timing(warmup_s=0.1, min_s=0.0, limit_s=1.0, min_samples=8, max_samples=200)
 

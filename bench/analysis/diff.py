@@ -2,7 +2,8 @@
 
 Each process gives one number, the median of its samples; records that differ only in the setting `replicate` are
 processes of one job, and so are the seeds of a training. Where there are enough of them, exact rank tests decide
-(`bench.analysis.effects`). With fewer, the noise floor decides: how much two processes of the same may differ.
+(`bench.analysis.effects`). With fewer, the noise floor decides: how much two processes of the same may differ. It is
+what a self-test stored with the records, or else 5 %, and more where the ratios of the runs scatter more than that.
 Counts are exact.
 """
 
@@ -24,8 +25,20 @@ from bench.records.record import Better, Measurement, Record
 from bench.records.store import Run
 
 FLOOR = 0.05
+SCATTERED = 6  # ratios, from which their scatter tells of the noise
+DOUBTED = {
+    "noisy",
+    "unsteady",
+    "few_samples",
+    "contended",
+    "stolen",
+    "swapping",
+    "throttled",
+    "shared_device",
+}
 ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
+_CHANGED = ("faster", "slower", "lower", "higher")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +101,11 @@ class Diff:
 
     @property
     def sure(self) -> int:
-        """Return how many rows differ after Holm's correction for all that were tested."""
-        return int((holm([r.effect.p for r in self.rows]) <= 0.05).sum())
+        """Return how many rows with a verdict of change keep it after Holm's correction for all that were tested."""
+        corrected: list[float] = holm([r.effect.p for r in self.rows]).tolist()
+        return sum(
+            p <= 0.05 and r.effect.verdict in _CHANGED for p, r in zip(corrected, self.rows, strict=True)
+        )
 
 
 def _least(row: Change) -> float:
@@ -106,8 +122,7 @@ def diff(
         a: the earlier run.
         b: the later one.
         across: compare also across devices, precisions, threads and definitions.
-        floor: a ratio this near to one is noise where there are too few processes to test; by default what a
-            self-test stored with the records, or 5 %.
+        floor: a ratio this near to one is noise where there are too few processes to test; by default see the module.
         quantities: names of measurements to look at; none means all.
 
     Raises:
@@ -129,10 +144,31 @@ def _check(quantities: Collection[str], *runs: Run) -> None:
 
 
 def _floor(matching: Matching) -> float:
-    """Return the largest noise floor that a self-test stored with the records."""
+    """Return the noise floor of a self-test, or how far the ratios of single processes scatter, at least 5 %."""
     records: Iterator[Record] = (r for pair in matching.pairs for g in pair for r in g.records)
     stored = [dig(r.environment, "selftest", "noise_floor") for r in records]
-    return max((float(v) for v in stored if isinstance(v, int | float)), default=FLOOR)
+    known = [float(v) for v in stored if isinstance(v, int | float)]
+    return max(known) if known else max(FLOOR, _scatter(matching))
+
+
+def _scatter(matching: Matching) -> float:
+    """Return three standard deviations of the log ratios about their median, by the median deviation, as a share.
+
+    What is alike in all networks, such as a newer torch, moves the median; where each moves its own way, one process
+    a run cannot tell noise from change.
+    """
+    logs = []
+    for one, other in matching.pairs:
+        ours, theirs = one.measurements(), other.measurements()
+        for name in ("latency", "step_time"):
+            medians = [[median(m.samples) for m in side.get(name, ())] for side in (ours, theirs)]
+            if all(len(m) == 1 and m[0] > 0 for m in medians):
+                logs.append(math.log(medians[1][0] / medians[0][0]))
+                break
+    if len(logs) < SCATTERED:
+        return 0.0
+    middle = median(logs)
+    return math.expm1(3 * 1.4826 * median([abs(v - middle) for v in logs]))
 
 
 def _rows(one: Group, other: Group, floor: float, quantities: Collection[str]) -> Iterator[Change]:
@@ -155,7 +191,7 @@ def _change(
         middle = mean
         effect = welch(ones, others, band=ACCURACY_BAND, better=better, unit=unit)
     else:
-        effect = _timed(a, b, floor)
+        effect = _timed(a, b, floor if unit in _TIMES else min(floor, FLOOR))
     return Change(
         arch=group.job.arch, task=task, label=group.label, quantity=name, unit=unit, better=better,
         a=middle(ones), b=middle(others), n_a=len(ones), n_b=len(others), effect=effect,
@@ -183,9 +219,8 @@ def _timed(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> 
         return tested
     if len(ones) == len(others) == 1:
         within = _of_medians(a[0].samples, b[0].samples)
-        return _by_floor(
-            tested.ratio, within, "one process a run: how processes differ is not known", floor, **asked
-        )
+        doubts = sorted(DOUBTED & {*a[0].flags, *b[0].flags})
+        return _by_floor(tested.ratio, within, doubts, floor, **asked)
     return _by_range(ones, others, tested, floor, **asked)
 
 
@@ -195,18 +230,30 @@ def _of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
     return (low_b / high_a, high_b / low_a) if min(low_a, low_b) > 0 else NONE
 
 
-def _by_floor(ratio: float, within: Interval, why: str, floor: float, *, better: Better, unit: str) -> Effect:
-    """Return a verdict on a ratio beyond the noise floor; a time needs an interval without one as well."""
-    low, high = within
-    beyond = max(ratio, 1 / ratio) > 1 + floor
-    apart = (low > 1 or high < 1) if not math.isnan(low) else unit not in _TIMES
-    edge = f"the noise floor of ±{100 * floor:g} %"
-    if beyond and apart:
-        return Effect(ratio, low, high, math.nan, 1, direction(ratio, better, unit), f"{why}; beyond {edge}")
-    if ratio == 1 and math.isnan(low) and unit not in _TIMES:
-        return Effect(ratio, low, high, math.nan, 1, "same", "equal in one process a run")
-    rest = f"within {edge}" if not beyond else "samples too few or too spread"
-    return Effect(ratio, low, high, math.nan, 1, "undecided", f"{why}; {rest}")
+def _by_floor(
+    ratio: float, within: Interval, doubts: Sequence[str], floor: float, *, better: Better, unit: str
+) -> Effect:
+    """Return a verdict on one process a run: all of a time's interval, or a single value, beyond the noise floor."""
+    low, high = within if unit in _TIMES or not math.isnan(within[0]) else (ratio, ratio)
+    word: Verdict = "undecided"
+    if ratio == 1 and unit not in _TIMES:
+        word, why = "same", "equal in one process a run"
+    elif doubts:
+        why = f"{_ALONE}; flagged {', '.join(doubts)}"
+    elif low > 1 + floor or high < 1 / (1 + floor):
+        word, why = direction(ratio, better, unit), f"{_ALONE}; beyond the noise floor of {_share(floor)}"
+    elif math.isnan(low):
+        why = f"{_ALONE}, and too few samples for an interval"
+    else:
+        why = f"{_ALONE}; not beyond the noise floor of {_share(floor)}"
+    return Effect(ratio, *within, math.nan, 1, word, why)
+
+
+_ALONE = "one process a run: how processes differ is not known"
+
+
+def _share(floor: float) -> str:
+    return f"±{100 * floor:.3g} %"
 
 
 def _by_range(
@@ -214,7 +261,7 @@ def _by_range(
 ) -> Effect:
     """Return a verdict where every process of one run is beyond the floor of every one of the other."""
     low, high = min(b) / max(a), max(b) / min(a)
-    edge = f"the noise floor of ±{100 * floor:g} %"
+    edge = f"the noise floor of {_share(floor)}"
     if low > 1 + floor or high < 1 / (1 + floor):
         why = f"{tested.reason}; all beyond {edge}"
         return Effect(tested.ratio, low, high, math.nan, tested.n, direction(low, better, unit), why)

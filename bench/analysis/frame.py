@@ -27,7 +27,17 @@ SETTINGS = (
     "replicate",
 )
 NUMBERS = (
-    *("year", "input_size", "in_channels", "num_classes", "seed", "batch_size", "threads", "epochs", "replicate"),
+    *(
+        "year",
+        "input_size",
+        "in_channels",
+        "num_classes",
+        "seed",
+        "batch_size",
+        "threads",
+        "epochs",
+        "replicate",
+    ),
     *("attempt", "duration_s", "published_top1", "published_top5", "published_classes"),
 )
 

@@ -17,7 +17,7 @@ from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 
 # Settings that do not change what is measured: how long it is sampled, and in which of several processes.
-_HOW = ("timing", "replicate")
+_HOW = ("timing", "energy_s", "replicate")
 # Settings that change it, but are refused with both values rather than left without a partner.
 _CONDITIONS = ("device", "precision", "threads", "recipe")
 # What of a measurement's detail says what the number is.
@@ -41,15 +41,15 @@ class Group:
 
     @property
     def label(self) -> str:
-        """Return the job in one line, without the seed where that is what varies."""
-        return re.sub(r" seed \d+", "", self.job.label())
+        """Return the job in one line, without the number of the process or seed."""
+        return re.sub(r" (seed|process) \d+\b", "", self.job.label())
 
     def measurements(self, only: Collection[str] = ()) -> dict[str, list[Measurement]]:
-        """Return the measurements of all records by name; of those in `only`, where it names any."""
+        """Return the measurements of all records by name: those in `only`, or all that have samples of their own."""
         found: defaultdict[str, list[Measurement]] = defaultdict(list)
         for record in self.records:
             for m in record.measurements:
-                if not only or m.name in only:
+                if m.name in only or (not only and "samples_of" not in m.detail):
                     found[m.name].append(m)
         return found
 
@@ -63,7 +63,8 @@ class Matching:
 
     Attributes:
         pairs: groups that ask the same and ended well in both.
-        only: (job, run, why) of those that are in one run alone, or failed in one.
+        only: (job, run, why) of those that are in one run alone, or failed in one; the run is empty where both have it
+            but their largest batches differ.
         changes: (what, value in A, value in B) of the surroundings that differ.
     """
 
@@ -90,7 +91,7 @@ def match(a: Run, b: Run, *, across: bool = False, quantities: Collection[str] =
     pairs += _across(ones, others, pairs, across)
     if not pairs:
         raise _nothing(a, b, ones.values(), others.values())
-    measured = [(x, y) for x, y in pairs if x.records and y.records]
+    measured = [(x, y) for x, y in pairs if x.records and y.records and _batches(x) == _batches(y)]
     conditions = [c for pair in measured for c in _differing(pair, _conditions(quantities))]
     if conditions and not across:
         raise _refused(*conditions[0])
@@ -251,6 +252,11 @@ def _nothing(a: Run, b: Run, ones: Iterable[Group], others: Iterable[Group]) -> 
     )
 
 
+def _batches(group: Group) -> set[float]:
+    """Return the batches that were found where the largest was asked for; times of different ones say nothing."""
+    return {v for m in group.measurements(["max_batch"])["max_batch"] for v in m.samples}
+
+
 def _only(
     a: Run, b: Run, ones: Mapping[str, Group], others: Mapping[str, Group], pairs: Sequence[Pair]
 ) -> Iterator[tuple[str, str, str]]:
@@ -261,6 +267,9 @@ def _only(
         for here, other, name, there in ((x, y, names[0], names[1]), (y, x, names[1], names[0])):
             if here.records and not other.records:
                 yield here.label, name, f"{other.status} in {there}"
+        if x.records and y.records and (a_found := _batches(x)) != (b_found := _batches(y)):
+            found = " and ".join(", ".join(f"{v:g}" for v in sorted(s)) or "none" for s in (a_found, b_found))
+            yield x.label, "", f"the largest batches differ: {found}"
     for groups, name, there in ((ones, names[0], names[1]), (others, names[1], names[0])):
         for group in groups.values():
             if id(group) not in paired and group.records:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison import SHAPE, VARIANT
+from bench.analysis.comparison import SHAPE, VARIANT, compare_table
+from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
 from bench.units import percent, show
 
 MORE = 1.1  # times as much, from which a network has clearly more of something
 BEYOND = 1.05  # times as long, from which a time is clearly longer
-WIDTHS = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}  # bytes of a weight
 
 Rule = Callable[[pd.DataFrame], Iterator[str]]
 _Row = Mapping[Hashable, Any]
@@ -33,7 +33,7 @@ def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
     Args:
         frame: of `bench.analysis.frame.to_frame`.
     """
-    frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy"])]
+    frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
     if frame.empty:
         return {}
     found = {flag: list(dict.fromkeys(rule(frame))) for flag, rule in RULES.items()}
@@ -85,9 +85,11 @@ def _backward_too_fast(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _above_roofline(frame: pd.DataFrame) -> Iterator[str]:
-    """Find work that was done faster than this machine can."""
-    for row in frame[(frame["measurement"] == "roofline_share") & (frame["median"] > 1)].to_dict("records"):
-        yield f"{row['label']}: {percent(row['median'])}"
+    """Find work that was done faster than this machine can, where its ceilings were measured."""
+    if (frame["task"] == "ceiling").any():
+        table = add_roofline(compare_table(frame), frame)
+        for row in table[table["roofline_share"] > 1].to_dict("records"):
+            yield f"throughput of {row['label']} at batch {row['batch_size']:g}: {percent(row['roofline_share'])}"
 
 
 def _memory_below_weights(frame: pd.DataFrame) -> Iterator[str]:
@@ -96,7 +98,7 @@ def _memory_below_weights(frame: pd.DataFrame) -> Iterator[str]:
     for row in peaks.merge(_counts(frame, ("parameters",)), on=_SHAPE, how="inner").to_dict("records"):
         if {"shared_process", "outside_allocator"} & set(row["flags"]):
             continue
-        least = WIDTHS.get(row["precision"], 1) * row["parameters"]
+        least = WEIGHT_BYTES.get(row["precision"], 1) * row["parameters"]
         if row["median"] < least:
             yield f"{_told(row, 'B')} for weights of {show(least, 'B')}"
 

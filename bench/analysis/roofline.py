@@ -57,7 +57,7 @@ def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     intensity = table["macs"].astype(float) * batch / (activations * batch + weights)
     peak, bandwidth = _ceilings_of(table, ceilings(frame))
     attained = table["throughput"].astype(float) * table["macs"].astype(float)
-    share = attained / np.minimum(peak, intensity * bandwidth)
+    share: pd.Series = attained / np.minimum(peak, intensity * bandwidth)
     return table.assign(intensity=intensity, roofline_share=share)
 
 

@@ -44,7 +44,8 @@ def diff(
     floor: Annotated[
         str | None,
         typer.Option(
-            metavar="SHARE", help="What is noise where a run has too few processes to test; by default 5%."
+            metavar="SHARE",
+            help="What is noise where processes are too few to test; by default 5%, or what the ratios scatter.",
         ),
     ] = None,
     quantity: Annotated[

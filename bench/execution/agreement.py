@@ -59,7 +59,7 @@ def relative_difference(reference: Tensor, other: Tensor) -> float:
     if reference.shape != other.shape:
         return math.inf
     equal = (reference == other) | (reference.isnan() & other.isnan())
-    apart = (reference - other).abs().masked_fill(equal, 0.0).nan_to_num(nan=math.inf)
+    apart = (reference - other).abs().masked_fill(equal, 0.0).nan_to_num(nan=math.inf, posinf=math.inf)
     worst = float(apart.max()) if apart.numel() else 0.0
     return worst / (_largest(reference) or 1.0)
 

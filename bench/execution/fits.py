@@ -14,7 +14,7 @@ from bench.execution.tasks import Hooks, one_call
 from bench.execution.worker import classify, describe
 from bench.plan.job import Job
 
-# Of the memory that is free for the taking on the CPU, a try may have this share; the rest keeps the machine out of swap.
+# A try on the CPU may have this share of the memory that is available; the rest keeps the machine out of swap.
 MARGIN = 0.8
 
 # What allocators say that raise no MemoryError.
@@ -30,7 +30,7 @@ def try_batch(send: Send, job: Job) -> None:
         stage = name
         send(("stage", name))
 
-    hooks = Hooks(stage=enter, progress=lambda done, total: None, environment=lambda found: None)
+    hooks = Hooks(stage=enter, progress=lambda *_: None, environment=lambda *_: None)
     try:
         with memory_limit(job.device):
             one_call(job, hooks)

@@ -81,7 +81,7 @@ def find_max_batch(
     limit: int | None = None,
     *,
     timeout_s: float,
-    on_try: Callable[[Try], None] = lambda tried: None,
+    on_try: Callable[[Try], None] = lambda *_: None,
 ) -> Found:
     """Return the largest batch of the job that fits: doubles until one does not, then bisects.
 
@@ -102,19 +102,19 @@ def find_max_batch(
         tries.append(tried)
         on_try(tried)
         if tried.status not in {"ok", "oom"}:
-            raise _EndedOtherwise
+            raise _OtherError
         return tried.status == "ok"
 
     try:
         batch = _search(fits, limit)
-    except _EndedOtherwise:
+    except _OtherError:
         batch = None
     if batch is None:
         return Found(None, tuple(tries), limit, (tries[-1].status, tries[-1].error))
     return Found(batch, tuple(tries), limit)
 
 
-class _EndedOtherwise(Exception):
+class _OtherError(Exception):
     """A try failed, and not for want of memory."""
 
 

@@ -22,8 +22,8 @@ def diff_view(found: Diff) -> View:
     """Return the rows of a diff, without counts that are equal in both."""
     heads = [
         Head("Job"), Head("Quantity"), Head(plain(found.a), numeric=True), Head(plain(found.b), numeric=True),
-        Head("Ratio", numeric=True), Head("Interval, 95 %", numeric=True), Head("p", numeric=True),
-        Head("Processes", numeric=True), Head("Verdict"),
+        Head("Ratio", numeric=True), Head("Interval", "95 %", numeric=True), Head("p", numeric=True),
+        Head("n", numeric=True), Head("Verdict"),
     ]  # fmt: skip
     return View(heads, [_cells(row) for row in _listed(found)])
 
@@ -106,10 +106,15 @@ def _summary(found: Diff) -> Iterator[str]:
     counts = Counter(row.effect.verdict for row in found.rows)
     told = ", ".join(f"{n} {word}" for word, n in counts.most_common())
     yield f"{len(found.rows)} quantities: {told or 'none'}. A ratio is {plain(found.b)} over {plain(found.a)}."
+    if any("noise floor" in row.effect.reason for row in found.rows):
+        yield (
+            f"One process a run cannot tell a change from noise within ±{100 * found.floor:.3g} %; from 4 in each run "
+            'a test decides: bench run ... --set "infer.replicate=[0,1,2,3]".'
+        )
     if found.tested > 1:
         yield (
             f"{found.tested} were tested at 5 % each: about {found.tested / 20:.1f} would be called different by "
-            f"chance alone. {found.sure} differ after Holm's correction for their number."
+            f"chance alone. {found.sure} changed for certain after Holm's correction for their number."
         )
 
 
@@ -126,6 +131,7 @@ def _reasons(found: Diff) -> Iterator[str]:
 
 def _alone(only: Sequence[tuple[str, str, str]], most: int = 20) -> Iterator[str]:
     for label, run, why in only[:most]:
-        yield f"only in {plain(run)}: {plain(label)} ({plain(why)})"
+        where = f"only in {plain(run)}" if run else "not compared"
+        yield f"{where}: {plain(label)} ({plain(why)})"
     if len(only) > most:
         yield f"and {len(only) - most} more jobs in one run only"

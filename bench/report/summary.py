@@ -86,7 +86,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
     benches = _distinct(r.bench_version for r in records)
     ran = frame[frame["device"].notna()]
     return Summary(
-        networks=int(frame["arch"].nunique()),
+        networks=int(frame.loc[frame["task"] != "ceiling", "arch"].nunique()),
         machines=_distinct((ran if len(ran) else frame)["device_name"]),
         dates=_dates(r.started_at for r in records),
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],

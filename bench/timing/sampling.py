@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scipy.stats import binom
-
 from bench.plan.settings import Timing
+from bench.ranks import median_ranks
 from bench.timing.clock import Call, Clock
 
 NOISY = 0.05  # half an interval wider than this share of the median is a doubt
@@ -157,23 +156,6 @@ def _window(call: Call, clock: Clock, length_s: float) -> tuple[int, float]:
         calls += block
         block *= 2
     return calls, total / calls
-
-
-_RANKS: dict[int, tuple[int, int] | None] = {}
-
-
-def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int] | None:
-    """Return the ranks (from 0) of the order statistics that bound the median, or None where n is below 6.
-
-    The count of samples below the median is binomial(n, 1/2), whatever the distribution.
-    Source: David & Nagaraja, Order Statistics, 7.1.
-    """
-    if n not in _RANKS:
-        k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
-        while k > 0 and 2 * binom.cdf(k - 1, n, 0.5) > 1 - confidence:
-            k -= 1
-        _RANKS[n] = (k - 1, n - k) if k > 0 else None
-    return _RANKS[n]
 
 
 def half_width(seconds: Sequence[float]) -> float:

@@ -1,0 +1,55 @@
+"""Wall time a network of `bench run`, against a fresh interpreter a network that times 10 + 40 steps.
+
+    python tests/benchmarks/wall_time.py
+
+The second is the method of timm's benchmark.py started once for each network, as its bulk runner does: it imports,
+builds, runs 10 steps of warm-up and 40 that count. `bench` samples until the 95 % interval of the median is within 1 %,
+or its limit, and its server's start is counted. At most a third of the time is promised.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NETWORKS = {"resnet18": 8, "mobilenetv3_large_100": 8, "vgg16": 8}
+
+FRESH = """
+import sys, time, torch, timm
+name, batch = sys.argv[1], int(sys.argv[2])
+model = timm.create_model(name, pretrained=False).eval()
+images = torch.randn(batch, 3, 224, 224)
+with torch.no_grad():
+    for _ in range(10):
+        model(images)
+    for _ in range(40):
+        start = time.perf_counter()
+        model(images)
+        time.perf_counter() - start
+"""
+
+
+def main() -> None:
+    for name, batch in NETWORKS.items():
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", FRESH, name, str(batch)], check=True)
+        fresh = time.perf_counter() - start
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["run", f"timm:{name}", "--task", "infer", "--set", f"batch_size={batch}", "--no-report"]
+            start = time.perf_counter()
+            subprocess.run(
+                [Path(sys.executable).with_name("bench"), *words, "--config", "smoke", "--results", folder,
+                 "--set", "timing.limit_s=3", "--set", "timing.warmup_s=0.5"],
+                check=True, capture_output=True,
+            )  # fmt: skip
+            ours = time.perf_counter() - start
+        print(
+            f"{name} batch {batch}: fresh interpreter {fresh:.1f} s, bench {ours:.1f} s, ratio {fresh / ours:.2f} x"
+        )
+
+
+if __name__ == "__main__":
+    main()

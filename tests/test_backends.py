@@ -1,0 +1,334 @@
+"""The contract of every registered backend, and what each of them refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.backends import BACKENDS, Backend, Prepared, refusal
+from bench.errors import UnsupportedError
+from bench.execution.agreement import TOLERANCES, agreement, relative_difference
+from bench.execution.placing import AUTOCAST, DTYPES, Autocast, noise, place, with_autocast
+from bench.execution.tasks import Hooks, measure
+from bench.plan.job import Job
+from bench.plan.settings import Infer, Precision
+
+COMPILES = shutil.which("g++") or shutil.which("clang++")
+QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 3)
+        self.head = nn.Linear(4, num_classes)
+        self.calls = 0
+    def forward(self, x):
+        return self.head(self.features(x).relu().mean((2, 3)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def make_job(arch: str = "net", task: str = "infer", num_classes: int = 10, **settings: Any) -> Job:
+    asked = Infer(arch=arch, device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
+    keep = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")
+    values = {k: asked[k] for k in keep} | settings
+    return Job(task=task, arch=arch, input_size=8, num_classes=num_classes, settings=values)  # type: ignore[arg-type]
+
+
+def user_job(tmp_path: Path, source: str = NET, **settings: Any) -> Job:
+    file = tmp_path / "net.py"
+    file.write_text(source)
+    return make_job(f"{file}:Net", **settings)
+
+
+def measured(job: Job) -> dict[str, Any]:
+    hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
+    return {m.name: m for m in measure(job, hooks, None)}
+
+
+def small_net() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10)]
+    return nn.Sequential(*layers).eval()
+
+
+def slow_if_compiling(name: str) -> Any:
+    marks = [pytest.mark.slow] if name == "compiled:max-autotune" else []
+    return pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", [slow_if_compiling(n) for n in BACKENDS])
+def test_every_backend_returns_what_eager_returns(name: str) -> None:
+    backend, job = BACKENDS.get(name), make_job(backend=name)
+    if reason := backend.unsupported(job):
+        pytest.skip(reason)
+    if name.startswith("compiled") and not COMPILES:
+        pytest.skip("no C++ compiler")
+    model, images = small_net(), torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        backend.load()
+        prepared = backend.prepare(model, images, job)
+        eager = BACKENDS.get("eager").prepare(model, images, job)
+        found = agreement(eager.call, prepared.call, "fp32")
+    assert found.flags == ()
+    assert found.samples[0] < 1e-5
+    assert all(v >= 0 for k, v in prepared.detail.items() if k.endswith("_s"))
+
+
+@pytest.mark.parametrize("name", list(BACKENDS))
+def test_every_backend_says_what_it_is_and_why_it_cannot(name: str) -> None:
+    backend = BACKENDS.get(name)
+    assert "\n" not in backend.about
+    for precision in DTYPES:
+        reason = backend.unsupported(make_job(backend=name, precision=precision))
+        assert reason is None or reason.strip()
+
+
+@pytest.mark.parametrize("name", ["cuda_graph", "compiled:reduce-overhead"])
+def test_graphs_are_cudas(name: str, tmp_path: Path) -> None:
+    job = user_job(tmp_path, backend=name)
+    with pytest.raises(UnsupportedError, match="CPU"):
+        measured(job)
+
+
+def test_eager_is_not_compared_with_itself(tmp_path: Path) -> None:
+    found = measured(user_job(tmp_path))
+    assert set(found) == {"peak_memory", "latency", "step_time"}
+    assert found["step_time"].detail["energy"].startswith("no RAPL counter") or "energy" in found
+
+
+class Fake:
+    """A backend made of one function, registered for the length of a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+
+    def add(self, prepare: Any, **fields: Any) -> None:
+        BACKENDS.load()
+        backend = Backend("a test's", prepare, lambda job: None, **fields)
+        self.monkeypatch.setitem(BACKENDS._units, "fake", backend)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    return Fake(monkeypatch)
+
+
+def test_a_backend_that_is_right_has_its_preparation_measured(tmp_path: Path, fake: Fake) -> None:
+    fake.add(lambda model, images, job: Prepared(lambda: model(images), {"export_s": 0.5}))
+    found = measured(user_job(tmp_path, backend="fake"))
+    assert found["prepare_time"].samples[0] > 0
+    assert found["prepare_time"].detail["export_s"] == 0.5
+    assert found["output_difference"].samples == (0.0,)
+    assert "differs" not in found["latency"].flags
+
+
+def test_a_backend_that_gives_other_results_is_flagged_where_its_times_are(tmp_path: Path, fake: Fake) -> None:
+    fake.add(lambda model, images, job: Prepared(lambda: 1.5 * model(images)))
+    found = measured(user_job(tmp_path, backend="fake"))
+    assert found["output_difference"].samples[0] == pytest.approx(0.5)
+    for name in ("output_difference", "latency", "step_time"):
+        assert "differs" in found[name].flags
+    assert "differs" not in found["peak_memory"].flags
+
+
+def test_a_network_with_chance_in_it_is_not_held_against_the_backend(tmp_path: Path, fake: Fake) -> None:
+    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    source = NET.replace("return self.head(", "return torch.rand(10) * self.head(")
+    found = measured(user_job(tmp_path, source, backend="fake"))
+    assert "not_deterministic" in found["latency"].flags
+    assert "differs" not in found["latency"].flags
+
+
+def test_a_network_that_keeps_state_is_not_held_against_the_backend(tmp_path: Path, fake: Fake) -> None:
+    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    source = NET.replace("return self.head(", "self.calls += 1\n        return self.calls * self.head(")
+    found = measured(user_job(tmp_path, source, backend="fake"))
+    assert found["output_difference"].flags == ("not_deterministic",)
+
+
+def test_a_backends_doubts_stand_where_they_belong(tmp_path: Path, fake: Fake) -> None:
+    doubts = {"peak_memory": ("outside_allocator",)}
+    fake.add(lambda model, images, job: Prepared(lambda: model(images), {}, doubts))
+    found = measured(user_job(tmp_path, backend="fake"))
+    assert "outside_allocator" in found["peak_memory"].flags
+    assert "outside_allocator" not in found["latency"].flags
+
+
+def test_a_backend_without_training_is_unsupported_there(tmp_path: Path, fake: Fake) -> None:
+    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    with pytest.raises(UnsupportedError, match="does not train"):
+        measured(user_job(tmp_path, backend="fake", task="train_step"))
+
+
+def no_compile(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    class Broken(nn.Module):
+        def __init__(self, model: nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: Tensor) -> Tensor:
+            raise error
+
+    monkeypatch.setattr(torch, "compile", lambda model, **kwargs: Broken(model))
+
+
+@pytest.mark.parametrize("task", ["infer", "train_step"])
+def test_a_failed_compilation_is_unsupported_with_the_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    no_compile(monkeypatch, RuntimeError("\n  Unsupported: a loop\n and a page of traceback"))
+    with pytest.raises(UnsupportedError) as caught:
+        measured(user_job(tmp_path, backend="compiled", task=task))
+    assert caught.value.message == "torch.compile failed: RuntimeError: Unsupported: a loop"
+    assert "eager" in str(caught.value.tip)
+
+
+def test_a_compilation_that_does_not_fit_is_out_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_compile(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(torch.OutOfMemoryError):
+        measured(user_job(tmp_path, backend="compiled"))
+
+
+def test_without_a_compiler_it_is_unsupported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import config, cpp_builder
+
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    for function in (cpp_builder.get_cpp_compiler, getattr(cpp_builder, "cpp_compiler_search", None)):
+        getattr(function, "cache_clear", lambda: None)()
+    with pytest.raises(UnsupportedError, match="torch.compile failed: .*[Cc]ompiler"):
+        measured(user_job(tmp_path, backend="compiled"))
+
+
+def test_onnx_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bench.backends.onnx as module
+
+    monkeypatch.setattr(module, "NEEDS", ("no_such_package",))
+    reason = BACKENDS.get("onnx").unsupported(make_job(backend="onnx"))
+    assert reason == "no_such_package missing; pip install 'bench[onnx]'"
+
+
+has_onnx = pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="pip install 'bench[onnx]'")
+
+
+@has_onnx
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"precision": "bf16"}, "no bf16 on cpu; it has fp32"),
+        ({"precision": "amp_fp16"}, "no amp_fp16 on cpu"),
+        ({"memory_format": "channels_last"}, "memory_format=contiguous"),
+        ({"device": "cuda"}, "onnxruntime-gpu"),
+    ],
+)
+def test_what_onnx_cannot(settings: dict[str, Any], message: str) -> None:
+    assert message in str(BACKENDS.get("onnx").unsupported(make_job(backend="onnx", **settings)))
+
+
+@has_onnx
+def test_onnx_runs_with_the_threads_of_the_job(tmp_path: Path) -> None:
+    import onnxruntime
+
+    made: list[Any] = []
+    session = onnxruntime.InferenceSession
+
+    def spy(path: str, options: Any, **more: Any) -> Any:
+        made.append((options.intra_op_num_threads, options.inter_op_num_threads, more["providers"]))
+        return session(path, options, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxruntime, "InferenceSession", spy)
+        found = measured(user_job(tmp_path, backend="onnx", threads=2))
+    assert made == [(2, 1, ["CPUExecutionProvider"])]
+    assert found["output_difference"].flags == ()
+    assert {"export_s", "session_s", "exporter"} <= set(found["prepare_time"].detail)
+
+
+@has_onnx
+def test_a_network_that_cannot_be_exported_is_unsupported(tmp_path: Path) -> None:
+    source = NET.replace("return self.head(", "x = x * torch.linalg.eigvals(x).real.sum()\n        return self.head(")
+    with pytest.raises(UnsupportedError, match="ONNX export failed"):
+        measured(user_job(tmp_path, source, backend="onnx"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "amp_bf16", "amp_fp16"])
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_precision_and_layout_are_what_they_say(precision: str, memory_format: str) -> None:
+    job = make_job(precision=precision, memory_format=memory_format)
+    model, images = place(small_net(), job), place(noise(job), job)
+    assert images.dtype == model[0].weight.dtype == DTYPES[precision]  # type: ignore[index]
+    layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+    assert images.is_contiguous(memory_format=layout)
+    with torch.inference_mode():
+        out: Tensor = with_autocast(model, job)(images)
+    assert out.dtype == AUTOCAST.get(precision, DTYPES[precision])
+
+
+def test_without_autocast_the_network_is_itself() -> None:
+    model = small_net()
+    assert with_autocast(model, make_job()) is model
+    assert isinstance(with_autocast(model, make_job(precision="amp_bf16")), Autocast)
+
+
+def test_every_precision_has_its_numbers() -> None:
+    from typing import get_args
+
+    assert set(get_args(Precision)) == set(DTYPES) == set(TOLERANCES)
+
+
+def test_relative_difference() -> None:
+    nan, inf = math.nan, math.inf
+    reference = torch.tensor([1.0, -4.0, 0.0])
+    assert relative_difference(reference, torch.tensor([1.0, -3.0, 0.0])) == 1 / 4
+    assert relative_difference(reference, reference) == 0.0
+    assert relative_difference(torch.zeros(2), torch.ones(2)) == 1.0
+    assert relative_difference(torch.tensor([nan, inf, 2.0]), torch.tensor([nan, inf, 1.0])) == 0.5
+    assert relative_difference(torch.tensor([1.0, inf]), torch.tensor([1.0, -inf])) == inf
+    assert relative_difference(torch.ones(1), torch.tensor([nan])) == inf
+    assert relative_difference(torch.ones(2), torch.ones(3)) == inf
+    assert relative_difference(torch.ones(0), torch.ones(0)) == 0.0
+
+
+def test_outputs_that_are_not_finite_are_flagged() -> None:
+    def wild() -> Tensor:
+        return torch.tensor([math.inf, 1.0])
+
+    assert agreement(wild, wild, "fp16").flags == ("not_finite",)
+
+
+def test_arrays_and_overwritten_tensors_are_compared_too() -> None:
+    buffer = torch.zeros(2)
+
+    def overwrites() -> Tensor:
+        return buffer.copy_(torch.ones(2))
+
+    assert agreement(overwrites, lambda: np.ones(2, dtype=np.float32), "fp32").samples == (0.0,)
+
+
+def test_a_refusal_is_one_line() -> None:
+    long = refusal("it", ValueError("x" * 1000 + "\nmore"))
+    assert isinstance(long, UnsupportedError)
+    assert len(long.message) < 400
+    assert refusal("it", ValueError()).args[0] == "it failed: ValueError"
+    memory = MemoryError()
+    assert refusal("it", memory) is memory

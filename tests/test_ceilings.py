@@ -1,0 +1,91 @@
+"""The machine's ceilings, with a fake clock, and once for real; and how they are planned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from conftest import make_catalog
+
+from bench.execution.tasks import Hooks, measure
+from bench.plan.config import load_experiment, parse_experiment
+from bench.plan.expand import expand
+from bench.plan.settings import Timing
+from bench.timing import ceilings
+from bench.timing.ceilings import best_product, copy_bandwidth
+from bench.timing.clock import Call, FakeClock
+
+TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.05, min_samples=6)
+
+
+class Machine(FakeClock):
+    """A clock on which a product takes as long as its size says."""
+
+    def __init__(self, rates: dict[int, float]) -> None:
+        super().__init__([0.0])
+        self.rates = rates
+        self.made: list[int] = []
+
+    def make(self, side: int) -> Call:
+        self.made.append(side)
+        return lambda: self.costs.__setitem__(0, side**3 / self.rates[side])
+
+
+def test_the_rate_is_that_of_the_best_size() -> None:
+    machine = Machine({10: 1e6, 20: 4e6, 40: 2e6})
+    found = best_product(machine.make, (10, 20, 40), machine, TIMING)
+    assert (found.name, found.unit, found.better) == ("matmul_rate", "MAC/s", "higher")
+    assert found.samples == tuple(pytest.approx(4e6) for _ in found.samples)
+    assert found.detail["rates"] == {"10": pytest.approx(1e6), "20": pytest.approx(4e6), "40": pytest.approx(2e6)}
+    assert "20 x 20" in found.detail["of"]
+
+
+def test_a_size_that_would_take_too_long_is_not_tried() -> None:
+    machine = Machine(dict.fromkeys((10, 20, 40), 1e5))  # 0.01, 0.08 and 0.64 s
+    found = best_product(machine.make, (10, 20, 40), machine, TIMING)
+    assert machine.made == [10, 20]
+    assert set(found.detail["rates"]) == {"10", "20"}
+
+
+def test_a_copy_reads_and_writes() -> None:
+    found = copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING)
+    assert set(found.samples) == {2 * 1000 / 0.5}
+    assert found.unit == "B/s"
+
+
+def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ceilings.SIDES, "cpu", (32, 64))
+    monkeypatch.setitem(ceilings.COPY_BYTES, "cpu", 1 << 20)
+    threads = torch.get_num_threads()
+    experiment = parse_experiment({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
+    (planned,) = expand(experiment, make_catalog())
+    hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
+    try:
+        found = {m.name: m for m in measure(planned.job, hooks, None)}
+    finally:
+        torch.set_num_threads(threads)
+    assert set(found) == {"matmul_rate", "copy_bandwidth"}
+    assert all(min(m.samples) > 1e6 for m in found.values())
+
+
+def plan(block: dict[str, Any], **catalog: Any) -> list[Any]:
+    return [p.job for p in expand(parse_experiment({"blocks": [block]}), make_catalog("a", **catalog))]
+
+
+def test_it_is_planned_once_for_each_precision_and_needs_no_network() -> None:
+    jobs = plan({"task": "ceiling", "grid": {"precision": ["fp32", "bf16", "fp32"]}})
+    assert [(j.task, j.arch, j.settings["precision"]) for j in jobs] == [
+        ("ceiling", "ceiling", "fp32"),
+        ("ceiling", "ceiling", "bf16"),
+    ]
+    assert {(j.settings["device"], j.settings["threads"]) for j in jobs} == {("cpu", 2)}
+    assert jobs[0].label() == "ceiling"
+    assert jobs[1].label() == "ceiling bf16"
+
+
+def test_other_networks_leave_it_alone(tmp_path: Any) -> None:
+    file = tmp_path / "e.yaml"
+    file.write_text("blocks:\n  - {task: ceiling}\n  - {task: cost, grid: {arch: [b]}}\n")
+    jobs = [p.job for p in expand(load_experiment(str(file), archs=["a"]), make_catalog("a"))]
+    assert [(j.task, j.arch) for j in jobs] == [("ceiling", "ceiling"), ("cost", "a")]

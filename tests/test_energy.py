@@ -1,0 +1,139 @@
+"""Energy from fake counters: NVML's and RAPL's."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import UnsupportedError
+from bench.timing import energy
+from bench.timing.clock import FakeClock
+from bench.timing.energy import NvmlMeter, RaplMeter, find_meter, measure_energy
+
+
+class FakeMeter:
+    """A device that draws so many watts while a clock runs, and others while it sleeps."""
+
+    name = "fake"
+
+    def __init__(self, clock: FakeClock, watts: float) -> None:
+        self.clock, self.watts, self.idle_joules = clock, watts, 0.0
+
+    def joules(self) -> float:
+        return self.watts * self.clock.now() + self.idle_joules
+
+
+@pytest.mark.parametrize(("call_s", "images"), [(0.01, 4), (0.3, 1), (5.0, 64)])
+def test_joules_an_image_are_power_by_time(call_s: float, images: int) -> None:
+    clock = FakeClock([call_s])
+    found = measure_energy(
+        lambda: None, images, FakeMeter(clock, 300.0), clock, seconds=2.0, sleep=lambda _: None
+    )
+    assert (found.name, found.unit, found.better) == ("energy", "J", "lower")
+    assert found.samples == (pytest.approx(300.0 * call_s / images),)
+    assert found.detail["power_W"] == pytest.approx(300.0)
+    assert found.detail["seconds"] >= 2.0
+    assert found.detail["seconds"] <= 2.0 + max(0.4, call_s)  # the end is not far overrun
+    assert found.detail["calls"] * call_s == pytest.approx(found.detail["seconds"])
+
+
+def test_idle_power_is_told_and_not_subtracted() -> None:
+    clock = FakeClock([0.1])
+    meter = FakeMeter(clock, 300.0)
+
+    def sleep(seconds: float) -> None:
+        clock._now += seconds
+        meter.idle_joules += (70.0 - 300.0) * seconds
+
+    found = measure_energy(lambda: None, 1, meter, clock, seconds=1.0, sleep=sleep)
+    assert found.detail["idle_W"] == pytest.approx(70.0)
+    assert found.samples == (pytest.approx(30.0),)
+
+
+def fake_nvml(monkeypatch: pytest.MonkeyPatch, total: Any) -> list[Any]:
+    asked: list[Any] = []
+    module = types.ModuleType("pynvml")
+    functions: dict[str, Any] = {
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetHandleByUUID": lambda uuid: asked.append(uuid) or "handle",
+        "nvmlDeviceGetTotalEnergyConsumption": total,
+    }
+    for name, function in functions.items():
+        setattr(module, name, function)
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    monkeypatch.setattr(energy, "_uuid", lambda device: f"GPU-of-{device}")
+    return asked
+
+
+def test_nvml_counts_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = fake_nvml(monkeypatch, lambda handle: 123_456)
+    assert find_meter("cuda:1").joules() == pytest.approx(123.456)
+    assert asked == ["GPU-of-cuda:1"]
+
+
+def test_a_board_without_a_counter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def total(handle: str) -> int:
+        raise RuntimeError("Not Supported")
+
+    fake_nvml(monkeypatch, total)
+    with pytest.raises(UnsupportedError, match="no NVML counter: RuntimeError: Not Supported"):
+        NvmlMeter("cuda")
+
+
+def test_without_nvml_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(UnsupportedError, match="no NVML counter: "):
+        find_meter("cuda")
+
+
+def package(root: Path, name: str, energy_uj: int, wrap: int = 999_999) -> Path:
+    folder = root / name
+    folder.mkdir(exist_ok=True)
+    (folder / "energy_uj").write_text(f"{energy_uj}\n")
+    (folder / "max_energy_range_uj").write_text(f"{wrap}\n")
+    return folder
+
+
+def test_rapl_sums_packages_and_survives_a_wrap(tmp_path: Path) -> None:
+    package(tmp_path, "intel-rapl:0", 900_000)
+    package(tmp_path, "intel-rapl:1", 100)
+    package(tmp_path, "intel-rapl:0:0", 5)  # a part of package 0
+    meter = RaplMeter(tmp_path)
+    package(tmp_path, "intel-rapl:0", 100_000)  # 100,000 to the wrap, and 100,000 since
+    package(tmp_path, "intel-rapl:1", 400)
+    package(tmp_path, "intel-rapl:0:0", 500_000)
+    assert meter.joules() == pytest.approx((200_000 + 300) * 1e-6)
+    assert meter.joules() == pytest.approx(0.2003)
+
+
+def test_rapl_that_is_not_there_or_not_readable(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="no RAPL counter: the kernel shows no package"):
+        RaplMeter(tmp_path)
+    (package(tmp_path, "intel-rapl:0", 1) / "energy_uj").unlink()
+    with pytest.raises(UnsupportedError, match="no RAPL counter"):
+        RaplMeter(tmp_path)
+
+
+def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_backends import measured, user_job
+
+    from bench.execution import tasks
+
+    class Constant:
+        name = "constant"
+        reading = 0.0
+
+        def joules(self) -> float:
+            Constant.reading += 1.0
+            return Constant.reading
+
+    monkeypatch.setattr(tasks, "find_meter", lambda device: Constant())
+    monkeypatch.setattr(energy, "IDLE_S", 0.01)
+    found = measured(user_job(tmp_path, energy_s=0.05))
+    detail = found["energy"].detail
+    assert found["energy"].samples == (1.0 / (detail["calls"] * 2),)  # one joule over all calls, of two images
+    assert "energy" not in found["step_time"].detail

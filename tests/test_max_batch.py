@@ -1,0 +1,169 @@
+"""The search for the largest batch, against a fake executor; and the limit of one try, in a process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from conftest import make_job
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.execution import EXECUTORS, Ended, Event
+from bench.execution.executors.fake import FakeExecutor
+from bench.execution.fits import memory_limit
+from bench.execution.max_batch import GRAIN, Found, find_max_batch, limit_of, wants_max, with_batch
+from bench.plan.job import Job
+
+JOB = make_job(task="infer", settings={"batch_size": "max", "device": "cpu"})
+
+
+def outcome(status: str) -> tuple[Sequence[Event], Ended]:
+    error = None if status == "ok" else {"type": "Test", "message": status}
+    return [("stage", "memory"), ("outcome", (status, error))], Ended()
+
+
+def fitting(capacity: int, ends: dict[int, tuple[Sequence[Event], Ended]] | None = None) -> FakeExecutor:
+    """Return an executor in which so many images fit; some batches may end otherwise."""
+
+    def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+        batch = args[0].settings["batch_size"]
+        if ends and batch in ends:
+            return ends[batch]
+        return outcome("ok" if batch <= capacity else "oom")
+
+    return FakeExecutor(play)
+
+
+def find(executor: FakeExecutor, limit: int | None = None) -> Found:
+    return find_max_batch(executor, JOB, limit, timeout_s=60)
+
+
+def batches(executor: FakeExecutor) -> list[int]:
+    return [args[0].settings["batch_size"] for _, args in executor.calls]
+
+
+def test_it_doubles_then_bisects() -> None:
+    executor = fitting(21)
+    assert find(executor).batch == 21
+    assert batches(executor) == [1, 2, 4, 8, 16, 32, 24, 20, 22, 21]
+    assert {target for target, _ in executor.calls} == {"bench.execution.fits:try_batch"}
+
+
+@given(st.integers(1, 70_000), st.integers(1, 70_000))
+def test_the_answer_fits_and_is_nearly_the_largest(capacity: int, limit: int) -> None:
+    executor = fitting(capacity)
+    found = find(executor, limit)
+    best = min(capacity, limit)
+    assert found.batch is not None
+    assert best - best // GRAIN <= found.batch <= best
+    assert max(batches(executor)) <= limit
+    assert len(executor.calls) <= 17 + 6
+    assert len(set(batches(executor))) == len(executor.calls)  # none is tried twice
+
+
+def test_at_the_limit_it_says_so() -> None:
+    found = find(fitting(10**9), 100)
+    assert found.batch == 100
+    measured = found.measurement()
+    assert (measured.name, measured.unit, measured.samples) == ("max_batch", "1", (100.0,))
+    assert measured.flags == ("at_limit",)
+    assert measured.detail["tries"][0] == [1, "ok"]
+
+
+def test_not_even_one_image() -> None:
+    found = find(fitting(0))
+    assert found.batch is None
+    assert found.failure is not None
+    assert found.failure[0] == "oom"
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (outcome("invalid_model"), "invalid_model"),
+        (outcome("unsupported"), "unsupported"),
+        (([], Ended(timed_out=True)), "timeout"),
+        (([], Ended(exitcode=-signal.SIGSEGV)), "crashed"),
+        (([], Ended(exitcode=-signal.SIGKILL)), "killed"),
+    ],
+)
+def test_any_other_failure_ends_it(end: tuple[Sequence[Event], Ended], status: str) -> None:
+    executor = fitting(100, {8: end})
+    found = find(executor)
+    assert found.batch is None
+    assert found.failure is not None
+    assert found.failure[0] == status
+    assert batches(executor) == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Ended(exitcode=-signal.SIGKILL, oom_kill=True),
+        Ended(exitcode=-signal.SIGABRT, output="terminate called after throwing 'std::bad_alloc'"),
+    ],
+)
+def test_a_process_that_could_not_speak_was_out_of_memory(end: Ended) -> None:
+    assert find(fitting(100, {8: ([], end), 6: ([], end), 5: ([], end)})).batch == 4
+
+
+def test_jobs() -> None:
+    assert wants_max(JOB)
+    assert not wants_max(make_job())
+    assert limit_of(JOB) == 65_536
+    assert limit_of(make_job(settings={"batch_limit": 8})) == 8
+    small = with_batch(JOB, 3)
+    assert small.settings["batch_size"] == 3
+    assert JOB.settings["batch_size"] == "max"
+
+
+def test_each_try_is_told() -> None:
+    told: list[tuple[int, str]] = []
+    find_max_batch(fitting(2), JOB, timeout_s=1, on_try=lambda t: told.append((t.batch, t.status)))
+    assert told == [(1, "ok"), (2, "ok"), (4, "oom"), (3, "oom")]
+
+
+def real(**fields: Any) -> Job:
+    settings = {
+        "device": "cpu", "threads": 1, "precision": "fp32", "memory_format": "contiguous", "backend": "eager",
+        "batch_size": "max", "timing": {},
+    }  # fmt: skip
+    return Job(task="infer", arch="lenet5", input_size=32, in_channels=1, num_classes=10, settings=settings, **fields)
+
+
+def test_a_try_in_a_process_runs_one_forward_pass() -> None:
+    events: list[Event] = []
+    executor = EXECUTORS.get("process").make()
+    executor.call(
+        "bench.execution.fits:try_batch", (with_batch(real(), 4),), timeout_s=60, on_event=events.append
+    )
+    assert events[-1] == ("outcome", ("ok", None))
+    assert not [e for e in events if e[0] == "measurement"]
+
+
+def test_a_batch_beyond_the_free_memory_is_refused_before_it_is_touched() -> None:
+    events: list[Event] = []
+    executor = EXECUTORS.get("process").make()
+    huge = with_batch(real(), 1_000_000_000)  # 4 TB of images
+    executor.call("bench.execution.fits:try_batch", (huge,), timeout_s=60, on_event=events.append)
+    assert events[-1][1][0] == "oom"
+
+
+def test_the_limit_is_of_what_is_free() -> None:
+    import resource
+
+    import psutil
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_limit("cpu"):
+        torch.empty(1 << 20)
+        too_much = psutil.virtual_memory().available
+        with pytest.raises(RuntimeError, match="can't allocate memory"):
+            torch.empty(too_much, dtype=torch.uint8)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    with memory_limit("cuda"):
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before

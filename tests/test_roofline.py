@@ -1,0 +1,97 @@
+"""The roofline, by arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from conftest import make_job, make_record
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.analysis.roofline import add_roofline, ceilings
+from bench.records.record import Measurement, Record, count
+from bench.records.store import Run
+
+ON_CPU = {"device": "cpu", "threads": 2}
+
+
+def rate(name: str, unit: str, value: float) -> Measurement:
+    return Measurement(name=name, unit=unit, better="higher", samples=(value,))
+
+
+def ceiling(precision: str, peak: float, bandwidth: float) -> Record:
+    job = make_job(
+        task="ceiling", arch="ceiling", input_size=1, settings={**ON_CPU, "precision": precision}
+    )
+    found = (rate("matmul_rate", "MAC/s", peak), rate("copy_bandwidth", "B/s", bandwidth))
+    return make_record(job=job, measurements=found)
+
+
+def timed(precision: str, step_s: float, batch: int = 10) -> Record:
+    settings = {**ON_CPU, "precision": precision, "memory_format": "contiguous", "backend": "eager"}
+    job = make_job(task="infer", settings={**settings, "batch_size": batch})
+    step = Measurement(name="step_time", unit="s", better="lower", samples=(step_s,))
+    return make_record(job=job, measurements=(step,))
+
+
+COUNTED = make_record(
+    measurements=(
+        count("macs", 1000, "MAC"),
+        count("activation_bytes", 40, "B"),
+        count("parameter_bytes", 100, "B"),
+    )
+)
+
+
+def row(*records: Record) -> pd.Series:
+    frame = to_frame([Run("r", {}, (COUNTED, *records), (), ())])
+    table = compare_table(frame)
+    table = table[table["throughput"].notna()]
+    (index,) = table.index
+    return add_roofline(table, frame).loc[index]
+
+
+def test_bound_by_memory() -> None:
+    # 10 images move 10 * 40 + 100 = 500 B for 10,000 MAC: 20 MAC/B; at 5 B/s no more than 100 MAC/s.
+    found = row(timed("fp32", 200.0), ceiling("fp32", 1e6, 5.0))
+    assert found["intensity"] == 20
+    assert found["roofline_share"] == pytest.approx((10_000 / 200) / 100)
+
+
+def test_bound_by_products() -> None:
+    found = row(timed("fp32", 200.0), ceiling("fp32", 80.0, 1e6))
+    assert found["roofline_share"] == pytest.approx(50 / 80)
+
+
+@pytest.mark.parametrize(
+    ("precision", "intensity"),
+    [("tf32", 20.0), ("bf16", 40.0), ("fp16", 40.0), ("amp_bf16", 10_000 / (10 * 20 + 100))],
+)
+def test_bytes_are_those_of_the_precision(precision: str, intensity: float) -> None:
+    assert row(timed(precision, 1.0), ceiling(precision, 1.0, 1.0))["intensity"] == pytest.approx(intensity)
+
+
+def test_autocast_is_held_against_its_16_bit_type() -> None:
+    found = row(timed("amp_bf16", 1000.0), ceiling("fp32", 1.0, 1e9), ceiling("bf16", 100.0, 1e9))
+    assert found["roofline_share"] == pytest.approx(10 / 100)
+
+
+def test_without_a_ceiling_there_is_no_share() -> None:
+    found = row(timed("fp32", 1.0), ceiling("bf16", 1.0, 1.0))
+    assert found["intensity"] == 20
+    assert math.isnan(found["roofline_share"])
+
+
+def test_the_machine_is_no_network() -> None:
+    frame = to_frame([Run("r", {}, (COUNTED, ceiling("fp32", 2.0, 3.0)), (), ())])
+    assert set(compare_table(frame)["network"]) == {"net"}
+    (found,) = ceilings(frame).to_dict("records")
+    assert (found["matmul_rate"], found["copy_bandwidth"], found["precision"]) == (2.0, 3.0, "fp32")
+
+
+def test_an_empty_table_stays_empty() -> None:
+    frame = to_frame([Run("r", {}, (COUNTED,), (), ())])
+    table = compare_table(frame).iloc[:0]
+    assert list(add_roofline(table, frame)["roofline_share"]) == []

@@ -141,7 +141,9 @@ def test_a_backend_that_is_right_has_its_preparation_measured(tmp_path: Path, fa
     assert "differs" not in found["latency"].flags
 
 
-def test_a_backend_that_gives_other_results_is_flagged_where_its_times_are(tmp_path: Path, fake: Fake) -> None:
+def test_a_backend_that_gives_other_results_is_flagged_where_its_times_are(
+    tmp_path: Path, fake: Fake
+) -> None:
     fake.add(lambda model, images, job: Prepared(lambda: 1.5 * model(images)))
     found = measured(user_job(tmp_path, backend="fake"))
     assert found["output_difference"].samples[0] == pytest.approx(0.5)
@@ -171,6 +173,14 @@ def test_a_backends_doubts_stand_where_they_belong(tmp_path: Path, fake: Fake) -
     found = measured(user_job(tmp_path, backend="fake"))
     assert "outside_allocator" in found["peak_memory"].flags
     assert "outside_allocator" not in found["latency"].flags
+
+
+def test_zeros_agree_with_anything_and_it_says_so(tmp_path: Path, fake: Fake) -> None:
+    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    found = measured(user_job(tmp_path, NET.replace("self.head(", "0 * self.head("), backend="fake"))
+    assert found["output_difference"].flags == ("not_compared",)
+    assert "not_compared" not in found["latency"].flags
+    assert "with_preparation" in found["peak_memory"].flags  # the backend's own work is in the process
 
 
 def test_a_backend_without_training_is_unsupported_there(tmp_path: Path, fake: Fake) -> None:
@@ -266,7 +276,9 @@ def test_onnx_runs_with_the_threads_of_the_job(tmp_path: Path) -> None:
 
 @has_onnx
 def test_a_network_that_cannot_be_exported_is_unsupported(tmp_path: Path) -> None:
-    source = NET.replace("return self.head(", "x = x * torch.linalg.eigvals(x).real.sum()\n        return self.head(")
+    source = NET.replace(
+        "return self.head(", "x = x * torch.linalg.eigvals(x).real.sum()\n        return self.head("
+    )
     with pytest.raises(UnsupportedError, match="ONNX export failed"):
         measured(user_job(tmp_path, source, backend="onnx"))
 

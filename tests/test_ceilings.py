@@ -37,7 +37,11 @@ def test_the_rate_is_that_of_the_best_size() -> None:
     found = best_product(machine.make, (10, 20, 40), machine, TIMING)
     assert (found.name, found.unit, found.better) == ("matmul_rate", "MAC/s", "higher")
     assert found.samples == tuple(pytest.approx(4e6) for _ in found.samples)
-    assert found.detail["rates"] == {"10": pytest.approx(1e6), "20": pytest.approx(4e6), "40": pytest.approx(2e6)}
+    assert found.detail["rates"] == {
+        "10": pytest.approx(1e6),
+        "20": pytest.approx(4e6),
+        "40": pytest.approx(2e6),
+    }
     assert "20 x 20" in found.detail["of"]
 
 

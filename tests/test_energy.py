@@ -135,5 +135,7 @@ def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(energy, "IDLE_S", 0.01)
     found = measured(user_job(tmp_path, energy_s=0.05))
     detail = found["energy"].detail
-    assert found["energy"].samples == (1.0 / (detail["calls"] * 2),)  # one joule over all calls, of two images
+    assert found["energy"].samples == (
+        1.0 / (detail["calls"] * 2),
+    )  # one joule over all calls, of two images
     assert "energy" not in found["step_time"].detail

@@ -180,7 +180,9 @@ def test_all_errors_of_the_plan_are_bench_errors() -> None:
 def test_the_shipped_gpu_experiment_plans_on_a_gpu() -> None:
     experiment = load_experiment("gpu")
     names = dict.fromkeys(name for block in experiment.blocks for name in block.archs)
-    catalog = make_catalog(*names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx"))
+    catalog = make_catalog(
+        *names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx")
+    )
     jobs = [p.job for p in expand(experiment, catalog)]
     assert {j.settings.get("device", "cuda") for j in jobs} == {"cuda"}
     assert {j.settings["precision"] for j in jobs if j.task == "infer"} == {

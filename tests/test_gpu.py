@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 import torch
 
+from bench.backends import BACKENDS
 from bench.execution import EXECUTORS, Event
 from bench.execution.catalog import ask
+from bench.execution.max_batch import find_max_batch, with_batch
 from bench.execution.runner import judge
 from bench.plan.job import Job
-from bench.plan.settings import Infer
+from bench.plan.settings import NOT_SETTINGS, Infer
 from bench.records import environment
 from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.memory import CudaMemory
+from bench.timing.training_step import NAMES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -28,8 +32,8 @@ MB = 1 << 20
 def infer(arch: str = "resnet18", input_size: int = 64, **settings: Any) -> Job:
     timing = {"warmup_s": 0.1, "limit_s": 0.3}
     asked = Infer(arch=arch, device="cuda", threads=1, timing=timing, **settings).model_dump(mode="json")  # type: ignore[arg-type]
-    keep = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")
-    return Job(task="infer", arch=arch, input_size=input_size, settings={k: asked[k] for k in keep})
+    kept = {k: v for k, v in asked.items() if k not in NOT_SETTINGS and v is not None}
+    return Job(task="infer", arch=arch, input_size=input_size, settings=kept)
 
 
 def outcome(job: Job) -> tuple[str, dict[str, Any]]:
@@ -56,12 +60,12 @@ def test_the_allocators_peak_is_of_a_known_tensor() -> None:
     assert found.samples[0] == pytest.approx(800 * MB, rel=0.05)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16"])
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_inference_in_every_precision_and_layout(precision: str, memory_format: str) -> None:
     status, found = outcome(infer(batch_size=16, precision=precision, memory_format=memory_format))
     assert status == "ok"
-    assert set(found) == {"latency", "step_time", "peak_memory"}
+    assert {"latency", "step_time", "peak_memory"} <= set(found)
     assert found["step_time"].detail["clock"] == "cuda_event"
     assert found["peak_memory"].samples[0] > 11e6 * (2 if precision in {"bf16", "fp16"} else 4)
 
@@ -92,3 +96,72 @@ def test_a_training_on_the_gpu(tmp_path: Path) -> None:
     status, found = outcome(job)
     assert status == "ok"
     assert found["top1"].samples[0] > 0.5
+
+
+def timed_job(task: str, **settings: Any) -> Job:
+    job = infer(**settings)
+    return Job.from_json({**job.to_json(), "task": task})
+
+
+@pytest.mark.parametrize("backend", ["cuda_graph", "compiled", "compiled:reduce-overhead", "onnx"])
+def test_every_backend_returns_what_eager_returns(backend: str) -> None:
+    job = infer(batch_size=8, backend=backend)
+    if reason := BACKENDS.get(backend).unsupported(job):
+        pytest.skip(reason)
+    status, found = outcome(job)
+    assert status == "ok"
+    assert found["output_difference"].flags == ()
+    assert found["prepare_time"].samples[0] > 0
+    if backend != "compiled":
+        assert "outside_allocator" in found["peak_memory"].flags
+
+
+def test_a_graph_saves_the_time_of_launching() -> None:
+    eager, graph = (outcome(infer(batch_size=1, backend=b))[1]["step_time"] for b in ("eager", "cuda_graph"))
+    assert median(graph.samples) < median(eager.samples)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "amp_bf16", "amp_fp16"])
+def test_a_training_step_has_its_phases(precision: str) -> None:
+    status, found = outcome(timed_job("train_step", batch_size=32, precision=precision))
+    assert status == "ok"
+    phases = [median(found[name].samples) for name in NAMES]
+    assert all(seconds > 0 for seconds in phases)
+    whole = median(found["step_time"].samples)
+    assert 0.5 * whole < sum(phases) < 2 * whole  # marks and the wait at the end cost little
+    # What the forward pass keeps is still there when the backward pass begins.
+    assert found["backward_peak_memory"].samples[0] <= found["peak_memory"].samples[0]
+    assert found["forward_peak_memory"].samples[0] <= found["peak_memory"].samples[0]
+
+
+def test_energy_is_power_by_time() -> None:
+    status, found = outcome(infer(batch_size=64, energy_s=2.0))
+    assert status == "ok"
+    if "energy" not in found:
+        pytest.skip(found["step_time"].detail["energy"])
+    detail = found["energy"].detail
+    assert 20 < detail["idle_W"] < detail["power_W"] < 1500
+    a_call = median(found["step_time"].samples)
+    expected = detail["power_W"] * a_call / 64
+    assert found["energy"].samples[0] == pytest.approx(expected, rel=0.5)
+
+
+def test_the_ceilings_of_a_gpu() -> None:
+    settings = {"device": "cuda", "threads": 1, "timing": {"warmup_s": 0.1, "limit_s": 0.4}}
+    rates = {}
+    for precision in ("fp32", "bf16"):
+        job = Job(task="ceiling", arch="ceiling", input_size=1, settings={**settings, "precision": precision})
+        status, found = outcome(job)
+        assert status == "ok"
+        rates[precision] = median(found["matmul_rate"].samples)
+        assert median(found["copy_bandwidth"].samples) > 1e11
+    assert rates["bf16"] > 2 * rates["fp32"]
+
+
+def test_the_largest_batch_fits_and_a_larger_one_does_not() -> None:
+    job = infer(arch="vgg16", input_size=224, batch_size="max", batch_limit=65_536)
+    found = find_max_batch(EXECUTORS.get("process").make(), job, timeout_s=200)
+    assert found.batch is not None
+    assert found.batch > 64
+    assert outcome(with_batch(job, found.batch))[0] == "ok"
+    assert outcome(with_batch(job, 2 * found.batch))[0] == "oom"

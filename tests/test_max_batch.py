@@ -132,7 +132,9 @@ def real(**fields: Any) -> Job:
         "device": "cpu", "threads": 1, "precision": "fp32", "memory_format": "contiguous", "backend": "eager",
         "batch_size": "max", "timing": {},
     }  # fmt: skip
-    return Job(task="infer", arch="lenet5", input_size=32, in_channels=1, num_classes=10, settings=settings, **fields)
+    return Job(
+        task="infer", arch="lenet5", input_size=32, in_channels=1, num_classes=10, settings=settings, **fields
+    )
 
 
 def test_a_try_in_a_process_runs_one_forward_pass() -> None:

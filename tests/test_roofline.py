@@ -22,9 +22,7 @@ def rate(name: str, unit: str, value: float) -> Measurement:
 
 
 def ceiling(precision: str, peak: float, bandwidth: float) -> Record:
-    job = make_job(
-        task="ceiling", arch="ceiling", input_size=1, settings={**ON_CPU, "precision": precision}
-    )
+    job = make_job(task="ceiling", arch="ceiling", input_size=1, settings={**ON_CPU, "precision": precision})
     found = (rate("matmul_rate", "MAC/s", peak), rate("copy_bandwidth", "B/s", bandwidth))
     return make_record(job=job, measurements=found)
 

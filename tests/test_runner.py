@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import make_catalog, make_planned, ok_events, scripted, seconds
 
+from bench.analysis.frame import to_frame
 from bench.errors import UnknownNameError
 from bench.execution import Ended, Event, load_target, runner
 from bench.execution.catalog import ask, catalog_for, is_users
@@ -136,6 +137,31 @@ def test_what_others_disturbed_is_tried_once_more_at_the_end(tmp_path: Path) -> 
     stored = [(r.job.seed, r.attempt, r.measurements[0].flags) for r in read_run(tmp_path).records]
     assert stored[3:] == [(0, 2, ("contended",)), (2, 2, ())]
     assert [r.attempt for r in summary.records] == [2, 1, 2]  # still disturbed, and kept
+
+
+def test_the_largest_batch_is_found_before_the_job_runs(tmp_path: Path) -> None:
+    def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+        batch = args[0].settings["batch_size"]
+        if target.endswith(":try_batch"):
+            return [("outcome", ("ok" if batch <= 20 else "oom", None))], Ended()
+        return [("measurement", seconds("step_time", 0.5)), ("outcome", ("ok", None))], Ended()
+
+    executor = FakeExecutor(play)
+    settings = {"device": "cpu", "batch_size": "max", "batch_limit": 64}
+    record = run(tmp_path, executor, [make_planned(task="infer", settings=settings)]).records[0]
+    assert record.job.settings["batch_size"] == "max"  # what was asked, so that it resumes
+    assert {m.name: m.samples[0] for m in record.measurements} == {"max_batch": 20.0, "step_time": 0.5}
+    assert executor.calls[-1][1][0].settings["batch_size"] == 20
+    frame = to_frame([read_run(tmp_path)])
+    assert set(frame["batch_size"]) == {20.0}
+
+
+def test_a_failure_that_is_not_for_want_of_memory_ends_the_search(tmp_path: Path) -> None:
+    executor = FakeExecutor(lambda *_: ([("outcome", ("invalid_model", {"message": "no"}))], Ended()))
+    settings = {"device": "cpu", "batch_size": "max"}
+    record = run(tmp_path, executor, [make_planned(task="infer", settings=settings)]).records[0]
+    assert (record.status, record.error and record.error["message"]) == ("invalid_model", "no")
+    assert len(executor.calls) == 1
 
 
 def test_measurements_before_a_failure_are_kept(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.frame import PENDING
 from bench.analysis.replicates import pooled
+from bench.analysis.roofline import add_roofline
 from bench.registry import natural
 
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
@@ -21,7 +22,8 @@ COUNTS = (
     *("parameters", "macs", "activations", "parameter_bytes", "activation_bytes", "receptive_field"),
     *("operations", "matrix_activations", "macs_second", "macs_gap", "uncounted_share"),
 )
-SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_memory")
+SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_memory", "energy")
+ROOFLINE = ("intensity", "roofline_share")
 CARD = ("family", "year", "published_top1", "published_top5", "published_source", "published_classes")
 TRAINED = (
     *("dataset", "recipe", "epochs", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"),
@@ -30,7 +32,7 @@ TRAINED = (
 )
 COLUMNS = (
     *("label", "network", *CARD, *SHAPE[2:], *COUNTS, *VARIANT, "device_name"),
-    *("latency", "latency_low", "latency_high", *SPEED, *(f"train_{c}" for c in SPEED), *TRAINED, "run"),
+    *("latency", "latency_low", "latency_high", *SPEED, *ROOFLINE, *(f"train_{c}" for c in SPEED), *TRAINED, "run"),
 )
 
 
@@ -47,11 +49,13 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, counts,
         the variant (`device`, `precision`, `memory_format`, `backend`, `threads`), `latency` of batch 1 with `_low` and
         `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its `batch_size` and
-        `peak_memory` (B), the same of a training step with `train_` in front, and the short training: `dataset`,
+        `peak_memory` (B) and `energy` (J an image), `intensity` (MAC/B) and `roofline_share` (fraction, see
+        `add_roofline`), the same of a training step with `train_` in front, and the short training: `dataset`,
         `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`, `n_ok`,
         `n_planned`, `diverged`, and the shape it was trained in, with its counts: `trained_size` (px),
         `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
     """
+    everything = frame
     frame = frame[frame["task"] != "ceiling"].rename(columns={"arch": "network"})  # those are the machine's
     if frame.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -61,6 +65,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(_accuracies(frame), on=["run", "network"], how="left")
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
     table["label"] = row_labels(table)
+    table = add_roofline(table, everything)
     table = table.reindex(columns=list(COLUMNS))
     order = sorted(range(len(table)), key=_rank(table).__getitem__)
     return table.iloc[order].reset_index(drop=True)
@@ -121,9 +126,11 @@ def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     by_batch = [*keys, "batch_size"]
     steps = _last(rows[rows["measurement"] == "step_time"], by_batch)
     steps = _last(steps.sort_values("batch_size", kind="stable"), keys)
-    memory = rows.loc[rows["measurement"] == "peak_memory", [*by_batch, "median"]]
-    memory = _last(memory, by_batch).rename(columns={"median": "peak_memory"})
-    table = steps[by_batch].merge(memory, on=by_batch, how="left")
+    table = steps[by_batch]
+    for name in ("peak_memory", "energy"):
+        one = rows.loc[rows["measurement"] == name, [*by_batch, "median"]]
+        one = _last(one, by_batch).rename(columns={"median": name})
+        table = table.merge(one, on=by_batch, how="left")
     for name, time in (("throughput", "median"), ("throughput_low", "high"), ("throughput_high", "low")):
         table[name] = steps["batch_size"].to_numpy() / steps[time].to_numpy()
     return table

@@ -97,6 +97,7 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
 def _from_record(run: str, record: Record) -> dict[str, Any]:
     return {
         **_from_job(run, record.job),
+        **_found_batch(record),
         **_from_card(record.card),
         "status": record.status,
         "stage": record.stage,
@@ -107,6 +108,12 @@ def _from_record(run: str, record: Record) -> dict[str, Any]:
         "duration_s": record.duration_s,
         "device_name": device_name(record.environment, record.job.device),
     }
+
+
+def _found_batch(record: Record) -> dict[str, Any]:
+    """Return the batch size that `max` came to."""
+    found = [m.samples[0] for m in record.measurements if m.name == "max_batch"]
+    return {"batch_size": found[-1]} if found else {}
 
 
 def _from_job(run: str, job: Job) -> dict[str, Any]:

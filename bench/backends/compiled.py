@@ -11,6 +11,9 @@ Source: https://docs.pytorch.org/docs/stable/generated/torch.compile.html
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import threading
 import time
 import warnings
 from functools import partial
@@ -30,6 +33,10 @@ TIP = "use backend=eager; torch.compile needs a C++ compiler such as g++, and a 
 def _load() -> None:
     import torch._dynamo
     import torch._inductor.utils  # noqa: F401 (the import is what is wanted)
+
+    # Dynamo's progress bars take a lock across processes, which a job that ends without finalisers would leave behind.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("tqdm").tqdm.set_lock(threading.RLock())
 
 
 def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Prepared:
@@ -53,6 +60,7 @@ def compile_now(call: Call, job: Job) -> float:
         UnsupportedError: if the network or the machine does not let it compile.
         torch.OutOfMemoryError, MemoryError: if it does not fit.
     """
+    from torch._inductor.async_compile import shutdown_compile_workers
     from torch._inductor.utils import fresh_cache
 
     with warnings.catch_warnings(), fresh_cache():
@@ -67,6 +75,8 @@ def compile_now(call: Call, job: Job) -> float:
             _wait(job)
         except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
             raise refusal("torch.compile", error, TIP) from error
+        finally:
+            shutdown_compile_workers()  # they would idle beside what is measured, and outlive it
     return first_s
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, print_json, stderr, stdout, write
+from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stderr, stdout, write
 
 if TYPE_CHECKING:
     from bench.analysis.claims import Finding
@@ -56,9 +56,7 @@ def _records(runs: Sequence[str], results: Path) -> Mapping[str, Any]:
     """Return the records of each run; a name in the results folder comes before a path."""
     from bench.records.store import read_run
 
-    stored = [
-        read_run(results / r if (results / r).is_dir() or not Path(r).is_dir() else Path(r)) for r in runs
-    ]
+    stored = [read_run(run_path(r, results)) for r in runs]
     return {run.name: run.records for run in stored}
 
 

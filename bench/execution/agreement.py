@@ -24,7 +24,8 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         `output_difference`: the largest absolute difference over the largest absolute eager output. It is flagged
         `differs` beyond the tolerance of the precision, `not_deterministic` where the two eager calls differ by as
         much (the backend is then not judged), and `not_finite` where eager's outputs are not all finite; those are
-        left out where both are equally so.
+        left out where both are equally so. `not_compared` is for outputs that are all zero, as of a network whose last
+        layer begins at zero: any backend would agree.
     """
     first, second, found = _values(eager()), _values(eager()), _values(other())
     tolerance = TOLERANCES[precision]
@@ -33,6 +34,7 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
     flags = {
         "differs": steady and not difference <= tolerance,
         "not_deterministic": not steady,
+        "not_compared": bool((first == 0).all()),
         "not_finite": not bool(torch.isfinite(first).all()),
     }
     detail: dict[str, Any] = {

@@ -18,6 +18,7 @@ from typing import Any
 from bench import __version__
 from bench.execution import Ended, Event, Executor
 from bench.execution.locks import device_lock
+from bench.execution.max_batch import find_max_batch, wants_max, with_batch
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.records import environment
@@ -231,10 +232,18 @@ _CANCELLED: tuple[Status, Mapping[str, Any]] = (
 def _execute(
     planned: Planned, bench: _Bench, story: _Story, observer: Observer | None
 ) -> tuple[Status, Mapping[str, Any] | None]:
-    args = (planned.job, checkpoint_path(bench.store.path, planned.job))
+    job = planned.job
     alone = device_lock(planned.job.device, observer.waiting) if observer else contextlib.nullcontext()
     try:
         with alone:
+            if wants_max(job):
+                story.hear(("stage", "max_batch"))
+                found = find_max_batch(bench.executor, job, timeout_s=planned.timeout_s)
+                if found.failure is not None:
+                    return found.failure
+                story.hear(("measurement", found.measurement()))
+                job = with_batch(job, found.batch or 1)
+            args = (job, checkpoint_path(bench.store.path, planned.job))
             ended = bench.executor.call(
                 "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,12 +106,30 @@ def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     with torch.inference_mode():
         prepared, found = ready(backend, job, hooks, tools.latency)
         yield from found
-        doubts = dict(prepared.doubts)
-        for flags in (m.flags for m in found):
-            doubts |= {name: (*doubts.get(name, ()), *flags) for name in ("latency", "step_time")}
+        doubts = {
+            "latency": _results(found),
+            "step_time": _results(found),
+            **_left_behind(job),
+            **prepared.doubts,
+        }
         measured = measure_inference(prepared.call, timing, tools, hooks.stage)
         for m in _with_energy(measured, prepared.call, job, hooks, tools):
-            yield replace(m, flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.name, ())))))
+            yield _doubted(m, doubts)
+
+
+def _results(found: Iterable[Measurement]) -> tuple[str, ...]:
+    """Return the doubts about a backend's results that put its times in doubt as well."""
+    return tuple(flag for m in found for flag in m.flags if flag != "not_compared")
+
+
+def _left_behind(job: Job) -> dict[str, tuple[str, ...]]:
+    """Return the doubt about memory that is the whole process's, which has prepared more than eager."""
+    everything = job.device == "cpu" and job.settings["backend"] != EAGER
+    return {"peak_memory": ("with_preparation",)} if everything else {}
+
+
+def _doubted(m: Measurement, doubts: Mapping[str, tuple[str, ...]]) -> Measurement:
+    return replace(m, flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.name, ())))))
 
 
 def _backend(job: Job) -> Backend:
@@ -208,7 +226,8 @@ def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     if job.settings["backend"] != EAGER:
         yield _first_step(phases, job, tools.latency)
     measured = measure_training(phases, timing, tools, hooks.stage)
-    yield from _with_energy(measured, phases, job, hooks, tools)
+    for m in _with_energy(measured, phases, job, hooks, tools):
+        yield _doubted(m, _left_behind(job))
 
 
 def one_call(job: Job, hooks: Hooks) -> None:

@@ -91,8 +91,9 @@ class Job:
             words.append(f"process {s['replicate'] + 1}")
         if "dataset" in s:
             words.append(f"on {s['dataset']} seed {self.seed}")
-        words += [str(s[k]) for k in ("precision", "backend", "device") if k in s and s[k] not in _USUAL]
+        words += [str(s[k]) for k in _TOLD if k in s and s[k] not in _USUAL]
         return " ".join(words)
 
 
-_USUAL = ("fp32", "eager", "cpu")
+_TOLD = ("precision", "memory_format", "backend", "device")
+_USUAL = ("fp32", "contiguous", "eager", "cpu")

@@ -19,6 +19,8 @@ FLAGS: dict[str, str] = {
     "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
     "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
     "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",
+    "not_compared": "all outputs are zero, as of a last layer that begins at zero: agreement with eager says nothing",
+    "with_preparation": "what compiling or exporting left behind in the process is in this memory",
     "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them",
     "not_finite": "some outputs are infinite or not a number in this precision; the time stands, the results do not",
     "at_limit": "the largest batch that was to be tried fits; a larger one may fit as well",

@@ -7,8 +7,7 @@ Source of their use: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
@@ -17,9 +16,8 @@ from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.timing.clock import Call, Clock
 from bench.timing.sampling import Samples, sample
-
-if TYPE_CHECKING:
-    from bench.timing.steps import Instruments
+from bench.timing.steps import Instruments
+from bench.timing.watch import Watch
 
 # Side of the square matrices; GPUs need large ones to fill, CPUs are at their best at some of these.
 SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (2048, 4096, 8192)}
@@ -61,12 +59,19 @@ def measure_ceilings(
     """
     kind, clock = torch.device(device).type, tools.step or tools.latency
     stage("matmul")
-    yield best_product(_maker(device, dtype), SIDES[kind], clock, timing)
+    yield _watched(lambda: best_product(_maker(device, dtype), SIDES[kind], clock, timing), tools.watch)
     stage("copy")
-    size = (
-        min(COPY_BYTES[kind], psutil.virtual_memory().available // 8) if kind == "cpu" else COPY_BYTES[kind]
-    )
-    yield copy_bandwidth(device, size, clock, timing)
+    free = psutil.virtual_memory().available // 8
+    size = min(COPY_BYTES[kind], free) if kind == "cpu" else COPY_BYTES[kind]
+    yield _watched(lambda: copy_bandwidth(device, size, clock, timing), tools.watch)
+
+
+def _watched(measure: Callable[[], Measurement], look: Watch) -> Measurement:
+    """Return what is measured, with what was seen meanwhile and its doubts."""
+    look.start()
+    found = measure()
+    seen, doubts = look.stop()
+    return replace(found, detail={**found.detail, "watch": seen}, flags=(*found.flags, *doubts))
 
 
 def best_product(make: MakeProduct, sides: tuple[int, ...], clock: Clock, timing: Timing) -> Measurement:

@@ -91,7 +91,8 @@ def test_cost(tmp_path: Path) -> None:
     values = {n: m.samples[0] for n, m in found["measurements"].items()}
     assert values["parameters"] == 3 * 10 + 10
     assert values["macs"] == 3 * 10
-    assert values["activations"] == 10
+    assert values["activations"] == 3 + 10  # the mean, and the logits
+    assert values["matrix_activations"] == 10
     assert values["parameter_bytes"] == 4 * (3 * 10 + 10)
     assert found["stages"][:3] == ["import", "build", "check"]
     assert found["stages"][-1] == "done"

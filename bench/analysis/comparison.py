@@ -32,7 +32,16 @@ TRAINED = (
 )
 COLUMNS = (
     *("label", "network", *CARD, *SHAPE[2:], *COUNTS, *VARIANT, "device_name"),
-    *("latency", "latency_low", "latency_high", *SPEED, *ROOFLINE, *(f"train_{c}" for c in SPEED), *TRAINED, "run"),
+    *(
+        "latency",
+        "latency_low",
+        "latency_high",
+        *SPEED,
+        *ROOFLINE,
+        *(f"train_{c}" for c in SPEED),
+        *TRAINED,
+        "run",
+    ),
 )
 
 

@@ -38,6 +38,7 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
     backend = BACKENDS.get(job.settings["backend"])
     if reason := backend.unsupported(job):
         raise UnsupportedError(f"backend {job.settings['backend']}: {reason}")
+    backend.load()
     networks = job.settings["networks"]
     timing = Timing.model_validate(job.settings["timing"])
     tools = instruments(job.device)

@@ -174,7 +174,8 @@ for _other, _handle, _names in (
      "mean sum amax amin max min var std var_mean std_mean prod linalg_vector_norm norm cumsum argmax argmin any "
      "all col2im"),
     ("elementwise", _outputs,
-     "addr hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
+     "addr rsub elu_ threshold_ "
+     "hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
      "mish_ hardsigmoid_ celu addcmul addcdiv lerp where clamp_min_ rrelu_with_noise threshold log_sigmoid_forward"),
 ):  # fmt: skip
     OTHER |= dict.fromkeys(_packets(_names), (_other, _handle))

@@ -11,6 +11,9 @@ from bench.costs._fields.places import State, channels
 
 
 @rule("_to_copy", "alias", "detach", "lift_fresh", "hardswish", "hardswish_", "threshold_", "_prelu_kernel")
+@rule(
+    "mish_", "hardtanh_", "hardsigmoid_", "leaky_relu", "leaky_relu_", "elu_", "rsub"
+)  # untagged in some versions
 @rule("dropout", "native_dropout")
 def elementwise(call: Call) -> State:
     """Join all that depends on the images, position by position."""

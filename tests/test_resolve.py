@@ -134,7 +134,6 @@ def test_arguments_make_another_network_of_which_nothing_is_declared() -> None:
     [
         ("mlp(widht=8)", InvalidModelError, "mlp(widht=8) takes no argument 'widht'"),
         ("vgg61", UnknownNameError, "unknown architecture 'vgg61'"),
-        ("densenet121", UnknownNameError, "unknown architecture 'densenet121'"),
         ("torchvision:vgg61", UnknownNameError, "unknown torchvision network 'vgg61'"),
         ("torchvison:vgg16", UnknownNameError, "unknown module 'torchvison'"),
     ],
@@ -522,3 +521,9 @@ def test_cards_are_listed() -> None:
     assert [c.name for c in list_archs("plain?8")] == ["plain18"]
     assert len(list_archs()) == len(ARCHS.names())
     assert [c.family for c in list_archs("torchvision:swin_?")] == ["swin_transformer"] * 3
+
+
+def test_a_plain_name_may_be_torchvisions() -> None:
+    assert resolve("mobilenet_v2").card.name == "torchvision:mobilenet_v2"
+    assert expand_names(["mobilenet_v2", "vgg16"]) == ["torchvision:mobilenet_v2", "vgg16"]
+    assert resolve("vgg16").card.name == "vgg16"  # registered ones come first

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from bench.analysis.effects import BAND, Effect, direction, paired, welch
-from bench.analysis.rank_tests import holm
+from bench.analysis.rank_tests import ALPHA, holm
 from bench.analysis.statistics import median
 from bench.records.record import Better, Measurement, Record
 from bench.records.store import Run, latest
@@ -141,16 +143,15 @@ def _corrected(rows: list[Row]) -> list[Row]:
     found = []
     for row, p in zip(rows, corrected.tolist(), strict=True):
         effect = row.effect if math.isnan(p) else replace(row.effect, p=p)
-        lost = effect.verdict in ("faster", "slower", "higher", "lower") and p > 0.05
+        certain = not math.isnan(p) and effect.verdict in ("faster", "slower", "higher", "lower")
+        lost = certain and p > ALPHA
+        if certain:
+            tests = int((~np.isnan(corrected)).sum())
+            effect = replace(effect, reason=f"p = {p:.2g}, corrected for {tests} tests")
         if lost:
-            reason = f"p = {p:.2g}, corrected for {int((~_nan(corrected)).sum())} tests"
-            effect = replace(effect, verdict="undecided", reason=reason)
+            effect = replace(effect, verdict="undecided")
         found.append(replace(row, effect=effect, standing=0 if lost else row.standing))
     return found
-
-
-def _nan(values: Any) -> Any:
-    return values != values  # noqa: PLR0124 (true of NaN alone)
 
 
 def standings(rows: Sequence[Row]) -> Mapping[str, str]:

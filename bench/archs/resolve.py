@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -26,8 +27,15 @@ def resolve(name: str) -> Arch:
         UnsupportedError: if its library is not installed, or the images that it declares are too small for it.
         InvalidModelError: if it is the user's and cannot be imported, or does not take its arguments.
     """
-    spec = parse(name)
+    spec = _meant(parse(name))
     return _RESOLVERS[spec.kind](spec)
+
+
+def _meant(spec: Spec) -> Spec:
+    """Return torchvision's network for a plain name that is not registered but is one of torchvision's."""
+    if spec.kind == "registered" and spec.target not in ARCHS and spec.target in _torchvision.names():
+        return replace(spec, kind="torchvision", source="torchvision")
+    return spec
 
 
 def _registered(spec: Spec) -> Arch:
@@ -77,10 +85,6 @@ def _check(spec: Spec) -> None:
             "torchvision network", spec.target, _torchvision.names(), "see `bench list 'torchvision:*'`"
         )
     elif spec.kind == "registered" and spec.target not in ARCHS:
-        if spec.target in _torchvision.names():
-            raise UnknownNameError(
-                f"unknown architecture {spec.target!r}", f"did you mean torchvision:{spec.target}?"
-            )
         ARCHS.get(spec.target)
 
 
@@ -101,7 +105,7 @@ def expand_names(names: Sequence[str]) -> list[str]:
 
 
 def _checked(name: str) -> str:
-    spec = parse(name)
+    spec = _meant(parse(name))
     _check(spec)
     return str(spec)
 

@@ -1,6 +1,6 @@
 """How a network is named: text in, `Spec` out. Nothing is imported and nothing of the text is executed.
 
-    NAME                        registered
+    NAME                        registered, or else one of torchvision
     torchvision:NAME  timm:NAME of a library
     path/to/file.py:NAME        of the user's, in a file
     package.module:NAME         of the user's, in a module

@@ -330,7 +330,7 @@ def test_a_run_that_is_ended_goes_on_where_it_was(tmp_path: Path, number: int, c
         "-c",
         "smoke",
         "-t",
-        "cost",
+        "infer",
         "--no-report",
         "--json",
     ]
@@ -350,4 +350,4 @@ def test_a_run_that_is_ended_goes_on_where_it_was(tmp_path: Path, number: int, c
     assert again.returncode == 0, err
     document = json.loads(out)
     assert document["reused"] == len(kept)
-    assert document["counts"] == {"ok": 4}
+    assert document["counts"] == {"ok": 8}  # four networks at two batch sizes

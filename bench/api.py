@@ -7,9 +7,10 @@ frame = bench.load("results/smoke")
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,18 +120,32 @@ def run(
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
-    observer = observer or Observer()
-    where = EXECUTORS.get(executor).make(names) if isinstance(executor, str) else executor
-    try:
+    with _executor(executor, names) as where:
         prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
-        with Store(Path(results) / (name or prepared.experiment.name)) as store:
-            store.write_info(_info(prepared, store.run, argv))
-            observer.planned(prepared.plan, store.run)
-            summary = run_plan(prepared.plan, where, store, prepared.catalog, observer)
+        path = Path(results) / (name or prepared.experiment.name)
+        return _carry_out(prepared, path, where, observer, argv)
+
+
+@contextlib.contextmanager
+def _executor(asked: str | Executor, names: Sequence[str] = ()) -> Iterator[Executor]:
+    """Give the executor; one that was asked for by its name is closed at the end."""
+    where = EXECUTORS.get(asked).make(names) if isinstance(asked, str) else asked
+    try:
+        yield where
     finally:
-        if isinstance(executor, str):
+        if isinstance(asked, str):
             where.close()
-    return Done(store.path, summary)
+
+
+def _carry_out(
+    prepared: Prepared, path: Path, where: Executor, observer: Observer | None, argv: Sequence[str] | None
+) -> Done:
+    """Run what is not measured yet of a plan, and store it in the folder of a run."""
+    observer = observer or Observer()
+    with Store(path) as store:
+        store.write_info(_info(prepared, store.run, argv))
+        observer.planned(prepared.plan, store.run)
+        return Done(store.path, run_plan(prepared.plan, where, store, prepared.catalog, observer))
 
 
 def compare(
@@ -167,7 +182,6 @@ def compare(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
-    observer = observer or Observer()
     batch: Any = batch_size or {"cpu": 8, "cuda": 64}
     blocks: list[dict[str, Any]] = [
         {"task": "cost", "grid": {}},
@@ -182,8 +196,7 @@ def compare(
         length = {} if epochs is None else {"epochs": epochs}
         blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
     content = {"name": name or run_name("compare", names), "blocks": blocks}
-    where = EXECUTORS.get(executor).make(names) if isinstance(executor, str) else executor
-    try:
+    with _executor(executor, names) as where:
         asked = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
         catalog = catalog_for(asked, where)
         alone = expand(asked, catalog)
@@ -193,14 +206,8 @@ def compare(
             if one.status is not None:
                 raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
         plan = (*alone, *versus(labelled([timed[n] for n in order]), processes or enough(len(order) - 1)))
-        with Store(Path(results) / asked.name) as store:
-            store.write_info(_info(Prepared(asked, catalog, plan), store.run, argv))
-            observer.planned(plan, store.run)
-            summary = run_plan(plan, where, store, catalog, observer)
-    finally:
-        if isinstance(executor, str):
-            where.close()
-    return Done(store.path, summary)
+        prepared = Prepared(asked, catalog, plan)
+        return _carry_out(prepared, Path(results) / asked.name, where, observer, argv)
 
 
 def selftest(
@@ -221,7 +228,7 @@ def selftest(
         comparisons: how many, each of latency and of throughput.
         processes: of each comparison.
         overrides: see `run`.
-        results: see `run`; the run is called ``selftest`` and is made anew.
+        results: see `run`; the run is called ``selftest``, and resumes.
         executor: see `run`.
         observer: see `run`.
         argv: see `run`.
@@ -229,13 +236,11 @@ def selftest(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
-    observer = observer or Observer()
     content = {
         "name": SELFTEST,
         "blocks": [{"task": "infer", "grid": {}, "batch_size": {"cpu": 4, "cuda": 64}}],
     }
-    where = EXECUTORS.get(executor).make() if isinstance(executor, str) else executor
-    try:
+    with _executor(executor) as where:
         asked = narrow(parse_experiment(content, SELFTEST), archs=[arch], overrides=overrides)
         catalog = catalog_for(asked, where)
         one = expand(asked, catalog)[0]
@@ -248,14 +253,8 @@ def selftest(
                 networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
             )
         )
-        with Store(Path(results) / SELFTEST) as store:
-            store.write_info(_info(Prepared(asked, catalog, plan), store.run, argv))
-            observer.planned(plan, store.run)
-            summary = run_plan(plan, where, store, catalog, observer)
-    finally:
-        if isinstance(executor, str):
-            where.close()
-    return Done(store.path, summary)
+        prepared = Prepared(asked, catalog, plan)
+        return _carry_out(prepared, Path(results) / SELFTEST, where, observer, argv)
 
 
 def run_name(kind: str, names: Sequence[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -57,28 +58,23 @@ def test_what_the_kernel_does_not_count_is_left_out() -> None:
 
 
 def test_the_kernel_counts_time_in_the_queue() -> None:
-    """Two threads that never wait for anything, held to one core, each stand in its queue half of the time."""
-    os = pytest.importorskip("os")
-    before = counters()
-    if "wait_s" not in before:
+    """Two processes that never wait for anything, held to one core, each stand in its queue half of the time."""
+    if "wait_s" not in counters():
         pytest.skip("the kernel keeps no statistics of its queues")
-    cores = os.sched_getaffinity(0)
-    stop = time.perf_counter() + 0.4
-
-    def spin() -> None:
-        os.sched_setaffinity(0, {min(cores)})  # of this thread alone
-        while time.perf_counter() < stop:
-            sum(range(1000))
-
-    threads = [threading.Thread(target=spin) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
-    during = counters()  # while they live: a thread that has ended takes its statistics with it
-    for thread in threads:
-        thread.join()
-    assert during["wall_s"] > before["wall_s"]
-    assert during["wait_s"] >= before["wait_s"]
+    code = (
+        "import os, sys, time; from bench.timing.watch import HostWatch\n"
+        "os.sched_setaffinity(0, {int(sys.argv[1])})\n"
+        "watch = HostWatch(); watch.start(); stop = time.perf_counter() + 1\n"
+        "while time.perf_counter() < stop: sum(range(1000))\n"
+        "seen, doubts = watch.stop(); print(seen['wait_share'], *doubts)"
+    ) % min(os.sched_getaffinity(0))
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for process in both:
+        share, *doubts = process.communicate(timeout=60)[0].split()
+        assert float(share) > CONTENDED
+        assert "contended" in doubts
 
 
 BUSY = {"sm_clock_MHz": 1500, "temperature_C": 60, "power_W": 400.0, "throttle_reasons": 0, "processes": 1}

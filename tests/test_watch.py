@@ -67,10 +67,9 @@ def test_the_kernel_counts_time_in_the_queue() -> None:
         "watch = HostWatch(); watch.start(); stop = time.perf_counter() + 1\n"
         "while time.perf_counter() < stop: sum(range(1000))\n"
         "seen, doubts = watch.stop(); print(seen['wait_share'], *doubts)"
-    ) % min(os.sched_getaffinity(0))
-    both = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    )
+    words = [sys.executable, "-c", code, str(min(os.sched_getaffinity(0)))]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         share, *doubts = process.communicate(timeout=60)[0].split()
         assert float(share) > CONTENDED

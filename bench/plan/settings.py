@@ -118,12 +118,30 @@ class TrainStep(Infer):
 
 
 class Accuracy(OnDevice):
-    """A short training from scratch, and the accuracy it reaches on the test images."""
+    """A short training from scratch, and the accuracy it reaches on the test images.
+
+    Attributes:
+        dataset: a name of `bench list datasets`, or ``imagefolder:PATH``.
+        recipe: a name of `bench list configs` or a YAML file, with values of its own as in ``std(momentum=0.5)``.
+        epochs: passes over the training images; None is the recipe's.
+        train_images: train on so many only, the classes in their proportions, the same ones for every network and
+            seed. None is all of them, and not part of the job.
+        validation: share of the training images held back and looked at after every epoch, for choosing. None is
+            none, unless the recipe's schedule needs one, and not part of the job.
+        target: a top-1 accuracy, to report the time until it was reached. None is none, and not part of the job.
+        backend: eager, or compiled. None is eager, and not part of the job.
+        ranks: processes that share each batch, one a device. None is one, and not part of the job.
+    """
 
     precision: TrainingPrecision = "fp32"
     dataset: Annotated[str, Field(min_length=1)] = "digits"
     recipe: Annotated[str, Field(min_length=1)] = "std"
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    train_images: Annotated[int, Field(ge=2)] | None = None
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    target: Annotated[float, Field(gt=0, le=1)] | None = None
+    backend: Annotated[str, Field(min_length=1)] | None = None
+    ranks: Annotated[int, Field(ge=1, le=64)] | None = None
 
 
 class Ceiling(Shared):
@@ -150,7 +168,10 @@ SETTINGS: dict[Task, type[Shared]] = {
 NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "timeout_s")
 
 # Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
-OPTIONAL = ("batch_limit", "energy_s", "replicate")
+OPTIONAL = (
+    *("batch_limit", "energy_s", "replicate"),
+    *("train_images", "validation", "target", "backend", "ranks"),
+)
 
 
 def keys_of(task: Task) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,14 +24,19 @@ from bench.execution.runner import Observer, Summary, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand
 from bench.plan.order import in_rounds
+from bench.plan.study import check_study
 from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
 from bench.records.store import Run, Store, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
+
+    from bench.report.notebook import Records
 
 ALL = "all"
 SELFTEST = "selftest"
+TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
 SLOWDOWNS = (0.01, 0.02, 0.05, 0.1)
 
 
@@ -63,7 +68,7 @@ class Done:
 
 
 def prepare(
-    experiment: str = "default",
+    experiment: str | Experiment = "default",
     names: Sequence[str] = (),
     *,
     tasks: Sequence[str] = (),
@@ -73,7 +78,7 @@ def prepare(
     """Read an experiment and find out what its plan is on this machine; nothing is measured.
 
     Args:
-        experiment: name of a shipped experiment, or path of a YAML file.
+        experiment: name of a shipped experiment, path of a YAML file, or one as it was read.
         names: architectures instead of its line-up; none, or ``["all"]``, keeps it.
         tasks: only these, such as ``["cost"]``.
         overrides: `key=value`, as with `--set`.
@@ -87,13 +92,17 @@ def prepare(
         raise ConfigError(
             "`all` stands for the whole line-up and cannot be joined with other names", "leave it out"
         )
-    loaded = load_experiment(experiment, archs=archs, tasks=tasks, overrides=overrides)
+    read = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    loaded = narrow(read, archs=archs, tasks=tasks, overrides=overrides)
     catalog = catalog_for(loaded, executor)
-    return Prepared(loaded, catalog, in_rounds(expand(loaded, catalog)))
+    plan = in_rounds(expand(loaded, catalog))
+    if loaded.study and not (archs or tasks):
+        check_study(loaded.study, [p.job for p in plan])
+    return Prepared(loaded, catalog, plan)
 
 
 def run(
-    experiment: str = "default",
+    experiment: str | Experiment = "default",
     names: Sequence[str] = (),
     *,
     tasks: Sequence[str] = (),
@@ -210,6 +219,76 @@ def compare(
         return _carry_out(prepared, Path(results) / asked.name, where, observer, argv)
 
 
+def train(
+    names: Sequence[str],
+    *,
+    dataset: str,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    seeds: int = 3,
+    target: float | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Train networks from scratch, each with several seeds, and store what comes of it.
+
+    Args:
+        names: the networks.
+        dataset: that they are trained on.
+        recipe: how; None means the standard one.
+        epochs: passes over the training images; None means the recipe's.
+        seeds: trainings of each network, with the seeds 0, 1, ...
+        target: a top-1 accuracy, to measure the time until it is reached.
+        overrides: `key=value`, as with `--set`.
+        name: of the run, by default ``train-DATASET``.
+        results: see `run`, as for `executor`, `observer` and `argv`; the run resumes.
+        executor: see `run`.
+        observer: see `run`.
+        argv: see `run`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    asked = {"recipe": recipe, "epochs": epochs, "target": target}
+    block = {
+        "task": "accuracy",
+        "dataset": dataset,
+        "timeout_s": TRAINING_LIMIT,
+        **{key: value for key, value in asked.items() if value is not None},
+        "grid": {"seed": list(range(seeds))},
+    }
+    experiment = parse_experiment({"name": name or run_name("train", [dataset]), "blocks": [block]})
+    return run(
+        experiment,
+        names,
+        overrides=overrides,
+        results=results,
+        executor=executor,
+        observer=observer,
+        argv=argv,
+    )
+
+
+def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
+    """Return what the trained networks of a run come to together, one row an ensemble; torch is not imported.
+
+    Args:
+        path: the folder of the run.
+        networks: names or globs; none for all of the run.
+
+    Raises:
+        BenchError: where no test outputs are stored, or they are of different test images.
+    """
+    from bench.analysis.ensembles import ensembles as of_run
+    from bench.analysis.ensembles import to_table
+
+    return to_table(of_run(read_run(path), networks))
+
+
 def selftest(
     *,
     arch: str = "resnet20",
@@ -279,12 +358,38 @@ def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None) -> dict[s
     }
 
 
-def load(*paths: Path | str) -> pd.DataFrame:
+def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     """Return the records of one or several runs as a frame, one row a measurement; torch is not imported.
+
+    It is shown as the comparison that it comes to, which is its `comparison`.
+
+    Args:
+        paths: folders of runs.
+        where: conditions on jobs or networks, as of `bench report`, such as ``"family == 'resnet'"``.
 
     Raises:
         StoreError: for a folder that is no run.
+        BenchError: for a condition that cannot be read, or a column that is not there.
     """
     from bench.analysis.frame import to_frame
+    from bench.analysis.narrow import narrow_runs
+    from bench.report.notebook import Records
 
-    return to_frame([read_run(p) for p in paths])
+    conditions = [where] if isinstance(where, str) else where
+    return Records(to_frame(narrow_runs([read_run(p) for p in paths], conditions)))
+
+
+def figure(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:
+    """Return a figure of a frame as matplotlib's object; None where there is nothing to draw.
+
+    Args:
+        name: see `bench list figures`.
+        frame: of `load`, or a selection of its rows.
+        style: settings of matplotlib that replace the report's own.
+
+    Raises:
+        UnknownNameError: for a name that no figure has.
+    """
+    from bench.report.notebook import draw
+
+    return draw(name, frame, style)

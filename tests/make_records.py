@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
+from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, Status, count
 from bench.records.store import Run
 
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STARTED = "2026-03-14T09:26:{:02d}+00:00"
 
 ENVIRONMENT: Mapping[str, Any] = {
@@ -145,6 +149,7 @@ def counted(net: Net) -> list[Measurement]:
         count("activations", round(net.mactivations * 1e6)),
         count("parameter_bytes", 4 * net.parameters, "B"),
         count("activation_bytes", round(4 * net.mactivations * 1e6), "B"),
+        count("receptive_field", field_of(net), "px"),
     ]
 
 
@@ -163,7 +168,9 @@ def trained(net: Net, epochs: int, rng: random.Random) -> list[Measurement]:
         reached - (reached - 0.1) * 0.55 * math.exp(-e / 2.2) + rng.gauss(0, 0.004) for e in range(epochs - 1)
     ]
     loss = [1.9 * math.exp(-e / 3) + 0.3 for e in range(epochs)]
+    fitted = [0.02 + 0.6 * math.exp(-e / (1.5 + 4 * (1 - reached))) for e in range(epochs)]
     by_epoch = [*curve, reached]
+    seconds = 0.4 + net.mmacs**0.5 / 20
 
     def at_end(name: str, values: list[float], better: Any = "lower") -> Measurement:
         detail = {"by_epoch": values, "n": 10_000}
@@ -172,12 +179,67 @@ def trained(net: Net, epochs: int, rng: random.Random) -> list[Measurement]:
     return [
         count("parameters", net.parameters),
         count("macs", round(net.mmacs * 1e6 * (32 / net.input_size) ** 2), "MAC"),
+        count("receptive_field", field_of(net), "px"),
         at_end("top1", by_epoch, "higher"),
         at_end("top5", [1 - (1 - v) / 9 for v in by_epoch], "higher"),
+        at_end("train_error", fitted),
         at_end("test_loss", loss),
-        times("epoch_time", 2.0, epochs, rng=rng),
-        count("train_time", 2.0 * epochs, "s"),
+        *(gradients(net, when, rng) for when in ("start", "end")),
+        times("epoch_time", seconds, epochs, rng=rng),
+        count("train_time", seconds * epochs, "s"),
     ]
+
+
+def field_of(net: Net) -> int:
+    """Return a receptive field in px that grows with the multiply-accumulates."""
+    return round(6 * net.mmacs**0.45) + 3
+
+
+def gradients(net: Net, when: str, rng: random.Random) -> Measurement:
+    """Return the norms of the gradient by layer, which fall towards the image; those of residual ones do not."""
+    layers = 8 + 2 * round(math.log(net.parameters))
+    fall = 0.0 if net.family == "resnet" else 0.25
+    size = 1.0 if when == "start" else 0.1
+    norms = [size * math.exp(fall * (i - layers) + rng.gauss(0, 0.2)) for i in range(layers)]
+    detail = {"by_layer": [[f"layers.{i}", norm] for i, norm in enumerate(norms)], "images": 256}
+    whole = math.sqrt(sum(norm**2 for norm in norms))
+    return Measurement(
+        name=f"gradient_norm_{when}", unit="1", better="neither", samples=(whole,), detail=detail
+    )
+
+
+def keep_outputs(run: Run, folder: Path, images: int = 400) -> Run:
+    """Return the run with its files in `folder`, where each training that ended well has stored its test outputs."""
+    kept = [
+        _kept(r, folder, images) if r.job.task == "accuracy" and r.status == "ok" else r for r in run.records
+    ]
+    return replace(run, path=folder, records=tuple(kept))
+
+
+def _kept(seen: Record, folder: Path, images: int) -> Record:
+    content, digest = encode_outputs(outputs_of(seen, images))
+    save_outputs(outputs_path(folder, seen.job.id), content)
+    told = {"outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
+    measurements = [
+        replace(m, detail={**m.detail, **told}) if m.name == "top1" else m for m in seen.measurements
+    ]
+    return replace(seen, measurements=tuple(measurements))
+
+
+def outputs_of(seen: Record, images: int = 400, classes: Sequence[str] = CIFAR10) -> Outputs:
+    """Return outputs of the accuracy that a record has, with striped kernels; a class is mistaken for its neighbour."""
+    rng = np.random.default_rng(seen.job.seed)
+    top1 = next(m.samples[0] for m in seen.measurements if m.name == "top1")
+    labels = np.arange(images) % len(classes)
+    wrong = rng.random(images) > top1
+    taken = np.where(wrong, (labels + rng.choice([1, 1, 1, 2, 5], images)) % len(classes), labels)
+    logits = rng.normal(0, 0.1, (images, len(classes))) + 4 * np.eye(len(classes))[taken]
+    across, down = np.mgrid[:5, :5]
+    angles = np.linspace(0, math.pi, 20)[:, None, None]
+    stripes = np.sin(np.cos(angles) * across + np.sin(angles) * down)
+    colours = rng.normal(0, 1, (20, 3, 1, 1))
+    kernels = (stripes[:, None] * colours).astype(np.float32)
+    return Outputs(logits.astype(np.float32), labels.astype(np.int64), kernels, tuple(classes))
 
 
 def records(

@@ -74,3 +74,10 @@ def multiply(send: Any) -> None:
 
 def big(send: Any, count: int) -> None:
     send(("big", b"x" * count))
+
+
+def load_files(send: Any, name: str) -> None:
+    multiply(send)  # the processes that decode are forked after a matrix product
+    from bench.datasets import load
+
+    send(("images", len(load(name, "train", 8))))

@@ -13,7 +13,17 @@ from torch import Tensor
 from bench.datasets import DATASETS
 from bench.errors import ConfigError
 from bench.plan.recipe import Augment
-from bench.training.augment import Augmentation, Draws, cut_out, decide, draw, normalise, reflect, take
+from bench.training.augment import (
+    Augmentation,
+    Draws,
+    cut_out,
+    decide,
+    draw,
+    normalise,
+    reflect,
+    take,
+    takes_turn,
+)
 
 IDLE = Augmentation(size=6, pad=0, flip=False, cutout=0)
 UNLIKELY = 1e-4  # chance that a right generator fails; the seeds are fixed, so a pass stays a pass
@@ -162,3 +172,47 @@ def test_a_border_wider_than_the_image_is_refused() -> None:
     assert decide(Augment(pad=7), digits).pad == 7
     with pytest.raises(ConfigError, match=r"augment\.pad: 8 px cannot be reflected from an image of 8 px"):
         decide(Augment(pad=8), digits)
+
+
+# Taking turns at being mirrored
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 100])
+def test_half_of_each_class_is_mirrored_in_a_turn(classes: int) -> None:
+    """Whether images come class by class or in turn, as splits do."""
+    mirrored = takes_turn(torch.arange(10_000), 0)
+    for part in (*mirrored.view(classes, -1), *mirrored.view(-1, classes).T):
+        assert binomtest(int(part.sum()), len(part), 0.5).pvalue > UNLIKELY
+
+
+def test_turns_alternate() -> None:
+    index = torch.arange(1000)
+    turns = [takes_turn(index, turn) for turn in range(4)]
+    assert torch.equal(turns[0], ~turns[1])
+    assert torch.equal(turns[0], turns[2])
+    assert torch.equal(turns[1], turns[3])
+
+
+def test_neighbours_do_not_go_together() -> None:
+    mirrored = takes_turn(torch.arange(20_001), 0)
+    for distance in (1, 2, 3, 8, 10):
+        same = mirrored[distance:] == mirrored[:-distance]
+        assert binomtest(int(same.sum()), len(same), 0.5).pvalue > UNLIKELY
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_taking_turns_goes_before_chance(turn: int) -> None:
+    images, index = some_images(), torch.tensor([3, 0, 6, 3, 1])
+    how = replace(IDLE, pad=1, flip=True, turn=turn)
+    draws = draw(5, how, generator(1))
+    found = take(images, index, draws, how)
+    for i, image in enumerate(images[index].numpy()):
+        mirrored = bool(takes_turn(index, turn)[i])
+        np.testing.assert_array_equal(found[i].numpy(), cropped(image, 1, draws.corner[i].numpy(), mirrored))
+
+
+def test_images_take_turns_only_where_they_are_mirrored_at_all() -> None:
+    asked = Augment(alternate_flip=True)
+    assert decide(asked, DATASETS.get("cifar10")).turn == 0
+    assert decide(asked, DATASETS.get("digits")).turn is None
+    assert decide(Augment(), DATASETS.get("cifar10")).turn is None

@@ -201,6 +201,11 @@ def test_headlines() -> None:
         job=job, measurements=(seconds("step_time", 0.1, 0.2, 0.3), count("peak_memory", 2e6, "B"))
     )
     assert headline(record) == "200 ms, 40 images/s, 2.00 MB"
+    found = make_record(
+        job=make_job(task="infer", settings={"batch_size": "max"}),
+        measurements=(count("max_batch", 30, "1"), seconds("step_time", 0.1, 0.2, 0.3)),
+    )
+    assert headline(found) == "200 ms, 150 images/s, batch 30"
     failed = make_record(status="oom", error={"message": "no room\nat all", "tip": "use less"})
     assert headline(failed) == "no room (use less)"
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import ConfigError
 from bench.plan.config import load_experiment, parse_experiment
-from bench.plan.files import configs_dir
+from bench.plan.files import experiments
 from bench.plan.settings import has_network
 
 MINIMAL: dict[str, Any] = {"blocks": [{"task": "infer", "grid": {"arch": ["a", "b"], "batch_size": [1, 8]}}]}
@@ -17,10 +17,10 @@ def with_block(**keys: Any) -> dict[str, Any]:
     return {"blocks": [{"task": "infer", "grid": {"arch": ["a"]}, **keys}]}
 
 
-@pytest.mark.parametrize("name", sorted(f.stem for f in configs_dir().glob("*.yaml")))
+@pytest.mark.parametrize("name", experiments())
 def test_every_shipped_experiment_loads_and_says_what_it_is(name: str) -> None:
     experiment = load_experiment(name)
-    assert experiment.name == name
+    assert experiment.name == name.rpartition("/")[2]
     assert experiment.about
     assert all(block.archs or not has_network(block.task) for block in experiment.blocks)
 
@@ -146,3 +146,25 @@ class TestOverrides:
         with pytest.raises(ConfigError) as caught:
             load_experiment("smoke", overrides=[text])
         assert message in caught.value.message
+
+
+class TestStudies:
+    @pytest.fixture
+    def shipped(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        """Put a folder with one experiment and one study in the place of the shipped ones."""
+        for name in ("plain", "studies/depth", "recipes/std"):
+            file = tmp_path / f"{name}.yaml"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("blocks: [{task: cost, grid: {arch: [a]}}]\n")
+        for module in ("config", "files"):
+            monkeypatch.setattr(f"bench.plan.{module}.configs_dir", lambda: tmp_path)
+        return tmp_path
+
+    def test_they_are_found_by_name_and_listed(self, shipped: Path) -> None:
+        assert experiments() == ["plain", "studies/depth"]
+        assert load_experiment("studies/depth").name == "depth"
+
+    def test_unknown_ones_name_the_nearest(self, shipped: Path) -> None:
+        with pytest.raises(ConfigError) as caught:
+            load_experiment("studies/dept")
+        assert caught.value.tip == "did you mean studies/depth?"

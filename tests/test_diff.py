@@ -184,15 +184,12 @@ def test_two_processes_decide_by_their_range() -> None:
     assert overlapping.effect.verdict == "undecided"
 
 
-def test_the_noise_floor_of_a_self_test_is_taken() -> None:
-    environment = with_(["selftest"], {"noise_floor": 0.12})
-    found = between([infer(around(0.010))], [infer(around(0.011), environment=environment)])
-    assert found.floor == 0.12
-    assert only_row(found).effect.verdict == "undecided"
-    assert (
-        between([infer(around(0.010))], [infer(around(0.011), environment=environment)], floor=0.03).floor
-        == 0.03
-    )
+def test_the_noise_of_a_self_test_raises_the_floor() -> None:
+    runs = [infer(around(0.010))], [infer(around(0.011))]
+    assert between(*runs, noise=0.12).floor == 0.12
+    assert only_row(between(*runs, noise=0.12)).effect.verdict == "undecided"
+    assert between(*runs, noise=0.01).floor == 0.05
+    assert between(*runs, noise=0.12, floor=0.03).floor == 0.03
 
 
 def test_memory_is_lower_or_higher() -> None:

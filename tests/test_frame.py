@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import math
 from dataclasses import replace
 
@@ -26,8 +28,10 @@ from make_records import (
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.machine import device_name, dig, flatten, torch_version
 from bench.analysis.statistics import mean, median, median_interval, sd
+from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.record import Measurement
+from bench.records.store import decode, encode, uncollected
 
 RESNET = by_name("resnet18")[0]
 
@@ -173,6 +177,50 @@ def test_dig_and_flatten() -> None:
     assert dig(data, "a", 2, "b") is None
     assert dig(data, "c", "b") is None
     assert dict(flatten(data)) == {"a.0.b": "1", "c": "1, 2"}
+
+
+def test_reading_leaves_the_collector_as_it_was() -> None:
+    was = gc.isenabled()
+    try:
+        for enabled in (True, False):
+            (gc.enable if enabled else gc.disable)()
+            with uncollected():
+                assert not gc.isenabled()
+                with uncollected():
+                    pass
+                assert not gc.isenabled()
+            assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
+
+
+def test_stored_ids_are_kept_only_where_no_field_is_new() -> None:
+    asked = job(RESNET, "infer", **speed())
+    stored = {**asked.to_json(), "id": "0123456789ab"}
+    assert Job.from_record(stored).id == "0123456789ab"
+    older = {key: value for key, value in stored.items() if key != "source_sha256"}
+    assert Job.from_record(older).id == asked.id
+    assert Job.from_json(stored).id == asked.id
+
+
+def test_cards_of_one_name_are_read_as_they_stand() -> None:
+    card = {"name": "net", "year": 2015, "unheard_of": 1}
+    first = ArchCard.from_json(card)
+    assert ArchCard.from_json(dict(card)) is first
+    card["year"] = 2016
+    assert (ArchCard.from_json(card).year, first.year) == (2016, 2015)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(max_size=5), json_values | st.floats(allow_nan=False, allow_infinity=False)))
+def test_lines_are_parsed_to_the_bit_as_by_the_standard_library(environment: dict[str, object]) -> None:
+    seen = record(job(RESNET), RESNET, environment=environment)
+    assert decode(encode(seen)).environment == json.loads(json.dumps(environment))
+
+
+def test_a_name_that_is_no_utf_8_is_read_back() -> None:
+    seen = record(replace(job(RESNET), arch="net\udcff.py"), RESNET)
+    assert decode(encode(seen)).job.arch == "net\udcff.py"
 
 
 def test_ten_thousand_records_take_about_a_second() -> None:

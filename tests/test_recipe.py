@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import make_catalog
 from pydantic import ValidationError
 
 from bench.errors import ConfigError
+from bench.plan.config import narrow, parse_experiment
+from bench.plan.expand import expand
 from bench.plan.files import configs_dir
-from bench.plan.recipe import Augment, Schedule, load_recipe, read_recipe
+from bench.plan.recipe import Augment, load_recipe, read_recipe
+from bench.plan.schedules import Cosine, Steps
+from bench.plan.schedules import Triangle as Schedule
 
 PLAIN: dict[str, Any] = {
     "name": "plain",
@@ -43,8 +48,110 @@ def test_every_value_of_a_shipped_recipe_says_why(path: Path) -> None:
     assert [line for line in values if "#" not in line] == []
 
 
-def test_std_is_there() -> None:
-    assert "std" in [p.stem for p in SHIPPED]
+def test_the_shipped_ones_are_there() -> None:
+    assert {"std", "adamw", "alexnet2012", "he2015", "record"} <= {p.stem for p in SHIPPED}
+
+
+def test_std_keeps_its_hash() -> None:
+    """Jobs hold the recipe's content: with another, no result of std would be found again."""
+    assert load_recipe("std").hash == "b5e8fc4e843d"
+
+
+# Values of one's own
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "change"),
+    [
+        ("std(momentum=0.5)", "std(momentum=0.5)", {"momentum": 0.5}),
+        (
+            "std( nesterov = false , momentum=0.50 )",
+            "std(momentum=0.5,nesterov=false)",
+            {"momentum": 0.5, "nesterov": False},
+        ),
+        ("std(momentum=0)", "std(momentum=0)", {"momentum": 0.0, "nesterov": False}),
+        ("std(momentum=0.0)", "std(momentum=0)", {"momentum": 0.0, "nesterov": False}),
+        ("std(optimiser=adamw)", "std(optimiser=adamw)", {"optimiser": "adamw", "nesterov": False}),
+        (
+            "std(schedule.final=0.1)",
+            "std(schedule.final=0.1)",
+            {"schedule": Schedule(warm_up=0.2, final=0.1)},
+        ),
+        (
+            "std(schedule.kind=cosine)",
+            "std(schedule.kind=cosine)",
+            {"schedule": Cosine(kind="cosine", warm_up=0.2, final=0.0)},
+        ),
+        (
+            "std(schedule={kind: steps, factor: 0.1, at: [0.5, 0.75]}, epochs=9)",
+            'std(epochs=9,schedule={"at": [0.5, 0.75], "factor": 0.1, "kind": "steps"})',
+            {"schedule": Steps(kind="steps", at=(0.5, 0.75), factor=0.1), "epochs": 9},
+        ),
+        ("std(grad_clip=null,ema=0.99)", "std(ema=0.99,grad_clip=null)", {"grad_clip": None, "ema": 0.99}),
+        (
+            "std(augment.cutout=0,augment.alternate_flip=true)",
+            "std(augment.alternate_flip=true,augment.cutout=0)",
+            {"augment": Augment(cutout=0, alternate_flip=True)},
+        ),
+        ("std()", "std", {}),
+    ],
+)
+def test_a_recipe_with_values_of_ones_own(text: str, name: str, change: dict[str, Any]) -> None:
+    changed = load_recipe(text)
+    assert changed == load_recipe("std").model_copy(update={**change, "name": name})
+    assert load_recipe(name) == changed
+    assert read_recipe(changed.model_dump(mode="json"), "a job") == changed
+
+
+def test_a_file_of_ones_own_takes_values_too(tmp_path: Path) -> None:
+    file = tmp_path / "my (own).yaml"
+    file.write_text(yaml.safe_dump(PLAIN))
+    assert load_recipe(f"{file}(momentum=0.5)").name == "plain(momentum=0.5)"
+    assert load_recipe(str(file)).momentum == 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "tip"),
+    [
+        ("std(momentm=0.5)", "std(momentm=0.5): momentm: unknown key", "did you mean momentum, augment?"),
+        ("std(schedule.warm=0.5)", "schedule.warm: unknown key", "did you mean warm_up?"),
+        (
+            "std(schedul.final=0)",
+            "schedul.final: schedul is no section of a recipe",
+            "sections are schedule and augment",
+        ),
+        ("std(momentum.final=0)", "momentum is no section of a recipe", "sections are schedule and augment"),
+        (
+            "std(momentum=5e-1)",
+            "momentum: Input should be a valid number, got '5e-1'",
+            "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4",
+        ),
+        ("std(momentum=little)", "momentum: Input should be a valid number, got 'little'", None),
+        ("std(epochs=1.5)", "epochs: Input should be a valid integer", None),
+        ("std(0.5)", "an argument must be written key=value, not 0.5", "such as std(momentum=0.5)"),
+        ("std(ema=0.9,ema=0.8)", "the argument ema is given twice", "keep one of them"),
+        ("std(name=mine)", "name is the recipe's own", "write a YAML file for a recipe of another name"),
+        ("std(ema=[)", "a value is not YAML", "such as std(momentum=0.5)"),
+        ("std(momentum=0.5", "expected arguments in one pair of parentheses", "such as std(momentum=0.5)"),
+        ("std(momentum=(0.5))", "expected arguments in one pair of parentheses", "such as std(momentum=0.5)"),
+        ("sdt(momentum=0.5)", "no recipe called 'sdt'", "did you mean std?"),
+    ],
+)
+def test_wrong_values_of_ones_own_are_named(text: str, message: str, tip: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(text)
+    assert message in caught.value.message
+    assert caught.value.tip == tip
+
+
+def test_experiments_take_them() -> None:
+    data = {"blocks": [{"task": "accuracy", "grid": {"arch": ["net"], "recipe": ["std", "std(momentum=0)"]}}]}
+    experiment = parse_experiment(data)
+    jobs = [planned.job for planned in expand(experiment, make_catalog("net"))]
+    assert [job.settings["recipe"]["name"] for job in jobs] == ["std", "std(momentum=0)"]
+    changed = narrow(experiment, overrides=["recipe=std(momentum=0.5,nesterov=false)"])
+    (job,) = (planned.job for planned in expand(changed, make_catalog("net")))
+    assert job.settings["recipe"]["momentum"] == 0.5
 
 
 def test_what_is_left_out_is_left_to_the_data_set() -> None:
@@ -87,7 +194,11 @@ def test_any_change_changes_the_hash(change: dict[str, Any]) -> None:
     [
         ({"batchsize": 64}, "batchsize: unknown key", "did you mean batch_size?"),
         ({"schedule": {"warmup": 0.1, "final": 0}}, "schedule.warmup: unknown key", "did you mean warm_up?"),
-        ({"augment": {"mixup": 1}}, "augment.mixup: unknown key", "known keys: pad, flip, cutout"),
+        (
+            {"augment": {"mixup": 1}},
+            "augment.mixup: unknown key",
+            "known keys: pad, flip, cutout, alternate_flip",
+        ),
         ({"optimiser": "adam"}, "optimiser: Input should be 'sgd' or 'adamw', got 'adam'", None),
         ({"learning_rate": "5e-4"}, "learning_rate: ", "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"),
         ({"learning_rate": 0}, "learning_rate: Input should be greater than 0, got 0", None),

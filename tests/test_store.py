@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import INFO, RECORDS, REJECTED, Store, decode, encode, read_run
+from bench.records.store import INFO, RECORDS, REJECTED, Store, decode, encode, latest, read_run
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -136,6 +136,14 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         pass
     with Store(tmp_path):  # free again
         pass
+
+
+def test_the_last_record_of_a_job_stands_but_for_a_cancelled_try_after_one_that_is_ok() -> None:
+    ok, killed, cancelled = (make_record(status=status) for status in ("ok", "killed", "cancelled"))
+    for attempts, stands in (
+        ([ok, killed], killed), ([killed, ok], ok), ([ok, cancelled], ok), ([killed, cancelled], cancelled),
+    ):  # fmt: skip
+        assert latest(attempts) == {ok.job.id: stands}
 
 
 def test_attempts_are_counted(tmp_path: Path) -> None:

@@ -1,120 +1,35 @@
-"""Training: what a network learns, that a seed decides all, and that an interruption changes nothing."""
+"""Training: what a network learns, what it is given, that a seed decides all, and what goes wrong."""
 
 from __future__ import annotations
 
-import errno
-import itertools
-import os
+import shutil
 from collections import namedtuple
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from patches import CLASSES, PATCHES, PLAIN, SIZE, STILL, curves, network, patches, trained
 from torch import Tensor, nn
 
-from bench.datasets import DATASETS, Dataset, Images
-from bench.errors import DivergedError, InvalidModelError, StoreError, UnknownNameError, UnsupportedError
-from bench.plan.card import DatasetCard
+from bench.datasets import DATASETS, Images
+from bench.errors import ConfigError, DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.plan.job import Job
-from bench.plan.recipe import Augment, Recipe, Schedule, load_recipe
-from bench.records.flags import FLAGS
-from bench.training import checkpoint as checkpoints
+from bench.plan.recipe import Recipe, load_recipe
+from bench.plan.schedules import Plateau
 from bench.training.accuracy import init_seed, measure_accuracy
 from bench.training.augment import decide
 from bench.training.batches import Batches, Shape
-from bench.training.learner import AUXILIARY_WEIGHT, outputs
-from bench.training.loop import Fit, fit
-from bench.training.optimiser import make_optimiser, rate
+from bench.training.learner import AUXILIARY_WEIGHT, outputs, set_dropout
 from bench.training.seeds import streams
 
 CPU = torch.device("cpu")
-SIZE = 6
-CLASSES = 8
+COMPILES = shutil.which("g++") or shutil.which("clang++")
 
 
-def no_reader(root: Path, split: str) -> Images:
-    raise AssertionError("these tests bring their images")
-
-
-PATCHES = Dataset(
-    card=DatasetCard(
-        name="patches", num_classes=CLASSES, in_channels=1, size=SIZE, train=160, test=80, source="made here"
-    ),
-    load=no_reader,
-    mean=(0.5,),
-    std=(0.25,),
-    pad=1,
-    flip=True,
-    cutout=2,
-    class_names=tuple("abcdefgh"),
-)
-PLAIN = Recipe(
-    name="plain",
-    version=1,
-    optimiser="sgd",
-    batch_size=32,
-    learning_rate=0.1,
-    momentum=0.9,
-    nesterov=True,
-    weight_decay=5e-4,
-    label_smoothing=0.1,
-    schedule=Schedule(warm_up=0.2, final=0.0),
-    epochs=4,
-)
-STILL = Augment(pad=0, flip=False, cutout=0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks are not faster with more, and beside other work far slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def patches(count: int, seed: int = 0) -> Images:
-    """Return noisy images of a class each, told by where a bright patch of 2x2 px lies."""
-    noise = torch.randint(0, 40, (count, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(seed))
-    labels = torch.arange(count) % CLASSES
-    places = torch.eye(9)[labels].view(-1, 1, 3, 3).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    return Images((noise + 200 * places).to(torch.uint8), labels)
-
-
-def network(channels: int = 1, size: int = SIZE, dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(channels, 8, 3, padding=1),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Dropout(dropout),
-        nn.Linear(8 * size**2, CLASSES),
-    )
-
-
-def trained(model: nn.Module | None = None, **change: Any) -> Fit:
-    """Train a small network on a few patches, with any argument of `fit` changed."""
-    arguments: dict[str, Any] = {
-        "train": patches(160),
-        "test": patches(80, seed=1),
-        "dataset": PATCHES,
-        "recipe": PLAIN,
-        "epochs": 4,
-        "seed": 0,
-        "device": "cpu",
-        "input_size": SIZE,
-        "in_channels": 1,
-    }
-    return fit(network() if model is None else model, **(arguments | change))
-
-
-def curves(seen: Fit) -> tuple[Any, ...]:
-    return seen.train_loss, seen.train_error, seen.test_loss, seen.test_top1, seen.test_top5
+def recipe_with(**change: Any) -> Recipe:
+    return PLAIN.model_copy(update=change)
 
 
 # What is learned
@@ -131,7 +46,7 @@ def test_digits_are_learned_by_the_standard_recipe() -> None:
     job = accuracy_job("digits", epochs=None)  # as many as the recipe says
     torch.manual_seed(init_seed(job))
     model = nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 64, 10))
-    assert scores(measure_accuracy(model, job, checkpoint=None))["top1"] > 0.95
+    assert scores(list(measure_accuracy(model, job, checkpoint=None)))["top1"] > 0.95
 
 
 def test_every_list_has_a_value_an_epoch() -> None:
@@ -188,10 +103,11 @@ def test_top5_needs_more_than_five_classes() -> None:
 
 
 def test_times_are_of_the_clock_and_apart() -> None:
-    ticks = iter([10.0, 12.0, 12.5, 20.0, 23.0, 23.25])  # start, trained, tested; twice
+    ticks = iter([8.0, 9.0, 10.0, 12.0, 12.5, 20.0, 23.0, 23.25])  # loading; start, trained, tested; twice
     seen = trained(epochs=2, clock=lambda: next(ticks))
     assert seen.epoch_time == [2.0, 3.0]
     assert seen.eval_time == [0.5, 0.25]
+    assert seen.load_time == 1.0
 
 
 # Seeds
@@ -227,131 +143,42 @@ def vars_of(seed: int) -> list[int]:
 STREAMS_OF_0 = [4334430513956379144, 2440950710608614359, 8226343694796210948, 6619194650426729951]
 
 
-# Interruptions
-
-
-class Killed(BaseException):
-    """Like a signal: nothing in the loop may catch it."""
-
-
-@pytest.mark.parametrize("at", [1, 4, 7, 8])
-def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tmp_path: Path, at: int) -> None:
-    """The clock is read three times an epoch, so that `at` also lies between training and its checkpoint."""
-    whole = trained(network(dropout=0.3), recipe=PLAIN)
-    file = tmp_path / "checkpoints" / "job.pt"
-    readings = itertools.count()
-
-    def clock() -> float:
-        if next(readings) == at:
-            raise Killed
-        return 0.0
-
-    with pytest.raises(Killed):
-        trained(network(dropout=0.3), checkpoint=file, checkpoint_key="job", clock=clock)
-    torch.manual_seed(99)
-    resumed = trained(network(dropout=0.3, seed=5), checkpoint=file, checkpoint_key="job")
-    done = at // 3
-    assert resumed.resumed_from == (done or None)
-    if done:
-        assert curves(resumed) == curves(whole)
-        assert len(resumed.epoch_time) == 4
-    else:
-        assert curves(resumed)[0] != curves(whole)[0]  # from the start, with the other initial parameters
-
-
-def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
-    file = tmp_path / "job.pt"
-    model = network()
-    whole = trained(model, checkpoint=file, checkpoint_key="job")
-    other = network(seed=5)
-    again = trained(
-        other, checkpoint=file, checkpoint_key="job", on_epoch=lambda *_: pytest.fail("trained again")
-    )
-    assert curves(again) == curves(whole)
-    assert again.resumed_from == 4
-    for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
-
-
-def test_adamw_goes_on_too(tmp_path: Path) -> None:
-    recipe = PLAIN.model_copy(update={"optimiser": "adamw", "nesterov": False, "learning_rate": 0.01})
-    whole = trained(recipe=recipe)
-    file = tmp_path / "job.pt"
-
-    def stop(epoch: int, epochs: int) -> None:
-        if epoch == 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        trained(recipe=recipe, checkpoint=file, on_epoch=stop)
-    assert curves(trained(recipe=recipe, checkpoint=file)) == curves(whole)
-
-
-def write_foreign_key(file: Path) -> None:
-    checkpoints.save(file, "another job", {})
-
-
-def write_torn(file: Path) -> None:
-    checkpoints.save(file, "job", {"tensor": torch.zeros(1000)})
-    file.write_bytes(file.read_bytes()[:-500])
-
-
-def write_code(file: Path) -> None:
-    torch.save({"key": "job", "state": Killed()}, file)
-
-
-def write_other_network(file: Path) -> None:
-    trained(network(size=4), input_size=4, epochs=1, checkpoint=file, checkpoint_key="job")
-
-
-@pytest.mark.parametrize(
-    ("write", "reason"),
-    [
-        (write_foreign_key, "of another training (another job)"),
-        (write_torn, "cannot be read"),
-        (write_code, "cannot be read (UnpicklingError)"),
-        (lambda f: f.write_bytes(b""), "cannot be read"),
-        (lambda f: f.write_bytes(b"no checkpoint at all"), "cannot be read"),
-        (lambda f: torch.save([1, 2], f), "cannot be read"),
-        (lambda f: f.mkdir(), "cannot be read"),
-        (write_other_network, "of a network with other tensors"),
-    ],
-    ids=["key", "torn", "code", "empty", "text", "list", "folder", "network"],
-)
-def test_a_checkpoint_that_does_not_fit_is_not_used(
-    tmp_path: Path, write: Callable[[Path], object], reason: str
-) -> None:
-    file = tmp_path / "job.pt"
-    write(file)
-    if file.is_dir():  # nothing can be written there either
-        assert reason in (checkpoints.load(file, "job")[1] or "")
-        return
-    seen = trained(checkpoint=file, checkpoint_key="job")
-    assert reason in (seen.checkpoint_ignored or "")
-    assert seen.resumed_from is None
-    assert curves(seen) == curves(trained())
-    assert trained(checkpoint=file, checkpoint_key="job").resumed_from == 4
-
-
-def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "job.pt"
-    checkpoints.save(file, "job", {"epoch": 1})
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StoreError, match=r"cannot write the checkpoint .*job\.pt.*No space left"):
-        checkpoints.save(file, "job", {"epoch": 2})
-    assert checkpoints.load(file, "job") == ({"epoch": 1}, None)
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_no_checkpoint_is_no_reason(tmp_path: Path) -> None:
-    assert checkpoints.load(tmp_path / "job.pt", "job") == (None, None)
-
-
 # What goes wrong
+
+
+class FailsAtStep(nn.Module):
+    """Answers NaN in the third step and after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.steps = network(), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += self.training
+        logits: Tensor = self.net(images)
+        return logits * (torch.nan if self.steps >= 3 else 1)
+
+
+def test_the_step_at_which_the_loss_is_lost_is_named() -> None:
+    with pytest.raises(DivergedError, match="the training loss was nan in epoch 1, step 3 of 5") as caught:
+        trained(FailsAtStep())
+    assert caught.value.tip is not None
+
+
+def test_validation_images_may_show_it_first() -> None:
+    bright = Images(patches(8).images, patches(8).labels)
+
+    class BlindForFew(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.net(images)
+            return logits * torch.inf if len(images) == 8 else logits
+
+    with pytest.raises(DivergedError, match="the validation loss was nan after epoch 1"):
+        trained(BlindForFew(), validation=bright, test=patches(16))
 
 
 @pytest.mark.parametrize("learning_rate", [1e25])
@@ -507,45 +334,165 @@ def test_auxiliary_heads_are_part_of_the_loss() -> None:
     assert trained(model, recipe=recipe, epochs=1).train_loss == pytest.approx([expected], rel=1e-5)
 
 
-# Optimiser and schedule
+# What recipes may ask for
 
 
-@pytest.mark.parametrize("steps", [1, 2, 9, 100])
-@pytest.mark.parametrize("warm_up", [0.0, 0.2, 0.5])
-@pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
-def test_the_rate_is_a_triangle(steps: int, warm_up: float, final: float) -> None:
-    schedule = Schedule(warm_up=warm_up, final=final)
-    rates = [rate(step, steps, schedule) for step in range(steps)]
-    times = [(step + 1) / (steps + 1) for step in range(steps)]
-    for time, value in zip(times, rates, strict=True):
-        up = time / warm_up if warm_up else 1.0
-        down = (final * (time - warm_up) + 1 - time) / (1 - warm_up)
-        assert value == pytest.approx(min(up, down))
-        assert 0 < value <= 1
+def test_the_logits_are_those_of_the_last_test() -> None:
+    model = network()
+    seen = trained(model)
+    test = patches(80, seed=1)
+    expected = model.eval()((test.images / 255 - 0.5) / 0.25)
+    assert seen.logits is not None
+    assert seen.labels is not None
+    torch.testing.assert_close(seen.logits, expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(seen.labels, test.labels)
+    assert seen.test_top1[-1] == (expected.argmax(1) == test.labels).sum().item() / 80
 
 
-def test_the_peak_is_met_exactly() -> None:
-    assert [rate(step, 9, Schedule(warm_up=0.2, final=0.0)) for step in (0, 1, 5)] == pytest.approx(
-        [0.5, 1, 0.5]
+def test_validation_images_are_looked_at_and_not_learned() -> None:
+    plain = trained()
+    seen = trained(validation=patches(80, seed=1))
+    assert curves(seen) == curves(plain)
+    assert seen.val_top1 == seen.test_top1  # they are the same images here
+    assert seen.val_loss == seen.test_loss
+    assert plain.val_top1 == plain.val_loss == []
+
+
+def test_a_plateau_lowers_the_rate_where_the_validation_error_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr("bench.training.learner.set_rate", lambda _, rate: rates.append(rate))
+    schedule = Plateau(kind="plateau", factor=0.5, patience=0)
+    model = network()
+    for (
+        parameter
+    ) in model.parameters():  # nothing is learned: only the first epoch's error is a new least one
+        parameter.requires_grad_(parameter.ndim == 4)
+        nn.init.zeros_(parameter)
+    trained(model, recipe=recipe_with(schedule=schedule), validation=patches(8), epochs=4, train=patches(32))
+    assert rates == [0.1 * factor for factor in (1, 1, 0.5, 0.25)]
+
+
+def test_a_plateau_needs_validation_images() -> None:
+    recipe = recipe_with(schedule=Plateau(kind="plateau", factor=0.1, patience=1))
+    with pytest.raises(ConfigError, match="no images are held back") as caught:
+        trained(recipe=recipe)
+    assert caught.value.tip == "give validation, such as validation: 0.1"
+
+
+def test_mirrored_tests_are_means_of_both_sides() -> None:
+    model = network()
+    recipe = recipe_with(test_time_augmentation="mirror", epochs=1)
+    seen = trained(model, recipe=recipe, epochs=1)
+    test = (patches(80, seed=1).images / 255 - 0.5) / 0.25
+    model.eval()
+    assert seen.logits is not None
+    torch.testing.assert_close(seen.logits, (model(test) + model(test.flip(3))) / 2, rtol=1e-5, atol=1e-5)
+    assert seen.test_time_augmentation == "mirror"
+
+
+def test_tests_are_not_mirrored_where_training_images_are_not() -> None:
+    plain = trained(recipe=recipe_with(augment=STILL))
+    seen = trained(recipe=recipe_with(augment=STILL, test_time_augmentation="mirror"))
+    assert curves(seen) == curves(plain)
+    assert seen.test_time_augmentation is None
+
+
+def test_alternating_flips_mirror_each_image_in_every_other_epoch() -> None:
+    spy = Spy(SIZE, 1)
+    augment = STILL.model_copy(update={"flip": True, "alternate_flip": True})
+    recipe = recipe_with(augment=augment, batch_size=64)
+    trained(spy, recipe=recipe, epochs=3, train=patches(64), test=patches(8))
+    epochs = [{tuple(image.flatten().tolist()) for image in spy.given[2 * i]} for i in range(3)]
+    turned = [{tuple(image.flip(2).flatten().tolist()) for image in spy.given[2 * i]} for i in range(3)]
+    assert epochs[0] == epochs[2] == turned[1]
+    assert epochs[0] != epochs[1]
+    images = {tuple(((i / 255 - 0.5) / 0.25).flatten().tolist()) for i in patches(64).images}
+    assert 16 < len({e for e in epochs[0] if nearly_in(e, images)}) < 48
+
+
+def nearly_in(image: tuple[float, ...], images: set[tuple[float, ...]]) -> bool:
+    return bool((torch.tensor(list(images)) - torch.tensor(image)).abs().amax(1).min() < 1e-4)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, [0.3, 0.2]), (0.0, [0.0, 0.0]), (0.5, [0.5, 0.5])])
+def test_dropout_is_the_recipes_where_it_says(asked: float | None, expected: list[float]) -> None:
+    model = nn.Sequential(nn.Dropout(0.3), nn.Sequential(nn.ReLU(), nn.Dropout2d(0.2)))
+    set_dropout(model, asked)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout | nn.Dropout2d)] == expected
+
+
+def test_a_recipes_dropout_is_trained_with() -> None:
+    assert curves(trained(network(), recipe=recipe_with(dropout=0.5))) == curves(
+        trained(network(dropout=0.5))
     )
 
 
-def test_frozen_parameters_are_left_alone() -> None:
+# Looking at a network before and after
+
+
+def disturb(model: nn.Module) -> dict[str, float]:
+    """Do all that a look at a network could leave behind."""
+    model.train()
+    torch.rand(5)
+    F.cross_entropy(model(torch.rand(8, 1, SIZE, SIZE)), torch.arange(8)).backward()
+    weight = next(model.parameters())
+    with torch.no_grad():
+        weight.add_(1)
+    assert weight.grad is not None
+    return {"norm": weight.grad.norm().item()}
+
+
+def test_looks_are_kept_and_leave_nothing_behind() -> None:
+    plain, looked_at = network(dropout=0.5), network(dropout=0.5)
+    expected = trained(plain)
+    seen = trained(looked_at, before=disturb, after=disturb)
+    assert curves(seen) == curves(expected)
+    assert seen.started != seen.ended
+    assert seen.started["norm"] > 0
+    assert [p.grad for p in looked_at.parameters()] == [None] * 6
+    for mine, theirs in zip(looked_at.state_dict().values(), plain.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_the_network_ends_with_the_weights_that_were_tested() -> None:
     model = network()
-    first = next(model.parameters()).requires_grad_(False)
-    before = first.clone()
-    trained(model, epochs=1)
-    assert torch.equal(first, before)
-    optimised = make_optimiser(model.parameters(), PLAIN).param_groups[0]["params"]
-    assert len(optimised) == len(list(model.parameters())) - 1
+    seen = trained(model, recipe=recipe_with(ema=0.9), after=lambda m: logits_of(m).tolist())
+    assert seen.logits is not None
+    torch.testing.assert_close(logits_of(model), seen.logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.tensor(seen.ended), seen.logits, rtol=1e-5, atol=1e-5)
+    assert curves(trained(recipe=recipe_with(ema=0.9)))[:2] == curves(trained())[:2]  # learned as ever
+    assert seen.test_loss != trained().test_loss
 
 
-def test_adamw_takes_its_numbers_from_the_recipe() -> None:
-    recipe = PLAIN.model_copy(update={"optimiser": "adamw", "momentum": 0.8, "weight_decay": 0.05})
-    optimiser = make_optimiser(network().parameters(), recipe)
-    assert isinstance(optimiser, torch.optim.AdamW)
-    assert optimiser.defaults["betas"] == (0.8, 0.999)
-    assert optimiser.defaults["weight_decay"] == 0.05
+@torch.no_grad()
+def logits_of(model: nn.Module) -> Tensor:
+    logits: Tensor = model.eval()((patches(80, seed=1).images / 255 - 0.5) / 0.25)
+    return logits
+
+
+# Compiled
+
+
+def test_other_backends_do_not_train() -> None:
+    with pytest.raises(UnsupportedError, match="no training with backend onnx") as caught:
+        trained(backend="onnx")
+    assert caught.value.tip == "use one of eager, compiled"
+
+
+def test_nothing_is_compiled_where_no_batch_is_whole() -> None:
+    assert trained(backend="compiled", train=patches(31), epochs=1).compile_time is None
+    assert trained(backend="eager", epochs=1).compile_time is None
+
+
+@pytest.mark.skipif(not COMPILES, reason="no C++ compiler")
+@pytest.mark.slow
+def test_a_compiled_training_learns_the_same() -> None:
+    model, eager = network(), trained()
+    seen = trained(model, backend="compiled", train=patches(160))
+    assert seen.compile_time is not None
+    assert seen.compile_time > 0
+    assert seen.train_loss == pytest.approx(eager.train_loss, rel=1e-3)
+    assert seen.test_loss == pytest.approx(eager.test_loss, rel=1e-3)
 
 
 # Measurements
@@ -576,50 +523,14 @@ def scores(measurements: list[Any]) -> dict[str, float]:
     return {m.name: m.samples[0] for m in measurements}
 
 
-def test_measurements_of_a_job(tmp_path: Path) -> None:
-    job = accuracy_job("digits", epochs=2)
-    file = tmp_path / "job.pt"
-    measured = measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=file)
-    by_name = {m.name: m for m in measured}
-    assert list(by_name) == [
-        "top1",
-        "top5",
-        "train_error",
-        "train_loss",
-        "test_loss",
-        "epoch_time",
-        "train_time",
-    ]
-    for name in ("top1", "top5", "train_error", "train_loss", "test_loss"):
-        m = by_name[name]
-        assert m.unit == "1"
-        assert m.better == ("higher" if name.startswith("top") else "lower")
-        assert m.samples == (m.detail["by_epoch"][-1],)
-        assert len(m.detail["by_epoch"]) == 2
-        assert m.detail["dataset"] == "digits"
-        assert (m.detail["split"], m.detail["n"]) == (("train", 1437) if "train" in name else ("test", 360))
-    assert by_name["epoch_time"].unit == by_name["train_time"].unit == "s"
-    assert len(by_name["epoch_time"].samples) == 2
-    assert by_name["train_time"].samples == (sum(by_name["epoch_time"].samples),)
-    assert {m.flags for m in measured} == {()}
-
-    again = measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=file)
-    assert scores(again) == scores(measured)
-    flagged = {m.name: m.flags for m in again if m.flags}
-    assert flagged == {"epoch_time": ("resumed",), "train_time": ("resumed",)}
-    assert "resumed" in FLAGS
-
-
 def test_threads_are_of_the_job_and_put_back() -> None:
     before = torch.get_num_threads()
     seen: list[int] = []
     recipe = {**load_recipe("std").model_dump(mode="json"), "batch_size": 1437}
     job = accuracy_job("digits", epochs=1, threads=2, recipe=recipe)
-    measure_accuracy(
-        nn.Sequential(nn.Flatten(), nn.Linear(64, 10)),
-        job,
-        checkpoint=None,
-        on_epoch=lambda *_: seen.append(torch.get_num_threads()),
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    list(
+        measure_accuracy(flat, job, checkpoint=None, on_epoch=lambda *_: seen.append(torch.get_num_threads()))
     )
     assert seen == [2]
     assert torch.get_num_threads() == before
@@ -628,7 +539,7 @@ def test_threads_are_of_the_job_and_put_back() -> None:
 def test_epochs_that_are_not_given_are_the_recipes() -> None:
     recipe = {**load_recipe("std").model_dump(mode="json"), "epochs": 3}
     job = accuracy_job("digits", epochs=None, recipe=recipe)
-    measured = measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=None)
+    measured = list(measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=None))
     assert len(measured[0].detail["by_epoch"]) == 3
 
 

@@ -27,7 +27,9 @@ from bench.analysis.claims import (
     verify,
 )
 from bench.analysis.claims.formula import evaluate
+from bench.analysis.claims.studied import studied
 from bench.analysis.claims.verdict import Reading, agreement, judge
+from bench.analysis.studies import StudyVerdict, TestVerdict
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import probe
@@ -76,7 +78,8 @@ def claim(**fields: Any) -> Claim:
 
 def test_every_shipped_claim_gets_a_verdict(findings: dict[str, Finding]) -> None:
     assert len(findings) == len(CLAIMS) == len(list(csv.DictReader(SHIPPED.read_text().splitlines())))
-    assert {f.verdict for f in findings.values()} == set(VERDICTS)
+    of_studies = {"supported", "refuted", "undecided"}  # of which there is none without a run
+    assert {f.verdict for f in findings.values()} == set(VERDICTS) - of_studies
     assert all(f.arithmetic and "\n" not in f.arithmetic for f in findings.values())
     assert {key.partition(":")[0] for key in CHECKS} == {c.quantity for c in CLAIMS}, (
         "no check without a claim"
@@ -448,3 +451,71 @@ def test_markdown_holds_all_arithmetic(findings: dict[str, Finding]) -> None:
     assert "138,357,544 + 65,664" in text
     counts = Counter(f.verdict for f in findings.values())
     assert f"{counts['erratum']} erratum" in summary(list(findings.values()))
+
+
+# --- studies ---
+
+
+def study(verdict: Any, *claims: str) -> StudyVerdict:
+    test = TestVerdict(
+        "plain56 ends worse", "train_error", "1", "arch plain56", "arch plain20", "higher", verdict,
+        *(0.05, 0.03, 0.07, 0.002, 5, 5), "Welch's t",
+    )  # fmt: skip
+    return StudyVerdict("depth", "h", "", claims, verdict, (test,))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["supported"], "supported"),
+        (["refuted"], "refuted"),
+        (["undecided"], "undecided"),
+        (["supported", "undecided"], "supported"),
+        (["supported", "refuted"], "undecided"),
+    ],
+)
+def test_studies_decide_what_waits_for_trainings(verdicts: list[str], expected: str) -> None:
+    one = claim(id="degradation", quantity="relation", claimed="deeper is worse", unit="trend")
+    runs = {f"run{i}": [study(v, "degradation")] for i, v in enumerate(verdicts)}
+    [found] = verify([one], {}, studies=runs)
+    assert found.verdict == expected
+    assert "run run0, study depth" in found.measured
+    assert "+0.05 (+0.03 … +0.07), p = 0.002, n = 5, 5" in found.measured
+    assert [s["verdict"] for s in found.to_json()["studies"]] == verdicts
+    assert ("disagree" in found.arithmetic) == (len(set(verdicts)) == 2 and "refuted" in verdicts)
+
+
+def test_studies_of_other_claims_decide_nothing() -> None:
+    one = claim(id="relu.speed", quantity="relation", claimed="x", unit="trend")
+    [found] = verify([one], {}, studies={"run": [study("supported", "degradation")]})
+    assert (found.verdict, found.studies) == ("needs_run", ())
+
+
+def test_what_is_counted_keeps_its_verdict(findings: dict[str, Finding]) -> None:
+    found = findings["vgg.three_3x3"]
+    beside = studied(found, {"run": [study("refuted", "vgg.three_3x3")]})
+    assert (beside.verdict, len(beside.studies)) == (found.verdict, 1)
+
+
+def test_the_command_judges_the_studies_of_runs(run: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(HEADER + "degradation,S,study,relation,x,trend\n")
+    asked = {"says": "a is better", "quantity": "top1", "of": {"arch": "a"}, "against": {"arch": "b"}}
+    section = {
+        "hypothesis": "h",
+        "claims": ["degradation", "other"],
+        "tests": [{**asked, "expect": "higher"}],
+    }
+    with Store(tmp_path / "results" / "mine") as store:
+        store.write_info({"experiment": {"name": "depth", "study": section}})
+        for arch, level in (("a", 0.9), ("b", 0.5)):
+            for seed in range(3):
+                job = make_job(task="accuracy", arch=arch, seed=seed, settings={"dataset": "digits"})
+                top1 = count("top1", level + 0.01 * seed, better="higher")
+                store.append(make_record(job=job, measurements=(top1,)))
+    result = run("mine", "--claims", file, "--format", "json")
+    assert result.exit_code == 0, result.output
+    [found] = json.loads(result.stdout)
+    assert found["verdict"] == "supported"
+    assert found["studies"][0]["tests"][0]["effect"] == pytest.approx(0.4)
+    assert "names other, which is no claim" in result.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,7 @@ COLUMNS = (
     ),
     *("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "n_ok", "n_planned", "diverged"),
     *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
+    *("target", "n_reached", "time_to_accuracy"),
 )
 
 
@@ -41,7 +42,9 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `accuracy` and `top5_accuracy` (means, as fractions), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
         `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`,
-        `parameters` and `macs` (MAC) of the network as it was trained, and what was asked.
+        `parameters` and `macs` (MAC) of the network as it was trained, and what was asked; where there was a `target`
+        (fraction), `n_reached` counts the trainings that reached it, and `time_to_accuracy` (s) is the median, in which
+        a training that missed it or diverged took for ever: infinite where fewer than half reached it.
     """
     trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
     for row in frame.loc[frame["task"] == "accuracy", _NEEDED].to_dict("records"):
@@ -84,7 +87,40 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
         "test_images": _test_images(rows),
         "parameters": median(_seen(rows, "parameters")),
         "macs": median(_seen(rows, "macs")),
+        **_reached(rows, states),
     }
+
+
+def _reached(rows: Sequence[_Row], states: Mapping[str, str]) -> dict[str, float]:
+    """Return the target, how many trainings reached it, and their median time, of all that were tried."""
+    seen = {r["job_id"]: r for r in rows if r["measurement"] == "time_to_accuracy" and r["status"] == "ok"}
+    if not seen:
+        return {"target": math.nan, "n_reached": math.nan, "time_to_accuracy": math.nan}
+    times = [math.inf if math.isnan(r["median"]) else float(r["median"]) for r in seen.values()]
+    times += [math.inf for job, state in states.items() if state == "diverged" and job not in seen]
+    target = next((r["detail"].get("target") for r in seen.values()), None)
+    return {
+        "target": math.nan if target is None else float(target),
+        "n_reached": float(sum(map(math.isfinite, times))),
+        "time_to_accuracy": _middle(times),
+    }
+
+
+def _middle(times: Sequence[float]) -> float:
+    """Return the median; between a number and an infinity it is infinite."""
+    ordered, half = sorted(times), len(times) // 2
+    return ordered[half] if len(times) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def to_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of `accuracy_table` as plain values; what is not a number is None."""
+    rows = table.drop(columns="series").to_dict("records")
+    return [{str(k): _plain(v) for k, v in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    number = isinstance(value, float)
+    return None if number and not math.isfinite(value) else float(value) if number else value
 
 
 def _seen(rows: Sequence[_Row], measurement: str) -> list[float]:

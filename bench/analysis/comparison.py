@@ -43,6 +43,10 @@ COLUMNS = (
         "run",
     ),
 )
+_TEXTS = (
+    *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
+    *("device", "precision", "memory_format", "backend"),
+)
 
 
 def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +71,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     everything = frame
     frame = frame[frame["task"] != "ceiling"].rename(columns={"arch": "network"})  # those are the machine's
     if frame.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return _nothing()
     frame = pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
@@ -78,6 +82,11 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     table = table.reindex(columns=list(COLUMNS))
     order = sorted(range(len(table)), key=_rank(table).__getitem__)
     return table.iloc[order].reset_index(drop=True)
+
+
+def _nothing() -> pd.DataFrame:
+    """Return a table without rows, with columns of the kinds that they have where there are some."""
+    return pd.DataFrame({c: pd.Series(dtype=object if c in _TEXTS else np.float64) for c in COLUMNS})
 
 
 def _rank(table: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -141,7 +150,8 @@ def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         one = _last(one, by_batch).rename(columns={"median": name})
         table = table.merge(one, on=by_batch, how="left")
     for name, time in (("throughput", "median"), ("throughput_low", "high"), ("throughput_high", "low")):
-        table[name] = steps["batch_size"].to_numpy() / steps[time].to_numpy()
+        seconds = steps[time].where(steps[time] > 0)  # a clock too coarse for it tells no rate
+        table[name] = steps["batch_size"].to_numpy() / seconds.to_numpy()
     return table
 
 

@@ -3,8 +3,7 @@
 Each process gives one number, the median of its samples; records that differ only in the setting `replicate` are
 processes of one job, and so are the seeds of a training. Where there are enough of them, exact rank tests decide
 (`bench.analysis.effects`). With fewer, the noise floor decides: how much two processes of the same may differ. It is
-what a self-test stored with the records, or else 5 %, and more where the ratios of the runs scatter more than that.
-Counts are exact.
+5 %, and more where the ratios of the runs scatter more than that, or a self-test found more. Counts are exact.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from typing import Any
 
 from bench.analysis.comparison import COUNTS
 from bench.analysis.effects import Effect, Verdict, direction, unpaired, welch
-from bench.analysis.machine import dig
 from bench.analysis.matching import Group, Matching, match, names_of
 from bench.analysis.rank_tests import can_decide, holm
 from bench.analysis.statistics import NONE, Interval, finite, mean, median, median_interval
 from bench.errors import unknown_name
-from bench.records.record import Better, Measurement, Record
+from bench.records.record import Better, Measurement
 from bench.records.store import Run
 
 FLOOR = 0.05
@@ -114,7 +112,13 @@ def _least(row: Change) -> float:
 
 
 def diff(
-    a: Run, b: Run, *, across: bool = False, floor: float | None = None, quantities: Collection[str] = ()
+    a: Run,
+    b: Run,
+    *,
+    across: bool = False,
+    floor: float | None = None,
+    noise: float = 0.0,
+    quantities: Collection[str] = (),
 ) -> Diff:
     """Compare what two runs have in common.
 
@@ -123,6 +127,8 @@ def diff(
         b: the later one.
         across: compare also across devices, precisions, threads and definitions.
         floor: a ratio this near to one is noise where there are too few processes to test; by default see the module.
+        noise: the least effect that a self-test on this machine could tell, see `bench.analysis.noise`; the default
+            floor is not below it.
         quantities: names of measurements to look at; none means all.
 
     Raises:
@@ -131,7 +137,7 @@ def diff(
     """
     _check(quantities, a, b)
     matching = match(a, b, across=across, quantities=quantities)
-    floor = _floor(matching) if floor is None else floor
+    floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
     rows = [row for x, y in matching.pairs for row in _rows(x, y, floor, quantities)]
     return Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
 
@@ -141,14 +147,6 @@ def _check(quantities: Collection[str], *runs: Run) -> None:
     for name in quantities:
         if name not in known:
             raise unknown_name("quantity", name, known)
-
-
-def _floor(matching: Matching) -> float:
-    """Return the noise floor of a self-test, or how far the ratios of single processes scatter, at least 5 %."""
-    records: Iterator[Record] = (r for pair in matching.pairs for g in pair for r in g.records)
-    stored = [dig(r.environment, "selftest", "noise_floor") for r in records]
-    known = [float(v) for v in stored if isinstance(v, int | float)]
-    return max(known) if known else max(FLOOR, _scatter(matching))
 
 
 def _scatter(matching: Matching) -> float:

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from bench.analysis.statistics import summarise
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record
-from bench.records.store import Run, latest
+from bench.records.store import Run, latest, uncollected
 
 Attempts = Literal["latest", "all"]
 
@@ -60,18 +61,20 @@ def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame
         device ... epochs, recipe: settings of the task.
         status, stage, error, tip, attempt, started_at, duration_s, device_name: how it went.
         published_top1, published_top5 (fractions), published_source, published_classes: of the card.
+        outputs: of trainings, the file with the answers to the test images, an absolute path, or None.
         measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
         n, median, low, high, mean, sd: of the samples, see `bench.analysis.statistics.summarise`.
     """
-    rows = [row for name, run in _named(runs) for row in _rows(name, run, attempts)]
-    asked = pd.DataFrame(_columns([fields for fields, _ in rows], _ROW))
-    counts = [max(1, len(measurements)) for _, measurements in rows]
-    seen = [m for _, measurements in rows for m in (measurements or (None,))]
-    frame = asked.take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
-    return pd.concat([frame, _measured(seen)], axis=1)
+    with uncollected():
+        rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
+        asked = pd.DataFrame(_columns([fields for fields, _ in rows], _ROW))
+        counts = [max(1, len(measurements)) for _, measurements in rows]
+        seen = [m for _, measurements in rows for m in (measurements or (None,))]
+        frame = asked.take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
+        return pd.concat([frame, _measured(seen)], axis=1)
 
 
-def _named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
+def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
     """Yield each run with a name of its own: the second `a` is called ``a #2``."""
     seen: Counter[str] = Counter()
     for run in runs:
@@ -85,8 +88,11 @@ _Row = tuple[dict[str, Any], tuple[Measurement, ...]]
 def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
     """Yield the fields and measurements of each record of a run, then of each job that has none yet."""
     last = latest(run.records)
+    folder = run.path.absolute()
     for record in run.records if attempts == "all" else last.values():
-        yield _from_record(name, record), record.measurements
+        fields = _from_record(name, record)
+        fields["outputs"] = _outputs(folder, record)
+        yield fields, record.measurements
     cards = {r.job.arch: r.card for r in run.records}
     for job in {j.id: j for j in run.planned}.values():
         if job.id not in last:
@@ -95,10 +101,10 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
 
 
 def _from_record(run: str, record: Record) -> dict[str, Any]:
-    return {
-        **_from_job(run, record.job),
-        **_found_batch(record),
-        **_from_card(record.card),
+    fields = _from_job(run, record.job)
+    fields |= _found_batch(record)
+    fields |= _from_card(record.card)
+    fields |= {
         "status": record.status,
         "stage": record.stage,
         "error": _message(record.error),
@@ -108,12 +114,20 @@ def _from_record(run: str, record: Record) -> dict[str, Any]:
         "duration_s": record.duration_s,
         "device_name": device_name(record.environment, record.job.device),
     }
+    return fields
 
 
 def _found_batch(record: Record) -> dict[str, Any]:
     """Return the batch size that `max` came to."""
     found = [m.samples[0] for m in record.measurements if m.name == "max_batch"]
     return {"batch_size": found[-1]} if found else {}
+
+
+def _outputs(folder: Path, record: Record) -> str | None:
+    """Return the path of the test outputs that a training stored in the folder of its run, None without any."""
+    top1 = record.measurement("top1") if record.job.task == "accuracy" else None
+    name = top1.detail.get("outputs") if top1 else None
+    return str(folder / name) if isinstance(name, str) else None
 
 
 def _from_job(run: str, job: Job) -> dict[str, Any]:
@@ -147,7 +161,10 @@ def _from_card(card: ArchCard) -> dict[str, Any]:
 
 def _series(job: Job) -> str:
     """Return what a job asks but for its seed, as one string."""
-    return json.dumps({**job.content(), "seed": None}, sort_keys=True)
+    return _sorted({**job.content(), "seed": None})
+
+
+_sorted = json.JSONEncoder(sort_keys=True).encode
 
 
 def _recipe(recipe: Any) -> str | None:
@@ -170,6 +187,7 @@ _ROW = (
     *("input_size", "in_channels", "num_classes", "seed", *SETTINGS, "recipe"),
     *("status", "stage", "error", "tip", "attempt", "started_at", "duration_s", "device_name"),
     *("published_top1", "published_top5", "published_source", "published_classes"),
+    "outputs",
 )
 """Columns that belong to the record rather than to one of its measurements."""
 
@@ -181,15 +199,14 @@ def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[st
         if name in NUMBERS:
             columns[name] = np.array([_number(v) for v in values], dtype=np.float64)
         else:
-            columns[name] = pd.Series([_whole(v) for v in values], dtype=object)
+            whole = [v if not isinstance(v, str) or v.isascii() else _whole(v) for v in values]
+            columns[name] = pd.Series(whole, dtype=object)
     return columns
 
 
-def _whole(value: Any) -> Any:
+def _whole(text: str) -> str:
     """Return text without lone surrogates, such as of a file name that is not UTF-8: no table can hold them."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _number(value: Any) -> float:

@@ -7,6 +7,7 @@ to look twice, and `bench.records.flags` explains it.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
@@ -46,8 +47,10 @@ def _larger_but_faster(frame: pd.DataFrame) -> Iterator[str]:
         _counts(frame, _SIZES), on=_SHAPE, how="inner"
     )
     alike = ["run", "task", "family", *SHAPE[2:], *_SETTINGS, "batch_size", "measurement"]
-    for _, rows in times.groupby(alike, dropna=False, sort=False):
-        some = rows.to_dict("records")
+    groups: defaultdict[tuple[Any, ...], list[_Row]] = defaultdict(list)
+    for row in times.to_dict("records"):
+        groups[tuple(None if pd.isna(row[key]) else row[key] for key in alike)].append(row)
+    for some in groups.values():
         for large in some:
             for small in some:
                 if _more(large, small) and large["high"] < small["low"]:

@@ -69,8 +69,16 @@ def shift(a: Floats, b: Floats) -> float:
 
 
 def shift_interval(a: Floats, b: Floats, confidence: float = 1 - ALPHA) -> Interval:
-    """Return the interval of the shift from ordered differences; NaN where the samples are too small."""
-    return _interval(_differences(a, b), _rank_sum_end(len(a), len(b), confidence))
+    """Return the interval of the shift from ordered differences; NaN where the samples are too small.
+
+    An infinity is a number beyond all that was seen, such as of a training that never reached its target; what two of
+    them differ by is not known, and the interval reaches as far as it may.
+    """
+    gaps, end = _differences(a, b), _rank_sum_end(len(a), len(b), confidence)
+    if not np.isnan(gaps).any():
+        return _interval(gaps, end)
+    least, most = (np.sort(np.where(np.isnan(gaps), unknown, gaps)) for unknown in (-math.inf, math.inf))
+    return _interval(least, end)[0], _interval(most, end)[1]
 
 
 def rank_sum_p(a: Floats, b: Floats) -> float:
@@ -99,7 +107,8 @@ def _walsh(values: Floats) -> Floats:
 
 
 def _differences(a: Floats, b: Floats) -> Floats:
-    return np.sort(np.subtract.outer(b, a).ravel())
+    with np.errstate(invalid="ignore"):  # two infinities
+        return np.sort(np.subtract.outer(b, a).ravel())
 
 
 def _interval(ordered: Floats, end: int) -> Interval:

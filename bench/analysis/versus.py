@@ -17,6 +17,7 @@ import numpy as np
 from bench.analysis.effects import BAND, Effect, direction, paired, welch
 from bench.analysis.rank_tests import ALPHA, holm
 from bench.analysis.statistics import median
+from bench.analysis.trainings import Comparison, compare_trainings
 from bench.records.record import Better, Measurement, Record
 from bench.records.store import Run, latest
 
@@ -73,7 +74,22 @@ def compare_run(run: Run, band: float = BAND) -> list[Row]:
         return []
     first, *others = versus[-1].job.settings["labels"]
     found = [row for other in others for row in _rows(records, versus, first, other, band)]
-    return _corrected(found)
+    return _beside_images(_corrected(found), run)
+
+
+def _beside_images(rows: list[Row], run: Run) -> list[Row]:
+    """Return the lines, those of accuracies with what the choice of test images alone would do to them."""
+    if not any(row.quantity == "accuracy" for row in rows):
+        return rows
+    seen = {(c.network, c.baseline): c for c in compare_trainings(run)}
+    return [_with_images(row, seen.get((row.arch, row.baseline))) for row in rows]
+
+
+def _with_images(row: Row, seen: Comparison | None) -> Row:
+    if row.quantity != "accuracy" or seen is None or math.isnan(seen.image_low):
+        return row
+    ends = f"{100 * seen.image_low:+.2f} to {100 * seen.image_high:+.2f} points"
+    return replace(row, effect=replace(row.effect, reason=f"{row.effect.reason}; over test images {ends}"))
 
 
 def _rows(

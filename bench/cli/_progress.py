@@ -43,6 +43,7 @@ class Progress(Observer):
         self.estimate: Estimate = estimator(())
         self.done = 0
         self.begun_s = 0.0
+        self.job_begun_s = 0.0
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -70,7 +71,8 @@ class Progress(Observer):
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
         self.label, self.total = planned.job.label(), total
-        self.begun_s = self.begun_s or time.monotonic()
+        self.job_begun_s = time.monotonic()
+        self.begun_s = self.begun_s or self.job_begun_s
         self.bar.update(
             self.task,
             description=self.label,
@@ -84,8 +86,9 @@ class Progress(Observer):
         self.bar.update(self.task, description=f"{self.label}: {name}")
 
     def progress(self, done: int, total: int) -> None:
-        """Show the epochs of a training."""
-        self.bar.update(self.task, description=f"{self.label}: epoch {done} of {total}")
+        """Show the epochs of a training, and how long the rest of them will take."""
+        left = duration((time.monotonic() - self.job_begun_s) / done * (total - done))
+        self.bar.update(self.task, description=f"{self.label}: epoch {done} of {total}, {left} to go")
 
     def waiting(self, device: str) -> None:
         """Say that another run holds the device."""
@@ -135,7 +138,9 @@ def headline(record: Record) -> str:
         ]
     elif "step_time" in values:
         seconds = median(values["step_time"].samples)
-        parts = [show(seconds, "s"), f"{record.job.settings['batch_size'] / seconds:,.4g} images/s"]
+        batch = values["max_batch"].samples[0] if "max_batch" in values else record.job.settings["batch_size"]
+        parts = [show(seconds, "s"), f"{batch / seconds:,.4g} images/s"]
+        parts += [f"batch {batch:g}"] if "max_batch" in values else []
         parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
     return ", ".join(parts)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import compare, diff, env, export, plan, report, run, selftest, show, verify
+from bench.cli import compare, diff, ensemble, env, export, plan, report, run, selftest, show, train, verify
 from bench.cli import list as list_
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
+app.command("train")(train.train)
+app.command("ensemble")(ensemble.ensemble)
 app.command("selftest")(selftest.selftest)
 app.command("report")(report.report)
 app.command("diff")(diff.diff)

@@ -45,7 +45,8 @@ def diff(
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="What is noise where processes are too few to test; by default 5%, or what the ratios scatter.",
+            help="What is noise where processes are too few to test; by default 5%, or more where the ratios"
+            " scatter or this machine's self-test found more.",
         ),
     ] = None,
     quantity: Annotated[
@@ -99,10 +100,11 @@ def _names(text: str | None) -> list[str]:
 
 def _compare(results: Path, a: str, b: str, **asked: Any) -> Diff:
     from bench.analysis.diff import diff as compare
+    from bench.analysis.noise import band_of
     from bench.records.store import read_run
 
     one, other = (read_run(run_path(run, results)) for run in (a, b))
-    return compare(one, other, **asked)
+    return compare(one, other, noise=band_of(results, other, 0.0), **asked)
 
 
 def _print(found: Diff, form: Format) -> None:

@@ -99,10 +99,9 @@ def _figures() -> list[dict[str, Any]]:
 
 def _configs() -> list[dict[str, Any]]:
     from bench.plan.config import load_experiment
-    from bench.plan.files import configs_dir
+    from bench.plan.files import experiments
 
-    names = sorted(file.stem for file in configs_dir().glob("*.yaml"))
-    return _abouts({name: load_experiment(name).about for name in names})
+    return _abouts({name: load_experiment(name).about for name in experiments()})
 
 
 _READING: Mapping[str, Callable[[], list[dict[str, Any]]]] = {

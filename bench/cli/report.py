@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stderr, stdout
+
+if TYPE_CHECKING:
+    from bench.records.store import Run
 
 
 @handled
@@ -20,25 +24,100 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to write; by default reports/RUN.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            "-w",
+            metavar="CONDITION",
+            help='Only these jobs: "family == \'resnet\'", "macs < 1e9", "arch ~ \'vgg*\'"; several: all must hold.',
+        ),
+    ] = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option("--figure", metavar="NAME", help="Only these figures: names or globs; may be repeated."),
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="html, md, csv, latex, png, svg, pdf; with commas. By default all but latex and pdf.",
+        ),
+    ] = None,
+    style: Annotated[
+        Path | None, typer.Option("--style", help="Style sheet of matplotlib for the figures.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
     from bench.records.store import read_run
+    from bench.report.formats import read_formats
     from bench.report.page import write_report
+    from bench.report.sheet import read_sheet
     from bench.report.tables import rich_table
 
+    formats = read_formats(form or ())
+    figures = _figures(figure or ())
+    settings = read_sheet(style) if style else None
     paths = [run_path(r, results) for r in runs] if runs else [_newest(results)]
     stored = [read_run(p) for p in paths]
-    files = write_report(stored, out or Path("reports") / "+".join(r.name for r in stored))
+    chosen = _chosen(stored, where or ())
+    names = ", ".join(r.name for r in stored)
+    files = write_report(
+        chosen,
+        out or Path("reports") / "+".join(r.name for r in stored),
+        title=f"{names} where {' and '.join(where)}" if where else None,
+        formats=formats,
+        figures=figures,
+        style=settings,
+    )
+    shown = files.index if files.index in files.written else files.folder
     if as_json:
-        print_json({"report": str(files.index), "runs": [str(p) for p in paths]})
+        print_json({"report": str(shown), "runs": [str(p) for p in paths]})
     else:
         stdout().print(rich_table(files.comparison))
     console = stderr()
     for run in stored:
         for line in run.rejected:
             console.print(f"set aside: line {line.line} of {run.name}: {line.reason}", markup=False)
-    console.print(f"report: {files.index}", markup=False)
+    console.print(f"report: {shown}", markup=False)
+
+
+def _chosen(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """Return the runs with the jobs that all conditions choose.
+
+    Raises:
+        ConfigError: where none is left of those that there are.
+    """
+    from bench.analysis.narrow import narrow_runs
+    from bench.errors import ConfigError
+
+    chosen = narrow_runs(runs, conditions)
+    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in chosen):
+        raise ConfigError(
+            f"no job of {', '.join(r.name for r in runs)} fits {' and '.join(conditions)}",
+            "ask for less: see the columns of measurements.csv and table.csv",
+        )
+    return chosen
+
+
+def _figures(patterns: Sequence[str]) -> list[str]:
+    """Return the names of figures that fit names or globs; none for all.
+
+    Raises:
+        UnknownNameError: for one that nothing fits.
+    """
+    if not patterns:
+        return []
+    from bench.errors import unknown_name
+    from bench.report.figures import FIGURES
+
+    for pattern in patterns:
+        if not FIGURES.match(pattern):
+            raise unknown_name("figure", pattern, FIGURES.names(), "see `bench list figures`")
+    return [name for name in FIGURES.names() if any(name in FIGURES.match(p) for p in patterns)]
 
 
 def _newest(results: Path) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,7 @@ from bench.cli._common import (
 
 if TYPE_CHECKING:
     from bench.api import Done
+    from bench.records.store import Run
 
 
 @handled
@@ -64,16 +67,43 @@ def run(
             observer=progress,
             argv=["bench", *sys.argv[1:]],
         )
-    page = _report(done, reports) if report and done.summary.records else None
+    conclude(done, reports if report else None, as_json, _print_table, _study)
+
+
+def conclude(
+    done: Done,
+    reports: Path | None,
+    as_json: bool,
+    show: Callable[[Done], None],
+    more: Callable[[Done], Mapping[str, object]],
+) -> None:
+    """Write the report, print what a run came to, and leave with its exit code.
+
+    Args:
+        done: the run.
+        reports: folder that holds reports; None for no report.
+        as_json: print one JSON document.
+        show: prints the results.
+        more: what the document has beside the records.
+    """
+    page = _report(done, reports) if reports and done.summary.records else None
     if as_json:
-        print_json(_document(done, page))
+        print_json({**_document(done, page), **more(done)})
     else:
-        _print_table(done)
+        show(done)
     _closing(done, page)
     if done.summary.cancelled:
         raise typer.Exit(EXIT_CANCELLED)
     if done.summary.failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _study(done: Done) -> dict[str, object]:
+    """Return the verdict of the run's study, where it has one."""
+    from bench.analysis.studies import judge_study
+
+    verdict = judge_study(done.run)
+    return {} if verdict is None else {"study": verdict.to_json()}
 
 
 def _report(done: Done, reports: Path) -> Path:
@@ -96,15 +126,23 @@ def _document(done: Done, page: Path | None) -> dict[str, object]:
     }
 
 
+def asked_now(done: Done) -> Run:
+    """Return the run with the records of this invocation's jobs alone."""
+    return replace(done.run, records=tuple(done.summary.records), planned=())
+
+
 def _print_table(done: Done) -> None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
-    from bench.records.store import Run
+    from bench.analysis.studies import judge_study
+    from bench.report.studies import StudyReport
     from bench.report.tables import rich_table
 
-    asked = Run(done.path.name, done.path, tuple(done.summary.records))
+    asked = asked_now(done)
     if asked.records:
         stdout().print(rich_table(compare_table(to_frame([asked]))))
+    if verdict := judge_study(done.run):
+        stdout().print(StudyReport(verdict))
 
 
 def _closing(done: Done, page: Path | None) -> None:

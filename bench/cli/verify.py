@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,8 @@ from bench.cli._common import JsonOption, ResultsOption, handled, print_json, ru
 
 if TYPE_CHECKING:
     from bench.analysis.claims import Finding
+    from bench.analysis.studies import StudyVerdict
+    from bench.records.store import Run
 
 
 class Format(StrEnum):
@@ -27,7 +29,7 @@ class Format(StrEnum):
 def verify(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN...]", help="Runs whose trainings are shown beside the claims on them."),
+        typer.Argument(metavar="[RUN...]", help="Runs whose studies and trainings decide claims."),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
     claims: Annotated[
@@ -39,25 +41,46 @@ def verify(
 ) -> None:
     """Hold published claims against this harness.
 
-    Each is confirmed, right by rounding or by another convention, an erratum, or left to a training run.
+    Each is confirmed, right by rounding or by another convention, an erratum, or left to trainings: then it is
+    supported, refuted or undecided by the studies of the runs that are named.
     """
     from bench.analysis.claims import claims_of, measured, networks_of
     from bench.analysis.claims import verify as decide
 
     book = claims_of(claims)
-    seen = measured(book, _records(runs or [], results))
-    if runs and not seen:
+    stored = _runs(runs or [], results)
+    seen = measured(book, {name: run.records for name, run in stored.items()})
+    studies = _studies(stored)
+    _note_unknown(studies, {claim.id for claim in book})
+    if runs and not seen and not studies:
         stderr().print(f"no training in {', '.join(runs)} is one that a claim is about", markup=False)
-    found = decide(book, _ask(networks_of(book)), seen)
+    found = decide(book, _ask(networks_of(book)), seen, studies)
     _print(found, Format.json if as_json else form)
 
 
-def _records(runs: Sequence[str], results: Path) -> Mapping[str, Any]:
-    """Return the records of each run; a name in the results folder comes before a path."""
+def _runs(runs: Sequence[str], results: Path) -> dict[str, Run]:
+    """Return the runs by name; a name in the results folder comes before a path."""
     from bench.records.store import read_run
 
     stored = [read_run(run_path(r, results)) for r in runs]
-    return {run.name: run.records for run in stored}
+    return {run.name: run for run in stored}
+
+
+def _studies(runs: Mapping[str, Run]) -> dict[str, list[StudyVerdict]]:
+    """Return the verdict of each run that has a study."""
+    from bench.analysis.studies import judge_study
+
+    verdicts = {name: judge_study(run) for name, run in runs.items()}
+    return {name: [verdict] for name, verdict in verdicts.items() if verdict is not None}
+
+
+def _note_unknown(studies: Mapping[str, Sequence[StudyVerdict]], known: Collection[str]) -> None:
+    """Say which claims a study names that the file does not have."""
+    for run, some in studies.items():
+        for name in [c for study in some for c in study.claims if c not in known]:
+            stderr().print(
+                f"the study of run {run} names {name}, which is no claim of the file", markup=False
+            )
 
 
 def _ask(networks: Sequence[str]) -> dict[str, Any]:

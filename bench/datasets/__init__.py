@@ -1,6 +1,6 @@
 """Data sets: images and labels as whole tensors, checked when they are read.
 
-A data set is one file that adds a `Dataset` to `DATASETS`.
+A data set is one file that adds a `Dataset` to `DATASETS`; ``imagefolder:PATH`` names any folder of images.
 """
 
 from __future__ import annotations
@@ -9,36 +9,32 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from bench.datasets._files import Files
+from bench.datasets._images import Images, Split, hold_back, subset
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 from bench.registry import Registry
 
-Split = Literal["train", "test"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Files",
+    "Images",
+    "Split",
+    "data_root",
+    "find",
+    "hold_back",
+    "is_known",
+    "load",
+    "mismatch",
+    "subset",
+]
 
-
-@dataclass(frozen=True)
-class Images:
-    """Images with their classes.
-
-    Attributes:
-        images: [N, C, H, W] uint8.
-        labels: [N] int64, 0 to the count of classes - 1.
-    """
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device) -> Images:
-        """Return the same images on `device`."""
-        return Images(self.images.to(device), self.labels.to(device))
+FOLDER = "imagefolder:"  # before the path of a folder of images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +50,8 @@ class Dataset:
         flip: whether a mirrored image keeps its class.
         cutout: px of the side of the square that may be hidden.
         class_names: in the order of the labels.
+        at: for a data set of files, how it lies in the data folder: its own counts, and its images decoded to
+            squares of so many px (None: their own size). None for a data set whose images have one size.
     """
 
     card: DatasetCard
@@ -64,6 +62,7 @@ class Dataset:
     flip: bool
     cutout: int
     class_names: tuple[str, ...]
+    at: Callable[[Path, int | None], Dataset] | None = None
 
 
 DATASETS: Registry[Dataset] = Registry("data set", "bench.datasets")
@@ -75,22 +74,53 @@ def data_root() -> Path:
     return Path(given).expanduser() if given else Path.home() / ".cache" / "bench" / "data"
 
 
-def load(name: str, split: Split) -> Images:
+def is_known(name: str) -> bool:
+    """Return whether a name is of a data set here, or of the form ``imagefolder:PATH``."""
+    return name.startswith(FOLDER) or name in DATASETS
+
+
+def find(name: str, size: int | None = None) -> Dataset:
+    """Return the data set called `name`; one that lies in files, as it lies there.
+
+    Args:
+        name: a registered name, or ``imagefolder:PATH``.
+        size: px of the squares to which images in files are decoded; None is their own size, at most 224.
+
+    Raises:
+        UnknownNameError: if no data set is called so.
+        UnsupportedError: if a folder is not there, or does not suit.
+    """
+    if name.startswith(FOLDER):
+        from bench.datasets._folder import folder_dataset
+
+        return folder_dataset(name, Path(name.removeprefix(FOLDER)).expanduser(), size)
+    dataset = DATASETS.get(name)
+    return dataset.at(data_root(), size) if dataset.at else dataset
+
+
+def load(name: str, split: Split, size: int | None = None) -> Images:
     """Read a split of the data set called `name` and check it against its card.
+
+    Args:
+        name: a registered name, or ``imagefolder:PATH``.
+        split: for training, or for testing.
+        size: px, of images in files; see `find`.
 
     Raises:
         UnknownNameError: if no data set is called so.
         UnsupportedError: if it is not there and cannot be fetched, or is not what its card says.
     """
-    dataset = DATASETS.get(name)
+    dataset = find(name, size)
     images = dataset.load(data_root(), split)
     problem = mismatch(images, dataset.card, split)
-    if problem:
-        raise UnsupportedError(
-            f"the {split} images of {name} are not as declared: {problem}",
-            f"remove its files from {data_root()} so that they are fetched anew",
-        )
-    return images
+    if problem is None:
+        return images
+    if name.startswith(FOLDER):
+        raise UnsupportedError(f"the {split} images of {name}: {problem}", "look at a few of them")
+    raise UnsupportedError(
+        f"the {split} images of {name} are not as declared: {problem}",
+        f"remove its files from {data_root()} so that they are fetched anew",
+    )
 
 
 def mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:
@@ -104,11 +134,11 @@ def mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:
     found = labels.unique().tolist()
     if found != list(range(card.num_classes)):
         return f"{len(found)} classes from {found[0]} to {found[-1]}, expected 0 to {card.num_classes - 1}"
-    if images.max() < 128:
+    if isinstance(images, Tensor) and images.max() < 128:
         # Real sets use the full range; a loader that forgot to scale to 255 would train badly and quietly.
         return f"pixels from {images.min()} to {images.max()}, expected a range of 0 to 255"
     return None
 
 
-def _form(tensor: Tensor) -> str:
+def _form(tensor: Tensor | Files) -> str:
     return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +28,56 @@ def reader(name: str, torchvision_name: str, folder: str) -> Callable[[Path, Spl
         torchvision_name: its class in `torchvision.datasets`.
         folder: where that class keeps its files, inside the data folder.
     """
-
-    def read(root: Path, split: Split) -> Images:
-        import torchvision.datasets
-
-        source = getattr(torchvision.datasets, torchvision_name)
-        train = split == "train"
-        try:
-            found = source(root, train=train, download=False)
-        except Exception:  # not there or not whole, in torchvision's many words
-            found = _fetch(source, root, train, name, folder)
-        return Images(_as_images(found.data), torch.as_tensor(found.targets, dtype=torch.int64))
-
-    return read
+    return partial(_read, name, torchvision_name, folder)
 
 
-def _fetch(source: Any, root: Path, train: bool, name: str, folder: str) -> Any:
-    """Download into `root`, one process at a time, and return the data set."""
+def _read(name: str, torchvision_name: str, folder: str, root: Path, split: Split) -> Images:
+    import torchvision.datasets
+
+    open_ = partial(getattr(torchvision.datasets, torchvision_name), root, train=split == "train")
+    try:
+        found = open_(download=False)
+    except Exception as error:  # not there or not whole, in torchvision's many words
+        found = fetch(partial(open_, download=True), root, name, folder, error)
+    return Images(_as_images(found.data), torch.as_tensor(found.targets, dtype=torch.int64))
+
+
+def fetch(
+    download: Callable[[], Any], root: Path, name: str, folder: str, unread: Exception | None = None
+) -> Any:
+    """Download into `root`, one process at a time, and return what `download` does.
+
+    Args:
+        download: does it.
+        root: the data folder.
+        name: of the data set.
+        folder: where its files belong, inside `root`.
+        unread: why the files that are there could not be read.
+
+    Raises:
+        UnsupportedError: if it cannot be had.
+    """
+    there = any(
+        (root / folder).glob("*")
+    )  # before torchvision makes the folder for what it then cannot fetch
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f"{name}.lock"), _patience():
-            return source(root, train=train, download=True)
-    except (
-        Exception
-    ) as error:  # no network, no right to write, a wrong checksum: all mean that it cannot be had
-        reason = " ".join(str(error).split()) or type(error).__name__
+            return download()
+    except Exception as error:  # no network, no right to write, a wrong checksum: it cannot be had
+        place = f"put its files into {root / folder}, or name the folder that holds {folder} in BENCH_DATA"
+        if unread is not None and there:
+            raise UnsupportedError(
+                f"{name} in {root / folder} cannot be read: {_line(unread)}; nor downloaded anew: {_line(error)}",
+                f"remove {root / folder}, so that it is fetched anew; or {place}",
+            ) from error
         raise UnsupportedError(
-            f"{name} is not in {root} and cannot be downloaded: {reason}",
-            f"put its files into {root / folder}, or name the folder that holds {folder} in BENCH_DATA",
+            f"{name} is not in {root} and cannot be downloaded: {_line(error)}", place
         ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

@@ -18,17 +18,30 @@ LIBRARIES = ("torchvision", "timm", "pattern")
 
 
 def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
-    """Return the machine's devices and environment, and the cards of all networks that the experiment names.
+    """Return the machine's devices and environment, and the cards of all that the experiment names.
 
     Raises:
         UnknownNameError: for a name, file or class that is not there.
+        UnsupportedError: for a folder of images that is not there, or does not suit.
         BenchError: where the machine cannot be probed.
     """
     names = list(dict.fromkeys(str(n) for block in experiment.blocks for n in block.archs))
     own = [n for n in names if is_users(n)]
-    found = ask(executor, "bench.execution.probe:probe_machine", [n for n in names if n not in own])
+    others = [n for n in names if n not in own]
+    found = ask(executor, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
     archs = {**found.pop("archs"), **{n: _users_cards(executor, n) for n in own}}
     return Catalog(archs=archs, **found)
+
+
+def datasets_of(experiment: Experiment) -> list[str]:
+    """Return the names of the data sets that an experiment gives, whichever device they are for."""
+    given = [
+        value
+        for block in experiment.blocks
+        for value in (*block.axes.get("dataset", ()), block.fixed.get("dataset"))
+    ]
+    flat = [v for value in given for v in (value.values() if isinstance(value, dict) else [value])]
+    return list(dict.fromkeys(v for v in flat if isinstance(v, str)))
 
 
 def is_users(name: str) -> bool:

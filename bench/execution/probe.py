@@ -12,9 +12,9 @@ from bench.errors import BenchError
 from bench.execution import Send
 
 
-def probe_machine(send: Send, names: Sequence[str]) -> None:
+def probe_machine(send: Send, names: Sequence[str], datasets: Sequence[str] = ()) -> None:
     """Answer with devices, environment, data sets and the cards of names that need no user's code."""
-    _answer(send, lambda: {**_machine(), "archs": {n: _cards(n) for n in names}})
+    _answer(send, lambda: {**_machine(datasets), "archs": {n: _cards(n) for n in names}})
 
 
 def probe_arch(send: Send, name: str) -> None:
@@ -104,11 +104,10 @@ def _counted(name: str) -> dict[str, Any]:
     }
 
 
-def _machine() -> dict[str, Any]:
+def _machine(datasets: Sequence[str]) -> dict[str, Any]:
     import torch
 
     from bench.backends import BACKENDS
-    from bench.datasets import DATASETS
     from bench.records import environment
 
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -120,11 +119,19 @@ def _machine() -> dict[str, Any]:
     return {
         "devices": ("cpu", *(f"cuda:{i}" for i in range(cuda))),
         "threads": environment.usable_cores(),
-        "datasets": {name: dataset.card for name, dataset in DATASETS.items()},
+        "datasets": _datasets(datasets),
         "backends": tuple(BACKENDS),
         "environment": environment.machine(),
         "no_cuda": why,
     }
+
+
+def _datasets(asked: Sequence[str]) -> dict[str, Any]:
+    """Return the declared cards of all data sets; of those asked for that are folders, what lies there."""
+    from bench.datasets import DATASETS, find, is_known
+
+    declared = {name: dataset.card for name, dataset in DATASETS.items()}
+    return declared | {name: find(name).card for name in asked if is_known(name)}
 
 
 def _units(pattern: str | None) -> dict[str, Any]:

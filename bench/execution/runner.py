@@ -101,7 +101,7 @@ def run_plan(
         for record in records:
             store.append(record)
             _clear_checkpoint(store.path, record)
-            done[record.job.id] = record
+            done.update(latest([*filter(None, [done.get(record.job.id)]), record]))
             observer.recorded(record)
             if record.status == "cancelled":
                 summary.cancelled = True
@@ -243,7 +243,7 @@ def _execute(
                     return found.failure
                 story.hear(("measurement", found.measurement()))
                 job = with_batch(job, found.batch or 1)
-            args = (job, checkpoint_path(bench.store.path, planned.job))
+            args = (job, *kept_files(bench.store.path, planned.job))
             ended = bench.executor.call(
                 "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
             )
@@ -257,6 +257,15 @@ def _execute(
 def checkpoint_path(folder: Path, job: Job) -> Path | None:
     """Return where a training keeps its checkpoint; None for tasks without one."""
     return folder / CHECKPOINTS / f"{job.id}.pt" if job.task == "accuracy" else None
+
+
+def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None]:
+    """Return where a training keeps its checkpoint and its test outputs; None for tasks without them."""
+    if job.task != "accuracy":
+        return None, None
+    from bench.records.outputs import outputs_path  # NumPy comes with it
+
+    return checkpoint_path(folder, job), outputs_path(folder, job.id)
 
 
 def _clear_checkpoint(folder: Path, record: Record) -> None:

@@ -42,8 +42,10 @@ class Hooks:
     environment: Callable[[dict[str, object]], None]
 
 
-def measure(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measurement]:
-    """Yield each measurement of the job as soon as it is there."""
+def measure(
+    job: Job, hooks: Hooks, checkpoint: Path | None, outputs: Path | None = None
+) -> Iterator[Measurement]:
+    """Yield each measurement of the job as soon as it is there; a training keeps its files where it is told."""
     switch(job)
     hooks.environment({"flags": environment.torch_flags(), "state": environment.state()})
     tasks = {
@@ -54,7 +56,7 @@ def measure(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measure
         "ceiling": _ceiling,
     }
     if job.task == "accuracy":
-        yield from _accuracy(job, hooks, checkpoint)
+        yield from _accuracy(job, hooks, checkpoint, outputs)
     else:
         yield from tasks[job.task](job, hooks)
 
@@ -275,12 +277,13 @@ def _ceiling(job: Job, hooks: Hooks) -> Iterator[Measurement]:
         yield from measure_ceilings(job.device, dtype, timing, tools, hooks.stage)
 
 
-def _accuracy(job: Job, hooks: Hooks, checkpoint: Path | None) -> Iterator[Measurement]:
+def _accuracy(job: Job, hooks: Hooks, checkpoint: Path | None, outputs: Path | None) -> Iterator[Measurement]:
     model = _model(job, hooks)
     hooks.stage("count")
     yield from _counts(job)
-    hooks.stage("training")
-    yield from measure_accuracy(model, job, checkpoint=checkpoint, on_epoch=hooks.progress)
+    yield from measure_accuracy(
+        model, job, checkpoint=checkpoint, outputs=outputs, on_epoch=hooks.progress, on_stage=hooks.stage
+    )
 
 
 def _counts(job: Job) -> Iterator[Measurement]:
@@ -291,7 +294,8 @@ def _counts(job: Job) -> Iterator[Measurement]:
     try:
         subject = _subject(resolve(job.arch), job)
         for name in COSTS:
-            yield from COSTS.get(name)(subject)
+            if name != "layers":  # the table is the cost task's, and long
+                yield from COSTS.get(name)(subject)
     except Exception as error:  # the network's, whatever it is
         reason = {"error": f"{type(error).__name__}: {error}"[:500]}
         yield Measurement(

@@ -26,8 +26,15 @@ from bench.plan.job import Job
 _MODEL_STAGES = ("import", "build", "check")
 
 
-def work(send: Send, job: Job, checkpoint: Path | None = None) -> None:
-    """Do one job and send what comes of it; every failure becomes an outcome."""
+def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | None = None) -> None:
+    """Do one job and send what comes of it; every failure becomes an outcome.
+
+    Args:
+        send: takes the events.
+        job: what to do.
+        checkpoint: file of a training's checkpoint; None for none.
+        outputs: file of a training's test outputs; None for none.
+    """
     stage = "start"
 
     def enter(name: str) -> None:
@@ -41,7 +48,7 @@ def work(send: Send, job: Job, checkpoint: Path | None = None) -> None:
         environment=lambda found: send(("environment", found)),
     )
     try:
-        for measurement in measure(job, hooks, checkpoint):
+        for measurement in measure(job, hooks, checkpoint, outputs):
             send(("measurement", measurement))
         enter("done")
         send(("outcome", ("ok", None)))

@@ -48,9 +48,16 @@ class ArchCard:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ArchCard:
-        """Read a card back, leaving out keys that this version does not know."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in data.items() if k in known})
+        """Read a card back, leaving out keys that this version does not know; equal ones in a row are one object."""
+        known, card = _LAST.get(data["name"], (None, None))
+        if card is None or known != data:
+            card = cls(**{k: v for k, v in data.items() if k in _FIELDS})
+            _LAST[card.name] = (dict(data), card)
+        return card
+
+
+_FIELDS = frozenset(f.name for f in fields(ArchCard))
+_LAST: dict[str, tuple[Mapping[str, Any], ArchCard]] = {}  # a run has the same card in thousands of records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,8 @@ class DatasetCard:
         train: images for training.
         test: images for reporting.
         source: whose it is.
+        sha256: of the names and the sizes of its files, for a data set that is a folder; other images are another
+            job.
     """
 
     name: str
@@ -74,6 +83,7 @@ class DatasetCard:
     train: int
     test: int
     source: str
+    sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""

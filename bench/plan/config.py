@@ -11,6 +11,7 @@ blocks:
       batch_size: [1, {cpu: 4, cuda: 64}]     # a value may differ by device
 skip:
   - {arch: vgg16, batch_size: 64} # exact matches are left out, and listed as skipped
+study: {hypothesis: ..., tests: [...]}   # what the runs are to decide, see bench.plan.study
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from bench.errors import ConfigError, nearest
 from bench.plan.files import configs_dir, find_yaml
 from bench.plan.job import TASKS, Task
 from bench.plan.settings import ALL_KEYS, has_network, keys_of
+from bench.plan.study import Study, parse_study
 
-_TOP = ("name", "about", "blocks", "skip")
+_TOP = ("name", "about", "blocks", "skip", "study")
 _BLOCK = ("task", "grid")
 
 
@@ -55,6 +57,7 @@ class Experiment:
     about: str
     blocks: tuple[Block, ...]
     skip: tuple[Mapping[str, Any], ...] = ()
+    study: Study | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values for `run.json`."""
@@ -64,6 +67,7 @@ class Experiment:
             "about": self.about,
             "blocks": blocks,
             "skip": [dict(s) for s in self.skip],
+            **({} if self.study is None else {"study": self.study.to_json()}),
         }
 
 
@@ -150,6 +154,7 @@ def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
         about=str(data.get("about") or "").strip(),
         blocks=tuple(_parse_block(b, f"blocks[{i}].", shared) for i, b in enumerate(blocks)),
         skip=tuple(skip),
+        study=None if data.get("study") is None else parse_study(data["study"]),
     )
 
 

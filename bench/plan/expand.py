@@ -57,11 +57,15 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A job of a plan; with a status and a reason where it is known beforehand that it will not run."""
+    """A job of a plan; with a status and a reason where it is known beforehand that it will not run.
+
+    `images` are those of an epoch, for trainings.
+    """
 
     job: Job
     card: ArchCard
     timeout_s: float
+    images: int = 0
     status: Literal["skipped", "unsupported"] | None = None
     reason: str | None = None
     tip: str | None = None
@@ -137,7 +141,7 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
     card: ArchCard = point["arch"]
     asked = _validate(block, _named(block, point))
     job = _job(block, asked, card, catalog)
-    planned = Planned(job=job, card=card, timeout_s=asked.timeout_s)
+    planned = Planned(job=job, card=card, timeout_s=asked.timeout_s, images=_trained(asked, catalog))
     if match := _skipped(experiment, block, asked):
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
     if job.task == "accuracy" and card.num_classes is None:
@@ -191,6 +195,7 @@ def _job(block: Block, asked: Shared, card: ArchCard, catalog: Catalog) -> Job:
     if isinstance(asked, Accuracy):
         recipe = load_recipe(asked.recipe)
         settings |= {"recipe": recipe.model_dump(mode="json"), "epochs": asked.epochs or recipe.epochs}
+        settings |= _images(_dataset(asked.dataset, catalog))
     return Job(
         task=block.task,
         arch=card.name,
@@ -219,8 +224,22 @@ def _shape(asked: Shared, card: ArchCard, catalog: Catalog) -> dict[str, Any]:
 
 def _dataset(name: str, catalog: Catalog) -> DatasetCard:
     if name not in catalog.datasets:
-        raise unknown_name("data set", name, catalog.datasets, "see `bench list datasets`")
+        hint = "see `bench list datasets`, or give imagefolder:PATH"
+        raise unknown_name("data set", name, catalog.datasets, hint)
     return catalog.datasets[name]
+
+
+def _images(dataset: DatasetCard) -> dict[str, str]:
+    """Return what tells a folder's images from others that may lie there another time."""
+    return {} if dataset.sha256 is None else {"dataset_sha256": dataset.sha256}
+
+
+def _trained(asked: Shared, catalog: Catalog) -> int:
+    """Return the images of an epoch of training; 0 for other tasks."""
+    if not isinstance(asked, Accuracy):
+        return 0
+    whole = _dataset(asked.dataset, catalog).train
+    return min(asked.train_images or whole, whole)
 
 
 def _skipped(experiment: Experiment, block: Block, asked: Shared) -> Mapping[str, Any] | None:

@@ -14,8 +14,15 @@ def configs_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
+def experiments() -> list[str]:
+    """Return the names of the shipped experiments: first those of the folder itself, then ``studies/NAME``."""
+    folder = configs_dir()
+    own, studies = (sorted(p.stem for p in f.glob("*.yaml")) for f in (folder, folder / "studies"))
+    return [*own, *(f"studies/{name}" for name in studies)]
+
+
 def find_yaml(name: str, kind: str, folder: Path) -> Path:
-    """Return the file that `name` means: a path to a YAML file, or the stem of a file in `folder`.
+    """Return the file that `name` means: a path to a YAML file, or the name of one in `folder`, without its ending.
 
     Raises:
         ConfigError: if there is no such file; it names the nearest ones.
@@ -27,7 +34,11 @@ def find_yaml(name: str, kind: str, folder: Path) -> Path:
         inside = folder / path
         if inside.with_suffix(".yaml").is_file():
             return inside.with_suffix(".yaml")
-        raise ConfigError(f"no {kind} file {name!r}", "give the path of a YAML file that exists")
+        near = nearest(
+            name, (p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.yaml"))
+        )
+        tip = f"did you mean {', '.join(near)}?" if near else "give the path of a YAML file that exists"
+        raise ConfigError(f"no {kind} file {name!r}", tip)
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name in known:
         return folder / f"{name}.yaml"

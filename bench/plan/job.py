@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,8 @@ TASKS: tuple[Task, ...] = tuple(t for t in get_args(Task) if t != "versus")
 """Those that an experiment may ask for; `versus` is planned by `bench compare` and `bench selftest`."""
 
 ID_LENGTH = 12
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,7 @@ class Job:
     @cached_property
     def id(self) -> str:
         """The first 12 hex digits of the SHA-256 of the content's canonical JSON."""
-        canonical = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]
+        return hashlib.sha256(_canonical(self.content()).encode()).hexdigest()[:ID_LENGTH]
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -71,6 +72,14 @@ class Job:
     def from_json(cls, data: Mapping[str, Any]) -> Job:
         """Read a job back; its id is computed anew."""
         return cls(**{k: v for k, v in data.items() if k != "id"})
+
+    @classmethod
+    def from_record(cls, data: Mapping[str, Any]) -> Job:
+        """Read a job of a checked line back, with its id as stored where the same fields made it, else anew."""
+        job = cls.from_json(data)
+        if len(data) == _KEYS and len(data["id"]) == ID_LENGTH:
+            job.__dict__["id"] = data["id"]
+        return job
 
     @property
     def device(self) -> str:
@@ -94,6 +103,8 @@ class Job:
         words += [str(s[k]) for k in _TOLD if k in s and s[k] not in _USUAL]
         return " ".join(words)
 
+
+_KEYS = 1 + len(fields(Job))  # a job written by a version with fewer fields has another id
 
 _TOLD = ("precision", "memory_format", "backend", "device")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")

@@ -1,54 +1,54 @@
-"""Recipes: how a network is trained, as named and versioned YAML; changed content is another recipe."""
+"""Recipes: how a network is trained, as named and versioned YAML; changed content is another recipe.
+
+``std(momentum=0.5,schedule.final=0.1)`` is the recipe `std` with values of one's own: keys with dots into sections,
+values as YAML writes them, and no quotes around words.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from bench.errors import ConfigError, nearest
 from bench.plan.files import configs_dir, find_yaml
+from bench.plan.schedules import KINDS, Cosine, Frozen, Plateau, Schedule, Steps, Triangle
 
 HASH_LENGTH = 12
+_ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
+_KEY = re.compile(r"(?:^|,)\s*([A-Za-z_][\w.]*)\s*=")
 
 
-class _Frozen(BaseModel):
-    # "1" is no number and 1.5 no count: a recipe says what it means.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Schedule(_Frozen):
-    """The learning rate over the steps: up from zero to the peak, then down, both linear.
-
-    Attributes:
-        warm_up: share of the steps before the peak, 0 to 1.
-        final: the rate at the end, as a share of the peak.
-    """
-
-    warm_up: float = Field(ge=0, lt=1)
-    final: float = Field(ge=0, le=1)
-
-
-class Augment(_Frozen):
+class Augment(Frozen):
     """What is done to the training images; None leaves it to the data set.
 
     Attributes:
         pad: px of reflected border from which a random crop of the old size is taken.
         flip: mirror half of the images, left to right.
         cutout: px of the side of a square that is set to the mean.
+        alternate_flip: where images are mirrored, mirror each in every other epoch rather than by chance.
     """
 
     pad: int | None = Field(default=None, ge=0)
     flip: bool | None = None
     cutout: int | None = Field(default=None, ge=0)
+    alternate_flip: bool = False
 
 
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """How a network is trained.
 
     Attributes:
@@ -60,10 +60,16 @@ class Recipe(_Frozen):
         momentum: of SGD; the decay of the first moment of AdamW.
         nesterov: Nesterov's form of the momentum; SGD only.
         weight_decay: of all parameters; decoupled from the gradient for AdamW.
+        no_decay: leave biases and the parameters of normalisation, those of one dimension, without weight decay.
+        bias_lr: the learning rate of biases, those of normalisation included, as a multiple of the others'.
         label_smoothing: share of the target spread evenly over all classes.
         schedule: of the learning rate.
         augment: of the training images.
         grad_clip: largest norm of the whole gradient; None leaves it alone.
+        dropout: the probability of every dropout layer that the network has; None leaves them as they are.
+        ema: decay a step of the running average of the weights that is then tested; None tests the weights.
+        test_time_augmentation: mirror averages the logits of each test image and of its mirror image, where training
+            images are mirrored too.
         epochs: passes over the training images where the experiment does not say.
     """
 
@@ -75,10 +81,15 @@ class Recipe(_Frozen):
     momentum: float = Field(ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(ge=0)
+    no_decay: bool = False
+    bias_lr: float = Field(default=1.0, gt=0)
     label_smoothing: float = Field(ge=0, lt=1)
     schedule: Schedule
     augment: Augment = Augment()
     grad_clip: float | None = Field(default=None, gt=0)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    test_time_augmentation: Literal["none", "mirror"] = "none"
     epochs: int = Field(ge=1)
 
     @model_validator(mode="after")
@@ -87,6 +98,17 @@ class Recipe(_Frozen):
             raise ValueError("nesterov needs optimiser sgd and a momentum above 0")
         return self
 
+    @model_serializer(mode="wrap")
+    def _content(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is off: recipes, and the jobs that hold them, keep their hashes."""
+        content: dict[str, Any] = dump(self)
+        for keys, off in _CAME_LATER.items():
+            *sections, key = keys.split(".")
+            values = content[sections[0]] if sections else content
+            if values.get(key) == off:
+                del values[key]
+        return content
+
     @property
     def hash(self) -> str:
         """The first 12 hex digits of the SHA-256 of the content's canonical JSON."""
@@ -94,17 +116,41 @@ class Recipe(_Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_LENGTH]
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {"": Recipe, "schedule": Schedule, "augment": Augment}
+_CAME_LATER: dict[str, Any] = {
+    "no_decay": False,
+    "bias_lr": 1.0,
+    "dropout": None,
+    "ema": None,
+    "test_time_augmentation": "none",
+    "augment.alternate_flip": False,
+    "schedule.kind": "triangle",
+}
+_SCHEDULES: dict[str, type[BaseModel]] = dict(zip(KINDS, (Triangle, Cosine, Steps, Plateau), strict=True))
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": Recipe,
+    "augment": Augment,
+    **{f"schedule.{kind}": section for kind, section in _SCHEDULES.items()},
+}
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(text: str) -> Recipe:
     """Return the recipe of a shipped file such as ``std``, or of a YAML file of one's own.
 
+    Either may have arguments: ``std(momentum=0.5)`` has another momentum, and is called so. Its name is in the normal
+    spelling, keys in order and no spaces, so that two ways to write the same are one recipe.
+
     Raises:
-        ConfigError: if there is no such file, or a key or a value in it is wrong.
+        ConfigError: if there is no such file, or a key or a value in it or in the arguments is wrong.
     """
-    path = find_yaml(name_or_path, "recipe", configs_dir() / "recipes")
-    return read_recipe(_yaml(path), str(path))
+    text = text.strip()
+    found = _ARGUMENTS.fullmatch(text)
+    if found is None and "(" in text and not text.endswith((".yaml", ".yml")):
+        raise ConfigError(
+            f"{text}: expected arguments in one pair of parentheses", "such as std(momentum=0.5)"
+        )
+    path = find_yaml(found[1].strip() if found else text, "recipe", configs_dir() / "recipes")
+    recipe = read_recipe(_yaml(path), str(path))
+    return _changed(recipe, found[2], text) if found else recipe
 
 
 def read_recipe(data: Any, where: str) -> Recipe:
@@ -122,6 +168,70 @@ def read_recipe(data: Any, where: str) -> Recipe:
         raise ConfigError(f"{where}: " + "; ".join(problems), _tip(error)) from None
 
 
+def _changed(recipe: Recipe, arguments: str, where: str) -> Recipe:
+    """Return the recipe with the values of ``momentum=0.5,schedule.final=0.1``."""
+    values = _values(arguments, where)
+    data = recipe.model_dump(mode="json")
+    if recipe.nesterov and (values.get("momentum") == 0 or values.get("optimiser") == "adamw"):
+        data["nesterov"] = False  # it is a form of the momentum, and goes with it
+    for key, value in values.items():
+        _put(data, key, value, where)
+    changed = read_recipe(data, where).model_dump(mode="json")
+    shown = ",".join(f"{key}={_shown(_at(changed, key, values[key]))}" for key in sorted(values))
+    return read_recipe({**changed, "name": f"{recipe.name}({shown})" if shown else recipe.name}, where)
+
+
+def _values(arguments: str, where: str) -> dict[str, Any]:
+    """Return the arguments by key, their values read as YAML."""
+    before, *parts = _KEY.split(arguments)
+    if before.strip():
+        raise ConfigError(
+            f"{where}: an argument must be written key=value, not {before.strip()}",
+            "such as std(momentum=0.5)",
+        )
+    keys, texts = parts[::2], parts[1::2]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ConfigError(f"{where}: the argument {key} is given twice", "keep one of them")
+        if key in ("name", "version"):
+            raise ConfigError(
+                f"{where}: {key} is the recipe's own", "write a YAML file for a recipe of another name"
+            )
+    try:
+        return {key: yaml.safe_load(text) for key, text in zip(keys, texts, strict=True)}
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: a value is not YAML: {reason}", "such as std(momentum=0.5)") from error
+
+
+def _put(data: dict[str, Any], key: str, value: Any, where: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = data.get(section)
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"{where}: {key}: {section} is no section of a recipe", "sections are schedule and augment"
+            )
+        data = inner
+    data[last] = value
+
+
+def _at(data: Any, key: str, default: Any) -> Any:
+    """Return the value at a key with dots; `default` where it is left out because it is the usual one."""
+    for part in key.split("."):
+        if part not in data:
+            return default
+        data = data[part]
+    return data
+
+
+def _shown(value: Any) -> str:
+    """Return a value as YAML reads it back, and whole numbers alike whichever way they were written."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
 def _yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -131,18 +241,34 @@ def _yaml(path: Path) -> Any:
 
 
 def _problem(error: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    steps = [str(part) for part in error["loc"]]
+    if steps[:1] == ["schedule"]:  # the kind stands in the location, and nowhere in the file
+        steps = [steps[0], *(s for s in steps[1:] if s not in KINDS)]
+    key = ".".join(steps)
     text = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
     given = error["input"]
+    if error["type"] == "union_tag_invalid":
+        key, text, given = f"{key}.kind", f"must be one of {', '.join(KINDS)}", given["kind"]
     shown = f", got {given!r}" if error["type"] != "missing" and not isinstance(given, Mapping) else ""
     return f"{key}: {text}{shown}" if key else text
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether it is a text that Python, other than YAML, reads as a number."""
+    try:
+        return isinstance(value, str) and bool(float(value))
+    except ValueError:
+        return False
 
 
 def _tip(error: ValidationError) -> str | None:
     """Return the next step for the first problem that has one."""
     for problem in error.errors():
-        if problem["type"] == "float_type" and isinstance(problem["input"], str):
+        if problem["type"] == "float_type" and _is_number(problem["input"]):
             return "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"
+        if problem["type"] == "union_tag_invalid":
+            close = nearest(str(problem["input"]["kind"]), KINDS)
+            return f"did you mean {close[0]}?" if close else None
         if problem["type"] == "extra_forbidden":
             *parents, key = (str(part) for part in problem["loc"])
             known = _SECTIONS[".".join(parents)].model_fields

@@ -63,11 +63,14 @@ class Measurement:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Measurement:
         """Read a measurement back; null samples become NaN."""
+        samples = data["samples"]
+        if None in samples:
+            samples = [math.nan if s is None else s for s in samples]
         return cls(
             name=data["name"],
             unit=data["unit"],
             better=data["better"],
-            samples=tuple(math.nan if s is None else s for s in data["samples"]),
+            samples=tuple(samples),
             detail=data["detail"],
             flags=tuple(data["flags"]),
         )
@@ -154,7 +157,7 @@ class Record:
         if data["status"] not in STATUSES:
             raise ValueError(f"unknown status {data['status']!r}")
         return cls(
-            job=Job.from_json(data["job"]),
+            job=Job.from_record(data["job"]),
             card=ArchCard.from_json(data["card"]),
             environment=data["environment"],
             started_at=data["started_at"],

@@ -25,6 +25,9 @@ WORDS: dict[Verdict, str] = {
     "rounding": "rounding",
     "confirmed_other_convention": "other convention",
     "erratum": "erratum",
+    "supported": "supported",
+    "refuted": "refuted",
+    "undecided": "undecided",
     "needs_run": "needs a run",
 }
 _STYLES: dict[Verdict, str] = {
@@ -32,6 +35,9 @@ _STYLES: dict[Verdict, str] = {
     "rounding": "green",
     "confirmed_other_convention": "yellow",
     "erratum": "bold red",
+    "supported": "green",
+    "refuted": "bold red",
+    "undecided": "yellow",
     "needs_run": "dim",
 }
 # What is told line by line below the tables of a terminal.

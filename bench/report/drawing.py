@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -38,37 +39,58 @@ class Drawn:
     @property
     def svg(self) -> str:
         """Return the figure as an element of a page."""
-        return inline(self.files["svg"], self.name) if self.files else ""
+        return inline(self.files["svg"], self.name) if "svg" in self.files else ""
 
 
 Draw = Callable[[pd.DataFrame, pd.DataFrame], list[Drawn]]
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be drawn, and how.
+
+    Attributes:
+        names: of the figures, all where there is none; they stand on the page in their own order.
+        kinds: formats, of `bench.report.style.KINDS`; a page needs `svg`.
+        style: settings of matplotlib that replace those of `bench.report.style`.
+    """
+
+    names: Sequence[str] = ()
+    kinds: Sequence[str] = ("svg", "png")
+    style: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> list[str]:
+        """Return the names of the figures that are drawn, in the order of the page."""
+        return [name for name, _ in in_order() if not self.names or name in self.names]
+
+
 @contextlib.contextmanager
-def drawing(records: int) -> Iterator[Draw]:
-    """Give the function that draws all figures; for many records, a second process starts at once to help it."""
+def drawing(records: int, wish: Wish | None = None) -> Iterator[Draw]:
+    """Give the function that draws figures; for many records, a second process starts at once to help it."""
+    asked = wish or Wish()
     if records < _MANY_RECORDS or usable_cores() < 2:
-        yield lambda table, frame: [draw(name, table, frame) for name, _ in in_order()]
+        yield lambda table, frame: [draw(name, table, frame, asked) for name in asked.figures]
         return
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as helper:
         with bare_main():
             helper.submit(in_order)  # imports matplotlib and the figures meanwhile
-        yield lambda table, frame: _draw_with(helper, table, frame)
+        yield lambda table, frame: _draw_with(helper, table, frame, asked)
 
 
-def _draw_with(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame) -> list[Drawn]:
+def _draw_with(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, wish: Wish) -> list[Drawn]:
     """Draw the figures from the last backwards, while the helper begins with the first."""
-    names = [name for name, _ in in_order()]
+    names = wish.figures
     with bare_main():
-        handed: dict[str, Future[Drawn]] = {n: helper.submit(draw, n, table, frame) for n in names}
-    own = {name: draw(name, table, frame) for name in reversed(names) if handed[name].cancel()}
+        handed: dict[str, Future[Drawn]] = {n: helper.submit(draw, n, table, frame, wish) for n in names}
+    own = {name: draw(name, table, frame, wish) for name in reversed(names) if handed[name].cancel()}
     return [own[name] if name in own else handed[name].result() for name in names]
 
 
-def draw(name: str, table: pd.DataFrame, frame: pd.DataFrame) -> Drawn:
+def draw(name: str, table: pd.DataFrame, frame: pd.DataFrame, wish: Wish | None = None) -> Drawn:
     """Draw one figure of the comparison table and the frame; equal ones give equal bytes."""
-    figure = FIGURES.get(name)
-    with styled():
+    figure, asked = FIGURES.get(name), wish or Wish()
+    with styled(asked.style):
         drawn = figure.draw(table, frame) if len(table) else None
-        files = {} if drawn is None else {kind: to_bytes(drawn, kind) for kind in ("svg", "png")}
+        files = {} if drawn is None else {kind: to_bytes(drawn, kind) for kind in asked.kinds}
     return Drawn(name, figure.title, figure.caption, figure.needs, files)

@@ -61,7 +61,8 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
         "flags": [list(map(str, v)) for v in frame["flags"]],
         "detail": texts,
     }
-    return frame.assign(**{k: pd.Series(v, dtype=object, index=frame.index) for k, v in columns.items()})
+    kept = frame.drop(columns="outputs")  # where they lie on this machine
+    return kept.assign(**{k: pd.Series(v, dtype=object, index=frame.index) for k, v in columns.items()})
 
 
 def timm_frame(runs: Sequence[Run]) -> pd.DataFrame:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.report.text import latex, plain
+from bench.report.latex import to_longtable
+from bench.report.text import plain
 from bench.report.view import Cell, Head, View
 from bench.units import DASH, percent, show
 
@@ -125,23 +126,4 @@ def _raw(value: Any) -> Any:
 
 def to_latex(shown: View, caption: str) -> str:
     """Return a table for the packages booktabs and longtable; whatever a name holds, it compiles."""
-    columns = "".join("r" if head.numeric else "l" for head in shown.heads)
-    *rows, total = ([latex(cell.text) for cell in row] for row in shown.rows)
-    lines = [
-        f"\\begin{{longtable}}{{{columns}}}",
-        f"\\caption{{{latex(caption)}}}\\\\",
-        "\\toprule",
-        _line(latex(str(head)) for head in shown.heads),
-        "\\midrule",
-        "\\endhead",
-        *(_line(row) for row in rows),
-        "\\midrule",
-        _line(total),
-        "\\bottomrule",
-        "\\end{longtable}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str] | Any) -> str:
-    return " & ".join(cells) + r" \\"
+    return to_longtable(shown, caption)

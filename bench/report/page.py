@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.analysis.accuracy import accuracy_table
-from bench.analysis.comparison import STATUS_WORDS, compare_table, failures
+from bench.analysis.comparison import compare_table, failures
 from bench.analysis.frame import to_frame
 from bench.analysis.versus import compare_run
 from bench.records.store import Run
-from bench.report.drawing import Draw, Drawn, drawing
+from bench.report.classic import classic_view, native_rows
+from bench.report.drawing import Draw, Drawn, Wish, drawing
 from bench.report.files import make_folder, remove, save
+from bench.report.findings import findings_view
+from bench.report.formats import USUAL, drawn, saved
+from bench.report.html import to_html
+from bench.report.latex import to_latex
 from bench.report.markdown import to_document
+from bench.report.page_data import page_data
+from bench.report.reproduce import row_commands
+from bench.report.studies_page import ShownStudy, studies_of
 from bench.report.summary import Summary, sources, summarise
 from bench.report.tables import comparison_view, csv_text, failures_view, to_csv, trainings_view
 from bench.report.text import plain
 from bench.report.versus import versus_notes, versus_view
 from bench.report.view import View
 
-_TEMPLATES = Path(__file__).parent / "templates"
-
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Where the files of a report are: the page, and the same in other forms; `comparison` is what they show."""
+    """The files of a report: those that were `written`, the places of some, and the `comparison` that they show."""
 
-    index: Path
-    markdown: Path
-    table: Path
-    measurements: Path
-    figures: tuple[Path, ...]
+    folder: Path
+    written: tuple[Path, ...]
     comparison: pd.DataFrame = field(repr=False)
+
+    @property
+    def index(self) -> Path:
+        """Return the place of the page."""
+        return self.folder / "index.html"
+
+    @property
+    def markdown(self) -> Path:
+        """Return the place of the same in Markdown."""
+        return self.folder / "report.md"
+
+    @property
+    def table(self) -> Path:
+        """Return the place of the comparison as CSV."""
+        return self.folder / "table.csv"
+
+    @property
+    def measurements(self) -> Path:
+        """Return the place of all measurements as CSV."""
+        return self.folder / "measurements.csv"
+
+    @property
+    def figures(self) -> tuple[Path, ...]:
+        """Return the files of figures."""
+        return tuple(path for path in self.written if path.parent.name == "figures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,100 +72,136 @@ class Content:
 
     title: str
     summary: Summary
+    classic: View
     comparison: View
+    commands: Sequence[str]
+    studies: Sequence[ShownStudy]
     verdicts: View
     verdict_notes: Sequence[str]
     trainings: View
+    findings: View
     failures: View
     sources: Sequence[tuple[str, str, str]]
     figures: Sequence[Drawn]
+    data: Mapping[str, Any]
 
     @property
     def sections(self) -> list[tuple[str, str]]:
         """Return (id, name) of the sections that have something to show."""
         there = {
-            "comparison": ("Comparison", True),
-            "figures": ("Figures", True),
+            "classic": ("Classic table", True),
+            "comparison": ("All columns", self.comparison.rows),
+            "compare": ("Side by side", len(self.comparison.rows) > 1),
+            "charts": ("Charts", self.data["rows"]),
+            "layers": ("Layers", self.data["layers"]),
+            "trainings": ("Trainings", self.trainings.rows),
+            "studies": ("Studies", self.studies),
             "verdicts": ("Verdicts", self.verdicts.rows),
-            "trainings": ("Short trainings", self.trainings.rows),
+            "claims": ("Claims", self.findings.rows),
+            "figures": ("Figures", True),
             "failures": ("Failures", self.failures.rows),
             "doubts": ("Doubts", self.summary.doubts),
             "rejected": ("Lines set aside", self.summary.rejected),
-            "environment": ("Environment and how to reproduce", True),
+            "environment": ("Method", True),
         }
         return [(key, name) for key, (name, filled) in there.items() if filled]
 
 
-def write_report(runs: Sequence[Run], out: Path, *, title: str | None = None) -> ReportFiles:
+def write_report(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    title: str | None = None,
+    formats: Sequence[str] = USUAL,
+    figures: Sequence[str] = (),
+    style: Mapping[str, Any] | None = None,
+) -> ReportFiles:
     """Write a report of some runs into the folder `out`; equal records give equal bytes.
 
     Args:
         runs: as `bench.records.store.read_run` gives them.
         out: the folder, such as ``reports/cpu-reference``; made where it is missing.
         title: of the page; by default the names of the runs.
+        formats: of `bench.report.formats.FORMATS`; files of others that are there stay as they are.
+        figures: names of those to draw; none for all.
+        style: settings of matplotlib that replace the report's own.
 
     Raises:
         StoreError: if the folder cannot be written.
     """
-    make_folder(out / "figures")
-    with drawing(sum(len(run.records) for run in runs)) as draw:
+    make_folder(out / "figures" if saved(formats) else out)
+    wish = Wish(figures, drawn(formats), style or {})
+    with drawing(sum(len(run.records) for run in runs if wish.kinds), wish) as draw:
         frame = to_frame(runs)
         table = compare_table(frame)
-        content = _content(runs, frame, table, title, draw)
-    return ReportFiles(
-        figures=tuple(_save_figures(content.figures, out / "figures")),
-        table=save(out / "table.csv", to_csv(table)),
-        measurements=save(out / "measurements.csv", csv_text(_long(frame))),
-        markdown=save(out / "report.md", to_document(content)),
-        index=save(out / "index.html", to_html(content)),
-        comparison=table,
-    )
+        content = gather(runs, frame, table, title, draw if wish.kinds else _no_figures)
+    written = _save_figures(content.figures, out / "figures", saved(formats))
+    for name, text in _texts(content, frame, table, formats):
+        written.append(save(out / name, text))
+    return ReportFiles(out, tuple(written), table)
 
 
-def _content(
+def _no_figures(_table: pd.DataFrame, _frame: pd.DataFrame) -> list[Drawn]:
+    return []
+
+
+def _texts(
+    content: Content, frame: pd.DataFrame, table: pd.DataFrame, formats: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each file but for the figures; the page comes last."""
+    if "csv" in formats:
+        yield "table.csv", to_csv(table)
+        yield "measurements.csv", csv_text(_long(frame))
+    if "latex" in formats:
+        yield (
+            "table.tex",
+            to_latex(comparison_view(table, frame, narrow=True), content.title, "tab:comparison"),
+        )
+        if content.trainings.rows:
+            yield "trainings.tex", to_latex(content.trainings, content.title, "tab:trainings")
+    if "md" in formats:
+        yield "report.md", to_document(content)
+    if "html" in formats:
+        yield "index.html", to_html(content)
+
+
+def gather(
     runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None, draw: Draw
 ) -> Content:
+    """Return all that a report of some runs shows; `frame` and `table` are made of them."""
     verdicts = [row for run in runs for row in compare_run(run)]
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame, table),
-        comparison=comparison_view(table),
+        classic=classic_view(table, runs),
+        comparison=comparison_view(table, frame),
+        commands=row_commands(table, runs),
+        studies=studies_of(runs),
         verdicts=versus_view(verdicts),
         verdict_notes=versus_notes(verdicts),
         trainings=trainings_view(accuracy_table(frame)),
+        findings=findings_view(native_rows(table, runs)),
         failures=failures_view(failures(frame)),
         sources=sources(table),
         figures=draw(table, frame),
+        data=page_data(table, frame),
     )
 
 
-def _save_figures(figures: Sequence[Drawn], folder: Path) -> list[Path]:
-    """Save each figure as SVG and PNG; those of an earlier report that are no longer drawn go."""
-    saved = []
+def _save_figures(figures: Sequence[Drawn], folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Save each figure; those of an earlier report that there is nothing to draw for any more go."""
+    written = []
     for figure in figures:
-        for kind in ("svg", "png"):
+        for kind in kinds:
             path = folder / f"{figure.name}.{kind}"
             if figure.files:
-                saved.append(save(path, figure.files[kind]))
+                written.append(save(path, figure.files[kind]))
             else:
                 remove(path)
-    return saved
+    return written
 
 
 def _long(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with plain values only; the raw samples are in the store."""
-    flat = frame.drop(columns=["samples", "detail", "series"])
+    flat = frame.drop(columns=["samples", "detail", "series", "outputs"])
     return flat.assign(flags=[";".join(map(str, flags)) for flags in frame["flags"]])
-
-
-def to_html(content: Content) -> str:
-    """Return the page; whatever stands in a record is escaped, and no script but its own may run in it."""
-    script, style = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
-    )
-    shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
-        shown, status_words=STATUS_WORDS, script=script, style=style, script_hash=f"sha256-{digest}"
-    )

@@ -58,17 +58,28 @@ _RC: Mapping[str, Any] = {
     "figure.facecolor": SURFACE,
     "axes.facecolor": SURFACE,
     "savefig.facecolor": SURFACE,
+    "pdf.fonttype": 42,  # journals refuse type 3
     "svg.hashsalt": "bench",
     "svg.fonttype": "path",  # looks the same with any fonts, and labels stay where they were placed
 }
 
 
+# What a format tells of when and by which version it was written: left out.
+_DATED: Mapping[str, tuple[str, ...]] = {
+    "svg": ("Date", "Creator"),
+    "png": ("Software",),
+    "pdf": ("CreationDate", "Creator", "Producer"),
+}
+KINDS = tuple(_DATED)
+
+
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draw inside with this style alone."""
+def styled(more: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Draw inside with this style alone, and with settings of matplotlib that replace some of it."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(dict(_RC))  # type: ignore[arg-type]
+        for settings in (_RC, more or {}):
+            mpl.rcParams.update(dict(settings))  # type: ignore[arg-type]
         yield
 
 
@@ -162,33 +173,43 @@ def ticks_at(axis: Axis, positions: Sequence[float], texts: Sequence[str]) -> No
     axis.set_major_formatter(FuncFormatter(dict(zip(positions, texts, strict=True)).get))
 
 
-def family_legend(figure: Figure, families: Iterable[Any], all_looks: Mapping[str, Look]) -> None:
-    """Set a legend of those families that are there below the panels, in the order of the table."""
+def family_legend(
+    figure: Figure, families: Iterable[Any], all_looks: Mapping[str, Look], note: str = ""
+) -> None:
+    """Set a legend of those families that are there below the panels, in the order of the table, under a note."""
     there = {family_name(f) for f in families}
     names = [name for name in all_looks if name in there]
     handles = [
         Line2D([], [], linestyle="", marker=all_looks[n].marker, color=all_looks[n].colour) for n in names
     ]
-    legend(
-        figure,
-        handles,
-        names,
-        loc="outside lower left",
-        ncols=min(len(names), 9 if figure.get_figwidth() > 9 else 7),
-    )
+    columns = min(len(names), 9 if figure.get_figwidth() > 9 else 7)
+    legend(figure, handles, names, note, loc="outside lower left", ncols=columns)
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], texts: Sequence[str], **where: Any) -> None:
-    """Set a legend; its texts are set last, as matplotlib gives a leading underscore a meaning."""
-    made = figure.legend(handles, ["·"] * len(handles), **where)
+def legend(
+    figure: Figure, handles: Sequence[Line2D], texts: Sequence[str], note: str = "", **where: Any
+) -> None:
+    """Set a legend; its texts are set last, as matplotlib gives a leading underscore a meaning.
+
+    A note stands above it, on lines of its own; without any texts, it stands there alone.
+    """
+    made = figure.legend(handles, ["·"] * len(handles), alignment="left", **where)
     for shown, text in zip(made.get_texts(), texts, strict=True):
         shown.set_text(drawable(text))
+    if note:
+        made.set_title(note, prop=font_manager.FontProperties(size=8))
+        made.get_title().set_color(MUTED)
+
+
+def footnote(figure: Figure, note: str) -> None:
+    """Write a note below the panels of a figure that has no legend there."""
+    if note:
+        legend(figure, [], [], note, loc="outside lower left")
 
 
 def to_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as `svg` or `png`; equal figures give equal bytes."""
+    """Return a figure as `svg`, `png` or `pdf`; equal figures give equal bytes."""
     freeze(figure)
     buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=130, metadata=metadata)
+    figure.savefig(buffer, format=kind, dpi=130, metadata=dict.fromkeys(_DATED[kind]))
     return buffer.getvalue()

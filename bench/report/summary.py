@@ -6,16 +6,16 @@ import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.comparison import Progress, progress
-from bench.analysis.machine import dig, flatten, torch_version
+from bench.analysis.machine import flatten, torch_version
 from bench.analysis.plausibility import doubts
 from bench.records.flags import explain
 from bench.records.store import Run
+from bench.report.reproduce import invocations
 from bench.report.text import plain
 from bench.units import DASH, percent, show, significant
 
@@ -165,19 +165,8 @@ def _values(values: Sequence[str]) -> str:
 
 def _commands(run: Run) -> str:
     """Return the command lines that made a run, each once and one a line; nothing where they are not known."""
-    invocations = dig(run.info, "invocations")
-    invocations = invocations if isinstance(invocations, list | tuple) else [run.info]
-    lines = (_command(dig(invocation, "argv")) for invocation in invocations)
-    return "\n".join(dict.fromkeys(line for line in lines if line))
-
-
-def _command(argv: Any) -> str:
-    """Return the words of a command as a line for a shell, whatever path the program was started by."""
-    if not isinstance(argv, list | tuple) or not argv:
-        return ""
-    words = [str(word) for word in argv]
-    started = PurePath(words[0]).name in {"bench", "__main__.py"}
-    return plain(shlex.join(["bench", *words[1 if started else 0 :]]), 2000)
+    lines = (plain(shlex.join(words), 2000) for words in invocations(run))
+    return "\n".join(dict.fromkeys(lines))
 
 
 def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:

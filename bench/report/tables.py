@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,23 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.doubted import flags_of
+from bench.records.flags import explain
 from bench.report.text import markdown
-from bench.report.view import Column, View, machine, number, seeds, share, spread, status, view, whole
+from bench.report.view import (
+    Best,
+    Cell,
+    Column,
+    View,
+    machine,
+    number,
+    seeds,
+    share,
+    spread,
+    status,
+    view,
+    whole,
+)
 
 
 def _ends(key: str, unit: str) -> dict[str, str]:
@@ -34,10 +49,18 @@ _TRAINED_RAW = {
     "trained_macs": "MAC",
 }
 
+_MACHINE = ("device_name", "device")
+_HIGHEST = Best("higher")
+_LEAST = Best("lower", within=_MACHINE)
+_MOST = Best("higher", within=_MACHINE)
+_BEST_TRAINED = Best("higher", within=("dataset", "recipe", "epochs"))
+
 COMPARISON: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
     Column("year", "Year", whole, show="always"),
-    Column("published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW),
+    Column(
+        "published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW, best=_HIGHEST
+    ),
     Column("parameters", "Parameters", number, "1", show="always"),
     Column("macs", "MACs", number, "MAC", show="always", raw=_MACS_RAW),
     Column("activations", "Activations", number, "1", raw=_ACTIVATIONS_RAW, narrow=False),
@@ -51,17 +74,31 @@ COMPARISON: tuple[Column, ...] = (
     Column("input_size", "Input", whole, "px", show="differing"),
     Column("in_channels", "Channels", whole, show="telling"),
     Column("num_classes", "Classes", whole, show="telling"),
-    Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s")),
-    Column("throughput", "Throughput", number, "1/s", raw=_ends("throughput", "1/s")),
+    Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s"), best=_LEAST),
+    Column("throughput", "Throughput", number, "1/s", raw=_ends("throughput", "1/s"), best=_MOST),
     Column("batch_size", "Batch", whole, show="differing"),
-    Column("peak_memory", "Peak memory", number, "B"),
-    Column("energy", "Energy of an image", number, "J"),
+    Column("peak_memory", "Peak memory", number, "B", best=Best("lower", within=(*_MACHINE, "batch_size"))),
+    Column("energy", "Energy of an image", number, "J", best=_LEAST),
     Column("roofline_share", "Of the roofline", share, "%", narrow=False, raw={"intensity": "MAC_per_B"}),
-    Column("train_throughput", "Training throughput", number, "1/s", raw=_ends("train_throughput", "1/s")),
+    Column(
+        "train_throughput",
+        "Training throughput",
+        number,
+        "1/s",
+        raw=_ends("train_throughput", "1/s"),
+        best=_MOST,
+    ),
     Column("train_batch_size", "Training batch", whole, show="differing"),
-    Column("train_peak_memory", "Training peak memory", number, "B", narrow=False),
-    Column("train_energy", "Training energy of an image", number, "J", narrow=False),
-    Column("accuracy", "Top-1, short training", spread, "%", raw=_ACCURACY_RAW),
+    Column(
+        "train_peak_memory",
+        "Training peak memory",
+        number,
+        "B",
+        narrow=False,
+        best=Best("lower", within=(*_MACHINE, "train_batch_size")),
+    ),
+    Column("train_energy", "Training energy of an image", number, "J", narrow=False, best=_LEAST),
+    Column("accuracy", "Top-1, short training", spread, "%", raw=_ACCURACY_RAW, best=_BEST_TRAINED),
     Column("n_ok", "Seeds", seeds),
     Column("dataset", "Data set"),
     Column("epochs", "Epochs", whole, show="differing"),
@@ -75,8 +112,8 @@ TRAININGS: tuple[Column, ...] = (
     Column("recipe", "Recipe"),
     Column("epochs", "Epochs", whole),
     Column("input_size", "Input", whole, "px"),
-    Column("accuracy", "Top-1", spread, "%", show="always", raw=_ACCURACY_RAW),
-    Column("top5_accuracy", "Top-5", share, "%"),
+    Column("accuracy", "Top-1", spread, "%", show="always", raw=_ACCURACY_RAW, best=_BEST_TRAINED),
+    Column("top5_accuracy", "Top-5", share, "%", best=_BEST_TRAINED),
     Column("n_ok", "Seeds", seeds, show="always"),
     Column("train_time", "Training time", number, "s"),
     Column("device", "Device", show="differing"),
@@ -95,9 +132,16 @@ FAILURES: tuple[Column, ...] = (
 )
 
 
-def comparison_view(table: pd.DataFrame) -> View:
-    """Return the view of `bench.analysis.comparison.compare_table`."""
-    return view(table, COMPARISON)
+def comparison_view(table: pd.DataFrame, frame: pd.DataFrame | None = None, *, narrow: bool = False) -> View:
+    """Return the view of `bench.analysis.comparison.compare_table`.
+
+    Args:
+        table: the comparison.
+        frame: that it was made of, for the doubts about its cells.
+        narrow: without the columns that only a page has room for.
+    """
+    columns = [column for column in COMPARISON if column.narrow or not narrow]
+    return view(table, columns, None if frame is None else flags_of(table, frame))
 
 
 def trainings_view(table: pd.DataFrame) -> View:
@@ -111,15 +155,25 @@ def failures_view(table: pd.DataFrame) -> View:
 
 
 def to_markdown(shown: View) -> str:
-    """Return a Markdown table, with what is common to all rows below it."""
+    """Return a Markdown table: the best values bold, what is common to all rows and doubts about cells below it."""
+    letters = shown.footnotes
     lines = [
         _line(markdown(head) for head in shown.heads),
         _line("---:" if head.numeric else "---" for head in shown.heads),
-        *(_line(markdown(cell.text) for cell in row) for row in shown.rows),
+        *(_line(_marked(cell, letters) for cell in row) for row in shown.rows),
     ]
     if shown.common:
         lines += ["", "The same in every row: " + markdown(shown.note)]
+    for flag, letter in letters.items():
+        lines += ["", f"<sup>{letter}</sup> {markdown(flag)}: {markdown(explain(flag))}"]
     return "\n".join(lines) + "\n"
+
+
+def _marked(cell: Cell, letters: Mapping[str, str]) -> str:
+    """Return a cell in Markdown, bold where it is the best, with the letters of its doubts."""
+    text = markdown(cell.text)
+    marks = cell.marks(letters)
+    return (f"**{text}**" if cell.best else text) + (f"<sup>{marks}</sup>" if marks else "")
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -128,7 +182,7 @@ def _line(cells: Iterable[str]) -> str:
 
 def rich_table(table: pd.DataFrame, title: str | None = None) -> Terminal:
     """Return the comparison for a terminal, without the columns that only the page has room for."""
-    return Terminal(view(table, [column for column in COMPARISON if column.narrow]), title)
+    return Terminal(comparison_view(table, narrow=True), title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +232,7 @@ def to_rich(shown: View, title: str | None = None) -> Table:
         align: JustifyMethod = "right" if head.numeric else "left"
         table.add_column(Text("\n".join(lines)), justify=align, no_wrap=head.numeric)
     for row in shown.rows:
-        table.add_row(*(Text(cell.text) for cell in row))
+        table.add_row(*(Text(cell.text, "bold" if cell.best else "") for cell in row))
     return table
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -18,11 +19,25 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one cell shows: its text, a smaller note for the page, and what it is sorted by (None comes last)."""
+    """What one cell shows.
+
+    Attributes:
+        text: without marks.
+        note: smaller, for the page.
+        sort: what it is sorted by; None comes last.
+        best: whether nothing in its column is better, as far as shown and among rows that may be compared.
+        flags: codes of the doubts about it, see `bench.records.flags`.
+    """
 
     text: str
     note: str = ""
     sort: float | str | None = None
+    best: bool = False
+    flags: tuple[str, ...] = ()
+
+    def marks(self, letters: Mapping[str, str]) -> str:
+        """Return the letters of its flags, ``a,c``, of those of `View.footnotes`."""
+        return ",".join(letter for flag, letter in letters.items() if flag in self.flags)
 
 
 EMPTY = Cell(DASH)
@@ -117,6 +132,14 @@ def fixed(value: float, like: float, digits: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """Which value of a column is the best: the direction, and the keys that rows must agree in to be compared."""
+
+    better: Literal["lower", "higher"]
+    within: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
 
@@ -129,6 +152,7 @@ class Column:
             one network differ in it (`telling`); what is the same for all rows is told once, below the table.
         raw: further keys that belong to it, for CSV, with their units.
         narrow: whether a terminal has it as well.
+        best: which value is marked; None where none is better than another.
     """
 
     key: str
@@ -138,6 +162,7 @@ class Column:
     show: Literal["always", "seen", "differing", "telling"] = "seen"
     raw: Mapping[str, str] = field(default_factory=dict)
     narrow: bool = True
+    best: Best | None = None
 
 
 _TEXTS = (words, machine, status)
@@ -168,8 +193,24 @@ class View:
         """Return ``Device: cuda · Precision: fp32``, what is the same for every row."""
         return " · ".join(f"{title}: {text}" for title, text in self.common.items())
 
+    @property
+    def footnotes(self) -> dict[str, str]:
+        """Return a letter for each flag of a cell, in the order of appearance."""
+        flags = dict.fromkeys(flag for row in self.rows for cell in row for flag in cell.flags)
+        return {flag: _letters(i) for i, flag in enumerate(flags)}
 
-def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
+
+def _letters(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    before, last = divmod(number, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
+
+
+Flags = Mapping[tuple[int, str], tuple[str, ...]]
+"""The flags of cells, by the position of the row and the key of the column."""
+
+
+def view(table: pd.DataFrame, columns: Sequence[Column], flags: Flags | None = None) -> View:
     """Return the cells of a frame; columns that nothing is known of, or that always say the same, are left out."""
     rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     shown: list[Column] = []
@@ -184,8 +225,36 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
     heads = [
         Head(c.title, s.symbol, numeric=c.cell not in _TEXTS) for c, s in zip(shown, scales, strict=True)
     ]
-    cells = [[c.cell(row, c, s) for c, s in zip(shown, scales, strict=True)] for row in rows]
-    return View(heads, cells, common)
+    by_column = [_column(rows, c, s, flags or {}) for c, s in zip(shown, scales, strict=True)]
+    return View(heads, [[cells[i] for cells in by_column] for i in range(len(rows))], common)
+
+
+def _column(rows: Sequence[Row], column: Column, scale: Scale, flags: Flags) -> list[Cell]:
+    """Return the cells of a column, with their marks."""
+    cells = [column.cell(row, column, scale) for row in rows]
+    best = _best(rows, cells, column)
+    marks = [flags.get((i, column.key), ()) for i in range(len(cells))]
+    return [
+        replace(cell, best=i in best, flags=tuple(map(plain, marks[i]))) if i in best or marks[i] else cell
+        for i, cell in enumerate(cells)
+    ]
+
+
+def _best(rows: Sequence[Row], cells: Sequence[Cell], column: Column) -> set[int]:
+    """Return the positions of cells that show the best value among the rows they may be compared with."""
+    if column.best is None:
+        return set()
+    groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        if not missing(row[column.key]):
+            groups[tuple(str(row[key]) for key in column.best.within)].append(i)
+    choose = max if column.best.better == "higher" else min
+    found: set[int] = set()
+    for places in groups.values():
+        text = cells[choose(places, key=lambda i: rows[i][column.key])].text
+        equal = {i for i in places if cells[i].text == text}
+        found |= equal if len(equal) < len(places) else set()
+    return found
 
 
 def _telling(rows: Sequence[Row], key: str) -> bool:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from bench.datasets import DATASETS, load
+from bench.datasets import Dataset, Images, find, hold_back, load, subset
 from bench.plan.job import Job
-from bench.plan.recipe import read_recipe
+from bench.plan.recipe import Recipe, read_recipe
+from bench.plan.schedules import Plateau
+from bench.records.outputs import Outputs, encode_outputs, save_outputs
 from bench.records.record import Better, Measurement
-from bench.training.loop import Fit, fit
+from bench.training.batches import Shape
+from bench.training.loop import LAYOUTS, Fit, fit
+from bench.training.observations import looks, observed
 from bench.training.seeds import streams
+
+VALIDATION = 0.1  # of the training images, for a schedule that needs some where the job does not say
 
 
 def init_seed(job: Job) -> int:
@@ -23,39 +33,61 @@ def init_seed(job: Job) -> int:
     return streams(job.seed).init
 
 
+@dataclass(frozen=True)
+class _Data:
+    """The images of a job, and the seconds that it took to have them."""
+
+    name: str
+    dataset: Dataset
+    train: Images
+    validation: Images | None
+    test: Images
+    seconds: float
+
+
 def measure_accuracy(
     model: nn.Module,
     job: Job,
     *,
     checkpoint: Path | None,
+    outputs: Path | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
-) -> list[Measurement]:
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Iterator[Measurement]:
     """Train `model` on the job's data set by the job's recipe.
 
     Args:
-        model: built after ``torch.manual_seed(init_seed(job))``.
+        model: built after ``torch.manual_seed(init_seed(job))``; it ends with the weights that were tested.
         job: its settings name `dataset`, `recipe` (the recipe's values), `epochs`, `device`, `precision`,
-            `memory_format` and `threads`.
+            `memory_format` and `threads`, and may have `train_images`, `validation`, `target`, `backend` and `ranks`.
         checkpoint: file to go on from, and to write after every epoch; it is left for the caller to remove.
+        outputs: file for what the network said of each test image, written when all is measured; None for none.
         on_epoch: called with the epochs done and the epochs in all.
+        on_stage: called with `load` and `training` as they begin.
 
-    Returns:
-        `top1`, `top5`, `train_error`, `train_loss`, `test_loss`: the last epoch's value, and in the detail
-        every epoch's; `epoch_time`, with a sample an epoch, and `train_time`, their sum.
+    Yields:
+        `top1`, `top5`, `train_error`, `train_loss`, `test_loss`, and with validation images `val_top1` and
+        `val_loss`: the last epoch's value, and in the detail every epoch's.
+        `epoch_time` and `train_throughput`, with a sample an epoch; `train_time`, `eval_time`, `load_time`, and
+        `compile_time` where something was compiled; `time_to_accuracy` where the job has a target.
+        What `bench.training.observations` yields.
 
     Raises:
-        BenchError: as `fit` and `bench.datasets.load` do.
+        BenchError: as `fit`, `bench.datasets.load` and `save_outputs` do.
     """
     settings = job.settings
     recipe = read_recipe(settings["recipe"], f"job {job.id}, recipe")
-    name = str(settings["dataset"])
-    train, test = load(name, "train"), load(name, "test")
+    layout = settings.get("memory_format", "contiguous")
     with _threads(settings.get("threads")):
+        on_stage("load")
+        data = _data(job, recipe)
+        on_stage("training")
+        shape = Shape(job.in_channels, job.input_size, LAYOUTS[layout])
         seen = fit(
             model,
-            train,
-            test,
-            DATASETS.get(name),
+            data.train,
+            data.test,
+            data.dataset,
             recipe,
             epochs=settings.get("epochs") or recipe.epochs,
             seed=job.seed,
@@ -63,19 +95,61 @@ def measure_accuracy(
             input_size=job.input_size,
             in_channels=job.in_channels,
             precision=settings.get("precision", "fp32"),
-            memory_format=settings.get("memory_format", "contiguous"),
+            memory_format=layout,
+            backend=settings.get("backend"),
+            ranks=settings.get("ranks"),
+            validation=data.validation,
             checkpoint=checkpoint,
             checkpoint_key=job.id,
             on_epoch=on_epoch,
+            **looks(data.train, data.dataset, recipe, shape, torch.device(job.device)),
         )
-    return [*_scores(seen, name, len(train), len(test)), *_times(seen)]
+    content, sha256 = encode_outputs(_outputs(model, seen, data.dataset))
+    kept = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
+    throughput = tuple(len(data.train) / seconds for seconds in seen.epoch_time)
+    yield from _scores(seen, data, recipe, kept)
+    yield from _times(seen, data.seconds, throughput)
+    yield from _time_to(settings.get("target"), seen)
+    yield from observed(seen, throughput)
+    if outputs is not None:
+        save_outputs(outputs, content)
 
 
-def _scores(seen: Fit, dataset: str, trained: int, tested: int) -> Iterator[Measurement]:
-    train: dict[str, Any] = {"split": "train", "n": trained, "dataset": dataset}
-    test: dict[str, Any] = {"split": "test", "n": tested, "dataset": dataset}
+def _data(job: Job, recipe: Recipe) -> _Data:
+    """Read the images of a job; those held back are the same however many of the others are trained on."""
+    settings, start = job.settings, time.perf_counter()
+    name = str(settings["dataset"])
+    dataset = find(name, job.input_size)
+    train, test = load(name, "train", job.input_size), load(name, "test", job.input_size)
+    share = settings.get("validation") or (VALIDATION if isinstance(recipe.schedule, Plateau) else None)
+    validation = None
+    if share is not None:
+        train, validation = hold_back(train, share)
+    if "train_images" in settings:
+        train = subset(train, settings["train_images"])
+    return _Data(name, dataset, train, validation, test, time.perf_counter() - start)
+
+
+def _outputs(model: nn.Module, seen: Fit, dataset: Dataset) -> Outputs:
+    assert seen.logits is not None
+    assert seen.labels is not None
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    return Outputs(
+        logits=seen.logits.numpy(),
+        labels=seen.labels.numpy(),
+        kernels=None if first is None else first.weight.detach().float().cpu().numpy(),
+        class_names=dataset.class_names,
+    )
+
+
+def _scores(seen: Fit, data: _Data, recipe: Recipe, kept: dict[str, str]) -> Iterator[Measurement]:
+    train: dict[str, Any] = {"split": "train", "n": len(data.train), "dataset": data.name}
+    test: dict[str, Any] = {"split": "test", "n": len(data.test), "dataset": data.name}
+    if recipe.test_time_augmentation != "none":
+        test["test_time_augmentation"] = recipe.test_time_augmentation
     smooth = "as minimised, label smoothing and auxiliary losses included"
-    yield _score("top1", "higher", seen.test_top1, test)
+    chosen = {"at_best_validation": _at_best_validation(seen)} if seen.val_top1 else {}
+    yield _score("top1", "higher", seen.test_top1, {**test, **chosen, **kept})
     if seen.test_top5 is not None:
         yield _score("top5", "higher", seen.test_top5, test)
     yield _score(
@@ -83,6 +157,15 @@ def _scores(seen: Fit, dataset: str, trained: int, tested: int) -> Iterator[Meas
     )
     yield _score("train_loss", "lower", seen.train_loss, {**train, "of": smooth})
     yield _score("test_loss", "lower", seen.test_loss, {**test, "of": "cross-entropy"})
+    if data.validation is not None:
+        held = {**test, "split": "validation", "n": len(data.validation)}
+        yield _score("val_top1", "higher", seen.val_top1, held)
+        yield _score("val_loss", "lower", seen.val_loss, {**held, "of": "cross-entropy"})
+
+
+def _at_best_validation(seen: Fit) -> float:
+    """Return the test accuracy after the epoch that the validation images would choose; of equal ones the first."""
+    return seen.test_top1[max(range(len(seen.val_top1)), key=seen.val_top1.__getitem__)]
 
 
 def _score(name: str, better: Better, by_epoch: list[float], detail: dict[str, Any]) -> Measurement:
@@ -90,15 +173,54 @@ def _score(name: str, better: Better, by_epoch: list[float], detail: dict[str, A
     return Measurement(name=name, unit="1", better=better, samples=(by_epoch[-1],), detail=detail)
 
 
-def _times(seen: Fit) -> Iterator[Measurement]:
-    detail: dict[str, Any] = {"excluded": "evaluation, checkpoints, loading", "eval_s": seen.eval_time}
+def _times(seen: Fit, reading: float, throughput: tuple[float, ...]) -> Iterator[Measurement]:
+    detail: dict[str, Any] = {"excluded": "evaluation, checkpoints, loading, compiling"}
     if seen.resumed_from is not None:
         detail["resumed_from_epoch"] = seen.resumed_from
     if seen.checkpoint_ignored is not None:
         detail["checkpoint_ignored"] = seen.checkpoint_ignored
-    flags = ("resumed",) if seen.resumed_from is not None else ()
-    for name, samples in (("epoch_time", tuple(seen.epoch_time)), ("train_time", (sum(seen.epoch_time),))):
-        yield Measurement(name=name, unit="s", better="lower", samples=samples, detail=detail, flags=flags)
+    yield _seconds("epoch_time", tuple(seen.epoch_time), detail, seen)
+    yield _seconds("train_time", (sum(seen.epoch_time),), detail, seen)
+    yield _seconds("eval_time", (sum(seen.eval_time),), {"by_epoch": seen.eval_time}, seen)
+    loading = {"of": "reading, decoding and moving to the device", "reading_s": reading}
+    yield _seconds("load_time", (reading + seen.load_time,), loading)
+    if seen.compile_time is not None:
+        yield _seconds("compile_time", (seen.compile_time,), {"of": "the first step, less a usual one"})
+    yield Measurement(
+        name="train_throughput",
+        unit="image/s",
+        better="higher",
+        samples=throughput,
+        detail=detail,
+        flags=_resumed(seen),
+    )
+
+
+def _time_to(target: float | None, seen: Fit) -> Iterator[Measurement]:
+    """Yield the seconds of training until the first epoch was over that reached the target; NaN where none did."""
+    if target is None:
+        return
+    done = zip(accumulate(seen.epoch_time), seen.test_top1, strict=True)
+    reached = next(((i, s) for i, (s, top1) in enumerate(done, start=1) if top1 >= target), None)
+    epochs, seconds = reached or (len(seen.test_top1), math.nan)
+    detail = {"target": target, "best": max(seen.test_top1), "epochs": epochs}
+    yield _seconds("time_to_accuracy", (seconds,), detail, seen, () if reached else ("missed",))
+
+
+def _seconds(
+    name: str,
+    samples: tuple[float, ...],
+    detail: dict[str, Any],
+    seen: Fit | None = None,
+    flags: tuple[str, ...] = (),
+) -> Measurement:
+    """Return a measured time; of `seen` where it is of epochs, of which some may be an earlier process's."""
+    flags = (*flags, *(_resumed(seen) if seen else ()))
+    return Measurement(name=name, unit="s", better="lower", samples=samples, detail=detail, flags=flags)
+
+
+def _resumed(seen: Fit) -> tuple[str, ...]:
+    return ("resumed",) if seen.resumed_from is not None else ()
 
 
 @contextmanager

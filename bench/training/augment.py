@@ -18,12 +18,16 @@ from bench.plan.recipe import Augment
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to training images of `size` px: `bench.plan.recipe.Augment` with nothing left open."""
+    """What is done to training images of `size` px: `bench.plan.recipe.Augment` with nothing left open.
+
+    `turn` counts epochs where images take turns at being mirrored; None where chance decides.
+    """
 
     size: int
     pad: int
     flip: bool
     cutout: int
+    turn: int | None = None
 
     @property
     def moves(self) -> bool:
@@ -44,7 +48,8 @@ def decide(asked: Augment, dataset: Dataset) -> Augmentation:
             f"augment.pad: {pad} px cannot be reflected from an image of {size} px", f"at most {size - 1}"
         )
     flip = dataset.flip if asked.flip is None else asked.flip
-    return Augmentation(size, pad, flip, dataset.cutout if asked.cutout is None else asked.cutout)
+    cutout = dataset.cutout if asked.cutout is None else asked.cutout
+    return Augmentation(size, pad, flip, cutout, turn=0 if flip and asked.alternate_flip else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def draw(count: int, how: Augmentation, generator: torch.Generator) -> Draws:
 
 
 def take(images: Tensor, index: Tensor, draws: Draws, how: Augmentation) -> Tensor:
-    """Return the crops [B, C, H, W] of ``images[index]`` in one gather; padded images are never made.
+    """Return the crops [B, C, H, W] of ``images[index]``; padded images are never made.
 
     Args:
         images: [N, C, H, W], any type.
@@ -91,17 +96,31 @@ def take(images: Tensor, index: Tensor, draws: Draws, how: Augmentation) -> Tens
     """
     if not how.moves:
         return images[index]
-    channels, height, width = images.shape[1:]
+    height, width = images.shape[2:]
     device = images.device
     rows = torch.arange(height, device=device) + draws.corner[:, :1] - how.pad  # [B, H]
     columns = torch.arange(width, device=device) + draws.corner[:, 1:] - how.pad  # [B, W]
-    columns = torch.where(draws.mirrored[:, None], columns.flip(1), columns)
-    return images[
-        index[:, None, None, None],
-        torch.arange(channels, device=device)[None, :, None, None],
-        reflect(rows, height)[:, None, :, None],
-        reflect(columns, width)[:, None, None, :],
-    ]
+    mirrored = draws.mirrored if how.turn is None else takes_turn(index, how.turn)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    place = reflect(rows, height)[:, :, None] * width + reflect(columns, width)[:, None, :]  # [B, H, W]
+    # Whole images first, then one gather along their pixels: four times as fast as one index for each axis.
+    pixels = images[index].flatten(2)
+    return pixels.gather(2, place.flatten(1)[:, None].expand_as(pixels)).unflatten(2, (height, width))
+
+
+def takes_turn(index: Tensor, turn: int) -> Tensor:
+    """Return [B] bool, whether images are mirrored in this turn: half of them, and the others in the next.
+
+    Which half is a matter of the image's number alone, mixed well so that no class lies in one half.
+    Source: Jordan, arXiv:2404.00498, section 3.6; the mixing is that of MurmurHash3's 64-bit finaliser.
+    """
+    mixed = index
+    for factor in (
+        -0x00AE502812AA7333,
+        -0x3B314601E57A13AD,
+    ):  # 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, signed
+        mixed = (mixed ^ (mixed >> 33)) * factor
+    return ((mixed >> 33) + turn) % 2 == 1
 
 
 def reflect(index: Tensor, size: int) -> Tensor:
@@ -121,7 +140,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
     """
     scale = (1 / (255 * std))[:, None, None]
     shift = (-mean / std)[:, None, None]
-    return (images * scale + shift).to(dtype)
+    return (images * scale).add_(shift).to(dtype)
 
 
 def cut_out(images: Tensor, draws: Draws, side: int) -> Tensor:

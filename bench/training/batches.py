@@ -1,20 +1,24 @@
-"""Batches: a split lies on the device as uint8, and becomes what the network takes one batch at a time."""
+"""Batches: a split as uint8, on the device where it fits, becomes what the network takes one batch at a time.
+
+A split lies on the device, in memory, or in files, whichever it fits; the batches are the same.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.datasets import Dataset, Images
+from bench.datasets import Dataset, Files, Images
 from bench.errors import UnsupportedError
-from bench.training.augment import Augmentation, cut_out, draw, normalise, take
+from bench.training.augment import Augmentation, Draws, cut_out, draw, normalise, take, takes_turn
 
 Batch = tuple[Tensor, Tensor]  # images [B, C, S, S] float32, labels [B] int64
+DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,14 @@ class Shape:
 
 
 class Batches:
-    """A split on its device.
+    """A split, and the device that its batches are wanted on.
 
     Args:
         data: the split.
         dataset: whose it is.
         shape: what the network takes.
         size: images a batch.
-        device: where the split is put.
+        device: where batches are put, and the whole split if it fits.
 
     Raises:
         UnsupportedError: if the network's channels are neither the images', nor three for grey images.
@@ -58,9 +62,11 @@ class Batches:
                 f"the network takes {shape.channels} channels, and images of {dataset.card.name} have {own}",
                 f"build it with in_channels={own}",
             )
-        self.data = data.to(device)
+        self.data = data.to(device) if _fits(data, device) else data
+        self.labels = data.labels.to(device)
         self.shape = shape
         self.size = size
+        self.device = device
         self.mean = torch.tensor(dataset.mean, device=device)
         self.std = torch.tensor(dataset.std, device=device)
 
@@ -70,18 +76,33 @@ class Batches:
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images once, as they are."""
-        for part in _slices(len(self.data), self.size):
-            yield self.shape.fit(self._floats(self.data.images[part])), self.data.labels[part]
+        labels = self.labels.split(self.size)
+        for part, pixels in zip(labels, self._pixels(torch.arange(len(self.data))), strict=True):
+            yield self.shape.fit(self._floats(pixels)), part
 
     def shuffled(self, how: Augmentation, order: torch.Generator, chance: torch.Generator) -> Iterator[Batch]:
         """Yield an epoch: all images once, in new order and augmented, but for a last batch of one image."""
-        device = self.mean.device
-        index = torch.randperm(len(self.data), generator=order).to(device)
-        draws = draw(len(self.data), how, chance).to(device)
-        for part in _slices(self._trained, self.size):
-            pixels = take(self.data.images, index[part], draws[part], how)
-            images = cut_out(self._floats(pixels), draws[part], how.cutout)
-            yield self.shape.fit(images), self.data.labels[index[part]]
+        how = replace(how, size=self.data.images.shape[-1])
+        index = torch.randperm(len(self.data), generator=order)
+        draws = _drawn(index, how, chance).to(self.device)
+        how = replace(how, turn=None)  # the draws know now
+        there = index.to(self.device)
+        for start, pixels in zip(
+            range(0, self._trained, self.size), self._pixels(index[: self._trained]), strict=True
+        ):
+            part = slice(start, start + len(pixels))
+            moved = take(pixels, torch.arange(len(pixels), device=self.device), draws[part], how)
+            images = cut_out(self._floats(moved), draws[part], how.cutout)
+            yield self.shape.fit(images), self.labels[there[part]]
+
+    def _pixels(self, index: Tensor) -> Iterator[Tensor]:
+        """Yield the images at `index` [N] as uint8 on the device, a batch at a time."""
+        images = self.data.images
+        if isinstance(images, Files):
+            batches = images.batches(index.split(self.size))
+        else:
+            batches = (images[part] for part in index.to(images.device).split(self.size))
+        return (pixels.to(self.device, non_blocking=True) for pixels in batches)
 
     @property
     def _trained(self) -> int:
@@ -96,6 +117,14 @@ class Batches:
         return normalise(images, self.mean, self.std)
 
 
-def _slices(count: int, size: int) -> Iterator[slice]:
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
+def _fits(data: Images, device: torch.device) -> bool:
+    """Return whether a split takes no more than `DEVICE_SHARE` of the device's free memory."""
+    if device.type != "cuda":
+        return True
+    return data.images.shape.numel() <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def _drawn(index: Tensor, how: Augmentation, chance: torch.Generator) -> Draws:
+    """Return the draws of the images at `index` [N]; where they take turns at being mirrored, whose turn it is."""
+    draws = draw(len(index), how, chance)
+    return draws if how.turn is None else replace(draws, mirrored=takes_turn(index, how.turn))

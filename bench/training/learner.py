@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,21 +17,35 @@ from bench.errors import DivergedError, InvalidModelError
 from bench.plan.recipe import Recipe
 from bench.training.augment import Augmentation
 from bench.training.batches import Batches
-from bench.training.optimiser import make_optimiser, rate
+from bench.training.ema import Average
+from bench.training.group import ALONE, Group
+from bench.training.optimiser import make_optimiser, set_rate
 from bench.training.precision import autocast
+from bench.training.schedule import rate
 from bench.training.seeds import streams
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
 DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What an epoch over the test images showed: mean cross-entropy, and shares of right answers."""
+    """What an epoch over images showed.
+
+    Attributes:
+        loss: mean cross-entropy.
+        top1: share of right answers.
+        top5: share of images whose class was among the first five.
+        logits: [N, K] float32, on the CPU.
+        labels: [N] int64, likewise.
+    """
 
     loss: float
     top1: float
     top5: float
+    logits: Tensor
+    labels: Tensor
 
 
 class Learner:
@@ -43,6 +60,11 @@ class Learner:
         seed: of order, augmentation and the network's own noise.
         device: of the model.
         precision: see `bench.training.precision`.
+        group: the processes that share each batch.
+
+    Attributes:
+        network: what a step calls; it averages gradients over the group.
+        compiled: the same, compiled for batches of the recipe's size; None to call `network` for those too.
     """
 
     def __init__(
@@ -56,6 +78,7 @@ class Learner:
         seed: int,
         device: torch.device,
         precision: str,
+        group: Group = ALONE,
     ) -> None:
         self.model = model
         self.recipe = recipe
@@ -64,85 +87,136 @@ class Learner:
         self.steps = steps
         self.device = device
         self.precision = precision
-        self.optimiser = make_optimiser(model.parameters(), recipe)
+        self.group = group
+        self.network = group.averaging(model, device)
+        self.compiled: nn.Module | None = None
+        self.optimiser = make_optimiser(model, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.average = Average(model, recipe.ema) if recipe.ema is not None else None
         seeds = streams(seed)
         self.order = torch.Generator().manual_seed(seeds.order)
         self.chance = torch.Generator().manual_seed(seeds.augment)
+        self.noise = seeds.noise
+        # What training images are not, a digit say, a test image is not either.
+        self.mirrors_tests = recipe.test_time_augmentation == "mirror" and how.flip
         torch.manual_seed(seeds.noise)
 
-    def train(self, batches: Batches, epoch: int) -> tuple[float, float]:
+    def train(self, batches: Batches, epoch: int, errors: Sequence[float] = ()) -> tuple[float, float]:
         """Train on every image once; return the mean loss and the share of wrong answers.
+
+        Args:
+            batches: of the training images.
+            epoch: from 0.
+            errors: the validation error after each epoch so far, for schedules that look at it.
 
         Raises:
             DivergedError: if a step's loss was not finite; seen at the end, so that no step waits for it.
         """
         self.model.train()
+        how = self.how if self.how.turn is None else replace(self.how, turn=epoch)
+        if self.group.rank:  # each rank's own, whatever was drawn before; the first goes on as it would alone
+            torch.manual_seed((self.noise + 1_000_003 * epoch + self.group.rank) % 2**63)
         losses, sizes = [], []
-        wrong = torch.zeros((), dtype=torch.int64, device=self.device)
-        for i, (images, labels) in enumerate(batches.shuffled(self.how, self.order, self.chance)):
-            logits, loss = self._step(images, labels, epoch * len(batches) + i)
+        wrong = torch.zeros((), dtype=torch.float64, device=self.device)
+        for i, (images, labels) in enumerate(batches.shuffled(how, self.order, self.chance)):
+            step = epoch * len(batches) + i
+            set_rate(
+                self.optimiser,
+                self.recipe.learning_rate * rate(step, self.steps, self.recipe.schedule, errors),
+            )
+            loss, missed = self._step(images, labels)
             losses.append(loss)
             sizes.append(len(labels))
-            wrong += (logits.argmax(1) != labels).sum()
-        values = torch.stack(losses).tolist()
-        for i, value in enumerate(values):
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(values)}",
-                    DIVERGED_TIP,
-                )
+            wrong += missed
+        values = self.group.total(torch.stack(losses)).tolist()
+        _check_finite(values, epoch)
+        self.group.align(self.model)
         mean = math.fsum(v * n for v, n in zip(values, sizes, strict=True)) / sum(sizes)
-        return mean, wrong.item() / sum(sizes)
+        return mean, self.group.total(wrong).item() / sum(sizes)
 
-    def _step(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Do one step; return the logits and the loss, which nobody has waited for."""
-        with autocast(self.precision, self.device):
-            logits, auxiliary = outputs(self.model(images), self.classes)
-            smoothing = self.recipe.label_smoothing
-            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-            for side in auxiliary:
-                loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=smoothing)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * rate(step, self.steps, self.recipe.schedule)
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Do one step; return the rank's part of the loss and of the wrong answers, which nobody has waited for."""
+        whole = len(labels) == self.recipe.batch_size  # a smaller last batch is not worth a compilation
+        network = self.compiled if self.compiled is not None and whole else self.network
+        share = self.group.share(images, labels)
+        logits, loss = self.loss(network, share.images, share.labels)
+        if self.group.count > 1:
+            loss = loss * share.weight
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        # The gradients are averaged over the ranks, and the loss is the sum of theirs.
+        self.scaler.scale(loss * self.group.count if self.group.count > 1 else loss).backward()
         if self.recipe.grad_clip is not None:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        return logits.detach(), loss.detach()
+        if self.average is not None:
+            self.average.update(self.model)
+        return loss.detach(), (logits.detach().argmax(1) != share.labels).sum() / share.seen_by
+
+    def loss(self, network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits [B, K] of a network in training, and what a step minimises."""
+        smoothing = self.recipe.label_smoothing
+        with autocast(self.precision, self.device):
+            logits, auxiliary = outputs(network(images), self.classes)
+            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            for side in auxiliary:
+                loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=smoothing)
+        return logits, loss
 
     @torch.no_grad()
-    def test(self, batches: Batches, epoch: int) -> Seen:
-        """Look at every image once, without learning.
+    def test(self, batches: Batches, epoch: int, split: str = "test") -> Seen:
+        """Look at every image once, without learning, with the averaged weights where the recipe has them.
 
         Raises:
             DivergedError: if the loss is not finite.
         """
         self.model.eval()
-        loss = torch.zeros((), device=self.device)
-        hits = torch.zeros(min(5, self.classes), dtype=torch.int64, device=self.device)
-        count = 0
-        for images, labels in batches.in_order():
-            with autocast(self.precision, self.device):
-                logits, _ = outputs(self.model(images), self.classes)
-                loss += F.cross_entropy(logits, labels, reduction="sum")
-            hits += (logits.topk(len(hits)).indices == labels[:, None]).sum(0)
-            count += len(labels)
-        mean = loss.item() / count
-        if not math.isfinite(mean):
-            raise DivergedError(f"the test loss was {mean} after epoch {epoch + 1}", DIVERGED_TIP)
-        ranks = hits.tolist()
-        return Seen(mean, ranks[0] / count, sum(ranks) / count)
+        answers, truths = [], []
+        with self.tested_weights():
+            for images, labels in batches.in_order():
+                share = self.group.share(images, labels)
+                answers.append(share.spread(self._logits(share.images)))
+                truths.append(labels)
+        logits, labels = self.group.total(torch.cat(answers)), torch.cat(truths)
+        loss = F.cross_entropy(logits, labels).item()
+        if not math.isfinite(loss):
+            raise DivergedError(f"the {split} loss was {loss} after epoch {epoch + 1}", DIVERGED_TIP)
+        right = (logits.topk(min(5, self.classes)).indices == labels[:, None]).sum(0).tolist()
+        return Seen(loss, right[0] / len(labels), sum(right) / len(labels), logits.cpu(), labels.cpu())
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Return [B, K] float32: of the images, or the mean of these and of their mirror images."""
+        with autocast(self.precision, self.device):
+            logits = outputs(self.model(images), self.classes)[0].float()
+            if self.mirrors_tests:
+                logits = (logits + outputs(self.model(images.flip(3)), self.classes)[0].float()) / 2
+        return logits
+
+    def tested_weights(self) -> AbstractContextManager[None]:
+        """Let the network have the weights that are tested: the average where the recipe asks for one."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place(self.model)
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Let the network be run in the block, and be afterwards as if it had not been."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        kept = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        training = self.model.training
+        with torch.random.fork_rng(devices):
+            yield
+        self.optimiser.zero_grad(set_to_none=True)
+        self.model.load_state_dict(kept)
+        self.model.train(training)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""
+        average = self.average
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": {"step": average.step, "tensors": average.tensors} if average else None,
             "order": self.order.get_state(),
             "chance": self.chance.get_state(),
             "cpu_noise": torch.get_rng_state(),
@@ -159,11 +233,32 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.step = state["average"]["step"]
+            for name, tensor in state["average"]["tensors"].items():
+                self.average.tensors[name].copy_(tensor)
         self.order.set_state(state["order"])
         self.chance.set_state(state["chance"])
         torch.set_rng_state(state["cpu_noise"])
         if state["cuda_noise"] is not None:
             torch.cuda.set_rng_state(state["cuda_noise"], self.device)
+
+
+def _check_finite(losses: Sequence[float], epoch: int) -> None:
+    for i, value in enumerate(losses):
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}",
+                DIVERGED_TIP,
+            )
+
+
+def set_dropout(model: nn.Module, probability: float | None) -> None:
+    """Give every dropout layer this probability; None leaves them. Dropout that is called as a function is not seen."""
+    if probability is not None:
+        for module in model.modules():
+            if isinstance(module, DROPOUTS):
+                module.p = probability
 
 
 def outputs(result: Any, classes: int) -> tuple[Tensor, list[Tensor]]:

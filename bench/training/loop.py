@@ -6,21 +6,32 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.datasets import Dataset, Images
+from bench.errors import ConfigError
 from bench.plan.recipe import Recipe
+from bench.plan.schedules import Plateau
 from bench.training import checkpoint as checkpoints
+from bench.training import parallel
 from bench.training.augment import decide
 from bench.training.batches import Batches, Shape
-from bench.training.learner import Learner
+from bench.training.compiling import compile_learner
+from bench.training.group import Group
+from bench.training.learner import Learner, Seen, set_dropout
 from bench.training.precision import check_precision, tf32
 
+Look = Callable[[nn.Module], Any]
+Last = Callable[[Learner, Batches, Callable[[], float]], Any]
+
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-CURVES = ("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "epoch_time", "eval_time")
+CURVES = (
+    *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),
+    *("epoch_time", "eval_time"),
+)
 
 
 @dataclass
@@ -33,8 +44,18 @@ class Fit:
         test_loss: mean cross-entropy.
         test_top1: share of the test images whose class came first.
         test_top5: share whose class was among the first five; None where there are no more than five classes.
+        val_loss: mean cross-entropy of the validation images; empty where there are none.
+        val_top1: share of them whose class came first; likewise.
         epoch_time: s, of training alone.
-        eval_time: s, of the test images alone.
+        eval_time: s, of the test and the validation images alone.
+        logits: [N, K] float32 on the CPU, of the test images in order, as they were reported last.
+        labels: [N] int64 on the CPU, of the same images.
+        test_time_augmentation: `mirror` where test images were looked at together with their mirror images; else None.
+        load_time: s, of moving the images to the device.
+        compile_time: s, see `bench.training.compiling`; None where nothing was compiled.
+        started: what `before` returned, of the first process where a checkpoint was gone on from.
+        ended: what `after` returned.
+        last: what `last` returned.
         resumed_from: epochs that a checkpoint had already done; None for a training in one go.
         checkpoint_ignored: why a checkpoint that was there was not used.
     """
@@ -44,10 +65,66 @@ class Fit:
     test_loss: list[float] = field(default_factory=list)
     test_top1: list[float] = field(default_factory=list)
     test_top5: list[float] | None = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_top1: list[float] = field(default_factory=list)
     epoch_time: list[float] = field(default_factory=list)
     eval_time: list[float] = field(default_factory=list)
+    logits: Tensor | None = None
+    labels: Tensor | None = None
+    test_time_augmentation: str | None = None
+    load_time: float = 0.0
+    compile_time: float | None = None
+    started: Any = None
+    ended: Any = None
+    last: Any = None
     resumed_from: int | None = None
     checkpoint_ignored: str | None = None
+
+    def add(self, loss: float, error: float, seen: Seen, held: Seen | None) -> None:
+        """Take in what an epoch showed of the training, the test and the validation images."""
+        self.train_loss.append(loss)
+        self.train_error.append(error)
+        self.test_loss.append(seen.loss)
+        self.test_top1.append(seen.top1)
+        if self.test_top5 is not None:
+            self.test_top5.append(seen.top5)
+        if held is not None:
+            self.val_loss.append(held.loss)
+            self.val_top1.append(held.top1)
+        self.logits, self.labels = seen.logits, seen.labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What every rank of a training must know; see `fit`."""
+
+    model: nn.Module
+    train: Images
+    test: Images
+    validation: Images | None
+    dataset: Dataset
+    recipe: Recipe
+    epochs: int
+    seed: int
+    device: torch.device
+    input_size: int
+    in_channels: int
+    memory_format: str
+    precision: str
+    backend: str
+    checkpoint: Path | None
+    checkpoint_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What only the process that asked for a training wants; see `fit`."""
+
+    clock: Callable[[], float] = time.perf_counter
+    on_epoch: Callable[[int, int], None] | None = None
+    before: Look | None = None
+    after: Look | None = None
+    last: Last | None = None
 
 
 def fit(
@@ -64,12 +141,20 @@ def fit(
     in_channels: int,
     precision: str = "fp32",
     memory_format: Literal["contiguous", "channels_last"] = "contiguous",
+    backend: str | None = None,
+    ranks: int | None = None,
+    validation: Images | None = None,
     checkpoint: Path | None = None,
     checkpoint_key: str = "",
     clock: Callable[[], float] = time.perf_counter,
     on_epoch: Callable[[int, int], None] | None = None,
+    before: Look | None = None,
+    after: Look | None = None,
+    last: Last | None = None,
 ) -> Fit:
     """Train `model` as it is given, and look at the test images after every epoch.
+
+    The model ends with the weights that were tested last: where the recipe averages them, the average.
 
     Args:
         model: from images [B, C, S, S] to logits [B, classes], or a named tuple of `logits`, `aux_logits*`.
@@ -84,64 +169,142 @@ def fit(
         in_channels: C; grey images are repeated for three.
         precision: fp32, tf32, bf16 or fp16; the latter two by autocast.
         memory_format: of images and parameters.
+        backend: eager, or compiled; None is eager.
+        ranks: processes that share each batch, see `bench.training.parallel`; None is one.
+        validation: images held back from `train`, looked at after every epoch; a schedule may need them.
         checkpoint: file to go on from, and to write after every epoch; None for none.
         checkpoint_key: of this training; a checkpoint with another key is not used, and overwritten.
         clock: seconds since some moment.
         on_epoch: called with the epochs done and the epochs in all.
+        before: called with the model before the first step, untimed, and not again where a checkpoint is gone on from;
+            it returns plain JSON values. Whatever it does to the model's tensors and to torch's chance is undone.
+        after: the same after the last step, with the weights that were tested.
+        last: called after that with the learner, the batches and a clock that waits for the device, where there is
+            one rank; the learner is at its disposal, and the model's tensors are put back.
 
     Raises:
+        ConfigError: if the schedule needs validation images and there are none.
         DivergedError: if a loss is not finite.
         InvalidModelError: if the network's output is something else.
-        UnsupportedError: if the device cannot train in this precision, or the channels do not fit.
+        UnsupportedError: if the device cannot train in this precision, the channels do not fit, the network cannot be
+            compiled, or there are not as many devices as ranks.
         StoreError: if the checkpoint cannot be written.
     """
     device = torch.device(device)
     check_precision(precision, device)
-    shape = Shape(in_channels, input_size, LAYOUTS[memory_format])
-    batches = Batches(train, dataset, shape, recipe.batch_size, device)
-    # Without gradients to keep, twice the images take about the same memory.
-    tests = Batches(test, dataset, shape, 2 * recipe.batch_size, device)
-    model.to(device=device, memory_format=shape.memory_format)  # type: ignore[call-overload]
-    learner = Learner(
-        model,
+    if isinstance(recipe.schedule, Plateau) and validation is None:
+        raise ConfigError(
+            f"recipe {recipe.name}: its schedule looks at the validation error, and no images are held back",
+            "give validation, such as validation: 0.1",
+        )
+    asked = Asked(
+        model=model,
+        train=train,
+        test=test,
+        validation=validation,
+        dataset=dataset,
         recipe=recipe,
-        how=decide(recipe.augment, dataset),
-        classes=dataset.card.num_classes,
-        steps=len(batches) * epochs,
+        epochs=epochs,
         seed=seed,
         device=device,
+        input_size=input_size,
+        in_channels=in_channels,
+        memory_format=memory_format,
         precision=precision,
+        backend=backend or "eager",
+        checkpoint=checkpoint,
+        checkpoint_key=checkpoint_key,
     )
-    result = Fit(test_top5=[] if learner.classes > 5 else None)
-    if checkpoint is not None:
-        _resume(learner, result, checkpoint, checkpoint_key)
+    hooks = Hooks(clock=clock, on_epoch=on_epoch, before=before, after=after, last=last)
+    with parallel.start(ranks or 1, device, train_as_asked, asked) as group:
+        return train_as_asked(asked, group, hooks)
+
+
+def train_as_asked(asked: Asked, group: Group, hooks: Hooks | None = None) -> Fit:
+    """Be one rank of a training; only rank 0 has hooks, and writes checkpoints."""
+    hooks = hooks or Hooks()
+    recipe, device = asked.recipe, group.device(asked.device)
+    shape = Shape(asked.in_channels, asked.input_size, LAYOUTS[asked.memory_format])
 
     def now() -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return clock()
+        return hooks.clock()
 
-    with tf32(precision == "tf32"):
-        for epoch in range(len(result.train_loss), epochs):
+    start = now()
+    batches = Batches(asked.train, asked.dataset, shape, recipe.batch_size, device)
+    # Without gradients to keep, twice the images take about the same memory.
+    tests, held_back = (
+        Batches(images, asked.dataset, shape, 2 * recipe.batch_size, device) if images is not None else None
+        for images in (asked.test, asked.validation)
+    )
+    assert tests is not None
+    loaded = now()
+    learner = _learner(asked, group, shape, len(batches) * asked.epochs)
+    result = Fit(
+        test_top5=[] if learner.classes > 5 else None,
+        test_time_augmentation="mirror" if learner.mirrors_tests else None,
+        load_time=loaded - start,
+    )
+    if asked.checkpoint is not None:
+        _resume(learner, result, asked.checkpoint, asked.checkpoint_key)
+    if hooks.before is not None and result.resumed_from is None:
+        with learner.undisturbed():
+            result.started = hooks.before(asked.model)
+
+    with tf32(asked.precision == "tf32"):
+        if len(result.train_loss) < asked.epochs:
+            result.compile_time = compile_learner(learner, batches, asked.backend)
+        for epoch in range(len(result.train_loss), asked.epochs):
             start = now()
-            loss, error = learner.train(batches, epoch)
+            loss, error = learner.train(batches, epoch, [1 - top1 for top1 in result.val_top1])
             middle = now()
             seen = learner.test(tests, epoch)
+            held = learner.test(held_back, epoch, "validation") if held_back is not None else None
             end = now()
-            result.train_loss.append(loss)
-            result.train_error.append(error)
-            result.test_loss.append(seen.loss)
-            result.test_top1.append(seen.top1)
-            if result.test_top5 is not None:
-                result.test_top5.append(seen.top5)
+            result.add(loss, error, seen, held)
             result.epoch_time.append(middle - start)
             result.eval_time.append(end - middle)
-            if checkpoint is not None:
-                curves = {name: getattr(result, name) for name in CURVES}
-                checkpoints.save(checkpoint, checkpoint_key, {"learner": learner.state(), "curves": curves})
-            if on_epoch is not None:
-                on_epoch(epoch + 1, epochs)
+            if asked.checkpoint is not None and group.rank == 0:
+                _save(learner, result, asked.checkpoint, asked.checkpoint_key)
+            if hooks.on_epoch is not None:
+                hooks.on_epoch(epoch + 1, asked.epochs)
+        if result.logits is None:  # all had been done before
+            seen = learner.test(tests, asked.epochs - 1)
+            result.logits, result.labels = seen.logits, seen.labels
+    if learner.average is not None:
+        asked.model.load_state_dict(learner.average.tensors)
+    if hooks.after is not None:
+        with learner.undisturbed():
+            result.ended = hooks.after(asked.model)
+    if hooks.last is not None and group.count == 1:
+        with learner.undisturbed(), tf32(asked.precision == "tf32"):
+            result.last = hooks.last(learner, batches, now)
     return result
+
+
+def _learner(asked: Asked, group: Group, shape: Shape, steps: int) -> Learner:
+    """Put the model where it is trained, and return its learner."""
+    device = group.device(asked.device)
+    set_dropout(asked.model, asked.recipe.dropout)
+    asked.model.to(device=device, memory_format=shape.memory_format)  # type: ignore[call-overload]
+    return Learner(
+        asked.model,
+        recipe=asked.recipe,
+        how=decide(asked.recipe.augment, asked.dataset),
+        classes=asked.dataset.card.num_classes,
+        steps=steps,
+        seed=asked.seed,
+        device=device,
+        precision=asked.precision,
+        group=group,
+    )
+
+
+def _save(learner: Learner, result: Fit, checkpoint: Path, key: str) -> None:
+    curves = {name: getattr(result, name) for name in CURVES}
+    state = {"learner": learner.state(), "curves": curves, "started": result.started}
+    checkpoints.save(checkpoint, key, state)
 
 
 def _resume(learner: Learner, result: Fit, checkpoint: Path, key: str) -> None:
@@ -155,4 +318,5 @@ def _resume(learner: Learner, result: Fit, checkpoint: Path, key: str) -> None:
     learner.restore(state["learner"])
     for name, values in state["curves"].items():
         setattr(result, name, values)
+    result.started = state.get("started")
     result.resumed_from = len(result.train_loss)

@@ -1,44 +1,45 @@
-"""Optimisers and the learning rate of every step, as a recipe says."""
+"""Optimisers, as a recipe says; `bench.training.schedule` gives the learning rate of every step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
-from bench.plan.recipe import Recipe, Schedule
+from bench.plan.recipe import Recipe
 
 
-def make_optimiser(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser for the parameters that are trained; the rate is set step by step."""
-    trained = [p for p in parameters if p.requires_grad]
+def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser for the parameters that are trained; `set_rate` sets the rate step by step."""
+    groups = parameter_groups(model, recipe)
     # Fused: one call for all parameters; with many small ones, a call for each takes longer than the work.
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(
-            trained,
-            lr=recipe.learning_rate,
-            betas=(recipe.momentum, 0.999),
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999), fused=True)
     return torch.optim.SGD(
-        trained,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True
     )
 
 
-def rate(step: int, steps: int, schedule: Schedule) -> float:
-    """Return the learning rate of `step` (from 0) of `steps`, as a share of the peak.
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the trained parameters in groups of one `weight_decay` and one `rate_factor`, biases apart if asked for.
 
-    It is the triangle (0, 0), (warm_up, 1), (1, final), read at (step + 1) / (steps + 1), so that the first
-    and the last step learn something too.
+    A bias is a parameter whose name ends in `bias`. Without decay are those of at most one dimension: biases, and the
+    scales of normalisation.
     """
-    time = (step + 1) / (steps + 1)
-    if time < schedule.warm_up:
-        return time / schedule.warm_up
-    return 1 - (1 - schedule.final) * (time - schedule.warm_up) / (1 - schedule.warm_up)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = 0.0 if recipe.no_decay and parameter.ndim <= 1 else recipe.weight_decay
+            factor = recipe.bias_lr if name.rpartition(".")[2] == "bias" else 1.0
+            groups.setdefault((decay, factor), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "rate_factor": factor}
+        for (decay, factor), parameters in groups.items()
+    ]
+
+
+def set_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Give every group of parameters its multiple of `learning_rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate * group["rate_factor"]

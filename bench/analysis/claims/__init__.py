@@ -18,7 +18,9 @@ from bench.analysis.claims import counted, parameters, published, structure
 from bench.analysis.claims.book import SHIPPED, Claim, read_claims
 from bench.analysis.claims.facts import Book, Facts
 from bench.analysis.claims.published import measured
+from bench.analysis.claims.studied import studied
 from bench.analysis.claims.verdict import VERDICTS, Finding, Verdict
+from bench.analysis.studies import StudyVerdict
 
 __all__ = [
     "CHECKS",
@@ -130,7 +132,10 @@ def networks_of(claims: Sequence[Claim]) -> list[str]:
 
 
 def verify(
-    claims: Sequence[Claim], networks: Mapping[str, Facts], measured: Mapping[str, str] | None = None
+    claims: Sequence[Claim],
+    networks: Mapping[str, Facts],
+    measured: Mapping[str, str] | None = None,
+    studies: Mapping[str, Sequence[StudyVerdict]] | None = None,
 ) -> list[Finding]:
     """Return the finding of each claim, in the order of the claims.
 
@@ -138,9 +143,11 @@ def verify(
         claims: of one file.
         networks: facts by name, see `bench.analysis.claims.facts`.
         measured: by claim id, what the runs at hand have of it.
+        studies: by the name of a run, its studies: what only a training decides has their verdict.
 
     Raises:
         ConfigError: if a claim names a network or a layer that there is not.
     """
     book = Book(claims, networks, measured or {})
-    return [check_of(claim).decide(claim, book) for claim in claims]
+    found = [check_of(claim).decide(claim, book) for claim in claims]
+    return [studied(finding, studies or {}) for finding in found]

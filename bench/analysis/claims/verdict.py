@@ -5,6 +5,8 @@
     confirmed_other_convention  it agrees in one of these ways if it is counted otherwise; the finding says how
     erratum                     no way to count it that we know gives it; the finding shows the arithmetic
     needs_run                   nothing that can be counted decides it, a training does
+    supported, refuted          a study of the runs at hand decides it, see `bench.analysis.studies`
+    undecided                   such a study does not, or two disagree
 
 Written with as many digits means: to the nearest, half a unit of the last printed digit apart; cut off, less than
 one unit; or, where the source itself says "about", two units. The latter two hold only where they are no more than
@@ -19,8 +21,18 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Literal, get_args
 
 from bench.analysis.claims.book import NUMBERS, Claim
+from bench.analysis.studies import StudyVerdict
 
-Verdict = Literal["confirmed", "rounding", "confirmed_other_convention", "erratum", "needs_run"]
+Verdict = Literal[
+    "confirmed",
+    "rounding",
+    "confirmed_other_convention",
+    "erratum",
+    "supported",
+    "refuted",
+    "undecided",
+    "needs_run",
+]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 Agreement = Literal["exact", "rounded", "cut off", "about"]
@@ -53,6 +65,7 @@ class Finding:
         agreement: how a number agrees.
         tolerance: by how much it might have differed, in the claim's unit; None where it is no number.
         measured: what the runs at hand have of it.
+        studies: their studies that bear on it.
     """
 
     claim: Claim
@@ -63,6 +76,7 @@ class Finding:
     agreement: Agreement | None = None
     tolerance: Decimal | None = None
     measured: str = ""
+    studies: tuple[StudyVerdict, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers are numbers."""
@@ -81,6 +95,7 @@ class Finding:
             "agreement": self.agreement,
             "tolerance": None if self.tolerance is None else plain_number(self.tolerance),
             "measured": self.measured or None,
+            "studies": [study.to_json() for study in self.studies],
             "printed": claim.printed or None,
             "claimed_convention": claim.convention or None,
         }

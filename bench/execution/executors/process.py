@@ -47,9 +47,8 @@ class ProcessExecutor:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, receiver:
             output = Path(folder) / "output"
             before = _oom_kills()
-            process = self._context.Process(
-                target=_child, args=(sender, str(output), target, args), daemon=True
-            )
+            # No daemon in Python's sense: those may have no children, and trainings have some that load images.
+            process = self._context.Process(target=_child, args=(sender, str(output), target, args))
             with bare_main():
                 process.start()
             sender.close()

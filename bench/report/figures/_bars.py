@@ -1,4 +1,4 @@
-"""Horizontal bars of one speed, sorted, a panel for each machine."""
+"""One speed in rows, sorted, a panel for each machine: bars, or points with their intervals."""
 
 from __future__ import annotations
 
@@ -11,77 +11,144 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures._panels import by_family, by_machine, conditions, heading, spans
-from bench.report.style import GRID, INK, Look, canvas, drawable, log_axis, looks, number_axis, ticks_at
-from bench.report.view import digits_for
-from bench.units import show
+from bench.analysis.comparison import STATUS_WORDS
+from bench.report.figures._failed import unmeasured
+from bench.report.figures._panels import by_family, by_machine, conditions, heading, not_drawn, spans
+from bench.report.style import (
+    GRID,
+    INK,
+    MUTED,
+    Look,
+    canvas,
+    drawable,
+    footnote,
+    log_axis,
+    looks,
+    number_axis,
+    ticks_at,
+)
+from bench.report.view import digits_for, fixed
+from bench.units import scale_for, show, significant
 
-_MOST = 40  # bars of a panel
+_MOST = 40  # rows of a panel
+_FAILED = 10  # further rows of what failed
+_PANELS = 6
 _LOG = 30.0  # largest over smallest value from which an axis is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """What is drawn: a column of the table with `_low` and `_high`, its unit, axis title, and which is better."""
+    """What is drawn.
+
+    Attributes:
+        key: column of the table, with `_low` and `_high`.
+        unit: of its numbers.
+        axis: title of the axis.
+        lower_is_better: which rows are on top.
+        batch: the batch size that it is of, None where that is the row's own.
+        points: whether values are points with their intervals in words, instead of bars.
+    """
 
     key: str
     unit: str
     axis: str
     lower_is_better: bool
+    batch: int | None = None
+    points: bool = False
 
 
-def draw_bars(table: pd.DataFrame, bars: Bars) -> Figure | None:
-    """Draw the best on top; lines of points instead of bars on a logarithmic axis, where lengths mean nothing."""
-    machines = by_machine(table[table[bars.key] > 0])
+def draw_bars(table: pd.DataFrame, frame: pd.DataFrame, bars: Bars) -> Figure | None:
+    """Draw the best on top, and what failed below; on a logarithmic axis points, as lengths mean nothing there."""
+    missing = unmeasured(table, frame, bars.key, bars.batch)
+    found = by_machine(pd.concat([table[table[bars.key] > 0].assign(why=None), missing]))
+    machines = [(name, rows) for name, rows in found if rows[bars.key].notna().any()]
     if not machines:
         return None
-    sorted_rows = [(name, _best_first(rows, bars)) for name, rows in machines]
-    heights = [min(len(rows), _MOST) * 0.24 + 1.0 for _, rows in sorted_rows]
+    shown = [(name, rows, _rows(rows, bars)) for name, rows in machines[:_PANELS]]
+    heights = [len(some) * 0.24 + 1.0 for _, _, some in shown]
     drawing = canvas(8.2, sum(heights))
     panels = drawing.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     look = looks(table["family"])
-    for axes, (name, rows) in zip(panels, sorted_rows, strict=True):
-        _panel(axes, rows.head(_MOST), bars, look)
-        more = f" · the {_MOST} best of {len(rows)}" if len(rows) > _MOST else ""
-        shared = conditions(rows, batch=bars.key == "throughput")
-        heading(axes, ", ".join(word for word in (name, shared) if word) + more)
+    for axes, (name, rows, some) in zip(panels, shown, strict=True):
+        _panel(axes, some, bars, look)
+        heading(axes, ", ".join(word for word in (name, conditions(rows, batch=bars.batch is None)) if word))
+        _say_left_out(axes, rows, some, bars.key)
+    footnote(drawing, not_drawn(machines, shown))
     return drawing
 
 
-def _best_first(rows: pd.DataFrame, bars: Bars) -> pd.DataFrame:
-    return rows.sort_values([bars.key, "label"], ascending=[bars.lower_is_better, True], kind="stable")
+def _rows(rows: pd.DataFrame, bars: Bars) -> pd.DataFrame:
+    """Return the rows of a panel at their places: the best of those measured, then some of those that failed."""
+    order = [bars.key, "label"]
+    ranked = rows.sort_values(order, ascending=[bars.lower_is_better, True], kind="stable")
+    measured = ranked[bars.key].notna()
+    some = pd.concat([ranked[measured].head(_MOST), ranked[~measured].head(_FAILED)])
+    return some.assign(place=range(len(some)))
+
+
+def _say_left_out(axes: Axes, rows: pd.DataFrame, some: pd.DataFrame, key: str) -> None:
+    counts = [(part[key].notna().sum(), part[key].isna().sum()) for part in (rows, some)]
+    (measured, failed), (drawn, named) = counts
+    words = [f"the {drawn} best of {measured}"] if drawn < measured else []
+    words += [f"{named} of {failed} that failed"] if named < failed else []
+    if words:
+        axes.set_title(" · ".join([axes.get_title("left"), *words]))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look]) -> None:
-    values = rows[bars.key].tolist()
+    measured, failed = rows[rows[bars.key].notna()], rows[rows[bars.key].isna()]
+    values = measured[bars.key].tolist()
     logarithmic = spans(values) > _LOG
-    rows = rows.assign(place=range(len(rows)))
-    places = rows["place"].tolist()
-    for style, part in by_family(rows, look):
-        _family(axes, part, bars.key, style, logarithmic=logarithmic)
-    for place, row in zip(places, rows.to_dict("records"), strict=True):
+    for style, part in by_family(measured, look):
+        _family(axes, part, bars.key, style, points=logarithmic or bars.points)
+    for row in measured.to_dict("records"):
         value, low, high = (float(row[bars.key + end]) for end in ("", "_low", "_high"))
-        text, end = show(value, bars.unit, digits_for(value, low, high)), value if math.isnan(high) else high
-        axes.annotate(text, (end, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
-    reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]
-    if logarithmic:
-        log_axis(axes.xaxis, [r for r in reached if r > 0], bars.axis, bars.unit)
-        axes.set_xlim(right=axes.get_xlim()[1] * spans(reached) ** 0.12)
-        axes.hlines(places, axes.get_xlim()[0], values, color=GRID, linewidth=1, zorder=1)
-    else:
-        number_axis(axes.xaxis, bars.axis, bars.unit)
-        axes.set_xlim(0, 1.14 * max(reached))
-    ticks_at(axes.yaxis, places, [drawable(label) for label in rows["label"]])
+        end = value if math.isnan(high) else high
+        text = _words(value, low, high, bars)
+        axes.annotate(text, (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8)
+    _axis(axes, measured, bars, logarithmic=logarithmic)
+    for row in failed.to_dict("records"):
+        axes.annotate(
+            f"{STATUS_WORDS.get(row['why'], row['why'])}", (0, row["place"]), (6, 0),
+            ("axes fraction", "data"), "offset points", va="center", fontsize=8, color=MUTED,
+        )  # fmt: skip
+    ticks_at(axes.yaxis, rows["place"].tolist(), [drawable(label) for label in rows["label"]])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
 
 
-def _family(axes: Axes, rows: pd.DataFrame, key: str, style: Look, *, logarithmic: bool) -> None:
+def _words(value: float, low: float, high: float, bars: Bars) -> str:
+    """Return the value, and of points the interval in the same unit: ``49 ms (44 – 52)``."""
+    digits = digits_for(value, low, high)
+    text = show(value, bars.unit, digits)
+    if not bars.points or math.isnan(low):
+        return text
+    scale = scale_for(value, bars.unit)
+    like = float(significant(value / scale.factor, digits).replace(",", ""))
+    return f"{text}  ({fixed(low / scale.factor, like, digits)} – {fixed(high / scale.factor, like, digits)})"
+
+
+def _axis(axes: Axes, rows: pd.DataFrame, bars: Bars, *, logarithmic: bool) -> None:
+    """Set up the axis of values, with room for the texts behind them, and lines that lead to points."""
+    values = rows[bars.key].tolist()
+    reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]
+    room = 0.3 if bars.points else 0.14
+    if logarithmic:
+        log_axis(axes.xaxis, [r for r in reached if r > 0], bars.axis, bars.unit)
+        axes.set_xlim(right=axes.get_xlim()[1] * spans(reached) ** room)
+    else:
+        number_axis(axes.xaxis, bars.axis, bars.unit)
+        axes.set_xlim(0, (1 + room) * max(reached))
+    if logarithmic or bars.points:
+        axes.hlines(rows["place"], axes.get_xlim()[0], values, color=GRID, linewidth=1, zorder=1)
+
+
+def _family(axes: Axes, rows: pd.DataFrame, key: str, style: Look, *, points: bool) -> None:
     """Draw the values of a family with their intervals."""
     values, places = rows[key], rows["place"]
     sides = np.abs([values - rows[f"{key}_low"], rows[f"{key}_high"] - values])
-    if not logarithmic:
+    if not points:
         axes.barh(places, values, height=0.66, color=style.colour, alpha=0.85, zorder=2)
-    marks = {"marker": style.marker, "color": style.colour} if logarithmic else {"color": INK, "capsize": 2}
+    marks = {"marker": style.marker, "color": style.colour} if points else {"color": INK, "capsize": 2}
     axes.errorbar(values, places, xerr=sides, linestyle="", elinewidth=1.3, zorder=3, **marks)

@@ -12,11 +12,14 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures._panels import heading, left_out, panels
+from bench.report.figures._failed import failed_note
+from bench.report.figures._panels import heading, left_out, not_drawn, panels
 from bench.report.labels import label_ends
-from bench.report.style import GRID, Look, family_name
+from bench.report.style import GRID, Look, family_name, footnote
 
 _ONE_PANEL = 8  # curves
+_PANELS = 16  # of a figure
+_MANY = 40  # curves of a group
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -41,11 +44,46 @@ class Group:
     setup: Callable[[Axes], None]
 
 
-def draw_lines(groups: Sequence[Group], look: Mapping[str, Look]) -> Figure | None:
-    """Draw each group in one panel, or where it has many curves in one for each family."""
-    shown = [panel for group in groups for panel in _split(group)]
-    if not shown:
+_Panel = tuple[Group, str, list[Curve]]
+
+
+def draw_lines(
+    groups: Sequence[Group], look: Mapping[str, Look], failed: Sequence[tuple[str, str]] = ()
+) -> Figure | None:
+    """Draw each group in one panel, or where it has many curves in one for each family.
+
+    Pairs of a status and a name that `failed` are named below the panels.
+    """
+    return _draw([panel for group in groups for panel in _split(group)], look, failed)
+
+
+def draw_pairs(
+    pairs: Sequence[tuple[Group, Group]],
+    look: Mapping[str, Look],
+    failed: Sequence[tuple[str, str]] = (),
+    ranking: Sequence[str] = (),
+) -> Figure | None:
+    """Draw the panels of two groups beside each other; where one of the two lacks curves, those of the other last.
+
+    Of more than 40 curves of a group that of each family is drawn whose network stands first in the `ranking`, with
+    the others grey behind.
+    """
+    split = [(_split(left, ranking), _split(right, ranking)) for left, right in pairs]
+    beside = [panel for two in split if _match(*two) for pair in zip(*two, strict=True) for panel in pair]
+    alone = [panel for two in split if not _match(*two) for one in two for panel in one]
+    return _draw([*beside, *alone], look, failed)
+
+
+def _match(left: Sequence[_Panel], right: Sequence[_Panel]) -> bool:
+    return [title for _, title, _ in left] == [title for _, title, _ in right]
+
+
+def _draw(
+    found: Sequence[_Panel], look: Mapping[str, Look], failed: Sequence[tuple[str, str]] = ()
+) -> Figure | None:
+    if not found:
         return None
+    shown = found[:_PANELS]
     drawing, axes = panels(len(shown), height=3.6)
     for a, (group, title, curves) in zip(axes, shown, strict=True):
         names = {c.label for c in curves}
@@ -53,14 +91,17 @@ def draw_lines(groups: Sequence[Group], look: Mapping[str, Look]) -> Figure | No
         _curves(a, curves, look)
         group.setup(a)
         heading(a, title)
+    footnote(drawing, "\n".join(filter(None, [failed_note(drawing, failed), not_drawn(found, shown)])))
     for a, (_, _, curves) in zip(axes, shown, strict=True):
         left_out(a, label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves]), "left")
     return drawing
 
 
-def _split(group: Group) -> list[tuple[Group, str, list[Curve]]]:
+def _split(group: Group, ranking: Sequence[str] = ()) -> list[_Panel]:
     """Return the panels of a group; families of one network share a panel."""
     curves = list(group.curves)
+    if ranking and len(curves) > _MANY:
+        return [(group, f"{group.title} · best of families", _first_of_families(curves, ranking))]
     if len(curves) <= _ONE_PANEL:
         return [(group, group.title, curves)] if curves else []
     sizes = Counter(c.family for c in curves)
@@ -73,11 +114,24 @@ def _split(group: Group) -> list[tuple[Group, str, list[Curve]]]:
     ]
 
 
+def _first_of_families(curves: Sequence[Curve], ranking: Sequence[str]) -> list[Curve]:
+    places = {name: place for place, name in enumerate(ranking)}
+    ordered = sorted(curves, key=lambda c: places.get(c.label.split(" · ")[0], len(places)))
+    first = {c.family: c for c in reversed(ordered)}
+    return [c for c in ordered if first[c.family] is c][:_ONE_PANEL]
+
+
 def _behind(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Draw curves in grey, by few of their points: hundreds of them would make a page heavy."""
     if not curves:
         return
-    lines = [np.column_stack([c.x, c.y]) for c in curves]
+    lines = [np.column_stack([c.x, c.y])[_spread(len(c.x))] for c in curves]
     axes.add_collection(LineCollection(lines, colors=GRID, linewidths=1, zorder=1))
+
+
+def _spread(count: int) -> list[int]:
+    """Return the places of the first, the last and evenly of others, sixteen at most."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, 16))})
 
 
 def _curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look]) -> None:

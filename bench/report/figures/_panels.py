@@ -16,6 +16,7 @@ from bench.report.style import Look, canvas, drawable, family_name
 
 _CONDITIONS = ("precision", "memory_format", "backend")
 _USUAL = ("contiguous", "eager")
+_TIMED = ("latency", "throughput", "peak_memory", "energy")
 CROWDED = 18  # points of a panel, above which it is made wide
 
 
@@ -30,6 +31,12 @@ class Accuracy:
 
 def accuracies(table: pd.DataFrame) -> Iterator[Accuracy]:
     """Yield each kind of accuracy that the table has, published first; neither tasks nor trainings are mixed."""
+    yield from published(table)
+    yield from trained(table)
+
+
+def published(table: pd.DataFrame) -> Iterator[Accuracy]:
+    """Yield the published accuracies of each count of classes: top-5 where any is known, else top-1."""
     for classes, rows in table.groupby("published_classes", dropna=False):
         key = "published_top5" if rows["published_top5"].notna().any() else "published_top1"
         known = rows[rows[key].notna()]
@@ -37,8 +44,11 @@ def accuracies(table: pd.DataFrame) -> Iterator[Accuracy]:
             name, count = f"Top-{key[-1]}", _count(", {:.0f} classes", classes)
             known = known.assign(value=known[key], spread=math.nan)
             yield Accuracy(f"{name} as published{count}", f"{name} accuracy", known)
-    measured = table[table["accuracy"].notna()]
-    for name, rows in by_training(measured):
+
+
+def trained(table: pd.DataFrame) -> Iterator[Accuracy]:
+    """Yield the measured accuracies of each data set, recipe and count of epochs."""
+    for name, rows in by_training(table[table["accuracy"].notna()]):
         yield Accuracy(f"Top-1 on {name}", "Top-1 accuracy", _as_trained(rows))
 
 
@@ -55,7 +65,7 @@ def _as_trained(rows: pd.DataFrame) -> pd.DataFrame:
         spread=rows["accuracy_sd"],
         parameters=rows["trained_parameters"],
         macs=rows["trained_macs"],
-        throughput=rows["throughput"].where(same),
+        **{key: rows[key].where(same) for key in _TIMED},
     )
 
 
@@ -102,6 +112,9 @@ def panels(count: int, *, wide: bool = False, height: float = 4.6) -> tuple[Figu
     rows = math.ceil(count / columns)
     width = 9.8 if wide else (5.4 * 2 if columns == 2 else 8.2)
     figure = canvas(width, rows * height * (1.3 if wide else 1.0))
+    figure.set_layout_engine(
+        "constrained", w_pad=0.1, h_pad=0.08
+    )  # titles of axes keep clear of other panels
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for empty in axes[count:]:
         empty.remove()
@@ -122,9 +135,15 @@ def left_out(axes: Axes, count: int, side: Literal["left", "right"] = "right") -
         axes.annotate(text, (x, 0), (inwards, 4), "axes fraction", "offset points", ha=side, fontsize=7)
 
 
-def heading(axes: Axes, title: str) -> None:
+def not_drawn(found: Sequence[object], shown: Sequence[object]) -> str:
+    """Return a line for the foot of a figure that says how many panels were left out, nothing where none was."""
+    more = len(found) - len(shown)
+    return f"{more} more panel{'' if more == 1 else 's'} not drawn; the table has all" if more else ""
+
+
+def heading(axes: Axes, title: str, limit: int = 54) -> None:
     """Set the title of a panel; data sets and machines have names from outside."""
-    axes.set_title(drawable(title, 54))
+    axes.set_title(drawable(title, limit))
 
 
 def spans(values: Sequence[float]) -> float:

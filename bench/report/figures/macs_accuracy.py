@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures import figure
+from bench.report.figures._failed import absent, failed_note
 from bench.report.figures._panels import (
     CROWDED,
     Accuracy,
@@ -36,7 +38,7 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     needs="counted MACs, and a published accuracy or a short training, of the same network",
     place=10,
 )
-def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
+def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""
     kinds = worthwhile(
         [Accuracy(k.title, k.axis, rows) for k in accuracies(table) if len(rows := _networks(k.rows))]
@@ -46,11 +48,18 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: AR
     drawing, axes = panels(len(kinds), wide=max(len(k.rows) for k in kinds) > CROWDED)
     look, most = looks(table["family"]), float(table["parameters"].max())
     points = [_panel(a, k, look, most) for a, k in zip(axes, kinds, strict=True)]
-    family_legend(drawing, pd.concat([k.rows["family"] for k in kinds]), look)
+    families = pd.concat([k.rows["family"] for k in kinds])
+    family_legend(drawing, families, look, failed_note(drawing, _failed(table, frame)))
     _size_legend(drawing, most)
     for a, labelled in zip(axes, points, strict=True):
         left_out(a, place_labels(a, labelled))
     return drawing
+
+
+def _failed(table: pd.DataFrame, frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (status, network) of those that could not be counted, or that were not trained to an end."""
+    counted, trained = (table.loc[table[key].notna(), "network"] for key in ("macs", "accuracy"))
+    return [*absent(frame, ["cost"], counted), *absent(frame, ["accuracy"], trained)]
 
 
 def _networks(rows: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +112,7 @@ def _size_legend(drawing: Figure, most: float) -> None:
         for area in _areas(sizes, most)
     ]
     texts = [f"{tick(size, '1')} parameters" for size in sizes]
-    where = {
+    where: dict[str, Any] = {
         "loc": "outside upper right",
         "ncols": 3,
         "columnspacing": 3.0,

@@ -13,10 +13,11 @@ from bench.report.figures._bars import Bars, draw_bars
     "throughput_bars",
     title="Throughput",
     caption="Forward passes at the largest batch that was timed, without synchronisation between them, fastest on "
-    "top; colours are families. Values are the batch over the median step, whiskers its 95 % interval.",
+    "top; colours are families. Values are the batch over the median step, whiskers its 95 % interval. "
+    "What failed is named below.",
     needs="infer jobs with a step time",
     place=40,
 )
-def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
+def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine."""
-    return draw_bars(table, Bars("throughput", "1", "Images per second", lower_is_better=False))
+    return draw_bars(table, frame, Bars("throughput", "1", "Images per second", lower_is_better=False))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.comparison import SHAPE, VARIANT, row_labels
 from bench.report.figures import figure
+from bench.report.figures._failed import failed
 from bench.report.figures._lines import Curve, Group, draw_lines
 from bench.report.figures._panels import by_machine, conditions
 from bench.report.style import family_name, log_axis, looks, ticks_at
@@ -36,12 +37,19 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
         curves = [_curve(one) for _, one in shown.groupby(_WAY, dropna=False, sort=False)]
         if curves:
             groups.append(Group(title, curves, _axes(curves)))
-    return draw_lines(groups, looks(table["family"]))
+    return draw_lines(groups, looks(table["family"]), _failed(frame))
 
 
 _WAY = [*SHAPE, *VARIANT]
 _APART = 1.4  # times the tick before, so that their texts are apart
 _MOST = 40  # curves of a machine, above which one way of running is shown
+
+
+def _failed(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (status, network and batch) of each that failed, a batch of several ways of running once."""
+    jobs = failed(frame, ["infer"]).dropna(subset=["batch_size"])
+    found = zip(jobs["status"], jobs["network"], jobs["batch_size"], strict=True)
+    return list(dict.fromkeys((status, f"{network} at {batch:.0f}") for status, network, batch in found))
 
 
 def _swept(rows: pd.DataFrame) -> pd.DataFrame:

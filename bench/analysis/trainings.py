@@ -1,0 +1,195 @@
+"""Trainings compared: the first network against each other one that was trained on the same, alike in all else.
+
+Two questions are kept apart, since two things vary. Would the network be better if it were trained again? The
+trainings vary, and Welch's t over the seeds answers: this is the verdict, and its p the one that counts, since a claim
+about an architecture is about its trainings. Would these trained networks be better on other images? The test images
+vary, and a bootstrap paired over them answers, with the seeds of a network pooled. The standard errors of both are
+given beside each other. Where there is one training each, only the second question can be put; McNemar's exact test
+answers it, and the reason says that it holds for these two trained networks alone.
+
+A training that diverged is worse than any that ended: where there is one, ranks decide instead of means.
+
+Sources: McNemar, Psychometrika 12, 1947; Dietterich, Approximate statistical tests for comparing supervised
+classification learning algorithms, Neural Computation 10, 1998.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from bench.analysis.estimates import Estimate, none, over_images, ranks, welch
+from bench.analysis.members import Member, Trainings, conditions_of, members, trainings_of
+from bench.analysis.rank_tests import ALPHA, holm
+from bench.records.record import Record
+from bench.records.store import Run
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One network against another; differences are the first's top-1 accuracy less the other's, as fractions.
+
+    Attributes:
+        network: the first of those that were asked for.
+        baseline: the other.
+        dataset: on which both were trained.
+        difference: of the mean accuracies; NaN where there is none.
+        low: lower end of its 95 % interval over trainings; NaN where there is none.
+        high: upper end, alike.
+        p: two-sided, corrected for the number of comparisons (Holm): over trainings, or McNemar's of one each.
+        n: trainings of the network, with those that diverged.
+        n_baseline: of the other.
+        image_low: lower end of the 95 % interval over test images; NaN where no outputs are stored.
+        image_high: upper end, alike.
+        trainings_error: standard error of the difference that comes of training anew; NaN where unknown.
+        images_error: standard error of the difference that comes of the choice of test images; NaN where unknown.
+        verdict: `higher` or `lower` where it is certain, else `undecided`.
+        reason: how it was tested, and what is missing.
+    """
+
+    network: str
+    baseline: str
+    dataset: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    n: int
+    n_baseline: int
+    image_low: float
+    image_high: float
+    trainings_error: float
+    images_error: float
+    verdict: Literal["higher", "lower", "undecided"]
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; what is not a number is None."""
+        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def compare_trainings(run: Run) -> list[Comparison]:
+    """Return the comparisons of the trainings of a run, for each way that networks were trained in.
+
+    Raises:
+        StoreError: for test outputs that cannot be read.
+    """
+    alike: defaultdict[str, list[Trainings]] = defaultdict(list)
+    for trainings in trainings_of(run):
+        alike[conditions_of(trainings.jobs[0])].append(trainings)
+    found = [_compare(run, first, other) for first, *others in alike.values() for other in others]
+    return _corrected(found)
+
+
+def mcnemar(a: Bools, b: Bools) -> tuple[float, int, int]:
+    """Return the two-sided exact p that two networks err alike, and how many images only A, only B tells right."""
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return p, only_a, only_b
+
+
+def image_differences(a: Sequence[Member], b: Sequence[Member]) -> npt.NDArray[np.float64]:
+    """Return [N]: of each test image the share of A's trainings that tell it right, less that of B's."""
+    shares = [np.mean([m.correct for m in side], axis=0) for side in (a, b)]
+    return np.asarray(shares[0] - shares[1])
+
+
+def _compare(run: Run, first: Trainings, other: Trainings) -> Comparison:
+    sides = [_accuracies(t) for t in (first, other)]
+    trained = _over_trainings(*sides)
+    seen = [members(run, t) for t in (first, other)]
+    images = _over_images(*seen)
+    p, reason = trained.p_at(0.0), trained.how
+    low, high = trained.low, trained.high
+    if [len(s) for s in sides] == [1, 1] == [len(s) for s in seen] and math.isfinite(images.effect):
+        p, *only = mcnemar(seen[0][0].correct, seen[1][0].correct)
+        low, high = images.low, images.high
+        reason = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
+    elif not any(seen):
+        reason += "; no test outputs are stored"
+    sure = math.isfinite(p) and (low > 0 or high < 0)
+    return Comparison(
+        network=first.label,
+        baseline=other.label,
+        dataset=str(first.jobs[0].settings.get("dataset")),
+        difference=trained.effect,
+        low=low,
+        high=high,
+        p=p,
+        n=len(sides[0]),
+        n_baseline=len(sides[1]),
+        image_low=images.low,
+        image_high=images.high,
+        trainings_error=_trainings_error(*sides),
+        images_error=_images_error(*seen) if math.isfinite(images.effect) else math.nan,
+        verdict="undecided" if not sure else "higher" if low > 0 else "lower",
+        reason=reason + _missing(first, other),
+    )
+
+
+def _accuracies(trainings: Trainings) -> list[float]:
+    """Return the accuracy of each training; of one that diverged an infinity below all others."""
+    found = [_top1(record) for record in trainings.ended]
+    return [v for v in found if math.isfinite(v)] + [-math.inf] * trainings.diverged
+
+
+def _top1(record: Record) -> float:
+    measurement = record.measurement("top1")
+    return math.nan if measurement is None else measurement.samples[-1]
+
+
+def _over_trainings(a: Sequence[float], b: Sequence[float]) -> Estimate:
+    return ranks(a, b) if -math.inf in (*a, *b) else welch(a, b)
+
+
+def _over_images(a: Sequence[Member], b: Sequence[Member]) -> Estimate:
+    if not a or not b or not same_images([*a, *b]):
+        return none("no outputs of the same test images")
+    return over_images(image_differences(a, b))
+
+
+def same_images(found: Sequence[Member]) -> bool:
+    """Return whether all were tested on the same images, in the same order."""
+    return all(np.array_equal(found[0].labels, m.labels) for m in found[1:])
+
+
+def _trainings_error(a: Sequence[float], b: Sequence[float]) -> float:
+    if min(len(a), len(b)) < 2 or -math.inf in (*a, *b):
+        return math.nan
+    return math.sqrt(sum(float(np.var(v, ddof=1)) / len(v) for v in (a, b)))
+
+
+def _images_error(a: Sequence[Member], b: Sequence[Member]) -> float:
+    differences = image_differences(a, b)
+    return float(differences.std(ddof=1)) / math.sqrt(len(differences))
+
+
+def _missing(*sides: Trainings) -> str:
+    """Return ``; plain20: 1 of 3 diverged``, of each network that lacks trainings."""
+    told = []
+    for side in sides:
+        lost = len(side.jobs) - len(side.ended) - side.diverged
+        counts = [
+            f"{n} of {len(side.jobs)} {w}" for n, w in ((side.diverged, "diverged"), (lost, "missing")) if n
+        ]
+        told += [f"; {side.label}: {', '.join(counts)}"] if counts else []
+    return "".join(told)
+
+
+def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons with p-values corrected for their number; what is not certain any more is undecided."""
+    ps = holm([c.p for c in found]).tolist()
+    return [
+        replace(c, p=p, verdict=c.verdict if p <= ALPHA else "undecided")
+        for c, p in zip(found, ps, strict=True)
+    ]

@@ -1,0 +1,40 @@
+"""`bench ensemble`: what the trained networks of a run come to together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stdout
+
+
+@handled
+def ensemble(
+    run: Annotated[str, typer.Argument(help="A run with trainings.")],
+    networks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--networks", help="Only these networks: names or globs, one each time; by default all."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Only trainings on this data set.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Average what trained networks say of the test images: the seeds of each, and one of each.
+
+    Against their mean and their best member, with intervals over the test images. Nothing is trained.
+    """
+    from bench.analysis.ensembles import ensembles
+    from bench.records.store import read_run
+    from bench.report.ensembles import EnsemblesReport
+
+    found = ensembles(read_run(run_path(run, results)), networks or (), dataset)
+    if as_json:
+        print_json([one.to_json() for one in found])
+    else:
+        stdout().print(EnsemblesReport(found))

@@ -1,0 +1,101 @@
+"""`bench train`: train networks from scratch and compare the accuracies that they reach."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._common import JsonOption, ResultsOption, SetOption, handled, stderr, stdout
+from bench.cli.run import asked_now, conclude
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.api import Done
+
+
+@handled
+def train(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="ARCH...", help="Architectures; the others are compared with the first."),
+    ],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="A name of `bench list datasets`, or imagefolder:PATH.")
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", "-r", help="Such as std, std(momentum=0.5) or a YAML file; by default std."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="By default the recipe's.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each network.")] = 3,
+    target: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="A top-1 accuracy, such as 0.9: also tell the time until then."),
+    ] = None,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the run; by default train-DATASET.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    reports: Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")] = Path("reports"),
+    executor: Annotated[
+        str, typer.Option("--executor", help="Where jobs run: process or inline.")
+    ] = "process",
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Train architectures and compare their accuracies. The same command again goes on where it was left.
+
+    Exit codes: 0 all trained, 1 some trainings failed, 2 usage, 130 cancelled.
+    """
+    from bench.api import train as train_networks
+    from bench.cli._progress import Progress
+
+    with Progress(stderr()) as progress:
+        done = train_networks(
+            names,
+            dataset=dataset,
+            recipe=recipe,
+            epochs=epochs,
+            seeds=seeds,
+            target=target,
+            overrides=override or (),
+            name=name,
+            results=results,
+            executor=executor,
+            observer=progress,
+            argv=["bench", *sys.argv[1:]],
+        )
+    conclude(done, reports if report else None, as_json, _print, _document)
+
+
+def _document(done: Done) -> dict[str, object]:
+    from bench.analysis.accuracy import to_json
+    from bench.analysis.trainings import compare_trainings
+
+    asked = asked_now(done)
+    return {
+        "trainings": to_json(_table(done)),
+        "comparisons": [found.to_json() for found in compare_trainings(asked)],
+    }
+
+
+def _table(done: Done) -> pd.DataFrame:
+    from bench.analysis.accuracy import accuracy_table
+    from bench.analysis.frame import to_frame
+
+    return accuracy_table(to_frame([asked_now(done)]))
+
+
+def _print(done: Done) -> None:
+    from bench.analysis.trainings import compare_trainings
+    from bench.report.trainings import Accuracies, Comparisons
+
+    asked = asked_now(done)
+    if asked.records:
+        stdout().print(Accuracies(_table(done)))
+        stdout().print(Comparisons(compare_trainings(asked)))

@@ -1,0 +1,208 @@
+"""Folders of images: a folder for each class, found by looking at names and sizes alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median_low
+
+import torch
+from torch import Tensor
+
+from bench.datasets import Dataset, Images, Split
+from bench.datasets._files import Files
+from bench.datasets._images import choose
+from bench.errors import UnsupportedError
+from bench.plan.card import DatasetCard
+
+NATIVE = 224  # px, at most: what the networks for photographs take
+LOOKED_AT = 16  # files whose headers are read for the channels and the size
+TEST_SHARE = 0.2  # of a folder that is not split
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
+
+# Of ImageNet's training images, as torchvision's and timm's networks use them.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Listing = dict[str, list[str]]  # the files of each class, in order
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What lies in a folder of images.
+
+    Attributes:
+        classes: names in the order of the labels.
+        files: paths of each split.
+        labels: [N] int64 of each split.
+        sha256: of the files' relative names and their sizes; other images have another.
+    """
+
+    classes: tuple[str, ...]
+    files: dict[Split, tuple[str, ...]]
+    labels: dict[Split, Tensor]
+    sha256: str
+
+
+def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
+    """Return the data set of the images below `path`.
+
+    The images are decoded to squares of `size` px, and cropped by chance from a border of an eighth of it.
+
+    Args:
+        name: how it is asked for.
+        path: holds `train` and `test` (or `val`) with a folder for each class; or the classes' folders, of
+            which a fifth, chosen always alike, is for testing.
+        size: px; None is the images' own, at most 224.
+
+    Raises:
+        UnsupportedError: if there are no such folders, or they do not suit.
+    """
+    folder = scan(path)
+    channels, own = _look(folder.files["train"])
+    size = size or own
+    return Dataset(
+        card=DatasetCard(
+            name=name,
+            num_classes=len(folder.classes),
+            in_channels=channels,
+            size=size,
+            train=len(folder.files["train"]),
+            test=len(folder.files["test"]),
+            source=f"the folder {path}",
+            sha256=folder.sha256,
+        ),
+        load=partial(_load, folder, channels, size),
+        mean=MEAN if channels == 3 else (sum(MEAN) / 3,),
+        std=STD if channels == 3 else (sum(STD) / 3,),
+        pad=size // 8,  # as 4 px of CIFAR's 32
+        flip=True,
+        cutout=0,
+        class_names=folder.classes,
+    )
+
+
+def _load(folder: Folder, channels: int, size: int, root: Path, split: Split) -> Images:  # noqa: ARG001
+    files = Files(folder.files[split], channels, size)
+    return Images(files[:] if files.fit else files, folder.labels[split])
+
+
+def scan(path: Path) -> Folder:
+    """Look at the names and the sizes of the files below `path`; no image is opened.
+
+    Raises:
+        UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
+    """
+    if not path.is_dir():
+        raise UnsupportedError(f"there is no folder {path}", LAYOUT)
+    listings = _split(path) if (path / "train").is_dir() else _cut(_listing(path))
+    train, test = listings["train"], listings["test"]
+    for first, second, where in ((train, test, "test"), (test, train, "training")):
+        if missing := sorted(first.keys() - second.keys()):
+            raise UnsupportedError(f"{path} has no {where} images of class {missing[0]}", LAYOUT)
+    if len(train) < 2:
+        raise UnsupportedError(f"{path} has one class, {next(iter(train))}: nothing to tell apart", LAYOUT)
+    return Folder(
+        classes=tuple(train),
+        files={
+            split: tuple(f for files in found.values() for f in files) for split, found in listings.items()
+        },
+        labels={split: _labels(found) for split, found in listings.items()},
+        sha256=_fingerprint(path, listings),
+    )
+
+
+def _split(path: Path) -> dict[Split, Listing]:
+    """Return the files of a folder that has `train` and `test` or `val`."""
+    tests = [path / name for name in ("test", "val") if any(_folders(path / name))]
+    if not tests:
+        raise UnsupportedError(
+            f"{path} has train, and neither test nor val with a folder for each class",
+            f"add one, or name {path / 'train'} itself: a fifth of it is then for testing",
+        )
+    return {"train": _listing(path / "train"), "test": _listing(tests[0])}
+
+
+def _cut(whole: Listing) -> dict[Split, Listing]:
+    """Return the files of a folder that is not split: a fifth of each class for testing, always the same."""
+    train: Listing = {}
+    test: Listing = {}
+    for name, files in whole.items():
+        if len(files) == 1:
+            raise UnsupportedError(
+                f"class {name} has a single image, {files[0]}: training and test need one each",
+                "add images, or remove the class",
+            )
+        count = max(1, round(TEST_SHARE * len(files)))
+        held = set(choose(torch.zeros(len(files), dtype=torch.int64), count, seed=0).tolist())
+        train[name] = [f for i, f in enumerate(files) if i not in held]
+        test[name] = [f for i, f in enumerate(files) if i in held]
+    return {"train": train, "test": test}
+
+
+def _listing(path: Path) -> Listing:
+    """Return the image files of each folder in `path`, in the order of torchvision's `ImageFolder`.
+
+    Raises:
+        UnsupportedError: if there are no folders, or one of them has no images.
+    """
+    found = {folder.name: sorted(_images(folder)) for folder in _folders(path)}
+    if not found:
+        raise UnsupportedError(f"{path} holds no folders, one for each class", LAYOUT)
+    for name, files in found.items():
+        if not files:
+            raise UnsupportedError(
+                f"class {name} is empty: no images in {path / name}",
+                f"add images ({', '.join(ENDINGS)}), or remove the folder",
+            )
+    return found
+
+
+def _folders(path: Path) -> list[Path]:
+    """Return the folders in `path`, but for hidden ones, by name."""
+    return sorted(f for f in path.glob("*") if f.is_dir() and not f.name.startswith("."))
+
+
+def _images(folder: Path) -> Iterator[str]:
+    for where, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+                yield os.path.join(where, name)  # noqa: PTH118 - a million of them, as text
+
+
+def _labels(found: Listing) -> Tensor:
+    counts = torch.tensor([len(files) for files in found.values()])
+    return torch.arange(len(found)).repeat_interleave(counts)
+
+
+def _fingerprint(path: Path, listings: dict[Split, Listing]) -> str:
+    """Return the SHA-256 of a line for each file: split, name below `path`, size in bytes."""
+    found = hashlib.sha256()
+    for split, listing in listings.items():
+        for files in listing.values():
+            for file in files:
+                name = os.path.relpath(file, path)
+                found.update(f"{split}\t{name}\t{os.stat(file).st_size}\n".encode())  # noqa: PTH116
+    return found.hexdigest()
+
+
+def _look(files: Sequence[str]) -> tuple[int, int]:
+    """Return the channels and the native size in px of images, from the headers of a few.
+
+    They are grey where all of these are. A file that is not an image is left for the decoder to name.
+    """
+    from PIL import Image
+
+    grey, sides = [], []
+    for file in files[:: max(1, len(files) // LOOKED_AT)]:
+        try:
+            with Image.open(file) as image:
+                grey.append(image.mode in {"1", "L", "LA"})
+                sides.append(min(image.size))
+        except Exception:  # Pillow raises many kinds
+            continue
+    return (1 if grey and all(grey) else 3), min(NATIVE, median_low(sides) if sides else NATIVE)

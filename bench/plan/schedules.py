@@ -1,0 +1,87 @@
+"""Schedules of the learning rate, as recipes write them; `bench.training.schedule` computes their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+KINDS = ("triangle", "cosine", "steps", "plateau")
+
+
+class Frozen(BaseModel):
+    """A part of a recipe: "1" is no number and 1.5 no count, it says what it means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Triangle(Frozen):
+    """Up from zero to the peak, then down, both linear.
+
+    Attributes:
+        warm_up: share of the steps before the peak, 0 to 1.
+        final: the rate at the end, as a share of the peak.
+    """
+
+    kind: Literal["triangle"] = "triangle"
+    warm_up: float = Field(ge=0, lt=1)
+    final: float = Field(ge=0, le=1)
+
+
+class Cosine(Frozen):
+    """Up from zero to the peak, linear, then down along half a period of a cosine.
+
+    Source: Loshchilov and Hutter, arXiv:1608.03983, without restarts.
+
+    Attributes:
+        warm_up: share of the steps before the peak, 0 to 1.
+        final: the rate at the end, as a share of the peak.
+    """
+
+    kind: Literal["cosine"]
+    warm_up: float = Field(ge=0, lt=1)
+    final: float = Field(ge=0, le=1)
+
+
+class Steps(Frozen):
+    """At the peak from the start, and multiplied by a factor at some moments.
+
+    Attributes:
+        at: these moments, as shares of the steps, increasing.
+        factor: of each.
+    """
+
+    kind: Literal["steps"]
+    at: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, min_length=1)]
+    factor: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _increase(self) -> Steps:
+        if list(self.at) != sorted(set(self.at)):
+            raise ValueError("the shares in at must increase")
+        return self
+
+
+class Plateau(Frozen):
+    """At the peak from the start, and multiplied by a factor when the validation error stops falling.
+
+    Attributes:
+        factor: of each time.
+        patience: epochs without a lower error that are waited through; the one after them lowers the rate.
+    """
+
+    kind: Literal["plateau"]
+    factor: float = Field(gt=0, lt=1)
+    patience: int = Field(ge=0)
+
+
+def _triangle_unless_named(value: Any) -> Any:
+    return {"kind": "triangle", **value} if isinstance(value, Mapping) else value
+
+
+Schedule = Annotated[
+    Triangle | Cosine | Steps | Plateau,
+    Field(discriminator="kind"),
+    BeforeValidator(_triangle_unless_named),
+]

@@ -1,0 +1,226 @@
+"""Studies: a hypothesis with the tests that decide it, as a section of an experiment file.
+
+study:
+  hypothesis: without shortcuts, a deeper network fits its training images less well
+  source: He et al. 2015, figure 1
+  claims: [degradation.cifar10]     # ids of claims that the study bears on
+  tests:
+    - says: plain56 ends with a higher training error than plain20
+      quantity: train_error         # a measurement, or one of DERIVED
+      of: {arch: plain56}           # the jobs with this network and these settings; a list means any of its values
+      against: {arch: plain20}
+      expect: higher                # higher, lower or same
+      as: difference                # or ratio
+      margin: 0.0                   # least difference (or ratio - 1) that counts; of `same`, the band
+    - says: accuracy grows with the receptive field
+      quantity: top1
+      trend: receptive_field        # rank correlation over networks instead of `against`
+      expect: higher
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.errors import ConfigError, nearest
+from bench.plan.job import Job
+from bench.plan.recipe import load_recipe
+from bench.plan.settings import ALL_KEYS
+
+Expect = Literal["higher", "lower", "same"]
+Measure = Literal["difference", "ratio"]
+Selector = Mapping[str, Any]
+
+# What is computed from measurements, with the pattern of its arguments; any other word is a measurement's name.
+DERIVED: Mapping[str, str] = {
+    "epochs_to": r"\s*[a-z]\w*\s*,\s*[0-9.]+\s*",
+    "gradient_imbalance": r"(start|end)?",
+    "gradient_ratio": r"(start|end)?",
+    "gradient_first": r"(start|end)?",
+    "throughput": "",
+    "ensemble_gain": "",
+}
+USAGE: Mapping[str, str] = {
+    "epochs_to": "epochs_to(train_error, 0.25)",
+    "gradient_imbalance": "gradient_imbalance or gradient_imbalance(end)",
+    "gradient_ratio": "gradient_ratio or gradient_ratio(end)",
+    "gradient_first": "gradient_first or gradient_first(end)",
+}
+_QUANTITY = re.compile(r"\s*(?P<name>[a-z]\w*)\s*(\((?P<arguments>[^()]*)\))?\s*")
+_KEYS = ("task", *ALL_KEYS)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class StudyTest(_Frozen):
+    """One comparison of a study.
+
+    Attributes:
+        says: the expectation in words.
+        quantity: a measurement, or one of `DERIVED`.
+        of: which jobs; none means all that have the quantity.
+        against: which jobs they are compared with.
+        trend: the measurement that orders the networks, instead of `against`.
+        expect: what the hypothesis says of the quantity.
+        measure: by difference or by ratio; ``as`` in a file.
+        margin: least difference, or ratio less one, that counts; of `same` the band; of a trend a correlation. Below
+            zero, so much on the other side is allowed: `lower` with -0.05 is at most 0.05 higher.
+    """
+
+    __test__ = False  # no test of pytest
+
+    says: Annotated[str, Field(min_length=1)]
+    quantity: Annotated[str, Field(min_length=1)]
+    of: Selector = {}
+    against: Selector | None = None
+    trend: str | None = None
+    expect: Expect
+    measure: Annotated[Measure, Field(alias="as")] = "difference"
+    margin: Annotated[float, Field(gt=-1)] = 0.0
+
+    @property
+    def function(self) -> tuple[str, tuple[str, ...]]:
+        """The name of the quantity and its arguments: ``("epochs_to", ("train_error", "0.25"))``."""
+        name, arguments = split_quantity(self.quantity)
+        return name, tuple(a.strip() for a in arguments.split(",") if a.strip())
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        name, arguments = split_quantity(self.quantity)
+        if not re.fullmatch(DERIVED.get(name, ""), arguments):
+            raise ValueError(f"quantity {self.quantity!r} has wrong arguments: write {USAGE.get(name, name)}")
+        alone = name == "ensemble_gain"
+        if alone and (self.against is not None or self.trend is not None):
+            raise ValueError("ensemble_gain is of one network: it takes neither against nor trend")
+        if not alone and (self.against is None) == (self.trend is None):
+            raise ValueError("give either against or trend")
+        if self.measure == "ratio" and self.against is None:
+            raise ValueError("as: ratio needs against")
+        if self.expect == "same" and self.margin <= 0:
+            raise ValueError("expect: same needs a margin above 0, the band that counts as the same")
+        return self
+
+
+class Study(_Frozen):
+    """A hypothesis, where it comes from, the claims it bears on, and its tests."""
+
+    hypothesis: Annotated[str, Field(min_length=1)]
+    source: str = ""
+    claims: tuple[str, ...] = ()
+    tests: Annotated[tuple[StudyTest, ...], Field(min_length=1)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, as a file would have them."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def split_quantity(text: str) -> tuple[str, str]:
+    """Return the name and the arguments of ``name(arguments)``.
+
+    Raises:
+        ValueError: if it is neither that nor a plain name.
+    """
+    found = _QUANTITY.fullmatch(text)
+    if not found:
+        raise ValueError(f"quantity {text!r} is neither a measurement nor one of {', '.join(DERIVED)}")
+    return found["name"], found["arguments"] or ""
+
+
+def parse_study(data: Any, where: str = "study") -> Study:
+    """Check the section of a study.
+
+    Raises:
+        ConfigError: with the key's path and the nearest valid one.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: a study is a mapping with a hypothesis and tests", "see configs/studies")
+    try:
+        study = Study.model_validate(data)
+    except ValidationError as error:
+        raise _config_error(where, dict(error.errors()[0])) from None
+    for i, test in enumerate(study.tests):
+        for key, selector in (("of", test.of), ("against", test.against or {})):
+            _check_selector(selector, f"{where}.tests[{i}].{key}")
+    return study
+
+
+def _check_selector(selector: Selector, where: str) -> None:
+    for key in selector:
+        if key not in _KEYS:
+            close = nearest(key, _KEYS)
+            tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(_KEYS)}"
+            raise ConfigError(f"unknown key {where}.{key}", tip)
+
+
+def _config_error(where: str, error: Mapping[str, Any]) -> ConfigError:
+    """Return the error of the first wrong value, with its path."""
+    path = where + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in error["loc"])
+    if error["type"] == "extra_forbidden":
+        fields = Study.model_fields if len(error["loc"]) == 1 else StudyTest.model_fields
+        known = [field.alias or name for name, field in fields.items()]
+        close = nearest(str(error["loc"][-1]), known)
+        return ConfigError(
+            f"unknown key {path}", f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+        )
+    if error["type"] == "missing":
+        return ConfigError(f"{path} is missing", "see configs/studies for whole ones")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return ConfigError(f"{path}: {message[:1].lower()}{message[1:]}", "mend the value there")
+
+
+def matches(selector: Selector, job: Job) -> bool:
+    """Return whether a job has all that a selector asks for.
+
+    Keys are the job's fields and settings, and `recipe` is its name; a list means any of its values. White space
+    in text does not count, since a pattern's name may be written with more or less of it.
+    """
+    return all(_among(key, _value(job, key), wanted) for key, wanted in selector.items())
+
+
+def check_study(study: Study, jobs: Sequence[Job]) -> None:
+    """Refuse a study of which a test has no job in the plan.
+
+    Raises:
+        ConfigError: naming the test.
+    """
+    for i, test in enumerate(study.tests):
+        for key, selector in (("of", test.of), ("against", test.against or {})):
+            if not any(matches(selector, job) for job in jobs):
+                asked = ", ".join(f"{k}: {v}" for k, v in selector.items())
+                raise ConfigError(
+                    f"study.tests[{i}].{key}: no job of the plan has {asked}", "`bench plan` shows the jobs"
+                )
+
+
+def _among(key: str, value: Any, wanted: Any) -> bool:
+    several = wanted if isinstance(wanted, list | tuple) else [wanted]
+    return any(_same(value, _recipe_name(str(one)) if key == "recipe" else one) for one in several)
+
+
+@lru_cache(maxsize=256)
+def _recipe_name(text: str) -> str:
+    """Return a recipe's name as jobs have it: ``std(momentum=0)`` for ``std(momentum=0.0)``."""
+    try:
+        return load_recipe(text).name
+    except ConfigError:  # its file may be gone since
+        return text
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    if isinstance(value, str) and isinstance(wanted, str):
+        return "".join(value.split()) == "".join(wanted.split())
+    return bool(value == wanted)
+
+
+def _value(job: Job, key: str) -> Any:
+    if key in ("task", "arch", "input_size", "in_channels", "num_classes", "seed"):
+        return getattr(job, key)
+    value = job.settings.get(key)
+    return value.get("name") if key == "recipe" and isinstance(value, Mapping) else value

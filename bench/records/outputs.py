@@ -1,0 +1,150 @@
+"""Test outputs: what a trained network said of each test image, in a file beside the records.
+
+``outputs/<job id>.npz`` of a run's folder holds `logits` float16 [N, K], less the largest of each image, which no
+softmax notices and which keeps the foremost classes exact; `labels` int16 [N] (int32 for more than 32,768 classes);
+`class_names` [K]; and `kernels` float16 [O, C, h, w], the weights of the first convolution, where there is one.
+The record says the file's SHA-256, so that one that a later training wrote is not taken for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import StoreError
+from bench.records.record import Record
+
+OUTPUTS = "outputs"
+_HALF = np.finfo(np.float16)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a trained network said of each of N test images.
+
+    Attributes:
+        logits: [N, K] float32, the largest of each image 0.
+        labels: [N] int64, the true classes.
+        kernels: [O, C, h, w] float32, the weights of the first convolution; None where there is none.
+        class_names: K names, in the order of the labels.
+    """
+
+    logits: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    kernels: npt.NDArray[np.float32] | None
+    class_names: tuple[str, ...]
+
+
+def outputs_path(folder: Path, job_id: str) -> Path:
+    """Return where in the folder of a run the outputs of a job lie."""
+    return folder / OUTPUTS / f"{job_id}.npz"
+
+
+def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:
+    """Return the file's content and its SHA-256; equal outputs have equal files.
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+    """
+    images, classes = outputs.logits.shape
+    if outputs.labels.shape != (images,) or len(outputs.class_names) != classes:
+        raise ValueError(
+            f"{images} x {classes} logits, {len(outputs.labels)} labels, {len(outputs.class_names)} names"
+        )
+    behind = outputs.logits - outputs.logits.max(axis=1, keepdims=True)
+    logits = np.maximum(behind, _HALF.min).astype(np.float16)
+    logits[(behind < 0) & (logits == 0)] = -_HALF.smallest_subnormal  # a close second stays second
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "logits": logits,
+        "labels": outputs.labels.astype(np.int16 if classes <= 2**15 else np.int32),
+        "class_names": np.array(outputs.class_names, dtype=np.str_),
+    }
+    if outputs.kernels is not None:
+        arrays["kernels"] = outputs.kernels.astype(np.float16)
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type] # its own keywords are not among the names
+    content = stream.getvalue()
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def save_outputs(path: Path, content: bytes) -> None:
+    """Write what `encode_outputs` returned; a reader sees the old file or the new one, and nothing between.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the test outputs {path}: {error.strerror or error}",
+            "what was measured is kept; free space, or choose another --results folder, then run again",
+        ) from error
+    finally:
+        _remove(draft)
+
+
+def _remove(draft: Path) -> None:
+    try:
+        draft.unlink(missing_ok=True)
+    except OSError:
+        return  # its folder is none, which was said already
+
+
+def read_outputs(folder: Path, record: Record) -> Outputs | None:
+    """Return the test outputs of a record of the run in `folder`.
+
+    None where the record has none, where the file is gone, and where it is of another training of the same job.
+
+    Raises:
+        StoreError: if the file is there and is torn, or is something else.
+    """
+    top1 = record.measurement("top1")
+    expected = top1 and top1.detail.get("outputs_sha256")
+    return load_outputs(outputs_path(folder, record.job.id), expected) if expected else None
+
+
+def load_outputs(path: Path, sha256: str) -> Outputs | None:
+    """Return the test outputs in a file; None where it is gone, or where its SHA-256 is another.
+
+    Raises:
+        StoreError: if the file is there and is torn, or is something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = _decode(arrays)
+    except Exception as error:  # a torn archive fails in more ways than NumPy documents
+        raise StoreError(
+            f"{path} has no readable test outputs ({type(error).__name__})",
+            "delete it, and train its network again where they are needed",
+        ) from error
+    return found if hashlib.sha256(content).hexdigest() == sha256 else None
+
+
+def _decode(arrays: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+    outputs = Outputs(
+        logits=arrays["logits"].astype(np.float32),
+        labels=arrays["labels"].astype(np.int64),
+        kernels=arrays["kernels"].astype(np.float32) if "kernels" in arrays else None,
+        class_names=tuple(str(name) for name in arrays["class_names"]),
+    )
+    if outputs.logits.shape != (len(outputs.labels), len(outputs.class_names)):
+        raise ValueError(f"logits {outputs.logits.shape}")
+    return outputs

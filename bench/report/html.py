@@ -1,0 +1,74 @@
+"""The page: one HTML file that fetches nothing, with its own style and script inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.analysis.comparison import STATUS_WORDS
+from bench.records.flags import explain
+from bench.report.page_data import to_script
+
+if TYPE_CHECKING:
+    from bench.report.drawing import Drawn
+    from bench.report.page import Content
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_LARGEST_SVG = 400_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
+# Figures that an interactive chart of the page shows as well: they are there for print, and stay folded.
+_CHARTED = frozenset(
+    {
+        "macs_accuracy",
+        "throughput_accuracy",
+        "accuracy_cost",
+        "throughput_bars",
+        "latency_bars",
+        "throughput_batch",
+    }
+    | {"latency_forest", "learning_curves", "timeline", "layers", "field_accuracy"}
+)
+# In this order: what a later one uses, an earlier one has.
+SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
+STYLES = ("base", "tables", "charts", "print")
+
+
+def to_html(content: Content) -> str:
+    """Return the page; whatever stands in a record is escaped, and no script but its own may run in it."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    environment.globals["explain"] = explain
+    script, style = own_script(), _joined("style", STYLES, "css")
+    shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html.j2").render(
+        shown,
+        status_words=STATUS_WORDS,
+        markup=figure_markup,
+        charted=_CHARTED,
+        script=script,
+        style=style,
+        script_hash=f"sha256-{digest}",
+        json=to_script(content.data),
+    )
+
+
+def own_script() -> str:
+    """Return the script of the page, the same in every report; its names stay within a block."""
+    return '"use strict";\n{\n' + _joined("script", SCRIPTS, "js") + "}\n"
+
+
+def figure_markup(figure: Drawn) -> str:
+    """Return a figure as an element: SVG, or of a large one the PNG where it was drawn as well."""
+    if len(figure.files["svg"]) <= _LARGEST_SVG or "png" not in figure.files:
+        return figure.svg
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(figure.files["png"]).decode()}">'
+
+
+def _joined(folder: str, names: tuple[str, ...], ending: str) -> str:
+    files = (_TEMPLATES / folder / f"{name}.{ending}" for name in names)
+    return "".join(file.read_text(encoding="utf-8") for file in files)

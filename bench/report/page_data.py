@@ -1,0 +1,191 @@
+"""What the charts of the page are drawn from: plain JSON values, in stored units; the page alone scales them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.comparison import SHAPE, VARIANT
+from bench.analysis.replicates import pooled
+from bench.report.style import family_name, looks
+from bench.report.tables import COMPARISON
+from bench.report.text import plain
+from bench.report.view import Column, missing, number, share, spread, whole
+from bench.units import UNITS, scale_for
+
+_NUMERIC = (number, share, spread, whole)
+_MORE = (
+    Column("published_top1", "Top-1, published", share, "%"),
+    Column("parameter_bytes", "Memory of the parameters", number, "B"),
+    Column("activation_bytes", "Memory of the activations", number, "B"),
+    Column("intensity", "Operational intensity", number, "MAC/B"),
+    Column("trained_macs", "MACs as trained", number, "MAC"),
+    Column("trained_parameters", "Parameters as trained", number, "1"),
+)
+_HIGHER = {"throughput", "train_throughput", "accuracy", "published_top1", "published_top5", "roofline_share"}
+_NEITHER = {"intensity"}
+_DIGITS = 7  # the tables' CSV has them all
+
+
+def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
+    """Return all that the charts need; rows are numbered as in the table.
+
+    Args:
+        table: of `bench.analysis.comparison.compare_table`.
+        frame: of `bench.analysis.frame.to_frame` that the table was made of.
+
+    Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
+        `quantities` (key to title, unit and which direction is better), `rows`, `batches`, `curves`, `layers`.
+    """
+    chosen = _quantities(table)
+    return {
+        "families": {plain(n): [look.colour, look.marker] for n, look in looks(table["family"]).items()},
+        "scales": {unit: _scales(unit) for unit in UNITS},
+        "quantities": {c.key: _quantity(c) for c in chosen},
+        "rows": [_row(row, chosen) for row in table.to_dict("records")],
+        "batches": list(_batches(table, frame)),
+        "curves": list(_curves(frame)),
+        "layers": list(_layers(frame)),
+    }
+
+
+def to_script(data: Mapping[str, Any]) -> str:
+    """Return JSON for an element `script`: no text in it can end the element or begin a comment."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _scales(unit: str) -> list[list[Any]]:
+    """Return [factor, symbol] of each prefix of a unit, the smallest first."""
+    found = {s.factor: s.symbol for s in (scale_for(10.0**power, unit) for power in range(-12, 16))}
+    return [[factor, symbol] for factor, symbol in sorted(found.items())]
+
+
+def _quantities(table: pd.DataFrame) -> list[Column]:
+    """Return the columns that rows differ in, as numbers."""
+    columns = [c for c in (*COMPARISON, *_MORE) if c.cell in _NUMERIC and c.key in table]
+    return [c for c in columns if pd.to_numeric(table[c.key], errors="coerce").nunique() > 1]
+
+
+def _quantity(column: Column) -> dict[str, Any]:
+    neutral = column.cell is whole or column.key in _NEITHER
+    better = "higher" if column.key in _HIGHER else "neither" if neutral else "lower"
+    return {"title": column.title, "unit": column.unit, "better": better}
+
+
+def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    ends = {c.key: [_short(row.get(f"{c.key}_{end}")) for end in ("low", "high")] for c in columns}
+    return {
+        "label": plain(row["label"]),
+        **_who(row["network"], row["family"]),
+        "values": {c.key: v for c in columns if (v := _short(row[c.key])) is not None},
+        "ends": {key: pair for key, pair in ends.items() if None not in pair},
+    }
+
+
+def _who(network: Any, family: Any) -> dict[str, str]:
+    return {"network": plain(network), "family": plain(family_name(family))}
+
+
+def _short(value: Any) -> float | int | None:
+    """Return a number with as many digits as a chart can show; None for what is none."""
+    if missing(value) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    short = float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
+
+
+_TASKS = {"infer": "inference", "train_step": "training"}
+
+
+def _batches(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield for each row of the table and task the images per second by batch size, of two sizes and more."""
+    keys = [*SHAPE, *VARIANT]
+    steps = frame[(frame["measurement"] == "step_time") & frame["task"].isin(list(_TASKS))]
+    steps = pooled(steps.rename(columns={"arch": "network"}))
+    steps = steps.drop_duplicates([*keys, "task", "batch_size"], keep="last").sort_values("batch_size")
+    steps = steps[steps["batch_size"].notna() & (steps["median"] > 0)]
+    rows = table.reset_index(names="row")[["row", *keys]]
+    joined = steps[[*keys, "task", "batch_size", "median", "low", "high"]].merge(rows, on=keys)
+    points: defaultdict[tuple[int, str], list[list[Any]]] = defaultdict(list)
+    for row, task, batch, *times in joined[["row", "task", "batch_size", "median", "high", "low"]].itertuples(
+        index=False
+    ):
+        points[int(row), _TASKS[task]].append([_short(batch), *(_short(batch / t) for t in times)])
+    for (row, task), found in sorted(points.items()):
+        if len(found) > 1:
+            yield {"row": row, "task": task, "points": found}
+
+
+_CURVES = {
+    "top1": "Test top-1",
+    "top5": "Test top-5",
+    "val_top1": "Validation top-1",
+    "train_error": "Training error",
+    "train_loss": "Training loss",
+    "test_loss": "Test loss",
+    "val_loss": "Validation loss",
+}
+
+
+def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the curves of each series of trainings: mean, least and most over its seeds, epoch by epoch."""
+    rows = frame[(frame["task"] == "accuracy") & frame["measurement"].isin(list(_CURVES))]
+    for (_, _, name), group in rows.groupby(["run", "series", "measurement"], sort=False):
+        seeds = [v for v in (_by_epoch(detail) for detail in group["detail"]) if v]
+        epochs = max(map(len, seeds), default=0)
+        if epochs < 2:
+            continue
+        first = group.iloc[0]
+        told = " · ".join(plain(first[k]) for k in ("dataset", "recipe") if not missing(first[k]))
+        by_epoch = [
+            [v for s in seeds if len(s) > e and (v := _short(s[e])) is not None] for e in range(epochs)
+        ]
+        points = [[e + 1, _short(sum(v) / len(v)), min(v), max(v)] for e, v in enumerate(by_epoch) if v]
+        yield {
+            "label": plain(first["arch"]),
+            **_who(first["arch"], first["family"]),
+            "metric": _CURVES[name],
+            "unit": "" if name.endswith("loss") else "%",
+            "what": told,
+            "seeds": len(seeds),
+            "points": points,
+        }
+
+
+def _by_epoch(detail: Mapping[str, Any]) -> list[Any]:
+    values = detail.get("by_epoch")
+    return list(values) if isinstance(values, list | tuple) else []
+
+
+def _layers(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the layers of each network that was counted, as its record has them."""
+    rows = frame[(frame["task"] == "cost") & (frame["measurement"] == "layers")]
+    rows = rows.drop_duplicates(["arch", "input_size", "in_channels", "num_classes"], keep="last")
+    several = rows["arch"].duplicated(keep=False)
+    for row, more in zip(rows.to_dict("records"), several, strict=True):
+        columns, layers = row["detail"].get("columns"), row["detail"].get("rows")
+        if isinstance(columns, list | tuple) and isinstance(layers, list | tuple):
+            shape = f" · {row['input_size']:.0f} px" if more else ""
+            yield {
+                "label": plain(row["arch"]) + shape,
+                **_who(row["arch"], row["family"]),
+                "columns": [plain(c) for c in columns],
+                "rows": [[_layer_cell(v) for v in layer] for layer in layers],
+            }
+
+
+def _layer_cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return "×".join(f"{v:g}" if isinstance(v, int | float) else plain(v) for v in value)
+    exact = isinstance(value, int | float) and math.isfinite(value) and float(value).is_integer()
+    return int(value) if exact else _short(value)

@@ -1,0 +1,83 @@
+"""The verdict of a study, for a terminal and in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, told
+from bench.report.tables import Terminal, to_markdown
+from bench.report.text import markdown, plain
+from bench.report.view import Cell, Head, View
+from bench.units import DASH
+
+STYLES: Mapping[Decision, str] = {
+    "supported": "bold green",
+    "refuted": "bold red",
+    "undecided": "bold yellow",
+}
+NOTE = (
+    "A test is supported or refuted where the 95 % interval lies wholly on one side of its margin and p, corrected for "
+    "the tests of the study (Holm), is at most 0.05; all tests must be supported, and one refuted refutes the study."
+)
+_HEADS = (
+    Head("Test"),
+    Head("Quantity"),
+    Head("Expected"),
+    Head("Effect", numeric=True),
+    Head("95 % interval", numeric=True),
+    Head("p", numeric=True),
+    Head("n", numeric=True),
+    Head("Verdict"),
+    Head("How"),
+)
+
+
+def study_view(study: StudyVerdict) -> View:
+    """Return one row a test."""
+    return View(list(_HEADS), [[Cell(text) for text in _texts(test)] for test in study.tests])
+
+
+def headline(study: StudyVerdict) -> str:
+    """Return ``supported: a deeper plain network trains less well``."""
+    return f"{study.verdict}: {plain(study.hypothesis)}"
+
+
+def study_markdown(study: StudyVerdict) -> str:
+    """Return the hypothesis, the verdict and the tests."""
+    parts = [f"## Study {markdown(study.name)}", f"**{study.verdict}**: {markdown(study.hypothesis)}"]
+    if study.source:
+        parts.append(f"Source: {markdown(study.source)}")
+    return "\n\n".join([*parts, to_markdown(study_view(study)).rstrip(), NOTE]) + "\n"
+
+
+def _texts(test: TestVerdict) -> list[str]:
+    low, high = told(test.low, test.unit), told(test.high, test.unit)
+    return [
+        plain(test.says),
+        plain(test.quantity),
+        test.expect,
+        told(test.effect, test.unit),
+        DASH if math.isnan(test.low) or math.isnan(test.high) else f"{low} … {high}",
+        f"{test.p:.2g}" if math.isfinite(test.p) else DASH,
+        f"{test.n_of}, {test.n_against}" if test.n_against else str(test.n_of),
+        test.verdict,
+        plain(test.note),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyReport:
+    """The verdict for rich to print."""
+
+    study: StudyVerdict
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the tests and, at the end, the verdict."""
+        yield Terminal(study_view(self.study), f"Study {plain(self.study.name)}")
+        yield Text(NOTE, style="dim")
+        yield Text(headline(self.study), style=STYLES[self.study.verdict])

@@ -1,0 +1,49 @@
+// Axes: from values to positions, and where the ticks are.
+function niceStep(span, count) {
+  const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
+  return power * [1, 2, 5, 10].find(f => f * power >= rough);
+}
+function linearTicks(low, high, count) {
+  const step = niceStep(high - low || 1, count), found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(+(i * step).toPrecision(12));
+  return found;
+}
+function logTicks(low, high, count) {
+  const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  for (const [every, factors] of [[1, [1, 2, 5]], [1, [1, 3]], [1, [1]], [2, [1]], [3, [1]], [6, [1]]]) {
+    const found = [];
+    for (let p = Math.ceil(from / every) * every - every; p <= to; p += every) for (const f of factors) found.push(f * 10 ** p);
+    const inside = found.filter(v => v >= low * 0.999 && v <= high * 1.001);
+    if (inside.length < 2) break;
+    if (inside.length <= count + 1) return inside;
+  }
+  return linearTicks(low, high, count).filter(v => v > 0);
+}
+// domain: [low, high]; range: pixels of both ends.
+function axis(domain, range, log, count) {
+  const f = log ? Math.log10 : v => v;
+  const [a, b] = domain.map(f), [p, q] = range;
+  const slope = (q - p) / (b - a || 1);
+  return {
+    domain, log,
+    at: v => p + (f(v) - a) * slope,
+    back: pixel => { const v = a + (pixel - p) / slope; return log ? 10 ** v : v; },
+    ticks: (log ? logTicks : linearTicks)(domain[0], domain[1], count),
+  };
+}
+function extent(values, log, room = 0.06) {
+  const fine = values.filter(v => Number.isFinite(v) && (!log || v > 0));
+  if (!fine.length) return log ? [1, 10] : [0, 1];
+  const [f, g] = log ? [Math.log10, v => 10 ** v] : [v => v, v => v];
+  const low = f(fine.reduce((a, b) => Math.min(a, b))), high = f(fine.reduce((a, b) => Math.max(a, b)));
+  const pad = (high - low) * room || Math.abs(high) * 0.1 || 1;
+  return [g(low - pad), g(high + pad)];
+}
+// The texts of ticks: on a linear axis all share a prefix.
+function tickTexts(ticks, unit, log) {
+  if (unit === "%") return ticks.map(v => +(100 * v).toPrecision(6) + "");
+  if (unit === "1/s") return ticks.map(v => digits(v, 4));
+  if (unit === "" || log) return ticks.map(v => shown(v, unit, 3));
+  const [factor, symbol] = scaleFor(Math.max(...ticks.map(Math.abs)), unit);
+  return ticks.map(v => (v === 0 ? "0" : (+(v / factor).toPrecision(6) + " " + symbol).trim()));
+}

@@ -1,0 +1,203 @@
+// The charts: two quantities against each other, one quantity ranked, throughput by batch size, curves of trainings.
+const QUANTITIES = DATA.quantities;
+const PRESETS = [ // title, x, y, logarithmic x, logarithmic y
+  ["Published accuracy against MACs", "macs", "published_top5", true, false],
+  ["Accuracy against MACs as trained", "trained_macs", "accuracy", true, false],
+  ["Accuracy against throughput", "throughput", "published_top5", true, false],
+  ["Accuracy against latency", "latency", "published_top5", true, false],
+  ["Accuracy against memory", "peak_memory", "published_top5", true, false],
+  ["Accuracy against energy", "energy", "published_top5", true, false],
+  ["Throughput against MACs", "macs", "throughput", true, true],
+  ["Throughput by intensity", "intensity", "throughput", true, true],
+  ["Timeline", "year", "published_top5", false, false],
+  ["Accuracy by receptive field", "receptive_field", "accuracy", false, false],
+];
+const has = key => key in QUANTITIES;
+const names = Object.entries(QUANTITIES).map(([key, quantity]) => [key, quantity.title]);
+
+// All of a row, as the table has it.
+function rowTip(number) {
+  const row = find(`#table-comparison [data-row="${number}"]`);
+  const heads = [...row.closest("table").tHead.rows[0].cells].map(headText);
+  const cells = [...row.cells].map(cellText);
+  const lines = heads.map((head, i) => [head, cells[i]]).slice(1).filter(([, text]) => text !== "–");
+  return [[DATA.rows[number].label], ...lines];
+}
+
+function panel(host, id, title) {
+  const head = make("div", { class: "controls" }, make("h3", {}, title));
+  const body = make("div", { class: "plot-host", id });
+  host.append(make("figure", { class: "chart" }, head, body));
+  return [head, body];
+}
+const scaleBox = (name, on, act) => {
+  const box = make("input", { type: "checkbox" });
+  box.checked = on;
+  box.addEventListener("change", () => act(box.checked));
+  return [make("label", { class: "choice tick-box" }, box, make("span", {}, name)), box];
+};
+
+// The best of one quantity for each value of the other, from the cheapest on.
+function paretoFront(points, x, y) {
+  if (QUANTITIES[x].better === "neither" || QUANTITIES[y].better === "neither") return [];
+  const [sx, sy] = [x, y].map(key => (QUANTITIES[key].better === "lower" ? 1 : -1));
+  let best = Infinity;
+  return [...points].sort((a, b) => sx * (a.x - b.x) || sy * (a.y - b.y)).filter(p => {
+    const better = sy * p.y < best;
+    if (better) best = sy * p.y;
+    return better;
+  });
+}
+
+// One point for all rows of a network that lie upon each other, such as counts under several settings.
+function merged(rows, x, y) {
+  const points = new Map();
+  for (const { row, number } of rows) {
+    const key = [row.network, row.values[x], row.values[y]].join("\n");
+    const point = points.get(key);
+    if (point) point.numbers.push(number);
+    else {
+      const [low, high] = row.ends[y] ?? [];
+      points.set(key, { x: row.values[x], y: row.values[y], low, high, network: row.network, family: row.family, numbers: [number] });
+    }
+  }
+  return [...points.values()].map(point => {
+    const alone = point.numbers.length === 1;
+    const values = [x, y].map(key => [QUANTITIES[key].title, shown(key === x ? point.x : point.y, QUANTITIES[key].unit)]);
+    const told = () => (alone ? rowTip(point.numbers[0]) : [[point.network], ...values, ["Rows here", String(point.numbers.length)]]);
+    return { ...point, label: alone ? DATA.rows[point.numbers[0]].label : point.network, tip: told };
+  });
+}
+
+function scatter(host) {
+  if (names.length < 2) return;
+  const presets = PRESETS.filter(([, x, y]) => has(x) && has(y) && DATA.rows.filter(r => x in r.values && y in r.values).length > 1);
+  const [, x, y, logX, logY] = presets[0] ?? ["", names[0][0], names[1][0], false, false];
+  const chosen = { x, y, logX, logY, size: has("parameters") ? "parameters" : "" };
+  const [head, body] = panel(host, "chart-scatter", "One against another");
+  const content = () => {
+    const rows = DATA.rows.map((row, number) => ({ row, number })).filter(({ row, number }) =>
+      shownRow(row, number) && chosen.x in row.values && chosen.y in row.values);
+    const points = merged(rows, chosen.x, chosen.y);
+    const sizes = points.map(p => DATA.rows[p.numbers[0]].values[chosen.size] ?? 0), largest = Math.max(...sizes);
+    points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + 22 * Math.sqrt(sizes[i] / largest) : 0; });
+    return {
+      title: "One quantity against another", points, lines: [], front: paretoFront(points, chosen.x, chosen.y),
+      x: { ...QUANTITIES[chosen.x], log: chosen.logX }, y: { ...QUANTITIES[chosen.y], log: chosen.logY },
+    };
+  };
+  const change = (key, value) => { chosen[key] = value; again(); };
+  const [boxX, inX] = scaleBox("log", chosen.logX, v => change("logX", v));
+  const [boxY, inY] = scaleBox("log", chosen.logY, v => change("logY", v));
+  const across = select("Across", names, chosen.x, v => change("x", v));
+  const up = select("Up", names, chosen.y, v => change("y", v));
+  const views = presets.map(([title], i) => [String(i), title]);
+  const go = i => {
+    const [, px, py, lx, ly] = presets[+i];
+    Object.assign(chosen, { x: px, y: py, logX: lx, logY: ly });
+    [find("select", across).value, find("select", up).value, inX.checked, inY.checked] = [px, py, lx, ly];
+    again();
+  };
+  if (views.length > 1) head.append(select("View", views, "0", go));
+  head.append(across, boxX, up, boxY, select("Size", [["", "all alike"], ...names], chosen.size, v => change("size", v)));
+  body.after(make("figcaption", {}, "The dashed line joins the Pareto front: what nothing else shown beats in both. Areas of the pale balls are in proportion to the size chosen."));
+  const again = plot(body, content, 460);
+}
+
+// One quantity, a line a row, with intervals; of many rows, the best.
+function ranking(host) {
+  if (!names.length) return;
+  const most = 60;
+  const first = ["latency", "throughput", "macs", names[0][0]].find(has);
+  const chosen = { key: first, log: true };
+  const [head, body] = panel(host, "chart-ranking", "One by one");
+  const note = make("figcaption");
+  const render = () => {
+    const { better, unit, title } = QUANTITIES[chosen.key];
+    const sign = better === "higher" ? -1 : 1;
+    const rows = DATA.rows.map((row, number) => ({ row, number, value: row.values[chosen.key] }))
+      .filter(r => r.value !== undefined && shownRow(r.row, r.number) && (!chosen.log || r.value > 0))
+      .sort((a, b) => sign * (a.value - b.value));
+    const shownNow = rows.slice(0, most);
+    const width = Math.max(300, body.clientWidth || 640), step = 22, left = Math.min(210, width * 0.38);
+    const box = { left, right: width - 76, top: 8, bottom: 8 + step * Math.max(1, shownNow.length) };
+    const values = shownNow.flatMap(r => [r.value, ...(r.row.ends[chosen.key] ?? [])]);
+    const x = axis(extent(chosen.log ? values : [0, ...values], chosen.log), [box.left, box.right], chosen.log, Math.max(3, Math.floor((box.right - left) / 110)));
+    const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, the best first: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${shown(r.value, unit)}`).join(", ")}. The numbers are in the table.` });
+    image.append(...rulers(x, { ticks: [], at: v => v }, box, { x: { title, unit }, y: { title: "", unit: "" } }));
+    shownNow.forEach(({ row, number, value }, i) => {
+      const at = box.top + step * (i + 0.5), colour = colourOf(row.family);
+      const [low, high] = row.ends[chosen.key] ?? [value, value];
+      const mark = draw("g", { class: "mark row", "data-network": row.network },
+        draw("rect", { class: "hit", x: 0, y: at - step / 2, width, height: step }),
+        draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, brief(row.label, Math.floor((left - 14) / 6.8))),
+        draw("path", { class: "stem", d: path([[box.left, at], [x.at(value), at]]), stroke: colour }),
+        draw("path", { class: "interval", d: path([[x.at(low), at], [x.at(high), at]]), stroke: colour }),
+        shape(markerOf(row.family), x.at(value), at, 4.5, { fill: colour, class: "dot" }),
+        draw("text", { class: "tick", x: Math.max(x.at(high), x.at(value)) + 9, y: at + 4 }, shown(value, unit)));
+      mark.addEventListener("pointermove", event => showTip(rowTip(number), event.clientX, event.clientY));
+      mark.addEventListener("pointerleave", hideTip);
+      mark.addEventListener("click", () => highlight(row.network));
+      image.append(mark);
+    });
+    body.replaceChildren(image);
+    note.textContent = (rows.length > most ? `The best ${most} of ${rows.length} rows; the filter of the table chooses others. ` : "") + "Bars over the marks are 95 % intervals.";
+    paint(image);
+  };
+  const [logBox] = scaleBox("log", chosen.log, v => { chosen.log = v; render(); });
+  head.append(select("Quantity", names, chosen.key, v => { chosen.key = v; render(); }), logBox);
+  body.after(note);
+  redraws.push(render);
+  render();
+}
+
+function byBatch(host) {
+  if (!DATA.batches.length) return;
+  const measured = DATA.batches.map(line => ({ ...DATA.rows[line.row], ...line }));
+  const tasks = [...new Set(DATA.batches.map(line => line.task))];
+  const chosen = { task: tasks[0], log: true };
+  const [head, body] = panel(host, "chart-batch", "Throughput by batch size");
+  const again = plot(body, () => ({
+    title: "Throughput by batch size", points: [], x: { title: "Batch", unit: "", log: true, steps: DATA.batches.flatMap(line => line.points.map(p => p[0])) }, y: { title: "Throughput", unit: "1/s", log: chosen.log },
+    lines: measured.filter(line => line.task === chosen.task && shownRow(line, line.row)).map(line => ({
+      ...line, tip: ([batch, rate, low, high]) => [[line.label], ["Batch", String(batch)], ["Throughput", shown(rate, "1/s")], ["95 % interval", `${shown(low, "")} – ${shown(high, "")}`]],
+    })),
+  }));
+  if (tasks.length > 1) head.append(select("Of", tasks.map(t => [t, t]), chosen.task, v => { chosen.task = v; again(); }));
+  head.append(scaleBox("log", chosen.log, v => { chosen.log = v; again(); })[0]);
+}
+
+function curves(host) {
+  if (!host || !DATA.curves.length) return;
+  const metrics = [...new Set(DATA.curves.map(c => c.metric))], whats = [...new Set(DATA.curves.map(c => c.what))];
+  const chosen = { metric: metrics[0], what: whats[0], log: false };
+  const [head, body] = panel(host, "chart-curves", "Curves");
+  const again = plot(body, () => {
+    const lines = DATA.curves.filter(c => c.metric === chosen.metric && c.what === chosen.what && !hiddenFamilies.has(c.family));
+    return {
+      title: `${chosen.metric} by epoch`, points: [], x: { title: "Epoch", unit: "", log: false, steps: lines.flatMap(line => line.points.map(p => p[0])) }, y: { title: chosen.metric, unit: lines[0]?.unit ?? "", log: chosen.log },
+      lines: lines.map(line => ({
+        ...line, tip: ([epoch, mean, low, high]) => [[line.label], ["Epoch", String(epoch)], [line.metric, shown(mean, line.unit)],
+          ...(line.seeds > 1 ? [["Seeds", `${line.seeds}, ${shown(low, line.unit)} – ${shown(high, line.unit)}`]] : [])],
+      })),
+    };
+  });
+  head.append(select("Quantity", metrics.map(m => [m, m]), chosen.metric, v => { chosen.metric = v; again(); }));
+  if (whats.length > 1) head.append(select("Trained on", whats.map(w => [w, w]), chosen.what, v => { chosen.what = v; again(); }));
+  head.append(scaleBox("log", chosen.log, v => { chosen.log = v; again(); })[0]);
+}
+
+function legend(host) {
+  if (!host) return;
+  for (const [family, [colour, marker]] of Object.entries(DATA.families)) {
+    const image = draw("svg", { viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" }, shape(marker, 0, 0, 5, { fill: colour }));
+    const made = button("", () => {
+      const hide = !hiddenFamilies.delete(family);
+      if (hide) hiddenFamilies.add(family);
+      made.setAttribute("aria-pressed", String(!hide));
+      redraw();
+    }, { "aria-pressed": "true" });
+    made.append(image, make("bdi", {}, family));
+    host.append(made);
+  }
+}

@@ -1,0 +1,41 @@
+// Rows side by side: the quantities down, the rows chosen across, ratios to the first.
+const chosenRows = [];
+const MOST_CHOSEN = 8;
+
+function ratioText(key, value, first) {
+  const { better } = QUANTITIES[key], ratio = value / first;
+  if (!Number.isFinite(ratio) || ratio === 1 || better === "neither") return ["", ""];
+  const good = (ratio < 1) === (better === "lower") ? "better" : "worse";
+  return [`×${digits(ratio)}, ${good}`, good];
+}
+
+function compareTable(host) {
+  if (chosenRows.length < 2) {
+    host.replaceChildren(make("p", { class: "empty" }, chosenRows.length ? "Tick one row more under " : "Tick two rows or more under ", make("a", { href: "#comparison" }, "All columns"), "."));
+    return;
+  }
+  const rows = chosenRows.map(number => DATA.rows[number]);
+  const keys = Object.keys(QUANTITIES).filter(key => rows.some(row => key in row.values));
+  const cell = (key, row, i) => {
+    const [text, good] = i ? ratioText(key, row.values[key], rows[0].values[key]) : ["", ""];
+    return make("td", { class: "number" }, shown(row.values[key], QUANTITIES[key].unit), make("small", { class: good }, text));
+  };
+  const head = make("tr", {}, make("th", { scope: "col", class: "plain-head" }, "Quantity"), ...rows.map(row =>
+    make("th", { scope: "col", class: "number plain-head", "data-network": row.network }, make("bdi", {}, row.label))));
+  host.replaceChildren(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rows side by side" },
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...keys.map(key =>
+      make("tr", {}, make("th", { scope: "row" }, QUANTITIES[key].title), ...rows.map((row, i) => cell(key, row, i))))))),
+    button("Choose none", () => { chosenRows.length = 0; all("[data-choose]").forEach(box => { box.checked = false; }); compareTable(host); }));
+  paint(host);
+}
+
+function choose(box, host) {
+  const number = +box.dataset.choose;
+  if (box.checked) chosenRows.push(number);
+  else chosenRows.splice(chosenRows.indexOf(number), 1);
+  if (chosenRows.length > MOST_CHOSEN) { // the oldest but the first gives way
+    const [gone] = chosenRows.splice(1, 1);
+    find(`[data-choose="${gone}"]`).checked = false;
+  }
+  compareTable(host);
+}

@@ -1,0 +1,50 @@
+// A network layer by layer: a strip of columns for each quantity, and the table.
+const STRIPS = [
+  ["activation_bytes", "Memory of the activations", "B"], ["parameters", "Parameters", "1"],
+  ["macs", "MACs", "MAC"], ["receptive_field", "Receptive field", "px"],
+];
+const LAYER_HEADS = { name: "Layer", kind: "Type", output: "Output", ...Object.fromEntries(STRIPS.map(([key, title]) => [key, title])) };
+const unitOf = Object.fromEntries(STRIPS.map(([key, , unit]) => [key, unit]));
+
+function layersView(host) {
+  if (!host || !DATA.layers.length) return;
+  const strips = make("div", { class: "plots strips" }), table = make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Layers" });
+  let chosen = 0;
+  const render = () => {
+    const net = DATA.layers[chosen];
+    strips.replaceChildren(...STRIPS.filter(([key]) => net.columns.includes(key)).map(([key, title, unit]) => strip(net, key, title, unit)));
+    table.replaceChildren(layerTable(net));
+  };
+  host.append(make("div", { class: "controls" }, select("Network", DATA.layers.map((net, i) => [String(i), net.label]), "0", v => { chosen = +v; render(); })), strips, table);
+  redraws.push(render);
+  render();
+}
+
+const layerText = (key, value) => typeof value === "string" ? value : value === null ? "–" : key in unitOf ? shown(value, unitOf[key]) : String(value);
+
+function strip(net, key, title, unit) {
+  const column = net.columns.indexOf(key), name = net.columns.indexOf("name");
+  const values = net.rows.map(row => (typeof row[column] === "number" ? row[column] : 0));
+  const total = values.reduce((a, b) => a + b, 0), most = Math.max(...values);
+  const width = 620, height = 170, box = { left: 64, right: width - 8, top: 10, bottom: height - 26 };
+  const y = axis([0, 1.04 * most || 1], [box.bottom, box.top], false, 5), step = (box.right - box.left) / Math.max(1, values.length);
+  const sum = key === "receptive_field" ? `up to ${shown(most, unit)}` : `${shown(total, unit)} in all`;
+  const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title} of ${net.label} by layer, ${sum}; the most ${shown(most, unit)} in ${net.rows[values.indexOf(most)]?.[name] ?? "none"}. The numbers are in the table below.` });
+  image.append(...rulers({ ticks: [], at: v => v }, y, box, { x: { title: "", unit: "" }, y: { title: "", unit } }));
+  net.rows.forEach((row, i) => {
+    const bar = draw("rect", { class: "bar-column", x: (box.left + step * (i + 0.08)).toFixed(2), width: Math.max(0.4, step * 0.84).toFixed(2), y: y.at(values[i]).toFixed(1), height: Math.max(0, box.bottom - y.at(values[i])).toFixed(1), fill: colourOf(net.family) });
+    const hit = draw("rect", { class: "hit", x: box.left + step * i, width: step, y: box.top, height: box.bottom - box.top });
+    hit.addEventListener("pointermove", event => showTip([[row[name]], ...net.columns.map((c, j) => [LAYER_HEADS[c] ?? c, layerText(c, row[j])]).filter(([, t], j) => j !== name && t !== "–")], event.clientX, event.clientY));
+    hit.addEventListener("pointerleave", hideTip);
+    image.append(bar, hit);
+  });
+  return make("figure", { class: "chart" }, make("div", { class: "controls" }, make("h3", {}, title), make("span", { class: "note" }, sum)), image);
+}
+
+function layerTable(net) {
+  const numeric = key => key in unitOf;
+  const cell = (key, value, first) => make(first ? "th" : "td", { ...(first ? { scope: "row" } : {}), ...(numeric(key) ? { class: "number" } : {}) }, make("bdi", {}, layerText(key, value)));
+  return make("table", {}, make("caption", { class: "hidden" }, `Layers of ${net.label}`),
+    make("thead", {}, make("tr", {}, ...net.columns.map(key => make("th", { scope: "col", class: numeric(key) ? "number plain-head" : "plain-head" }, LAYER_HEADS[key] ?? key)))),
+    make("tbody", {}, ...net.rows.map(row => make("tr", {}, ...row.map((value, i) => cell(net.columns[i], value, i === 0))))));
+}

@@ -1,0 +1,229 @@
+// One chart: points and lines over two axes, with a readout, enlarging, and the keyboard.
+const SHAPES = { // of radius 1, as paths
+  o: "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1-1 0Z", s: "M-.9-.9H.9V.9H-.9Z", "^": "M0-1.1 1.05.8H-1.05Z", v: "M0 1.1 1.05-.8H-1.05Z",
+  D: "M0-1.2 1.2 0 0 1.2-1.2 0Z", "<": "M-1.1 0 .8-1.05V1.05Z", ">": "M1.1 0-.8-1.05V1.05Z",
+  P: "M-.4-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z", p: "M0-1.1 1.05-.34.65.9H-.65L-1.05-.34Z",
+  h: "M0-1.1.95-.55V.55L0 1.1-.95.55V-.55Z", X: "M-1-.5-.5-1 0-.5.5-1 1-.5.5 0 1 .5.5 1 0 .5-.5 1-1 .5-.5 0Z",
+};
+const shape = (marker, x, y, r, more) => draw("path", {
+  d: SHAPES[marker] ?? SHAPES.o, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${r.toFixed(2)})`, ...more,
+});
+// The end of a long name tells most.
+const brief = (text, most) => {
+  const letters = [...text], head = Math.floor(most / 3);
+  return letters.length > most ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - most).join("") : text;
+};
+const path = (points, close) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L") + (close ? "Z" : "");
+
+// content(): {title, x, y, points, lines, front}; x and y: {title, unit, log}. A point: x, y, r, low, high, network,
+// family, label, tip. A line: points [x, y, low, high], network, family, label, tip(point).
+function plot(host, content, height = 380) {
+  const image = draw("svg", { class: "plot", tabindex: "0", role: "group" });
+  let view = null, marks = [], frame = null, focus = -1;
+  const reset = () => { view = null; render(); };
+  host.append(
+    make("div", { class: "zoom" }, button("+", () => zoom(0.6), { "aria-label": "Enlarge" }),
+      button("−", () => zoom(1 / 0.6), { "aria-label": "Make smaller" }), button("All", reset, { "aria-label": "Show all" })),
+    image);
+
+  function render() {
+    const shownNow = content();
+    const width = Math.max(300, host.clientWidth || 640);
+    const box = { left: 60, right: width - (shownNow.lines.length ? 104 : 14), top: 14, bottom: height - 46 };
+    image.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    image.setAttribute("aria-label", `${shownNow.title}: ${titled(shownNow.y)} over ${titled(shownNow.x)}. Arrow keys read the marks.`);
+    const flat = shownNow.lines.flatMap(l => l.points);
+    const fits = (v, log) => Number.isFinite(v) && (!log || v > 0);
+    const points = shownNow.points.filter(p => fits(p.x, shownNow.x.log) && fits(p.y, shownNow.y.log));
+    view ??= {
+      x: extent([...points.map(p => p.x), ...flat.map(p => p[0])], shownNow.x.log),
+      y: extent([...points.flatMap(p => [p.y, p.low ?? p.y, p.high ?? p.y]), ...flat.flatMap(p => [p[1], p[2] ?? p[1], p[3] ?? p[1]])], shownNow.y.log),
+    };
+    const y = axis(view.y, [box.bottom, box.top], shownNow.y.log, 6);
+    box.left = Math.max(box.left, 34 + 6.8 * Math.max(...tickTexts(y.ticks, shownNow.y.unit, y.log).map(text => text.length)));
+    const x = axis(view.x, [box.left, box.right], shownNow.x.log, Math.max(3, Math.floor(width / 110)));
+    if (shownNow.x.steps) x.ticks = steps(shownNow.x.steps, x);
+    frame = { x, y, box };
+    const clip = host.id + "-clip";
+    const inner = draw("g", { "clip-path": `url(#${clip})` });
+    image.replaceChildren(
+      draw("defs", {}, draw("clipPath", { id: clip },
+        draw("rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 12 }))),
+      ...rulers(x, y, box, shownNow), inner);
+    marks = [];
+    if (shownNow.front?.length > 1) inner.append(draw("path", { class: "front", d: path(shownNow.front.map(p => [x.at(p.x), y.at(p.y)])) }));
+    shownNow.lines.forEach(line => drawLine(line, inner, x, y));
+    points.forEach(point => drawPoint(point, inner, x, y));
+    labels(inner, box, width);
+    endLabels(box);
+    if (!marks.length) image.append(draw("text", { class: "none", x: width / 2, y: height / 2 }, "nothing to show with this choice"));
+    paint(image);
+  }
+
+  function drawLine(line, inner, x, y) {
+    const colour = colourOf(line.family);
+    const places = line.points.map(p => [x.at(p[0]), y.at(p[1])]);
+    const group = draw("g", { class: "mark", "data-network": line.network });
+    if (line.points.some(p => p[2] < p[3])) {
+      const band = [...line.points.map(p => [x.at(p[0]), y.at(p[3])]), ...line.points.map(p => [x.at(p[0]), y.at(p[2])]).reverse()];
+      group.append(draw("path", { class: "band", d: path(band, true), fill: colour }));
+    }
+    group.append(draw("path", { class: "curve", d: path(places), stroke: colour }));
+    if (places.length <= 12) places.forEach(([px, py]) => group.append(shape(markerOf(line.family), px, py, 3.2, { fill: colour })));
+    inner.append(group);
+    places.forEach(([px, py], i) => marks.push({ px, py, network: line.network, tip: () => line.tip(line.points[i]), r: 4, label: "", end: i === places.length - 1 ? line.label : "" }));
+  }
+
+  function drawPoint(point, inner, x, y) {
+    const [px, py, colour] = [x.at(point.x), y.at(point.y), colourOf(point.family)];
+    const group = draw("g", { class: "mark", "data-network": point.network });
+    if (point.low !== undefined) group.append(draw("path", { class: "interval", d: path([[px, y.at(point.low)], [px, y.at(point.high)]]), stroke: colour }));
+    if (point.ball) group.append(draw("circle", { class: "ball", cx: px, cy: py, r: point.ball, fill: colour }));
+    group.append(shape(markerOf(point.family), px, py, 5, { fill: colour, class: "dot" }));
+    inner.append(group);
+    marks.push({ px, py, network: point.network, tip: point.tip, r: 5, label: point.label });
+  }
+
+  // Names at the ends of lines, beside the axes, moved apart as far as there is room.
+  function endLabels(box) {
+    const ends = marks.filter(m => m.end && m.py >= box.top - 4 && m.py <= box.bottom + 4).sort((a, b) => a.py - b.py);
+    const step = 12, most = Math.floor((box.bottom - box.top) / step);
+    if (ends.length > most) return;
+    let least = box.top;
+    const at = ends.map(m => { const y = Math.max(m.py, least); least = y + step; return y; });
+    for (let i = at.length - 1, top = box.bottom; i >= 0; i--, top -= step) at[i] = Math.min(at[i], top);
+    ends.forEach((mark, i) => {
+      const x = Math.min(mark.px, box.right) + 8;
+      image.append(draw("text", { class: "label mark", x, y: at[i] + 4, "data-network": mark.network }, brief(mark.end, 16)));
+    });
+  }
+
+  // Labels where they hit nothing: to the right, to the left, above, below; else the readout has to do.
+  function labels(inner, box, width) {
+    const inside = marks.filter(m => m.px >= box.left && m.px <= box.right && m.py >= box.top - 4 && m.py <= box.bottom + 4);
+    if (inside.length > 400) return;
+    const taken = inside.map(m => [m.px - m.r, m.py - m.r, m.px + m.r, m.py + m.r]);
+    const free = ([a, b, c, d]) => a >= box.left && c <= width - 2 && b >= 2 && d <= box.bottom &&
+      taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h);
+    for (const mark of inside) {
+      if (!mark.label) continue;
+      const text = brief(mark.label, 28);
+      const [w, h] = [6.1 * [...text].length + 2, 12];
+      const spots = [[mark.px + 8, mark.py - 6], [mark.px - 8 - w, mark.py - 6], [mark.px - w / 2, mark.py - 19], [mark.px - w / 2, mark.py + 7]];
+      const spot = spots.find(([a, b]) => free([a, b, a + w, b + h]));
+      if (!spot) continue;
+      taken.push([spot[0], spot[1], spot[0] + w, spot[1] + h]);
+      inner.append(draw("text", { class: "label mark", x: spot[0].toFixed(1), y: (spot[1] + 10).toFixed(1), "data-network": mark.network }, text));
+    }
+  }
+
+  function zoom(factor, at) {
+    for (const key of ["x", "y"]) {
+      const a = frame[key], ends = key === "x" ? [frame.box.left, frame.box.right] : [frame.box.bottom, frame.box.top];
+      const centre = at ? at[key] : (ends[0] + ends[1]) / 2;
+      view[key] = ends.map(end => a.back(centre + (end - centre) * factor));
+    }
+    render();
+  }
+
+  // --- the pointer ---
+  const place = event => {
+    const box = image.getBoundingClientRect();
+    const unit = image.viewBox.baseVal.width / box.width;
+    return [(event.clientX - box.left) * unit, (event.clientY - box.top) * unit];
+  };
+  const nearest = ([px, py]) => {
+    let best = null, least = 24;
+    for (const mark of marks) {
+      const away = Math.hypot(mark.px - px, mark.py - py);
+      if (away < least) [best, least] = [mark, away];
+    }
+    return best;
+  };
+  let start = null;
+  const band = draw("rect", { class: "rubber" });
+  image.addEventListener("pointerdown", event => {
+    if (event.pointerType === "mouse" && event.button === 0) start = place(event);
+  });
+  image.addEventListener("pointermove", event => {
+    const here = place(event);
+    if (start && Math.hypot(here[0] - start[0], here[1] - start[1]) > 6) {
+      set(band, { x: Math.min(start[0], here[0]), y: Math.min(start[1], here[1]), width: Math.abs(here[0] - start[0]), height: Math.abs(here[1] - start[1]) }, []);
+      image.append(band);
+      hideTip();
+      return;
+    }
+    const mark = nearest(here);
+    mark ? showTip(mark.tip(), event.clientX, event.clientY) : hideTip();
+    image.classList.toggle("over", mark !== null);
+  });
+  image.addEventListener("pointerup", event => {
+    const here = place(event);
+    const dragged = start && Math.hypot(here[0] - start[0], here[1] - start[1]) > 6;
+    if (dragged) {
+      view = {
+        x: [start[0], here[0]].sort((a, b) => a - b).map(frame.x.back),
+        y: [start[1], here[1]].sort((a, b) => b - a).map(frame.y.back),
+      };
+      render();
+    } else {
+      const mark = nearest(here);
+      if (mark) highlight(mark.network);
+    }
+    start = null;
+    band.remove();
+  });
+  image.addEventListener("pointerleave", () => { hideTip(); start = null; band.remove(); });
+  image.addEventListener("dblclick", reset);
+
+  // --- the keyboard ---
+  image.addEventListener("keydown", event => {
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.key in steps && marks.length) {
+      const order = marks.map((m, i) => i).sort((a, b) => marks[a].px - marks[b].px || marks[a].py - marks[b].py);
+      focus = order[(order.indexOf(focus) + steps[event.key] + order.length) % order.length];
+      const mark = marks[focus], box = image.getBoundingClientRect(), unit = box.width / image.viewBox.baseVal.width;
+      find(".ring", image)?.remove();
+      image.append(draw("circle", { class: "ring", cx: mark.px, cy: mark.py, r: 9 }));
+      showTip(mark.tip(), box.left + mark.px * unit, box.top + mark.py * unit);
+    } else if (event.key === "Enter" && marks[focus]) highlight(marks[focus].network);
+    else if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 0.6 : 1 / 0.6, marks[focus] && { x: marks[focus].px, y: marks[focus].py });
+    else if (event.key === "0") reset();
+    else if (event.key === "Escape") { hideTip(); if (highlighted) highlight(highlighted); }
+    else return;
+    event.preventDefault();
+  });
+  image.addEventListener("blur", () => { hideTip(); focus = -1; find(".ring", image)?.remove(); });
+
+  redraws.push(reset);
+  reset();
+  return reset;
+}
+
+// Of the only values that there are, as many as fit.
+function steps(values, x) {
+  const inside = [...new Set(values)].sort((a, b) => a - b).filter(v => v >= x.domain[0] && v <= x.domain[1]);
+  const kept = [];
+  for (const value of inside) if (!kept.length || x.at(value) - x.at(kept.at(-1)) > 34) kept.push(value);
+  return kept;
+}
+
+// Grid, ticks and titles of both axes.
+function rulers(x, y, box, { x: across, y: up }) {
+  const parts = [];
+  tickTexts(x.ticks, across.unit, x.log).forEach((text, i) => {
+    const at = x.at(x.ticks[i]);
+    parts.push(draw("path", { class: "rule", d: path([[at, box.top], [at, box.bottom]]) }),
+      draw("text", { class: "tick", x: at, y: box.bottom + 17, "text-anchor": "middle" }, text));
+  });
+  tickTexts(y.ticks, up.unit, y.log).forEach((text, i) => {
+    const at = y.at(y.ticks[i]);
+    parts.push(draw("path", { class: "rule", d: path([[box.left, at], [box.right, at]]) }),
+      draw("text", { class: "tick", x: box.left - 8, y: at + 4, "text-anchor": "end" }, text));
+  });
+  const middle = (box.top + box.bottom) / 2;
+  parts.push(draw("path", { class: "frame", d: path([[box.left, box.top], [box.left, box.bottom], [box.right, box.bottom]]) }),
+    draw("text", { class: "axis", x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, titled(across)));
+  if (up.title) parts.push(draw("text", { class: "axis", transform: `translate(13 ${middle}) rotate(-90)`, "text-anchor": "middle" }, titled(up)));
+  return parts;
+}

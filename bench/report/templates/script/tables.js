@@ -1,0 +1,100 @@
+// Tables: sorting by what cells carry in data-sort (numbers as numbers, cells without a value last), filter,
+// columns, copy and CSV.
+function sortable(table) {
+  const body = table.tBodies[0];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
+    const numeric = head.classList.contains("number");
+    const key = row => row.cells[column].dataset.sort;
+    const order = (a, b) => numeric && !isNaN(a) && !isNaN(b) ? a - b : a.localeCompare(b, "en", { numeric: true });
+    const rows = [...body.rows].sort((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (x === "" || y === "") return (x === "") - (y === "");
+      return down ? order(y, x) : order(x, y);
+    });
+    heads.forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    body.append(...rows);
+    shorten(table);
+  }));
+}
+
+// Of a long table only the first rows are laid out, until all are asked for; copies and CSV have all.
+const SHORT = 150;
+function shorten(table) {
+  if (!table.classList.contains("short")) return;
+  [...table.tBodies[0].rows].filter(row => !row.hidden).forEach((row, i) => row.classList.toggle("late", i >= SHORT));
+}
+function lengthen(made) {
+  made.addEventListener("click", () => {
+    document.getElementById(made.dataset.lengthen).classList.remove("short");
+    made.remove();
+  });
+}
+
+const cellText = cell => {
+  const [first, note] = [cell.querySelector("bdi") ?? cell.firstChild, cell.querySelector("small")];
+  return (first ? first.textContent.trim() : "") + (note ? ` (${note.textContent})` : "");
+};
+const headText = head => {
+  const [title, unit] = [head.firstElementChild.firstChild.textContent.trim(), head.querySelector(".unit")];
+  return unit ? `${title} (${unit.textContent})` : title;
+};
+function grid(table) { // what is shown, heads first
+  const heads = [...table.tHead.rows[0].cells].filter(c => !c.hidden).map(headText);
+  const rows = [...table.tBodies[0].rows].filter(r => !r.hidden);
+  return [heads, ...rows.map(row => [...row.cells].filter(c => !c.hidden).map(cellText))];
+}
+// A cell that a spreadsheet would take for a formula becomes text.
+const harmless = text => (/^[=+\-@\t\r]/.test(text) && isNaN(text) ? "'" + text : text);
+const csvCell = text => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+async function copy(table, made) {
+  const text = grid(table).map(row => row.map(harmless).join("\t")).join("\n");
+  try {
+    await navigator.clipboard.writeText(text);
+    made.textContent = "Copied";
+  } catch {
+    made.textContent = "Not allowed here";
+  }
+  setTimeout(() => { made.textContent = "Copy"; }, 1500);
+}
+function download(table) {
+  const text = grid(table).map(row => row.map(harmless).map(csvCell).join(",")).join("\r\n") + "\r\n";
+  const url = URL.createObjectURL(new Blob(["\ufeff" + text], { type: "text/csv" }));
+  make("a", { href: url, download: table.id + ".csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+function filterable(input) {
+  const table = document.getElementById(input.dataset.filter);
+  const rows = [...table.tBodies[0].rows].map(row => [row, row.textContent.toLowerCase()]);
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    filteredRows.clear();
+    let left = 0;
+    for (const [row, text] of rows) {
+      row.hidden = !words.every(word => text.includes(word));
+      if (row.hidden && row.dataset.row) filteredRows.add(+row.dataset.row);
+      left += !row.hidden;
+    }
+    find(`[data-count="${table.id}"]`).textContent = words.length ? `${left} of ${rows.length} rows` : "";
+    shorten(table);
+    redraw();
+  });
+}
+
+function columns(tools) {
+  const table = document.getElementById(tools.dataset.tools);
+  const group = find(".columns div", tools);
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    if (column === 0) return;
+    const box = make("input", { type: "checkbox" });
+    box.checked = true;
+    box.addEventListener("change", () => {
+      for (const row of table.rows) row.cells[column].hidden = !box.checked;
+    });
+    group.append(make("label", {}, box, " " + headText(head)));
+  });
+}

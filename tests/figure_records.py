@@ -1,0 +1,87 @@
+"""Synthetic records for what only some figures need: layer lists, ceilings, energy and a comparison."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from make_records import NETS, Net, by_name, counted, job, record, records, speed
+
+from bench.plan.job import Job
+from bench.records.record import Measurement, Record, count
+
+_COLUMNS = ["name", "kind", "output", "parameters", "macs", "activation_bytes", "receptive_field"]
+
+
+def layer_list(net: Net, depth: int = 12) -> Measurement:
+    """Return a list of so many convolutions, each with its norm, and a last fully connected layer."""
+    rows: list[list[object]] = []
+    for i in range(depth):
+        side, share = net.input_size // (1 + i), (i + 1) / depth**2
+        written = int(4e6 * net.mactivations * share)
+        rows += [
+            [f"conv{i}", "Conv2d", f"8×{side}×{side}", int(net.parameters * share), 1000, written, 3 + 2 * i],
+            [f"bn{i}", "BatchNorm2d", f"8×{side}×{side}", 16, 0, written, 3 + 2 * i],
+        ]
+    rows.append(["fc", "Linear", "1000", net.parameters // 2, 1000, 4000, "global"])
+    return count("layers", len(rows), better="neither", depth=None, columns=_COLUMNS, rows=rows)
+
+
+def listed(nets: Sequence[Net] = NETS) -> Iterator[Record]:
+    """Yield cost records with layer lists."""
+    for net in nets:
+        yield record(job(net), net, [*counted(net), layer_list(net)])
+
+
+def ceiling(peak: float = 6e13, bandwidth: float = 2.6e12, precision: str = "fp32") -> Record:
+    """Return the record of a machine's ceilings."""
+    settings = {"device": "cuda", "threads": 8, "precision": precision}
+    asked = Job(task="ceiling", arch="ceiling", input_size=1, settings=settings)
+    rates = (("matmul_rate", "MAC/s", peak), ("copy_bandwidth", "B/s", bandwidth))
+    seen = [Measurement(name=n, unit=u, better="higher", samples=(v,)) for n, u, v in rates]
+    return record(asked, None, seen)
+
+
+def with_energy(seen: Record, net: Net) -> Record:
+    """Return the record of a throughput with the energy of an image."""
+    if seen.job.task != "infer" or seen.job.settings["batch_size"] == 1:
+        return seen
+    energy = count("energy", 5 / net.images_per_s, "J")
+    return replace(seen, measurements=(*seen.measurements, energy))
+
+
+def versus_records(nets: Sequence[Net], processes: int = 8, spread: float = 0.01) -> Iterator[Record]:
+    """Yield the records of a comparison: each process times all networks in turn, in 10 rounds."""
+    rng = random.Random(0)
+    labels = [net.name for net in nets]
+    for process in range(processes):
+        asked = job(nets[0], "versus", **speed(batch_size=64, labels=labels, replicate=process))
+        seen = []
+        for name in ("latency", "step_time"):
+            for net in nets:
+                typical = net.latency_ms * 1e-3 if name == "latency" else 64 / net.images_per_s
+                samples = tuple(typical * math.exp(rng.gauss(0, spread)) for _ in range(10))
+                detail = {"label": net.name, "batch_size": 1 if name == "latency" else 64}
+                seen.append(Measurement(name=name, unit="s", better="lower", samples=samples, detail=detail))
+        yield record(asked, nets[0], seen)
+
+
+def everything(nets: Sequence[Net] = NETS) -> Iterator[Record]:
+    """Yield records of which every figure of cost and speed can be drawn."""
+    named = {net.name: net for net in nets}
+    for seen in records(nets):
+        if seen.job.task != "cost":
+            yield with_energy(seen, named[seen.job.arch])
+    yield from listed(nets)
+    yield ceiling()
+    yield from versus_records(nets[:5])
+
+
+def out_of_memory() -> Iterator[Record]:
+    """Yield what is left of a network that was too large for the machine."""
+    huge = replace(by_name("vgg19")[0], name="too_large")
+    yield record(job(huge), huge, counted(huge))
+    for batch in (1, 64):
+        yield record(job(huge, "infer", **speed(batch_size=batch)), huge, status="oom")

@@ -1,0 +1,95 @@
+"""A data set that is made here, a small network for it, and its training with any argument changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.datasets import Dataset, Images
+from bench.plan.card import DatasetCard
+from bench.plan.recipe import Augment, Recipe
+from bench.plan.schedules import Triangle
+from bench.training.loop import Fit, fit
+
+SIZE = 6
+CLASSES = 8
+
+
+def no_reader(root: Path, split: str) -> Images:
+    raise AssertionError("these tests bring their images")
+
+
+PATCHES = Dataset(
+    card=DatasetCard(
+        name="patches", num_classes=CLASSES, in_channels=1, size=SIZE, train=160, test=80, source="made here"
+    ),
+    load=no_reader,
+    mean=(0.5,),
+    std=(0.25,),
+    pad=1,
+    flip=True,
+    cutout=2,
+    class_names=tuple("abcdefgh"),
+)
+PLAIN = Recipe(
+    name="plain",
+    version=1,
+    optimiser="sgd",
+    batch_size=32,
+    learning_rate=0.1,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    schedule=Triangle(warm_up=0.2, final=0.0),
+    epochs=4,
+)
+STILL = Augment(pad=0, flip=False, cutout=0)
+
+
+def patches(count: int, seed: int = 0) -> Images:
+    """Return noisy images of a class each, told by where a bright patch of 2x2 px lies."""
+    noise = torch.randint(0, 40, (count, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(seed))
+    labels = torch.arange(count) % CLASSES
+    places = torch.eye(9)[labels].view(-1, 1, 3, 3).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return Images((noise + 200 * places).to(torch.uint8), labels)
+
+
+def network(channels: int = 1, size: int = SIZE, dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(8 * size**2, CLASSES),
+    )
+
+
+def trained(model: nn.Module | None = None, **change: Any) -> Fit:
+    """Train a small network on a few patches, with any argument of `fit` changed."""
+    arguments: dict[str, Any] = {
+        "train": patches(160),
+        "test": patches(80, seed=1),
+        "dataset": PATCHES,
+        "recipe": PLAIN,
+        "epochs": 4,
+        "seed": 0,
+        "device": "cpu",
+        "input_size": SIZE,
+        "in_channels": 1,
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tiny networks are not faster with more, and beside other work far slower
+    try:
+        return fit(network() if model is None else model, **(arguments | change))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def curves(seen: Fit) -> tuple[Any, ...]:
+    return seen.train_loss, seen.train_error, seen.test_loss, seen.test_top1, seen.test_top5

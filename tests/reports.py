@@ -1,0 +1,90 @@
+"""Runs and pages for the tests of reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from make_records import NETS, by_name, failed, job, make_run, record, records, speed
+from markdown_it import MarkdownIt
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.records.store import Rejected, Run
+from bench.report.page import Content, gather
+
+SMALL = by_name("alexnet", "resnet18")
+NASTY = "<script>alert(1)</script>|\"x'[bold]`_*\u202eevil 😀 $x$\n# no"
+
+
+def content_of(*runs: Run, title: str | None = None) -> Content:
+    """Return all of a report but its figures, which take most of the time."""
+    frame = to_frame(runs)
+    return gather(runs, frame, compare_table(frame), title, lambda *_: [])
+
+
+def doubtful_run() -> Run:
+    """A run of everything: measurements, failures, pending jobs, doubts, a line set aside, nasty texts."""
+    nasty = replace(NETS[5], name=NASTY, family=NASTY)
+    counts, fast, *rest = records(by_name("lenet5", "resnet18", "vgg16"))
+    detail = {"uncounted": {"aten::fft_rfft2": 3}}
+    uncounted = replace(counts.measurements[1], flags=("uncounted_ops",), detail=detail)
+    noisy = tuple(replace(m, flags=("noisy",)) for m in fast.measurements)
+    seen = [
+        replace(counts, measurements=(counts.measurements[0], uncounted)),
+        replace(fast, measurements=noisy),
+        *rest,
+        *records([nasty], backend=NASTY, dataset=NASTY),
+        record(
+            job(nasty, "infer", **speed(batch_size=512)),
+            nasty,
+            status="crashed",
+            error={"type": NASTY, "message": NASTY, "tip": NASTY},
+            environment={"host": {NASTY: NASTY}},
+        ),
+        *failed(by_name("vgg16", "googlenet")),
+    ]
+    run = make_run(seen, planned=[job(net, "infer", **speed(batch_size=256)) for net in NETS[:4]])
+    rejected = (Rejected(17, "checksum does not match: the line was changed after it was written"),)
+    return replace(
+        run, rejected=rejected, info={"invocations": [{"argv": ["/somewhere/bin/bench", "run", NASTY]}]}
+    )
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and texts of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.open.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif not (self.open and self.open[-1] == "style"):
+            self.text += data
+
+
+def parsed(document: str) -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": True}).enable("table").parse(document)
+
+
+def tokens(document: str) -> Iterable[str]:
+    for token in parsed(document):
+        yield token.type
+        yield from (child.type for child in token.children or ())

@@ -1,0 +1,286 @@
+"""The page in a real browser, opened from disk: it fetches nothing, complains of nothing, and does what it says."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from browser import Tab, chromium, tab
+from make_records import NETS, counted, job, make_run, record, records
+
+from bench.records.record import count
+from bench.report.html import to_html
+from bench.report.text import plain
+from reports import NASTY, content_of, doubtful_run
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason="needs Chromium or Chrome")
+
+HOSTILE = (NASTY, "'\"><img src=x onerror=alert(1)>", "\u05d0\u05d1 \u202e rtl", "😀" * 30, "x" * 5000)
+ROWS = "[...document.querySelectorAll('#table-comparison tbody tr')]"
+VISIBLE = f"{ROWS}.filter(row => row.checkVisibility())"
+NAMES = ".map(row => row.cells[0].querySelector('bdi').textContent)"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with tab(tmp_path_factory.mktemp("profile")) as opened:
+        size = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        opened.call("Emulation.setDeviceMetricsOverride", **size)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    columns = ["name", "kind", "output", "parameters", "macs", "activation_bytes", "receptive_field"]
+    layers = count(
+        "layers", 2, columns=columns, rows=[[NASTY, "Conv2d", "64×8×8", 100, 5000, 16384, 7], ["fc", "Linear", "10", 50, 50, 40, None]]
+    )  # fmt: skip
+    seen = [*records(), record(job(NETS[0]), NETS[0], [*counted(NETS[0]), layers])]
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(to_html(content_of(make_run(seen))), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def opened(browser: Tab, page: Path) -> Tab:
+    browser.open(page)
+    return browser
+
+
+def clean(browser: Tab, page: Path) -> None:
+    """Assert that the page has run to its end, said nothing and asked for nothing but itself."""
+    assert browser.js("document.documentElement.dataset.ready") is not None
+    assert browser.complaints() == []
+    assert browser.requests() == [page.as_uri()]
+
+
+def test_page_runs_without_a_complaint_or_a_request(opened: Tab, page: Path) -> None:
+    assert opened.js("document.querySelectorAll('svg.plot').length") == 4 + 4  # charts; strips of layers
+    assert opened.js("document.documentElement.scrollWidth") <= 1280
+    clean(opened, page)
+
+
+def test_heads_sort_both_ways_with_missing_values_last(opened: Tab) -> None:
+    head = "#table-classic th:nth-child(3) button"  # top-5, that LeNet and plain18 lack
+    for _ in range(2):
+        opened.click(head)
+        order = opened.js(
+            "[...document.querySelectorAll('#table-classic tbody tr')].map(r => r.cells[2].textContent)"
+        )
+        numbers = [float(text) for text in order[:-2]]
+        assert order[-2:] == ["–", "–"]
+        assert numbers in (sorted(numbers), sorted(numbers, reverse=True))
+    assert numbers == sorted(numbers, reverse=True)
+    assert opened.js("document.querySelector('#table-classic th:nth-child(3)').ariaSort") == "descending"
+
+
+def test_the_filter_holds_for_table_and_charts(opened: Tab) -> None:
+    opened.js(
+        "const box = document.querySelector('[data-filter]'); box.value = 'ResNet 5'; box.dispatchEvent(new Event('input'))"
+    )
+    assert opened.js(VISIBLE + NAMES) == ["resnet50", "resnet152"] or set(opened.js(VISIBLE + NAMES)) >= {
+        "resnet50"
+    }
+    shown = opened.js(VISIBLE + NAMES)
+    assert all("resnet" in name for name in shown)
+    drawn = opened.js("[...document.querySelectorAll('#chart-ranking .mark')].map(m => m.dataset.network)")
+    assert set(drawn) == set(shown)
+    assert (
+        opened.js("document.querySelector('[data-count]').textContent") == f"{len(shown)} of {len(NETS)} rows"
+    )
+
+
+def test_columns_can_be_left_out_and_the_csv_has_what_is_shown(opened: Tab) -> None:
+    opened.js("document.querySelectorAll('.columns input')[0].click()")  # the year
+    assert opened.js(f"{ROWS}.every(row => row.cells[1].hidden)")
+    opened.js(
+        "globalThis.made = new Promise(go => { URL.createObjectURL = blob => { go(blob.text()); return '#'; }; }); 1"
+    )
+    opened.click("[data-csv]")
+    rows = list(csv.reader(io.StringIO(opened.js("made").removeprefix("\ufeff"))))
+    assert rows[0][:2] == ["Network", "Top-5, published (%)"]
+    assert [row[0] for row in rows[1:]] == opened.js(ROWS + NAMES)
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_a_network_is_highlighted_in_every_chart_and_table(opened: Tab) -> None:
+    opened.js(f"{ROWS}.find(r => r.dataset.network === 'vgg16').querySelector('bdi').click()")
+    lit = "[...document.querySelectorAll('.lit')]"
+    assert opened.js(f"[...new Set({lit}.map(e => e.dataset.network))]") == ["vgg16"]
+    places = opened.js(f"[...new Set({lit}.map(e => e.closest('table, .plot-host').id))]")
+    assert set(places) >= {
+        "table-comparison",
+        "chart-scatter",
+        "chart-ranking",
+        "chart-batch",
+        "chart-curves",
+    }
+    assert opened.js("document.querySelector('#highlight').value") == "vgg16"
+    faded = "getComputedStyle(document.querySelector('.plot .mark:not(.lit)')).opacity"
+    assert float(opened.js(f"new Promise(go => setTimeout(() => go({faded}), 300))")) < 0.3
+    opened.js("document.querySelector('#highlight').value = ''; document.querySelector('#highlight').dispatchEvent(new Event('change'))")  # fmt: skip
+    assert opened.js(f"{lit}.length") == 0
+
+
+def test_families_leave_the_charts_by_the_legend(opened: Tab) -> None:
+    drawn = "document.querySelectorAll('#chart-ranking [data-network^=vgg]').length"
+    assert opened.js(drawn) == 3
+    toggle = "[...document.querySelectorAll('#legend button')].find(b => b.textContent === 'vgg')"
+    opened.js(f"{toggle}.click()")
+    assert (opened.js(drawn), opened.js(f"{toggle}.ariaPressed")) == (0, "false")
+    opened.js(f"{toggle}.click()")
+    assert opened.js(drawn) == 3
+
+
+def test_axes_and_quantities_are_chosen(opened: Tab) -> None:
+    axis = "[...document.querySelectorAll('#chart-scatter text.axis')].map(t => t.textContent)"
+    assert opened.js(axis) == ["MACs", "Top-5, published (%)"]
+    choose = "const s = document.querySelectorAll('#plots select')[1]; s.value = 'latency'; s.dispatchEvent(new Event('change'))"
+    opened.js("{" + choose + "}")
+    assert opened.js(axis)[0] == "Latency, batch 1"
+    ticks = "[...document.querySelectorAll('#chart-scatter text.tick')].map(t => t.textContent).join()"
+    before = opened.js(ticks)
+    opened.click("#plots .tick-box input")  # no longer logarithmic
+    assert opened.js(ticks) != before
+
+
+def test_a_mark_tells_all_of_its_row_by_keyboard_and_pointer(opened: Tab) -> None:
+    opened.js("document.querySelector('#chart-scatter svg').focus()")
+    opened.key("ArrowRight")
+    first = opened.js("document.querySelector('#tip').innerText")
+    assert first.startswith("alexnet")  # the fewest MACs of those with a published accuracy
+    assert "Latency, batch 1 (ms)" in first
+    opened.key("Enter")
+    assert opened.js("document.querySelector('#highlight').value") == "alexnet"
+    opened.key("Escape")
+    assert opened.js("document.querySelector('#tip').hidden")
+    place = (
+        "const b = document.querySelector('#chart-scatter [data-network=vgg19] .dot').getBoundingClientRect()"
+    )
+    opened.js("document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant'})")
+    x, y = opened.js("{" + place + "; [b.x + b.width / 2, b.y + b.height / 2]}")
+    opened.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    assert opened.js("document.querySelector('#tip b').textContent") == "vgg19"
+
+
+def test_an_area_is_enlarged_by_dragging_and_all_is_shown_again(opened: Tab) -> None:
+    opened.js("document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant'})")
+    ticks = "[...document.querySelectorAll('#chart-scatter text.tick')].map(t => t.textContent).join()"
+    before = opened.js(ticks)
+    x, y = opened.js(
+        "{const b = document.querySelector('#chart-scatter svg').getBoundingClientRect(); [b.x, b.y]}"
+    )
+    for kind, dx, dy in (("mousePressed", 150, 60), ("mouseMoved", 300, 150), ("mouseReleased", 420, 240)):
+        opened.call(
+            "Input.dispatchMouseEvent", type=kind, x=x + dx, y=y + dy, button="left", buttons=1, clickCount=1
+        )
+    assert opened.js(ticks) != before
+    opened.js("[...document.querySelectorAll('#chart-scatter button')].at(-1).click()")
+    assert opened.js(ticks) == before
+
+
+def test_chosen_rows_stand_side_by_side_with_ratios(opened: Tab) -> None:
+    for name in ("vgg16", "resnet18"):
+        opened.js(f"{ROWS}.find(r => r.dataset.network === '{name}').querySelector('input').click()")
+    heads = opened.js("[...document.querySelectorAll('#compare-table thead th')].map(h => h.textContent)")
+    assert heads == ["Quantity", "vgg16", "resnet18"]
+    row = "[...document.querySelectorAll('#compare-table tbody tr')].find(r => r.cells[0].textContent === 'Parameters')"
+    assert opened.js(f"[...{row}.cells].slice(1).map(c => c.textContent)") == [
+        "138 M", "11.7 M×0.0845, better",  # 11,689,512 / 138,357,544
+    ]  # fmt: skip
+    opened.js("[...document.querySelectorAll('#compare-table button')].at(-1).click()")
+    assert opened.js("document.querySelectorAll('[data-choose]:checked').length") == 0
+
+
+def test_layers_are_drawn_and_listed(opened: Tab) -> None:
+    cells = opened.js(
+        "[...document.querySelectorAll('#layers-view tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
+    )
+    assert cells == [
+        [plain(NASTY), "Conv2d", "64×8×8", "100", "5 kMAC", "16.4 kB", "7 px"],
+        ["fc", "Linear", "10", "50", "50 MAC", "40 B", "–"],
+    ]
+    totals = opened.js(
+        "[...document.querySelectorAll('#layers-view .controls .note')].map(n => n.textContent)"
+    )
+    assert totals == ["16.4 kB in all", "150 in all", "5.05 kMAC in all", "up to 7 px"]
+
+
+def test_the_colours_are_light_or_dark_by_choice(opened: Tab) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    opened.click("#theme")
+    light = opened.js(colour)
+    opened.click("#theme")
+    dark = opened.js(colour)
+    assert (light, dark) == ("rgb(246, 247, 249)", "rgb(14, 17, 22)")
+    opened.click("#theme")
+    assert opened.js("document.documentElement.dataset.theme") is None
+
+
+def test_on_paper_there_are_tables_and_charts_but_no_controls(opened: Tab) -> None:
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        seen = "document.querySelector({!r}).checkVisibility()"
+        assert not opened.js(seen.format(".bar"))
+        assert not opened.js(seen.format(".tools"))
+        assert opened.js(seen.format("#table-comparison"))
+        assert opened.js(seen.format("#chart-scatter svg"))
+        assert opened.call("Page.printToPDF", landscape=True)["data"].startswith("JVBERi")  # %PDF
+    finally:
+        opened.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(browser: Tab, page: Path) -> None:
+    size = {"height": 844, "deviceScaleFactor": 2}
+    browser.call("Emulation.setDeviceMetricsOverride", width=390, mobile=True, **size)
+    try:
+        browser.open(page)
+        assert browser.js("document.documentElement.scrollWidth") == 390
+        clean(browser, page)
+    finally:
+        browser.call("Emulation.setDeviceMetricsOverride", width=1280, mobile=False, **size)
+
+
+def test_hostile_texts_are_shown_as_text(browser: Tab, tmp_path: Path) -> None:
+    nets = [replace(NETS[i], name=text, family=text) for i, text in enumerate(HOSTILE)]
+    run = make_run(records(nets, backend=HOSTILE[1], dataset=HOSTILE[0]), name=HOSTILE[0])
+    file = tmp_path / "hostile.html"
+    for runs in ([run], [doubtful_run()]):
+        file.write_text(to_html(content_of(*runs, title=HOSTILE[1])), encoding="utf-8")
+        browser.open(file)
+        clean(browser, file)
+        assert browser.js("document.querySelectorAll('script').length") == 2
+        assert browser.js("document.querySelectorAll('main img').length") == 0
+        assert browser.js("document.documentElement.scrollWidth") <= 1280
+    browser.open(file)
+    assert browser.js("document.title") == plain(HOSTILE[1])
+    assert plain(NASTY) in browser.js(ROWS + NAMES)
+
+
+def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(browser: Tab, tmp_path: Path) -> None:
+    nets = [replace(NETS[i % len(NETS)], name=f"net{i}") for i in range(200)]
+    file = tmp_path / "long.html"
+    file.write_text(
+        to_html(content_of(make_run([record(job(n), n, counted(n)) for n in nets]))), encoding="utf-8"
+    )
+    browser.open(file)
+    assert browser.js(f"{VISIBLE}.length") == 150
+    browser.click("#table-comparison th:nth-child(4) button")
+    assert browser.js(f"{VISIBLE}.length") == 150
+    least = browser.js(f"{VISIBLE}{NAMES}")[0]
+    assert int(least.removeprefix("net")) % len(NETS) == 0  # lenet5 has the fewest parameters
+    browser.click("[data-lengthen='table-comparison']")
+    assert browser.js(f"{VISIBLE}.length") == 200
+    clean(browser, file)
+
+
+def test_a_report_of_nothing_has_nothing_to_complain_of(browser: Tab, tmp_path: Path) -> None:
+    for number, runs in enumerate(([], [make_run([])], [make_run(list(records(NETS[:1]))[:1])])):
+        file = tmp_path / f"{number}.html"
+        file.write_text(to_html(content_of(*runs)), encoding="utf-8")
+        browser.open(file)
+        clean(browser, file)

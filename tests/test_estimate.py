@@ -1,0 +1,53 @@
+"""How long trainings will take: by the epoch, from trainings on the same images, else by rule of thumb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import make_catalog, make_planned
+
+from bench.plan.config import parse_experiment
+from bench.plan.estimate import GUESS_IMAGE_S, GUESS_S, estimator
+from bench.plan.expand import Planned, expand
+
+
+def training(arch: str = "net", epochs: int = 4, images: int = 1437, **settings: Any) -> Planned:
+    settings = {"device": "cpu", "dataset": "digits", "epochs": epochs, **settings}
+    return replace(make_planned(task="accuracy", arch=arch, settings=settings), images=images, timeout_s=1e6)
+
+
+def test_a_training_takes_its_epochs() -> None:
+    estimate = estimator([(training(epochs=4).job, 20.0)])
+    assert estimate(training(epochs=4)) == 20.0
+    assert estimate(training(epochs=40)) == 200.0
+    assert estimate(training("other", epochs=2)) == 10.0  # another network on the same images
+
+
+@pytest.mark.parametrize("other", [{"dataset": "cifar10"}, {"train_images": 100}, {"backend": "compiled"}])
+def test_trainings_on_other_images_tell_nothing(other: dict[str, Any]) -> None:
+    estimate = estimator([(training(epochs=4).job, 1e5)])
+    unlike = training(epochs=4, **other)
+    assert estimate(unlike) == estimator([])(unlike)
+
+
+def test_the_guess_grows_with_images_and_epochs() -> None:
+    guess = estimator([])
+    assert guess(training(epochs=30, images=50_000)) == pytest.approx(
+        GUESS_S["accuracy"] + 30 * 50_000 * GUESS_IMAGE_S["cpu"]
+    )
+    assert guess(training(epochs=30, images=50_000, device="cuda")) == pytest.approx(
+        GUESS_S["accuracy"] + 30 * 50_000 * GUESS_IMAGE_S["cuda"]
+    )
+    assert guess(replace(training(epochs=30, images=50_000), timeout_s=60.0)) == 60.0
+    assert guess(make_planned()) == GUESS_S["cost"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "images"), [({}, 1437), ({"train_images": 100}, 100), ({"train_images": 9999}, 1437)]
+)
+def test_a_plan_knows_its_images(asked: dict[str, Any], images: int) -> None:
+    block = {"task": "accuracy", "dataset": "digits", **asked, "grid": {"arch": ["a"]}}
+    (planned,) = expand(parse_experiment({"blocks": [block]}), make_catalog("a"))
+    assert planned.images == images

@@ -1,0 +1,276 @@
+"""Figures of cost and speed: what they show, by arithmetic."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_records import ceiling, everything, layer_list, listed, out_of_memory, versus_records
+from make_records import NETS, by_name, counted, job, make_run, record, records, speed, stepped
+from matplotlib.figure import Figure as Drawing
+from matplotlib.text import Text
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.analysis.speedups import speedups
+from bench.records.record import Measurement, Record
+from bench.report.drawing import Wish, draw, drawing
+from bench.report.figures import FIGURES
+from bench.report.figures._failed import failed_note
+from bench.report.figures._layers import layer_lists, weighted_layers
+from bench.report.style import KINDS, canvas, freeze, styled
+
+
+def drawn(name: str, seen: Iterable[Record]) -> Drawing | None:
+    frame = to_frame([make_run(seen)])
+    with styled():
+        return FIGURES.get(name).draw(compare_table(frame), frame)
+
+
+def words(figure: Drawing) -> str:
+    freeze(figure)  # axes have their texts from then on
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_accuracy_stands_against_each_cost_that_was_measured() -> None:
+    nets = by_name("vgg16", "resnet50")
+    for seen, count in ((everything(nets), 3), (records(nets), 2)):  # those of `records` have no energy
+        figure = drawn("accuracy_cost", seen)
+        assert figure is not None
+        axes = [axes.get_xlabel().split(",")[0] for axes in figure.axes]
+        assert axes == ["Latency at batch 1", "Peak memory", "Energy per image"][:count]
+
+
+def test_the_front_of_a_cost_falls_to_the_left() -> None:
+    figure = drawn("accuracy_cost", records(by_name("vgg16", "resnet50", "plain34")))
+    assert figure is not None
+    (corners,) = (line.get_xydata() for line in figure.axes[0].lines if line.get_linestyle() == "-")
+    best = np.asarray(corners)
+    assert best[0, 1] == 0.919  # vgg16 is faster at batch 1, and so is plain34 beaten
+    assert best[-1, 1] == 0.9329
+    assert (np.diff(best, axis=0) >= 0).all()
+
+
+def test_what_failed_is_named_in_each_figure_of_speed() -> None:
+    seen = [*everything(by_name("vgg16", "resnet50")), *out_of_memory()]
+    names = ("throughput_accuracy", "accuracy_cost", "latency_forest", "throughput_bars", "throughput_batch")
+    for name in (*names, "roofline"):
+        figure = drawn(name, seen)
+        assert figure is not None
+        assert "too_large" in words(figure), name
+        assert "out of memory" in words(figure), name
+
+
+def test_a_network_that_was_measured_after_all_is_not_said_to_have_failed() -> None:
+    (net,) = by_name("vgg16")
+    late = record(job(net, "infer", **speed(batch_size=512)), net, status="oom")
+    figure = drawn("throughput_accuracy", [*records(by_name("vgg16", "resnet50")), late])
+    assert figure is not None
+    assert "Failed" not in words(figure)
+    batches = drawn("throughput_batch", [*records(by_name("vgg16", "resnet50")), late])
+    assert batches is not None
+    assert "out of memory: vgg16 at 512" in words(batches)
+
+
+def test_a_long_list_of_failures_says_how_many_more_there_are() -> None:
+    note = failed_note(canvas(40, 1), [("oom", f"net{i}") for i in range(11)])
+    assert (
+        note == f"Failed, so not drawn · out of memory: {', '.join(f'net{i}' for i in range(8))} and 3 more"
+    )
+
+
+def test_intervals_stand_in_words_beside_points() -> None:
+    (net,) = by_name("vgg16")
+    latency = Measurement(
+        name="latency", unit="s", better="lower", samples=tuple((1 + i / 10) * 1e-3 for i in range(5))
+    )
+    figure = drawn("latency_forest", [record(job(net, "infer", **speed()), net, [latency])])
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["1.2 ms  (1.0 – 1.4)"]  # of five samples their range
+    assert not axes.patches
+
+
+def test_least_error_falls_with_the_years() -> None:
+    seen = list(listed(by_name("alexnet", "zfnet", "vgg16", "googlenet", "resnet50")))
+    figure = drawn("timeline", seen)
+    assert figure is not None
+    by_year, by_depth = figure.axes
+    (line,) = (line for line in by_year.lines if line.get_linestyle() == "-")
+    expected = [
+        (2012, 0.182),
+        (2013, 0.182),
+        (2013, 0.165),
+        (2014, 0.165),
+        (2014, 0.081),
+        (2015, 0.081),
+        (2015, 0.0671),
+    ]
+    np.testing.assert_allclose(np.asarray(line.get_xydata()), expected)
+    depths = [x for points in by_depth.lines for x in np.atleast_1d(points.get_xdata())]
+    assert depths == [13.0] * 5  # 12 convolutions and a fully connected layer; norms do not multiply
+    assert len(drawn("timeline", [record(job(n), n, counted(n)) for n in NETS]).axes) == 1  # type: ignore[union-attr]
+
+
+def test_layers_shows_the_largest_network_of_each_family() -> None:
+    figure = drawn("layers", listed())
+    assert figure is not None
+    titles = [axes.get_title("left") for axes in figure.axes[::2]]
+    assert titles == [
+        "alexnet",
+        "zfnet",
+        "googlenet",
+        "vgg19",
+        "plain34",
+        "resnet152",
+    ]  # seven families; lenet is least
+    few = drawn("layers", listed(by_name("vgg11", "vgg16", "vgg19")))
+    assert few is not None
+    assert [axes.get_title("left") for axes in few.axes[::2]] == ["vgg11", "vgg16", "vgg19"]
+
+
+def test_the_tallest_layer_is_named_with_its_share() -> None:
+    (net,) = by_name("resnet50")
+    figure = drawn("layers", listed([net]))
+    assert figure is not None
+    parameters = figure.axes[1]
+    rows = layer_list(net).detail["rows"]
+    share = (net.parameters // 2) / sum(row[3] for row in rows)
+    assert [t.get_text() for t in parameters.texts] == [f"fc, 12.8 M, {share:.0%}".replace("%", " %")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": []},
+        {"rows": None},
+        {"rows": [["short"]]},
+        {"columns": ["name"]},
+        {"columns": None},
+        {"rows": "text"},
+    ],
+)
+def test_a_torn_layer_list_is_left_out(change: dict[str, object]) -> None:
+    (net,) = by_name("vgg16")
+    good = layer_list(net)
+    seen = record(job(net), net, [*counted(net), replace(good, detail={**good.detail, **change})])
+    frame = to_frame([make_run([seen])])
+    assert layer_lists(frame) == {}
+    assert drawn("layers", [seen]) is None
+
+
+def test_numbers_of_a_layer_list_may_be_missing() -> None:
+    (net,) = by_name("vgg16")
+    good = layer_list(net)
+    rows = [["conv", "Conv2d", "1", None, "many", -1.0, None], ["fc", "Linear", "1", 10, 10, 40, "global"]]
+    seen = record(job(net), net, [replace(good, detail={**good.detail, "rows": rows})])
+    (table,) = layer_lists(to_frame([make_run([seen])])).values()
+    assert table[["parameters", "macs", "activation_bytes"]].to_numpy().tolist() == [[0, 0, 0], [10, 10, 40]]
+
+
+def test_modules_that_are_listed_whole_have_no_depth() -> None:
+    (net,) = by_name("vgg16")
+    good = layer_list(net)
+    seen = record(job(net), net, [replace(good, detail={**good.detail, "depth": 2})])
+    assert weighted_layers(to_frame([make_run([seen])])) == {}
+
+
+def test_points_are_below_their_roof_by_their_share() -> None:
+    seen = [*records(by_name("vgg16", "resnet50")), ceiling(peak=1e14, bandwidth=1e12)]
+    figure = drawn("roofline", seen)
+    assert figure is not None
+    (axes,) = figure.axes
+    table = compare_table(to_frame([make_run(seen)]))
+    (roof,) = (np.asarray(line.get_xydata()) for line in axes.lines if line.get_linestyle() == "-")
+    assert roof[1].tolist() == [1e14 / 1e12, 1e14]
+    for _, row in table.iterrows():
+        height = min(1e14, row["intensity"] * 1e12)
+        shown = np.interp(math.log(row["intensity"]), np.log(roof[:, 0]), np.log(roof[:, 1]))
+        assert math.exp(shown) == pytest.approx(height)
+        assert row["throughput"] * row["macs"] == pytest.approx(row["roofline_share"] * height)
+    assert drawn("roofline", seen[:-1]) is None
+
+
+def test_speedups_of_a_pair_are_each_others_inverse() -> None:
+    slow, fast = by_name("vgg16", "lenet5")[::-1]
+    table = speedups(to_frame([make_run(versus_records([slow, fast]))])).set_index(["quantity", "network"])
+    for quantity in ("latency", "step_time"):
+        one, other = table.loc[(quantity, fast.name)], table.loc[(quantity, slow.name)]
+        assert one["speedup"] * other["speedup"] == pytest.approx(1, rel=1e-3)
+        assert one["low"] < one["speedup"] < one["high"]
+        assert one["processes"] == 8
+    assert table.loc[("latency", fast.name), "speedup"] == pytest.approx(
+        slow.latency_ms / fast.latency_ms, rel=0.01
+    )
+    expected = fast.images_per_s / slow.images_per_s
+    assert table.loc[("step_time", fast.name), "speedup"] == pytest.approx(expected, rel=0.01)
+
+
+def test_matrix_has_a_cell_for_each_pair_and_greys_what_is_undecided() -> None:
+    (net,) = by_name("vgg16")
+    pair = [net, replace(net, name="copy"), replace(net, name="half", latency_ms=2 * net.latency_ms)]
+    figure = drawn("speedup_matrix", versus_records(pair))
+    assert figure is not None
+    latency, throughput = figure.axes
+    assert (latency.get_title("left"), throughput.get_title("left")) == (
+        "Latency, batch 1",
+        "Throughput, batch 64",
+    )
+    cells = [t for t in latency.texts if t.get_text().endswith("×")]
+    assert len(cells) == 3 * 2
+    colours = {t.get_color() for t in cells if t.get_text().startswith(("1.0", "0.99"))}
+    assert len(colours) == 1
+    assert colours.isdisjoint(t.get_color() for t in cells if t.get_text().startswith(("0.5", "2.0")))
+
+
+def test_a_run_without_a_comparison_has_no_matrix() -> None:
+    frame = to_frame([make_run(records(by_name("vgg16")))])
+    assert speedups(frame).empty
+    assert speedups(pd.DataFrame(frame.iloc[:0])).empty
+
+
+def test_only_what_is_wished_is_drawn() -> None:
+    frame = to_frame([make_run(records(by_name("vgg16", "resnet50")))])
+    table = compare_table(frame)
+    wish = Wish(names=("throughput_bars", "macs_accuracy"), kinds=KINDS, style={"axes.facecolor": "#eeeeee"})
+    with drawing(1, wish) as run:
+        found = run(table, frame)
+    assert [one.name for one in found] == ["macs_accuracy", "throughput_bars"]  # in the order of the page
+    assert {tuple(one.files) for one in found} == {("svg", "png", "pdf")}
+    assert all(one.files["pdf"].startswith(b"%PDF") for one in found)
+    assert b"#eeeeee" in found[0].files["svg"]
+    assert b"#eeeeee" not in draw("macs_accuracy", table, frame).files["svg"]
+
+
+def test_more_panels_than_a_figure_holds_are_said_to_be_left_out() -> None:
+    nets = by_name("vgg16", "resnet50")
+    gpus = [f"GPU {i}" for i in range(8)]
+    seen = [
+        replace(r, environment={**r.environment, "gpu": [{"name": gpu}]}, job=replace(r.job, seed=i))
+        for i, gpu in enumerate(gpus)
+        for r in records(nets, memory_format=f"format {i}")
+    ]
+    figure = drawn("throughput_accuracy", seen)
+    assert figure is not None
+    assert len(figure.axes) == 6
+    assert "2 more panels not drawn; the table has all" in words(figure)
+    bars = drawn("throughput_bars", seen)
+    assert bars is not None
+    assert len(bars.axes) == 6
+
+
+def test_a_failure_of_one_way_of_running_has_a_row_of_its_own() -> None:
+    (net,) = by_name("vgg16")
+    good = job(net, "infer", **speed(batch_size=8))
+    bad = job(net, "infer", **speed(batch_size=8, precision="fp16"))
+    seen = [record(good, net, stepped(net, 8, random.Random(0))), record(bad, net, status="unsupported")]
+    figure = drawn("throughput_bars", seen)
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["vgg16 · fp32", "vgg16 · fp16"]
+    assert "unsupported" in [t.get_text() for t in axes.texts]

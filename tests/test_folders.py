@@ -1,0 +1,397 @@
+"""Folders of images: what is found by looking at names, how files are decoded, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ENVIRONMENT, make_catalog
+from PIL import Image
+
+from bench.datasets import Files, find, load
+from bench.datasets._files import CHUNK, decode
+from bench.datasets.imagenette import CLASSES
+from bench.errors import BenchError, UnknownNameError, UnsupportedError
+from bench.execution import Ended, Event
+from bench.execution.catalog import catalog_for, datasets_of
+from bench.execution.executors.fake import FakeExecutor
+from bench.execution.executors.process import ProcessExecutor
+from bench.execution.probe import probe_machine
+from bench.plan.config import parse_experiment
+from bench.plan.expand import expand
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def photograph(seed: int, height: int = 12, width: int = 16, channels: int = 3) -> Pixels:
+    """Return noise [H, W, C] uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def fill(root: Path, counts: Mapping[str, int], mode: str = "RGB") -> Path:
+    """Write so many PNGs into each of these folders, such as ``train/cat``."""
+    number = 0
+    for place, count in counts.items():
+        (root / place).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            image = Image.fromarray(photograph(number)).convert(mode)
+            image.save(root / place / f"{i:03}.png")
+            number += 1
+    return root
+
+
+def name_of(root: Path) -> str:
+    return f"imagefolder:{root}"
+
+
+SPLIT = {"train/cat": 4, "train/dog": 3, "val/cat": 1, "val/dog": 2}
+
+
+def test_a_split_folder(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT)
+    dataset = find(name_of(root))
+    assert (dataset.card.train, dataset.card.test) == (7, 3)
+    assert dataset.class_names == ("cat", "dog")
+    assert (dataset.card.num_classes, dataset.card.in_channels) == (2, 3)
+    assert dataset.card.size == 12  # the shorter side, as it is below 224
+    train, test = load(name_of(root), "train", 8), load(name_of(root), "test", 8)
+    assert train.images.shape == (7, 3, 8, 8)
+    assert train.labels.tolist() == [0] * 4 + [1] * 3
+    assert test.labels.tolist() == [0, 1, 1]
+
+
+def test_folders_are_torchvisions(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    root = fill(
+        tmp_path, {"train/b/deep": 2, "train/B": 1, "train/a": 2, "test/a": 1, "test/b": 1, "test/B": 1}
+    )
+    (root / "train" / "a" / "notes.txt").touch()
+    theirs = ImageFolder(root / "train")
+    dataset = find(name_of(root))
+    assert list(dataset.class_names) == theirs.classes
+    ours = dataset.load(root, "train")
+    assert ours.labels.tolist() == theirs.targets
+    for i, (image, _) in enumerate(theirs):
+        whole = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        assert torch.equal(ours.images[i], whole[:, :, 2:14])  # 12 x 16: the shorter side is kept
+
+
+def test_test_goes_before_val(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT | {"test/cat": 5, "test/dog": 5})
+    assert find(name_of(root)).card.test == 10
+
+
+def test_a_test_folder_without_classes_is_passed_over(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT | {"test": 5})
+    assert find(name_of(root)).card.test == 3
+
+
+def test_a_folder_that_is_not_split_gives_a_fifth_of_each_class(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"cat": 10, "dog": 5, "eel": 2, ".hidden": 3})
+    dataset = find(name_of(root))
+    assert dataset.class_names == ("cat", "dog", "eel")
+    train, test = (dataset.load(root, split) for split in ("train", "test"))
+    assert test.labels.bincount().tolist() == [2, 1, 1]  # a fifth, and at least one
+    assert train.labels.bincount().tolist() == [8, 4, 1]
+    both = torch.cat([train.images[:], test.images[:]]).flatten(1)
+    assert len(both.unique(dim=0)) == 17  # no image is in both
+    assert torch.equal(find(name_of(root)).load(root, "test").images[:], test.images[:])
+
+
+@pytest.mark.parametrize("size", [5, 12, 31])
+def test_decoding_is_torchvisions(size: int, tmp_path: Path) -> None:
+    from torchvision.transforms import v2
+
+    file = tmp_path / "image.png"
+    Image.fromarray(photograph(0, 20, 33)).save(file)
+    usual = v2.Compose([v2.PILToTensor(), v2.Resize(size, antialias=True), v2.CenterCrop(size)])
+    with Image.open(file) as image:
+        assert torch.equal(decode(file, 3, size), usual(image))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK"])
+def test_every_kind_of_image_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    file = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
+    Image.fromarray(photograph(0, 16, 16)).convert(mode).save(file)
+    pixels = decode(file, 3, 16)
+    assert pixels.shape == (3, 16, 16)
+    with Image.open(file) as image:
+        assert np.array_equal(pixels.permute(1, 2, 0), np.array(image.convert("RGB")))
+    if mode in {"L", "1", "LA"}:
+        assert torch.equal(pixels[0], pixels[2])
+
+
+def test_a_palette_with_transparency_is_no_warning(tmp_path: Path) -> None:
+    image = Image.fromarray(photograph(0, 8, 8)).convert("P")
+    image.save(tmp_path / "image.png", transparency=bytes(range(256)))
+    assert decode(tmp_path / "image.png", 3, 8).shape == (3, 8, 8)
+
+
+def test_grey_folders_have_one_channel(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT, mode="L")
+    dataset = find(name_of(root))
+    assert dataset.card.in_channels == len(dataset.mean) == len(dataset.std) == 1
+    assert load(name_of(root), "train", 8).images.shape == (7, 1, 8, 8)
+
+
+def test_a_grey_image_among_colours_stays_among_them(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT)
+    Image.fromarray(photograph(9)).convert("L").save(root / "train" / "cat" / "000.png")
+    assert find(name_of(root)).card.in_channels == 3
+    assert load(name_of(root), "train", 8).images.shape == (7, 3, 8, 8)
+
+
+def test_looking_opens_a_few_images_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(tmp_path, {"train/cat": 100, "train/dog": 1, "val/cat": 1, "val/dog": 1})
+    opened = []
+    real = Image.open
+    monkeypatch.setattr(Image, "open", lambda file: opened.append(file) or real(file))
+    find(name_of(root))
+    assert 1 <= len(opened) <= 32
+
+
+def test_the_border_grows_with_the_size(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT)
+    assert [find(name_of(root), size).pad for size in (7, 32, 224)] == [0, 4, 28]
+
+
+def test_the_fingerprint_is_of_names_and_sizes(tmp_path: Path) -> None:
+    root = fill(tmp_path / "here", SPLIT)
+    first = find(name_of(root)).card.sha256
+    assert first == find(name_of(shutil.copytree(root, tmp_path / "there"))).card.sha256
+    assert first == find(name_of(root), 64).card.sha256  # the size is the job's
+    file = root / "val" / "dog" / "000.png"
+    longer = file.read_bytes() + b" "
+    file.write_bytes(longer)
+    second = find(name_of(root)).card.sha256
+    file.rename(file.with_name("001a.png"))
+    third = find(name_of(root)).card.sha256
+    assert len({first, second, third}) == 3
+
+
+# What is refused, and what is said.
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({}, "holds no folders, one for each class"),
+        ({"train": 3}, "has train, and neither test nor val"),
+        ({".": 3}, "holds no folders, one for each class"),
+        ({"train/cat": 2, "train/dog": 2}, "has train, and neither test nor val"),
+        ({"train": 2, "val/cat": 1}, "train holds no folders"),
+        (SPLIT | {"train/eel": 0}, "class eel is empty: no images in"),
+        (SPLIT | {"val/eel": 0}, "class eel is empty: no images in"),
+        (SPLIT | {"train/eel": 2}, "has no test images of class eel"),
+        (SPLIT | {"val/eel": 2}, "has no training images of class eel"),
+        ({"train/cat": 2, "val/cat": 2}, "has one class, cat: nothing to tell apart"),
+        ({"cat": 5, "dog": 1}, "class dog has a single image, "),
+        ({"cat": 1}, "class cat has a single image, "),
+    ],
+)
+def test_a_folder_that_does_not_suit(counts: dict[str, int], message: str, tmp_path: Path) -> None:
+    root = fill(tmp_path, counts)
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        find(name_of(root))
+    assert str(root) in caught.value.message
+    assert caught.value.tip
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="there is no folder .*nowhere"):
+        find(name_of(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("before", [0, CHUNK])  # with and without other processes
+@pytest.mark.parametrize("content", ["cut", "text", ""])
+def test_a_broken_image_is_named(content: str, before: int, tmp_path: Path) -> None:
+    root = fill(tmp_path, {"cat": 2 + before, "dog": 2 + before})
+    (root / "dog" / "000.png").unlink()
+    broken = root / "dog" / "zzz.jpg"
+    Image.fromarray(photograph(0, 64, 64)).save(broken)
+    broken.write_bytes(broken.read_bytes()[:-1000] if content == "cut" else content.encode())
+    images = [load_split(root, split) for split in ("train", "test")]
+    message = next(m for m in images if m)
+    assert message.startswith(f"{broken} cannot be decoded: ")
+    assert "\n" not in message
+
+
+def load_split(root: Path, split: Any) -> str | None:
+    """Return what is said, or None where all is well."""
+    try:
+        load(name_of(root), split, 8)
+    except UnsupportedError as error:
+        return error.message
+    return None
+
+
+def test_more_than_8_bits_are_not_clipped_in_silence(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "image.png")
+    with pytest.raises(ValueError, match="more than 8 bits"):
+        decode(tmp_path / "image.png", 3, 8)
+
+
+def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
+    for place in SPLIT:
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / place / "a.png")
+    with pytest.raises(UnsupportedError, match="pixels from 0 to 0, expected a range of 0 to 255"):
+        load(name_of(tmp_path), "train")
+
+
+# Files that stay files.
+
+
+def test_files_stand_for_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(tmp_path, {"train/cat": 40, "train/dog": 30, "val/cat": 1, "val/dog": 1})
+    decoded = load(name_of(root), "train", 8)
+    monkeypatch.setattr("bench.datasets._files.MEMORY_SHARE", 0.0)
+    files = load(name_of(root), "train", 8)
+    assert isinstance(decoded.images, torch.Tensor)
+    assert isinstance(files.images, Files)
+    assert files.images.shape == decoded.images.shape
+    assert files.images.dtype == decoded.images.dtype
+    assert torch.equal(files.images[:], decoded.images)
+    assert torch.equal(files.images[3:5], decoded.images[3:5])
+    some = torch.tensor([69, 0, 33])
+    assert torch.equal(files.images[some], decoded.images[some])
+    assert torch.equal(files.pick(some).images[:], decoded.pick(some).images)
+    assert torch.equal(files.pick(some).labels, decoded.pick(some).labels)
+    assert files.images[:0].shape == (0, 3, 8, 8)
+
+
+def test_a_folder_data_set_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    dataset = find(name_of(fill(tmp_path, SPLIT)), 8)
+    again = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(again.load(tmp_path, "test").images, dataset.load(tmp_path, "test").images)
+
+
+# Imagenette.
+
+
+def imagenette(root: Path, train: int = 1) -> Path:
+    return fill(root, {f"{split}/{wnid}": train for split in ("train", "val") for wnid in CLASSES})
+
+
+def test_imagenette_as_it_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    assert find("imagenette").card.train == 9469  # as declared, while there is none
+    assert find("imagenette", 64).card.size == 64
+    imagenette(tmp_path / "imagenette2-160")
+    assert find("imagenette").card.train == 10
+    imagenette(tmp_path / "imagenette", train=2)
+    dataset = find("imagenette", 8)
+    assert (dataset.card.name, dataset.card.train, dataset.card.size) == ("imagenette", 20, 8)
+    assert dataset.class_names[-1] == "parachute"
+    assert load("imagenette", "test", 8).labels.tolist() == [i // 2 for i in range(20)]
+
+
+def test_other_classes_are_no_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    fill(tmp_path / "imagenette", SPLIT)
+    with pytest.raises(UnsupportedError, match="has the classes cat, dog .*not Imagenette's ten") as caught:
+        find("imagenette")
+    assert "imagefolder:" in (caught.value.tip or "")
+
+
+def test_imagenette_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(root: Path, size: str, download: bool) -> None:
+        assert (size, download) == ("320px", True)
+        imagenette(root / "imagenette2-320")
+
+    monkeypatch.setattr("torchvision.datasets.Imagenette", fetched)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    declared = find("imagenette", 8)
+    assert declared.load(tmp_path, "train").images.shape == (10, 3, 8, 8)
+
+
+# In an experiment.
+
+
+def asking(*datasets: Any) -> Any:
+    block = {"task": "accuracy", "device": "cpu", "grid": {"arch": ["net"], "dataset": list(datasets)}}
+    return parse_experiment({"blocks": [block]})
+
+
+def test_an_experiment_names_its_data_sets() -> None:
+    blocks = [
+        {"task": "accuracy", "dataset": "digits", "grid": {"arch": ["net"]}},
+        {
+            "task": "accuracy",
+            "grid": {"arch": ["net"], "dataset": [{"cpu": "digits", "cuda": "imagefolder:x"}]},
+        },
+        {"task": "cost", "grid": {"arch": ["net"]}},
+    ]
+    assert datasets_of(parse_experiment({"blocks": blocks})) == ["digits", "imagefolder:x"]
+
+
+def test_the_probe_looks_at_folders_that_are_named(tmp_path: Path) -> None:
+    name = name_of(fill(tmp_path, SPLIT))
+    events: list[Event] = []
+    probe_machine(events.append, [], ["digits", name, "unknown"])
+    (kind, found) = events[0]
+    assert kind == "answer"
+    assert found["datasets"][name] == find(name).card
+    assert found["datasets"]["digits"].sha256 is None
+    assert "unknown" not in found["datasets"]
+    probe_machine(events.append, [], [name_of(tmp_path / "nowhere")])
+    assert events[1][0] == "error"
+    assert "there is no folder" in events[1][1].message
+
+
+def test_a_catalog_asks_for_them(tmp_path: Path) -> None:
+    name = name_of(fill(tmp_path, SPLIT))
+
+    def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+        assert args == (["net"], ["digits", name])
+        found = {"devices": ("cpu",), "datasets": {name: find(name).card}, "environment": ENVIRONMENT}
+        return [("answer", {**found, "archs": make_catalog("net").archs})], Ended()
+
+    assert name in catalog_for(asking("digits", name), FakeExecutor(play)).datasets
+
+
+def test_other_images_are_another_job(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT)
+    name = name_of(root)
+
+    def job() -> Any:
+        catalog = make_catalog("net", datasets={name: find(name).card})
+        (planned,) = expand(asking(name), catalog)
+        return planned.job
+
+    first, again = job(), job()
+    assert first.id == again.id
+    assert first.settings["dataset_sha256"] == find(name).card.sha256
+    assert (first.input_size, first.in_channels, first.num_classes) == (12, 3, 2)
+    fill(root, {"train/cat": 5})
+    assert job().id != first.id
+
+
+def test_a_data_set_of_tensors_has_no_fingerprint() -> None:
+    (planned,) = expand(asking("digits"), make_catalog("net"))
+    assert "dataset_sha256" not in planned.job.settings
+
+
+def test_a_job_may_decode_in_processes_of_its_own(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"train/cat": CHUNK, "train/dog": CHUNK, "val/cat": 1, "val/dog": 1})
+    executor = ProcessExecutor()
+    events: list[Event] = []
+    target = "process_targets:load_files"
+    ended = executor.call(target, (name_of(root),), timeout_s=120.0, on_event=events.append)
+    executor.close()
+    assert (ended.exitcode, ended.output) == (0, "")
+    assert events[1:] == [("images", 2 * CHUNK)]
+
+
+def test_an_unknown_data_set_tells_of_folders() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        expand(asking("flowers_of_mine"), make_catalog("net"))
+    assert isinstance(caught.value, BenchError)
+    assert "digits" in (caught.value.tip or "")

@@ -1,0 +1,332 @@
+"""The page as text: what it says, and that any text stays text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from make_records import FAILURES, by_name, card, counted, job, make_run, record, records
+from markdown_it import MarkdownIt
+
+from bench.analysis import studies
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.analysis.studies import StudyVerdict, TestVerdict
+from bench.records.flags import explain
+from bench.records.record import Record, count
+from bench.records.store import Run
+from bench.report import html as html_module
+from bench.report import studies_page
+from bench.report.classic import classic_view
+from bench.report.drawing import Drawn
+from bench.report.html import figure_markup, own_script, to_html
+from bench.report.markdown import to_document
+from bench.report.page_data import page_data, to_script
+from bench.report.reproduce import row_commands
+from bench.report.tables import to_markdown
+from bench.report.text import plain
+from bench.units import DASH
+from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
+
+PICTURE = b'<?xml version="1.0"?><svg width="72pt" height="36pt" viewBox="0 0 72 36"><path id="p"/></svg>'
+DRAWN = Drawn("mine", "Mine", "How to read it.", "infer jobs", {"svg": PICTURE, "png": b"png"})
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    content = content_of(doubtful_run(), title="Mine & yours")
+    return to_html(replace(content, figures=[DRAWN, replace(DRAWN, name="not", files={})]))
+
+
+def test_page_says_what_was_measured_where_and_how_far(html: str) -> None:
+    text = Page(html).text
+    assert "8 networks on NVIDIA H100 80GB HBM3, 2026-03-14, torch 2.11.0+cu128, bench 0.1.0." in text
+    for words in ("28 of 42 jobs measured", "2 crashed", "1 out of memory", "4 pending"):
+        assert words in " ".join(text.split())
+    assert "Fastest, one image" in text
+
+
+def test_page_opens_with_the_classic_table(html: str) -> None:
+    heads = re.findall(r'<button type="button">([^<]*?)(?: <span|<)', html)
+    classic = ["Network", "Year", "Top-5, published", "Parameters, counted", "MACs, counted"]
+    assert heads[:5] == classic
+    heads = heads[5:]
+    assert heads[:5] == ["Network", "Year", "Top-5, published", "Parameters", "MACs"]
+    assert heads.index("Latency, batch 1") < heads.index("Throughput") < heads.index("Peak memory")
+    assert heads.index("Peak memory") < heads.index("Top-1, short training") < heads.index("Data set")
+
+
+def test_page_explains_failures_doubts_and_lines_set_aside(html: str) -> None:
+    text = Page(html).text
+    for message in FAILURES.values():
+        assert message in text
+    assert explain("noisy") in text
+    assert "macs of cost lenet5 32 px: aten::fft_rfft2 ×3" in text
+    assert "line 17: checksum does not match" in text
+
+
+def test_page_tells_how_to_reproduce_without_the_path_of_the_program(html: str) -> None:
+    text = Page(html).text
+    assert "bench run '<script>" in text
+    assert "somewhere" not in text
+
+
+def test_no_script_but_its_own_may_run_and_nothing_is_fetched(html: str) -> None:
+    shown = Page(html)
+    data, script = shown.scripts
+    assert script == own_script()
+    assert json.loads(data)["rows"]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html
+    assert not [name for name, _ in shown.attributes if name.startswith("on")]
+    links = [value for name, value in shown.attributes if name in {"src", "href", "xlink:href", "action"}]
+    assert {link for link in links if link and not link.startswith("#")} == {
+        "table.csv", "measurements.csv", "report.md",
+    }  # fmt: skip
+    assert "<link" not in html
+    assert "@import" not in html
+
+
+def test_figures_are_inside_with_alternative_texts_and_ids_of_their_own(html: str) -> None:
+    shown = Page(html)
+    ids = [value for name, value in shown.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert re.findall(r'role="img" aria-label="([^"]+)"', html) == [DRAWN.alt]
+    assert shown.tags.count("svg") == 1
+    assert "<b>Mine</b> needs infer jobs" in html
+
+
+def test_a_large_figure_is_a_picture_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_module, "_LARGEST_SVG", 10)
+    assert figure_markup(DRAWN) == '<img alt="" src="data:image/png;base64,cG5n">'
+    assert figure_markup(replace(DRAWN, files={"svg": PICTURE})).startswith("<svg")
+
+
+def test_nasty_text_is_shown_as_text(html: str) -> None:
+    assert plain(NASTY) in Page(html).text
+    assert "<script>alert" not in html
+    assert "\u202e" not in html
+
+
+@cache
+def usual_tags() -> set[str]:
+    """All tags that the page of a run with everything in it has."""
+    return set(Page(to_html(content_of(doubtful_run()))).tags)
+
+
+names = st.text(min_size=1, max_size=40)
+
+
+@settings(max_examples=15, deadline=None)
+@given(names, names, names)
+def test_any_text_stays_text(name: str, family: str, message: str) -> None:
+    net = replace(SMALL[1], name=name, family=family)
+    broken = record(job(net), net, status="crashed", error={"type": name, "message": message, "tip": message})
+    content = content_of(make_run([*records([net]), broken], name=name), title=message)
+    shown = Page(to_html(content))
+    assert len(shown.scripts) == 2
+    assert plain(name) in shown.text
+    assert set(shown.tags) <= usual_tags()
+    document = to_document(content)
+    assert not {"html_block", "html_inline", "link_open", "image"} & set(tokens(document))
+    assert len({row.count("<td") for row in rendered_rows(to_markdown(content.comparison))}) == 1
+
+
+def rendered_rows(table: str) -> list[str]:
+    html = MarkdownIt("commonmark").enable("table").render(table)
+    return re.findall(r"<tr>.*?</tr>", html.split("<tbody>")[1], re.DOTALL)
+
+
+# --- the classic table ---
+
+
+def classic_of(**published: float) -> list[str]:
+    """Return the classic row of AlexNet, 62,378,344 parameters and 1,135.3 MMACs, with these published counts."""
+    net = by_name("alexnet")[0]
+    told = replace(card(net), published={"top5": 0.818, **published}, input_size=227)
+    run = make_run([replace(record(job(net), net, counted(net)), card=told)])
+    shown = classic_view(compare_table(to_frame([run])), [run])
+    cells = dict(zip((h.title for h in shown.heads), shown.rows[0], strict=True))
+    return [cells[t].note if t in cells else DASH for t in ("Parameters, published", "MACs, published")]
+
+
+def test_published_counts_stand_beside_ours_and_differences_are_marked() -> None:
+    assert classic_of(parameters=62.4e6, macs=1e9) == ["", "counted: +13.5 %"]
+    assert classic_of(parameters=124_756_688) == ["counted: −50.0 %", DASH]
+    assert classic_of() == [DASH, DASH]
+
+
+def test_counts_of_another_input_are_not_held_against_published_ones() -> None:
+    net = by_name("alexnet")[0]
+    told = replace(card(net), published={"macs": 1e9})
+    run = make_run([replace(record(job(net, size=64), net, counted(net)), card=told)])
+    shown = classic_view(compare_table(to_frame([run])), [run])
+    assert [cell.note for cell in shown.rows[0]] == [""] * len(shown.heads)
+
+
+# --- claims ---
+
+
+def test_claims_are_held_against_the_counts_of_the_records() -> None:
+    net = replace(by_name("alexnet")[0], input_size=227)
+    rows = content_of(make_run([record(job(net), net, counted(net))])).findings.rows
+    found = {(row[1].text, row[2].text): row[4].text for row in rows}
+    assert found["params", "62.378344 M"] == "confirmed"  # 62,378,344
+    assert found["params", "62 M"] == "rounding"
+    assert found["operations", "1.5 Gop"] == "differs"  # neither 1.1353 nor 2.2706
+    assert found["published top5", "0.8470"] == "other convention"  # 1 − 0.153, of seven networks
+    verdicts = [row[4].text for row in rows]
+    assert verdicts == sorted(verdicts, key=lambda v: v not in ("differs", "erratum"))
+
+
+# --- how to reproduce ---
+
+
+def commands_of(argv: list[str], *seen: Record) -> list[str]:
+    run = replace(make_run(seen or list(records(SMALL[:1]))), info={"invocations": [{"argv": argv}]})
+    return row_commands(compare_table(to_frame([run])), [run])
+
+
+def test_a_row_is_measured_again_by_its_run_narrowed_to_it() -> None:
+    argv = [
+        "x/bench",
+        "run",
+        "vgg*",
+        "--set=epochs=3",
+        "--task",
+        "infer",
+        "--name",
+        "old",
+        "-c",
+        "my.yaml",
+        "--json",
+    ]
+    assert commands_of(argv) == ["bench run alexnet --set=epochs=3 --task infer -c my.yaml --name again"]
+
+
+def test_what_rows_differ_in_is_part_of_their_commands() -> None:
+    seen = [r for p in ("fp32", "bf16") for r in records(SMALL[:1], precision=p) if r.job.task == "infer"]
+    assert sorted(commands_of(["bench", "run", "all"], *seen)) == [
+        "bench run alexnet --set precision=bf16 --name again",
+        "bench run alexnet --set precision=fp32 --name again",
+    ]
+
+
+def test_other_commands_are_told_as_they_were_and_names_are_quoted() -> None:
+    assert commands_of(["bench", "compare", "a b", "c"]) == ["bench compare 'a b' c"]
+    assert commands_of([]) == [""]
+    net = replace(SMALL[0], name="$(rm x); y")
+    assert commands_of(["bench", "run"], record(job(net), net, counted(net))) == [
+        "bench run '$(rm x); y' --name again"
+    ]
+
+
+# --- data of the charts ---
+
+
+def data_of(*runs: Run) -> dict[str, object]:
+    frame = to_frame(runs)
+    return page_data(compare_table(frame), frame)
+
+
+def test_charts_have_the_numbers_of_the_table() -> None:
+    run = make_run(records(SMALL))
+    table = compare_table(to_frame([run]))
+    rows = data_of(run)["rows"]
+    assert [row["label"] for row in rows] == table["label"].tolist()
+    for row, (latency, low, high) in zip(
+        rows, table[["latency", "latency_low", "latency_high"]].to_numpy(), strict=True
+    ):
+        assert row["values"]["latency"] == pytest.approx(latency, rel=1e-6)
+        assert row["ends"]["latency"] == pytest.approx([low, high], rel=1e-6)
+
+
+def test_batches_are_images_a_second_in_order_of_size() -> None:
+    lines = data_of(make_run(records(SMALL)))["batches"]
+    assert [(line["row"], line["task"]) for line in lines] == [(0, "inference"), (1, "inference")]
+    for line in lines:
+        assert [batch for batch, *_ in line["points"]] == [1, 64]
+        assert all(low <= rate <= high for _, rate, low, high in line["points"])
+
+
+def test_curves_are_means_over_seeds() -> None:
+    seen = list(records(SMALL[:1]))
+    data = data_of(make_run(seen))
+    curve = next(c for c in data["curves"] if c["metric"] == "Test top-1")
+    ends = [m.samples[0] for r in seen for m in r.measurements if m.name == "top1"]
+    epoch, mean, low, high = curve["points"][-1]
+    assert (epoch, curve["seeds"]) == (8, 3)
+    assert [mean, low, high] == pytest.approx([sum(ends) / 3, min(ends), max(ends)], rel=1e-6)
+
+
+def test_layers_are_as_their_record_has_them_in_plain_text() -> None:
+    row = [NASTY, "Conv2d", "64×112×112", 9408, 118013952.0, math.inf, [7, 11]]
+    measured = count("layers", 1, better="neither", columns=["name", *"abcdef"], rows=[row])
+    seen = record(job(SMALL[0]), SMALL[0], [*counted(SMALL[0]), measured])
+    (layers,) = data_of(make_run([seen]))["layers"]
+    assert layers["rows"] == [[plain(NASTY), "Conv2d", "64×112×112", 9408, 118013952, None, "7×11"]]
+
+
+def test_the_worst_detail_of_a_record_breaks_nothing() -> None:
+    for detail in ({}, {"columns": 3, "rows": "x"}, {"by_epoch": "x"}, {"by_epoch": [None, None]}):
+        broken = [replace(count(name, 1.0), detail=detail) for name in ("layers", "top1")]
+        seen = [
+            record(job(SMALL[0]), measurements=broken),
+            record(job(SMALL[0], "accuracy"), measurements=broken),
+        ]
+        data = data_of(make_run(seen))
+        assert (data["layers"], data["curves"]) == ([], [])
+
+
+def test_only_quantities_that_rows_differ_in_can_be_chosen() -> None:
+    assert data_of(make_run(records(SMALL[:1])))["quantities"] == {}
+    chosen = data_of(make_run(records(SMALL)))["quantities"]
+    assert chosen["latency"] == {"title": "Latency, batch 1", "unit": "s", "better": "lower"}
+    assert chosen["throughput"]["better"] == "higher"
+    assert chosen["year"]["better"] == "neither"
+
+
+@given(st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False, allow_infinity=False)))
+def test_data_never_ends_its_element(data: dict[str, object]) -> None:
+    data["x"] = "</script><!--"
+    text = to_script({k.encode("utf-8", "replace").decode(): v for k, v in data.items()})
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text)["x"] == "</script><!--"
+
+
+# --- studies ---
+
+
+def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    test = TestVerdict(
+        says="plain56 ends higher", quantity="train_error", unit="1", of="arch plain56", against="arch plain20",
+        expect="higher", verdict="supported", effect=0.125, low=0.1, high=0.15, p=0.004, n_of=3, n_against=4,
+        note=NASTY,
+    )  # fmt: skip
+    failed = replace(test, verdict="undecided", effect=math.nan, low=math.nan, p=math.nan, n_against=0)
+    verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", (test, failed))
+    monkeypatch.setattr(studies_page, "judge_study", lambda _run: verdict)
+    content = content_of(make_run(records(SMALL)))
+    (study,) = content.studies
+    cells = [[cell.text for cell in row][4:9] for row in study.tests.rows]
+    assert cells == [
+        ["0.125", "0.1 – 0.15", "0.004", "3 / 4", "supported"],
+        [DASH, DASH, DASH, "3", "undecided"],
+    ]
+    shown = Page(to_html(content))
+    assert "deeper is worse" in shown.text
+    assert plain(NASTY) in shown.text
+
+
+def test_a_run_without_a_study_has_no_such_section() -> None:
+    run = make_run(records(SMALL))
+    assert studies.judge_study(run) is None
+    assert "studies" not in dict(content_of(run).sections)

@@ -1,0 +1,138 @@
+"""Views, tables and texts: what cells show."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import unicodedata
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from make_records import job, make_run, record, records
+from rich.console import Console
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.plan.card import ArchCard
+from bench.records.record import Record
+from bench.report.svg import inline
+from bench.report.tables import comparison_view, csv_text, rich_table
+from bench.report.text import markdown, plain
+from bench.report.view import Column, digits_for, number, view
+from bench.units import DASH
+from reports import SMALL
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60), st.integers(5, 50))
+def test_plain_is_one_short_line_without_controls(text: str, limit: int) -> None:
+    shown = plain(text, limit)
+    assert len(shown) <= limit
+    assert shown == " ".join(shown.split())
+    assert not {unicodedata.category(c) for c in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    shown.encode("utf-8")
+    assert plain(shown, limit) == shown
+
+
+def test_plain_and_markdown_by_hand() -> None:
+    assert plain("  a\tb\n c\x1b[31m ") == "a b c\N{REPLACEMENT CHARACTER}[31m"
+    assert plain("abcdef", 4) == "abc…"
+    assert markdown("a|b_c <i>&") == r"a\|b\_c &lt;i&gt;&amp;"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_terminal_table_fits_and_cuts_no_number(width: int) -> None:
+    table = compare_table(to_frame([make_run()]))
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(rich_table(table, title="Comparison"))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, printed.splitlines())) <= width
+    assert "…" not in printed
+    for row in comparison_view(table).rows:
+        assert row[0].text in printed
+    assert {"138", "15.5", "410,000", "93.7 ± 0.3"} - set(re.findall(r"[\d.,]+(?: ± [\d.]+)?", printed)) <= {"93.7 ± 0.3"}  # fmt: skip
+
+
+def test_terminal_table_takes_names_for_text() -> None:
+    net = replace(SMALL[0], name="[red]x[/red]\x1b[2J")
+    console = Console(width=120, file=io.StringIO(), color_system=None)
+    console.print(rich_table(compare_table(to_frame([make_run(records([net]))]))))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[red]x[/red]" in printed
+    assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "digits"),
+    [
+        (12.345, math.nan, math.nan, 3),  # one exact number
+        (12.345, 12.33, 12.36, 3),  # half width 0.015: 12.35 would be allowed, three are enough
+        (12.345, 11.5, 13.0, 3),  # 0.75: down to tenths
+        (12.345, 9.0, 15.0, 2),  # 3: down to ones
+        (12.345, 0.0, 50.0, 2),  # never fewer than two
+        (12.345, 12.345, 12.345, 3),
+        (0.0, 0.0, 0.0, 3),
+    ],
+)
+def test_digits_as_the_interval_allows(value: float, low: float, high: float, digits: int) -> None:
+    assert digits_for(value, low, high) == digits
+
+
+def test_numbers_share_the_unit_of_their_column() -> None:
+    table = pd.DataFrame(
+        {"t": [0.0015, 0.0123, math.nan], "t_low": [0.0014, math.nan, 1], "t_high": [0.0016, math.nan, 1]}
+    )
+    shown = view(table, [Column("t", "Time", number, "s")])
+    assert str(shown.heads[0]) == "Time (ms)"
+    assert [(cell.text, cell.note, cell.sort) for (cell,) in shown.rows] == [
+        ("1.5", "1.4 – 1.6", 0.0015),
+        ("12.3", "", 0.0123),
+        (DASH, "", None),
+    ]
+
+
+def test_what_is_the_same_everywhere_is_told_once() -> None:
+    shown = comparison_view(compare_table(to_frame([make_run(records(SMALL))])))
+    assert {"Precision": "fp32", "Batch": "64", "Epochs": "8"}.items() <= shown.common.items()
+    assert "Precision" not in {head.title for head in shown.heads}
+
+
+def test_training_cell_has_mean_spread_and_seeds() -> None:
+    frame = to_frame([make_run()])
+    shown = comparison_view(compare_table(frame))
+    titles = [head.title for head in shown.heads]
+    row = next(r for r in shown.rows if r[0].text == "googlenet")
+    assert re.fullmatch(r"\d\d\.\d ± \d\.\d", row[titles.index("Top-1, short training")].text)
+    seeds = row[titles.index("Seeds")]
+    assert (seeds.text, seeds.note) == ("3 of 4", "1 diverged")
+
+
+def test_a_network_without_a_card_has_dashes() -> None:
+    run = make_run(
+        [Record.from_json({**record(job(SMALL[0])).to_json(), "card": ArchCard(name="x").to_json()})]
+    )
+    row = comparison_view(compare_table(to_frame([run]))).rows[0]
+    assert [cell.text for cell in row[:5]] == ["alexnet", DASH, DASH, DASH, DASH]
+
+
+def test_csv_keeps_whole_numbers_whole() -> None:
+    assert csv_text(pd.DataFrame({"year": [2015.0, math.nan], "x": [0.5, 2.0]})) == "year,x\n2015,0.5\n,2.0\n"
+
+
+def test_inline_svg_has_prefixed_ids_and_page_colours() -> None:
+    svg = (
+        b'<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns:xlink="x" width="72pt" height="36pt" viewBox="0 0 72 36">'
+        b"<metadata>m</metadata><!-- text --><defs>\n"
+        b'<path id="p1"/></defs><use xlink:href="#p1" style="fill: #1c2128"/><g clip-path="url(#p1)"/></svg>'
+    )
+    shown = inline(svg, "mine")
+    assert shown.startswith('<svg xmlns:xlink="x" style="max-width:72pt"')
+    assert 'id="mine-p1"' in shown
+    assert 'href="#mine-p1" style="fill: var(--ink)"' in shown
+    assert "url(#mine-p1)" in shown
+    assert "<!--" not in shown
+    assert "metadata" not in shown

@@ -77,6 +77,13 @@ class Tab:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
+    def until(self, code: str) -> None:
+        """Wait until an expression holds, five seconds at the most."""
+        look = f"const look = () => ({code}) ? go(true) : performance.now() > end ? go(false) : setTimeout(look, 20)"
+        assert self.js(f"new Promise(go => {{ const end = performance.now() + 5000; {look}; look(); }})"), (
+            code
+        )
+
     def click(self, selector: str) -> None:
         """Click the first element of a selector."""
         self.js(f"document.querySelector({json.dumps(selector)}).click()")

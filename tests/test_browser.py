@@ -120,8 +120,7 @@ def test_a_network_is_highlighted_in_every_chart_and_table(opened: Tab) -> None:
         "chart-curves",
     }
     assert opened.js("document.querySelector('#highlight').value") == "vgg16"
-    faded = "getComputedStyle(document.querySelector('.plot .mark:not(.lit)')).opacity"
-    assert float(opened.js(f"new Promise(go => setTimeout(() => go({faded}), 300))")) < 0.3
+    opened.until("getComputedStyle(document.querySelector('.plot .mark:not(.lit)')).opacity < 0.3")
     opened.js("document.querySelector('#highlight').value = ''; document.querySelector('#highlight').dispatchEvent(new Event('change'))")  # fmt: skip
     assert opened.js(f"{lit}.length") == 0
 
@@ -161,14 +160,18 @@ def test_a_mark_tells_all_of_its_row_by_keyboard_and_pointer(opened: Tab) -> Non
     place = (
         "const b = document.querySelector('#chart-scatter [data-network=vgg19] .dot').getBoundingClientRect()"
     )
-    opened.js("document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant'})")
+    opened.js(
+        "document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant', block: 'center'})"
+    )
     x, y = opened.js("{" + place + "; [b.x + b.width / 2, b.y + b.height / 2]}")
     opened.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-    assert opened.js("document.querySelector('#tip b').textContent") == "vgg19"
+    opened.until("document.querySelector('#tip b').textContent === 'vgg19'")
 
 
 def test_an_area_is_enlarged_by_dragging_and_all_is_shown_again(opened: Tab) -> None:
-    opened.js("document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant'})")
+    opened.js(
+        "document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant', block: 'center'})"
+    )
     ticks = "[...document.querySelectorAll('#chart-scatter text.tick')].map(t => t.textContent).join()"
     before = opened.js(ticks)
     x, y = opened.js(
@@ -179,7 +182,7 @@ def test_an_area_is_enlarged_by_dragging_and_all_is_shown_again(opened: Tab) -> 
             "Input.dispatchMouseEvent", type=kind, x=x + dx, y=y + dy, button="left", buttons=1, clickCount=1
         )
     assert opened.js(ticks) != before
-    opened.js("[...document.querySelectorAll('#chart-scatter button')].at(-1).click()")
+    opened.js("[...document.querySelectorAll('.chart:has(#chart-scatter) .zoom button')].at(-1).click()")
     assert opened.js(ticks) == before
 
 

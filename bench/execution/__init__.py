@@ -50,7 +50,7 @@ class Executor(Protocol):
     more. The target is a name so that the process which only waits need not import torch.
 
     Attributes:
-        at_once: how many calls that take no time of the clock may run side by side, each from a thread of its own.
+        at_once: how many calls may run side by side, where their time is of no concern, each from a thread of its own.
     """
 
     at_once: int

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -155,29 +155,37 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
 
 
 def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
-    """Yield the record of each job as it ends: those that only count run side by side, others one by one."""
-    for counting, group in itertools.groupby(todo, key=_only_counts):
+    """Yield the record of each job as it ends: some run side by side, others one by one."""
+    for at_once, group in itertools.groupby(todo, key=lambda planned: _at_once(planned, bench.executor)):
         jobs = list(group)
-        if counting and bench.executor.at_once > 1:
+        if at_once > 1:
             with device_lock(jobs[0].job.device, bench.observer.waiting):
-                yield from _side_by_side(jobs, bench, total)
+                yield from _side_by_side(jobs, min(at_once, len(jobs)), bench, total)
             continue
         for planned in jobs:
             bench.observer.started(planned, total)
             yield _run_one(planned, bench, bench.observer)
 
 
-def _only_counts(planned: Planned) -> bool:
-    return planned.job.task == "cost" and planned.status is None
+def _at_once(planned: Planned, executor: Executor) -> int:
+    """Return how many such jobs may run side by side: those that count, and trainings that leave cores to others."""
+    job, settings = planned.job, planned.job.settings
+    if planned.status is not None:
+        return 1
+    if job.task == "cost":
+        return executor.at_once
+    if job.task == "accuracy" and job.device == "cpu" and settings.get("ranks", 1) == 1:
+        return executor.at_once // settings.get("threads", executor.at_once)
+    return 1
 
 
-def _side_by_side(jobs: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
-    """Yield records as they come of as many jobs at once as the executor can run."""
+def _side_by_side(jobs: Sequence[Planned], at_once: int, bench: _Bench, total: int) -> Generator[Record]:
+    """Yield records as they come of as many jobs at once."""
     waiting, running = list(reversed(jobs)), set[Future[Record]]()
-    with ThreadPoolExecutor(bench.executor.at_once) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             while waiting or running:
-                while waiting and len(running) < bench.executor.at_once and not bench.cancelled.is_set():
+                while waiting and len(running) < at_once and not bench.cancelled.is_set():
                     planned = waiting.pop()
                     bench.observer.started(planned, total)
                     running.add(pool.submit(_run_one, planned, bench))
@@ -187,10 +195,24 @@ def _side_by_side(jobs: Sequence[Planned], bench: _Bench, total: int) -> Generat
                     waiting.clear()
                     _cancel(bench)
                 else:
-                    yield from (future.result() for future in ended)
+                    yield from (_beside(future.result(), at_once) for future in ended)
         finally:
             if running:
                 _cancel(bench)
+
+
+_OF_THE_CLOCK = ("s", "1/s", "image/s")
+
+
+def _beside(record: Record, at_once: int) -> Record:
+    """Return the record with a doubt about its times, where others were trained beside it."""
+    if at_once == 1 or record.job.task != "accuracy":
+        return record
+    doubted = (
+        replace(m, flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m
+        for m in record.measurements
+    )
+    return replace(record, measurements=tuple(doubted))
 
 
 def _cancel(bench: _Bench) -> None:

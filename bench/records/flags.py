@@ -11,6 +11,7 @@ FLAGS: dict[str, str] = {
     "data_dependent": "the network looks at values of the image; the count is for a black one",
     "partial": "the network failed before its end; the detail has what was counted until then",
     "uncounted": "the network could not be counted; the detail says why",
+    "side_by_side": "other trainings ran beside this one, on cores of their own; alone it may be faster",
     "contended": "other work kept this process waiting for a core (more than 2 % of its runnable time)",
     "stolen": "the host gave more than 2 % of the machine's time to others",
     "swapping": "the machine swapped memory during the measurement",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.report.page import Content
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LARGEST_SVG = 400_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
+_LARGEST_SVG = 250_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
 # Figures that an interactive chart of the page shows as well: they are there for print, and stay folded.
 _CHARTED = frozenset(
     {
@@ -63,8 +63,12 @@ def own_script() -> str:
 
 
 def figure_markup(figure: Drawn) -> str:
-    """Return a figure as an element: SVG, or of a large one the PNG where it was drawn as well."""
-    if len(figure.files["svg"]) <= _LARGEST_SVG or "png" not in figure.files:
+    """Return a figure as an element: SVG, or of a large one the PNG; nothing of a large one that is a chart too."""
+    if len(figure.files["svg"]) <= _LARGEST_SVG:
+        return figure.svg
+    if figure.name in _CHARTED:
+        return ""
+    if "png" not in figure.files:
         return figure.svg
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(figure.files["png"]).decode()}">'
 

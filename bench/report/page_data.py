@@ -138,7 +138,7 @@ _CURVES = {
 def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the curves of each series of trainings: mean, least and most over its seeds, epoch by epoch."""
     rows = frame[(frame["task"] == "accuracy") & frame["measurement"].isin(list(_CURVES))]
-    for (_, _, name), group in rows.groupby(["run", "series", "measurement"], sort=False):
+    for _, group in rows.groupby(["run", "series", "measurement"], sort=False):
         seeds = [v for v in (_by_epoch(detail) for detail in group["detail"]) if v]
         epochs = max(map(len, seeds), default=0)
         if epochs < 2:
@@ -149,15 +149,16 @@ def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
             [v for s in seeds if len(s) > e and (v := _short(s[e])) is not None] for e in range(epochs)
         ]
         points = [[e + 1, _short(sum(v) / len(v)), min(v), max(v)] for e, v in enumerate(by_epoch) if v]
-        yield {
-            "label": plain(first["arch"]),
-            **_who(first["arch"], first["family"]),
-            "metric": _CURVES[name],
-            "unit": "" if name.endswith("loss") else "%",
-            "what": told,
-            "seeds": len(seeds),
-            "points": points,
-        }
+        if points:
+            yield {
+                "label": plain(first["arch"]),
+                **_who(first["arch"], first["family"]),
+                "metric": _CURVES[first["measurement"]],
+                "unit": "" if first["measurement"].endswith("loss") else "%",
+                "what": told,
+                "seeds": len(seeds),
+                "points": points,
+            }
 
 
 def _by_epoch(detail: Mapping[str, Any]) -> list[Any]:

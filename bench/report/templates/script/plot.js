@@ -21,10 +21,9 @@ function plot(host, content, height = 380) {
   const image = draw("svg", { class: "plot", tabindex: "0", role: "group" });
   let view = null, marks = [], frame = null, focus = -1;
   const reset = () => { view = null; render(); };
-  host.append(
-    make("div", { class: "zoom" }, button("+", () => zoom(0.6), { "aria-label": "Enlarge" }),
-      button("−", () => zoom(1 / 0.6), { "aria-label": "Make smaller" }), button("All", reset, { "aria-label": "Show all" })),
-    image);
+  host.previousElementSibling.append(make("div", { class: "zoom" }, button("+", () => zoom(0.6), { "aria-label": "Enlarge" }),
+    button("−", () => zoom(1 / 0.6), { "aria-label": "Make smaller" }), button("All", reset, { "aria-label": "Show all" })));
+  host.append(image);
 
   function render() {
     const shownNow = content();

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_catalog, make_planned, ok_events, scripted, seconds
+from conftest import count, make_catalog, make_planned, ok_events, scripted, seconds
 
 from bench.analysis.frame import to_frame
 from bench.errors import UnknownNameError
@@ -103,6 +103,34 @@ def test_jobs_that_only_count_run_side_by_side(tmp_path: Path) -> None:
     assert summary.counts == {"ok": 4}
     assert [r.job.seed for r in summary.records] == [0, 1, 2, 3]  # of the plan, whoever ended first
     assert sorted(r.job.seed for r in read_run(tmp_path).records) == [0, 1, 2, 3]
+
+
+def trainings(**settings: Any) -> list[Planned]:
+    return [
+        make_planned(task="accuracy", seed=i, settings={"device": "cpu", "threads": 1, **settings})
+        for i in range(2)
+    ]
+
+
+def test_trainings_that_leave_cores_to_others_run_side_by_side_and_say_so(tmp_path: Path) -> None:
+    timed = (
+        ("measurement", seconds("train_time", 1.0)),
+        ("measurement", count("top1", 0.9)),
+        ("outcome", ("ok", None)),
+    )
+    executor = Crowd(2)
+    executor.play = scripted((timed, Ended()), (timed, Ended())).play
+    summary = run(tmp_path, executor, trainings())
+    assert [[m.flags for m in r.measurements] for r in summary.records] == [[("side_by_side",), ()]] * 2
+
+
+@pytest.mark.parametrize("settings", [{"threads": 2}, {"device": "cuda"}, {"ranks": 2}])
+def test_trainings_that_need_all_cores_or_a_device_run_alone(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    summary = run(tmp_path, Crowd(1), trainings(**settings))
+    assert summary.counts == {"ok": 2}
+    assert not any(m.flags for r in summary.records for m in r.measurements)
 
 
 def test_jobs_that_are_timed_run_alone(tmp_path: Path) -> None:

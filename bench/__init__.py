@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "figure", "load", "run"]
+__all__ = ["__version__", "compare", "ensembles", "figure", "load", "run", "train"]
 
 if TYPE_CHECKING:
-    from bench.api import figure, load, run
+    from bench.api import compare, ensembles, figure, load, run, train
 
 
 def __getattr__(name: str) -> Any:
     """Import the interface when it is first used, so that `import bench` costs nothing."""
-    if name in {"figure", "load", "run"}:
+    if name in __all__:
         import bench.api
 
         return getattr(bench.api, name)

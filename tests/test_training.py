@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import namedtuple
 from dataclasses import replace
@@ -347,6 +348,16 @@ def test_the_logits_are_those_of_the_last_test() -> None:
     torch.testing.assert_close(seen.logits, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(seen.labels, test.labels)
     assert seen.test_top1[-1] == (expected.argmax(1) == test.labels).sum().item() / 80
+
+
+def test_the_test_images_may_be_looked_at_less_often_and_after_the_last_epoch() -> None:
+    often, rarely = trained(epochs=5), trained(epochs=5, test_every=2)
+    assert rarely.train_loss == often.train_loss
+    seen = [math.nan, often.test_top1[1], math.nan, often.test_top1[3], often.test_top1[4]]
+    assert rarely.test_top1 == pytest.approx(seen, abs=0, nan_ok=True)
+    assert often.logits is not None
+    assert rarely.logits is not None
+    assert torch.equal(rarely.logits, often.logits)
 
 
 def test_validation_images_are_looked_at_and_not_learned() -> None:

@@ -128,6 +128,8 @@ class Accuracy(OnDevice):
             seed. None is all of them, and not part of the job.
         validation: share of the training images held back and looked at after every epoch, for choosing. None is
             none, unless the recipe's schedule needs one, and not part of the job.
+        test_every: look at the test images after so many epochs, and after the last. None is after each, and not part
+            of the job.
         target: a top-1 accuracy, to report the time until it was reached. None is none, and not part of the job.
         backend: eager, or compiled. None is eager, and not part of the job.
         ranks: processes that share each batch, one a device. None is one, and not part of the job.
@@ -139,6 +141,7 @@ class Accuracy(OnDevice):
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     train_images: Annotated[int, Field(ge=2)] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    test_every: Annotated[int, Field(ge=1)] | None = None
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     backend: Annotated[str, Field(min_length=1)] | None = None
     ranks: Annotated[int, Field(ge=1, le=64)] | None = None
@@ -170,7 +173,7 @@ NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "tim
 # Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
 OPTIONAL = (
     *("batch_limit", "energy_s", "replicate"),
-    *("train_images", "validation", "target", "backend", "ranks"),
+    *("train_images", "validation", "test_every", "target", "backend", "ranks"),
 )
 
 

@@ -30,6 +30,7 @@ class Drawn:
     caption: str
     needs: str
     files: dict[str, bytes]
+    charted: bool = False
 
     @property
     def alt(self) -> str:
@@ -93,4 +94,4 @@ def draw(name: str, table: pd.DataFrame, frame: pd.DataFrame, wish: Wish | None 
     with styled(asked.style):
         drawn = figure.draw(table, frame) if len(table) else None
         files = {} if drawn is None else {kind: to_bytes(drawn, kind) for kind in asked.kinds}
-    return Drawn(name, figure.title, figure.caption, figure.needs, files)
+    return Drawn(name, figure.title, figure.caption, figure.needs, files, figure.charted)

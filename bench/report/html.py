@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LARGEST_SVG = 250_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
-# Figures that an interactive chart of the page shows as well: they are there for print, and stay folded.
-_CHARTED = frozenset(
-    {
-        "macs_accuracy",
-        "throughput_accuracy",
-        "accuracy_cost",
-        "throughput_bars",
-        "latency_bars",
-        "throughput_batch",
-    }
-    | {"latency_forest", "learning_curves", "timeline", "layers", "field_accuracy"}
-)
 # In this order: what a later one uses, an earlier one has.
 SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
 STYLES = ("base", "tables", "charts", "print")
@@ -49,7 +37,6 @@ def to_html(content: Content) -> str:
         shown,
         status_words=STATUS_WORDS,
         markup=figure_markup,
-        charted=_CHARTED,
         script=script,
         style=style,
         script_hash=f"sha256-{digest}",
@@ -66,7 +53,7 @@ def figure_markup(figure: Drawn) -> str:
     """Return a figure as an element: SVG, or of a large one the PNG; nothing of a large one that is a chart too."""
     if len(figure.files["svg"]) <= _LARGEST_SVG:
         return figure.svg
-    if figure.name in _CHARTED:
+    if figure.charted:
         return ""
     if "png" not in figure.files:
         return figure.svg

@@ -59,7 +59,8 @@ def measure_accuracy(
     Args:
         model: built after ``torch.manual_seed(init_seed(job))``; it ends with the weights that were tested.
         job: its settings name `dataset`, `recipe` (the recipe's values), `epochs`, `device`, `precision`,
-            `memory_format` and `threads`, and may have `train_images`, `validation`, `target`, `backend` and `ranks`.
+            `memory_format` and `threads`, and may have `train_images`, `validation`, `test_every`, `target`, `backend`
+            and `ranks`.
         checkpoint: file to go on from, and to write after every epoch; it is left for the caller to remove.
         outputs: file for what the network said of each test image, written when all is measured; None for none.
         on_epoch: called with the epochs done and the epochs in all.
@@ -99,6 +100,7 @@ def measure_accuracy(
             backend=settings.get("backend"),
             ranks=settings.get("ranks"),
             validation=data.validation,
+            test_every=settings.get("test_every", 1),
             checkpoint=checkpoint,
             checkpoint_key=job.id,
             on_epoch=on_epoch,
@@ -164,8 +166,9 @@ def _scores(seen: Fit, data: _Data, recipe: Recipe, kept: dict[str, str]) -> Ite
 
 
 def _at_best_validation(seen: Fit) -> float:
-    """Return the test accuracy after the epoch that the validation images would choose; of equal ones the first."""
-    return seen.test_top1[max(range(len(seen.val_top1)), key=seen.val_top1.__getitem__)]
+    """Return the test accuracy after the tested epoch that validation would choose; of equal ones the first."""
+    tested = (i for i, top1 in enumerate(seen.test_top1) if not math.isnan(top1))
+    return seen.test_top1[max(tested, key=seen.val_top1.__getitem__)]
 
 
 def _score(name: str, better: Better, by_epoch: list[float], detail: dict[str, Any]) -> Measurement:
@@ -203,7 +206,7 @@ def _time_to(target: float | None, seen: Fit) -> Iterator[Measurement]:
     done = zip(accumulate(seen.epoch_time), seen.test_top1, strict=True)
     reached = next(((i, s) for i, (s, top1) in enumerate(done, start=1) if top1 >= target), None)
     epochs, seconds = reached or (len(seen.test_top1), math.nan)
-    detail = {"target": target, "best": max(seen.test_top1), "epochs": epochs}
+    detail = {"target": target, "best": max(t for t in seen.test_top1 if not math.isnan(t)), "epochs": epochs}
     yield _seconds("time_to_accuracy", (seconds,), detail, seen, () if reached else ("missed",))
 
 

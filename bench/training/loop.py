@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ CURVES = (
 
 @dataclass
 class Fit:
-    """What was seen of a training; the lists have one value an epoch.
+    """What was seen of a training; the lists have one value an epoch, NaN of the test images where it was not tested.
 
     Attributes:
         train_loss: mean over the images of what was minimised, label smoothing and auxiliary losses included.
@@ -80,18 +81,19 @@ class Fit:
     resumed_from: int | None = None
     checkpoint_ignored: str | None = None
 
-    def add(self, loss: float, error: float, seen: Seen, held: Seen | None) -> None:
+    def add(self, loss: float, error: float, seen: Seen | None, held: Seen | None) -> None:
         """Take in what an epoch showed of the training, the test and the validation images."""
         self.train_loss.append(loss)
         self.train_error.append(error)
-        self.test_loss.append(seen.loss)
-        self.test_top1.append(seen.top1)
+        self.test_loss.append(seen.loss if seen else math.nan)
+        self.test_top1.append(seen.top1 if seen else math.nan)
         if self.test_top5 is not None:
-            self.test_top5.append(seen.top5)
+            self.test_top5.append(seen.top5 if seen else math.nan)
         if held is not None:
             self.val_loss.append(held.loss)
             self.val_top1.append(held.top1)
-        self.logits, self.labels = seen.logits, seen.labels
+        if seen is not None:
+            self.logits, self.labels = seen.logits, seen.labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ class Asked:
     dataset: Dataset
     recipe: Recipe
     epochs: int
+    test_every: int
     seed: int
     device: torch.device
     input_size: int
@@ -144,6 +147,7 @@ def fit(
     backend: str | None = None,
     ranks: int | None = None,
     validation: Images | None = None,
+    test_every: int = 1,
     checkpoint: Path | None = None,
     checkpoint_key: str = "",
     clock: Callable[[], float] = time.perf_counter,
@@ -152,7 +156,7 @@ def fit(
     after: Look | None = None,
     last: Last | None = None,
 ) -> Fit:
-    """Train `model` as it is given, and look at the test images after every epoch.
+    """Train `model` as it is given, and look at the test images after its epochs.
 
     The model ends with the weights that were tested last: where the recipe averages them, the average.
 
@@ -172,6 +176,7 @@ def fit(
         backend: eager, or compiled; None is eager.
         ranks: processes that share each batch, see `bench.training.parallel`; None is one.
         validation: images held back from `train`, looked at after every epoch; a schedule may need them.
+        test_every: look at the test images after so many epochs, and after the last.
         checkpoint: file to go on from, and to write after every epoch; None for none.
         checkpoint_key: of this training; a checkpoint with another key is not used, and overwritten.
         clock: seconds since some moment.
@@ -205,6 +210,7 @@ def fit(
         dataset=dataset,
         recipe=recipe,
         epochs=epochs,
+        test_every=test_every,
         seed=seed,
         device=device,
         input_size=input_size,
@@ -259,7 +265,8 @@ def train_as_asked(asked: Asked, group: Group, hooks: Hooks | None = None) -> Fi
             start = now()
             loss, error = learner.train(batches, epoch, [1 - top1 for top1 in result.val_top1])
             middle = now()
-            seen = learner.test(tests, epoch)
+            due = (epoch + 1) % asked.test_every == 0 or epoch + 1 == asked.epochs
+            seen = learner.test(tests, epoch) if due else None
             held = learner.test(held_back, epoch, "validation") if held_back is not None else None
             end = now()
             result.add(loss, error, seen, held)

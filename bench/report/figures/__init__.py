@@ -23,6 +23,7 @@ class Figure:
         caption: how to read it.
         needs: what must have been measured for it.
         place: figures stand on the page in this order.
+        charted: whether an interactive chart of the page shows the same, so that it may stay folded there.
     """
 
     title: str
@@ -30,16 +31,19 @@ class Figure:
     caption: str
     needs: str
     place: int = 100
+    charted: bool = False
 
 
 FIGURES: Registry[Figure] = Registry("figure", "bench.report.figures")
 
 
-def figure(name: str, *, title: str, caption: str, needs: str, place: int = 100) -> Callable[[Draw], Draw]:
+def figure(
+    name: str, *, title: str, caption: str, needs: str, place: int = 100, charted: bool = False
+) -> Callable[[Draw], Draw]:
     """Register a drawing function as the figure `name`."""
 
     def register(draw: Draw) -> Draw:
-        FIGURES.add(name, Figure(title, draw, caption, needs, place))
+        FIGURES.add(name, Figure(title, draw, caption, needs, place, charted))
         return draw
 
     return register

@@ -26,6 +26,7 @@ _COSTS = (
     needs="a measured latency, peak memory or energy, and a published accuracy or a short training, of the same "
     "network",
     place=25,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine, kind of accuracy and cost."""

@@ -37,6 +37,7 @@ _MOST = 6  # panels
     "seeds.",
     needs="a counted receptive field, and a published accuracy or a short training, of the same network",
     place=66,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""

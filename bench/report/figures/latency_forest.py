@@ -19,6 +19,7 @@ _LATENCY = Bars("latency", "s", "Latency at batch 1", lower_is_better=True, batc
     "Intervals that overlap decide nothing. What failed is named below.",
     needs="infer jobs at batch size 1",
     place=30,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine."""

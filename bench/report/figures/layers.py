@@ -34,6 +34,7 @@ _KINDS: Mapping[str, str] = {
     "of at most six; scales are those of each network.",
     needs="cost jobs that list the layers",
     place=70,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a row of two panels for each network."""

@@ -27,6 +27,7 @@ from bench.report.style import family_name, log_axis, looks, number_axis
     "behind it; of more than 40 the most accurate of each family are drawn.",
     needs="short trainings that ended well, with their accuracy by epoch",
     place=60,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw the trainings of each data set, recipe and count of epochs apart, test beside training."""

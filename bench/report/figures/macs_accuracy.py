@@ -37,6 +37,7 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     "one standard deviation over seeds.",
     needs="counted MACs, and a published accuracy or a short training, of the same network",
     place=10,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""

@@ -19,6 +19,7 @@ from bench.report.figures._fronts import Cost, draw_fronts
     "seeds.",
     needs="a measured throughput, and a published accuracy or a short training, of the same network",
     place=20,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine and kind of accuracy."""

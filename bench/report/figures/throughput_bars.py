@@ -17,6 +17,7 @@ from bench.report.figures._bars import Bars, draw_bars
     "What failed is named below.",
     needs="infer jobs with a step time",
     place=40,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine."""

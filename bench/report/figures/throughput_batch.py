@@ -24,6 +24,7 @@ from bench.report.style import family_name, log_axis, looks, ticks_at
     "grey behind it.",
     needs="infer jobs of one network at two batch sizes or more",
     place=50,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw the networks of each machine apart."""

@@ -37,6 +37,7 @@ _MOST = 4  # panels
     "each year. Depth is the count of layers that hold weights and multiply, on all branches and shortcuts.",
     needs="networks with a published accuracy and a year",
     place=15,
+    charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw for each kind of published accuracy a panel by year, and where depths are counted one by depth."""

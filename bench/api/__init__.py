@@ -1,0 +1,23 @@
+"""The interface from Python: the same as the commands, returning frames and records.
+
+import bench
+done = bench.run("smoke", names=["resnet18", "my_net.py:Net"], results="results")
+frame = bench.load("results/smoke")
+"""
+
+from bench.api.comparing import compare, selftest
+from bench.api.reading import ensembles, figure, load
+from bench.api.runs import Done, Prepared, prepare, run, train
+
+__all__ = [
+    "Done",
+    "Prepared",
+    "compare",
+    "ensembles",
+    "figure",
+    "load",
+    "prepare",
+    "run",
+    "selftest",
+    "train",
+]

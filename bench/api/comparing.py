@@ -1,0 +1,128 @@
+"""Networks timed in turn: with each other, and with themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.api.runs import Done, Prepared, carry_out, executor_of, run_name
+from bench.errors import ConfigError
+from bench.execution import Executor
+from bench.execution.catalog import catalog_for
+from bench.execution.runner import Observer
+from bench.plan.config import narrow, parse_experiment
+from bench.plan.expand import expand
+from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
+
+SELFTEST = "selftest"
+SLOWDOWNS = (0.01, 0.02, 0.05, 0.1)
+
+
+def compare(
+    names: Sequence[str],
+    *,
+    batch_size: int | None = None,
+    processes: int | None = None,
+    train: str | None = None,
+    epochs: int | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Measure what it takes to compare the first network with the others, and store it.
+
+    Costs and memory of each alone; latency and throughput of all in turn, in several processes.
+
+    Args:
+        names: the network in question, then its baselines.
+        batch_size: for the throughput; None means 8 on the CPU and 64 on a GPU.
+        processes: how often all is timed anew; None means as often as a verdict needs, at least 8.
+        train: data set of a short training with three seeds; None for none.
+        epochs: of that training; None means the recipe's.
+        overrides: `key=value`, as with `--set`, of `infer` jobs.
+        name: of the run, by default made of the names.
+        results: the folder that holds runs.
+        executor: see `run`.
+        observer: see `run`.
+        argv: see `run`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    batch: Any = batch_size or {"cpu": 8, "cuda": 64}
+    blocks: list[dict[str, Any]] = [
+        {"task": "cost", "grid": {}},
+        {
+            "task": "infer",
+            "grid": {},
+            "batch_size": batch,
+            "timing": {"warmup_s": 0.1, "min_s": 0.1, "limit_s": 0.3},
+        },
+    ]
+    if train:
+        length = {} if epochs is None else {"epochs": epochs}
+        blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
+    content = {"name": name or run_name("compare", names), "blocks": blocks}
+    with executor_of(executor, names) as where:
+        asked = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
+        catalog = catalog_for(asked, where)
+        alone = expand(asked, catalog)
+        timed = {p.job.arch: p for p in alone if p.job.task == "infer"}
+        order = [card.name for n in names for card in catalog.archs[n]]
+        for one in timed.values():
+            if one.status is not None:
+                raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
+        plan = (*alone, *versus(labelled([timed[n] for n in order]), processes or enough(len(order) - 1)))
+        prepared = Prepared(asked, catalog, plan)
+        return carry_out(prepared, Path(results) / asked.name, where, observer, argv)
+
+
+def selftest(
+    *,
+    arch: str = "resnet20",
+    comparisons: int = 10,
+    processes: int = 8,
+    overrides: Sequence[str] = (),
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Let the harness compare a network with itself, and with itself made slower, and store what comes of it.
+
+    Args:
+        arch: a small network.
+        comparisons: how many, each of latency and of throughput.
+        processes: of each comparison.
+        overrides: see `run`.
+        results: see `run`; the run is called ``selftest``, and resumes.
+        executor: see `run`.
+        observer: see `run`.
+        argv: see `run`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    content = {
+        "name": SELFTEST,
+        "blocks": [{"task": "infer", "grid": {}, "batch_size": {"cpu": 4, "cuda": 64}}],
+    }
+    with executor_of(executor) as where:
+        asked = narrow(parse_experiment(content, SELFTEST), archs=[arch], overrides=overrides)
+        catalog = catalog_for(asked, where)
+        one = expand(asked, catalog)[0]
+        networks = {"A": one, "A again": one, **{f"+{100 * s:g} %": one for s in SLOWDOWNS}}
+        slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}
+        plan = tuple(
+            job
+            for group in range(comparisons)
+            for job in versus(
+                networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
+            )
+        )
+        prepared = Prepared(asked, catalog, plan)
+        return carry_out(prepared, Path(results) / SELFTEST, where, observer, argv)

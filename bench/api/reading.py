@@ -1,0 +1,68 @@
+"""What is stored, read back; nothing is measured, and torch is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.records.store import read_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from bench.report.notebook import Records
+
+
+def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
+    """Return the records of one or several runs as a frame, one row a measurement; torch is not imported.
+
+    It is shown as the comparison that it comes to, which is its `comparison`.
+
+    Args:
+        paths: folders of runs.
+        where: conditions on jobs or networks, as of `bench report`, such as ``"family == 'resnet'"``.
+
+    Raises:
+        StoreError: for a folder that is no run.
+        BenchError: for a condition that cannot be read, or a column that is not there.
+    """
+    from bench.analysis.frame import to_frame
+    from bench.analysis.narrow import narrow_runs
+    from bench.report.notebook import Records
+
+    conditions = [where] if isinstance(where, str) else where
+    return Records(to_frame(narrow_runs([read_run(p) for p in paths], conditions)))
+
+
+def figure(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:
+    """Return a figure of a frame as matplotlib's object; None where there is nothing to draw.
+
+    Args:
+        name: see `bench list figures`.
+        frame: of `load`, or a selection of its rows.
+        style: settings of matplotlib that replace the report's own.
+
+    Raises:
+        UnknownNameError: for a name that no figure has.
+    """
+    from bench.report.notebook import draw
+
+    return draw(name, frame, style)
+
+
+def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
+    """Return what the trained networks of a run come to together, one row an ensemble; torch is not imported.
+
+    Args:
+        path: the folder of the run.
+        networks: names or globs; none for all of the run.
+
+    Raises:
+        BenchError: where no test outputs are stored, or they are of different test images.
+    """
+    from bench.analysis.ensembles import ensembles as of_run
+    from bench.analysis.ensembles import to_table
+
+    return to_table(of_run(read_run(path), networks))

@@ -108,7 +108,7 @@ def test_a_large_figure_is_a_picture_of_pixels(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(html_module, "_LARGEST_SVG", 10)
     assert figure_markup(DRAWN) == '<img alt="" src="data:image/png;base64,cG5n">'
     assert figure_markup(replace(DRAWN, files={"svg": PICTURE})).startswith("<svg")
-    assert figure_markup(replace(DRAWN, name="macs_accuracy")) == ""  # a chart of the page shows it
+    assert figure_markup(replace(DRAWN, charted=True)) == ""  # a chart of the page shows it
 
 
 def test_nasty_text_is_shown_as_text(html: str) -> None:

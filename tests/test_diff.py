@@ -207,7 +207,7 @@ def test_counts_are_equal_or_different() -> None:
     verdicts = {row.quantity: row.effect.verdict for row in found.rows}
     assert verdicts == {
         "parameters": "different", "parameter_bytes": "different",
-        "macs": "equal", "activations": "equal", "activation_bytes": "equal",
+        "macs": "equal", "activations": "equal", "activation_bytes": "equal", "receptive_field": "equal",
     }  # fmt: skip
     unknown = [record(job(RESNET18), RESNET18, [count("receptive_field", math.nan, "px")])]
     assert only_row(between(unknown, unknown)).effect.verdict == "equal"
@@ -414,7 +414,7 @@ def test_the_table_tells_all_but_equal_counts() -> None:
     found = between(a, b)
     assert [row[1].text for row in diff_view(found).rows] == ["latency"]
     for text in (shown(found), diff_markdown(found)):
-        assert "6 quantities: 5 equal, 1 slower. A ratio is b over a." in text
+        assert "7 quantities: 6 equal, 1 slower. A ratio is b over a." in text
         assert "10.0 ms" in text
         assert "11.1 ms" in text
         assert f"{found.rows[0].effect.ratio:.3f}" in text

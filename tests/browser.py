@@ -78,11 +78,15 @@ class Tab:
         return done["result"].get("value")
 
     def until(self, code: str) -> None:
-        """Wait until an expression holds, five seconds at the most."""
+        """Wait until an expression holds, fifteen seconds at the most."""
         look = f"const look = () => ({code}) ? go(true) : performance.now() > end ? go(false) : setTimeout(look, 20)"
-        assert self.js(f"new Promise(go => {{ const end = performance.now() + 5000; {look}; look(); }})"), (
+        assert self.js(f"new Promise(go => {{ const end = performance.now() + 15000; {look}; look(); }})"), (
             code
         )
+
+    def settle(self) -> None:
+        """Wait until the page has been laid out and drawn anew."""
+        self.js("new Promise(go => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
     def click(self, selector: str) -> None:
         """Click the first element of a selector."""

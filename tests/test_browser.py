@@ -163,6 +163,7 @@ def test_a_mark_tells_all_of_its_row_by_keyboard_and_pointer(opened: Tab) -> Non
     opened.js(
         "document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant', block: 'center'})"
     )
+    opened.settle()
     x, y = opened.js("{" + place + "; [b.x + b.width / 2, b.y + b.height / 2]}")
     opened.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     opened.until("document.querySelector('#tip b').textContent === 'vgg19'")

@@ -89,13 +89,13 @@ class Content:
     def sections(self) -> list[tuple[str, str]]:
         """Return (id, name) of the sections that have something to show."""
         there = {
+            "studies": ("Studies", self.studies),  # such a run was made for its verdict
             "classic": ("Classic table", True),
             "comparison": ("All columns", self.comparison.rows),
             "compare": ("Side by side", len(self.comparison.rows) > 1),
             "charts": ("Charts", self.data["rows"]),
             "layers": ("Layers", self.data["layers"]),
             "trainings": ("Trainings", self.trainings.rows),
-            "studies": ("Studies", self.studies),
             "verdicts": ("Verdicts", self.verdicts.rows),
             "claims": ("Claims", self.findings.rows),
             "figures": ("Figures", True),

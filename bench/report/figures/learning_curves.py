@@ -35,7 +35,8 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     for name, rows in ended_trainings(table, frame, ["top1", "train_error"]):
         test, train = (_curves(rows[rows["measurement"] == m]) for m in ("top1", "train_error"))
         errors = [error for curve in (*test, *train) for error in (*curve.low, *curve.high)]
-        left, right = _axes("Top-1 test error", errors), _axes("Top-1 training error", errors)
+        last = max((curve.x[-1] for curve in (*test, *train)), default=1)
+        left, right = (_axes(f"Top-1 {of} error", errors, last) for of in ("test", "training"))
         pairs.append((Group(name, test, left), Group(name, train, right)))
     return draw_pairs(pairs, looks(table["family"]), failed_trainings(frame), most_accurate(table))
 
@@ -66,11 +67,13 @@ def _errors(by_epoch: object, of_accuracy: bool) -> list[float]:
     return [1 - v for v in known] if of_accuracy else known
 
 
-def _axes(label: str, errors: Sequence[float]) -> Callable[[Axes], None]:
-    """Return what sets up the axes of all panels of a group; wide ranges of errors are logarithmic."""
+def _axes(label: str, errors: Sequence[float], last: float) -> Callable[[Axes], None]:
+    """Return what sets up the axes of a group of `last` epochs; a wide range of errors is logarithmic."""
 
     def setup(axes: Axes) -> None:
         whole_numbers(axes, "Epoch")
+        room = 0.05 * max(1.0, last - 1)
+        axes.set_xlim(1 - room, last + room)  # also where only the last epoch was tested
         low, high = min(errors), max(errors)
         if low > 0 and spans(errors) > 8:
             log_axis(axes.yaxis, errors, label, "%")

@@ -170,7 +170,8 @@ function byBatch(host) {
 function curves(host) {
   if (!host || !DATA.curves.length) return;
   const metrics = [...new Set(DATA.curves.map(c => c.metric))], whats = [...new Set(DATA.curves.map(c => c.what))];
-  const chosen = { metric: metrics[0], what: whats[0], log: false };
+  const longest = DATA.curves.reduce((a, b) => (b.points.length > a.points.length ? b : a));
+  const chosen = { metric: longest.metric, what: whats[0], log: false };
   const [head, body] = panel(host, "chart-curves", "Curves");
   const again = plot(body, () => {
     const lines = DATA.curves.filter(c => c.metric === chosen.metric && c.what === chosen.what && !hiddenFamilies.has(c.family));

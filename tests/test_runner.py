@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import count, make_catalog, make_planned, ok_events, scripted, seconds
 
+from bench.analysis.drift import drifts
 from bench.analysis.frame import to_frame
 from bench.errors import UnknownNameError
 from bench.execution import Ended, Event, load_target, runner
@@ -103,6 +104,32 @@ def test_jobs_that_only_count_run_side_by_side(tmp_path: Path) -> None:
     assert summary.counts == {"ok": 4}
     assert [r.job.seed for r in summary.records] == [0, 1, 2, 3]  # of the plan, whoever ended first
     assert sorted(r.job.seed for r in read_run(tmp_path).records) == [0, 1, 2, 3]
+
+
+def timed_jobs(count: int) -> list[Planned]:
+    return [
+        make_planned(task="infer", seed=i, settings={"device": "cpu", "batch_size": 1}) for i in range(count)
+    ]
+
+
+def test_the_first_timed_job_is_timed_again_at_the_end(tmp_path: Path) -> None:
+    def took(value: float) -> tuple[tuple[Event, ...], Ended]:
+        return (("measurement", seconds("step_time", value)), ("outcome", ("ok", None))), Ended()
+
+    summary = run(tmp_path, scripted(*(took(t) for t in (1.0, 5.0, 6.0, 7.0, 1.1))), timed_jobs(4))
+    stored = read_run(tmp_path)
+    assert [r.job.seed for r in stored.records] == [0, 1, 2, 3, 0]
+    assert summary.records[0].measurements[0].samples == (1.0,)  # the first one stands
+    [found] = drifts(stored)
+    assert (found.quantity, found.ratio) == ("step_time", pytest.approx(1.1))
+    again = run(tmp_path, scripted(), timed_jobs(4))
+    assert again.reused == 4  # and nothing is timed anew
+
+
+def test_few_timed_jobs_have_no_drift_control(tmp_path: Path) -> None:
+    run(tmp_path, scripted(), timed_jobs(3))
+    assert len(read_run(tmp_path).records) == 3
+    assert list(drifts(read_run(tmp_path))) == []
 
 
 def trainings(**settings: Any) -> list[Planned]:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,9 +21,10 @@ from bench.execution.locks import device_lock
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
+from bench.plan.order import TIMED
 from bench.records import environment
 from bench.records.record import Measurement, Record, Status
-from bench.records.store import Run, Store, latest
+from bench.records.store import DRIFT_CONTROL, Run, Store, latest
 
 CHECKPOINTS = "checkpoints"
 
@@ -135,6 +136,7 @@ class _Bench:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
+DRIFT_FROM = 4  # timed jobs, from which the first is timed again at the end
 DOUBTS_TO_RETRY = ("contended", "stolen", "shared_device")  # somebody else's work; it may be gone later
 
 
@@ -152,6 +154,16 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
     if again:
         bench.observer.again(len(again))
         yield from _once(again, bench, len(todo) + len(again))
+    yield from _drift_control(todo, bench)
+
+
+def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:
+    """Yield one more record of the first job that was timed: it shows how the machine changed meanwhile."""
+    timed = [planned for planned in todo if planned.job.task in TIMED and planned.status is None]
+    if len(timed) >= DRIFT_FROM:
+        bench.observer.started(timed[0], len(todo) + 1)
+        record = _run_one(timed[0], bench, bench.observer)
+        yield replace(record, environment={**record.environment, DRIFT_CONTROL: True})
 
 
 def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:

@@ -25,6 +25,7 @@ from bench.errors import StoreError, nearest
 from bench.plan.job import Job
 from bench.records.record import Record, finite
 
+DRIFT_CONTROL = "drift_control"  # set in the environment of a job that was timed again at the end of its run
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
 INFO = "run.json"
@@ -282,10 +283,14 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def latest(records: Sequence[Record]) -> dict[str, Record]:
-    """Return the record of each job that stands: the last; but one that was cancelled replaces none that is ok."""
+    """Return the record of each job that stands: the last.
+
+    But one that was cancelled, and one that only shows how the machine drifts, replace none that is ok.
+    """
     standing: dict[str, Record] = {}
     for record in records:
         before = standing.get(record.job.id)
-        if before is None or before.status != "ok" or record.status != "cancelled":
+        yields = record.status == "cancelled" or record.environment.get(DRIFT_CONTROL)
+        if before is None or before.status != "ok" or not yields:
             standing[record.job.id] = record
     return standing

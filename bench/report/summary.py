@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import Progress, progress
+from bench.analysis.drift import Drift, drifts
 from bench.analysis.machine import flatten, torch_version
 from bench.analysis.plausibility import doubts
 from bench.records.flags import explain
@@ -91,7 +92,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
         dates=_dates(r.started_at for r in records),
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
         progress=progress(frame),
-        facts=_facts(table),
+        facts=[*_facts(table), *(_drift(d) for run in runs for d in drifts(run))],
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
         environments={run.name: _environment(run) for run in runs if run.records},
@@ -118,6 +119,11 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
             row = rows.sort_values(key, ascending=lowest, kind="stable").iloc[0]
             facts.append(Fact(what, plain(row[who]), text(float(row[key]))))
     return facts
+
+
+def _drift(found: Drift) -> Fact:
+    change = f"{'+' if found.ratio >= 1 else '−'}{percent(abs(found.ratio - 1))}"
+    return Fact("Time at the end of the run against its beginning", plain(found.label), change)
 
 
 _ASKED: tuple[tuple[str, str, str, bool, Callable[[float], str]], ...] = (

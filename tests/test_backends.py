@@ -220,14 +220,24 @@ def test_a_compilation_that_does_not_fit_is_out_of_memory(
         measured(user_job(tmp_path, backend="compiled"))
 
 
-def test_without_a_compiler_it_is_unsupported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torch._inductor import config, cpp_builder
+def test_without_a_compiler_it_is_unsupported(tmp_path: Path) -> None:
+    from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    forget_the_compiler()
+    # Not monkeypatch: it would take the setting away for good, since torch keeps settings elsewhere.
+    with (
+        config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(UnsupportedError, match="torch.compile failed: .*[Cc]ompiler"),
+    ):
+        measured(user_job(tmp_path, backend="compiled"))
+    forget_the_compiler()
+
+
+def forget_the_compiler() -> None:
+    from torch._inductor import cpp_builder
+
     for function in (cpp_builder.get_cpp_compiler, getattr(cpp_builder, "cpp_compiler_search", None)):
         getattr(function, "cache_clear", lambda: None)()
-    with pytest.raises(UnsupportedError, match="torch.compile failed: .*[Cc]ompiler"):
-        measured(user_job(tmp_path, backend="compiled"))
 
 
 def test_onnx_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:

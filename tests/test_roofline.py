@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -44,7 +45,7 @@ COUNTED = make_record(
 
 
 def row(*records: Record) -> pd.Series:
-    frame = to_frame([Run("r", {}, (COUNTED, *records), (), ())])
+    frame = to_frame([Run("r", Path("r"), (COUNTED, *records), (), ())])
     table = compare_table(frame)
     table = table[table["throughput"].notna()]
     (index,) = table.index
@@ -83,13 +84,13 @@ def test_without_a_ceiling_there_is_no_share() -> None:
 
 
 def test_the_machine_is_no_network() -> None:
-    frame = to_frame([Run("r", {}, (COUNTED, ceiling("fp32", 2.0, 3.0)), (), ())])
+    frame = to_frame([Run("r", Path("r"), (COUNTED, ceiling("fp32", 2.0, 3.0)), (), ())])
     assert set(compare_table(frame)["network"]) == {"net"}
     (found,) = ceilings(frame).to_dict("records")
     assert (found["matmul_rate"], found["copy_bandwidth"], found["precision"]) == (2.0, 3.0, "fp32")
 
 
 def test_an_empty_table_stays_empty() -> None:
-    frame = to_frame([Run("r", {}, (COUNTED,), (), ())])
+    frame = to_frame([Run("r", Path("r"), (COUNTED,), (), ())])
     table = compare_table(frame).iloc[:0]
     assert list(add_roofline(table, frame)["roofline_share"]) == []

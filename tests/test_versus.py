@@ -138,6 +138,23 @@ def test_an_exact_copy_is_the_same() -> None:
     assert {r.effect.verdict for r in rows if r.baseline == "resnet18"} == {"same"}
 
 
+def test_images_of_different_sizes_are_a_doubt() -> None:
+    run = run_of(TIMES)
+    assert not any("other_input" in row.flags for row in compare_run(run))
+
+    def shrunk(record: Record) -> Record:
+        networks = [
+            {**n, "input_size": 999} if n["label"] == "resnet18" else n
+            for n in record.job.settings["networks"]
+        ]
+        return replace(
+            record, job=replace(record.job, settings={**record.job.settings, "networks": networks})
+        )
+
+    rows = compare_run(replace(run, records=tuple(map(shrunk, run.records))))
+    assert {r.baseline for r in rows if "other_input" in r.flags} == {"resnet18"}
+
+
 def test_noise_leaves_it_undecided_and_few_processes_too() -> None:
     noisy = compare_run(run_of(TIMES, spread=0.6))
     assert {r.effect.verdict for r in noisy if r.baseline == "resnet18"} == {"undecided"}

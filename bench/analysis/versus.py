@@ -98,6 +98,7 @@ def _rows(
     for name, quantity in (("latency", "latency"), ("step_time", "throughput")):
         better: Better = "lower" if quantity == "latency" else "higher"
         ratios, flags = process_ratios(versus, name, first, other)
+        flags += _unequal(versus, first, other)
         if quantity == "throughput":
             ratios = [1 / r for r in ratios]
         unit = "s" if quantity == "latency" else "1/s"
@@ -112,6 +113,12 @@ def _rows(
         effect = welch(*seeds, band=0.0)
         standing = 1 if effect.verdict == "higher" else -1 if effect.verdict == "lower" else 0
         yield Row(first, other, "accuracy", effect, standing)
+
+
+def _unequal(versus: Sequence[Record], first: str, other: str) -> tuple[str, ...]:
+    """Return the doubt of two networks that were timed on images of different sizes."""
+    sizes = {one["label"]: one.get("input_size") for one in versus[-1].job.settings["networks"]}
+    return ("other_input",) if sizes.get(first) != sizes.get(other) else ()
 
 
 def process_ratios(

@@ -31,6 +31,7 @@ FLAGS: dict[str, str] = {
     "outside_allocator": "memory held outside torch's allocator, or in a CUDA graph's own pool, is not in it",
     "shared_process": "the memory high-water mark is of a process that had already done other work",
     # Of rows about each other, see bench.analysis.plausibility.
+    "other_input": "the two networks were given images of different sizes; --set input_size=N gives both the same",
     "larger_but_faster": "more parameters, MACs and activations than another network of its family, in less time",
     "slower_without_waiting": "a step among others took longer than a call of the same batch that is waited for",
     "batch_costs_throughput": "clearly fewer images a second than at batch 1, at equal settings",

@@ -24,14 +24,20 @@ def no_reader(root: Path, split: str) -> Images:
 
 PATCHES = Dataset(
     card=DatasetCard(
-        name="patches", num_classes=CLASSES, in_channels=1, size=SIZE, train=160, test=80, source="made here"
+        name="patches",
+        num_classes=CLASSES,
+        in_channels=1,
+        size=SIZE,
+        train=160,
+        test=80,
+        source="made here",
+        pad=1,
+        flip=True,
+        cutout=2,
     ),
     load=no_reader,
     mean=(0.5,),
     std=(0.25,),
-    pad=1,
-    flip=True,
-    cutout=2,
     class_names=tuple("abcdefgh"),
 )
 PLAIN = Recipe(

@@ -161,14 +161,14 @@ def test_normalised_images_come_in_the_asked_type() -> None:
 
 
 def test_the_recipe_goes_before_the_data_set() -> None:
-    cifar10 = DATASETS.get("cifar10")
+    cifar10 = DATASETS.get("cifar10").card
     assert decide(Augment(), cifar10) == Augmentation(size=32, pad=4, flip=True, cutout=8)
     assert decide(Augment(pad=0, flip=False, cutout=0), cifar10) == Augmentation(32, 0, False, 0)
     assert decide(Augment(pad=2), cifar10) == Augmentation(32, 2, True, 8)
 
 
 def test_a_border_wider_than_the_image_is_refused() -> None:
-    digits = DATASETS.get("digits")
+    digits = DATASETS.get("digits").card
     assert decide(Augment(pad=7), digits).pad == 7
     with pytest.raises(ConfigError, match=r"augment\.pad: 8 px cannot be reflected from an image of 8 px"):
         decide(Augment(pad=8), digits)

@@ -94,8 +94,8 @@ def test_a_card_is_consistent(name: str) -> None:
     assert all(0 < m < 1 for m in dataset.mean)
     assert all(0 < s <= 0.5 for s in dataset.std)  # no values in 0..1 spread wider
     assert len(set(dataset.class_names)) == len(dataset.class_names) == card.num_classes
-    assert 0 <= dataset.pad < card.size
-    assert 0 <= dataset.cutout < card.size
+    assert 0 <= card.pad < card.size
+    assert 0 <= card.cutout < card.size
     assert card.source
 
 

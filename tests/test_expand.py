@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import make_catalog, make_job, make_planned
+from conftest import DIGITS, make_catalog, make_job, make_planned
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,30 @@ def test_a_training_takes_the_shape_of_its_data() -> None:
     assert job.settings["recipe"]["name"] == "std"
     fixed = ArchCard(name="a", any_channels=False)
     assert plan(block, catalog=make_catalog(archs={"a": (fixed,)}))[0].job.in_channels == 3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ("std", {"pad": 3, "flip": True, "cutout": 0}),
+        ("std(augment.pad=0,augment.flip=false)", {"pad": 0, "flip": False, "cutout": 0}),
+        ("std(augment.cutout=2)", {"pad": 3, "flip": True, "cutout": 2}),
+    ],
+)
+def test_a_training_says_how_its_images_are_changed(recipe: str, expected: dict[str, Any]) -> None:
+    card = replace(DIGITS, pad=3, flip=True)
+    block = {"task": "accuracy", "recipe": recipe, "grid": {"arch": ["a"]}}
+    job = plan(block, catalog=make_catalog("a", datasets={"digits": card}))[0].job
+    assert job.settings["augment"] == expected
+
+
+def test_other_augmentation_is_another_job() -> None:
+    block = {"task": "accuracy", "grid": {"arch": ["a"]}}
+    ids = {
+        plan(block, catalog=make_catalog("a", datasets={"digits": replace(DIGITS, pad=pad)}))[0].job.id
+        for pad in (0, 0, 1)
+    }
+    assert len(ids) == 2
 
 
 @pytest.mark.parametrize(

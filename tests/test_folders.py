@@ -25,6 +25,8 @@ from bench.execution.executors.process import ProcessExecutor
 from bench.execution.probe import probe_machine
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
+from bench.plan.recipe import Augment
+from bench.training.augment import decide
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -159,7 +161,7 @@ def test_looking_opens_a_few_images_only(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_border_grows_with_the_size(tmp_path: Path) -> None:
     root = fill(tmp_path, SPLIT)
-    assert [find(name_of(root), size).pad for size in (7, 32, 224)] == [0, 4, 28]
+    assert [find(name_of(root), size).card.pad for size in (7, 32, 224)] == [0, 4, 28]
 
 
 def test_the_fingerprint_is_of_names_and_sizes(tmp_path: Path) -> None:
@@ -315,8 +317,13 @@ def test_imagenette_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # In an experiment.
 
 
-def asking(*datasets: Any) -> Any:
-    block = {"task": "accuracy", "device": "cpu", "grid": {"arch": ["net"], "dataset": list(datasets)}}
+def asking(*datasets: Any, **more: Any) -> Any:
+    block = {
+        "task": "accuracy",
+        "device": "cpu",
+        "grid": {"arch": ["net"], "dataset": list(datasets)},
+        **more,
+    }
     return parse_experiment({"blocks": [block]})
 
 
@@ -372,6 +379,19 @@ def test_other_images_are_another_job(tmp_path: Path) -> None:
     assert (first.input_size, first.in_channels, first.num_classes) == (12, 3, 2)
     fill(root, {"train/cat": 5})
     assert job().id != first.id
+
+
+@pytest.mark.parametrize("size", [None, 32])
+def test_a_job_says_how_its_images_are_changed_at_the_size_that_they_are_decoded_to(
+    tmp_path: Path, size: int | None
+) -> None:
+    name = name_of(fill(tmp_path, SPLIT))
+    (planned,) = expand(asking(name, input_size=size), make_catalog("net", datasets={name: find(name).card}))
+    images = find(name, planned.job.input_size).card
+    done = decide(Augment(), images)
+    assert images.size == (size or 12)
+    assert planned.job.settings["augment"] == {"pad": done.pad, "flip": done.flip, "cutout": done.cutout}
+    assert done.pad == images.size // 8
 
 
 def test_a_data_set_of_tensors_has_no_fingerprint() -> None:

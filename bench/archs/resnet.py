@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -31,6 +31,24 @@ def v1(name: str, *, num_classes: int, in_channels: int, input_size: int) -> nn.
         block: Any = model.get_submodule(f"{stage}.0")
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
     return model
+
+
+@register(
+    "resnet18_cifar",
+    family="resnet",
+    input_size=32,
+    num_classes=10,
+    # As ResNet-18, with 3x3 in place of 7x7 in its first convolution, and 10 classes in place of 1000.
+    parameters=_NETWORKS["resnet18"][0] - (49 - 9) * 3 * 64 - 990 * (512 + 1),
+    note="ResNet-18 for 32 px: first convolution 3x3 with stride 1, no pooling behind it",
+)
+def resnet18_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
+    """Return ResNet-18 with the stem that people give it for small images, as in kuangliu/pytorch-cifar."""
+    model: Any = build("resnet18", num_classes=num_classes, in_channels=in_channels, input_size=input_size)
+    model.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+    return cast("nn.Module", model)
 
 
 for _name, (_parameters, _note) in _NETWORKS.items():

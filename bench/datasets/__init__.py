@@ -39,16 +39,13 @@ FOLDER = "imagefolder:"  # before the path of a folder of images
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set: its facts, how it is read, and which changes of a training image keep its class.
+    """A data set: its facts, and how it is read.
 
     Attributes:
         card: the declared facts.
         load: reads a split from the data folder, see `data_root`; called through `load` below, which checks.
         mean: of each channel of the training images, scaled to 0..1.
         std: of each channel of the training images, likewise.
-        pad: px of reflected border for a random crop.
-        flip: whether a mirrored image keeps its class.
-        cutout: px of the side of the square that may be hidden.
         class_names: in the order of the labels.
         at: for a data set of files, how it lies in the data folder: its own counts, and its images decoded to
             squares of so many px (None: their own size). None for a data set whose images have one size.
@@ -58,9 +55,6 @@ class Dataset:
     load: Callable[[Path, Split], Images]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    pad: int
-    flip: bool
-    cutout: int
     class_names: tuple[str, ...]
     at: Callable[[Path, int | None], Dataset] | None = None
 

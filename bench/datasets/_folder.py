@@ -74,14 +74,14 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
             train=len(folder.files["train"]),
             test=len(folder.files["test"]),
             source=f"the folder {path}",
+            pad=size // 8,  # as 4 px of CIFAR's 32
+            flip=True,
+            in_files=True,
             sha256=folder.sha256,
         ),
         load=partial(_load, folder, channels, size),
         mean=MEAN if channels == 3 else (sum(MEAN) / 3,),
         std=STD if channels == 3 else (sum(STD) / 3,),
-        pad=size // 8,  # as 4 px of CIFAR's 32
-        flip=True,
-        cutout=0,
         class_names=folder.classes,
     )
 

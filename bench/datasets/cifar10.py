@@ -18,13 +18,13 @@ DATASETS.add(
             test=10_000,
             source="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, "
             "University of Toronto, 2009",
+            pad=4,
+            flip=True,
+            cutout=8,
         ),
         load=reader("cifar10", "CIFAR10", "cifar-10-batches-py"),
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
-        pad=4,
-        flip=True,
-        cutout=8,
         class_names=(
             "airplane",
             "automobile",

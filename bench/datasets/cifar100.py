@@ -30,13 +30,13 @@ DATASETS.add(
             test=10_000,
             source="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, "
             "University of Toronto, 2009",
+            pad=4,
+            flip=True,
+            cutout=8,
         ),
         load=reader("cifar100", "CIFAR100", "cifar-100-python"),
         mean=(0.5071, 0.4865, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
-        pad=4,
-        flip=True,
-        cutout=8,
         class_names=FINE_CLASSES,
     ),
 )

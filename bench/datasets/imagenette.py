@@ -35,7 +35,7 @@ def _at(root: Path, size: int | None) -> Dataset:
     folder = next((root / name for name in FOLDERS if (root / name).is_dir()), None)
     if folder is None:
         declared = replace(DATASETS.get("imagenette"), load=partial(_fetched, size=size))
-        return replace(declared, card=replace(declared.card, size=size or NATIVE), pad=(size or NATIVE) // 8)
+        return replace(declared, card=declared.card.at(size or NATIVE))
     found = folder_dataset("imagenette", folder, size)
     if found.class_names != tuple(CLASSES):
         raise UnsupportedError(
@@ -74,13 +74,14 @@ DATASETS.add(
             train=9469,
             test=3925,
             source=SOURCE,
+            pad=NATIVE // 8,
+            flip=True,
+            cutout=0,
+            in_files=True,
         ),
         load=partial(_fetched, size=None),
         mean=MEAN,
         std=STD,
-        pad=NATIVE // 8,
-        flip=True,
-        cutout=0,
         class_names=tuple(CLASSES.values()),
         at=_at,
     ),

@@ -18,13 +18,13 @@ DATASETS.add(
             test=10_000,
             source="Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-Based Learning Applied to "
             "Document Recognition, Proc. IEEE 86(11), 1998",
+            pad=2,
+            flip=False,  # a mirrored 2 is no 2
+            cutout=0,
         ),
         load=reader("mnist", "MNIST", "MNIST/raw"),
         mean=(0.1307,),
         std=(0.3081,),
-        pad=2,
-        flip=False,  # a mirrored 2 is no 2
-        cutout=0,
         class_names=tuple("0123456789"),
     ),
 )

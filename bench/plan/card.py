@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 
@@ -72,6 +72,10 @@ class DatasetCard:
         train: images for training.
         test: images for reporting.
         source: whose it is.
+        pad: px of reflected border for a random crop of a training image.
+        flip: whether training images are mirrored; only where a mirrored one keeps its class.
+        cutout: px of the side of the square of a training image that is hidden.
+        in_files: whether the images are files, which are decoded to the size that a network takes.
         sha256: of the names and the sizes of its files, for a data set that is a folder; other images are another
             job.
     """
@@ -83,7 +87,15 @@ class DatasetCard:
     train: int
     test: int
     source: str
+    pad: int = 0
+    flip: bool = False
+    cutout: int = 0
+    in_files: bool = False
     sha256: str | None = None
+
+    def at(self, size: int) -> DatasetCard:
+        """Return the card of the same images decoded to squares of `size` px, their border in proportion."""
+        return replace(self, size=size, pad=self.pad * size // self.size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""

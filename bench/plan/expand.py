@@ -186,6 +186,7 @@ def _config_error(path: str, error: ValidationError) -> ConfigError:
 
 
 def _job(block: Block, asked: Shared, card: ArchCard, catalog: Catalog) -> Job:
+    shape = _shape(asked, card, catalog)
     settings = {k: v for k, v in asked.model_dump(mode="json").items() if k not in NOT_SETTINGS}
     settings = {k: v for k, v in settings.items() if k not in OPTIONAL or v is not None}
     if "threads" in settings and settings["threads"] is None:
@@ -193,16 +194,19 @@ def _job(block: Block, asked: Shared, card: ArchCard, catalog: Catalog) -> Job:
     if catalog.backends and settings.get("backend", catalog.backends[0]) not in catalog.backends:
         raise unknown_name("backend", settings["backend"], catalog.backends, "see `bench list backends`")
     if isinstance(asked, Accuracy):
-        recipe = load_recipe(asked.recipe)
+        recipe, dataset = load_recipe(asked.recipe), _dataset(asked.dataset, catalog)
+        images = dataset.at(shape["input_size"]) if dataset.in_files else dataset
         settings |= {"recipe": recipe.model_dump(mode="json"), "epochs": asked.epochs or recipe.epochs}
-        settings |= _images(_dataset(asked.dataset, catalog))
+        settings |= {"augment": recipe.augment.on(images)._asdict()}
+        # What tells a folder's images from others that may lie there another time.
+        settings |= {} if dataset.sha256 is None else {"dataset_sha256": dataset.sha256}
     return Job(
         task=block.task,
         arch=card.name,
         seed=asked.seed,
         settings=settings,
         source_sha256=card.source_sha256,
-        **_shape(asked, card, catalog),
+        **shape,
     )
 
 
@@ -227,11 +231,6 @@ def _dataset(name: str, catalog: Catalog) -> DatasetCard:
         hint = "see `bench list datasets`, or give imagefolder:PATH"
         raise unknown_name("data set", name, catalog.datasets, hint)
     return catalog.datasets[name]
-
-
-def _images(dataset: DatasetCard) -> dict[str, str]:
-    """Return what tells a folder's images from others that may lie there another time."""
-    return {} if dataset.sha256 is None else {"dataset_sha256": dataset.sha256}
 
 
 def _trained(asked: Shared, catalog: Catalog) -> int:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import (
@@ -24,12 +24,21 @@ from pydantic import (
 )
 
 from bench.errors import ConfigError, nearest
+from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir, find_yaml
 from bench.plan.schedules import KINDS, Cosine, Frozen, Plateau, Schedule, Steps, Triangle
 
 HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
 _KEY = re.compile(r"(?:^|,)\s*([A-Za-z_][\w.]*)\s*=")
+
+
+class Changes(NamedTuple):
+    """What is done to the training images of a data set: see `Augment`."""
+
+    pad: int
+    flip: bool
+    cutout: int
 
 
 class Augment(Frozen):
@@ -46,6 +55,14 @@ class Augment(Frozen):
     flip: bool | None = None
     cutout: int | None = Field(default=None, ge=0)
     alternate_flip: bool = False
+
+    def on(self, card: DatasetCard) -> Changes:
+        """Return what is done to the images of a data set, whose card says what is left open here."""
+        return Changes(
+            card.pad if self.pad is None else self.pad,
+            card.flip if self.flip is None else self.flip,
+            card.cutout if self.cutout is None else self.cutout,
+        )
 
 
 class Recipe(Frozen):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.datasets import Dataset
 from bench.errors import ConfigError
+from bench.plan.card import DatasetCard
 from bench.plan.recipe import Augment
 
 
@@ -35,21 +35,20 @@ class Augmentation:
         return self.flip or self.pad > 0
 
 
-def decide(asked: Augment, dataset: Dataset) -> Augmentation:
+def decide(asked: Augment, card: DatasetCard) -> Augmentation:
     """Return what the recipe asks for, and where it leaves that open, what the data set declares.
 
     Raises:
         ConfigError: if the border cannot be reflected from the image.
     """
-    size = dataset.card.size
-    pad = dataset.pad if asked.pad is None else asked.pad
-    if pad >= size:
+    done = asked.on(card)
+    if done.pad >= card.size:
         raise ConfigError(
-            f"augment.pad: {pad} px cannot be reflected from an image of {size} px", f"at most {size - 1}"
+            f"augment.pad: {done.pad} px cannot be reflected from an image of {card.size} px",
+            f"at most {card.size - 1}",
         )
-    flip = dataset.flip if asked.flip is None else asked.flip
-    cutout = dataset.cutout if asked.cutout is None else asked.cutout
-    return Augmentation(size, pad, flip, cutout, turn=0 if flip and asked.alternate_flip else None)
+    turn = 0 if done.flip and asked.alternate_flip else None
+    return Augmentation(card.size, done.pad, done.flip, done.cutout, turn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,7 +298,7 @@ def _learner(asked: Asked, group: Group, shape: Shape, steps: int) -> Learner:
     return Learner(
         asked.model,
         recipe=asked.recipe,
-        how=decide(asked.recipe.augment, asked.dataset),
+        how=decide(asked.recipe.augment, asked.dataset.card),
         classes=asked.dataset.card.num_classes,
         steps=steps,
         seed=asked.seed,

@@ -208,6 +208,7 @@ def test_parameters_of_lenet5_by_layer() -> None:
         ("convnet", {"conv": 32, "pool": 16}),
         ("plain34", {"conv1": 112, "maxpool": 56, "stage1": 56, "stage2": 28, "stage3": 14, "stage4": 7}),
         ("resnet20", {"conv1": 32, "stage1": 32, "stage2": 16, "stage3": 8}),
+        ("vgg16_cifar", {"conv1_1": 32, "pool1": 16, "pool4": 2, "pool5": 1}),
     ],
 )
 def test_sides_of_the_maps_are_the_papers(name: str, sides: dict[str, int]) -> None:
@@ -306,6 +307,16 @@ def test_v1_strides_in_the_first_1x1(name: str) -> None:
             for b in (m.get_submodule(stage) for m in (v15, v1))
         ]
         assert strides == [[(1, 1), (2, 2)], [(2, 2), (1, 1)]]
+
+
+def test_macs_of_the_forms_for_32_px() -> None:
+    full = 9 * 64 * 64 * 32 * 32  # where the width doubles as the side halves, a convolution has as many
+    resnet = 9 * 3 * 64 * 32 * 32 + 4 * full + 3 * (full // 2 + 3 * full + 64 * 128 * 16 * 16)
+    # Two convolutions, two, three and three; the last three have half the side at the same width.
+    vgg = 9 * 3 * 64 * 32 * 32 + full + 3 * full // 2 + (1 + 2 + 2) * full + 3 * full // 4
+    for name, macs in (("resnet18_cifar", resnet), ("vgg16_cifar", vgg)):
+        arch = ARCHS.get(name)
+        assert macs_of_convolutions(build(arch).eval(), images(arch, 1)) == macs
 
 
 def test_macs_of_both_resnet50() -> None:

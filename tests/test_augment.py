@@ -213,6 +213,6 @@ def test_taking_turns_goes_before_chance(turn: int) -> None:
 
 def test_images_take_turns_only_where_they_are_mirrored_at_all() -> None:
     asked = Augment(alternate_flip=True)
-    assert decide(asked, DATASETS.get("cifar10")).turn == 0
-    assert decide(asked, DATASETS.get("digits")).turn is None
-    assert decide(Augment(), DATASETS.get("cifar10")).turn is None
+    assert decide(asked, DATASETS.get("cifar10").card).turn == 0
+    assert decide(asked, DATASETS.get("digits").card).turn is None
+    assert decide(Augment(), DATASETS.get("cifar10").card).turn is None

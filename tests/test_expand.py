@@ -85,6 +85,29 @@ def test_a_training_takes_the_shape_of_its_data() -> None:
 
 
 @pytest.mark.parametrize(
+    ("images", "native", "least", "expected"),
+    [
+        (28, 32, 16, 32),  # MNIST and LeNet-5
+        (32, 32, 1, 32),
+        (8, 32, 1, 8),  # digits
+        (8, 32, 16, 16),
+        (160, 224, 1, 160),
+        (200, 224, 1, 224),
+        (64, 32, 1, 64),
+    ],
+)
+def test_images_are_enlarged_a_little_to_the_native_size(
+    images: int, native: int, least: int, expected: int
+) -> None:
+    card = ArchCard(name="a", input_size=native, min_input=least)
+    datasets = {"digits": replace(DIGITS, size=images)}
+    block: dict[str, Any] = {"task": "accuracy", "grid": {"arch": ["a"]}}
+    catalog = make_catalog(archs={"a": (card,)}, datasets=datasets)
+    assert plan(block, catalog=catalog)[0].job.input_size == expected
+    assert plan({**block, "input_size": 40}, catalog=catalog)[0].job.input_size == 40
+
+
+@pytest.mark.parametrize(
     ("recipe", "expected"),
     [
         ("std", {"pad": 3, "flip": True, "cutout": 0}),

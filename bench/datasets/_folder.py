@@ -74,11 +74,10 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
             train=len(folder.files["train"]),
             test=len(folder.files["test"]),
             source=f"the folder {path}",
-            pad=size // 8,  # as 4 px of CIFAR's 32
             flip=True,
             in_files=True,
             sha256=folder.sha256,
-        ),
+        ).at(size),
         load=partial(_load, folder, channels, size),
         mean=MEAN if channels == 3 else (sum(MEAN) / 3,),
         std=STD if channels == 3 else (sum(STD) / 3,),

@@ -27,6 +27,9 @@ from bench.plan.settings import (
 )
 
 DEVICE_KINDS = ("cpu", "cuda")
+LITTLE_SHORT = (
+    1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
+)
 
 # Stands where a network does, in jobs of the machine alone.
 MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
@@ -215,7 +218,7 @@ def _shape(asked: Shared, card: ArchCard, catalog: Catalog) -> dict[str, Any]:
     if isinstance(asked, Accuracy):
         dataset = _dataset(asked.dataset, catalog)
         return {
-            "input_size": asked.input_size or max(dataset.size, card.min_input),
+            "input_size": asked.input_size or _trained_at(dataset, card),
             "in_channels": dataset.in_channels if card.any_channels else card.in_channels,
             "num_classes": dataset.num_classes,
         }
@@ -224,6 +227,15 @@ def _shape(asked: Shared, card: ArchCard, catalog: Catalog) -> dict[str, Any]:
         "in_channels": getattr(asked, "in_channels", None) or card.in_channels,
         "num_classes": getattr(asked, "num_classes", None) or card.num_classes,
     }
+
+
+def _trained_at(dataset: DatasetCard, card: ArchCard) -> int:
+    """Return the images' own size in px; the network's native one where the images fall little short of it.
+
+    So that the 28 px images of MNIST train LeNet-5 as it was published, for a field of 32 px, and not a smaller one.
+    """
+    size = max(dataset.size, card.min_input)
+    return card.input_size if size < card.input_size <= LITTLE_SHORT * size else size
 
 
 def _dataset(name: str, catalog: Catalog) -> DatasetCard:

@@ -121,6 +121,8 @@ class Accuracy(OnDevice):
     """A short training from scratch, and the accuracy it reaches on the test images.
 
     Attributes:
+        input_size: px to which the images are brought; None is their own size, or the network's native one where they
+            fall little short of it.
         dataset: a name of `bench list datasets`, or ``imagefolder:PATH``.
         recipe: a name of `bench list configs` or a YAML file, with values of its own as in ``std(momentum=0.5)``.
         epochs: passes over the training images; None is the recipe's.

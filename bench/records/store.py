@@ -122,6 +122,9 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        # There and back moves all objects to the oldest generation; else the next collection walks them as young ones.
+        gc.freeze()
+        gc.unfreeze()
         if running:
             gc.enable()
 

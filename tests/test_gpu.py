@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from bench.backends import BACKENDS
 from bench.execution import EXECUTORS, Event
 from bench.execution.catalog import ask
+from bench.execution.locks import device_lock
 from bench.execution.max_batch import find_max_batch, with_batch
 from bench.execution.runner import judge
 from bench.plan.job import Job
@@ -165,3 +168,27 @@ def test_the_largest_batch_fits_and_a_larger_one_does_not() -> None:
     assert found.batch > 64
     assert outcome(with_batch(job, found.batch))[0] == "ok"
     assert outcome(with_batch(job, 2 * found.batch))[0] == "oom"
+
+
+def test_a_run_waits_for_the_one_that_holds_the_card(tmp_path: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "lenet5",
+        "--config",
+        "smoke",
+        "--task",
+        "infer",
+        "--no-report",
+    ]
+    words += ["--set", "device=cuda", "--results", str(tmp_path), "--name"]
+    with device_lock("cuda:0", lambda device: pytest.fail(f"{device} is in use")):
+        process = subprocess.Popen(
+            [*words, "waits"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said

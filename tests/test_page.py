@@ -180,10 +180,10 @@ def test_claims_are_held_against_the_counts_of_the_records() -> None:
     net = replace(by_name("alexnet")[0], input_size=227)
     rows = content_of(make_run([record(job(net), net, counted(net))])).findings.rows
     found = {(row[1].text, row[2].text): row[4].text for row in rows}
-    assert found["params", "62.378344 M"] == "confirmed"  # 62,378,344
-    assert found["params", "62 M"] == "rounding"
+    assert found["parameters", "62.378344 M"] == "confirmed"  # 62,378,344
+    assert found["parameters", "62 M"] == "rounding"
     assert found["operations", "1.5 Gop"] == "differs"  # neither 1.1353 nor 2.2706
-    assert found["published top5", "0.8470"] == "other convention"  # 1 − 0.153, of seven networks
+    assert found["published top-5", "0.8470"] == "other convention"  # 1 − 0.153, of seven networks
     verdicts = [row[4].text for row in rows]
     assert verdicts == sorted(verdicts, key=lambda v: v not in ("differs", "erratum"))
 

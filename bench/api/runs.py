@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -165,6 +166,9 @@ def train(
 ) -> Done:
     """Train networks from scratch, each with several seeds, and store what comes of it.
 
+    On a CPU, several trainings run side by side with few threads each, since small networks gain little from more;
+    ``overrides=["threads=8"]`` gives each of them so many.
+
     Args:
         names: the networks.
         dataset: that they are trained on.
@@ -188,6 +192,7 @@ def train(
         "dataset": dataset,
         "timeout_s": TRAINING_LIMIT,
         **{key: value for key, value in asked.items() if value is not None},
+        **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
         "grid": {"seed": list(range(seeds))},
     }
     experiment = parse_experiment({"name": name or run_name("train", [dataset]), "blocks": [block]})
@@ -200,6 +205,11 @@ def train(
         observer=observer,
         argv=argv,
     )
+
+
+def _few_threads() -> int:
+    """Return threads a training, for at most eight side by side; not by their count, so that more seeds can follow."""
+    return max(1, (os.cpu_count() or 1) // 8)
 
 
 def run_name(kind: str, names: Sequence[str]) -> str:

@@ -59,12 +59,20 @@ def _readings(quantity: str, row: Mapping[Any, Any]) -> list[Reading]:
     return [counted, doubled] if quantity == "macs" else [doubled, counted]
 
 
+_QUANTITIES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "published_top5": "published top-5",
+    "published_top5_error": "published top-5 error",
+}
+
+
 def _cells(finding: Finding) -> list[Cell]:
     claim, counted = finding.claim, finding.claim.quantity not in _PUBLISHED
     differs = finding.verdict == "erratum" and counted
     texts = (
         plain(claim.network),
-        plain(claim.quantity.replace("_", " ")),
+        plain(_QUANTITIES.get(claim.quantity, claim.quantity.replace("_", " "))),
         plain(show(float(claim.number), claim.unit, len(claim.number.as_tuple().digits))),
         show(float(finding.ours), claim.unit, 4) if isinstance(finding.ours, Decimal) else DASH,
         _UNDECIDED if differs else WORDS[finding.verdict],

@@ -27,9 +27,9 @@ def main() -> None:
     clock = HostClock()
     for name, batch in NETWORKS.items():
         model, images = resolve(name).build().eval(), torch.randn(batch, 3, 224, 224)
-        call = lambda m=model, x=images: m(x)  # type: ignore[misc]  # noqa: E731
+        call = lambda m=model, x=images: m(x)  # noqa: E731
         timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
-        ways = {"bench": lambda c=call: clock.seconds(c, 1), "torch": lambda t=timer: t.timeit(1).median}  # type: ignore[misc]
+        ways = {"bench": lambda c=call: clock.seconds(c, 1), "torch": lambda t=timer: t.timeit(1).median}
         taken: dict[str, list[float]] = {"bench": [], "torch": []}
         with torch.inference_mode():
             for _ in range(5):

@@ -58,11 +58,11 @@ class Usual:
         from torchvision import transforms
 
         steps = [
-            transforms.RandomCrop(dataset.card.size, padding=dataset.pad),
-            *([transforms.RandomHorizontalFlip()] if dataset.flip else []),
+            transforms.RandomCrop(dataset.card.size, padding=dataset.card.pad),
+            *([transforms.RandomHorizontalFlip()] if dataset.card.flip else []),
             transforms.ToTensor(),
             transforms.Normalize(dataset.mean, dataset.std),
-            *([transforms.RandomErasing(1.0, (0.06, 0.06), (1, 1))] if dataset.cutout else []),
+            *([transforms.RandomErasing(1.0, (0.06, 0.06), (1, 1))] if dataset.card.cutout else []),
         ]
         kind = getattr(torchvision.datasets, TORCHVISION[dataset.card.name])
         images = kind(data_root(), train=True, transform=transforms.Compose(steps))
@@ -96,7 +96,7 @@ def learner(arch: str, dataset: Dataset, recipe: Recipe, device: torch.device) -
     return Learner(
         model.to(device),
         recipe=recipe,
-        how=decide(recipe.augment, dataset),
+        how=decide(recipe.augment, dataset.card),
         classes=card.num_classes,
         steps=1_000_000,  # the schedule stays in its warm-up: nothing diverges
         seed=0,

@@ -41,7 +41,7 @@ def main() -> None:
         with torch.inference_mode():
             for number in range(ROUNDS):
                 for who in ("bench", "timm's loop") if number % 2 else ("timm's loop", "bench"):
-                    call = lambda m=model, x=images: m(x)  # type: ignore[misc]  # noqa: E731
+                    call = lambda m=model, x=images: m(x)  # noqa: E731
                     taken[who].append(_bench(call, clock, on_gpu) if who == "bench" else _timm(call, on_gpu))
         for who, values in taken.items():
             show(f"{name} batch {batch}, {who}", values)

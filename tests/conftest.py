@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,23 @@ DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
 )
 ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11"}, "gpu": []}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Give the tests a temporary folder of their own: they wait for no lock of a run on this machine, and leave nothing.
+
+    Its name is short, as names of sockets must be. pytest's folders of failed tests stay where they were.
+    """
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    before, folder = os.environ.get("TMPDIR"), tempfile.mkdtemp(prefix="bt-")
+    os.environ["TMPDIR"], tempfile.tempdir = folder, None
+    yield
+    tempfile.tempdir = None
+    del os.environ["TMPDIR"]
+    if before is not None:
+        os.environ["TMPDIR"] = before
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_catalog(*names: str, **fields: Any) -> Catalog:

@@ -55,6 +55,25 @@ def test_each_network_is_trained_with_each_seed(bench: Bench) -> None:
     assert (comparison["network"], comparison["baseline"]) == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("cores", "words", "expected"),
+    [
+        (2, ["--seeds", "3"], 1),
+        (64, ["--seeds", "3"], 8),
+        (64, ["--seeds", "3", "--set", "threads=3"], 3),
+        (64, ["--seeds", "1"], 2),  # alone it has the machine's default, here of the fake catalog
+    ],
+)
+def test_several_trainings_share_the_cores(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, cores: int, words: list[str], expected: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    result = bench("train", "a", "-d", "digits", "--set", "device=cpu", "--no-report", "--json", *words)
+    assert result.exit_code == 0, result.output
+    threads = {r["job"]["settings"]["threads"] for r in json.loads(result.stdout)["records"]}
+    assert threads == {expected}
+
+
 def test_again_trains_nothing_twice(bench: Bench) -> None:
     words = ("train", "a", "b", "-d", "digits", "--no-report")
     bench(*words)

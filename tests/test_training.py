@@ -286,7 +286,7 @@ def test_other_channels_are_refused() -> None:
 def test_an_epoch_is_every_image_once(count: int, size: int, expected: list[int]) -> None:
     numbered = Images(torch.zeros(count, 1, SIZE, SIZE, dtype=torch.uint8), torch.arange(count))
     batches = Batches(numbered, PATCHES, Shape(1, SIZE, torch.contiguous_format), size, CPU)
-    epoch = list(batches.shuffled(decide(STILL, PATCHES), torch.Generator(), torch.Generator()))
+    epoch = list(batches.shuffled(decide(STILL, PATCHES.card), torch.Generator(), torch.Generator()))
     assert [len(images) for images, _ in epoch] == expected
     assert len(batches) == len(expected)
     seen = torch.cat([labels for _, labels in epoch]).tolist()

@@ -25,6 +25,7 @@ from bench.cli._common import (
     stdout,
     tasks_of,
 )
+from bench.cli._torchrun import torchrun_overrides
 
 if TYPE_CHECKING:
     from bench.api import Done
@@ -60,7 +61,7 @@ def run(
             config,
             names or (),
             tasks=tasks_of(task),
-            overrides=override or (),
+            overrides=[*torchrun_overrides(), *(override or ())],
             name=name,
             results=results,
             executor=executor,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import JsonOption, ResultsOption, SetOption, handled, stderr, stdout
+from bench.cli._torchrun import torchrun_overrides
 from bench.cli.run import asked_now, conclude
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def train(
             epochs=epochs,
             seeds=seeds,
             target=target,
-            overrides=override or (),
+            overrides=[*torchrun_overrides(), *(override or ())],
             name=name,
             results=results,
             executor=executor,

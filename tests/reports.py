@@ -21,7 +21,7 @@ NASTY = "<script>alert(1)</script>|\"x'[bold]`_*\u202eevil 😀 $x$\n# no"
 def content_of(*runs: Run, title: str | None = None) -> Content:
     """Return all of a report but its figures, which take most of the time."""
     frame = to_frame(runs)
-    return gather(runs, frame, compare_table(frame), title, lambda *_: [])
+    return gather(runs, frame, compare_table(frame), title, lambda *_: list)
 
 
 def doubtful_run() -> Run:

@@ -24,7 +24,6 @@ from statistics import NormalDist
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
-from scipy.stats import rankdata, spearmanr
 
 from bench.analysis.rank_tests import ALPHA, Values, can_decide, rank_sum_p, shift, shift_interval
 from bench.analysis.statistics import NONE, Floats
@@ -139,6 +138,8 @@ def correlation(x: Values, y: Values) -> Estimate:
     The interval is Fisher's with the variance of Bonett and Wright. A perfect correlation, which would have none, is
     given that of the next lower one.
     """
+    from scipy.stats import spearmanr  # takes a second, and few reports need it
+
     a, b = (np.asarray(v, dtype=np.float64) for v in (x, y))
     n = len(a)
     if n < 6 or len(set(a.tolist())) < 2 or len(set(b.tolist())) < 2:
@@ -160,6 +161,8 @@ def correlation(x: Values, y: Values) -> Estimate:
 
 def _no_correlation(a: Floats, b: Floats, rho: float) -> float:
     """Return the share of all orders of the networks whose correlation is at least as far from zero."""
+    from scipy.stats import rankdata, spearmanr
+
     if len(a) > _ALL_ORDERS:
         return float(spearmanr(a, b).pvalue)
     one, other = (r - r.mean() for r in (rankdata(a), rankdata(b)))

@@ -23,7 +23,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from bench.analysis.estimates import Estimate, none, over_images, ranks, welch
 from bench.analysis.members import Member, Trainings, conditions_of, members, trainings_of
@@ -93,6 +92,8 @@ def compare_trainings(run: Run) -> list[Comparison]:
 
 def mcnemar(a: Bools, b: Bools) -> tuple[float, int, int]:
     """Return the two-sided exact p that two networks err alike, and how many images only A, only B tells right."""
+    from scipy.stats import binomtest  # takes a second, and few reports need it
+
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     return p, only_a, only_b

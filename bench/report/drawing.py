@@ -43,7 +43,8 @@ class Drawn:
         return inline(self.files["svg"], self.name) if "svg" in self.files else ""
 
 
-Draw = Callable[[pd.DataFrame, pd.DataFrame], list[Drawn]]
+Finish = Callable[[], list[Drawn]]
+Draw = Callable[[pd.DataFrame, pd.DataFrame], Finish]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +69,31 @@ class Wish:
 
 @contextlib.contextmanager
 def drawing(records: int, wish: Wish | None = None) -> Iterator[Draw]:
-    """Give the function that draws figures; for many records, a second process starts at once to help it."""
+    """Give the function that begins to draw and returns the one that ends it.
+
+    For many records, a second process starts at once, and draws from the beginning on.
+    """
     asked = wish or Wish()
     if records < _MANY_RECORDS or usable_cores() < 2:
-        yield lambda table, frame: [draw(name, table, frame, asked) for name in asked.figures]
+        yield lambda table, frame: lambda: [draw(name, table, frame, asked) for name in asked.figures]
         return
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as helper:
         with bare_main():
             helper.submit(in_order)  # imports matplotlib and the figures meanwhile
-        yield lambda table, frame: _draw_with(helper, table, frame, asked)
+        yield lambda table, frame: _begin(helper, table, frame, asked)
 
 
-def _draw_with(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, wish: Wish) -> list[Drawn]:
-    """Draw the figures from the last backwards, while the helper begins with the first."""
+def _begin(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, wish: Wish) -> Finish:
+    """Let the helper begin with the first figure; to end it, draw from the last backwards until the two meet."""
     names = wish.figures
     with bare_main():
         handed: dict[str, Future[Drawn]] = {n: helper.submit(draw, n, table, frame, wish) for n in names}
-    own = {name: draw(name, table, frame, wish) for name in reversed(names) if handed[name].cancel()}
-    return [own[name] if name in own else handed[name].result() for name in names]
+
+    def finish() -> list[Drawn]:
+        own = {name: draw(name, table, frame, wish) for name in reversed(names) if handed[name].cancel()}
+        return [own[name] if name in own else handed[name].result() for name in names]
+
+    return finish
 
 
 def draw(name: str, table: pd.DataFrame, frame: pd.DataFrame, wish: Wish | None = None) -> Drawn:

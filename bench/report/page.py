@@ -15,7 +15,7 @@ from bench.analysis.frame import to_frame
 from bench.analysis.versus import compare_run
 from bench.records.store import Run
 from bench.report.classic import classic_view, native_rows
-from bench.report.drawing import Draw, Drawn, Wish, drawing
+from bench.report.drawing import Draw, Drawn, Finish, Wish, drawing
 from bench.report.files import make_folder, remove, save
 from bench.report.findings import findings_view
 from bench.report.formats import USUAL, drawn, saved
@@ -141,8 +141,8 @@ def write_report(
     return ReportFiles(out, tuple(written), table)
 
 
-def _no_figures(_table: pd.DataFrame, _frame: pd.DataFrame) -> list[Drawn]:
-    return []
+def _no_figures(_table: pd.DataFrame, _frame: pd.DataFrame) -> Finish:
+    return list
 
 
 def _texts(
@@ -169,6 +169,7 @@ def gather(
     runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None, draw: Draw
 ) -> Content:
     """Return all that a report of some runs shows; `frame` and `table` are made of them."""
+    figures = draw(table, frame)  # takes longest, and goes on beside the rest
     verdicts = [row for run in runs for row in compare_run(run)]
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
@@ -183,8 +184,8 @@ def gather(
         findings=findings_view(native_rows(table, runs)),
         failures=failures_view(failures(frame)),
         sources=sources(table),
-        figures=draw(table, frame),
         data=page_data(table, frame),
+        figures=figures(),
     )
 
 

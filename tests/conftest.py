@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def own_temporary_folder() -> Iterator[None]:
     del os.environ["TMPDIR"]
     if before is not None:
         os.environ["TMPDIR"] = before
-    shutil.rmtree(folder, ignore_errors=True)
+    # After multiprocessing has removed its own folder in it, which it does at the priority of -100.
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-200)
 
 
 def make_catalog(*names: str, **fields: Any) -> Catalog:

@@ -239,7 +239,7 @@ def test_only_what_is_wished_is_drawn() -> None:
     table = compare_table(frame)
     wish = Wish(names=("throughput_bars", "macs_accuracy"), kinds=KINDS, style={"axes.facecolor": "#eeeeee"})
     with drawing(1, wish) as run:
-        found = run(table, frame)
+        found = run(table, frame)()
     assert [one.name for one in found] == ["macs_accuracy", "throughput_bars"]  # in the order of the page
     assert {tuple(one.files) for one in found} == {("svg", "png", "pdf")}
     assert all(one.files["pdf"].startswith(b"%PDF") for one in found)

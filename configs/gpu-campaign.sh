@@ -17,7 +17,7 @@ step() { # NAME COMMAND...: run it, and remember if it failed
   "$@" || failed+=("$name")
 }
 
-step gpu-tests python -m pytest -m gpu -q
+step gpu-tests python -m pytest -m gpu -q -n 0 # one after the other: they time and fill the card
 step line-up bench run --config gpu --name "$card"
 step loops python tests/benchmarks/timm_loop.py
 step selftest bench selftest --set device=cuda

@@ -172,7 +172,6 @@ def test_the_largest_batch_fits_and_a_larger_one_does_not() -> None:
 
 def test_a_run_waits_for_the_one_that_holds_the_card(tmp_path: Path) -> None:
     words = [
-        sys.executable,
         "-m",
         "bench",
         "run",
@@ -182,13 +181,16 @@ def test_a_run_waits_for_the_one_that_holds_the_card(tmp_path: Path) -> None:
         "--task",
         "infer",
         "--no-report",
+        "--set",
+        "device=cuda",
+        "--name",
+        "waits",
     ]
-    words += ["--set", "device=cuda", "--results", str(tmp_path), "--name"]
+    words = [sys.executable, *words, "--results", str(tmp_path)]
     with device_lock("cuda:0", lambda device: pytest.fail(f"{device} is in use")):
-        process = subprocess.Popen(
-            [*words, "waits"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=20)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
+    assert "waiting: another bench is measuring" in said

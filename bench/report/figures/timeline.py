@@ -86,6 +86,9 @@ def _panel(
         return []
     whole_numbers(axes, "Year")
     axes.margins(x=0.1)
+    if rows["year"].nunique() == 1:  # else matplotlib shows two centuries around it
+        year = float(rows["year"].iloc[0])
+        axes.set_xlim(year - 2, year + 2)
     corners = _least(rows)
     axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, zorder=1)
     return corners

@@ -221,7 +221,7 @@ def _kept(seen: Record, folder: Path, images: int) -> Record:
     save_outputs(outputs_path(folder, seen.job.id), content)
     told = {"outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
     measurements = [
-        replace(m, detail={**m.detail, **told}) if m.name == "top1" else m for m in seen.measurements
+        m.changed(detail={**m.detail, **told}) if m.name == "top1" else m for m in seen.measurements
     ]
     return replace(seen, measurements=tuple(measurements))
 

@@ -29,8 +29,8 @@ def doubtful_run() -> Run:
     nasty = replace(NETS[5], name=NASTY, family=NASTY)
     counts, fast, *rest = records(by_name("lenet5", "resnet18", "vgg16"))
     detail = {"uncounted": {"aten::fft_rfft2": 3}}
-    uncounted = replace(counts.measurements[1], flags=("uncounted_ops",), detail=detail)
-    noisy = tuple(replace(m, flags=("noisy",)) for m in fast.measurements)
+    uncounted = counts.measurements[1].changed(flags=("uncounted_ops",), detail=detail)
+    noisy = tuple(m.changed(flags=("noisy",)) for m in fast.measurements)
     seen = [
         replace(counts, measurements=(counts.measurements[0], uncounted)),
         replace(fast, measurements=noisy),

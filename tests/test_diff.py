@@ -142,7 +142,7 @@ def test_one_process_with_spread_or_few_samples_is_undecided() -> None:
 
 
 def test_one_process_that_was_doubted_decides_nothing() -> None:
-    doubted = replace(around(0.02), flags=("contended", "launch_bound"))
+    doubted = around(0.02).changed(flags=("contended", "launch_bound"))
     row = only_row(between([infer(around(0.01))], [infer(doubted)]))
     assert row.effect.verdict == "undecided"
     assert row.effect.reason.endswith("; flagged contended")
@@ -167,7 +167,7 @@ def test_ratios_that_scatter_raise_the_noise_floor() -> None:
 
 
 def test_the_same_samples_under_two_names_are_one_row() -> None:
-    steps = replace(around(0.01), name="step_time", detail={"samples_of": "latency"})
+    steps = around(0.01).changed(name="step_time", detail={"samples_of": "latency"})
     runs = [infer(around(0.01), steps)], [infer(around(0.01), steps)]
     assert only_row(between(*runs)).quantity == "latency"
     assert only_row(between(*runs, quantities=["step_time"])).quantity == "step_time"
@@ -302,7 +302,7 @@ def test_a_precision_that_only_one_run_has_beside_a_common_one_is_listed() -> No
 
 def test_definitions_are_refused_unless_the_quantity_is_left_out() -> None:
     old, new = (
-        replace(around(0.01), detail={"of": of, "steady": of}) for of in ("a call", "a call, waited for")
+        around(0.01).changed(detail={"of": of, "steady": of}) for of in ("a call", "a call, waited for")
     )
     memory = count("peak_memory", 1e9, "B")
     runs = [infer(old, memory)], [infer(new, memory)]
@@ -384,7 +384,7 @@ def test_slowdowns_are_certain_ones() -> None:
     assert found.slowdowns(0.05) == [only_row(found)]
     assert found.slowdowns(low - 1 + 0.001) == []
     assert between(processes(AFTER), processes(BEFORE)).slowdowns(0.0) == []
-    rates = [[infer(replace(around(1 / t), name="rate", unit="1/s", better="higher"), replicate=i)
+    rates = [[infer(around(1 / t).changed(name="rate", unit="1/s", better="higher"), replicate=i)
               for i, t in enumerate(times)] for times in (BEFORE, AFTER)]  # fmt: skip
     assert len(between(*rates).slowdowns(0.05)) == 1
 

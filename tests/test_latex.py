@@ -244,7 +244,7 @@ def doubted() -> list[Record]:
         record(
             job(two),
             two,
-            [count("parameters", 5), replace(count("macs", 7, "MAC"), flags=("uncounted_ops",))],
+            [count("parameters", 5), count("macs", 7, "MAC").changed(flags=("uncounted_ops",))],
         ),
         record(job(one, "infer", **speed(batch_size=8)), one, [other]),  # no column shows this
         record(job(one, "infer", **speed(batch_size=64)), one, [flagged]),

@@ -278,7 +278,7 @@ def test_layers_are_as_their_record_has_them_in_plain_text() -> None:
 
 def test_the_worst_detail_of_a_record_breaks_nothing() -> None:
     for detail in ({}, {"columns": 3, "rows": "x"}, {"by_epoch": "x"}, {"by_epoch": [None, None]}):
-        broken = [replace(count(name, 1.0), detail=detail) for name in ("layers", "top1")]
+        broken = [count(name, 1.0).changed(detail=detail) for name in ("layers", "top1")]
         seen = [
             record(job(SMALL[0]), measurements=broken),
             record(job(SMALL[0], "accuracy"), measurements=broken),

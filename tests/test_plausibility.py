@@ -123,7 +123,7 @@ def test_memory_that_does_not_hold_the_weights() -> None:
     assert "memory_below_weights" in found(cost(VGG16), infer(VGG16, count("peak_memory", least - 1, "B")))
     assert found(cost(VGG16), infer(VGG16, count("peak_memory", least, "B"))) == {}
     assert found(cost(VGG16), infer(VGG16, count("peak_memory", least / 2, "B"), precision="bf16")) == {}
-    shared = replace(count("peak_memory", 1, "B"), flags=("shared_process",))
+    shared = count("peak_memory", 1, "B").changed(flags=("shared_process",))
     assert found(cost(VGG16), infer(VGG16, shared)) == {}
 
 

@@ -183,7 +183,7 @@ def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pyte
 
 def test_what_others_disturbed_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
     def events(flags: tuple[str, ...]) -> list[Event]:
-        return [("measurement", replace(seconds("latency", 1.0), flags=flags)), ("outcome", ("ok", None))]
+        return [("measurement", seconds("latency", 1.0).changed(flags=flags)), ("outcome", ("ok", None))]
 
     disturbed, quiet = (events(("contended",)), Ended()), (events(()), Ended())
     executor = scripted(disturbed, quiet, disturbed, disturbed, quiet)
@@ -229,7 +229,6 @@ def test_measurements_before_a_failure_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_known_from_the_plan_is_recorded_once_and_not_run(tmp_path: Path) -> None:
-    from dataclasses import replace
 
     jobs = [replace(make_planned(), status="unsupported", reason="too small", tip="make it larger")]
     executor = scripted()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import math
 import multiprocessing
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +129,46 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_status_is_no_record() -> None:
-    with pytest.raises(ValueError, match="unknown status"):
+    with pytest.raises(ValueError, match=r"Invalid enum value 'fine' - at `\$.status`"):
         Record.from_json({**make_record().to_json(), "status": "fine"})
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"attempt": "first"}, r"Expected `int`, got `str` - at `\$.attempt`"),
+        ({"measurements": [{"name": "macs"}]}, "samples"),
+        ({"job": {"arch": "vgg16"}}, "task"),
+        ({"card": {"family": "vgg"}}, "name"),
+        ({"error": "gone"}, r"at `\$.error`"),
+        ({"environment": None}, "environment"),
+    ],
+)
+def test_a_sound_line_that_is_no_record_is_set_aside_with_the_place(
+    tmp_path: Path, change: dict[str, Any], where: str
+) -> None:
+    write(tmp_path, 1)
+
+    class Other(Record):
+        def to_json(self) -> dict[str, Any]:
+            return {**super().to_json(), **change}
+
+    fields = {f.name: getattr(make_record(), f.name) for f in dataclasses.fields(Record)}
+    with (tmp_path / RECORDS).open("ab") as file:
+        file.write(encode(Other(**fields)))
+    run = read_run(tmp_path)
+    assert len(run.records) == 1
+    assert [r.line for r in run.rejected] == [2]
+    assert re.search(where, run.rejected[0].reason)
+
+
+def test_null_samples_are_nan_and_whole_numbers_stay_whole() -> None:
+    seen = Measurement(name="loss", unit="1", better="lower", samples=(1, math.nan, 0.5))
+    read = decode(encode(make_record(measurements=(seen,)))).measurements[0].samples
+    assert read[0] == 1
+    assert isinstance(read[0], int)
+    assert math.isnan(read[1])
+    assert read[2] == 0.5
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def store(seen: Record, outputs: Outputs, folder: Path) -> Record:
     save_outputs(outputs_path(folder, seen.job.id), content)
     top1 = seen.measurements[0]
     told = {**top1.detail, "outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
-    return replace(seen, measurements=(replace(top1, detail=told),))
+    return replace(seen, measurements=(top1.changed(detail=told),))
 
 
 # learning curves

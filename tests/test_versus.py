@@ -106,7 +106,7 @@ def measured(job: Any, times: dict[str, float], spread: float, seed: int) -> Rec
         for label in job.settings["labels"]:
             samples = times[label] * batch * np.exp(rng.normal(0, spread, 10))
             detail = {"label": label, "batch_size": batch}
-            found.append(replace(seconds(name, *samples.tolist()), detail=detail))
+            found.append(seconds(name, *samples.tolist()).changed(detail=detail))
     return replace(make_record(), job=job, measurements=tuple(found))
 
 

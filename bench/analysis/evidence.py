@@ -12,7 +12,7 @@ import numpy as np
 from bench.analysis.comparison import COUNTS, STATUS_WORDS
 from bench.analysis.ensembles import gain
 from bench.analysis.estimates import Estimate, correlation, exact, none, ranks, welch
-from bench.analysis.members import members, series_of, settings_of, trainings_of
+from bench.analysis.members import members, settings_of, trainings_of
 from bench.analysis.quantities import Quantity, quantity
 from bench.analysis.statistics import mean
 from bench.plan.job import TASKS, Job
@@ -136,7 +136,7 @@ def _notes(jobs: Sequence[Job], records: Sequence[Record], values: Sequence[floa
 
 def _differing(jobs: Sequence[Job]) -> str:
     """Return what the jobs differ in beside their seeds and replicates; empty where they are alike."""
-    if len({series_of(job) for job in jobs}) < 2:
+    if len({job.series() for job in jobs}) < 2:
         return ""
     told = [{"arch": job.arch, **settings_of(job)} for job in jobs]
     keys = [k for k in dict.fromkeys(k for t in told for k in t) if len({str(t.get(k)) for t in told}) > 1]
@@ -157,7 +157,7 @@ def _trend(run: Run, test: StudyTest, asked: Quantity) -> Evidence:
     scale = quantity(str(test.trend))
     networks: defaultdict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(side.records):
-        networks[series_of(record.job)].append(i)
+        networks[record.job.series()].append(i)
     archs = [side.records[at[0]].job.arch for at in networks.values()]
     points = [
         (_of_network(run, side.records[at[0]], scale), _central([side.values[i] for i in at]))

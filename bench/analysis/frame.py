@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,25 +21,6 @@ from bench.records.store import Run, latest, uncollected
 Attempts = Literal["latest", "all"]
 
 PENDING = "pending"
-
-SETTINGS = (
-    *("device", "batch_size", "precision", "memory_format", "backend", "threads", "dataset", "epochs"),
-    "replicate",
-)
-NUMBERS = (
-    *(
-        "year",
-        "input_size",
-        "in_channels",
-        "num_classes",
-        "seed",
-        "batch_size",
-        "threads",
-        "epochs",
-        "replicate",
-    ),
-    *("attempt", "duration_s", "published_top1", "published_top5", "published_classes"),
-)
 
 _NO_CARD = ArchCard(name="", family="")
 
@@ -67,11 +47,11 @@ def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame
     """
     with uncollected():
         rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
-        asked = pd.DataFrame(_columns([fields for fields, _ in rows], _ROW))
-        counts = [max(1, len(measurements)) for _, measurements in rows]
-        seen = [m for _, measurements in rows for m in (measurements or (None,))]
+        asked = pd.DataFrame({name: _column(name, list(map(read, rows))) for name, read in _COLUMNS.items()})
+        seen = [row.record.measurements if row.record else () for row in rows]
+        counts = [max(1, len(measurements)) for measurements in seen]
         frame = asked.take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
-        return pd.concat([frame, _measured(seen)], axis=1)
+        return pd.concat([frame, _measured([m for each in seen for m in (each or (None,))])], axis=1)
 
 
 def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
@@ -82,93 +62,49 @@ def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
         yield (run.name if seen[run.name] == 1 else f"{run.name} #{seen[run.name]}"), run
 
 
-_Row = tuple[dict[str, Any], tuple[Measurement, ...]]
+class _Row(NamedTuple):
+    """What was asked of a job in a run, and its record where it has one."""
+
+    run: str
+    folder: Path
+    job: Job
+    card: ArchCard
+    record: Record | None
 
 
 def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
-    """Yield the fields and measurements of each record of a run, then of each job that has none yet."""
+    """Yield each record of a run, then each job that has none yet."""
     last = latest(run.records)
     folder = run.path.absolute()
     for record in run.records if attempts == "all" else last.values():
-        fields = _from_record(name, record)
-        fields["outputs"] = _outputs(folder, record)
-        yield fields, record.measurements
+        yield _Row(name, folder, record.job, record.card, record)
     cards = {r.job.arch: r.card for r in run.records}
     for job in {j.id: j for j in run.planned}.values():
         if job.id not in last:
-            fields = {**_from_job(name, job), **_from_card(cards.get(job.arch, _NO_CARD)), "status": PENDING}
-            yield fields, ()
+            yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), None)
 
 
-def _from_record(run: str, record: Record) -> dict[str, Any]:
-    fields = _from_job(run, record.job)
-    fields |= _found_batch(record)
-    fields |= _from_card(record.card)
-    fields |= {
-        "status": record.status,
-        "stage": record.stage,
-        "error": _message(record.error),
-        "tip": (record.error or {}).get("tip"),
-        "attempt": record.attempt,
-        "started_at": record.started_at,
-        "duration_s": record.duration_s,
-        "device_name": device_name(record.environment, record.job.device),
-    }
-    return fields
+def _setting(key: str) -> Callable[[_Row], Any]:
+    return lambda row: row.job.settings.get(key)
 
 
-def _found_batch(record: Record) -> dict[str, Any]:
-    """Return the batch size that `max` came to."""
-    found = [m.samples[0] for m in record.measurements if m.name == "max_batch"]
-    return {"batch_size": found[-1]} if found else {}
+def _batch_size(row: _Row) -> Any:
+    """Return the batch size as asked, or what `max` came to."""
+    asked = row.job.settings.get("batch_size")
+    found = row.record.measurement("max_batch") if row.record and isinstance(asked, str) else None
+    return found.samples[0] if found else asked
 
 
-def _outputs(folder: Path, record: Record) -> str | None:
+def _outputs(row: _Row) -> str | None:
     """Return the path of the test outputs that a training stored in the folder of its run, None without any."""
-    top1 = record.measurement("top1") if record.job.task == "accuracy" else None
+    top1 = row.record.measurement("top1") if row.record and row.job.task == "accuracy" else None
     name = top1.detail.get("outputs") if top1 else None
-    return str(folder / name) if isinstance(name, str) else None
+    return str(row.folder / name) if isinstance(name, str) else None
 
 
-def _from_job(run: str, job: Job) -> dict[str, Any]:
-    settings = job.settings
-    return {
-        "run": run,
-        "job_id": job.id,
-        "label": job.label(),
-        "series": _series(job) if job.task == "accuracy" else None,
-        "task": job.task,
-        "arch": job.arch,
-        "input_size": job.input_size,
-        "in_channels": job.in_channels,
-        "num_classes": job.num_classes,
-        "seed": job.seed,
-        "recipe": _recipe(settings.get("recipe")),
-        **{key: settings.get(key) for key in SETTINGS},
-    }
-
-
-def _from_card(card: ArchCard) -> dict[str, Any]:
-    return {
-        "family": card.family or None,
-        "year": card.year,
-        "published_top1": card.published.get("top1"),
-        "published_top5": card.published.get("top5"),
-        "published_source": card.published.get("source"),
-        "published_classes": card.num_classes,
-    }
-
-
-def _series(job: Job) -> str:
-    """Return what a job asks but for its seed, as one string."""
-    return _sorted({**job.content(), "seed": None})
-
-
-_sorted = json.JSONEncoder(sort_keys=True).encode
-
-
-def _recipe(recipe: Any) -> str | None:
+def _recipe(row: _Row) -> str | None:
     """Return ``std v2`` for the content of a recipe, or its bare name."""
+    recipe = row.job.settings.get("recipe")
     if not isinstance(recipe, Mapping):
         return None if recipe is None else str(recipe)
     version = recipe.get("version")
@@ -182,36 +118,70 @@ def _message(error: Mapping[str, Any] | None) -> str | None:
     return ": ".join(str(error[k]) for k in ("type", "message") if error.get(k)) or None
 
 
-_ROW = (
-    *("run", "job_id", "label", "series", "task", "arch", "family", "year"),
-    *("input_size", "in_channels", "num_classes", "seed", *SETTINGS, "recipe"),
-    *("status", "stage", "error", "tip", "attempt", "started_at", "duration_s", "device_name"),
-    *("published_top1", "published_top5", "published_source", "published_classes"),
-    "outputs",
+_COLUMNS: Mapping[str, Callable[[_Row], Any]] = {
+    "run": lambda row: row.run,
+    "job_id": lambda row: row.job.id,
+    "label": lambda row: row.job.label(),
+    "series": lambda row: row.job.series() if row.job.task == "accuracy" else None,
+    "task": lambda row: row.job.task,
+    "arch": lambda row: row.job.arch,
+    "family": lambda row: row.card.family or None,
+    "year": lambda row: row.card.year,
+    "input_size": lambda row: row.job.input_size,
+    "in_channels": lambda row: row.job.in_channels,
+    "num_classes": lambda row: row.job.num_classes,
+    "seed": lambda row: row.job.seed,
+    "device": _setting("device"),
+    "batch_size": _batch_size,
+    "precision": _setting("precision"),
+    "memory_format": _setting("memory_format"),
+    "backend": _setting("backend"),
+    "threads": _setting("threads"),
+    "dataset": _setting("dataset"),
+    "epochs": _setting("epochs"),
+    "replicate": _setting("replicate"),
+    "recipe": _recipe,
+    "status": lambda row: row.record.status if row.record else PENDING,
+    "stage": lambda row: row.record and row.record.stage,
+    "error": lambda row: row.record and _message(row.record.error),
+    "tip": lambda row: row.record and row.record.error and row.record.error.get("tip"),
+    "attempt": lambda row: row.record and row.record.attempt,
+    "started_at": lambda row: row.record and row.record.started_at,
+    "duration_s": lambda row: row.record and row.record.duration_s,
+    "device_name": lambda row: row.record and device_name(row.record.environment, row.job.device),
+    "published_top1": lambda row: row.card.published.get("top1"),
+    "published_top5": lambda row: row.card.published.get("top5"),
+    "published_source": lambda row: row.card.published.get("source"),
+    "published_classes": lambda row: row.card.num_classes,
+    "outputs": _outputs,
+}
+"""Columns that belong to the record rather than to one of its measurements, and how each is read."""
+
+_NUMBERS = frozenset(
+    (
+        *("year", "input_size", "in_channels", "num_classes", "seed", "attempt", "duration_s"),
+        *("batch_size", "threads", "epochs", "replicate"),
+        *("published_top1", "published_top5", "published_classes"),
+    )
 )
-"""Columns that belong to the record rather than to one of its measurements."""
 
 
-def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
-        if name in NUMBERS:
-            columns[name] = np.array([_number(v) for v in values], dtype=np.float64)
-        else:
-            whole = [v if not isinstance(v, str) or v.isascii() else _whole(v) for v in values]
-            columns[name] = pd.Series(whole, dtype=object)
-    return columns
+def _column(name: str, values: list[Any]) -> Any:
+    if name not in _NUMBERS:
+        return pd.Series(_whole(values), dtype=object)
+    try:
+        return np.array(values, dtype=np.float64)  # None is NaN
+    except (TypeError, ValueError):  # words, such as a batch size of `max` that was not found
+        return np.array([v if isinstance(v, int | float) else math.nan for v in values], dtype=np.float64)
 
 
-def _whole(text: str) -> str:
-    """Return text without lone surrogates, such as of a file name that is not UTF-8: no table can hold them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _number(value: Any) -> float:
-    """Return a number, and NaN for anything else, such as a batch size of ``max``."""
-    return float(value) if isinstance(value, int | float) else math.nan
+def _whole(values: list[Any]) -> list[Any]:
+    """Return texts without lone surrogates, such as of a file name that is not UTF-8: no table can hold them."""
+    try:
+        "".join(filter(None, values)).encode()
+    except (TypeError, UnicodeEncodeError):
+        return [v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for v in values]
+    return values
 
 
 def _measured(seen: Sequence[Measurement | None]) -> pd.DataFrame:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 
 def dig(data: Any, *path: str | int) -> Any:
     """Return the value at a path of keys and positions in nested mappings and lists, or None."""
     for step in path:
-        if isinstance(data, Mapping):
+        if isinstance(data, dict | Mapping):  # dict first: it is what JSON gives, and told at once
             data = data.get(step)
         elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
             data = data[step]
@@ -20,10 +21,14 @@ def dig(data: Any, *path: str | int) -> Any:
 
 def device_name(environment: Mapping[str, Any], device: str | None) -> str | None:
     """Return the model of the GPU or CPU that a device such as ``cuda:1`` or ``cpu`` means."""
-    kind, _, index = (device or "cpu").partition(":")
-    path = ("gpu", int(index) if index.isdigit() else 0, "name") if kind == "cuda" else ("cpu", "model")
-    name = dig(environment, *path)
+    name = dig(environment, *_where(device))
     return None if name is None else str(name)
+
+
+@cache
+def _where(device: str | None) -> tuple[str | int, ...]:
+    kind, _, index = (device or "cpu").partition(":")
+    return ("gpu", int(index) if index.isdigit() else 0, "name") if kind == "cuda" else ("cpu", "model")
 
 
 def torch_version(environment: Mapping[str, Any]) -> str | None:

@@ -81,7 +81,7 @@ def trainings_of(run: Run, networks: Sequence[str] = ()) -> list[Trainings]:
     series: defaultdict[str, list[Job]] = defaultdict(list)
     for job in jobs.values():
         if not networks or any(_matches(p, job.arch) for p in networks):
-            series[series_of(job)].append(job)
+            series[job.series()].append(job)
     names = _labels([found[0] for found in series.values()])
     return [
         Trainings(label, tuple(found), tuple(last[j.id] for j in found if j.id in last))
@@ -101,12 +101,6 @@ def members(run: Run, trainings: Trainings) -> list[Member]:
         if outputs is not None:
             found.append(Member(record, outputs.logits, outputs.labels))
     return found
-
-
-def series_of(job: Job) -> str:
-    """Return what a job asks but for its seed and its number among replicates, as one string."""
-    settings = {k: v for k, v in job.settings.items() if k != "replicate"}
-    return json.dumps({**job.content(), "seed": None, "settings": settings}, sort_keys=True)
 
 
 def conditions_of(job: Job) -> str:

@@ -7,7 +7,6 @@ seeds are told by their mean and standard deviation with Student's interval. NaN
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,21 +87,27 @@ class Summary:
 
 def summarise(samples: Sequence[Sequence[float]]) -> Summary:
     """Return the statistics of each of many sequences; those of equal length are computed together."""
+    counts = np.array([len(s) for s in samples], dtype=np.int64)
     columns = np.full((5, len(samples)), math.nan)
-    clean = [finite(s) for s in samples]
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for position, values in enumerate(clean):
-        by_length[len(values)].append(position)
-    for n, positions in by_length.items():
-        if n:
-            columns[:, positions] = _of_equal_length(np.array([clean[p] for p in positions]))
-    return Summary(np.array([len(c) for c in clean], dtype=np.int64), *columns)
+    order = np.argsort(counts, kind="stable")
+    order = order[counts[order] > 0]
+    for alike in np.split(order, np.flatnonzero(np.diff(counts[order])) + 1) if len(order) else ():
+        values = np.array([samples[i] for i in alike.tolist()], dtype=np.float64)
+        sound = np.isfinite(values).all(axis=1)
+        columns[:, alike[sound]] = _of_equal_length(values[sound])
+        for i, row in zip(alike[~sound], values[~sound], strict=True):
+            left = row[np.isfinite(row)]
+            counts[i] = len(left)
+            columns[:, i] = _of_equal_length(left[None])[:, 0]
+    return Summary(counts, *columns)
 
 
 def _of_equal_length(values: Floats) -> Floats:
-    """Return median, low, high, mean and sd [5, rows] of samples [rows, n], n >= 1."""
+    """Return median, low, high, mean and sd [5, rows] of samples [rows, n]."""
     values.sort(axis=1)
     rows, n = values.shape
+    if not n or not rows:
+        return np.full((5, rows), math.nan)
     first, last = median_ranks(n) or (0, n - 1)
     nothing = np.full(rows, math.nan)
     low, high = (values[:, first], values[:, last]) if n > 1 else (nothing, nothing)

@@ -221,7 +221,7 @@ def _beside(record: Record, at_once: int) -> Record:
     if at_once == 1 or record.job.task != "accuracy":
         return record
     doubted = (
-        replace(m, flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m
+        m.changed(flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m
         for m in record.measurements
     )
     return replace(record, measurements=tuple(doubted))

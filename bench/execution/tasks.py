@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def _left_behind(job: Job) -> dict[str, tuple[str, ...]]:
 
 
 def _doubted(m: Measurement, doubts: Mapping[str, tuple[str, ...]]) -> Measurement:
-    return replace(m, flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.name, ())))))
+    return m.changed(flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.name, ())))))
 
 
 def _backend(job: Job) -> Backend:
@@ -195,7 +195,7 @@ def _with_energy(
             meter = find_meter(job.device)
             yield m
         except UnsupportedError as error:
-            yield replace(m, detail={**m.detail, "energy": error.message})
+            yield m.changed(detail={**m.detail, "energy": error.message})
     if meter is not None:
         hooks.stage("energy")
         seconds = job.settings.get("energy_s", ENERGY_S)

@@ -48,16 +48,11 @@ class ArchCard:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ArchCard:
-        """Read a card back, leaving out keys that this version does not know; equal ones in a row are one object."""
-        known, card = _LAST.get(data["name"], (None, None))
-        if card is None or known != data:
-            card = cls(**{k: v for k, v in data.items() if k in _FIELDS})
-            _LAST[card.name] = (dict(data), card)
-        return card
+        """Read a card back, leaving out keys that this version does not know."""
+        return cls(**{k: v for k, v in data.items() if k in _FIELDS})
 
 
 _FIELDS = frozenset(f.name for f in fields(ArchCard))
-_LAST: dict[str, tuple[Mapping[str, Any], ArchCard]] = {}  # a run has the same card in thousands of records
 
 
 BORDER = 8  # 4 px of CIFAR's 32: for a random crop of images in files, whatever size they are decoded to

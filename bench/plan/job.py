@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+import msgspec
+
 Task = Literal["cost", "infer", "train_step", "accuracy", "ceiling", "versus"]
 TASKS: tuple[Task, ...] = tuple(t for t in get_args(Task) if t != "versus")
 """Those that an experiment may ask for; `versus` is planned by `bench compare` and `bench selftest`."""
@@ -63,6 +65,15 @@ class Job:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def series(self) -> str:
+        """Return what it asks but for its seed and its number among replicates, as one string."""
+        content = {**self.content(), "seed": None}
+        content["settings"].pop("replicate", None)
+        try:
+            return msgspec.json.encode(content, order="sorted").decode()  # a fifth of the time
+        except UnicodeEncodeError:  # a name that is not UTF-8
+            return _canonical(content)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content with the id in front."""

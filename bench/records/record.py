@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
+
+import msgspec
 
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
@@ -29,8 +33,7 @@ Status = Literal[
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """One named quantity with its unit and its raw samples.
 
     Attributes:
@@ -45,9 +48,13 @@ class Measurement:
     name: str
     unit: str
     better: Better
-    samples: tuple[float, ...]
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    samples: tuple[int | float, ...]
+    detail: Mapping[str, Any] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
+
+    def changed(self, **fields: Any) -> Measurement:
+        """Return a copy with other values in some fields."""
+        return msgspec.structs.replace(self, **fields)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that JSON lacks (NaN, infinities) become null."""
@@ -59,21 +66,6 @@ class Measurement:
             "detail": finite(dict(self.detail)),
             "flags": list(self.flags),
         }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
-        """Read a measurement back; null samples become NaN."""
-        samples = data["samples"]
-        if None in samples:
-            samples = [math.nan if s is None else s for s in samples]
-        return cls(
-            name=data["name"],
-            unit=data["unit"],
-            better=data["better"],
-            samples=tuple(samples),
-            detail=data["detail"],
-            flags=tuple(data["flags"]),
-        )
 
 
 def count(
@@ -142,33 +134,101 @@ class Record:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """Read a record back.
+    def from_text(cls, text: bytes) -> Record:
+        """Read a record back from its JSON text; null samples become NaN.
 
         Raises:
             StoreError: if its schema is newer than this version knows.
-            KeyError, TypeError, ValueError: if it is no record.
+            ValueError: if it is no record.
         """
-        schema = data["schema"]
-        if schema > SCHEMA:
-            raise StoreError(
-                f"schema {schema} of a record is newer than this version reads ({SCHEMA})", "update bench"
-            )
-        if data["status"] not in STATUSES:
-            raise ValueError(f"unknown status {data['status']!r}")
-        return cls(
-            job=Job.from_record(data["job"]),
-            card=ArchCard.from_json(data["card"]),
-            environment=data["environment"],
-            started_at=data["started_at"],
-            duration_s=data["duration_s"],
-            status=data["status"],
-            stage=data["stage"],
-            measurements=tuple(Measurement.from_json(m) for m in data["measurements"]),
-            error=data["error"],
-            attempt=data["attempt"],
-            bench_version=data["bench_version"],
-            schema=schema,
+        try:
+            line = _decode(text)
+            environment = {key: _value(bytes(value)) for key, value in line.environment.items()}
+            return line.record(_card(bytes(line.card)), environment)
+        except (msgspec.DecodeError, KeyError, TypeError):  # a null sample, a lone surrogate, or no record
+            return cls.from_json(json.loads(text))
+
+    @classmethod
+    def from_json(cls, data: Any) -> Record:
+        """Read a record back from the values of `to_json`; null samples become NaN.
+
+        Raises:
+            StoreError: if its schema is newer than this version knows.
+            ValueError: if it is no record.
+        """
+        try:
+            _refuse_newer(data["schema"])
+            measurements = [{**m, "samples": _numbers(m["samples"])} for m in data["measurements"]]
+            line = msgspec.convert({**data, "measurements": measurements}, _Line)
+            return line.record(ArchCard.from_json(line.card), line.environment)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"not a record: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a record: {error!r}") from error
+
+
+class _Line(msgspec.Struct):
+    """A record as it is stored; types are checked here, in one pass of compiled code."""
+
+    schema: int
+    bench_version: str
+    job: dict[str, Any]
+    card: Any
+    environment: dict[str, Any]
+    attempt: int
+    started_at: str
+    duration_s: float
+    status: Status
+    stage: str
+    error: dict[str, Any] | None
+    measurements: tuple[Measurement, ...]
+
+    def record(self, card: ArchCard, environment: Mapping[str, Any]) -> Record:
+        _refuse_newer(self.schema)
+        return Record(
+            job=Job.from_record(self.job),
+            card=card,
+            environment=environment,
+            started_at=self.started_at,
+            duration_s=self.duration_s,
+            status=self.status,
+            stage=self.stage,
+            measurements=self.measurements,
+            error=self.error,
+            attempt=self.attempt,
+            bench_version=self.bench_version,
+            schema=self.schema,
+        )
+
+
+class _Text(_Line):
+    """A line whose card and environment are still text: a run has the same ones in thousands of records."""
+
+    card: msgspec.Raw
+    environment: dict[str, msgspec.Raw]
+
+
+_decode = msgspec.json.Decoder(_Text).decode
+
+
+@lru_cache(maxsize=1024)
+def _value(text: bytes) -> Any:
+    return msgspec.json.decode(text)
+
+
+@lru_cache(maxsize=1024)
+def _card(text: bytes) -> ArchCard:
+    return ArchCard.from_json(msgspec.json.decode(text))
+
+
+def _numbers(samples: Sequence[float | None]) -> list[float]:
+    return [math.nan if s is None else s for s in samples]
+
+
+def _refuse_newer(schema: int) -> None:
+    if schema > SCHEMA:
+        raise StoreError(
+            f"schema {schema} of a record is newer than this version reads ({SCHEMA})", "update bench"
         )
 
 

@@ -7,7 +7,7 @@ Source of their use: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psutil
 import torch
@@ -71,7 +71,7 @@ def _watched(measure: Callable[[], Measurement], look: Watch) -> Measurement:
     look.start()
     found = measure()
     seen, doubts = look.stop()
-    return replace(found, detail={**found.detail, "watch": seen}, flags=(*found.flags, *doubts))
+    return found.changed(detail={**found.detail, "watch": seen}, flags=(*found.flags, *doubts))
 
 
 def best_product(make: MakeProduct, sides: tuple[int, ...], clock: Clock, timing: Timing) -> Measurement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
@@ -55,7 +55,7 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     yield latency
     if tools.step is None:
         of = "a call; on the CPU each is waited for"
-        yield replace(latency, name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
+        yield latency.changed(name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")
     yield watched("step_time", call, tools.step, timing, tools.watch, of="a call among others", blocks=True)
@@ -69,7 +69,7 @@ def watched(
     taken = sample(call, clock, timing, blocks=blocks, tick=look.tick)
     seen, doubts = look.stop()
     measured = _seconds(name, taken, clock, of)
-    return replace(measured, detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))
+    return measured.changed(detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))
 
 
 def _seconds(name: str, taken: Samples, clock: Clock, of: str) -> Measurement:

@@ -161,7 +161,7 @@ def peaks(phases: Phases, memory: Memory) -> Iterator[Measurement]:
     marks = [memory.high_water(call) for call in phases.calls]
     told_apart = all(mark is not None for mark in marks)
     why = {} if told_apart else {"phases": "the kernel does not let the high-water mark be reset"}
-    yield replace(whole, detail={**whole.detail, **why})
+    yield whole.changed(detail={**whole.detail, **why})
     if told_apart:
         yield from _phase_peaks(whole, marks)
 
@@ -169,7 +169,7 @@ def peaks(phases: Phases, memory: Memory) -> Iterator[Measurement]:
 def _phase_peaks(whole: Measurement, marks: Sequence[int | None]) -> Iterator[Measurement]:
     for name, mark in zip(NAMES, marks, strict=True):
         detail = {"of": f"all that is held while {name} runs", "meter": whole.detail.get("meter")}
-        yield replace(whole, name=f"{name}_peak_memory", samples=(float(mark or 0),), detail=detail)
+        yield whole.changed(name=f"{name}_peak_memory", samples=(float(mark or 0),), detail=detail)
 
 
 def _nothing() -> None:

@@ -24,13 +24,14 @@ from bench.records.flags import explain
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report import html as html_module
-from bench.report import studies_page
+from bench.report import studies as shown_studies
 from bench.report.classic import classic_view
 from bench.report.drawing import Drawn
 from bench.report.html import figure_markup, own_script, to_html
 from bench.report.markdown import to_document
 from bench.report.page_data import page_data, to_script
 from bench.report.reproduce import row_commands
+from bench.report.studies import study_view
 from bench.report.tables import to_markdown
 from bench.report.text import plain
 from bench.units import DASH
@@ -314,17 +315,28 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     )  # fmt: skip
     failed = replace(test, verdict="undecided", effect=math.nan, low=math.nan, p=math.nan, n_against=0)
     verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", (test, failed))
-    monkeypatch.setattr(studies_page, "judge_study", lambda _run: verdict)
+    monkeypatch.setattr(shown_studies, "judge_study", lambda _run: verdict)
     content = content_of(make_run(records(SMALL)))
     (study,) = content.studies
-    cells = [[cell.text for cell in row][4:9] for row in study.tests.rows]
+    cells = [[cell.text for cell in row][2:9] for row in study_view(study).rows]
     assert cells == [
-        ["0.125", "0.1 – 0.15", "0.004", "3 / 4", "supported"],
-        [DASH, DASH, DASH, "3", "undecided"],
+        [
+            "arch plain56 against arch plain20",
+            "higher",
+            "+0.125",
+            "+0.1 … +0.15",
+            "0.004",
+            "3, 4",
+            "supported",
+        ],
+        ["arch plain56 against arch plain20", "higher", DASH, DASH, DASH, "3", "undecided"],
     ]
     shown = Page(to_html(content))
     assert "deeper is worse" in shown.text
     assert plain(NASTY) in shown.text
+    document = to_document(content)
+    assert "## Study depth\n\n**undecided**: deeper is worse\n\nSource: He et al.\n" in document
+    assert document.index("## Study depth") < document.index("## Comparison")
 
 
 def test_a_run_without_a_study_has_no_such_section() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bench.errors import ConfigError
 from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
-from bench.plan.study import check_study, matches, parse_study
+from bench.plan.study import Expect, check_study, matches, parse_study
 from bench.records.record import Measurement, Record, count
 from bench.report.studies import study_markdown
 
@@ -73,6 +74,24 @@ class TestMeans:
     ) -> None:
         found = judge([*errors("a", *a), *errors("b", *b)], {**AB, **asked})
         assert found.verdict == found.tests[0].verdict == verdict
+
+    @pytest.mark.parametrize(
+        ("expect", "unit", "margin", "words"),
+        [
+            ("lower", "ratio", 0.0, "lower"),
+            ("lower", "ratio", 1.0, "below × 0.5"),
+            ("higher", "ratio", 0.25, "above × 1.25"),
+            ("same", "ratio", 0.25, "× 0.8 … × 1.25"),
+            ("lower", "1", -0.05, "below +0.05"),
+            ("higher", "1", 0.05, "above +0.05"),
+            ("same", "1", 0.02, "-0.02 … +0.02"),
+        ],
+    )
+    def test_a_margin_is_part_of_what_is_expected(
+        self, expect: Expect, unit: str, margin: float, words: str
+    ) -> None:
+        (test,) = judge([*errors("a", *HIGH), *errors("b", *LOW)], AB).tests
+        assert replace(test, expect=expect, unit=unit, margin=margin).expected == words
 
     def test_the_numbers_are_welchs(self) -> None:
         [test] = judge([*errors("a", *HIGH), *errors("b", *LOW)], AB).tests

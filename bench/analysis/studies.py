@@ -41,6 +41,7 @@ class TestVerdict:
         of: which jobs, such as ``arch plain56``.
         against: which others; of a trend the quantity that orders the networks.
         expect: `higher`, `lower` or `same`.
+        margin: least difference, or ratio less one, that counts; of `same` the band.
         verdict: `supported`, `refuted` or `undecided`.
         effect: the difference, ratio or correlation; NaN where there is none.
         low: lower end of its 95 % interval, uncorrected; NaN where there is none.
@@ -67,6 +68,22 @@ class TestVerdict:
     n_of: int
     n_against: int
     note: str
+    margin: float = 0.0
+
+    @property
+    def expected(self) -> str:
+        """Return ``higher``, and with a margin ``below × 0.5``, ``above −0.05`` or ``within ± 0.02``."""
+        if not self.margin:
+            return self.expect
+        if self.unit == "ratio":
+            least = 1 + self.margin
+            ends = {"higher": f"above × {least:.3g}", "lower": f"below × {1 / least:.3g}"}
+            return ends.get(self.expect, f"× {1 / least:.3g} … × {least:.3g}")
+        ends = {
+            "higher": f"above {told(self.margin, self.unit)}",
+            "lower": f"below {told(-self.margin, self.unit)}",
+        }
+        return ends.get(self.expect, f"{told(-self.margin, self.unit)} … {told(self.margin, self.unit)}")
 
     def __str__(self) -> str:
         """Return ``supported: plain56 ends worse: +0.05 (+0.03 … +0.07), p = 0.01, n = 5, 5``."""
@@ -158,6 +175,7 @@ def _raw(test: StudyTest, seen: Evidence) -> TestVerdict:
         n_of=seen.n_of,
         n_against=seen.n_against,
         note="; ".join([estimate.how, *seen.notes]),
+        margin=test.margin,
     )
 
 

@@ -12,6 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.analysis.comparison import STATUS_WORDS
 from bench.records.flags import explain
 from bench.report.page_data import to_script
+from bench.report.studies import NOTE, study_view
+from bench.report.text import plain
 
 if TYPE_CHECKING:
     from bench.report.drawing import Drawn
@@ -29,7 +31,8 @@ def to_html(content: Content) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    environment.globals["explain"] = explain
+    environment.globals |= {"explain": explain, "study_view": study_view, "study_note": NOTE}
+    environment.filters["plain"] = plain
     script, style = own_script(), _joined("style", STYLES, "css")
     shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bench.report.studies import study_markdown
 from bench.report.tables import to_markdown
 from bench.report.text import markdown
 
@@ -25,7 +26,9 @@ def _opening(content: Content) -> Iterator[str]:
     yield f"{markdown(content.summary.state)}.\n"
     for fact in content.summary.facts:
         yield f"- {fact.what}: **{markdown(fact.who)}**, {markdown(fact.value)}"
-    yield "\n## Comparison\n"
+    yield ""
+    yield from map(study_markdown, content.studies)
+    yield "## Comparison\n"
     yield to_markdown(content.comparison) if content.comparison.rows else "There is no record yet.\n"
     if content.sources:
         yield "Published accuracies:\n"

@@ -12,6 +12,7 @@ import pandas as pd
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import compare_table, failures
 from bench.analysis.frame import to_frame
+from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import compare_run
 from bench.records.store import Run
 from bench.report.classic import classic_view, native_rows
@@ -24,7 +25,7 @@ from bench.report.latex import to_latex
 from bench.report.markdown import to_document
 from bench.report.page_data import page_data
 from bench.report.reproduce import row_commands
-from bench.report.studies_page import ShownStudy, studies_of
+from bench.report.studies import studies_of
 from bench.report.summary import Summary, sources, summarise
 from bench.report.tables import comparison_view, csv_text, failures_view, to_csv, trainings_view
 from bench.report.text import plain
@@ -75,7 +76,7 @@ class Content:
     classic: View
     comparison: View
     commands: Sequence[str]
-    studies: Sequence[ShownStudy]
+    studies: Sequence[StudyVerdict]
     verdicts: View
     verdict_notes: Sequence[str]
     trainings: View

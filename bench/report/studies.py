@@ -1,15 +1,16 @@
-"""The verdict of a study, for a terminal and in Markdown."""
+"""The verdict of a study, for a terminal, for the page and in Markdown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, told
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, judge_study, told
+from bench.records.store import Run
 from bench.report.tables import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.report.view import Cell, Head, View
@@ -24,9 +25,11 @@ NOTE = (
     "A test is supported or refuted where the 95 % interval lies wholly on one side of its margin and p, corrected for "
     "the tests of the study (Holm), is at most 0.05; all tests must be supported, and one refuted refutes the study."
 )
+_COMPARED = Head("Compared")
 _HEADS = (
     Head("Test"),
     Head("Quantity"),
+    _COMPARED,
     Head("Expected"),
     Head("Effect", numeric=True),
     Head("95 % interval", numeric=True),
@@ -37,9 +40,16 @@ _HEADS = (
 )
 
 
-def study_view(study: StudyVerdict) -> View:
-    """Return one row a test."""
-    return View(list(_HEADS), [[Cell(text) for text in _texts(test)] for test in study.tests])
+def studies_of(runs: Sequence[Run]) -> list[StudyVerdict]:
+    """Return the verdicts of the studies that the runs were made for."""
+    return [verdict for run in runs if (verdict := judge_study(run)) is not None]
+
+
+def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:
+    """Return one row a test; `narrow` leaves out which networks it compares."""
+    kept = [i for i, head in enumerate(_HEADS) if not (narrow and head == _COMPARED)]
+    rows = [_texts(test) for test in study.tests]
+    return View([_HEADS[i] for i in kept], [[Cell(row[i], sort=row[i]) for i in kept] for row in rows])
 
 
 def headline(study: StudyVerdict) -> str:
@@ -60,7 +70,8 @@ def _texts(test: TestVerdict) -> list[str]:
     return [
         plain(test.says),
         plain(test.quantity),
-        test.expect,
+        plain(f"{test.of} against {test.against}" if test.against else test.of),
+        test.expected,
         told(test.effect, test.unit),
         DASH if math.isnan(test.low) or math.isnan(test.high) else f"{low} … {high}",
         f"{test.p:.2g}" if math.isfinite(test.p) else DASH,
@@ -78,6 +89,6 @@ class StudyReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the tests and, at the end, the verdict."""
-        yield Terminal(study_view(self.study), f"Study {plain(self.study.name)}")
+        yield Terminal(study_view(self.study, narrow=True), f"Study {plain(self.study.name)}")
         yield Text(NOTE, style="dim")
         yield Text(headline(self.study), style=STYLES[self.study.verdict])

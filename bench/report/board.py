@@ -24,7 +24,8 @@ _LIKED: Floats = (
 _MANY = 60  # labels, from which the first outcome is taken as it comes
 
 # What a box costs, in pt of distance that it is worth to go to avoid it.
-_ON_MARKER, _ON_BALL, _ON_LINE, _LED, _LED_ACROSS, _NEARER_TO_ANOTHER, _LEFT_OUT = 40, 15, 25, 6, 30, 20, 90
+_ON_MARKER, _ON_BALL, _ON_LINE, _LED, _LED_PAST, _NEARER_TO_ANOTHER, _LEFT_OUT = 40, 15, 25, 6, 30, 20, 90
+_LED_ACROSS = _LEFT_OUT  # a line through another label: rather no label
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Board:
         bounds: left, bottom, right and top of the panel.
         spots: of lines drawn through the panel, [m, 2].
         first: which points are labelled before all others, [n].
+        kept: boxes that stay free of labels, [k, 4].
         placed: boxes (left, bottom, right, top) of the labels that found room.
         leaders: spots of the lines that lead to labels.
     """
@@ -50,8 +52,17 @@ class Board:
     bounds: Floats
     spots: Floats
     first: npt.NDArray[np.bool_]
+    kept: Floats = field(default_factory=lambda: np.zeros((0, 4)))
     placed: dict[int, Floats] = field(default_factory=dict)
     leaders: dict[int, Floats] = field(default_factory=dict)
+
+    def quiet_corner(self, size: Floats) -> Floats:
+        """Return the box of that size in the corner of the panel that covers least, of equal ones the lower right."""
+        (left, bottom, right, top), (width, height) = self.bounds, size
+        corners = itertools.product((bottom, top - height), (right - width, left))
+        boxes = np.array([(x, y, x + width, y + height) for y, x in corners])
+        covered = np.concatenate([self.centres, self.spots])
+        return np.asarray(boxes[np.argmin(overlaps(boxes, np.hstack([covered, covered])).sum(axis=1))])
 
     def solve(self) -> None:
         """Place all labels greedily in a few orders, each gone through twice, and keep the cheapest outcome."""
@@ -83,7 +94,7 @@ class Board:
         liked = _LIKED
         if len(self.centres) > _MANY:  # no room for long lines, and no time to look for it
             boxes, steps, liked = (a[: len(a) // 2] for a in (boxes, steps, liked))
-        taken = np.array(list(self.placed.values())).reshape(-1, 4)
+        taken = np.concatenate([self.kept, *(box[None] for box in self.placed.values())])
         inside = ((boxes[:, :2] >= self.bounds[:2]) & (boxes[:, 2:] <= self.bounds[2:])).all(axis=1)
         free = inside & ~overlaps(boxes, taken).any(axis=1)
         if not free.any():
@@ -119,14 +130,15 @@ class Board:
         markers = np.hstack([self.centres - self.radii[:, None], self.centres + self.radii[:, None]])
         halves = 0.95 * self.halos[:, None]
         balls = np.hstack([self.centres - halves, self.centres + halves])
-        spots = np.concatenate([self.spots, *self.leaders.values()])
-        others = np.concatenate([taken, np.delete(markers, i, axis=0)])
+        leaders = np.concatenate([self.spots[:0], *self.leaders.values()])
         cost = _ON_MARKER * overlaps(boxes, markers).sum(axis=1) + _ON_BALL * overlaps(boxes, balls).sum(
             axis=1
         )
-        cost += _ON_LINE * overlaps(boxes, np.hstack([spots, spots])).any(axis=1)
+        cost += _ON_LINE * overlaps(boxes, np.hstack([self.spots, self.spots])).any(axis=1)
+        cost += _LED_ACROSS * overlaps(boxes, np.hstack([leaders, leaders])).any(axis=1)
         cost += _NEARER_TO_ANOTHER * self._nearer(i, boxes)
-        cost[led] += _LED + _LED_ACROSS * _crossed(self.centres[i], boxes[led], others)
+        passed = _crossed(self.centres[i], boxes[led], np.delete(markers, i, axis=0))
+        cost[led] += _LED + _LED_PAST * passed + _LED_ACROSS * _crossed(self.centres[i], boxes[led], taken)
         return np.asarray(cost, dtype=np.float64)
 
 
@@ -161,7 +173,7 @@ def distances(boxes: Floats, points: Floats) -> Floats:
 def _crossed(centre: Floats, boxes: Floats, others: Floats) -> npt.NDArray[np.int64]:
     """Return how many other boxes the line from a point to each box runs through."""
     ends = np.clip(centre, boxes[:, :2], boxes[:, 2:])
-    spots = centre + np.linspace(0.15, 0.85, 6)[:, None, None] * (ends - centre)
+    spots = centre + np.linspace(0.1, 0.9, 10)[:, None, None] * (ends - centre)
     x, y = np.moveaxis(spots[:, :, None], 3, 0)
     west, south, east, north = others.T
     inside = (x > west) & (x < east) & (y > south) & (y < north)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Affine2D, Transform
 
 from bench.report.board import Board, Floats, along, spread
@@ -19,6 +19,7 @@ from bench.report.style import MUTED, drawable, freeze, renderer
 
 _SIZE = 8.0
 _LINE = 1.2 * _SIZE
+_NOTE = 7.0
 _PAD = 1.0  # pt around a label that stay free
 
 
@@ -49,8 +50,8 @@ Line = Sequence[tuple[float, float]]
 def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()) -> int:
     """Write the labels of points beside them, with a thin line where one is farther off or could be mistaken.
 
-    A label lies within the axes, on no other label and, as far as there is room, on no marker and no line.
-    Call it when all else is drawn: it settles the layout of the figure.
+    A label lies within the axes, on no other label and, as far as there is room, on no marker and no line. How many
+    found no room is said in a corner. Call it when all else is drawn: it settles the layout of the figure.
 
     Args:
         axes: where the points are.
@@ -64,9 +65,10 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
     if not points:
         return 0
     freeze(figure)
+    names = [drawable(p.text) for p in points]
     board = Board(
         centres=_in_print(axes, figure, [(p.x, p.y) for p in points]),
-        sizes=np.array([_measure(figure, p.text) for p in points]) + 2 * _PAD,
+        sizes=np.array([_measure(figure, name) for name in names]) + 2 * _PAD,
         radii=np.array([p.radius for p in points]),
         halos=np.array([p.halo for p in points]),
         bounds=np.array(axes.get_window_extent().extents) * 72 / figure.dpi,
@@ -74,16 +76,23 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         first=np.array([p.first for p in points]),
     )
     board.solve()
+    if missing := len(points) - len(board.placed):
+        board.kept = board.quiet_corner(np.array(_measure(figure, _note(missing), _NOTE)) + 4 * _PAD)[None]
+        board.solve()
+        missing = len(points) - len(board.placed)
+        if missing:
+            _write(axes, _note(missing), (board.kept[0, :2] + board.kept[0, 2:]) / 2, size=_NOTE, kind="note")
     for i, box in sorted(board.placed.items()):
-        _write(axes, points[i].text, (box[:2] + box[2:]) / 2)
+        _write(axes, names[i], (box[:2] + box[2:]) / 2)
     _lead(axes, [board.leaders[i] for i in sorted(board.leaders)])
-    return len(points) - len(board.placed)
+    return missing
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
     """Write names to the right of where curves end, moved apart up and down where they are too close.
 
-    Room is made by widening the axis; its ticks still end where the curves do. Call it when all else is drawn: it
+    Room is made by widening the axis; its ticks still end where the curves do. Of crowded names every second, third and
+    so on is written, and how many are not is said in the lower left corner. Call it when all else is drawn: it
     settles the layout of the figure.
 
     Args:
@@ -91,7 +100,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
         ends: last place, last value and name of each curve, in data coordinates.
 
     Returns:
-        how many names found no room; of crowded ones every second, third and so on is written.
+        how many names found no room.
     """
     figure = _figure(axes)
     if not ends:
@@ -99,6 +108,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
     freeze(figure)
     room = int(axes.get_window_extent().height * 72 / figure.dpi / _LINE)
     wanted, ends = len(ends), sorted(ends, key=lambda end: end[1])[:: math.ceil(len(ends) / room)]
+    ends = [(x, y, drawable(text)) for x, y, text in ends]
     _widen(axes, figure, max(_measure(figure, text)[0] for _, _, text in ends) + 20)
     places = _in_print(axes, figure, [(x, y) for x, y, _ in ends])
     bottom, top = (v * 72 / figure.dpi for v in axes.get_window_extent().intervaly)
@@ -108,7 +118,14 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
         _write(axes, text, name, anchor="left")
     moved = np.abs(heights - places[:, 1]) > 2
     _lead(axes, np.stack([starts, names - np.array([1.5, 0.0])], axis=1)[moved])
-    return wanted - len(ends)
+    if missing := wanted - len(ends):
+        corner = np.array([axes.get_window_extent().x0 * 72 / figure.dpi + 4, bottom + 7])
+        _write(axes, _note(missing), corner, anchor="left", size=_NOTE, kind="note")
+    return missing
+
+
+def _note(count: int) -> str:
+    return f"{count} label{'' if count == 1 else 's'} left out for want of room; the table has all"
 
 
 def _in_print(axes: Axes, figure: Figure, places: Line) -> Floats:
@@ -117,11 +134,13 @@ def _in_print(axes: Axes, figure: Figure, places: Line) -> Floats:
     return np.asarray(axes.transData.transform(data), dtype=np.float64) * 72 / figure.dpi
 
 
-def _measure(figure: Figure, text: str) -> tuple[float, float]:
+def _measure(figure: Figure, text: str, size: float = _SIZE) -> tuple[float, float]:
     """Return width and height of a label in pt."""
-    probe = Text(0, 0, drawable(text), fontsize=_SIZE, figure=figure)
-    extent = probe.get_window_extent(renderer(figure))
-    return extent.width * 72 / figure.dpi, extent.height * 72 / figure.dpi
+    font = FontProperties(size=size)
+    # As matplotlib lays out one line: at least as high as `lp`. A Text of its own takes four times as long.
+    width, height, _ = renderer(figure).get_text_width_height_descent(text, font, False)
+    _, least, _ = renderer(figure).get_text_width_height_descent("lp", font, False)
+    return width * 72 / figure.dpi, max(height, least) * 72 / figure.dpi
 
 
 def _widen(axes: Axes, figure: Figure, room: float) -> None:
@@ -137,18 +156,26 @@ def _widen(axes: Axes, figure: Figure, room: float) -> None:
     axes.set_xticks(ticks)
 
 
-def _write(axes: Axes, text: str, place: Floats, anchor: Literal["left", "center"] = "center") -> None:
-    """Write a label at a place in pt from the lower left of the figure."""
+def _write(
+    axes: Axes,
+    text: str,
+    place: Floats,
+    *,
+    anchor: Literal["left", "center"] = "center",
+    size: float = _SIZE,
+    kind: str = "network",
+) -> None:
+    """Write a label at a place in pt from the lower left of the figure; its kind tells it from other texts."""
     axes.text(
         float(place[0]),
         float(place[1]),
-        drawable(text),
+        text,
         transform=_print_scale(axes),
-        fontsize=_SIZE,
+        fontsize=size,
         ha=anchor,
         va="center",
         zorder=6,
-        label="network",  # so that it can be told from other texts
+        label=kind,
     )
 
 

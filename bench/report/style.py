@@ -129,10 +129,17 @@ def _glyphs() -> frozenset[int]:
 
 
 def drawable(text: object, limit: int = 36) -> str:
-    """Return text that the font has glyphs for (others become U+FFFD), long ones with an ellipsis in the middle."""
+    """Return text that the font has glyphs for (others become U+FFFD), long ones with an ellipsis in the middle.
+
+    Of a name with settings, such as ``resnet18 · bf16 · channels_last``, only the name is cut.
+    """
     shown, glyphs = plain(text), _glyphs()
-    if len(shown) > limit:  # the end of `path/to/my_net.py:Net` tells most
-        shown = shown[: limit // 3] + "…" + shown[-(limit - limit // 3 - 1) :]
+    name, dot, settings = shown.partition(" · ")
+    if len(settings) > limit:
+        name, dot, settings = shown, "", ""
+    if len(name) > limit:  # the end of `path/to/my_net.py:Net` tells most
+        name = name[: limit // 3] + "…" + name[-(limit - limit // 3 - 1) :]
+    shown = name + dot + settings
     return "".join(c if ord(c) in glyphs else "\N{REPLACEMENT CHARACTER}" for c in shown)
 
 

@@ -22,7 +22,6 @@ from bench.report.figures._panels import (
     by_machine,
     conditions,
     heading,
-    left_out,
     not_drawn,
     panels,
     worthwhile,
@@ -86,7 +85,7 @@ def draw_fronts(table: pd.DataFrame, frame: pd.DataFrame, costs: Sequence[Cost])
     note = failed_note(drawing, absent(frame, ["infer"], measured))
     family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
     for a, (points, lines) in zip(axes, labelled, strict=True):
-        left_out(a, place_labels(a, points, lines))
+        place_labels(a, points, lines)
     return drawing
 
 

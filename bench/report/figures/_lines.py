@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures._failed import failed_note
-from bench.report.figures._panels import heading, left_out, not_drawn, panels
+from bench.report.figures._panels import heading, not_drawn, panels
 from bench.report.labels import label_ends
 from bench.report.style import GRID, Look, family_name, footnote
 
@@ -93,7 +93,7 @@ def _draw(
         heading(a, title)
     footnote(drawing, "\n".join(filter(None, [failed_note(drawing, failed), not_drawn(found, shown)])))
     for a, (_, _, curves) in zip(axes, shown, strict=True):
-        left_out(a, label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves]), "left")
+        label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves])
     return drawing
 
 

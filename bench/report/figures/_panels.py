@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -125,14 +125,6 @@ def by_family(rows: pd.DataFrame, looks: Mapping[str, Look]) -> Iterator[tuple[L
     """Yield the rows of each family with its look."""
     for family, part in rows.groupby(rows["family"].map(family_name), sort=False):
         yield looks[str(family)], part
-
-
-def left_out(axes: Axes, count: int, side: Literal["left", "right"] = "right") -> None:
-    """Say at the bottom of the panel how many labels found no room."""
-    if count:
-        text = f"{count} label{'' if count == 1 else 's'} left out for want of room; the table has all"
-        x, inwards = (0, 4) if side == "left" else (1, -4)
-        axes.annotate(text, (x, 0), (inwards, 4), "axes fraction", "offset points", ha=side, fontsize=7)
 
 
 def not_drawn(found: Sequence[object], shown: Sequence[object]) -> str:

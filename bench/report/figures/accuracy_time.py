@@ -19,7 +19,6 @@ from bench.report.figures._panels import (
     by_training,
     conditions,
     heading,
-    left_out,
     not_drawn,
     panels,
 )
@@ -58,7 +57,7 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     note = failed_note(drawing, failed_trainings(frame))
     family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
     for a, (points, line) in zip(axes, labelled, strict=True):
-        left_out(a, place_labels(a, points, [line]))
+        place_labels(a, points, [line])
     return drawing
 
 

@@ -14,7 +14,6 @@ from bench.report.figures._panels import (
     CROWDED,
     Accuracy,
     heading,
-    left_out,
     not_drawn,
     panels,
     published,
@@ -55,7 +54,7 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     note = failed_note(drawing, absent(frame, ["cost", "accuracy"], drawn["network"]))
     family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
     for a, labelled in zip(axes, points, strict=True):
-        left_out(a, place_labels(a, labelled))
+        place_labels(a, labelled)
     return drawing
 
 

@@ -19,7 +19,6 @@ from bench.report.figures._panels import (
     accuracies,
     by_family,
     heading,
-    left_out,
     panels,
     worthwhile,
 )
@@ -53,7 +52,7 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     family_legend(drawing, families, look, failed_note(drawing, _failed(table, frame)))
     _size_legend(drawing, most)
     for a, labelled in zip(axes, points, strict=True):
-        left_out(a, place_labels(a, labelled))
+        place_labels(a, labelled)
     return drawing
 
 

@@ -13,7 +13,7 @@ from bench.analysis.comparison import row_labels
 from bench.analysis.roofline import ceilings
 from bench.report.figures import figure
 from bench.report.figures._failed import absent, failed_note
-from bench.report.figures._panels import CROWDED, by_family, heading, left_out, not_drawn, panels
+from bench.report.figures._panels import CROWDED, by_family, heading, not_drawn, panels
 from bench.report.labels import Point, place_labels
 from bench.report.style import MUTED, Look, family_legend, log_axis, looks
 from bench.units import show
@@ -63,7 +63,7 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     family_legend(drawing, families, look, "\n".join(filter(None, [*notes, not_drawn(found, shown)])))
     for a, roof, line in zip(axes, shown, lines, strict=True):
         places = zip(roof.rows["intensity"], roof.rows["attained"], row_labels(roof.rows), strict=True)
-        left_out(a, place_labels(a, [Point(*place, radius=4) for place in places], [line]))
+        place_labels(a, [Point(*place, radius=4) for place in places], [line])
     return drawing
 
 

@@ -18,7 +18,6 @@ from bench.report.figures._panels import (
     Accuracy,
     by_family,
     heading,
-    left_out,
     not_drawn,
     panels,
     published,
@@ -60,7 +59,7 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     family_legend(drawing, families, look, not_drawn(found, shown))
     for a, (_, key, rows), line in zip(axes, shown, lines, strict=True):
         points = [Point(*p, radius=4) for p in zip(rows[key], rows["error"], rows["network"], strict=True)]
-        left_out(a, place_labels(a, points, [line] if line else []))
+        place_labels(a, points, [line] if line else [])
     return drawing
 
 

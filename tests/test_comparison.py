@@ -156,6 +156,15 @@ def test_seeds_become_mean_spread_and_students_interval() -> None:
     assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(mean_interval(values))
 
 
+def test_no_end_of_an_interval_lies_beyond_all_images() -> None:
+    values = [0.95, 1.0]
+    assert mean_interval(values)[1] > 1
+    row = table_of(scored(RESNET18, s, v) for s, v in enumerate(values)).iloc[0]
+    assert (row["accuracy_low"], row["accuracy_high"]) == (pytest.approx(mean_interval(values)[0]), 1.0)
+    alone = table_of([scored(RESNET18, 0, 0.9)]).iloc[0]
+    assert math.isnan(alone["accuracy_low"])
+
+
 def test_diverged_failed_and_pending_trainings_stay_in_the_denominator() -> None:
     seen = [scored(RESNET18, 0, 0.9), replace(scored(RESNET18, 1, 0.1), status="diverged")]
     seen.append(record(job(RESNET18, "accuracy", seed=2, size=32, **training()), RESNET18, status="killed"))

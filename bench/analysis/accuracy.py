@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.statistics import finite, mean, mean_interval, median, sd
@@ -71,7 +72,7 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
     """Return the row of one series from all measurements of its trainings."""
     states = {row["job_id"]: row["status"] for row in rows}
     top1 = _seen(rows, "top1")
-    low, high = mean_interval(top1)
+    low, high = np.clip(mean_interval(top1), 0.0, 1.0).tolist()  # no accuracy lies beyond
     return {
         **{key: rows[0][key] for key in _ASKED},
         "network": rows[0]["arch"],

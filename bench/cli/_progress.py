@@ -128,7 +128,8 @@ def headline(record: Record) -> str:
     values = {m.name: m for m in record.measurements}
     parts: list[str] = []
     if "top1" in values:
-        parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{record.job.settings['epochs']} epochs"]
+        epochs = record.job.settings["epochs"]
+        parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{epochs} epoch{'' if epochs == 1 else 's'}"]
     elif record.job.task == "versus":
         parts = [f"{len(values['step_time'].samples)} rounds"]
     elif "macs" in values:

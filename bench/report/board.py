@@ -21,7 +21,7 @@ _STEPS: Floats = np.array([0.0, *np.geomspace(4.0, _REACH, 9).tolist()])
 _LIKED: Floats = (
     np.tile(np.arange(len(_ANGLES), dtype=np.float64), len(_STEPS)) * 0.15
 )  # of equal places the first angle
-_MANY = 60  # labels, from which the first outcome is taken as it comes
+MANY = 60  # labels, from which the first outcome is taken as it comes
 
 # What a box costs, in pt of distance that it is worth to go to avoid it.
 _ON_MARKER, _ON_BALL, _ON_LINE, _LED, _LED_PAST, _NEARER_TO_ANOTHER, _LEFT_OUT = 40, 15, 25, 6, 30, 20, 90
@@ -70,7 +70,7 @@ class Board:
         for order in self._orders():
             self.placed, self.leaders = {}, {}
             total = sum(self._place(i) for i in order)
-            if len(order) <= _MANY:
+            if len(order) <= MANY:
                 total = sum(self._place(i) for i in order)
             outcomes.append((total, self.placed, self.leaders))
         _, self.placed, self.leaders = min(outcomes, key=lambda outcome: outcome[0])
@@ -81,7 +81,7 @@ class Board:
         x, y = self.centres.T
         keys = [-near.all(axis=2).sum(axis=1), -y, x, -x]
         orders = [np.lexsort((-y, x, key, ~self.first)).tolist() for key in keys]
-        return orders if len(x) <= _MANY else orders[:1]
+        return orders if len(x) <= MANY else orders[:1]
 
     def _place(self, i: int) -> float:
         """Take the cheapest free box for a label, and the line that leads to it, and return what it costs.
@@ -92,7 +92,7 @@ class Board:
         self.leaders.pop(i, None)
         boxes, steps = _candidates(self.centres[i], self.sizes[i], self.radii[i])
         liked = _LIKED
-        if len(self.centres) > _MANY:  # no room for long lines, and no time to look for it
+        if len(self.centres) > MANY:  # no room for long lines, and no time to look for it
             boxes, steps, liked = (a[: len(a) // 2] for a in (boxes, steps, liked))
         taken = np.concatenate([self.kept, *(box[None] for box in self.placed.values())])
         inside = ((boxes[:, :2] >= self.bounds[:2]) & (boxes[:, 2:] <= self.bounds[2:])).all(axis=1)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Affine2D, Transform
 
-from bench.report.board import Board, Floats, along, spread
+from bench.report.board import MANY, Board, Floats, along, spread
 from bench.report.style import MUTED, drawable, freeze, renderer
 
 _SIZE = 8.0
@@ -68,20 +68,21 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
     names = [drawable(p.text) for p in points]
     board = Board(
         centres=_in_print(axes, figure, [(p.x, p.y) for p in points]),
-        sizes=np.array([_measure(figure, name) for name in names]) + 2 * _PAD,
+        sizes=_measure(figure, names) + 2 * _PAD,
         radii=np.array([p.radius for p in points]),
         halos=np.array([p.halo for p in points]),
         bounds=np.array(axes.get_window_extent().extents) * 72 / figure.dpi,
         spots=np.concatenate([np.zeros((0, 2)), *(along(_in_print(axes, figure, line)) for line in lines)]),
         first=np.array([p.first for p in points]),
     )
-    board.solve()
-    if missing := len(points) - len(board.placed):
-        board.kept = board.quiet_corner(np.array(_measure(figure, _note(missing), _NOTE)) + 4 * _PAD)[None]
+    corner = board.quiet_corner(_measure(figure, [_note(len(points))], _NOTE)[0] + 4 * _PAD)
+    if len(points) <= MANY:
         board.solve()
-        missing = len(points) - len(board.placed)
-        if missing:
-            _write(axes, _note(missing), (board.kept[0, :2] + board.kept[0, 2:]) / 2, size=_NOTE, kind="note")
+    if len(board.placed) < len(points):  # of many some surely find no room
+        board.kept = corner[None]
+        board.solve()
+    if missing := len(points) - len(board.placed):
+        _write(axes, _note(missing), (corner[:2] + corner[2:]) / 2, size=_NOTE, kind="note")
     for i, box in sorted(board.placed.items()):
         _write(axes, names[i], (box[:2] + box[2:]) / 2)
     _lead(axes, [board.leaders[i] for i in sorted(board.leaders)])
@@ -109,7 +110,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
     room = int(axes.get_window_extent().height * 72 / figure.dpi / _LINE)
     wanted, ends = len(ends), sorted(ends, key=lambda end: end[1])[:: math.ceil(len(ends) / room)]
     ends = [(x, y, drawable(text)) for x, y, text in ends]
-    _widen(axes, figure, max(_measure(figure, text)[0] for _, _, text in ends) + 20)
+    _widen(axes, figure, _measure(figure, [text for _, _, text in ends])[:, 0].max() + 20)
     places = _in_print(axes, figure, [(x, y) for x, y, _ in ends])
     bottom, top = (v * 72 / figure.dpi for v in axes.get_window_extent().intervaly)
     heights = spread(places[:, 1], _LINE, bottom + _LINE / 2, top - _LINE / 2)
@@ -134,13 +135,13 @@ def _in_print(axes: Axes, figure: Figure, places: Line) -> Floats:
     return np.asarray(axes.transData.transform(data), dtype=np.float64) * 72 / figure.dpi
 
 
-def _measure(figure: Figure, text: str, size: float = _SIZE) -> tuple[float, float]:
-    """Return width and height of a label in pt."""
-    font = FontProperties(size=size)
+def _measure(figure: Figure, texts: Sequence[str], size: float = _SIZE) -> Floats:
+    """Return width and height [n, 2] of labels in pt."""
+    measure, font = renderer(figure).get_text_width_height_descent, FontProperties(size=size)
     # As matplotlib lays out one line: at least as high as `lp`. A Text of its own takes four times as long.
-    width, height, _ = renderer(figure).get_text_width_height_descent(text, font, False)
-    _, least, _ = renderer(figure).get_text_width_height_descent("lp", font, False)
-    return width * 72 / figure.dpi, max(height, least) * 72 / figure.dpi
+    least = measure("lp", font, False)[1]
+    found = [measure(text, font, False)[:2] for text in texts]
+    return np.array([(width, max(height, least)) for width, height in found]) * 72 / figure.dpi
 
 
 def _widen(axes: Axes, figure: Figure, room: float) -> None:

@@ -107,11 +107,12 @@ def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Poi
     corners = steps(best["cost"].tolist(), best["value"].tolist(), cost.better)
     axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, zorder=1)
     points: list[Point] = []
+    named = _named(rows, cost) | front
     for on_front, part in ((True, rows[front]), (False, rows[~front])):
         for style, some in by_family(part, look):
             _marks(axes, some, style, on_front)
-            places = zip(some["cost"], some["value"], some["label"], strict=True)
-            points += [Point(x, y, label, 4.5, first=on_front) for x, y, label in places]
+            labels = some.loc[named[some.index], ["cost", "value", "label"]].itertuples(index=False)
+            points += [Point(x, y, label, 4.5, first=on_front) for x, y, label in labels]
     reached = rows[["cost", "low", "high"]].to_numpy(dtype=np.float64)
     log_axis(axes.xaxis, reached[reached > 0].tolist(), "", cost.unit)
     number_axis(axes.yaxis, kind.axis, "%")
@@ -119,8 +120,19 @@ def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Poi
     heading(axes, kind.title)
     words = (cost.axis, panel.machine, conditions(rows, batch=cost.batch))
     axes.set_xlabel(drawable(", ".join(word for word in words if word), 80))
-    ends = rows[["low", "high", "value"]].dropna()
-    return points, [corners, *([(low, y), (high, y)] for low, high, y in ends.itertuples(index=False))]
+    ends = rows[["low", "high", "value"]].dropna().itertuples(index=False)
+    unnamed = rows.loc[~named, ["cost", "value"]].itertuples(index=False)
+    in_the_way = [*([(low, y), (high, y)] for low, high, y in ends), *([(x, y), (x, y)] for x, y in unnamed)]
+    return points, [corners, *in_the_way]
+
+
+def _named(rows: pd.DataFrame, cost: Cost) -> pd.Series[bool]:
+    """Return which points are named: all of a few, else of each network that with the best cost."""
+    if len(rows) <= CROWDED:
+        return pd.Series(True, rows.index)
+    costs = rows.groupby(["run", "network"], dropna=False)["cost"]
+    best = costs.idxmin() if cost.better == "lower" else costs.idxmax()
+    return pd.Series(rows.index.isin(best), rows.index)
 
 
 def _with_interval(rows: pd.DataFrame, key: str) -> pd.DataFrame:

@@ -41,6 +41,7 @@ class Board:
         spots: of lines drawn through the panel, [m, 2].
         first: which points are labelled before all others, [n].
         kept: boxes that stay free of labels, [k, 4].
+        unnamed: places of markers without a label, [u, 2].
         placed: boxes (left, bottom, right, top) of the labels that found room.
         leaders: spots of the lines that lead to labels.
     """
@@ -53,6 +54,7 @@ class Board:
     spots: Floats
     first: npt.NDArray[np.bool_]
     kept: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    unnamed: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     placed: dict[int, Floats] = field(default_factory=dict)
     leaders: dict[int, Floats] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ class Board:
         (left, bottom, right, top), (width, height) = self.bounds, size
         corners = itertools.product((bottom, top - height), (right - width, left))
         boxes = np.array([(x, y, x + width, y + height) for y, x in corners])
-        covered = np.concatenate([self.centres, self.spots])
+        covered = np.concatenate([self.centres, self.unnamed, self.spots])
         return np.asarray(boxes[np.argmin(overlaps(boxes, np.hstack([covered, covered])).sum(axis=1))])
 
     def solve(self) -> None:
@@ -134,6 +136,7 @@ class Board:
         cost = _ON_MARKER * overlaps(boxes, markers).sum(axis=1) + _ON_BALL * overlaps(boxes, balls).sum(
             axis=1
         )
+        cost += _ON_MARKER * overlaps(boxes, np.hstack([self.unnamed, self.unnamed])).sum(axis=1)
         cost += _ON_LINE * overlaps(boxes, np.hstack([self.spots, self.spots])).any(axis=1)
         cost += _LED_ACROSS * overlaps(boxes, np.hstack([leaders, leaders])).any(axis=1)
         cost += _NEARER_TO_ANOTHER * self._nearer(i, boxes)

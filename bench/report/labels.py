@@ -47,7 +47,7 @@ class Point:
 Line = Sequence[tuple[float, float]]
 
 
-def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()) -> int:
+def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = (), unnamed: Line = ()) -> int:
     """Write the labels of points beside them, with a thin line where one is farther off or could be mistaken.
 
     A label lies within the axes, on no other label and, as far as there is room, on no marker and no line. How many
@@ -57,6 +57,7 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         axes: where the points are.
         points: what to label.
         lines: that are drawn there, each by its corners in data coordinates.
+        unnamed: where markers without a label are, in data coordinates.
 
     Returns:
         how many labels found no room and were left out.
@@ -74,6 +75,7 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         bounds=np.array(axes.get_window_extent().extents) * 72 / figure.dpi,
         spots=np.concatenate([np.zeros((0, 2)), *(along(_in_print(axes, figure, line)) for line in lines)]),
         first=np.array([p.first for p in points]),
+        unnamed=_in_print(axes, figure, unnamed),
     )
     corner = board.quiet_corner(_measure(figure, [_note(len(points))], _NOTE)[0] + 4 * _PAD)
     if len(points) <= MANY:

@@ -84,8 +84,8 @@ def draw_fronts(table: pd.DataFrame, frame: pd.DataFrame, costs: Sequence[Cost])
     measured = table.loc[table[[cost.key for cost in costs]].notna().any(axis=1), "network"]
     note = failed_note(drawing, absent(frame, ["infer"], measured))
     family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
-    for a, (points, lines) in zip(axes, labelled, strict=True):
-        place_labels(a, points, lines)
+    for a, (points, lines, unnamed) in zip(axes, labelled, strict=True):
+        place_labels(a, points, lines, unnamed)
     return drawing
 
 
@@ -98,8 +98,8 @@ def _measured(rows: pd.DataFrame, cost: Cost) -> list[Accuracy]:
     return [kind for kind in kinds if len(kind.rows)]
 
 
-def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Point], list[Corners]]:
-    """Draw one panel, and return what is to be labelled and the lines that are in the way."""
+def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Point], list[Corners], Corners]:
+    """Draw one panel, and return what is to be labelled, and the lines and other markers that are in the way."""
     kind, cost = panel.kind, panel.cost
     rows = _with_interval(kind.rows, cost.key)
     front = pareto_front(rows, "cost", "value", cost_better=cost.better)
@@ -121,9 +121,8 @@ def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Poi
     words = (cost.axis, panel.machine, conditions(rows, batch=cost.batch))
     axes.set_xlabel(drawable(", ".join(word for word in words if word), 80))
     ends = rows[["low", "high", "value"]].dropna().itertuples(index=False)
-    unnamed = rows.loc[~named, ["cost", "value"]].itertuples(index=False)
-    in_the_way = [*([(low, y), (high, y)] for low, high, y in ends), *([(x, y), (x, y)] for x, y in unnamed)]
-    return points, [corners, *in_the_way]
+    unnamed = [(x, y) for x, y in rows.loc[~named, ["cost", "value"]].itertuples(index=False)]
+    return points, [corners, *([(low, y), (high, y)] for low, high, y in ends)], unnamed
 
 
 def _named(rows: pd.DataFrame, cost: Cost) -> pd.Series[bool]:

@@ -17,8 +17,8 @@ from bench.report.figures import FIGURES, in_order
 from bench.report.style import styled, to_bytes
 from bench.report.svg import inline
 
-# A second process costs some 1.5 s until it has imported what it needs; so many records take longer to draw.
-_MANY_RECORDS = 400
+# A second process costs some 2 s until it has imported what it needs; so many records take longer to draw.
+_MANY_RECORDS = 40
 
 
 @dataclass(frozen=True, slots=True)

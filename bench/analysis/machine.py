@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+_MAPPING = (dict, Mapping)  # dict first: it is what JSON gives, and told at once
+
 
 def dig(data: Any, *path: str | int) -> Any:
     """Return the value at a path of keys and positions in nested mappings and lists, or None."""
     for step in path:
-        if isinstance(data, dict | Mapping):  # dict first: it is what JSON gives, and told at once
+        if isinstance(data, _MAPPING):
             data = data.get(step)
         elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
             data = data[step]

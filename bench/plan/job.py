@@ -87,9 +87,10 @@ class Job:
     @classmethod
     def from_record(cls, data: Mapping[str, Any]) -> Job:
         """Read a job of a checked line back, with its id as stored where the same fields made it, else anew."""
-        job = cls.from_json(data)
-        if len(data) == _KEYS and len(data["id"]) == ID_LENGTH:
-            job.__dict__["id"] = data["id"]
+        if data.keys() != _STORED or len(data["id"]) != ID_LENGTH:
+            return cls.from_json(data)
+        job = object.__new__(cls)
+        job.__dict__.update(data)  # a tenth of the time that the fields take one by one
         return job
 
     @property
@@ -115,7 +116,10 @@ class Job:
         return " ".join(words)
 
 
-_KEYS = 1 + len(fields(Job))  # a job written by a version with fewer fields has another id
+_STORED = {
+    "id",
+    *(f.name for f in fields(Job)),
+}  # a job written by a version with fewer fields has another id
 
 _TOLD = ("precision", "memory_format", "backend", "device")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")

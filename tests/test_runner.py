@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import count, make_catalog, make_planned, ok_events, scripted, seconds
+from conftest import count, make_catalog, make_planned, make_record, ok_events, scripted, seconds
 
 from bench.analysis.drift import drifts
 from bench.analysis.frame import to_frame
 from bench.errors import UnknownNameError
-from bench.execution import Ended, Event, load_target, runner
+from bench.execution import Ended, Event, load_target
+from bench.execution import side_by_side as beside
 from bench.execution.catalog import ask, catalog_for, is_users
 from bench.execution.executors.fake import FakeExecutor
 from bench.execution.runner import Observer, Summary, judge, run_plan
+from bench.execution.side_by_side import side_by_side
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned
 from bench.records.record import Record
@@ -151,6 +153,27 @@ def test_trainings_that_leave_cores_to_others_run_side_by_side_and_say_so(tmp_pa
     assert [[m.flags for m in r.measurements] for r in summary.records] == [[("side_by_side",), ()]] * 2
 
 
+def test_one_of_each_network_begins_and_then_the_longest_are_trained_first() -> None:
+    takes = {"short": 1.0, "long": 9.0, "middle": 3.0}
+    jobs = [
+        make_planned(task="accuracy", arch=arch, seed=seed, settings={"device": "cpu"})
+        for arch in takes
+        for seed in range(2)
+    ]
+    begun: list[tuple[str, int]] = []
+
+    def train(planned: Planned) -> Record:
+        return make_record(job=planned.job, duration_s=takes[planned.job.arch])
+
+    def begin(planned: Planned) -> None:
+        begun.append((planned.job.arch, planned.job.seed))
+
+    event = threading.Event()
+    records = side_by_side(jobs, 1, train, begin=begin, cancelled=event, cancel=event.set)
+    assert sorted(r.job.id for r in records) == sorted(p.job.id for p in jobs)
+    assert begun == [("short", 0), ("long", 0), ("middle", 0), ("long", 1), ("middle", 1), ("short", 1)]
+
+
 @pytest.mark.parametrize("settings", [{"threads": 2}, {"device": "cuda"}, {"ranks": 2}])
 def test_trainings_that_need_all_cores_or_a_device_run_alone(
     tmp_path: Path, settings: dict[str, Any]
@@ -167,13 +190,13 @@ def test_jobs_that_are_timed_run_alone(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Crowd(3)  # of which there will only be two
-    real = runner.wait
+    real = beside.wait
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:
-        monkeypatch.setattr(runner, "wait", real)
+        monkeypatch.setattr(beside, "wait", real)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "wait", interrupted)
+    monkeypatch.setattr(beside, "wait", interrupted)
     summary = run(tmp_path, executor, plan(5))
     assert summary.cancelled
     assert {r.status for r in summary.records} == {"cancelled"}

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench import __version__
 from bench.execution import Ended, Event, Executor
 from bench.execution.locks import device_lock
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
+from bench.execution.side_by_side import at_once, side_by_side
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.order import TIMED
@@ -168,63 +168,26 @@ def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:
 
 def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
     """Yield the record of each job as it ends: some run side by side, others one by one."""
-    for at_once, group in itertools.groupby(todo, key=lambda planned: _at_once(planned, bench.executor)):
+
+    def begin(planned: Planned) -> None:
+        bench.observer.started(planned, total)
+
+    for cores, group in itertools.groupby(todo, key=lambda planned: at_once(planned, bench.executor.at_once)):
         jobs = list(group)
-        if at_once > 1:
+        if cores > 1:
             with device_lock(jobs[0].job.device, bench.observer.waiting):
-                yield from _side_by_side(jobs, min(at_once, len(jobs)), bench, total)
+                yield from side_by_side(
+                    jobs,
+                    min(cores, len(jobs)),
+                    lambda planned: _run_one(planned, bench),
+                    begin=begin,
+                    cancelled=bench.cancelled,
+                    cancel=lambda: _cancel(bench),
+                )
             continue
         for planned in jobs:
-            bench.observer.started(planned, total)
+            begin(planned)
             yield _run_one(planned, bench, bench.observer)
-
-
-def _at_once(planned: Planned, executor: Executor) -> int:
-    """Return how many such jobs may run side by side: those that count, and trainings that leave cores to others."""
-    job, settings = planned.job, planned.job.settings
-    if planned.status is not None:
-        return 1
-    if job.task == "cost":
-        return executor.at_once
-    if job.task == "accuracy" and job.device == "cpu" and settings.get("ranks", 1) == 1:
-        return executor.at_once // settings.get("threads", executor.at_once)
-    return 1
-
-
-def _side_by_side(jobs: Sequence[Planned], at_once: int, bench: _Bench, total: int) -> Generator[Record]:
-    """Yield records as they come of as many jobs at once."""
-    waiting, running = list(reversed(jobs)), set[Future[Record]]()
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < at_once and not bench.cancelled.is_set():
-                    planned = waiting.pop()
-                    bench.observer.started(planned, total)
-                    running.add(pool.submit(_run_one, planned, bench))
-                try:
-                    ended, running = wait(running, return_when=FIRST_COMPLETED)
-                except KeyboardInterrupt:
-                    waiting.clear()
-                    _cancel(bench)
-                else:
-                    yield from (_beside(future.result(), at_once) for future in ended)
-        finally:
-            if running:
-                _cancel(bench)
-
-
-_OF_THE_CLOCK = ("s", "1/s", "image/s")
-
-
-def _beside(record: Record, at_once: int) -> Record:
-    """Return the record with a doubt about its times, where others were trained beside it."""
-    if at_once == 1 or record.job.task != "accuracy":
-        return record
-    doubted = (
-        m.changed(flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m
-        for m in record.measurements
-    )
-    return replace(record, measurements=tuple(doubted))
 
 
 def _cancel(bench: _Bench) -> None:

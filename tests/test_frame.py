@@ -218,6 +218,12 @@ def test_lines_are_parsed_to_the_bit_as_by_the_standard_library(environment: dic
     assert decode(encode(seen)).environment == json.loads(json.dumps(environment))
 
 
+@pytest.mark.parametrize("value", ["max", [1, 2], {"cpu": 1}, None])
+def test_what_is_no_number_is_nan_in_a_column_of_numbers(value: object) -> None:
+    asked = job(RESNET, "infer", **{**speed(), "batch_size": value})
+    assert math.isnan(one_row(to_frame([make_run([record(asked, RESNET)])]))["batch_size"])
+
+
 def test_a_name_that_is_no_utf_8_is_read_back() -> None:
     seen = record(replace(job(RESNET), arch="net\udcff.py"), RESNET)
     assert decode(encode(seen)).job.arch == "net\udcff.py"

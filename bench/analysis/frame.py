@@ -170,9 +170,12 @@ def _column(name: str, values: list[Any]) -> Any:
     if name not in _NUMBERS:
         return pd.Series(_whole(values), dtype=object)
     try:
-        return np.array(values, dtype=np.float64)  # None is NaN
+        numbers = np.array(values, dtype=np.float64)  # None is NaN
     except (TypeError, ValueError):  # words, such as a batch size of `max` that was not found
-        return np.array([v if isinstance(v, int | float) else math.nan for v in values], dtype=np.float64)
+        numbers = None
+    if numbers is not None and numbers.ndim == 1:
+        return numbers
+    return np.array([v if isinstance(v, int | float) else math.nan for v in values], dtype=np.float64)
 
 
 def _whole(values: list[Any]) -> list[Any]:

@@ -72,7 +72,7 @@ class TestVerdict:
 
     @property
     def expected(self) -> str:
-        """Return ``higher``, and with a margin ``below × 0.5``, ``above −0.05`` or ``within ± 0.02``."""
+        """Return ``higher``, and with a margin ``below × 0.5``, ``above -0.05`` or ``-0.02 … +0.02``."""
         if not self.margin:
             return self.expect
         if self.unit == "ratio":

@@ -11,15 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_job, make_planned, make_record, scripted, seconds
+from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
 from typer.testing import CliRunner
 
 from bench.analysis.noise import band_of
 from bench.analysis.selftest import judge
 from bench.analysis.versus import compare_run, standings
+from bench.api.comparing import at_one_size
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
+from bench.plan.card import ArchCard
+from bench.plan.config import parse_experiment
+from bench.plan.expand import expand
 from bench.plan.settings import Timing
 from bench.plan.versus import enough, labelled, versus
 from bench.records.record import Record, count
@@ -248,6 +252,25 @@ def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) 
     assert band_of(tmp_path, run) == found.noise_floor > 0.02
     other = replace(run.records[-1], environment={"packages": {"torch": "9"}})
     assert band_of(tmp_path, replace(run, records=(other,))) == 0.02  # of another machine
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [
+        ({"mine.py:Net": None, "resnet20": 32}, [32, 32]),
+        ({"mine.py:Net": None, "resnet20": 32, "vgg16": 224}, [224, 32, 224]),  # which of them is not known
+        ({"mine.py:Net": 64, "resnet20": 32}, [64, 32]),
+        ({"mine.py:Net": None, "other.py:Net": None}, [224, 224]),
+    ],
+)
+def test_a_network_without_a_native_size_takes_that_of_the_others(
+    sizes: dict[str, int | None], taken: list[int]
+) -> None:
+    cards = [ArchCard(name=n, input_size=s or 224, sized=s is not None) for n, s in sizes.items()]
+    catalog = replace(make_catalog(), archs={card.name: (card,) for card in cards})
+    content = {"blocks": [{"task": task, "grid": {"arch": list(sizes)}} for task in ("cost", "infer")]}
+    asked = at_one_size(parse_experiment(content), cards)
+    assert [p.job.input_size for p in expand(asked, catalog)] == taken * 2
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from bench.errors import ConfigError
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.runner import Observer
-from bench.plan.config import narrow, parse_experiment
+from bench.plan.card import ArchCard
+from bench.plan.config import Experiment, narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
 
@@ -35,7 +36,8 @@ def compare(
 ) -> Done:
     """Measure what it takes to compare the first network with the others, and store it.
 
-    Costs and memory of each alone; latency and throughput of all in turn, in several processes.
+    Costs and memory of each alone; latency and throughput of all in turn, in several processes. A network that declares
+    no native size is taken at that of the others, where they share one.
 
     Args:
         names: the network in question, then its baselines.
@@ -70,6 +72,8 @@ def compare(
     with executor_of(executor, names) as where:
         asked = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
         catalog = catalog_for(asked, where)
+        if not any("input_size" in text for text in overrides):
+            asked = at_one_size(asked, [card for n in names for card in catalog.archs[n]])
         alone = expand(asked, catalog)
         timed = {p.job.arch: p for p in alone if p.job.task == "infer"}
         order = [card.name for n in names for card in catalog.archs[n]]
@@ -79,6 +83,15 @@ def compare(
         plan = (*alone, *versus(labelled([timed[n] for n in order]), processes or enough(len(order) - 1)))
         prepared = Prepared(asked, catalog, plan)
         return carry_out(prepared, Path(results) / asked.name, where, observer, argv)
+
+
+def at_one_size(asked: Experiment, cards: Sequence[ArchCard]) -> Experiment:
+    """Return the experiment with networks that declare no native size at that of the others, where they share one."""
+    sizes = {card.input_size for card in cards if card.sized}
+    if len(sizes) != 1 or all(card.sized for card in cards):
+        return asked
+    (size,) = sizes
+    return narrow(asked, overrides=[f"{task}.input_size={size}" for task in ("cost", "infer")])
 
 
 def selftest(

@@ -42,7 +42,13 @@ def resolve(spec: Spec) -> Arch:
     native, _ = split(spec.arguments, ALIASES)
     facts = {**_declared(found), **native}
     any_channels = builder.takes("in_channels")
-    card = ArchCard(name=str(spec), any_channels=any_channels, source_sha256=source.sha256, **facts)
+    card = ArchCard(
+        name=str(spec),
+        sized="input_size" in facts,
+        any_channels=any_channels,
+        source_sha256=source.sha256,
+        **facts,
+    )
     return Arch(card, builder)
 
 

@@ -17,6 +17,7 @@ class ArchCard:
         year: of the paper.
         paper: authors, title and venue or arXiv number.
         input_size: native height and width in px.
+        sized: whether that is declared; a network in a file may leave it open, and is then taken at 224 px.
         min_input: the least height and width in px that it accepts.
         in_channels: native channel count.
         any_channels: whether it can be built for another channel count; if not, grey images are repeated.
@@ -33,6 +34,7 @@ class ArchCard:
     year: int | None = None
     paper: str | None = None
     input_size: int = 224
+    sized: bool = True
     min_input: int = 1
     in_channels: int = 3
     any_channels: bool = True

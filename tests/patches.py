@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.datasets import Dataset, Images
 from bench.plan.card import DatasetCard
@@ -99,3 +99,17 @@ def trained(model: nn.Module | None = None, **change: Any) -> Fit:
 
 def curves(seen: Fit) -> tuple[Any, ...]:
     return seen.train_loss, seen.train_error, seen.test_loss, seen.test_top1, seen.test_top5
+
+
+class Spy(nn.Module):
+    """Keeps what it is given."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        self.net = network(channels, size)
+        self.given: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.given.append(images)
+        logits: Tensor = self.net(images)
+        return logits

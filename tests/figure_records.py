@@ -49,7 +49,7 @@ def with_energy(seen: Record, net: Net) -> Record:
     if seen.job.task != "infer" or seen.job.settings["batch_size"] == 1:
         return seen
     energy = count("energy", 5 / net.images_per_s, "J")
-    return replace(seen, measurements=(*seen.measurements, energy))
+    return seen.changed(measurements=(*seen.measurements, energy))
 
 
 def versus_records(nets: Sequence[Net], processes: int = 8, spread: float = 0.01) -> Iterator[Record]:

@@ -223,7 +223,7 @@ def _kept(seen: Record, folder: Path, images: int) -> Record:
     measurements = [
         m.changed(detail={**m.detail, **told}) if m.name == "top1" else m for m in seen.measurements
     ]
-    return replace(seen, measurements=tuple(measurements))
+    return seen.changed(measurements=tuple(measurements))
 
 
 def outputs_of(seen: Record, images: int = 400, classes: Sequence[str] = CIFAR10) -> Outputs:

@@ -32,8 +32,8 @@ def doubtful_run() -> Run:
     uncounted = counts.measurements[1].changed(flags=("uncounted_ops",), detail=detail)
     noisy = tuple(m.changed(flags=("noisy",)) for m in fast.measurements)
     seen = [
-        replace(counts, measurements=(counts.measurements[0], uncounted)),
-        replace(fast, measurements=noisy),
+        counts.changed(measurements=(counts.measurements[0], uncounted)),
+        fast.changed(measurements=noisy),
         *rest,
         *records([nasty], backend=NASTY, dataset=NASTY),
         record(

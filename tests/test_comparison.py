@@ -166,7 +166,7 @@ def test_no_end_of_an_interval_lies_beyond_all_images() -> None:
 
 
 def test_diverged_failed_and_pending_trainings_stay_in_the_denominator() -> None:
-    seen = [scored(RESNET18, 0, 0.9), replace(scored(RESNET18, 1, 0.1), status="diverged")]
+    seen = [scored(RESNET18, 0, 0.9), scored(RESNET18, 1, 0.1).changed(status="diverged")]
     seen.append(record(job(RESNET18, "accuracy", seed=2, size=32, **training()), RESNET18, status="killed"))
     planned = [job(RESNET18, "accuracy", seed=s, size=32, **training()) for s in range(5)]
     row = table_of(seen, planned=planned).iloc[0]

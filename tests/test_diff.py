@@ -230,7 +230,7 @@ def test_accuracies_are_tested_over_seeds() -> None:
 
 def test_diverged_trainings_are_no_seeds() -> None:
     good = [scored(RESNET18, s, 0.9 + s / 1000) for s in range(3)]
-    row = only_row(between([*good, replace(scored(RESNET18, 3, 0.1), status="diverged")], good))
+    row = only_row(between([*good, scored(RESNET18, 3, 0.1).changed(status="diverged")], good))
     assert (row.n_a, row.n_b) == (3, 3)
 
 
@@ -315,7 +315,7 @@ def test_definitions_are_refused_unless_the_quantity_is_left_out() -> None:
 
 def test_schemas_are_refused() -> None:
     with pytest.raises(ConfigError, match="schema: '1' against '0'"):
-        between([infer(around(0.01))], [replace(infer(around(0.01)), schema=0)])
+        between([infer(around(0.01))], [infer(around(0.01)).changed(schema=0)])
 
 
 def test_versions_may_differ_and_are_listed() -> None:
@@ -342,7 +342,7 @@ def test_how_long_was_sampled_does_not_matter() -> None:
 
 def test_jobs_of_one_run_only_and_failures_are_listed() -> None:
     shared, extra = infer(around(0.01)), infer(around(0.02), batch_size=8)
-    failed = replace(infer(batch_size=64), status="oom")
+    failed = infer(batch_size=64).changed(status="oom")
     found = between([shared, extra, infer(around(0.05), batch_size=64)], [shared, failed])
     assert len(found.rows) == 1
     assert [(label.split("batch ")[1].split()[0], run, why) for label, run, why in found.only] == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,7 @@ def test_one_of_each_takes_no_advice_from_the_test_images(tmp_path: Path) -> Non
     assert found[-1].members == ("a seed 0", "b seed 0")
 
     held = [told("val_top1", v, "higher") for v in (0.2, 0.9)]
-    chosen = [replace(r, measurements=(*r.measurements, h)) for r, h in zip((bad, good), held, strict=True)]
+    chosen = [r.changed(measurements=(*r.measurements, h)) for r, h in zip((bad, good), held, strict=True)]
     found = ensembles(run_of(*disjoint(tmp_path), *chosen, path=tmp_path))
     assert found[-1].members == ("a seed 0", "b seed 1")
 

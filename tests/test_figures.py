@@ -185,7 +185,7 @@ def test_an_accuracy_stands_against_the_cost_of_its_own_shape() -> None:
     figure = drawn("throughput_accuracy", make_run(list(records(by_name("alexnet", "vgg16")))))
     assert figure is not None  # timed at 224 px and more, trained at 32 px
     assert [axes.get_title("left") for axes in figure.axes] == ["Top-5 as published, 1000 classes"]
-    small = [replace(r, job=replace(r.job, input_size=32)) for r in records(by_name("alexnet", "vgg16"))]
+    small = [r.changed(job=replace(r.job, input_size=32)) for r in records(by_name("alexnet", "vgg16"))]
     figure = drawn("throughput_accuracy", make_run(small))
     assert figure is not None
     assert figure.axes[1].get_title("left") == "Top-1 on cifar10, 8 epochs, std v1"
@@ -281,7 +281,7 @@ def test_learning_curve_is_the_mean_in_a_band_of_all_seeds() -> None:
 
 def test_diverged_training_has_no_curve() -> None:
     net = by_name("resnet18")[0]
-    seen = replace(scored(net, 0, by_epoch=(0.5, 0.1)), status="diverged")
+    seen = scored(net, 0, by_epoch=(0.5, 0.1)).changed(status="diverged")
     assert drawn("learning_curves", make_run([seen])) is None
 
 

@@ -251,7 +251,7 @@ def test_more_panels_than_a_figure_holds_are_said_to_be_left_out() -> None:
     nets = by_name("vgg16", "resnet50")
     gpus = [f"GPU {i}" for i in range(8)]
     seen = [
-        replace(r, environment={**r.environment, "gpu": [{"name": gpu}]}, job=replace(r.job, seed=i))
+        r.changed(environment={**r.environment, "gpu": [{"name": gpu}]}, job=replace(r.job, seed=i))
         for i, gpu in enumerate(gpus)
         for r in records(nets, memory_format=f"format {i}")
     ]

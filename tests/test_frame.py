@@ -30,7 +30,7 @@ from bench.analysis.machine import device_name, dig, flatten, torch_version
 from bench.analysis.statistics import mean, median, median_interval, sd
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.record import Measurement
+from bench.records.record import Measurement, Record
 from bench.records.store import decode, encode, uncollected
 
 RESNET = by_name("resnet18")[0]
@@ -197,10 +197,15 @@ def test_reading_leaves_the_collector_as_it_was() -> None:
 def test_stored_ids_are_kept_only_where_no_field_is_new() -> None:
     asked = job(RESNET, "infer", **speed())
     stored = {**asked.to_json(), "id": "0123456789ab"}
-    assert Job.from_record(stored).id == "0123456789ab"
-    older = {key: value for key, value in stored.items() if key != "source_sha256"}
-    assert Job.from_record(older).id == asked.id
+    assert Job.stored(stored).id == "0123456789ab"
+    assert Job.stored({**stored, "id": ""}).id == asked.id
     assert Job.from_json(stored).id == asked.id
+    seen = record(asked, RESNET).to_json()
+    older = {key: value for key, value in stored.items() if key != "source_sha256"}
+    assert Record.from_text(json.dumps({**seen, "job": stored}).encode()).job.id == "0123456789ab"
+    assert Record.from_text(json.dumps({**seen, "job": older}).encode()).job.id == asked.id
+    with pytest.raises(ValueError, match="unheard_of"):
+        Record.from_text(json.dumps({**seen, "job": {**stored, "unheard_of": 1}}).encode())
 
 
 def test_cards_of_one_name_are_read_as_they_stand() -> None:
@@ -235,7 +240,7 @@ def test_ten_thousand_records_take_about_a_second() -> None:
 
     base = list(records(NETS[:1]))[1]
     many = [
-        replace(base, job=Job(task="infer", arch=f"net{i}", input_size=224, settings=base.job.settings))
+        base.changed(job=Job(task="infer", arch=f"net{i}", input_size=224, settings=base.job.settings))
         for i in range(10_000)
     ]
     begin = process_time()

@@ -154,7 +154,7 @@ def classic_of(**published: float) -> list[str]:
     """Return the classic row of AlexNet, 62,378,344 parameters and 1,135.3 MMACs, with these published counts."""
     net = by_name("alexnet")[0]
     told = replace(card(net), published={"top5": 0.818, **published}, input_size=227)
-    run = make_run([replace(record(job(net), net, counted(net)), card=told)])
+    run = make_run([record(job(net), net, counted(net)).changed(card=told)])
     shown = classic_view(compare_table(to_frame([run])), [run])
     cells = dict(zip((h.title for h in shown.heads), shown.rows[0], strict=True))
     return [cells[t].note if t in cells else DASH for t in ("Parameters, published", "MACs, published")]
@@ -169,7 +169,7 @@ def test_published_counts_stand_beside_ours_and_differences_are_marked() -> None
 def test_counts_of_another_input_are_not_held_against_published_ones() -> None:
     net = by_name("alexnet")[0]
     told = replace(card(net), published={"macs": 1e9})
-    run = make_run([replace(record(job(net, size=64), net, counted(net)), card=told)])
+    run = make_run([record(job(net, size=64), net, counted(net)).changed(card=told)])
     shown = classic_view(compare_table(to_frame([run])), [run])
     assert [cell.note for cell in shown.rows[0]] == [""] * len(shown.heads)
 

@@ -142,7 +142,7 @@ def test_accuracy_below_chance() -> None:
     assert list(found(scores(top1=0.069))) == ["below_chance"]
     assert found(scores(top1=0.071)) == {}
     assert list(found(scores(top1=0.099, n=None))) == ["below_chance"]
-    assert found(replace(scores(top1=0.01), status="diverged")) == {}
+    assert found(scores(top1=0.01).changed(status="diverged")) == {}
 
 
 def test_top5_below_top1() -> None:

@@ -172,7 +172,7 @@ def test_commands_are_told_once_each() -> None:
 
 def test_environment_shows_what_records_agree_on() -> None:
     seen = [
-        replace(r, environment={"cpu": {"model": "A"}, "state": {"load": i}})
+        r.changed(environment={"cpu": {"model": "A"}, "state": {"load": i}})
         for i, r in enumerate(records(SMALL[:1]))
     ]
     shown = dict(content_of(make_run(seen)).summary.environments["synthetic"])

@@ -319,7 +319,7 @@ def test_a_step_of_no_time_is_no_throughput(run: Bench) -> None:
 def test_runs_of_two_machines_stand_side_by_side(run: Bench) -> None:
     other = {**ENVIRONMENT, "gpu": [{"name": "NVIDIA A100"}]}
     store(list(records(SMALL)), "one")
-    store([replace(r, environment=other) for r in records(SMALL)], "two")
+    store([r.changed(environment=other) for r in records(SMALL)], "two")
     result = run("report", "one", "two", *TEXTS)
     assert result.exit_code == 0, result.stderr
     both = table("one+two")
@@ -330,8 +330,8 @@ def test_runs_of_two_machines_stand_side_by_side(run: Bench) -> None:
 
 
 def test_cards_without_published_values_and_records_of_fewer_fields(run: Bench) -> None:
-    plain = replace(record(job(SMALL[0]), SMALL[0], counted(SMALL[0])), environment={}, bench_version="")
-    store([replace(plain, card=replace(plain.card, published={}, year=None, family=""))], "old")
+    plain = record(job(SMALL[0]), SMALL[0], counted(SMALL[0])).changed(environment={}, bench_version="")
+    store([plain.changed(card=replace(plain.card, published={}, year=None, family=""))], "old")
     store(list(records(SMALL[1:2])), "new")
     result = run("report", "old", "new", *TEXTS)
     assert result.exit_code == 0, result.stderr
@@ -342,7 +342,7 @@ def test_cards_without_published_values_and_records_of_fewer_fields(run: Bench) 
 
 def test_a_newer_schema_is_refused_with_its_line(run: Bench) -> None:
     folder = store(list(records(SMALL[:1])))
-    line = encode(replace(record(job(SMALL[0]), SMALL[0]), schema=99))
+    line = encode(record(job(SMALL[0]), SMALL[0]).changed(schema=99))
     with (folder / RECORDS).open("ab") as stream:
         stream.write(line)
     result = run("report", "some")

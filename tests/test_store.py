@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import math
 import multiprocessing
 import os
+import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import make_job, make_record, seconds
 from hypothesis import HealthCheck, given, settings
@@ -40,6 +42,29 @@ def records(draw: st.DrawFn) -> Record:
         measurements=(measurement,),
         error=draw(st.one_of(st.none(), st.dictionaries(texts, texts, max_size=2))),
     )
+
+
+@given(st.dictionaries(texts, st.one_of(texts, st.integers(), st.lists(texts, max_size=2)), max_size=4))
+def test_details_are_mappings_of_plain_values_before_and_after_they_are_read(detail: dict[str, Any]) -> None:
+    written = make_record().changed(measurements=(seconds("latency", 1.0).changed(detail=detail),))
+    again = [decode(encode(written)) for _ in range(3)]
+    assert again[0] == written
+    assert pickle.loads(pickle.dumps(again[1])) == written
+    (read,) = again[2].measurements
+    assert isinstance(read.detail, Mapping)
+    assert (repr(read.detail), len(read.detail), list(read.detail)) == (
+        repr(detail),
+        len(detail),
+        list(detail),
+    )
+    assert read.to_json()["detail"] == detail
+
+
+def test_a_detail_that_is_no_object_is_told_as_what_it_is() -> None:
+    line = make_record().changed(measurements=(seconds("latency", 1.0),)).to_json()
+    line["measurements"][0]["detail"] = [1, 2]
+    (read,) = Record.from_text(json.dumps(line).encode()).measurements
+    assert read.detail == {"not an object": [1, 2]}
 
 
 @given(records())
@@ -153,9 +178,8 @@ def test_a_sound_line_that_is_no_record_is_set_aside_with_the_place(
         def to_json(self) -> dict[str, Any]:
             return {**super().to_json(), **change}
 
-    fields = {f.name: getattr(make_record(), f.name) for f in dataclasses.fields(Record)}
     with (tmp_path / RECORDS).open("ab") as file:
-        file.write(encode(Other(**fields)))
+        file.write(encode(Other(**msgspec.structs.asdict(make_record()))))
     run = read_run(tmp_path)
     assert len(run.records) == 1
     assert [r.line for r in run.rejected] == [2]

@@ -87,7 +87,7 @@ def store(seen: Record, outputs: Outputs, folder: Path) -> Record:
     save_outputs(outputs_path(folder, seen.job.id), content)
     top1 = seen.measurements[0]
     told = {**top1.detail, "outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
-    return replace(seen, measurements=(top1.changed(detail=told),))
+    return seen.changed(measurements=(top1.changed(detail=told),))
 
 
 # learning curves
@@ -133,7 +133,7 @@ def test_conditions_without_training_error_come_last_and_alone() -> None:
 def test_network_that_only_diverged_is_named() -> None:
     seen = [
         scored(RESNET18, 0, by_epoch=(0.5, 0.8)),
-        replace(scored(RESNET34, 0, by_epoch=(0.5,)), status="diverged"),
+        scored(RESNET34, 0, by_epoch=(0.5,)).changed(status="diverged"),
     ]
     figure = must_draw("learning_curves", make_run(seen))
     (note,) = figure.legends
@@ -145,7 +145,7 @@ def test_network_that_only_diverged_is_named() -> None:
 
 def timed(net: object, seed: int, top1: float, seconds: float) -> Record:
     seen = scored(net, seed, top1)
-    return replace(seen, measurements=(*seen.measurements, count("train_time", seconds, "s")))
+    return seen.changed(measurements=(*seen.measurements, count("train_time", seconds, "s")))
 
 
 def test_accuracy_time_draws_means_against_median_times() -> None:
@@ -206,7 +206,7 @@ def test_measured_accuracy_stands_against_the_field_of_its_own_shape() -> None:
     for net, field in ((RESNET18, 109), (RESNET34, 227)):
         training = scored(net, 0, 0.9)
         seen.append(
-            replace(training, measurements=(*training.measurements, count("receptive_field", field, "px")))
+            training.changed(measurements=(*training.measurements, count("receptive_field", field, "px")))
         )
     published, measured = must_draw("field_accuracy", make_run(seen)).axes
     assert fields(published) == [435.0, 435.0]

@@ -7,6 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -491,6 +492,22 @@ def test_studies_of_other_claims_decide_nothing() -> None:
     assert (found.verdict, found.studies) == ("needs_run", ())
 
 
+def test_tests_that_name_a_claim_decide_it_without_the_others() -> None:
+    whole = study("supported", "degradation")
+    (test,) = whole.tests
+    told = replace(test, verdict="supported", claims=("plain.deeper", "both"))
+    other = replace(test, says="shortcuts help", verdict="refuted", claims=("both",))
+    mixed = replace(whole, verdict="refuted", tests=(told, other))
+    named = ("degradation", "plain.deeper", "both")
+    claims = [claim(id=c, quantity="relation", claimed="x", unit="trend") for c in named]
+    found = verify(claims, {}, studies={"run": [mixed]})
+    assert [f.verdict for f in found] == ["refuted", "supported", "refuted"]
+    assert ["shortcuts help" in f.measured for f in found] == [True, False, True]
+    assert mixed.all_claims == named
+    assert mixed.on("unheard.of") is None
+    assert found[1].to_json()["studies"][0]["tests"][0]["claims"] == ["plain.deeper", "both"]
+
+
 def test_what_is_counted_keeps_its_verdict(findings: dict[str, Finding]) -> None:
     found = findings["vgg.three_3x3"]
     beside = studied(found, {"run": [study("refuted", "vgg.three_3x3")]})
@@ -503,8 +520,8 @@ def test_the_command_judges_the_studies_of_runs(run: Callable[..., Result], tmp_
     asked = {"says": "a is better", "quantity": "top1", "of": {"arch": "a"}, "against": {"arch": "b"}}
     section = {
         "hypothesis": "h",
-        "claims": ["degradation", "other"],
-        "tests": [{**asked, "expect": "higher"}],
+        "claims": ["other"],
+        "tests": [{**asked, "expect": "higher", "claims": ["degradation"]}],
     }
     with Store(tmp_path / "results" / "mine") as store:
         store.write_info({"experiment": {"name": "depth", "study": section}})

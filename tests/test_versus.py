@@ -111,7 +111,7 @@ def measured(job: Any, times: dict[str, float], spread: float, seed: int) -> Rec
             samples = times[label] * batch * np.exp(rng.normal(0, spread, 10))
             detail = {"label": label, "batch_size": batch}
             found.append(seconds(name, *samples.tolist()).changed(detail=detail))
-    return replace(make_record(), job=job, measurements=tuple(found))
+    return make_record().changed(job=job, measurements=tuple(found))
 
 
 def run_of(
@@ -151,9 +151,7 @@ def test_images_of_different_sizes_are_a_doubt() -> None:
             {**n, "input_size": 999} if n["label"] == "resnet18" else n
             for n in record.job.settings["networks"]
         ]
-        return replace(
-            record, job=replace(record.job, settings={**record.job.settings, "networks": networks})
-        )
+        return record.changed(job=replace(record.job, settings={**record.job.settings, "networks": networks}))
 
     rows = compare_run(replace(run, records=tuple(map(shrunk, run.records))))
     assert {r.baseline for r in rows if "other_input" in r.flags} == {"resnet18"}
@@ -223,7 +221,7 @@ def selftest_run(spread: float, groups: int = 3) -> Run:
         for i, planned in enumerate(jobs):
             record = measured(planned.job, {"A": 1.0, "A again": 1.0, "+5 %": 1.05}, spread, 100 * group + i)
             harness = (count("overhead", 1.002), count("timer_resolution", 5e-8, "s"))
-            records.append(replace(record, measurements=(*record.measurements, *harness)))
+            records.append(record.changed(measurements=(*record.measurements, *harness)))
     return Run("selftest", Path("selftest"), tuple(records))
 
 
@@ -250,7 +248,7 @@ def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) 
     found = judge(noisy)
     assert found is not None
     assert band_of(tmp_path, run) == found.noise_floor > 0.02
-    other = replace(run.records[-1], environment={"packages": {"torch": "9"}})
+    other = run.records[-1].changed(environment={"packages": {"torch": "9"}})
     assert band_of(tmp_path, replace(run, records=(other,))) == 0.02  # of another machine
 
 

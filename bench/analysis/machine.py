@@ -23,14 +23,19 @@ def dig(data: Any, *path: str | int) -> Any:
 
 def device_name(environment: Mapping[str, Any], device: str | None) -> str | None:
     """Return the model of the GPU or CPU that a device such as ``cuda:1`` or ``cpu`` means."""
-    name = dig(environment, *_where(device))
-    return None if name is None else str(name)
+    kind, index, name = _where(device)
+    try:
+        part = environment[kind]
+        found = (part if index is None else part[index])[name]
+    except (KeyError, IndexError, TypeError):  # not known of this machine
+        return None
+    return None if found is None else str(found)
 
 
 @cache
-def _where(device: str | None) -> tuple[str | int, ...]:
+def _where(device: str | None) -> tuple[str, int | None, str]:
     kind, _, index = (device or "cpu").partition(":")
-    return ("gpu", int(index) if index.isdigit() else 0, "name") if kind == "cuda" else ("cpu", "model")
+    return ("gpu", int(index) if index.isdigit() else 0, "name") if kind == "cuda" else ("cpu", None, "model")
 
 
 def torch_version(environment: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -87,12 +88,14 @@ class Summary:
 
 def summarise(samples: Sequence[Sequence[float]]) -> Summary:
     """Return the statistics of each of many sequences; those of equal length are computed together."""
-    counts = np.array([len(s) for s in samples], dtype=np.int64)
+    counts = np.fromiter(map(len, samples), dtype=np.int64, count=len(samples))
+    every = np.fromiter(chain.from_iterable(samples), dtype=np.float64, count=int(counts.sum()))
+    starts = np.cumsum(counts) - counts
     columns = np.full((5, len(samples)), math.nan)
     order = np.argsort(counts, kind="stable")
     order = order[counts[order] > 0]
     for alike in np.split(order, np.flatnonzero(np.diff(counts[order])) + 1) if len(order) else ():
-        values = np.array([samples[i] for i in alike.tolist()], dtype=np.float64)
+        values = every[starts[alike][:, None] + np.arange(counts[alike[0]])]
         sound = np.isfinite(values).all(axis=1)
         columns[:, alike[sound]] = _of_equal_length(values[sound])
         for i, row in zip(alike[~sound], values[~sound], strict=True):

@@ -42,6 +42,7 @@ class TestVerdict:
         against: which others; of a trend the quantity that orders the networks.
         expect: `higher`, `lower` or `same`.
         margin: least difference, or ratio less one, that counts; of `same` the band.
+        claims: ids of claims that it decides, together with the other tests that name them.
         verdict: `supported`, `refuted` or `undecided`.
         effect: the difference, ratio or correlation; NaN where there is none.
         low: lower end of its 95 % interval, uncorrected; NaN where there is none.
@@ -69,6 +70,7 @@ class TestVerdict:
     n_against: int
     note: str
     margin: float = 0.0
+    claims: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
@@ -97,7 +99,8 @@ class TestVerdict:
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        return {**plain, "claims": list(self.claims)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,18 @@ class StudyVerdict:
     claims: tuple[str, ...]
     verdict: Decision
     tests: tuple[TestVerdict, ...]
+
+    @property
+    def all_claims(self) -> tuple[str, ...]:
+        """All claims that the study or a test of it names, each once."""
+        return tuple(dict.fromkeys((*self.claims, *(c for test in self.tests for c in test.claims))))
+
+    def on(self, claim: str) -> StudyVerdict | None:
+        """Return what it says of a claim: the tests that name it, else all where the study does; None of no other."""
+        tests = tuple(test for test in self.tests if claim in test.claims)
+        if tests:
+            return replace(self, tests=tests, verdict=_all_in_all([t.verdict for t in tests]))
+        return self if claim in self.claims else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -176,6 +191,7 @@ def _raw(test: StudyTest, seen: Evidence) -> TestVerdict:
         n_against=seen.n_against,
         note="; ".join([estimate.how, *seen.notes]),
         margin=test.margin,
+        claims=test.claims,
     )
 
 

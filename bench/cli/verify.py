@@ -77,7 +77,7 @@ def _studies(runs: Mapping[str, Run]) -> dict[str, list[StudyVerdict]]:
 def _note_unknown(studies: Mapping[str, Sequence[StudyVerdict]], known: Collection[str]) -> None:
     """Say which claims a study names that the file does not have."""
     for run, some in studies.items():
-        for name in [c for study in some for c in study.claims if c not in known]:
+        for name in [c for study in some for c in study.all_claims if c not in known]:
             stderr().print(
                 f"the study of run {run} names {name}, which is no claim of the file", markup=False
             )

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:
     if len(timed) >= DRIFT_FROM:
         bench.observer.started(timed[0], len(todo) + 1)
         record = _run_one(timed[0], bench, bench.observer)
-        yield replace(record, environment={**record.environment, DRIFT_CONTROL: True})
+        yield record.changed(environment={**record.environment, DRIFT_CONTROL: True})
 
 
 def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:

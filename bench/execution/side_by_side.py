@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from threading import Event
 
 from bench.plan.expand import Planned
@@ -88,4 +87,4 @@ def _beside(record: Record, count: int) -> Record:
         m.changed(flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m
         for m in record.measurements
     )
-    return replace(record, measurements=tuple(doubted))
+    return record.changed(measurements=tuple(doubted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -85,12 +85,12 @@ class Job:
         return cls(**{k: v for k, v in data.items() if k != "id"})
 
     @classmethod
-    def from_record(cls, data: Mapping[str, Any]) -> Job:
-        """Read a job of a checked line back, with its id as stored where the same fields made it, else anew."""
-        if data.keys() != _STORED or len(data["id"]) != ID_LENGTH:
-            return cls.from_json(data)
+    def stored(cls, checked: Mapping[str, Any]) -> Job:
+        """Return the job of all its fields and its id, the way `to_json` gives them and already checked."""
+        if len(checked["id"]) != ID_LENGTH:
+            return cls.from_json(checked)
         job = object.__new__(cls)
-        job.__dict__.update(data)  # a tenth of the time that the fields take one by one
+        job.__dict__.update(checked)  # a tenth of the time that the fields take one by one
         return job
 
     @property
@@ -100,26 +100,23 @@ class Job:
 
     def label(self) -> str:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
-        words: list[str] = [self.task]
-        if self.task != "ceiling":
-            words += [self.arch, f"{self.input_size} px"]
         s = self.settings
+        text: str = self.task
         if "networks" in s:
-            words = [self.task, " ".join(s["labels"]), f"process {s['replicate'] + 1}"]
+            text += f" {' '.join(s['labels'])} process {s['replicate'] + 1}"
+        elif text != "ceiling":
+            text += f" {self.arch} {self.input_size} px"
         if "batch_size" in s:
-            words.append(f"batch {s['batch_size']}")
+            text += f" batch {s['batch_size']}"
         if "replicate" in s and "networks" not in s:
-            words.append(f"process {s['replicate'] + 1}")
+            text += f" process {s['replicate'] + 1}"
         if "dataset" in s:
-            words.append(f"on {s['dataset']} seed {self.seed}")
-        words += [str(s[k]) for k in _TOLD if k in s and s[k] not in _USUAL]
-        return " ".join(words)
+            text += f" on {s['dataset']} seed {self.seed}"
+        for key in _TOLD:
+            if key in s and s[key] not in _USUAL:
+                text += f" {s[key]}"
+        return text
 
-
-_STORED = {
-    "id",
-    *(f.name for f in fields(Job)),
-}  # a job written by a version with fewer fields has another id
 
 _TOLD = ("precision", "memory_format", "backend", "device")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")

@@ -3,7 +3,7 @@
 study:
   hypothesis: without shortcuts, a deeper network fits its training images less well
   source: He et al. 2015, figure 1
-  claims: [degradation.cifar10]     # ids of claims that the study bears on
+  claims: [degradation.cifar10]     # ids of claims that all tests together decide
   tests:
     - says: plain56 ends with a higher training error than plain20
       quantity: train_error         # a measurement, or one of DERIVED
@@ -12,6 +12,7 @@ study:
       expect: higher                # higher, lower or same
       as: difference                # or ratio
       margin: 0.0                   # least difference (or ratio - 1) that counts; of `same`, the band
+      claims: [plain.deeper]        # ids of claims that this test decides, with the others that name them
     - says: accuracy grows with the receptive field
       quantity: top1
       trend: receptive_field        # rank correlation over networks instead of `against`
@@ -72,6 +73,7 @@ class StudyTest(_Frozen):
         measure: by difference or by ratio; ``as`` in a file.
         margin: least difference, or ratio less one, that counts; of `same` the band; of a trend a correlation. Below
             zero, so much on the other side is allowed: `lower` with -0.05 is at most 0.05 higher.
+        claims: ids of claims that this test decides, together with the other tests that name them.
     """
 
     __test__ = False  # no test of pytest
@@ -84,6 +86,7 @@ class StudyTest(_Frozen):
     expect: Expect
     measure: Annotated[Measure, Field(alias="as")] = "difference"
     margin: Annotated[float, Field(gt=-1)] = 0.0
+    claims: tuple[str, ...] = ()
 
     @property
     def function(self) -> tuple[str, tuple[str, ...]]:
@@ -109,7 +112,7 @@ class StudyTest(_Frozen):
 
 
 class Study(_Frozen):
-    """A hypothesis, where it comes from, the claims it bears on, and its tests."""
+    """A hypothesis, where it comes from, the claims that all tests together decide, and the tests."""
 
     hypothesis: Annotated[str, Field(min_length=1)]
     source: str = ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABCMeta
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ import msgspec
 
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
-from bench.plan.job import Job
+from bench.plan.job import Job, Task
 
 SCHEMA = 1
 
@@ -75,8 +75,7 @@ def count(
     return Measurement(name=name, unit=unit, better=better, samples=(value,), detail=detail)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A job, the environment it ran in, its measurements and its status.
 
     Attributes:
@@ -107,6 +106,10 @@ class Record:
     attempt: int = 1
     bench_version: str = ""
     schema: int = SCHEMA
+
+    def changed(self, **fields: Any) -> Record:
+        """Return a copy with other values in some fields."""
+        return msgspec.structs.replace(self, **fields)
 
     def __getitem__(self, key: str) -> Any:
         """Return a field of the JSON form: ``record["job"]["arch"]``."""
@@ -143,8 +146,23 @@ class Record:
         """
         try:
             line = _decode(text)
-            environment = {key: _value(bytes(value)) for key, value in line.environment.items()}
-            return line.record(_card(bytes(line.card)), environment)
+            measurements = [
+                Measurement(
+                    name=m.name,
+                    unit=m.unit,
+                    better=m.better,
+                    samples=m.samples,
+                    detail=_Unread(m.detail),
+                    flags=m.flags,
+                )
+                for m in line.measurements
+            ]
+            return line.record(
+                line.job.job(),
+                _card(bytes(line.card)),
+                _environment(bytes(line.environment)),
+                tuple(measurements),
+            )
         except (msgspec.DecodeError, KeyError, TypeError):  # a null sample, a lone surrogate, or no record
             return cls.from_json(json.loads(text))
 
@@ -159,8 +177,10 @@ class Record:
         try:
             _refuse_newer(data["schema"])
             measurements = [{**m, "samples": _numbers(m["samples"])} for m in data["measurements"]]
-            line = msgspec.convert({**data, "measurements": measurements}, _Line)
-            return line.record(ArchCard.from_json(line.card), line.environment)
+            line = msgspec.convert({**data, "measurements": measurements}, _Values)
+            return line.record(
+                Job.from_json(line.job), ArchCard.from_json(line.card), line.environment, line.measurements
+            )
         except msgspec.ValidationError as error:
             raise ValueError(f"not a record: {error}") from error
         except (KeyError, TypeError) as error:
@@ -172,28 +192,34 @@ class _Line(msgspec.Struct):
 
     schema: int
     bench_version: str
-    job: dict[str, Any]
+    job: Any
     card: Any
-    environment: dict[str, Any]
+    environment: Any
     attempt: int
     started_at: str
     duration_s: float
     status: Status
     stage: str
     error: dict[str, Any] | None
-    measurements: tuple[Measurement, ...]
+    measurements: Any
 
-    def record(self, card: ArchCard, environment: Mapping[str, Any]) -> Record:
+    def record(
+        self,
+        job: Job,
+        card: ArchCard,
+        environment: Mapping[str, Any],
+        measurements: tuple[Measurement, ...],
+    ) -> Record:
         _refuse_newer(self.schema)
         return Record(
-            job=Job.from_record(self.job),
+            job=job,
             card=card,
             environment=environment,
             started_at=self.started_at,
             duration_s=self.duration_s,
             status=self.status,
             stage=self.stage,
-            measurements=self.measurements,
+            measurements=measurements,
             error=self.error,
             attempt=self.attempt,
             bench_version=self.bench_version,
@@ -201,14 +227,106 @@ class _Line(msgspec.Struct):
         )
 
 
-class _Text(_Line):
-    """A line whose card and environment are still text: a run has the same ones in thousands of records."""
+class _Values(_Line):
+    """A line of plain values."""
 
+    job: dict[str, Any]
+    environment: dict[str, Any]
+    measurements: tuple[Measurement, ...]
+
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """A job with exactly the fields of this version, whose settings are still text."""
+
+    id: str
+    task: Task
+    arch: str
+    input_size: int
+    in_channels: int
+    num_classes: int | None
+    seed: int
+    settings: msgspec.Raw
+    source_sha256: str | None
+
+    def job(self) -> Job:
+        return Job.stored(
+            {
+                "id": self.id,
+                "task": self.task,
+                "arch": self.arch,
+                "input_size": self.input_size,
+                "in_channels": self.in_channels,
+                "num_classes": self.num_classes,
+                "seed": self.seed,
+                "settings": _settings(bytes(self.settings)),
+                "source_sha256": self.source_sha256,
+            }
+        )
+
+
+class _Seen(msgspec.Struct):
+    """A measurement whose detail is still text."""
+
+    name: str
+    unit: str
+    better: Better
+    samples: tuple[int | float, ...]
+    detail: msgspec.Raw
+    flags: tuple[str, ...]
+
+
+class _Text(_Line):
+    """A line of which text is what many records have alike, and details, which are half of it and seldom read."""
+
+    job: _Asked
     card: msgspec.Raw
-    environment: dict[str, msgspec.Raw]
+    environment: msgspec.Raw
+    measurements: tuple[_Seen, ...]
 
 
 _decode = msgspec.json.Decoder(_Text).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class _ObjectMeta(type(msgspec.Struct), ABCMeta):  # type: ignore[misc]
+    """Lets a struct, made by compiled code in half the time, be a mapping too."""
+
+
+class _Unread(Mapping[str, Any], msgspec.Struct, eq=False, metaclass=_ObjectMeta):
+    """An object of a line, decoded when something of it is first asked for."""
+
+    value: Any
+
+    def _whole(self) -> Any:
+        if isinstance(self.value, msgspec.Raw):
+            value = msgspec.json.decode(self.value)
+            self.value = value if isinstance(value, dict) else {"not an object": value}
+        return self.value
+
+    def __getitem__(self, key: str) -> Any:
+        return self._whole()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole())
+
+    def __len__(self) -> int:
+        return len(self._whole())
+
+    def __repr__(self) -> str:
+        return repr(self._whole())
+
+
+@lru_cache(maxsize=1024)
+def _settings(text: bytes) -> dict[str, Any]:
+    return _decode_object(text)
+
+
+@lru_cache(maxsize=1024)
+def _environment(text: bytes) -> dict[str, Any]:
+    return {
+        key: _value(bytes(value)) for key, value in _decode_parts(text).items()
+    }  # they differ in few parts
 
 
 @lru_cache(maxsize=1024)

@@ -51,7 +51,7 @@ def _write(run: Path, count: int) -> None:
     with (run / RECORDS).open("wb") as file:
         for i in range(count):
             record, again = records[i % len(records)], i // len(records)
-            file.write(encode(replace(record, job=replace(record.job, arch=f"{record.job.arch}_v{again}"))))
+            file.write(encode(record.changed(job=replace(record.job, arch=f"{record.job.arch}_v{again}"))))
 
 
 def _load(run: str) -> tuple[float, float, float]:

@@ -57,7 +57,7 @@ def _write(run: Path, case: str) -> None:
                 job = replace(record.job, settings={**record.job.settings, "repeat": again})
             else:
                 job = replace(record.job, arch=f"{record.job.arch}_v{again}")
-            store.append(replace(record, job=job))
+            store.append(record.changed(job=job))
 
 
 def _report(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Studies as evidence: a claim that only a training decides has the verdict of the studies that name it."""
+"""Studies as evidence: a claim that only a training decides has the verdict of the studies, or their tests, on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def studied(finding: Finding, studies: Mapping[str, Sequence[StudyVerdict]]) -> 
         finding: as it is without them.
         studies: by the name of a run.
     """
-    named = [(run, s) for run, some in studies.items() for s in some if finding.claim.id in s.claims]
+    named = [(run, s) for run, some in studies.items() for one in some if (s := one.on(finding.claim.id))]
     if not named:
         return finding
     texts = [*([finding.measured] if finding.measured else []), *(_text(run, study) for run, study in named)]

@@ -230,6 +230,9 @@ def test_what_is_no_number_is_nan_in_a_column_of_numbers(value: object) -> None:
 
 
 def test_a_name_that_is_no_utf_8_is_read_back() -> None:
+    told = counted(RESNET)[0].changed(detail={"file": "net\udcff.py"})
+    (read,) = decode(encode(record(job(RESNET), RESNET, [told]))).measurements
+    assert read.detail["file"] == "net\udcff.py"
     seen = record(replace(job(RESNET), arch="net\udcff.py"), RESNET)
     assert decode(encode(seen)).job.arch == "net\udcff.py"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -76,6 +78,12 @@ def make_record(**fields: Any) -> Record:
         "bench_version": "0.1.0",
     }
     return Record(**{**defaults, **fields})
+
+
+def sound_line(data: dict[str, Any]) -> bytes:
+    """Return the line of some values with the checksum that it should have."""
+    body = json.dumps(data)
+    return f'{body[:-1]},"checksum":"{hashlib.sha256(body.encode()).hexdigest()[:16]}"}}\n'.encode()
 
 
 def seconds(name: str, *samples: float) -> Measurement:

@@ -12,7 +12,8 @@ from bench.datasets import Dataset, Images
 from bench.plan.card import DatasetCard
 from bench.plan.recipe import Augment, Recipe
 from bench.plan.schedules import Triangle
-from bench.training.loop import Fit, fit
+from bench.training.fit import Fit
+from bench.training.loop import fit
 
 SIZE = 6
 CLASSES = 8

@@ -26,7 +26,7 @@ from bench.records.outputs import outputs_path, read_outputs
 from bench.records.record import Measurement
 from bench.training import accuracy as accuracy_module
 from bench.training.accuracy import measure_accuracy
-from bench.training.loop import Fit
+from bench.training.fit import Fit
 
 ALWAYS = [
     *("top1", "top5", "train_error", "train_loss", "test_loss"),

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from conftest import sound_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_records import (
@@ -30,8 +31,9 @@ from bench.analysis.machine import device_name, dig, flatten, torch_version
 from bench.analysis.statistics import mean, median, median_interval, sd
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.record import Measurement, Record
-from bench.records.store import decode, encode, uncollected
+from bench.records.line import decode, encode
+from bench.records.record import Measurement
+from bench.records.store import uncollected
 
 RESNET = by_name("resnet18")[0]
 
@@ -202,10 +204,10 @@ def test_stored_ids_are_kept_only_where_no_field_is_new() -> None:
     assert Job.from_json(stored).id == asked.id
     seen = record(asked, RESNET).to_json()
     older = {key: value for key, value in stored.items() if key != "source_sha256"}
-    assert Record.from_text(json.dumps({**seen, "job": stored}).encode()).job.id == "0123456789ab"
-    assert Record.from_text(json.dumps({**seen, "job": older}).encode()).job.id == asked.id
+    assert decode(sound_line({**seen, "job": stored})).job.id == "0123456789ab"
+    assert decode(sound_line({**seen, "job": older})).job.id == asked.id
     with pytest.raises(ValueError, match="unheard_of"):
-        Record.from_text(json.dumps({**seen, "job": {**stored, "unheard_of": 1}}).encode())
+        decode(sound_line({**seen, "job": {**stored, "unheard_of": 1}}))
 
 
 def test_cards_of_one_name_are_read_as_they_stand() -> None:

@@ -16,7 +16,7 @@ from bench.execution import EXECUTORS, Event
 from bench.execution.catalog import ask
 from bench.execution.locks import device_lock
 from bench.execution.max_batch import find_max_batch, with_batch
-from bench.execution.runner import judge
+from bench.execution.outcome import judge
 from bench.plan.job import Job
 from bench.plan.settings import NOT_SETTINGS, Infer
 from bench.records import environment

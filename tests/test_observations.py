@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.training.dead_units import dead_units
+from bench.training.fit import Fit
 from bench.training.gradients import gradient_norms
-from bench.training.loop import Fit
 from bench.training.observations import _try, observed
 from bench.training.synthetic import LEAST, MOST, synthetic_throughput
 

@@ -19,8 +19,9 @@ from bench.archs.resolve import resolve
 from bench.datasets import DATASETS, Images, load
 from bench.errors import BenchError, DivergedError, UnsupportedError
 from bench.plan.recipe import load_recipe
+from bench.training.fit import Fit
 from bench.training.group import Group
-from bench.training.loop import Fit, fit
+from bench.training.loop import fit
 from bench.training.parallel import start
 
 DIGITS = DATASETS.get("digits")

@@ -31,8 +31,9 @@ from typer.testing import CliRunner, Result
 import bench
 from bench.cli.app import app
 from bench.errors import BenchError, UnknownNameError
+from bench.records.line import encode
 from bench.records.record import Measurement, Record, count
-from bench.records.store import RECORDS, Store, encode
+from bench.records.store import RECORDS, Store
 from bench.report.figures import FIGURES
 from bench.report.formats import FORMATS, USUAL, drawn, read_formats, saved
 from bench.report.sheet import read_sheet

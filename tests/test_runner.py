@@ -16,7 +16,8 @@ from bench.execution import Ended, Event, load_target
 from bench.execution import side_by_side as beside
 from bench.execution.catalog import ask, catalog_for, is_users
 from bench.execution.executors.fake import FakeExecutor
-from bench.execution.runner import Observer, Summary, judge, run_plan
+from bench.execution.outcome import judge
+from bench.execution.runner import Observer, Summary, run_plan
 from bench.execution.side_by_side import side_by_side
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned

@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from conftest import make_job, make_record, seconds
+from conftest import make_job, make_record, seconds, sound_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
+from bench.records.line import decode, encode
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import INFO, RECORDS, REJECTED, Store, decode, encode, latest, read_run
+from bench.records.store import INFO, RECORDS, REJECTED, Store, latest, read_run
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -63,7 +63,7 @@ def test_details_are_mappings_of_plain_values_before_and_after_they_are_read(det
 def test_a_detail_that_is_no_object_is_told_as_what_it_is() -> None:
     line = make_record().changed(measurements=(seconds("latency", 1.0),)).to_json()
     line["measurements"][0]["detail"] = [1, 2]
-    (read,) = Record.from_text(json.dumps(line).encode()).measurements
+    (read,) = decode(sound_line(line)).measurements
     assert read.detail == {"not an object": [1, 2]}
 
 
@@ -155,7 +155,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_status_is_no_record() -> None:
     with pytest.raises(ValueError, match=r"Invalid enum value 'fine' - at `\$.status`"):
-        Record.from_json({**make_record().to_json(), "status": "fine"})
+        decode(sound_line({**make_record().to_json(), "status": "fine"}))
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,8 @@ def test_a_sound_line_that_is_no_record_is_set_aside_with_the_place(
     tmp_path: Path, change: dict[str, Any], where: str
 ) -> None:
     write(tmp_path, 1)
-
-    class Other(Record):
-        def to_json(self) -> dict[str, Any]:
-            return {**super().to_json(), **change}
-
     with (tmp_path / RECORDS).open("ab") as file:
-        file.write(encode(Other(**msgspec.structs.asdict(make_record()))))
+        file.write(sound_line({**make_record().to_json(), **change}))
     run = read_run(tmp_path)
     assert len(run.records) == 1
     assert [r.line for r in run.rejected] == [2]

@@ -18,7 +18,6 @@ from rich.console import Console
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
-from bench.records.record import Record
 from bench.report.svg import inline
 from bench.report.tables import comparison_view, csv_text, rich_table
 from bench.report.text import markdown, plain
@@ -112,9 +111,7 @@ def test_training_cell_has_mean_spread_and_seeds() -> None:
 
 
 def test_a_network_without_a_card_has_dashes() -> None:
-    run = make_run(
-        [Record.from_json({**record(job(SMALL[0])).to_json(), "card": ArchCard(name="x").to_json()})]
-    )
+    run = make_run([record(job(SMALL[0])).changed(card=ArchCard(name="x"))])
     row = comparison_view(compare_table(to_frame([run]))).rows[0]
     assert [cell.text for cell in row[:5]] == ["alexnet", DASH, DASH, DASH, DASH]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.execution import Ended, Event, Executor
+from bench.execution.outcome import judge
 from bench.plan.job import Job
 from bench.records.record import Measurement, Status
 
@@ -137,8 +138,6 @@ def _search(fits: Callable[[int], bool], limit: int) -> int | None:
 
 
 def _try(executor: Executor, job: Job, timeout_s: float) -> Try:
-    from bench.execution.runner import judge
-
     said: tuple[Status, Mapping[str, Any] | None] | None = None
     stage = "start"
 

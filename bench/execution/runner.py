@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
 import threading
 import time
 from collections import Counter
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.execution import Ended, Event, Executor
+from bench.execution import Event, Executor
 from bench.execution.locks import device_lock
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
+from bench.execution.outcome import judge
 from bench.execution.side_by_side import at_once, side_by_side
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
@@ -272,35 +272,6 @@ def _clear_checkpoint(folder: Path, record: Record) -> None:
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             path.parent.rmdir()  # only once it is empty
-
-
-def judge(
-    ended: Ended, outcome: tuple[Status, Mapping[str, Any] | None] | None, timeout_s: float, stage: str
-) -> tuple[Status, Mapping[str, Any] | None]:
-    """Return the status and the error that an end means; what the worker said itself comes first."""
-    if outcome is not None:
-        status, error = outcome
-        return status, error and {**error, "output": ended.output or None}
-    status, kind, message, tip = _verdict(ended, timeout_s, stage)
-    output = ended.output or None
-    return status, {"type": kind, "message": message, "tip": tip, "traceback": None, "output": output}
-
-
-def _verdict(ended: Ended, timeout_s: float, stage: str) -> tuple[Status, str, str, str | None]:
-    """Return status, type, message and tip of an end that the worker could not speak of itself."""
-    if ended.timed_out:
-        tip = "raise the limit: --set timeout_s=SECONDS"
-        return "timeout", "Timeout", f"no end after {timeout_s:g} s, in stage {stage}", tip
-    if ended.exitcode == -signal.SIGKILL and ended.oom_kill:
-        return "oom", "OutOfMemory", "the kernel ended it for want of memory", "use a smaller batch_size"
-    if ended.exitcode == -signal.SIGKILL:
-        return "killed", "Killed", f"killed by SIGKILL in stage {stage}", "run it again"
-    if ended.exitcode < 0:
-        name = signal.Signals(-ended.exitcode).name
-        return "crashed", name, f"its process died of {name} in stage {stage}", None
-    last = "".join(f": {line}" for line in ended.output.strip().splitlines()[-1:])
-    message = f"its process exited with code {ended.exitcode} in stage {stage} without a result{last}"
-    return "crashed", "Exit", message, None
 
 
 class _Story:

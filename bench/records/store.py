@@ -1,14 +1,11 @@
 """The store: a run is a folder with `run.json` and an append-only `records.jsonl`, one line a record.
 
-A line is the record's JSON with a last key `checksum`: the first 16 hex digits of the SHA-256 of the line
-without that key.
 Each line is flushed and fsynced before `append` returns, so that a kill loses at most the job under way.
 """
 
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import os
 from collections import Counter
@@ -22,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import StoreError, nearest
 from bench.plan.job import Job
+from bench.records.line import decode, encode
 from bench.records.record import Record, finite
 
 DRIFT_CONTROL = "drift_control"  # set in the environment of a job that was timed again at the end of its run
@@ -29,10 +27,6 @@ RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
 INFO = "run.json"
 LOCK = ".lock"
-
-_MARK = b',"checksum":"'
-_CHECKSUM_LENGTH = 16
-_TAIL = len(_MARK) + _CHECKSUM_LENGTH + len('"}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +47,6 @@ class Run:
     planned: tuple[Job, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
-
-
-def encode(record: Record) -> bytes:
-    """Return the line of a record, with its checksum and line end."""
-    body = json.dumps(record.to_json(), separators=(",", ":"), allow_nan=False).encode()
-    return body[:-1] + _MARK + _checksum(body[:-1]) + b'"}\n'
-
-
-def decode(line: bytes) -> Record:
-    """Return the record of a line.
-
-    Raises:
-        ValueError: with the reason, if the line is not sound.
-        StoreError: if its schema is newer than this version.
-    """
-    end = len(line) - line.endswith(b"\n")  # without a copy
-    mark = end - _TAIL
-    if line[mark : mark + len(_MARK)] != _MARK or not line.endswith(b'"}', mark, end):
-        raise ValueError("no checksum: torn or not written by bench")
-    if line[mark + len(_MARK) : end - 2] != _checksum(memoryview(line)[:mark]):
-        raise ValueError("checksum does not match: the line was changed after it was written")
-    return Record.from_text(line)
-
-
-def _checksum(head: bytes | memoryview) -> bytes:
-    """Return the checksum of a line without its end, the brace that closes it."""
-    digest = hashlib.sha256(head)
-    digest.update(b"}")
-    return digest.hexdigest()[:_CHECKSUM_LENGTH].encode()
 
 
 def read_run(path: Path | str) -> Run:

@@ -21,7 +21,8 @@ from bench.plan.schedules import Plateau
 from bench.records.outputs import Outputs, encode_outputs, save_outputs
 from bench.records.record import Better, Measurement
 from bench.training.batches import Shape
-from bench.training.loop import LAYOUTS, Fit, fit
+from bench.training.fit import Fit
+from bench.training.loop import LAYOUTS, fit
 from bench.training.observations import looks, observed
 from bench.training.seeds import streams
 

@@ -21,9 +21,9 @@ from bench.plan.recipe import Recipe
 from bench.records.record import Better, Measurement
 from bench.training.batches import Batches, Shape
 from bench.training.dead_units import dead_units
+from bench.training.fit import Fit
 from bench.training.gradients import gradient_norms
 from bench.training.learner import AUXILIARY_WEIGHT, outputs
-from bench.training.loop import Fit
 from bench.training.synthetic import ENOUGH, synthetic_throughput
 
 GRADIENT_IMAGES = 32

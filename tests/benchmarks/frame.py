@@ -17,7 +17,8 @@ sys.path.insert(0, str(HERE.parent))
 from _side_by_side import show  # noqa: E402
 from make_records import make_run  # noqa: E402
 
-from bench.records.store import RECORDS, encode  # noqa: E402
+from bench.records.line import encode  # noqa: E402
+from bench.records.store import RECORDS  # noqa: E402
 
 ROUNDS = 3
 

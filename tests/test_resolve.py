@@ -72,7 +72,7 @@ def test_a_name_is_parsed_and_written_back(text: str, spec: Spec) -> None:
         ("mlp(width=2))", 12, "unmatched"),
         ("mlp(50)", 4, "must be written key=value"),
         ("mlp(a=1, **{})", 9, "must be written key=value"),
-        ("mlp(width=)", 10, "bad arguments"),
+        ("mlp(width=2 3)", 10, "bad arguments"),
         ("mlp(a=1)(b=2)", 3, "one pair of parentheses"),
         ("mlp(a=1, a=2)", 9, "given twice"),
         ("mlp(ä='ö', b=relu)", 13, "must be a literal"),

@@ -180,8 +180,20 @@ def test_recipes_of_one_name_but_different_content_are_not_averaged() -> None:
     assert sorted(accuracy_table(to_frame([make_run(seen)]))["accuracy"]) == [0.5, 0.9]
 
 
+def test_a_network_that_was_only_trained_has_a_row_for_each_condition() -> None:
+    taught = [(RESNET18, "digits"), (RESNET18, "cifar10"), (RESNET50, "cifar10")]
+    seen = [scored(net, seed, 0.9, dataset=dataset) for net, dataset in taught for seed in (0, 1)]
+    table = compare_table(to_frame([make_run(seen)]))
+    assert sorted(zip(table["label"], table["dataset"], table["n_ok"], strict=True)) == [
+        ("resnet18 · cifar10", "cifar10", 2),
+        ("resnet18 · digits", "digits", 2),
+        ("resnet50", "cifar10", 2),
+    ]
+
+
 def test_row_has_the_training_that_most_networks_share() -> None:
     seen = [
+        record(job(RESNET18), RESNET18, counted(RESNET18)),
         scored(RESNET18, 0, 0.99, dataset="digits"),
         scored(RESNET18, 0, 0.90),
         scored(RESNET50, 0, 0.91),

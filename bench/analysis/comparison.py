@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.frame import PENDING
@@ -17,6 +18,7 @@ from bench.analysis.roofline import add_roofline
 from bench.registry import natural
 
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
+_TAUGHT = ["dataset", "recipe", "epochs"]
 VARIANT = ["device", "precision", "memory_format", "backend", "threads"]
 COUNTS = (
     *("parameters", "macs", "activations", "parameter_bytes", "activation_bytes", "receptive_field"),
@@ -52,9 +54,10 @@ _TEXTS = (
 def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row a network, its input shape and the way it was run, ordered by year, then MACs.
 
-    A network of which only a part was measured has a row as well. Where a network was trained under several
-    conditions, its row has those that most networks share; `accuracy_table` has all. Measurements of jobs that
-    failed later on are used; trainings count only where they ended well.
+    A network of which only a part was measured has a row as well. One that was only trained has a row for each data
+    set, recipe and count of epochs; the row of one that was counted or timed too has those that most networks share,
+    and `accuracy_table` has all. Measurements of jobs that failed later on are used; trainings count only where they
+    ended well.
 
     Args:
         frame: of `bench.analysis.frame.to_frame`, latest attempts.
@@ -75,7 +78,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     frame = pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
-    table = table.merge(_accuracies(frame), on=["run", "network"], how="left")
+    table = _with_accuracies(table, frame)
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
     table["label"] = row_labels(table)
     table = add_roofline(table, everything)
@@ -103,10 +106,15 @@ def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def _shapes(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the shapes that were asked to be counted or timed; of networks only trained, the trained ones."""
     timed = _last(frame.loc[frame["task"] != "accuracy", SHAPE], SHAPE)
-    trained = _last(frame.loc[frame["task"] == "accuracy", SHAPE], ["run", "network"])
-    known = pd.MultiIndex.from_frame(timed[["run", "network"]])
-    alone = ~pd.MultiIndex.from_frame(trained[["run", "network"]]).isin(known)
-    return pd.concat([timed, trained[alone]], ignore_index=True)
+    trained = _last(frame.loc[frame["task"] == "accuracy", SHAPE], SHAPE)
+    return pd.concat([timed, trained[_only_trained(trained, frame)]], ignore_index=True)
+
+
+def _only_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows are of a network that was neither counted nor timed in its run."""
+    keys = ["run", "network"]
+    known = pd.MultiIndex.from_frame(frame.loc[frame["task"] != "accuracy", keys].drop_duplicates())
+    return ~pd.MultiIndex.from_frame(rows[keys]).isin(known)
 
 
 def _counts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -164,11 +172,16 @@ _TRAINED_AS = {
 }
 
 
-def _accuracies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the conditions of each network that come first in `accuracy_table`."""
-    table = accuracy_table(frame.rename(columns={"network": "arch"}))
-    table = table.drop_duplicates(["run", "network"], keep="first").rename(columns=_TRAINED_AS)
-    return table[["run", "network", *TRAINED]]
+def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with what was trained: all conditions of networks only trained, else those that come first."""
+    found = accuracy_table(frame.rename(columns={"network": "arch"}))
+    shape = found[SHAPE[2:]]
+    found = found.rename(columns=_TRAINED_AS)[["run", "network", *TRAINED]]
+    first = found.drop_duplicates(["run", "network"], keep="first")
+    every = found.join(shape).drop_duplicates([*SHAPE, "dataset", "recipe", "epochs"], keep="first")
+    alone = _only_trained(table, frame)
+    beside = table[~alone].merge(first, on=["run", "network"], how="left")
+    return pd.concat([beside, table[alone].merge(every, on=SHAPE, how="left")]) if alone.any() else beside
 
 
 def _cards(frame: pd.DataFrame) -> pd.DataFrame:
@@ -177,11 +190,20 @@ def _cards(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_labels(table: pd.DataFrame) -> list[str]:
-    """Return the network's name, with those settings behind it that tell rows of one network apart."""
+    """Return the network's name, with those settings behind it that tell rows of one network apart.
+
+    How it was run is told of all networks where it is of one: fp32 goes without saying only where all is fp32.
+    """
     rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
-    settings = [*SHAPE[2:], *VARIANT, "run"]
-    telling = [s for s in settings if table.groupby("network")[s].nunique().max() > 1]
-    return [" · ".join([r["network"], *_words(r, telling)]) for r in rows]
+    settings = [s for s in (*SHAPE[2:], *VARIANT, *_TAUGHT, "run") if s in table]
+    several = table.groupby("network")[settings].nunique() > 1
+    told = {
+        network: [
+            s for s, own in zip(settings, row, strict=True) if own or (s in VARIANT and several[s].any())
+        ]
+        for network, row in zip(several.index, several.to_numpy().tolist(), strict=True)
+    }
+    return [" · ".join([r["network"], *_words(r, told[r["network"]])]) for r in rows]
 
 
 def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:
@@ -190,6 +212,7 @@ def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:
         "in_channels": " channels",
         "num_classes": " classes",
         "threads": " threads",
+        "epochs": " epochs",
     }
     return [_word(row[s]) + units.get(s, "") for s in settings if not pd.isna(row[s])]
 

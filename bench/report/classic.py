@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
+from bench.analysis.claims.verdict import WIDEST
 from bench.plan.card import ArchCard
 from bench.records.store import Run
 from bench.report.view import EMPTY, Cell, Column, Row, View, missing, number, share, view, whole
 from bench.units import Scale, show
 
 COUNTS: Mapping[str, str] = {"parameters": "1", "macs": "MAC"}
-MARKED = 0.005  # published counts have two to three digits: a smaller gap is one of rounding
 
 
 def _published(row: Row, column: Column, _scale: Scale) -> Cell:
-    """Show a published count, and by how much ours differs where rounding does not explain it."""
+    """Show a published count as it is in print, and by how much ours differs where that does not explain it."""
     key = column.key.removeprefix("published_")
     value, gap = row[column.key], row[f"{key}_gap"]
     if missing(value):
         return EMPTY
-    note = (
-        f"counted: {100 * gap:+.1f} %".replace("-", "−") if math.isfinite(gap) and abs(gap) >= MARKED else ""
-    )
-    return Cell(show(value, COUNTS[key]), note, float(value))
+    digits, last = _printed(value)
+    note = "" if missing(gap) or _agrees(value * (1 + gap), value, last) else f"counted: {100 * gap:+.1f} %"
+    return Cell(show(value, COUNTS[key], min(digits, 4)), note.replace("-", "−"), float(value))
+
+
+def _printed(value: float) -> tuple[int, float]:
+    """Return how many digits a number in print has, and what one in the last of them is worth: 2 and 1e8 of 1.8e9."""
+    _, digits, exponent = Decimal(f"{value:.12g}").normalize().as_tuple()
+    return len(digits), 10.0 ** int(exponent)
+
+
+def _agrees(ours: float, published: float, last: float) -> bool:
+    """Return whether ours rounds to the published number, or was cut off after its last digit."""
+    cut_off = last <= float(WIDEST) * published and 0 <= ours - published < last
+    return cut_off or abs(ours - published) <= last / 2
 
 
 CLASSIC: tuple[Column, ...] = (

@@ -82,9 +82,10 @@ def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None)
         UnknownNameError: for a name that no figure has.
     """
     from bench.report.figures import FIGURES
+    from bench.report.short_names import shortened
     from bench.report.style import styled
 
     figure, plain = FIGURES.get(name), pd.DataFrame(frame)
     table = compare_table(plain)
     with styled(style):
-        return figure.draw(table, plain) if len(table) else None
+        return figure.draw(*shortened(table, plain)) if len(table) else None

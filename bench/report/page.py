@@ -25,6 +25,7 @@ from bench.report.latex import to_latex
 from bench.report.markdown import to_document
 from bench.report.page_data import page_data
 from bench.report.reproduce import row_commands
+from bench.report.short_names import shortened
 from bench.report.studies import studies_of
 from bench.report.summary import Summary, sources, summarise
 from bench.report.tables import comparison_view, csv_text, failures_view, to_csv, trainings_view
@@ -77,6 +78,7 @@ class Content:
     comparison: View
     commands: Sequence[str]
     studies: Sequence[StudyVerdict]
+    of_studies: bool  # every run was made for the verdict of one
     verdicts: View
     verdict_notes: Sequence[str]
     trainings: View
@@ -89,14 +91,16 @@ class Content:
     @property
     def sections(self) -> list[tuple[str, str]]:
         """Return (id, name) of the sections that have something to show."""
+        studies = {"studies": ("Studies", self.studies)}
         there = {
-            "studies": ("Studies", self.studies),  # such a run was made for its verdict
+            **(studies if self.of_studies else {}),
             "classic": ("Classic table", True),
             "comparison": ("All columns", self.comparison.rows),
             "compare": ("Side by side", len(self.comparison.rows) > 1),
-            "charts": ("Charts", self.data["rows"]),
+            "charts": ("Charts", self.data["quantities"] or self.data["batches"]),
             "layers": ("Layers", self.data["layers"]),
             "trainings": ("Trainings", self.trainings.rows),
+            **studies,
             "verdicts": ("Verdicts", self.verdicts.rows),
             "claims": ("Claims", self.findings.rows),
             "figures": ("Figures", True),
@@ -170,7 +174,8 @@ def gather(
     runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None, draw: Draw
 ) -> Content:
     """Return all that a report of some runs shows; `frame` and `table` are made of them."""
-    figures = draw(table, frame)  # takes longest, and goes on beside the rest
+    charted = shortened(table, frame)
+    figures = draw(*charted)  # takes longest, and goes on beside the rest
     verdicts = [row for run in runs for row in compare_run(run)]
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
@@ -178,14 +183,15 @@ def gather(
         classic=classic_view(table, runs),
         comparison=comparison_view(table, frame),
         commands=row_commands(table, runs),
-        studies=studies_of(runs),
+        studies=(studies := studies_of(runs)),
+        of_studies=len(studies) == len(runs),
         verdicts=versus_view(verdicts),
         verdict_notes=versus_notes(verdicts),
         trainings=trainings_view(accuracy_table(frame)),
         findings=findings_view(native_rows(table, runs)),
         failures=failures_view(failures(frame)),
         sources=sources(table),
-        data=page_data(table, frame),
+        data=page_data(*charted),
         figures=figures(),
     )
 

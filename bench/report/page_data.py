@@ -29,6 +29,7 @@ _MORE = (
 )
 _HIGHER = {"throughput", "train_throughput", "accuracy", "published_top1", "published_top5", "roofline_share"}
 _NEITHER = {"intensity"}
+_SHAPE = ("input_size", "in_channels", "num_classes")
 _DIGITS = 7  # the tables' CSV has them all
 
 
@@ -77,7 +78,7 @@ def _quantities(table: pd.DataFrame) -> list[Column]:
 def _quantity(column: Column) -> dict[str, Any]:
     neutral = column.cell is whole or column.key in _NEITHER
     better = "higher" if column.key in _HIGHER else "neither" if neutral else "lower"
-    return {"title": column.title, "unit": column.unit, "better": better}
+    return {"title": column.title, "unit": column.unit, "better": better, "whole": column.cell is whole}
 
 
 def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, Any]:
@@ -85,6 +86,7 @@ def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, An
     return {
         "label": plain(row["label"]),
         **_who(row["network"], row["family"]),
+        "shape": " ".join("" if missing(row[k]) else f"{row[k]:g}" for k in _SHAPE),
         "values": {c.key: v for c in columns if (v := _short(row[c.key])) is not None},
         "ends": {key: pair for key, pair in ends.items() if None not in pair},
     }
@@ -138,20 +140,23 @@ _CURVES = {
 def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the curves of each series of trainings: mean, least and most over its seeds, epoch by epoch."""
     rows = frame[(frame["task"] == "accuracy") & frame["measurement"].isin(list(_CURVES))]
+    # Recipes of one network alone are compared with each other.
+    alone = rows["arch"].nunique() == 1 and rows["recipe"].nunique() > 1
+    condition, name = (("dataset",), "recipe") if alone else (("dataset", "recipe"), "arch")
     for _, group in rows.groupby(["run", "series", "measurement"], sort=False):
         seeds = [v for v in (_by_epoch(detail) for detail in group["detail"]) if v]
         epochs = max(map(len, seeds), default=0)
         if epochs < 2:
             continue
         first = group.iloc[0]
-        told = " · ".join(plain(first[k]) for k in ("dataset", "recipe") if not missing(first[k]))
+        told = " · ".join(plain(first[k]) for k in condition if not missing(first[k]))
         by_epoch = [
             [v for s in seeds if len(s) > e and (v := _short(s[e])) is not None] for e in range(epochs)
         ]
         points = [[e + 1, _short(sum(v) / len(v)), min(v), max(v)] for e, v in enumerate(by_epoch) if v]
         if points:
             yield {
-                "label": plain(first["arch"]),
+                "label": plain(first[name]),
                 **_who(first["arch"], first["family"]),
                 "metric": _CURVES[first["measurement"]],
                 "unit": "" if first["measurement"].endswith("loss") else "%",

@@ -28,14 +28,14 @@ NOTE = (
 _COMPARED = Head("Compared")
 _HEADS = (
     Head("Test"),
-    Head("Quantity"),
-    _COMPARED,
-    Head("Expected"),
+    Head("Verdict"),
     Head("Effect", numeric=True),
     Head("95 % interval", numeric=True),
+    Head("Expected"),
     Head("p", numeric=True),
     Head("n", numeric=True),
-    Head("Verdict"),
+    Head("Quantity"),
+    _COMPARED,
     Head("How"),
 )
 
@@ -69,14 +69,14 @@ def _texts(test: TestVerdict) -> list[str]:
     low, high = told(test.low, test.unit), told(test.high, test.unit)
     return [
         plain(test.says),
-        plain(test.quantity),
-        plain(f"{test.of} against {test.against}" if test.against else test.of),
-        test.expected,
+        test.verdict,
         told(test.effect, test.unit),
-        DASH if math.isnan(test.low) or math.isnan(test.high) else f"{low} … {high}",
+        DASH if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high else f"{low} … {high}",
+        test.expected,
         f"{test.p:.2g}" if math.isfinite(test.p) else DASH,
         f"{test.n_of}, {test.n_against}" if test.n_against else str(test.n_of),
-        test.verdict,
+        plain(test.quantity),
+        plain(f"{test.of} against {test.against}" if test.against else test.of),
         plain(test.note),
     ]
 

@@ -117,7 +117,8 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         rows = table[table[key].notna()]
         if rows["network"].nunique() > 1 and (key != "accuracy" or rows["dataset"].nunique() == 1):
             row = rows.sort_values(key, ascending=lowest, kind="stable").iloc[0]
-            facts.append(Fact(what, plain(row[who]), text(float(row[key]))))
+            batch = f" at batch {row['batch_size']:.0f}" if key == "throughput" else ""
+            facts.append(Fact(what, plain(row[who]), text(float(row[key])) + batch))
     return facts
 
 

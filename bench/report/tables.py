@@ -49,10 +49,11 @@ _TRAINED_RAW = {
     "trained_macs": "MAC",
 }
 
-_MACHINE = ("device_name", "device")
+_ALIKE = ("device_name", "device", "in_channels", "num_classes")  # small networks are no rivals of large ones
 _HIGHEST = Best("higher")
-_LEAST = Best("lower", within=_MACHINE)
-_MOST = Best("higher", within=_MACHINE)
+_LEAST = Best("lower", within=_ALIKE)
+_SOONEST = Best("lower", within=_ALIKE, by_interval=True)
+_MOST = Best("higher", within=_ALIKE, by_interval=True)
 _BEST_TRAINED = Best("higher", within=("dataset", "recipe", "epochs"))
 
 COMPARISON: tuple[Column, ...] = (
@@ -74,10 +75,10 @@ COMPARISON: tuple[Column, ...] = (
     Column("input_size", "Input", whole, "px", show="differing"),
     Column("in_channels", "Channels", whole, show="telling"),
     Column("num_classes", "Classes", whole, show="telling"),
-    Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s"), best=_LEAST),
+    Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s"), best=_SOONEST),
     Column("throughput", "Throughput", number, "1/s", raw=_ends("throughput", "1/s"), best=_MOST),
     Column("batch_size", "Batch", whole, show="differing"),
-    Column("peak_memory", "Peak memory", number, "B", best=Best("lower", within=(*_MACHINE, "batch_size"))),
+    Column("peak_memory", "Peak memory", number, "B", best=Best("lower", within=(*_ALIKE, "batch_size"))),
     Column("energy", "Energy of an image", number, "J", best=_LEAST),
     Column("roofline_share", "Of the roofline", share, "%", narrow=False, raw={"intensity": "MAC_per_B"}),
     Column(
@@ -95,7 +96,7 @@ COMPARISON: tuple[Column, ...] = (
         number,
         "B",
         narrow=False,
-        best=Best("lower", within=(*_MACHINE, "train_batch_size")),
+        best=Best("lower", within=(*_ALIKE, "train_batch_size")),
     ),
     Column("train_energy", "Training energy of an image", number, "J", narrow=False, best=_LEAST),
     Column("accuracy", "Top-1, short training", spread, "%", raw=_ACCURACY_RAW, best=_BEST_TRAINED),

@@ -133,10 +133,17 @@ def fixed(value: float, like: float, digits: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Which value of a column is the best: the direction, and the keys that rows must agree in to be compared."""
+    """Which value of a column is the best.
+
+    Attributes:
+        better: the direction.
+        within: keys that rows must agree in to be compared.
+        by_interval: whether a value is as good where its interval overlaps the best one's.
+    """
 
     better: Literal["lower", "higher"]
     within: Sequence[str] = ()
+    by_interval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +258,17 @@ def _best(rows: Sequence[Row], cells: Sequence[Cell], column: Column) -> set[int
     choose = max if column.best.better == "higher" else min
     found: set[int] = set()
     for places in groups.values():
-        text = cells[choose(places, key=lambda i: rows[i][column.key])].text
-        equal = {i for i in places if cells[i].text == text}
+        first = choose(places, key=lambda i: rows[i][column.key])
+        equal = {i for i in places if cells[i].text == cells[first].text}
+        if column.best.by_interval:
+            equal |= {i for i in places if _overlap(rows[i], rows[first], column.key)}
         found |= equal if len(equal) < len(places) else set()
     return found
+
+
+def _overlap(one: Row, other: Row, key: str) -> bool:
+    low, high = f"{key}_low", f"{key}_high"
+    return bool(one[low] <= other[high] and other[low] <= one[high])  # what is not known overlaps nothing
 
 
 def _telling(rows: Sequence[Row], key: str) -> bool:

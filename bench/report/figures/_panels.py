@@ -80,10 +80,16 @@ def worthwhile(kinds: list[Accuracy]) -> list[Accuracy]:
 
 
 def by_training(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows of each data set, recipe and count of epochs, such as ``cifar10, 8 epochs, std v1``."""
-    for (dataset, recipe, epochs), rows in table.groupby(["dataset", "recipe", "epochs"], dropna=False):
+    """Yield the rows of each data set, recipe and count of epochs, such as ``cifar10, 8 epochs, std v1``.
+
+    Recipes of one network alone are compared with each other.
+    """
+    recipe = table["recipe"]
+    if recipe.nunique() > 1 and table["network" if "network" in table else "arch"].nunique() == 1:
+        recipe = recipe.map(lambda _: None)
+    for (dataset, taught, epochs), rows in table.groupby(["dataset", recipe, "epochs"], dropna=False):
         length = _count("{:.0f} epoch" if epochs == 1 else "{:.0f} epochs", epochs)
-        yield ", ".join(word for word in (dataset, length, recipe) if isinstance(word, str) and word), rows
+        yield ", ".join(word for word in (dataset, length, taught) if isinstance(word, str) and word), rows
 
 
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

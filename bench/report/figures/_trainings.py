@@ -39,10 +39,9 @@ def failed_trainings(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 def by_seeds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the rows of trainings that differ in nothing but their seed, under the name of their network."""
-    several_runs = rows["run"].nunique() > 1
-    for (run, _), seeds in rows.groupby(["run", "series"], sort=False):
-        name = seeds["arch"].iloc[0]
-        yield (f"{name} · {run}" if several_runs else name), seeds
+    several = [key for key in ("recipe", "run") if rows.groupby("arch")[key].nunique().max() > 1]
+    for _, seeds in rows.groupby(["run", "series"], sort=False):
+        yield " · ".join(str(seeds[key].iloc[0]) for key in ("arch", *several)), seeds
 
 
 @dataclass(frozen=True, slots=True)

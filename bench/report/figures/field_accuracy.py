@@ -32,7 +32,7 @@ _MOST = 6  # panels
     title="Accuracy against receptive field",
     caption="The receptive field is the side of what one unit of the last local feature map can see, not clipped to "
     "the image; the dashed line is the side of the image, where all networks of a panel have the same. Published "
-    "accuracies are those of the papers and not measured here; bars at measured ones are one standard deviation over "
+    "accuracies are as published and not measured here; bars at measured ones are one standard deviation over "
     "seeds.",
     needs="a counted receptive field, and a published accuracy or a short training, of the same network",
     place=66,

@@ -23,8 +23,8 @@ from bench.report.style import family_name, log_axis, looks, number_axis
     title="Learning curves",
     caption="Top-1 error after each epoch: the mean over the seeds that ended well, in a band from the least to the "
     "largest of them. Left, on the test images; right, on the training images as they are trained on, augmented, "
-    "while the weights still change. Where there are many networks, each family has a panel, with the others grey "
-    "behind it; of more than 40 the most accurate of each family are drawn.",
+    "while the weights still change. What was looked at only once has no curve. Where there are many networks, each "
+    "family has a panel, with the others grey behind it; of more than 40 the most accurate of each family are drawn.",
     needs="short trainings that ended well, with their accuracy by epoch",
     place=60,
     charted=True,
@@ -34,6 +34,8 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     pairs = []
     for name, rows in ended_trainings(table, frame, ["top1", "train_error"]):
         test, train = (_curves(rows[rows["measurement"] == m]) for m in ("top1", "train_error"))
+        if any(len(curve.x) > 1 for curve in (*test, *train)):  # one point is no curve
+            test, train = ([curve for curve in some if len(curve.x) > 1] for some in (test, train))
         errors = [error for curve in (*test, *train) for error in (*curve.low, *curve.high)]
         last = max((curve.x[-1] for curve in (*test, *train)), default=1)
         left, right = (_axes(f"Top-1 {of} error", errors, last) for of in ("test", "training"))

@@ -32,7 +32,7 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     "macs_accuracy",
     title="Accuracy against multiply-accumulates",
     caption="Up and to the left is better. The area of a ball is the count of parameters; colour and marker are "
-    "the family. Published accuracies are those of the papers and not measured here; bars at measured ones are "
+    "the family. Published accuracies are as published and not measured here; bars at measured ones are "
     "one standard deviation over seeds.",
     needs="counted MACs, and a published accuracy or a short training, of the same network",
     place=10,

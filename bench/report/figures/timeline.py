@@ -32,7 +32,7 @@ _MOST = 4  # panels
 @figure(
     "timeline",
     title="Published error by year and depth",
-    caption="Lower is better. Errors are those of the papers and not measured here; the line is the least error up to "
+    caption="Lower is better. Errors are as published and not measured here; the line is the least error up to "
     "each year. Depth is the count of layers that hold weights and multiply, on all branches and shortcuts.",
     needs="networks with a published accuracy and a year",
     place=15,

@@ -3,8 +3,8 @@ function niceStep(span, count) {
   const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
   return power * [1, 2, 5, 10].find(f => f * power >= rough);
 }
-function linearTicks(low, high, count) {
-  const step = niceStep(high - low || 1, count), found = [];
+function linearTicks(low, high, count, whole) {
+  const nice = niceStep(high - low || 1, count), step = whole ? Math.max(1, Math.ceil(nice)) : nice, found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(+(i * step).toPrecision(12));
   return found;
 }
@@ -20,7 +20,7 @@ function logTicks(low, high, count) {
   return linearTicks(low, high, count).filter(v => v > 0);
 }
 // domain: [low, high]; range: pixels of both ends.
-function axis(domain, range, log, count) {
+function axis(domain, range, log, count, whole) {
   const f = log ? Math.log10 : v => v;
   const [a, b] = domain.map(f), [p, q] = range;
   const slope = (q - p) / (b - a || 1);
@@ -28,7 +28,7 @@ function axis(domain, range, log, count) {
     domain, log,
     at: v => p + (f(v) - a) * slope,
     back: pixel => { const v = a + (pixel - p) / slope; return log ? 10 ** v : v; },
-    ticks: (log ? logTicks : linearTicks)(domain[0], domain[1], count),
+    ticks: log ? logTicks(domain[0], domain[1], count) : linearTicks(domain[0], domain[1], count, whole),
   };
 }
 function extent(values, log, room = 0.06) {
@@ -38,6 +38,11 @@ function extent(values, log, room = 0.06) {
   const low = f(fine.reduce((a, b) => Math.min(a, b))), high = f(fine.reduce((a, b) => Math.max(a, b)));
   const pad = (high - low) * room || Math.abs(high) * 0.1 || 1;
   return [g(low - pad), g(high + pad)];
+}
+// Whether a domain is so near to another or so far from it that nothing is to be seen there.
+function senseless(domain, whole, log) {
+  const f = log ? Math.log10 : v => v, size = ([a, b]) => Math.abs(f(b) - f(a)), share = size(domain) / (size(whole) || 1);
+  return !(share > 1 / 500 && share < 4) || !domain.every(Number.isFinite);
 }
 // The texts of ticks: on a linear axis all share a prefix.
 function tickTexts(ticks, unit, log) {

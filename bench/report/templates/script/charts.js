@@ -20,8 +20,9 @@ function rowTip(number) {
   const row = find(`#table-comparison [data-row="${number}"]`);
   const heads = [...row.closest("table").tHead.rows[0].cells].map(headText);
   const cells = [...row.cells].map(cellText);
-  const lines = heads.map((head, i) => [head, cells[i]]).slice(1).filter(([, text]) => text !== "–");
-  return [[DATA.rows[number].label], ...lines];
+  const { label } = DATA.rows[number];
+  const lines = heads.map((head, i) => [head, cells[i]]).filter(([, text], i) => text !== "–" && (i || !label.startsWith(text)));
+  return [[label], ...lines];
 }
 
 function panel(host, id, title) {
@@ -74,6 +75,7 @@ function scatter(host) {
   const presets = PRESETS.filter(([, x, y]) => has(x) && has(y) && DATA.rows.filter(r => x in r.values && y in r.values).length > 1);
   const [, x, y, logX, logY] = presets[0] ?? ["", names[0][0], names[1][0], false, false];
   const chosen = { x, y, logX, logY, size: has("parameters") ? "parameters" : "" };
+  const note = make("figcaption");
   const [head, body] = panel(host, "chart-scatter", "One against another");
   const content = () => {
     const rows = DATA.rows.map((row, number) => ({ row, number })).filter(({ row, number }) =>
@@ -81,12 +83,18 @@ function scatter(host) {
     const points = merged(rows, chosen.x, chosen.y);
     const sizes = points.map(p => DATA.rows[p.numbers[0]].values[chosen.size] ?? 0), largest = Math.max(...sizes);
     points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + 22 * Math.sqrt(sizes[i] / largest) : 0; });
+    const front = paretoFront(points, chosen.x, chosen.y);
+    note.textContent = [
+      front.length > 1 ? "The dashed line joins the Pareto front: what nothing else shown beats in both." : "",
+      chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
+      points.some(p => p.low !== undefined) ? "Bars are 95 % intervals." : "",
+    ].filter(Boolean).join(" ");
     return {
-      title: "One quantity against another", points, lines: [], front: paretoFront(points, chosen.x, chosen.y),
+      title: "One quantity against another", points, lines: [], front,
       x: { ...QUANTITIES[chosen.x], log: chosen.logX }, y: { ...QUANTITIES[chosen.y], log: chosen.logY },
     };
   };
-  const change = (key, value) => { chosen[key] = value; again(); };
+  const change = (key, value) => { chosen[key] = value; if (key !== "size") find("select", presetBox).value = ""; again(); };
   const [boxX, inX] = scaleBox("log", chosen.logX, v => change("logX", v));
   const [boxY, inY] = scaleBox("log", chosen.logY, v => change("logY", v));
   const across = select("Across", names, chosen.x, v => change("x", v));
@@ -98,9 +106,10 @@ function scatter(host) {
     [find("select", across).value, find("select", up).value, inX.checked, inY.checked] = [px, py, lx, ly];
     again();
   };
-  if (views.length > 1) head.append(select("View", views, "0", go));
+  const presetBox = select("View", [...views, ["", "own choice"]], views.length ? "0" : "", i => { if (i !== "") go(i); });
+  if (views.length > 1) head.append(presetBox);
   head.append(across, boxX, up, boxY, select("Size", [["", "all alike"], ...names], chosen.size, v => change("size", v)));
-  body.after(make("figcaption", {}, "The dashed line joins the Pareto front: what nothing else shown beats in both. Areas of the pale balls are in proportion to the size chosen."));
+  body.after(note);
   const again = plot(body, content, 460);
 }
 
@@ -120,9 +129,10 @@ function ranking(host) {
       .sort((a, b) => sign * (a.value - b.value));
     const shownNow = rows.slice(0, most);
     const width = Math.max(300, body.clientWidth || 640), step = 22, left = Math.min(210, width * 0.38);
-    const box = { left, right: width - 76, top: 8, bottom: 8 + step * Math.max(1, shownNow.length) };
+    const longest = Math.max(4, ...shownNow.map(r => shown(r.value, unit).length));
+    const box = { left, right: width - 16 - 7 * longest, top: 8, bottom: 8 + step * Math.max(1, shownNow.length) };
     const values = shownNow.flatMap(r => [r.value, ...(r.row.ends[chosen.key] ?? [])]);
-    const x = axis(extent(chosen.log ? values : [0, ...values], chosen.log), [box.left, box.right], chosen.log, Math.max(3, Math.floor((box.right - left) / 110)));
+    const x = axis(extent(chosen.log ? values : [0, ...values], chosen.log), [box.left, box.right], chosen.log, Math.max(3, Math.floor((box.right - left) / 110)), QUANTITIES[chosen.key].whole);
     const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, the best first: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${shown(r.value, unit)}`).join(", ")}. The numbers are in the table.` });
     image.append(...rulers(x, { ticks: [], at: v => v }, box, { x: { title, unit }, y: { title: "", unit: "" } }));
     shownNow.forEach(({ row, number, value }, i) => {
@@ -130,7 +140,7 @@ function ranking(host) {
       const [low, high] = row.ends[chosen.key] ?? [value, value];
       const mark = draw("g", { class: "mark row", "data-network": row.network },
         draw("rect", { class: "hit", x: 0, y: at - step / 2, width, height: step }),
-        draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, brief(row.label, Math.floor((left - 14) / 6.8))),
+        draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, brief(row.label, Math.floor((left - 14) / 7.2))),
         draw("path", { class: "stem", d: path([[box.left, at], [x.at(value), at]]), stroke: colour }),
         draw("path", { class: "interval", d: path([[x.at(low), at], [x.at(high), at]]), stroke: colour }),
         shape(markerOf(row.family), x.at(value), at, 4.5, { fill: colour, class: "dot" }),
@@ -174,7 +184,8 @@ function curves(host) {
   const chosen = { metric: longest.metric, what: whats[0], log: false };
   const [head, body] = panel(host, "chart-curves", "Curves");
   const again = plot(body, () => {
-    const lines = DATA.curves.filter(c => c.metric === chosen.metric && c.what === chosen.what && !hiddenFamilies.has(c.family));
+    const left = new Set(DATA.rows.filter(shownRow).map(row => row.network));
+    const lines = dashed(DATA.curves.filter(c => c.metric === chosen.metric && c.what === chosen.what && left.has(c.network)));
     return {
       title: `${chosen.metric} by epoch`, points: [], x: { title: "Epoch", unit: "", log: false, steps: lines.flatMap(line => line.points.map(p => p[0])) }, y: { title: chosen.metric, unit: lines[0]?.unit ?? "", log: chosen.log },
       lines: lines.map(line => ({
@@ -186,6 +197,17 @@ function curves(host) {
   head.append(select("Quantity", metrics.map(m => [m, m]), chosen.metric, v => { chosen.metric = v; again(); }));
   if (whats.length > 1) head.append(select("Trained on", whats.map(w => [w, w]), chosen.what, v => { chosen.what = v; again(); }));
   head.append(scaleBox("log", chosen.log, v => { chosen.log = v; again(); })[0]);
+}
+
+// Lines of one colour differ in their dashes.
+const DASHES = [undefined, "7 3", "2 3", "9 3 2 3", "14 4", "5 2 1 2 1 2"];
+function dashed(lines) {
+  const seen = new Map();
+  return lines.map(line => {
+    const colour = colourOf(line.family), before = seen.get(colour) ?? 0;
+    seen.set(colour, before + 1);
+    return { ...line, dash: DASHES[before % DASHES.length] };
+  });
 }
 
 function legend(host) {

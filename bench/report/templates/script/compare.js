@@ -2,11 +2,16 @@
 const chosenRows = [];
 const MOST_CHOSEN = 8;
 
-function ratioText(key, value, first) {
-  const { better } = QUANTITIES[key], ratio = value / first;
+// A ratio is told better or worse where the rows were asked the same and their intervals lie apart.
+function ratioText(key, row, first) {
+  const { better } = QUANTITIES[key], ratio = row.values[key] / first.values[key];
   if (!Number.isFinite(ratio) || ratio === 1 || better === "neither") return ["", ""];
+  const told = `×${digits(ratio)}`;
+  if (row.shape !== first.shape) return [told, ""];
+  const [a, b] = [row, first].map(r => r.ends[key]);
+  if (a && b && a[0] <= b[1] && b[0] <= a[1]) return [`${told}, intervals overlap`, ""];
   const good = (ratio < 1) === (better === "lower") ? "better" : "worse";
-  return [`×${digits(ratio)}, ${good}`, good];
+  return [told === "×1" ? `${told}, slightly ${good}` : `${told}, ${good}`, good];
 }
 
 function compareTable(host) {
@@ -17,8 +22,9 @@ function compareTable(host) {
   const rows = chosenRows.map(number => DATA.rows[number]);
   const keys = Object.keys(QUANTITIES).filter(key => rows.some(row => key in row.values));
   const cell = (key, row, i) => {
-    const [text, good] = i ? ratioText(key, row.values[key], rows[0].values[key]) : ["", ""];
-    return make("td", { class: "number" }, shown(row.values[key], QUANTITIES[key].unit), make("small", { class: good }, text));
+    const [text, good] = i ? ratioText(key, row, rows[0]) : ["", ""];
+    const ends = (row.ends[key] ?? []).map(end => shown(end, QUANTITIES[key].unit)).join(" – ");
+    return make("td", { class: "number" }, shown(row.values[key], QUANTITIES[key].unit), ...(ends ? [make("small", {}, ends)] : []), make("small", { class: good }, text));
   };
   const head = make("tr", {}, make("th", { scope: "col", class: "plain-head" }, "Quantity"), ...rows.map(row =>
     make("th", { scope: "col", class: "number plain-head", "data-network": row.network }, make("bdi", {}, row.label))));

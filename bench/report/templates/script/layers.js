@@ -27,7 +27,9 @@ function strip(net, key, title, unit) {
   const values = net.rows.map(row => (typeof row[column] === "number" ? row[column] : 0));
   const total = values.reduce((a, b) => a + b, 0), most = Math.max(...values);
   const width = 620, height = 170, box = { left: 64, right: width - 8, top: 10, bottom: height - 26 };
-  const y = axis([0, 1.04 * most || 1], [box.bottom, box.top], false, 5), step = (box.right - box.left) / Math.max(1, values.length);
+  const y = axis([0, 1.04 * most || 1], [box.bottom, box.top], false, 5);
+  box.left = 16 + 7 * Math.max(...tickTexts(y.ticks, unit, false).map(text => text.length));
+  const step = (box.right - box.left) / Math.max(1, values.length);
   const sum = key === "receptive_field" ? `up to ${shown(most, unit)}` : `${shown(total, unit)} in all`;
   const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title} of ${net.label} by layer, ${sum}; the most ${shown(most, unit)} in ${net.rows[values.indexOf(most)]?.[name] ?? "none"}. The numbers are in the table below.` });
   image.append(...rulers({ ticks: [], at: v => v }, y, box, { x: { title: "", unit: "" }, y: { title: "", unit } }));

@@ -8,18 +8,21 @@ const SHAPES = { // of radius 1, as paths
 const shape = (marker, x, y, r, more) => draw("path", {
   d: SHAPES[marker] ?? SHAPES.o, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${r.toFixed(2)})`, ...more,
 });
-// The end of a long name tells most.
+// Of a name with settings behind it only the name is cut; the end of a long one tells most.
 const brief = (text, most) => {
-  const letters = [...text], head = Math.floor(most / 3);
-  return letters.length > most ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - most).join("") : text;
+  const [name, ...settings] = text.split(" · "), rest = settings.map(s => " · " + s).join("");
+  const room = Math.max(8, most - [...rest].length), head = Math.floor(room / 3), letters = [...(rest.length < most ? name : text)];
+  const told = letters.length > room ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - room).join("") : letters.join("");
+  return rest.length < most ? told + rest : told;
 };
+const LONGEST = 26; // letters of a name at the end of a line
 const path = (points, close) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L") + (close ? "Z" : "");
 
 // content(): {title, x, y, points, lines, front}; x and y: {title, unit, log}. A point: x, y, r, low, high, network,
 // family, label, tip. A line: points [x, y, low, high], network, family, label, tip(point).
 function plot(host, content, height = 380) {
   const image = draw("svg", { class: "plot", tabindex: "0", role: "group" });
-  let view = null, marks = [], frame = null, focus = -1;
+  let view = null, whole = null, marks = [], frame = null, focus = -1;
   const reset = () => { view = null; render(); };
   host.previousElementSibling.append(make("div", { class: "zoom" }, button("+", () => zoom(0.6), { "aria-label": "Enlarge" }),
     button("−", () => zoom(1 / 0.6), { "aria-label": "Make smaller" }), button("All", reset, { "aria-label": "Show all" })));
@@ -28,21 +31,22 @@ function plot(host, content, height = 380) {
   function render() {
     const shownNow = content();
     const width = Math.max(300, host.clientWidth || 640);
-    const box = { left: 60, right: width - (shownNow.lines.length ? 104 : 14), top: 14, bottom: height - 46 };
+    const named = Math.max(0, ...shownNow.lines.map(line => [...brief(line.label, LONGEST)].length));
+    const box = { left: 60, right: width - (named ? 26 + 6.2 * named : 14), top: 14, bottom: height - 46 };
     image.setAttribute("viewBox", `0 0 ${width} ${height}`);
     image.setAttribute("aria-label", `${shownNow.title}: ${titled(shownNow.y)} over ${titled(shownNow.x)}. Arrow keys read the marks.`);
     const flat = shownNow.lines.flatMap(l => l.points);
     const fits = (v, log) => Number.isFinite(v) && (!log || v > 0);
     const points = shownNow.points.filter(p => fits(p.x, shownNow.x.log) && fits(p.y, shownNow.y.log));
-    view ??= {
+    if (view === null) whole = view = {
       x: extent([...points.map(p => p.x), ...flat.map(p => p[0])], shownNow.x.log),
       y: extent([...points.flatMap(p => [p.y, p.low ?? p.y, p.high ?? p.y]), ...flat.flatMap(p => [p[1], p[2] ?? p[1], p[3] ?? p[1]])], shownNow.y.log),
     };
-    const y = axis(view.y, [box.bottom, box.top], shownNow.y.log, 6);
+    const y = axis(view.y, [box.bottom, box.top], shownNow.y.log, 6, shownNow.y.whole);
     box.left = Math.max(box.left, 34 + 6.8 * Math.max(...tickTexts(y.ticks, shownNow.y.unit, y.log).map(text => text.length)));
-    const x = axis(view.x, [box.left, box.right], shownNow.x.log, Math.max(3, Math.floor(width / 110)));
+    const x = axis(view.x, [box.left, box.right], shownNow.x.log, Math.max(3, Math.floor(width / 110)), shownNow.x.whole);
     if (shownNow.x.steps) x.ticks = steps(shownNow.x.steps, x);
-    frame = { x, y, box };
+    frame = { x, y, box, whole };
     const clip = host.id + "-clip";
     const inner = draw("g", { "clip-path": `url(#${clip})` });
     image.replaceChildren(
@@ -67,7 +71,7 @@ function plot(host, content, height = 380) {
       const band = [...line.points.map(p => [x.at(p[0]), y.at(p[3])]), ...line.points.map(p => [x.at(p[0]), y.at(p[2])]).reverse()];
       group.append(draw("path", { class: "band", d: path(band, true), fill: colour }));
     }
-    group.append(draw("path", { class: "curve", d: path(places), stroke: colour }));
+    group.append(draw("path", { class: "curve", d: path(places), stroke: colour, "stroke-dasharray": line.dash }));
     if (places.length <= 12) places.forEach(([px, py]) => group.append(shape(markerOf(line.family), px, py, 3.2, { fill: colour })));
     inner.append(group);
     places.forEach(([px, py], i) => marks.push({ px, py, network: line.network, tip: () => line.tip(line.points[i]), r: 4, label: "", end: i === places.length - 1 ? line.label : "" }));
@@ -80,7 +84,8 @@ function plot(host, content, height = 380) {
     if (point.ball) group.append(draw("circle", { class: "ball", cx: px, cy: py, r: point.ball, fill: colour }));
     group.append(shape(markerOf(point.family), px, py, 5, { fill: colour, class: "dot" }));
     inner.append(group);
-    marks.push({ px, py, network: point.network, tip: point.tip, r: 5, label: point.label });
+    const bar = point.low === undefined ? [py, py] : [y.at(point.high), y.at(point.low)];
+    marks.push({ px, py, bar, network: point.network, tip: point.tip, r: 5, label: point.label });
   }
 
   // Names at the ends of lines, beside the axes, moved apart as far as there is room.
@@ -92,8 +97,10 @@ function plot(host, content, height = 380) {
     const at = ends.map(m => { const y = Math.max(m.py, least); least = y + step; return y; });
     for (let i = at.length - 1, top = box.bottom; i >= 0; i--, top -= step) at[i] = Math.min(at[i], top);
     ends.forEach((mark, i) => {
-      const x = Math.min(mark.px, box.right) + 8;
-      image.append(draw("text", { class: "label mark", x, y: at[i] + 4, "data-network": mark.network }, brief(mark.end, 16)));
+      const from = Math.min(mark.px, box.right) + 5, x = box.right + 18, y = at[i];
+      if (x - from > 24 || Math.abs(y - mark.py) > 2)
+        image.append(draw("path", { class: "lead mark", d: path([[from, mark.py], [x - 3, y]]), "data-network": mark.network }));
+      image.append(draw("text", { class: "label mark", x, y: y + 4, "data-network": mark.network }, brief(mark.end, LONGEST)));
     });
   }
 
@@ -102,6 +109,7 @@ function plot(host, content, height = 380) {
     const inside = marks.filter(m => m.px >= box.left && m.px <= box.right && m.py >= box.top - 4 && m.py <= box.bottom + 4);
     if (inside.length > 400) return;
     const taken = inside.map(m => [m.px - m.r, m.py - m.r, m.px + m.r, m.py + m.r]);
+    for (const { px, bar } of inside) if (bar && bar[1] > bar[0]) taken.push([px - 1, bar[0], px + 1, bar[1]]);
     const free = ([a, b, c, d]) => a >= box.left && c <= width - 2 && b >= 2 && d <= box.bottom &&
       taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h);
     for (const mark of inside) {
@@ -117,11 +125,17 @@ function plot(host, content, height = 380) {
   }
 
   function zoom(factor, at) {
+    const to = {};
     for (const key of ["x", "y"]) {
       const a = frame[key], ends = key === "x" ? [frame.box.left, frame.box.right] : [frame.box.bottom, frame.box.top];
       const centre = at ? at[key] : (ends[0] + ends[1]) / 2;
-      view[key] = ends.map(end => a.back(centre + (end - centre) * factor));
+      to[key] = ends.map(end => a.back(centre + (end - centre) * factor));
     }
+    go(to);
+  }
+  function go(to) {
+    if (["x", "y"].some(key => senseless(to[key], frame.whole[key], frame[key].log))) return;
+    view = to;
     render();
   }
 
@@ -160,11 +174,10 @@ function plot(host, content, height = 380) {
     const here = place(event);
     const dragged = start && Math.hypot(here[0] - start[0], here[1] - start[1]) > 6;
     if (dragged) {
-      view = {
+      go({
         x: [start[0], here[0]].sort((a, b) => a - b).map(frame.x.back),
         y: [start[1], here[1]].sort((a, b) => b - a).map(frame.y.back),
-      };
-      render();
+      });
     } else {
       const mark = nearest(here);
       if (mark) highlight(mark.network);

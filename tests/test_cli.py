@@ -16,8 +16,10 @@ import pytest
 from conftest import make_job, make_record, ok_events, scripted, seconds
 from typer.testing import CliRunner, Result
 
-from bench.cli._progress import headline, summary_line
+from bench.api.runs import run_folder
+from bench.cli._progress import failure_lines, headline, summary_line
 from bench.cli.app import app
+from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Ended, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
 from bench.execution.runner import Summary
@@ -356,3 +358,27 @@ def test_a_run_that_is_ended_goes_on_where_it_was(tmp_path: Path, number: int, c
     document = json.loads(out)
     assert document["reused"] == len(kept)
     assert document["counts"] == {"ok": 8}  # four networks at two batch sizes
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../evil", "/abs", "a/b", "new\nline", "bad\udcff", "x" * 300]
+)
+def test_a_run_is_called_by_one_name_within_its_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be called"):
+        run_folder(tmp_path, name)
+    assert run_folder(tmp_path, "my run-1.0 ü") == tmp_path / "my run-1.0 ü"
+
+
+def test_failures_are_told_once_with_their_place() -> None:
+    trace = 'File "/x/nets/bad.py", line 16, in forward\n'
+    error = {"type": "RuntimeError", "message": "oh no\nmore", "tip": None, "traceback": trace}
+    bad = [
+        make_record(job=make_job(arch="bad.py:Net", seed=i), status="invalid_model", error=error)
+        for i in range(3)
+    ]
+    fine, skipped = make_record(), make_record(status="skipped")
+    assert failure_lines([fine, *bad, skipped]) == [
+        "bad.py:Net: invalid_model, 3 jobs: RuntimeError in bad.py, line 16: oh no"
+    ]
+    many = [make_record(job=make_job(arch=f"n{i}"), status="oom", error={"message": "x"}) for i in range(5)]
+    assert failure_lines(many, most=2) == ["n0: oom: x", "n1: oom: x", "and 3 more; the report has all"]

@@ -92,6 +92,20 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
         load_experiment(str(file))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: a\nblocks: []\nname: b\n", 3),
+        ("blocks:\n- task: cost\n  grid: {arch: [lenet5], arch: [mlp]}\n", 3),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, text: str, line: int) -> None:
+    file = tmp_path / "twice.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=rf"twice.yaml, line {line}, .*is given twice"):
+        load_experiment(str(file))
+
+
 def test_names_replace_every_line_up() -> None:
     experiment = load_experiment("smoke", archs=["mine"])
     assert [b.archs for b in experiment.blocks] == [["mine"]] * 3

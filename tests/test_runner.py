@@ -22,7 +22,7 @@ from bench.execution.side_by_side import side_by_side
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned
 from bench.records.record import Record
-from bench.records.store import Store, read_run
+from bench.records.store import Store, latest, read_run
 
 CATALOG = make_catalog()
 
@@ -216,6 +216,18 @@ def test_what_others_disturbed_is_tried_once_more_at_the_end(tmp_path: Path) -> 
     stored = [(r.job.seed, r.attempt, r.measurements[0].flags) for r in read_run(tmp_path).records]
     assert stored[3:] == [(0, 2, ("contended",)), (2, 2, ())]
     assert [r.attempt for r in summary.records] == [2, 1, 2]  # still disturbed, and kept
+
+
+@pytest.mark.parametrize(("again_s", "standing"), [(3.0, 1), (0.5, 2)])
+def test_of_two_disturbed_tries_the_quicker_stands(tmp_path: Path, again_s: float, standing: int) -> None:
+    def events(taken: float) -> tuple[list[Event], Ended]:
+        measured = seconds("step_time", taken).changed(flags=("stolen",))
+        return [("measurement", measured), ("outcome", ("ok", None))], Ended()
+
+    summary = run(tmp_path, scripted(events(1.0), events(again_s)), plan(1))
+    assert [r.attempt for r in summary.records] == [standing]
+    assert [r.attempt for r in latest(read_run(tmp_path).records).values()] == [standing]
+    assert len(read_run(tmp_path).records) == 2
 
 
 def test_the_largest_batch_is_found_before_the_job_runs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
 from typer.testing import CliRunner
 
@@ -21,9 +22,11 @@ from bench.api.comparing import at_one_size
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
+from bench.execution.versus import measure_versus
 from bench.plan.card import ArchCard
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
+from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.plan.versus import enough, labelled, versus
 from bench.records.record import Record, count
@@ -191,6 +194,25 @@ def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
         "mine.py:Net is better than resnet18 in parameters, accuracy, worse in latency, throughput"
     )
     assert "dominates resnet18 #2" in said["resnet18 #2"]
+
+
+@pytest.mark.parametrize(("failing", "left"), [("b", ["a", "c"]), ("a", None), ("bc", None)])
+def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] | None) -> None:
+    def prepare(job: Job) -> tuple[Any, Any]:
+        if job.arch in failing:
+            raise RuntimeError(f"{job.arch} is broken")
+        return torch.nn.Identity(), torch.zeros(1, 3, 8, 8)
+
+    networks = [{"label": n, "arch": n, "input_size": 8, "in_channels": 3, "num_classes": 10} for n in "bac"]
+    timing = {"warmup_s": 0.001, "min_s": 0.001, "limit_s": 0.01}
+    settings = {"backend": "eager", "device": "cpu", "precision": "fp32", "batch_size": 2, "timing": timing}
+    job = make_job(task="versus", settings={**settings, "networks": networks, "labels": ["a", "b", "c"]})
+    seen = measure_versus(job, prepare, lambda _: None)
+    if left is None:
+        with pytest.raises(RuntimeError, match=f"{failing[0]} is broken"):
+            list(seen)
+    else:
+        assert sorted(m.detail["label"] for m in seen if m.name == "latency") == left
 
 
 def test_the_table_and_its_json() -> None:

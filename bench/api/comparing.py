@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.api.runs import Done, Prepared, carry_out, executor_of, run_name
+from bench.api.runs import Done, Prepared, carry_out, executor_of, run_folder, run_name
 from bench.errors import ConfigError
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
@@ -82,7 +82,7 @@ def compare(
                 raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
         plan = (*alone, *versus(labelled([timed[n] for n in order]), processes or enough(len(order) - 1)))
         prepared = Prepared(asked, catalog, plan)
-        return carry_out(prepared, Path(results) / asked.name, where, observer, argv)
+        return carry_out(prepared, run_folder(results, asked.name), where, observer, argv)
 
 
 def at_one_size(asked: Experiment, cards: Sequence[ArchCard]) -> Experiment:

@@ -123,7 +123,7 @@ def run(
     """
     with executor_of(executor, names) as where:
         prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
-        path = Path(results) / (name or prepared.experiment.name)
+        path = run_folder(results, prepared.experiment.name if name is None else name)
         return carry_out(prepared, path, where, observer, argv)
 
 
@@ -210,6 +210,27 @@ def train(
 def _few_threads() -> int:
     """Return threads a training, for at most eight side by side; not by their count, so that more seeds can follow."""
     return max(1, (os.cpu_count() or 1) // 8)
+
+
+def run_folder(results: Path | str, name: str) -> Path:
+    """Return the folder of a run.
+
+    Raises:
+        ConfigError: for a name that is not that of one folder within `results`.
+    """
+    wrong = (
+        name in ("", ".", "..")
+        or "/" in name
+        or "\\" in name
+        or not name.isprintable()
+        or len(name.encode()) > 200
+    )
+    if wrong:
+        raise ConfigError(
+            f"a run cannot be called {name!r}",
+            "one name without slashes or line ends; --results chooses the folder",
+        )
+    return Path(results) / name
 
 
 def run_name(kind: str, names: Sequence[str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from statistics import median
 from types import TracebackType
 
@@ -66,11 +69,13 @@ class Progress(Observer):
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
         if records:
-            self._print(f"{len(records)} jobs were measured before and stand; the rest follows")
+            jobs, rest = len(records), len(self.estimates) - len(records)
+            told = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
+            self._print(f"{told} before, and not again" + ("; the rest follows" if rest else ""))
 
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
-        self.label, self.total = planned.job.label(), total
+        self.label, self.total = planned.job.label(), max(total, self.total)
         self.job_begun_s = time.monotonic()
         self.begun_s = self.begun_s or self.job_begun_s
         self.bar.update(
@@ -124,6 +129,9 @@ def headline(record: Record) -> str:
     if record.status != "ok":
         error = record.error or {}
         first = str(error.get("message", "")).strip().splitlines()[:1] or [""]
+        places = re.findall(r'File "([^"]+)", line (\d+)', str(error.get("traceback") or ""))
+        if places:  # of the user's own code
+            first[0] = f"{error.get('type')} in {Path(places[-1][0]).name}, line {places[-1][1]}: {first[0]}"
         return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]
     values = {m.name: m for m in record.measurements}
     parts: list[str] = []
@@ -140,10 +148,26 @@ def headline(record: Record) -> str:
     elif "step_time" in values:
         seconds = median(values["step_time"].samples)
         batch = values["max_batch"].samples[0] if "max_batch" in values else record.job.settings["batch_size"]
-        parts = [show(seconds, "s"), f"{batch / seconds:,.4g} images/s"]
+        parts = [show(seconds, "s"), f"{_rate(batch / seconds)} images/s"]
         parts += [f"batch {batch:g}"] if "max_batch" in values else []
         parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
     return ", ".join(parts)
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def failure_lines(records: Iterable[Record], most: int = 12) -> list[str]:
+    """Return a line for each network and reason of jobs that did not end well: ``my.py:Net: oom, 3 jobs: ...``."""
+    failed = [r for r in records if r.status not in ("ok", "skipped", "cancelled")]
+    found = Counter((r.job.arch, r.status, headline(r)) for r in failed)
+    lines = [
+        f"{arch}: {status}{f', {jobs} jobs' if jobs > 1 else ''}: {reason}"
+        for (arch, status, reason), jobs in found.items()
+    ]
+    more = len(lines) - most
+    return lines[:most] + ([f"and {more} more; the report has all"] if more > 0 else [])
 
 
 def summary_line(summary: Summary) -> str:

@@ -65,7 +65,7 @@ def compare(
     from bench.analysis.noise import band_of
     from bench.analysis.versus import compare_run
     from bench.api import compare as compare_networks
-    from bench.cli._progress import Progress
+    from bench.cli._progress import Progress, failure_lines
     from bench.errors import ConfigError
     from bench.report.page import write_report
 
@@ -91,10 +91,8 @@ def compare(
         _print(rows)
     page = write_report([done.run], reports / done.run.name).index
     console = stderr()
-    for record in done.summary.records:
-        if record.status != "ok":
-            error = record.error or {}
-            console.print(f"{record.job.label()}: {record.status}: {error.get('message', '')}", markup=False)
+    for line in failure_lines(done.summary.records):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"results: {done.path}", markup=False)
     console.print(f"report:  {page}", markup=False)
     if done.summary.cancelled:

@@ -42,6 +42,7 @@ def plan(
     The words are those of `bench run`; what is measured before, skipped or impossible is marked.
     """
     from bench.api import prepare
+    from bench.api.runs import run_folder
     from bench.execution import EXECUTORS
 
     executor = EXECUTORS.get("process").make()
@@ -51,7 +52,7 @@ def plan(
         )
     finally:
         executor.close()
-    rows = _rows(prepared, results / (name or prepared.experiment.name))
+    rows = _rows(prepared, run_folder(results, prepared.experiment.name if name is None else name))
     if as_json:
         print_json(_document(prepared, rows))
     else:

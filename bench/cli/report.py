@@ -131,5 +131,7 @@ def _newest(results: Path) -> Path:
 
     files = sorted(results.glob(f"*/{RECORDS}"), key=lambda f: (f.stat().st_mtime, f.parent.name))
     if not files:
-        raise StoreError(f"no run in {results}", "measure one first: bench run smoke, or name a folder")
+        raise StoreError(
+            f"no run in {results}", "measure one first: bench run --config smoke, or name a folder"
+        )
     return files[-1].parent

@@ -147,9 +147,11 @@ def _print_table(done: Done) -> None:
 
 
 def _closing(done: Done, page: Path | None) -> None:
-    from bench.cli._progress import summary_line
+    from bench.cli._progress import failure_lines, summary_line
 
     console = stderr()
+    for line in failure_lines(done.summary.records):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(summary_line(done.summary), markup=False)
     console.print(f"results: {done.path}", markup=False)
     if page:

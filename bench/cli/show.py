@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli._common import handled, print_json, stderr, stdout, write
+from bench.errors import ConfigError
 
 
 class Format(StrEnum):
@@ -39,6 +40,10 @@ def show(
 
     Shapes, kernels, parameters, MACs, activation memory and receptive field.
     """
+    if {"*", "?"} & set(arch) and ":" not in arch:
+        raise ConfigError(
+            f"show takes one network, and {arch} may be several", f"`bench list '{arch}'` names them"
+        )
     table = _ask(
         arch, depth, {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
     )

@@ -87,6 +87,8 @@ def find(name: str, size: int | None = None) -> Dataset:
     if name.startswith(FOLDER):
         from bench.datasets._folder import folder_dataset
 
+        if name == FOLDER:
+            raise UnsupportedError(f"{FOLDER} names no folder", f"write {FOLDER}PATH")
         return folder_dataset(name, Path(name.removeprefix(FOLDER)).expanduser(), size)
     dataset = DATASETS.get(name)
     return dataset.at(data_root(), size) if dataset.at else dataset

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
+import statistics
 import threading
 import time
 from collections import Counter
@@ -24,7 +26,7 @@ from bench.plan.job import Job
 from bench.plan.order import TIMED
 from bench.records import environment
 from bench.records.record import Measurement, Record, Status
-from bench.records.store import DRIFT_CONTROL, Run, Store, latest
+from bench.records.store import DRIFT_CONTROL, SLOWER_AGAIN, Run, Store, latest
 
 CHECKPOINTS = "checkpoints"
 
@@ -143,18 +145,30 @@ DOUBTS_TO_RETRY = ("contended", "stolen", "shared_device")  # somebody else's wo
 def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
     """Yield the record of each job as it ends; where others disturbed it, once more when all else is done.
 
-    Both records are stored, and the later one stands.
+    Both records are stored, and the later one stands; but where that was disturbed too, the quicker one does, as
+    others' work only slows it down.
     """
-    again: list[Planned] = []
-    jobs = {planned.job.id: planned for planned in todo}
+    again: dict[str, Record] = {}
     for record in _once(todo, bench, len(todo)):
-        if any(flag in DOUBTS_TO_RETRY for m in record.measurements for flag in m.flags):
-            again.append(jobs[record.job.id])
+        if _disturbed(record):
+            again[record.job.id] = record
         yield record
     if again:
         bench.observer.again(len(again))
-        yield from _once(again, bench, len(todo) + len(again))
+        for record in _once([p for p in todo if p.job.id in again], bench, len(todo) + len(again)):
+            slower = _disturbed(record) and _seconds(record) > _seconds(again[record.job.id])
+            yield record.changed(environment={**record.environment, SLOWER_AGAIN: True}) if slower else record
     yield from _drift_control(todo, bench)
+
+
+def _disturbed(record: Record) -> bool:
+    return record.status == "ok" and any(f in DOUBTS_TO_RETRY for m in record.measurements for f in m.flags)
+
+
+def _seconds(record: Record) -> float:
+    """Return the median time of a call, NaN where none was timed."""
+    timed = record.measurement("step_time") or record.measurement("latency")
+    return statistics.median(timed.samples) if timed and timed.samples else math.nan
 
 
 def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:

@@ -42,7 +42,8 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
     networks = job.settings["networks"]
     timing = Timing.model_validate(job.settings["timing"])
     tools = instruments(job.device)
-    models = {n["label"]: prepare(_alone(job, n)) for n in networks}
+    models = _prepared(job, prepare)
+    networks = [n for n in networks if n["label"] in models]
     with torch.inference_mode():
         for quantity, batch in (("latency", 1), ("step_time", job.settings["batch_size"])):
             stage(quantity)
@@ -67,6 +68,27 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
         if job.settings.get("harness"):
             stage("harness")
             yield from _harness(calls[networks[0]["label"]], tools.latency)
+
+
+def _prepared(job: Job, prepare: Prepare) -> dict[str, tuple[Any, Any]]:
+    """Return each network that can be called, with its images, by label.
+
+    A baseline that fails is left out, and has its own jobs that say why; where fewer than two are left, or the first
+    network fails, so does the comparison.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    failed: dict[str, Exception] = {}
+    for network in job.settings["networks"]:
+        try:
+            made = prepare(_alone(job, network))
+            with torch.inference_mode():
+                _call(BACKENDS.get("eager"), made, 1, job)()
+            found[network["label"]] = made
+        except Exception as error:
+            failed[network["label"]] = error
+    if failed and (len(found) < 2 or job.settings["labels"][0] in failed):
+        raise failed.get(job.settings["labels"][0]) or next(iter(failed.values()))
+    return found
 
 
 def _harness(call: Call, clock: HostClock) -> Iterator[Measurement]:

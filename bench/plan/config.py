@@ -29,6 +29,7 @@ from bench.plan.files import configs_dir, find_yaml
 from bench.plan.job import TASKS, Task
 from bench.plan.settings import ALL_KEYS, has_network, keys_of
 from bench.plan.study import Study, parse_study
+from bench.plan.yaml import read_yaml
 
 _TOP = ("name", "about", "blocks", "skip", "study")
 _BLOCK = ("task", "grid")
@@ -118,7 +119,7 @@ def narrow(
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -135,7 +136,9 @@ def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
     """
     if not isinstance(data, dict):
         raise ConfigError(
-            f"an experiment is a mapping of keys, not {type(data).__name__}", "see configs/smoke.yaml"
+            f"{default_name}: an experiment is a mapping of keys, "
+            + ("and there is nothing in it" if data is None else f"not {type(data).__name__}"),
+            "see configs/smoke.yaml",
         )
     _known_keys(data, "", (*_TOP, *ALL_KEYS))
     blocks = data.get("blocks")

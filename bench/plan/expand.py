@@ -118,7 +118,7 @@ def _device(asked: Any, catalog: Catalog, path: str) -> str:
     if asked == "cpu" or (asked == "cuda" and cuda) or asked in catalog.devices:
         return str(asked)
     if not str(asked).startswith("cuda"):
-        close = nearest(str(asked), ("auto", "cpu", "cuda"))
+        close = ["cuda"] if str(asked) in ("gpu", "nvidia") else nearest(str(asked), ("auto", "cpu", "cuda"))
         tip = f"did you mean {close[0]}?" if close else "known: auto, cpu, cuda, cuda:N"
         raise DeviceError(f"{path}device: unknown device {asked!r}", tip)
     here = ", ".join(catalog.devices)

@@ -27,6 +27,7 @@ from bench.errors import ConfigError, nearest
 from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir, find_yaml
 from bench.plan.schedules import KINDS, Cosine, Frozen, Plateau, Schedule, Steps, Triangle
+from bench.plan.yaml import read_yaml
 
 HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
@@ -251,7 +252,7 @@ def _shown(value: Any) -> str:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: no readable YAML: {reason}") from error

@@ -163,10 +163,12 @@ def test_a_mark_tells_all_of_its_row_by_keyboard_and_pointer(opened: Tab) -> Non
     opened.js(
         "document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant', block: 'center'})"
     )
-    for _ in range(20):  # what is drawn as it comes into view may still push the chart to another place
+    for i in range(20):  # what is drawn as it comes into view may still push the chart to another place
         opened.settle()
         x, y = opened.js("{" + place + "; [b.x + b.width / 2, b.y + b.height / 2]}")
-        opened.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        opened.call(
+            "Input.dispatchMouseEvent", type="mouseMoved", x=x + i % 2, y=y
+        )  # a pointer at rest tells nothing
         opened.settle()
         if opened.js("document.querySelector('#tip b')?.textContent === 'vgg19'"):
             return

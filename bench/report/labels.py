@@ -34,6 +34,7 @@ class Point:
         radius: of its marker in pt.
         halo: of a pale ball around it in pt.
         first: whether it is labelled before others.
+        spread: half the length of the upright bar through it, in data coordinates; NaN or 0 for none.
     """
 
     x: float
@@ -42,6 +43,7 @@ class Point:
     radius: float = 3.0
     halo: float = 0.0
     first: bool = False
+    spread: float = 0.0
 
 
 Line = Sequence[tuple[float, float]]
@@ -67,6 +69,7 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         return 0
     freeze(figure)
     names = [drawable(p.text) for p in points]
+    lines = [*lines, *([(p.x, p.y - p.spread), (p.x, p.y + p.spread)] for p in points if p.spread > 0)]
     board = Board(
         centres=_in_print(axes, figure, [(p.x, p.y) for p in points]),
         sizes=_measure(figure, names) + 2 * _PAD,

@@ -111,8 +111,8 @@ def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Poi
     for on_front, part in ((True, rows[front]), (False, rows[~front])):
         for style, some in by_family(part, look):
             _marks(axes, some, style, on_front)
-            labels = some.loc[named[some.index], ["cost", "value", "label"]].itertuples(index=False)
-            points += [Point(x, y, label, 4.5, first=on_front) for x, y, label in labels]
+            labels = some.loc[named[some.index], ["cost", "value", "label", "spread"]].itertuples(index=False)
+            points += [Point(x, y, text, 4.5, first=on_front, spread=spread) for x, y, text, spread in labels]
     reached = rows[["cost", "low", "high"]].to_numpy(dtype=np.float64)
     log_axis(axes.xaxis, reached[reached > 0].tolist(), "", cost.unit)
     number_axis(axes.yaxis, kind.axis, "%")

@@ -12,11 +12,14 @@ from bench.report.labels import Point
 from bench.report.style import Look
 
 
-def draw_points(axes: Axes, rows: pd.DataFrame, x: str, y: str, look: Mapping[str, Look]) -> list[Point]:
-    """Draw column `y` against `x` with one standard deviation of `y`, where `{y}_sd` has it; return what to label."""
+def draw_points(
+    axes: Axes, rows: pd.DataFrame, across: str, up: str, look: Mapping[str, Look]
+) -> list[Point]:
+    """Draw column `up` against `across`, with a standard deviation where `{up}_sd` has it; return what to label."""
     for style, part in by_family(rows, look):
         axes.errorbar(
-            part[x], part[y], part[f"{y}_sd"], marker=style.marker, markersize=6, linestyle="",
+            part[across], part[up], part[f"{up}_sd"], marker=style.marker, markersize=6, linestyle="",
             color=style.colour, elinewidth=1, zorder=3,
         )  # fmt: skip
-    return [Point(*place, radius=4) for place in zip(rows[x], rows[y], rows["label"], strict=True)]
+    places = zip(rows[across], rows[up], rows["label"], rows[f"{up}_sd"], strict=True)
+    return [Point(x, y, text, radius=4, spread=spread) for x, y, text, spread in places]

@@ -87,7 +87,8 @@ def _panel(axes: Axes, kind: Accuracy, look: Mapping[str, Look], most: float) ->
             zorder=3,
         )
         halos = [math.sqrt(area) / 2 for area in areas]
-        points += [Point(*p[:3], halo=p[3]) for p in zip(x, y, rows["label"], halos, strict=True)]
+        places = zip(x, y, rows["label"], halos, rows["spread"], strict=True)
+        points += [Point(*p[:3], halo=p[3], spread=p[4]) for p in places]
     log_axis(axes.xaxis, kind.rows["macs"].tolist(), "Multiply-accumulates per image", "MAC")
     number_axis(axes.yaxis, kind.axis, "%")
     axes.margins(y=0.12)

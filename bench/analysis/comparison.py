@@ -203,7 +203,25 @@ def row_labels(table: pd.DataFrame) -> list[str]:
         ]
         for network, row in zip(several.index, several.to_numpy().tolist(), strict=True)
     }
+    for network, part in table.groupby("network"):
+        told[network] = _needed(part, told[network])
     return [" · ".join([r["network"], *_words(r, told[r["network"]])]) for r in rows]
+
+
+_FIRST_LEFT_OUT = ("in_channels", "num_classes", "run", "epochs", "dataset", "recipe", "input_size")
+
+
+def _needed(rows: pd.DataFrame, settings: list[str]) -> list[str]:
+    """Return those settings without which some rows of a network would be called the same.
+
+    Runs that differ in how they ran alone keep their names.
+    """
+    for one in _FIRST_LEFT_OUT:
+        rest = [s for s in settings if s != one]
+        telling = [s for s in rest if one != "run" or s not in VARIANT]
+        if one in settings and telling and rows.duplicated(telling).sum() == rows.duplicated(settings).sum():
+            settings = rest
+    return settings
 
 
 def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:

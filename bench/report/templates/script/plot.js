@@ -10,10 +10,10 @@ const shape = (marker, x, y, r, more) => draw("path", {
 });
 // Of a name with settings behind it only the name is cut; the end of a long one tells most.
 const brief = (text, most) => {
-  const [name, ...settings] = text.split(" · "), rest = settings.map(s => " · " + s).join("");
-  const room = Math.max(8, most - [...rest].length), head = Math.floor(room / 3), letters = [...(rest.length < most ? name : text)];
-  const told = letters.length > room ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - room).join("") : letters.join("");
-  return rest.length < most ? told + rest : told;
+  const [first, ...settings] = text.split(" · "), all = settings.map(s => " · " + s).join("");
+  const [name, rest] = all.length + 8 > most ? [text, ""] : [first, all];
+  const letters = [...name], room = most - [...rest].length, head = Math.floor(room / 3);
+  return (letters.length > room ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - room).join("") : name) + rest;
 };
 const LONGEST = 26; // letters of a name at the end of a line
 const path = (points, close) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L") + (close ? "Z" : "");

@@ -160,10 +160,10 @@ def test_a_mark_tells_all_of_its_row_by_keyboard_and_pointer(opened: Tab) -> Non
     place = (
         "const b = document.querySelector('#chart-scatter [data-network=vgg19] .dot').getBoundingClientRect()"
     )
-    opened.js(
-        "document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant', block: 'center'})"
-    )
     for i in range(20):  # what is drawn as it comes into view may still push the chart to another place
+        opened.js(
+            "document.querySelector('#chart-scatter').scrollIntoView({behavior: 'instant', block: 'center'})"
+        )
         opened.settle()
         x, y = opened.js("{" + place + "; [b.x + b.width / 2, b.y + b.height / 2]}")
         opened.call(

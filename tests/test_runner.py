@@ -230,6 +230,14 @@ def test_of_two_disturbed_tries_the_quicker_stands(tmp_path: Path, again_s: floa
     assert len(read_run(tmp_path).records) == 2
 
 
+def test_a_second_try_that_fails_replaces_nothing(tmp_path: Path) -> None:
+    measured = seconds("step_time", 1.0).changed(flags=("stolen",))
+    first = ([("measurement", measured), ("outcome", ("ok", None))], Ended())
+    summary = run(tmp_path, scripted(first, ([("outcome", ("crashed", {"message": "x"}))], Ended())), plan(1))
+    assert [(r.status, r.attempt) for r in summary.records] == [("ok", 1)]
+    assert [r.status for r in read_run(tmp_path).records] == ["ok", "crashed"]
+
+
 def test_the_largest_batch_is_found_before_the_job_runs(tmp_path: Path) -> None:
     def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
         batch = args[0].settings["batch_size"]

@@ -26,7 +26,7 @@ from bench.plan.job import Job
 from bench.plan.order import TIMED
 from bench.records import environment
 from bench.records.record import Measurement, Record, Status
-from bench.records.store import DRIFT_CONTROL, SLOWER_AGAIN, Run, Store, latest
+from bench.records.store import DRIFT_CONTROL, WORSE_AGAIN, Run, Store, latest
 
 CHECKPOINTS = "checkpoints"
 
@@ -145,8 +145,8 @@ DOUBTS_TO_RETRY = ("contended", "stolen", "shared_device")  # somebody else's wo
 def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
     """Yield the record of each job as it ends; where others disturbed it, once more when all else is done.
 
-    Both records are stored, and the later one stands; but where that was disturbed too, the quicker one does, as
-    others' work only slows it down.
+    Both records are stored, and the later one stands; but where that failed or was disturbed too, the quicker one
+    does, as others' work only slows it down.
     """
     again: dict[str, Record] = {}
     for record in _once(todo, bench, len(todo)):
@@ -157,7 +157,8 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
         bench.observer.again(len(again))
         for record in _once([p for p in todo if p.job.id in again], bench, len(todo) + len(again)):
             slower = _disturbed(record) and _seconds(record) > _seconds(again[record.job.id])
-            yield record.changed(environment={**record.environment, SLOWER_AGAIN: True}) if slower else record
+            worse = slower or record.status != "ok"
+            yield record.changed(environment={**record.environment, WORSE_AGAIN: True}) if worse else record
     yield from _drift_control(todo, bench)
 
 

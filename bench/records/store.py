@@ -22,7 +22,9 @@ from bench.plan.job import Job
 from bench.records.line import decode, encode
 from bench.records.record import Record, finite
 
-SLOWER_AGAIN = "slower_again"  # set in the environment of a second try that was disturbed too, and slower
+WORSE_AGAIN = (
+    "worse_again"  # set in the environment of a second try that failed, or was disturbed too and slower
+)
 DRIFT_CONTROL = "drift_control"  # set in the environment of a job that was timed again at the end of its run
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
@@ -243,14 +245,14 @@ def write_atomic(path: Path, text: str) -> None:
 def latest(records: Sequence[Record]) -> dict[str, Record]:
     """Return the record of each job that stands: the last.
 
-    But one that was cancelled, one that only shows how the machine drifts, and a second try that others slowed down
-    even more, replace none that is ok.
+    But one that was cancelled, one that only shows how the machine drifts, and a second try that failed or that
+    others slowed down even more, replace none that is ok.
     """
     standing: dict[str, Record] = {}
     for record in records:
         before = standing.get(record.job.id)
         environment = record.environment
-        yields = record.status == "cancelled" or DRIFT_CONTROL in environment or SLOWER_AGAIN in environment
+        yields = record.status == "cancelled" or DRIFT_CONTROL in environment or WORSE_AGAIN in environment
         if before is None or before.status != "ok" or not yields:
             standing[record.job.id] = record
     return standing

@@ -1,33 +1,81 @@
 #!/usr/bin/env bash
-# Everything there is to measure on one NVIDIA GPU, into results/ and reports/ of this folder, under one name:
+# What there is to measure on one NVIDIA GPU, into results/ and reports/ of the working folder, under one name:
 #
-#     configs/gpu-campaign.sh h100
+#     configs/gpu-campaign.sh h100              all pieces, those of most worth first
+#     configs/gpu-campaign.sh h100 line-up ways these pieces
 #
-# Each line goes on where it was stopped when the same command is given again; a step that fails leaves the others
-# alone, and its name is told at the end. The data sets are looked for in BENCH_DATA.
+# A piece is cut off after nine minutes (PIECE_S), for machines that are lent for ten, and goes on where it was when it
+# is asked for again. What fails leaves the rest alone, and is told at the end. With PACK=results.tgz all records are
+# packed into that file every 20 seconds and at the end. It needs no network, no git and no installed `bench`: only
+# this tree, and its dependencies for python3. Data sets are looked for in BENCH_DATA.
 set -uo pipefail
+cd "$(dirname "$0")/.."
 
 card=${1:?"give a name for the card, such as h100"}
+shift
+pieces=("$@")
+[ "${#pieces[@]}" -gt 0 ] || pieces=(check line-up ways accuracy more selftest reports)
+end=0
 failed=()
 
-step() { # NAME COMMAND...: run it, and remember if it failed
-  local name=$1
-  shift
-  echo "== $name: $*"
-  "$@" || failed+=("$name")
+step() { # COMMAND...: run it for as long as the piece lasts, and remember if it failed
+  local left=$((end - SECONDS))
+  echo "== $*"
+  if [ "$left" -lt 5 ] || ! timeout --signal INT --kill-after 20 "$left" "$@"; then
+    failed+=("$*")
+  fi
 }
 
-step gpu-tests python -m pytest -m gpu -q -n 0 # one after the other: they time and fill the card
-step line-up bench run --config gpu --name "$card"
-step loops python tests/benchmarks/timm_loop.py
-step selftest bench selftest --set device=cuda
-step again bench run --config gpu --name "$card-again" --task infer --set batch_size=256 --set precision=bf16
-step accuracy bench run --config gpu-accuracy --name "$card-accuracy"
-step diff bench diff "results/$card" "results/$card-again"
-step report bench report "results/$card" -o "reports/$card"
-step report-accuracy bench report "results/$card-accuracy" -o "reports/$card-accuracy"
+bench() { # WORDS...: a bench command
+  step python3 -m bench "$@"
+}
 
+measure() { # CONFIG RUN [WORDS...]
+  bench run --config "$1" --name "$card-$2" --no-report "${@:3}"
+}
+
+pack() {
+  [ -z "${PACK:-}" ] || tar czf "$PACK.part" results 2>/dev/null
+  [ -z "${PACK:-}" ] || mv "$PACK.part" "$PACK"
+}
+
+piece() {
+  case $1 in
+    check) # one after the other: they time and fill the card
+      bench env
+      step python3 -m pytest -m gpu -q -n 0 -p no:cacheprovider
+      step python3 tests/benchmarks/fidelity.py
+      ;;
+    line-up) measure gpu line-up ;;
+    ways) measure gpu-ways ways ;;
+    accuracy) measure gpu-accuracy accuracy ;;
+    more) measure gpu-more more ;;
+    selftest)
+      bench selftest --set device=cuda
+      measure gpu again --task infer --set batch_size=256
+      bench diff "results/$card-line-up" "results/$card-again"
+      ;;
+    reports)
+      bench report "results/$card-line-up" "results/$card-ways" -o "reports/$card"
+      bench report "results/$card-accuracy" -o "reports/$card-accuracy"
+      ;;
+    *)
+      echo "there is no piece $1: check, line-up, ways, accuracy, more, selftest, reports" >&2
+      exit 2
+      ;;
+  esac
+}
+
+if [ -n "${PACK:-}" ]; then
+  while sleep 20; do pack; done &
+  packer=$!
+  trap 'kill "$packer" 2>/dev/null; pack' EXIT
+fi
+for name in "${pieces[@]}"; do
+  end=$((SECONDS + ${PIECE_S:-540}))
+  piece "$name"
+done
 if [ "${#failed[@]}" -gt 0 ]; then
-  echo "did not end well: ${failed[*]}" >&2
+  printf 'did not end well: %s\n' "${failed[@]}" >&2
   exit 1
 fi

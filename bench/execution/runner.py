@@ -223,7 +223,7 @@ def _run_one(planned: Planned, bench: _Bench, observer: Observer | None = None) 
     return Record(
         job=planned.job,
         card=planned.card,
-        environment={**bench.catalog.environment, **story.environment},
+        environment={**bench.catalog.environment, **story.environment, "stages_s": story.stages_s()},
         started_at=started_at,
         duration_s=time.monotonic() - start,
         status=status,
@@ -297,12 +297,14 @@ class _Story:
         self.stage = "start"
         self.measurements: list[Measurement] = []
         self.environment: dict[str, Any] = {}
+        self.entered: list[tuple[str, float]] = [("start", time.monotonic())]
         self.outcome: tuple[Status, Mapping[str, Any] | None] | None = None
 
     def hear(self, event: Event) -> None:
         kind, value = event
         if kind == "stage":
             self.stage = value
+            self.entered.append((value, time.monotonic()))
             self.observer.stage(value)
         elif kind == "measurement":
             self.measurements.append(value)
@@ -312,3 +314,11 @@ class _Story:
             self.environment = value
         elif kind == "outcome":
             self.outcome = value
+
+    def stages_s(self) -> dict[str, float]:
+        """Return the seconds spent in each stage; the last one lasts until now."""
+        ends = [moment for _, moment in self.entered[1:]] + [time.monotonic()]
+        spent: dict[str, float] = {}
+        for (stage, begun), end in zip(self.entered, ends, strict=True):
+            spent[stage] = spent.get(stage, 0.0) + end - begun
+        return spent

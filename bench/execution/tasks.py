@@ -187,8 +187,9 @@ def _with_energy(
 ) -> Iterator[Measurement]:
     """Yield what was measured, then `energy`; where there is no counter, the step time's detail says why."""
     meter: Meter | None = None
+    energy_s = job.settings.get("energy_s", ENERGY_S)
     for m in measured:
-        if m.name != "step_time":
+        if m.name != "step_time" or not energy_s:
             yield m
             continue
         try:
@@ -198,8 +199,7 @@ def _with_energy(
             yield m.changed(detail={**m.detail, "energy": error.message})
     if meter is not None:
         hooks.stage("energy")
-        seconds = job.settings.get("energy_s", ENERGY_S)
-        yield measure_energy(call, job.settings["batch_size"], meter, tools.latency, seconds=seconds)
+        yield measure_energy(call, job.settings["batch_size"], meter, tools.latency, seconds=energy_s)
 
 
 def _versus(job: Job, hooks: Hooks) -> Iterator[Measurement]:

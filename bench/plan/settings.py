@@ -98,7 +98,8 @@ class Infer(OnDevice):
         batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
         backend: how the network is run.
         timing: how long to sample.
-        energy_s: least seconds of the pass that measures energy; None is 2 s, and not part of the job.
+        energy_s: least seconds of the pass that measures energy, 0 for no such pass; None is 2 s, and not part of
+            the job.
         replicate: number of a process among several that measure the same, as ``[0, 1, 2]`` in a grid; the processes'
             medians are then what is told. None is one process, and not part of the job.
     """
@@ -109,7 +110,7 @@ class Infer(OnDevice):
     batch_limit: Batch | None = None
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
-    energy_s: Seconds | None = None
+    energy_s: Annotated[float, Field(ge=0, le=3600)] | None = None
     replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
 
 

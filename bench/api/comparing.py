@@ -18,6 +18,7 @@ from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
 
 SELFTEST = "selftest"
 SLOWDOWNS = (0.01, 0.02, 0.05, 0.1)
+ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
 
 
 def compare(
@@ -63,6 +64,7 @@ def compare(
             "grid": {},
             "batch_size": batch,
             "timing": {"warmup_s": 0.1, "min_s": 0.1, "limit_s": 0.3},
+            "processes": ALONE,
         },
     ]
     if train:
@@ -122,7 +124,9 @@ def selftest(
     """
     content = {
         "name": SELFTEST,
-        "blocks": [{"task": "infer", "grid": {}, "batch_size": {"cpu": 4, "cuda": 64}}],
+        "blocks": [
+            {"task": "infer", "grid": {}, "batch_size": {"cpu": 4, "cuda": 64}, "processes": ALONE}
+        ],
     }
     with executor_of(executor) as where:
         asked = narrow(parse_experiment(content, SELFTEST), archs=[arch], overrides=overrides)

@@ -1,4 +1,11 @@
-"""Digits: 1,797 handwritten digits of 8 px that come with scikit-learn; needs no download."""
+"""Digits: 1,797 handwritten digits of 8 px that come with scikit-learn; needs no download.
+
+They are split by writers as far as the data tell them apart. The images lie form by form, some 130 to each: twelve
+times the labels begin anew with 0 to 9 thrice over, as printed on the form, and forms whose beginning was lost stand
+between. The last three forms are for testing. An image's nearest neighbour is of the same form in half of all cases, so
+that a split which mixes forms tests on the writers that it was trained on: a linear model reaches 97 % of each fifth
+image, and 91 % of the last three forms.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +20,12 @@ from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
 
+TEST_FROM = 1415  # where the twelfth form begins; its writer and those after it are met in testing alone
+
+
 def _load(root: Path, split: Split) -> Images:  # noqa: ARG001 - they lie in scikit-learn, not in the data folder
     pixels, labels = _digits()
-    mine = _is_test(labels) == (split == "test")
+    mine = slice(TEST_FROM, None) if split == "test" else slice(TEST_FROM)
     images = np.rint(pixels[mine] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     return Images(torch.from_numpy(images), torch.from_numpy(labels[mine]))
 
@@ -34,16 +44,6 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return table[:, :-1], table[:, -1]
 
 
-def _is_test(labels: np.ndarray) -> np.ndarray:
-    """Return which images [N] are for testing: ordered by class, as they come within a class, each fifth.
-
-    So every class has its share, all writers' runs of images are met, and no generator's version matters.
-    """
-    test = np.zeros(len(labels), dtype=bool)
-    test[np.argsort(labels, kind="stable")[::5]] = True
-    return test
-
-
 DATASETS.add(
     "digits",
     Dataset(
@@ -52,17 +52,19 @@ DATASETS.add(
             num_classes=10,
             in_channels=1,
             size=8,
-            train=1437,
-            test=360,
+            train=1415,
+            test=382,
             source="E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine "
             "Learning Repository, 1998; its test part, as embedded in scikit-learn",
             pad=0,  # 1 px is an eighth of the image; tried, it costs every network accuracy
             flip=False,  # a mirrored 2 is no 2
             cutout=0,
+            # Of images and labels, train before test: before, each fifth image was for testing.
+            sha256="c66ecc1ff93624b40c5544ae8856736ea72de01d1643f5e4a7a00c4036918b49",
         ),
         load=_load,
-        mean=(0.3058,),
-        std=(0.3761,),
+        mean=(0.3055,),
+        std=(0.3754,),
         class_names=tuple("0123456789"),
     ),
 )

@@ -20,6 +20,7 @@ from bench.execution import Event, Executor
 from bench.execution.locks import device_lock
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
 from bench.execution.outcome import judge
+from bench.execution.rounds import further_round, rows_of
 from bench.execution.side_by_side import at_once, side_by_side
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
@@ -89,29 +90,44 @@ def run_plan(
     """Run what is not there yet; write each record the moment it exists.
 
     A job is there when its latest record in the store is `ok` under an equal environment. Ctrl-C ends the job
-    under way, records it as cancelled, and leaves the rest pending.
+    under way, records it as cancelled, and leaves the rest pending. Times that are in doubt when all is measured are
+    measured in further processes, see `bench.execution.rounds`.
 
     Raises:
         StoreError: if a record cannot be written.
     """
     observer = observer or Observer()
     here = standing(store.run.records, catalog)
-    todo = [p for p in plan if p.job.id not in here]
-    done = {p.job.id: here[p.job.id] for p in plan if p.job.id in here}
-    summary = Summary(reused=len(done))
-    observer.reused(list(done.values()))
-    with contextlib.closing(_records(todo, _Bench(executor, store, catalog, observer))) as records:
+    reused = [here[p.job.id] for p in plan if p.job.id in here]
+    summary = Summary(reused=len(reused))
+    observer.reused(reused)
+    with contextlib.closing(_all(plan, here, _Bench(executor, store, catalog, observer))) as records:
         for record in records:
             store.append(record)
             _clear_checkpoint(store.path, record)
-            done.update(latest([*filter(None, [done.get(record.job.id)]), record]))
+            here.update(latest([*filter(None, [here.get(record.job.id)]), record]))
             observer.recorded(record)
             if record.status == "cancelled":
                 summary.cancelled = True
                 break
-    summary.records = [done[p.job.id] for p in plan if p.job.id in done]
+    summary.records = [here[p.job.id] for p in plan if p.job.id in here]
     summary.pending = len(plan) - len(summary.records)
+    planned = {p.job.id for p in plan}
+    series = {p.job.series() for p in plan if p.processes is not None}
+    summary.records += [r for r in here.values() if r.job.id not in planned and r.job.series() in series]
     return summary
+
+
+def _all(plan: Sequence[Planned], here: Mapping[str, Record], bench: _Bench) -> Generator[Record]:
+    """Yield the records of the plan, then those of further rounds, which depend on what is `here` by then."""
+    todo = [p for p in plan if p.job.id not in here]
+    yield from _records(todo, bench)
+    total = len(todo)
+    while further := further_round(rows_of(plan, here)):
+        total += len(further)
+        for planned in further:
+            bench.observer.started(planned, total)
+            yield _run_one(planned, bench, bench.observer)
 
 
 def standing(records: Sequence[Record], catalog: Catalog) -> dict[str, Record]:

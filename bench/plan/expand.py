@@ -20,6 +20,8 @@ from bench.plan.settings import (
     SETTINGS,
     Accuracy,
     Common,
+    Infer,
+    Processes,
     Shared,
     Timing,
     has_network,
@@ -62,13 +64,15 @@ class Catalog:
 class Planned:
     """A job of a plan; with a status and a reason where it is known beforehand that it will not run.
 
-    `images` are those of an epoch, for trainings.
+    `images` are those of an epoch, for trainings; `processes` say how many further processes there may be, for times
+    that are measured in several.
     """
 
     job: Job
     card: ArchCard
     timeout_s: float
     images: int = 0
+    processes: Processes | None = None
     status: Literal["skipped", "unsupported"] | None = None
     reason: str | None = None
     tip: str | None = None
@@ -89,9 +93,23 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
                 f"{block.path}grid.arch: no architecture is named", "give arch: [resnet18, ...]"
             )
         for point in _points(block, catalog):
-            one = _plan(experiment, block, point, catalog)
-            planned.setdefault(one.job.id, one)
+            for one in _processes(_plan(experiment, block, point, catalog)):
+                planned.setdefault(one.job.id, one)
     return tuple(planned.values())
+
+
+def _processes(planned: Planned) -> Iterator[Planned]:
+    """Yield the job once for each process in which it is measured at least."""
+    if planned.processes is None or planned.status is not None:
+        yield planned
+    else:
+        yield from (in_process(planned, number) for number in range(planned.processes.least))
+
+
+def in_process(planned: Planned, number: int) -> Planned:
+    """Return the planned job as the process of this number does it."""
+    settings = {**planned.job.settings, "replicate": number}
+    return replace(planned, job=replace(planned.job, settings=settings))
 
 
 def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
@@ -145,6 +163,8 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
     asked = _validate(block, _named(block, point))
     job = _job(block, asked, card, catalog)
     planned = Planned(job=job, card=card, timeout_s=asked.timeout_s, images=_trained(asked, catalog))
+    if isinstance(asked, Infer) and asked.replicate is None and not asked.processes.alone:
+        planned = replace(planned, processes=asked.processes)
     if match := _skipped(experiment, block, asked):
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
     if job.task == "accuracy" and card.num_classes is None:

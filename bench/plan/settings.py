@@ -17,9 +17,9 @@ batch_size: images a call, or `max`, the largest batch that fits, found beforeha
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.plan.job import Task
 
@@ -56,6 +56,33 @@ class Timing(_Frozen):
     min_samples: Annotated[int, Field(ge=1, le=100_000)] = 8
     max_samples: Annotated[int, Field(ge=1, le=100_000)] = 1000
     min_block_s: Seconds = 0.01
+
+
+class Processes(_Frozen):
+    """In how many fresh processes a time is measured, one a round: it varies from process to process.
+
+    Attributes:
+        least: every time is measured in so many.
+        most: one that is in doubt then, because its interval is wide or it overlaps its neighbour's, in up to so many.
+        within: an interval is wide where half of it is more than this share of the time.
+        grant_s: seconds that each time adds to what further rounds may take, all together.
+    """
+
+    least: Annotated[int, Field(ge=1, le=1000)] = 5
+    most: Annotated[int, Field(ge=1, le=1000)] = 8
+    within: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    grant_s: Annotated[float, Field(ge=0)] = 2.0
+
+    @model_validator(mode="after")
+    def _most_holds_least(self) -> Self:
+        if self.most < self.least:
+            raise ValueError(f"most is {self.most}, and least {self.least}: give most at least as many")
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one process, whose number goes without saying."""
+        return self.most == 1
 
 
 class Shared(_Frozen):
@@ -100,8 +127,9 @@ class Infer(OnDevice):
         timing: how long to sample.
         energy_s: least seconds of the pass that measures energy, 0 for no such pass; None is 2 s, and not part of
             the job.
-        replicate: number of a process among several that measure the same, as ``[0, 1, 2]`` in a grid; the processes'
-            medians are then what is told. None is one process, and not part of the job.
+        processes: in how many processes; not part of the job.
+        replicate: number of a process among those. None leaves it to `processes`; as ``[0, 1, 2]`` in a grid it says
+            which, and no others. Where there is one process alone it is not part of the job.
     """
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
@@ -111,6 +139,7 @@ class Infer(OnDevice):
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
     energy_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    processes: Processes = Processes()
     replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
 
 
@@ -171,7 +200,7 @@ SETTINGS: dict[Task, type[Shared]] = {
 }
 
 # Keys that are fields of a job, or belong to its execution, rather than settings of its task.
-NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "timeout_s")
+NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "timeout_s", "processes")
 
 # Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
 OPTIONAL = (

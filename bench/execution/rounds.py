@@ -1,0 +1,111 @@
+"""Rounds: which times need one more process, from what the processes so far have given.
+
+A time varies from process to process, so that each is measured in several, one a round. After the rounds that the
+experiment asks for, more go where the doubt is: to times whose interval is wide, and to neighbours whose order is open.
+What further rounds may cost is decided from stored durations alone, so that a run which is asked for again begins none.
+Source: Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 2013.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+
+from bench.plan.expand import Planned, in_process
+from bench.plan.settings import Processes
+from bench.records.record import Record
+from bench.stats import Interval, process_interval
+
+ALIKE = 0.02  # times this near to one another need no order
+
+
+@dataclass(slots=True)
+class Row:
+    """One time, and the processes that it was measured in.
+
+    Attributes:
+        planned: the job in one of its processes.
+        times: a process's median each, in s.
+        spent_s: what each process took, in s.
+        further_s: those of them that the experiment did not ask for, together.
+        next: number of the next process.
+    """
+
+    planned: Planned
+    times: list[float] = field(default_factory=list)
+    spent_s: list[float] = field(default_factory=list)
+    further_s: float = 0.0
+    next: int = 0
+
+    @property
+    def processes(self) -> Processes:
+        """Return how many there may be."""
+        return self.planned.processes or Processes()
+
+    def take(self, record: Record) -> None:
+        """Take what a process gave; one that failed counts among the processes all the same."""
+        number = int(record.job.settings["replicate"])
+        self.next = max(self.next, number + 1)
+        self.spent_s.append(record.duration_s)
+        self.further_s += record.duration_s if number >= self.processes.least else 0.0
+        quantity = "latency" if record.job.settings["batch_size"] == 1 else "step_time"
+        measured = record.measurement(quantity)
+        if record.status == "ok" and measured is not None and measured.samples:
+            self.times.append(median(measured.samples))
+
+
+def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[Row]:
+    """Return the times of a plan that are measured in several processes, with the records of their jobs."""
+    rows: dict[str, Row] = {}
+    for planned in plan:
+        if planned.processes is not None and planned.status is None:
+            rows.setdefault(planned.job.series(), Row(planned))
+    for record in records.values():
+        row = rows.get(record.job.series())
+        if row is not None and "replicate" in record.job.settings:
+            row.take(record)
+    return list(rows.values())
+
+
+def further_round(rows: Sequence[Row]) -> list[Planned]:
+    """Return the next process of each time that is in doubt, in an order of its own, as far as what is granted lasts.
+
+    Every time grants some seconds to all; what further rounds took before is taken off.
+    """
+    left = sum(row.processes.grant_s for row in rows) - sum(row.further_s for row in rows)
+    chosen = []
+    for row in sorted(_doubtful(rows), key=lambda row: fmean(row.spent_s)):  # the cheap ones first
+        cost = fmean(row.spent_s)
+        if cost <= left:
+            left -= cost
+            chosen.append(in_process(row.planned, row.next))
+    random.Random(" ".join(p.job.id for p in chosen)).shuffle(chosen)
+    return chosen
+
+
+def _doubtful(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose interval is wide, or overlaps that of the next one although the two are not alike."""
+    known = {i: process_interval(row.times) for i, row in enumerate(rows) if len(row.times) > 1}
+    doubtful = {i for i, interval in known.items() if _half(interval) > rows[i].processes.within}
+    for one, other in _neighbours(rows, known):
+        apart = known[other].estimate / known[one].estimate - 1
+        if apart > ALIKE and known[one].high >= known[other].low:
+            doubtful |= {one, other}
+    return [rows[i] for i in sorted(doubtful) if rows[i].next < rows[i].processes.most]
+
+
+def _half(interval: Interval) -> float:
+    return (interval.high - interval.low) / 2 / interval.estimate
+
+
+def _neighbours(rows: Sequence[Row], known: Mapping[int, Interval]) -> Iterator[tuple[int, int]]:
+    """Yield rows that follow one another in time among those that were run alike, the quicker one first."""
+    alike: dict[str, list[int]] = {}
+    for i in known:
+        settings = {k: v for k, v in rows[i].planned.job.settings.items() if k != "replicate"}
+        alike.setdefault(f"{rows[i].planned.job.task} {sorted(settings.items())}", []).append(i)
+    for group in alike.values():
+        yield from itertools.pairwise(sorted(group, key=lambda i: known[i].estimate))

@@ -19,10 +19,11 @@ from bench.analysis.noise import band_of
 from bench.analysis.selftest import judge
 from bench.analysis.versus import compare_run, standings
 from bench.api.comparing import at_one_size
+from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
-from bench.execution.versus import measure_versus
+from bench.execution.versus import _call, measure_versus
 from bench.plan.card import ArchCard
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
@@ -213,6 +214,21 @@ def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] |
             list(seen)
     else:
         assert sorted(m.detail["label"] for m in seen if m.name == "latency") == left
+
+
+def test_images_keep_the_jobs_layout() -> None:
+    seen: list[tuple[int, bool]] = []
+
+    class Looks(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append((len(images), images.is_contiguous(memory_format=torch.channels_last)))
+            return images
+
+    job = make_job(task="versus", settings={"device": "cpu", "batch_size": 4})
+    images = torch.zeros(4, 3, 8, 8).to(memory_format=torch.channels_last)
+    for batch in (1, 4):
+        _call(BACKENDS.get("eager"), (Looks(), images), batch, job)()
+    assert seen == [(1, True), (4, True)]
 
 
 def test_the_table_and_its_json() -> None:

@@ -41,7 +41,7 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
     backend.load()
     networks = job.settings["networks"]
     timing = Timing.model_validate(job.settings["timing"])
-    tools = instruments(job.device)
+    tools = instruments(job.device, blocks_host=backend.blocks_host)
     models = _prepared(job, prepare)
     networks = [n for n in networks if n["label"] in models]
     with torch.inference_mode():
@@ -123,7 +123,7 @@ def _alone(job: Job, network: Mapping[str, Any]) -> Job:
 
 def _call(backend: Backend, prepared: tuple[Any, Any], batch: int, job: Job) -> Call:
     model, images = prepared
-    return backend.prepare(model, images[:batch].contiguous(), job).call
+    return backend.prepare(model, images[:batch], job).call
 
 
 def _slower(call: Call, share: float, job: Job) -> Call:

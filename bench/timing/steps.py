@@ -33,13 +33,14 @@ class Instruments:
     watch: Watch = field(default_factory=HostWatch)
 
 
-def instruments(device: str) -> Instruments:
-    """Return the instruments of a device."""
+def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
+    """Return the instruments of a device; where calls block the host, those of synchronous calls."""
     if device == "cpu":
         return Instruments(HostClock(), None, HostMemory())
     import torch
 
-    return Instruments(HostClock(torch.cuda.synchronize), CudaEventClock(), CudaMemory(device), watch(device))
+    step = None if blocks_host else CudaEventClock()
+    return Instruments(HostClock(torch.cuda.synchronize), step, CudaMemory(device), watch(device))
 
 
 def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -54,7 +55,7 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     latency = watched("latency", call, tools.latency, timing, tools.watch, of="a call, waited for")
     yield latency
     if tools.step is None:
-        of = "a call; on the CPU each is waited for"
+        of = "a call; each is waited for"
         yield latency.changed(name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")

@@ -25,7 +25,7 @@ from bench.records import environment
 from bench.records.record import Measurement
 from bench.timing.ceilings import measure_ceilings
 from bench.timing.clock import Call, Clock
-from bench.timing.energy import ENERGY_S, Meter, find_meter, measure_energy
+from bench.timing.energy import ENERGY_S, find_meter, measure_energy
 from bench.timing.steps import Instruments, instruments, measure_inference
 from bench.timing.training_step import Phases, measure_training
 from bench.training.accuracy import init_seed, measure_accuracy
@@ -183,21 +183,21 @@ def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepa
 def _with_energy(
     measured: Iterable[Measurement], call: Call, job: Job, hooks: Hooks, tools: Instruments
 ) -> Iterator[Measurement]:
-    """Yield what was measured, then `energy`; where there is no counter, the step time's detail says why."""
-    meter: Meter | None = None
+    """Yield what was measured, with `energy` behind `step_time`, whose detail says why where there is none."""
+    images, seconds = job.settings["batch_size"], job.settings.get("energy_s", ENERGY_S)
     for m in measured:
         if m.name != "step_time":
             yield m
             continue
         try:
             meter = find_meter(job.device)
-            yield m
+            hooks.stage("energy")
+            energy = measure_energy(call, images, meter, tools.latency, tools.watch, seconds=seconds)
         except UnsupportedError as error:
             yield m.changed(detail={**m.detail, "energy": error.message})
-    if meter is not None:
-        hooks.stage("energy")
-        seconds = job.settings.get("energy_s", ENERGY_S)
-        yield measure_energy(call, job.settings["batch_size"], meter, tools.latency, seconds=seconds)
+        else:
+            yield m
+            yield energy
 
 
 def _versus(job: Job, hooks: Hooks) -> Iterator[Measurement]:

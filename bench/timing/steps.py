@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
@@ -13,6 +14,8 @@ from bench.timing.sampling import Samples, sample
 from bench.timing.watch import HostWatch, Watch, watch
 
 Stage = Callable[[str], None]
+
+FLOOR_CALLS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,15 @@ class Instruments:
             so that latency and step time are the same samples.
         memory: the meter; it is to be made before the network is.
         watch: looks on while samples are taken.
+        nothing: launches next to no work, so that its latency is the least that a call can have; None where calls
+            launch nothing.
     """
 
     latency: HostClock
     step: Clock | None
     memory: Memory
     watch: Watch = field(default_factory=HostWatch)
+    nothing: Call | None = None
 
 
 def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
@@ -40,7 +46,13 @@ def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
     import torch
 
     step = None if blocks_host else CudaEventClock()
-    return Instruments(HostClock(torch.cuda.synchronize), step, CudaMemory(device), watch(device))
+    clock, memory = HostClock(torch.cuda.synchronize), CudaMemory(device)
+    return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
+
+
+def floor(nothing: Call, clock: Clock) -> float:
+    """Return the median latency of next to no work, in seconds: waiting for the device and launching one kernel."""
+    return median(clock.seconds(nothing, 1) for _ in range(FLOOR_CALLS))
 
 
 def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -53,6 +65,8 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     yield tools.memory.peak(call)
     stage("latency")
     latency = watched("latency", call, tools.latency, timing, tools.watch, of="a call, waited for")
+    if tools.nothing is not None:
+        latency = latency.changed(detail={**latency.detail, "floor_s": floor(tools.nothing, tools.latency)})
     yield latency
     if tools.step is None:
         of = "a call; each is waited for"

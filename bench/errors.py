@@ -63,6 +63,49 @@ class DivergedError(BenchError):
     """A training whose loss is no longer finite."""
 
 
+# What torch, CUDA, its libraries and the C++ runtime say where memory is wanting; in lower case.
+_NO_MEMORY = (
+    "memoryerror",  # Python's own, and torch's OutOfMemoryError
+    "out of memory",  # torch's allocator; "CUDA error: ", "CUDA driver error: " of those that go past it
+    "allocate memory",  # torch's CPU allocator, ONNX Runtime
+    "could not create a memory",  # oneDNN
+    "bad_alloc",
+    "cublas_status_alloc_failed",
+    "cublas_status_not_initialized",  # its workspace found no room
+    "cudnn_status_alloc_failed",
+    "allocation_failed",  # cuDNN 9, of the host or of the device
+)
+
+# What they say where a tensor is larger than a kernel can count, or no kernel is for one so large; in lower case.
+_TOO_LARGE = (
+    "32-bit index",
+    "32bitindex",
+    "integer out of range",
+    "without overflow",
+    "int_max",
+    "numeric_limits<int",
+    "too many elements",
+    "invalid configuration argument",  # more blocks than a launch can have
+    "cudnn_status_not_supported",
+    "unable to find an engine",
+)
+
+
+def says_no_memory(text: str) -> bool:
+    """Return whether an error's type and message, or what a process printed at its end, speaks of want of memory."""
+    return any(words in text.lower() for words in _NO_MEMORY)
+
+
+def says_too_large(text: str) -> bool:
+    """Return whether a message says that a tensor is beyond what a kernel can index, whatever memory is free."""
+    return any(words in text.lower() for words in _TOO_LARGE)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an exception means want of memory, of the host or of the device."""
+    return not isinstance(error, BenchError) and says_no_memory(f"{type(error).__name__}: {error}")
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` known names that look most like `name`, best first."""
     by_lower = {k.lower(): k for k in sorted(known, reverse=True)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Prepared, refusal
-from bench.errors import UnsupportedError
+from bench.errors import UnknownNameError, UnsupportedError
+from bench.execution import tasks, versus
 from bench.execution.agreement import TOLERANCES, agreement, relative_difference
 from bench.execution.placing import AUTOCAST, DTYPES, Autocast, noise, place, with_autocast
 from bench.execution.tasks import Hooks, measure
 from bench.plan.job import Job
 from bench.plan.settings import Infer, Precision
+from bench.timing import steps
+from bench.timing.clock import CudaEventClock
+from bench.timing.steps import Instruments, instruments
 
 COMPILES = shutil.which("g++") or shutil.which("clang++")
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
@@ -167,12 +172,55 @@ def test_a_network_that_keeps_state_is_not_held_against_the_backend(tmp_path: Pa
     assert found["output_difference"].flags == ("not_deterministic",)
 
 
-def test_a_backends_doubts_stand_where_they_belong(tmp_path: Path, fake: Fake) -> None:
-    doubts = {"peak_memory": ("outside_allocator",)}
-    fake.add(lambda model, images, job: Prepared(lambda: model(images), {}, doubts))
-    found = measured(user_job(tmp_path, backend="fake"))
-    assert "outside_allocator" in found["peak_memory"].flags
-    assert "outside_allocator" not in found["latency"].flags
+@pytest.mark.parametrize("task", ["infer", "train_step"])
+def test_doubts_about_memory_stand_at_memory_alone(
+    tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setattr(tasks, "_memory_doubts", lambda backend, job: ("outside_allocator",))
+    found = measured(user_job(tmp_path, task=task))
+    flagged = {name for name, m in found.items() if "outside_allocator" in m.flags}
+    assert "peak_memory" in flagged
+    assert flagged == {name for name in found if name.endswith("peak_memory")}
+
+
+def test_memory_that_a_graph_holds_is_outside_the_allocator() -> None:
+    doubts = {
+        name: tasks._memory_doubts(BACKENDS.get(name), make_job(device="cuda:0", backend=name))
+        for name in BACKENDS
+    }
+    assert {name for name, found in doubts.items() if found} == {
+        "cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune", "onnx"
+    }  # fmt: skip
+    on_cpu = make_job(backend="compiled:max-autotune")
+    assert tasks._memory_doubts(BACKENDS.get("compiled:max-autotune"), on_cpu) == ("with_preparation",)
+
+
+def test_calls_that_block_the_host_are_timed_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "CudaMemory", lambda device: None)
+    monkeypatch.setattr(steps, "watch", lambda device: None)
+    blocking = [name for name in BACKENDS if BACKENDS.get(name).blocks_host]
+    assert blocking == ["onnx"]
+    assert instruments("cuda:0", blocks_host=True).step is None
+    assert isinstance(instruments("cuda:0").step, CudaEventClock)
+    asked: list[bool] = []
+    here = instruments("cpu")
+
+    def spy(device: str, *, blocks_host: bool = False) -> Instruments:
+        asked.append(blocks_host)
+        return here
+
+    monkeypatch.setattr(tasks, "instruments", spy)
+    monkeypatch.setattr(versus, "instruments", spy)
+    BACKENDS.load()
+    blocks = replace(BACKENDS.get("eager"), blocks_host=True)
+    monkeypatch.setitem(BACKENDS._units, "fake", blocks)
+    with pytest.raises(UnknownNameError):
+        measured(make_job("no_such_network", backend="fake"))
+    shape = {"input_size": 8, "in_channels": 3, "num_classes": 10}
+    networks = [{"label": "a", "arch": "no_such_network", **shape}]
+    with pytest.raises(UnknownNameError):
+        measured(make_job(task="versus", backend="fake", networks=networks, labels=["a"]))
+    assert asked == [True, True]
 
 
 def test_zeros_agree_with_anything_and_it_says_so(tmp_path: Path, fake: Fake) -> None:
@@ -297,13 +345,39 @@ def test_a_network_that_cannot_be_exported_is_unsupported(tmp_path: Path) -> Non
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_precision_and_layout_are_what_they_say(precision: str, memory_format: str) -> None:
     job = make_job(precision=precision, memory_format=memory_format)
-    model, images = place(small_net(), job), place(noise(job), job)
+    model, images = place(small_net(), job), noise(job)
     assert images.dtype == model[0].weight.dtype == DTYPES[precision]  # type: ignore[index]
     layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
     assert images.is_contiguous(memory_format=layout)
     with torch.inference_mode():
         out: Tensor = with_autocast(model, job)(images)
     assert out.dtype == AUTOCAST.get(precision, DTYPES[precision])
+
+
+def test_noise_of_a_small_batch_is_drawn_and_a_large_one_repeats_it() -> None:
+    def drawn(batch: int, **settings: Any) -> Tensor:
+        return noise(make_job(batch_size=batch, **settings))
+
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(drawn(64), torch.randn((64, 3, 8, 8), generator=generator))
+    many = drawn(150, memory_format="channels_last", precision="bf16")
+    assert many.shape == (150, 3, 8, 8)
+    assert many.is_contiguous(memory_format=torch.channels_last)
+    first = drawn(64, precision="bf16")
+    assert torch.equal(many, torch.cat([first, first, first])[:150])
+
+
+def test_the_host_draws_no_more_than_64_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, ...]] = []
+    randn = torch.randn
+
+    def spy(shape: tuple[int, ...], **more: Any) -> Tensor:
+        drawn.append(shape)
+        return randn(shape, **more)
+
+    monkeypatch.setattr(torch, "randn", spy)
+    assert noise(make_job(batch_size=8192, device="meta")).shape == (8192, 3, 8, 8)
+    assert drawn == [(64, 3, 8, 8)]
 
 
 def test_without_autocast_the_network_is_itself() -> None:
@@ -354,3 +428,5 @@ def test_a_refusal_is_one_line() -> None:
     assert refusal("it", ValueError()).args[0] == "it failed: ValueError"
     memory = MemoryError()
     assert refusal("it", memory) is memory
+    of_the_driver = RuntimeError("CUDA error: out of memory")
+    assert refusal("it", of_the_driver) is of_the_driver

@@ -13,7 +13,7 @@ from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.settings import Timing
 from bench.timing import ceilings
-from bench.timing.ceilings import best_product, copy_bandwidth
+from bench.timing.ceilings import best_product, copy_bandwidth, sides
 from bench.timing.clock import Call, FakeClock
 
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.05, min_samples=6)
@@ -52,6 +52,21 @@ def test_a_size_that_would_take_too_long_is_not_tried() -> None:
     assert set(found.detail["rates"]) == {"10", "20"}
 
 
+def test_sides_double_as_long_as_three_matrices_fit() -> None:
+    room = 3 * 8192**2 * 2
+    assert list(sides(2048, room, 2)) == [2048, 4096, 8192]
+    assert list(sides(2048, room, 4)) == [2048, 4096]
+    assert list(sides(2048, 0, 4)) == [2048]
+
+
+def test_the_watch_looks_between_samples() -> None:
+    machine, ticks = Machine({10: 1e6}), []
+    best_product(machine.make, (10,), machine, TIMING, lambda: ticks.append("product"))
+    copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING, lambda: ticks.append("copy"))
+    assert ticks.count("product") >= 6
+    assert ticks.count("copy") >= 6
+
+
 def test_a_copy_reads_and_writes() -> None:
     found = copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING)
     assert set(found.samples) == {2 * 1000 / 0.5}
@@ -59,7 +74,8 @@ def test_a_copy_reads_and_writes() -> None:
 
 
 def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ceilings.SIDES, "cpu", (32, 64))
+    monkeypatch.setitem(ceilings.FIRST_SIDE, "cpu", 32)
+    monkeypatch.setattr(ceilings, "_free", lambda device: 8 * 3 * 64**2 * 4)  # for sides up to 64
     monkeypatch.setitem(ceilings.COPY_BYTES, "cpu", 1 << 20)
     threads = torch.get_num_threads()
     experiment = parse_experiment({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
@@ -71,6 +87,8 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
         torch.set_num_threads(threads)
     assert set(found) == {"matmul_rate", "copy_bandwidth"}
     assert all(max(m.samples) > 1e6 for m in found.values())
+    assert set(found["matmul_rate"].detail["rates"]) == {"32", "64"}
+    assert found["copy_bandwidth"].detail["copied_B"] == 3 * 64**2 * 4 // 2
 
 
 def plan(block: dict[str, Any], **catalog: Any) -> list[Any]:

@@ -27,18 +27,57 @@ class FakeMeter:
         return self.watts * self.clock.now() + self.idle_joules
 
 
+class FakeWatch:
+    """Sees a GPU that is too hot."""
+
+    ticks = 0
+
+    def start(self) -> None:
+        self.ticks = 0
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+    def stop(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        return {"looks": 2}, ("throttled",)
+
+
 @pytest.mark.parametrize(("call_s", "images"), [(0.01, 4), (0.3, 1), (5.0, 64)])
 def test_joules_an_image_are_power_by_time(call_s: float, images: int) -> None:
     clock = FakeClock([call_s])
-    found = measure_energy(
-        lambda: None, images, FakeMeter(clock, 300.0), clock, seconds=2.0, sleep=lambda _: None
-    )
+    meter, watch = FakeMeter(clock, 300.0), FakeWatch()
+    found = measure_energy(lambda: None, images, meter, clock, watch, seconds=2.0, sleep=lambda _: None)
     assert (found.name, found.unit, found.better) == ("energy", "J", "lower")
     assert found.samples == (pytest.approx(300.0 * call_s / images),)
     assert found.detail["power_W"] == pytest.approx(300.0)
     assert found.detail["seconds"] >= 2.0
     assert found.detail["seconds"] <= 2.0 + max(0.4, call_s)  # the end is not far overrun
     assert found.detail["calls"] * call_s == pytest.approx(found.detail["seconds"])
+    assert (watch.ticks > 1, found.flags, found.detail["watch"]) == (True, ("throttled",), {"looks": 2})
+
+
+@pytest.mark.parametrize("step_s", [0.1, 0.5])
+@pytest.mark.parametrize("call_s", [0.0003, 0.007, 0.03, 0.7])
+def test_a_counter_that_moves_in_steps_is_read_where_it_moves(step_s: float, call_s: float) -> None:
+    class Stepping(FakeMeter):
+        def joules(self) -> float:
+            return self.watts * step_s * (self.clock.now() // step_s)
+
+    clock = FakeClock([call_s])
+    found = measure_energy(
+        lambda: None, 1, Stepping(clock, 300.0), clock, FakeWatch(), seconds=2.0, sleep=lambda _: None
+    )
+    block_s = max(energy.BLOCK_S, call_s)
+    known_to = block_s / (found.detail["seconds"] - block_s)
+    assert found.samples[0] == pytest.approx(300.0 * call_s, rel=known_to)
+    assert found.detail["seconds"] >= 2.0
+
+
+def test_a_counter_that_stands_still_is_no_energy() -> None:
+    clock = FakeClock([0.01])
+    with pytest.raises(UnsupportedError, match="fake stood still"):
+        measure_energy(lambda: None, 1, FakeMeter(clock, 0.0), clock, FakeWatch(), sleep=lambda _: None)
+    assert clock.now() == pytest.approx(energy.ENERGY_S + energy.PATIENCE_S, abs=0.1)
 
 
 def test_idle_power_is_told_and_not_subtracted() -> None:
@@ -49,7 +88,7 @@ def test_idle_power_is_told_and_not_subtracted() -> None:
         clock._now += seconds
         meter.idle_joules += (70.0 - 300.0) * seconds
 
-    found = measure_energy(lambda: None, 1, meter, clock, seconds=1.0, sleep=sleep)
+    found = measure_energy(lambda: None, 1, meter, clock, FakeWatch(), seconds=1.0, sleep=sleep)
     assert found.detail["idle_W"] == pytest.approx(70.0)
     assert found.samples == (pytest.approx(30.0),)
 
@@ -135,7 +174,20 @@ def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(energy, "IDLE_S", 0.01)
     found = measured(user_job(tmp_path, energy_s=0.05))
     detail = found["energy"].detail
-    assert found["energy"].samples == (
-        1.0 / (detail["calls"] * 2),
-    )  # one joule over all calls, of two images
+    assert found["energy"].samples == (detail["joules"] / (detail["calls"] * 2),)  # calls of two images
+    assert "wall_s" in detail["watch"]
     assert "energy" not in found["step_time"].detail
+    assert list(found).index("energy") == list(found).index("step_time") + 1
+
+
+def test_a_job_whose_counter_stands_still_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_backends import measured, user_job
+
+    from bench.execution import tasks
+
+    monkeypatch.setattr(tasks, "find_meter", lambda device: FakeMeter(FakeClock([0.0]), 0.0))
+    monkeypatch.setattr(energy, "IDLE_S", 0.01)
+    monkeypatch.setattr(energy, "PATIENCE_S", 0.0)
+    found = measured(user_job(tmp_path, energy_s=0.05))
+    assert "energy" not in found
+    assert "stood still" in found["step_time"].detail["energy"]

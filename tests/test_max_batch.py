@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from conftest import make_job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution import EXECUTORS, Ended, Event
+from bench.execution import EXECUTORS, Ended, Event, tasks
 from bench.execution.executors.fake import FakeExecutor
-from bench.execution.fits import memory_limit
+from bench.execution.fits import memory_limit, try_batch
 from bench.execution.max_batch import GRAIN, Found, find_max_batch, limit_of, wants_max, with_batch
 from bench.plan.job import Job
 
@@ -85,19 +86,41 @@ def test_not_even_one_image() -> None:
     ("end", "status"),
     [
         (outcome("invalid_model"), "invalid_model"),
-        (outcome("unsupported"), "unsupported"),
         (([], Ended(timed_out=True)), "timeout"),
         (([], Ended(exitcode=-signal.SIGSEGV)), "crashed"),
         (([], Ended(exitcode=-signal.SIGKILL)), "killed"),
     ],
 )
-def test_any_other_failure_ends_it(end: tuple[Sequence[Event], Ended], status: str) -> None:
+def test_any_other_failure_ends_it_with_the_best_until_then(
+    end: tuple[Sequence[Event], Ended], status: str
+) -> None:
     executor = fitting(100, {8: end})
     found = find(executor)
-    assert found.batch is None
-    assert found.failure is not None
-    assert found.failure[0] == status
+    assert (found.batch, found.failure) == (4, None)
+    assert found.measurement().flags == ("cut_short",)
+    assert found.measurement().detail["failure"]
+    assert found.measurement().detail["tries"][-1] == [8, status]
     assert batches(executor) == [1, 2, 4, 8]
+    never = find(fitting(100, {1: end}))
+    assert never.batch is None
+    assert never.failure is not None
+    assert never.failure[0] == status
+
+
+def test_a_failure_while_it_bisects_leaves_the_best_until_then() -> None:
+    found = find(fitting(21, {24: outcome("crashed")}))
+    assert found.batch == 16
+    assert found.measurement().flags == ("cut_short",)
+
+
+def test_a_batch_that_no_kernel_is_for_is_too_large() -> None:
+    refused = {batch: outcome("unsupported") for batch in range(22, 33)}
+    found = find(fitting(100, refused))
+    assert found.batch == 21
+    assert found.measurement().flags == ("at_index_limit",)
+    assert found.measurement().detail["failure"] == "unsupported"
+    mixed = {28: outcome("oom"), 32: outcome("oom"), 24: outcome("oom")}
+    assert find(fitting(100, mixed)).measurement().flags == ()
 
 
 @pytest.mark.parametrize(
@@ -105,6 +128,7 @@ def test_any_other_failure_ends_it(end: tuple[Sequence[Event], Ended], status: s
     [
         Ended(exitcode=-signal.SIGKILL, oom_kill=True),
         Ended(exitcode=-signal.SIGABRT, output="terminate called after throwing 'std::bad_alloc'"),
+        Ended(exitcode=-signal.SIGABRT, output="what(): CUDA error: out of memory"),
     ],
 )
 def test_a_process_that_could_not_speak_was_out_of_memory(end: Ended) -> None:
@@ -153,6 +177,22 @@ def test_a_batch_beyond_the_free_memory_is_refused_before_it_is_touched() -> Non
     huge = with_batch(real(), 1_000_000_000)  # 4 TB of images
     executor.call("bench.execution.fits:try_batch", (huge,), timeout_s=60, on_event=events.append)
     assert events[-1][1][0] == "oom"
+
+
+def test_a_try_of_a_training_does_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    def spy(model: torch.nn.Module, images: torch.Tensor, job: Job) -> Any:
+        step = plain(model, images, job)
+        return lambda: (step(), steps.append(len(images)))
+
+    plain = tasks.training_step
+    monkeypatch.setattr(tasks, "training_step", spy)
+    job = replace(with_batch(real(), 2), task="train_step")
+    events: list[Event] = []
+    try_batch(events.append, job)
+    assert events[-1] == ("outcome", ("ok", None))
+    assert steps == [2, 2]  # images of each step: momentum is there from the second on
 
 
 def test_the_limit_is_of_what_is_free() -> None:

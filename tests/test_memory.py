@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from bench.timing.memory import HostMemory
+from bench.timing.memory import CudaMemory, HostMemory
 from bench.timing.steps import instruments
 
 MB = 1 << 20
@@ -38,6 +39,20 @@ def test_a_mark_of_the_past_is_not_in_it() -> None:
     found = HostMemory().peak(lambda: touch(20))
     if not found.flags:  # a kernel that cannot reset the mark says so by a flag
         assert found.samples[0] < 150 * MB
+
+
+def test_what_the_card_lost_stands_beside_the_allocators_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [1000, 300]
+    for name in ("empty_cache", "synchronize", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 10)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 110)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _: 200)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free.pop(0), 4000))
+    found = CudaMemory("cuda").peak(lambda: None)
+    assert found.samples == (110 - 10,)
+    assert found.detail["device_B"] == 1000 - 300
+    assert "whole card" in found.detail["device_of"]
 
 
 def test_on_the_cpu_one_clock_serves_latency_and_step_time() -> None:

@@ -4,15 +4,20 @@ import gc
 import math
 import random
 import time
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.settings import Timing
 from bench.ranks import median_ranks
-from bench.timing.clock import FakeClock, HostClock
+from bench.records.record import Measurement
+from bench.timing.clock import CudaEventClock, FakeClock, HostClock
 from bench.timing.sampling import MAX_BLOCK, half_width, sample
+from bench.timing.steps import Instruments, measure_inference
+from bench.timing.training_step import CudaLaps, Phases
 
 TIMING = Timing(warmup_s=0.1, min_s=0.0, limit_s=1.0, min_samples=8, max_samples=200)
 
@@ -68,6 +73,62 @@ def test_blocks_are_at_least_as_long_as_asked() -> None:
     assert taken.block == math.ceil(0.0101 / 0.001)
     assert taken.seconds[0] == pytest.approx(0.001)
     assert sample(nothing, FakeClock([1e-9]), Timing(warmup_s=1e-6, min_s=0), blocks=True).block == MAX_BLOCK
+
+
+class Event:
+    """A CUDA event on a device whose time is the host's: to make it takes a second, on its first record."""
+
+    now = 0.0
+
+    def __init__(self, enable_timing: bool) -> None:
+        self.at: float | None = None
+
+    def record(self) -> None:
+        Event.now += 1.0 if self.at is None else 0.0
+        self.at = Event.now
+
+    def synchronize(self) -> None:
+        pass
+
+    def elapsed_time(self, other: Event) -> float:
+        assert self.at is not None
+        assert other.at is not None
+        return 1e3 * (other.at - self.at)
+
+
+def work() -> None:
+    Event.now += 0.25
+
+
+def test_making_an_event_is_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    clock = CudaEventClock()
+    assert [clock.seconds(work, 2), clock.seconds(work, 4)] == [0.5, 1.0]
+    laps = CudaLaps(Phases(work, work, work))
+    assert [laps.seconds(work, 1), laps.seconds(work, 1)] == [0.75, 0.75]
+    assert laps.laps == [(0.25, 0.25, 0.25)] * 2
+
+
+def test_the_least_latency_stands_beside_a_latency_on_a_gpu() -> None:
+    clock = FakeClock([0.01])
+
+    def nothing() -> None:
+        clock.costs[0] = 0.0001
+
+    def call() -> None:
+        clock.costs[0] = 0.01
+
+    memory = SimpleNamespace(
+        peak=lambda call: Measurement(name="peak_memory", unit="B", better="lower", samples=(1,))
+    )
+    tools = Instruments(clock, FakeClock([0.01]), memory, nothing=nothing)  # type: ignore[arg-type]
+    found = {m.name: m for m in measure_inference(call, TIMING, tools, lambda stage: None)}
+    assert found["latency"].detail["floor_s"] == pytest.approx(0.0001)
+    assert "floor_s" not in found["step_time"].detail
+    tools = Instruments(clock, None, memory)  # type: ignore[arg-type]
+    found = {m.name: m for m in measure_inference(call, TIMING, tools, lambda stage: None)}
+    assert "floor_s" not in found["latency"].detail
 
 
 def test_the_host_clock_measures_a_known_sleep() -> None:

@@ -18,11 +18,13 @@ from typer.testing import CliRunner
 from bench.analysis.noise import band_of
 from bench.analysis.selftest import judge
 from bench.analysis.versus import compare_run, standings
-from bench.api.comparing import at_one_size
+from bench.api.comparing import at_one_size, selftest
+from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
+from bench.execution import versus as in_turn
 from bench.execution.executors.fake import FakeExecutor
-from bench.execution.versus import measure_versus
+from bench.execution.versus import _call, measure_versus
 from bench.plan.card import ArchCard
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
@@ -35,6 +37,7 @@ from bench.report.page import write_report
 from bench.report.versus import versus_notes, versus_view
 from bench.timing.clock import FakeClock
 from bench.timing.interleave import interleave
+from bench.timing.steps import instruments
 
 TIMING = Timing(warmup_s=0.01, min_s=0, limit_s=10, precision=0.01, min_samples=8, max_samples=100)
 
@@ -76,6 +79,56 @@ def test_short_calls_are_timed_in_blocks() -> None:
     taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, timing, blocks=True)  # type: ignore[misc]
     assert taken.blocks == {"a": 100, "b": 10}
     assert taken.seconds["a"] == pytest.approx((1e-4,) * 8)
+
+
+def test_the_share_of_launching_is_told_of_each() -> None:
+    class Launches(Turns):
+        def seconds(self, call: Any, calls: int) -> float:
+            taken = super().seconds(call, calls)
+            self.launch_s = taken * {"a": 0.25, "b": 1.0}[self.order[-1]]
+            return taken
+
+    clock = Launches({"a": 0.01, "b": 0.02})
+    taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, TIMING)  # type: ignore[misc]
+    assert taken.launch_shares == {"a": pytest.approx(0.25), "b": pytest.approx(1.0)}
+    plain = interleave({"a": lambda: "a"}, Turns({"a": 0.01}), TIMING)
+    assert plain.launch_shares == {"a": None}
+
+
+@pytest.mark.parametrize(("launch", "flags"), [(0.5, ()), (0.96, ("launch_bound",))])
+def test_networks_that_python_holds_up_are_flagged(
+    monkeypatch: pytest.MonkeyPatch, launch: float, flags: tuple[str, ...]
+) -> None:
+    tools = replace(instruments("cpu"), step=FakeClock([0.01], launch), watch=Quiet())
+    monkeypatch.setattr(in_turn, "instruments", lambda device, **more: tools)
+    seen = measure_versus(two_networks(), lambda job: (torch.nn.Identity(), ONE_IMAGE), lambda _: None)
+    found = list(seen)
+    steps = [m for m in found if m.name == "step_time"]
+    assert [m.flags for m in steps] == [flags, flags]
+    assert [m.detail["launch_share"] for m in steps] == [pytest.approx(launch)] * 2
+    assert not any("launch_share" in m.detail for m in found if m.name == "latency")
+
+
+ONE_IMAGE = torch.zeros(1, 3, 8, 8)
+
+
+class Quiet:
+    """A watch that sees nothing."""
+
+    def start(self) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def stop(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        return {}, ()
+
+
+def two_networks() -> Job:
+    shape = {"input_size": 8, "in_channels": 3, "num_classes": 10}
+    networks = [{"label": n, "arch": n, **shape} for n in "ab"]
+    timing = {"warmup_s": 0.001, "min_s": 0.0, "limit_s": 0.01, "min_samples": 6}
+    settings = {"backend": "eager", "device": "cpu", "precision": "fp32", "batch_size": 1, "timing": timing}
+    return make_job(task="versus", settings={**settings, "networks": networks, "labels": ["a", "b"]})
 
 
 def plan(count: int = 8, **more: Any) -> list[Any]:
@@ -215,6 +268,21 @@ def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] |
         assert sorted(m.detail["label"] for m in seen if m.name == "latency") == left
 
 
+def test_images_keep_the_jobs_layout() -> None:
+    seen: list[tuple[int, bool]] = []
+
+    class Looks(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append((len(images), images.is_contiguous(memory_format=torch.channels_last)))
+            return images
+
+    job = make_job(task="versus", settings={"device": "cpu", "batch_size": 4})
+    images = torch.zeros(4, 3, 8, 8).to(memory_format=torch.channels_last)
+    for batch in (1, 4):
+        _call(BACKENDS.get("eager"), (Looks(), images), batch, job)()
+    assert seen == [(1, True), (4, True)]
+
+
 def test_the_table_and_its_json() -> None:
     rows = compare_run(run_of(TIMES))
     shown = versus_view(rows)
@@ -257,7 +325,41 @@ def test_a_selftest_counts_alarms_and_finds() -> None:
     assert found.overhead == 1.002
     assert found.timer_resolution == 5e-8
     assert same.reach <= found.noise_floor < 0.05
+    assert found.doubts == ()
     assert judge(Run("empty", Path("empty"), ())) is None
+
+
+def test_a_selftest_tells_the_doubts_about_its_times() -> None:
+    run = selftest_run(0.01)
+    first = run.records[0]
+    flagged = [m.changed(flags=("launch_bound",)) if m.name == "step_time" else m for m in first.measurements]
+    found = judge(replace(run, records=(first.changed(measurements=tuple(flagged)), *run.records[1:])))
+    assert found is not None
+    assert found.to_json()["doubts"] == ["launch_bound"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "arch", "asked"),
+    [
+        (("cpu",), None, ("resnet20", 32, 4)),
+        (("cpu", "cuda:0"), None, ("resnet20", 768, 8)),
+        (("cpu", "cuda:0"), "resnet20", ("resnet20", 32, 64)),
+    ],
+)
+def test_a_selftest_on_a_gpu_fills_it(
+    tmp_path: Path, devices: tuple[str, ...], arch: str | None, asked: tuple[str, int, int]
+) -> None:
+    def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+        events, end = plain(target, args)
+        if target.endswith(":probe_machine"):
+            events = [("answer", {**events[0][1], "devices": devices})]
+        return events, end
+
+    plain = scripted().play
+    fake = FakeExecutor(play)
+    selftest(arch=arch, comparisons=1, processes=6, results=tmp_path, executor=fake)
+    job = next(args[0] for target, args in fake.calls if target.endswith(":work"))
+    assert (job.arch, job.input_size, job.settings["batch_size"]) == asked
 
 
 def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) -> None:

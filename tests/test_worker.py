@@ -211,6 +211,38 @@ def test_tf32_on_the_cpu_is_unsupported(tmp_path: Path) -> None:
             False,
             "oom",
         ),
+        *(
+            (RuntimeError(said), "latency", True, "oom")
+            for said in (
+                "CUDA error: out of memory\nCUDA kernel errors might be reported later",
+                "CUDA driver error: out of memory",
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+                "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+                "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+                "[ONNXRuntimeError] : Failed to allocate memory for requested buffer of size 8",
+                "could not create a memory object",
+            )
+        ),
+        (torch.AcceleratorError("CUDA error: out of memory"), "memory", False, "oom"),
+        *(
+            (RuntimeError(said), "latency", True, "unsupported")
+            for said in (
+                "Expected canUse32BitIndexMath(input) to be true, but got false.",
+                "value cannot be converted to type int without overflow",
+                "integer out of range",
+                "input tensor must fit into 32-bit index math",
+                "GET was unable to find an engine to execute this computation",
+                "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+                "CUDA error: invalid configuration argument",
+            )
+        ),
+        (
+            UnsupportedError("torch.compile failed: out of memory was not the reason"),
+            "prepare",
+            True,
+            "unsupported",
+        ),
         (RuntimeError("\"conv\" not implemented for 'Half'"), "memory", False, "unsupported"),
         (UnsupportedError("no"), "build", False, "unsupported"),
         (InvalidModelError("no"), "latency", False, "invalid_model"),

@@ -42,19 +42,21 @@ class Selftest:
     """The whole: trials by rising slowdown, overhead over a bare loop (a ratio), the clock's step (s).
 
     `noise_floor` is the ratio less one that 95 % of the comparisons of equal networks stay below, and at least the
-    smallest effect that they resolve.
+    smallest effect that they resolve. `doubts` are the flags of the times.
     """
 
     trials: tuple[Trial, ...]
     overhead: float
     timer_resolution: float
     noise_floor: float
+    doubts: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
         keys = ("overhead", "timer_resolution", "noise_floor")
         return {
             **{key: _finite(getattr(self, key)) for key in keys},
+            "doubts": list(self.doubts),
             "trials": [{key: _finite(getattr(t, key)) for key in Trial.__slots__} for t in self.trials],
         }
 
@@ -87,6 +89,7 @@ def judge(run: Run) -> Selftest | None:
         _median(records, "overhead"),
         _median(records, "timer_resolution"),
         floor,
+        tuple(sorted({f for r in records for m in r.measurements if m.name in QUANTITIES for f in m.flags})),
     )
 
 

@@ -20,6 +20,9 @@ SELFTEST = "selftest"
 SLOWDOWNS = (0.01, 0.02, 0.05, 0.1)
 ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
 
+_SMALL = {"batch_size": {"cpu": 4, "cuda": 64}}
+_FILLING = {"batch_size": {"cpu": 4, "cuda": 8}, "input_size": {"cpu": None, "cuda": 768}}
+
 
 def compare(
     names: Sequence[str],
@@ -98,7 +101,7 @@ def at_one_size(asked: Experiment, cards: Sequence[ArchCard]) -> Experiment:
 
 def selftest(
     *,
-    arch: str = "resnet20",
+    arch: str | None = None,
     comparisons: int = 10,
     processes: int = 8,
     overrides: Sequence[str] = (),
@@ -110,7 +113,8 @@ def selftest(
     """Let the harness compare a network with itself, and with itself made slower, and store what comes of it.
 
     Args:
-        arch: a small network.
+        arch: a small network; None is resnet20, on a GPU with images so large that one fills the card: of a network
+            that is launch-bound, Python's speed would be judged.
         comparisons: how many, each of latency and of throughput.
         processes: of each comparison.
         overrides: see `run`.
@@ -125,9 +129,10 @@ def selftest(
     content = {
         "name": SELFTEST,
         "blocks": [
-            {"task": "infer", "grid": {}, "batch_size": {"cpu": 4, "cuda": 64}, "processes": ALONE}
+            {"task": "infer", "grid": {}, "processes": ALONE, **(_FILLING if arch is None else _SMALL)}
         ],
     }
+    arch = arch or "resnet20"
     with executor_of(executor) as where:
         asked = narrow(parse_experiment(content, SELFTEST), archs=[arch], overrides=overrides)
         catalog = catalog_for(asked, where)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, lacks_memory
 from bench.plan.job import Job
 from bench.registry import Registry
 
@@ -28,12 +27,10 @@ class Prepared:
         call: runs one forward pass and returns the logits [B, classes], as a tensor or an array; what it
             returned may be overwritten by the next call.
         detail: what the preparation came to, such as its parts in seconds; plain JSON values.
-        doubts: by name of a measurement, the flags that this way of running gives rise to.
     """
 
     call: Call
     detail: Mapping[str, Any] = field(default_factory=dict)
-    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _nothing() -> None:
@@ -52,6 +49,8 @@ class Backend:
         unsupported: `(job)` to the reason why it cannot, or None.
         for_training: `(model, job)` to the module that a training step calls; None where it cannot train.
         load: imports what the backend needs, before the memory meter takes its zero.
+        blocks_host: its calls return when the device has done their work, so that the host's clock times them.
+        outside_allocator: on a GPU it holds memory that torch's allocator does not count, or no longer.
     """
 
     about: str
@@ -59,6 +58,8 @@ class Backend:
     unsupported: Callable[[Job], str | None]
     for_training: Callable[[nn.Module, Job], nn.Module] | None = None
     load: Callable[[], None] = _nothing
+    blocks_host: bool = False
+    outside_allocator: bool = False
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")
@@ -74,7 +75,7 @@ def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
 
     Want of memory is no refusal: it is returned as it is.
     """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError | UnsupportedError):
+    if isinstance(error, UnsupportedError) or lacks_memory(error):
         return error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

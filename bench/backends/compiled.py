@@ -49,8 +49,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Prepar
 
     graphs = mode != "default" and not on_cpu(job)
     first_s = compile_now(call, job)
-    doubts: dict[str, tuple[str, ...]] = {"peak_memory": ("outside_allocator",)} if graphs else {}
-    return Prepared(call, {"mode": mode, "first_call_s": first_s}, doubts)
+    return Prepared(call, {"mode": mode, "first_call_s": first_s})
 
 
 def compile_now(call: Call, job: Job) -> float:
@@ -109,5 +108,6 @@ for _name, _mode, _about in (
             partial(_unsupported, mode=_mode),
             partial(_for_training, mode=_mode),
             _load,
+            outside_allocator=_mode != "default",
         ),
     )

@@ -29,11 +29,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: A
         graph.replay()
         return logits
 
-    return Prepared(
-        call,
-        {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS},
-        {"peak_memory": ("outside_allocator",)},
-    )
+    return Prepared(call, {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS})
 
 
 def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
@@ -57,4 +53,9 @@ def _unsupported(job: Job) -> str | None:
     return "there are no CUDA graphs on the CPU; use device=cuda or backend=eager" if on_cpu(job) else None
 
 
-BACKENDS.add("cuda_graph", Backend("a captured forward pass, played back; CUDA only", _prepare, _unsupported))
+BACKENDS.add(
+    "cuda_graph",
+    Backend(
+        "a captured forward pass, played back; CUDA only", _prepare, _unsupported, outside_allocator=True
+    ),
+)

@@ -67,8 +67,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:
     }
     if on_cpu(job):
         return Prepared(_host_call(session, images), detail)
-    call = _device_call(session, images, model(images))
-    return Prepared(call, detail, {"peak_memory": ("outside_allocator",)})
+    return Prepared(_device_call(session, images, model(images)), detail)
 
 
 def _export(model: nn.Module, images: Tensor, file: Path) -> str:
@@ -133,5 +132,13 @@ def _device_call(session: Any, images: Tensor, logits: Tensor) -> Call:
 
 
 BACKENDS.add(
-    "onnx", Backend(f"ONNX Runtime, after an export ({INSTALL})", _prepare, _unsupported, load=_load)
+    "onnx",
+    Backend(
+        f"ONNX Runtime, after an export ({INSTALL})",
+        _prepare,
+        _unsupported,
+        load=_load,
+        blocks_host=True,
+        outside_allocator=True,
+    ),
 )

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 @handled
 def selftest(
     arch: Annotated[
-        str, typer.Option("--arch", help="The network that is compared with itself.")
-    ] = "resnet20",
+        str | None,
+        typer.Option(
+            "--arch", help="The network that is compared with itself; resnet20 where none is named."
+        ),
+    ] = None,
     comparisons: Annotated[int, typer.Option(min=1, help="How many; each of latency and of throughput.")] = 5,
     processes: Annotated[int, typer.Option(min=6, help="Of each comparison.")] = 8,
     override: SetOption = None,
@@ -66,6 +69,7 @@ def selftest(
 
 
 def _print(found: Selftest) -> None:
+    from bench.records.flags import explain
     from bench.units import percent, show
 
     console = stdout()
@@ -82,3 +86,5 @@ def _print(found: Selftest) -> None:
     )
     console.print(f"overhead           {found.overhead:.4f} of a bare loop's time", highlight=False)
     console.print(f"timer resolution   {show(found.timer_resolution, 's')}", highlight=False)
+    for doubt in found.doubts:
+        console.print(f"doubt              {doubt}: {explain(doubt)}", highlight=False)

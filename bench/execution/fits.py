@@ -1,4 +1,4 @@
-"""Does a batch fit? What the process of one try does: one forward pass, or one training step, and no more."""
+"""Does a batch fit? What the process of one try does: one forward pass, or two training steps, and no more."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from bench.plan.job import Job
 
 # A try on the CPU may have this share of the memory that is available; the rest keeps the machine out of swap.
 MARGIN = 0.8
-
-# What allocators say that raise no MemoryError.
-_NO_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "could not create a memory")
 
 
 def try_batch(send: Send, job: Job) -> None:
@@ -38,14 +35,8 @@ def try_batch(send: Send, job: Job) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
-        status = "oom" if _is_want_of_memory(error) else None
-        status = status or classify(error, stage, custom=job.source_sha256 is not None)
-        event = ("outcome", (status, describe(error)))
+        event = ("outcome", (classify(error, stage, custom=job.source_sha256 is not None), describe(error)))
     send(event)
-
-
-def _is_want_of_memory(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.execution import Ended, Event, Executor
+from bench.execution import Event, Executor
 from bench.execution.outcome import judge
 from bench.plan.job import Job
 from bench.records.record import Measurement, Status
@@ -27,30 +28,46 @@ class Try:
     error: Mapping[str, Any] | None = None
 
 
+# What a status of the smallest batch that failed means for the one that was found; others cut the search short.
+_WHY: Mapping[Status, str] = {"oom": "", "unsupported": "at_index_limit"}
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The largest batch that fits.
 
     Attributes:
-        batch: it; None where not even one image fits, or something else went wrong.
+        batch: it; None where not even one image does.
         tries: all of them, in order.
         limit: the most that was to be tried.
-        failure: status and error of the try that ended the search, where `batch` is None.
     """
 
     batch: int | None
     tries: tuple[Try, ...]
     limit: int
-    failure: tuple[Status, Mapping[str, Any] | None] | None = None
+
+    @property
+    def failure(self) -> tuple[Status, Mapping[str, Any] | None] | None:
+        """Return status and error of the try of one image, where that failed."""
+        return (self.tries[-1].status, self.tries[-1].error) if self.batch is None else None
+
+    @property
+    def bound(self) -> Try | None:
+        """The smallest batch that failed: what keeps larger ones away; None where the limit does."""
+        return min((t for t in self.tries if t.status != "ok"), key=lambda t: t.batch, default=None)
 
     def measurement(self) -> Measurement:
         """Return `max_batch`, in images; to be asked for only where one was found."""
-        flags = ("at_limit",) if self.batch == self.limit else ()
-        detail = {
+        bound = self.bound
+        why = "at_limit" if bound is None else _WHY.get(bound.status, "cut_short")
+        flags = (why,) if why else ()
+        detail: dict[str, Any] = {
             "of": "largest batch that fits, to within 1/32 of it",
             "limit": self.limit,
             "tries": [[t.batch, t.status] for t in self.tries],
         }
+        if bound is not None and flags:
+            detail["failure"] = (bound.error or {}).get("message")
         return Measurement(
             name="max_batch",
             unit="1",
@@ -86,7 +103,8 @@ def find_max_batch(
 ) -> Found:
     """Return the largest batch of the job that fits: doubles until one does not, then bisects.
 
-    Only want of memory makes a batch too large. Any other failure ends the search, and is its result.
+    One image is tried first: where that fails, so does the search. From then on want of memory makes a batch too
+    large, and so does what no kernel is for. Any other failure ends the search with the best batch until then.
 
     Args:
         executor: where each batch is tried, in a process of its own.
@@ -102,25 +120,22 @@ def find_max_batch(
         tried = _try(executor, with_batch(job, batch), timeout_s)
         tries.append(tried)
         on_try(tried)
-        if tried.status not in {"ok", "oom"}:
+        if tried.status not in {"ok", *_WHY}:
             raise _OtherError
         return tried.status == "ok"
 
-    try:
-        batch = _search(fits, limit)
-    except _OtherError:
-        batch = None
-    if batch is None:
-        return Found(None, tuple(tries), limit, (tries[-1].status, tries[-1].error))
-    return Found(batch, tuple(tries), limit)
+    with contextlib.suppress(_OtherError):
+        _search(fits, limit)
+    good = [t.batch for t in tries if t.status == "ok"]
+    return Found(max(good, default=None), tuple(tries), limit)
 
 
 class _OtherError(Exception):
     """A try failed, and not for want of memory."""
 
 
-def _search(fits: Callable[[int], bool], limit: int) -> int | None:
-    """Return the largest batch that fits, to within 1/`GRAIN` of it; None where not even one does."""
+def _search(fits: Callable[[int], bool], limit: int) -> None:
+    """Try batches until the largest that fits is known to within 1/`GRAIN` of it; one image first."""
     good, bad = 0, limit + 1
     batch = 1
     while bad > limit and good < limit:
@@ -134,7 +149,6 @@ def _search(fits: Callable[[int], bool], limit: int) -> int | None:
             good = middle
         else:
             bad = middle
-    return good or None
 
 
 def _try(executor: Executor, job: Job, timeout_s: float) -> Try:
@@ -151,9 +165,4 @@ def _try(executor: Executor, job: Job, timeout_s: float) -> Try:
 
     ended = executor.call(_TARGET, (job,), timeout_s=timeout_s, on_event=hear)
     status, error = judge(ended, said, timeout_s, stage)
-    return Try(int(job.settings["batch_size"]), "oom" if _aborted(ended, said) else status, error)
-
-
-def _aborted(ended: Ended, said: object) -> bool:
-    """Return whether the process was aborted by C++ code that found no memory, without a chance to say so."""
-    return said is None and ended.exitcode < 0 and "bad_alloc" in ended.output
+    return Try(int(job.settings["batch_size"]), status, error)

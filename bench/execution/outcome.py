@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from bench.errors import says_no_memory
 from bench.execution import Ended
 from bench.records.record import Status
 
@@ -32,6 +33,8 @@ def _verdict(ended: Ended, timeout_s: float, stage: str) -> tuple[Status, str, s
     if ended.exitcode == -signal.SIGKILL:
         return "killed", "Killed", f"killed by SIGKILL in stage {stage}", "run it again"
     if ended.exitcode < 0:
+        if says_no_memory(ended.output):  # C++ code aborted, without a chance to say so itself
+            return "oom", "OutOfMemory", f"it ran out of memory in stage {stage}", "use a smaller batch_size"
         name = signal.Signals(-ended.exitcode).name
         return "crashed", name, f"its process died of {name} in stage {stage}", None
     last = "".join(f": {line}" for line in ended.output.strip().splitlines()[-1:])

@@ -25,9 +25,9 @@ from bench.records import environment
 from bench.records.record import Measurement
 from bench.timing.ceilings import measure_ceilings
 from bench.timing.clock import Call, Clock
-from bench.timing.energy import ENERGY_S, Meter, find_meter, measure_energy
+from bench.timing.energy import ENERGY_S, find_meter, measure_energy
 from bench.timing.steps import Instruments, instruments, measure_inference
-from bench.timing.training_step import measure_training
+from bench.timing.training_step import Phases, measure_training
 from bench.training.accuracy import init_seed, measure_accuracy
 
 EAGER = "eager"
@@ -103,17 +103,13 @@ def _subject(arch: Arch, job: Job) -> Subject:
 def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     backend = _backend(job)
     backend.load()
-    tools = instruments(job.device)  # before the network is built: the memory meter takes its zero here
+    # Before the network is built: the memory meter takes its zero here.
+    tools = instruments(job.device, blocks_host=backend.blocks_host)
     timing = Timing.model_validate(job.settings["timing"])
     with torch.inference_mode():
         prepared, found = ready(backend, job, hooks, tools.latency)
         yield from found
-        doubts = {
-            "latency": _results(found),
-            "step_time": _results(found),
-            **_left_behind(job),
-            **prepared.doubts,
-        }
+        doubts = {"s": _results(found), "B": _memory_doubts(backend, job)}
         measured = measure_inference(prepared.call, timing, tools, hooks.stage)
         for m in _with_energy(measured, prepared.call, job, hooks, tools):
             yield _doubted(m, doubts)
@@ -124,14 +120,16 @@ def _results(found: Iterable[Measurement]) -> tuple[str, ...]:
     return tuple(flag for m in found for flag in m.flags if flag != "not_compared")
 
 
-def _left_behind(job: Job) -> dict[str, tuple[str, ...]]:
-    """Return the doubt about memory that is the whole process's, which has prepared more than eager."""
-    everything = job.device == "cpu" and job.settings["backend"] != EAGER
-    return {"peak_memory": ("with_preparation",)} if everything else {}
+def _memory_doubts(backend: Backend, job: Job) -> tuple[str, ...]:
+    """Return the doubts about peaks of memory: of the whole process, which has prepared more than eager; or of less."""
+    if job.device == "cpu":
+        return () if job.settings["backend"] == EAGER else ("with_preparation",)
+    return ("outside_allocator",) if backend.outside_allocator else ()
 
 
 def _doubted(m: Measurement, doubts: Mapping[str, tuple[str, ...]]) -> Measurement:
-    return m.changed(flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.name, ())))))
+    """Return the measurement with the doubts about all that has its unit."""
+    return m.changed(flags=tuple(dict.fromkeys((*m.flags, *doubts.get(m.unit, ())))))
 
 
 def _backend(job: Job) -> Backend:
@@ -158,7 +156,7 @@ def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepa
         InvalidModelError: if it is no network to run.
     """
     model = with_autocast(place(_model(job, hooks).eval(), job), job)
-    images = place(noise(job), job)
+    images = noise(job)
     eager = BACKENDS.get(EAGER).prepare(model, images, job)
     if job.settings["backend"] == EAGER:
         return eager, ()
@@ -185,68 +183,83 @@ def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepa
 def _with_energy(
     measured: Iterable[Measurement], call: Call, job: Job, hooks: Hooks, tools: Instruments
 ) -> Iterator[Measurement]:
-    """Yield what was measured, then `energy`; where there is no counter, the step time's detail says why."""
-    meter: Meter | None = None
-    energy_s = job.settings.get("energy_s", ENERGY_S)
+    """Yield what was measured, with `energy` behind `step_time`, whose detail says why where there is none."""
+    images, seconds = job.settings["batch_size"], job.settings.get("energy_s", ENERGY_S)
     for m in measured:
-        if m.name != "step_time" or not energy_s:
+        if m.name != "step_time" or not seconds:
             yield m
             continue
         try:
             meter = find_meter(job.device)
-            yield m
+            hooks.stage("energy")
+            energy = measure_energy(call, images, meter, tools.latency, tools.watch, seconds=seconds)
         except UnsupportedError as error:
             yield m.changed(detail={**m.detail, "energy": error.message})
-    if meter is not None:
-        hooks.stage("energy")
-        yield measure_energy(call, job.settings["batch_size"], meter, tools.latency, seconds=energy_s)
+        else:
+            yield m
+            yield energy
 
 
 def _versus(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     from bench.execution.versus import measure_versus
 
     def prepared(one: Job) -> tuple[Any, Any]:
-        return with_autocast(place(_model(one, hooks).eval(), one), one), place(noise(one), one)
+        return with_autocast(place(_model(one, hooks).eval(), one), one), noise(one)
 
     yield from measure_versus(job, prepared, hooks.stage)
 
 
 def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     backend = _backend(job)
-    if backend.for_training is None:
-        raise UnsupportedError(f"backend {job.settings['backend']}: it does not train", "use backend=eager")
     backend.load()
     tools = instruments(job.device)
     timing = Timing.model_validate(job.settings["timing"])
-    model = place(_model(job, hooks).train(), job)
-    images = place(noise(job), job)
-    if job.settings["backend"] != EAGER:
-        hooks.stage("eager")
-        training_step(model, images, job)()
-        hooks.stage("prepare")
-    phases = training_step(backend.for_training(model, job), images, job)
-    if job.settings["backend"] != EAGER:
-        yield _first_step(phases, job, tools.latency)
+    phases, found = _ready_step(backend, job, hooks, tools.latency)
+    yield from found
     measured = measure_training(phases, timing, tools, hooks.stage)
     for m in _with_energy(measured, phases, job, hooks, tools):
-        yield _doubted(m, _left_behind(job))
+        yield _doubted(m, {"B": _memory_doubts(backend, job)})
+
+
+def _ready_step(
+    backend: Backend, job: Job, hooks: Hooks, clock: Clock
+) -> tuple[Phases, tuple[Measurement, ...]]:
+    """Return the job's training step as the backend runs it; where that is not eager, with its `prepare_time`.
+
+    Raises:
+        UnsupportedError: if the backend cannot train the network.
+    """
+    name = job.settings["backend"]
+    if backend.for_training is None:
+        raise UnsupportedError(f"backend {name}: it does not train", "use backend=eager")
+    model, images = place(_model(job, hooks).train(), job), noise(job)
+    if name == EAGER:
+        return training_step(backend.for_training(model, job), images, job), ()
+    hooks.stage("eager")
+    training_step(model, images, job)()  # so that what fails from here on is the backend's
+    hooks.stage("prepare")
+    phases = training_step(backend.for_training(model, job), images, job)
+    return phases, (_first_step(phases, job, clock),)
 
 
 def one_call(job: Job, hooks: Hooks) -> None:
-    """Run the job's call once, and time nothing: a forward pass as its backend does it, or a training step.
+    """Run the job's call and time nothing: a forward pass, or two training steps, as its backend does them.
+
+    The first step leaves the optimiser's momentum behind, which is held beside all that the second needs.
 
     Raises:
         Exception: whatever the network, the backend or the allocator raises.
     """
     switch(job)
-    backend = _backend(job)
+    backend, clock = _backend(job), instruments(job.device).latency
     if job.task == "train_step":
-        model, images = place(_model(job, hooks).train(), job), place(noise(job), job)
+        step, _ = _ready_step(backend, job, hooks, clock)
         hooks.stage("memory")
-        training_step(model, images, job)()
+        step()
+        step()
     else:
         with torch.inference_mode():
-            prepared, _ = ready(backend, job, hooks, instruments(job.device).latency)
+            prepared, _ = ready(backend, job, hooks, clock)
             hooks.stage("memory")
             prepared.call()
     if job.device != "cpu":

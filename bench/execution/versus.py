@@ -16,6 +16,7 @@ from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.timing.clock import Call, HostClock
 from bench.timing.interleave import interleave
+from bench.timing.sampling import launch_bound
 from bench.timing.steps import instruments
 
 HARNESS_PAIRS = 50
@@ -41,7 +42,7 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
     backend.load()
     networks = job.settings["networks"]
     timing = Timing.model_validate(job.settings["timing"])
-    tools = instruments(job.device)
+    tools = instruments(job.device, blocks_host=backend.blocks_host)
     models = _prepared(job, prepare)
     networks = [n for n in networks if n["label"] in models]
     with torch.inference_mode():
@@ -57,10 +58,13 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
             tools.watch.start()
             taken = interleave(calls, clock, timing, blocks=quantity != "latency", tick=tools.watch.tick)
             seen, doubts = tools.watch.stop()
-            flags = (*doubts, *(() if taken.steady else ("unsteady",)))
+            unsteady = () if taken.steady else ("unsteady",)
             for n in networks:
+                share = taken.launch_shares[n["label"]]
+                flags = (*doubts, *unsteady, *(("launch_bound",) if launch_bound(share) else ()))
                 detail = {"label": n["label"], "arch": n["arch"], "batch_size": batch, "clock": clock.name}
                 detail |= {"calls_per_sample": taken.blocks[n["label"]], "stop": taken.stop, "watch": seen}
+                detail |= {} if share is None else {"launch_share": share}
                 samples = taken.seconds[n["label"]]
                 yield Measurement(
                     name=quantity, unit="s", better="lower", samples=samples, detail=detail, flags=flags
@@ -123,7 +127,7 @@ def _alone(job: Job, network: Mapping[str, Any]) -> Job:
 
 def _call(backend: Backend, prepared: tuple[Any, Any], batch: int, job: Job) -> Call:
     model, images = prepared
-    return backend.prepare(model, images[:batch].contiguous(), job).call
+    return backend.prepare(model, images[:batch], job).call
 
 
 def _slower(call: Call, share: float, job: Job) -> Call:

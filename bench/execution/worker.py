@@ -13,17 +13,34 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 import bench
-from bench.errors import BenchError, DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
+from bench.errors import (
+    BenchError,
+    DivergedError,
+    InvalidModelError,
+    UnknownNameError,
+    UnsupportedError,
+    lacks_memory,
+    says_too_large,
+)
 from bench.execution import Send
 from bench.execution.tasks import Hooks, measure
 from bench.plan.job import Job
+from bench.records.record import Status
 
 # Stages in which only the network's own code can be at fault.
 _MODEL_STAGES = ("import", "build", "check")
+
+# What an error of bench's own means; the first that it is an instance of counts.
+_STATUSES: dict[type[BenchError], Status] = {
+    UnsupportedError: "unsupported",
+    DivergedError: "diverged",
+    InvalidModelError: "invalid_model",
+    UnknownNameError: "invalid_model",
+    BenchError: "crashed",  # a full disk at a checkpoint, say, is not the network's fault
+}
 
 
 def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | None = None) -> None:
@@ -58,7 +75,7 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
         send(("outcome", (classify(error, stage, custom=job.source_sha256 is not None), describe(error))))
 
 
-def classify(error: BaseException, stage: str, *, custom: bool) -> str:
+def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
     """Return the status that an exception means.
 
     Args:
@@ -66,17 +83,13 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> str:
         stage: where.
         custom: whether the network is from outside the package, so that its code is under suspicion everywhere.
     """
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+    for kind, status in _STATUSES.items():
+        if isinstance(error, kind):
+            return status
+    if lacks_memory(error):
         return "oom"
-    if isinstance(error, UnsupportedError) or "not implemented for '" in text:
+    if "not implemented for '" in str(error) or says_too_large(str(error)):
         return "unsupported"
-    if isinstance(error, DivergedError):
-        return "diverged"
-    if isinstance(error, InvalidModelError | UnknownNameError):
-        return "invalid_model"
-    if isinstance(error, BenchError):  # a full disk at a checkpoint, say, is not the network's fault
-        return "crashed"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
 
 

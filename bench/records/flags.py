@@ -28,6 +28,8 @@ FLAGS: dict[str, str] = {
     "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them",
     "not_finite": "some outputs are infinite or not a number in this precision; the time stands, the results do not",
     "at_limit": "the largest batch that was to be tried fits; a larger one may fit as well",
+    "at_index_limit": "a larger batch failed although memory was left: no kernel is for tensors so large",
+    "cut_short": "the search ended at a failure that was not for want of memory; the detail names it",
     "outside_allocator": "memory held outside torch's allocator, or in a CUDA graph's own pool, is not in it",
     "shared_process": "the memory high-water mark is of a process that had already done other work",
     # Of rows about each other, see bench.analysis.plausibility.

@@ -6,7 +6,7 @@ Source of their use: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -19,12 +19,14 @@ from bench.timing.sampling import Samples, sample
 from bench.timing.steps import Instruments
 from bench.timing.watch import Watch
 
-# Side of the square matrices; GPUs need large ones to fill, CPUs are at their best at some of these.
-SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (2048, 4096, 8192)}
+# Side of the first square matrices, which doubles; GPUs need large ones to fill, CPUs are at their best at some.
+FIRST_SIDE = {"cpu": 256, "cuda": 2048}
 LONGEST_S = 0.1  # of one product: a larger one is not tried where it would take longer
 COPY_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}  # above the caches of most machines
+SHARE = 8  # what is measured with takes no more than one part in so many of the free memory
 
 MakeProduct = Callable[[int], Call]
+Tick = Callable[[], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,27 @@ def measure_ceilings(
 
     `copy_bandwidth` counts each byte that is read and each that is written, of a copy within the device's memory.
     """
-    kind, clock = torch.device(device).type, tools.step or tools.latency
+    kind, clock, look = torch.device(device).type, tools.step or tools.latency, tools.watch
+    room = _free(device) // SHARE
     stage("matmul")
-    yield _watched(lambda: best_product(_maker(device, dtype), SIDES[kind], clock, timing), tools.watch)
+    tried = sides(FIRST_SIDE[kind], room, dtype.itemsize)
+    yield _watched(lambda: best_product(_maker(device, dtype), tried, clock, timing, look.tick), look)
     stage("copy")
-    free = psutil.virtual_memory().available // 8
-    size = min(COPY_BYTES[kind], free) if kind == "cpu" else COPY_BYTES[kind]
-    yield _watched(lambda: copy_bandwidth(device, size, clock, timing), tools.watch)
+    size = min(COPY_BYTES[kind], room // 2)
+    yield _watched(lambda: copy_bandwidth(device, size, clock, timing, look.tick), look)
+
+
+def _free(device: str) -> int:
+    """Return the free memory of the device, in bytes."""
+    return psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0]
+
+
+def sides(first: int, room: int, itemsize: int) -> Iterator[int]:
+    """Yield sides of square matrices that double, the first in any case, as long as three fit into `room` bytes."""
+    side = first
+    while side == first or 3 * side**2 * itemsize <= room:
+        yield side
+        side *= 2
 
 
 def _watched(measure: Callable[[], Measurement], look: Watch) -> Measurement:
@@ -74,7 +90,9 @@ def _watched(measure: Callable[[], Measurement], look: Watch) -> Measurement:
     return found.changed(detail={**found.detail, "watch": seen}, flags=(*found.flags, *doubts))
 
 
-def best_product(make: MakeProduct, sides: tuple[int, ...], clock: Clock, timing: Timing) -> Measurement:
+def best_product(
+    make: MakeProduct, sides: Iterable[int], clock: Clock, timing: Timing, tick: Tick = None
+) -> Measurement:
     """Return `matmul_rate` of the size with the highest; its detail has the rates of all sizes tried.
 
     Args:
@@ -82,12 +100,13 @@ def best_product(make: MakeProduct, sides: tuple[int, ...], clock: Clock, timing
         sides: to be tried, rising.
         clock: measures it.
         timing: of each size.
+        tick: called between samples.
     """
     tried: list[Product] = []
     for side in sides:
         if tried and side**3 / tried[-1].rate > LONGEST_S:
             break
-        tried.append(Product(side, sample(make(side), clock, timing, blocks=True)))
+        tried.append(Product(side, sample(make(side), clock, timing, blocks=True, tick=tick)))
     best = max(tried, key=lambda p: p.rate)
     detail = {
         "of": f"the product of two matrices {best.side} x {best.side}",
@@ -104,11 +123,11 @@ def best_product(make: MakeProduct, sides: tuple[int, ...], clock: Clock, timing
     )
 
 
-def copy_bandwidth(device: str, size: int, clock: Clock, timing: Timing) -> Measurement:
+def copy_bandwidth(device: str, size: int, clock: Clock, timing: Timing, tick: Tick = None) -> Measurement:
     """Return `copy_bandwidth` of a copy of so many bytes within the memory of the device."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
-    taken = sample(lambda: target.copy_(source), clock, timing, blocks=True)
+    taken = sample(lambda: target.copy_(source), clock, timing, blocks=True, tick=tick)
     return Measurement(
         name="copy_bandwidth",
         unit="B/s",
@@ -121,8 +140,8 @@ def copy_bandwidth(device: str, size: int, clock: Clock, timing: Timing) -> Meas
 
 def _maker(device: str, dtype: torch.dtype) -> MakeProduct:
     def make(side: int) -> Call:
-        generator = torch.Generator().manual_seed(0)
-        a, b = (torch.randn(side, side, generator=generator).to(device, dtype) for _ in range(2))
+        generator = torch.Generator(device).manual_seed(0)  # there, since the host is slow to draw
+        a, b = (torch.randn(side, side, generator=generator, device=device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)
         return lambda: torch.mm(a, b, out=out)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 Call = Callable[[], object]
 
@@ -63,6 +63,7 @@ class CudaEventClock:
 
     def __init__(self) -> None:
         self.launch_s: float | None = None
+        self._ends: list[Any] = []
 
     def now(self) -> float:
         """Return the host's seconds since some moment: limits are of wall time."""
@@ -72,7 +73,7 @@ class CudaEventClock:
         """Return the device time from before the first call to after the last."""
         import torch
 
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start, end = self._ends = self._ends or cuda_events(2)
         torch.cuda.synchronize()
         begun = time.perf_counter_ns()
         start.record()
@@ -82,6 +83,16 @@ class CudaEventClock:
         self.launch_s = (time.perf_counter_ns() - begun) * 1e-9
         end.synchronize()
         return start.elapsed_time(end) * 1e-3
+
+
+def cuda_events(count: int) -> list[Any]:
+    """Return events that have been recorded once: CUDA makes an event the first time, and that takes a while."""
+    import torch
+
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(count)]
+    for event in events:
+        event.record()
+    return events
 
 
 class FakeClock:

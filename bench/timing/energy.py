@@ -1,8 +1,9 @@
 """Energy: joules an image, from the device's own counter over a pass of its own.
 
 On an NVIDIA GPU the counter is NVML's total energy of the board since the driver was loaded, in mJ
-(nvmlDeviceGetTotalEnergyConsumption; Volta and newer). It moves in steps of some 10 to 100 ms, so a pass of two
-seconds knows the energy to about 5 % or better. On the CPU it is RAPL's of all packages, where the kernel lets it be
+(nvmlDeviceGetTotalEnergyConsumption; Volta and newer). It moves in steps of some 10 to 100 ms, so it is read after
+every short block of calls, and the pass goes from one of its steps to another: what is not known is when within a
+block it moved, 20 ms of two seconds at each end. On the CPU it is RAPL's of all packages, where the kernel lets it be
 read; memory and the rest of the machine are not in it. What the device draws while idle is not subtracted: it stands in
 the detail.
 Source: https://docs.nvidia.com/deploy/nvml-api/ and the kernel's Documentation/power/powercap/powercap.rst
@@ -12,14 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.errors import UnsupportedError
 from bench.records.record import Measurement
 from bench.timing.clock import Call, Clock
+from bench.timing.watch import Watch
 
-ENERGY_S = 2.0  # least length of the pass
+ENERGY_S = 2.0  # least length of the pass, from one step of the counter to another
+BLOCK_S = 0.02  # of calls between two looks at the counter
+PATIENCE_S = 5.0  # beyond the least length, to wait for a counter that stands still
 IDLE_S = 0.5  # of doing nothing before it
 POWERCAP = Path("/sys/class/powercap")
 
@@ -116,34 +121,46 @@ def find_meter(device: str) -> Meter:
     return RaplMeter() if device == "cpu" else NvmlMeter(device)
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A moment at which the counter was seen to have moved."""
+
+    joules: float
+    calls: int
+    now: float
+
+
 def measure_energy(
     call: Call,
     images: int,
     meter: Meter,
     clock: Clock,
+    watch: Watch,
     *,
     seconds: float = ENERGY_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Measurement:
     """Return `energy`, in J an image, over at least so many seconds of calls, one after the other.
 
+    It begins and ends where the counter moves, and is of the calls in between.
+
     Args:
         call: one forward pass, or one training step; warm.
         images: in a call.
         meter: of the device.
         clock: waits for the device at both ends of each block of calls.
+        watch: looks on.
         seconds: least length of the pass.
         sleep: how to do nothing, for the idle power.
+
+    Raises:
+        UnsupportedError: where the counter does not move often enough.
     """
     idle = _idle_power(meter, clock, sleep)
-    calls, block = 0, 1
-    before, start = meter.joules(), clock.now()
-    while (elapsed := clock.now() - start) < seconds:
-        took = clock.seconds(call, block)
-        calls += block
-        # Blocks of a tenth of the pass: few waits in between, and its end not far overrun.
-        block = max(1, min(2 * block, int(seconds / 10 / max(took / block, 1e-9))))
-    joules, elapsed = meter.joules() - before, clock.now() - start
+    watch.start()
+    first, last = _between_steps(call, meter, clock, watch, seconds)
+    seen, doubts = watch.stop()
+    joules, calls, elapsed = last.joules - first.joules, last.calls - first.calls, last.now - first.now
     return Measurement(
         name="energy",
         unit="J",
@@ -158,8 +175,30 @@ def measure_energy(
             "images_per_call": images,
             "power_W": joules / elapsed,
             "idle_W": idle,
+            "watch": seen,
         },
+        flags=doubts,
     )
+
+
+def _between_steps(
+    call: Call, meter: Meter, clock: Clock, watch: Watch, seconds: float
+) -> tuple[_Step, _Step]:
+    """Run calls until two steps of the counter lie so many seconds apart; return the first step and the last."""
+    steps: list[_Step] = []
+    calls, block, reading, start = 0, 1, meter.joules(), clock.now()
+    while not steps or steps[-1].now - steps[0].now < seconds:
+        took = clock.seconds(call, block)
+        calls += block
+        block = max(1, min(2 * block, int(BLOCK_S / max(took / block, 1e-9))))
+        watch.tick()
+        step = _Step(meter.joules(), calls, clock.now())
+        if step.joules != reading:
+            reading, steps = step.joules, [*steps[:1], step]
+        elif step.now - start > seconds + PATIENCE_S:
+            reason = f"{meter.name} stood still for too long: no two steps of it lie {seconds:g} s apart"
+            raise UnsupportedError(reason, "measure for longer: --set energy_s=SECONDS")
+    return steps[0], steps[-1]
 
 
 def _idle_power(meter: Meter, clock: Clock, sleep: Callable[[float], None]) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.plan.settings import Timing
 from bench.timing.clock import Call, Clock
-from bench.timing.sampling import half_width, no_garbage_collection, warm_up
+from bench.timing.sampling import half_width, launch_share, no_garbage_collection, warm_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,14 @@ class Interleaved:
         blocks: calls in a sample, by name.
         steady: whether all warm-ups settled.
         stop: "precise", "limit" or "max_samples".
+        launch_shares: by name, the share of its time that the host needs to launch it; None where it does the work.
     """
 
     seconds: Mapping[str, tuple[float, ...]]
     blocks: Mapping[str, int]
     steady: bool
     stop: str
+    launch_shares: Mapping[str, float | None]
 
 
 def interleave(
@@ -53,11 +55,14 @@ def interleave(
     warm = {name: warm_up(calls[name], clock, timing) for name in names}
     sizes = {n: math.ceil(timing.min_block_s / max(warm[n].call_s, 1e-9)) if blocks else 1 for n in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    host_s: dict[str, list[float]] = {name: [] for name in names}
     start, stop, rounds = clock.now(), "max_samples", 0
     with no_garbage_collection():
         while rounds < timing.max_samples:
             for name in names if rounds % 2 == 0 else reversed(names):
                 seconds[name].append(clock.seconds(calls[name], sizes[name]) / sizes[name])
+                if clock.launch_s is not None:
+                    host_s[name].append(clock.launch_s / sizes[name])
                 if tick is not None:
                     tick()
             rounds += 1
@@ -71,7 +76,8 @@ def interleave(
                 stop = "limit"
                 break
     taken = {name: tuple(values) for name, values in seconds.items()}
-    return Interleaved(taken, sizes, all(w.steady for w in warm.values()), stop)
+    shares = {name: launch_share(host_s[name], seconds[name]) for name in names}
+    return Interleaved(taken, sizes, all(w.steady for w in warm.values()), stop, shares)
 
 
 def _precise(seconds: Mapping[str, list[float]], names: list[str], precision: float) -> bool:

@@ -1,8 +1,10 @@
 """Peak memory, in a pass of its own: the CUDA allocator's peak, or the process's high-water mark on the CPU.
 
 On a GPU it is what torch allocated, weights and inputs included; the allocator's reserve and the CUDA context are
-not in it (the reserve stands in the detail). On the CPU it is how far the process's resident memory rose above
-where it stood before the network was built; libraries' one-time buffers are in it.
+not in it. The reserve stands in the detail, and so does `device_B`, by how much the card's free memory fell: what
+libraries and CUDA graphs hold outside the allocator is in it, and so is whatever other processes took meanwhile.
+On the CPU it is how far the process's resident memory rose above where it stood before the network was built;
+libraries' one-time buffers are in it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class CudaMemory:
         self.device = torch.device(device)
         torch.cuda.empty_cache()
         self.baseline = torch.cuda.memory_allocated(self.device)
+        self.free = torch.cuda.mem_get_info(self.device)[0]
 
     def peak(self, call: Call) -> Measurement:
         """Run `call` twice; the peak is of allocated bytes above what was there at the start."""
@@ -48,8 +51,13 @@ class CudaMemory:
             call()
         torch.cuda.synchronize(self.device)
         peak = torch.cuda.max_memory_allocated(self.device) - self.baseline
-        reserved = torch.cuda.max_memory_reserved(self.device)
-        detail = {"meter": "cuda allocator", "reserved_B": reserved, "held_before_B": held - self.baseline}
+        detail = {
+            "meter": "cuda allocator",
+            "reserved_B": torch.cuda.max_memory_reserved(self.device),
+            "held_before_B": held - self.baseline,
+            "device_B": self.free - torch.cuda.mem_get_info(self.device)[0],
+            "device_of": "the whole card, other processes included: its free memory before, less that after",
+        }
         return Measurement(name="peak_memory", unit="B", better="lower", samples=(peak,), detail=detail)
 
     def high_water(self, call: Call) -> int | None:

@@ -50,9 +50,7 @@ class Samples:
     @property
     def launch_share(self) -> float | None:
         """The share of the time that the host needs to launch the work; None where it does the work itself."""
-        if not self.host_s:
-            return None
-        return sum(self.host_s) / sum(self.seconds) if sum(self.seconds) else None
+        return launch_share(self.host_s, self.seconds)
 
     def detail(self, clock: Clock) -> dict[str, Any]:
         """Return what stands beside the samples in a measurement."""
@@ -72,9 +70,19 @@ class Samples:
             "unsteady": not self.steady,
             "few_samples": median_ranks(len(self.seconds)) is None,
             "noisy": NOISY < half_width(self.seconds) < math.inf,
-            "launch_bound": (self.launch_share or 0.0) >= LAUNCH_BOUND,
+            "launch_bound": launch_bound(self.launch_share),
         }
         return tuple(flag for flag, holds in doubts.items() if holds)
+
+
+def launch_share(host_s: Sequence[float], seconds: Sequence[float]) -> float | None:
+    """Return the host's part of the time; None where none was taken, or no time passed."""
+    return sum(host_s) / sum(seconds) if host_s and sum(seconds) else None
+
+
+def launch_bound(share: float | None) -> bool:
+    """Return whether so large a share means that the host sets the pace."""
+    return (share or 0.0) >= LAUNCH_BOUND
 
 
 def sample(

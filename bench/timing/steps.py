@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
@@ -13,6 +14,8 @@ from bench.timing.sampling import Samples, sample
 from bench.timing.watch import HostWatch, Watch, watch
 
 Stage = Callable[[str], None]
+
+FLOOR_CALLS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +28,31 @@ class Instruments:
             so that latency and step time are the same samples.
         memory: the meter; it is to be made before the network is.
         watch: looks on while samples are taken.
+        nothing: launches next to no work, so that its latency is the least that a call can have; None where calls
+            launch nothing.
     """
 
     latency: HostClock
     step: Clock | None
     memory: Memory
     watch: Watch = field(default_factory=HostWatch)
+    nothing: Call | None = None
 
 
-def instruments(device: str) -> Instruments:
-    """Return the instruments of a device."""
+def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
+    """Return the instruments of a device; where calls block the host, those of synchronous calls."""
     if device == "cpu":
         return Instruments(HostClock(), None, HostMemory())
     import torch
 
-    return Instruments(HostClock(torch.cuda.synchronize), CudaEventClock(), CudaMemory(device), watch(device))
+    step = None if blocks_host else CudaEventClock()
+    clock, memory = HostClock(torch.cuda.synchronize), CudaMemory(device)
+    return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
+
+
+def floor(nothing: Call, clock: Clock) -> float:
+    """Return the median latency of next to no work, in seconds: waiting for the device and launching one kernel."""
+    return median(clock.seconds(nothing, 1) for _ in range(FLOOR_CALLS))
 
 
 def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -52,9 +65,11 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     yield tools.memory.peak(call)
     stage("latency")
     latency = watched("latency", call, tools.latency, timing, tools.watch, of="a call, waited for")
+    if tools.nothing is not None:
+        latency = latency.changed(detail={**latency.detail, "floor_s": floor(tools.nothing, tools.latency)})
     yield latency
     if tools.step is None:
-        of = "a call; on the CPU each is waited for"
+        of = "a call; each is waited for"
         yield latency.changed(name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")

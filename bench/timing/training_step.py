@@ -11,11 +11,11 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.timing.clock import Call, CudaEventClock
+from bench.timing.clock import Call, CudaEventClock, cuda_events
 from bench.timing.memory import Memory
 from bench.timing.sampling import sample
 from bench.timing.steps import Instruments, watched
@@ -99,11 +99,15 @@ class CudaLaps(_Steps):
 
     name = CudaEventClock.name
 
+    def __init__(self, phases: Phases) -> None:
+        super().__init__(phases)
+        self._marks: list[Any] = []
+
     def _laps(self) -> Laps:
         import torch
 
+        marks = self._marks = self._marks or cuda_events(len(NAMES) + 1)
         torch.cuda.synchronize()
-        marks = [torch.cuda.Event(enable_timing=True) for _ in range(len(NAMES) + 1)]
         marks[0].record()
         for call, mark in zip(self.phases.calls, marks[1:], strict=True):
             call()

@@ -27,10 +27,12 @@ class Prepared:
         call: runs one forward pass and returns the logits [B, classes], as a tensor or an array; what it
             returned may be overwritten by the next call.
         detail: what the preparation came to, such as its parts in seconds; plain JSON values.
+        held: returns the tensors that are there before a call, where torch's dispatcher is shown all others.
     """
 
     call: Call
     detail: Mapping[str, Any] = field(default_factory=dict)
+    held: Callable[[], list[Tensor]] | None = None
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ from bench.plan.job import Job
 
 
 def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: ARG001 (one signature for all)
-    return Prepared(lambda: model(images))
+    return Prepared(lambda: model(images), held=lambda: [*model.parameters(), *model.buffers(), images])
 
 
 def _unsupported(job: Job) -> str | None:  # noqa: ARG001

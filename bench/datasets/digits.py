@@ -19,7 +19,6 @@ from bench.datasets import DATASETS, Dataset, Images, Split
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
-
 TEST_FROM = 1415  # where the twelfth form begins; its writer and those after it are met in testing alone
 
 

@@ -17,7 +17,7 @@ from statistics import fmean, median
 from bench.plan.expand import Planned, in_process
 from bench.plan.settings import Processes
 from bench.records.record import Record
-from bench.stats import Interval, process_interval
+from bench.stats.intervals import Interval, process_interval
 
 ALIKE = 0.02  # times this near to one another need no order
 

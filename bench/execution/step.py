@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.execution.placing import AUTOCAST
 from bench.plan.job import Job
+from bench.timing.tensors import tensors_of
 from bench.timing.training_step import Phases
 from bench.training.learner import AUXILIARY_WEIGHT, outputs
 
@@ -49,4 +50,4 @@ def training_step(model: nn.Module, images: Tensor, job: Job) -> Phases:
         optimiser.zero_grad(set_to_none=True)
         loss = loss.detach()  # the graph goes with it
 
-    return Phases(forward, backward, update)
+    return Phases(forward, backward, update, held=lambda: [*tensors_of(model, optimiser), images, labels])

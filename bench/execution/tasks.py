@@ -27,6 +27,7 @@ from bench.timing.ceilings import measure_ceilings
 from bench.timing.clock import Call, Clock
 from bench.timing.energy import ENERGY_S, find_meter, measure_energy
 from bench.timing.steps import Instruments, instruments, measure_inference
+from bench.timing.tensors import tensor_memory
 from bench.timing.training_step import Phases, measure_training
 from bench.training.accuracy import init_seed, measure_accuracy
 
@@ -113,6 +114,7 @@ def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
         measured = measure_inference(prepared.call, timing, tools, hooks.stage)
         for m in _with_energy(measured, prepared.call, job, hooks, tools):
             yield _doubted(m, doubts)
+        yield from _tensors(prepared.call, prepared.held, job, hooks)
 
 
 def _results(found: Iterable[Measurement]) -> tuple[str, ...]:
@@ -219,6 +221,17 @@ def _train_step(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     measured = measure_training(phases, timing, tools, hooks.stage)
     for m in _with_energy(measured, phases, job, hooks, tools):
         yield _doubted(m, {"B": _memory_doubts(backend, job)})
+    if job.settings["backend"] == EAGER:
+        yield from _tensors(phases, phases.held, job, hooks)
+
+
+def _tensors(
+    call: Call, held: Callable[[], list[Tensor]] | None, job: Job, hooks: Hooks
+) -> Iterator[Measurement]:
+    """Yield `tensor_memory`, in the first of the job's processes: the others would count the same."""
+    if held is not None and not job.settings.get("replicate"):
+        hooks.stage("tensors")
+        yield tensor_memory(call, held())
 
 
 def _ready_step(

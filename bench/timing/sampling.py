@@ -86,7 +86,13 @@ def launch_bound(share: float | None) -> bool:
 
 
 def sample(
-    call: Call, clock: Clock, timing: Timing, *, blocks: bool = False, tick: Callable[[], None] | None = None
+    call: Call,
+    clock: Clock,
+    timing: Timing,
+    *,
+    blocks: bool = False,
+    tick: Callable[[], None] | None = None,
+    before: Sequence[float] = (),
 ) -> Samples:
     """Warm `call` up and time it until the median is known to `timing.precision`, or the limit.
 
@@ -96,9 +102,11 @@ def sample(
         timing: how long.
         blocks: time blocks of calls without synchronisation between them, rather than each call alone.
         tick: called between samples, for whoever looks on.
+        before: seconds of the calls so far, by the same clock, the very first included; a slow network is warm after
+            few calls, and need not repeat them.
     """
-    first = clock.seconds(call, 1)
-    warm = warm_up(call, clock, timing)
+    before = before or [clock.seconds(call, 1)]
+    warm = warm_up(call, clock, timing, before[-1] if len(before) > 1 else math.nan)
     block = max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9)))) if blocks else 1
     seconds: list[float] = []
     launches: list[float] = []
@@ -122,7 +130,8 @@ def sample(
             if clock.now() - start >= timing.limit_s:
                 stop = "limit"
                 break
-    return Samples(tuple(seconds), block, first, 1 + warm.calls, warm.steady, stop, tuple(launches))
+    calls = len(before) + warm.calls
+    return Samples(tuple(seconds), block, before[0], calls, warm.steady, stop, tuple(launches))
 
 
 def _plateau(seconds: Sequence[float]) -> bool:
@@ -142,9 +151,12 @@ class Warm:
     steady: bool
 
 
-def warm_up(call: Call, clock: Clock, timing: Timing) -> Warm:
-    """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady."""
-    calls, previous, start = 0, math.nan, clock.now()
+def warm_up(call: Call, clock: Clock, timing: Timing, previous: float = math.nan) -> Warm:
+    """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady.
+
+    `previous` is the time of a call before, where there was one; it counts as a window.
+    """
+    calls, start = 0, clock.now()
     while True:
         n, mean = _window(call, clock, timing.warmup_s / 2)
         calls += n

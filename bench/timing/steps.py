@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -62,9 +62,11 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     the other. Copying the input to the device is in neither.
     """
     stage("memory")
-    yield tools.memory.peak(call)
+    before: list[float] = []
+    yield tools.memory.peak(lambda: before.append(tools.latency.seconds(call, 1)))
     stage("latency")
-    latency = watched("latency", call, tools.latency, timing, tools.watch, of="a call, waited for")
+    of = "a call, waited for"
+    latency = watched("latency", call, tools.latency, timing, tools.watch, of=of, before=before)
     if tools.nothing is not None:
         latency = latency.changed(detail={**latency.detail, "floor_s": floor(tools.nothing, tools.latency)})
     yield latency
@@ -77,11 +79,19 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
 
 
 def watched(
-    name: str, call: Call, clock: Clock, timing: Timing, look: Watch, *, of: str, blocks: bool = False
+    name: str,
+    call: Call,
+    clock: Clock,
+    timing: Timing,
+    look: Watch,
+    *,
+    of: str,
+    blocks: bool = False,
+    before: Sequence[float] = (),
 ) -> Measurement:
     """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags."""
     look.start()
-    taken = sample(call, clock, timing, blocks=blocks, tick=look.tick)
+    taken = sample(call, clock, timing, blocks=blocks, tick=look.tick, before=before)
     seen, doubts = look.stop()
     measured = _seconds(name, taken, clock, of)
     return measured.changed(detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))

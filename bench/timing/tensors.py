@@ -1,7 +1,7 @@
 """The memory of a call's tensors, counted: the most bytes of storage that were alive at once.
 
-Every operator that runs is looked at through torch's dispatcher, and each storage that it returns counts from then until
-it is freed. Weights, inputs, activations, gradients and the state of an optimiser are all in it, each once; what
+Every operator that runs is looked at through torch's dispatcher, and each storage that it returns counts from then
+until it is freed. Weights, inputs, activations, gradients and the state of an optimiser are all in it, each once; what
 libraries keep to themselves (the CUDA context, workspaces of convolutions, buffers of thread pools) is not. So the
 count is the network's own, the same on every device and in every process, where a process's high-water mark
 of a small network is the library's.
@@ -9,14 +9,17 @@ of a small network is the library's.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from bench.records.record import Measurement
 
 
 class LiveStorages(TorchDispatchMode):
@@ -41,7 +44,7 @@ class LiveStorages(TorchDispatchMode):
     def __torch_dispatch__(
         self,
         function: Any,
-        types: Sequence[type],  # noqa: ARG002 (the protocol's)
+        types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -67,14 +70,27 @@ class LiveStorages(TorchDispatchMode):
         self.live_B -= self._sizes.pop(key, 0)
 
 
-def tensor_peak(call: Callable[[], object], held: Iterable[Tensor] = ()) -> int:
-    """Return the most bytes of tensors that were alive at once during a call, those of `held` included."""
-    with LiveStorages(held) as storages:
-        call()
-    return storages.peak_B
+def tensor_memory(call: Callable[[], object], held: Iterable[Tensor]) -> Measurement:
+    """Return `tensor_memory`, the most bytes of tensors alive at once during a call, those of `held` included.
+
+    Where the network does not run under a dispatch mode, it is NaN with the reason; whatever it raises is no failure
+    of the network's, which has run without.
+    """
+    detail: dict[str, Any] = {"of": "storages alive at once, counted; no library's own memory"}
+    try:
+        with LiveStorages(held) as storages:
+            detail["held_before_B"] = storages.live_B
+            call()
+        peak, flags = float(storages.peak_B), ()
+    except Exception as error:
+        peak, flags = math.nan, ("uncounted",)
+        detail["error"] = f"{type(error).__name__}: {error}"[:300]
+    return Measurement(name="tensor_memory", unit="B", better="lower", samples=(peak,), detail=detail, flags=flags)
 
 
-def tensors_of(module: torch.nn.Module) -> list[Tensor]:
-    """Return parameters, their gradients, and buffers of a network."""
+def tensors_of(module: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> list[Tensor]:
+    """Return parameters, their gradients and buffers of a network, and the state of its optimiser."""
     parameters = list(module.parameters())
-    return [*parameters, *(p.grad for p in parameters if p.grad is not None), *module.buffers()]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    state = tree_leaves(dict(optimiser.state)) if optimiser is not None else []
+    return [*parameters, *gradients, *module.buffers(), *(s for s in state if isinstance(s, Tensor))]

@@ -27,11 +27,19 @@ Laps = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The parts of a step, to be called in this order, and only so."""
+    """The parts of a step, to be called in this order, and only so.
+
+    Attributes:
+        forward: the first.
+        backward: the second.
+        optimizer: the third.
+        held: returns the tensors that are there before a step, where torch's dispatcher is shown all others.
+    """
 
     forward: Call
     backward: Call
     optimizer: Call
+    held: Callable[[], list[Any]] | None = None
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -26,15 +26,19 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("at", [3, 6, 9, 10])
 def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tmp_path: Path, at: int) -> None:
-    """The clock is read twice before, and three times an epoch, so that `at` also lies between training and its checkpoint."""
+    """The clock is read twice before, and three times an epoch, so that `at` also lies between training and its checkpoint.
+
+    By the clock, each of these epochs takes longer than checkpoints are apart.
+    """
     whole = trained(network(dropout=0.3), recipe=PLAIN)
     file = tmp_path / "checkpoints" / "job.pt"
     readings = itertools.count()
 
     def clock() -> float:
-        if next(readings) == at:
+        reading = next(readings)
+        if reading == at:
             raise Killed
-        return 0.0
+        return checkpoints.EVERY_S * reading
 
     with pytest.raises(Killed):
         trained(network(dropout=0.3), checkpoint=file, checkpoint_key="job", clock=clock)

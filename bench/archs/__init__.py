@@ -5,6 +5,12 @@ A network is a function that is registered in one file a family:
     @register("lenet5", family="lenet", input_size=32, num_classes=10)
     def lenet5(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module: ...
 
+A training asks a network, also one of the user's, for two things that it may have:
+
+- a method ``initialise(images)``: it is called before the first step with the first training images, up to 5,000,
+  [N, C, S, S], normalised and on the network's device, and sets what depends on them; see `bench.training.initial`.
+- an attribute ``frozen_after``: epochs by the name of a parameter, which is trained for so many and then stays.
+
 `bench.archs.resolve.resolve` turns every other way to name a network into the same `Arch`.
 """
 

@@ -80,14 +80,20 @@ class Recipe(Frozen):
         weight_decay: of all parameters; decoupled from the gradient for AdamW.
         no_decay: leave biases and the parameters of normalisation, those of one dimension, without weight decay.
         bias_lr: the learning rate of biases, those of normalisation included, as a multiple of the others'.
+        norm_bias_lr: the learning rate of the biases of normalisation, once more as a multiple; their weight decay a
+            step stays what it was.
         label_smoothing: share of the target spread evenly over all classes.
         schedule: of the learning rate.
         augment: of the training images.
         grad_clip: largest norm of the whole gradient; None leaves it alone.
         dropout: the probability of every dropout layer that the network has; None leaves them as they are.
         ema: decay a step of the running average of the weights that is then tested; None tests the weights.
+        ema_every: steps from one update of the average to the next, which then decays by as many steps' decay.
+        lookahead: the training goes on from the average after each update, and the decay of an update grows from 0
+            to the full one, with the cube of the share of steps that are done.
         test_time_augmentation: mirror averages the logits of each test image and of its mirror image, where training
-            images are mirrored too.
+            images are mirrored too. mirror_translate averages these in turn with those of the image moved by a pixel,
+            half of the weight for the two diagonals up left and down right, where training images are moved too.
         epochs: passes over the training images where the experiment does not say.
     """
 
@@ -101,19 +107,28 @@ class Recipe(Frozen):
     weight_decay: float = Field(ge=0)
     no_decay: bool = False
     bias_lr: float = Field(default=1.0, gt=0)
+    norm_bias_lr: float = Field(default=1.0, gt=0)
     label_smoothing: float = Field(ge=0, lt=1)
     schedule: Schedule
     augment: Augment = Augment()
     grad_clip: float | None = Field(default=None, gt=0)
     dropout: float | None = Field(default=None, ge=0, lt=1)
     ema: float | None = Field(default=None, gt=0, lt=1)
-    test_time_augmentation: Literal["none", "mirror"] = "none"
+    ema_every: int = Field(default=1, ge=1)
+    lookahead: bool = False
+    test_time_augmentation: Literal["none", "mirror", "mirror_translate"] = "none"
     epochs: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and (self.optimiser != "sgd" or self.momentum == 0):
             raise ValueError("nesterov needs optimiser sgd and a momentum above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _an_average_is_asked_for(self) -> Self:
+        if self.ema is None and (self.lookahead or self.ema_every > 1):
+            raise ValueError("lookahead and ema_every need ema, the decay of the average")
         return self
 
     @model_serializer(mode="wrap")
@@ -137,11 +152,15 @@ class Recipe(Frozen):
 _CAME_LATER: dict[str, Any] = {
     "no_decay": False,
     "bias_lr": 1.0,
+    "norm_bias_lr": 1.0,
     "dropout": None,
     "ema": None,
+    "ema_every": 1,
+    "lookahead": False,
     "test_time_augmentation": "none",
     "augment.alternate_flip": False,
     "schedule.kind": "triangle",
+    "schedule.start": 0.0,
 }
 _SCHEDULES: dict[str, type[BaseModel]] = dict(zip(KINDS, (Triangle, Cosine, Steps, Plateau), strict=True))
 _SECTIONS: dict[str, type[BaseModel]] = {

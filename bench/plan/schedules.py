@@ -17,16 +17,18 @@ class Frozen(BaseModel):
 
 
 class Triangle(Frozen):
-    """Up from zero to the peak, then down, both linear.
+    """Up to the peak, then down, both linear.
 
     Attributes:
         warm_up: share of the steps before the peak, 0 to 1.
         final: the rate at the end, as a share of the peak.
+        start: the rate at the start, likewise.
     """
 
     kind: Literal["triangle"] = "triangle"
     warm_up: float = Field(ge=0, lt=1)
     final: float = Field(ge=0, le=1)
+    start: float = Field(default=0.0, ge=0, le=1)
 
 
 class Cosine(Frozen):

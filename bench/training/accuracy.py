@@ -62,7 +62,7 @@ def measure_accuracy(
         job: its settings name `dataset`, `recipe` (the recipe's values), `epochs`, `device`, `precision`,
             `memory_format` and `threads`, and may have `train_images`, `validation`, `test_every`, `target`, `backend`
             and `ranks`.
-        checkpoint: file to go on from, and to write after every epoch; it is left for the caller to remove.
+        checkpoint: file to go on from, and to write now and then, see `fit`; it is left for the caller to remove.
         outputs: file for what the network said of each test image, written when all is measured; None for none.
         on_epoch: called with the epochs done and the epochs in all.
         on_stage: called with `load` and `training` as they begin.
@@ -110,7 +110,7 @@ def measure_accuracy(
     content, sha256 = encode_outputs(_outputs(model, seen, data.dataset))
     kept = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
     throughput = tuple(len(data.train) / seconds for seconds in seen.epoch_time)
-    yield from _scores(seen, data, recipe, kept)
+    yield from _scores(seen, data, kept)
     yield from _times(seen, data.seconds, throughput)
     yield from _time_to(settings.get("target"), seen)
     yield from observed(seen, throughput)
@@ -145,11 +145,11 @@ def _outputs(model: nn.Module, seen: Fit, dataset: Dataset) -> Outputs:
     )
 
 
-def _scores(seen: Fit, data: _Data, recipe: Recipe, kept: dict[str, str]) -> Iterator[Measurement]:
+def _scores(seen: Fit, data: _Data, kept: dict[str, str]) -> Iterator[Measurement]:
     train: dict[str, Any] = {"split": "train", "n": len(data.train), "dataset": data.name}
     test: dict[str, Any] = {"split": "test", "n": len(data.test), "dataset": data.name}
-    if recipe.test_time_augmentation != "none":
-        test["test_time_augmentation"] = recipe.test_time_augmentation
+    if seen.test_time_augmentation is not None:
+        test["test_time_augmentation"] = seen.test_time_augmentation
     smooth = "as minimised, label smoothing and auxiliary losses included"
     chosen = {"at_best_validation": _at_best_validation(seen)} if seen.val_top1 else {}
     yield _score("top1", "higher", seen.test_top1, {**test, **chosen, **kept})
@@ -178,7 +178,11 @@ def _score(name: str, better: Better, by_epoch: list[float], detail: dict[str, A
 
 
 def _times(seen: Fit, reading: float, throughput: tuple[float, ...]) -> Iterator[Measurement]:
-    detail: dict[str, Any] = {"excluded": "evaluation, checkpoints, loading, compiling"}
+    detail: dict[str, Any] = {
+        "excluded": "evaluation, checkpoints, loading, compiling, initialising, warming up"
+    }
+    if seen.warm_up_time is not None:
+        detail["warm_up_s"] = seen.warm_up_time
     if seen.resumed_from is not None:
         detail["resumed_from_epoch"] = seen.resumed_from
     if seen.checkpoint_ignored is not None:
@@ -201,13 +205,26 @@ def _times(seen: Fit, reading: float, throughput: tuple[float, ...]) -> Iterator
 
 
 def _time_to(target: float | None, seen: Fit) -> Iterator[Measurement]:
-    """Yield the seconds of training until the first epoch was over that reached the target; NaN where none did."""
+    """Yield the seconds of training until the first epoch was over that reached the target; NaN where none did.
+
+    What the network takes from the training images before the first step is part of them.
+    """
     if target is None:
         return
-    done = zip(accumulate(seen.epoch_time), seen.test_top1, strict=True)
+    initial = seen.initial_time or 0.0
+    done = zip((initial + s for s in accumulate(seen.epoch_time)), seen.test_top1, strict=True)
     reached = next(((i, s) for i, (s, top1) in enumerate(done, start=1) if top1 >= target), None)
     epochs, seconds = reached or (len(seen.test_top1), math.nan)
-    detail = {"target": target, "best": max(t for t in seen.test_top1 if not math.isnan(t)), "epochs": epochs}
+    detail: dict[str, Any] = {
+        "target": target,
+        "best": max(t for t in seen.test_top1 if not math.isnan(t)),
+        "epochs": epochs,
+    }
+    detail["of"] = (
+        "the steps of all epochs so far, augmentation included, and the network's initialising from images"
+    )
+    detail["excluded"] = "evaluation, checkpoints, loading, compiling, warming up"
+    detail["initialise_s"] = initial
     yield _seconds("time_to_accuracy", (seconds,), detail, seen, () if reached else ("missed",))
 
 

@@ -6,9 +6,11 @@ sees the same; the other functions are exact, and run where the images are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bench.errors import ConfigError
@@ -140,6 +142,27 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
     scale = (1 / (255 * std))[:, None, None]
     shift = (-mean / std)[:, None, None]
     return (images * scale).add_(shift).to(dtype)
+
+
+def views(images: Tensor, *, mirror: bool, translate: bool) -> Iterator[tuple[float, Tensor]]:
+    """Yield the views of normalised test images [B, C, S, S] that are averaged, each after its weight; they sum to 1.
+
+    Args:
+        images: as they are, which is the first view.
+        mirror: each view is followed by its mirror image, of the same weight.
+        translate: half of the weight is that of the images moved by a pixel, up left and down right, from a border
+            that is reflected. Source: Jordan, arXiv:2404.00498, section 3.5.
+    """
+    moved = [(1.0, images)]
+    if translate:
+        side, wide = images.shape[-1], F.pad(images, (1, 1, 1, 1), mode="reflect")
+        moved = [(0.5, images), (0.25, wide[..., :side, :side]), (0.25, wide[..., 2:, 2:])]
+    for weight, view in moved:
+        if mirror:
+            yield weight / 2, view
+            yield weight / 2, view.flip(3)
+        else:
+            yield weight, view
 
 
 def cut_out(images: Tensor, draws: Draws, side: int) -> Tensor:

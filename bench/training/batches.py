@@ -6,7 +6,7 @@ A split lies on the device, in memory, or in files, whichever it fits; the batch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,15 +72,17 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the batches of a training epoch."""
-        return math.ceil(self._trained / self.size)
+        return math.ceil(self.trained / self.size)
 
-    def in_order(self) -> Iterator[Batch]:
+    def in_order(self) -> Generator[Batch]:
         """Yield all images once, as they are."""
         labels = self.labels.split(self.size)
         for part, pixels in zip(labels, self._pixels(torch.arange(len(self.data))), strict=True):
             yield self.shape.fit(self._floats(pixels)), part
 
-    def shuffled(self, how: Augmentation, order: torch.Generator, chance: torch.Generator) -> Iterator[Batch]:
+    def shuffled(
+        self, how: Augmentation, order: torch.Generator, chance: torch.Generator
+    ) -> Generator[Batch]:
         """Yield an epoch: all images once, in new order and augmented, but for a last batch of one image."""
         how = replace(how, size=self.data.images.shape[-1])
         index = torch.randperm(len(self.data), generator=order)
@@ -88,7 +90,7 @@ class Batches:
         how = replace(how, turn=None)  # the draws know now
         there = index.to(self.device)
         for start, pixels in zip(
-            range(0, self._trained, self.size), self._pixels(index[: self._trained]), strict=True
+            range(0, self.trained, self.size), self._pixels(index[: self.trained]), strict=True
         ):
             part = slice(start, start + len(pixels))
             moved = take(pixels, torch.arange(len(pixels), device=self.device), draws[part], how)
@@ -105,7 +107,7 @@ class Batches:
         return (pixels.to(self.device, non_blocking=True) for pixels in batches)
 
     @property
-    def _trained(self) -> int:
+    def trained(self) -> int:
         """Images of a training epoch.
 
         A last batch of one image is left out: it has no variance for batch normalisation to work with.

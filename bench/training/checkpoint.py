@@ -3,12 +3,62 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.errors import StoreError
+
+EVERY_S = 30.0  # least time between two checkpoints; epochs may be far shorter
+
+
+class Keeper:
+    """Writes the checkpoints of a training: the last epoch's, others at most every `EVERY_S`, and where it is ended.
+
+    Args:
+        path: of the checkpoint; None for none.
+        key: see `save`.
+        state: returns what is written.
+        start: s, when the training began.
+    """
+
+    def __init__(
+        self, path: Path | None, key: str, state: Callable[[], dict[str, Any]], start: float
+    ) -> None:
+        self.path = path
+        self.key = key
+        self.state = state
+        self.saved = start
+        self.behind = False  # an epoch was done that is in no checkpoint
+
+    def epoch_done(self, time: float, *, last: bool) -> None:
+        """Write a checkpoint if it is time, in seconds of the clock that `start` is of.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        self.behind = True
+        if last or time - self.saved >= EVERY_S:
+            self.saved = time
+            self._write()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Write a checkpoint where the block, in which nothing is learned, ends with an exception."""
+        try:
+            yield
+        except BaseException:
+            if self.behind:
+                self._write()
+            raise
+
+    def _write(self) -> None:
+        self.behind = False
+        if self.path is not None:
+            save(self.path, self.key, self.state())
 
 
 def save(path: Path, key: str, state: dict[str, Any]) -> None:

@@ -32,8 +32,11 @@ class Fit:
         eval_time: s, of the test and the validation images alone.
         logits: [N, K] float32 on the CPU, of the test images in order, as they were reported last.
         labels: [N] int64 on the CPU, of the same images.
-        test_time_augmentation: `mirror` where test images were looked at together with their mirror images; else None.
+        test_time_augmentation: `mirror`, `translate` or `mirror_translate`, where the logits of test images are means
+            over these views of them; else None.
         load_time: s, of moving the images to the device.
+        initial_time: s, see `bench.training.initial`; None where the network takes nothing from the images.
+        warm_up_time: s, see `bench.training.warm_up`; None where there was none.
         compile_time: s, see `bench.training.compiling`; None where nothing was compiled.
         started: what `before` returned, of the first process where a checkpoint was gone on from.
         ended: what `after` returned.
@@ -55,6 +58,8 @@ class Fit:
     labels: Tensor | None = None
     test_time_augmentation: str | None = None
     load_time: float = 0.0
+    initial_time: float | None = None
+    warm_up_time: float | None = None
     compile_time: float | None = None
     started: Any = None
     ended: Any = None
@@ -62,8 +67,12 @@ class Fit:
     resumed_from: int | None = None
     checkpoint_ignored: str | None = None
 
-    def add(self, loss: float, error: float, seen: Seen | None, held: Seen | None) -> None:
-        """Take in what an epoch showed of the training, the test and the validation images."""
+    def add(
+        self, loss: float, error: float, seen: Seen | None, held: Seen | None, *, times: tuple[float, float]
+    ) -> None:
+        """Take in what an epoch showed of the training, the test and the validation images, and its two times in s."""
+        self.epoch_time.append(times[0])
+        self.eval_time.append(times[1])
         self.train_loss.append(loss)
         self.train_error.append(error)
         self.test_loss.append(seen.loss if seen else math.nan)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.errors import DivergedError, InvalidModelError
 from bench.plan.recipe import Recipe
-from bench.training.augment import Augmentation
+from bench.training.augment import Augmentation, views
 from bench.training.batches import Batches
 from bench.training.ema import Average
 from bench.training.group import ALONE, Group
@@ -92,13 +92,22 @@ class Learner:
         self.compiled: nn.Module | None = None
         self.optimiser = make_optimiser(model, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self.average = Average(model, recipe.ema) if recipe.ema is not None else None
+        self.average = (
+            Average(model, recipe.ema, recipe.ema_every, lookahead=recipe.lookahead)
+            if recipe.ema is not None
+            else None
+        )
+        named = dict(model.named_parameters())
+        self.frozen_after = [(named[n], epochs) for n, epochs in getattr(model, "frozen_after", {}).items()]
+        self.frozen: list[nn.Parameter] = []
         seeds = streams(seed)
         self.order = torch.Generator().manual_seed(seeds.order)
         self.chance = torch.Generator().manual_seed(seeds.augment)
         self.noise = seeds.noise
         # What training images are not, a digit say, a test image is not either.
-        self.mirrors_tests = recipe.test_time_augmentation == "mirror" and how.flip
+        asked = recipe.test_time_augmentation
+        self.mirrors_tests = "mirror" in asked and how.flip
+        self.moves_tests = "translate" in asked and how.pad > 0
         torch.manual_seed(seeds.noise)
 
     def train(self, batches: Batches, epoch: int, errors: Sequence[float] = ()) -> tuple[float, float]:
@@ -116,6 +125,7 @@ class Learner:
         how = self.how if self.how.turn is None else replace(self.how, turn=epoch)
         if self.group.rank:  # each rank's own, whatever was drawn before; the first goes on as it would alone
             torch.manual_seed((self.noise + 1_000_003 * epoch + self.group.rank) % 2**63)
+        self.frozen = [parameter for parameter, epochs in self.frozen_after if epoch >= epochs]
         losses, sizes = [], []
         wrong = torch.zeros((), dtype=torch.float64, device=self.device)
         for i, (images, labels) in enumerate(batches.shuffled(how, self.order, self.chance)):
@@ -124,7 +134,7 @@ class Learner:
                 self.optimiser,
                 self.recipe.learning_rate * rate(step, self.steps, self.recipe.schedule, errors),
             )
-            loss, missed = self._step(images, labels)
+            loss, missed = self.step(images, labels, (step + 1) / self.steps)
             losses.append(loss)
             sizes.append(len(labels))
             wrong += missed
@@ -134,8 +144,14 @@ class Learner:
         mean = math.fsum(v * n for v, n in zip(values, sizes, strict=True)) / sum(sizes)
         return mean, self.group.total(wrong).item() / sum(sizes)
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Do one step; return the rank's part of the loss and of the wrong answers, which nobody has waited for."""
+    def step(self, images: Tensor, labels: Tensor, done: float) -> tuple[Tensor, Tensor]:
+        """Do one step; return the rank's part of the loss and of the wrong answers, which nobody has waited for.
+
+        Args:
+            images: [B, C, S, S], the whole group's.
+            labels: [B].
+            done: share of the whole training, with this step.
+        """
         whole = len(labels) == self.recipe.batch_size  # a smaller last batch is not worth a compilation
         network = self.compiled if self.compiled is not None and whole else self.network
         share = self.group.share(images, labels)
@@ -145,13 +161,15 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         # The gradients are averaged over the ranks, and the loss is the sum of theirs.
         self.scaler.scale(loss * self.group.count if self.group.count > 1 else loss).backward()
+        for parameter in self.frozen:
+            parameter.grad = None  # the optimiser passes over it
         if self.recipe.grad_clip is not None:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
-            self.average.update(self.model)
+            self.average.update(self.model, done)
         return loss.detach(), (logits.detach().argmax(1) != share.labels).sum() / share.seen_by
 
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,7 +194,7 @@ class Learner:
         with self.tested_weights():
             for images, labels in batches.in_order():
                 share = self.group.share(images, labels)
-                answers.append(share.spread(self._logits(share.images)))
+                answers.append(share.spread(self.answers(share.images)))
                 truths.append(labels)
         logits, labels = self.group.total(torch.cat(answers)), torch.cat(truths)
         loss = F.cross_entropy(logits, labels).item()
@@ -185,13 +203,21 @@ class Learner:
         right = (logits.topk(min(5, self.classes)).indices == labels[:, None]).sum(0).tolist()
         return Seen(loss, right[0] / len(labels), sum(right) / len(labels), logits.cpu(), labels.cpu())
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """Return [B, K] float32: of the images, or the mean of these and of their mirror images."""
+    @torch.no_grad()
+    def answers(self, images: Tensor) -> Tensor:
+        """Return the logits [B, K] float32 of test images, or their mean over the views that the recipe asks for."""
         with autocast(self.precision, self.device):
-            logits = outputs(self.model(images), self.classes)[0].float()
-            if self.mirrors_tests:
-                logits = (logits + outputs(self.model(images.flip(3)), self.classes)[0].float()) / 2
-        return logits
+            seen = [
+                weight * outputs(self.model(view), self.classes)[0].float()
+                for weight, view in views(images, mirror=self.mirrors_tests, translate=self.moves_tests)
+            ]
+        return torch.stack(seen).sum(0) if len(seen) > 1 else seen[0]
+
+    @property
+    def views(self) -> str | None:
+        """What test images are looked at as well: `mirror`, `translate`, `mirror_translate`, or nothing."""
+        done = [*["mirror"] * self.mirrors_tests, *["translate"] * self.moves_tests]
+        return "_".join(done) or None
 
     def tested_weights(self) -> AbstractContextManager[None]:
         """Let the network have the weights that are tested: the average where the recipe asks for one."""

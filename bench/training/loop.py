@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.datasets import Dataset, Images
 from bench.errors import ConfigError
@@ -22,8 +22,10 @@ from bench.training.batches import Batches, Shape
 from bench.training.compiling import compile_learner
 from bench.training.fit import CURVES, Fit
 from bench.training.group import Group
+from bench.training.initial import initialise
 from bench.training.learner import Learner, set_dropout
 from bench.training.precision import check_precision, tf32
+from bench.training.warm_up import pays, warm_up
 
 Look = Callable[[nn.Module], Any]
 Last = Callable[[Learner, Batches, Callable[[], float]], Any]
@@ -112,7 +114,8 @@ def fit(
         ranks: processes that share each batch, see `bench.training.parallel`; None is one.
         validation: images held back from `train`, looked at after every epoch; a schedule may need them.
         test_every: look at the test images after so many epochs, and after the last.
-        checkpoint: file to go on from, and to write after every epoch; None for none.
+        checkpoint: file to go on from, and to write after the last epoch, after others at most every
+            `bench.training.checkpoint.EVERY_S`, and where `on_epoch` raises; None for none.
         checkpoint_key: of this training; a checkpoint with another key is not used, and overwritten.
         clock: seconds since some moment.
         on_epoch: called with the epochs done and the epochs in all.
@@ -181,11 +184,14 @@ def train_as_asked(asked: Asked, group: Group, hooks: Hooks | None = None) -> Fi
     )
     assert tests is not None
     loaded = now()
-    learner = _learner(asked, group, shape, len(batches) * asked.epochs)
+    _place(asked, device, shape)
+    initial_time = initialise(asked.model, lambda count: _first(asked, shape, device, count), device, now)
+    learner = _learner(asked, group, len(batches) * asked.epochs)
     result = Fit(
         test_top5=[] if learner.classes > 5 else None,
-        test_time_augmentation="mirror" if learner.mirrors_tests else None,
+        test_time_augmentation=learner.views,
         load_time=loaded - start,
+        initial_time=initial_time,
     )
     if asked.checkpoint is not None:
         _resume(learner, result, asked.checkpoint, asked.checkpoint_key)
@@ -193,9 +199,12 @@ def train_as_asked(asked: Asked, group: Group, hooks: Hooks | None = None) -> Fi
         with learner.undisturbed():
             result.started = hooks.before(asked.model)
 
+    path = asked.checkpoint if group.rank == 0 else None
+    keeper = checkpoints.Keeper(path, asked.checkpoint_key, lambda: _state(learner, result), loaded)
     with tf32(asked.precision == "tf32"):
         if len(result.train_loss) < asked.epochs:
             result.compile_time = compile_learner(learner, batches, asked.backend)
+            result.warm_up_time = warm_up(learner, batches, tests, now) if pays(device) else None
         for epoch in range(len(result.train_loss), asked.epochs):
             start = now()
             loss, error = learner.train(batches, epoch, [1 - top1 for top1 in result.val_top1])
@@ -204,13 +213,11 @@ def train_as_asked(asked: Asked, group: Group, hooks: Hooks | None = None) -> Fi
             seen = learner.test(tests, epoch) if due else None
             held = learner.test(held_back, epoch, "validation") if held_back is not None else None
             end = now()
-            result.add(loss, error, seen, held)
-            result.epoch_time.append(middle - start)
-            result.eval_time.append(end - middle)
-            if asked.checkpoint is not None and group.rank == 0:
-                _save(learner, result, asked.checkpoint, asked.checkpoint_key)
+            result.add(loss, error, seen, held, times=(middle - start, end - middle))
+            keeper.epoch_done(end, last=epoch + 1 == asked.epochs)
             if hooks.on_epoch is not None:
-                hooks.on_epoch(epoch + 1, asked.epochs)
+                with keeper.interruptible():
+                    hooks.on_epoch(epoch + 1, asked.epochs)
         if result.logits is None:  # all had been done before
             seen = learner.test(tests, asked.epochs - 1)
             result.logits, result.labels = seen.logits, seen.labels
@@ -225,11 +232,20 @@ def train_as_asked(asked: Asked, group: Group, hooks: Hooks | None = None) -> Fi
     return result
 
 
-def _learner(asked: Asked, group: Group, shape: Shape, steps: int) -> Learner:
-    """Put the model where it is trained, and return its learner."""
-    device = group.device(asked.device)
+def _place(asked: Asked, device: torch.device, shape: Shape) -> None:
+    """Put the model where it is trained, and in the form that it is trained in."""
     set_dropout(asked.model, asked.recipe.dropout)
     asked.model.to(device=device, memory_format=shape.memory_format)  # type: ignore[call-overload]
+
+
+def _first(asked: Asked, shape: Shape, device: torch.device, count: int) -> Tensor:
+    """Return the first training images, as the network takes them."""
+    data = asked.train.pick(torch.arange(min(count, len(asked.train))))
+    return next(Batches(data, asked.dataset, shape, len(data), device).in_order())[0]
+
+
+def _learner(asked: Asked, group: Group, steps: int) -> Learner:
+    """Return the learner of a model that is in its place."""
     return Learner(
         asked.model,
         recipe=asked.recipe,
@@ -237,16 +253,20 @@ def _learner(asked: Asked, group: Group, shape: Shape, steps: int) -> Learner:
         classes=asked.dataset.card.num_classes,
         steps=steps,
         seed=asked.seed,
-        device=device,
+        device=group.device(asked.device),
         precision=asked.precision,
         group=group,
     )
 
 
-def _save(learner: Learner, result: Fit, checkpoint: Path, key: str) -> None:
-    curves = {name: getattr(result, name) for name in CURVES}
-    state = {"learner": learner.state(), "curves": curves, "started": result.started}
-    checkpoints.save(checkpoint, key, state)
+def _state(learner: Learner, result: Fit) -> dict[str, Any]:
+    """Return what a checkpoint holds."""
+    return {
+        "learner": learner.state(),
+        "curves": {name: getattr(result, name) for name in CURVES},
+        "started": result.started,
+        "initial_time": result.initial_time,
+    }
 
 
 def _resume(learner: Learner, result: Fit, checkpoint: Path, key: str) -> None:
@@ -261,4 +281,5 @@ def _resume(learner: Learner, result: Fit, checkpoint: Path, key: str) -> None:
     for name, values in state["curves"].items():
         setattr(result, name, values)
     result.started = state.get("started")
+    result.initial_time = state.get("initial_time")
     result.resumed_from = len(result.train_loss)

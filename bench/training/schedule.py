@@ -25,7 +25,8 @@ def rate(step: int, steps: int, schedule: Schedule, errors: Sequence[float] = ()
         return schedule.factor ** sum(step >= share * steps for share in schedule.at)
     time = (step + 1) / (steps + 1)
     if time < schedule.warm_up:
-        return time / schedule.warm_up
+        start = 0.0 if isinstance(schedule, Cosine) else schedule.start
+        return start + (1 - start) * time / schedule.warm_up
     left = (1 - time) / (1 - schedule.warm_up)
     if isinstance(schedule, Cosine):
         left = (1 - math.cos(math.pi * left)) / 2

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 card=${1:?"give a name for the card, such as h100"}
 shift
 pieces=("$@")
-[ "${#pieces[@]}" -gt 0 ] || pieces=(check line-up ways accuracy more selftest reports)
+[ "${#pieces[@]}" -gt 0 ] || pieces=(check line-up ways accuracy more imagenette selftest reports)
 end=0
 failed=()
 
@@ -50,6 +50,7 @@ piece() {
     ways) measure gpu-ways ways ;;
     accuracy) measure gpu-accuracy accuracy ;;
     more) measure gpu-more more ;;
+    imagenette) measure gpu-imagenette imagenette ;;
     selftest)
       bench selftest --set device=cuda
       measure gpu again --task infer --set batch_size=256
@@ -60,7 +61,7 @@ piece() {
       bench report "results/$card-accuracy" -o "reports/$card-accuracy"
       ;;
     *)
-      echo "there is no piece $1: check, line-up, ways, accuracy, more, selftest, reports" >&2
+      echo "there is no piece $1: check, line-up, ways, accuracy, more, imagenette, selftest, reports" >&2
       exit 2
       ;;
   esac

@@ -34,13 +34,13 @@ def own_temporary_folder() -> Iterator[None]:
     Its name is short, as names of sockets must be. pytest's folders of failed tests stay where they were.
     """
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-    before, folder = os.environ.get("TMPDIR"), tempfile.mkdtemp(prefix="bt-")
-    os.environ["TMPDIR"], tempfile.tempdir = folder, None
-    yield
+    folder = tempfile.mkdtemp(prefix="bt-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setenv("BENCH_LOCKS", f"{folder}/locks")
+        tempfile.tempdir = None
+        yield
     tempfile.tempdir = None
-    del os.environ["TMPDIR"]
-    if before is not None:
-        os.environ["TMPDIR"] = before
     # After multiprocessing has removed its own folder in it, which it does at the priority of -100.
     Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-200)
 

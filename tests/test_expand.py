@@ -35,7 +35,15 @@ def test_values_differ_by_device() -> None:
     catalog = make_catalog("a", "b", devices=("cpu", "cuda:0"))
     jobs = [p.job for p in plan(INFER, catalog=catalog)]
     assert [j.settings["batch_size"] for j in jobs] == [1, 64, 1, 64]
-    assert {j.settings["device"] for j in jobs} == {"cuda"}
+    assert {j.settings["device"] for j in jobs} == {"cuda:0"}
+
+
+@pytest.mark.parametrize(("asked", "skipped"), [("cuda", 2), ("cuda:0", 2), ("cuda:1", 0), ("cpu", 0)])
+def test_a_kind_of_device_is_skipped_whichever_its_number(asked: str, skipped: int) -> None:
+    catalog = make_catalog("a", "b", devices=("cpu", "cuda:0"))
+    block = {"task": "infer", "device": "cuda", "grid": {"arch": ["a", "b"]}}
+    experiment = parse_experiment({"blocks": [block], "skip": [{"device": asked}]})
+    assert [p.status for p in expand(experiment, catalog)].count("skipped") == skipped
 
 
 def test_a_pattern_stands_for_its_networks_in_its_place() -> None:
@@ -232,7 +240,7 @@ def test_the_shipped_gpu_experiment_plans_on_a_gpu() -> None:
         *names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx")
     )
     jobs = [p.job for p in expand(experiment, catalog)]
-    assert {j.settings.get("device", "cuda") for j in jobs} == {"cuda"}
+    assert {j.settings.get("device", "cuda:0") for j in jobs} == {"cuda:0"}
     assert {j.settings["precision"] for j in jobs if j.task == "infer"} == {
         "fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16",
     }  # fmt: skip

@@ -109,6 +109,13 @@ def test_planned_job_without_record_is_pending_with_the_card_of_its_network() ->
     assert row["measurement"] is None
 
 
+def test_a_pending_job_is_of_the_machine_that_the_run_is_of() -> None:
+    asked = [job(RESNET, "infer", **speed("cuda:0", batch_size=n)) for n in (1, 2)]
+    environment = {"gpu": [{"name": "NVIDIA H100"}]}
+    frame = to_frame([make_run([record(asked[0], RESNET, environment=environment)], planned=asked)])
+    assert list(frame["device_name"]) == ["NVIDIA H100"] * 2
+
+
 def test_a_job_planned_twice_is_pending_once() -> None:
     assert len(to_frame([make_run([], planned=[job(RESNET), job(RESNET)])])) == 1
 

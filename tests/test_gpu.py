@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,15 +15,17 @@ import torch
 from bench.backends import BACKENDS
 from bench.execution import EXECUTORS, Event
 from bench.execution.catalog import ask
-from bench.execution.locks import device_lock
+from bench.execution.locks import device_locks
 from bench.execution.max_batch import find_max_batch, with_batch
 from bench.execution.outcome import judge
 from bench.plan.job import Job
 from bench.plan.settings import NOT_SETTINGS, Infer
 from bench.records import environment
+from bench.records.cards import cuda_uuid
 from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.memory import CudaMemory
 from bench.timing.training_step import NAMES
+from bench.timing.watch import watch
 
 pytestmark = [
     pytest.mark.gpu,
@@ -73,6 +76,22 @@ def test_inference_in_every_precision_and_layout(precision: str, memory_format: 
     assert found["peak_memory"].samples[0] > 11e6 * (2 if precision in {"bf16", "fp16"} else 4)
 
 
+def test_a_watch_sees_the_clock_of_a_busy_card_and_nobody_else() -> None:
+    a = torch.randn(8192, 8192, device="cuda")
+    look = watch("cuda:0")
+    look.start()
+    until = time.perf_counter() + 1
+    while time.perf_counter() < until:
+        a @ a
+        torch.cuda.synchronize()
+        look.tick()
+    seen, doubts = look.stop()
+    assert seen["other_processes"] == {"came": 0, "busy": 0, "idle": 0}
+    assert seen["looks"] > 3
+    assert seen["sm_clock_MHz"][1] > 1000
+    assert "shared_device" not in doubts
+
+
 def test_out_of_memory_is_a_status_and_the_next_job_is_well() -> None:
     assert outcome(infer(arch="vgg16", input_size=224, batch_size=100_000))[0] == "oom"
     assert outcome(infer(batch_size=1))[0] == "ok"
@@ -83,7 +102,8 @@ def test_the_environment_names_the_gpu() -> None:
     found = ask(executor, "bench.execution.probe:probe_machine", [])
     assert "cuda:0" in found["devices"]
     assert found["environment"]["gpu"][0]["name"]
-    assert environment.state()["gpu"]
+    (state,) = environment.state([cuda_uuid("cuda:0")])["gpu"]
+    assert state["uuid"] == found["environment"]["gpu"][0]["uuid"]
 
 
 def test_a_training_on_the_gpu(tmp_path: Path) -> None:
@@ -187,10 +207,12 @@ def test_a_run_waits_for_the_one_that_holds_the_card(tmp_path: Path) -> None:
         "waits",
     ]
     words = [sys.executable, *words, "--results", str(tmp_path)]
-    with device_lock("cuda:0", lambda device: pytest.fail(f"{device} is in use")):
+    unexpected = lambda device, holder: pytest.fail(f"{device} is in use by {holder}")  # noqa: E731
+    card = environment.machine()["gpu"][0]["uuid"]
+    with device_locks({card: "cuda:0"}, "first", unexpected):
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=20)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "waiting: another bench is measuring" in said
+    assert "waiting: another bench is measuring on cuda:0 (run first, process " in said

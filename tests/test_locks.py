@@ -2,58 +2,169 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from conftest import make_catalog, make_job, make_planned, scripted
 
-from bench.execution.locks import device_lock
+from bench.errors import BenchError
+from bench.execution import locks, runner
+from bench.execution.locks import device_locks, lock_folder
+from bench.execution.runner import Observer, run_plan
+from bench.records.store import Store
+
+A, B = {"GPU-a": "cuda:0"}, {"GPU-b": "cuda:0"}
+BOTH = {"GPU-b": "cuda:0", "GPU-a": "cuda:1"}
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("BENCH_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.setattr(locks, "POLL_S", 0.005)
 
 
-def waited(first: str, second: str, *, visible: str | None = None, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Return whether `second`, asked for while `first` is held and CUDA shows `visible`, was waited for."""
+def unexpected(device: str, holder: str) -> None:
+    pytest.fail(f"{device} is held by {holder}")
+
+
+def waited(first: Mapping[str, str], second: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what `second`, asked for while `first` is held, was told to wait for."""
     free, told = threading.Event(), []
 
-    def waiting(device: str) -> None:
-        told.append(device)
+    def waiting(device: str, holder: str) -> None:
+        told.append((device, holder))
         free.set()
 
     def hold() -> None:
-        with device_lock(second, waiting):
+        with device_locks(second, "second", waiting):
             free.set()
 
-    with device_lock(first, lambda device: pytest.fail(f"{device} is not held yet")):
-        if visible is not None:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with device_locks(first, "first", unexpected):
         other = threading.Thread(target=hold)
         other.start()
         assert free.wait(10)
     other.join(10)
     assert not other.is_alive()
-    assert told in ([], [second])
-    return bool(told)
+    return told
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "visible", "expected"),
+    ("first", "second", "expected"),
     [
-        ("cpu", "cpu", None, True),
-        ("cuda", "cuda:0", None, True),
-        ("cuda:1", "cuda:1", None, True),
-        ("cuda:0", "cuda:1", None, False),
-        ("cpu", "cuda", None, False),
-        ("cuda:1", "cuda", "1,0", True),  # the first that is visible is the second there is
-        ("cuda:0", "cuda", "1", False),
+        ({"cpu": "cpu"}, {"cpu": "cpu"}, ["cpu"]),
+        (A, {"GPU-a": "cuda:3"}, ["cuda:3"]),  # another number, the same card
+        (A, B, []),
+        ({"cpu": "cpu"}, A, []),
+        (B, BOTH, ["cuda:0"]),
+        (BOTH, A, ["cuda:0"]),
+        (A, {}, []),
     ],
 )
-def test_one_device_is_one_lock_however_it_is_named(
-    first: str, second: str, visible: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+def test_one_card_is_one_lock_whatever_its_number(
+    first: Mapping[str, str], second: Mapping[str, str], expected: list[str]
 ) -> None:
-    assert waited(first, second, visible=visible, monkeypatch=monkeypatch) is expected
+    assert [device for device, _ in waited(first, second)] == expected
+
+
+def test_who_waits_is_told_for_whom() -> None:
+    ((_, holder),) = waited(A, A)
+    assert holder.startswith(f"run first, process {os.getpid()}, since 2")
+
+
+_HOLD = """
+import sys
+from bench.execution.locks import device_locks
+with device_locks({"GPU-a": "cuda:0"}, "other", print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_processes_with_other_temporary_folders_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BENCH_LOCKS")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "tmp").mkdir()
+    own = {"TMPDIR": str(tmp_path / "tmp"), "XDG_RUNTIME_DIR": str(tmp_path / "tmp")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD],
+        env={**os.environ, **own, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    told = []
+
+    def waiting(_device: str, holder: str) -> None:
+        told.append(holder)
+        process.communicate()  # its input ends, and so does it
+
+    with device_locks(A, "this", waiting):
+        assert told[0].startswith(f"run other, process {process.pid}, since ")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_lock_that_is_no_file_is_refused(kind: str) -> None:
+    path = lock_folder() / "GPU-a.lock"
+    path.mkdir() if kind == "folder" else path.symlink_to("/dev/null")
+    with (
+        pytest.raises(BenchError, match=f"GPU-a.lock is a {kind}, not a file") as caught,
+        device_locks(A, "r", unexpected),
+    ):
+        pass
+    assert caught.value.tip == "remove it, or name a folder of your own in BENCH_LOCKS"
+
+
+def test_a_lock_of_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_args: object, **_more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", denied)
+    with pytest.raises(BenchError, match="another user.*Permission denied"), device_locks(A, "r", unexpected):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENCH_LOCKS", str(tmp_path / "file" / "locks"))
+    with pytest.raises(BenchError, match="the folder of locks .*file/locks cannot be made"):
+        lock_folder()
+
+
+def test_without_a_home_the_locks_are_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("BENCH_LOCKS")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert lock_folder() == tmp_path / f"bench-locks-{os.getuid()}"
+
+
+def test_a_run_holds_the_cards_of_all_its_ranks_and_none_to_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[dict[str, str]] = []
+
+    def hold(hardware: dict[str, str], run: str, waiting: object) -> object:
+        held.append(hardware)
+        return device_locks(hardware, run, unexpected)
+
+    monkeypatch.setattr(runner, "device_locks", hold)
+    catalog = make_catalog(environment={"gpu": [{"uuid": "GPU-b"}, {"uuid": "GPU-a"}, {"uuid": None}]})
+    settings = [{"device": "cuda:0", "ranks": 3}, {"device": "cuda:1"}, {"device": "cpu"}]
+    jobs = [make_planned(task="accuracy", settings=s) for s in settings]
+    with Store(tmp_path / "run") as store:
+        run_plan([*jobs, make_planned()], scripted(), store, catalog, Observer())
+    assert held == [
+        {"GPU-b": "cuda:0", "GPU-a": "cuda:1", "cuda:2": "cuda:2"},
+        {"GPU-a": "cuda:1"},
+        {"cpu": "cpu"},
+        {},
+    ]
+    assert make_job().devices == ("cpu",)

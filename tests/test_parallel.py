@@ -7,18 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 import torch
+from fake_card import FakeCard, FakeHost
 from torch import nn
 
 from bench.archs.resolve import resolve
 from bench.datasets import DATASETS, Images, load
 from bench.errors import BenchError, DivergedError, UnsupportedError
 from bench.plan.recipe import load_recipe
+from bench.training import parallel
 from bench.training.fit import Fit
 from bench.training.group import Group
 from bench.training.loop import fit
@@ -214,9 +218,21 @@ def test_more_ranks_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         start(3, torch.device("cuda"), print, None),
     ):
         pass
+    assert Group(0, 2).device(torch.device("cuda")) == torch.device("cuda", 0)
     assert Group(1, 2).device(torch.device("cuda")) == torch.device("cuda", 1)
     assert Group(1, 2).device(torch.device("cuda", 2)) == torch.device("cuda", 3)
     assert Group(1, 2).device(torch.device("cpu")) == torch.device("cpu")
+
+
+def test_a_device_without_a_number_is_met_on_as_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = FakeHost(FakeCard("H100", "a"), FakeCard("H100", "b")).install(monkeypatch)
+    cards.current = 1
+    monkeypatch.setattr(parallel, "_send", lambda *_: None)
+    monkeypatch.setattr(parallel, "_other", lambda *_: nullcontext(SimpleNamespace(await_ready=lambda: None)))
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(f"torch.distributed.{name}", lambda *_, **__: None)
+    with start(2, torch.device("cuda"), print, None) as group:
+        assert (group.rank, group.count, cards.current) == (0, 2, 0)
 
 
 FOREVER = """

@@ -62,6 +62,19 @@ def test_another_environment_is_measured_again(tmp_path: Path) -> None:
     assert [r.attempt for r in read_run(tmp_path).records] == [1, 2]
 
 
+def test_another_card_is_another_machine_only_to_the_jobs_that_ran_on_it(tmp_path: Path) -> None:
+    a, b = ({"name": n, "uuid": f"GPU-{n}", "driver": "580"} for n in "ab")
+    jobs = [make_planned(), make_planned(task="infer", settings={"device": "cuda:0"})]
+
+    def reused(*gpus: dict[str, str]) -> int:
+        environment = {**CATALOG.environment, "gpu": list(gpus)}
+        return run(tmp_path, scripted(), jobs, catalog=make_catalog(environment=environment)).reused
+
+    assert reused(a) == 0
+    assert reused(a, b) == 2
+    assert reused(b, a) == 1
+
+
 def test_a_failure_stops_nobody_and_is_tried_again(tmp_path: Path) -> None:
     summary = run(tmp_path, scripted((ok_events(), Ended()), ([], Ended(exitcode=-11))), plan(3))
     assert [r.status for r in summary.records] == ["ok", "crashed", "ok"]

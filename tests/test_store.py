@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,16 @@ def test_kill_9_while_writing_leaves_a_sound_prefix(tmp_path: Path) -> None:
     run = read_run(tmp_path)
     assert [r.job.seed for r in run.records[:-1]] == list(range(len(run.records) - 1))
     assert run.rejected == ()
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_runs_of_a_reference_card_are_kept_with_the_sources_and_ones_own_are_not() -> None:
+    runs = ["h100", "h200", "h100-again", "h200-accuracy", "mine", "h100x"]
+    paths = [f"{folder}/{run}/file" for folder in ("results", "reports") for run in runs]
+    words = ["git", "check-ignore", "--no-index", *paths]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    ignored = {line.split("/")[1] for line in done.stdout.splitlines()}
+    assert ignored == {"mine", "h100x"}

@@ -32,6 +32,7 @@ DOUBTED = {
     "stolen",
     "swapping",
     "throttled",
+    "clock_varied",
     "shared_device",
 }
 ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user

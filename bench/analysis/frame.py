@@ -67,7 +67,7 @@ def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
 
 
 class _Pending(NamedTuple):
-    """Stands for the record of a job that has none."""
+    """Stands for the record of a job that has none; its environment is that in which the run would go on."""
 
     status: str = PENDING
     stage: None = None
@@ -99,9 +99,10 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
     for record in run.records if attempts == "all" else last.values():
         yield _Row(name, folder, record.job, record.card, record)
     cards = {r.job.arch: r.card for r in run.records}
+    machine = run.records[-1].environment if run.records else {}
     for job in {j.id: j for j in run.planned}.values():
         if job.id not in last:
-            yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), _Pending())
+            yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), _Pending(environment=machine))
 
 
 def _batch_size(row: _Row) -> Any:

@@ -22,8 +22,8 @@ def band_of(results: Path, run: Run, least: float = BAND) -> float:
     """
     if not run.records or not (results / SELFTEST / RECORDS).is_file():
         return least
-    here = environment.key(run.records[-1].environment)
+    here = {environment.key(r.environment, r.job.devices) for r in run.records}
     tested = read_run(results / SELFTEST)
-    alike = [r for r in tested.records if environment.key(r.environment) == here]
+    alike = [r for r in tested.records if environment.key(r.environment, r.job.devices) in here]
     found = judge(replace(tested, records=tuple(alike)))
     return max(least, found.noise_floor) if found and math.isfinite(found.noise_floor) else least

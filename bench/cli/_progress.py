@@ -95,9 +95,9 @@ class Progress(Observer):
         left = duration((time.monotonic() - self.job_begun_s) / done * (total - done))
         self.bar.update(self.task, description=f"{self.label}: epoch {done} of {total}, {left} to go")
 
-    def waiting(self, device: str) -> None:
+    def waiting(self, device: str, holder: str) -> None:
         """Say that another run holds the device."""
-        self._print(f"waiting: another bench is measuring on {device}")
+        self._print(f"waiting: another bench is measuring on {device} ({escape(holder)})")
 
     def recorded(self, record: Record) -> None:
         """Print the record's line."""

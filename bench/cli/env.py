@@ -23,9 +23,9 @@ def env(as_json: JsonOption = False) -> None:
     document = {
         "devices": list(found["devices"]),
         "no_cuda": found["no_cuda"],
-        "key": key(found["environment"]),
+        "key": {device: key(found["environment"], [device]) for device in found["devices"]},
         **found["environment"],
-        "state": state(),
+        "state": state(gpu["uuid"] for gpu in found["environment"]["gpu"] if gpu["uuid"]),
     }
     if as_json:
         print_json(document)

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import __version__
 from bench.execution import Event, Executor
-from bench.execution.locks import device_lock
+from bench.execution.locks import device_locks
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
 from bench.execution.outcome import judge
 from bench.execution.rounds import further_round, rows_of
@@ -50,8 +50,8 @@ class Observer:
     def progress(self, done: int, total: int) -> None:
         """A training has done so many epochs."""
 
-    def waiting(self, device: str) -> None:
-        """Another process measures on the device."""
+    def waiting(self, device: str, holder: str) -> None:
+        """Another process measures on the device; which one, in words."""
 
     def recorded(self, record: Record) -> None:
         """The job's record is in the store."""
@@ -135,11 +135,17 @@ def standing(records: Sequence[Record], catalog: Catalog) -> dict[str, Record]:
 
     The latest record of the job must be `ok`, or known from the plan alone, under an equal environment.
     """
-    here = environment.key(catalog.environment)
+
+    def as_here(record: Record) -> bool:
+        then, now = (
+            environment.key(e, record.job.devices) for e in (record.environment, catalog.environment)
+        )
+        return then == now
+
     return {
         job_id: record
         for job_id, record in latest(records).items()
-        if (record.status == "ok" or record.stage == "plan") and environment.key(record.environment) == here
+        if (record.status == "ok" or record.stage == "plan") and as_here(record)
     }
 
 
@@ -206,7 +212,7 @@ def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Recor
     for cores, group in itertools.groupby(todo, key=lambda planned: at_once(planned, bench.executor.at_once)):
         jobs = list(group)
         if cores > 1:
-            with device_lock(jobs[0].job.device, bench.observer.waiting):
+            with _alone(jobs, bench, bench.observer):
                 yield from side_by_side(
                     jobs,
                     min(cores, len(jobs)),
@@ -219,6 +225,18 @@ def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Recor
         for planned in jobs:
             begin(planned)
             yield _run_one(planned, bench, bench.observer)
+
+
+def _alone(
+    jobs: Sequence[Planned], bench: _Bench, observer: Observer
+) -> contextlib.AbstractContextManager[None]:
+    """Hold all devices of the jobs that are timed; counting disturbs nobody, and nobody disturbs it."""
+    devices = {device for planned in jobs if planned.job.task != "cost" for device in planned.job.devices}
+    hardware = {
+        str(environment.card_of(bench.catalog.environment, d).get("uuid") or d) if d != "cpu" else d: d
+        for d in sorted(devices)
+    }
+    return device_locks(hardware, bench.store.run.name, observer.waiting)
 
 
 def _cancel(bench: _Bench) -> None:
@@ -261,9 +279,8 @@ def _execute(
     planned: Planned, bench: _Bench, story: _Story, observer: Observer | None
 ) -> tuple[Status, Mapping[str, Any] | None]:
     job = planned.job
-    alone = device_lock(planned.job.device, observer.waiting) if observer else contextlib.nullcontext()
     try:
-        with alone:
+        with _alone([planned], bench, observer) if observer else contextlib.nullcontext():
             if wants_max(job):
                 story.hear(("stage", "max_batch"))
                 found = find_max_batch(bench.executor, job, timeout_s=planned.timeout_s)

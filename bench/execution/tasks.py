@@ -22,6 +22,7 @@ from bench.execution.step import training_step
 from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.records import environment
+from bench.records.cards import cuda_cards
 from bench.records.record import Measurement
 from bench.timing.ceilings import measure_ceilings
 from bench.timing.clock import Call, Clock
@@ -48,7 +49,7 @@ def measure(
 ) -> Iterator[Measurement]:
     """Yield each measurement of the job as soon as it is there; a training keeps its files where it is told."""
     switch(job)
-    hooks.environment({"flags": environment.torch_flags(), "state": environment.state()})
+    hooks.environment({"flags": environment.torch_flags(), "state": _state(job)})
     tasks = {
         "cost": _cost,
         "infer": _infer,
@@ -60,6 +61,12 @@ def measure(
         yield from _accuracy(job, hooks, checkpoint, outputs)
     else:
         yield from tasks[job.task](job, hooks)
+
+
+def _state(job: Job) -> dict[str, Any]:
+    """Return the machine's state, with that of the job's own cards."""
+    cards = () if job.device == "cpu" else cuda_cards()
+    return environment.state(card["uuid"] for i, card in enumerate(cards) if f"cuda:{i}" in job.devices)
 
 
 def switch(job: Job) -> None:

@@ -125,15 +125,17 @@ def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
 
 
 def _device(asked: Any, catalog: Catalog, path: str) -> str:
-    """Return the device that `auto` means, or the one asked for.
+    """Return the device that `auto` or `cuda` means, or the one asked for, as one of the catalog's.
 
     Raises:
         DeviceError: if it is not there.
     """
     cuda = [d for d in catalog.devices if d.startswith("cuda")]
     if asked == "auto":
-        return "cuda" if cuda else "cpu"
-    if asked == "cpu" or (asked == "cuda" and cuda) or asked in catalog.devices:
+        return cuda[0] if cuda else "cpu"
+    if asked == "cuda" and cuda:
+        return cuda[0]
+    if asked in catalog.devices:
         return str(asked)
     if not str(asked).startswith("cuda"):
         close = ["cuda"] if str(asked) in ("gpu", "nvidia") else nearest(str(asked), ("auto", "cpu", "cuda"))
@@ -275,4 +277,12 @@ def _trained(asked: Shared, catalog: Catalog) -> int:
 
 def _skipped(experiment: Experiment, block: Block, asked: Shared) -> Mapping[str, Any] | None:
     values = {"task": block.task, **asked.model_dump(mode="json")}
-    return next((m for m in experiment.skip if all(values.get(k) == v for k, v in m.items())), None)
+    kind = str(values.get("device")).partition(":")[0]
+    return next(
+        (
+            m
+            for m in experiment.skip
+            if all(v == values.get(k) or (k, v) == ("device", kind) for k, v in m.items())
+        ),
+        None,
+    )

@@ -98,6 +98,15 @@ class Job:
         """Where it runs; counting needs no device of its own."""
         return str(self.settings.get("device", "cpu"))
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """All that it takes: as many CUDA devices as it has ranks, from its own on."""
+        kind, _, index = self.device.partition(":")
+        if kind != "cuda":
+            return (self.device,)
+        first = int(index) if index.isdigit() else 0
+        return tuple(f"cuda:{first + rank}" for rank in range(self.settings.get("ranks") or 1))
+
     def label(self) -> str:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
         s = self.settings

@@ -14,13 +14,28 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 import bench
+from bench.records.cards import (
+    FACTS,
+    STATE,
+    Card,
+    Probes,
+    busy_pids,
+    card_in,
+    count,
+    cuda_cards,
+    driver,
+    find_card,
+    pids,
+)
 
 PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm")
 VARIABLES = (
@@ -52,11 +67,25 @@ _KEY = (
 _GPU_KEY = ("name", "uuid", "driver")
 
 
-def key(environment: Mapping[str, Any]) -> str:
-    """Return a hash of the parts that must agree for a stored result to stand for a new one."""
+def key(environment: Mapping[str, Any], devices: Sequence[str] = ()) -> str:
+    """Return a hash of the parts that must agree for a stored result to stand for a new one.
+
+    Args:
+        environment: of a record or a catalog.
+        devices: that the result is of, as `bench.plan.job.Job.devices` gives them; other cards do not matter.
+    """
     parts = [_at(environment, path) for path in _KEY]
-    parts += [[gpu.get(k) for k in _GPU_KEY] for gpu in environment.get("gpu", ())]
+    cards = (card_of(environment, device) for device in devices if device != "cpu")
+    parts += [[card.get(k) for k in _GPU_KEY] for card in cards]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def card_of(environment: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+    """Return what is known of the card that a device such as ``cuda:1`` means; empty where nothing is."""
+    index = device.partition(":")[2]
+    place = int(index) if index.isdigit() else 0
+    cards = environment.get("gpu", ())
+    return cards[place] if place < len(cards) else {}
 
 
 def _at(data: Any, path: tuple[str, ...]) -> Any:
@@ -88,8 +117,12 @@ def machine() -> dict[str, Any]:
     return environment
 
 
-def state() -> dict[str, Any]:
-    """Return what changes from minute to minute: load, free memory, clocks, temperatures, other processes."""
+def state(uuids: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what changes from minute to minute: load and free memory, and the clocks and temperatures of some cards.
+
+    Args:
+        uuids: of the cards, such as that of a job.
+    """
     unknown: dict[str, str] = {}
     ask = _Ask(unknown)
     frequency = ask("frequency_MHz", psutil.cpu_freq)
@@ -98,7 +131,7 @@ def state() -> dict[str, Any]:
         "available_B": psutil.virtual_memory().available,
         "swap_used_B": psutil.swap_memory().used,
         "frequency_MHz": getattr(frequency, "current", None),
-        "gpu": _gpu_states(ask),
+        "gpu": [_gpu_state(ask, f"gpu.{i}", uuid) for i, uuid in enumerate(uuids)],
         "unknown": unknown,
     }
 
@@ -197,73 +230,60 @@ def _torch_build(ask: _Ask) -> dict[str, Any]:
     }
 
 
-def _nvml() -> Any:
-    """Return the NVML module, initialised.
-
-    Raises:
-        pynvml.NVMLError: where there is no NVIDIA driver.
-    """
-    import pynvml
-
-    pynvml.nvmlInit()
-    return pynvml
-
-
 def _gpus(ask: _Ask) -> list[dict[str, Any]]:
-    nvml = ask("gpu", _nvml)
-    if nvml is None:
-        return []
-    driver = ask("gpu.driver", nvml.nvmlSystemGetDriverVersion)
-    return [_gpu(ask, nvml, i, driver) for i in range(nvml.nvmlDeviceGetCount())]
+    """Return the cards that CUDA shows, so that ``cuda:N`` is the N-th, and then the others that NVML counts.
+
+    One that may not be opened is there too, with what is known of it.
+    """
+    slots = ask("gpu", count)
+    version = None if slots is None else ask("gpu.driver", driver)
+    seen = ask("gpu.cuda", lambda: list(cuda_cards())) or []
+    found = [_gpu(partial(find_card, one["uuid"]), one) for one in seen]
+    shown = [gpu["uuid"] for gpu, _ in found]
+    found += [
+        one for slot in range(slots or 0) if (one := _gpu(partial(card_in, slot)))[0]["uuid"] not in shown
+    ]
+    for i, (_, reasons) in enumerate(found):
+        ask.unknown |= {f"gpu.{i}{path}": reason for path, reason in reasons.items()}
+    return [{**gpu, "driver": version} for gpu, _ in found]
 
 
-def _gpu(ask: _Ask, nvml: Any, index: int, driver: Any) -> dict[str, Any]:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    probes: dict[str, Callable[[], Any]] = {
-        "name": lambda: _text(nvml.nvmlDeviceGetName(handle)),
-        "uuid": lambda: _text(nvml.nvmlDeviceGetUUID(handle)),
-        "memory_B": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total,
-        "power_limit_W": lambda: nvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3,
-        "max_sm_clock_MHz": lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM),
-        "max_memory_clock_MHz": lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_MEM),
-        "persistence": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle)),
-        "mig": lambda: bool(nvml.nvmlDeviceGetMigMode(handle)[0]),
-    }
-    found = {name: ask(f"gpu.{index}.{name}", probe) for name, probe in probes.items()}
-    return {**found, "driver": _text(driver)}
+def _gpu(
+    find: Callable[[], Card], seen: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what NVML says of a card, or else CUDA, which has `seen` it; and the reasons for what is unknown."""
+    reasons: dict[str, str] = {}
+    ask = _Ask(reasons)
+    card = ask("", find)
+    found = {name: ask(f".{name}", partial(probe, card)) if card else None for name, probe in FACTS.items()}
+    for name, value in (seen or {}).items():
+        if found[name] is None:
+            found[name] = value
+            reasons.pop(f".{name}", None)
+    return found, reasons
 
 
-def gpu_state(uuid: str) -> dict[str, Any]:
-    """Return what `state` has of one GPU, found by its UUID; empty where NVML does not know it."""
+def look_at(uuid: str) -> Callable[[], dict[str, Any]]:
+    """Return a function that looks at one card, which it finds once; what it cannot see is None.
+
+    It returns what `state` has of the card, with the `pids` of the processes on it, and of those that were `busy` since
+    the look before.
+    """
     ask = _Ask({})
-    nvml = ask("gpu", _nvml)
-    for index in range(nvml.nvmlDeviceGetCount() if nvml else 0):
-        found = _text(nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index)))
-        if uuid.removeprefix("GPU-") == found.removeprefix("GPU-"):
-            return _gpu_state(ask, nvml, index)
-    return {}
+    card = ask("gpu", partial(find_card, uuid))
+    last_us = time.time_ns() // 1000
+
+    def look() -> dict[str, Any]:
+        nonlocal last_us
+        since_us, last_us = last_us, time.time_ns() // 1000
+        probes: Probes = {**STATE, "pids": pids, "busy": partial(busy_pids, since_us=since_us)}
+        return {name: ask(name, partial(probe, card)) for name, probe in probes.items()}
+
+    return look if card else dict
 
 
-def _gpu_states(ask: _Ask) -> list[dict[str, Any]]:
-    nvml = ask("gpu", _nvml)
-    if nvml is None:
-        return []
-    return [_gpu_state(ask, nvml, i) for i in range(nvml.nvmlDeviceGetCount())]
-
-
-def _gpu_state(ask: _Ask, nvml: Any, index: int) -> dict[str, Any]:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    probes: dict[str, Callable[[], Any]] = {
-        "sm_clock_MHz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
-        "memory_clock_MHz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
-        "temperature_C": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-        "power_W": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1e3,
-        "throttle_reasons": lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle),
-        "used_B": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used,
-        "processes": lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(handle)),
-    }
-    return {name: ask(f"gpu.{index}.{name}", probe) for name, probe in probes.items()}
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def _gpu_state(ask: _Ask, path: str, uuid: str) -> dict[str, Any]:
+    card = ask(path, partial(find_card, uuid))
+    probes: Probes = {"uuid": FACTS["uuid"], **STATE, "processes": lambda card: len(pids(card))}
+    found = {n: ask(f"{path}.{n}", partial(probe, card)) if card else None for n, probe in probes.items()}
+    return {**found, "uuid": found["uuid"] or uuid}

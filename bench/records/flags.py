@@ -15,8 +15,11 @@ FLAGS: dict[str, str] = {
     "contended": "other work kept this process waiting for a core (more than 2 % of its runnable time)",
     "stolen": "the host gave more than 2 % of the machine's time to others",
     "swapping": "the machine swapped memory during the measurement",
-    "throttled": "the GPU lowered its clocks for power or heat during the measurement",
-    "shared_device": "another process was on the GPU",
+    "throttled": "the GPU was slowed down by heat, by its hardware or by a power brake during the measurement",
+    "power_capped": "the card ran at its power limit and lowered its clock, as it does under full load; "
+    "at another limit it would be another number",
+    "clock_varied": "the GPU's clock changed by more than 5 % during the measurement, neither for power nor for heat",
+    "shared_device": "another process came to the GPU during the measurement, or computed on it",
     "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
     "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
     "missed": "the target accuracy was not reached in the epochs given; the detail has the best",

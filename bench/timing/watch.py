@@ -8,6 +8,7 @@ since the threads of a parallel region wait for the one that lost its core; no c
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +18,14 @@ from typing import Any, Protocol
 # Shares of time from which a measurement is doubted.
 CONTENDED = 0.02  # of its runnable time, this process waited for a core
 STOLEN = 0.02  # of the machine's time, the host gave away
+CLOCK_VARIED = 0.05  # of the highest clock seen, the lowest lay below it
 TICK_S = 0.25
 
-# Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness.
-_THROTTLING = {
-    0x4: "power cap",
+# Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness. The first is how a card
+# works under full load, the others are disturbances.
+POWER_CAP = "power cap"
+_REASONS = {
+    0x4: POWER_CAP,
     0x8: "hardware slowdown",
     0x20: "thermal, by software",
     0x40: "thermal, by hardware",
@@ -108,18 +112,21 @@ class GpuWatch:
     """A GPU's clocks, power, temperature, reasons for lower clocks, and other processes on it, by NVML.
 
     Args:
-        look: returns the state of the device, as `bench.records.environment.gpu_state` does; it may fail.
+        look: returns the state of the device, as `bench.records.environment.look_at` gives it; it may fail.
         host: watches the CPU, which launches the work.
+        pid: of this process.
     """
 
     look: Callable[[], Mapping[str, Any]]
     host: HostWatch = field(default_factory=HostWatch)
+    pid: int = field(default_factory=os.getpid)
+    before: Mapping[str, Any] = field(default_factory=dict)
     seen: list[Mapping[str, Any]] = field(default_factory=list)
     last_s: float = 0.0
 
     def start(self) -> None:
-        """Look once, and start to watch the host."""
-        self.seen = [self.look()]
+        """Look once, at a device that may be idle, and start to watch the host."""
+        self.before, self.seen = self.look(), []
         self.last_s = time.perf_counter()
         self.host.start()
 
@@ -130,27 +137,44 @@ class GpuWatch:
             self.last_s = time.perf_counter()
 
     def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        """Return the range of what was seen, and the doubts."""
+        """Return what was seen since the start, of each quantity its least, median and most, and the doubts."""
         self.seen.append(self.look())
         host, doubts = self.host.stop()
         found: dict[str, Any] = {"host": host, "looks": len(self.seen)}
         for name in ("sm_clock_MHz", "memory_clock_MHz", "temperature_C", "power_W"):
             values = [s[name] for s in self.seen if s.get(name) is not None]
             if values:
-                found[name] = [min(values), max(values)]
-        reasons = 0
-        for state in self.seen[1:]:  # before, the device was idle
-            reasons |= state.get("throttle_reasons") or 0
-        found["throttle_reasons"] = [name for bit, name in _THROTTLING.items() if reasons & bit]
-        others = max((s.get("processes") or 0 for s in self.seen), default=0) - 1
+                found[name] = [min(values), statistics.median(values), max(values)]
+        bits = 0
+        for state in self.seen:
+            bits |= state.get("throttle_reasons") or 0
+        reasons = [name for bit, name in _REASONS.items() if bits & bit]
+        others = self._others()
+        slowest, _, fastest = found.get("sm_clock_MHz", (0, 0, 0))
         flags = {
-            "throttled": bool(found["throttle_reasons"]),
-            "shared_device": others > 0,
+            "throttled": bool(set(reasons) - {POWER_CAP}),
+            "power_capped": POWER_CAP in reasons,
+            "clock_varied": not reasons and slowest < (1 - CLOCK_VARIED) * fastest,
+            "shared_device": others["came"] + others["busy"] > 0,
+            # The host's queue matters only where launching does: its other doubts are in the detail.
+            "swapping": "swapping" in doubts,
         }
-        # The host's queue matters only where launching does: its doubts are in the detail.
-        return found, tuple(name for name, holds in flags.items() if holds) + tuple(
-            d for d in doubts if d == "swapping"
-        )
+        found |= {"throttle_reasons": reasons, "other_processes": others}
+        return found, tuple(name for name, holds in flags.items() if holds)
+
+    def _others(self) -> dict[str, int]:
+        """Return how many other processes came meanwhile, computed, or were there all the time and idle.
+
+        In a container this process may have another number, or none: then which of those that were there computed
+        cannot be told, and one of them may be this one.
+        """
+        there = set(self.before.get("pids") or ())
+        seen = there.union(*(s.get("pids") or () for s in self.seen))
+        own = self.pid in seen
+        busy = set[int]().union(*(s.get("busy") or () for s in self.seen)) - {self.pid} if own else set()
+        came = seen - there - {self.pid}
+        idle = there - busy - {self.pid}
+        return {"came": len(came), "busy": len(busy - came), "idle": max(0, len(idle) - (not own))}
 
 
 def watch(device: str) -> Watch:
@@ -160,6 +184,7 @@ def watch(device: str) -> Watch:
     import torch
 
     from bench.records import environment
+    from bench.records.cards import cuda_uuid
 
-    uuid = str(torch.cuda.get_device_properties(torch.device(device)).uuid)
-    return GpuWatch(lambda: environment.gpu_state(uuid))
+    torch.cuda.synchronize(device)  # this process is on the card from the first look on
+    return GpuWatch(environment.look_at(cuda_uuid(device)))

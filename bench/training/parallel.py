@@ -61,7 +61,8 @@ def start(count: int, device: torch.device, train: Callable[..., object], asked:
         try:
             for other in others:
                 other.await_ready()
-            with _meeting(Group(0, count), device, folder) as group:
+            group = Group(0, count)
+            with _meeting(group, group.device(device), folder):
                 yield group
         except RuntimeError as error:  # of torch's, when it loses another rank; or this rank's own
             failed = None if isinstance(error, torch.OutOfMemoryError) else _first_failed(others)
@@ -82,7 +83,7 @@ def join(folder: str, rank: str, count: str) -> None:
 
 
 @contextlib.contextmanager
-def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[Group]:
+def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
     """Meet the other ranks, with a share of the CPU's threads each."""
     os.environ.setdefault(
         "GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0"
@@ -99,7 +100,7 @@ def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[Group]
     )
     torch.set_num_threads(max(1, threads // group.count))
     try:
-        yield group
+        yield
     finally:
         torch.set_num_threads(threads)
         dist.destroy_process_group()

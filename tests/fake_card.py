@@ -1,0 +1,196 @@
+"""A host with NVIDIA cards that are made up: what bench calls of pynvml and of torch.cuda, without either's library.
+
+NVML counts the cards by their slots; CUDA shows some of them, and slices of them, in an order of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pynvml
+import pytest
+import torch
+
+from bench.records import cards
+
+GIB = 1 << 30
+
+
+@dataclass(eq=False)
+class FakeCard:
+    """A card, or a slice of one.
+
+    Attributes:
+        name: of its model.
+        bare: its UUID, as CUDA gives it.
+        memory: of the card or the slice, in B.
+        opens: whether NVML may open it.
+        slices: that it is cut into.
+        clocks: in MHz, of one look after the other; the last one stays.
+        reasons: for lower clocks, likewise.
+        pids: of the processes on it, likewise.
+        busy: share of the time in % that a process computes, by its id.
+        joules: the steps of its energy counter, likewise.
+    """
+
+    name: str
+    bare: str
+    memory: int = 80 * GIB
+    opens: bool = True
+    slices: Sequence[FakeCard] = ()
+    clocks: Sequence[int] = (1980,)
+    reasons: Sequence[int] = (0,)
+    pids: Sequence[Sequence[int]] = ((),)
+    busy: dict[int, int] = field(default_factory=dict)
+    joules: Sequence[float] = (0.0,)
+    looks: Counter[str] = field(default_factory=Counter)
+
+    def now(self, name: str) -> Any:
+        """Return the next of some values, the last of them again and again."""
+        values = getattr(self, name)
+        self.looks[name] += 1
+        return values[min(self.looks[name], len(values)) - 1]
+
+
+class FakeHost:
+    """A host with some cards in its slots.
+
+    Args:
+        slots: the cards, as NVML counts them.
+        shown: cards and slices, as CUDA counts them; by default those of all slots that may be opened.
+    """
+
+    def __init__(self, *slots: FakeCard, shown: Sequence[FakeCard] | None = None) -> None:
+        self.slots = slots
+        self.shown = [card for card in slots if card.opens] if shown is None else list(shown)
+        self.calls: Counter[str] = Counter()
+        self.current = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+        """Put this host in the place of the real one, until the test ends."""
+        monkeypatch.setitem(sys.modules, "pynvml", self.nvml())
+        monkeypatch.setattr(cards, "nvml", cache(cards.nvml.__wrapped__))
+        for name, function in self.cuda().items():
+            monkeypatch.setattr(torch.cuda, name, function)
+        return self
+
+    def cuda(self) -> dict[str, Any]:
+        """Return functions of torch.cuda by name."""
+
+        def index(device: Any = None) -> int:
+            given = device if isinstance(device, int) else torch.device(device or "cuda").index
+            return self.current if given is None else given
+
+        def properties(device: Any = None) -> Any:
+            card = self.shown[index(device)]
+            uuid = type("Uuid", (), {"__str__": lambda _: card.bare})()
+            return types.SimpleNamespace(name=card.name, uuid=uuid, total_memory=card.memory)
+
+        def set_device(device: Any) -> None:
+            given = device if isinstance(device, int) else torch.device(device).index
+            if given is None:
+                raise ValueError(
+                    f"Expected a torch.device with a specified index or an integer, but got:{device}"
+                )
+            self.current = given
+
+        return {
+            "is_available": lambda: bool(self.shown),
+            "device_count": lambda: len(self.shown),
+            "current_device": lambda: self.current,
+            "get_device_properties": properties,
+            "set_device": set_device,
+            "synchronize": lambda device=None: None,
+        }
+
+    def nvml(self) -> types.ModuleType:
+        """Return the module pynvml of this host; its errors and constants are the real one's."""
+        module = types.ModuleType("pynvml")
+        for name in dir(pynvml):
+            if name.startswith("NVML"):
+                setattr(module, name, getattr(pynvml, name))
+        for name, function in _nvml(self):
+            setattr(module, name, self._counted(name, function))
+        return module
+
+    def _counted(self, name: str, function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            self.calls[name] += 1
+            return function(*args)
+
+        return call
+
+
+def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
+    """Yield the functions of NVML by name; a handle is the card itself."""
+    boards = {part: board for board in host.slots for part in (board, *board.slices)}
+
+    def opened(card: FakeCard) -> FakeCard:
+        if not card.opens:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+        return card
+
+    def uuid(card: FakeCard) -> str:
+        return f"{'GPU' if card in host.slots else 'MIG'}-{card.bare}"
+
+    def by_uuid(asked: str) -> FakeCard:
+        for part in boards:
+            if uuid(part) == asked:
+                return opened(part)
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+
+    def whole(card: FakeCard) -> FakeCard:
+        if card not in host.slots:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return card
+
+    def by_slot(slot: int) -> FakeCard:
+        if not 0 <= slot < len(host.slots):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        return opened(host.slots[slot])
+
+    def utilisation(card: FakeCard, since_us: int) -> list[Any]:
+        if not whole(card).busy:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return [
+            types.SimpleNamespace(pid=p, smUtil=share, timeStamp=since_us + 1)
+            for p, share in card.busy.items()
+        ]
+
+    yield "nvmlInit", lambda: None
+    yield "nvmlSystemGetDriverVersion", lambda: b"580.1"
+    yield "nvmlDeviceGetCount", lambda: len(host.slots)
+    yield "nvmlDeviceGetHandleByIndex", by_slot
+    yield "nvmlDeviceGetHandleByUUID", by_uuid
+    yield "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", boards.__getitem__
+    yield "nvmlDeviceGetName", lambda card: card.name
+    yield "nvmlDeviceGetUUID", lambda card: uuid(card).encode()
+    yield "nvmlDeviceGetMemoryInfo", lambda card: types.SimpleNamespace(total=card.memory, used=GIB)
+    yield "nvmlDeviceGetPowerManagementLimit", lambda card: whole(card) and 700_000
+    yield "nvmlDeviceGetMaxClockInfo", lambda card, _: whole(card) and 1980
+    yield "nvmlDeviceGetPersistenceMode", lambda card: int(bool(whole(card)))
+    yield "nvmlDeviceGetMigMode", lambda card: [int(bool(whole(card).slices)), 0]
+    yield "nvmlDeviceGetClockInfo", lambda card, _: whole(card).now("clocks")
+    yield "nvmlDeviceGetTemperature", lambda card, _: whole(card) and 40
+    yield "nvmlDeviceGetPowerUsage", lambda card: whole(card) and 70_000
+    yield "nvmlDeviceGetCurrentClocksEventReasons", lambda card: whole(card).now("reasons")
+    yield (
+        "nvmlDeviceGetComputeRunningProcesses",
+        lambda card: [types.SimpleNamespace(pid=pid) for pid in card.now("pids")],
+    )
+    yield "nvmlDeviceGetProcessUtilization", utilisation
+    yield "nvmlDeviceGetTotalEnergyConsumption", lambda card: round(1e3 * whole(card).now("joules"))
+
+
+def mixed() -> tuple[FakeHost, FakeCard, FakeCard, FakeCard]:
+    """Return a host with a slow card, one that may not be opened and a fast one, which CUDA counts first; and these."""
+    slow = FakeCard("NVIDIA T4", "aaaa", 16 * GIB)
+    closed = FakeCard("NVIDIA A100", "bbbb", opens=False)
+    fast = FakeCard("NVIDIA H100", "cccc")
+    return FakeHost(slow, closed, fast, shown=[fast, slow]), slow, closed, fast

@@ -1,0 +1,251 @@
+"""Cards, their order, their state and who is on them, on hosts that are made up; see `fake_card`."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_job
+from fake_card import GIB, FakeCard, FakeHost, mixed
+from typer.testing import CliRunner
+
+import bench
+from bench.analysis.machine import device_name
+from bench.cli.app import app
+from bench.execution import EXECUTORS
+from bench.execution.tasks import _state
+from bench.records import cards, environment
+from bench.records.flags import FLAGS
+from bench.timing.energy import find_meter
+from bench.timing.watch import GpuWatch, HostWatch, watch
+
+ROOT = Path(bench.__file__).parent
+
+
+def attributes(source: str) -> Iterator[tuple[str, str]]:
+    """Yield (library, name) for what a source takes of pynvml and of torch.cuda."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            if node.attr.startswith(("nvml", "NVML")):
+                yield "pynvml", node.attr
+            elif ast.unparse(node.value) == "torch.cuda":
+                yield "torch.cuda", node.attr
+
+
+def used() -> list[tuple[str, str]]:
+    return sorted({a for file in ROOT.rglob("*.py") for a in attributes(file.read_text())})
+
+
+@pytest.mark.parametrize(("library", "name"), used())
+def test_what_is_called_of_a_library_is_there(library: str, name: str) -> None:
+    assert hasattr(importlib.import_module(library), name)
+
+
+def test_the_fake_has_all_that_is_called_of_nvml() -> None:
+    called = {name for library, name in used() if library == "pynvml"}
+    assert "nvmlDeviceGetHandleByUUID" in called
+    assert called <= set(dir(FakeHost().nvml()))
+    assert ("torch.cuda", "get_device_properties") in used()
+
+
+def test_cards_stand_in_the_order_of_cuda_and_one_that_may_not_be_opened_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host, *_ = mixed()
+    host.install(monkeypatch)
+    found = environment.machine()
+    first, second, third = found["gpu"]
+    assert (first["name"], first["uuid"], first["memory_B"]) == ("NVIDIA H100", "GPU-cccc", 80 * GIB)
+    assert (second["name"], second["uuid"], second["memory_B"]) == ("NVIDIA T4", "GPU-aaaa", 16 * GIB)
+    assert third == {**dict.fromkeys(first), "driver": "580.1"}
+    assert found["unknown"]["gpu.2"] == "NVMLError_NoPermission: Insufficient Permissions"
+    assert host.calls["nvmlInit"] == 1
+    assert device_name(found, "cuda:0") == "NVIDIA H100"
+    assert device_name(found, "cuda:1") == "NVIDIA T4"
+
+
+def test_a_card_that_only_cuda_shows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeHost(shown=[FakeCard("NVIDIA H100", "cccc")]).install(monkeypatch)
+    found = environment.machine()
+    (gpu,) = found["gpu"]
+    assert (gpu["name"], gpu["uuid"], gpu["power_limit_W"]) == ("NVIDIA H100", "cccc", None)
+    assert found["unknown"]["gpu.0"].startswith("NVMLError_NotFound")
+
+
+def test_a_slice_has_its_own_memory_and_the_boards_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = FakeCard("NVIDIA H100 MIG 1g.10gb", "dddd", 10 * GIB)
+    FakeHost(FakeCard("NVIDIA H100", "cccc", slices=[part]), shown=[part]).install(monkeypatch)
+    gpu, board = environment.machine()["gpu"]
+    assert (gpu["name"], gpu["uuid"], gpu["memory_B"]) == (part.name, "MIG-dddd", 10 * GIB)
+    assert (gpu["power_limit_W"], gpu["mig"]) == (700.0, True)
+    assert board["uuid"] == "GPU-cccc"
+    (state,) = _state(make_job(task="infer", settings={"device": "cuda:0"}))["gpu"]
+    assert (state["uuid"], state["sm_clock_MHz"]) == ("MIG-dddd", 1980)
+
+
+def test_the_key_is_of_the_cards_that_the_job_ran_on() -> None:
+    a, b, c = ({"name": n, "uuid": f"GPU-{n}", "driver": "580"} for n in "abc")
+    key = environment.key
+    base = {"cpu": {"model": "x"}}
+    assert key({**base, "gpu": [a]}) == key({**base, "gpu": []}) == key(base)
+    assert key({**base, "gpu": [a, b]}, ["cuda:0"]) == key({**base, "gpu": [a, c]}, ["cuda:0"])
+    assert key({**base, "gpu": [a, b]}, ["cuda:1"]) == key({**base, "gpu": [b]}, ["cuda:0"])
+    assert key({**base, "gpu": [a, b]}, ["cuda:0"]) != key({**base, "gpu": [b, a]}, ["cuda:0"])
+    assert key({**base, "gpu": [a, b]}, ["cuda:0", "cuda:1"]) != key(
+        {**base, "gpu": [a, c]}, ["cuda:0", "cuda:1"]
+    )
+    assert key({**base, "gpu": [a]}, ["cpu"]) == key(base)
+
+
+@pytest.mark.parametrize(
+    ("settings", "devices"),
+    [
+        ({}, ("cpu",)),
+        ({"device": "cpu", "ranks": 2}, ("cpu",)),
+        ({"device": "cuda"}, ("cuda:0",)),
+        ({"device": "cuda:1", "ranks": 2}, ("cuda:1", "cuda:2")),
+    ],
+)
+def test_a_job_takes_a_device_a_rank(settings: dict[str, Any], devices: tuple[str, ...]) -> None:
+    assert make_job(task="accuracy", settings=settings).devices == devices
+
+
+def test_the_state_of_a_job_is_that_of_its_own_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, slow, _, fast = mixed()
+    host.install(monkeypatch)
+    (state,) = _state(make_job(task="infer", settings={"device": "cuda:1"}))["gpu"]
+    assert state["uuid"] == "GPU-aaaa"
+    assert (slow.looks["clocks"], fast.looks["clocks"]) == (2, 0)  # both clocks of one card
+    assert _state(make_job())["gpu"] == []
+
+
+def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid: int = 1) -> tuple[Any, Any]:
+    """Return what a watch of a card sees and doubts, in so many looks between its first and its last."""
+    FakeHost(card).install(monkeypatch)
+    found = watch("cuda:0")
+    assert isinstance(found, GpuWatch)
+    found.pid, found.host = pid, HostWatch(read=lambda: {"wall_s": 0.0, "cpu_s": 0.0})
+    monkeypatch.setattr("bench.timing.watch.TICK_S", 0.0)
+    found.start()
+    for _ in range(ticks):
+        found.tick()
+    return found.stop()
+
+
+def both(*clocks: int) -> list[int]:
+    """Return each clock twice, as each look reads that of the SMs and that of the memory."""
+    return [clock for clock in clocks for _ in range(2)]
+
+
+def test_a_watch_looks_at_its_card_alone_and_finds_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, *_ = mixed()
+    host.install(monkeypatch)
+    found = watch("cuda:0")
+    before = dict(host.calls)
+    found.start()
+    found.stop()
+    asked = {name for name, n in host.calls.items() if n > before.get(name, 0)}
+    assert not asked & {
+        "nvmlInit",
+        "nvmlDeviceGetCount",
+        "nvmlDeviceGetHandleByIndex",
+        "nvmlDeviceGetHandleByUUID",
+    }
+    assert host.calls["nvmlDeviceGetPowerUsage"] == 2
+
+
+def test_the_clock_of_an_idle_card_is_not_of_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, doubts = looked(FakeCard("H100", "c", clocks=both(345, 1980, 1965, 1980, 1950)), monkeypatch)
+    assert found["sm_clock_MHz"] == [1950, (1965 + 1980) / 2, 1980]
+    assert (found["looks"], doubts) == (4, ())
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [(0, ("clock_varied",)), (0x4, ("power_capped",)), (0x24, ("throttled", "power_capped"))],
+)
+def test_a_clock_that_varies(reason: int, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    card = FakeCard("H100", "c", clocks=both(345, 1980, 1470, 1980), reasons=(1, 0, reason, 0))
+    found, doubts = looked(card, monkeypatch)
+    assert doubts == expected
+    assert set(doubts) <= set(FLAGS)
+    assert found["sm_clock_MHz"][0] == 1470
+    told = {0x4: "power cap", 0x20: "thermal, by software"}
+    assert found["throttle_reasons"] == [name for bit, name in told.items() if reason & bit]
+
+
+@pytest.mark.parametrize(
+    ("pids", "busy", "others", "expected"),
+    [
+        ([(1, 7)], {}, (0, 0, 1), ()),  # a desktop that was there all the time
+        ([(1, 7)], {1: 90, 7: 3}, (0, 0, 1), ()),
+        ([(1, 7)], {1: 90, 7: 40}, (0, 1, 0), ("shared_device",)),
+        ([(1,), (1, 7)], {}, (1, 0, 0), ("shared_device",)),
+        ([(1,), (1, 7)], {1: 50, 7: 50}, (1, 0, 0), ("shared_device",)),
+        ([()], {}, (0, 0, 0), ()),  # a virtual machine that shows none
+        ([(7,)], {7: 90}, (0, 0, 0), ()),  # a container, where this process has another number
+        ([(7, 8)], {}, (0, 0, 1), ()),
+    ],
+)
+def test_other_processes(
+    pids: list[tuple[int, ...]],
+    busy: dict[int, int],
+    others: tuple[int, int, int],
+    expected: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, doubts = looked(FakeCard("H100", "c", pids=pids, busy=busy), monkeypatch)
+    assert doubts == expected
+    assert found["other_processes"] == dict(zip(("came", "busy", "idle"), others, strict=True))
+
+
+def test_a_card_that_is_lost_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeHost(shown=[FakeCard("H100", "c")]).install(monkeypatch)
+    assert environment.look_at(cards.cuda_uuid("cuda:0"))() == {}
+
+
+def test_energy_is_of_the_jobs_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, slow, _, _ = mixed()
+    slow.joules = (10.0, 10.0, 12.5)  # a counter that moves in steps
+    host.install(monkeypatch)
+    meter = find_meter("cuda:1")
+    assert [meter.joules(), meter.joules()] == [10.0, 12.5]
+
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Run a command of bench, with its JSON as answer, on the mixed host, where jobs run in this process."""
+    host, *_ = mixed()
+    host.install(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    EXECUTORS.load()
+    monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
+
+    def run(*words: str) -> Any:
+        done = CliRunner().invoke(app, [*words, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_bench_env_on_a_host_of_three_cards(command: Command) -> None:
+    found = command("env")
+    assert found["devices"] == ["cpu", "cuda:0", "cuda:1"]
+    assert [gpu["name"] for gpu in found["gpu"]] == ["NVIDIA H100", "NVIDIA T4", None]
+    assert [gpu["uuid"] for gpu in found["state"]["gpu"]] == ["GPU-cccc", "GPU-aaaa"]
+    assert len(set(found["key"].values())) == 3
+
+
+@pytest.mark.parametrize(("asked", "device"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1")])
+def test_a_plan_on_a_host_of_three_cards(command: Command, asked: str, device: str) -> None:
+    found = command("plan", "lenet5", "--config", "smoke", "--task", "infer", "--set", f"device={asked}")
+    assert {line["job"]["settings"]["device"] for line in found["jobs"]} == {device}

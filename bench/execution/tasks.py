@@ -69,6 +69,9 @@ def switch(job: Job) -> None:
     """
     settings = job.settings
     precision = settings.get("precision", "fp32")
+    if torch.version.hip and job.device != "cpu":
+        found = f"{job.device} is ROCm's: this torch is built for AMD's GPUs, which are not told apart from CUDA's"
+        raise UnsupportedError(found, "use device=cpu, or a torch that is built for CUDA")
     if precision == "tf32" and job.device == "cpu":
         raise UnsupportedError("tf32 is a mode of CUDA's matrix units; the CPU has none", "use fp32 or bf16")
     if "threads" in settings:
@@ -317,15 +320,26 @@ def _counts(job: Job) -> Iterator[Measurement]:
 
 
 def _model(job: Job, hooks: Hooks) -> nn.Module:
-    """Return the network, initialised from the job's seed and checked, in training mode, on the CPU."""
+    """Return the network, initialised from the job's seed and checked, in training mode.
+
+    It is on the CPU; one that does not run there, as it asks for a GPU or for kernels that only a GPU has, is on the
+    job's device.
+    """
     hooks.stage("import")
     arch = resolve(job.arch)
     hooks.stage("build")
     torch.manual_seed(init_seed(job))
     model = arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
     hooks.stage("check")
+    images, model = torch.zeros(2, job.in_channels, job.input_size, job.input_size), model.eval()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        check(model.eval()(torch.zeros(2, job.in_channels, job.input_size, job.input_size)), job, images=2)
+        try:
+            output = model(images)
+        except Exception:
+            if job.device == "cpu":
+                raise
+            output = model.to(job.device)(images.to(job.device))
+        check(output, job, images=2)
     return model.train()
 
 

@@ -65,7 +65,7 @@ def switch(job: Job) -> None:
     """Set what torch keeps for the whole process; the record's flags show it.
 
     Raises:
-        UnsupportedError: for a precision that the device does not have.
+        UnsupportedError: for what the device does not have.
     """
     settings = job.settings
     precision = settings.get("precision", "fp32")
@@ -74,6 +74,10 @@ def switch(job: Job) -> None:
         raise UnsupportedError(found, "use device=cpu, or a torch that is built for CUDA")
     if precision == "tf32" and job.device == "cpu":
         raise UnsupportedError("tf32 is a mode of CUDA's matrix units; the CPU has none", "use fp32 or bf16")
+    benchmark = bool(settings.get("cudnn_benchmark"))
+    if benchmark and job.device == "cpu":
+        raise UnsupportedError("cudnn_benchmark: the CPU has no cuDNN", "leave it out there")
+    torch.backends.cudnn.benchmark = benchmark
     if "threads" in settings:
         torch.set_num_threads(settings["threads"])
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bench.plan.job import Task
 
@@ -98,6 +98,8 @@ class Infer(OnDevice):
         batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
         backend: how the network is run.
         timing: how long to sample.
+        cudnn_benchmark: cuDNN tries its algorithms for each shape and takes the quickest, before anything is timed.
+            CUDA only; not part of the job where it is off.
         energy_s: least seconds of the pass that measures energy; None is 2 s, and not part of the job.
         replicate: number of a process among several that measure the same, as ``[0, 1, 2]`` in a grid; the processes'
             medians are then what is told. None is one process, and not part of the job.
@@ -109,6 +111,7 @@ class Infer(OnDevice):
     batch_limit: Batch | None = None
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
+    cudnn_benchmark: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
     energy_s: Seconds | None = None
     replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
 
@@ -174,7 +177,7 @@ NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "tim
 
 # Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
 OPTIONAL = (
-    *("batch_limit", "energy_s", "replicate"),
+    *("batch_limit", "cudnn_benchmark", "energy_s", "replicate"),
     *("train_images", "validation", "test_every", "target", "backend", "ranks"),
 )
 

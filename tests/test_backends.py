@@ -183,6 +183,17 @@ def test_doubts_about_memory_stand_at_memory_alone(
     assert flagged == {name for name in found if name.endswith("peak_memory")}
 
 
+def test_cudnn_chooses_by_trying_where_the_job_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    tasks.switch(make_job(device="cuda:0", cudnn_benchmark=True))
+    assert torch.backends.cudnn.benchmark
+    tasks.switch(make_job(device="cuda:0"))
+    assert not torch.backends.cudnn.benchmark
+    with pytest.raises(UnsupportedError, match="no cuDNN"):
+        tasks.switch(make_job(cudnn_benchmark=True))
+
+
 def test_memory_that_a_graph_holds_is_outside_the_allocator() -> None:
     doubts = {
         name: tasks._memory_doubts(BACKENDS.get(name), make_job(device="cuda:0", backend=name))

@@ -127,6 +127,7 @@ class TestRun:
             (["--set", "infer.batch_size=0", "-c", "smoke"], "greater than or equal to 1, got 0"),
             (["--set", "device=cuda", "-c", "smoke"], "use --set device=cpu"),
             (["--set", "device=gpu", "-c", "smoke"], "unknown device 'gpu'"),
+            (["--set", "device=mps", "-c", "smoke"], "known: auto, cpu, cuda"),
             (["--set", "dataset=digit", "-c", "smoke"], "did you mean digits?"),
             (["--set", "recipe=stt", "-c", "smoke"], "did you mean std?"),
             (["--no-such-option"], "No such option"),

@@ -74,6 +74,18 @@ def test_latency_is_that_of_batch_one() -> None:
     assert (row["latency_low"], row["latency_high"]) == median_interval(times)
 
 
+def test_choosing_algorithms_by_trying_is_another_row() -> None:
+    seen = [
+        record(job(RESNET18, "infer", **speed(batch_size=1, **more)), RESNET18, [latencies([s] * 7)])
+        for more, s in (({}, 0.2), ({"cudnn_benchmark": True}, 0.1))
+    ]
+    table = table_of(seen)
+    assert dict(zip(table["label"], table["latency"], strict=True)) == {
+        "resnet18 · cudnn_benchmark off": 0.2,
+        "resnet18 · cudnn_benchmark on": 0.1,
+    }
+
+
 def test_throughput_is_the_largest_batch_over_its_step_and_memory_is_of_that_batch() -> None:
     times = [0.5, 0.4, 0.6, 0.45, 0.55, 0.7, 0.35]
     low, high = median_interval(times)

@@ -265,6 +265,15 @@ def test_the_largest_batch_can_be_asked_for() -> None:
     assert job.settings["batch_limit"] == 8
 
 
+def test_cudnn_benchmark_is_part_of_a_job_where_it_is_on() -> None:
+    block = {"task": "infer", "grid": {"arch": ["a"]}}
+    plain = plan(block)[0].job
+    off, on = (p.job for p in plan({**block, "grid": {"arch": ["a"], "cudnn_benchmark": [False, True]}}))
+    assert off.id == plain.id
+    assert on.settings == {**plain.settings, "cudnn_benchmark": True}
+    assert on.label() == f"{plain.label()} cudnn_benchmark"
+
+
 def test_a_short_training_has_no_pure_16_bit_weights() -> None:
     with pytest.raises(ConfigError, match="precision"):
         plan({"task": "accuracy", "precision": "amp_bf16", "grid": {"arch": ["a"]}})

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
+from bench.execution.tasks import Hooks, _model
 from bench.execution.worker import classify, clean, describe, own_traceback, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
@@ -199,6 +200,43 @@ def test_tf32_on_the_cpu_is_unsupported(tmp_path: Path) -> None:
     job = make(tmp_path, "class Net(Base): pass", "infer")
     job = Job.from_json({**job.to_json(), "settings": {**job.settings, "precision": "tf32"}})
     assert story(job)["status"] == "unsupported"
+
+
+def test_a_torch_for_rocm_is_unsupported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.2")
+    job = make(tmp_path, "class Net(Base): pass", "infer")
+    assert story(job)["status"] == "ok"  # the CPU is the same in any build
+    found = story(Job.from_json({**job.to_json(), "settings": {**job.settings, "device": "cuda:0"}}))
+    assert found["status"] == "unsupported"
+    assert "cuda:0 is ROCm's" in found["error"]["message"]
+
+
+ON_A_GPU_ALONE = """
+class Net(Base):
+  def forward(self, x):
+    if x.device.type == "cpu":
+      raise NotImplementedError("no kernel for the CPU")
+    return super().forward(x)
+"""
+
+
+def built_for(device: str, tmp_path: Path, body: str) -> torch.nn.Module:
+    job = make(tmp_path, body, "infer")
+    job = Job.from_json({**job.to_json(), "settings": {**job.settings, "device": device}})
+    return _model(job, Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None))
+
+
+def test_a_network_for_gpus_alone_is_checked_there(tmp_path: Path) -> None:
+    with pytest.raises(NotImplementedError, match="no kernel for the CPU"):
+        built_for("cpu", tmp_path, ON_A_GPU_ALONE)
+    model = built_for("meta", tmp_path, ON_A_GPU_ALONE)
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert model.training
+
+
+def test_a_network_that_fails_on_its_device_too_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="shape"):
+        built_for("meta", tmp_path, "class Net(Base):\n  def forward(self, x): return x.view(7, 1)")
 
 
 @pytest.mark.parametrize(

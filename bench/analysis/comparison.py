@@ -19,7 +19,7 @@ from bench.registry import natural
 
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
 _TAUGHT = ["dataset", "recipe", "epochs"]
-VARIANT = ["device", "precision", "memory_format", "backend", "threads"]
+VARIANT = ["device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"]
 COUNTS = (
     *("parameters", "macs", "activations", "parameter_bytes", "activation_bytes", "receptive_field"),
     *("operations", "matrix_activations", "macs_second", "macs_gap", "uncounted_share"),
@@ -47,7 +47,7 @@ COLUMNS = (
 )
 _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
-    *("device", "precision", "memory_format", "backend"),
+    *("device", "precision", "memory_format", "backend", "cudnn_benchmark"),
 )
 
 
@@ -63,9 +63,9 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
         frame: of `bench.analysis.frame.to_frame`, latest attempts.
 
     Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, counts,
-        the variant (`device`, `precision`, `memory_format`, `backend`, `threads`), `latency` of batch 1 with `_low` and
-        `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its `batch_size` and
-        `peak_memory` (B) and `energy` (J an image), `intensity` (MAC/B) and `roofline_share` (fraction, see
+        the variant (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), `latency` of
+        batch 1 with `_low` and `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its
+        `batch_size` and `peak_memory` (B) and `energy` (J an image), `intensity` (MAC/B) and `roofline_share` (fraction, see
         `add_roofline`), the same of a training step with `train_` in front, and the short training: `dataset`,
         `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`, `n_ok`,
         `n_planned`, `diverged`, and the shape it was trained in, with its counts: `trained_size` (px),
@@ -232,7 +232,8 @@ def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:
         "threads": " threads",
         "epochs": " epochs",
     }
-    return [_word(row[s]) + units.get(s, "") for s in settings if not pd.isna(row[s])]
+    names = {"cudnn_benchmark": "cudnn_benchmark "}
+    return [names.get(s, "") + _word(row[s]) + units.get(s, "") for s in settings if not pd.isna(row[s])]
 
 
 def _word(value: Any) -> str:

@@ -105,6 +105,13 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
             yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), _Pending(environment=machine))
 
 
+def _cudnn_benchmark(row: _Row) -> str | None:
+    """Return ``on`` or ``off``, as a job may ask for it; None for tasks that cannot."""
+    if row.job.task not in ("infer", "train_step"):
+        return None
+    return "on" if row.job.settings.get("cudnn_benchmark") else "off"
+
+
 def _batch_size(row: _Row) -> Any:
     """Return the batch size as asked, or what `max` came to."""
     asked = row.job.settings.get("batch_size")
@@ -153,6 +160,7 @@ _COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
     "precision": "settings",
     "memory_format": "settings",
     "backend": "settings",
+    "cudnn_benchmark": _cudnn_benchmark,
     "threads": "settings",
     "dataset": "settings",
     "epochs": "settings",

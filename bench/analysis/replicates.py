@@ -8,7 +8,7 @@ from bench.analysis.statistics import summarise
 
 _SAME = (
     *("run", "task", "network", "input_size", "in_channels", "num_classes", "batch_size", "measurement"),
-    *("device", "precision", "memory_format", "backend", "threads"),
+    *("device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"),
 )
 
 

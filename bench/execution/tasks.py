@@ -73,12 +73,19 @@ def switch(job: Job) -> None:
     """Set what torch keeps for the whole process; the record's flags show it.
 
     Raises:
-        UnsupportedError: for a precision that the device does not have.
+        UnsupportedError: for what the device does not have.
     """
     settings = job.settings
     precision = settings.get("precision", "fp32")
+    if torch.version.hip and job.device != "cpu":
+        found = f"{job.device} is ROCm's: this torch is built for AMD's GPUs, which are not told apart from CUDA's"
+        raise UnsupportedError(found, "use device=cpu, or a torch that is built for CUDA")
     if precision == "tf32" and job.device == "cpu":
         raise UnsupportedError("tf32 is a mode of CUDA's matrix units; the CPU has none", "use fp32 or bf16")
+    benchmark = bool(settings.get("cudnn_benchmark"))
+    if benchmark and job.device == "cpu":
+        raise UnsupportedError("cudnn_benchmark: the CPU has no cuDNN", "leave it out there")
+    torch.backends.cudnn.benchmark = benchmark
     if "threads" in settings:
         torch.set_num_threads(settings["threads"])
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
@@ -339,15 +346,26 @@ def _counts(job: Job) -> Iterator[Measurement]:
 
 
 def _model(job: Job, hooks: Hooks) -> nn.Module:
-    """Return the network, initialised from the job's seed and checked, in training mode, on the CPU."""
+    """Return the network, initialised from the job's seed and checked, in training mode.
+
+    It is on the CPU; one that does not run there, as it asks for a GPU or for kernels that only a GPU has, is on the
+    job's device.
+    """
     hooks.stage("import")
     arch = resolve(job.arch)
     hooks.stage("build")
     torch.manual_seed(init_seed(job))
     model = arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
     hooks.stage("check")
+    images, model = torch.zeros(2, job.in_channels, job.input_size, job.input_size), model.eval()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        check(model.eval()(torch.zeros(2, job.in_channels, job.input_size, job.input_size)), job, images=2)
+        try:
+            output = model(images)
+        except Exception:
+            if job.device == "cpu":
+                raise
+            output = model.to(job.device)(images.to(job.device))
+        check(output, job, images=2)
     return model.train()
 
 

@@ -124,7 +124,7 @@ class Job:
         for key in _TOLD:
             if key in s and s[key] not in _USUAL:
                 text += f" {s[key]}"
-        return text
+        return text + " cudnn_benchmark" * bool(s.get("cudnn_benchmark"))
 
 
 _TOLD = ("precision", "memory_format", "backend", "device")

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bench.plan.job import Task
 
@@ -125,6 +125,8 @@ class Infer(OnDevice):
         batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
         backend: how the network is run.
         timing: how long to sample.
+        cudnn_benchmark: cuDNN tries its algorithms for each shape and takes the quickest, before anything is timed.
+            CUDA only; not part of the job where it is off.
         energy_s: least seconds of the pass that measures energy, 0 for no such pass; None is 2 s, and not part of
             the job.
         processes: in how many processes; not part of the job.
@@ -138,6 +140,7 @@ class Infer(OnDevice):
     batch_limit: Batch | None = None
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
+    cudnn_benchmark: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
     energy_s: Annotated[float, Field(ge=0, le=3600)] | None = None
     processes: Processes = Processes()
     replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
@@ -204,7 +207,7 @@ NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "tim
 
 # Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
 OPTIONAL = (
-    *("batch_limit", "energy_s", "replicate"),
+    *("batch_limit", "cudnn_benchmark", "energy_s", "replicate"),
     *("train_images", "validation", "test_every", "target", "backend", "ranks"),
 )
 

@@ -110,7 +110,16 @@ def variants(runs: Sequence[Run]) -> list[str]:
     rows = table.groupby(["network", "input_size"])
     return [
         c
-        for c in ("run", "device_name", "device", "precision", "memory_format", "backend", "threads")
+        for c in (
+            "run",
+            "device_name",
+            "device",
+            "precision",
+            "memory_format",
+            "backend",
+            "cudnn_benchmark",
+            "threads",
+        )
         if len(table) and rows[c].nunique().max() > 1
     ]
 

@@ -19,7 +19,7 @@ _KEPT = {
     "run": ("--config", "-c", "--task", "-t", "--set", "-s"),
     "train": ("--dataset", "-d", "--recipe", "-r", "--epochs", "--seeds", "--target", "--set", "-s"),
 }
-_TELLING = ("input_size", "device", "precision", "memory_format", "backend", "threads")
+_TELLING = ("input_size", "device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads")
 
 
 def invocations(run: Run) -> list[list[str]]:

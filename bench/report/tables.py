@@ -71,6 +71,7 @@ COMPARISON: tuple[Column, ...] = (
     Column("precision", "Precision", show="differing"),
     Column("memory_format", "Memory format", show="differing"),
     Column("backend", "Backend", show="differing"),
+    Column("cudnn_benchmark", "cuDNN benchmark", show="differing"),
     Column("threads", "Threads", whole, show="differing"),
     Column("input_size", "Input", whole, "px", show="differing"),
     Column("in_channels", "Channels", whole, show="telling"),

@@ -71,7 +71,8 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
         latency = latency.changed(detail={**latency.detail, "floor_s": floor(tools.nothing, tools.latency)})
     yield latency
     if tools.step is None:
-        of = "a call; each is waited for"
+        on_cpu = "on the CPU " if tools.nothing is None else ""
+        of = f"a call; {on_cpu}each is waited for"
         yield latency.changed(name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")

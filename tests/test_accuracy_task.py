@@ -205,11 +205,13 @@ def test_fewer_images_are_trained_on_and_the_same_are_held_back(monkeypatch: pyt
     ("target", "epochs", "flags"), [(0.5, 2, ()), (0.75, 3, ()), (0.8, 3, ()), (0.9, 4, ("missed",))]
 )
 def test_time_to_accuracy(target: float, epochs: int, flags: tuple[str, ...]) -> None:
-    seen = Fit(test_top1=[0.4, 0.6, 0.8, 0.7], epoch_time=[1.0, 2.0, 4.0, 8.0])
+    seen = Fit(test_top1=[0.4, 0.6, 0.8, 0.7], epoch_time=[1.0, 2.0, 4.0, 8.0], initial_time=0.25)
     (found,) = accuracy_module._time_to(target, seen)
     assert (found.name, found.unit, found.flags) == ("time_to_accuracy", "s", flags)
-    assert found.detail == {"target": target, "best": 0.8, "epochs": epochs}
-    expected = math.nan if flags else sum(seen.epoch_time[:epochs])
+    told = {"target": target, "best": 0.8, "epochs": epochs, "initialise_s": 0.25}
+    assert {key: found.detail[key] for key in told} == told
+    assert set(found.detail) - set(told) == {"of", "excluded"}
+    expected = math.nan if flags else 0.25 + sum(seen.epoch_time[:epochs])
     assert found.samples == pytest.approx((expected,), nan_ok=True)
     assert set(flags) <= FLAGS.keys()
 
@@ -221,8 +223,10 @@ def test_a_target_is_only_looked_for_where_it_is_given() -> None:
 
 
 def test_mirror_images_at_the_test_are_said() -> None:
-    found = measured(job("std(test_time_augmentation=mirror)", epochs=1))
+    found = measured(job("std(augment.flip=true,test_time_augmentation=mirror)", epochs=1))
     assert found["top1"].detail["test_time_augmentation"] == "mirror"
+    found = measured(job("std(test_time_augmentation=mirror)", epochs=1))  # digits have none
+    assert "test_time_augmentation" not in found["top1"].detail
 
 
 # Test outputs

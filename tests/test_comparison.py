@@ -10,6 +10,8 @@ from itertools import product
 
 import pandas as pd
 import pytest
+from bench.stats.intervals import mean_interval, median_interval
+from bench.stats.samples import median
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_records import (
@@ -31,7 +33,6 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, failures, progress
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.pareto import pareto_front
-from bench.analysis.statistics import mean_interval, median, median_interval
 from bench.records.record import STATUSES, Measurement, Record, count
 
 ALEXNET, RESNET18, RESNET50, LENET = by_name("alexnet", "resnet18", "resnet50", "lenet5")[1:] + by_name(

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from bench.stats.intervals import median_interval
+from bench.stats.samples import mean, median, sd
 from conftest import sound_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +30,6 @@ from make_records import (
 
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.machine import device_name, dig, flatten, torch_version
-from bench.analysis.statistics import mean, median, median_interval, sd
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.line import decode, encode

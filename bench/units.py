@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 DASH = "–"
+
+Better = Literal["lower", "higher", "neither"]  # which direction of a quantity is an improvement
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, failures, progress
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.pareto import pareto_front
-from bench.analysis.statistics import mean_interval, median, median_interval
 from bench.records.record import STATUSES, Measurement, Record, count
+from bench.stats.intervals import mean_interval, median_interval
+from bench.stats.samples import median
 
 ALEXNET, RESNET18, RESNET50, LENET = by_name("alexnet", "resnet18", "resnet50", "lenet5")[1:] + by_name(
     "lenet5"

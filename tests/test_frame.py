@@ -28,12 +28,13 @@ from make_records import (
 
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.machine import device_name, dig, flatten, torch_version
-from bench.analysis.statistics import mean, median, median_interval, sd
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.line import decode, encode
 from bench.records.record import Measurement
 from bench.records.store import uncollected
+from bench.stats.intervals import median_interval
+from bench.stats.samples import mean, median, sd
 
 RESNET = by_name("resnet18")[0]
 

@@ -17,7 +17,7 @@ ROOT = Path(bench.__file__).parent
 
 # A room may import from the rooms before it, and from itself.
 ROOMS = (
-    "errors", "units", "ranks", "processes", "registry", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
+    "errors", "units", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
     "training", "execution", "analysis", "report", "api", "cli",
 )  # fmt: skip
 MEASURING = ("archs", "datasets", "backends", "costs", "timing", "training", "execution")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.settings import Timing
-from bench.ranks import median_ranks
 from bench.records.record import Measurement
+from bench.stats.order import median_ranks
 from bench.timing.clock import CudaEventClock, FakeClock, HostClock
 from bench.timing.sampling import MAX_BLOCK, half_width, sample
 from bench.timing.steps import Instruments, measure_inference

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, t
 
-from bench.analysis import statistics as s
+from bench.stats import intervals as i
+from bench.stats import samples as s
 
 NAN = math.nan
 samples = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
@@ -29,18 +30,24 @@ def test_nan_is_no_sample() -> None:
     assert s.median([NAN, 1, 2, math.inf, 3]) == 2
     assert s.mean([NAN, 4]) == 4
     assert math.isnan(s.sd([NAN, 4]))
-    assert s.median_interval([NAN, 1, 2, 3, 4, 5, 6]) == (1, 6)
+    assert i.median_interval([NAN, 1, 2, 3, 4, 5, 6]) == (1, 6)
+
+
+def test_median_ratio_is_over_what_was_measured_in_turn() -> None:
+    assert s.median_ratio([2.0, 3.0, 8.0, 9.0], [1.0, 1.0, 2.0]) == 3.0
+    assert s.median_ratio([2.0, 3.0], [0.0, 1.0]) == 3.0
+    assert math.isnan(s.median_ratio([], [1.0]))
 
 
 @pytest.mark.parametrize("empty", [[], [NAN]])
 def test_no_sample_gives_nan(empty: list[float]) -> None:
     assert all(math.isnan(v) for v in (s.median(empty), s.mean(empty), s.sd(empty)))
-    assert all(map(math.isnan, s.median_interval(empty) + s.mean_interval(empty)))
+    assert all(map(math.isnan, i.median_interval(empty) + i.mean_interval(empty)))
 
 
 @pytest.mark.parametrize("n", range(6))
 def test_fewer_than_six_samples_have_no_interval(n: int) -> None:
-    assert all(map(math.isnan, s.median_interval(range(n))))
+    assert all(map(math.isnan, i.median_interval(range(n))))
 
 
 def test_median_interval_holds_the_median_of_a_skewed_distribution() -> None:
@@ -48,7 +55,7 @@ def test_median_interval_holds_the_median_of_a_skewed_distribution() -> None:
     trials = 2000
     hits = 0
     for _ in range(trials):
-        low, high = s.median_interval([rng.expovariate(1.0) for _ in range(15)])
+        low, high = i.median_interval([rng.expovariate(1.0) for _ in range(15)])
         hits += low <= math.log(2) <= high
     exact = 1 - 2 * binom.cdf(3, 15, 0.5)  # ranks (4, 12): 0.9648
     assert hits / trials == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / trials))
@@ -58,8 +65,8 @@ def test_interval_of_a_mean_is_students() -> None:
     values = [0.912, 0.918, 0.921]
     half = t.ppf(0.975, 2) * standard.stdev(values) / math.sqrt(3)
     middle = standard.mean(values)
-    assert s.mean_interval(values) == pytest.approx((middle - half, middle + half))
-    assert all(map(math.isnan, s.mean_interval([0.9])))
+    assert i.mean_interval(values) == pytest.approx((middle - half, middle + half))
+    assert all(map(math.isnan, i.mean_interval([0.9])))
 
 
 @settings(deadline=None)
@@ -67,11 +74,11 @@ def test_interval_of_a_mean_is_students() -> None:
 def test_summary_equals_one_by_one(many: list[list[float]]) -> None:
     many = [*many, [], [NAN, *many[0]] if many else [NAN]]
     summary = s.summarise(many)
-    for i, one in enumerate(many):
-        assert summary.n[i] == len(s.finite(one))
-        assert summary.median[i] == pytest.approx(s.median(one), nan_ok=True)
-        assert summary.mean[i] == pytest.approx(s.mean(one), nan_ok=True, abs=1e-6)
-        assert summary.sd[i] == pytest.approx(s.sd(one), nan_ok=True, abs=1e-6)
+    for k, one in enumerate(many):
+        assert summary.n[k] == len(s.finite(one))
+        assert summary.median[k] == pytest.approx(s.median(one), nan_ok=True)
+        assert summary.mean[k] == pytest.approx(s.mean(one), nan_ok=True, abs=1e-6)
+        assert summary.sd[k] == pytest.approx(s.sd(one), nan_ok=True, abs=1e-6)
 
 
 def test_summary_shows_the_range_where_an_interval_needs_more_samples() -> None:

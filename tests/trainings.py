@@ -12,8 +12,9 @@ from conftest import make_job, make_record
 
 from bench.plan.job import Job
 from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
-from bench.records.record import Better, Measurement, Record
+from bench.records.record import Measurement, Record
 from bench.records.store import Run
+from bench.units import Better
 
 RECIPE = {"name": "std", "version": 1}
 

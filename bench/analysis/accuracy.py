@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.statistics import finite, mean, mean_interval, median, sd
+from bench.records.record import finite as finite_json
 from bench.registry import natural
+from bench.stats.intervals import mean_interval
+from bench.stats.samples import finite, mean, median, sd
 
 COLUMNS = (
     *(
@@ -116,12 +118,8 @@ def _middle(times: Sequence[float]) -> float:
 def to_json(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of `accuracy_table` as plain values; what is not a number is None."""
     rows = table.drop(columns="series").to_dict("records")
-    return [{str(k): _plain(v) for k, v in row.items()} for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    number = isinstance(value, float)
-    return None if number and not math.isfinite(value) else float(value) if number else value
+    plain: list[dict[str, Any]] = finite_json(rows)
+    return plain
 
 
 def _seen(rows: Sequence[_Row], measurement: str) -> list[float]:

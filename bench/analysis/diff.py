@@ -1,28 +1,31 @@
 """What changed from one run to another, and how sure that is.
 
 Each process gives one number, the median of its samples; records that differ only in the setting `replicate` are
-processes of one job, and so are the seeds of a training. Where there are enough of them, exact rank tests decide
-(`bench.analysis.effects`). With fewer, the noise floor decides: how much two processes of the same may differ. It is
-5 %, and more where the ratios of the runs scatter more than that, or a self-test found more. Counts are exact.
+processes of one job, and so are the seeds of a training. From four in each run Welch's t of the logarithms decides,
+and Holm's correction holds the chance of any false alarm among all rows at 5 % (`bench.stats.differ`). With fewer
+nothing is certain: what is beyond the noise floor is suspected, and the row says what to run to know. The floor is how
+much two processes of the same may differ: 5 %, and more where the ratios of the runs scatter more than that, or a
+self-test of the machine says so. Counts are exact.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.analysis.comparison import COUNTS
-from bench.analysis.effects import Effect, Verdict, direction, unpaired, welch
 from bench.analysis.matching import Group, Matching, match, names_of
-from bench.analysis.rank_tests import can_decide, holm
-from bench.analysis.statistics import NONE, Interval, finite, mean, median, median_interval
 from bench.errors import unknown_name
-from bench.records.record import Better, Measurement
+from bench.records.record import Measurement
 from bench.records.store import Run
+from bench.stats.differ import FLOOR, differ
+from bench.stats.effects import Effect
+from bench.stats.samples import mean, median
+from bench.stats.verdicts import CHANGED, corrected, of_means
+from bench.units import Better
 
-FLOOR = 0.05
 SCATTERED = 6  # ratios, from which their scatter tells of the noise
 DOUBTED = {
     "noisy",
@@ -37,7 +40,13 @@ DOUBTED = {
 }
 ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
-_CHANGED = ("faster", "slower", "lower", "higher")
+_WHAT_TO_RUN = {
+    "accuracy": "to know, train both with more seeds: bench train ... --seeds 8",
+    **{
+        task: f'to know, measure both in more processes: bench run ... --set "{task}.replicate=[0,1,2,3,4,5,6,7]"'
+        for task in ("infer", "train_step")
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +64,8 @@ class Change:
         b: in the second.
         n_a: processes or seeds of the first.
         n_b: of the second.
-        effect: B / A. Where processes are too few for a test, `low` and `high` are of the samples within the two
-            processes, or the range of the processes' ratios; `reason` says so, and p is NaN.
+        effect: B / A, its p corrected for the number of rows. Where processes are too few for a test, p is NaN, and
+            `low` and `high` are the range of the processes' ratios; of one process a run there is none.
     """
 
     arch: str
@@ -73,9 +82,8 @@ class Change:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values in one level."""
-        fields = {k: v for k, v in asdict(self).items() if k != "effect"}
-        effect = {k: v for k, v in asdict(self.effect).items() if k != "n"}
-        return {**fields, **effect}
+        fields = {k: getattr(self, k) for k in self.__slots__ if k != "effect"}
+        return {**fields, **self.effect.to_json("ratio")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +103,13 @@ class Diff:
 
     @property
     def tested(self) -> int:
-        """Return how many rows were tested; of so many, one in twenty would be called different by chance."""
+        """Return how many rows were tested; p is corrected for so many."""
         return sum(not math.isnan(r.effect.p) for r in self.rows)
 
     @property
     def sure(self) -> int:
-        """Return how many rows with a verdict of change keep it after Holm's correction for all that were tested."""
-        corrected: list[float] = holm([r.effect.p for r in self.rows]).tolist()
-        return sum(
-            p <= 0.05 and r.effect.verdict in _CHANGED for p, r in zip(corrected, self.rows, strict=True)
-        )
+        """Return how many of them changed for certain."""
+        return sum(r.effect.verdict in CHANGED for r in self.rows)
 
 
 def _least(row: Change) -> float:
@@ -140,7 +145,17 @@ def diff(
     matching = match(a, b, across=across, quantities=quantities)
     floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
     rows = [row for x, y in matching.pairs for row in _rows(x, y, floor, quantities)]
+    effects = corrected([row.effect for row in rows], "suspected")
+    rows = [replace(row, effect=_with_tip(e, row.task)) for row, e in zip(rows, effects, strict=True)]
     return Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
+
+
+def _with_tip(effect: Effect, task: str) -> Effect:
+    """Return the effect with what to run to know, where it is suspected."""
+    tip = _WHAT_TO_RUN.get(task)
+    if effect.verdict != "suspected" or tip is None:
+        return effect
+    return replace(effect, reason=f"{effect.reason}; {tip}")
 
 
 def _check(quantities: Collection[str], *runs: Run) -> None:
@@ -188,9 +203,9 @@ def _change(
         effect = _counted(ones, others)
     elif task == "accuracy" and unit == "1":
         middle = mean
-        effect = welch(ones, others, band=ACCURACY_BAND, better=better, unit=unit)
+        effect = of_means(others, ones, ACCURACY_BAND, better=better, unit=unit)
     else:
-        effect = _timed(a, b, floor if unit in _TIMES else min(floor, FLOOR))
+        effect = _measured(a, b, floor if unit in _TIMES else min(floor, FLOOR))
     return Change(
         arch=group.job.arch, task=task, label=group.label, quantity=name, unit=unit, better=better,
         a=middle(ones), b=middle(others), n_a=len(ones), n_b=len(others), effect=effect,
@@ -201,68 +216,27 @@ def _counted(a: Sequence[float], b: Sequence[float]) -> Effect:
     """Return whether counts are equal; a count that is no number is equal to another such."""
     equal = {_exact(v) for v in a} == {_exact(v) for v in b}
     ratio = 1.0 if equal else b[-1] / a[-1] if a[-1] else math.nan
-    word: Verdict = "equal" if equal else "different"
-    return Effect(ratio, *NONE, math.nan, min(len(a), len(b)), word, "counted")
+    n = min(len(a), len(b))
+    return Effect(ratio, n=n, reason="counted", verdict="equal" if equal else "different", counted=True)
 
 
 def _exact(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _timed(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
-    """Return the effect of what varies from process to process."""
-    ones, others = (finite([median(m.samples) for m in side]) for side in (a, b))
-    asked: dict[str, Any] = {"better": a[0].better, "unit": a[0].unit}
-    tested = unpaired(ones, others, **asked)
-    if can_decide(len(ones), len(others)) or math.isnan(tested.ratio):
-        return tested
-    if len(ones) == len(others) == 1:
-        within = _of_medians(a[0].samples, b[0].samples)
-        doubts = sorted(DOUBTED & {*a[0].flags, *b[0].flags})
-        return _by_floor(tested.ratio, within, doubts, floor, **asked)
-    return _by_range(ones, others, tested, floor, **asked)
-
-
-def _of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return an interval of the ratio of two medians: the ends of theirs at 97.5 %, so that both hold at 95 %."""
-    (low_a, high_a), (low_b, high_b) = (median_interval(s, 0.975) for s in (a, b))
-    return (low_b / high_a, high_b / low_a) if min(low_a, low_b) > 0 else NONE
-
-
-def _by_floor(
-    ratio: float, within: Interval, doubts: Sequence[str], floor: float, *, better: Better, unit: str
-) -> Effect:
-    """Return a verdict on one process a run: all of a time's interval, or a single value, beyond the noise floor."""
-    low, high = within if unit in _TIMES or not math.isnan(within[0]) else (ratio, ratio)
-    word: Verdict = "undecided"
-    if ratio == 1 and unit not in _TIMES:
-        word, why = "same", "equal in one process a run"
-    elif doubts:
-        why = f"{_ALONE}; flagged {', '.join(doubts)}"
-    elif low > 1 + floor or high < 1 / (1 + floor):
-        word, why = direction(ratio, better, unit), f"{_ALONE}; beyond the noise floor of {_share(floor)}"
-    elif math.isnan(low):
-        why = f"{_ALONE}, and too few samples for an interval"
-    else:
-        why = f"{_ALONE}; not beyond the noise floor of {_share(floor)}"
-    return Effect(ratio, *within, math.nan, 1, word, why)
+def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
+    """Return the effect of what varies from process to process; one process that was doubted raises no suspicion."""
+    ones, others = ([median(m.samples) for m in side] for side in (a, b))
+    effect = differ(ones, others, floor=floor, better=a[0].better, unit=a[0].unit)
+    if len(ones) > 1 or len(others) > 1 or math.isnan(effect.estimate):
+        return effect
+    if ones == others and a[0].unit not in _TIMES:
+        return replace(effect, verdict="same", reason="equal in one process a run")
+    doubts = sorted(DOUBTED & {*a[0].flags, *b[0].flags})
+    if doubts:
+        return replace(effect, verdict="undecided", reason=f"{_ALONE}; flagged {', '.join(doubts)}")
+    beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
+    return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * floor:.3g} %")
 
 
 _ALONE = "one process a run: how processes differ is not known"
-
-
-def _share(floor: float) -> str:
-    return f"±{100 * floor:.3g} %"
-
-
-def _by_range(
-    a: Sequence[float], b: Sequence[float], tested: Effect, floor: float, *, better: Better, unit: str
-) -> Effect:
-    """Return a verdict where every process of one run is beyond the floor of every one of the other."""
-    low, high = min(b) / max(a), max(b) / min(a)
-    edge = f"the noise floor of {_share(floor)}"
-    if low > 1 + floor or high < 1 / (1 + floor):
-        why = f"{tested.reason}; all beyond {edge}"
-        return Effect(tested.ratio, low, high, math.nan, tested.n, direction(low, better, unit), why)
-    why = f"{tested.reason}; not all beyond {edge}"
-    return Effect(tested.ratio, low, high, math.nan, tested.n, "undecided", why)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.analysis.statistics import median
 from bench.records.record import Record
 from bench.records.store import DRIFT_CONTROL, Run
+from bench.stats.samples import median
 
 QUANTITIES = ("step_time", "latency")
 

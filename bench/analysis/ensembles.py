@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.estimates import Estimate, over_images
 from bench.analysis.members import Member, members, trainings_of
 from bench.analysis.trainings import same_images
 from bench.errors import ConfigError, StoreError
 from bench.records.store import Run
+from bench.stats.effects import Effect, over_images
 
 MIXTURE = "one of each"
 
@@ -116,7 +116,7 @@ def together(some: Sequence[Member]) -> npt.NDArray[np.bool_]:
     return np.asarray(mean.argmax(axis=1) == some[0].labels)
 
 
-def gain(some: Sequence[Member]) -> Estimate:
+def gain(some: Sequence[Member]) -> Effect:
     """Return the ensemble's accuracy less that of its mean member, over test images."""
     return over_images(together(some) - np.mean([m.correct for m in some], axis=0))
 
@@ -143,10 +143,10 @@ def _ensemble(label: str, kind: Literal["seeds", "mixture"], some: Sequence[Memb
         accuracy=float(right.mean()),
         mean_member=sum(alone) / len(alone),
         best_member=max(alone),
-        gain=over_mean.effect,
+        gain=over_mean.estimate,
         gain_low=over_mean.low,
         gain_high=over_mean.high,
-        over_best=over_best.effect,
+        over_best=over_best.estimate,
         over_best_low=over_best.low,
         over_best_high=over_best.high,
         disagreement=disagreement(some),

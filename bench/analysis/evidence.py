@@ -11,21 +11,22 @@ import numpy as np
 
 from bench.analysis.comparison import COUNTS, STATUS_WORDS
 from bench.analysis.ensembles import gain
-from bench.analysis.estimates import Estimate, correlation, exact, none, ranks, welch
 from bench.analysis.members import members, settings_of, trainings_of
 from bench.analysis.quantities import Quantity, quantity
-from bench.analysis.statistics import mean
 from bench.plan.job import TASKS, Job
 from bench.plan.study import Selector, StudyTest, matches
-from bench.records.record import Better, Record
+from bench.records.record import Record
 from bench.records.store import Run, latest
+from bench.stats.effects import Effect, correlation, exact, none, rank_sums, ratio, welch
+from bench.stats.samples import mean
+from bench.units import Better
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The estimate of a test, the unit of its difference, how many numbers there are, and what is to be said."""
+    """The effect that a test is about, its unit, how many numbers there are, and what is to be said."""
 
-    estimate: Estimate
+    effect: Effect
     unit: str
     n_of: int
     n_against: int
@@ -70,24 +71,25 @@ def gather(run: Run, test: StudyTest) -> Evidence:
         for note in side.notes
     )
     problem = next((side.problem for side in sides if side.problem), "")
-    estimate = none(problem) if problem else _estimate(name, asked, sides, log=test.measure == "ratio")
-    return Evidence(estimate, _unit(asked, sides), len(sides[0].values), len(sides[1].values), notes)
+    effect = none(problem) if problem else _effect(name, asked, sides, log=test.measure == "ratio")
+    return Evidence(effect, _unit(asked, sides), len(sides[0].values), len(sides[1].values), notes)
 
 
-def _estimate(name: str, asked: Quantity, sides: Sequence[Side], *, log: bool) -> Estimate:
-    """Return the estimate that suits the quantity: exact, by ranks or by means; of logarithms for a ratio."""
-    values = [np.array(side.values, dtype=np.float64) for side in sides]
+def _effect(name: str, asked: Quantity, sides: Sequence[Side], *, log: bool) -> Effect:
+    """Return the effect by what suits the quantity: exact, by ranks or by means; a ratio is of geometric means."""
+    of, against = (np.array(side.values, dtype=np.float64) for side in sides)
+    if log and min(of.min(initial=1), against.min(initial=1)) <= 0:
+        return none("a ratio needs numbers above zero")
     if log:
-        if any((v <= 0).any() for v in values):
-            return none("a ratio needs numbers above zero")
-        values = [np.log(v) for v in values]
+        of, against = np.log(of), np.log(against)
     task = next((r.job.task for side in sides for r in side.records), None)
-    if name in COUNTS:
-        return exact(values[0], values[1])
     unit = "trainings" if task == "accuracy" else "processes"
-    by_ranks = asked.censored or task != "accuracy" or any(np.isinf(v).any() for v in values)
-    of, against = values
-    return ranks(of, against, unit) if by_ranks else welch(of, against, unit)
+    by_ranks = asked.censored or task != "accuracy" or bool(np.isinf([*of, *against]).any())
+    if name in COUNTS:
+        effect = exact(of, against)
+    else:
+        effect = rank_sums(of, against, unit) if by_ranks else welch(of, against, unit)
+    return ratio(effect) if log else effect
 
 
 def _side(run: Run, selector: Selector, asked: Quantity) -> Side:
@@ -165,14 +167,14 @@ def _trend(run: Run, test: StudyTest, asked: Quantity) -> Evidence:
     ]
     known = [(x, y) for x, y in points if x is not None and not math.isnan(y)]
     if len(set(archs)) < len(archs):
-        estimate = none(f"one network has several points: {side.problem}")
+        effect = none(f"one network has several points: {side.problem}")
     elif side.problem and not side.records:
-        estimate = none(side.problem)
+        effect = none(side.problem)
     else:
-        estimate = correlation([x for x, _ in known], [y for _, y in known])
+        effect = correlation([x for x, _ in known], [y for _, y in known])
     lost = len(points) - len(known)
     notes = (*side.notes, *([f"{lost} networks without {test.trend}"] if lost else []))
-    return Evidence(estimate, "rho", len(known), 0, notes)
+    return Evidence(effect, "rho", len(known), 0, notes)
 
 
 def _central(values: Sequence[float]) -> float:

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.machine import device_name
-from bench.analysis.statistics import summarise
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest, uncollected
+from bench.stats.samples import summarise
 
 Attempts = Literal["latest", "all"]
 
@@ -48,7 +48,7 @@ def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame
         published_top1, published_top5 (fractions), published_source, published_classes: of the card.
         outputs: of trainings, the file with the answers to the test images, an absolute path, or None.
         measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
-        n, median, low, high, mean, sd: of the samples, see `bench.analysis.statistics.summarise`.
+        n, median, low, high, mean, sd: of the samples, see `bench.stats.samples.summarise`.
     """
     with uncollected():
         rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.statistics import Floats
 from bench.errors import unknown_name
 from bench.plan.job import Job
 from bench.records.outputs import read_outputs
 from bench.records.record import Record
 from bench.records.store import Run, latest
+from bench.stats.samples import Floats
 
 _NETWORK = ("arch", "input_size", "in_channels", "source_sha256")
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.effects import BAND
 from bench.analysis.selftest import judge
 from bench.records import environment
 from bench.records.store import RECORDS, Run, read_run
+from bench.stats.verdicts import BAND
 
 SELFTEST = "selftest"
 

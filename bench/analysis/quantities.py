@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.analysis.statistics import median
-from bench.records.record import Better, Measurement, Record
+from bench.records.record import Measurement, Record
+from bench.stats.samples import median
+from bench.units import Better
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.analysis.statistics import summarise
+from bench.stats.samples import summarise
 
 _SAME = (
     *("run", "task", "network", "input_size", "in_channels", "num_classes", "batch_size", "measurement"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.analysis.effects import Effect, paired
-from bench.analysis.statistics import median
 from bench.analysis.versus import process_ratios
-from bench.records.record import Record
+from bench.records.record import Record, finite
 from bench.records.store import Run, latest
+from bench.stats.effects import Effect
+from bench.stats.samples import median
+from bench.stats.verdicts import of_ratios
 
 SAME = "A again"
 QUANTITIES = ("latency", "step_time")
@@ -53,16 +54,8 @@ class Selftest:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
-        keys = ("overhead", "timer_resolution", "noise_floor")
-        return {
-            **{key: _finite(getattr(self, key)) for key in keys},
-            "doubts": list(self.doubts),
-            "trials": [{key: _finite(getattr(t, key)) for key in Trial.__slots__} for t in self.trials],
-        }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        plain: dict[str, Any] = finite(asdict(self))
+        return plain
 
 
 def judge(run: Run) -> Selftest | None:
@@ -80,7 +73,7 @@ def judge(run: Run) -> Selftest | None:
         if label != "A"
     }
     trials = tuple(_trial(slowdowns[label], effects) for label, effects in found.items())
-    off = sorted(abs(math.log(e.ratio)) for e in found[SAME] if math.isfinite(e.ratio))
+    off = sorted(abs(math.log(e.estimate)) for e in found[SAME] if math.isfinite(e.estimate))
     worst = off[min(len(off) - 1, math.ceil(0.95 * len(off)) - 1)] if off else math.nan
     reach = next(t.reach for t in trials if t.slowdown == 0)
     floor = max(math.expm1(worst), reach) if math.isfinite(reach) else math.nan
@@ -95,7 +88,7 @@ def judge(run: Run) -> Selftest | None:
 
 def _effect(records: Sequence[Record], quantity: str, label: str) -> Effect:
     ratios, _ = process_ratios(records, quantity, label, "A")
-    return paired([1.0] * len(ratios), ratios, band=0.0)
+    return of_ratios(ratios, band=0.0)
 
 
 def _trial(slowdown: float, effects: Sequence[Effect]) -> Trial:
@@ -105,7 +98,7 @@ def _trial(slowdown: float, effects: Sequence[Effect]) -> Trial:
         slowdown=slowdown,
         compared=len(effects),
         called=sum(e.verdict in calls for e in effects),
-        ratio=median([e.ratio for e in effects]),
+        ratio=median([e.estimate for e in effects]),
         reach=median(widths),
     )
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.effects import paired
-from bench.analysis.statistics import median
+from bench.stats.samples import median_ratio
+from bench.stats.verdicts import of_ratios
 
 _QUANTITIES = ("latency", "step_time")
 COLUMNS = ("run", "quantity", "batch_size", "network", "baseline", "speedup", "low", "high", "processes")
@@ -44,27 +42,18 @@ def _pairs(rows: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     first = rows.iloc[0]
     batch = 1.0 if first["measurement"] == "latency" else first["batch_size"]
     processes = [
-        {
-            name: np.asarray(samples, dtype=np.float64)
-            for name, samples in zip(one["network"], one["samples"], strict=True)
-        }
+        dict(zip(one["network"], one["samples"], strict=True))
         for _, one in rows.groupby("job_id", sort=False)
     ]
     networks = list(dict.fromkeys(rows["network"]))
     for network in networks:
         for baseline in networks:
             ratios = [
-                _ratio(process[baseline], process[network])
+                median_ratio(process[baseline], process[network])
                 for process in processes
                 if network in process and baseline in process
             ]
             if ratios and network != baseline:
-                effect = paired([1.0] * len(ratios), ratios, better="higher", unit="1/s")
-                found = (effect.ratio, effect.low, effect.high, effect.n)
-                yield first["run"], first["measurement"], batch, network, baseline, *found
-
-
-def _ratio(baseline: npt.NDArray[np.float64], network: npt.NDArray[np.float64]) -> float:
-    """Return the median over the rounds, which stand at the same place in both."""
-    count = min(len(baseline), len(network))
-    return median([a / b for a, b in zip(baseline[:count], network[:count], strict=True) if b > 0])
+                effect = of_ratios(ratios, better="higher", unit="1/s")
+                speedup = (effect.estimate, effect.low, effect.high, effect.n)
+                yield first["run"], first["measurement"], batch, network, baseline, *speedup

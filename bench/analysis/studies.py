@@ -1,6 +1,6 @@
 """Studies: what a run says of the hypothesis that it was made for.
 
-A test is decided by the estimate that suits its quantity (`bench.analysis.estimates`): counts are exact; accuracies,
+A test is decided by the effect that suits its quantity (`bench.stats.effects`): counts are exact; accuracies,
 errors and gradient norms are means over trainings, by Welch's t, of logarithms for a ratio; times of processes, and
 what may never be reached, go by ranks; a trend over networks by Spearman's rho; the gain of an ensemble by the test
 images. The p of each is that the effect lies at the margin, corrected for the number of tests of the study (Holm).
@@ -20,11 +20,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.analysis.estimates import Estimate
 from bench.analysis.evidence import Evidence, gather
-from bench.analysis.rank_tests import ALPHA, holm
 from bench.plan.study import Expect, StudyTest, parse_study
+from bench.records.record import finite
 from bench.records.store import Run
+from bench.stats.effects import Effect
+from bench.stats.ranks import ALPHA
+from bench.stats.verdicts import corrected, p_is
 from bench.units import DASH, show
 
 Decision = Literal["supported", "refuted", "undecided"]
@@ -51,6 +53,7 @@ class TestVerdict:
         n_of: numbers on this side (trainings, processes; networks of a trend).
         n_against: on the other side; 0 of a trend.
         note: how it was tested, why it is undecided, what is missing or diverged.
+        p_floor: the least p that an exact test of so many numbers gives; a smaller one is told as a bound.
     """
 
     __test__ = False  # no test of pytest
@@ -71,6 +74,7 @@ class TestVerdict:
     note: str
     margin: float = 0.0
     claims: tuple[str, ...] = ()
+    p_floor: float = 0.0
 
     @property
     def expected(self) -> str:
@@ -92,15 +96,14 @@ class TestVerdict:
         parts = [f"{self.says}: {told(self.effect, self.unit)}"]
         if math.isfinite(self.p):
             parts[0] += f" ({told(self.low, self.unit)} … {told(self.high, self.unit)})"
-            parts.append(f"p = {self.p:.2g}")
+            parts.append(p_is(self.p, self.p_floor))
         parts.append(f"n = {self.n_of}" + (f", {self.n_against}" if self.n_against else ""))
         return f"{self.verdict}: {', '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
-        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-        return {**plain, "claims": list(self.claims)}
+        plain: dict[str, Any] = finite({key: getattr(self, key) for key in self.__dataclass_fields__})
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,9 @@ def judge_study(run: Run) -> StudyVerdict | None:
     if not experiment.get("study"):
         return None
     study = parse_study(experiment["study"], f"run {run.name}: study")
-    found = [_raw(test, gather(run, test)) for test in study.tests]
-    tests = tuple(_corrected(found))
+    evidence = [gather(run, test) for test in study.tests]
+    effects = corrected([decided(e.effect, t) for t, e in zip(study.tests, evidence, strict=True)])
+    tests = tuple(_verdict(*each) for each in zip(study.tests, evidence, effects, strict=True))
     return StudyVerdict(
         name=str(experiment.get("name") or run.name),
         hypothesis=study.hypothesis,
@@ -168,72 +172,56 @@ def _all_in_all(verdicts: Sequence[Decision]) -> Decision:
     return "undecided" if "undecided" in verdicts else "supported"
 
 
-def _raw(test: StudyTest, seen: Evidence) -> TestVerdict:
-    """Return the verdict of a test on its own, with its p as it is."""
-    log = test.measure == "ratio"
-    estimate = seen.estimate
-    verdict, p = decide(estimate, test.expect, math.log1p(test.margin) if log else test.margin)
-    ends = (estimate.effect, estimate.low, estimate.high)
-    effect, low, high = map(_exp, ends) if log else ends
+def _verdict(test: StudyTest, evidence: Evidence, effect: Effect) -> TestVerdict:
     return TestVerdict(
         says=test.says,
         quantity=test.quantity,
-        unit="ratio" if log else seen.unit,
+        unit="ratio" if test.measure == "ratio" else evidence.unit,
         of=_told(test.of),
         against=test.trend or _told(test.against or {}),
         expect=test.expect,
-        verdict=verdict,
-        effect=effect,
-        low=low,
-        high=high,
-        p=p,
-        n_of=seen.n_of,
-        n_against=seen.n_against,
-        note="; ".join([estimate.how, *seen.notes]),
+        verdict=_decision(effect),
+        effect=effect.estimate,
+        low=effect.low,
+        high=effect.high,
+        p=effect.p,
+        n_of=evidence.n_of,
+        n_against=evidence.n_against,
+        note="; ".join([effect.reason, *evidence.notes]),
         margin=test.margin,
         claims=test.claims,
+        p_floor=effect.p_floor,
     )
 
 
-def decide(estimate: Estimate, expect: Expect, margin: float) -> tuple[Decision, float]:
-    """Return the verdict of one test, and its p, which is NaN of what is counted.
+def _decision(effect: Effect) -> Decision:
+    return effect.verdict if effect.verdict in ("supported", "refuted") else "undecided"
+
+
+def decided(effect: Effect, test: StudyTest) -> Effect:
+    """Return the effect with the verdict of one test on its own, and the p of its margin; NaN of what is counted.
 
     Args:
-        estimate: of the effect.
-        expect: which side is expected.
-        margin: see `bench.plan.study`; of logarithms where the estimate is.
+        effect: a difference; a ratio where the test asks for one.
+        test: which side is expected, and by what margin.
     """
-    low, high = estimate.low, estimate.high
-    if expect == "same":
-        p = max(estimate.p_at(margin), estimate.p_at(-margin))
-        inside, outside = -margin <= low and high <= margin, low > margin or high < -margin
-    elif expect == "higher":
-        p = estimate.p_at(margin)
-        inside, outside = low > margin, high < margin
+    low, high = effect.low, effect.high
+    least, most = (
+        (1 / (1 + test.margin), 1 + test.margin) if test.measure == "ratio" else (-test.margin, test.margin)
+    )
+    if test.expect == "same":
+        p = max(effect.p_at(most), effect.p_at(least))
+        inside, outside = least <= low and high <= most, low > most or high < least
+    elif test.expect == "higher":
+        p = effect.p_at(most)
+        inside, outside = low > most, high < most
     else:
-        p = estimate.p_at(-margin)
-        inside, outside = high < -margin, low > -margin
-    if estimate.exact:
-        return "supported" if inside else "refuted", math.nan
-    if not p <= ALPHA:
-        return "undecided", p
-    return "supported" if inside else "refuted" if outside else "undecided", p
-
-
-def _corrected(tests: Sequence[TestVerdict]) -> list[TestVerdict]:
-    """Return the tests with p-values corrected for their number; what is not certain any more is undecided."""
-    ps = holm([t.p for t in tests]).tolist()
-    many = sum(not math.isnan(p) for p in ps)
-    found = []
-    for test, p in zip(tests, ps, strict=True):
-        lost = p > ALPHA and test.verdict != "undecided"
-        note = f"{test.note}; not certain once corrected for {many} tests" if lost else test.note
-        found.append(replace(test, p=p, note=note, verdict="undecided" if lost else test.verdict))
-    return found
-
-
-def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0)) if not math.isinf(value) else (math.inf if value > 0 else 0.0)
+        p = effect.p_at(least)
+        inside, outside = high < least, low > least
+    if effect.counted:
+        return replace(effect, p=math.nan, verdict="supported" if inside else "refuted")
+    clear = p <= ALPHA and (inside or outside)
+    return replace(effect, p=p, verdict="undecided" if not clear else "supported" if inside else "refuted")
 
 
 def told(value: float, unit: str) -> str:

@@ -9,8 +9,8 @@ answers it, and the reason says that it holds for these two trained networks alo
 
 A training that diverged is worse than any that ended: where there is one, ranks decide instead of means.
 
-Sources: McNemar, Psychometrika 12, 1947; Dietterich, Approximate statistical tests for comparing supervised
-classification learning algorithms, Neural Computation 10, 1998.
+Source: Dietterich, Approximate statistical tests for comparing supervised classification learning algorithms, Neural
+Computation 10, 1998.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.estimates import Estimate, none, over_images, ranks, welch
 from bench.analysis.members import Member, Trainings, conditions_of, members, trainings_of
-from bench.analysis.rank_tests import ALPHA, holm
-from bench.records.record import Record
+from bench.records.record import Record, finite
 from bench.records.store import Run
-
-Bools = npt.NDArray[np.bool_]
+from bench.stats.effects import Effect, mcnemar, none, over_images, rank_sums, welch
+from bench.stats.verdicts import corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +39,32 @@ class Comparison:
         network: the first of those that were asked for.
         baseline: the other.
         dataset: on which both were trained.
-        difference: of the mean accuracies; NaN where there is none.
-        low: lower end of its 95 % interval over trainings; NaN where there is none.
-        high: upper end, alike.
-        p: two-sided, corrected for the number of comparisons (Holm): over trainings, or McNemar's of one each.
+        effect: the difference, its interval and p over trainings, or McNemar's of one each; p is corrected for the
+            number of comparisons (Holm). `higher` or `lower` where it is certain, else `undecided`.
         n: trainings of the network, with those that diverged.
         n_baseline: of the other.
         image_low: lower end of the 95 % interval over test images; NaN where no outputs are stored.
         image_high: upper end, alike.
         trainings_error: standard error of the difference that comes of training anew; NaN where unknown.
         images_error: standard error of the difference that comes of the choice of test images; NaN where unknown.
-        verdict: `higher` or `lower` where it is certain, else `undecided`.
-        reason: how it was tested, and what is missing.
     """
 
     network: str
     baseline: str
     dataset: str
-    difference: float
-    low: float
-    high: float
-    p: float
+    effect: Effect
     n: int
     n_baseline: int
     image_low: float
     image_high: float
     trainings_error: float
     images_error: float
-    verdict: Literal["higher", "lower", "undecided"]
-    reason: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; what is not a number is None."""
-        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        """Return plain values in one level; what is not a number is None."""
+        own = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
+        plain: dict[str, Any] = finite({**own, **self.effect.to_json("difference")})
+        return plain
 
 
 def compare_trainings(run: Run) -> list[Comparison]:
@@ -87,16 +77,8 @@ def compare_trainings(run: Run) -> list[Comparison]:
     for trainings in trainings_of(run):
         alike[conditions_of(trainings.jobs[0])].append(trainings)
     found = [_compare(run, first, other) for first, *others in alike.values() for other in others]
-    return _corrected(found)
-
-
-def mcnemar(a: Bools, b: Bools) -> tuple[float, int, int]:
-    """Return the two-sided exact p that two networks err alike, and how many images only A, only B tells right."""
-    from scipy.stats import binomtest  # takes a second, and few reports need it
-
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    return p, only_a, only_b
+    effects = corrected([c.effect for c in found])
+    return [replace(c, effect=e) for c, e in zip(found, effects, strict=True)]
 
 
 def image_differences(a: Sequence[Member], b: Sequence[Member]) -> npt.NDArray[np.float64]:
@@ -106,36 +88,34 @@ def image_differences(a: Sequence[Member], b: Sequence[Member]) -> npt.NDArray[n
 
 
 def _compare(run: Run, first: Trainings, other: Trainings) -> Comparison:
-    sides = [_accuracies(t) for t in (first, other)]
-    trained = _over_trainings(*sides)
-    seen = [members(run, t) for t in (first, other)]
-    images = _over_images(*seen)
-    p, reason = trained.p_at(0.0), trained.how
-    low, high = trained.low, trained.high
-    if [len(s) for s in sides] == [1, 1] == [len(s) for s in seen] and math.isfinite(images.effect):
-        p, *only = mcnemar(seen[0][0].correct, seen[1][0].correct)
-        low, high = images.low, images.high
-        reason = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
-    elif not any(seen):
-        reason += "; no test outputs are stored"
-    sure = math.isfinite(p) and (low > 0 or high < 0)
+    sides = _accuracies(first), _accuracies(other)
+    told = [members(run, t) for t in (first, other)]
+    images = _over_images(*told)
+    effect = rank_sums(*sides) if -math.inf in (*sides[0], *sides[1]) else welch(*sides)
+    if [len(s) for s in sides] == [1, 1] == [len(s) for s in told] and math.isfinite(images.estimate):
+        p, *only = mcnemar(told[0][0].correct, told[1][0].correct)
+        how = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
+        effect = replace(effect, low=images.low, high=images.high, p=p, reason=how)
+    elif not any(told):
+        effect = replace(effect, reason=f"{effect.reason}; no test outputs are stored")
     return Comparison(
         network=first.label,
         baseline=other.label,
         dataset=str(first.jobs[0].settings.get("dataset")),
-        difference=trained.effect,
-        low=low,
-        high=high,
-        p=p,
+        effect=_judged(replace(effect, reason=effect.reason + _missing(first, other))),
         n=len(sides[0]),
         n_baseline=len(sides[1]),
         image_low=images.low,
         image_high=images.high,
         trainings_error=_trainings_error(*sides),
-        images_error=_images_error(*seen) if math.isfinite(images.effect) else math.nan,
-        verdict="undecided" if not sure else "higher" if low > 0 else "lower",
-        reason=reason + _missing(first, other),
+        images_error=_images_error(*told) if math.isfinite(images.estimate) else math.nan,
     )
+
+
+def _judged(effect: Effect) -> Effect:
+    if math.isnan(effect.p) or not (effect.low > 0 or effect.high < 0):
+        return effect
+    return replace(effect, verdict="higher" if effect.low > 0 else "lower")
 
 
 def _accuracies(trainings: Trainings) -> list[float]:
@@ -149,11 +129,7 @@ def _top1(record: Record) -> float:
     return math.nan if measurement is None else measurement.samples[-1]
 
 
-def _over_trainings(a: Sequence[float], b: Sequence[float]) -> Estimate:
-    return ranks(a, b) if -math.inf in (*a, *b) else welch(a, b)
-
-
-def _over_images(a: Sequence[Member], b: Sequence[Member]) -> Estimate:
+def _over_images(a: Sequence[Member], b: Sequence[Member]) -> Effect:
     if not a or not b or not same_images([*a, *b]):
         return none("no outputs of the same test images")
     return over_images(image_differences(a, b))
@@ -185,12 +161,3 @@ def _missing(*sides: Trainings) -> str:
         ]
         told += [f"; {side.label}: {', '.join(counts)}"] if counts else []
     return "".join(told)
-
-
-def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
-    """Return the comparisons with p-values corrected for their number; what is not certain any more is undecided."""
-    ps = holm([c.p for c in found]).tolist()
-    return [
-        replace(c, p=p, verdict=c.verdict if p <= ALPHA else "undecided")
-        for c, p in zip(found, ps, strict=True)
-    ]

@@ -12,17 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from bench.analysis.effects import BAND, Effect, direction, paired, welch
-from bench.analysis.rank_tests import ALPHA, holm
-from bench.analysis.statistics import median
 from bench.analysis.trainings import Comparison, compare_trainings
-from bench.records.record import Better, Measurement, Record
+from bench.records.record import Measurement, Record, finite
 from bench.records.store import Run, latest
+from bench.stats.effects import Effect
+from bench.stats.samples import median_ratio
+from bench.stats.verdicts import BAND, corrected, direction, of_means, of_ratios
+from bench.units import Better
 
 MEMORY_BAND = 0.05  # a process's high-water mark varies by some MB
-_GOOD = {"faster": 1, "slower": -1}
+_BETTER = {"faster": 1, "slower": -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +46,9 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
-        effect = self.effect
-        numbers = {key: getattr(effect, key) for key in ("ratio", "low", "high", "p")}
-        return {
-            "arch": self.arch,
-            "baseline": self.baseline,
-            "quantity": self.quantity,
-            **{key: value if math.isfinite(value) else None for key, value in numbers.items()},
-            "n": effect.n,
-            "verdict": effect.verdict,
-            "reason": effect.reason,
-            "flags": list(self.flags),
-        }
+        names = {"arch": self.arch, "baseline": self.baseline, "quantity": self.quantity}
+        numbers = finite(self.effect.to_json("ratio"))
+        return {**names, **numbers, "n": self.effect.n, "flags": list(self.flags)}
 
 
 def compare_run(run: Run, band: float = BAND) -> list[Row]:
@@ -73,8 +63,15 @@ def compare_run(run: Run, band: float = BAND) -> list[Row]:
     if not versus:
         return []
     first, *others = versus[-1].job.settings["labels"]
-    found = [row for other in others for row in _rows(records, versus, first, other, band)]
-    return _beside_images(_corrected(found), run)
+    rows = [row for other in others for row in _rows(records, versus, first, other, band)]
+    effects = corrected([row.effect for row in rows])
+    rows = [_standing(replace(row, effect=e)) for row, e in zip(rows, effects, strict=True)]
+    return _beside_images(rows, run)
+
+
+def _standing(row: Row) -> Row:
+    """Return the line without a standing where its verdict is not certain."""
+    return replace(row, standing=0) if row.effect.verdict == "undecided" else row
 
 
 def _beside_images(rows: list[Row], run: Run) -> list[Row]:
@@ -102,15 +99,15 @@ def _rows(
         if quantity == "throughput":
             ratios = [1 / r for r in ratios]
         unit = "s" if quantity == "latency" else "1/s"
-        effect = paired([1.0] * len(ratios), ratios, band=band, better=better, unit=unit)
-        yield Row(first, other, quantity, effect, _GOOD.get(effect.verdict, 0), flags)
+        effect = of_ratios(ratios, band, better=better, unit=unit)
+        yield Row(first, other, quantity, effect, _BETTER.get(effect.verdict, 0), flags)
     for name in ("peak_memory", "parameters", "macs"):
         a, b = (_value(records, label, name) for label in (other, first))
         if a and b:
             yield _exact(first, other, name, b / a, MEMORY_BAND if name == "peak_memory" else 0.0)
-    seeds = [_seeds(records, label) for label in (other, first)]
+    seeds = _seeds(records, first), _seeds(records, other)
     if all(seeds):
-        effect = welch(*seeds, band=0.0)
+        effect = of_means(*seeds, band=0.0)
         standing = 1 if effect.verdict == "higher" else -1 if effect.verdict == "lower" else 0
         yield Row(first, other, "accuracy", effect, standing)
 
@@ -129,8 +126,7 @@ def process_ratios(
     for record in versus:
         by_label = {m.detail["label"]: m for m in record.measurements if m.name == name}
         if first in by_label and other in by_label:
-            rounds = zip(by_label[first].samples, by_label[other].samples, strict=False)
-            ratios.append(median([a / b for a, b in rounds if b > 0]))
+            ratios.append(median_ratio(by_label[first].samples, by_label[other].samples))
             flags |= {*by_label[first].flags, *by_label[other].flags}
     return ratios, tuple(sorted(flags))
 
@@ -140,7 +136,7 @@ def _exact(first: str, other: str, quantity: str, ratio: float, band: float) -> 
     same = 1 / (1 + band) <= ratio <= 1 + band
     word = ("equal" if band == 0 else "same") if same else direction(ratio, "lower", "1")
     reason = "counted" if band == 0 else f"of one process each; within ±{100 * band:g} % is the same"
-    effect = Effect(ratio, math.nan, math.nan, math.nan, 1, word, reason)
+    effect = Effect(ratio, n=1, reason=reason, verdict=word, counted=band == 0)
     return Row(first, other, quantity, effect, 0 if same else 1 if ratio < 1 else -1)
 
 
@@ -158,23 +154,6 @@ def _value(records: Sequence[Record], label: str, name: str) -> float | None:
 
 def _seeds(records: Sequence[Record], label: str) -> list[float]:
     return [m.samples[-1] for _, m in _measurements(records, label, "accuracy") if m.name == "top1"]
-
-
-def _corrected(rows: list[Row]) -> list[Row]:
-    """Return the lines with p-values corrected for their number; what is not certain any more is undecided."""
-    corrected = holm([row.effect.p for row in rows])
-    found = []
-    for row, p in zip(rows, corrected.tolist(), strict=True):
-        effect = row.effect if math.isnan(p) else replace(row.effect, p=p)
-        certain = not math.isnan(p) and effect.verdict in ("faster", "slower", "higher", "lower")
-        lost = certain and p > ALPHA
-        if certain:
-            tests = int((~np.isnan(corrected)).sum())
-            effect = replace(effect, reason=f"p = {p:.2g}, corrected for {tests} tests")
-        if lost:
-            effect = replace(effect, verdict="undecided")
-        found.append(replace(row, effect=effect, standing=0 if lost else row.standing))
-    return found
 
 
 def standings(rows: Sequence[Row]) -> Mapping[str, str]:

@@ -19,7 +19,8 @@ import msgspec
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
 from bench.plan.job import Job, Task
-from bench.records.record import SCHEMA, Better, Measurement, Record, Status
+from bench.records.record import SCHEMA, Measurement, Record, Status
+from bench.units import Better
 
 _MARK = b',"checksum":"'
 _CHECKSUM_LENGTH = 16

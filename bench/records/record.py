@@ -10,10 +10,10 @@ import msgspec
 
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
+from bench.units import Better
 
 SCHEMA = 1
 
-Better = Literal["lower", "higher", "neither"]
 Status = Literal[
     "ok",  # all that was asked for was measured
     "unsupported",  # this machine, device or network cannot do it; nobody's failure

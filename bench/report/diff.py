@@ -13,6 +13,7 @@ from bench.analysis.diff import Change, Diff
 from bench.report.tables import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.report.view import EMPTY, Cell, Head, View, missing
+from bench.stats.verdicts import show_p
 from bench.units import percent, show, significant
 
 _QUIET = "equal"  # counts that did not change are counted, not listed
@@ -40,9 +41,9 @@ def _cells(row: Change) -> list[Cell]:
         Cell(plain(row.quantity)),
         _value(row, row.a),
         _value(row, row.b),
-        EMPTY if missing(effect.ratio) else Cell(_ratio(effect.ratio), sort=effect.ratio),
+        EMPTY if missing(effect.estimate) else Cell(_ratio(effect.estimate), sort=effect.estimate),
         _interval(effect.low, effect.high),
-        EMPTY if missing(effect.p) else Cell(significant(effect.p, 2), sort=effect.p),
+        EMPTY if missing(effect.p) else Cell(show_p(effect.p, effect.p_floor), sort=effect.p),
         Cell(counts),
         Cell(effect.verdict, effect.reason),
     ]
@@ -106,15 +107,10 @@ def _summary(found: Diff) -> Iterator[str]:
     counts = Counter(row.effect.verdict for row in found.rows)
     told = ", ".join(f"{n} {word}" for word, n in counts.most_common())
     yield f"{len(found.rows)} quantities: {told or 'none'}. A ratio is {plain(found.b)} over {plain(found.a)}."
-    if any("noise floor" in row.effect.reason for row in found.rows):
-        yield (
-            f"One process a run cannot tell a change from noise within ±{100 * found.floor:.3g} %; from 4 in each run "
-            'a test decides: bench run ... --set "infer.replicate=[0,1,2,3]".'
-        )
     if found.tested > 1:
         yield (
-            f"{found.tested} were tested at 5 % each: about {found.tested / 20:.1f} would be called different by "
-            f"chance alone. {found.sure} changed for certain after Holm's correction for their number."
+            f"{found.tested} were tested, and p is corrected for their number (Holm): the chance that any of them is "
+            f"called changed by chance alone is at most 5 %. {found.sure} changed for certain."
         )
 
 
@@ -123,7 +119,8 @@ def _reasons(found: Diff) -> Iterator[str]:
     reasons = Counter(
         (r.effect.verdict, r.effect.reason)
         for r in _listed(found)
-        if not r.effect.reason.startswith(("p =", "all of", "counted", "equal"))
+        if not r.effect.reason.startswith(("Welch's t", "Mann-Whitney", "all of", "counted", "equal"))
+        or r.effect.verdict == "suspected"
     )
     for (word, reason), n in reasons.most_common():
         yield f"{word} ({n}): {plain(reason)}"

@@ -14,6 +14,7 @@ from bench.records.store import Run
 from bench.report.tables import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.report.view import Cell, Head, View
+from bench.stats.verdicts import show_p
 from bench.units import DASH
 
 STYLES: Mapping[Decision, str] = {
@@ -73,7 +74,7 @@ def _texts(test: TestVerdict) -> list[str]:
         told(test.effect, test.unit),
         DASH if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high else f"{low} … {high}",
         test.expected,
-        f"{test.p:.2g}" if math.isfinite(test.p) else DASH,
+        show_p(test.p, test.p_floor),
         f"{test.n_of}, {test.n_against}" if test.n_against else str(test.n_of),
         plain(test.quantity),
         plain(f"{test.of} against {test.against}" if test.against else test.of),

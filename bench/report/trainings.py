@@ -14,6 +14,7 @@ from bench.analysis.trainings import Comparison
 from bench.report.tables import TRAININGS, Terminal, to_markdown
 from bench.report.text import plain
 from bench.report.view import EMPTY, Cell, Column, Head, Row, View, missing, view
+from bench.stats.verdicts import show_p
 from bench.units import DASH, Scale, show
 
 
@@ -83,16 +84,17 @@ def comparisons_markdown(found: Sequence[Comparison]) -> str:
 
 
 def _texts(one: Comparison) -> list[str]:
+    effect = one.effect
     return [
         plain(one.network),
         plain(one.baseline),
-        f"{100 * one.difference:+.2f}" if math.isfinite(one.difference) else DASH,
-        _range(one.low, one.high),
+        f"{100 * effect.estimate:+.2f}" if math.isfinite(effect.estimate) else DASH,
+        _range(effect.low, effect.high),
         _range(one.image_low, one.image_high),
-        f"{one.p:.2g}" if math.isfinite(one.p) else DASH,
+        show_p(effect.p, effect.p_floor),
         f"{one.n}" if one.n == one.n_baseline else f"{one.n}, {one.n_baseline}",
-        one.verdict,
-        plain(one.reason),
+        effect.verdict,
+        plain(effect.reason),
     ]
 
 

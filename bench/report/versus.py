@@ -9,6 +9,7 @@ from bench.analysis.versus import Row, standings
 from bench.records.flags import explain
 from bench.report.text import plain
 from bench.report.view import Cell, Head, View
+from bench.stats.verdicts import show_p
 from bench.units import DASH
 
 _HEADS = (
@@ -34,9 +35,9 @@ def _texts(row: Row) -> list[str]:
     return [
         plain(row.baseline),
         row.quantity.replace("_", " "),
-        f"{effect.ratio:.3f}" if math.isfinite(effect.ratio) else DASH,
+        f"{effect.estimate:.3f}" if math.isfinite(effect.estimate) else DASH,
         interval,
-        f"{effect.p:.2g}" if math.isfinite(effect.p) else DASH,
+        show_p(effect.p, effect.p_floor),
         str(effect.n),
         effect.verdict,
         plain(effect.reason),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.plan.settings import Timing
-from bench.ranks import median_ranks
+from bench.stats.order import median_ranks
 from bench.timing.clock import Call, Clock
 
 NOISY = 0.05  # half an interval wider than this share of the median is a doubt

@@ -77,15 +77,18 @@ def tensor_memory(call: Callable[[], object], held: Iterable[Tensor]) -> Measure
     of the network's, which has run without.
     """
     detail: dict[str, Any] = {"of": "storages alive at once, counted; no library's own memory"}
+    flags: tuple[str, ...] = ()
     try:
         with LiveStorages(held) as storages:
             detail["held_before_B"] = storages.live_B
             call()
-        peak, flags = float(storages.peak_B), ()
+        peak = float(storages.peak_B)
     except Exception as error:
         peak, flags = math.nan, ("uncounted",)
         detail["error"] = f"{type(error).__name__}: {error}"[:300]
-    return Measurement(name="tensor_memory", unit="B", better="lower", samples=(peak,), detail=detail, flags=flags)
+    return Measurement(
+        name="tensor_memory", unit="B", better="lower", samples=(peak,), detail=detail, flags=flags
+    )
 
 
 def tensors_of(module: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> list[Tensor]:

@@ -19,12 +19,13 @@ from bench.plan.job import Job
 from bench.plan.recipe import Recipe, read_recipe
 from bench.plan.schedules import Plateau
 from bench.records.outputs import Outputs, encode_outputs, save_outputs
-from bench.records.record import Better, Measurement
+from bench.records.record import Measurement
 from bench.training.batches import Shape
 from bench.training.fit import Fit
 from bench.training.loop import LAYOUTS, fit
 from bench.training.observations import looks, observed
 from bench.training.seeds import streams
+from bench.units import Better
 
 VALIDATION = 0.1  # of the training images, for a schedule that needs some where the job does not say
 

@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from bench.datasets import Dataset, Images
 from bench.plan.recipe import Recipe
-from bench.records.record import Better, Measurement
+from bench.records.record import Measurement
 from bench.training.batches import Batches, Shape
 from bench.training.dead_units import dead_units
 from bench.training.fit import Fit
 from bench.training.gradients import gradient_norms
 from bench.training.learner import AUXILIARY_WEIGHT, outputs
 from bench.training.synthetic import ENOUGH, synthetic_throughput
+from bench.units import Better
 
 GRADIENT_IMAGES = 32
 DEAD_IMAGES = 64

@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.statistics import mean
 from bench.report.figures import figure
 from bench.report.figures._lines import Curve, Group, draw_pairs, whole_numbers
 from bench.report.figures._panels import spans
 from bench.report.figures._trainings import by_seeds, ended_trainings, failed_trainings, most_accurate
 from bench.report.style import family_name, log_axis, looks, number_axis
+from bench.stats.samples import mean
 
 
 @figure(

@@ -1,8 +1,4 @@
-"""Statistics of raw samples, computed when reading and never stored instead of them.
-
-Speed is skewed and spiky, so it is told by its median with a distribution-free interval; accuracies over
-seeds are told by their mean and standard deviation with Student's interval. NaN samples are left out everywhere.
-"""
+"""Samples: centre and spread, computed when reading and never stored instead of them. NaN is no sample."""
 
 from __future__ import annotations
 
@@ -13,14 +9,11 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
-from bench.ranks import median_ranks
+from bench.stats.order import median_ranks
 
 Floats = npt.NDArray[np.float64]
-Interval = tuple[float, float]
-
-NONE: Interval = (math.nan, math.nan)
+Values = Sequence[float] | Floats
 
 
 def finite(samples: Sequence[float]) -> list[float]:
@@ -28,6 +21,11 @@ def finite(samples: Sequence[float]) -> list[float]:
     if math.isfinite(sum(samples)):  # the usual case, at a tenth of the time
         return list(samples)
     return [s for s in samples if math.isfinite(s)]
+
+
+def array(samples: Sequence[float]) -> Floats:
+    """Return the samples that are numbers, in their order, as an array."""
+    return np.array(finite(samples), dtype=np.float64)
 
 
 def median(samples: Sequence[float]) -> float:
@@ -48,21 +46,9 @@ def sd(samples: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the distribution-free interval of the median from order statistics; NaN where n is too small."""
-    values = sorted(finite(samples))
-    ranks = median_ranks(len(values), confidence)
-    return NONE if ranks is None else (values[ranks[0]], values[ranks[1]])
-
-
-def mean_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return Student's t interval of the mean; NaN for fewer than two samples."""
-    values = finite(samples)
-    n = len(values)
-    if n < 2:
-        return NONE
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd(values) / math.sqrt(n)
-    return (mean(values) - half, mean(values) + half)
+def median_ratio(of: Sequence[float], against: Sequence[float]) -> float:
+    """Return the median ratio of two things that one process measured in turn; what has no partner is left out."""
+    return median([a / b for a, b in zip(of, against, strict=False) if b > 0])
 
 
 @dataclass(frozen=True, slots=True)

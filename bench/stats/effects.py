@@ -1,0 +1,287 @@
+"""Effects: a difference or a ratio, its 95 % interval, and the p of any value that it is held against.
+
+    welch          means, of numbers that are about normal
+    rank_sums      medians of what is skewed, or censored: a target that was never reached is an infinity
+    signed_ranks   the centre of one number a process, such as the logarithm of a ratio that was measured in turn
+    exact          counts: no doubt
+    over_images    paired over test images: a bootstrap of the mean of one number an image
+    correlation    Spearman's rank correlation over networks
+    ratio, share   the same effect as a ratio
+
+Processes and trainings are the unit of the first three: their answer is for the next process or training. Images are
+the unit of `over_images`: its answer is for these trained networks, on new images. Neither stands for the other.
+
+Sources: those of `bench.stats.ranks`; Welch, The generalization of "Student's" problem, Biometrika 34, 1947; Mickey &
+Brown, Bounds on the distribution functions of the Behrens-Fisher statistic, Ann. Math. Stat. 37, 1966; Efron &
+Tibshirani, An Introduction to the Bootstrap, chapters 13 and 16; Bonett & Wright, Sample size requirements for
+estimating Pearson, Kendall and Spearman correlations, Psychometrika 65, 2000; McNemar, Psychometrika 12, 1947.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, stdtr, stdtrit
+
+from bench.stats.ranks import (
+    ALPHA,
+    can_decide,
+    doubled_ranks,
+    floor_of_pairs,
+    floor_of_two,
+    hodges_lehmann,
+    rank_sum_p,
+    shift,
+    shift_interval,
+    signed_rank_interval,
+    signed_rank_p,
+)
+from bench.stats.samples import Floats, Values
+
+Verdict = Literal[
+    "faster",  # of times and rates
+    "slower",
+    "lower",  # of other quantities
+    "higher",
+    "same",  # all of the interval is within the band that is the same to a user
+    "suspected",  # beyond the noise, and not tested well enough to be certain
+    "undecided",
+    "equal",  # of counts
+    "different",
+    "supported",  # of an expectation
+    "refuted",
+]
+
+RESAMPLES = 10_000
+_FEW = 4  # numbers of the smaller group, from which Welch's freedom is right enough also where groups are unequal
+_ROUNDING = 1e-12  # what is left of equal numbers by computing with them
+_ALL_ORDERS = 8  # networks up to which all of their orders are tried
+
+
+def _unknown(_at: float) -> float:
+    return math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A difference, or a ratio, and how sure it is.
+
+    Attributes:
+        estimate: of the first to the second; NaN where there is none.
+        low: lower end of the 95 % interval; NaN where so few numbers have none.
+        high: upper end, alike.
+        p: two-sided, that there is no effect; NaN where it is not tested. Corrected where a verdict is one of several.
+        n: numbers of the side that has fewer.
+        reason: how it was tested, or why it was not.
+        p_floor: the least p that an exact test of so many numbers can give; a smaller one is a bound (see `show_p`).
+        verdict: what is certain.
+        counted: whether it is beyond doubt.
+        p_at: the two-sided p that the effect is a given number; NaN where it cannot be told.
+    """
+
+    estimate: float
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    n: int = 0
+    reason: str = ""
+    p_floor: float = 0.0
+    verdict: Verdict = "undecided"
+    counted: bool = False
+    p_at: Callable[[float], float] = field(default=_unknown, repr=False, compare=False)
+
+    def to_json(self, name: str) -> dict[str, float | str]:
+        """Return plain values, the estimate under a name."""
+        numbers = {
+            name: self.estimate,
+            "low": self.low,
+            "high": self.high,
+            "p": self.p,
+            "p_floor": self.p_floor,
+        }
+        return {**numbers, "verdict": self.verdict, "reason": self.reason}
+
+
+def none(reason: str, estimate: float = math.nan, n: int = 0) -> Effect:
+    """Return an effect that decides nothing."""
+    return Effect(estimate, n=n, reason=reason)
+
+
+def exact(of: Values, against: Values) -> Effect:
+    """Return the difference of two counts; each side's numbers must be one and the same."""
+    sides = [np.unique(np.asarray(v, dtype=np.float64)) for v in (of, against)]
+    if any(len(side) != 1 for side in sides):
+        return none("no count" if not all(map(len, sides)) else "counts of one side differ")
+    gap = float(sides[0][0] - sides[1][0])
+    return Effect(gap, gap, gap, n=1, reason="counted", counted=True, p_at=lambda at: float(at == gap))
+
+
+def welch(of: Values, against: Values, unit: str = "trainings", *, safe: bool = False) -> Effect:
+    """Return the difference of two means by Welch's t.
+
+    It supposes independent, about normal numbers; spreads may differ. Its degrees of freedom mislead where groups are
+    unequal and the smaller has two or three (simulated size up to 0.12): there the smaller group's alone are taken,
+    which errs on the safe side. Then the size is at most 0.06 for 2 to 8 numbers and spreads of 1/4 to 4 times.
+
+    Args:
+        of: one number a training or process.
+        against: alike; the counts may differ.
+        unit: what the numbers are of, for the reason.
+        safe: take the smaller group's freedom wherever groups are unequal, for a p far below 0.05, as of many tests.
+    """
+    a, b = (np.asarray(v, dtype=np.float64) for v in (of, against))
+    n, sizes = min(len(a), len(b)), f"{len(a)} and {len(b)} {unit}"
+    if not n:
+        return none(f"no {unit} on a side")
+    gap = float(a.mean() - b.mean())
+    if n < 2:
+        return none(f"{sizes} cannot decide: at least 2 on each side", gap, n)
+    shares = [float(v.var(ddof=1)) / len(v) for v in (a, b)]
+    error = math.sqrt(sum(shares))
+    if error <= _ROUNDING * float(np.abs([*a, *b]).max()):
+        return none(f"no spread among {sizes} to judge by", gap, n)
+    freedom = sum(shares) ** 2 / sum(s**2 / (len(v) - 1) for s, v in zip(shares, (a, b), strict=True))
+    if (safe or n < _FEW) and len(a) != len(b):
+        freedom = n - 1.0
+    half = float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+
+    def p_at(at: float) -> float:
+        return 2 * float(stdtr(freedom, -abs(gap - at) / error))
+
+    floor = floor_of_two(len(a), len(b))
+    return _tested(gap, (gap - half, gap + half), p_at, n=n, reason=f"Welch's t, {sizes}", p_floor=floor)
+
+
+def rank_sums(of: Values, against: Values, unit: str = "trainings") -> Effect:
+    """Return the Hodges-Lehmann shift with the Mann-Whitney test; infinities are beyond all other numbers.
+
+    Where there are infinities, the estimate is the difference of the medians; of two infinite ones there is none.
+    """
+    a, b = (np.asarray(v, dtype=np.float64) for v in (of, against))
+    n, sizes = min(len(a), len(b)), f"{len(a)} and {len(b)} {unit}"
+    if not n:
+        return none(f"no {unit} on a side")
+    middles = float(np.median(a)), float(np.median(b))
+    known = math.isfinite(middles[0]) or middles[0] != middles[1]
+    numbers = bool(np.isfinite(a).all() and np.isfinite(b).all())
+    gap = shift(b, a) if numbers else middles[0] - middles[1] if known else math.nan
+    if not can_decide(len(a), len(b)):
+        return none(f"{sizes} cannot decide by ranks: at least 4 on each side", gap, n)
+    how = f"Mann-Whitney test, {sizes}"
+    floor = floor_of_two(len(a), len(b))
+    return _tested(
+        gap, shift_interval(b, a), lambda at: rank_sum_p(b + at, a), n=n, reason=how, p_floor=floor
+    )
+
+
+def signed_ranks(values: Values, unit: str = "processes") -> Effect:
+    """Return the centre of differences by Wilcoxon's signed ranks, with Hodges and Lehmann's estimate."""
+    a = np.asarray(values, dtype=np.float64)
+    n = len(a)
+    if n < 6:
+        return none(f"n = {n} {unit} cannot decide: at least 6", hodges_lehmann(a), n)
+    ends, how = signed_rank_interval(a), f"Wilcoxon's signed ranks, {n} {unit}"
+    floor = floor_of_pairs(n)
+    return _tested(hodges_lehmann(a), ends, lambda at: signed_rank_p(a - at), n=n, reason=how, p_floor=floor)
+
+
+def over_images(differences: Floats, resamples: int = RESAMPLES) -> Effect:
+    """Return the mean of one number an image, such as the difference of two networks, by a paired bootstrap.
+
+    Args:
+        differences: [N] of the test images; as few different ones as trainings make, which is what makes this fast.
+        resamples: test sets of N images that are drawn, with a fixed seed.
+    """
+    count = len(differences)
+    if count < 2:
+        return none("no test images")
+    values, times = np.unique(np.round(differences, 12), return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(count, times / count, size=resamples)
+    means = np.sort(drawn @ values / count)
+
+    def p_at(at: float) -> float:
+        below = int(np.searchsorted(means, at, side="right"))
+        above = resamples - int(np.searchsorted(means, at, side="left"))
+        return min(1.0, 2 * (min(below, above) + 1) / (resamples + 1))
+
+    ends = float(np.quantile(means, ALPHA / 2)), float(np.quantile(means, 1 - ALPHA / 2))
+    how, floor = f"paired bootstrap over {count} test images", 2 / (resamples + 1)
+    return _tested(float(np.mean(differences)), ends, p_at, n=count, reason=how, p_floor=floor)
+
+
+def mcnemar(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> tuple[float, int, int]:
+    """Return the two-sided exact p that two networks err alike, and how many images only A, only B tells right."""
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return min(1.0, 2 * float(bdtr(float(min(only_a, only_b)), only_a + only_b, 0.5))), only_a, only_b
+
+
+def correlation(x: Values, y: Values) -> Effect:
+    """Return Spearman's rho of two quantities of networks; its p of no correlation is exact for up to 8 networks.
+
+    The interval is Fisher's with the variance of Bonett and Wright. A perfect correlation, which would have none, is
+    given that of the next lower one.
+    """
+    a, b = (_centred_ranks(np.asarray(v, dtype=np.float64)) for v in (x, y))
+    n = len(a)
+    if n < 6 or not a.any() or not b.any():
+        why = "cannot decide a trend: at least 6" if n < 6 else "do not differ in it"
+        return none(f"{n} networks {why}", n=n)
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    rho = float(a @ b) / scale
+    highest = 1 - 12 / (n * (n * n - 1))
+    z = math.atanh(max(-highest, min(highest, rho)))
+    error = math.sqrt((1 + rho**2 / 2) / (n - 3))
+    half = NormalDist().inv_cdf(1 - ALPHA / 2) * error
+
+    def p_at(at: float) -> float:
+        if at:
+            return 2 * NormalDist().cdf(-abs(z - math.atanh(max(-highest, min(highest, at)))) / error)
+        if n <= _ALL_ORDERS:
+            every = np.array(list(permutations(b))) @ a / scale
+            return float(np.mean(np.abs(every) >= abs(rho) - 1e-9))
+        steep = abs(rho) * math.sqrt((n - 2) / max(1 - rho**2, 1e-300))
+        return 2 * float(stdtr(n - 2, -steep))
+
+    ends, how = (math.tanh(z - half), math.tanh(z + half)), f"Spearman's rho over {n} networks"
+    return _tested(rho, ends, p_at, n=n, reason=how, p_floor=2 / math.factorial(n))
+
+
+def ratio(of_logarithms: Effect) -> Effect:
+    """Return the difference of two logarithms as the ratio that it is."""
+    e = of_logarithms
+    centre, low, high = map(_exp, (e.estimate, e.low, e.high))
+
+    def p_at(at: float) -> float:
+        return e.p_at(math.log(at)) if at > 0 else 0.0
+
+    return replace(e, estimate=centre, low=low, high=high, p_at=p_at)
+
+
+def share(difference: Effect, base: float) -> Effect:
+    """Return a difference to `base`, which is above zero, as a ratio to it, not below 0."""
+    e = difference
+    low, high = (max(0.0, 1 + v / base) if math.isfinite(v) else v for v in (e.low, e.high))
+    return replace(
+        e, estimate=1 + e.estimate / base, low=low, high=high, p_at=lambda at: e.p_at((at - 1) * base)
+    )
+
+
+def _tested(
+    estimate: float, ends: tuple[float, float], p_at: Callable[[float], float], **more: Any
+) -> Effect:
+    return Effect(estimate, *ends, p=p_at(0.0), p_at=p_at, **more)
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0)) if value < math.inf else value  # beyond, a float overflows; NaN stays
+
+
+def _centred_ranks(values: Floats) -> Floats:
+    return np.asarray(doubled_ranks(values) - (len(values) + 1.0), dtype=np.float64)

@@ -1,0 +1,148 @@
+"""Verdicts: what an effect says in one word, alone and as one of several, and how its p is shown.
+
+Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Stat. 6, 1979.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bench.stats.effects import Effect, Verdict, none, ratio, share, signed_ranks, welch
+from bench.stats.ranks import ALPHA
+from bench.stats.samples import Floats, Values, array
+from bench.units import DASH, Better
+
+BAND = 0.02  # ratios this near to one are the same to a user
+CHANGED = ("faster", "slower", "lower", "higher")
+_CERTAIN = (*CHANGED, "supported", "refuted")
+
+
+def holm(ps: Values) -> Floats:
+    """Return p-values corrected for their number, in their order; NaN (not tested) stays NaN and does not count.
+
+    The chance that any true hypothesis of them has one of at most 0.05 is at most 0.05, whatever they have in common.
+    """
+    values = np.asarray(ps, dtype=np.float64)
+    corrected = np.full(values.shape, math.nan)
+    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    steps = values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return corrected
+
+
+def corrected(effects: Sequence[Effect], lost: Verdict = "undecided") -> list[Effect]:
+    """Return effects with p corrected for their number (Holm); what is not certain any more is `lost`."""
+    ps = holm([e.p for e in effects]).tolist()
+    many = sum(not math.isnan(p) for p in ps)
+    return [e if math.isnan(p) else _one_of(e, p, many, lost) for e, p in zip(effects, ps, strict=True)]
+
+
+def _one_of(effect: Effect, p: float, many: int, lost: Verdict) -> Effect:
+    if effect.verdict not in _CERTAIN or many == 1:
+        return replace(effect, p=p)
+    if p <= ALPHA:
+        return replace(effect, p=p, reason=f"{effect.reason}; corrected for {many} tests")
+    reason = f"{effect.reason}; not certain once corrected for {many} tests"
+    return replace(effect, p=p, verdict=lost, reason=reason)
+
+
+def verdict(
+    low: float, high: float, p: float, band: float = BAND, *, better: Better = "lower", unit: str = "s"
+) -> Verdict:
+    """Return what the interval of a ratio and its p say.
+
+    Args:
+        low: lower end of the 95 % interval.
+        high: upper end.
+        p: two-sided; NaN decides nothing.
+        band: a ratio from 1 / (1 + band) to 1 + band is the same to a user.
+        better: which direction is an improvement.
+        unit: of the quantity; only times (`s`) and rates (`1/s`) are faster or slower.
+    """
+    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(p)):
+        return "undecided"
+    if low >= 1 / (1 + band) and high <= 1 + band:
+        return "same"
+    if p <= ALPHA and (low > 1 or high < 1):
+        return direction(low, better, unit)
+    return "undecided"
+
+
+def direction(value: float, better: Better = "lower", unit: str = "s") -> Verdict:
+    """Return the word for a ratio that is certainly above or below one."""
+    if unit not in ("s", "1/s") or better == "neither":
+        return "higher" if value > 1 else "lower"
+    return "faster" if (value > 1) == (better == "higher") else "slower"
+
+
+def judged(effect: Effect, band: float = BAND, *, better: Better = "lower", unit: str = "s") -> Effect:
+    """Return the effect, which is a ratio, with its verdict and why; see `verdict`."""
+    word = verdict(effect.low, effect.high, effect.p, band, better=better, unit=unit)
+    if word == "same":
+        return replace(effect, verdict=word, reason=f"all of the interval is within ±{100 * band:g} %")
+    if word == "undecided" and not math.isnan(effect.p):
+        return replace(effect, reason=f"{effect.reason}; the interval reaches beyond ±{100 * band:g} %")
+    return replace(effect, verdict=word)
+
+
+def of_ratios(
+    ratios: Sequence[float], band: float = BAND, *, better: Better = "lower", unit: str = "s"
+) -> Effect:
+    """Return the verdict on two things that were measured in turn within each of n processes.
+
+    Wilcoxon's signed ranks of the logarithms, so that B / A and A / B say the same. It supposes independent processes,
+    and logarithms that are symmetric about their centre; what each process has of its own does not matter.
+
+    Args:
+        ratios: one a process, such as `bench.stats.samples.median_ratio`; NaN and infinities are left out.
+        band: see `verdict`, as for `better` and `unit`.
+        better: see `verdict`.
+        unit: see `verdict`.
+    """
+    values = array(ratios)
+    if not len(values) or values.min() <= 0:
+        return none("a ratio needs numbers above zero" if len(values) else "no value", n=len(values))
+    return judged(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
+
+
+def of_means(
+    of: Sequence[float],
+    against: Sequence[float],
+    band: float = BAND,
+    *,
+    better: Better = "higher",
+    unit: str = "1",
+) -> Effect:
+    """Return the verdict on two means over trainings, by Welch's t, as the ratio to the second.
+
+    Args:
+        of: one a training; NaN and infinities are left out.
+        against: alike.
+        band: see `verdict`, as for `better` and `unit`.
+        better: see `verdict`.
+        unit: see `verdict`.
+    """
+    a, b = array(of), array(against)
+    n = min(len(a), len(b))
+    if n == 0 or float(b.mean()) <= 0:
+        return none("no value" if n == 0 else "a ratio needs a mean above zero", n=n)
+    if n > 1 and len({*a.tolist(), *b.tolist()}) == 1:
+        return Effect(1.0, 1.0, 1.0, 1.0, n, "equal", verdict="same")
+    return judged(share(welch(a, b), float(b.mean())), band, better=better, unit=unit)
+
+
+def show_p(p: float, floor: float = 0.0) -> str:
+    """Return ``0.0021``, or ``≤ 0.029`` where it is below what an exact test of so many numbers can give."""
+    if not math.isfinite(p):
+        return DASH
+    return f"≤ {floor:.2g}" if p < floor * (1 - 1e-9) else f"{p:.2g}"
+
+
+def p_is(p: float, floor: float = 0.0) -> str:
+    """Return ``p = 0.0021`` or ``p ≤ 0.029``, see `show_p`."""
+    text = show_p(p, floor)
+    return f"p {text}" if text.startswith("≤") else f"p = {text}"

@@ -10,8 +10,6 @@ from itertools import product
 
 import pandas as pd
 import pytest
-from bench.stats.intervals import mean_interval, median_interval
-from bench.stats.samples import median
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_records import (
@@ -34,6 +32,8 @@ from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, fail
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.pareto import pareto_front
 from bench.records.record import STATUSES, Measurement, Record, count
+from bench.stats.intervals import mean_interval, median_interval
+from bench.stats.samples import median
 
 ALEXNET, RESNET18, RESNET50, LENET = by_name("alexnet", "resnet18", "resnet50", "lenet5")[1:] + by_name(
     "lenet5"

@@ -9,8 +9,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from bench.stats.intervals import median_interval
-from bench.stats.samples import mean, median, sd
 from conftest import sound_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +33,8 @@ from bench.plan.job import Job
 from bench.records.line import decode, encode
 from bench.records.record import Measurement
 from bench.records.store import uncollected
+from bench.stats.intervals import median_interval
+from bench.stats.samples import mean, median, sd
 
 RESNET = by_name("resnet18")[0]
 

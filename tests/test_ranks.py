@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binom
+
 from bench.stats.intervals import median_interval
 from bench.stats.order import least_samples, median_ranks, quantile_ranks
-from scipy.stats import binom
 
 
 @pytest.mark.parametrize("n", [-1, *range(6)])

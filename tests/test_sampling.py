@@ -6,11 +6,11 @@ import random
 import time
 
 import pytest
-from bench.stats.order import median_ranks
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.settings import Timing
+from bench.stats.order import median_ranks
 from bench.timing.clock import FakeClock, HostClock
 from bench.timing.sampling import MAX_BLOCK, half_width, sample
 

@@ -184,12 +184,12 @@ def test_verdicts_of_a_slower_and_a_faster_network() -> None:
     rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES))}
     slower = rows["resnet18", "latency"]
     assert slower.effect.verdict == "slower"
-    assert slower.effect.ratio == pytest.approx(1.05, rel=0.01)
+    assert slower.effect.estimate == pytest.approx(1.05, rel=0.01)
     assert slower.effect.low < 1.05 < slower.effect.high
     assert slower.effect.p == pytest.approx(4 * 2 ** (1 - 9))  # nine signs agree; four tests
     faster = rows["resnet18 #2", "throughput"]
     assert (faster.effect.verdict, faster.standing) == ("faster", 1)
-    assert faster.effect.ratio == pytest.approx(1.3 / 1.05, rel=0.01)  # of rates
+    assert faster.effect.estimate == pytest.approx(1.3 / 1.05, rel=0.01)  # of rates
     assert rows["resnet18", "throughput"].effect.verdict == "slower"
 
 
@@ -237,7 +237,7 @@ def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
         "resnet18", 100, 103e6, [0.90, 0.90, 0.901]
     )
     rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES, extra=extra))}
-    assert rows["resnet18", "parameters"].effect.ratio == 0.9
+    assert rows["resnet18", "parameters"].effect.estimate == 0.9
     assert rows["resnet18", "parameters"].standing == 1
     assert rows["resnet18", "macs"].effect.verdict == "equal"
     assert rows["resnet18", "peak_memory"].effect.verdict == "same"

@@ -1,0 +1,185 @@
+"""Intervals of a time: closed forms, and how often they hold the truth under what timings do."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from series import Tail, correlated, times
+
+from bench.stats.intervals import (
+    ONE_PROCESS,
+    effective_size,
+    median_interval,
+    percentile,
+    percentiles,
+    process_interval,
+    time_interval,
+    within_interval,
+)
+from bench.stats.levels import best_samples, two_levels
+
+NAN = math.nan
+
+
+def test_the_interval_of_a_time_is_students_of_the_logarithms() -> None:
+    medians = [0.010, 0.011, 0.0105, 0.0102]
+    found = process_interval([*medians, NAN])
+    known = stats.ttest_1samp(np.log(medians), 0.0).confidence_interval(0.95)
+    assert found.estimate == pytest.approx(stats.gmean(medians), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx((math.exp(known.low), math.exp(known.high)), rel=1e-9)
+    assert (found.n, found.method, found.note) == (4, "t of logarithms", "")
+
+
+def test_one_process_has_no_interval_of_the_next() -> None:
+    found = process_interval([0.01])
+    assert (found.estimate, found.n, found.method, found.note) == (0.01, 1, "none", ONE_PROCESS)
+    assert math.isnan(found.low)
+    assert process_interval([]).note == "no process"
+    with pytest.raises(ValueError, match="above zero"):
+        process_interval([1.0, 0.0])
+
+
+def test_a_time_is_over_processes_or_within_the_only_one() -> None:
+    series = correlated(np.random.default_rng(1), (3, 40), 0.5, "log-normal").tolist()
+    assert time_interval(series) == process_interval([float(np.median(s)) for s in series])
+    assert time_interval([series[0], [NAN]]) == within_interval(series[0])
+    assert time_interval(series[:1]).note.startswith(ONE_PROCESS)
+
+
+@pytest.mark.parametrize("k", range(2, 11))
+@pytest.mark.parametrize("tail", ["normal", "t3"])
+def test_the_next_processes_lie_where_the_interval_says(k: int, tail: Tail) -> None:
+    # Processes that differ by 6 %, samples that hang together and drift: what makes an interval of samples too narrow.
+    series = times(
+        np.random.default_rng(k), (1500, k, 15), between=0.06, within=0.08, rho=0.6, tail=tail, drift=0.05
+    )
+    found = [process_interval(medians) for medians in np.median(series, axis=2).tolist()]
+    held = np.mean([i.low <= 1.0 <= i.high for i in found])
+    assert 0.93 <= held <= (0.97 if tail == "normal" else 0.985)  # two standard errors are 0.011
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
+def test_correlation_within_processes_takes_nothing_from_an_interval_over_them(rho: float) -> None:
+    series = times(np.random.default_rng(7), (1500, 6, 20), between=0.03, within=0.05, rho=rho)
+    found = [process_interval(medians) for medians in np.median(series, axis=2).tolist()]
+    assert 0.93 <= np.mean([i.low <= 1.0 <= i.high for i in found]) <= 0.97
+
+
+def held_within(n: int, rho: float, tail: Tail, trials: int = 500) -> float:
+    centre = 1.0 if tail == "log-normal" else 0.0
+    series = correlated(np.random.default_rng(n), (trials, n), rho, tail).tolist()
+    return float(np.mean([i.low <= centre <= i.high for i in map(within_interval, series)]))
+
+
+@pytest.mark.parametrize("tail", ["normal", "log-normal", "t3"])
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.6, 0.8])
+@pytest.mark.parametrize("n", [50, 200, 1000])
+def test_the_interval_within_a_process_holds_its_median(n: int, rho: float, tail: Tail) -> None:
+    assert 0.90 <= held_within(n, rho, tail) <= 0.985  # two standard errors are 0.02 at 0.95
+
+
+def test_the_interval_of_independent_samples_does_not_hold_it() -> None:
+    series = correlated(np.random.default_rng(5), (500, 200), 0.6).tolist()
+    assert np.mean([low <= 0 <= high for low, high in map(median_interval, series)]) < 0.8
+
+
+def test_where_even_the_effective_size_is_too_large() -> None:
+    assert 0.7 < held_within(50, 0.95, "normal") < 0.9
+    assert 0.8 < held_within(20, 0.8, "normal") < 0.92
+    short = within_interval(np.cumsum(np.random.default_rng(0).normal(size=40)).tolist())
+    assert "40 correlated samples are worth" in short.note
+    assert within_interval([1.0, 2.0]).note.endswith("2 samples are too few for one")
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_the_effective_size_of_a_long_series_is_that_of_its_process(rho: float) -> None:
+    series = correlated(np.random.default_rng(3), (40, 5000), rho)
+    # Ranks of a normal AR(1) correlate as 6 / pi asin(rho**k / 2); their sum is what n is divided by.
+    tau = 1 + 2 * sum(6 / math.pi * math.asin(rho**k / 2) for k in range(1, 200))
+    assert np.median([effective_size(s.tolist()) for s in series]) == pytest.approx(5000 / tau, rel=0.12)
+
+
+def test_the_effective_size_at_its_ends() -> None:
+    assert effective_size([1.0]) == 1
+    assert effective_size([2.0] * 9) == 9
+    assert effective_size([1.0, 2.0] * 10) == 20  # what alternates is worth no more than its count
+    assert 1 <= effective_size(list(range(100))) < 10
+
+
+def test_a_percentile_that_n_cannot_carry_is_refused() -> None:
+    samples = np.random.default_rng(2).permutation(100).astype(float).tolist()
+    found = percentiles(samples)
+    assert found[0.5].interval is not None
+    assert found[0.9].interval is not None
+    assert found[0.99].interval is None
+    assert found[0.99].needed >= 368
+    assert percentile([], 0.5).interval is None
+    assert percentile([1.0] * 5, 0.5).needed == 6
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.5, 50), (0.9, 60), (0.9, 400), (0.99, 800)])
+def test_a_percentile_lies_in_its_interval(share: float, n: int) -> None:
+    series = np.random.default_rng(n).lognormal(0, 1, (600, n))
+    truth = math.exp(stats.norm.ppf(share))
+    some = [i for s in series.tolist() if (i := percentile(s, share).interval)]
+    assert len(some) > 500
+    assert np.mean([i.low <= truth <= i.high for i in some]) >= 0.94
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.8])
+def test_a_percentile_of_correlated_samples_lies_there_too(rho: float) -> None:
+    series = correlated(np.random.default_rng(9), (400, 600), rho, "log-normal").tolist()
+    some = [i for s in series if (i := percentile(s, 0.9).interval)]
+    assert np.mean([i.low <= math.exp(stats.norm.ppf(0.9)) <= i.high for i in some]) >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("between", "within", "rho"), [(0.06, 0.08, 0.5), (0.01, 0.1, 0.0), (0.05, 0.05, 0.8)]
+)
+def test_both_variances_come_back(between: float, within: float, rho: float) -> None:
+    series = times(np.random.default_rng(4), (60, 20, 400), between=between, within=within, rho=rho)
+    found = [two_levels(run.tolist()) for run in series]
+    tau = 1 + 2 * sum(6 / math.pi * math.asin(rho**k / 2) for k in range(1, 200))
+    assert np.mean([f.between for f in found]) == pytest.approx(between**2, rel=0.15)
+    assert np.median([f.within for f in found]) == pytest.approx(math.pi / 2 * within**2 * tau, rel=0.2)
+    # What it is for: the variance of a median of 400 samples.
+    assert np.mean([f.within for f in found]) / 400 == pytest.approx(
+        np.var(np.log(np.median(series, axis=2)), axis=1, ddof=1).mean() - between**2, abs=0.15 * between**2
+    )
+
+
+def test_levels_of_too_little() -> None:
+    assert math.isnan(two_levels([]).within)
+    alone = two_levels([[1.0, 1.1, 0.9, 1.0]])
+    assert (math.isnan(alone.between), alone.processes) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("between", "within", "process", "sample", "best"),
+    [
+        (1.0, 4.0, 9.0, 1.0, 6),  # sqrt(9 / 1 * 4 / 1)
+        (1.0, 1.0, 0.0, 1.0, 1),
+        (4.0, 1.0, 1.0, 1.0, 1),
+        (1.0, 1e9, 9.0, 1.0, 1000),
+        (0.0, 1.0, 1.0, 1.0, 1000),
+        (0.0, 0.0, 1.0, 1.0, 1),
+    ],
+)
+def test_best_samples_by_hand(
+    between: float, within: float, process: float, sample: float, best: int
+) -> None:
+    assert best_samples(between, within, process, sample) == best
+
+
+def test_no_other_count_of_samples_has_less_variance_in_the_same_time() -> None:
+    rng = np.random.default_rng(6)
+    for between, within, process, sample in rng.uniform(0.1, 10, (50, 4)):
+        best = best_samples(between, within, process, sample)
+        n = np.arange(1, 500)
+        product = (between + within / n) * (process + n * sample)  # variance times time
+        assert abs(best - n[product.argmin()]) <= 1
+    with pytest.raises(ValueError, match="above zero"):
+        best_samples(1.0, 1.0, 1.0, 0.0)

@@ -108,12 +108,13 @@ def test_the_environment_names_the_gpu() -> None:
     assert state["uuid"] == found["environment"]["gpu"][0]["uuid"]
 
 
-def test_a_training_on_the_gpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_training_on_the_gpu(precision: str) -> None:
     from bench.plan.recipe import load_recipe
 
     settings = {
         "device": "cuda", "dataset": "digits", "recipe": load_recipe("std").model_dump(mode="json"), "epochs": 2,
-        "precision": "bf16", "memory_format": "channels_last", "threads": 1,
+        "precision": precision, "memory_format": "channels_last", "threads": 1,
     }  # fmt: skip
     job = Job(
         task="accuracy", arch="resnet20", input_size=8, in_channels=1, num_classes=10, settings=settings
@@ -121,6 +122,7 @@ def test_a_training_on_the_gpu(tmp_path: Path) -> None:
     status, found = outcome(job)
     assert status == "ok"
     assert found["top1"].samples[0] > 0.5
+    assert found["epoch_time"].detail["warm_up_s"] > 0
 
 
 def timed_job(task: str, **settings: Any) -> Job:

@@ -128,6 +128,20 @@ def test_biases_move_by_a_multiple(optimiser: str) -> None:
     assert model.weight.item() == pytest.approx(-0.01, rel=1e-4)
 
 
+def test_a_first_step_that_overflows_leaves_nothing_behind() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    made = make_optimiser(model, PLAIN.model_copy(update={"nesterov": False, "weight_decay": 0.0}))
+    model(torch.ones(1, 1)).backward()  # the gradient is one
+    made.grad_scale, made.found_inf = torch.ones(()), torch.ones(())  # type: ignore[attr-defined]  # as the scaler does
+    made.step()
+    assert model.weight.item() == 0
+    del made.grad_scale, made.found_inf  # type: ignore[attr-defined]
+    set_rate(made, 0.5)
+    made.step()
+    assert model.weight.item() == -0.5
+
+
 def test_an_average_is_the_sum_written_out() -> None:
     model = nn.BatchNorm1d(1)
     average = Average(model, decay=0.5)

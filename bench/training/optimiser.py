@@ -18,9 +18,14 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     # Fused: one call for all parameters; with many small ones, a call for each takes longer than the work.
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999), fused=True)
-    return torch.optim.SGD(
+    sgd = torch.optim.SGD(
         groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True
     )
+    if recipe.momentum:
+        # torch would make them at the first step, and leave in them what lay there if fp16 overflows at that step.
+        for parameter in (p for group in groups for p in group["params"]):
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

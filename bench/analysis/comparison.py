@@ -66,9 +66,9 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
         the variant (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), `latency` of
         batch 1 with `_low` and `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its
         `batch_size` and `peak_memory` (B) and `energy` (J an image), `intensity` (MAC/B) and `roofline_share`
-        (fraction, see `add_roofline`), the same of a training step with `train_` in front, and the short training: `dataset`,
-        `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`, `n_ok`,
-        `n_planned`, `diverged`, and the shape it was trained in, with its counts: `trained_size` (px),
+        (fraction, see `add_roofline`), the same of a training step with `train_` in front, and the short training:
+        `dataset`, `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
+        `n_ok`, `n_planned`, `diverged`, and the shape it was trained in, with its counts: `trained_size` (px),
         `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
     """
     everything = frame

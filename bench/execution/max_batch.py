@@ -67,7 +67,7 @@ class Found:
             "tries": [[t.batch, t.status] for t in self.tries],
         }
         if bound is not None and flags:
-            detail["failure"] = (bound.error or {}).get("message")
+            detail["failure"] = str((bound.error or {}).get("message")).partition("\n")[0][:300]
         return Measurement(
             name="max_batch",
             unit="1",

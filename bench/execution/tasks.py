@@ -82,16 +82,14 @@ def switch(job: Job) -> None:
         raise UnsupportedError(found, "use device=cpu, or a torch that is built for CUDA")
     if precision == "tf32" and job.device == "cpu":
         raise UnsupportedError("tf32 is a mode of CUDA's matrix units; the CPU has none", "use fp32 or bf16")
-    benchmark = bool(settings.get("cudnn_benchmark"))
-    if benchmark and job.device == "cpu":
+    if settings.get("cudnn_benchmark") and job.device == "cpu":
         raise UnsupportedError("cudnn_benchmark: the CPU has no cuDNN", "leave it out there")
-    torch.backends.cudnn.benchmark = benchmark
+    # A training has few shapes and many steps: it pays to try the kernels there are, before the clock starts.
+    torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", job.task == "accuracy"))
     if "threads" in settings:
         torch.set_num_threads(settings["threads"])
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    # A training has few shapes and many steps: it pays to try the kernels there are, before the clock starts.
-    torch.backends.cudnn.benchmark = job.task == "accuracy"
     if job.device.startswith("cuda:"):
         torch.cuda.set_device(job.device)
 

@@ -277,12 +277,6 @@ def _trained(asked: Shared, catalog: Catalog) -> int:
 
 def _skipped(experiment: Experiment, block: Block, asked: Shared) -> Mapping[str, Any] | None:
     values = {"task": block.task, **asked.model_dump(mode="json")}
-    kind = str(values.get("device")).partition(":")[0]
-    return next(
-        (
-            m
-            for m in experiment.skip
-            if all(v == values.get(k) or (k, v) == ("device", kind) for k, v in m.items())
-        ),
-        None,
-    )
+    device = values.get("device")
+    told = {**{k: [v] for k, v in values.items()}, "device": [device, str(device).partition(":")[0]]}
+    return next((m for m in experiment.skip if all(v in told.get(k, [None]) for k, v in m.items())), None)

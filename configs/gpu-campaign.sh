@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 card=${1:?"give a name for the card, such as h100"}
 shift
 pieces=("$@")
-[ "${#pieces[@]}" -gt 0 ] || pieces=(check line-up ways accuracy more imagenette selftest reports)
+[ "${#pieces[@]}" -gt 0 ] || pieces=(check line-up graph ways training-step accuracy more imagenette selftest reports)
 end=0
 failed=()
 
@@ -47,7 +47,9 @@ piece() {
       step python3 tests/benchmarks/fidelity.py
       ;;
     line-up) measure gpu line-up ;;
+    graph) measure gpu-graph graph ;;
     ways) measure gpu-ways ways ;;
+    training-step) measure gpu-training-step training-step ;;
     accuracy) measure gpu-accuracy accuracy ;;
     more) measure gpu-more more ;;
     imagenette) measure gpu-imagenette imagenette ;;
@@ -57,11 +59,11 @@ piece() {
       bench diff "results/$card-line-up" "results/$card-again"
       ;;
     reports)
-      bench report "results/$card-line-up" "results/$card-ways" -o "reports/$card"
+      bench report "results/$card-"{line-up,graph,ways,training-step} -o "reports/$card"
       bench report "results/$card-accuracy" -o "reports/$card-accuracy"
       ;;
     *)
-      echo "there is no piece $1: check, line-up, ways, accuracy, more, imagenette, selftest, reports" >&2
+      echo "there is no piece $1: check, line-up, graph, ways, training-step, accuracy, more, imagenette, selftest, reports" >&2
       exit 2
       ;;
   esac

@@ -106,20 +106,23 @@ def sample(
             few calls, and need not repeat them.
     """
     before = before or [clock.seconds(call, 1)]
-    warm = warm_up(call, clock, timing, before[-1] if len(before) > 1 else math.nan)
-    block = max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9)))) if blocks else 1
     seconds: list[float] = []
     launches: list[float] = []
     stop: Stop = "max_samples"
-    start = clock.now()
-    with no_garbage_collection():
+    with no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
+        warm = warm_up(call, clock, timing, before[-1] if len(before) > 1 else math.nan)
+        block = _block(warm, timing) if blocks else 1
+        start, looking = clock.now(), 0.0
         while len(seconds) < timing.max_samples:
             seconds.append(clock.seconds(call, block) / block)
             if clock.launch_s is not None:
                 launches.append(clock.launch_s / block)
             if tick is not None:
+                begun = clock.now()
                 tick()
-            if len(seconds) < timing.min_samples or clock.now() - start < timing.min_s:
+                looking += clock.now() - begun
+            elapsed = clock.now() - start - looking
+            if len(seconds) < timing.min_samples or elapsed < timing.min_s:
                 continue
             if half_width(seconds) <= timing.precision:
                 stop = "precise"
@@ -127,11 +130,16 @@ def sample(
             if _plateau(seconds):
                 stop = "plateau"
                 break
-            if clock.now() - start >= timing.limit_s:
+            if elapsed >= timing.limit_s:
                 stop = "limit"
                 break
     calls = len(before) + warm.calls
     return Samples(tuple(seconds), block, before[0], calls, warm.steady, stop, tuple(launches))
+
+
+def _block(warm: Warm, timing: Timing) -> int:
+    """Return how many calls are timed together, so that they take `min_block_s`."""
+    return max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9))))
 
 
 def _plateau(seconds: Sequence[float]) -> bool:

@@ -20,6 +20,7 @@ CONTENDED = 0.02  # of its runnable time, this process waited for a core
 STOLEN = 0.02  # of the machine's time, the host gave away
 CLOCK_VARIED = 0.05  # of the highest clock seen, the lowest lay below it
 TICK_S = 0.25
+LOOK_SHARE = 4  # between two looks there is so many times as long as one takes
 
 # Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness. The first is how a card
 # works under full load, the others are disturbances.
@@ -123,6 +124,7 @@ class GpuWatch:
     before: Mapping[str, Any] = field(default_factory=dict)
     seen: list[Mapping[str, Any]] = field(default_factory=list)
     last_s: float = 0.0
+    look_s: float = 0.0
 
     def start(self) -> None:
         """Look once, at a device that may be idle, and start to watch the host."""
@@ -131,10 +133,12 @@ class GpuWatch:
         self.host.start()
 
     def tick(self) -> None:
-        """Look again, a few times a second."""
-        if time.perf_counter() - self.last_s >= TICK_S:
+        """Look again, a few times a second; seldomer where a look takes long, as NVML's can in a virtual machine."""
+        begun = time.perf_counter()
+        if begun - self.last_s >= max(TICK_S, LOOK_SHARE * self.look_s):
             self.seen.append(self.look())
             self.last_s = time.perf_counter()
+            self.look_s = self.last_s - begun
 
     def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         """Return what was seen since the start, of each quantity its least, median and most, and the doubts."""

@@ -94,8 +94,13 @@ def diff_markdown(found: Diff) -> str:
 
 
 def before(found: Diff) -> list[str]:
-    """Return what else differs between the runs."""
-    return [f"{plain(what)}: {plain(a)} → {plain(b)}" for what, a, b in found.changes]
+    """Return what else differs between the runs, and whether anything of them can be certain."""
+    lines = [f"{plain(what)}: {plain(a)} → {plain(b)}" for what, a, b in found.changes]
+    if found.rows and not found.tested and any(not row.effect.counted for row in found.rows):
+        lines.append(
+            "Too few processes to test: no change of a time below is certain; some may be suspected."
+        )
+    return lines
 
 
 def after(found: Diff) -> list[str]:

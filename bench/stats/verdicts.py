@@ -30,7 +30,7 @@ def holm(ps: Values) -> Floats:
     steps = np.full(values.shape, math.nan)
     order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
     steps[order] = np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1))
-    return np.minimum(1.0, steps)
+    return np.asarray(np.minimum(1.0, steps))
 
 
 def corrected(effects: Sequence[Effect], lost: Verdict = "undecided") -> list[Effect]:

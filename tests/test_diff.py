@@ -415,6 +415,8 @@ def test_what_is_undecided_is_told_once_with_its_reason() -> None:
     text = shown(between(*runs))
     assert text.count("one process a run") == 1  # a reason is told once
     assert "undecided (3): one process a run" in text
+    assert text.startswith("Too few processes to test: no change below is certain")
+    assert "Too few processes" not in shown(between(processes(BEFORE), processes(AFTER)))
 
 
 def test_holms_correction_is_told() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.stats.differ import differ
-from bench.stats.effects import Effect, rank_sums, ratio, welch
+from bench.stats.effects import Effect, correlation, mcnemar, rank_sums, ratio, welch
 from bench.stats.ranks import (
     can_decide,
     hodges_lehmann,
@@ -54,8 +54,27 @@ def draw(seed: int, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("n", [1, 5, 6, 8, 13, 30])
 def test_p_without_ties_is_scipys(n: int) -> None:
     a, b = draw(n, n), draw(n + 100, n + 3) + 0.4
-    assert signed_rank_p(a) == pytest.approx(stats.wilcoxon(a, method="exact").pvalue)
-    assert rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+    assert signed_rank_p(a) == pytest.approx(stats.wilcoxon(a, method="exact").pvalue, rel=1e-9)
+    assert rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_mcnemars_p_is_that_of_a_coin(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.random((2, rng.integers(1, 300))) < rng.random((2, 1))
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    known = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    assert mcnemar(a, b) == (pytest.approx(known, rel=1e-9), only_a, only_b)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_trend_is_scipys(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 12, (2, 6 + seed)).astype(float)
+    found, known = correlation(x, y), stats.spearmanr(x, y)
+    assert found.estimate == pytest.approx(known.statistic, rel=1e-9, abs=1e-12)
+    if len(x) > 8:  # of fewer it is exact, of all orders
+        assert found.p == pytest.approx(known.pvalue, rel=1e-9)
 
 
 @settings(deadline=None)

@@ -91,7 +91,7 @@ def test_networks_are_chosen_by_name(tmp_path: Path) -> None:
 def test_the_gain_is_that_of_the_ensemble(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path), path=tmp_path)
     some = members(run, trainings_of(run)[0])
-    assert gain(some).effect == pytest.approx(1 / 3)
+    assert gain(some).estimate == pytest.approx(1 / 3)
     assert np.isnan(disagreement(some[:1]))
 
 

@@ -86,6 +86,14 @@ def test_the_interval_of_independent_samples_does_not_hold_it() -> None:
     assert np.mean([low <= 0 <= high for low, high in map(median_interval, series)]) < 0.8
 
 
+def test_a_drift_makes_the_interval_within_wider() -> None:
+    noise = np.random.default_rng(8).normal(size=(300, 200))
+    moved = noise + np.linspace(-1, 1, 200)
+    still, drifted = ([within_interval(s) for s in series.tolist()] for series in (noise, moved))
+    assert np.mean([i.low <= 0 <= i.high for i in drifted]) >= 0.95
+    assert np.median([i.high - i.low for i in drifted]) > 2 * np.median([i.high - i.low for i in still])
+
+
 def test_where_even_the_effective_size_is_too_large() -> None:
     assert 0.7 < held_within(50, 0.95, "normal") < 0.9
     assert 0.8 < held_within(20, 0.8, "normal") < 0.92

@@ -80,6 +80,8 @@ def breaches(found: list[Import]) -> list[str]:
             bad.append(f"{i.where}: the reading half imports {i.target}")
         if i.room in READING and top in TORCH:
             bad.append(f"{i.where}: the reading half imports {top}")
+        if i.room == "stats" and top in (*TORCH, *HEAVY_READING):
+            bad.append(f"{i.where}: stats imports {top}")
         if i.room in MEASURING and top in HEAVY_READING:
             bad.append(f"{i.where}: the measuring half imports {top}")
         if i.room in {"plan", "records", "api", "cli"} and i.at_once and top in (*TORCH, *HEAVY_READING):
@@ -105,6 +107,8 @@ def test_every_room_is_known() -> None:
         ("analysis/a.py", "def f():\n    from bench.archs import ARCHS"),
         ("timing/a.py", "def f():\n    import pandas as pd"),
         ("costs/a.py", "import bench.training.loop"),
+        ("stats/a.py", "from bench.records.record import Record"),
+        ("stats/a.py", "def f():\n    import pandas as pd"),
         ("records/a.py", "from bench import report"),
         ("cli/a.py", "import matplotlib.pyplot"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import make_job, make_planned, make_record, seconds
+from scipy import stats
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
@@ -66,14 +69,19 @@ def test_the_process_is_the_unit() -> None:
     table = compare_table(to_frame([Run("r", Path("r"), (*records, timed("one", None, 2.0, 2.1, 2.2)))]))
     rows = {row["network"]: row for row in table.to_dict("records")}
     assert len(rows) == 2
-    assert rows["many"]["latency"] == pytest.approx((1.1 + 1.15) / 2)
-    # Of six, the interval of the median is from the least to the largest.
-    assert (rows["many"]["latency_low"], rows["many"]["latency_high"]) == (0.9, 1.3)
-    assert rows["many"]["throughput"] == pytest.approx(1 / ((1.1 + 1.15) / 2))
+    assert rows["many"]["latency"] == pytest.approx(stats.gmean(medians))
+    ends = stats.ttest_1samp(np.log(medians), 0.0).confidence_interval(0.95)
+    assert (rows["many"]["latency_low"], rows["many"]["latency_high"]) == pytest.approx(tuple(np.exp(ends)))
+    assert rows["many"]["throughput"] == pytest.approx(1 / stats.gmean(medians))
     assert rows["one"]["latency"] == 2.1
 
 
-def test_two_processes_show_their_range() -> None:
+def test_two_processes_say_how_little_they_know() -> None:
     table = compare_table(to_frame([Run("r", Path("r"), (timed("net", 0, 1.0), timed("net", 1, 2.0)))]))
-    assert table["latency"].tolist() == [1.5]
-    assert (table["latency_low"][0], table["latency_high"][0]) == (1.0, 2.0)
+    assert table["latency"].tolist() == pytest.approx([math.sqrt(2)])
+    reach = math.exp(
+        stats.t.ppf(0.975, 1) * math.log(2) / 2
+    )  # half of the logarithms' distance is their error
+    assert (table["latency_low"][0], table["latency_high"][0]) == pytest.approx(
+        (math.sqrt(2) / reach, math.sqrt(2) * reach)
+    )

@@ -41,11 +41,9 @@ DOUBTED = {
 ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
 _WHAT_TO_RUN = {
-    "accuracy": "to know, train both with more seeds: bench train ... --seeds 8",
-    **{
-        task: f'to know, measure both in more processes: bench run ... --set "{task}.replicate=[0,1,2,3,4,5,6,7]"'
-        for task in ("infer", "train_step")
-    },
+    "accuracy": "to know, train both with more seeds: bench train ... --seeds {n}",
+    "infer": 'to know, measure both in more processes: bench run ... --set "infer.replicate=[{numbers}]"',
+    "train_step": 'to know, measure both in more processes: bench run ... --set "train_step.replicate=[{numbers}]"',
 }
 
 
@@ -155,6 +153,8 @@ def _with_tip(effect: Effect, task: str) -> Effect:
     tip = _WHAT_TO_RUN.get(task)
     if effect.verdict != "suspected" or tip is None:
         return effect
+    n = max(8, 2 * effect.n)
+    tip = tip.format(n=n, numbers=",".join(map(str, range(n))))
     return replace(effect, reason=f"{effect.reason}; {tip}")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.stats.samples import summarise
+from bench.stats.intervals import process_interval
+from bench.stats.samples import finite, summarise
 
 _SAME = (
     *("run", "task", "network", "input_size", "in_channels", "num_classes", "batch_size", "measurement"),
@@ -15,8 +16,9 @@ _SAME = (
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with one row for all replicates of a timed measurement, where the last of them stood.
 
-    Its `median` is that of the processes' medians, `low` and `high` are their interval (their range where there
-    are fewer than six), `n` counts processes; `samples` are the processes' medians, in order.
+    `n` counts processes, `samples` are their medians, in order. Of a time, `median` is their geometric mean with the
+    interval `low` to `high` over processes (`bench.stats.intervals.process_interval`); of other quantities their median
+    with its interval, or the range where there are fewer than six.
 
     Args:
         frame: of `bench.analysis.frame.to_frame`, with the column `network`.
@@ -33,5 +35,9 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     summary = summarise(medians)
     for name in ("n", "median", "low", "high", "mean", "sd"):
         kept.loc[last, name] = getattr(summary, name)
+    for at, one in zip(last, medians, strict=True):
+        if kept.loc[at, "unit"] == "s" and len(finite(one)) > 1 and min(one) > 0:
+            interval = process_interval(one)
+            kept.loc[at, ["median", "low", "high"]] = (interval.estimate, interval.low, interval.high)
     kept.loc[last, "samples"] = pd.Series(medians, index=last, dtype=object)
     return kept

@@ -107,8 +107,8 @@ def _compare(run: Run, first: Trainings, other: Trainings) -> Comparison:
         n_baseline=len(sides[1]),
         image_low=images.low,
         image_high=images.high,
-        trainings_error=_trainings_error(*sides),
-        images_error=_images_error(*told) if math.isfinite(images.estimate) else math.nan,
+        trainings_error=effect.error,
+        images_error=images.error,
     )
 
 
@@ -138,17 +138,6 @@ def _over_images(a: Sequence[Member], b: Sequence[Member]) -> Effect:
 def same_images(found: Sequence[Member]) -> bool:
     """Return whether all were tested on the same images, in the same order."""
     return all(np.array_equal(found[0].labels, m.labels) for m in found[1:])
-
-
-def _trainings_error(a: Sequence[float], b: Sequence[float]) -> float:
-    if min(len(a), len(b)) < 2 or -math.inf in (*a, *b):
-        return math.nan
-    return math.sqrt(sum(float(np.var(v, ddof=1)) / len(v) for v in (a, b)))
-
-
-def _images_error(a: Sequence[Member], b: Sequence[Member]) -> float:
-    differences = image_differences(a, b)
-    return float(differences.std(ddof=1)) / math.sqrt(len(differences))
 
 
 def _missing(*sides: Trainings) -> str:

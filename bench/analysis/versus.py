@@ -21,7 +21,12 @@ from bench.stats.verdicts import BAND, corrected, direction, of_means, of_ratios
 from bench.units import Better
 
 MEMORY_BAND = 0.05  # a process's high-water mark varies by some MB
-_BETTER = {"faster": 1, "slower": -1}
+_STANDING = {
+    "faster": 1,
+    "slower": -1,
+    "lower": 1,
+    "higher": -1,
+}  # of costs; of accuracies the other way round
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,6 @@ class Row:
         baseline: with whom.
         quantity: `latency`, `throughput`, `peak_memory`, `parameters`, `macs` or `accuracy`.
         effect: of the ratio, the network's over the baseline's; its p is corrected for the number of tests (Holm).
-        standing: 1 where the network is certainly better, -1 where it is certainly worse, else 0.
         flags: doubts of the measurements.
     """
 
@@ -41,8 +45,13 @@ class Row:
     baseline: str
     quantity: str
     effect: Effect
-    standing: int
     flags: tuple[str, ...] = ()
+
+    @property
+    def standing(self) -> int:
+        """1 where the network is certainly better, -1 where it is certainly worse, else 0."""
+        sign = _STANDING.get(self.effect.verdict, 0)
+        return -sign if self.quantity == "accuracy" else sign
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
@@ -65,13 +74,8 @@ def compare_run(run: Run, band: float = BAND) -> list[Row]:
     first, *others = versus[-1].job.settings["labels"]
     rows = [row for other in others for row in _rows(records, versus, first, other, band)]
     effects = corrected([row.effect for row in rows])
-    rows = [_standing(replace(row, effect=e)) for row, e in zip(rows, effects, strict=True)]
+    rows = [replace(row, effect=e) for row, e in zip(rows, effects, strict=True)]
     return _beside_images(rows, run)
-
-
-def _standing(row: Row) -> Row:
-    """Return the line without a standing where its verdict is not certain."""
-    return replace(row, standing=0) if row.effect.verdict == "undecided" else row
 
 
 def _beside_images(rows: list[Row], run: Run) -> list[Row]:
@@ -100,16 +104,14 @@ def _rows(
             ratios = [1 / r for r in ratios]
         unit = "s" if quantity == "latency" else "1/s"
         effect = of_ratios(ratios, band, better=better, unit=unit)
-        yield Row(first, other, quantity, effect, _BETTER.get(effect.verdict, 0), flags)
+        yield Row(first, other, quantity, effect, flags)
     for name in ("peak_memory", "parameters", "macs"):
         a, b = (_value(records, label, name) for label in (other, first))
         if a and b:
             yield _exact(first, other, name, b / a, MEMORY_BAND if name == "peak_memory" else 0.0)
     seeds = _seeds(records, first), _seeds(records, other)
     if all(seeds):
-        effect = of_means(*seeds, band=0.0)
-        standing = 1 if effect.verdict == "higher" else -1 if effect.verdict == "lower" else 0
-        yield Row(first, other, "accuracy", effect, standing)
+        yield Row(first, other, "accuracy", of_means(*seeds, band=0.0))
 
 
 def _unequal(versus: Sequence[Record], first: str, other: str) -> tuple[str, ...]:
@@ -137,7 +139,7 @@ def _exact(first: str, other: str, quantity: str, ratio: float, band: float) -> 
     word = ("equal" if band == 0 else "same") if same else direction(ratio, "lower", "1")
     reason = "counted" if band == 0 else f"of one process each; within ±{100 * band:g} % is the same"
     effect = Effect(ratio, n=1, reason=reason, verdict=word, counted=band == 0)
-    return Row(first, other, quantity, effect, 0 if same else 1 if ratio < 1 else -1)
+    return Row(first, other, quantity, effect)
 
 
 def _measurements(records: Sequence[Record], label: str, task: str) -> Iterator[tuple[Record, Measurement]]:

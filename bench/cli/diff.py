@@ -62,7 +62,11 @@ def diff(
 ) -> None:
     """Compare two stored runs: ratios with their intervals, and a verdict where it is certain.
 
-    Exit codes: 0; 2 where the runs may not be compared; 3 for a slowdown beyond --fail-above.
+    Certain is what a test says of at least four processes in each run, held for all rows together; with fewer, a
+    change is suspected at most, and the row says what to run to know.
+
+    Exit codes: 0, also for a suspicion; 2 where the runs may not be compared; 3 for a certain slowdown beyond
+    --fail-above.
     """
     limits = [
         None if t is None else share(t, o) for t, o in ((fail_above, "--fail-above"), (floor, "--floor"))

@@ -16,6 +16,7 @@ from bench.report.view import EMPTY, Cell, Head, View, missing
 from bench.stats.verdicts import show_p
 from bench.units import percent, show, significant
 
+TIMED = ("infer", "train_step")
 _QUIET = "equal"  # counts that did not change are counted, not listed
 
 
@@ -94,8 +95,14 @@ def diff_markdown(found: Diff) -> str:
 
 
 def before(found: Diff) -> list[str]:
-    """Return what else differs between the runs."""
-    return [f"{plain(what)}: {plain(a)} → {plain(b)}" for what, a, b in found.changes]
+    """Return what else differs between the runs, and whether anything of them can be certain."""
+    lines = [f"{plain(what)}: {plain(a)} → {plain(b)}" for what, a, b in found.changes]
+    if found.rows and not found.tested and any(row.task in TIMED for row in found.rows):
+        lines.append(
+            "Too few processes to test: no change below is certain, and some may be suspected. To know, measure both "
+            'in several: bench run ... --set "infer.replicate=[0,1,2,3,4,5,6,7]".'
+        )
+    return lines
 
 
 def after(found: Diff) -> list[str]:

@@ -68,8 +68,9 @@ _HEADS = (
 )
 NOTE = (
     "Differences of mean top-1 accuracy in percentage points. p and verdict are over trainings, by Welch's t, "
-    "corrected for the number of comparisons (Holm), or by McNemar's test where there is one training each. The "
-    "interval over other images is a bootstrap paired over the test images, for these trained networks."
+    "corrected for the number of comparisons (Holm), or by McNemar's test where there is one training each; p is a "
+    "bound (≤) where it is below what an exact test of so many trainings can give. The interval over other images is a "
+    "bootstrap paired over the test images, for these trained networks."
 )
 
 

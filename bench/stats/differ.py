@@ -5,10 +5,10 @@ runs (`bench.stats.verdicts.corrected`). Rank tests cannot do this: of 4 and 4 p
 20 rows must be below 0.0025. Fewer processes than four decide nothing; what is beyond the noise is suspected.
 
 Simulated with 20 rows and processes that scatter by 1, 3 and 6 %, normal or t3 in the logarithm: any row is called for
-nothing in at most 5 % of pairs of runs, where both scatter alike or one up to twice as much (8.5 % of 4 and 4 processes
-where every row scatters four times as much in one). Of 8 and 8 processes that scatter by 3 %, one row slowed by 10 % is
-called in 98 % of cases (94 % of t3), of 4 and 4 in 31 %. What a whole run has in common, such as a machine that was
-slower that day, is no accident of a process, and is called.
+nothing in at most 5 % of pairs of runs that scatter alike; in up to 5.3 % where one scatters twice as much, and in
+8.5 % of 4 and 4 processes where every row scatters four times as much in one. Of 8 and 8 processes that scatter by 3 %,
+one row slowed by 10 % is called in 98 % of cases (94 % of t3), of 4 and 4 in 31 %. What a whole run has in common, such
+as a machine that was slower that day, is no accident of a process, and is called.
 """
 
 from __future__ import annotations

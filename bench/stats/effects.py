@@ -83,6 +83,7 @@ class Effect:
         p_floor: the least p that an exact test of so many numbers can give; a smaller one is a bound (see `show_p`).
         verdict: what is certain.
         counted: whether it is beyond doubt.
+        error: standard error of a difference of means; NaN where there is none.
         p_at: the two-sided p that the effect is a given number; NaN where it cannot be told.
     """
 
@@ -95,6 +96,7 @@ class Effect:
     p_floor: float = 0.0
     verdict: Verdict = "undecided"
     counted: bool = False
+    error: float = math.nan
     p_at: Callable[[float], float] = field(default=_unknown, repr=False, compare=False)
 
     def to_json(self, name: str) -> dict[str, float | str]:
@@ -156,7 +158,8 @@ def welch(of: Values, against: Values, unit: str = "trainings", *, safe: bool = 
         return 2 * float(stdtr(freedom, -abs(gap - at) / error))
 
     floor = floor_of_two(len(a), len(b))
-    return _tested(gap, (gap - half, gap + half), p_at, n=n, reason=f"Welch's t, {sizes}", p_floor=floor)
+    how = f"Welch's t, {sizes}"
+    return _tested(gap, (gap - half, gap + half), p_at, n=n, reason=how, p_floor=floor, error=error)
 
 
 def rank_sums(of: Values, against: Values, unit: str = "trainings") -> Effect:
@@ -213,7 +216,8 @@ def over_images(differences: Floats, resamples: int = RESAMPLES) -> Effect:
 
     ends = float(np.quantile(means, ALPHA / 2)), float(np.quantile(means, 1 - ALPHA / 2))
     how, floor = f"paired bootstrap over {count} test images", 2 / (resamples + 1)
-    return _tested(float(np.mean(differences)), ends, p_at, n=count, reason=how, p_floor=floor)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(count)
+    return _tested(float(np.mean(differences)), ends, p_at, n=count, reason=how, p_floor=floor, error=error)
 
 
 def mcnemar(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> tuple[float, int, int]:

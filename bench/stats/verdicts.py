@@ -27,11 +27,10 @@ def holm(ps: Values) -> Floats:
     The chance that any true hypothesis of them has one of at most 0.05 is at most 0.05, whatever they have in common.
     """
     values = np.asarray(ps, dtype=np.float64)
-    corrected = np.full(values.shape, math.nan)
+    steps = np.full(values.shape, math.nan)
     order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
-    steps = values[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return corrected
+    steps[order] = np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1))
+    return np.asarray(np.minimum(1.0, steps))
 
 
 def corrected(effects: Sequence[Effect], lost: Verdict = "undecided") -> list[Effect]:
@@ -42,10 +41,8 @@ def corrected(effects: Sequence[Effect], lost: Verdict = "undecided") -> list[Ef
 
 
 def _one_of(effect: Effect, p: float, many: int, lost: Verdict) -> Effect:
-    if effect.verdict not in _CERTAIN or many == 1:
+    if effect.verdict not in _CERTAIN or p <= ALPHA:
         return replace(effect, p=p)
-    if p <= ALPHA:
-        return replace(effect, p=p, reason=f"{effect.reason}; corrected for {many} tests")
     reason = f"{effect.reason}; not certain once corrected for {many} tests"
     return replace(effect, p=p, verdict=lost, reason=reason)
 

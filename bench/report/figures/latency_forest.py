@@ -15,7 +15,8 @@ _LATENCY = Bars("latency", "s", "Latency at batch 1", lower_is_better=True, batc
     "latency_forest",
     title="Latency of a single image",
     caption="A synchronised forward pass at batch 1, fastest on top; colours and markers are families. Points are "
-    "medians, lines and numbers in brackets their 95 % interval (the range where there are fewer than six samples). "
+    "medians, lines and numbers in brackets their 95 % interval, over processes where there are several (of one with "
+    "fewer than six samples their range). "
     "Intervals that overlap decide nothing. What failed is named below.",
     needs="infer jobs at batch size 1",
     place=30,

@@ -1,0 +1,198 @@
+"""Whether intervals hold what they say: simulated with the variances of stored runs, and on the stored processes.
+
+python tests/benchmarks/coverage.py [RUN ...]
+
+Promised: a time's interval over 3 to 10 processes covers 93 to 97 % in simulation; no pair of stored halves of the same
+processes is called changed once corrected for the number of quantities in more than 5 %.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from series import times  # noqa: E402
+
+from bench.records.store import latest, read_run  # noqa: E402
+from bench.stats.differ import differ  # noqa: E402
+from bench.stats.intervals import effective_size, median_interval, process_interval, within_interval  # noqa: E402
+from bench.stats.levels import best_samples, two_levels  # noqa: E402
+from bench.stats.samples import median  # noqa: E402
+from bench.stats.verdicts import CHANGED, corrected  # noqa: E402
+
+RESULTS = HERE.parents[1] / "results"
+TIMES = ("latency", "step_time", "forward_time", "backward_time")
+TRIALS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The samples of each process that measured one thing."""
+
+    run: str
+    name: str
+    processes: Sequence[tuple[float, ...]]
+
+    @property
+    def medians(self) -> list[float]:
+        return [median(p) for p in self.processes]
+
+
+def stored(run: str) -> Iterator[Timed]:
+    """Yield what a run has timed, in the order of its records; samples that stand under two names once."""
+    groups: defaultdict[tuple[str, str], list[tuple[float, ...]]] = defaultdict(list)
+    for record in latest(read_run(RESULTS / run).records).values():
+        for m in record.measurements:
+            if (
+                record.status == "ok"
+                and m.name in TIMES
+                and len(m.samples) > 4
+                and "samples_of" not in m.detail
+            ):
+                groups[record.job.series(), f"{m.name} of {record.job.arch}"].append(m.samples)
+    yield from (Timed(run, name, processes) for (_, name), processes in groups.items())
+
+
+def lag_one(samples: Sequence[float]) -> float:
+    """Return the correlation of a sample's rank with the next one's."""
+    ranks = np.argsort(np.argsort(samples)) - (len(samples) - 1) / 2
+    return float(ranks[1:] @ ranks[:-1] / (ranks @ ranks))
+
+
+def spread(samples: Sequence[float]) -> float:
+    """Return the standard deviation of logarithms behind the median deviation."""
+    logs = np.log(samples)
+    return 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
+
+
+def show_variances(timed: Sequence[Timed]) -> tuple[float, float, float]:
+    """Print what differs between and within processes, by run; return sd between, sd within, and correlation."""
+    print(
+        f"{'run':22}{'quantities':>11}{'processes':>11}{'sd between':>12}{'sd within':>11}{'lag 1':>7}{'worth':>7}"
+    )
+    between, within, rho = [], [], []
+    for run in dict.fromkeys(t.run for t in timed):
+        some = [t for t in timed if t.run == run]
+        every = [p for t in some for p in t.processes]
+        apart = [two_levels(t.processes).between for t in some if len(t.processes) > 2]
+        spreads, lags = [spread(p) for p in every], [lag_one(p) for p in every if len(p) >= 10]
+        worth = median([effective_size(p) / len(p) for p in every])
+        sd = math.sqrt(float(np.mean(apart))) if apart else math.nan
+        print(
+            f"{run:22}{len(some):11}{max(len(t.processes) for t in some):11}{sd:12.3f}{median(spreads):11.3f}"
+            f"{median(lags):7.2f}{worth:7.2f}"
+        )
+        between += [sd] if apart else []
+        within += spreads
+        rho += lags
+    return median(between), median(within), median(rho)
+
+
+def show_simulation(between: float, within: float, rho: float, samples: int = 20) -> None:
+    """Print how often intervals hold the truth, over processes and, wrongly, of all samples as if independent."""
+    print(
+        f"\nSimulated: sd between {between:.3f}, within {within:.3f}, correlation {rho:.2f}, {samples} samples a process"
+    )
+    print(f"{'K':>3}{'normal':>9}{'t3':>8}{'drift':>8}{'all samples as one':>21}")
+    kinds = {"normal": {}, "t3": {"tail": "t3"}, "drift": {"drift": between}}
+    for k in range(3, 11):
+        held = {}
+        for kind, more in kinds.items():
+            rng = np.random.default_rng(k)
+            series = times(rng, (TRIALS, k, samples), between=between, within=within, rho=rho, **more)
+            held[kind] = _share([process_interval(m) for m in np.median(series, axis=2).tolist()])
+        flat = [median_interval(s) for s in series[:500].reshape(500, -1).tolist()]
+        naive = np.mean([low <= 1 <= high for low, high in flat])
+        print(f"{k:3}{held['normal']:9.3f}{held['t3']:8.3f}{held['drift']:8.3f}{naive:21.3f}")
+    alone = times(np.random.default_rng(1), (TRIALS // 4, 1, 100), between=between, within=within, rho=rho)[
+        :, 0
+    ]
+    found = [within_interval(s) for s in alone.tolist()]
+    print(
+        f"  1 process: its interval holds the time of the next ones in {_share(found):.3f} of cases, and says so"
+    )
+
+
+def _share(intervals: Sequence[object]) -> float:
+    return float(np.mean([i.low <= 1.0 <= i.high for i in intervals]))
+
+
+def show_held_out(timed: Sequence[Timed]) -> None:
+    """Print how often the mean of some processes lies in the interval of the others, and how often it should."""
+    print("\nStored: the geometric mean of the processes left out, in the interval of the others")
+    for k in (3, 4, 5, 6):
+        shares, expected = [], []
+        for one in (t for t in timed if len(t.processes) > k):
+            logs, n = np.log(one.medians), len(one.processes)
+            inside = []
+            for chosen in combinations(range(n), k):
+                found = process_interval([one.medians[i] for i in chosen])
+                left = np.exp(np.delete(logs, chosen).mean())
+                inside.append(found.low <= left <= found.high)
+            shares.append(np.mean(inside))
+            reach = stdtrit(k - 1, 0.975) / math.sqrt(1 + k / (n - k))  # the mean left out varies as well
+            expected.append(1 - 2 * stdtr(k - 1, -reach))
+        if shares:
+            told = f"{np.mean(shares):.3f} (expected of alike, normal ones {np.mean(expected):.3f})"
+            print(f"  of {k}: {told}, {len(shares)} quantities")
+
+
+def show_alarms(timed: Sequence[Timed]) -> None:
+    """Print what `bench diff` would say of processes of the same run held against each other."""
+    pairs = [
+        differ([a], [b]).verdict for t in timed for a, b in combinations(t.medians, 2) if len(t.processes) > 1
+    ]
+    claimed = sum(v in CHANGED for v in pairs)
+    print(
+        f"\nOne process against another of the same: {claimed} of {len(pairs)} called, {pairs.count('suspected')} suspected"
+    )
+    alone, called, runs, wrong = 0, 0, 0, 0
+    for run in dict.fromkeys(t.run for t in timed):
+        some = [t for t in timed if t.run == run and len(t.processes) >= 8]
+        if not some:
+            continue
+        for chosen in (c for c in combinations(range(8), 4) if 0 in c):
+            rest = [i for i in range(8) if i not in chosen]
+            rows = [differ([t.medians[i] for i in chosen], [t.medians[i] for i in rest]) for t in some]
+            alone += sum(r.verdict in CHANGED for r in rows)
+            called += len(rows)
+            runs += 1
+            wrong += any(r.verdict in CHANGED for r in corrected(rows, "suspected"))
+    print(f"Four processes against the four others: {alone} of {called} rows changed on their own at 5 %,")
+    print(f"{wrong} of {runs} pairs of halves with any row called once corrected")
+
+
+def show_best(timed: Sequence[Timed]) -> None:
+    """Print how many samples a process is best given, by what a process and a sample cost."""
+    print("\nBest samples a process, where it costs 0.3 s before its first sample")
+    for one in (t for t in timed if len(t.processes) > 4):
+        levels, cost = two_levels(one.processes), median(one.medians)
+        best = best_samples(levels.between, levels.within, 0.3, cost)
+        print(f"  {one.run:18} {one.name[:34]:34} {1e3 * cost:9.2f} ms a sample: {best}")
+
+
+def main() -> None:
+    names = sys.argv[1:] or sorted(p.name for p in RESULTS.iterdir() if (p / "records.jsonl").is_file())
+    timed = [t for name in names for t in stored(name)]
+    if not timed:
+        print("no times are stored there")
+        return
+    show_simulation(*show_variances(timed))
+    show_held_out(timed)
+    show_alarms(timed)
+    show_best(timed)
+
+
+if __name__ == "__main__":
+    main()

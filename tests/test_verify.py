@@ -34,12 +34,14 @@ from bench.analysis.studies import StudyVerdict, TestVerdict, judge_study
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import probe
+from bench.plan.config import load_experiment
 from bench.records.record import count
 from bench.records.store import Store, read_run
 from bench.report.claims import ClaimsReport, claims_markdown, summary
 
 Facts = dict[str, dict[str, Any]]
 CLAIMS = claims_of()
+STUDIES = Path(__file__).parent.parent / "configs" / "studies"
 STORED = Path(__file__).parent.parent / "results"
 
 
@@ -160,6 +162,8 @@ KNOWN: dict[str, tuple[str, Any, str]] = {
     "googlenet.no_fc": ("erratum", 1, "1024·1000"),
     "ilsvrc2012.runner_up": ("rounding", "0.262", "second-best"),
     "zfnet.before.top5_error": ("confirmed_other_convention", "0.182", "5 CNNs"),
+    "vgg.windows": ("confirmed", "conv 3x3 stride 1 pad 1, pool 2x2 stride 2", "18 layers"),
+    "vgg.rank": ("undecidable", None, "history"),
     "vgg.most.layers": ("confirmed", 16 + 3, ""),
     "resnet34.layers": ("confirmed", 1 + 2 * (3 + 4 + 6 + 3) + 1, "of 37"),
     "conv.padding": ("confirmed", "(F-1)/2", "with F = 1, 3, 5, 7"),
@@ -264,6 +268,7 @@ WRONG: list[dict[str, str]] = [
     {"quantity": "max_pooling", "unit": "numbers", "subject": "1 2 / 3 4", "claimed": "3"},
     {"quantity": "momentum_forms", "unit": "formula", "subject": "two", "claimed": "c"},
     {"quantity": "unit", "unit": "unit", "claimed": "operations per second"},
+    {"quantity": "structure", "unit": "windows", "subject": "zfnet", "claimed": "conv 3x3 stride 1 pad 1"},
     {"quantity": "structure", "unit": "recipe", "subject": "recipe alexnet2012", "claimed": "momentum=0.5"},
     {"quantity": "fits", "unit": "bool", "subject": "vgg16/conv1", "claimed": "no"},
     {"quantity": "shapes", "unit": "shape", "subject": "convnet", "claimed": "32x32x3 > 1x1x10"},
@@ -686,6 +691,25 @@ def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
     assert "2 of the tests speak for it, 1 against" in told["momentum.speed"][1]
     assert told["receptive_field.accuracy"][0] == "indicated_for"
     assert "top1 logarithmic with receptive_field" in told["receptive_field.accuracy"][1]
+
+
+def test_a_side_question_of_todays_momentum_study_is_not_held_against_the_claim() -> None:
+    stored = read_run(STORED / "study-momentum")
+    today = load_experiment("studies/momentum").to_json()
+    verdict = judge_study(replace(stored, info={**stored.info, "experiment": today}))
+    assert verdict is not None
+    assert [t.verdict for t in verdict.tests] == ["supported", "supported", "refuted"]
+    assert verdict.verdict == "supported"
+    [found] = verify([c for c in CLAIMS if c.id == "momentum.speed"], {}, studies={"run": [verdict]})
+    assert found.verdict == "indicated_for"
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda f: f.stem)
+def test_the_shipped_studies_name_claims_that_there_are(file: Path) -> None:
+    study = load_experiment(str(file)).study
+    assert study is not None
+    named = {*study.claims, *(c for test in study.tests for c in test.claims)}
+    assert named <= {c.id for c in CLAIMS}
 
 
 def test_what_is_counted_keeps_its_verdict(findings: dict[str, Finding]) -> None:

@@ -56,7 +56,9 @@ _TOLD: dict[Verdict, str] = {
 }
 TOLERANCE = (
     "confirmed: equal. rounding: equal to the printed digits, rounded (half a unit of the last one), cut off (less "
-    "than one) or, where the source says about, within two; the latter two are no more than 5 % of the claim."
+    "than one) or, where the source says about, within two; the latter two are no more than 5 % of the claim. "
+    "supported, refuted: tested with the data set, networks, relation and scale of the claim; indicated: tested, but "
+    "otherwise."
 )
 _WIDEST = 36  # columns of a cell of words
 
@@ -131,7 +133,7 @@ def _lines(title: str, findings: Sequence[Finding], *, measured: bool = False) -
     table.add_column(overflow="fold")
     for finding in findings:
         table.add_row(
-            Text("  " + plain(finding.claim.id)), Text(finding.measured if measured else _told(finding))
+            Text("  " + plain(finding.claim.id)), Text(finding.measured if measured else finding.arithmetic)
         )
     yield table
     yield Text()

@@ -1,8 +1,9 @@
 """Claims of lectures and papers, and what this harness finds of each: counted, never written by hand.
 
-    claims.csv   what is claimed, by whom, as printed
+    claims.csv   what is claimed, by whom, as printed, and of what only trainings decide the conditions
     CHECKS       one check a quantity: the facts of networks in, a finding out
     verdict.py   what the verdicts mean, and by how much a number may differ
+    studied.py   which tests of studies decide a claim, and which only indicate something of it
 
 A new claim is one line of the file; a new quantity is one function in `CHECKS`. Facts of networks come from
 `bench.execution.probe.probe_facts`, in a process that may import torch.
@@ -103,6 +104,7 @@ CHECKS: dict[str, Check] = {
     "conv+fc": Check(structure.conv_fc, ("layers",)),
     "structure": Check(structure.structure, ("shape",)),
     "structure:filters": Check(structure.filters, ("filters",)),
+    "structure:windows": Check(structure.windows, ("windows",)),
     "structure:recipe": Check(worked.recipe, ("recipe",), _nothing),
     "where": Check(structure.where, ("trend",)),
     "pattern": Check(structure.grammar, ("grammar",), structure.instances),

@@ -95,6 +95,18 @@ def structure(claim: Claim, book: Book) -> Finding:
     return match(claim, ours, f"{ours}; whole: {rest}")
 
 
+def windows(claim: Claim, book: Book) -> Finding:
+    """Decide which windows the convolutions and poolings have: ``conv 3x3 stride 1 pad 1, pool 2x2 stride 2``."""
+    rows = of_kind(book.network(claim)["layers"], "conv", "pool")
+    ours = ", ".join(sorted(dict.fromkeys(map(_window, rows))))
+    return match(claim, ours, f"{len(rows)} layers: {ours}")
+
+
+def _window(row: Row) -> str:
+    (height, width), stride, padding = row["kernel"], row["stride"][0], row["padding"][0]
+    return f"{kind_of(row)} {height}x{width} stride {stride}" + (f" pad {padding}" if padding else "")
+
+
 def filters(claim: Claim, book: Book) -> Finding:
     """Decide the widths of a network's last convolutions: ``384/384/256``."""
     count = claim.claimed.count("/") + 1

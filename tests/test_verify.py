@@ -256,6 +256,7 @@ WRONG: list[dict[str, str]] = [
         "claimed": "1025, 4704, 1176, 1600, 400, 120, 84, 10",
     },
     {"quantity": "connections", "subject": "alexnet/conv1", "claimed": "364"},
+    {"quantity": "connections", "subject": "alexnet_2tower/conv2", "claimed": "2400"},
     {"quantity": "params_ratio", "subject": "alexnet : googlenet", "claimed": "12"},
     {"quantity": "fc_layers", "subject": "googlenet", "claimed": "0"},
     {
@@ -396,6 +397,7 @@ HEADER = "id,source,subject,quantity,claimed,unit\n"
         (HEADER + "a,S,vgg16,parms,1,1\n", 2, "no check for the quantity 'parms'"),
         (HEADER + "a,S,vgg16,params,many,1\n", 2, "'many' is no number"),
         (HEADER + "a,S,vgg16,params,1e400,1\n", 2, "no number"),
+        (HEADER + 'a,S,vgg16,weights,"1728, many",list\n', 2, "'many' is no number"),
         (HEADER + "a,S,vgg16,params,nan,1\n", 2, "no number"),
         (HEADER + "a,S,vgg16,params,1,kg\n", 2, "in the unit 'kg'"),
         (HEADER + "a,S,vgg16,params,1,1\n\na,S,vgg16,params,1,1\n", 4, "is that of line 2"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -206,6 +206,8 @@ def _check(claim: Claim, quantities: Mapping[str, Collection[str]]) -> None:
         )
     if claim.unit in NUMBERS:
         _check_number(claim)
+    for text in claim.claimed.split(",") if claim.unit == "list" else ():
+        _check_number(replace(claim, claimed=text.strip()))
     for pair in claim.scale.split():
         if pair.partition("=")[0] not in SCALES or not pair.partition("=")[2]:
             tip = f"write KEY=VALUE with spaces between, of {', '.join(SCALES)}"

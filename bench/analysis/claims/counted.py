@@ -289,7 +289,7 @@ def _late_strides(rows: Sequence[Row]) -> Iterator[Reading]:
     for kernel, stride in path:
         field, jump = field + (kernel - 1) * jump, jump * stride
     sums = " + ".join(f"{n}·2·{step}" for step, n in _steps(path))
-    how = f"1 + 6·1 + {sums} = {field} px"
+    how = f"1 + {stem[0][0] - 1}·1 + {sums} = {field} px"
     yield Reading(Decimal(field), how, "the stride in the 3x3 of a stage's last block, as TF-slim has it")
 
 
@@ -333,7 +333,8 @@ def connections(claim: Claim, book: Book) -> Finding:
     """Decide to how many numbers of its input one place of a layer is connected, its bias left out."""
     row = book.layer(claim, "conv", "fc")
     each = weights(row) // row["out_channels"]
-    return judge(claim, [Reading(Decimal(each), f"{weights_written(row).rpartition('·')[0]} = {each:,}")])
+    sides = (*(row["kernel"] or ()), row["in_channels"] // (row["groups"] or 1))
+    return judge(claim, [Reading(Decimal(each), f"{'·'.join(map(str, sides))} = {each:,}")])
 
 
 def weights_alone(claim: Claim, book: Book) -> Finding:

@@ -129,7 +129,7 @@ KNOWN: dict[str, tuple[str, Any, str]] = {
     "comparison.resnet152.top5": ("confirmed", "0.9551", "1 − 0.0449"),
     "comparison.alexnet.params": ("rounding", 62_378_344, ""),
     "comparison.resnet152.params": ("confirmed_other_convention", 60_192_808, "running statistics"),
-    "comparison.alexnet.gflops": ("erratum", 2 * 1_135_256_096, "the count that fits resnet152"),
+    "comparison.alexnet.gflops": ("erratum", 2 * 1_135_256_096, "2 × 724,406,816 multiply-adds = 1,448,813,632 rounds to 1.4 Gop; the count that fits resnet152"),
     "comparison.vgg16.gflops": ("erratum", 2 * 15_470_264_320, "the claim is vgg19's: 19,632,062,464"),
     "comparison.resnet152.gflops": ("confirmed_other_convention", 2 * 11_513_626_624, "11,282,415,616"),
     "conv.output_size": ("confirmed", "(In-K+2P)/S+1", "gives the output of"),

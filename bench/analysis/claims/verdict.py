@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 
 from bench.analysis.claims.book import NUMBERS, Claim
 from bench.analysis.studies import StudyVerdict
+from bench.units import show
 
 Verdict = Literal[
     "confirmed",
@@ -185,17 +186,27 @@ def consistent(
     if own is None or not fitting[best] or _agree(claim, readings, best):
         others = [r for r in readings[1:] if own is None or r.counting == best]
         return judge(claim, [readings[0], *others], hint)
-    near = dict.fromkeys(
-        r.how for r in readings if r.counting == best and 1 / 3 < _number(r) / claim.number < 3
-    )
+    said = abs(claim.number)
+    near = dict.fromkeys(r.how for r in readings if r.counting == best and said < 3 * _number(r) < 9 * said)
+    close = [
+        f"; {r.how} rounds to {_rounded(claim, _number(r))}"
+        for r in readings
+        if r.counting not in (best, own.counting) and abs(_number(r) - claim.number) < WIDEST * said
+    ]
     fit = ", ".join(c.network for c in fitting[best])
     why = (
-        f"only {own.how} gives it ({own.convention}); the count that fits {fit} of the same source ({best}) gives "
-        f"{' or '.join(near)}"
+        f"only {own.how} gives it ({own.convention}){''.join(close[:1])}; the count that fits {fit} of the same source "
+        f"({best}) gives {' or '.join(near)}"
     )
     return Finding(
         claim=claim, verdict="erratum", ours=readings[0].value, arithmetic=why, tolerance=allowed(claim, None)
     )
+
+
+def _rounded(claim: Claim, value: Decimal) -> str:
+    """Return a number with as many digits as are printed: ``1.4 Gop``."""
+    rounded = value.quantize(claim.last_digit, ROUND_HALF_EVEN, _EXACTLY)
+    return show(float(rounded), claim.unit, len(claim.number.as_tuple().digits))
 
 
 def _agree(claim: Claim, readings: Sequence[Reading], counting: str) -> bool:

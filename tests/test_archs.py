@@ -18,6 +18,7 @@ from bench.archs import ARCHS, Arch, _published, register
 from bench.archs._layers import side_after
 from bench.archs._torchvision import card as torchvision_card
 from bench.errors import UnsupportedError
+from bench.plan.card import protocol_of
 
 NAMES = ARCHS.names()
 META = torch.device("meta")
@@ -367,6 +368,25 @@ def test_every_published_count_has_a_source_and_is_about_what_is_declared(arch: 
         assert (key in facts) == (f"{key}_source" in facts)
     if "parameters" in facts:  # LeNet-5's and AlexNet's were rounded to one digit
         assert facts["parameters"] == pytest.approx(arch.card.parameters, rel=0.05)
+
+
+PROTOCOLS = {"1 crop", "10 crops", "dense", "multi-scale", "whole image"}
+
+
+def test_every_published_accuracy_says_how_its_images_were_tested(arch: Arch) -> None:
+    facts = arch.card.published
+    accuracies = {key for key in _published.ACCURACIES if key in facts}
+    assert bool(accuracies) == bool(facts.get("protocol")) == bool(facts.get("protocol_source"))
+    if accuracies:
+        assert facts["protocol"] in PROTOCOLS
+    if accuracies & {"top1", "top5"}:  # what the source says in words, for records that have it alone
+        assert protocol_of({"source": facts["source"]}) == facts["protocol"]
+
+
+def test_an_accuracy_without_a_word_on_its_protocol_has_none() -> None:
+    assert protocol_of({}) is None
+    assert protocol_of({"top5": 0.9, "source": "a paper"}) is None
+    assert protocol_of({"top5": 0.9, "source": "a paper", "protocol": "3 crops"}) == "3 crops"
 
 
 def test_published_facts_are_of_networks_that_are_there() -> None:

@@ -35,6 +35,7 @@ from matplotlib.text import Text
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
+from bench.records.record import Record
 from bench.records.store import Run
 from bench.report.board import Board, distances, overlaps, spread
 from bench.report.figures import FIGURES, in_order
@@ -179,6 +180,25 @@ def test_data_sets_are_never_mixed_in_a_panel() -> None:
         "Top-1 on cifar10, 8 epochs, std v1": ["alexnet", "vgg16"],
         "Top-1 on mnist, 8 epochs, std v1": ["lenet5", "zfnet"],
     }
+
+
+def test_published_accuracies_that_were_tested_in_several_ways_say_so() -> None:
+    def tested(*ways: str) -> list[Record]:
+        protocol = dict(zip(("alexnet", "vgg16"), ways, strict=True))
+        return [
+            r.changed(card=replace(r.card, published={**r.card.published, "protocol": protocol[r.card.name]}))
+            for r in records(by_name(*protocol))
+        ]
+
+    for ways, labels in (
+        (("10 crops", "10 crops"), ["alexnet", "vgg16"]),
+        (("10 crops", "dense"), ["alexnet (10 crops)", "vgg16 (dense)"]),
+    ):
+        figure = drawn("macs_accuracy", make_run(tested(*ways)))
+        assert figure is not None
+        assert [sorted(texts(axes)) for axes in figure.axes] == [labels, ["alexnet", "vgg16"]]
+        foot = " ".join(legend.get_title().get_text() for legend in figure.legends)
+        assert ("tested in several ways (10 crops, dense)" in foot) == (len(set(ways)) > 1)
 
 
 def test_an_accuracy_stands_against_the_cost_of_its_own_shape() -> None:

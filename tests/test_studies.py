@@ -124,6 +124,36 @@ class TestMeans:
         assert judge(records, AB, open_).verdict == "undecided"
         assert judge(records, AB, open_, {**AB, "expect": "lower"}).verdict == "refuted"
 
+    def test_a_side_question_refutes_nothing_but_itself(self) -> None:
+        records = [*errors("a", *HIGH), *errors("b", *LOW)]
+        side = {**AB, "expect": "lower", "role": "side"}
+        found = judge(records, AB, side)
+        assert [t.verdict for t in found.tests] == ["supported", "refuted"]
+        assert [t.role for t in found.tests] == ["hypothesis", "side"]
+        assert found.verdict == "supported"
+        assert "what is expected (side question)" in study_markdown(found)
+
+    @pytest.mark.parametrize(
+        ("asked", "relation"),
+        [
+            ({}, "train_error higher"),
+            ({"margin": 0.1}, "train_error higher by 0.1"),
+            ({"as": "ratio", "margin": 1.0, "expect": "lower"}, "train_error lower by × 2"),
+        ],
+    )
+    def test_a_test_says_its_relation_and_its_conditions(self, asked: dict[str, Any], relation: str) -> None:
+        (test,) = judge([*errors("a", *HIGH), *errors("b", *LOW)], {**AB, **asked}).tests
+        assert test.relation == relation
+        job = training("a")
+        assert test.conditions == {
+            "networks": "a against b",
+            "dataset": job.settings["dataset"],
+            "train_images": "all",
+            "input_size": str(job.input_size),
+            "epochs": str(job.settings["epochs"]),
+        }
+        assert test.to_json()["conditions"] == test.conditions
+
 
 class TestWhatIsMissing:
     def test_diverged_is_the_worst_and_stays_in_n(self) -> None:
@@ -292,6 +322,7 @@ class TestSchema:
         [
             ({"hypothesys": "x"}, "unknown key study.hypothesys", "hypothesis"),
             ({"tests": []}, "study.tests: ", None),
+            ({"tests": [{**GOOD["tests"][0], "role": "side"}]}, "all tests are side questions", None),  # type: ignore[index]
             ({"tests": [{"says": "s", "quantity": "top1", "expect": "higher"}]}, "either against or trend", None),
             ({"tests": [{**GOOD["tests"][0], "expect": "bigger"}]}, "study.tests[0].expect", None),  # type: ignore[index]
             ({"tests": [{**GOOD["tests"][0], "expect": "same"}]}, "needs a margin", None),  # type: ignore[index]

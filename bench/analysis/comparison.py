@@ -26,7 +26,14 @@ COUNTS = (
 )
 SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_memory", "energy")
 ROOFLINE = ("intensity", "roofline_share")
-CARD = ("family", "year", "published_top1", "published_top5", "published_source", "published_classes")
+PUBLISHED = (
+    "published_top1",
+    "published_top5",
+    "published_source",
+    "published_protocol",
+    "published_classes",
+)
+CARD = ("family", "year", *PUBLISHED)
 TRAINED = (
     *("dataset", "recipe", "epochs", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"),
     *("n_ok", "n_planned", "diverged", "trained_size", "trained_channels", "trained_classes"),
@@ -47,6 +54,7 @@ COLUMNS = (
 )
 _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
+    "published_protocol",
     *("device", "precision", "memory_format", "backend", "cudnn_benchmark"),
 )
 

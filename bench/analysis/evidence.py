@@ -24,13 +24,17 @@ from bench.units import Better
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The effect that a test is about, its unit, how many numbers there are, and what is to be said."""
+    """The effect that a test is about, the unit of its difference, how many numbers there are, and what is to be said.
+
+    `sides` are the jobs compared: two sides, or one of a trend and of an ensemble.
+    """
 
     effect: Effect
     unit: str
     n_of: int
     n_against: int
     notes: tuple[str, ...] = ()
+    sides: tuple[tuple[Job, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,29 @@ def gather(run: Run, test: StudyTest) -> Evidence:
     )
     problem = next((side.problem for side in sides if side.problem), "")
     effect = none(problem) if problem else _effect(name, asked, sides, log=test.measure == "ratio")
-    return Evidence(effect, _unit(asked, sides), len(sides[0].values), len(sides[1].values), notes)
+    jobs = tuple(side.jobs for side in sides)
+    return Evidence(effect, _unit(asked, sides), len(sides[0].values), len(sides[1].values), notes, jobs)
+
+
+def conditions(sides: Sequence[Sequence[Job]]) -> dict[str, str]:
+    """Return under what jobs were compared: their networks, and of trainings the data set and the scale.
+
+    ``{"networks": "plain56 against plain20", "dataset": "cifar10", "train_images": "all", "input_size": "32",
+    "epochs": "20"}``; several values of one key are joined by commas, and networks that are alike told once.
+    """
+    jobs = [job for side in sides for job in side]
+    networks = dict.fromkeys(_joined([job.arch for job in side]) for side in sides)
+    told = {"networks": " against ".join(networks)}
+    if jobs and all(job.task == "accuracy" for job in jobs):
+        told["dataset"] = _joined([job.settings.get("dataset") for job in jobs])
+        told["train_images"] = _joined([job.settings.get("train_images") or "all" for job in jobs])
+        told["input_size"] = _joined([job.input_size for job in jobs])
+        told["epochs"] = _joined([job.settings.get("epochs") for job in jobs])
+    return told
+
+
+def _joined(values: Sequence[object]) -> str:
+    return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
 
 
 def _effect(name: str, asked: Quantity, sides: Sequence[Side], *, log: bool) -> Effect:
@@ -174,7 +200,7 @@ def _trend(run: Run, test: StudyTest, asked: Quantity) -> Evidence:
         effect = correlation([x for x, _ in known], [y for _, y in known])
     lost = len(points) - len(known)
     notes = (*side.notes, *([f"{lost} networks without {test.trend}"] if lost else []))
-    return Evidence(effect, "rho", len(known), 0, notes)
+    return Evidence(effect, "rho", len(known), 0, notes, (side.jobs,))
 
 
 def _central(values: Sequence[float]) -> float:
@@ -202,12 +228,11 @@ def _ensemble(run: Run, selector: Selector) -> Evidence:
         return Evidence(none(f"{_words(selector)}: {what}"), "1", 0, 0)
     [trainings] = found
     some = members(run, trainings)
+    estimate = (
+        gain(some) if len(some) > 1 else none(f"{len(some)} trainings have test outputs: an ensemble needs 2")
+    )
     notes = _notes(trainings.jobs, trainings.records, ())
-    if len(some) < 2:
-        return Evidence(
-            none(f"{len(some)} trainings have test outputs: an ensemble needs 2"), "1", len(some), 0, notes
-        )
-    return Evidence(gain(some), "1", len(some), 0, notes)
+    return Evidence(estimate, "1", len(some), 0, notes, (tuple(trainings.jobs),))
 
 
 def _words(selector: Selector) -> str:

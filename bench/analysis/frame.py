@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.machine import device_name
-from bench.plan.card import ArchCard
+from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest, uncollected
@@ -45,7 +45,8 @@ def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame
         series: of trainings, equal for those that differ in nothing but their seed.
         device ... epochs, recipe: settings of the task.
         status, stage, error, tip, attempt, started_at, duration_s, device_name: how it went.
-        published_top1, published_top5 (fractions), published_source, published_classes: of the card.
+        published_top1, published_top5 (fractions), published_source, published_protocol (how its images were tested),
+            published_classes: of the card.
         outputs: of trainings, the file with the answers to the test images, an absolute path, or None.
         measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
         n, median, low, high, mean, sd: of the samples, see `bench.stats.samples.summarise`.
@@ -177,6 +178,7 @@ _COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
     "published_top1": lambda row: row.card.published.get("top1"),
     "published_top5": lambda row: row.card.published.get("top5"),
     "published_source": lambda row: row.card.published.get("source"),
+    "published_protocol": lambda row: protocol_of(row.card.published),
     "published_classes": "card.num_classes",
     "outputs": _outputs,
 }

@@ -9,6 +9,7 @@ images. The p of each is that the effect lies at the margin, corrected for the n
     refuted     all of it lies on the other side of the margin, likewise
     undecided   else
 
+The verdict of a study is that of all tests of its hypothesis together; a side question has a verdict of its own alone.
 Of `same`, the sides are within the band and beyond it. A training that diverged is worse than any that ended, and stays
 in n; what failed or is not measured yet does not, and the note says so.
 """
@@ -17,11 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from bench.analysis.evidence import Evidence, gather
-from bench.plan.study import Expect, StudyTest, parse_study
+from bench.analysis.evidence import Evidence, conditions, gather
+from bench.plan.study import Expect, Role, StudyTest, parse_study
 from bench.records.record import finite
 from bench.records.store import Run
 from bench.stats.effects import Effect
@@ -44,7 +45,8 @@ class TestVerdict:
         against: which others; of a trend the quantity that orders the networks.
         expect: `higher`, `lower` or `same`.
         margin: least difference, or ratio less one, that counts; of `same` the band.
-        claims: ids of claims that it decides, together with the other tests that name them.
+        role: `hypothesis`, or `side`, which the study's verdict leaves out.
+        claims: ids of claims that it bears on, together with the other tests that name them.
         verdict: `supported`, `refuted` or `undecided`.
         effect: the difference, ratio or correlation; NaN where there is none.
         low: lower end of its 95 % interval, uncorrected; NaN where there is none.
@@ -54,6 +56,7 @@ class TestVerdict:
         n_against: on the other side; 0 of a trend.
         note: how it was tested, why it is undecided, what is missing or diverged.
         p_floor: the least p that an exact test of so many numbers gives; a smaller one is told as a bound.
+        conditions: the networks, data set and scale of its jobs, see `bench.analysis.evidence.conditions`.
     """
 
     __test__ = False  # no test of pytest
@@ -73,8 +76,17 @@ class TestVerdict:
     n_against: int
     note: str
     margin: float = 0.0
+    role: Role = "hypothesis"
     claims: tuple[str, ...] = ()
     p_floor: float = 0.0
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def relation(self) -> str:
+        """Return the quantity and what is expected of it: ``top1 lower by 0.05``, ``step_time lower by × 2``."""
+        least = f"× {1 + self.margin:g}" if self.unit == "ratio" else f"{self.margin:g}"
+        words = [self.quantity, self.expect, *(["by", least] if self.margin else [])]
+        return " ".join([*words, *(["with", self.against] if self.unit == "rho" else [])])
 
     @property
     def expected(self) -> str:
@@ -102,13 +114,18 @@ class TestVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
-        plain: dict[str, Any] = finite({key: getattr(self, key) for key in self.__dataclass_fields__})
-        return plain
+        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        plain: dict[str, Any] = finite(values)
+        return {**plain, "claims": list(self.claims), "conditions": dict(self.conditions)}
 
 
 @dataclass(frozen=True, slots=True)
 class StudyVerdict:
-    """What a run says of its study: `supported` where all tests are, `refuted` where any is, else `undecided`."""
+    """What a run says of its study.
+
+    Of the tests of its hypothesis: `supported` where all are, `refuted` where any is, else `undecided`. Side questions
+    do not count.
+    """
 
     name: str
     hypothesis: str
@@ -123,11 +140,14 @@ class StudyVerdict:
         return tuple(dict.fromkeys((*self.claims, *(c for test in self.tests for c in test.claims))))
 
     def on(self, claim: str) -> StudyVerdict | None:
-        """Return what it says of a claim: the tests that name it, else all where the study does; None of no other."""
+        """Return it with the tests that bear on a claim alone; None where none does.
+
+        Those are the tests that name it or, where the study alone does, the tests of the hypothesis.
+        """
         tests = tuple(test for test in self.tests if claim in test.claims)
-        if tests:
-            return replace(self, tests=tests, verdict=_all_in_all([t.verdict for t in tests]))
-        return self if claim in self.claims else None
+        if not tests and claim in self.claims:
+            tests = tuple(test for test in self.tests if test.role == "hypothesis")
+        return replace(self, tests=tests) if tests else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -161,12 +181,13 @@ def judge_study(run: Run) -> StudyVerdict | None:
         hypothesis=study.hypothesis,
         source=study.source,
         claims=study.claims,
-        verdict=_all_in_all([t.verdict for t in tests]),
+        verdict=all_in_all([t.verdict for t in tests if t.role == "hypothesis"]),
         tests=tests,
     )
 
 
-def _all_in_all(verdicts: Sequence[Decision]) -> Decision:
+def all_in_all(verdicts: Sequence[Decision]) -> Decision:
+    """Return `refuted` where any is, `supported` where all are, else `undecided`."""
     if "refuted" in verdicts:
         return "refuted"
     return "undecided" if "undecided" in verdicts else "supported"
@@ -189,8 +210,10 @@ def _verdict(test: StudyTest, evidence: Evidence, effect: Effect) -> TestVerdict
         n_against=evidence.n_against,
         note="; ".join([effect.reason, *evidence.notes]),
         margin=test.margin,
+        role=test.role,
         claims=test.claims,
         p_floor=effect.p_floor,
+        conditions=conditions(evidence.sides),
     )
 
 

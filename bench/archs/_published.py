@@ -1,6 +1,9 @@
 """Published facts of the package's own networks: year, paper, accuracy, multiply-adds and parameters, with sources.
 
 They stand in `published.csv`, a row a network; accuracies are fractions, numbers have the digits that are printed.
+The accuracies of a row are of one source and one `protocol`, the way in which the images were tested: ``1 crop``,
+``10 crops``, ``dense`` (the whole image, at one scale), ``multi-scale`` (at several), or ``whole image`` of small ones;
+all are of one network. `protocol_source` says where that stands.
 """
 
 from __future__ import annotations
@@ -25,15 +28,15 @@ def published(name: str) -> dict[str, Any]:
     """Return what the file has of a network as fields of its `ArchCard`; nothing for one that it does not know.
 
     Returns:
-        `year`, `paper`, and `published`: accuracies with their `source`, `macs` and `parameters` each with
-        theirs, `macs_source` and `parameters_source`.
+        `year`, `paper`, and `published`: accuracies with their `source` and `protocol`, `macs` and `parameters` each
+        with theirs, `macs_source` and `parameters_source`.
     """
     row = _rows().get(name)
     if row is None:
         return {}
     facts: dict[str, Any] = {key: float(row[key]) for key in ACCURACIES if row[key]}
     if facts:
-        facts["source"] = row["source"]
+        facts |= {key: row[key] for key in ("source", "protocol", "protocol_source")}
     for key in COUNTS:
         if row[key]:
             facts |= {key: int(float(row[key])), f"{key}_source": row[f"{key}_source"]}

@@ -39,6 +39,8 @@ def card(name: str) -> ArchCard:
             "top1": round(accuracy["acc@1"] / 100, 5),
             "top5": round(accuracy["acc@5"] / 100, 5),
             "source": f"{LIBRARY} {weights.name}",
+            "protocol": "1 crop",
+            "protocol_source": f"{LIBRARY}, the weights' transforms",
             # Which it prints in G, with three decimals, and counts as multiply-adds.
             "macs": round(weights.meta["_ops"] * 1e9),
             "macs_source": f"{LIBRARY} {weights.name}",

@@ -148,6 +148,13 @@ def _top5(row: Mapping[str, Any]) -> str:
     return "" if top5 is None else percent(top5)
 
 
+def _protocol(row: Mapping[str, Any]) -> str:
+    from bench.plan.card import protocol_of
+
+    published = row.get("published") or {}
+    return protocol_of(published) or "" if "top5" in published else ""
+
+
 _TITLES = {
     "archs": "Architectures",
     "datasets": "Data sets",
@@ -166,6 +173,7 @@ _COLUMNS: Mapping[str, Mapping[str, Cell]] = {
         "px": _text("input_size"),
         "least px": _text("min_input"),
         "published top-5": _top5,
+        "tested on": _protocol,
         "paper": _text("paper"),
     },
     "datasets": {

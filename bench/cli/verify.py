@@ -29,7 +29,7 @@ class Format(StrEnum):
 def verify(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN...]", help="Runs whose studies and trainings decide claims."),
+        typer.Argument(metavar="[RUN...]", help="Runs whose studies and trainings bear on claims."),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
     claims: Annotated[
@@ -41,8 +41,8 @@ def verify(
 ) -> None:
     """Hold published claims against this harness.
 
-    Each is confirmed, right by rounding or by another convention, an erratum, or left to trainings: then it is
-    supported, refuted or undecided by the studies of the runs that are named.
+    Each is confirmed, right by rounding or by another convention, an erratum, or left to trainings: then the tests of
+    the runs that are named decide it where they were made as claimed, and else only indicate something of it.
     """
     from bench.analysis.claims import claims_of, measured, networks_of
     from bench.analysis.claims import verify as decide

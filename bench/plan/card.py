@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -23,7 +24,7 @@ class ArchCard:
         any_channels: whether it can be built for another channel count; if not, grey images are repeated.
         num_classes: native count of classes; None where the network is no classifier.
         parameters: declared count at the native classes and channels, where it is known exactly.
-        published: published accuracy as fractions, keys `top1` and `top5`, with a `source`; published counts,
+        published: published accuracy as fractions, keys `top1` and `top5`, with a `source` and a `protocol`; counts,
             keys `macs` and `parameters`, with a `macs_source` and a `parameters_source`.
         note: what a reader must know, such as a variant.
         source_sha256: of the file that defines it, for networks from outside the package.
@@ -52,6 +53,22 @@ class ArchCard:
     def from_json(cls, data: Mapping[str, Any]) -> ArchCard:
         """Read a card back, leaving out keys that this version does not know."""
         return cls(**{k: v for k, v in data.items() if k in _FIELDS})
+
+
+# Words of a source that tell how images were tested, for records from before cards told it.
+_PROTOCOLS = {
+    "10 crops": r"10[- ]crops?|^Zeiler & Fergus 2013",
+    "1 crop": r"(one|1|single) crop|^torchvision ",
+    "multi-scale": "multi-scale",
+    "dense": "single test scale",
+}
+
+
+def protocol_of(published: Mapping[str, Any]) -> str | None:
+    """Return how the images of a published accuracy were tested: ``10 crops``; None where that is not known."""
+    source = str(published.get("source") or "")
+    told = (name for name, words in _PROTOCOLS.items() if re.search(words, source))
+    return published.get("protocol") or next(told, None)
 
 
 _FIELDS = frozenset(f.name for f in fields(ArchCard))

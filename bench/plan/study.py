@@ -3,7 +3,7 @@
 study:
   hypothesis: without shortcuts, a deeper network fits its training images less well
   source: He et al. 2015, figure 1
-  claims: [degradation.cifar10]     # ids of claims that all tests together decide
+  claims: [degradation.cifar10]     # ids of claims that the tests of the hypothesis bear on
   tests:
     - says: plain56 ends with a higher training error than plain20
       quantity: train_error         # a measurement, or one of DERIVED
@@ -12,11 +12,15 @@ study:
       expect: higher                # higher, lower or same
       as: difference                # or ratio
       margin: 0.0                   # least difference (or ratio - 1) that counts; of `same`, the band
-      claims: [plain.deeper]        # ids of claims that this test decides, with the others that name them
+      role: hypothesis              # or side: a question beside it, which the study's verdict leaves out
+      claims: [plain.deeper]        # ids of claims that this test bears on, with the others that name them
     - says: accuracy grows with the receptive field
       quantity: top1
       trend: receptive_field        # rank correlation over networks instead of `against`
       expect: higher
+
+The verdict of the study is that of all tests of its hypothesis together. Whether a test decides a claim or only
+indicates something of it is not the study's to say: see `bench.analysis.claims.studied`.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from bench.plan.settings import ALL_KEYS
 
 Expect = Literal["higher", "lower", "same"]
 Measure = Literal["difference", "ratio"]
+Role = Literal["hypothesis", "side"]
 Selector = Mapping[str, Any]
 
 # What is computed from measurements, with the pattern of its arguments; any other word is a measurement's name.
@@ -73,7 +78,8 @@ class StudyTest(_Frozen):
         measure: by difference or by ratio; ``as`` in a file.
         margin: least difference, or ratio less one, that counts; of `same` the band; of a trend a correlation. Below
             zero, so much on the other side is allowed: `lower` with -0.05 is at most 0.05 higher.
-        claims: ids of claims that this test decides, together with the other tests that name them.
+        role: of the hypothesis, or a side question that the verdict of the study leaves out.
+        claims: ids of claims that this test bears on, together with the other tests that name them.
     """
 
     __test__ = False  # no test of pytest
@@ -86,6 +92,7 @@ class StudyTest(_Frozen):
     expect: Expect
     measure: Annotated[Measure, Field(alias="as")] = "difference"
     margin: Annotated[float, Field(gt=-1)] = 0.0
+    role: Role = "hypothesis"
     claims: tuple[str, ...] = ()
 
     @property
@@ -112,12 +119,18 @@ class StudyTest(_Frozen):
 
 
 class Study(_Frozen):
-    """A hypothesis, where it comes from, the claims that all tests together decide, and the tests."""
+    """A hypothesis, where it comes from, the claims that its tests bear on, and the tests, side questions included."""
 
     hypothesis: Annotated[str, Field(min_length=1)]
     source: str = ""
     claims: tuple[str, ...] = ()
     tests: Annotated[tuple[StudyTest, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _tests_its_hypothesis(self) -> Self:
+        if all(test.role == "side" for test in self.tests):
+            raise ValueError("all tests are side questions: one must be of the hypothesis")
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, as a file would have them."""

@@ -27,8 +27,11 @@ WORDS: dict[Verdict, str] = {
     "erratum": "erratum",
     "supported": "supported",
     "refuted": "refuted",
+    "indicated_for": "indicated for",
+    "indicated_against": "indicated against",
     "undecided": "undecided",
     "needs_run": "needs a run",
+    "undecidable": "not decided here",
 }
 _STYLES: dict[Verdict, str] = {
     "confirmed": "green",
@@ -37,17 +40,25 @@ _STYLES: dict[Verdict, str] = {
     "erratum": "bold red",
     "supported": "green",
     "refuted": "bold red",
+    "indicated_for": "yellow",
+    "indicated_against": "yellow",
     "undecided": "yellow",
     "needs_run": "dim",
+    "undecidable": "dim",
 }
 # What is told line by line below the tables of a terminal.
 _TOLD: dict[Verdict, str] = {
     "erratum": "Errata: no way to count that we know gives what is claimed",
     "confirmed_other_convention": "Right by another convention than ours",
+    "indicated_for": "Indicated, not decided: tests under other conditions speak for it",
+    "indicated_against": "Indicated, not decided: tests under other conditions speak against it",
+    "undecided": "Left open by the tests of the runs",
 }
 TOLERANCE = (
     "confirmed: equal. rounding: equal to the printed digits, rounded (half a unit of the last one), cut off (less "
-    "than one) or, where the source says about, within two; the latter two are no more than 5 % of the claim."
+    "than one) or, where the source says about, within two; the latter two are no more than 5 % of the claim. "
+    "supported, refuted: tested with the data set, networks, relation and scale of the claim; indicated: tested, but "
+    "otherwise."
 )
 _WIDEST = 36  # columns of a cell of words
 
@@ -102,8 +113,8 @@ def _by_source(findings: Sequence[Finding]) -> Iterator[tuple[str, list[Finding]
 def _table(source: str, findings: Sequence[Finding]) -> Table:
     table = Table(title=Text(plain(source)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("Claim", no_wrap=True)
-    table.add_column("Claimed", max_width=_WIDEST)
-    table.add_column("Ours", max_width=_WIDEST)
+    table.add_column("Claimed", max_width=_WIDEST, overflow="fold")
+    table.add_column("Ours", max_width=_WIDEST, overflow="fold")
     table.add_column("Verdict", no_wrap=True)
     for finding in findings:
         verdict = Text(WORDS[finding.verdict], style=_STYLES[finding.verdict])
@@ -122,7 +133,7 @@ def _lines(title: str, findings: Sequence[Finding], *, measured: bool = False) -
     table.add_column(overflow="fold")
     for finding in findings:
         table.add_row(
-            Text("  " + plain(finding.claim.id)), Text(finding.measured if measured else _told(finding))
+            Text("  " + plain(finding.claim.id)), Text(finding.measured if measured else finding.arithmetic)
         )
     yield table
     yield Text()

@@ -45,6 +45,7 @@ CLASSIC: tuple[Column, ...] = (
     Column("network", "Network", show="always"),
     Column("year", "Year", whole, show="always"),
     Column("published_top5", "Top-5, published", share, "%", show="always"),
+    Column("published_protocol", "Tested on", show="always"),
     Column("parameters", "Parameters, counted", number, "1", show="always"),
     Column("published_parameters", "Parameters, published", _published),
     Column("macs", "MACs, counted", number, "MAC", show="always"),
@@ -87,7 +88,7 @@ def _cards(runs: Sequence[Run]) -> dict[str, ArchCard]:
 
 def _row(native: Mapping[Any, Any] | None, first: Mapping[Any, Any], card: ArchCard) -> dict[str, Any]:
     row = native or first
-    found = {key: row[key] for key in ("network", "year", "published_top5", *COUNTS)}
+    found = {key: row[key] for key in ("network", "year", "published_top5", "published_protocol", *COUNTS)}
     for key in COUNTS:
         published = card.published.get(key)
         told = float(published) if isinstance(published, int | float) and published else math.nan

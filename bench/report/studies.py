@@ -24,7 +24,8 @@ STYLES: Mapping[Decision, str] = {
 }
 NOTE = (
     "A test is supported or refuted where the 95 % interval lies wholly on one side of its margin and p, corrected for "
-    "the tests of the study (Holm), is at most 0.05; all tests must be supported, and one refuted refutes the study."
+    "the tests of the study (Holm), is at most 0.05. The study has the verdict of all tests of its hypothesis "
+    "together: all must be supported, and one refuted refutes it; a side question has a verdict of its own."
 )
 _COMPARED = Head("Compared")
 _HEADS = (
@@ -69,7 +70,7 @@ def study_markdown(study: StudyVerdict) -> str:
 def _texts(test: TestVerdict) -> list[str]:
     low, high = told(test.low, test.unit), told(test.high, test.unit)
     return [
-        plain(test.says),
+        plain(test.says if test.role == "hypothesis" else f"{test.says} (side question)"),
         test.verdict,
         told(test.effect, test.unit),
         DASH if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high else f"{low} … {high}",

@@ -110,6 +110,11 @@ def _dates(started: Iterable[str]) -> str:
     return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
 
 
+def _bracketed(protocol: Any) -> str:
+    """Return `` (10 crops)``, nothing where it is not known how the images were tested."""
+    return f" ({plain(protocol)})" if isinstance(protocol, str) and protocol else ""
+
+
 def _facts(table: pd.DataFrame) -> list[Fact]:
     """Return the best network in each respect that at least two have."""
     facts = []
@@ -118,7 +123,8 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         if rows["network"].nunique() > 1 and (key != "accuracy" or rows["dataset"].nunique() == 1):
             row = rows.sort_values(key, ascending=lowest, kind="stable").iloc[0]
             batch = f" at batch {row['batch_size']:.0f}" if key == "throughput" else ""
-            facts.append(Fact(what, plain(row[who]), text(float(row[key])) + batch))
+            protocol = _bracketed(row["published_protocol"]) if key == "published_top5" else ""
+            facts.append(Fact(what, plain(row[who]), text(float(row[key])) + batch + protocol))
     return facts
 
 
@@ -183,7 +189,8 @@ def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     return [
         (
             plain(row["network"]),
-            f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}",
+            f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}"
+            f"{_bracketed(row['published_protocol'])}",
             plain(row["published_source"] or DASH),
         )
         for row in rows.to_dict("records")

@@ -50,7 +50,7 @@ _TRAINED_RAW = {
 }
 
 _ALIKE = ("device_name", "device", "in_channels", "num_classes")  # small networks are no rivals of large ones
-_HIGHEST = Best("higher")
+_HIGHEST = Best("higher", within=("published_protocol",))
 _LEAST = Best("lower", within=_ALIKE)
 _SOONEST = Best("lower", within=_ALIKE, by_interval=True)
 _MOST = Best("higher", within=_ALIKE, by_interval=True)
@@ -62,6 +62,7 @@ COMPARISON: tuple[Column, ...] = (
     Column(
         "published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW, best=_HIGHEST
     ),
+    Column("published_protocol", "Published, tested on", show="differing", narrow=False),
     Column("parameters", "Parameters", number, "1", show="always"),
     Column("macs", "MACs", number, "MAC", show="always", raw=_MACS_RAW),
     Column("activations", "Activations", number, "1", raw=_ACTIVATIONS_RAW, narrow=False),

@@ -1,8 +1,9 @@
 """Claims of lectures and papers, and what this harness finds of each: counted, never written by hand.
 
-    claims.csv   what is claimed, by whom, as printed
+    claims.csv   what is claimed, by whom, as printed, and of what only trainings decide the conditions
     CHECKS       one check a quantity: the facts of networks in, a finding out
     verdict.py   what the verdicts mean, and by how much a number may differ
+    studied.py   which tests of studies decide a claim, and which only indicate something of it
 
 A new claim is one line of the file; a new quantity is one function in `CHECKS`. Facts of networks come from
 `bench.execution.probe.probe_facts`, in a process that may import torch.
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.analysis.claims import counted, parameters, published, structure
+from bench.analysis.claims import counted, parameters, published, structure, worked
 from bench.analysis.claims.book import SHIPPED, Claim, read_claims
 from bench.analysis.claims.facts import Book, Facts
 from bench.analysis.claims.published import measured
@@ -77,29 +78,45 @@ _ERROR = Check(published.training, ("1",), _nothing)
 CHECKS: dict[str, Check] = {
     "params": Check(parameters.params, ("1",)),
     "params:formula": Check(structure.params_formula, ("formula",), _formula),
+    "params_ratio": Check(structure.params_ratio, ("1",), structure.pair),
+    "weights": Check(counted.weights_alone, ("1",)),
+    "weights:list": Check(counted.weight_list, ("list",)),
+    "connections": Check(counted.connections, ("1",)),
     "params_without_sharing": Check(parameters.params_without_sharing, ("1",)),
     "macs": Check(counted.macs, ("MAC",)),
     "operations": Check(counted.operations, ("op",)),
     "activations": Check(counted.activations, ("1",)),
+    "activations:list": Check(counted.activation_list, ("list",)),
     "activation_bytes": Check(counted.activation_bytes, ("B",)),
     "activation_and_gradient_bytes": Check(counted.activation_and_gradient_bytes, ("B",)),
     "receptive_field": Check(counted.receptive_field, ("px",)),
     "weight_layers": Check(counted.weight_layers, ("1",)),
+    "fc_layers": Check(counted.fc_layers, ("1",)),
     "discarded": Check(counted.discarded, ("1",)),
+    "typical": Check(structure.typical, ("range",), structure.several),
     "output": Check(structure.output, ("shape", "px")),
     "output:formula": Check(structure.output_formula, ("formula",), _stock),
+    "output:split": Check(structure.split_output, ("split",)),
+    "padding": Check(structure.padding_formula, ("formula",), _stock),
     "fits": Check(structure.fits, ("bool",)),
     "shapes": Check(structure.shapes, ("shape",)),
+    "sequence": Check(structure.sequence, ("layers",)),
     "conv+fc": Check(structure.conv_fc, ("layers",)),
     "structure": Check(structure.structure, ("shape",)),
     "structure:filters": Check(structure.filters, ("filters",)),
-    "structure:recipe": Check(published.training, ("recipe",), _nothing),
+    "structure:windows": Check(structure.windows, ("windows",)),
+    "structure:recipe": Check(worked.recipe, ("recipe",), _nothing),
     "where": Check(structure.where, ("trend",)),
     "pattern": Check(structure.grammar, ("grammar",), structure.instances),
+    "convolution": Check(worked.convolution, ("numbers",), _nothing),
+    "max_pooling": Check(worked.max_pooling, ("numbers",), _nothing),
+    "momentum_forms": Check(worked.momentum_forms, ("formula",), _nothing),
+    "unit": Check(worked.unit, ("unit",)),
+    "custom": Check(worked.custom, ("words",), _nothing),
     "published_top5": Check(published.top5, ("1",), _nothing),
     "published_top5_error": Check(published.top5_error, ("1",), _nothing),
     "published_top5_error_val": _ERROR,
-    "published_top5_error_test": _ERROR,
+    "published_top5_error_test": Check(published.hidden, ("1",), _nothing),
     "published_top1_error_val": _ERROR,
     "published_test_error_cifar10": _ERROR,
     "accuracy": _ERROR,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,15 @@ from typing import NoReturn
 from bench.errors import ConfigError, nearest
 
 SHIPPED = Path(__file__).with_name("claims.csv")
-COLUMNS = ("id", "source", "subject", "quantity", "claimed", "unit", "printed", "convention")
+CONDITIONS = ("dataset", "networks", "relation", "scale")
+COLUMNS = ("id", "source", "subject", "quantity", "claimed", "unit", "printed", "convention", *CONDITIONS)
 REQUIRED = COLUMNS[:6]
+SCALES = ("input_size", "train_images", "epochs", "trainings")
 
 _ADDRESS = re.compile(
     r"(?P<network>.+?)(?:/(?P<kind>conv|maxpool|pool|fc)(?P<number>\d+)?(?:_(?P<within>\d+))?)?"
 )
-_HEDGED = re.compile(r"\b(about|approx|roughly|around)\b|~", re.I)
+_HEDGED = re.compile(r"(?:\b(?:about|approx\w*|roughly|around)\b|~)\.?\s*(\d[\d,.]*)", re.I)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Claim:
         unit: stored unit of a number, or what the value is, such as ``shape``.
         printed: the words of the source, or where in it they stand.
         convention: what the source says of how it counted.
+        dataset: of what only trainings decide, the data set that the claim is of; empty where it names none.
+        networks: which networks it compares: ``plain56 against plain20``; empty likewise.
+        relation: the relations of quantities that it states, with semicolons between: ``train_error higher``; see
+            `bench.analysis.studies.TestVerdict.relation`.
+        scale: of its trainings, ``key=value`` of the keys `SCALES`; `train_images=all` are all of the data set.
         place: file and line, for messages.
     """
 
@@ -48,6 +55,10 @@ class Claim:
     unit: str
     printed: str = ""
     convention: str = ""
+    dataset: str = ""
+    networks: str = ""
+    relation: str = ""
+    scale: str = ""
     place: str = ""
 
     @cached_property
@@ -66,8 +77,20 @@ class Claim:
 
     @property
     def hedged(self) -> bool:
-        """Whether the source says that the number is no more than about right."""
-        return bool(_HEDGED.search(self.printed))
+        """Whether the source says of this very number, by its digits, that it is no more than about right."""
+        digits = _digits(str(self.number))
+        return any(_digits(text) == digits for text in _HEDGED.findall(self.printed))
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The relations that it states, each one text."""
+        return tuple(text.strip() for text in self.relation.split(";") if text.strip())
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Under what it is said to hold: data set, networks and scale; an empty text where it names none."""
+        scale = dict(pair.split("=", 1) for pair in self.scale.split())
+        return {"networks": self.networks, "dataset": self.dataset, **scale}
 
     @property
     def network(self) -> str:
@@ -86,8 +109,13 @@ class Claim:
         return found.groupdict() if found else dict.fromkeys(("network", "kind", "number", "within"))
 
 
+def _digits(number: str) -> str:
+    """Return the significant digits of a number in text: ``72`` of ``72e6`` and ``72.0``."""
+    return re.sub(r"[Ee].*|[^\d]", "", number).strip("0")
+
+
 def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[Claim]:
-    """Read a file of claims: CSV with the columns `COLUMNS`, of which the last two may be absent.
+    """Read a file of claims: CSV with the columns `COLUMNS`, of which only `REQUIRED` must be there.
 
     Args:
         path: of the file.
@@ -178,6 +206,12 @@ def _check(claim: Claim, quantities: Mapping[str, Collection[str]]) -> None:
         )
     if claim.unit in NUMBERS:
         _check_number(claim)
+    for text in claim.claimed.split(",") if claim.unit == "list" else ():
+        _check_number(replace(claim, claimed=text.strip()))
+    for pair in claim.scale.split():
+        if pair.partition("=")[0] not in SCALES or not pair.partition("=")[2]:
+            tip = f"write KEY=VALUE with spaces between, of {', '.join(SCALES)}"
+            raise ConfigError(f"{claim.place}: scale {pair!r} is none", tip)
 
 
 def _check_number(claim: Claim) -> None:

@@ -45,6 +45,15 @@ class Book:
             raise ConfigError(f"{claim.place}: {facts['error']}", facts["tip"])
         return facts
 
+    def of_source(self, claim: Claim) -> list[Claim]:
+        """Return the claims of the same source on the same network."""
+        return [c for c in self.claims if (c.source, c.network) == (claim.source, claim.network)]
+
+    def alike(self, claim: Claim) -> list[Claim]:
+        """Return the column of a claim: the claims of the same source on the same quantity in the same unit."""
+        key = (claim.source, claim.quantity, claim.unit)
+        return [c for c in self.claims if (c.source, c.quantity, c.unit) == key]
+
     def variants(self, name: str) -> Iterator[tuple[str, Facts]]:
         """Yield the variants of a network: those called ``NAME_...``."""
         for other, facts in self.networks.items():
@@ -171,10 +180,15 @@ def output_written(row: Row) -> str:
 
 
 def path_layers(rows: Sequence[Row]) -> list[Row]:
-    """Return the layers with weights along the longest path: of the branches of a module, the longest."""
+    """Return the layers with weights along the longest path: of the branches of a module, the longest.
+
+    A convolution in a shortcut stands beside its block.
+    """
     found: list[Row] = []
     modules: dict[str, dict[str, list[Row]]] = {}
     for row in of_kind(rows, "conv", "fc"):
+        if ".downsample." in row["name"]:
+            continue
         branch = re.fullmatch(r"(.+?)\.?(branch\w+)\..*", row["name"])
         if branch is None:
             found.append(row)

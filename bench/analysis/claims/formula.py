@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from bench.analysis.claims.book import Claim
+from bench.errors import ConfigError
+
 
 def _refusal(wanted: str) -> ValueError:
     return ValueError(f"expected {wanted}")
@@ -29,7 +32,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(text: str, values: Mapping[str, int]) -> Fraction:
+def evaluate(text: str, values: Mapping[str, int | Fraction]) -> Fraction:
     """Return the value of a formula; ``2P`` is a product and ``C^2`` a power.
 
     Raises:
@@ -51,3 +54,15 @@ def _value(node: ast.expr, names: Mapping[str, Fraction]) -> Fraction:
     if isinstance(node, ast.Name) and node.id in names:
         return names[node.id]
     raise _refusal(f"one of the names {', '.join(names)}, a whole number, or one of + - * / ^")
+
+
+def formula(claim: Claim, text: str, values: Mapping[str, int | Fraction]) -> Fraction:
+    """Return the value of a formula of a claim.
+
+    Raises:
+        ConfigError: naming the claim's place, if it is no formula of these names.
+    """
+    try:
+        return evaluate(text, values)
+    except ValueError as error:
+        raise ConfigError(f"{claim.place}: {error}", f"use {', '.join(values)}") from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from statistics import fmean
 
 from bench.analysis.claims.book import Claim
 from bench.analysis.claims.facts import Book
-from bench.analysis.claims.verdict import Finding, Reading, judge, undecided
+from bench.analysis.claims.verdict import Finding, Reading, agreement, judge, undecidable, undecided
 from bench.records.record import Record
 
 _PAPERS = "published_top5_error_"  # the quantity of a paper's line; its end is the set of images
@@ -33,7 +34,21 @@ def _published(claim: Claim, book: Book, *, accuracy: bool) -> Finding:
     first, *others = lines
     ours = _reading(first, accuracy=accuracy)
     ours = Reading(ours.value, f"{first.source}: {ours.how}, {first.convention}")
-    return judge(claim, [ours, *(_reading(line, first.source, accuracy=accuracy) for line in others)])
+    finding = judge(claim, [ours, *(_reading(line, first.source, accuracy=accuracy) for line in others)])
+    mixed = _one_network(claim, book, accuracy=accuracy) if finding.convention else ""
+    return replace(finding, arithmetic=f"{finding.arithmetic}{mixed}")
+
+
+def _one_network(claim: Claim, book: Book, *, accuracy: bool) -> str:
+    """Name the numbers of the same column that are of another protocol: the first line of their network."""
+    told = []
+    for other in book.alike(claim):
+        lines = [c for c in book.claims if c.network == other.network and c.quantity.startswith(_PAPERS)]
+        if other.network != claim.network and lines:
+            value = _reading(lines[0], accuracy=accuracy).value
+            if isinstance(value, Decimal) and agreement(other, value):
+                told.append(f"{other.network} is {lines[0].convention}")
+    return f"; the column mixes protocols: its {', '.join(told)}" if told else ""
 
 
 def _reading(line: Claim, known: str = "", *, accuracy: bool) -> Reading:
@@ -47,8 +62,15 @@ def _reading(line: Claim, known: str = "", *, accuracy: bool) -> Reading:
 
 def training(claim: Claim, book: Book) -> Finding:
     """Leave a claim to a run; show what the runs at hand have of it."""
-    why = f"a training decides it: {claim.convention or claim.claimed}"
-    return undecided(claim, why, book.measured.get(claim.id, ""))
+    what = claim.convention or claim.claimed
+    if claim.relation:
+        what = ", ".join(text for text in (claim.relation, *claim.conditions.values()) if text)
+    return undecided(claim, f"a training decides it: {what}", book.measured.get(claim.id, ""))
+
+
+def hidden(claim: Claim, _book: Book) -> Finding:
+    """Leave an error on the test images of ILSVRC as it was published: their labels are not public."""
+    return undecidable(claim, f"{claim.convention}: the labels of these images are not public")
 
 
 def measured(claims: Iterable[Claim], records: Mapping[str, Sequence[Record]]) -> dict[str, str]:

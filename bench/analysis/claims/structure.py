@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby, product
@@ -20,8 +20,8 @@ from bench.analysis.claims.facts import (
     weights,
     window_sum,
 )
-from bench.analysis.claims.formula import evaluate
-from bench.analysis.claims.verdict import Finding, Reading, judge, match
+from bench.analysis.claims.formula import formula
+from bench.analysis.claims.verdict import Finding, Reading, judge, match, undecidable
 from bench.errors import ConfigError
 
 # --- shapes ---
@@ -43,7 +43,7 @@ def output(claim: Claim, book: Book) -> Finding:
 def shapes(claim: Claim, book: Book) -> Finding:
     """Decide the shapes that an image goes through, ``32x32x3 > 16x16x12 > ...``; those that stay alike once."""
     facts = book.network(claim)
-    maps = [row["output"] for row in facts["layers"] if row["type"] != "Flatten"]
+    maps = [row["output"] for row in facts["layers"] if row["type"] not in ("Flatten", "Dropout")]
     ours = " > ".join(text for text, _ in groupby(map(shape, [facts["input"], *maps])))
     return match(claim, ours, ours)
 
@@ -95,6 +95,18 @@ def structure(claim: Claim, book: Book) -> Finding:
     return match(claim, ours, f"{ours}; whole: {rest}")
 
 
+def windows(claim: Claim, book: Book) -> Finding:
+    """Decide which windows the convolutions and poolings have: ``conv 3x3 stride 1 pad 1, pool 2x2 stride 2``."""
+    rows = of_kind(book.network(claim)["layers"], "conv", "pool")
+    ours = ", ".join(sorted(dict.fromkeys(map(_window, rows))))
+    return match(claim, ours, f"{len(rows)} layers: {ours}")
+
+
+def _window(row: Row) -> str:
+    (height, width), stride, padding = row["kernel"], row["stride"][0], row["padding"][0]
+    return f"{kind_of(row)} {height}x{width} stride {stride}" + (f" pad {padding}" if padding else "")
+
+
 def filters(claim: Claim, book: Book) -> Finding:
     """Decide the widths of a network's last convolutions: ``384/384/256``."""
     count = claim.claimed.count("/") + 1
@@ -108,6 +120,87 @@ def filters(claim: Claim, book: Book) -> Finding:
 
 def _widths(facts: Facts, count: int) -> str:
     return "/".join(str(row["out_channels"]) for row in of_kind(facts["layers"], "conv")[-count:])
+
+
+def split_output(claim: Claim, book: Book) -> Finding:
+    """Decide the output of a convolution as the groups of the next grouped one read it: ``2 x 55x55x48``."""
+    row = book.layer(claim, "conv")
+    behind = [r for r in book.network(claim)["layers"] if kind_of(r) == "conv"]
+    behind = behind[behind.index(row) + 1 :]
+    groups = next((r["groups"] for r in behind if r["in_channels"] == row["out_channels"]), 1)
+    _, channels, height, width = row["output"]
+    how = f"{shape(row['output'])}, read in {groups} groups of {channels // groups} channels"
+    return match(claim, f"{groups} x {height}x{width}x{channels // groups}", how)
+
+
+def sequence(claim: Claim, book: Book) -> Finding:
+    """Decide the order of convolutions, poolings and fully connected layers: ``conv pool fc``."""
+    kinds = [kind_of(row) for row in of_kind(book.network(claim)["layers"], "conv", "pool", "fc")]
+    return match(claim, " ".join(kinds), f"{len(kinds)} layers in this order")
+
+
+def params_ratio(claim: Claim, book: Book) -> Finding:
+    """Decide how many times the parameters of a network another has: of ``alexnet : googlenet``."""
+    more, less = (book.network(claim, name)["counts"]["parameters"] for name in pair(claim))
+    ratio = Decimal(more) / Decimal(less)
+    readings = [Reading(ratio.quantize(Decimal("0.001")), f"{more:,} / {less:,} = {ratio:.3f}")]
+    printed = [_printed_params(claim, book, name) for name in pair(claim)]
+    hint = ""
+    if printed[0] and printed[1]:
+        hint = f"{printed[0]:,} / {printed[1]:,}, as lectures print them, is {printed[0] / printed[1]:.3g}"
+    return judge(claim, readings, hint)
+
+
+def _printed_params(claim: Claim, book: Book, name: str) -> int:
+    """Return the parameters that are printed of a whole network, by the same source before others; 0 where none are."""
+    printed = [c for c in book.claims if (c.subject, c.quantity, c.unit) == (name, "params", "1")]
+    printed = sorted(printed, key=lambda c: (c.source != claim.source, c.number))
+    return int(printed[0].number) if printed else 0
+
+
+def pair(claim: Claim) -> list[str]:
+    """Return the two networks of a ratio.
+
+    Raises:
+        ConfigError: if there are not two.
+    """
+    names = [name.strip() for name in claim.subject.split(" : ")]
+    if len(names) != 2:
+        raise ConfigError(f"{claim.place}: {claim.subject!r} is no pair", "write alexnet : googlenet")
+    return names
+
+
+def several(claim: Claim) -> list[str]:
+    """Return the networks of a subject that lists some, with commas between."""
+    return [name.strip() for name in claim.subject.split(",")]
+
+
+def typical(claim: Claim, book: Book) -> Finding:
+    """Decide a range, ``relu_layers 10 to 20``, of networks that a source does not name, by the subject's examples.
+
+    It is confirmed where all have it, an erratum where none has, and not decided where some do.
+    """
+    said = re.fullmatch(r"(\w+) (\S+) to (\S+)", claim.claimed)
+    if said is None or said[1] not in _TYPICAL:
+        tip = f"write QUANTITY LOW to HIGH, of {', '.join(_TYPICAL)}"
+        raise ConfigError(f"{claim.place}: {claim.claimed!r} is no range", tip)
+    low, high = Decimal(said[2]), Decimal(said[3])
+    counts = {name: _TYPICAL[said[1]](book.network(claim, name)) for name in several(claim)}
+    inside = [f"{name} ({n:,})" for name, n in counts.items() if low <= n <= high]
+    outside = [f"{name} ({n:,})" for name, n in counts.items() if not low <= n <= high]
+    how = "; ".join(
+        f"{word} {', '.join(some)}" for word, some in (("of", inside), ("not of", outside)) if some
+    )
+    if inside and outside:
+        return undecidable(claim, f"the source names no network: it holds {how}")
+    return match(claim, claim.claimed if inside else "does not hold", f"holds {how}")
+
+
+_TYPICAL: Mapping[str, Callable[[Facts], int]] = {
+    "relu_layers": lambda facts: len(of_kind(facts["layers"], "relu")),
+    "parameters": lambda facts: int(facts["counts"]["parameters"]),
+    "macs": lambda facts: int(facts["counts"]["macs"]),
+}
 
 
 def where(claim: Claim, book: Book) -> Finding:
@@ -132,17 +225,22 @@ STACK_WIDTHS = (8, 64)
 
 
 def output_formula(claim: Claim, book: Book) -> Finding:
-    """Decide a formula of In, K, P, S against the outputs of all convolutions and poolings at hand."""
-    cases = [row for row in _all(book, "conv", "pool") if set(row["dilation"] or [1]) == {1}]
+    """Decide a formula of In (or W), K (or F), P, S against the outputs of all convolutions and poolings at hand.
+
+    A formula without P is of those without padding; one of `any pooling` is of poolings alone.
+    """
+    kinds = ("pool",) if claim.subject == "any pooling" else ("conv", "pool")
+    cases = [row for row in _all(book, *kinds) if set(row["dilation"] or [1]) == {1}]
+    if "P" not in claim.claimed:
+        cases = [row for row in cases if row["padding"][0] == 0]
     fitting = [row for row in cases if not _sides(row)[0] % _sides(row)[1]]
-    wrong = [
-        row for row in fitting if _formula(claim, claim.claimed, _output_values(row)) != row["output"][2]
-    ]
+    wrong = [row for row in fitting if formula(claim, claim.claimed, _output_values(row)) != row["output"][2]]
     rest = len(cases) - len(fitting)
-    how = f"gives the output of {len(fitting) - len(wrong)} of {len(fitting)} convolutions and poolings"
+    what = " and ".join({"conv": "convolutions", "pool": "poolings"}[kind] for kind in kinds)
+    how = f"gives the output of {len(fitting) - len(wrong)} of {len(fitting)} {what}"
     how += f"; {rest} more do not fit and are rounded" if rest else ""
     if wrong:
-        how += f"; {window_sum(wrong[0])}, by the formula {_formula(claim, claim.claimed, _output_values(wrong[0]))}"
+        how += f"; {window_sum(wrong[0])}, by the formula {formula(claim, claim.claimed, _output_values(wrong[0]))}"
     return match(claim, "does not hold" if wrong else claim.claimed, how)
 
 
@@ -155,14 +253,22 @@ def _sides(row: Row) -> tuple[int, int]:
 
 
 def _output_values(row: Row) -> dict[str, int]:
-    return {"In": row["input"][2], "K": row["kernel"][0], "P": row["padding"][0], "S": row["stride"][0]}
+    side, kernel = row["input"][2], row["kernel"][0]
+    return {"In": side, "W": side, "K": kernel, "F": kernel, "P": row["padding"][0], "S": row["stride"][0]}
 
 
-def _formula(claim: Claim, text: str, values: Mapping[str, int]) -> Fraction:
-    try:
-        return evaluate(text, values)
-    except ValueError as error:
-        raise ConfigError(f"{claim.place}: {error}", f"use {', '.join(values)}") from error
+def padding_formula(claim: Claim, book: Book) -> Finding:
+    """Decide a formula of F against the padding of all square convolutions of stride 1 that keep their map's side."""
+    rows = [
+        row
+        for row in _all(book, "conv")
+        if row["stride"] == [1, 1] and len(set(row["kernel"])) == 1 and set(row["dilation"] or [1]) == {1}
+        if row["input"][2:] == row["output"][2:]
+    ]
+    wrong = [r for r in rows if formula(claim, claim.claimed, {"F": r["kernel"][0]}) != r["padding"][0]]
+    sides = ", ".join(str(side) for side in sorted({row["kernel"][0] for row in rows}))
+    how = f"is the padding of {len(rows) - len(wrong)} of {len(rows)} such convolutions, with F = {sides}"
+    return match(claim, "does not hold" if wrong else claim.claimed, how)
 
 
 def params_formula(claim: Claim, book: Book) -> Finding:
@@ -178,7 +284,7 @@ def params_formula(claim: Claim, book: Book) -> Finding:
 
 
 def _param_values(claim: Claim, row: Row) -> Fraction:
-    return _formula(
+    return formula(
         claim, claim.claimed, {"K": row["kernel"][0], "Cin": row["in_channels"], "Cout": row["out_channels"]}
     )
 
@@ -200,7 +306,7 @@ def _less_params(claim: Claim, book: Book) -> Finding:
             sum(r["parameters"] for r in of_kind(book.network(claim, n)["layers"], "conv"))
             for n in stacks(width)
         ]
-        said = [_formula(claim, text, {"C": width}) for text in (left, right)]
+        said = [formula(claim, text, {"C": width}) for text in (left, right)]
         sound &= said == counted and counted[0] < counted[1]
         shown.append(f"C = {width}: {counted[0]:,} < {counted[1]:,}")
     return match(claim, claim.claimed if sound else "does not hold", "counted, " + "; ".join(shown))

@@ -5,8 +5,10 @@
     confirmed_other_convention  it agrees in one of these ways if it is counted otherwise; the finding says how
     erratum                     no way to count it that we know gives it; the finding shows the arithmetic
     needs_run                   nothing that can be counted decides it, a training does
-    supported, refuted          a study of the runs at hand decides it, see `bench.analysis.studies`
-    undecided                   such a study does not, or two disagree
+    supported, refuted          tests of the runs at hand, of the claim's own data set, networks, relation and scale
+    indicated_for, _against     tests of the runs at hand under other conditions: see `bench.analysis.claims.studied`
+    undecided                   such tests leave it open, or disagree
+    undecidable                 nothing here decides it: a matter of history or of custom
 
 Written with as many digits means: to the nearest, half a unit of the last printed digit apart; cut off, less than
 one unit; or, where the source itself says "about", two units. The latter two hold only where they are no more than
@@ -22,6 +24,7 @@ from typing import Any, Literal, get_args
 
 from bench.analysis.claims.book import NUMBERS, Claim
 from bench.analysis.studies import StudyVerdict
+from bench.units import show
 
 Verdict = Literal[
     "confirmed",
@@ -30,8 +33,11 @@ Verdict = Literal[
     "erratum",
     "supported",
     "refuted",
+    "indicated_for",
+    "indicated_against",
     "undecided",
     "needs_run",
+    "undecidable",
 ]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
@@ -45,11 +51,15 @@ Value = Decimal | str
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to count: its value, the arithmetic behind it, and, unless it is ours, the convention."""
+    """One way to count: its value, the arithmetic behind it, and, unless it is ours, the convention.
+
+    `counting` is the part of the convention that a source keeps from network to network; see `consistent`.
+    """
 
     value: Value
     how: str
     convention: str = ""
+    counting: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +108,7 @@ class Finding:
             "studies": [study.to_json() for study in self.studies],
             "printed": claim.printed or None,
             "claimed_convention": claim.convention or None,
+            "conditions": {**claim.conditions, "relation": claim.relation} if claim.relation else None,
         }
 
 
@@ -150,6 +161,58 @@ def judge(claim: Claim, readings: Sequence[Reading], hint: str = "") -> Finding:
     )
 
 
+def consistent(
+    claim: Claim,
+    readings: Sequence[Reading],
+    column: Sequence[tuple[Claim, Sequence[Reading]]],
+    hint: str = "",
+) -> Finding:
+    """Return the finding for a number in a column of a source, which counts in one way throughout.
+
+    That is the way by which most numbers of the column agree, the first where as many agree by several; a number
+    that agrees by another alone is an erratum.
+
+    Args:
+        claim: a number.
+        readings: ours first.
+        column: the source's claims of the quantity, this one among them, each with its readings.
+        hint: as of `judge`.
+    """
+    column = column or [(claim, readings)]
+    ways = list(dict.fromkeys(r.counting for _, some in column for r in some))
+    fitting = {way: [c for c, some in column if _agree(c, some, way)] for way in ways}
+    best = max(ways, key=lambda way: len(fitting[way]))
+    own = next((r for r in readings if agreement(claim, _number(r))), None)
+    if own is None or not fitting[best] or _agree(claim, readings, best):
+        others = [r for r in readings[1:] if own is None or r.counting == best]
+        return judge(claim, [readings[0], *others], hint)
+    said = abs(claim.number)
+    near = dict.fromkeys(r.how for r in readings if r.counting == best and said < 3 * _number(r) < 9 * said)
+    close = [
+        f"; {r.how} rounds to {_rounded(claim, _number(r))}"
+        for r in readings
+        if r.counting not in (best, own.counting) and abs(_number(r) - claim.number) < WIDEST * said
+    ]
+    fit = ", ".join(c.network for c in fitting[best])
+    why = (
+        f"only {own.how} gives it ({own.convention}){''.join(close[:1])}; the count that fits {fit} of the same source "
+        f"({best}) gives {' or '.join(near)}"
+    )
+    return Finding(
+        claim=claim, verdict="erratum", ours=readings[0].value, arithmetic=why, tolerance=allowed(claim, None)
+    )
+
+
+def _rounded(claim: Claim, value: Decimal) -> str:
+    """Return a number with as many digits as are printed: ``1.4 Gop``."""
+    rounded = value.quantize(claim.last_digit, ROUND_HALF_EVEN, _EXACTLY)
+    return show(float(rounded), claim.unit, len(claim.number.as_tuple().digits))
+
+
+def _agree(claim: Claim, readings: Sequence[Reading], counting: str) -> bool:
+    return any(agreement(claim, _number(r)) is not None for r in readings if r.counting == counting)
+
+
 def _agreed(claim: Claim, ours: Reading, reading: Reading, how: Agreement) -> Finding:
     verdict: Verdict = "confirmed" if how == "exact" else "rounding"
     arithmetic = reading.how + _LENIENT.get(how, "")
@@ -197,3 +260,8 @@ def match(claim: Claim, ours: str, how: str, others: Sequence[Reading] = ()) -> 
 def undecided(claim: Claim, why: str, measured: str = "") -> Finding:
     """Return the finding for what only a training decides."""
     return Finding(claim=claim, verdict="needs_run", ours=None, arithmetic=why, measured=measured)
+
+
+def undecidable(claim: Claim, why: str) -> Finding:
+    """Return the finding for what nothing here decides."""
+    return Finding(claim=claim, verdict="undecidable", ours=None, arithmetic=why)

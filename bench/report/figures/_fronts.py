@@ -24,6 +24,7 @@ from bench.report.figures._panels import (
     heading,
     not_drawn,
     panels,
+    protocol_note,
     worthwhile,
 )
 from bench.report.labels import Point, place_labels
@@ -83,7 +84,8 @@ def draw_fronts(table: pd.DataFrame, frame: pd.DataFrame, costs: Sequence[Cost])
     drawn = pd.concat([panel.kind.rows for panel in shown])
     measured = table.loc[table[[cost.key for cost in costs]].notna().any(axis=1), "network"]
     note = failed_note(drawing, absent(frame, ["infer"], measured))
-    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
+    notes = [protocol_note([panel.kind for panel in shown]), note, not_drawn(found, shown)]
+    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, notes)))
     for a, (points, lines, unnamed) in zip(axes, labelled, strict=True):
         place_labels(a, points, lines, unnamed)
     return drawing

@@ -22,7 +22,10 @@ CROWDED = 18  # points of a panel, above which it is made wide
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """One kind of accuracy: rows of the table with `value` (a fraction) and `spread` (its sd, or NaN)."""
+    """One kind of accuracy: rows of the table with `value` (a fraction) and `spread` (its sd, or NaN).
+
+    Those of published ones have a `protocol` as well, how the images were tested.
+    """
 
     title: str
     axis: str
@@ -42,8 +45,27 @@ def published(table: pd.DataFrame) -> Iterator[Accuracy]:
         known = rows[rows[key].notna()]
         if len(known):
             name, count = f"Top-{key[-1]}", _count(", {:.0f} classes", classes)
-            known = known.assign(value=known[key], spread=math.nan)
+            known = known.assign(
+                value=known[key], spread=math.nan, protocol=known.get("published_protocol", None)
+            )
             yield Accuracy(f"{name} as published{count}", f"{name} accuracy", known)
+
+
+def protocols(rows: pd.DataFrame) -> list[str]:
+    """Return of each published accuracy how its images were tested; empty texts where all are alike, or measured."""
+    told = rows["protocol"].fillna("unknown").tolist() if "protocol" in rows else []
+    return told if len(set(told)) > 1 else [""] * len(rows)
+
+
+def protocol_note(kinds: Sequence[Accuracy]) -> str:
+    """Return a line for the foot of a figure with accuracies that were tested in several ways; else nothing."""
+    ways = dict.fromkeys(way for kind in kinds for way in protocols(kind.rows) if way)
+    named = ", ".join(map(drawable, ways))
+    return (
+        f"Published accuracies were tested in several ways ({named}) and do not compare across these"
+        if ways
+        else ""
+    )
 
 
 def trained(table: pd.DataFrame) -> Iterator[Accuracy]:

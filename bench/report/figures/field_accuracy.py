@@ -16,6 +16,7 @@ from bench.report.figures._panels import (
     heading,
     not_drawn,
     panels,
+    protocol_note,
     published,
     trained,
     worthwhile,
@@ -52,7 +53,8 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     points = [_panel(a, kind, look) for a, kind in zip(axes, shown, strict=True)]
     drawn = pd.concat([k.rows for k in shown])
     note = failed_note(drawing, absent(frame, ["cost", "accuracy"], drawn["network"]))
-    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
+    notes = [protocol_note(shown), note, not_drawn(found, shown)]
+    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, notes)))
     for a, labelled in zip(axes, points, strict=True):
         place_labels(a, labelled)
     return drawing

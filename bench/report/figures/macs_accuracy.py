@@ -20,6 +20,8 @@ from bench.report.figures._panels import (
     by_family,
     heading,
     panels,
+    protocol_note,
+    protocols,
     worthwhile,
 )
 from bench.report.labels import Point, place_labels
@@ -32,8 +34,9 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     "macs_accuracy",
     title="Accuracy against multiply-accumulates",
     caption="Up and to the left is better. The area of a ball is the count of parameters; colour and marker are "
-    "the family. Published accuracies are as published and not measured here; bars at measured ones are "
-    "one standard deviation over seeds.",
+    "the family. Published accuracies are as published and not measured here; where they were tested in several ways, "
+    "such as on 1 crop or on 10 crops of each image, brackets say how, and they do not compare across these. Bars at "
+    "measured ones are one standard deviation over seeds.",
     needs="counted MACs, and a published accuracy or a short training, of the same network",
     place=10,
     charted=True,
@@ -49,7 +52,8 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     look, most = looks(table["family"]), float(table["parameters"].max())
     points = [_panel(a, k, look, most) for a, k in zip(axes, kinds, strict=True)]
     families = pd.concat([k.rows["family"] for k in kinds])
-    family_legend(drawing, families, look, failed_note(drawing, _failed(table, frame)))
+    notes = [protocol_note(kinds), failed_note(drawing, _failed(table, frame))]
+    family_legend(drawing, families, look, "\n".join(filter(None, notes)))
     _size_legend(drawing, most)
     for a, labelled in zip(axes, points, strict=True):
         place_labels(a, labelled)
@@ -63,10 +67,15 @@ def _failed(table: pd.DataFrame, frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _networks(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a network and size: ways of running it change neither its MACs nor its accuracy."""
+    """Return one row a network and size, labelled: ways of running it change neither its MACs nor its accuracy.
+
+    The label of a published accuracy says how it was tested, where others were tested otherwise.
+    """
     rows = rows[rows["macs"] > 0].drop_duplicates(["network", "macs", "value"])
     alone = ~rows["network"].duplicated(keep=False)
-    return rows.assign(label=rows["label"].where(~alone, rows["network"]))
+    labels = rows["label"].where(~alone, rows["network"])
+    ways = [f" ({way})" if way else "" for way in protocols(rows)]
+    return rows.assign(label=[f"{label}{way}" for label, way in zip(labels, ways, strict=True)])
 
 
 def _panel(axes: Axes, kind: Accuracy, look: Mapping[str, Look], most: float) -> Sequence[Point]:

@@ -20,6 +20,7 @@ from bench.report.figures._panels import (
     heading,
     not_drawn,
     panels,
+    protocol_note,
     published,
     worthwhile,
 )
@@ -56,7 +57,8 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     look = looks(table["family"])
     lines = [_panel(a, kind, key, rows, look) for a, (kind, key, rows) in zip(axes, shown, strict=True)]
     families = pd.concat([rows["family"] for _, _, rows in shown])
-    family_legend(drawing, families, look, not_drawn(found, shown))
+    notes = [protocol_note([kind for kind, _, _ in shown]), not_drawn(found, shown)]
+    family_legend(drawing, families, look, "\n".join(filter(None, notes)))
     for a, (_, key, rows), line in zip(axes, shown, lines, strict=True):
         points = [Point(*p, radius=4) for p in zip(rows[key], rows["error"], rows["network"], strict=True)]
         place_labels(a, points, [line] if line else [])

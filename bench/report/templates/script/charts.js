@@ -87,6 +87,7 @@ function scatter(host) {
     note.textContent = [
       front.length > 1 ? "The dashed line joins the Pareto front: what nothing else shown beats in both." : "",
       chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
+      chosen.x.startsWith("published_top") || chosen.y.startsWith("published_top") ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
       points.some(p => p.low !== undefined) ? "Bars are 95 % intervals." : "",
     ].filter(Boolean).join(" ");
     return {

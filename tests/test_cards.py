@@ -131,6 +131,7 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
     assert isinstance(found, GpuWatch)
     found.pid, found.host = pid, HostWatch(read=lambda: {"wall_s": 0.0, "cpu_s": 0.0})
     monkeypatch.setattr("bench.timing.watch.TICK_S", 0.0)
+    monkeypatch.setattr("bench.timing.watch.LOOK_SHARE", 0)
     found.start()
     for _ in range(ticks):
         found.tick()

@@ -58,9 +58,10 @@ piece() {
       measure gpu again --task infer --set batch_size=256
       bench diff "results/$card-line-up" "results/$card-again"
       ;;
-    reports)
-      bench report "results/$card-"{line-up,graph,ways,training-step} -o "reports/$card"
-      bench report "results/$card-accuracy" -o "reports/$card-accuracy"
+    reports) # one for each run
+      for run in "results/$card-"*; do
+        bench report "$run" -o "reports/${run##*/}"
+      done
       ;;
     *)
       echo "there is no piece $1: check, line-up, graph, ways, training-step, accuracy, more, imagenette, selftest, reports" >&2

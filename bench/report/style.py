@@ -7,6 +7,7 @@ defaults, so that the same records give the same bytes whatever the user's matpl
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,6 +181,9 @@ def ticks_at(axis: Axis, positions: Sequence[float], texts: Sequence[str]) -> No
     axis.set_major_formatter(FuncFormatter(dict(zip(positions, texts, strict=True)).get))
 
 
+_KEY_IN, _LETTER_IN = 0.62, 0.083  # of a legend's entry: its marker with the room about it, and a letter
+
+
 def family_legend(
     figure: Figure, families: Iterable[Any], all_looks: Mapping[str, Look], note: str = ""
 ) -> None:
@@ -189,8 +193,19 @@ def family_legend(
     handles = [
         Line2D([], [], linestyle="", marker=all_looks[n].marker, color=all_looks[n].colour) for n in names
     ]
-    columns = min(len(names), 9 if figure.get_figwidth() > 9 else 7)
+    columns = _columns(names, figure.get_figwidth())
     legend(figure, handles, names, note, loc="outside lower left", ncols=columns)
+
+
+def _columns(names: Sequence[str], width: float) -> int:
+    """Return in how many columns of a legend names fit within so many inches; they go down each column in turn."""
+
+    def taken(columns: int) -> float:
+        rows = math.ceil(len(names) / columns)
+        widest = (max(map(len, names[at : at + rows])) for at in range(0, len(names), rows))
+        return sum(_KEY_IN + _LETTER_IN * letters for letters in widest)
+
+    return next((n for n in range(min(len(names), 9), 1, -1) if taken(n) <= width), 1)
 
 
 def legend(

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import make_job
 from fake_card import GIB, FakeCard, FakeHost, mixed
+from fake_cuda import FakeEvent, FakeGraph, FakeStream
 from typer.testing import CliRunner
 
 import bench
@@ -50,7 +52,22 @@ def test_the_fake_has_all_that_is_called_of_nvml() -> None:
     called = {name for library, name in used() if library == "pynvml"}
     assert "nvmlDeviceGetHandleByUUID" in called
     assert called <= set(dir(FakeHost().nvml()))
-    assert ("torch.cuda", "get_device_properties") in used()
+    called = {name for library, name in used() if library == "torch.cuda"}
+    assert "get_device_properties" in called
+    assert called <= set(FakeHost().cuda())
+
+
+@pytest.mark.parametrize("name", sorted(FakeHost().cuda()))
+def test_the_fake_has_nothing_that_torch_has_not(name: str) -> None:
+    assert hasattr(torch.cuda, name)
+
+
+@pytest.mark.parametrize(
+    ("fake", "real"),
+    [(FakeEvent, torch.cuda.Event), (FakeStream, torch.cuda.Stream), (FakeGraph, torch.cuda.CUDAGraph)],
+)
+def test_what_the_fake_makes_has_nothing_that_torchs_has_not(fake: type, real: type) -> None:
+    assert {name for name in vars(fake) if not name.startswith("_")} <= set(dir(real))
 
 
 def test_cards_stand_in_the_order_of_cuda_and_one_that_may_not_be_opened_leaves_the_others(
@@ -131,6 +148,7 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
     assert isinstance(found, GpuWatch)
     found.pid, found.host = pid, HostWatch(read=lambda: {"wall_s": 0.0, "cpu_s": 0.0})
     monkeypatch.setattr("bench.timing.watch.TICK_S", 0.0)
+    monkeypatch.setattr("bench.timing.watch.LOOK_SHARE", 0)
     found.start()
     for _ in range(ticks):
         found.tick()
@@ -211,10 +229,15 @@ def test_a_card_that_is_lost_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -
 
 def test_energy_is_of_the_jobs_card(monkeypatch: pytest.MonkeyPatch) -> None:
     host, slow, _, _ = mixed()
-    slow.joules = (10.0, 10.0, 12.5)  # a counter that moves in steps
+    slow.watts = 70.0
     host.install(monkeypatch)
-    meter = find_meter("cuda:1")
-    assert [meter.joules(), meter.joules()] == [10.0, 12.5]
+    meter, clock = find_meter("cuda:1"), host.device.clock
+    clock.host_s = 2.05
+    before = meter.joules()
+    clock.sleep(0.04)
+    assert meter.joules() == before == pytest.approx(70.0 * 2.0)
+    clock.sleep(0.02)
+    assert meter.joules() == pytest.approx(70.0 * 2.1)
 
 
 Command = Callable[..., Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from bench.plan.settings import Timing
@@ -46,13 +46,13 @@ def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
     import torch
 
     step = None if blocks_host else CudaEventClock()
-    clock, memory = HostClock(torch.cuda.synchronize), CudaMemory(device)
+    clock, memory = HostClock(torch.cuda.synchronize, launches=not blocks_host), CudaMemory(device)
     return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
 
 
-def floor(nothing: Call, clock: Clock) -> float:
+def floor(nothing: Call | None, clock: Clock) -> float | None:
     """Return the median latency of next to no work, in seconds: waiting for the device and launching one kernel."""
-    return median(clock.seconds(nothing, 1) for _ in range(FLOOR_CALLS))
+    return None if nothing is None else median(clock.seconds(nothing, 1) for _ in range(FLOOR_CALLS))
 
 
 def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -66,9 +66,8 @@ def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Sta
     yield tools.memory.peak(lambda: before.append(tools.latency.seconds(call, 1)))
     stage("latency")
     of = "a call, waited for"
-    latency = watched("latency", call, tools.latency, timing, tools.watch, of=of, before=before)
-    if tools.nothing is not None:
-        latency = latency.changed(detail={**latency.detail, "floor_s": floor(tools.nothing, tools.latency)})
+    clock, look = tools.latency, tools.watch
+    latency = watched("latency", call, clock, timing, look, of=of, before=before, nothing=tools.nothing)
     yield latency
     if tools.step is None:
         on_cpu = "on the CPU " if tools.nothing is None else ""
@@ -89,11 +88,16 @@ def watched(
     of: str,
     blocks: bool = False,
     before: Sequence[float] = (),
+    nothing: Call | None = None,
 ) -> Measurement:
-    """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags."""
+    """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags.
+
+    `nothing` launches next to no work, for calls that are launched and waited for one by one.
+    """
     look.start()
     taken = sample(call, clock, timing, blocks=blocks, tick=look.tick, before=before)
-    seen, doubts = look.stop()
+    taken = replace(taken, floor_s=floor(nothing, clock))
+    seen, doubts = look.stop(launch_bound=taken.launch_bound)
     measured = _seconds(name, taken, clock, of)
     return measured.changed(detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))
 

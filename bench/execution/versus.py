@@ -17,7 +17,7 @@ from bench.records.record import Measurement
 from bench.timing.clock import Call, HostClock
 from bench.timing.interleave import interleave
 from bench.timing.sampling import launch_bound
-from bench.timing.steps import floor, instruments
+from bench.timing.steps import instruments, least
 
 HARNESS_PAIRS = 50
 
@@ -57,9 +57,9 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
             clock = tools.latency if quantity == "latency" or tools.step is None else tools.step
             tools.watch.start()
             taken = interleave(calls, clock, timing, blocks=quantity != "latency", tick=tools.watch.tick)
-            floor_s = floor(tools.nothing, clock) if quantity == "latency" else None
+            floor = least(tools.nothing, clock) if quantity == "latency" else None
             bound = {
-                label: launch_bound(share, taken.seconds[label], floor_s)
+                label: launch_bound(share, taken.seconds[label], floor)
                 for label, share in taken.launch_shares.items()
             }
             # A ratio is as doubtful as either of its two.

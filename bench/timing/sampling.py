@@ -26,6 +26,14 @@ Stop = Literal["precise", "plateau", "limit", "max_samples"]
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The least call that is launched and waited for: its seconds, and those of them after launching."""
+
+    seconds: float
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """Seconds of one call each, raw and in order, and how they were taken.
 
@@ -38,7 +46,7 @@ class Samples:
         stop: why the sampling ended; a plateau is where twice the samples have not narrowed the interval.
         host_s: seconds that the host needed for one call of each sample; without its wait for the device, so that on
             a GPU it is the time of launching.
-        floor_s: of a call that does nothing, where each is waited for; the least that a call can take.
+        floor: of calls that are waited for, where they are launched.
     """
 
     seconds: tuple[float, ...]
@@ -48,7 +56,7 @@ class Samples:
     steady: bool
     stop: Stop
     host_s: tuple[float, ...] = ()
-    floor_s: float | None = None
+    floor: Floor | None = None
 
     @property
     def launch_share(self) -> float | None:
@@ -58,7 +66,7 @@ class Samples:
     @property
     def launch_bound(self) -> bool:
         """Whether the host sets the pace."""
-        return launch_bound(self.launch_share, self.seconds, self.floor_s)
+        return launch_bound(self.launch_share, self.seconds, self.floor)
 
     def detail(self, clock: Clock) -> dict[str, Any]:
         """Return what stands beside the samples in a measurement."""
@@ -70,7 +78,7 @@ class Samples:
             "steady": self.steady,
             "stop": self.stop,
             **({} if self.launch_share is None else {"launch_share": self.launch_share}),
-            **({} if self.floor_s is None else {"floor_s": self.floor_s}),
+            **({} if self.floor is None else {"floor_s": self.floor.seconds}),
         }
 
     def flags(self) -> tuple[str, ...]:
@@ -89,18 +97,18 @@ def launch_share(host_s: Sequence[float], seconds: Sequence[float]) -> float | N
     return sum(host_s) / sum(seconds) if host_s and sum(seconds) else None
 
 
-def launch_bound(share: float | None, seconds: Sequence[float], floor_s: float | None = None) -> bool:
+def launch_bound(share: float | None, seconds: Sequence[float], floor: Floor | None = None) -> bool:
     """Return whether the host sets the pace.
 
-    A call that is waited for ends with its last kernel and the host's way back, however slow its launching is: those
-    take as long as a call that does nothing, and count as the host's.
+    However slow its launching is, a call that is waited for ends with a kernel and the host's way back. The least that
+    these take is no work of the network's.
 
     Args:
         share: of the time that launching takes; None where the host does the work itself.
         seconds: of calls.
-        floor_s: of a call that does nothing, where each one is waited for.
+        floor: of calls that are waited for.
     """
-    return share is not None and share + (floor_s or 0.0) / median(seconds) >= LAUNCH_BOUND
+    return share is not None and share + (floor.wait_s if floor else 0.0) / median(seconds) >= LAUNCH_BOUND
 
 
 def sample(

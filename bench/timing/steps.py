@@ -10,7 +10,7 @@ from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.timing.clock import Call, Clock, CudaEventClock, HostClock
 from bench.timing.memory import CudaMemory, HostMemory, Memory
-from bench.timing.sampling import Samples, sample
+from bench.timing.sampling import Floor, Samples, sample
 from bench.timing.watch import HostWatch, Watch, watch
 
 Stage = Callable[[str], None]
@@ -50,9 +50,14 @@ def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
     return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
 
 
-def floor(nothing: Call | None, clock: Clock) -> float | None:
-    """Return the median latency of next to no work, in seconds: waiting for the device and launching one kernel."""
-    return None if nothing is None else median(clock.seconds(nothing, 1) for _ in range(FLOOR_CALLS))
+def least(nothing: Call | None, clock: Clock) -> Floor | None:
+    """Return the medians of a call of next to no work, which launches one kernel; None where there is no such call."""
+    if nothing is None:
+        return None
+    calls = [(clock.seconds(nothing, 1), clock.launch_s or 0.0) for _ in range(FLOOR_CALLS)]
+    return Floor(
+        median(seconds for seconds, _ in calls), median(seconds - launch for seconds, launch in calls)
+    )
 
 
 def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
@@ -96,7 +101,7 @@ def watched(
     """
     look.start()
     taken = sample(call, clock, timing, blocks=blocks, tick=look.tick, before=before)
-    taken = replace(taken, floor_s=floor(nothing, clock))
+    taken = replace(taken, floor=least(nothing, clock))
     seen, doubts = look.stop(launch_bound=taken.launch_bound)
     measured = _seconds(name, taken, clock, of)
     return measured.changed(detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))

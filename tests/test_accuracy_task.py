@@ -85,13 +85,13 @@ def test_every_measurement_has_its_unit_and_its_samples(tmp_path: Path) -> None:
         assert (m.unit, m.better) == ("1", "higher" if name.startswith("top") else "lower")
         assert m.samples == (m.detail["by_epoch"][-1],)
         assert len(m.detail["by_epoch"]) == 2
-        split = ("train", 1437) if "train" in name else ("test", 360)
+        split = ("train", 1415) if "train" in name else ("test", 382)
         assert (m.detail["dataset"], m.detail["split"], m.detail["n"]) == ("digits", *split)
     times = found["epoch_time"].samples
     assert len(times) == 2
     assert found["train_time"].samples == (sum(times),)
     assert found["eval_time"].samples == (sum(found["eval_time"].detail["by_epoch"]),)
-    assert found["train_throughput"].samples == tuple(1437 / s for s in times)
+    assert found["train_throughput"].samples == tuple(1415 / s for s in times)
     assert found["train_throughput"].unit == "image/s"
     assert {found[n].unit for n in ("epoch_time", "train_time", "eval_time", "load_time")} == {"s"}
     share = found["synthetic_share"]
@@ -160,7 +160,7 @@ def test_validation_images_are_held_back_from_training() -> None:
     found = measured(job(validation=0.2))
     train = load("digits", "train")
     kept, held = hold_back(train, 0.2)
-    assert len(kept) + len(held) == 1437
+    assert len(kept) + len(held) == 1415
     assert found["train_loss"].detail["n"] == len(kept)
     for name, better in (("val_top1", "higher"), ("val_loss", "lower")):
         assert (found[name].better, found[name].detail["split"], found[name].detail["n"]) == (
@@ -181,7 +181,7 @@ def test_a_schedule_that_needs_validation_gets_a_tenth() -> None:
     asked = job()
     recipe = {**asked.settings["recipe"], "schedule": {"kind": "plateau", "factor": 0.1, "patience": 1}}
     found = measured(replace(asked, settings={**asked.settings, "recipe": recipe}))
-    assert found["val_top1"].detail["n"] == round(0.1 * 1437)
+    assert found["val_top1"].detail["n"] == round(0.1 * 1415)
 
 
 def test_fewer_images_are_trained_on_and_the_same_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_fewer_images_are_trained_on_and_the_same_are_held_back(monkeypatch: pyt
         with pytest.raises(InterruptedError):
             measured(job(**settings))
     (few, test, held), (rest, _, same), (alone, _, none) = given
-    assert (len(few), len(alone), len(test), none) == (100, 100, 360, None)
+    assert (len(few), len(alone), len(test), none) == (100, 100, 382, None)
     assert torch.equal(held.images, same.images)
     assert torch.equal(few.images, subset(rest, 100).images)
 
@@ -241,7 +241,7 @@ def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
     outputs = read_outputs(tmp_path, record)
     assert outputs is not None
     assert np.mean(outputs.logits.argmax(1) == outputs.labels) == found["top1"].samples[0]
-    loss = np.logaddexp.reduce(outputs.logits, 1) - outputs.logits[np.arange(360), outputs.labels]
+    loss = np.logaddexp.reduce(outputs.logits, 1) - outputs.logits[np.arange(382), outputs.labels]
     assert loss.mean() == pytest.approx(found["test_loss"].samples[0], rel=1e-3)
     assert outputs.class_names == find("digits").class_names
     np.testing.assert_array_equal(outputs.labels, load("digits", "test").labels.numpy())

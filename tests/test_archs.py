@@ -370,7 +370,7 @@ def test_every_published_count_has_a_source_and_is_about_what_is_declared(arch: 
         assert facts["parameters"] == pytest.approx(arch.card.parameters, rel=0.05)
 
 
-PROTOCOLS = {"1 crop", "10 crops", "dense", "multi-scale", "whole image"}
+PROTOCOLS = {"1 crop", "10 crops", "dense", "multi-scale", "whole image", "six views"}
 
 
 def test_every_published_accuracy_says_how_its_images_were_tested(arch: Arch) -> None:

@@ -116,7 +116,7 @@ def test_graphs_are_cudas(name: str, tmp_path: Path) -> None:
 
 def test_eager_is_not_compared_with_itself(tmp_path: Path) -> None:
     found = measured(user_job(tmp_path))
-    assert set(found) == {"peak_memory", "latency", "step_time"}
+    assert set(found) == {"peak_memory", "latency", "step_time", "tensor_memory"}
     assert found["step_time"].detail["energy"].startswith("no RAPL counter") or "energy" in found
 
 

@@ -272,3 +272,7 @@ def test_bench_env_on_a_host_of_three_cards(command: Command) -> None:
 def test_a_plan_on_a_host_of_three_cards(command: Command, asked: str, device: str) -> None:
     found = command("plan", "lenet5", "--config", "smoke", "--task", "infer", "--set", f"device={asked}")
     assert {line["job"]["settings"]["device"] for line in found["jobs"]} == {device}
+
+
+def test_the_plan_of_a_piece_of_the_campaign_says_how_long_it_takes(command: Command) -> None:
+    assert 60 < command("plan", "--config", "gpu-accuracy")["estimate_s"] <= 9 * 60

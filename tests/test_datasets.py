@@ -323,7 +323,7 @@ def test_the_check_names_what_differs(change: Callable[[Images], Images], proble
 
 def test_wrong_data_is_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def shuffled_channels(root: Path, split: Split) -> Images:
-        return Images(torch.zeros(360, 8, 8, 1, dtype=torch.uint8), torch.arange(360) % 10)
+        return Images(torch.zeros(382, 8, 8, 1, dtype=torch.uint8), torch.arange(382) % 10)
 
     broken = replace(DATASETS.get("digits"), load=shuffled_channels)
     monkeypatch.setitem(DATASETS._units, "digits", broken)

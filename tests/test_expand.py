@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
 from bench.plan.card import ArchCard
-from bench.plan.config import parse_experiment
+from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.estimate import GUESS_S, estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
@@ -21,7 +22,12 @@ def plan(block: dict[str, Any], *, catalog: Any = None, **top: Any) -> tuple[Pla
     return expand(parse_experiment({"blocks": [block], **top}), catalog or make_catalog(*names))
 
 
-INFER = {"task": "infer", "grid": {"arch": ["a", "b"], "batch_size": [1, {"cpu": 4, "cuda": 64}]}}
+ALONE = {"least": 1, "most": 1}
+INFER = {
+    "task": "infer",
+    "processes": ALONE,
+    "grid": {"arch": ["a", "b"], "batch_size": [1, {"cpu": 4, "cuda": 64}]},
+}
 
 
 def test_the_grid_multiplies_in_the_order_written() -> None:
@@ -29,6 +35,36 @@ def test_the_grid_multiplies_in_the_order_written() -> None:
     assert [(j.arch, j.settings["batch_size"]) for j in jobs] == [("a", 1), ("a", 4), ("b", 1), ("b", 4)]
     assert {j.settings["device"] for j in jobs} == {"cpu"}
     assert {j.settings["threads"] for j in jobs} == {2}
+
+
+def test_a_time_is_planned_in_several_processes() -> None:
+    (one,) = {p.processes for p in plan({**INFER, "processes": {"least": 3, "most": 5}})}
+    assert one is not None
+    assert (one.least, one.most) == (3, 5)
+    jobs = [p.job for p in plan({**INFER, "processes": {"least": 3, "most": 5}})]
+    assert [j.settings["replicate"] for j in jobs] == [0, 1, 2] * 4
+    assert len({j.series() for j in jobs}) == 4
+    assert all("processes" not in j.settings for j in jobs)
+
+
+def test_a_time_of_one_process_has_no_number() -> None:
+    assert all("replicate" not in p.job.settings and p.processes is None for p in plan(INFER))
+
+
+def test_numbers_that_are_given_are_all_there_are() -> None:
+    planned = plan({"task": "infer", "grid": {"arch": ["a"], "replicate": [4, 7]}})
+    assert [p.job.settings["replicate"] for p in planned] == [4, 7]
+    assert all(p.processes is None for p in planned)
+
+
+def test_what_is_skipped_is_skipped_once() -> None:
+    planned = plan({"task": "infer", "grid": {"arch": ["a"]}}, skip=[{"arch": "a"}])
+    assert [p.status for p in planned] == ["skipped"]
+
+
+def test_most_processes_are_no_fewer_than_the_least() -> None:
+    with pytest.raises(ConfigError, match="most"):
+        plan({**INFER, "processes": {"least": 3, "most": 2}})
 
 
 def test_values_differ_by_device() -> None:
@@ -49,7 +85,7 @@ def test_a_kind_of_device_is_skipped_whichever_its_number(asked: str, skipped: i
 def test_a_pattern_stands_for_its_networks_in_its_place() -> None:
     cards = tuple(ArchCard(name=n, input_size=32, num_classes=10) for n in ("r1", "r2"))
     catalog = make_catalog("a", archs={"a": make_catalog("a").archs["a"], "r*": cards})
-    block = {"task": "infer", "grid": {"arch": ["r*", "a"], "batch_size": [1, 2]}}
+    block = {"task": "infer", "processes": ALONE, "grid": {"arch": ["r*", "a"], "batch_size": [1, 2]}}
     jobs = [p.job for p in plan(block, catalog=catalog)]
     assert [(j.arch, j.settings["batch_size"]) for j in jobs] == [
         (n, b) for n in ("r1", "r2", "a") for b in (1, 2)
@@ -233,6 +269,21 @@ def test_all_errors_of_the_plan_are_bench_errors() -> None:
         expand(parse_experiment({"blocks": [{"task": "cost"}]}), make_catalog())
 
 
+def test_the_shipped_gpu_experiment_plans_on_a_gpu() -> None:
+    experiment = load_experiment("gpu")
+    names = dict.fromkeys(name for block in experiment.blocks for name in block.archs)
+    catalog = make_catalog(
+        *names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx")
+    )
+    jobs = [p.job for p in expand(experiment, catalog)]
+    assert {j.settings.get("device", "cuda:0") for j in jobs} == {"cuda:0"}
+    assert {j.settings["precision"] for j in jobs if j.task == "ceiling"} == {"fp32", "tf32", "bf16", "fp16"}
+    timed = [j for j in jobs if j.task == "infer"]
+    assert Counter(j.arch for j in timed) == dict.fromkeys(
+        (j.arch for j in timed), 2 * 3
+    )  # batches, processes
+
+
 def test_unknown_backends_are_refused_where_backends_are_known() -> None:
     block = {"task": "infer", "backend": "compield", "grid": {"arch": ["a"]}}
     with pytest.raises(UnknownNameError) as caught:
@@ -250,7 +301,7 @@ def test_the_largest_batch_can_be_asked_for() -> None:
 
 
 def test_cudnn_benchmark_is_part_of_a_job_where_it_is_on() -> None:
-    block = {"task": "infer", "grid": {"arch": ["a"]}}
+    block = {"task": "infer", "processes": ALONE, "grid": {"arch": ["a"]}}
     plain = plan(block)[0].job
     off, on = (p.job for p in plan({**block, "grid": {"arch": ["a"], "cudnn_benchmark": [False, True]}}))
     assert off.id == plain.id

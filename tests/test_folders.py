@@ -346,7 +346,7 @@ def test_the_probe_looks_at_folders_that_are_named(tmp_path: Path) -> None:
     (kind, found) = events[0]
     assert kind == "answer"
     assert found["datasets"][name] == find(name).card
-    assert found["datasets"]["digits"].sha256 is None
+    assert found["datasets"]["mnist"].sha256 is None
     assert "unknown" not in found["datasets"]
     probe_machine(events.append, [], [name_of(tmp_path / "nowhere")])
     assert events[1][0] == "error"

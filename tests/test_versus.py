@@ -390,7 +390,8 @@ def test_a_network_without_a_native_size_takes_that_of_the_others(
 ) -> None:
     cards = [ArchCard(name=n, input_size=s or 224, sized=s is not None) for n, s in sizes.items()]
     catalog = replace(make_catalog(), archs={card.name: (card,) for card in cards})
-    content = {"blocks": [{"task": task, "grid": {"arch": list(sizes)}} for task in ("cost", "infer")]}
+    alone = {"cost": {}, "infer": {"processes": {"least": 1, "most": 1}}}
+    content = {"blocks": [{"task": t, "grid": {"arch": list(sizes)}, **more} for t, more in alone.items()]}
     asked = at_one_size(parse_experiment(content), cards)
     assert [p.job.input_size for p in expand(asked, catalog)] == taken * 2
 

@@ -86,13 +86,36 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     frame = pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
-    table = _with_accuracies(table, frame)
+    table = _without_the_pending(_with_accuracies(table, frame))
+    table = _counted_elsewhere(table)
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
     table["label"] = row_labels(table)
     table = add_roofline(table, everything)
     table = table.reindex(columns=list(COLUMNS))
     order = sorted(range(len(table)), key=_rank(table).__getitem__)
     return table.iloc[order].reset_index(drop=True)
+
+
+def _without_the_pending(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of which something is known, and one of each network of which nothing is."""
+    known = table[[c for c in (*COUNTS, *SPEED, "latency", "train_throughput", "n_planned") if c in table]]
+    measured = known.notna().any(axis=1)
+    elsewhere = table["network"].isin(table.loc[measured, "network"])
+    return table[measured | ~elsewhere].reset_index(drop=True)
+
+
+def _counted_elsewhere(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the counts that another run has of the same network and shape, where all agree.
+
+    A count is the same on every machine. Networks in files are left alone: another run may have met another version.
+    """
+    own = ~table["network"].str.contains(r"\.py:|^(?!torchvision:|timm:|pattern:)[\w.]+:", regex=True)
+    columns = [c for c in COUNTS if c in table]
+    shape = [c for c in SHAPE if c != "run"]
+    groups = table[own].groupby(shape, dropna=False)[columns]
+    several, first = groups.transform("nunique"), groups.transform("first")
+    table.loc[own, columns] = table.loc[own, columns].where(several != 1, first)
+    return table
 
 
 def _nothing() -> pd.DataFrame:

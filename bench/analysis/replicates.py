@@ -13,12 +13,19 @@ _SAME = (
 )
 
 
+WITHIN = frozenset(
+    {"noisy", "few_samples", "unsteady"}
+)  # doubts about one process's samples
+WIDE = 0.05  # half an interval over processes wider than this share of the time is noisy
+
+
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with one row for all replicates of a timed measurement, where the last of them stood.
 
     `n` counts processes, `samples` are their medians, in order. Of a time, `median` is their geometric mean with the
     interval `low` to `high` over processes (`bench.stats.intervals.process_interval`); of other quantities their median
-    with its interval, or the range where there are fewer than six.
+    with its interval, or the range where there are fewer than six. `flags` are the doubts of any of the processes, and
+    `noisy` where the interval over them is wide; what a process's samples alone give rise to is no doubt here.
 
     Args:
         frame: of `bench.analysis.frame.to_frame`, with the column `network`.
@@ -27,17 +34,23 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     if not many.any():
         return frame
     groups = frame[many].groupby(list(_SAME), sort=False, dropna=False)
-    last, medians = [], []
+    last, medians, flags = [], [], []
     for _, rows in groups:
         last.append(rows.index[-1])
+        flags.append(
+            [flag for each in rows["flags"] for flag in each if flag not in WITHIN or len(rows) == 1]
+        )
         medians.append(tuple(rows.sort_values("replicate", kind="stable")["median"].tolist()))
     kept = frame.drop(index=frame.index[many].difference(pd.Index(last)))
     summary = summarise(medians)
     for name in ("n", "median", "low", "high", "mean", "sd"):
         kept.loc[last, name] = getattr(summary, name)
-    for at, one in zip(last, medians, strict=True):
+    for at, one, doubts in zip(last, medians, flags, strict=True):
         if kept.loc[at, "unit"] == "s" and len(finite(one)) > 1 and min(one) > 0:
             interval = process_interval(one)
             kept.loc[at, ["median", "low", "high"]] = (interval.estimate, interval.low, interval.high)
+            if interval.high - interval.low > 2 * WIDE * interval.estimate:
+                doubts.append("noisy")
     kept.loc[last, "samples"] = pd.Series(medians, index=last, dtype=object)
+    kept.loc[last, "flags"] = pd.Series([tuple(dict.fromkeys(f)) for f in flags], index=last, dtype=object)
     return kept

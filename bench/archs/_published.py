@@ -2,8 +2,9 @@
 
 They stand in `published.csv`, a row a network; accuracies are fractions, numbers have the digits that are printed.
 The accuracies of a row are of one source and one `protocol`, the way in which the images were tested: ``1 crop``,
-``10 crops``, ``dense`` (the whole image, at one scale), ``multi-scale`` (at several), or ``whole image`` of small ones;
-all are of one network. `protocol_source` says where that stands.
+``10 crops``, ``dense`` (the whole image, at one scale), ``multi-scale`` (at several), and of small ones ``whole image``
+or ``six views`` (it, its mirror image, and both moved by a pixel); all are of one network. `protocol_source` says where
+that stands.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import warnings
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a library's notice at import is not the job's
     import fvcore.nn
+    import scipy.special  # intervals need it: in the midst of sampling, its import took half a second of the limit
     import torchvision
 
     import bench.execution.probe
@@ -22,4 +23,4 @@ with warnings.catch_warnings():
     for registry in (ARCHS, BACKENDS, COSTS, DATASETS):
         registry.load()
 
-__all__ = ["bench", "fvcore", "torchvision"]
+__all__ = ["bench", "fvcore", "scipy", "torchvision"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ def _infer(job: Job, hooks: Hooks) -> Iterator[Measurement]:
         prepared, found = ready(backend, job, hooks, tools.latency)
         yield from found
         doubts = {"s": _results(found), "B": _memory_doubts(backend, job)}
-        measured = measure_inference(prepared.call, timing, tools, hooks.stage)
+        look = partial(check, job=job, images=job.settings["batch_size"]) if not found else None
+        measured = measure_inference(prepared.call, timing, tools, hooks.stage, look)
         for m in _with_energy(measured, prepared.call, job, hooks, tools):
             yield _doubted(m, doubts)
         yield from _tensors(prepared.call, prepared.held, job, hooks)
@@ -162,7 +164,7 @@ def _backend(job: Job) -> Backend:
 
 
 def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepared, tuple[Measurement, ...]]:
-    """Return the job's network as the backend runs it; where that is not eager, with what came of preparing it.
+    """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
 
     The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager.
     Nothing but the call holds the network itself when this has returned.
@@ -171,13 +173,13 @@ def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepa
         UnsupportedError: if the backend cannot run the network.
         InvalidModelError: if it is no network to run.
     """
-    model = with_autocast(place(_model(job, hooks).eval(), job), job)
+    model = with_autocast(place(_built(job, hooks).eval(), job), job)
     images = noise(job)
     eager = BACKENDS.get(EAGER).prepare(model, images, job)
     if job.settings["backend"] == EAGER:
         return eager, ()
     hooks.stage("eager")
-    eager.call()  # so that what fails from here on is the backend's
+    check(eager.call(), job, images=len(images))  # so that what fails from here on is the backend's
     hooks.stage("prepare")
     start = clock.now()
     prepared = backend.prepare(model, images, job)
@@ -343,19 +345,25 @@ def _counts(job: Job) -> Iterator[Measurement]:
         )
 
 
+def _built(job: Job, hooks: Hooks) -> nn.Module:
+    """Return the network, initialised from the job's seed, in training mode, on the CPU."""
+    hooks.stage("import")
+    arch = resolve(job.arch)
+    hooks.stage("build")
+    torch.manual_seed(init_seed(job))
+    model = arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
+    return model.train()
+
+
 def _model(job: Job, hooks: Hooks) -> nn.Module:
     """Return the network, initialised from the job's seed and checked, in training mode.
 
     It is on the CPU; one that does not run there, as it asks for a GPU or for kernels that only a GPU has, is on the
     job's device.
     """
-    hooks.stage("import")
-    arch = resolve(job.arch)
-    hooks.stage("build")
-    torch.manual_seed(init_seed(job))
-    model = arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
+    model = _built(job, hooks).eval()
     hooks.stage("check")
-    images, model = torch.zeros(2, job.in_channels, job.input_size, job.input_size), model.eval()
+    images = torch.zeros(2, job.in_channels, job.input_size, job.input_size)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             output = model(images)

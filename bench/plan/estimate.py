@@ -12,11 +12,11 @@ from bench.plan.job import Job
 # Seconds of a job whose like has never run, by kind of device: a guess for a laptop, and what an H100 took.
 GUESS_S = {
     "cpu": {"cost": 2.0, "infer": 4.0, "train_step": 5.0, "versus": 10.0, "accuracy": 3.0, "ceiling": 3.0},
-    "cuda": {"infer": 3.5, "train_step": 4.5, "versus": 10.0, "accuracy": 5.0, "ceiling": 5.0},
+    "cuda": {"infer": 3.6, "train_step": 6.0, "versus": 10.0, "accuracy": 5.0, "ceiling": 5.0},
 }
 GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
-GUESS_COMPILE_S = 30.0  # of compiling a network, besides
-GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2.5e-5}  # of training on one image, besides: a ResNet-18 on CIFAR-10
+GUESS_COMPILE_S = 18.0  # of compiling a network, besides
+GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2.8e-5}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
 
 Estimate = Callable[[Planned], float]
 

@@ -60,15 +60,35 @@ def least(nothing: Call | None, clock: Clock) -> Floor | None:
     )
 
 
-def measure_inference(call: Call, timing: Timing, tools: Instruments, stage: Stage) -> Iterator[Measurement]:
+def measure_inference(
+    call: Call,
+    timing: Timing,
+    tools: Instruments,
+    stage: Stage,
+    inspect: Callable[[object], None] | None = None,
+) -> Iterator[Measurement]:
     """Measure one forward pass: `peak_memory`, `latency`, `step_time`.
 
     `latency` is of a call that is waited for; `step_time` is of a call among others that are launched one after
-    the other. Copying the input to the device is in neither.
+    the other. Copying the input to the device is in neither. The output of the very first call goes to `inspect`,
+    which may raise; until then the stage is `check`.
     """
-    stage("memory")
+    stage("memory" if inspect is None else "check")
     before: list[float] = []
-    yield tools.memory.peak(lambda: before.append(tools.latency.seconds(call, 1)))
+
+    def one_pass() -> None:
+        output: object = None
+
+        def kept() -> None:
+            nonlocal output
+            output = call()
+
+        before.append(tools.latency.seconds(kept, 1))
+        if inspect is not None and len(before) == 1:
+            inspect(output)
+            stage("memory")
+
+    yield tools.memory.peak(one_pass)
     stage("latency")
     of = "a call, waited for"
     clock, look = tools.latency, tools.watch

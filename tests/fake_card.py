@@ -204,6 +204,11 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
     yield "nvmlDeviceGetTotalEnergyConsumption", energy_mj
 
 
+def both(*clocks: int) -> list[int]:
+    """Return each clock twice, as each look reads that of the SMs and that of the memory."""
+    return [clock for clock in clocks for _ in range(2)]
+
+
 def mixed() -> tuple[FakeHost, FakeCard, FakeCard, FakeCard]:
     """Return a host with a slow card, one that may not be opened and a fast one, which CUDA counts first; and these."""
     slow = FakeCard("NVIDIA T4", "aaaa", 16 * GIB)

@@ -99,13 +99,13 @@ def test_the_script_is_bash() -> None:
 
 
 def test_a_step_that_fails_leaves_the_others(tree: Path) -> None:
-    code, words, said = campaign(tree, "line-up", "graph", "training-step")
+    code, words, errors = campaign(tree, "line-up", "graph", "training-step")
     assert words == [
         run("gpu", "line-up"),
         run("gpu-graph", "graph"),
         run("gpu-training-step", "training-step"),
     ]
-    assert (code, said) == (1, [f"did not end well: python3 {words[1]}"])
+    assert (code, errors) == (1, [f"did not end well: python3 {words[1]}"])
     assert campaign(tree, "line-up")[0] == 0
 
 
@@ -118,8 +118,8 @@ def test_a_piece_is_cut_off_and_the_next_has_its_own_time(tree: Path) -> None:
 
 
 def test_no_step_begins_in_the_last_seconds_of_a_piece(tree: Path) -> None:
-    code, words, said = campaign(tree, "check", PIECE_S="4")
-    assert (code, words, len(said)) == (1, [], 3)
+    code, words, errors = campaign(tree, "check", PIECE_S="4")
+    assert (code, words, len(errors)) == (1, [], 3)
 
 
 def test_records_are_packed_at_the_end_however_it_ends(tree: Path) -> None:
@@ -132,9 +132,9 @@ def test_records_are_packed_at_the_end_however_it_ends(tree: Path) -> None:
 
 
 def test_an_unknown_piece_is_refused_with_those_there_are(tree: Path) -> None:
-    code, words, (said,) = campaign(tree, "nonsense")
+    code, words, (errors,) = campaign(tree, "nonsense")
     assert (code, words) == (2, [])
-    assert "accuracy-more" in said
+    assert "accuracy-more" in errors
 
 
 def test_every_piece_that_measures_has_its_experiment(tree: Path) -> None:

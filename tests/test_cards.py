@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import make_job
-from fake_card import GIB, FakeCard, FakeHost, mixed
+from fake_card import GIB, FakeCard, FakeHost, both, mixed
 from fake_cuda import FakeEvent, FakeGraph, FakeStream
 from typer.testing import CliRunner
 
@@ -153,11 +153,6 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
     for _ in range(ticks):
         found.tick()
     return found.stop()
-
-
-def both(*clocks: int) -> list[int]:
-    """Return each clock twice, as each look reads that of the SMs and that of the memory."""
-    return [clock for clock in clocks for _ in range(2)]
 
 
 def test_a_watch_looks_at_its_card_alone_and_finds_it_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from fake_card import COUNTER_STEP_S, FakeCard, FakeHost
+from fake_card import COUNTER_STEP_S, FakeCard, FakeHost, both
 from fake_cuda import Failure
 
 from bench.backends import BACKENDS
@@ -36,16 +36,14 @@ from bench.timing.training_step import NAMES
 
 TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
 KERNEL_S = 1e-3
-KERNELS = (
-    11  # of LeNet-5: twice a convolution, its activation and pooling; three layers with an activation between
-)
+KERNELS = 2 * 3 + 2 * 2 + 1  # of LeNet-5: convolution, activation, pooling; layer, activation; layer
 OWN = os.getpid()
 SMALL = "pattern:INPUT -> CONV3-4 -> BN -> RELU -> FC"
 WATTS = 300.0
-Found = dict[str, Measurement]
+Results = dict[str, Measurement]
 
 
-def asked(task: Any, arch: str = "lenet5", **settings: Any) -> Job:
+def job_of(task: Any, arch: str = "lenet5", **settings: Any) -> Job:
     values = {"arch": arch, "device": "cuda:0", "threads": 1, "timing": TIMING, "energy_s": 0, **settings}
     known = SETTINGS[task].model_fields
     model = SETTINGS[task].model_validate({k: v for k, v in values.items() if k in known})
@@ -68,13 +66,13 @@ def host(card: FakeCard, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
 HOOKS = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
 
 
-def measured(job: Job) -> Found:
+def measured(job: Job) -> Results:
     return {m.name: m for m in measure(job, HOOKS, None)}
 
 
-def sure(found: Found) -> None:
+def sure(results: Results) -> None:
     """Hold what every measurement must have."""
-    for m in found.values():
+    for m in results.values():
         assert m.samples, m.name
         assert set(m.flags) <= set(FLAGS)
         if "watch" in m.detail:
@@ -89,16 +87,16 @@ WEIGHTS = 61_706  # of LeNet-5: (25 + 1) 6 + (150 + 1) 16 + (400 + 1) 120 + (120
     ("precision", "memory_format"), [("fp32", "contiguous"), *((p, "channels_last") for p in PRECISIONS)]
 )
 def test_inference(host: FakeHost, precision: str, memory_format: str) -> None:
-    found = measured(asked("infer", batch_size=70, precision=precision, memory_format=memory_format))
-    sure(found)
-    assert set(found) == {"peak_memory", "latency", "step_time", "tensor_memory"}
+    results = measured(job_of("infer", batch_size=70, precision=precision, memory_format=memory_format))
+    sure(results)
+    assert set(results) == {"peak_memory", "latency", "step_time", "tensor_memory"}
     width = 2 if precision in {"bf16", "fp16"} else 4
-    assert found["peak_memory"].samples[0] >= width * (WEIGHTS + 70 * 32**2)
-    assert found["peak_memory"].detail["meter"] == "cuda allocator"
-    clocks = {name: found[name].detail["clock"] for name in ("latency", "step_time")}
+    assert results["peak_memory"].samples[0] >= width * (WEIGHTS + 70 * 32**2)
+    assert results["peak_memory"].detail["meter"] == "cuda allocator"
+    clocks = {name: results[name].detail["clock"] for name in ("latency", "step_time")}
     assert clocks == {"latency": "perf_counter", "step_time": "cuda_event"}
-    assert found["latency"].detail["floor_s"] == pytest.approx(KERNEL_S + host.device.launch_s, rel=1e-3)
-    assert not any(m.flags for m in found.values())
+    assert results["latency"].detail["floor_s"] == pytest.approx(KERNEL_S + host.device.launch_s, rel=1e-3)
+    assert not any(m.flags for m in results.values())
 
 
 GRAPHS = ("cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune")
@@ -106,14 +104,14 @@ GRAPHS = ("cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune")
 
 @pytest.mark.parametrize("backend", ["cuda_graph", "compiled", *GRAPHS[1:]])
 def test_inference_by_a_backend(host: FakeHost, backend: str) -> None:
-    found = measured(asked("infer", batch_size=4, backend=backend))
-    sure(found)
+    results = measured(job_of("infer", batch_size=4, backend=backend))
+    sure(results)
     names = ["prepare_time", "output_difference", "peak_memory", "latency", "step_time"]
-    assert list(found) == names
-    assert found["output_difference"].flags == ()
-    assert found["peak_memory"].flags == (("outside_allocator",) if backend in GRAPHS else ())
-    assert found["peak_memory"].samples[0] >= 4 * (WEIGHTS + 4 * 32**2)
-    assert found["step_time"].detail["clock"] == "cuda_event"
+    assert list(results) == names
+    assert results["output_difference"].flags == ()
+    assert results["peak_memory"].flags == (("outside_allocator",) if backend in GRAPHS else ())
+    assert results["peak_memory"].samples[0] >= 4 * (WEIGHTS + 4 * 32**2)
+    assert results["step_time"].detail["clock"] == "cuda_event"
 
 
 def test_a_backend_that_blocks_the_host_has_no_time_of_launching(
@@ -122,11 +120,11 @@ def test_a_backend_that_blocks_the_host_has_no_time_of_launching(
     BACKENDS.load()
     blocking = replace(BACKENDS.get("eager"), blocks_host=True)
     monkeypatch.setitem(BACKENDS._units, "blocking", blocking)
-    found = measured(asked("infer", batch_size=4, backend="blocking"))
+    results = measured(job_of("infer", batch_size=4, backend="blocking"))
     for name in ("latency", "step_time"):
-        assert found[name].detail["clock"] == "perf_counter"
-        assert "launch_share" not in found[name].detail
-        assert found[name].flags == ()
+        assert results[name].detail["clock"] == "perf_counter"
+        assert "launch_share" not in results[name].detail
+        assert results[name].flags == ()
 
 
 @pytest.mark.parametrize(
@@ -134,28 +132,28 @@ def test_a_backend_that_blocks_the_host_has_no_time_of_launching(
     [*((b, "fp32") for b in ("eager", "compiled", *GRAPHS[1:])), *(("eager", p) for p in PRECISIONS[1:])],
 )
 def test_a_training_step(host: FakeHost, backend: str, precision: str) -> None:
-    found = measured(asked("train_step", batch_size=4, backend=backend, precision=precision))
-    sure(found)
+    results = measured(job_of("train_step", batch_size=4, backend=backend, precision=precision))
+    sure(results)
     peaks = {"peak_memory", *(f"{name}_peak_memory" for name in NAMES)}
     own = {"tensor_memory"} if backend == "eager" else {"prepare_time"}
-    assert set(found) == {*own, *peaks, "step_time", *NAMES}
-    whole, phases = median(found["step_time"].samples), [median(found[name].samples) for name in NAMES]
+    assert set(results) == {*own, *peaks, "step_time", *NAMES}
+    whole, phases = median(results["step_time"].samples), [median(results[name].samples) for name in NAMES]
     assert sum(phases) == pytest.approx(whole, rel=1e-3)
-    assert found["forward"].detail["clock"] == "cuda_event"
-    assert {name for name, m in found.items() if "outside_allocator" in m.flags} == (
+    assert results["forward"].detail["clock"] == "cuda_event"
+    assert {name for name, m in results.items() if "outside_allocator" in m.flags} == (
         peaks if backend in GRAPHS else set()
     )
 
 
 def test_a_graph_cannot_be_trained(host: FakeHost) -> None:
     with pytest.raises(UnsupportedError, match="it does not train"):
-        measured(asked("train_step", backend="cuda_graph"))
+        measured(job_of("train_step", backend="cuda_graph"))
 
 
 @pytest.mark.parametrize("task", ["infer", "train_step"])
 def test_energy_goes_from_one_step_of_the_counter_to_another(host: FakeHost, task: str) -> None:
-    found = measured(asked(task, batch_size=4, energy_s=1.0))
-    energy, a_step = found["energy"], median(found["step_time"].samples)
+    results = measured(job_of(task, batch_size=4, energy_s=1.0))
+    energy, a_step = results["energy"], median(results["step_time"].samples)
     joules, seconds = energy.detail["joules"], energy.detail["seconds"]
     edge_s = max(BLOCK_S, a_step)  # the counter moved at some moment of a block
     assert joules / (WATTS * COUNTER_STEP_S) == pytest.approx(round(joules / (WATTS * COUNTER_STEP_S)))
@@ -163,14 +161,14 @@ def test_energy_goes_from_one_step_of_the_counter_to_another(host: FakeHost, tas
     assert joules == pytest.approx(WATTS * seconds, abs=2 * WATTS * edge_s)
     assert energy.samples[0] == pytest.approx(WATTS * a_step / 4, rel=2 * edge_s)
     assert energy.detail["idle_W"] == pytest.approx(WATTS, rel=0.2)
-    assert list(found).index("energy") == list(found).index("step_time") + 1
+    assert list(results).index("energy") == list(results).index("step_time") + 1
 
 
 def test_energy_where_there_is_no_counter(host: FakeHost, card: FakeCard) -> None:
     card.watts = None
-    found = measured(asked("infer", batch_size=4, energy_s=1.0))
-    assert "energy" not in found
-    assert found["step_time"].detail["energy"].startswith("no NVML counter: NVMLError_NotSupported")
+    results = measured(job_of("infer", batch_size=4, energy_s=1.0))
+    assert "energy" not in results
+    assert results["step_time"].detail["energy"].startswith("no NVML counter: NVMLError_NotSupported")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
@@ -178,17 +176,17 @@ def test_ceilings(host: FakeHost, precision: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(ceilings.FIRST_SIDE, "cuda", 32)
     monkeypatch.setitem(ceilings.COPY_BYTES, "cuda", 4096)
     monkeypatch.setattr(ceilings, "sides", lambda first, room, itemsize: [first, 2 * first])
-    found = measured(asked("ceiling", precision=precision))
-    sure(found)
-    assert list(found) == ["matmul_rate", "copy_bandwidth"]
+    results = measured(job_of("ceiling", precision=precision))
+    sure(results)
+    assert list(results) == ["matmul_rate", "copy_bandwidth"]
     kernel_s = host.device.kernel_s
-    assert found["matmul_rate"].samples[0] == pytest.approx(64**3 / kernel_s, rel=0.01)
-    assert found["copy_bandwidth"].samples[0] == pytest.approx(2 * 4096 / kernel_s, rel=0.01)
-    assert found["matmul_rate"].detail["clock"] == "cuda_event"
+    assert results["matmul_rate"].samples[0] == pytest.approx(64**3 / kernel_s, rel=0.01)
+    assert results["copy_bandwidth"].samples[0] == pytest.approx(2 * 4096 / kernel_s, rel=0.01)
+    assert results["matmul_rate"].detail["clock"] == "cuda_event"
 
 
 def versus(**settings: Any) -> Job:
-    job = asked("infer", batch_size=4, **settings)
+    job = job_of("infer", batch_size=4, **settings)
     networks = [
         {"label": label, "arch": "lenet5", "input_size": 32, "in_channels": 1, "num_classes": 10, **more}
         for label, more in (("a", {}), ("b", {"slowdown": 0.5}))
@@ -198,12 +196,12 @@ def versus(**settings: Any) -> Job:
 
 
 def test_two_networks_in_turn(host: FakeHost) -> None:
-    found = list(measure(versus(), HOOKS, None))
-    assert [m.name for m in found] == [*["latency"] * 2, *["step_time"] * 2, "overhead", "timer_resolution"]
-    for a, b in (found[:2], found[2:4]):
+    results = list(measure(versus(), HOOKS, None))
+    assert [m.name for m in results] == [*["latency"] * 2, *["step_time"] * 2, "overhead", "timer_resolution"]
+    for a, b in (results[:2], results[2:4]):
         assert median(b.samples) / median(a.samples) == pytest.approx(1.5, rel=0.01)
         assert a.flags == b.flags == ()
-    assert [m.detail["clock"] for m in found[:4]] == ["perf_counter"] * 2 + ["cuda_event"] * 2
+    assert [m.detail["clock"] for m in results[:4]] == ["perf_counter"] * 2 + ["cuda_event"] * 2
 
 
 @pytest.mark.parametrize(
@@ -223,10 +221,10 @@ def test_a_training(host: FakeHost, tmp_path: Path, precision: str, backend: str
         {} if backend is None else {"backend": backend}
     )
     job = Job(task="accuracy", arch=SMALL, input_size=8, in_channels=1, num_classes=10, settings=settings)
-    found = {m.name: m for m in measure(job, HOOKS, tmp_path / "checkpoint", tmp_path / "outputs")}
-    assert {"top1", "epoch_time", "train_throughput", "macs"} <= set(found)
-    assert found["epoch_time"].detail["warm_up_s"] > 0
-    assert ("compile_time" in found) == (backend is not None)
+    results = {m.name: m for m in measure(job, HOOKS, tmp_path / "checkpoint", tmp_path / "outputs")}
+    assert {"top1", "epoch_time", "train_throughput", "macs"} <= set(results)
+    assert results["epoch_time"].detail["warm_up_s"] > 0
+    assert ("compile_time" in results) == (backend is not None)
 
 
 @pytest.mark.parametrize(
@@ -258,8 +256,8 @@ def test_who_sets_the_pace(
     reads = itertools.count()
     waits = lambda: {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0 if quiet else float(next(reads))}  # noqa: E731
     monkeypatch.setattr(watch, "counters", waits)
-    found = measured(asked("infer", batch_size=4, backend=backend, timing={**TIMING, "min_block_s": 0.1}))
-    times = {name: found[name] for name in ("latency", "step_time")}
+    results = measured(job_of("infer", batch_size=4, backend=backend, timing={**TIMING, "min_block_s": 0.1}))
+    times = {name: results[name] for name in ("latency", "step_time")}
     assert median(times["latency"].samples) == pytest.approx(latency_s, rel=1e-3)
     assert median(times["step_time"].samples) == pytest.approx(step_s, rel=0.05)
     assert {name for name, m in times.items() if "launch_bound" in m.flags} == bound
@@ -268,13 +266,8 @@ def test_who_sets_the_pace(
 
 def test_networks_that_launching_sets_the_pace_of_are_flagged(host: FakeHost) -> None:
     host.device.launch_s, host.device.kernel_s = KERNEL_S, KERNEL_S / 20
-    found = list(measure(versus(), HOOKS, None))
-    assert all("launch_bound" in m.flags for m in found if m.detail.get("label") == "a")
-
-
-def both(*clocks: int) -> list[int]:
-    """Return each clock twice, as each look reads that of the SMs and that of the memory."""
-    return [clock for clock in clocks for _ in range(2)]
+    results = list(measure(versus(), HOOKS, None))
+    assert all("launch_bound" in m.flags for m in results if m.detail.get("label") == "a")
 
 
 # Look by look: for the record, before the latency, and a few times a second from then on.
@@ -297,12 +290,12 @@ def test_what_happens_on_the_card_is_a_doubt(
 ) -> None:
     for name, values in state.items():
         setattr(card, name, values)
-    latency = measured(asked("infer", batch_size=4, timing={**TIMING, "min_s": 0.8}))["latency"]
+    latency = measured(job_of("infer", batch_size=4, timing={**TIMING, "min_s": 0.8}))["latency"]
     assert latency.detail["watch"]["looks"] >= 3
     assert set(latency.flags) == flags
 
 
-GPU_ERRORS = {
+NO_MEMORY = {
     "torch's allocator": torch.OutOfMemoryError(
         "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB"
     ),
@@ -330,16 +323,19 @@ TOO_LARGE = {
 @pytest.mark.parametrize("task", ["infer", "train_step"])
 @pytest.mark.parametrize(
     ("status", "error"),
-    [*(("oom", e) for e in GPU_ERRORS.values()), *(("unsupported", e) for e in TOO_LARGE.values())],
+    [
+        *(pytest.param("oom", error, id=what) for what, error in NO_MEMORY.items()),
+        *(pytest.param("unsupported", error, id=what) for what, error in TOO_LARGE.items()),
+    ],
 )
 def test_the_largest_batch_whatever_there_is_too_little_of(
     host: FakeHost, task: str, status: str, error: Exception
 ) -> None:
     host.device.failure = Failure(7, error)
-    job = asked(task, batch_size="max", batch_limit=16)
-    found = find_max_batch(EXECUTORS.get("inline").make(), job, timeout_s=60)
-    assert found.batch == 6
-    assert found.measurement().flags == (() if status == "oom" else ("at_index_limit",))
+    job = job_of(task, batch_size="max", batch_limit=16)
+    largest = find_max_batch(EXECUTORS.get("inline").make(), job, timeout_s=60)
+    assert largest.batch == 7 - 1
+    assert largest.measurement().flags == (() if status == "oom" else ("at_index_limit",))
     events: list[Any] = []
     work(events.append, replace(job, settings={**job.settings, "batch_size": 7}))
     assert events[-1][1][0] == status

@@ -13,8 +13,8 @@ cd "$(dirname "$0")/.."
 
 card=${1:?"give a name for the card, such as h100"}
 shift
-pieces=("$@")
-[ "${#pieces[@]}" -gt 0 ] || pieces=(check line-up graph ways training-step accuracy more imagenette selftest reports)
+all=(check line-up graph ways training-step accuracy more accuracy-more imagenette selftest reports)
+[ "$#" -gt 0 ] || set -- "${all[@]}"
 end=0
 failed=()
 
@@ -34,9 +34,9 @@ measure() { # CONFIG RUN [WORDS...]
   bench run --config "$1" --name "$card-$2" --no-report "${@:3}"
 }
 
-pack() {
-  [ -z "${PACK:-}" ] || tar czf "$PACK.part" results 2>/dev/null
-  [ -z "${PACK:-}" ] || mv "$PACK.part" "$PACK"
+pack() { # under a name of its own: one may be under way when the last one begins
+  tar czf "$PACK.$BASHPID" results 2>/dev/null # it may say that a file grew meanwhile
+  mv "$PACK.$BASHPID" "$PACK"
 }
 
 piece() {
@@ -47,35 +47,36 @@ piece() {
       step python3 tests/benchmarks/fidelity.py
       ;;
     line-up) measure gpu line-up ;;
-    graph) measure gpu-graph graph ;;
-    ways) measure gpu-ways ways ;;
-    training-step) measure gpu-training-step training-step ;;
-    accuracy) measure gpu-accuracy accuracy ;;
-    more) measure gpu-more more ;;
-    imagenette) measure gpu-imagenette imagenette ;;
+    graph | ways | training-step | accuracy | more | accuracy-more | imagenette) measure "gpu-$1" "$1" ;;
     selftest)
       bench selftest --set device=cuda
       measure gpu again --task infer --set batch_size=256
       bench diff "results/$card-line-up" "results/$card-again"
       ;;
+<<<<<<< HEAD
     reports) # one for each run
       for run in "results/$card-"*; do
         bench report "$run" -o "reports/${run##*/}"
       done
+=======
+    reports)
+      bench report "results/$card-"{line-up,graph,ways,training-step} -o "reports/$card"
+      bench report "results/$card-accuracy"* -o "reports/$card-accuracy"
+>>>>>>> wt-fakes
       ;;
     *)
-      echo "there is no piece $1: check, line-up, graph, ways, training-step, accuracy, more, imagenette, selftest, reports" >&2
+      echo "there is no piece $1: ${all[*]}" >&2
       exit 2
       ;;
   esac
 }
 
 if [ -n "${PACK:-}" ]; then
-  while sleep 20; do pack; done &
+  while sleep 20; do pack; done >/dev/null 2>&1 &
   packer=$!
   trap 'kill "$packer" 2>/dev/null; pack' EXIT
 fi
-for name in "${pieces[@]}"; do
+for name in "$@"; do
   end=$((SECONDS + ${PIECE_S:-540}))
   piece "$name"
 done

@@ -1,6 +1,7 @@
 """A host with NVIDIA cards that are made up: what bench calls of pynvml and of torch.cuda, without either's library.
 
-NVML counts the cards by their slots; CUDA shows some of them, and slices of them, in an order of its own.
+NVML counts the cards by their slots; CUDA shows some of them, and slices of them, in an order of its own. What runs on
+them is in `fake_cuda`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any
 import pynvml
 import pytest
 import torch
+from fake_cuda import CLOCK_KHZ, FakeDevice
 
 from bench.records import cards
 
 GIB = 1 << 30
+COUNTER_STEP_S = 0.1  # between two steps of the counter of energy
 
 
 @dataclass(eq=False)
@@ -36,7 +39,7 @@ class FakeCard:
         reasons: for lower clocks, likewise.
         pids: of the processes on it, likewise.
         busy: share of the time in % that a process computes, by its id.
-        joules: the steps of its energy counter, likewise.
+        watts: that it draws, by the clock of the host; None for a card without a counter of energy.
     """
 
     name: str
@@ -48,7 +51,7 @@ class FakeCard:
     reasons: Sequence[int] = (0,)
     pids: Sequence[Sequence[int]] = ((),)
     busy: dict[int, int] = field(default_factory=dict)
-    joules: Sequence[float] = (0.0,)
+    watts: float | None = 0.0
     looks: Counter[str] = field(default_factory=Counter)
 
     def now(self, name: str) -> Any:
@@ -64,11 +67,16 @@ class FakeHost:
     Args:
         slots: the cards, as NVML counts them.
         shown: cards and slices, as CUDA counts them; by default those of all slots that may be opened.
+
+    Attributes:
+        device: what CUDA runs work on, whichever card it is.
+        calls: of NVML's functions, by name.
     """
 
     def __init__(self, *slots: FakeCard, shown: Sequence[FakeCard] | None = None) -> None:
         self.slots = slots
         self.shown = [card for card in slots if card.opens] if shown is None else list(shown)
+        self.device = FakeDevice()
         self.calls: Counter[str] = Counter()
         self.current = 0
 
@@ -90,7 +98,9 @@ class FakeHost:
         def properties(device: Any = None) -> Any:
             card = self.shown[index(device)]
             uuid = type("Uuid", (), {"__str__": lambda _: card.bare})()
-            return types.SimpleNamespace(name=card.name, uuid=uuid, total_memory=card.memory)
+            return types.SimpleNamespace(
+                name=card.name, uuid=uuid, total_memory=card.memory, clock_rate=CLOCK_KHZ
+            )
 
         def set_device(device: Any) -> None:
             given = device if isinstance(device, int) else torch.device(device).index
@@ -101,12 +111,12 @@ class FakeHost:
             self.current = given
 
         return {
+            **self.device.functions(lambda: self.shown[self.current].memory),
             "is_available": lambda: bool(self.shown),
             "device_count": lambda: len(self.shown),
             "current_device": lambda: self.current,
             "get_device_properties": properties,
             "set_device": set_device,
-            "synchronize": lambda device=None: None,
         }
 
     def nvml(self) -> types.ModuleType:
@@ -163,6 +173,12 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
             for p, share in card.busy.items()
         ]
 
+    def energy_mj(card: FakeCard) -> int:
+        if whole(card).watts is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        steps = int(host.device.clock.host_s / COUNTER_STEP_S + 1e-6)
+        return round(1e3 * card.watts * steps * COUNTER_STEP_S)
+
     yield "nvmlInit", lambda: None
     yield "nvmlSystemGetDriverVersion", lambda: b"580.1"
     yield "nvmlDeviceGetCount", lambda: len(host.slots)
@@ -185,7 +201,12 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
         lambda card: [types.SimpleNamespace(pid=pid) for pid in card.now("pids")],
     )
     yield "nvmlDeviceGetProcessUtilization", utilisation
-    yield "nvmlDeviceGetTotalEnergyConsumption", lambda card: round(1e3 * whole(card).now("joules"))
+    yield "nvmlDeviceGetTotalEnergyConsumption", energy_mj
+
+
+def both(*clocks: int) -> list[int]:
+    """Return each clock twice, as each look reads that of the SMs and that of the memory."""
+    return [clock for clock in clocks for _ in range(2)]
 
 
 def mixed() -> tuple[FakeHost, FakeCard, FakeCard, FakeCard]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import make_job
-from fake_card import GIB, FakeCard, FakeHost, mixed
+from fake_card import GIB, FakeCard, FakeHost, both, mixed
+from fake_cuda import FakeEvent, FakeGraph, FakeStream
 from typer.testing import CliRunner
 
 import bench
@@ -50,7 +52,22 @@ def test_the_fake_has_all_that_is_called_of_nvml() -> None:
     called = {name for library, name in used() if library == "pynvml"}
     assert "nvmlDeviceGetHandleByUUID" in called
     assert called <= set(dir(FakeHost().nvml()))
-    assert ("torch.cuda", "get_device_properties") in used()
+    called = {name for library, name in used() if library == "torch.cuda"}
+    assert "get_device_properties" in called
+    assert called <= set(FakeHost().cuda())
+
+
+@pytest.mark.parametrize("name", sorted(FakeHost().cuda()))
+def test_the_fake_has_nothing_that_torch_has_not(name: str) -> None:
+    assert hasattr(torch.cuda, name)
+
+
+@pytest.mark.parametrize(
+    ("fake", "real"),
+    [(FakeEvent, torch.cuda.Event), (FakeStream, torch.cuda.Stream), (FakeGraph, torch.cuda.CUDAGraph)],
+)
+def test_what_the_fake_makes_has_nothing_that_torchs_has_not(fake: type, real: type) -> None:
+    assert {name for name in vars(fake) if not name.startswith("_")} <= set(dir(real))
 
 
 def test_cards_stand_in_the_order_of_cuda_and_one_that_may_not_be_opened_leaves_the_others(
@@ -138,11 +155,6 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
     return found.stop()
 
 
-def both(*clocks: int) -> list[int]:
-    """Return each clock twice, as each look reads that of the SMs and that of the memory."""
-    return [clock for clock in clocks for _ in range(2)]
-
-
 def test_a_watch_looks_at_its_card_alone_and_finds_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     host, *_ = mixed()
     host.install(monkeypatch)
@@ -212,10 +224,15 @@ def test_a_card_that_is_lost_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -
 
 def test_energy_is_of_the_jobs_card(monkeypatch: pytest.MonkeyPatch) -> None:
     host, slow, _, _ = mixed()
-    slow.joules = (10.0, 10.0, 12.5)  # a counter that moves in steps
+    slow.watts = 70.0
     host.install(monkeypatch)
-    meter = find_meter("cuda:1")
-    assert [meter.joules(), meter.joules()] == [10.0, 12.5]
+    meter, clock = find_meter("cuda:1"), host.device.clock
+    clock.host_s = 2.05
+    before = meter.joules()
+    clock.sleep(0.04)
+    assert meter.joules() == before == pytest.approx(70.0 * 2.0)
+    clock.sleep(0.02)
+    assert meter.joules() == pytest.approx(70.0 * 2.1)
 
 
 Command = Callable[..., Any]
@@ -250,3 +267,7 @@ def test_bench_env_on_a_host_of_three_cards(command: Command) -> None:
 def test_a_plan_on_a_host_of_three_cards(command: Command, asked: str, device: str) -> None:
     found = command("plan", "lenet5", "--config", "smoke", "--task", "infer", "--set", f"device={asked}")
     assert {line["job"]["settings"]["device"] for line in found["jobs"]} == {device}
+
+
+def test_the_plan_of_a_piece_of_the_campaign_says_how_long_it_takes(command: Command) -> None:
+    assert 60 < command("plan", "--config", "gpu-accuracy")["estimate_s"] <= 9 * 60

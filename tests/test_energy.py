@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_card import FakeCard, FakeHost, mixed
 
 from bench.errors import UnsupportedError
 from bench.timing import energy
@@ -38,7 +38,7 @@ class FakeWatch:
     def tick(self) -> None:
         self.ticks += 1
 
-    def stop(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def stop(self, *, launch_bound: bool = False) -> tuple[dict[str, Any], tuple[str, ...]]:
         return {"looks": 2}, ("throttled",)
 
 
@@ -93,40 +93,35 @@ def test_idle_power_is_told_and_not_subtracted() -> None:
     assert found.samples == (pytest.approx(30.0),)
 
 
-def fake_nvml(monkeypatch: pytest.MonkeyPatch, total: Any) -> list[Any]:
-    asked: list[Any] = []
-    module = types.ModuleType("pynvml")
-    functions: dict[str, Any] = {
-        "nvmlInit": lambda: None,
-        "nvmlDeviceGetHandleByUUID": lambda uuid: asked.append(uuid) or "handle",
-        "nvmlDeviceGetTotalEnergyConsumption": total,
-    }
-    for name, function in functions.items():
-        setattr(module, name, function)
-    monkeypatch.setitem(sys.modules, "pynvml", module)
-    monkeypatch.setattr(energy, "_uuid", lambda device: f"GPU-of-{device}")
-    return asked
-
-
-def test_nvml_counts_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = fake_nvml(monkeypatch, lambda handle: 123_456)
+def test_nvml_counts_millijoules_of_the_jobs_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, slow, _, _ = mixed()
+    slow.watts = 123.456
+    host.install(monkeypatch)
+    host.device.clock.host_s = 1.0
     assert find_meter("cuda:1").joules() == pytest.approx(123.456)
-    assert asked == ["GPU-of-cuda:1"]
+
+
+def test_a_slice_without_a_counter_says_why_the_boards_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = FakeCard("NVIDIA H100 MIG 1g.10gb", "dddd")
+    FakeHost(FakeCard("NVIDIA H100", "cccc", slices=[part]), shown=[part]).install(monkeypatch)
+    with pytest.raises(
+        UnsupportedError, match="a slice of a board, whose counter counts the other slices too"
+    ):
+        find_meter("cuda:0")
 
 
 def test_a_board_without_a_counter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def total(handle: str) -> int:
-        raise RuntimeError("Not Supported")
-
-    fake_nvml(monkeypatch, total)
-    with pytest.raises(UnsupportedError, match="no NVML counter: RuntimeError: Not Supported"):
-        NvmlMeter("cuda")
+    card = FakeCard("NVIDIA K80", "kkkk", watts=None)
+    FakeHost(card).install(monkeypatch)
+    with pytest.raises(UnsupportedError, match="no NVML counter: NVMLError_NotSupported: Not Supported"):
+        NvmlMeter("cuda:0")
 
 
 def test_without_nvml_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeHost(FakeCard("NVIDIA H100", "cccc")).install(monkeypatch)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(UnsupportedError, match="no NVML counter: "):
-        find_meter("cuda")
+        find_meter("cuda:0")
 
 
 def package(root: Path, name: str, energy_uj: int, wrap: int = 999_999) -> Path:

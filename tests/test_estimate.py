@@ -35,13 +35,13 @@ def test_trainings_on_other_images_tell_nothing(other: dict[str, Any]) -> None:
 def test_the_guess_grows_with_images_and_epochs() -> None:
     guess = estimator([])
     assert guess(training(epochs=30, images=50_000)) == pytest.approx(
-        GUESS_S["accuracy"] + 30 * 50_000 * GUESS_IMAGE_S["cpu"]
+        GUESS_S["cpu"]["accuracy"] + 30 * 50_000 * GUESS_IMAGE_S["cpu"]
     )
     assert guess(training(epochs=30, images=50_000, device="cuda")) == pytest.approx(
-        GUESS_S["accuracy"] + 30 * 50_000 * GUESS_IMAGE_S["cuda"]
+        GUESS_S["cuda"]["accuracy"] + 30 * 50_000 * GUESS_IMAGE_S["cuda"]
     )
     assert guess(replace(training(epochs=30, images=50_000), timeout_s=60.0)) == 60.0
-    assert guess(make_planned()) == GUESS_S["cost"]
+    assert guess(make_planned()) == GUESS_S["cpu"]["cost"]
 
 
 @pytest.mark.parametrize(

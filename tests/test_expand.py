@@ -261,7 +261,7 @@ def test_estimates_come_from_the_most_alike() -> None:
     assert estimate(one) == 3.0
     assert estimate(other_arch) == (3.0 + 5.0) / 2  # the task at the same batch size
     assert estimate(other_batch) == (3.0 + 5.0) / 2  # the task
-    assert estimator([])(make_planned()) == GUESS_S["cost"]
+    assert estimator([])(make_planned()) == GUESS_S["cpu"]["cost"]
 
 
 def test_all_errors_of_the_plan_are_bench_errors() -> None:

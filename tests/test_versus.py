@@ -119,7 +119,7 @@ class Quiet:
 
     def tick(self) -> None: ...
 
-    def stop(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def stop(self, *, launch_bound: bool = False) -> tuple[dict[str, Any], tuple[str, ...]]:
         return {}, ()
 
 

@@ -13,9 +13,7 @@ _SAME = (
 )
 
 
-WITHIN = frozenset(
-    {"noisy", "few_samples", "unsteady"}
-)  # doubts about one process's samples
+WITHIN = frozenset({"noisy", "few_samples", "unsteady"})  # doubts about one process's samples
 WIDE = 0.05  # half an interval over processes wider than this share of the time is noisy
 
 

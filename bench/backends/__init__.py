@@ -35,6 +35,18 @@ class Prepared:
     held: Callable[[], list[Tensor]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A call that knows tensors by their addresses alone, as a graph does; it holds them, so that they stay there."""
+
+    call: Call
+    held: object
+
+    def __call__(self) -> object:
+        """Run the call."""
+        return self.call()
+
+
 def _nothing() -> None:
     return None
 

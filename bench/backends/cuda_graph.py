@@ -12,7 +12,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Prepared, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Holding, Prepared, on_cpu, refusal
 from bench.plan.job import Job
 
 WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture
@@ -29,7 +29,8 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: A
         graph.replay()
         return logits
 
-    return Prepared(call, {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS})
+    detail = {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS}
+    return Prepared(Holding(call, (model, images)), detail)
 
 
 def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Prepared, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Call, Holding, Prepared, on_cpu, refusal
 from bench.plan.job import Job
 
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
@@ -128,7 +128,7 @@ def _device_call(session: Any, images: Tensor, logits: Tensor) -> Call:
         return logits
 
     call()
-    return call
+    return Holding(call, images)
 
 
 BACKENDS.add(

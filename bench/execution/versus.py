@@ -17,7 +17,7 @@ from bench.records.record import Measurement
 from bench.timing.clock import Call, HostClock
 from bench.timing.interleave import interleave
 from bench.timing.sampling import launch_bound
-from bench.timing.steps import instruments
+from bench.timing.steps import instruments, least
 
 HARNESS_PAIRS = 50
 
@@ -57,11 +57,17 @@ def measure_versus(job: Job, prepare: Prepare, stage: Callable[[str], None]) -> 
             clock = tools.latency if quantity == "latency" or tools.step is None else tools.step
             tools.watch.start()
             taken = interleave(calls, clock, timing, blocks=quantity != "latency", tick=tools.watch.tick)
-            seen, doubts = tools.watch.stop()
+            floor = least(tools.nothing, clock) if quantity == "latency" else None
+            bound = {
+                label: launch_bound(share, taken.seconds[label], floor)
+                for label, share in taken.launch_shares.items()
+            }
+            # A ratio is as doubtful as either of its two.
+            seen, doubts = tools.watch.stop(launch_bound=any(bound.values()))
             unsteady = () if taken.steady else ("unsteady",)
             for n in networks:
                 share = taken.launch_shares[n["label"]]
-                flags = (*doubts, *unsteady, *(("launch_bound",) if launch_bound(share) else ()))
+                flags = (*doubts, *unsteady, *(("launch_bound",) if bound[n["label"]] else ()))
                 detail = {"label": n["label"], "arch": n["arch"], "batch_size": batch, "clock": clock.name}
                 detail |= {"calls_per_sample": taken.blocks[n["label"]], "stop": taken.stop, "watch": seen}
                 detail |= {} if share is None else {"launch_share": share}

@@ -9,9 +9,14 @@ from statistics import median
 from bench.plan.expand import Planned
 from bench.plan.job import Job
 
-# Seconds of a job whose like has never run: a guess for a laptop, and only that.
-GUESS_S = {"cost": 2.0, "infer": 4.0, "train_step": 5.0, "versus": 10.0, "accuracy": 3.0, "ceiling": 3.0}
-GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2e-4}  # of training on one image, besides
+# Seconds of a job whose like has never run, by kind of device: a guess for a laptop, and what an H100 took.
+GUESS_S = {
+    "cpu": {"cost": 2.0, "infer": 4.0, "train_step": 5.0, "versus": 10.0, "accuracy": 3.0, "ceiling": 3.0},
+    "cuda": {"infer": 3.6, "train_step": 6.0, "versus": 10.0, "accuracy": 5.0, "ceiling": 5.0},
+}
+GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
+GUESS_COMPILE_S = 18.0  # of compiling a network, besides
+GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2.8e-5}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
 
 Estimate = Callable[[Planned], float]
 
@@ -40,9 +45,12 @@ def estimator(history: Iterable[tuple[Job, float]]) -> Estimate:
 
 
 def _guess(planned: Planned) -> float:
-    kind = planned.job.device.partition(":")[0]
-    images = planned.images * _epochs(planned.job)
-    return GUESS_S[planned.job.task] + images * GUESS_IMAGE_S.get(kind, GUESS_IMAGE_S["cpu"])
+    job, settings = planned.job, planned.job.settings
+    kind = job.device.partition(":")[0]
+    seconds = GUESS_S[kind][job.task] + planned.images * _epochs(job) * GUESS_IMAGE_S[kind]
+    if kind == "cuda" and job.task in {"infer", "train_step"}:
+        seconds += settings.get("energy_s", GUESS_ENERGY_S)
+    return seconds + GUESS_COMPILE_S * str(settings.get("backend")).startswith("compiled")
 
 
 def _epochs(job: Job) -> int:

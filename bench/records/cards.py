@@ -27,6 +27,11 @@ class Card:
     handle: Any
     board: Any
 
+    @property
+    def is_slice(self) -> bool:
+        """Whether it is a part of a board (MIG)."""
+        return self.handle is not self.board
+
 
 @cache
 def nvml() -> Any:
@@ -95,6 +100,15 @@ def cuda_cards() -> Iterator[dict[str, Any]]:
 def pids(card: Card) -> list[int]:
     """Return the processes that have a context on a card; in a container they may have other numbers, or none."""
     return sorted(p.pid for p in nvml().nvmlDeviceGetComputeRunningProcesses(card.handle))
+
+
+def energy_of(card: Card) -> float:
+    """Return the energy in J that a card has taken since the driver was loaded.
+
+    Raises:
+        pynvml.NVMLError: where it has no counter, as a slice: that of the board is of all its slices.
+    """
+    return float(nvml().nvmlDeviceGetTotalEnergyConsumption(card.handle)) * 1e-3
 
 
 def busy_pids(card: Card, since_us: int) -> list[int]:

@@ -34,12 +34,14 @@ class HostClock:
     Args:
         synchronize: waits until the device has done all that was launched; none for the CPU, whose calls
             return when they are done.
+        launches: whether calls return when they are launched, so that the time until then is worth noting.
     """
 
     name = "perf_counter"
 
-    def __init__(self, synchronize: Callable[[], object] | None = None) -> None:
+    def __init__(self, synchronize: Callable[[], object] | None = None, *, launches: bool = False) -> None:
         self.synchronize = synchronize or (lambda: None)
+        self.launches = launches
         self.launch_s: float | None = None
 
     def now(self) -> float:
@@ -52,6 +54,8 @@ class HostClock:
         start = time.perf_counter_ns()
         for _ in range(calls):
             call()
+        if self.launches:
+            self.launch_s = (time.perf_counter_ns() - start) * 1e-9
         self.synchronize()
         return (time.perf_counter_ns() - start) * 1e-9
 

@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from bench.errors import UnsupportedError
+from bench.records.cards import cuda_uuid, energy_of, find_card
 from bench.records.record import Measurement
 from bench.timing.clock import Call, Clock
 from bench.timing.watch import Watch
@@ -39,7 +40,7 @@ class Meter(Protocol):
 
 
 class NvmlMeter:
-    """NVML's total energy counter of the board that a CUDA device is on.
+    """NVML's total energy counter of a CUDA device, which is a board or has a counter of its own.
 
     Args:
         device: such as ``cuda`` or ``cuda:1``.
@@ -51,28 +52,20 @@ class NvmlMeter:
     name = "nvmlDeviceGetTotalEnergyConsumption"
 
     def __init__(self, device: str) -> None:
+        card = None
         try:
-            import pynvml
-
-            pynvml.nvmlInit()
-            self._nvml: Any = pynvml
-            self._handle = self._nvml.nvmlDeviceGetHandleByUUID(_uuid(device))
+            card = find_card(cuda_uuid(device))
+            self._card = card
             self.joules()
-        except Exception as error:  # no library, no driver, an old board, a slice of one (MIG)
-            raise UnsupportedError(f"no NVML counter: {type(error).__name__}: {error}"[:200]) from error
+        except Exception as error:  # no library, no driver, an old board, a slice of one
+            reason = f"{type(error).__name__}: {error}"
+            if card is not None and card.is_slice:
+                reason = f"this is a slice of a board, whose counter counts the other slices too ({reason})"
+            raise UnsupportedError(f"no NVML counter: {reason}"[:200]) from error
 
     def joules(self) -> float:
         """Return the energy since the driver was loaded."""
-        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) * 1e-3
-
-
-def _uuid(device: str) -> str:
-    """Return the board's identity for NVML, whose numbers are not those that CUDA_VISIBLE_DEVICES leaves."""
-    import torch
-
-    index = torch.device(device).index
-    index = torch.cuda.current_device() if index is None else index
-    return f"GPU-{torch.cuda.get_device_properties(index).uuid}"
+        return energy_of(self._card)
 
 
 class RaplMeter:

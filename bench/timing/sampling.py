@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
 from bench.plan.settings import Timing
@@ -25,6 +26,14 @@ Stop = Literal["precise", "plateau", "limit", "max_samples"]
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The least call that is launched and waited for: its seconds, and those of them after launching."""
+
+    seconds: float
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """Seconds of one call each, raw and in order, and how they were taken.
 
@@ -37,6 +46,7 @@ class Samples:
         stop: why the sampling ended; a plateau is where twice the samples have not narrowed the interval.
         host_s: seconds that the host needed for one call of each sample; without its wait for the device, so that on
             a GPU it is the time of launching.
+        floor: of calls that are waited for, where they are launched.
     """
 
     seconds: tuple[float, ...]
@@ -46,11 +56,17 @@ class Samples:
     steady: bool
     stop: Stop
     host_s: tuple[float, ...] = ()
+    floor: Floor | None = None
 
     @property
     def launch_share(self) -> float | None:
         """The share of the time that the host needs to launch the work; None where it does the work itself."""
         return launch_share(self.host_s, self.seconds)
+
+    @property
+    def launch_bound(self) -> bool:
+        """Whether the host sets the pace."""
+        return launch_bound(self.launch_share, self.seconds, self.floor)
 
     def detail(self, clock: Clock) -> dict[str, Any]:
         """Return what stands beside the samples in a measurement."""
@@ -62,6 +78,7 @@ class Samples:
             "steady": self.steady,
             "stop": self.stop,
             **({} if self.launch_share is None else {"launch_share": self.launch_share}),
+            **({} if self.floor is None else {"floor_s": self.floor.seconds}),
         }
 
     def flags(self) -> tuple[str, ...]:
@@ -70,7 +87,7 @@ class Samples:
             "unsteady": not self.steady,
             "few_samples": median_ranks(len(self.seconds)) is None,
             "noisy": NOISY < half_width(self.seconds) < math.inf,
-            "launch_bound": launch_bound(self.launch_share),
+            "launch_bound": self.launch_bound,
         }
         return tuple(flag for flag, holds in doubts.items() if holds)
 
@@ -80,9 +97,18 @@ def launch_share(host_s: Sequence[float], seconds: Sequence[float]) -> float | N
     return sum(host_s) / sum(seconds) if host_s and sum(seconds) else None
 
 
-def launch_bound(share: float | None) -> bool:
-    """Return whether so large a share means that the host sets the pace."""
-    return (share or 0.0) >= LAUNCH_BOUND
+def launch_bound(share: float | None, seconds: Sequence[float], floor: Floor | None = None) -> bool:
+    """Return whether the host sets the pace.
+
+    However slow its launching is, a call that is waited for ends with a kernel and the host's way back. The least that
+    these take is no work of the network's.
+
+    Args:
+        share: of the time that launching takes; None where the host does the work itself.
+        seconds: of calls.
+        floor: of calls that are waited for.
+    """
+    return share is not None and share + (floor.wait_s if floor else 0.0) / median(seconds) >= LAUNCH_BOUND
 
 
 def sample(

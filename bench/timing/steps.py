@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.timing.clock import Call, Clock, CudaEventClock, HostClock
 from bench.timing.memory import CudaMemory, HostMemory, Memory
-from bench.timing.sampling import Samples, sample
+from bench.timing.sampling import Floor, Samples, sample
 from bench.timing.watch import HostWatch, Watch, watch
 
 Stage = Callable[[str], None]
@@ -46,13 +46,18 @@ def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
     import torch
 
     step = None if blocks_host else CudaEventClock()
-    clock, memory = HostClock(torch.cuda.synchronize), CudaMemory(device)
+    clock, memory = HostClock(torch.cuda.synchronize, launches=not blocks_host), CudaMemory(device)
     return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
 
 
-def floor(nothing: Call, clock: Clock) -> float:
-    """Return the median latency of next to no work, in seconds: waiting for the device and launching one kernel."""
-    return median(clock.seconds(nothing, 1) for _ in range(FLOOR_CALLS))
+def least(nothing: Call | None, clock: Clock) -> Floor | None:
+    """Return the medians of a call of next to no work, which launches one kernel; None where there is no such call."""
+    if nothing is None:
+        return None
+    calls = [(clock.seconds(nothing, 1), clock.launch_s or 0.0) for _ in range(FLOOR_CALLS)]
+    return Floor(
+        median(seconds for seconds, _ in calls), median(seconds - launch for seconds, launch in calls)
+    )
 
 
 def measure_inference(
@@ -86,9 +91,8 @@ def measure_inference(
     yield tools.memory.peak(one_pass)
     stage("latency")
     of = "a call, waited for"
-    latency = watched("latency", call, tools.latency, timing, tools.watch, of=of, before=before)
-    if tools.nothing is not None:
-        latency = latency.changed(detail={**latency.detail, "floor_s": floor(tools.nothing, tools.latency)})
+    clock, look = tools.latency, tools.watch
+    latency = watched("latency", call, clock, timing, look, of=of, before=before, nothing=tools.nothing)
     yield latency
     if tools.step is None:
         on_cpu = "on the CPU " if tools.nothing is None else ""
@@ -109,11 +113,16 @@ def watched(
     of: str,
     blocks: bool = False,
     before: Sequence[float] = (),
+    nothing: Call | None = None,
 ) -> Measurement:
-    """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags."""
+    """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags.
+
+    `nothing` launches next to no work, for calls that are launched and waited for one by one.
+    """
     look.start()
     taken = sample(call, clock, timing, blocks=blocks, tick=look.tick, before=before)
-    seen, doubts = look.stop()
+    taken = replace(taken, floor=least(nothing, clock))
+    seen, doubts = look.stop(launch_bound=taken.launch_bound)
     measured = _seconds(name, taken, clock, of)
     return measured.changed(detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))
 

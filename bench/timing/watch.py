@@ -43,8 +43,8 @@ class Watch(Protocol):
     def tick(self) -> None:
         """Look, where looking costs little; called between samples."""
 
-    def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        """Return what was seen, and the doubts."""
+    def stop(self, *, launch_bound: bool = False) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return what was seen, and the doubts; `launch_bound` says that the host set the device's pace."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class HostWatch:
     def tick(self) -> None:
         """Do nothing: counters miss nothing."""
 
-    def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    def stop(self, *, launch_bound: bool = False) -> tuple[Mapping[str, Any], tuple[str, ...]]:  # noqa: ARG002
         """Return the shares of time that were lost, and what they mean."""
         after = self.read()
         gone = {name: after[name] - self.before[name] for name in after if name in self.before}
@@ -140,8 +140,11 @@ class GpuWatch:
             self.last_s = time.perf_counter()
             self.look_s = self.last_s - begun
 
-    def stop(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        """Return what was seen since the start, of each quantity its least, median and most, and the doubts."""
+    def stop(self, *, launch_bound: bool = False) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return what was seen since the start, of each quantity its least, median and most, and the doubts.
+
+        The host's queue for a core is a doubt only where launching sets the pace; else it is in the detail alone.
+        """
         self.seen.append(self.look())
         host, doubts = self.host.stop()
         found: dict[str, Any] = {"host": host, "looks": len(self.seen)}
@@ -160,11 +163,10 @@ class GpuWatch:
             "power_capped": POWER_CAP in reasons,
             "clock_varied": not reasons and slowest < (1 - CLOCK_VARIED) * fastest,
             "shared_device": others["came"] + others["busy"] > 0,
-            # The host's queue matters only where launching does: its other doubts are in the detail.
-            "swapping": "swapping" in doubts,
         }
         found |= {"throttle_reasons": reasons, "other_processes": others}
-        return found, tuple(name for name, holds in flags.items() if holds)
+        of_host = (doubt for doubt in doubts if launch_bound or doubt == "swapping")
+        return found, (*(name for name, holds in flags.items() if holds), *of_host)
 
     def _others(self) -> dict[str, int]:
         """Return how many other processes came meanwhile, computed, or were there all the time and idle.

@@ -1,0 +1,145 @@
+"""The campaign on a GPU: what its pieces take, and the script that runs them, with another program for Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from conftest import make_catalog
+
+from bench.datasets import DATASETS
+from bench.plan.config import load_experiment
+from bench.plan.estimate import estimator
+from bench.plan.expand import Catalog, Planned, expand
+
+SCRIPT = Path(__file__).parents[1] / "configs" / "gpu-campaign.sh"
+PIECE_S = 9 * 60
+WHOLE_S = 25 * 60
+MEASURED = ("gpu", "gpu-graph", "gpu-ways", "gpu-training-step")
+
+
+def planned(config: str) -> tuple[Planned, ...]:
+    experiment = load_experiment(config)
+    names = dict.fromkeys(str(name) for block in experiment.blocks for name in block.archs)
+    catalog: Catalog = make_catalog(
+        *names,
+        devices=("cpu", "cuda:0"),
+        backends=("compiled", "cuda_graph", "eager"),
+        datasets={name: dataset.card for name, dataset in DATASETS.items()},
+    )
+    return expand(experiment, catalog)
+
+
+def seconds(*jobs: Planned) -> float:
+    return sum(map(estimator(()), jobs))
+
+
+@pytest.mark.parametrize("config", [*MEASURED, "gpu-accuracy"])
+def test_a_piece_fits_into_the_time_that_a_machine_is_lent(config: str) -> None:
+    jobs = planned(config)
+    assert all(p.status is None for p in jobs)
+    assert {p.job.device for p in jobs if p.job.task != "cost"} == {"cuda:0"}
+    assert 60 < seconds(*jobs) <= PIECE_S
+
+
+def test_the_pieces_of_most_worth_fit_together() -> None:
+    trainings = planned("gpu-accuracy")
+    assert len(trainings) == 5 + 3 + 4 * 3
+    assert seconds(*(p for config in MEASURED for p in planned(config)), *trainings) <= WHOLE_S
+
+
+def test_no_training_is_in_two_pieces() -> None:
+    first, more = ({p.job.id for p in planned(config)} for config in ("gpu-accuracy", "gpu-accuracy-more"))
+    assert len(more) == 5 * 5 + 4 * 2
+    assert not first & more
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a folder with the script, and a `python3` that notes its words, fails at `graph` and sleeps at `ways`."""
+    (tmp_path / "configs").mkdir()
+    shutil.copy(SCRIPT, tmp_path / "configs")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "records.jsonl").write_text("{}\n")
+    stub = tmp_path / "bin" / "python3"
+    stub.parent.mkdir()
+    stub.write_text(
+        '#!/bin/sh\necho "$@" >> words\n'
+        'case "$*" in *gpu-graph*) exit 1 ;; *gpu-ways*) exec sleep 60 ;; esac\n'
+    )
+    stub.chmod(0o755)
+    return tmp_path
+
+
+def campaign(tree: Path, *pieces: str, **variables: str) -> tuple[int, list[str], list[str]]:
+    """Return the exit code, the lines of words that `python3` was given and the lines about what did not end well."""
+    done = subprocess.run(
+        ["bash", tree / "configs" / SCRIPT.name, "h100", *pieces],
+        env={**os.environ, "PATH": f"{tree / 'bin'}:{os.environ['PATH']}", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    words = tree / "words"
+    return done.returncode, words.read_text().splitlines() if words.exists() else [], done.stderr.splitlines()
+
+
+def run(config: str, name: str) -> str:
+    return f"-m bench run --config {config} --name h100-{name} --no-report"
+
+
+def test_the_script_is_bash() -> None:
+    subprocess.run(["bash", "-n", SCRIPT], check=True)
+
+
+def test_a_step_that_fails_leaves_the_others(tree: Path) -> None:
+    code, words, errors = campaign(tree, "line-up", "graph", "training-step")
+    assert words == [
+        run("gpu", "line-up"),
+        run("gpu-graph", "graph"),
+        run("gpu-training-step", "training-step"),
+    ]
+    assert (code, errors) == (1, [f"did not end well: python3 {words[1]}"])
+    assert campaign(tree, "line-up")[0] == 0
+
+
+def test_a_piece_is_cut_off_and_the_next_has_its_own_time(tree: Path) -> None:
+    start = time.monotonic()
+    code, words, _ = campaign(tree, "ways", "accuracy", PIECE_S="5")
+    assert 4 < time.monotonic() - start < 20
+    assert words == [run("gpu-ways", "ways"), run("gpu-accuracy", "accuracy")]
+    assert code == 1
+
+
+def test_no_step_begins_in_the_last_seconds_of_a_piece(tree: Path) -> None:
+    code, words, errors = campaign(tree, "check", PIECE_S="4")
+    assert (code, words, len(errors)) == (1, [], 3)
+
+
+def test_records_are_packed_at_the_end_however_it_ends(tree: Path) -> None:
+    for piece in ("line-up", "graph", "nonsense"):
+        campaign(tree, piece, PACK="packed.tgz")
+        with tarfile.open(tree / "packed.tgz") as packed:
+            assert packed.getnames() == ["results", "results/records.jsonl"]
+        (tree / "packed.tgz").unlink()
+    assert not list(tree.glob("packed*"))
+
+
+def test_an_unknown_piece_is_refused_with_those_there_are(tree: Path) -> None:
+    code, words, (errors,) = campaign(tree, "nonsense")
+    assert (code, words) == (2, [])
+    assert "accuracy-more" in errors
+
+
+def test_every_piece_that_measures_has_its_experiment(tree: Path) -> None:
+    stub = tree / "bin" / "python3"
+    stub.write_text('#!/bin/sh\necho "$@" >> words\n')
+    _, words, _ = campaign(tree)
+    configs = {line.split()[line.split().index("--config") + 1] for line in words if "--config" in line}
+    assert configs == {file.stem for file in SCRIPT.parent.glob("gpu*.yaml")}

@@ -1,0 +1,341 @@
+"""Every path that only a GPU takes, walked from the job to its measurements on a card that is made up.
+
+The card is the CPU in truth, see `fake_cuda`: results are real, and times are those of the card's own clock, on which
+expected values are arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+from fake_card import COUNTER_STEP_S, FakeCard, FakeHost, both
+from fake_cuda import Failure
+
+from bench.backends import BACKENDS
+from bench.errors import UnsupportedError
+from bench.execution import EXECUTORS
+from bench.execution.max_batch import find_max_batch
+from bench.execution.tasks import Hooks, measure
+from bench.execution.worker import work
+from bench.plan.job import Job
+from bench.plan.recipe import load_recipe
+from bench.plan.settings import NOT_SETTINGS, SETTINGS
+from bench.records.flags import FLAGS
+from bench.records.record import Measurement
+from bench.timing import ceilings, watch
+from bench.timing.energy import BLOCK_S
+from bench.timing.training_step import NAMES
+
+TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
+KERNEL_S = 1e-3
+KERNELS = 2 * 3 + 2 * 2 + 1  # of LeNet-5: convolution, activation, pooling; layer, activation; layer
+OWN = os.getpid()
+SMALL = "pattern:INPUT -> CONV3-4 -> BN -> RELU -> FC"
+WATTS = 300.0
+Results = dict[str, Measurement]
+
+
+def job_of(task: Any, arch: str = "lenet5", **settings: Any) -> Job:
+    values = {"arch": arch, "device": "cuda:0", "threads": 1, "timing": TIMING, "energy_s": 0, **settings}
+    known = SETTINGS[task].model_fields
+    model = SETTINGS[task].model_validate({k: v for k, v in values.items() if k in known})
+    kept = {k: v for k, v in model.model_dump(mode="json").items() if k not in NOT_SETTINGS and v is not None}
+    return Job(task=task, arch=arch, input_size=32, in_channels=1, num_classes=10, settings=kept)
+
+
+@pytest.fixture
+def card() -> FakeCard:
+    return FakeCard("NVIDIA H100", "cccc", watts=WATTS)
+
+
+@pytest.fixture
+def host(card: FakeCard, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    host = FakeHost(card).install(monkeypatch)
+    with host.device.at_work():
+        yield host
+
+
+HOOKS = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
+
+
+def measured(job: Job) -> Results:
+    return {m.name: m for m in measure(job, HOOKS, None)}
+
+
+def sure(results: Results) -> None:
+    """Hold what every measurement must have."""
+    for m in results.values():
+        assert m.samples, m.name
+        assert set(m.flags) <= set(FLAGS)
+        if "watch" in m.detail:
+            assert m.detail["watch"]["sm_clock_MHz"] == [1980, 1980, 1980]
+
+
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16")
+WEIGHTS = 61_706  # of LeNet-5: (25 + 1) 6 + (150 + 1) 16 + (400 + 1) 120 + (120 + 1) 84 + (84 + 1) 10
+
+
+@pytest.mark.parametrize(
+    ("precision", "memory_format"), [("fp32", "contiguous"), *((p, "channels_last") for p in PRECISIONS)]
+)
+def test_inference(host: FakeHost, precision: str, memory_format: str) -> None:
+    results = measured(job_of("infer", batch_size=70, precision=precision, memory_format=memory_format))
+    sure(results)
+    assert set(results) == {"peak_memory", "latency", "step_time", "tensor_memory"}
+    width = 2 if precision in {"bf16", "fp16"} else 4
+    assert results["peak_memory"].samples[0] >= width * (WEIGHTS + 70 * 32**2)
+    assert results["peak_memory"].detail["meter"] == "cuda allocator"
+    clocks = {name: results[name].detail["clock"] for name in ("latency", "step_time")}
+    assert clocks == {"latency": "perf_counter", "step_time": "cuda_event"}
+    assert results["latency"].detail["floor_s"] == pytest.approx(KERNEL_S + host.device.launch_s, rel=1e-3)
+    assert not any(m.flags for m in results.values())
+
+
+GRAPHS = ("cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune")
+
+
+@pytest.mark.parametrize("backend", ["cuda_graph", "compiled", *GRAPHS[1:]])
+def test_inference_by_a_backend(host: FakeHost, backend: str) -> None:
+    results = measured(job_of("infer", batch_size=4, backend=backend))
+    sure(results)
+    names = ["prepare_time", "output_difference", "peak_memory", "latency", "step_time"]
+    assert list(results) == names
+    assert results["output_difference"].flags == ()
+    assert results["peak_memory"].flags == (("outside_allocator",) if backend in GRAPHS else ())
+    assert results["peak_memory"].samples[0] >= 4 * (WEIGHTS + 4 * 32**2)
+    assert results["step_time"].detail["clock"] == "cuda_event"
+
+
+def test_a_backend_that_blocks_the_host_has_no_time_of_launching(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BACKENDS.load()
+    blocking = replace(BACKENDS.get("eager"), blocks_host=True)
+    monkeypatch.setitem(BACKENDS._units, "blocking", blocking)
+    results = measured(job_of("infer", batch_size=4, backend="blocking"))
+    for name in ("latency", "step_time"):
+        assert results[name].detail["clock"] == "perf_counter"
+        assert "launch_share" not in results[name].detail
+        assert results[name].flags == ()
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision"),
+    [*((b, "fp32") for b in ("eager", "compiled", *GRAPHS[1:])), *(("eager", p) for p in PRECISIONS[1:])],
+)
+def test_a_training_step(host: FakeHost, backend: str, precision: str) -> None:
+    results = measured(job_of("train_step", batch_size=4, backend=backend, precision=precision))
+    sure(results)
+    peaks = {"peak_memory", *(f"{name}_peak_memory" for name in NAMES)}
+    own = {"tensor_memory"} if backend == "eager" else {"prepare_time"}
+    assert set(results) == {*own, *peaks, "step_time", *NAMES}
+    whole, phases = median(results["step_time"].samples), [median(results[name].samples) for name in NAMES]
+    assert sum(phases) == pytest.approx(whole, rel=1e-3)
+    assert results["forward"].detail["clock"] == "cuda_event"
+    assert {name for name, m in results.items() if "outside_allocator" in m.flags} == (
+        peaks if backend in GRAPHS else set()
+    )
+
+
+def test_a_graph_cannot_be_trained(host: FakeHost) -> None:
+    with pytest.raises(UnsupportedError, match="it does not train"):
+        measured(job_of("train_step", backend="cuda_graph"))
+
+
+@pytest.mark.parametrize("task", ["infer", "train_step"])
+def test_energy_goes_from_one_step_of_the_counter_to_another(host: FakeHost, task: str) -> None:
+    results = measured(job_of(task, batch_size=4, energy_s=1.0))
+    energy, a_step = results["energy"], median(results["step_time"].samples)
+    joules, seconds = energy.detail["joules"], energy.detail["seconds"]
+    edge_s = max(BLOCK_S, a_step)  # the counter moved at some moment of a block
+    assert joules / (WATTS * COUNTER_STEP_S) == pytest.approx(round(joules / (WATTS * COUNTER_STEP_S)))
+    assert seconds >= 1.0
+    assert joules == pytest.approx(WATTS * seconds, abs=2 * WATTS * edge_s)
+    assert energy.samples[0] == pytest.approx(WATTS * a_step / 4, rel=2 * edge_s)
+    assert energy.detail["idle_W"] == pytest.approx(WATTS, rel=0.2)
+    assert list(results).index("energy") == list(results).index("step_time") + 1
+
+
+def test_energy_where_there_is_no_counter(host: FakeHost, card: FakeCard) -> None:
+    card.watts = None
+    results = measured(job_of("infer", batch_size=4, energy_s=1.0))
+    assert "energy" not in results
+    assert results["step_time"].detail["energy"].startswith("no NVML counter: NVMLError_NotSupported")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+def test_ceilings(host: FakeHost, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ceilings.FIRST_SIDE, "cuda", 32)
+    monkeypatch.setitem(ceilings.COPY_BYTES, "cuda", 4096)
+    monkeypatch.setattr(ceilings, "sides", lambda first, room, itemsize: [first, 2 * first])
+    results = measured(job_of("ceiling", precision=precision))
+    sure(results)
+    assert list(results) == ["matmul_rate", "copy_bandwidth"]
+    kernel_s = host.device.kernel_s
+    assert results["matmul_rate"].samples[0] == pytest.approx(64**3 / kernel_s, rel=0.01)
+    assert results["copy_bandwidth"].samples[0] == pytest.approx(2 * 4096 / kernel_s, rel=0.01)
+    assert results["matmul_rate"].detail["clock"] == "cuda_event"
+
+
+def versus(**settings: Any) -> Job:
+    job = job_of("infer", batch_size=4, **settings)
+    networks = [
+        {"label": label, "arch": "lenet5", "input_size": 32, "in_channels": 1, "num_classes": 10, **more}
+        for label, more in (("a", {}), ("b", {"slowdown": 0.5}))
+    ]
+    more = {"networks": networks, "labels": ["a", "b"], "replicate": 0, "harness": True}
+    return replace(job, task="versus", settings={**job.settings, **more})
+
+
+def test_two_networks_in_turn(host: FakeHost) -> None:
+    results = list(measure(versus(), HOOKS, None))
+    assert [m.name for m in results] == [*["latency"] * 2, *["step_time"] * 2, "overhead", "timer_resolution"]
+    for a, b in (results[:2], results[2:4]):
+        assert median(b.samples) / median(a.samples) == pytest.approx(1.5, rel=0.01)
+        assert a.flags == b.flags == ()
+    assert [m.detail["clock"] for m in results[:4]] == ["perf_counter"] * 2 + ["cuda_event"] * 2
+
+
+@pytest.mark.parametrize(
+    ("precision", "backend"), [("fp32", None), ("bf16", "compiled"), ("fp16", None), ("tf32", None)]
+)
+def test_a_training(host: FakeHost, tmp_path: Path, precision: str, backend: str | None) -> None:
+    recipe = load_recipe("std").model_dump(mode="json")
+    settings = {
+        "dataset": "digits",
+        "recipe": recipe,
+        "epochs": 1,
+        "precision": precision,
+        "threads": 1,
+        "train_images": 96,
+    }
+    settings |= {"device": "cuda:0", "memory_format": "channels_last"} | (
+        {} if backend is None else {"backend": backend}
+    )
+    job = Job(task="accuracy", arch=SMALL, input_size=8, in_channels=1, num_classes=10, settings=settings)
+    results = {m.name: m for m in measure(job, HOOKS, tmp_path / "checkpoint", tmp_path / "outputs")}
+    assert {"top1", "epoch_time", "train_throughput", "macs"} <= set(results)
+    assert results["epoch_time"].detail["warm_up_s"] > 0
+    assert ("compile_time" in results) == (backend is not None)
+
+
+@pytest.mark.parametrize(
+    ("backend", "kernel_s", "latency_s", "step_s", "bound"),
+    [
+        # Each kernel waits for its launch, and the last one for nothing more.
+        ("eager", KERNEL_S / 10, KERNELS * KERNEL_S + KERNEL_S / 10, KERNELS * KERNEL_S, {"latency", "step_time"}),
+        ("eager", KERNEL_S, (KERNELS + 1) * KERNEL_S, KERNELS * KERNEL_S, {"latency", "step_time"}),
+        # Each launch is over before the kernel ahead of it.
+        ("eager", 2 * KERNEL_S, (1 + 2 * KERNELS) * KERNEL_S, 2 * KERNELS * KERNEL_S, set()),
+        # One launch for all of them.
+        ("cuda_graph", KERNEL_S / 10, (1 + KERNELS / 10) * KERNEL_S, KERNELS / 10 * KERNEL_S, set()),
+        ("cuda_graph", KERNEL_S / 100, (1 + KERNELS / 100) * KERNEL_S, KERNEL_S, {"step_time"}),
+        ("cuda_graph", KERNEL_S / 1000, (1 + KERNELS / 1000) * KERNEL_S, KERNEL_S, {"latency", "step_time"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("quiet", [True, False])
+def test_who_sets_the_pace(
+    host: FakeHost,
+    monkeypatch: pytest.MonkeyPatch,
+    quiet: bool,
+    backend: str,
+    kernel_s: float,
+    latency_s: float,
+    step_s: float,
+    bound: set[str],
+) -> None:
+    host.device.launch_s, host.device.kernel_s = KERNEL_S, kernel_s
+    reads = itertools.count()
+    waits = lambda: {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0 if quiet else float(next(reads))}  # noqa: E731
+    monkeypatch.setattr(watch, "counters", waits)
+    results = measured(job_of("infer", batch_size=4, backend=backend, timing={**TIMING, "min_block_s": 0.1}))
+    times = {name: results[name] for name in ("latency", "step_time")}
+    assert median(times["latency"].samples) == pytest.approx(latency_s, rel=1e-3)
+    assert median(times["step_time"].samples) == pytest.approx(step_s, rel=0.05)
+    assert {name for name, m in times.items() if "launch_bound" in m.flags} == bound
+    assert {name for name, m in times.items() if "contended" in m.flags} == (set() if quiet else bound)
+
+
+def test_networks_that_launching_sets_the_pace_of_are_flagged(host: FakeHost) -> None:
+    host.device.launch_s, host.device.kernel_s = KERNEL_S, KERNEL_S / 20
+    results = list(measure(versus(), HOOKS, None))
+    assert all("launch_bound" in m.flags for m in results if m.detail.get("label") == "a")
+
+
+# Look by look: for the record, before the latency, and a few times a second from then on.
+RAMP = both(345, 345, 1410, 1700, 1980)
+
+
+@pytest.mark.parametrize(
+    ("state", "flags"),
+    [
+        ({"clocks": RAMP}, {"clock_varied"}),
+        ({"clocks": RAMP, "reasons": [1, 1, 4, 4, 0]}, {"power_capped"}),
+        ({"clocks": RAMP, "reasons": [1, 1, 0x40, 4, 0]}, {"throttled", "power_capped"}),
+        ({"pids": [(OWN, 7)]}, set()),
+        ({"pids": [(OWN, 7)], "busy": {7: 40}}, {"shared_device"}),
+        ({"pids": [(OWN,), (OWN,), (OWN, 7)]}, {"shared_device"}),
+    ],
+)
+def test_what_happens_on_the_card_is_a_doubt(
+    host: FakeHost, card: FakeCard, state: dict[str, Any], flags: set[str]
+) -> None:
+    for name, values in state.items():
+        setattr(card, name, values)
+    latency = measured(job_of("infer", batch_size=4, timing={**TIMING, "min_s": 0.8}))["latency"]
+    assert latency.detail["watch"]["looks"] >= 3
+    assert set(latency.flags) == flags
+
+
+NO_MEMORY = {
+    "torch's allocator": torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB"
+    ),
+    "the driver": torch.AcceleratorError(
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"
+    ),
+    "the workspace of cuBLAS": RuntimeError(
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    ),
+    "the handle of cuBLAS": RuntimeError(
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+    ),
+    "cuDNN 8": RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    "cuDNN 9": RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+}
+TOO_LARGE = {
+    "indices": RuntimeError(
+        "Expected canUse32BitIndexMath(input) && canUse32BitIndexMath(output) to be true, but got false."
+    ),
+    "blocks": torch.AcceleratorError("CUDA error: invalid configuration argument"),
+    "engines": RuntimeError("GET was unable to find an engine to execute this computation"),
+}
+
+
+@pytest.mark.parametrize("task", ["infer", "train_step"])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *(pytest.param("oom", error, id=what) for what, error in NO_MEMORY.items()),
+        *(pytest.param("unsupported", error, id=what) for what, error in TOO_LARGE.items()),
+    ],
+)
+def test_the_largest_batch_whatever_there_is_too_little_of(
+    host: FakeHost, task: str, status: str, error: Exception
+) -> None:
+    host.device.failure = Failure(7, error)
+    job = job_of(task, batch_size="max", batch_limit=16)
+    largest = find_max_batch(EXECUTORS.get("inline").make(), job, timeout_s=60)
+    assert largest.batch == 7 - 1
+    assert largest.measurement().flags == (() if status == "oom" else ("at_index_limit",))
+    events: list[Any] = []
+    work(events.append, replace(job, settings={**job.settings, "batch_size": 7}))
+    assert events[-1][1][0] == status

@@ -53,16 +53,10 @@ piece() {
       measure gpu again --task infer --set batch_size=256
       bench diff "results/$card-line-up" "results/$card-again"
       ;;
-<<<<<<< HEAD
     reports) # one for each run
       for run in "results/$card-"*; do
         bench report "$run" -o "reports/${run##*/}"
       done
-=======
-    reports)
-      bench report "results/$card-"{line-up,graph,ways,training-step} -o "reports/$card"
-      bench report "results/$card-accuracy"* -o "reports/$card-accuracy"
->>>>>>> wt-fakes
       ;;
     *)
       echo "there is no piece $1: ${all[*]}" >&2

@@ -10,6 +10,7 @@
 # this tree, and its dependencies for python3. Data sets are looked for in BENCH_DATA.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" # for scripts that import bench from this tree
 
 card=${1:?"give a name for the card, such as h100"}
 shift

@@ -1,0 +1,90 @@
+"""What a self-test says, in sentences: for the terminal, and for the method section of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bench.units import DASH, percent, show
+
+if TYPE_CHECKING:
+    from bench.analysis.selftest import Row, Selftest, Trial
+    from bench.stats.calibration import Calibration
+    from bench.stats.proportions import Proportion
+
+
+def told(proportion: Proportion) -> str:
+    """Return ``11 of 12 (62 to 100 %)``; of trials that share what was measured also what they are worth."""
+    count = f"{proportion.count:,} of {proportion.of:,}"
+    if not proportion.worth:
+        return count
+    low, high = proportion.interval
+    ends = f"{100 * low:.0f} to {percent(high, 0)}"
+    if proportion.worth == proportion.of:
+        return f"{count} ({ends})"
+    return f"{count}, {percent(proportion.share)} ({ends}; they overlap, and are worth {proportion.worth})"
+
+
+def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
+    """Return what a self-test found, by topic; shares stand with their exact 95 % intervals."""
+    sections = {
+        "Scatter": [_scatter(row) for row in tested.rows],
+        "Intervals": [],
+        "bench diff": [],
+        "bench compare": [_compared(trial) for trial in tested.trials],
+        "Harness": list(_harness(tested)),
+    }
+    if tested.calibration is not None:
+        sections["Intervals"] = list(_intervals(tested.calibration))
+        sections["bench diff"] = list(_diff(tested.calibration, len(tested.rows)))
+    return {topic: lines for topic, lines in sections.items() if lines}
+
+
+def _scatter(row: Row) -> str:
+    levels = row.levels
+    correlation = f"{levels.correlation:.2f}" if levels.correlation == levels.correlation else DASH
+    return (
+        f"{row.arch} {row.quantity.replace('_', ' ')}, batch {row.batch_size}: standard deviation "
+        f"{percent(row.between)} between {levels.processes} processes, {percent(levels.spread)} within one, "
+        f"neighbouring samples correlated by {correlation}"
+    )
+
+
+def _intervals(calibration: Calibration) -> Iterator[str]:
+    size, expected = calibration.size, percent(calibration.held_expected, 0)
+    yield (
+        f"intervals of {size} processes that hold the mean of {size} others: {told(calibration.held)}; "
+        f"{expected} expected, since that mean varies as well"
+    )
+    yield (
+        f"processes within the interval for the next one, of {size} others: {told(calibration.predicted)}; "
+        "95 % expected"
+    )
+
+
+def _diff(calibration: Calibration, rows: int) -> Iterator[str]:
+    size = calibration.size
+    yield (
+        f"pairs of runs that are the same, {size} processes each, with any of {rows} times called changed: "
+        f"{told(calibration.alarms_in_order)} as measured, {told(calibration.alarms)} of splits; at most 5 % expected"
+    )
+    for slowed in calibration.slowed:
+        yield (
+            f"times made {percent(slowed.slowdown, 0)} longer, by multiplying what was measured, called slower: "
+            f"{told(slowed.called)}"
+        )
+
+
+def _compared(trial: Trial) -> str:
+    what = f"slowed by {percent(trial.slowdown, 0)}" if trial.slowdown else "the same network"
+    called = "called slower" if trial.slowdown else "called different, at most 5 % expected"
+    return (
+        f"{what}, {called}: {told(trial.called)}; "
+        f"median ratio {trial.ratio:.4f}, interval ±{percent(trial.reach, 2)}"
+    )
+
+
+def _harness(tested: Selftest) -> Iterator[str]:
+    yield f"noise floor {percent(tested.noise_floor, 2)}: smaller effects are not called"
+    yield f"overhead {tested.overhead:.4f} of a bare loop's time"
+    yield f"timer resolution {show(tested.timer_resolution, 's')}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bench.analysis.noise import selftest_beside
 from bench.units import DASH, percent, show
 
 if TYPE_CHECKING:
     from bench.analysis.selftest import Row, Selftest, Trial
+    from bench.records.store import Run
     from bench.stats.calibration import Calibration
     from bench.stats.proportions import Proportion
 
@@ -22,7 +25,7 @@ def told(proportion: Proportion) -> str:
     ends = f"{100 * low:.0f} to {percent(high, 0)}"
     if proportion.worth == proportion.of:
         return f"{count} ({ends})"
-    return f"{count}, {percent(proportion.share)} ({ends}; they overlap, and are worth {proportion.worth})"
+    return f"{count}, {percent(proportion.share)} ({ends}; they share processes, and are worth {proportion.worth})"
 
 
 def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
@@ -40,9 +43,19 @@ def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
     return {topic: lines for topic, lines in sections.items() if lines}
 
 
+def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
+    """Return what self-tests beside the runs say of the machines that timed them, each once, by its first run."""
+    quoted: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        tested = selftest_beside(run.path.parent, run)
+        if tested is not None and (lines := selftest_lines(tested)) not in quoted.values():
+            quoted[run.name] = lines
+    return quoted
+
+
 def _scatter(row: Row) -> str:
     levels = row.levels
-    correlation = f"{levels.correlation:.2f}" if levels.correlation == levels.correlation else DASH
+    correlation = f"{levels.correlation:.2f}" if math.isfinite(levels.correlation) else DASH
     return (
         f"{row.arch} {row.quantity.replace('_', ' ')}, batch {row.batch_size}: standard deviation "
         f"{percent(row.between)} between {levels.processes} processes, {percent(levels.spread)} within one, "
@@ -65,8 +78,8 @@ def _intervals(calibration: Calibration) -> Iterator[str]:
 def _diff(calibration: Calibration, rows: int) -> Iterator[str]:
     size = calibration.size
     yield (
-        f"pairs of runs that are the same, {size} processes each, with any of {rows} times called changed: "
-        f"{told(calibration.alarms_in_order)} as measured, {told(calibration.alarms)} of splits; at most 5 % expected"
+        f"two runs of the same, {size} processes each, any of {rows} times called changed: one after the other "
+        f"{told(calibration.alarms_in_order)}; mixed {told(calibration.alarms)}; at most 5 % expected"
     )
     for slowed in calibration.slowed:
         yield (

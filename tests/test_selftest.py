@@ -176,7 +176,7 @@ def test_sentences_have_counts_and_exact_intervals() -> None:
     assert "0 of 6 (0 to 46 %)" in same  # 1 - 0.025^(1/6) = 0.459
     (held, _) = lines["Intervals"]
     assert "of 1,008, " in held  # 126 splits, both ways, 4 times
-    assert "worth 4)" in held
+    assert "worth 4 independent)" in held
     assert "88 % expected" in held
     alarms = lines["bench diff"][0]
     assert "one after the other 0 of 1 (0 to 98 %); mixed " in alarms  # 1 - 0.025
@@ -269,7 +269,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["selftest", "--comparisons", "2", "--runs", "4"])
     assert done.exit_code == 0, done.output
     assert "slowed by 5 %, called slower: 4 of 4 (40 to 100 %)" in done.stdout  # 0.025^(1/4) = 0.398
-    assert "worth 8)" in done.stdout  # 4 times, of each two pairs of runs
+    assert "worth 8 independent)" in done.stdout  # 4 times, of each two pairs of runs
     value = json.loads(CliRunner().invoke(app, ["selftest", "--json"]).stdout)
     assert value["trials"][0]["called"]["of"] == 8
     assert value["calibration"]["alarms_in_order"]["of"] == 1

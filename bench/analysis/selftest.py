@@ -57,7 +57,7 @@ class Row:
 
     arch: str
     quantity: str
-    batch_size: int
+    batch_size: int | str  # images, or `max`
     levels: Levels
 
     @property
@@ -175,14 +175,19 @@ def _noise_floor(records: Sequence[Record], reach: float) -> float:
 def _rows(records: Sequence[Record]) -> tuple[tuple[Row, ...], list[list[float]]]:
     """Return how each time scatters, and the medians of its processes, in the order of their numbers."""
     series: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda r: int(r.job.settings.get("replicate", 0))):
+    for record in sorted(records, key=_place):
         series[record.job.series()].append(record)
     rows, medians = [], []
     for job, name, group in ((group[0].job, _quantity(group[0]), group) for group in series.values()):
         samples = [m.samples for r in group if (m := r.measurement(name)) is not None]
-        rows.append(Row(job.arch, name, int(job.settings["batch_size"]), two_levels(samples)))
+        rows.append(Row(job.arch, name, job.settings["batch_size"], two_levels(samples)))
         medians.append([median(s) for s in samples])
     return tuple(rows), medians
+
+
+def _place(record: Record) -> tuple[str, str, int]:
+    settings = record.job.settings
+    return record.job.arch, str(settings["batch_size"]), int(settings.get("replicate", 0))
 
 
 def _quantity(record: Record) -> str:

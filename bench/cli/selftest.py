@@ -74,12 +74,10 @@ def selftest(
 
 
 def _print(tested: Selftest) -> None:
-    from bench.records.flags import explain
     from bench.report.selftest import selftest_lines
 
     console = stdout()
-    doubts = [f"{doubt}: {explain(doubt)}" for doubt in tested.doubts]
-    for topic, lines in (selftest_lines(tested) | ({"Doubts": doubts} if doubts else {})).items():
+    for topic, lines in selftest_lines(tested).items():
         console.print(topic, style="bold", highlight=False)
         for line in lines:
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bench.analysis.noise import selftest_beside
+from bench.records.flags import explain
 from bench.units import DASH, percent, show
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def told(proportion: Proportion) -> str:
-    """Return ``11 of 12 (62 to 100 %)``; of trials that share what was measured also what they are worth."""
+    """Return ``11 of 12 (62 to 100 %)``; of trials that share processes also what they are worth."""
     count = f"{proportion.count:,} of {proportion.of:,}"
     if not proportion.worth:
         return count
@@ -25,7 +26,7 @@ def told(proportion: Proportion) -> str:
     ends = f"{100 * low:.0f} to {percent(high, 0)}"
     if proportion.worth == proportion.of:
         return f"{count} ({ends})"
-    return f"{count}, {percent(proportion.share)} ({ends}; they share processes, and are worth {proportion.worth})"
+    return f"{count}, {percent(proportion.share)} ({ends}; worth {proportion.worth} independent)"
 
 
 def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
@@ -40,6 +41,7 @@ def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
     if tested.calibration is not None:
         sections["Intervals"] = list(_intervals(tested.calibration))
         sections["bench diff"] = list(_diff(tested.calibration, len(tested.rows)))
+    sections["Doubts"] = [f"{doubt}: {explain(doubt)}" for doubt in tested.doubts]
     return {topic: lines for topic, lines in sections.items() if lines}
 
 

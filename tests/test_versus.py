@@ -15,10 +15,8 @@ import torch
 from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
 from typer.testing import CliRunner
 
-from bench.analysis.noise import band_of
-from bench.analysis.selftest import judge
 from bench.analysis.versus import compare_run, standings
-from bench.api.comparing import at_one_size, selftest
+from bench.api.comparing import at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
@@ -32,7 +30,7 @@ from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.plan.versus import enough, labelled, versus
 from bench.records.record import Record, count
-from bench.records.store import Run, Store
+from bench.records.store import Run
 from bench.report.page import write_report
 from bench.report.versus import versus_notes, versus_view
 from bench.timing.clock import FakeClock
@@ -297,83 +295,6 @@ def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     files = write_report([run_of(TIMES)], tmp_path)
     assert '<section id="verdicts">' in files.index.read_text(encoding="utf-8")
     assert "## Verdicts" in files.markdown.read_text(encoding="utf-8")
-
-
-def selftest_run(spread: float, groups: int = 3) -> Run:
-    networks = {
-        "A": make_planned(task="infer", settings=_SETTINGS),
-        "A again": make_planned(task="infer", settings=_SETTINGS),
-    }
-    networks["+5 %"] = networks["A"]
-    records = []
-    for group in range(groups):
-        jobs = versus(networks, 8, slowdown={"+5 %": 0.05}, group=group, harness=True)
-        for i, planned in enumerate(jobs):
-            record = measured(planned.job, {"A": 1.0, "A again": 1.0, "+5 %": 1.05}, spread, 100 * group + i)
-            harness = (count("overhead", 1.002), count("timer_resolution", 5e-8, "s"))
-            records.append(record.changed(measurements=(*record.measurements, *harness)))
-    return Run("selftest", Path("selftest"), tuple(records))
-
-
-def test_a_selftest_counts_alarms_and_finds() -> None:
-    found = judge(selftest_run(0.01))
-    assert found is not None
-    same, slowed = found.trials
-    assert (same.slowdown, same.compared, same.called) == (0.0, 6, 0)
-    assert (slowed.slowdown, slowed.compared, slowed.called) == (0.05, 6, 6)
-    assert slowed.ratio == pytest.approx(1.05, rel=0.01)
-    assert found.overhead == 1.002
-    assert found.timer_resolution == 5e-8
-    assert same.reach <= found.noise_floor < 0.05
-    assert found.doubts == ()
-    assert judge(Run("empty", Path("empty"), ())) is None
-
-
-def test_a_selftest_tells_the_doubts_about_its_times() -> None:
-    run = selftest_run(0.01)
-    first = run.records[0]
-    flagged = [m.changed(flags=("launch_bound",)) if m.name == "step_time" else m for m in first.measurements]
-    found = judge(replace(run, records=(first.changed(measurements=tuple(flagged)), *run.records[1:])))
-    assert found is not None
-    assert found.to_json()["doubts"] == ["launch_bound"]
-
-
-@pytest.mark.parametrize(
-    ("devices", "arch", "asked"),
-    [
-        (("cpu",), None, ("resnet20", 32, 4)),
-        (("cpu", "cuda:0"), None, ("resnet20", 768, 8)),
-        (("cpu", "cuda:0"), "resnet20", ("resnet20", 32, 64)),
-    ],
-)
-def test_a_selftest_on_a_gpu_fills_it(
-    tmp_path: Path, devices: tuple[str, ...], arch: str | None, asked: tuple[str, int, int]
-) -> None:
-    def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
-        events, end = plain(target, args)
-        if target.endswith(":probe_machine"):
-            events = [("answer", {**events[0][1], "devices": devices})]
-        return events, end
-
-    plain = scripted().play
-    fake = FakeExecutor(play)
-    selftest(arch=arch, comparisons=1, processes=6, results=tmp_path, executor=fake)
-    job = next(args[0] for target, args in fake.calls if target.endswith(":work"))
-    assert (job.arch, job.input_size, job.settings["batch_size"]) == asked
-
-
-def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) -> None:
-    run = run_of(TIMES)
-    assert band_of(tmp_path, run) == 0.02
-    noisy = selftest_run(0.2)
-    with Store(tmp_path / "selftest") as store:
-        for record in noisy.records:
-            store.append(record)
-    found = judge(noisy)
-    assert found is not None
-    assert band_of(tmp_path, run) == found.noise_floor > 0.02
-    other = run.records[-1].changed(environment={"packages": {"torch": "9"}})
-    assert band_of(tmp_path, replace(run, records=(other,))) == 0.02  # of another machine
 
 
 @pytest.mark.parametrize(

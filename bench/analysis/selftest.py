@@ -1,17 +1,27 @@
-"""What the harness is worth on this machine: false alarms, what it finds, and the noise that is left."""
+"""What the harness's certainty is worth on this machine.
+
+Two kinds of jobs tell. Comparisons run a network with itself, and with itself made slower, in turn in each of several
+processes, as `bench compare` does. Rows are two networks, at batch 1 and at a larger one, in so many processes that two
+or more runs could be made of them, as `bench run` does.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.versus import process_ratios
+from bench.plan.settings import Processes
+from bench.plan.versus import SLOWDOWNS
 from bench.records.record import Record, finite
 from bench.records.store import Run, latest
+from bench.stats.calibration import Calibration, calibrate
 from bench.stats.effects import Effect
+from bench.stats.levels import Levels, two_levels
+from bench.stats.proportions import Proportion, proportion
 from bench.stats.samples import median
 from bench.stats.verdicts import of_ratios
 
@@ -25,25 +35,57 @@ class Trial:
 
     Attributes:
         slowdown: as a share of its time.
-        compared: how many comparisons.
-        called: how many were called slower, or, where nothing was slowed down, different.
+        called: how many comparisons called it slower, or, where nothing was slowed down, different.
         ratio: median of the estimated ratios.
         reach: median half width of their intervals, as a share: the smallest effect that they resolve.
     """
 
     slowdown: float
-    compared: int
-    called: int
+    called: Proportion
     ratio: float
     reach: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; what is not a number is None."""
+        numbers = finite({"slowdown": self.slowdown, "ratio": self.ratio, "reach": self.reach})
+        return {**numbers, "called": self.called.to_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One time of one network: `latency` or `step_time`, and how it scatters; see `bench.stats.levels.Levels`."""
+
+    arch: str
+    quantity: str
+    batch_size: int | str  # images, or `max`
+    levels: Levels
+
+    @property
+    def between(self) -> float:
+        """Return the standard deviation of processes' medians, had each endless samples, as a share."""
+        return math.sqrt(self.levels.between)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; standard deviations as shares, what is not a number is None."""
+        levels = self.levels
+        named = {"arch": self.arch, "quantity": self.quantity, "batch_size": self.batch_size}
+        scatter = {"between": self.between, "within": levels.spread, "correlation": levels.correlation}
+        return {**named, "processes": levels.processes, **finite(scatter)}
 
 
 @dataclass(frozen=True, slots=True)
 class Selftest:
-    """The whole: trials by rising slowdown, overhead over a bare loop (a ratio), the clock's step (s).
+    """The whole.
 
-    `noise_floor` is the ratio less one that 95 % of the comparisons of equal networks stay below, and at least the
-    smallest effect that they resolve. `doubts` are the flags of the times.
+    Attributes:
+        trials: comparisons, by rising slowdown.
+        overhead: of a call in the harness over a bare loop's, a ratio.
+        timer_resolution: the clock's step in s.
+        noise_floor: the ratio less one that 95 % of the comparisons of equal networks stay below, and at least the
+            smallest effect that they resolve.
+        doubts: flags of the times.
+        rows: how times scatter; none in a self-test from before they were measured.
+        calibration: what two runs of those rows say of each other; None where there are too few processes for two.
     """
 
     trials: tuple[Trial, ...]
@@ -51,56 +93,105 @@ class Selftest:
     timer_resolution: float
     noise_floor: float
     doubts: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    calibration: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
-        plain: dict[str, Any] = finite(asdict(self))
-        return plain
+        numbers = ("overhead", "timer_resolution", "noise_floor", "doubts")
+        return {
+            "trials": [trial.to_json() for trial in self.trials],
+            **finite({name: getattr(self, name) for name in numbers}),
+            "rows": [row.to_json() for row in self.rows],
+            "calibration": None if self.calibration is None else _calibration_json(self.calibration),
+        }
 
 
-def judge(run: Run) -> Selftest | None:
-    """Return what the records of a self-test say; None where there are none."""
-    records = [r for r in latest(run.records).values() if r.status == "ok" and r.job.settings.get("harness")]
-    if not records:
+def _calibration_json(calibration: Calibration) -> dict[str, Any]:
+    plain = {key: getattr(calibration, key) for key in calibration.__slots__ if key != "slowed"}
+    slowed = [{"slowdown": s.slowdown, "called": s.called.to_json()} for s in calibration.slowed]
+    return {k: v.to_json() if isinstance(v, Proportion) else v for k, v in plain.items()} | {"slowed": slowed}
+
+
+def judge(run: Run, size: int = Processes().least) -> Selftest | None:
+    """Return what the records of a self-test say; None where there are no comparisons.
+
+    Args:
+        run: as it is stored; where it says what was last to be measured, only that counts.
+        size: processes of a run.
+    """
+    planned = {job.id for job in run.planned}
+    last = [r for r in latest(run.records).values() if not planned or r.job.id in planned]
+    records = [r for r in last if r.status == "ok"]
+    comparisons = [r for r in records if r.job.settings.get("harness")]
+    if not comparisons:
         return None
-    groups: defaultdict[int, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record.job.settings["group"]].append(record)
-    slowdowns = {n["label"]: n.get("slowdown", 0.0) for n in records[0].job.settings["networks"]}
-    found = {
-        label: [_effect(group, quantity, label) for group in groups.values() for quantity in QUANTITIES]
-        for label in slowdowns
-        if label != "A"
-    }
-    trials = tuple(_trial(slowdowns[label], effects) for label, effects in found.items())
-    off = sorted(abs(math.log(e.estimate)) for e in found[SAME] if math.isfinite(e.estimate))
-    worst = off[min(len(off) - 1, math.ceil(0.95 * len(off)) - 1)] if off else math.nan
-    reach = next(t.reach for t in trials if t.slowdown == 0)
-    floor = max(math.expm1(worst), reach) if math.isfinite(reach) else math.nan
+    trials = _trials(comparisons)
+    rows, medians = _rows([r for r in records if r.job.task == "infer"])
+    calibration = calibrate(medians, size, SLOWDOWNS) if medians else None
     return Selftest(
-        tuple(sorted(trials, key=lambda t: t.slowdown)),
-        _median(records, "overhead"),
-        _median(records, "timer_resolution"),
-        floor,
+        trials,
+        _median(comparisons, "overhead"),
+        _median(comparisons, "timer_resolution"),
+        _noise_floor(comparisons, trials[0].reach),
         tuple(sorted({f for r in records for m in r.measurements if m.name in QUANTITIES for f in m.flags})),
+        rows,
+        calibration if calibration and calibration.alarms.of else None,
     )
 
 
-def _effect(records: Sequence[Record], quantity: str, label: str) -> Effect:
-    ratios, _ = process_ratios(records, quantity, label, "A")
-    return of_ratios(ratios, band=0.0)
+def _trials(records: Sequence[Record]) -> tuple[Trial, ...]:
+    slowdowns = {n["label"]: n.get("slowdown", 0.0) for n in records[0].job.settings["networks"]}
+    trials = [_trial(share, _effects(records, label)) for label, share in slowdowns.items() if label != "A"]
+    return tuple(sorted(trials, key=lambda t: t.slowdown))
+
+
+def _effects(records: Sequence[Record], label: str) -> list[Effect]:
+    """Return the effects of all comparisons of a label with A, of latency and of step time."""
+    groups: defaultdict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.job.settings["group"]].append(record)
+    pairs = [process_ratios(group, name, label, "A")[0] for group in groups.values() for name in QUANTITIES]
+    return [of_ratios(ratios, band=0.0) for ratios in pairs]
 
 
 def _trial(slowdown: float, effects: Sequence[Effect]) -> Trial:
     calls = ("slower",) if slowdown else ("slower", "faster")
-    widths = [(e.high - e.low) / 2 for e in effects if math.isfinite(e.low)]
     return Trial(
         slowdown=slowdown,
-        compared=len(effects),
-        called=sum(e.verdict in calls for e in effects),
+        called=proportion([e.verdict in calls for e in effects]),
         ratio=median([e.estimate for e in effects]),
-        reach=median(widths),
+        reach=median([(e.high - e.low) / 2 for e in effects]),
     )
+
+
+def _noise_floor(records: Sequence[Record], reach: float) -> float:
+    off = sorted(abs(math.log(e.estimate)) for e in _effects(records, SAME) if math.isfinite(e.estimate))
+    if not off or math.isnan(reach):
+        return math.nan
+    return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
+
+
+def _rows(records: Sequence[Record]) -> tuple[tuple[Row, ...], list[list[float]]]:
+    """Return how each time scatters, and the medians of its processes, in the order of their numbers."""
+    series: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=_place):
+        series[record.job.series()].append(record)
+    rows, medians = [], []
+    for job, name, group in ((group[0].job, _quantity(group[0]), group) for group in series.values()):
+        samples = [m.samples for r in group if (m := r.measurement(name)) is not None]
+        rows.append(Row(job.arch, name, job.settings["batch_size"], two_levels(samples)))
+        medians.append([median(s) for s in samples])
+    return tuple(rows), medians
+
+
+def _place(record: Record) -> tuple[str, str, int]:
+    settings = record.job.settings
+    return record.job.arch, str(settings["batch_size"]), int(settings.get("replicate", 0))
+
+
+def _quantity(record: Record) -> str:
+    return "latency" if record.job.settings["batch_size"] == 1 else "step_time"
 
 
 def _median(records: Sequence[Record], name: str) -> float:

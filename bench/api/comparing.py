@@ -14,10 +14,12 @@ from bench.execution.runner import Observer
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment, narrow, parse_experiment
 from bench.plan.expand import expand
-from bench.plan.versus import SELFTEST_TIMING, enough, labelled, versus
+from bench.plan.order import in_rounds
+from bench.plan.settings import Processes
+from bench.plan.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, versus
 
 SELFTEST = "selftest"
-SLOWDOWNS = (0.01, 0.02, 0.05, 0.1)
+SMALLER = "lenet5"
 ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
 
 _SMALL = {"batch_size": {"cpu": 4, "cuda": 64}}
@@ -102,21 +104,27 @@ def at_one_size(asked: Experiment, cards: Sequence[ArchCard]) -> Experiment:
 def selftest(
     *,
     arch: str | None = None,
-    comparisons: int = 10,
+    comparisons: int = 4,
     processes: int = 8,
+    runs: int = 2,
     overrides: Sequence[str] = (),
     results: Path | str = "results",
     executor: str | Executor = "process",
     observer: Observer | None = None,
     argv: Sequence[str] | None = None,
 ) -> Done:
-    """Let the harness compare a network with itself, and with itself made slower, and store what comes of it.
+    """Let the harness judge what is known: networks that are the same, and that were made slower; store what it says.
+
+    A network is compared with itself and with itself made slower, as `compare` does. It and LeNet-5 are timed at
+    batch 1 and at a larger one, in as many processes as several runs would take; the first run's processes come before
+    the comparisons, all others after them, as runs have time between them.
 
     Args:
-        arch: a small network; None is resnet20, on a GPU with images so large that one fills the card: of a network
-            that is launch-bound, Python's speed would be judged.
+        arch: a network larger than LeNet-5; None is resnet20, for the comparisons on a GPU with images so large that
+            one fills the card: of a network that is launch-bound, Python's speed would be judged.
         comparisons: how many, each of latency and of throughput.
         processes: of each comparison.
+        runs: how many the further processes would make, at least two.
         overrides: see `run`.
         results: see `run`; the run is called ``selftest``, and resumes.
         executor: see `run`.
@@ -126,25 +134,38 @@ def selftest(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
-    content = {
-        "name": SELFTEST,
-        "blocks": [
-            {"task": "infer", "grid": {}, "processes": ALONE, **(_FILLING if arch is None else _SMALL)}
-        ],
-    }
-    arch = arch or "resnet20"
+    filling, arch = (_FILLING if arch is None else _SMALL), arch or "resnet20"
+    size = Processes().least
+    blocks = [
+        {"task": "infer", "grid": {"arch": [arch]}, "processes": ALONE, **filling},
+        {
+            "task": "infer",
+            "timing": {
+                "warmup_s": 0.4,
+                "limit_s": {"cpu": 1.5, "cuda": 3.0},
+                "min_samples": 6,
+            },  # the default's
+            "grid": {
+                "arch": list(dict.fromkeys([SMALLER, arch])),
+                "batch_size": [1, {"cpu": 4, "cuda": 64}],
+                "replicate": list(range(runs * size)),
+            },
+        },
+    ]
     with executor_of(executor) as where:
-        asked = narrow(parse_experiment(content, SELFTEST), archs=[arch], overrides=overrides)
+        asked = narrow(parse_experiment({"name": SELFTEST, "blocks": blocks}, SELFTEST), overrides=overrides)
         catalog = catalog_for(asked, where)
-        one = expand(asked, catalog)[0]
-        networks = {"A": one, "A again": one, **{f"+{100 * s:g} %": one for s in SLOWDOWNS}}
+        one, *timed = expand(asked, catalog)
         slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}
-        plan = tuple(
+        networks = dict.fromkeys(("A", "A again", *slowdown), one)
+        compared = [
             job
             for group in range(comparisons)
             for job in versus(
                 networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
             )
-        )
-        prepared = Prepared(asked, catalog, plan)
+        ]
+        first = in_rounds([p for p in timed if p.job.settings["replicate"] < size])
+        others = in_rounds([p for p in timed if p.job.settings["replicate"] >= size])
+        prepared = Prepared(asked, catalog, (*first, *compared, *others))
         return carry_out(prepared, Path(results) / SELFTEST, where, observer, argv)

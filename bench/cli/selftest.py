@@ -31,16 +31,20 @@ def selftest(
             "--arch", help="The network that is compared with itself; resnet20 where none is named."
         ),
     ] = None,
-    comparisons: Annotated[int, typer.Option(min=1, help="How many; each of latency and of throughput.")] = 5,
+    comparisons: Annotated[int, typer.Option(min=1, help="How many; each of latency and of throughput.")] = 4,
     processes: Annotated[int, typer.Option(min=6, help="Of each comparison.")] = 8,
+    runs: Annotated[
+        int, typer.Option(min=2, help="Runs of equal networks that are held against each other.")
+    ] = 2,
     override: SetOption = None,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a network with itself, and with itself made slower by 1, 2, 5 and 10 %.
+    """Test what is certain on this machine: networks against themselves, and made slower by 2, 5 and 10 %.
 
-    Shows false alarms, what is found, the overhead over a bare loop and this machine's noise. It is stored as the
-    run `selftest`; `bench compare` takes the noise from there. The same command resumes.
+    Shows how times scatter, whether intervals hold the next processes, false alarms and power of diff and compare, the
+    overhead over a bare loop and this machine's noise. It is stored as the run `selftest`; `bench compare` takes the
+    noise from there, and reports quote it. The same command resumes.
     """
     from bench.analysis.selftest import judge
     from bench.api import selftest as test_harness
@@ -51,40 +55,29 @@ def selftest(
             arch=arch,
             comparisons=comparisons,
             processes=processes,
+            runs=runs,
             overrides=override or (),
             results=results,
             observer=progress,
             argv=["bench", *sys.argv[1:]],
         )
-    found = judge(done.run)
+    tested = judge(done.run)
     if as_json:
-        print_json(None if found is None else found.to_json())
-    elif found is not None:
-        _print(found)
+        print_json(None if tested is None else tested.to_json())
+    elif tested is not None:
+        _print(tested)
     stderr().print(f"results: {done.path}", markup=False)
     if done.summary.cancelled:
         raise typer.Exit(EXIT_CANCELLED)
-    if done.summary.failed or found is None:
+    if done.summary.failed or tested is None:
         raise typer.Exit(1)
 
 
-def _print(found: Selftest) -> None:
-    from bench.records.flags import explain
-    from bench.units import percent, show
+def _print(tested: Selftest) -> None:
+    from bench.report.selftest import selftest_lines
 
     console = stdout()
-    for trial in found.trials:
-        what = f"slowed by {percent(trial.slowdown, 0)}" if trial.slowdown else "the same network"
-        called = "called slower" if trial.slowdown else "called different (false alarms)"
-        console.print(
-            f"{what:18} {trial.called:>3} of {trial.compared} {called}; "
-            f"ratio {trial.ratio:.4f}, interval ±{percent(trial.reach, 2)}",
-            highlight=False,
-        )
-    console.print(
-        f"noise floor        {percent(found.noise_floor, 2)}: smaller effects are not called", highlight=False
-    )
-    console.print(f"overhead           {found.overhead:.4f} of a bare loop's time", highlight=False)
-    console.print(f"timer resolution   {show(found.timer_resolution, 's')}", highlight=False)
-    for doubt in found.doubts:
-        console.print(f"doubt              {doubt}: {explain(doubt)}", highlight=False)
+    for topic, lines in selftest_lines(tested).items():
+        console.print(topic, style="bold", highlight=False)
+        for line in lines:
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

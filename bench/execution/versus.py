@@ -19,7 +19,7 @@ from bench.timing.interleave import interleave
 from bench.timing.sampling import launch_bound
 from bench.timing.steps import instruments, least
 
-HARNESS_PAIRS = 50
+HARNESS_PAIRS = 20
 
 Prepare = Callable[[Job], tuple[Any, Any]]
 

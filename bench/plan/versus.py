@@ -14,8 +14,12 @@ from bench.plan.settings import Timing
 # For all networks of a process together; the process is what counts, so each takes little time.
 TIMING = Timing(warmup_s=0.2, min_s=0.4, limit_s=2.0, precision=0.005, min_samples=10)
 
-
-SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=1.5, precision=0.005, min_samples=10)
+SLOWDOWNS = (
+    0.02,
+    0.05,
+    0.1,
+)  # shares of its time that a network is made slower by, in tests of the harness itself
+SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=0.9, precision=0.005, min_samples=10)
 
 
 def enough(baselines: int) -> int:

@@ -68,6 +68,12 @@ def _rest(content: Content) -> Iterator[str]:
         yield "## Lines set aside\n"
         yield from (f"- {markdown(run)}, line {line}: {markdown(why)}" for run, line, why in summary.rejected)
         yield ""
+    for run, topics in content.selftests.items():
+        yield f"## Self-test of the machine of {markdown(run)}\n"
+        for topic, lines in topics.items():
+            yield f"{topic}:\n"
+            yield from (f"- {markdown(line)}" for line in lines)
+            yield ""
     yield "## Environment and how to reproduce\n"
     for run, command in summary.commands.items():
         lines = "\n    ".join(command.splitlines())

@@ -25,6 +25,7 @@ from bench.report.latex import to_latex
 from bench.report.markdown import to_document
 from bench.report.page_data import page_data
 from bench.report.reproduce import row_commands
+from bench.report.selftest import selftests_of
 from bench.report.short_names import shortened
 from bench.report.studies import studies_of
 from bench.report.summary import Summary, sources, summarise
@@ -85,6 +86,7 @@ class Content:
     findings: View
     failures: View
     sources: Sequence[tuple[str, str, str]]
+    selftests: Mapping[str, Mapping[str, Sequence[str]]]
     figures: Sequence[Drawn]
     data: Mapping[str, Any]
 
@@ -191,6 +193,7 @@ def gather(
         findings=findings_view(native_rows(table, runs)),
         failures=failures_view(failures(frame)),
         sources=sources(table),
+        selftests=selftests_of(runs),
         data=page_data(*charted),
         figures=figures(),
     )

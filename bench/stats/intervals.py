@@ -1,20 +1,21 @@
 """Intervals: between which numbers a quantity lies, by which method, and what the method supposes.
 
-    median_interval    of one distribution's median, from order statistics; independent samples of any distribution
-    mean_interval      Student's t; independent and about normal
-    process_interval   of a time, over processes; Student's t of the logarithms of their medians
-    within_interval    of the median within one process, whose samples are correlated; says nothing of the next one
-    percentile         order statistics; refused where the samples cannot carry it
+    median_interval      of one distribution's median, from order statistics; independent samples of any distribution
+    mean_interval        Student's t; independent and about normal
+    process_interval     of a time, over processes; Student's t of the logarithms of their medians
+    prediction_interval  of the median of the next process, alike
+    within_interval      of the median within one process, whose samples are correlated; says nothing of the next one
+    percentile           order statistics; refused where the samples cannot carry it
 
-Sources: David & Nagaraja, Order Statistics, 7.1; Kalibera & Jones, Rigorous benchmarking in reasonable time, ISMM 2013;
-Geyer, Practical Markov chain Monte Carlo, Statistical Science 7, 1992.
+Sources: David & Nagaraja, Order Statistics, 7.1; Hahn & Meeker, Statistical Intervals, 4.7; Kalibera & Jones, Rigorous
+benchmarking in reasonable time, ISMM 2013; Geyer, Practical Markov chain Monte Carlo, Statistical Science 7, 1992.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -93,6 +94,17 @@ def process_interval(medians: Sequence[float], confidence: float = 0.95) -> Inte
     return Interval(math.exp(mean(logs)), low, high, len(logs), "t of logarithms")
 
 
+def prediction_interval(medians: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return between which numbers the median of one more process lies, with what `process_interval` supposes.
+
+    It is the interval of the mean, wider by the root of n + 1; how heavy the tails are matters more to it.
+    """
+    of_mean = process_interval(medians, confidence)
+    wider = math.sqrt(of_mean.n + 1)
+    low, high = (of_mean.estimate * (end / of_mean.estimate) ** wider for end in (of_mean.low, of_mean.high))
+    return replace(of_mean, low=low, high=high)
+
+
 def time_interval(processes: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
     """Return the interval of a time from the samples, in order, of its processes: over them, or within a single one."""
     some = [samples for samples in processes if finite(samples)]
@@ -116,6 +128,16 @@ def effective_size(samples: Sequence[float]) -> float:
     pairs = (correlations[::2] + correlations[1::2]) / correlations[0]
     initial = pairs[np.minimum.accumulate(pairs > 0)]
     return n / max(1.0, 2 * float(initial.sum()) - 1)
+
+
+def neighbour_correlation(samples: Sequence[float]) -> float:
+    """Return the correlation of a sample's rank with the next one's; NaN of fewer than ten, or where all are equal.
+
+    Of n independent ones it is about -1 / n, so that few of them seem less correlated than they are.
+    """
+    n = len(samples)
+    ranks = doubled_ranks(np.asarray(samples, dtype=np.float64)) - (n + 1.0)
+    return float(ranks[1:] @ ranks[:-1] / (ranks @ ranks)) if n >= 10 and ranks.any() else math.nan
 
 
 def within_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:

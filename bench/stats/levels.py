@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.stats.intervals import effective_size
-from bench.stats.samples import finite, median
+from bench.stats.intervals import effective_size, neighbour_correlation
+from bench.stats.samples import Floats, finite, median
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,15 @@ class Levels:
         between: of processes' medians, had each endless samples; at least 0; NaN of fewer than two processes.
         within: what a process's median of one sample would add; of n samples it adds `within / n`.
         processes: how many they were estimated from.
+        spread: standard deviation of one process's samples, by their median absolute deviation; mean of the processes.
+        correlation: of neighbouring samples, median of the processes; NaN where all have fewer than ten.
     """
 
     between: float
     within: float
     processes: int
+    spread: float = math.nan
+    correlation: float = math.nan
 
 
 def two_levels(processes: Sequence[Sequence[float]]) -> Levels:
@@ -43,18 +47,24 @@ def two_levels(processes: Sequence[Sequence[float]]) -> Levels:
     logs = [np.log(values) for samples in processes if len(values := finite(samples)) > 1]
     if not logs:
         return Levels(math.nan, math.nan, 0)
-    adds = [_of_median(v) for v in logs]
+    spreads = [_spread(v) for v in logs]
+    adds = [math.pi / 2 * s**2 / effective_size(v.tolist()) for s, v in zip(spreads, logs, strict=True)]
     within = float(np.mean([a * len(v) for a, v in zip(adds, logs, strict=True)]))
+    told = (
+        within,
+        len(logs),
+        float(np.mean(spreads)),
+        median([neighbour_correlation(v.tolist()) for v in logs]),
+    )
     if len(logs) < 2:
-        return Levels(math.nan, within, 1)
+        return Levels(math.nan, *told)
     apart = float(np.var([median(v.tolist()) for v in logs], ddof=1))
-    return Levels(max(0.0, apart - float(np.mean(adds))), within, len(logs))
+    return Levels(max(0.0, apart - float(np.mean(adds))), *told)
 
 
-def _of_median(logs: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    """Return the variance of the median of one process's samples."""
-    spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
-    return math.pi / 2 * spread**2 / effective_size(logs.tolist())
+def _spread(logs: Floats) -> float:
+    """Return the standard deviation behind the median absolute deviation."""
+    return 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
 
 
 def best_samples(

@@ -17,7 +17,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -25,11 +24,12 @@ sys.path.insert(0, str(HERE.parent))
 from series import times  # noqa: E402
 
 from bench.records.store import latest, read_run  # noqa: E402
+from bench.stats.calibration import calibrate, held_expected  # noqa: E402
 from bench.stats.differ import differ  # noqa: E402
 from bench.stats.intervals import effective_size, median_interval, process_interval, within_interval  # noqa: E402
 from bench.stats.levels import best_samples, two_levels  # noqa: E402
 from bench.stats.samples import median  # noqa: E402
-from bench.stats.verdicts import CHANGED, corrected  # noqa: E402
+from bench.stats.verdicts import CHANGED  # noqa: E402
 
 RESULTS = HERE.parents[1] / "results"
 TIMES = ("latency", "step_time", "forward_time", "backward_time")
@@ -64,18 +64,6 @@ def stored(run: str) -> Iterator[Timed]:
     yield from (Timed(run, name, processes) for (_, name), processes in groups.items())
 
 
-def lag_one(samples: Sequence[float]) -> float:
-    """Return the correlation of a sample's rank with the next one's."""
-    ranks = np.argsort(np.argsort(samples)) - (len(samples) - 1) / 2
-    return float(ranks[1:] @ ranks[:-1] / (ranks @ ranks))
-
-
-def spread(samples: Sequence[float]) -> float:
-    """Return the standard deviation of logarithms behind the median deviation."""
-    logs = np.log(samples)
-    return 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
-
-
 def show_variances(timed: Sequence[Timed]) -> tuple[float, float, float]:
     """Print what differs between and within processes, by run; return sd between, sd within, and correlation."""
     print(
@@ -84,16 +72,16 @@ def show_variances(timed: Sequence[Timed]) -> tuple[float, float, float]:
     between, within, rho = [], [], []
     for run in dict.fromkeys(t.run for t in timed):
         some = [t for t in timed if t.run == run]
-        every = [p for t in some for p in t.processes]
-        apart = [two_levels(t.processes).between for t in some if len(t.processes) > 2]
-        spreads, lags = [spread(p) for p in every], [lag_one(p) for p in every if len(p) >= 10]
-        worth = median([effective_size(p) / len(p) for p in every])
+        levels = [two_levels(t.processes) for t in some]
+        apart = [one.between for one in levels if one.processes > 2]
+        worth = median([effective_size(p) / len(p) for t in some for p in t.processes])
         sd = math.sqrt(float(np.mean(apart))) if apart else math.nan
+        spreads, lags = [one.spread for one in levels], [one.correlation for one in levels]
         print(
             f"{run:22}{len(some):11}{max(len(t.processes) for t in some):11}{sd:12.3f}{median(spreads):11.3f}"
             f"{median(lags):7.2f}{worth:7.2f}"
         )
-        between += [sd] if apart else []
+        between += [sd]
         within += spreads
         rho += lags
     return median(between), median(within), median(rho)
@@ -141,8 +129,7 @@ def show_held_out(timed: Sequence[Timed]) -> None:
                 left = np.exp(np.delete(logs, chosen).mean())
                 inside.append(found.low <= left <= found.high)
             shares.append(np.mean(inside))
-            reach = stdtrit(k - 1, 0.975) / math.sqrt(1 + k / (n - k))  # the mean left out varies as well
-            expected.append(1 - 2 * stdtr(k - 1, -reach))
+            expected.append(held_expected(k, n - k))  # the mean left out varies as well
         if shares:
             told = f"{np.mean(shares):.3f} (expected of alike, normal ones {np.mean(expected):.3f})"
             print(f"  of {k}: {told}, {len(shares)} quantities")
@@ -157,20 +144,16 @@ def show_alarms(timed: Sequence[Timed]) -> None:
     print(
         f"\nOne process against another of the same: {claimed} of {len(pairs)} called, {pairs.count('suspected')} suspected"
     )
-    alone, called, runs, wrong = 0, 0, 0, 0
-    for run in dict.fromkeys(t.run for t in timed):
-        some = [t for t in timed if t.run == run and len(t.processes) >= 8]
-        if not some:
-            continue
-        for chosen in (c for c in combinations(range(8), 4) if 0 in c):
-            rest = [i for i in range(8) if i not in chosen]
-            rows = [differ([t.medians[i] for i in chosen], [t.medians[i] for i in rest]) for t in some]
-            alone += sum(r.verdict in CHANGED for r in rows)
-            called += len(rows)
-            runs += 1
-            wrong += any(r.verdict in CHANGED for r in corrected(rows, "suspected"))
-    print(f"Four processes against the four others: {alone} of {called} rows changed on their own at 5 %,")
-    print(f"{wrong} of {runs} pairs of halves with any row called once corrected")
+    runs = [
+        [t.medians for t in timed if t.run == run and len(t.processes) >= 8]
+        for run in dict.fromkeys(t.run for t in timed)
+    ]
+    mixed = [calibrate([row[:8] for row in rows], 4).alarms for rows in runs if rows]
+    wrong, pairs_of_halves = sum(m.count for m in mixed), sum(m.of for m in mixed)
+    print(
+        f"Four processes against the four others: {wrong} of {pairs_of_halves} pairs of halves with any row called,"
+    )
+    print(f"corrected for their number; they are worth {sum(m.worth for m in mixed)}")
 
 
 def show_best(timed: Sequence[Timed]) -> None:

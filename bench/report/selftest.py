@@ -1,0 +1,105 @@
+"""What a self-test says, in sentences: for the terminal, and for the method section of a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.analysis.noise import selftest_beside
+from bench.records.flags import explain
+from bench.units import DASH, percent, show
+
+if TYPE_CHECKING:
+    from bench.analysis.selftest import Row, Selftest, Trial
+    from bench.records.store import Run
+    from bench.stats.calibration import Calibration
+    from bench.stats.proportions import Proportion
+
+
+def told(proportion: Proportion) -> str:
+    """Return ``11 of 12 (62 to 100 %)``; of trials that share processes also what they are worth."""
+    count = f"{proportion.count:,} of {proportion.of:,}"
+    if not proportion.worth:
+        return count
+    low, high = proportion.interval
+    ends = f"{100 * low:.0f} to {percent(high, 0)}"
+    if proportion.worth == proportion.of:
+        return f"{count} ({ends})"
+    return f"{count}, {percent(proportion.share)} ({ends}; worth {proportion.worth} independent)"
+
+
+def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
+    """Return what a self-test found, by topic; shares stand with their exact 95 % intervals."""
+    sections = {
+        "Scatter": [_scatter(row) for row in tested.rows],
+        "Intervals": [],
+        "bench diff": [],
+        "bench compare": [_compared(trial) for trial in tested.trials],
+        "Harness": list(_harness(tested)),
+    }
+    if tested.calibration is not None:
+        sections["Intervals"] = list(_intervals(tested.calibration))
+        sections["bench diff"] = list(_diff(tested.calibration, len(tested.rows)))
+    sections["Doubts"] = [f"{doubt}: {explain(doubt)}" for doubt in tested.doubts]
+    return {topic: lines for topic, lines in sections.items() if lines}
+
+
+def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
+    """Return what self-tests beside the runs say of the machines that timed them, each once, by its first run."""
+    quoted: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        tested = selftest_beside(run.path.parent, run)
+        if tested is not None and (lines := selftest_lines(tested)) not in quoted.values():
+            quoted[run.name] = lines
+    return quoted
+
+
+def _scatter(row: Row) -> str:
+    levels = row.levels
+    correlation = f"{levels.correlation:.2f}" if math.isfinite(levels.correlation) else DASH
+    return (
+        f"{row.arch} {row.quantity.replace('_', ' ')}, batch {row.batch_size}: standard deviation "
+        f"{percent(row.between)} between {levels.processes} processes, {percent(levels.spread)} within one, "
+        f"neighbouring samples correlated by {correlation}"
+    )
+
+
+def _intervals(calibration: Calibration) -> Iterator[str]:
+    size, expected = calibration.size, percent(calibration.held_expected, 0)
+    yield (
+        f"intervals of {size} processes that hold the mean of {size} others: {told(calibration.held)}; "
+        f"{expected} expected, since that mean varies as well"
+    )
+    yield (
+        f"processes within the interval for the next one, of {size} others: {told(calibration.predicted)}; "
+        "95 % expected"
+    )
+
+
+def _diff(calibration: Calibration, rows: int) -> Iterator[str]:
+    size = calibration.size
+    yield (
+        f"two runs of the same, {size} processes each, any of {rows} times called changed: one after the other "
+        f"{told(calibration.alarms_in_order)}; mixed {told(calibration.alarms)}; at most 5 % expected"
+    )
+    for slowed in calibration.slowed:
+        yield (
+            f"times made {percent(slowed.slowdown, 0)} longer, by multiplying what was measured, called slower: "
+            f"{told(slowed.called)}"
+        )
+
+
+def _compared(trial: Trial) -> str:
+    what = f"slowed by {percent(trial.slowdown, 0)}" if trial.slowdown else "the same network"
+    called = "called slower" if trial.slowdown else "called different, at most 5 % expected"
+    return (
+        f"{what}, {called}: {told(trial.called)}; "
+        f"median ratio {trial.ratio:.4f}, interval ±{percent(trial.reach, 2)}"
+    )
+
+
+def _harness(tested: Selftest) -> Iterator[str]:
+    yield f"noise floor {percent(tested.noise_floor, 2)}: smaller effects are not called"
+    yield f"overhead {tested.overhead:.4f} of a bare loop's time"
+    yield f"timer resolution {show(tested.timer_resolution, 's')}"

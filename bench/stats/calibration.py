@@ -1,0 +1,147 @@
+"""Calibration: how often intervals hold and tests are right, of processes that all measured the same.
+
+They are dealt into two sets of as many as a run has, in every way or in some that are drawn, as if each were a run. Of
+two such sets nothing differs, but for what is multiplied here. Splits share processes: the share over all of them
+varies at most as much as that over those which have none in common, and is told with the interval of so many.
+
+Source: Hoeffding, A class of statistics with asymptotically normal distribution, Ann. Math. Stat. 19, 1948, section 5.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtr, stdtrit
+
+from bench.stats.differ import differ
+from bench.stats.effects import Effect
+from bench.stats.intervals import prediction_interval, process_interval
+from bench.stats.proportions import Proportion, proportion
+from bench.stats.verdicts import CHANGED, corrected
+
+MOST = 200  # splits: more of them say hardly more
+
+Split = tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """How often one of several times was called slower, once it was multiplied by 1 + `slowdown` in one set."""
+
+    slowdown: float
+    called: Proportion
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What splits of the same processes come to.
+
+    Attributes:
+        size: processes of a set.
+        held: intervals of a time that hold the geometric mean of the other set.
+        held_expected: the share of those, were all processes alike and their logarithms normal; less than 95 %, since
+            the other set's mean varies as well.
+        predicted: processes of the other set that lie in the interval for a next one, of which 95 % are expected.
+        alarms: pairs of sets of which any time is called changed, corrected for their number; at most 5 % are expected.
+        alarms_in_order: the same of sets as they were measured one after another, which have no process in common;
+            what changed on the machine in the meantime is in them.
+        slowed: times that are called slower, likewise corrected, while all others are as measured.
+    """
+
+    size: int
+    held: Proportion
+    held_expected: float
+    predicted: Proportion
+    alarms: Proportion
+    alarms_in_order: Proportion
+    slowed: tuple[Slowed, ...]
+
+
+def calibrate(
+    times: Sequence[Sequence[float]], size: int, slowdowns: Sequence[float] = (), most: int = MOST
+) -> Calibration:
+    """Return what two sets of the same processes say of each other.
+
+    Args:
+        times: one row a quantity, of each the medians of its processes above zero, in the order measured; one place is
+            one round. Rounds that not all of them have are left out at the end.
+        size: processes of a set; fewer than two sets give no trial.
+        slowdowns: shares by which a time is multiplied.
+        most: splits that are looked at; where there are more, they are drawn.
+    """
+    rounds = min(map(len, times), default=0)
+    apart = rounds // (2 * size)  # pairs of sets that have no process in common
+    dealt = [_dealt(times, split) for split in splits(rounds, size, most)]
+    both_ways = [way for rows in dealt for one, other in rows for way in ((one, other), (other, one))]
+    in_order = [_dealt(times, (range(at, at + size), range(at + size, at + 2 * size)))
+                for at in range(0, 2 * size * apart, 2 * size)]  # fmt: skip
+    alone = [[differ(*row) for row in rows] for rows in dealt]
+    return Calibration(
+        size=size,
+        held=proportion([_held(*way) for way in both_ways], apart * len(times)),
+        held_expected=held_expected(size, size),
+        predicted=proportion([p for way in both_ways for p in _predicted(*way)], apart * len(times)),
+        alarms=proportion([_alarm(effects) for effects in alone], apart),
+        alarms_in_order=proportion([_alarm([differ(*row) for row in rows]) for rows in in_order]),
+        slowed=tuple(
+            Slowed(slowdown, proportion(list(_slower(dealt, alone, slowdown)), apart * len(times)))
+            for slowdown in slowdowns
+        ),
+    )
+
+
+def splits(n: int, size: int, most: int = MOST) -> list[tuple[Sequence[int], Sequence[int]]]:
+    """Return pairs of disjoint sets of places below n: each once where there are at most so many, else some of them.
+
+    Those that are drawn are the same ones every time.
+    """
+    if n < 2 * size:
+        return []
+    if math.comb(n, size) * math.comb(n - size, size) // 2 <= most:
+        ones = itertools.combinations(range(n), size)
+        pairs = ((a, b) for a in ones for b in itertools.combinations(sorted({*range(n)} - {*a}), size))
+        return [(a, b) for a, b in pairs if a < b]
+    rng = random.Random(0)
+    drawn = (rng.sample(range(n), 2 * size) for _ in range(most))
+    return [(places[:size], places[size:]) for places in drawn]
+
+
+def held_expected(size: int, others: int, confidence: float = 0.95) -> float:
+    """Return how often the t interval of `size` numbers holds the mean of so many others, of alike normal ones."""
+    reach = stdtrit(size - 1, (1 + confidence) / 2) / math.sqrt(1 + size / others)
+    return float(1 - 2 * stdtr(size - 1, -reach))
+
+
+def _dealt(times: Sequence[Sequence[float]], split: tuple[Sequence[int], Sequence[int]]) -> list[Split]:
+    """Return of each row its numbers in both sets."""
+    one, other = split
+    return [([row[i] for i in one], [row[i] for i in other]) for row in times]
+
+
+def _held(one: Sequence[float], other: Sequence[float]) -> bool:
+    interval = process_interval(one)
+    return interval.low <= process_interval(other).estimate <= interval.high
+
+
+def _predicted(one: Sequence[float], other: Sequence[float]) -> Iterator[bool]:
+    interval = prediction_interval(one)
+    yield from (interval.low <= time <= interval.high for time in other)
+
+
+def _alarm(effects: Sequence[Effect]) -> bool:
+    return any(effect.verdict in CHANGED for effect in corrected(effects, "suspected"))
+
+
+def _slower(
+    dealt: Sequence[Sequence[Split]], alone: Sequence[Sequence[Effect]], slowdown: float
+) -> Iterator[bool]:
+    """Yield of each split and row whether it is called slower when it alone takes so much longer in the second set."""
+    for rows, effects in zip(dealt, alone, strict=True):
+        for at, (one, other) in enumerate(rows):
+            longer = differ(one, [time * (1 + slowdown) for time in other])
+            changed = corrected([*effects[:at], longer, *effects[at + 1 :]], "suspected")
+            yield changed[at].verdict == "slower"

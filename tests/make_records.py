@@ -264,6 +264,16 @@ def records(
             yield record(asked, net, trained(net, 8, rng), second=number)
 
 
+def in_processes(seen: Iterable[Record], processes: int = 3) -> Iterator[Record]:
+    """Yield the records, those of inference once a process, alike in all of them."""
+    for one in seen:
+        for number in range(processes if one.job.task == "infer" else 0):
+            settings = {**one.job.settings, "replicate": number}
+            yield one.changed(job=replace(one.job, settings=settings))
+        if one.job.task != "infer":
+            yield one
+
+
 def scored(
     net: Net, seed: int, top1: float = 0.9, *, by_epoch: Sequence[float] = (), **changes: Any
 ) -> Record:

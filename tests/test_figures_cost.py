@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_records import ceiling, everything, layer_list, listed, out_of_memory, versus_records
-from make_records import NETS, by_name, counted, job, make_run, record, records, speed, stepped
+from make_records import NETS, by_name, counted, in_processes, job, make_run, record, records, speed, stepped
 from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
@@ -23,7 +23,7 @@ from bench.report.drawing import Wish, draw, drawing
 from bench.report.figures import FIGURES
 from bench.report.figures._failed import failed_note
 from bench.report.figures._layers import layer_lists, weighted_layers
-from bench.report.style import KINDS, canvas, freeze, styled
+from bench.report.style import KINDS, SURFACE, canvas, freeze, styled
 
 
 def drawn(name: str, seen: Iterable[Record]) -> Drawing | None:
@@ -47,13 +47,23 @@ def test_accuracy_stands_against_each_cost_that_was_measured() -> None:
 
 
 def test_the_front_of_a_cost_falls_to_the_left() -> None:
-    figure = drawn("accuracy_cost", records(by_name("vgg16", "resnet50", "plain34")))
+    figure = drawn("accuracy_cost", in_processes(records(by_name("vgg16", "resnet50", "plain34"))))
     assert figure is not None
     (corners,) = (line.get_xydata() for line in figure.axes[0].lines if line.get_linestyle() == "-")
     best = np.asarray(corners)
     assert best[0, 1] == 0.919  # vgg16 is faster at batch 1, and so is plain34 beaten
     assert best[-1, 1] == 0.9329
     assert (np.diff(best, axis=0) >= 0).all()
+
+
+def test_what_is_in_doubt_is_hollow_and_on_no_front() -> None:
+    figure = drawn("accuracy_cost", records(by_name("vgg16", "resnet50", "plain34")))
+    assert figure is not None
+    latency = figure.axes[0]
+    assert not any(line.get_linestyle() == "-" for line in latency.lines)
+    marks = [line for line in latency.lines if line.get_marker() not in ("", "None", "_", "|")]
+    assert {line.get_markerfacecolor() for line in marks} == {SURFACE}
+    assert "Hollow points are in doubt, and on no front: one process" in words(figure)
 
 
 def test_what_failed_is_named_in_each_figure_of_speed() -> None:

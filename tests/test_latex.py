@@ -17,7 +17,20 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_records import NETS, by_name, counted, job, make_run, record, records, speed, stepped, times
+from make_records import (
+    NETS,
+    by_name,
+    counted,
+    failed,
+    in_processes,
+    job,
+    make_run,
+    record,
+    records,
+    speed,
+    stepped,
+    times,
+)
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.doubted import flags_of
@@ -117,9 +130,8 @@ def compiled(text: str, folder: Path) -> None:
 
 
 def comparison(runs: list[Run]) -> tuple[pd.DataFrame, View]:
-    frame = to_frame(runs)
-    table = compare_table(frame)
-    return table, comparison_view(table, frame, narrow=True)
+    table = compare_table(to_frame(runs))
+    return table, comparison_view(table, narrow=True)
 
 
 def test_a_full_run_has_a_row_a_network_and_all_columns(tmp_path: Path) -> None:
@@ -190,17 +202,55 @@ def cells_of(shown: View, title: str) -> list[Cell]:
 
 
 def test_best_values_are_marked_in_each_direction() -> None:
-    _, shown = comparison([make_run()])
+    _, shown = comparison([make_run([*in_processes(records()), *failed()])])
     names = [row[0].text for row in shown.rows]
 
     def best(title: str) -> list[str]:
         return [name for name, cell in zip(names, cells_of(shown, title), strict=True) if cell.best]
 
-    assert best("Latency, batch 1") == best("Throughput") == best("Peak memory") == ["lenet5"]
+    assert best("Latency, batch 1") == best("Throughput") == ["lenet5"]
+    assert best("Peak memory") == []  # of small networks it is the library's
     assert best("Top-5, published") == ["resnet152"]
     assert best("Parameters") == best("MACs") == []  # neither few nor many is better
     assert "\\textbf{94.3}" in to_latex(shown, "x")
     assert "**94.3**" in to_markdown(shown)
+
+
+def test_a_time_of_one_process_is_told_as_such_and_not_the_best() -> None:
+    _, shown = comparison([make_run()])
+    head = next(head for head in shown.heads if head.title == "Throughput")
+    assert str(head) == "Throughput (images/s), one process"
+    cells = cells_of(shown, "Throughput")
+    assert not any(cell.best for cell in cells)
+    assert not any("one process" in cell.note for cell in cells)  # the head has it, of all
+    assert "one_process" not in shown.footnotes
+    text = to_markdown(shown)
+    first = next(cell for cell in cells if cell.note)
+    assert f"{first.text} ({first.note})" in text
+    assert f"{first.text} {{\\scriptsize ({first.note.replace(' – ', ' -- ')})}}" in to_latex(shown, "x")
+
+
+@pytest.mark.parametrize(
+    ("flags", "best"),
+    [
+        (["", "", ""], [0]),
+        (["noisy", "", ""], [1]),  # the best of what is not in doubt
+        (["power_capped", "", ""], [0]),  # is no doubt
+        (["noisy", "contended;one_process", ""], []),  # nothing to compare the last one with
+        (["noisy", "noisy", "noisy"], []),
+    ],
+)
+def test_what_is_in_doubt_is_not_the_best(flags: list[str], best: list[int]) -> None:
+    table = pd.DataFrame({"v": [1.0, 2.0, 3.0], "v_flags": flags})
+    shown = view(table, [Column("v", "V", number, "s", best=Best("lower"))])
+    assert [i for i, (cell,) in enumerate(shown.rows) if cell.best] == best
+
+
+def test_what_all_but_one_have_is_said_of_each() -> None:
+    table = pd.DataFrame({"v": [1.0, 2.0, 3.0], "v_flags": ["launch_bound;noisy", "launch_bound", ""]})
+    shown = view(table, [Column("v", "V", number, "s")])
+    assert [cell.note for (cell,) in shown.rows] == ["launch bound", "launch bound", ""]
+    assert shown.rows[0][0].told(shown.footnotes) == "1.00 (launch bound) a"
 
 
 VALUE = Column("v", "Value", whole, best=Best("higher", within=("group",)))
@@ -257,8 +307,16 @@ def test_flags_are_footnotes_of_the_cells_they_are_about() -> None:
     table, shown = comparison([run])
     at = {(row["network"], row["precision"]): i for i, row in enumerate(table.to_dict("records"))}
     second = next(i for i, name in enumerate(table["network"]) if name == "vgg16")
-    assert flags_of(table, to_frame([run])) == {
-        (at["vgg11", "fp32"], "throughput"): ("noisy", "contended"),
+    rows = table.to_dict("records")
+    told = {
+        (i, c): flags
+        for i, row in enumerate(rows)
+        for c in ("throughput", "macs")
+        if (flags := flags_of(row, c))
+    }
+    assert told == {
+        (at["vgg11", "fp32"], "throughput"): ("noisy", "contended", "one_process"),
+        (at["vgg11", "fp16"], "throughput"): ("one_process",),
         (second, "macs"): ("uncounted_ops",),
     }
     assert shown.footnotes == {"uncounted_ops": "a", "noisy": "b", "contended": "c"}

@@ -76,6 +76,38 @@ def test_the_process_is_the_unit() -> None:
     assert rows["one"]["latency"] == 2.1
 
 
+def flags_in(records: list[Record], column: str) -> list[str]:
+    return compare_table(to_frame([Run("r", Path("r"), tuple(records))]))[f"{column}_flags"].tolist()
+
+
+def flagged(record: Record, *flags: str) -> Record:
+    return record.changed(measurements=tuple(m.changed(flags=flags) for m in record.measurements))
+
+
+def test_what_is_told_of_one_process_is_told_of_the_number_but_for_its_own_noise() -> None:
+    alone = flagged(timed("net", None, 1.0), "noisy", "unsteady")
+    assert flags_in([alone], "latency") == flags_in([alone], "throughput") == ["noisy;unsteady;one_process"]
+    several = [flagged(timed("net", i, 1.0 + i / 1000), "noisy", *(["stolen"] * (i == 1))) for i in range(4)]
+    assert flags_in(several, "latency") == ["stolen"]  # the processes are within 0.3 % of one another
+    apart = [timed("net", i, m) for i, m in enumerate((1.0, 2.0, 3.0))]
+    assert flags_in(apart, "latency") == ["noisy"]
+    assert flags_in(apart, "energy") == [""]
+
+
+def test_percentiles_are_over_the_samples_of_all_processes_and_refused_where_they_are_few() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.permutation(np.arange(1.0, 801.0)).reshape(4, 200)
+    records = [timed("net", i, *samples) for i, samples in enumerate(drawn.tolist())]
+    [row] = compare_table(to_frame([Run("r", Path("r"), tuple(records))])).to_dict("records")
+    for name, share in (("p50", 0.5), ("p90", 0.9)):
+        assert row[f"latency_{name}"] == pytest.approx(1 + share * 799)
+        assert row[f"latency_{name}_low"] < row[f"latency_{name}"] < row[f"latency_{name}_high"]
+        assert math.isnan(row[f"latency_{name}_needed"])
+    [few] = compare_table(to_frame([Run("r", Path("r"), tuple(records[:1]))])).to_dict("records")
+    assert math.isnan(few["latency_p99"])
+    assert few["latency_p99_needed"] >= 368  # log 0.025 / log 0.99 independent ones
+
+
 def test_two_processes_say_how_little_they_know() -> None:
     table = compare_table(to_frame([Run("r", Path("r"), (timed("net", 0, 1.0), timed("net", 1, 2.0)))]))
     assert table["latency"].tolist() == pytest.approx([math.sqrt(2)])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from make_records import counted, job, make_run, record, records
+from make_records import counted, in_processes, job, make_run, record, records
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
@@ -18,7 +18,9 @@ from bench.errors import StoreError
 from bench.records.store import Run, Store
 from bench.report import drawing
 from bench.report.page import ReportFiles, write_report
+from bench.report.summary import summarise
 from bench.report.tables import COMPARISON, to_csv
+from bench.units import show
 from reports import NASTY, SMALL, content_of, doubtful_run, tokens
 
 
@@ -66,6 +68,24 @@ def test_measurements_csv_has_every_row_of_the_frame(written: ReportFiles) -> No
         repr(float(v)) for v in frame.loc[frame["measurement"] == "latency", "median"]
     ]
     assert {r["flags"] for r in rows} == {"", "noisy", "uncounted_ops"}
+
+
+def test_the_fastest_is_named_with_its_interval_and_only_where_it_is_not_in_doubt() -> None:
+    def facts(run: Run) -> dict[str, tuple[str, str]]:
+        frame = to_frame([run])
+        return {f.what: (f.who, f.value) for f in summarise([run], frame, compare_table(frame)).facts}
+
+    assert facts(make_run(records()))["Fastest, one image"] == (
+        "undecided",
+        "all 14 are in doubt: one process",
+    )
+    run = make_run(in_processes(records()))
+    who, value = facts(run)["Fastest, one image"]
+    row = compare_table(to_frame([run])).set_index("network").loc["lenet5"]
+    assert who == "lenet5"
+    assert value == " ".join(
+        [show(row["latency"], "s"), f"({show(row['latency_low'], 's')} to {show(row['latency_high'], 's')})"]
+    )
 
 
 def test_every_column_of_the_comparison_is_in_the_csv() -> None:

@@ -15,7 +15,7 @@ import torch
 from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
 from typer.testing import CliRunner
 
-from bench.analysis.versus import compare_run, standings
+from bench.analysis.versus import Standing, compare_run, standings, stored_band
 from bench.api.comparing import at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
@@ -28,7 +28,7 @@ from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
 from bench.plan.job import Job
 from bench.plan.settings import Timing
-from bench.plan.versus import enough, labelled, versus
+from bench.plan.versus import enough, labelled, least_processes, versus
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report.page import write_report
@@ -154,6 +154,8 @@ def test_there_are_enough_processes_for_a_verdict(baselines: int) -> None:
     n = enough(baselines)
     assert n >= 8
     assert 2 * baselines * 2 ** (1 - n) <= 0.05
+    least = least_processes(2 * baselines)
+    assert 2 * baselines * 2 ** (1 - least) <= 0.05 < 2 * baselines * 2 ** (2 - least)
 
 
 def measured(job: Any, times: dict[str, float], spread: float, seed: int) -> Record:
@@ -219,32 +221,135 @@ def test_noise_leaves_it_undecided_and_few_processes_too() -> None:
     assert "at least 6" in few[0].effect.reason
 
 
+def alone(
+    arch: str, parameters: int, memory: float = 50e6, top1: Sequence[float] = (), **more: Any
+) -> list[Record]:
+    """Return what is measured of a network alone; `more` are fields of the jobs of its trainings."""
+
+    def record(task: Any, *measurements: Any, **fields: Any) -> Record:
+        job = make_job(**{"task": task, "arch": arch, "settings": _SETTINGS, **fields})
+        return make_record(job=job, measurements=measurements)
+
+    memories = (count("tensor_memory", memory, "B"), count("peak_memory", memory + 8e6, "B"))
+    return [
+        record("cost", count("parameters", parameters), count("macs", 100, "MAC")),
+        record("infer", *memories),
+        *(record("accuracy", count("top1", t, better="higher"), seed=i, **more) for i, t in enumerate(top1)),
+    ]
+
+
+GOOD, POOR = [0.91, 0.912, 0.911], [0.90, 0.90, 0.901]
+
+
 def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
-    def alone(arch: str, parameters: int, memory: float, top1: Sequence[float]) -> list[Record]:
-        def record(task: Any, *measurements: Any, seed: int = 0) -> Record:
-            job = make_job(task=task, arch=arch, seed=seed, settings=_SETTINGS)
-            return make_record(job=job, measurements=measurements)
-
-        return [
-            record("cost", count("parameters", parameters), count("macs", 100, "MAC")),
-            record("infer", count("peak_memory", memory, "B")),
-            *(record("accuracy", count("top1", t, better="higher"), seed=i) for i, t in enumerate(top1)),
-        ]
-
-    extra = alone("mine.py:Net", 90, 100e6, [0.91, 0.912, 0.911]) + alone(
-        "resnet18", 100, 103e6, [0.90, 0.90, 0.901]
-    )
+    extra = alone("mine.py:Net", 90, 50e6, GOOD) + alone("resnet18", 100, 52e6, POOR)
     rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES, extra=extra))}
     assert rows["resnet18", "parameters"].effect.estimate == 0.9
     assert rows["resnet18", "parameters"].standing == 1
     assert rows["resnet18", "macs"].effect.verdict == "equal"
-    assert rows["resnet18", "peak_memory"].effect.verdict == "same"
+    memory = rows["resnet18", "tensor_memory"].effect
+    assert (memory.verdict, memory.estimate, memory.counted) == ("lower", 50 / 52, True)
+    assert "58.0 MB and 60.0 MB" in memory.reason  # of the processes, which are no line of their own
+    assert ("resnet18", "peak_memory") not in rows
     assert rows["resnet18", "accuracy"].effect.verdict == "higher"
-    said = standings(list(rows.values()))
-    assert said["resnet18"] == (
-        "mine.py:Net is better than resnet18 in parameters, accuracy, worse in latency, throughput"
+    traded, dominates = standings(list(rows.values()))
+    assert (traded.verdict, traded.sentence) == (
+        "traded",
+        "mine.py:Net against resnet18: smaller in memory of tensors, parameters; better in accuracy; slower in latency, "
+        "throughput; the same in MACs",
     )
-    assert "dominates resnet18 #2" in said["resnet18 #2"]
+    assert (dominates.verdict, dominates.sentence) == (
+        "dominates",
+        "mine.py:Net dominates resnet18 #2: faster in latency, throughput; smaller in memory of tensors, parameters; "
+        "better in accuracy; the same in MACs",
+    )
+
+
+FASTER = {"mine.py:Net": 0.5, "resnet18": 1.0, "resnet18 #2": 0.5}
+BETTER = alone("mine.py:Net", 90, 50e6, GOOD), alone("resnet18", 100, 52e6, POOR)
+
+
+def standing_of(run: Run) -> Standing:
+    return standings(compare_run(run))[0]
+
+
+def test_nothing_dominates_before_every_quantity_is_decided() -> None:
+    whole = run_of(FASTER, extra=[*BETTER[0], *BETTER[1]])
+    assert standing_of(whole).verdict == "dominates"
+    untrained = standing_of(run_of(FASTER, extra=alone("mine.py:Net", 90) + alone("resnet18", 100)))
+    assert untrained.verdict == "undecided"
+    assert untrained.sentence == (
+        "mine.py:Net against resnet18: faster in latency, throughput; smaller in parameters; the same in memory of "
+        "tensors, MACs; never measured: accuracy (to know: bench compare mine.py:Net resnet18 --train fashion_mnist)"
+    )
+    open_times = standing_of(run_of(FASTER, spread=5.0, extra=whole.records[9:]))
+    assert open_times.verdict == "undecided"
+    assert (
+        "undecided in latency, throughput (to know: bench compare mine.py:Net resnet18 --processes 18)"
+        in open_times.sentence
+    )
+    first = whole.records[0]
+    doubted = first.changed(measurements=tuple(m.changed(flags=("contended",)) for m in first.measurements))
+    flagged = standing_of(replace(whole, records=(doubted, *whole.records[1:])))
+    assert flagged.verdict == "undecided"
+    assert "faster in latency (in doubt: contended)" in flagged.sentence
+    capped = first.changed(measurements=tuple(m.changed(flags=("power_capped",)) for m in first.measurements))
+    assert standing_of(replace(whole, records=(capped, *whole.records[1:]))).verdict == "dominates"
+
+
+def test_a_copy_is_the_same_in_all_there_is() -> None:
+    times = {**TIMES, "mine.py:Net": 1.0}
+    copies = alone("mine.py:Net", 100, 50e6, [0.9] * 3), alone("resnet18", 100, 50e6, [0.9] * 3)
+    run = run_of(times, extra=[*copies[0], *copies[1]])
+    rows = {r.quantity: r.effect.verdict for r in compare_run(run) if r.baseline == "resnet18"}
+    assert rows["tensor_memory"] == "equal"
+    assert standing_of(run).verdict == "same"
+
+
+@pytest.mark.parametrize(
+    "other", [{"settings": {**_SETTINGS, "recipe": "adamw"}}, {"source_sha256": "changed"}]
+)
+def test_accuracies_of_two_recipes_or_of_another_definition_are_not_compared(other: dict[str, Any]) -> None:
+    run = run_of(FASTER, extra=[*alone("mine.py:Net", 90, 50e6, GOOD, **other), *BETTER[1]])
+    assert not any(row.quantity == "accuracy" for row in compare_run(run))
+    assert "never measured: accuracy" in standing_of(run).sentence
+
+
+def test_a_training_that_diverged_leaves_accuracy_undecided() -> None:
+    *rest, last = BETTER[0]
+    run = run_of(FASTER, extra=[*rest, last.changed(status="diverged", measurements=()), *BETTER[1]])
+    accuracy = next(row for row in compare_run(run) if row.quantity == "accuracy")
+    assert (accuracy.effect.verdict, accuracy.effect.reason) == (
+        "undecided", "1 and 0 trainings diverged, which no mean can tell"
+    )  # fmt: skip
+    assert standing_of(run).verdict == "undecided"
+
+
+def test_processes_of_an_earlier_definition_are_left_out() -> None:
+    run = run_of(TIMES)
+    before = run_of({**TIMES, "mine.py:Net": 9.0}).records
+
+    def changed(record: Record) -> Record:
+        networks = [{**one, "source_sha256": "earlier"} for one in record.job.settings["networks"]]
+        return record.changed(job=replace(record.job, settings={**record.job.settings, "networks": networks}))
+
+    both = replace(run, records=(*map(changed, before), *run.records))
+    assert compare_run(both) == compare_run(run)
+
+
+def test_the_band_is_the_runs(tmp_path: Path) -> None:
+    run = run_of({**TIMES, "mine.py:Net": 1.03}, spread=0.0005)
+
+    def told(run: Run) -> list[str]:
+        page = write_report([run], tmp_path).index.read_text(encoding="utf-8")
+        [row] = [r for r in compare_run(run) if (r.baseline, r.quantity) == ("resnet18", "latency")]
+        assert f'data-verdict="{row.effect.verdict}"' in page
+        assert f"Times within ±{100 * row.band:.3g} % are the same." in page
+        return [row.effect.verdict, str(row.to_json()["band"])]
+
+    assert told(run) == ["slower", "0.02"]
+    assert told(replace(run, info={"band": 0.1})) == ["same", "0.1"]
+    assert stored_band(replace(run, info={"band": "wide"})) == 0.02
 
 
 @pytest.mark.parametrize(("failing", "left"), [("b", ["a", "c"]), ("a", None), ("bc", None)])
@@ -285,7 +390,11 @@ def test_the_table_and_its_json() -> None:
     rows = compare_run(run_of(TIMES))
     shown = versus_view(rows)
     assert [cell.text for cell in shown.rows[0]][:2] == ["resnet18", "latency"]
-    assert any("dominates" in line for line in versus_notes(rows))
+    assert (
+        "mine.py:Net against resnet18: slower in latency, throughput; never measured: "
+        in versus_notes(rows)[0]
+    )
+    assert versus_notes(rows)[2] == "Times within ±2 % are the same."
     found = json.loads(json.dumps([r.to_json() for r in rows], allow_nan=False))
     assert set(found[0]) >= {"arch", "baseline", "quantity", "ratio", "low", "high", "p", "verdict"}
     assert compare_run(Run("empty", Path("empty"), ())) == []
@@ -342,10 +451,24 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "at least one baseline" in one.output
     done = CliRunner().invoke(app, ["compare", "lenet5", "resnet20", "--json"])
     assert done.exit_code == 0, done.output
+    few = CliRunner().invoke(app, ["compare", "lenet5", "resnet20", "--processes", "6", "--name", "few"])
+    assert few.exit_code == 2
+    assert "6 processes cannot decide 2 tests" in few.output  # 2 x 2^(1 - 6) = 0.0625
+    assert not (tmp_path / "results" / "few").exists()
     rows = json.loads(done.stdout)
+    assert {row.get("band") for row in rows} == {0.02, None}
+    overall = next(r for r in rows if r["quantity"] == "all")
+    assert (overall["baseline"], overall["verdict"]) == ("resnet20", "undecided")
+    assert "faster in latency" in overall["reason"]
     latency = next(r for r in rows if r["quantity"] == "latency")
     assert (latency["arch"], latency["baseline"], latency["verdict"]) == ("lenet5", "resnet20", "faster")
     assert latency["n"] == 8
     assert math.isclose(latency["ratio"], 1 / 1.1, rel_tol=0.02)
     assert (tmp_path / "results" / "compare-lenet5-resnet20" / "records.jsonl").is_file()
-    assert (tmp_path / "reports" / "compare-lenet5-resnet20" / "index.html").is_file()
+    page = tmp_path / "reports" / "compare-lenet5-resnet20" / "index.html"
+    assert "within ±2 %" in page.read_text(encoding="utf-8")
+    for again in (["--band", "0.5"], []):  # what was told once holds for the run
+        wide = CliRunner().invoke(app, ["compare", "lenet5", "resnet20", "--json", *again])
+        latency = next(r for r in json.loads(wide.stdout) if r["quantity"] == "latency")
+        assert (latency["verdict"], latency["band"]) == ("same", 0.5)
+        assert "within ±50 %" in page.read_text(encoding="utf-8")

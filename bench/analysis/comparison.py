@@ -12,19 +12,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.accuracy import accuracy_table
-from bench.analysis.frame import PENDING
+from bench.analysis.doubted import FLAGS, with_flags
+from bench.analysis.frame import PENDING, SHAPE, VARIANT
+from bench.analysis.percentiles import PERCENTILES, percentile_table
 from bench.analysis.replicates import pooled
 from bench.analysis.roofline import add_roofline
 from bench.registry import natural
 
-SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
 _TAUGHT = ["dataset", "recipe", "epochs"]
-VARIANT = ["device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"]
 COUNTS = (
     *("parameters", "macs", "activations", "parameter_bytes", "activation_bytes", "receptive_field"),
     *("operations", "matrix_activations", "macs_second", "macs_gap", "uncounted_share"),
 )
-SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", "peak_memory", "energy")
+MEASURED = ("peak_memory", "tensor_memory", "energy")  # at the batch that the throughput is of
+SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", *MEASURED)
 ROOFLINE = ("intensity", "roofline_share")
 PUBLISHED = (
     "published_top1",
@@ -45,10 +46,12 @@ COLUMNS = (
         "latency",
         "latency_low",
         "latency_high",
+        *PERCENTILES,
         *SPEED,
         *ROOFLINE,
         *(f"train_{c}" for c in SPEED),
         *TRAINED,
+        *FLAGS,
         "run",
     ),
 )
@@ -56,6 +59,7 @@ _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
     "published_protocol",
     *("device", "precision", "memory_format", "backend", "cudnn_benchmark"),
+    *FLAGS,
 )
 
 
@@ -72,25 +76,28 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, counts,
         the variant (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), `latency` of
-        batch 1 with `_low` and `_high` (s), `throughput` at the largest batch with `_low` and `_high` (1/s), its
-        `batch_size` and `peak_memory` (B) and `energy` (J an image), `intensity` (MAC/B) and `roofline_share`
-        (fraction, see `add_roofline`), the same of a training step with `train_` in front, and the short training:
-        `dataset`, `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
-        `n_ok`, `n_planned`, `diverged`, and the shape it was trained in, with its counts: `trained_size` (px),
-        `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
+        batch 1 with `_low` and `_high` (s) and `PERCENTILES` of it, `throughput` at the largest batch with `_low` and
+        `_high` (1/s), its `batch_size`, `peak_memory` and `tensor_memory` (B) and `energy` (J an image), `intensity`
+        (MAC/B) and `roofline_share` (fraction, see `add_roofline`), the same of a training step with `train_` in front,
+        and the short training: `dataset`, `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`,
+        `accuracy_low`, `accuracy_high`, `n_ok`, `n_planned`, `diverged`, and the shape it was trained in, with its
+        counts: `trained_size` (px), `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
+        Each of `FLAGS` has those of the number it is named after, see `bench.analysis.doubted`.
     """
     everything = frame
     frame = frame[frame["task"] != "ceiling"].rename(columns={"arch": "network"})  # those are the machine's
     if frame.empty:
         return _nothing()
-    frame = pooled(frame)
+    processes, frame = frame, pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
+    latencies = processes[_of_one_image(processes)]
+    table = table.merge(percentile_table(latencies, SHAPE + VARIANT), on=SHAPE + VARIANT, how="left")
     table = _without_the_pending(_with_accuracies(table, frame))
     table = _counted_elsewhere(table)
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
     table["label"] = row_labels(table)
-    table = add_roofline(table, everything)
+    table = with_flags(add_roofline(table, everything), processes)
     table = table.reindex(columns=list(COLUMNS))
     order = sorted(range(len(table)), key=_rank(table).__getitem__)
     return table.iloc[order].reset_index(drop=True)
@@ -173,9 +180,14 @@ def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _latency(infer: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    rows = infer[(infer["measurement"] == "latency") & (infer["batch_size"] == 1)]
+    rows = infer[_of_one_image(infer)]
     names = {"median": "latency", "low": "latency_low", "high": "latency_high"}
     return _last(rows[[*keys, *names]], keys).rename(columns=names)
+
+
+def _of_one_image(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows are of a latency of one image."""
+    return (frame["task"] == "infer") & (frame["measurement"] == "latency") & (frame["batch_size"] == 1)
 
 
 def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -184,7 +196,7 @@ def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     steps = _last(rows[rows["measurement"] == "step_time"], by_batch)
     steps = _last(steps.sort_values("batch_size", kind="stable"), keys)
     table = steps[by_batch]
-    for name in ("peak_memory", "energy"):
+    for name in MEASURED:
         one = rows.loc[rows["measurement"] == name, [*by_batch, "median"]]
         one = _last(one, by_batch).rename(columns={"median": name})
         table = table.merge(one, on=by_batch, how="left")

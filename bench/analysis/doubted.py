@@ -1,63 +1,119 @@
-"""Which cells of the comparison have doubts: the flags of the measurements that they were made of."""
+"""The flags of each number of the comparison: of the measurements that it was made of, all processes together.
+
+A number over several processes is noisy where its interval over them is wide, whatever each process's own is; any other
+flag of one of its processes is the number's. A time of one process alone is flagged as such.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis.comparison import SHAPE, VARIANT
+from bench.analysis.frame import SHAPE, VARIANT
 
-_COUNTED = tuple(SHAPE)
+NOISY = 0.05  # half an interval wider than this share of the number, as `bench.timing.sampling` has it
+_OF_A_PROCESS = {"noisy", "few_samples"}  # told of a process's own samples
+
 _TRAINED = ("run", "network", "dataset", "recipe", "epochs")
 
 
-def _timed(prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Return (key of the frame, key of the comparison) that agree for a measurement at the largest batch."""
-    return (*((k, k) for k in (*SHAPE, *VARIANT)), ("batch_size", f"{prefix}batch_size"))
+class _Source(NamedTuple):
+    """Where a column comes from: task, measurement, and the keys of the frame and of the table that agree."""
+
+    task: str
+    measurement: str
+    keys: Sequence[str]
+    columns: Sequence[str]
+
+    @property
+    def timed(self) -> bool:
+        return self.measurement in ("latency", "step_time")
 
 
-_ONE_IMAGE = tuple((k, k) for k in (*SHAPE, *VARIANT))
+def _counted(name: str) -> _Source:
+    return _Source("cost", name, SHAPE, SHAPE)
 
-# Task and measurement, the column it becomes, and what must agree in the frame and in the comparison.
-_SOURCES: Mapping[tuple[str, str], tuple[str, Sequence[tuple[str, str]]]] = {
+
+def _at_batch(task: str, name: str) -> _Source:
+    """Return the source of what was measured at the largest batch."""
+    keys = (*SHAPE, *VARIANT, "batch_size")
+    return _Source(
+        task, name, keys, (*keys[:-1], "train_batch_size" if task == "train_step" else "batch_size")
+    )
+
+
+_SOURCES: Mapping[str, _Source] = {
+    **{name: _counted(name) for name in ("parameters", "macs", "activations", "receptive_field")},
+    "latency": _Source("infer", "latency", (*SHAPE, *VARIANT), (*SHAPE, *VARIANT)),
     **{
-        ("cost", c): (c, [(k, k) for k in _COUNTED])
-        for c in ("parameters", "macs", "activations", "receptive_field")
+        f"{prefix}{column}": _at_batch(task, name)
+        for task, prefix in (("infer", ""), ("train_step", "train_"))
+        for column, name in (
+            ("throughput", "step_time"),
+            ("peak_memory", "peak_memory"),
+            ("tensor_memory", "tensor_memory"),
+            ("energy", "energy"),
+        )
     },
-    ("infer", "latency"): ("latency", _ONE_IMAGE),
-    ("infer", "step_time"): ("throughput", _timed()),
-    ("infer", "peak_memory"): ("peak_memory", _timed()),
-    ("infer", "energy"): ("energy", _timed()),
-    ("train_step", "step_time"): ("train_throughput", _timed("train_")),
-    ("train_step", "peak_memory"): ("train_peak_memory", _timed("train_")),
-    ("train_step", "energy"): ("train_energy", _timed("train_")),
-    ("accuracy", "top1"): ("accuracy", [(k, k) for k in _TRAINED]),
+    "accuracy": _Source("accuracy", "top1", _TRAINED, _TRAINED),
 }
 
+FLAGS = tuple(f"{column}_flags" for column in _SOURCES)
+"""The columns that `with_flags` adds."""
 
-def flags_of(table: pd.DataFrame, frame: pd.DataFrame) -> dict[tuple[int, str], tuple[str, ...]]:
-    """Return the flags of cells, by (position of the row, column); cells without any are left out.
+
+def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column `<column>_flags` for each that has any: ``noisy;one_process``, or nothing.
 
     Args:
-        table: of `bench.analysis.comparison.compare_table`.
-        frame: of `bench.analysis.frame.to_frame`, that the table was made of.
+        table: the comparison.
+        frame: that it was made of, with a row each process and the column `network`.
     """
-    found: defaultdict[tuple[int, str], dict[str, None]] = defaultdict(dict)
-    rows: defaultdict[tuple[str, str], list[tuple[int, dict[Any, Any]]]] = defaultdict(list)
-    for position, row in enumerate(table.to_dict("records")):
-        rows[row["run"], row["network"]].append((position, row))
-    for seen in frame[frame["flags"].map(len) > 0].rename(columns={"arch": "network"}).to_dict("records"):
-        column, keys = _SOURCES.get((seen["task"], seen["measurement"]), ("", ()))
-        if not column or (column == "latency" and seen["batch_size"] != 1):
-            continue
-        for position, row in rows[seen["run"], seen["network"]]:
-            if all(_same(seen[a], row[b]) for a, b in keys):
-                found[position, column].update(dict.fromkeys(map(str, seen["flags"])))
-    return {cell: tuple(flags) for cell, flags in found.items()}
+    return table.assign(**{f"{column}_flags": _flags(table, frame, column) for column in _SOURCES})
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) or (pd.isna(one) and pd.isna(other))
+def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
+    source = _SOURCES[column]
+    rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.measurement)]
+    if source.measurement == "latency":
+        rows = rows[rows["batch_size"] == 1]
+    flags: defaultdict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
+    processes: defaultdict[tuple[Any, ...], set[Any]] = defaultdict(set)
+    for key, raised, process in zip(
+        _keys(rows, source.keys), rows["flags"], _plain(rows["replicate"]), strict=True
+    ):
+        flags[key].update(dict.fromkeys(map(str, raised)))
+        processes[key].add(process)
+    if not processes:
+        return [""] * len(table)
+    wide = _wide(table, column) if source.timed else [False] * len(table)
+    told = []
+    for key, noisy in zip(_keys(table, source.columns), wide, strict=True):
+        own, count = list(flags[key]), len(processes[key])
+        if source.timed and count > 1:
+            own = [flag for flag in own if flag not in _OF_A_PROCESS] + ["noisy"] * noisy
+        told.append(";".join([*own, *(["one_process"] if source.timed and count == 1 else [])]))
+    return told
+
+
+def _wide(table: pd.DataFrame, column: str) -> list[bool]:
+    half = (table[f"{column}_high"] - table[f"{column}_low"]) / 2
+    return (half > NOISY * table[column]).tolist()
+
+
+def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(_plain(rows[column]) for column in columns), strict=True)
+
+
+def _plain(values: pd.Series[Any]) -> list[Any]:
+    """Return values that equal each other where both are missing."""
+    return values.astype(object).where(values.notna(), None).tolist()
+
+
+def flags_of(row: Mapping[Any, Any], column: str) -> tuple[str, ...]:
+    """Return the flags of a number of a row of the comparison."""
+    text = row.get(f"{column}_flags")
+    return tuple(text.split(";")) if isinstance(text, str) and text else ()

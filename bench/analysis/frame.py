@@ -24,6 +24,10 @@ Attempts = Literal["latest", "all"]
 
 PENDING = "pending"
 
+# What tells rows of a comparison apart, with `network` for `arch`: what was measured, and how it was run.
+SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
+VARIANT = ["device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"]
+
 _NO_CARD = ArchCard(name="", family="")
 _NOTHING: Any = SimpleNamespace(
     name=None, unit=None, better=None, samples=(), flags=(), detail={}

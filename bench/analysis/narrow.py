@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison import SHAPE, VARIANT, compare_table
-from bench.analysis.frame import named, to_frame
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import SHAPE, VARIANT, named, to_frame
 from bench.analysis.where import Condition, parse
 from bench.errors import ConfigError, unknown_name
 from bench.records.store import Run

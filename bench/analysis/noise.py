@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,21 @@ SELFTEST = "selftest"
 
 
 def band_of(results: Path, run: Run, least: float = BAND) -> float:
-    """Return the least effect that a comparison in `run` may call one: at least `least`, and above the noise.
+    """Return the least effect that a comparison in `run` may call one, see `band_in`."""
+    return band_in(results, _timed_in(run), least)
 
-    The noise is that of the self-test in the same folder of results, see `selftest_beside`.
+
+def band_in(results: Path, environments: Collection[str], least: float = BAND) -> float:
+    """Return the least effect that a comparison may call one: at least `least`, and above the noise.
+
+    The noise is that of the self-test in the same folder of results, where one was made in an equal environment.
+
+    Args:
+        results: the folder that holds runs.
+        environments: keys of those that the comparison is made in, see `bench.records.environment.key`.
+        least: a ratio less one.
     """
-    tested = selftest_beside(results, run)
+    tested = _selftest_in(results, environments)
     return max(least, tested.noise_floor) if tested and math.isfinite(tested.noise_floor) else least
 
 
@@ -29,11 +40,19 @@ def selftest_beside(results: Path, run: Run) -> Selftest | None:
 
     None where nothing was timed, or no self-test was made there in an equal environment.
     """
-    here = {_where(r) for r in run.records if r.job.task != "cost"}
-    if not here or not (results / SELFTEST / RECORDS).is_file():
+    return _selftest_in(results, _timed_in(run))
+
+
+def _selftest_in(results: Path, environments: Collection[str]) -> Selftest | None:
+    if not environments or not (results / SELFTEST / RECORDS).is_file():
         return None
     tested = read_run(results / SELFTEST)
-    return judge(replace(tested, records=tuple(r for r in tested.records if _where(r) in here)))
+    return judge(replace(tested, records=tuple(r for r in tested.records if _where(r) in environments)))
+
+
+def _timed_in(run: Run) -> set[str]:
+    """Return the environments in which a run timed anything."""
+    return {_where(r) for r in run.records if r.job.task != "cost"}
 
 
 def _where(record: Record) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison import SHAPE, VARIANT, compare_table
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import SHAPE, VARIANT
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
 from bench.units import percent, show
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.noise import band_in
 from bench.api.runs import Done, Prepared, carry_out, executor_of, run_folder, run_name
 from bench.errors import ConfigError
 from bench.execution import Executor
@@ -16,7 +17,9 @@ from bench.plan.config import Experiment, narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.order import in_rounds
 from bench.plan.settings import Processes
-from bench.plan.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, versus
+from bench.plan.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, least_processes, versus
+from bench.records import environment
+from bench.records.store import read_info
 
 SELFTEST = "selftest"
 SMALLER = "lenet5"
@@ -33,6 +36,7 @@ def compare(
     processes: int | None = None,
     train: str | None = None,
     epochs: int | None = None,
+    band: float | None = None,
     overrides: Sequence[str] = (),
     name: str | None = None,
     results: Path | str = "results",
@@ -51,6 +55,8 @@ def compare(
         processes: how often all is timed anew; None means as often as a verdict needs, at least 8.
         train: data set of a short training with three seeds; None for none.
         epochs: of that training; None means the recipe's.
+        band: a ratio so near to one is the same; stored with the run, for all who read it. None means what is stored
+            already, else 0.02, or the noise of this machine where a self-test has measured more.
         overrides: `key=value`, as with `--set`, of `infer` jobs.
         name: of the run, by default made of the names.
         results: the folder that holds runs.
@@ -59,7 +65,8 @@ def compare(
         argv: see `run`.
 
     Raises:
-        BenchError: for whatever cannot be carried out as written.
+        ConfigError: for so few processes that no difference could be decided.
+        BenchError: for whatever else cannot be carried out as written.
     """
     batch: Any = batch_size or {"cpu": 8, "cuda": 64}
     blocks: list[dict[str, Any]] = [
@@ -87,9 +94,26 @@ def compare(
         for one in timed.values():
             if one.status is not None:
                 raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
-        plan = (*alone, *versus(labelled([timed[n] for n in order]), processes or enough(len(order) - 1)))
-        prepared = Prepared(asked, catalog, plan)
-        return carry_out(prepared, run_folder(results, asked.name), where, observer, argv)
+        baselines = len(order) - 1
+        _check(processes, (3 if train else 2) * baselines, enough(baselines))
+        networks = labelled([timed[n] for n in order])
+        prepared = Prepared(asked, catalog, (*alone, *versus(networks, processes or enough(baselines))))
+        path = run_folder(results, asked.name)
+        if band is None:
+            here = {environment.key(catalog.environment, one.job.devices) for one in timed.values()}
+            band = read_info(path).get("band", band_in(Path(results), here))
+        return carry_out(prepared, path, where, observer, argv, band=band)
+
+
+def _check(processes: int | None, tests: int, usual: int) -> None:
+    """Refuse processes so few that no difference could be decided, however large it is."""
+    least = least_processes(tests)
+    if processes is not None and processes < least:
+        raise ConfigError(
+            f"{processes} process{'es' * (processes > 1)} cannot decide {tests} tests, whatever they measure: "
+            f"at least {least}",
+            f"--processes {usual}, which is what is taken without it",
+        )
 
 
 def at_one_size(asked: Experiment, cards: Sequence[ArchCard]) -> Experiment:

@@ -139,12 +139,18 @@ def executor_of(asked: str | Executor, names: Sequence[str] = ()) -> Iterator[Ex
 
 
 def carry_out(
-    prepared: Prepared, path: Path, where: Executor, observer: Observer | None, argv: Sequence[str] | None
+    prepared: Prepared,
+    path: Path,
+    where: Executor,
+    observer: Observer | None,
+    argv: Sequence[str] | None,
+    *,
+    band: float | None = None,
 ) -> Done:
-    """Run what is not measured yet of a plan, and store it in the folder of a run."""
+    """Run what is not measured yet of a plan, and store it in the folder of a run, with the band of a comparison."""
     observer = observer or Observer()
     with Store(path) as store:
-        store.write_info(_info(prepared, store.run, argv))
+        store.write_info(_info(prepared, store.run, argv, band))
         observer.planned(prepared.plan, store.run)
         return Done(store.path, run_plan(prepared.plan, where, store, prepared.catalog, observer))
 
@@ -239,13 +245,15 @@ def run_name(kind: str, names: Sequence[str]) -> str:
     return "-".join([kind, *words])[:80].rstrip("-.")
 
 
-def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None) -> dict[str, Any]:
+def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None) -> dict[str, Any]:
     invocation = {
         "argv": list(argv) if argv is not None else [Path(sys.argv[0]).name, *sys.argv[1:]],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     packages = prepared.catalog.environment.get("packages", {})
+    band = before.info.get("band") if band is None else band
     return {
+        **({} if band is None else {"band": band}),
         "schema": 1,
         "bench_version": bench.__version__,
         "versions": packages,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,9 @@ from bench.cli._common import (
     stderr,
     stdout,
 )
+
+if TYPE_CHECKING:
+    from bench.analysis.versus import Row
 
 
 @handled
@@ -35,7 +39,10 @@ def compare(
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="How often all is timed anew; by default as a verdict needs, at least 8."),
+        typer.Option(
+            min=1,
+            help="How often all is timed anew; by default as a verdict needs, at least 8; too few are refused.",
+        ),
     ] = None,
     train: Annotated[
         str | None,
@@ -47,7 +54,9 @@ def compare(
     band: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="A ratio so near to one is the same; by default 0.02, or the noise here."
+            min=0,
+            max=1,
+            help="A ratio so near to one is the same; stored with the run. By default 0.02, or the noise here.",
         ),
     ] = None,
     override: SetOption = None,
@@ -62,8 +71,7 @@ def compare(
 
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
-    from bench.analysis.noise import band_of
-    from bench.analysis.versus import compare_run
+    from bench.analysis.versus import compare_run, standings
     from bench.api import compare as compare_networks
     from bench.cli._progress import Progress, failure_lines
     from bench.errors import ConfigError
@@ -78,15 +86,16 @@ def compare(
             processes=processes,
             train=train,
             epochs=epochs,
+            band=band,
             overrides=override or (),
             name=name,
             results=results,
             observer=progress,
             argv=["bench", *sys.argv[1:]],
         )
-    rows = compare_run(done.run, band if band is not None else band_of(results, done.run))
+    rows = compare_run(done.run)
     if as_json:
-        print_json([row.to_json() for row in rows])
+        print_json([*(row.to_json() for row in rows), *(one.to_json() for one in standings(rows))])
     else:
         _print(rows)
     page = write_report([done.run], reports / done.run.name).index
@@ -101,7 +110,7 @@ def compare(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print(rows: object) -> None:
+def _print(rows: Sequence[Row]) -> None:
     from bench.report.tables import Terminal
     from bench.report.versus import versus_notes, versus_view
 
@@ -109,6 +118,6 @@ def _print(rows: object) -> None:
     if not rows:
         console.print("nothing was compared")
         return
-    console.print(Terminal(versus_view(rows), f"{rows[0].arch} against its baselines"))  # type: ignore[index,arg-type]
-    for line in versus_notes(rows):  # type: ignore[arg-type]
+    console.print(Terminal(versus_view(rows), f"{rows[0].arch} against its baselines"))
+    for line in versus_notes(rows):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -22,12 +22,17 @@ SLOWDOWNS = (
 SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=0.9, precision=0.005, min_samples=10)
 
 
-def enough(baselines: int) -> int:
-    """Return how many processes can decide latency and throughput against so many baselines, and one to spare.
+def least_processes(tests: int) -> int:
+    """Return in how many processes the clearest difference can pass one of so many tests, 6 at least.
 
-    n signs that all agree have a p of 2^(1 - n), which a correction for the number of tests multiplies.
+    n signs that all agree have a p of 2^(1 - n), which the correction for the number of tests multiplies.
     """
-    return max(8, 1 + math.ceil(1 + math.log2(2 * baselines / 0.05)))
+    return max(6, math.ceil(1 + math.log2(tests / 0.05)))
+
+
+def enough(baselines: int) -> int:
+    """Return how many processes can decide latency and throughput against so many baselines, and one to spare."""
+    return max(8, 1 + least_processes(2 * baselines))
 
 
 def labelled(planned: Sequence[Planned]) -> dict[str, Planned]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 FLAGS: dict[str, str] = {
     "noisy": "the 95 % interval of the median is wider than ±5 % of it",
     "few_samples": "fewer samples than an interval of the median needs (6); the range is shown instead",
@@ -45,7 +47,22 @@ FLAGS: dict[str, str] = {
     "memory_below_weights": "the peak of memory is smaller than the weights alone",
     "below_chance": "the accuracy is below that of guessing",
     "top5_below_top1": "fewer labels among the first five than in the first place",
+    # Of a cell of a table, see bench.analysis.doubted.
+    "one_process": "timed in one process alone: its interval says nothing of the next one",
 }
+
+TOLD = frozenset({"power_capped", "not_compared", "at_limit", "at_index_limit", "unobserved", "missed"})
+"""What is told of a number and is no doubt about it."""
+
+
+def doubts(flags: Iterable[str]) -> tuple[str, ...]:
+    """Return those flags for which a number is not called the best of others."""
+    return tuple(flag for flag in flags if flag not in TOLD)
+
+
+def spoken(*flags: str) -> str:
+    """Return ``noisy, one process``."""
+    return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
 def explain(flag: str) -> str:

@@ -62,7 +62,7 @@ def read_run(path: Path | str) -> Run:
     if not (path / RECORDS).is_file() and not (path / INFO).is_file():
         raise _no_run(path)
     with uncollected():
-        info = _read_info(path)
+        info = read_info(path)
         records, rejected = _read_records(path / RECORDS)
         planned = tuple(Job.from_json(j) for j in info.get("jobs", ()))
     return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info)
@@ -95,7 +95,12 @@ def _no_run(path: Path) -> StoreError:
     return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", found)
 
 
-def _read_info(path: Path) -> dict[str, Any]:
+def read_info(path: Path) -> dict[str, Any]:
+    """Return what `run.json` says of a run; empty where there is none.
+
+    Raises:
+        StoreError: if it cannot be read.
+    """
     file = path / INFO
     if not file.is_file():
         return {}

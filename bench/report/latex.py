@@ -17,7 +17,7 @@ _WIDTH = 12  # characters of a line of a head
 
 
 def to_latex(shown: View, caption: str, label: str = "tab:bench") -> str:
-    """Return a floating table: best values bold, what is common to all rows and doubts about cells below it."""
+    """Return a floating table: best values bold, notes in brackets, what is common and doubts about cells below it."""
     letters = shown.footnotes
     lines = [
         r"% \usepackage{booktabs}",
@@ -78,7 +78,8 @@ def text(words: str) -> str:
 def _cell(cell: Cell, letters: Mapping[str, str]) -> str:
     marks = cell.marks(letters)
     shown = f"\\textbf{{{latex(cell.text)}}}" if cell.best else text(cell.text)
-    return shown + (f"\\textsuperscript{{{marks}}}" if marks else "")
+    note = f" {{\\scriptsize {latex(cell.aside.strip())}}}" if cell.note else ""
+    return shown + note + (f"\\textsuperscript{{{marks}}}" if marks else "")
 
 
 def _head(head: Head) -> str:
@@ -86,6 +87,7 @@ def _head(head: Head) -> str:
     lines = [
         *textwrap.wrap(head.title, _WIDTH, break_long_words=False),
         *([f"({head.unit})"] if head.unit else []),
+        *([head.note] if head.note else []),
     ]
     if len(lines) < 2:
         return text("".join(lines))

@@ -42,7 +42,7 @@ class Records(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         """Return the comparison as HTML; whatever stands in a record is escaped."""
-        shown = comparison_view(self.comparison, pd.DataFrame(self))
+        shown = comparison_view(self.comparison)
         return to_html(shown) + f"<p>{html.escape(self._told())}</p>"
 
     def _told(self) -> str:
@@ -66,8 +66,10 @@ def to_html(shown: View) -> str:
 
 
 def _cell(cell: Cell, marks: str) -> str:
-    text = html.escape(cell.text)
-    return f"<td>{f'<b>{text}</b>' if cell.best else text}{f'<sup>{marks}</sup>' if marks else ''}</td>"
+    text, aside = html.escape(cell.text), html.escape(cell.aside)
+    return (
+        f"<td>{f'<b>{text}</b>' if cell.best else text}{aside}{f'<sup>{marks}</sup>' if marks else ''}</td>"
+    )
 
 
 def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:

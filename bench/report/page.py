@@ -162,7 +162,7 @@ def _texts(
     if "latex" in formats:
         yield (
             "table.tex",
-            to_latex(comparison_view(table, frame, narrow=True), content.title, "tab:comparison"),
+            to_latex(comparison_view(table, narrow=True), content.title, "tab:comparison"),
         )
         if content.trainings.rows:
             yield "trainings.tex", to_latex(content.trainings, content.title, "tab:trainings")
@@ -178,17 +178,17 @@ def gather(
     """Return all that a report of some runs shows; `frame` and `table` are made of them."""
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
-    verdicts = [row for run in runs for row in compare_run(run)]
+    compared = [compare_run(run) for run in runs]
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame, table),
         classic=classic_view(table, runs),
-        comparison=comparison_view(table, frame),
+        comparison=comparison_view(table),
         commands=row_commands(table, runs),
         studies=(studies := studies_of(runs)),
         of_studies=len(studies) == len(runs),
-        verdicts=versus_view(verdicts),
-        verdict_notes=versus_notes(verdicts),
+        verdicts=versus_view([row for rows in compared for row in rows]),
+        verdict_notes=[note for rows in compared for note in versus_notes(rows)],
         trainings=trainings_view(accuracy_table(frame)),
         findings=findings_view(native_rows(table, runs)),
         failures=failures_view(failures(frame)),

@@ -10,8 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison import SHAPE, VARIANT
+from bench.analysis.doubted import flags_of
+from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.percentiles import SHARES
 from bench.analysis.replicates import pooled
+from bench.records.flags import doubts, spoken
 from bench.report.style import family_name, looks
 from bench.report.tables import COMPARISON
 from bench.report.text import plain
@@ -20,6 +23,7 @@ from bench.units import UNITS, scale_for
 
 _NUMERIC = (number, share, spread, whole)
 _MORE = (
+    *(Column(f"latency_{name}", f"Latency, {name[1:]}th percentile", number, "s") for name in SHARES),
     Column("published_top1", "Top-1, published", share, "%"),
     Column("parameter_bytes", "Memory of the parameters", number, "B"),
     Column("activation_bytes", "Memory of the activations", number, "B"),
@@ -70,9 +74,13 @@ def _scales(unit: str) -> list[list[Any]]:
 
 
 def _quantities(table: pd.DataFrame) -> list[Column]:
-    """Return the columns that rows differ in, as numbers."""
+    """Return the columns that rows differ in, as numbers, and percentiles that some rows are refused."""
     columns = [c for c in (*COMPARISON, *_MORE) if c.cell in _NUMERIC and c.key in table]
-    return [c for c in columns if pd.to_numeric(table[c.key], errors="coerce").nunique() > 1]
+    needed = [c.key for c in columns if f"{c.key}_needed" in table and len(table) > 1]
+    refused = {key for key in needed if table[f"{key}_needed"].notna().any()}
+    return [
+        c for c in columns if c.key in refused or pd.to_numeric(table[c.key], errors="coerce").nunique() > 1
+    ]
 
 
 def _quantity(column: Column) -> dict[str, Any]:
@@ -89,6 +97,8 @@ def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, An
         "shape": " ".join("" if missing(row[k]) else f"{row[k]:g}" for k in _SHAPE),
         "values": {c.key: v for c in columns if (v := _short(row[c.key])) is not None},
         "ends": {key: pair for key, pair in ends.items() if None not in pair},
+        "doubts": {c.key: plain(spoken(*own)) for c in columns if (own := doubts(flags_of(row, c.key)))},
+        "refused": {c.key: n for c in columns if (n := _short(row.get(f"{c.key}_needed"))) is not None},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +12,16 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import Progress, progress
+from bench.analysis.doubted import flags_of
 from bench.analysis.drift import Drift, drifts
 from bench.analysis.machine import flatten, torch_version
 from bench.analysis.plausibility import doubts
-from bench.records.flags import explain
+from bench.records.flags import doubts as doubts_among
+from bench.records.flags import explain, spoken
 from bench.records.store import Run
 from bench.report.reproduce import invocations
 from bench.report.text import plain
+from bench.report.view import missing
 from bench.units import DASH, percent, show, significant
 
 
@@ -116,16 +120,39 @@ def _bracketed(protocol: Any) -> str:
 
 
 def _facts(table: pd.DataFrame) -> list[Fact]:
-    """Return the best network in each respect that at least two have."""
+    """Return the best network in each respect that at least two have, of those that are not in doubt."""
     facts = []
     for what, key, who, lowest, text in _ASKED:
         rows = table[table[key].notna()]
-        if rows["network"].nunique() > 1 and (key != "accuracy" or rows["dataset"].nunique() == 1):
-            row = rows.sort_values(key, ascending=lowest, kind="stable").iloc[0]
-            batch = f" at batch {row['batch_size']:.0f}" if key == "throughput" else ""
-            protocol = _bracketed(row["published_protocol"]) if key == "published_top5" else ""
-            facts.append(Fact(what, plain(row[who]), text(float(row[key])) + batch + protocol))
+        if rows["network"].nunique() < 2 or (key == "accuracy" and rows["dataset"].nunique() > 1):
+            continue
+        ranked = rows.sort_values(key, ascending=lowest, kind="stable").to_dict("records")
+        sound = [row for row in ranked if not doubts_among(flags_of(row, key))]
+        if sound:
+            facts.append(Fact(what, plain(sound[0][who]), _value(sound, key, who, text)))
+        else:
+            why = dict.fromkeys(flag for row in ranked for flag in doubts_among(flags_of(row, key)))
+            facts.append(Fact(what, "undecided", f"all {len(ranked)} are in doubt: {plain(spoken(*why))}"))
     return facts
+
+
+def _value(ranked: Sequence[Mapping[Any, Any]], key: str, who: str, text: Callable[[float], str]) -> str:
+    """Return the first value with its interval, what is told of it, and whose intervals overlap with it."""
+    first = ranked[0]
+    batch = f" at batch {first['batch_size']:.0f}" if key == "throughput" else ""
+    protocol = _bracketed(first["published_protocol"]) if key == "published_top5" else ""
+    low, high = (first.get(f"{key}_{end}", math.nan) for end in ("low", "high"))
+    if missing(low) or missing(high):
+        return text(float(first[key])) + batch + protocol
+    told = spoken(*flags_of(first, key))
+    near = [row for row in ranked[1:] if row[f"{key}_low"] <= high and low <= row[f"{key}_high"]]
+    open_to = (
+        f"; not apart from {plain(near[0][who])}" + f" and {len(near) - 1} more" * (len(near) > 1)
+        if near
+        else ""
+    )
+    ends = f"{text(float(low))} to {text(float(high))}"
+    return f"{text(float(first[key]))}{batch} ({', '.join(filter(None, [ends, told]))}){open_to}"
 
 
 def _drift(found: Drift) -> Fact:

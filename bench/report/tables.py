@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.doubted import flags_of
+from bench.analysis.percentiles import PERCENTILES
 from bench.records.flags import explain
 from bench.report.text import markdown
 from bench.report.view import (
@@ -37,10 +37,34 @@ def _ends(key: str, unit: str) -> dict[str, str]:
     return {f"{key}_low": unit, f"{key}_high": unit}
 
 
+def _with_flags(key: str, unit: str = "", ends: bool = True) -> dict[str, str]:
+    return {**(_ends(key, unit) if ends else {}), f"{key}_flags": ""}
+
+
+_PERCENTILES_RAW = {name: "" if name.endswith("_needed") else "s" for name in PERCENTILES}
+
+
 _PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
-_MACS_RAW = {"macs_second": "MAC", "macs_gap": "", "uncounted_share": "", "operations": "op"}
-_ACTIVATIONS_RAW = {"matrix_activations": "", "parameter_bytes": "B", "activation_bytes": "B"}
-_ACCURACY_RAW = {"accuracy_sd": "", **_ends("accuracy", ""), "n_planned": "", "diverged": ""}
+_MACS_RAW = {
+    "macs_second": "MAC",
+    "macs_gap": "",
+    "uncounted_share": "",
+    "operations": "op",
+    "macs_flags": "",
+}
+_ACTIVATIONS_RAW = {
+    "matrix_activations": "",
+    "parameter_bytes": "B",
+    "activation_bytes": "B",
+    "activations_flags": "",
+}
+_ACCURACY_RAW = {
+    "accuracy_sd": "",
+    **_ends("accuracy", ""),
+    "n_planned": "",
+    "diverged": "",
+    "accuracy_flags": "",
+}
 
 _TRAINED_RAW = {
     "trained_channels": "",
@@ -63,10 +87,17 @@ COMPARISON: tuple[Column, ...] = (
         "published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW, best=_HIGHEST
     ),
     Column("published_protocol", "Published, tested on", show="differing", narrow=False),
-    Column("parameters", "Parameters", number, "1", show="always"),
+    Column("parameters", "Parameters", number, "1", show="always", raw=_with_flags("parameters", ends=False)),
     Column("macs", "MACs", number, "MAC", show="always", raw=_MACS_RAW),
     Column("activations", "Activations", number, "1", raw=_ACTIVATIONS_RAW, narrow=False),
-    Column("receptive_field", "Receptive field", whole, "px", narrow=False),
+    Column(
+        "receptive_field",
+        "Receptive field",
+        whole,
+        "px",
+        narrow=False,
+        raw=_with_flags("receptive_field", ends=False),
+    ),
     Column("run", "Run", show="differing"),
     Column("device_name", "Machine", machine, show="differing", raw={"device": ""}),
     Column("precision", "Precision", show="differing"),
@@ -77,30 +108,62 @@ COMPARISON: tuple[Column, ...] = (
     Column("input_size", "Input", whole, "px", show="differing"),
     Column("in_channels", "Channels", whole, show="telling"),
     Column("num_classes", "Classes", whole, show="telling"),
-    Column("latency", "Latency, batch 1", number, "s", raw=_ends("latency", "s"), best=_SOONEST),
-    Column("throughput", "Throughput", number, "1/s", raw=_ends("throughput", "1/s"), best=_MOST),
+    Column(
+        "latency",
+        "Latency, batch 1",
+        number,
+        "s",
+        raw=_with_flags("latency", "s") | _PERCENTILES_RAW,
+        best=_SOONEST,
+    ),
+    Column("throughput", "Throughput", number, "1/s", raw=_with_flags("throughput", "1/s"), best=_MOST),
     Column("batch_size", "Batch", whole, show="differing"),
-    Column("peak_memory", "Peak memory", number, "B", best=Best("lower", within=(*_ALIKE, "batch_size"))),
-    Column("energy", "Energy of an image", number, "J", best=_LEAST),
+    Column(
+        "tensor_memory",
+        "Memory of tensors",
+        number,
+        "B",
+        raw=_with_flags("tensor_memory", ends=False),
+        best=Best("lower", within=(*_ALIKE, "batch_size")),
+    ),
+    Column("peak_memory", "Peak memory", number, "B", raw=_with_flags("peak_memory", ends=False)),
+    Column("energy", "Energy of an image", number, "J", raw=_with_flags("energy", ends=False), best=_LEAST),
     Column("roofline_share", "Of the roofline", share, "%", narrow=False, raw={"intensity": "MAC_per_B"}),
     Column(
         "train_throughput",
         "Training throughput",
         number,
         "1/s",
-        raw=_ends("train_throughput", "1/s"),
+        raw=_with_flags("train_throughput", "1/s"),
         best=_MOST,
     ),
     Column("train_batch_size", "Training batch", whole, show="differing"),
+    Column(
+        "train_tensor_memory",
+        "Training memory of tensors",
+        number,
+        "B",
+        narrow=False,
+        raw=_with_flags("train_tensor_memory", ends=False),
+        best=Best("lower", within=(*_ALIKE, "train_batch_size")),
+    ),
     Column(
         "train_peak_memory",
         "Training peak memory",
         number,
         "B",
         narrow=False,
-        best=Best("lower", within=(*_ALIKE, "train_batch_size")),
+        raw=_with_flags("train_peak_memory", ends=False),
     ),
-    Column("train_energy", "Training energy of an image", number, "J", narrow=False, best=_LEAST),
+    Column(
+        "train_energy",
+        "Training energy of an image",
+        number,
+        "J",
+        narrow=False,
+        raw=_with_flags("train_energy", ends=False),
+        best=_LEAST,
+    ),
     Column("accuracy", "Top-1, short training", spread, "%", raw=_ACCURACY_RAW, best=_BEST_TRAINED),
     Column("n_ok", "Seeds", seeds),
     Column("dataset", "Data set"),
@@ -135,16 +198,14 @@ FAILURES: tuple[Column, ...] = (
 )
 
 
-def comparison_view(table: pd.DataFrame, frame: pd.DataFrame | None = None, *, narrow: bool = False) -> View:
+def comparison_view(table: pd.DataFrame, *, narrow: bool = False) -> View:
     """Return the view of `bench.analysis.comparison.compare_table`.
 
     Args:
         table: the comparison.
-        frame: that it was made of, for the doubts about its cells.
         narrow: without the columns that only a page has room for.
     """
-    columns = [column for column in COMPARISON if column.narrow or not narrow]
-    return view(table, columns, None if frame is None else flags_of(table, frame))
+    return view(table, [column for column in COMPARISON if column.narrow or not narrow])
 
 
 def trainings_view(table: pd.DataFrame) -> View:
@@ -158,7 +219,7 @@ def failures_view(table: pd.DataFrame) -> View:
 
 
 def to_markdown(shown: View) -> str:
-    """Return a Markdown table: the best values bold, what is common to all rows and doubts about cells below it."""
+    """Return a Markdown table: the best values bold, notes in brackets, what is common and doubts about cells below."""
     letters = shown.footnotes
     lines = [
         _line(markdown(head) for head in shown.heads),
@@ -173,10 +234,14 @@ def to_markdown(shown: View) -> str:
 
 
 def _marked(cell: Cell, letters: Mapping[str, str]) -> str:
-    """Return a cell in Markdown, bold where it is the best, with the letters of its doubts."""
+    """Return a cell in Markdown, bold where it is the best, with its note and the letters of its doubts."""
     text = markdown(cell.text)
     marks = cell.marks(letters)
-    return (f"**{text}**" if cell.best else text) + (f"<sup>{marks}</sup>" if marks else "")
+    return (
+        (f"**{text}**" if cell.best else text)
+        + (f" {markdown(cell.aside)}" if cell.note else "")
+        + (f"<sup>{marks}</sup>" if marks else "")
+    )
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -197,20 +262,27 @@ class Terminal:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield a table for each block of columns that fits; each begins with the first column."""
-        blocks = _blocks(_widths(self.shown), options.max_width)
+        shown, letters = self.shown, self.shown.footnotes
+        first, *others = _widths(shown, letters)
+        if first + max(others, default=0) + 7 > options.max_width:  # no room for notes beside numbers
+            shown = replace(shown, rows=[[replace(cell, note="") for cell in row] for row in shown.rows])
+        blocks = _blocks(_widths(shown, letters), options.max_width)
         for block in blocks:
-            part = View(
-                [self.shown.heads[i] for i in block], [[row[i] for i in block] for row in self.shown.rows]
-            )
-            yield to_rich(part, self.title if block is blocks[0] else None)
+            part = View([shown.heads[i] for i in block], [[row[i] for i in block] for row in shown.rows])
+            yield to_rich(part, self.title if block is blocks[0] else None, letters)
         if self.shown.common:
             yield Text(f"The same in every row: {self.shown.note}", style="dim")
+        for flag, letter in letters.items():
+            yield Text(f"{letter} {flag}: {explain(flag)}", style="dim")
 
 
-def _widths(shown: View) -> list[int]:
+def _widths(shown: View, letters: Mapping[str, str]) -> list[int]:
     """Return how wide each column must be: its longest cell, or the longest word of its head."""
-    heads = [max(cell_len(word) for word in [*head.title.split(), head.unit]) for head in shown.heads]
-    cells = zip(*([cell_len(cell.text) for cell in row] for row in shown.rows), strict=True)
+    heads = [
+        max(cell_len(word) for word in [*head.title.split(), head.unit, *head.note.split()])
+        for head in shown.heads
+    ]
+    cells = zip(*([cell_len(cell.told(letters)) for cell in row] for row in shown.rows), strict=True)
     return [max(head, *column) for head, column in zip(heads, cells, strict=True)] if shown.rows else heads
 
 
@@ -224,18 +296,20 @@ def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
     return blocks
 
 
-def to_rich(shown: View, title: str | None = None) -> Table:
+def to_rich(shown: View, title: str | None = None, letters: Mapping[str, str] | None = None) -> Table:
     """Return a table for the terminal; names are text, never markup, and numbers are never wrapped."""
+    letters = shown.footnotes if letters is None else letters
     table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left")
-    for head, width in zip(shown.heads, _widths(shown), strict=True):
+    for head, width in zip(shown.heads, _widths(shown, letters), strict=True):
         lines = [
             *textwrap.wrap(head.title, width, break_long_words=False),
             *([head.unit] if head.unit else []),
+            *textwrap.wrap(head.note, width, break_long_words=False),
         ]
         align: JustifyMethod = "right" if head.numeric else "left"
         table.add_column(Text("\n".join(lines)), justify=align, no_wrap=head.numeric)
     for row in shown.rows:
-        table.add_row(*(Text(cell.text, "bold" if cell.best else "") for cell in row))
+        table.add_row(*(Text(cell.told(letters), "bold" if cell.best else "") for cell in row))
     return table
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.analysis.versus import Row, standings
-from bench.records.flags import explain
+from bench.analysis.versus import QUANTITIES, Row, standings
+from bench.records.flags import doubts, explain
 from bench.report.text import plain
 from bench.report.view import Cell, Head, View
 from bench.stats.verdicts import show_p
@@ -34,7 +34,7 @@ def _texts(row: Row) -> list[str]:
     interval = f"{effect.low:.3f} – {effect.high:.3f}" if math.isfinite(effect.low) else DASH
     return [
         plain(row.baseline),
-        row.quantity.replace("_", " "),
+        QUANTITIES[row.quantity],
         f"{effect.estimate:.3f}" if math.isfinite(effect.estimate) else DASH,
         interval,
         show_p(effect.p, effect.p_floor),
@@ -45,7 +45,10 @@ def _texts(row: Row) -> list[str]:
 
 
 def versus_notes(rows: Sequence[Row]) -> list[str]:
-    """Return sentences: who dominates whom, and the doubts."""
-    lines = [plain(sentence) + "." for sentence in standings(rows).values()]
-    doubts = dict.fromkeys(flag for row in rows for flag in row.flags)
-    return lines + [f"Doubt: {flag}: {explain(flag)}." for flag in doubts]
+    """Return sentences on the lines of one run: how the networks stand, what is the same, and what is told of them."""
+    if not rows:
+        return []
+    lines = [plain(one.sentence, 1000) + "." for one in standings(rows)]
+    lines.append(f"Times within ±{100 * rows[0].band:.3g} % are the same.")
+    told = dict.fromkeys(flag for row in rows for flag in row.flags)
+    return lines + [f"{'Doubt' if doubts([flag]) else 'Told'}: {flag}: {explain(flag)}." for flag in told]

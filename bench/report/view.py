@@ -11,6 +11,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.analysis.comparison import STATUS_WORDS
+from bench.analysis.doubted import flags_of
+from bench.records.flags import doubts, spoken
 from bench.report.text import plain
 from bench.units import DASH, Scale, scale_for, show, significant
 
@@ -25,8 +27,9 @@ class Cell:
         text: without marks.
         note: smaller, for the page.
         sort: what it is sorted by; None comes last.
-        best: whether nothing in its column is better, as far as shown and among rows that may be compared.
-        flags: codes of the doubts about it, see `bench.records.flags`.
+        best: whether nothing in its column is better, as far as shown, not in doubt, and among rows that may be
+            compared.
+        flags: codes of what is told of it, see `bench.records.flags`.
     """
 
     text: str
@@ -34,6 +37,15 @@ class Cell:
     sort: float | str | None = None
     best: bool = False
     flags: tuple[str, ...] = ()
+
+    @property
+    def aside(self) -> str:
+        """Return `` (44 – 52, one process)``, its interval and what else stands beside it; nothing where that is so."""
+        return f" ({self.note})" if self.note else ""
+
+    def told(self, letters: Mapping[str, str]) -> str:
+        """Return all of it as plain text: ``49 (44 – 52) a,b``."""
+        return " ".join(filter(None, [self.text + self.aside, self.marks(letters)]))
 
     def marks(self, letters: Mapping[str, str]) -> str:
         """Return the letters of its flags, ``a,c``, of those of `View.footnotes`."""
@@ -177,14 +189,16 @@ _TEXTS = (words, machine, status)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a column as shown: title, unit with its prefix, and whether its cells are numbers."""
+    """The head of a column as shown: title, unit with its prefix, whether its cells are numbers, and a note on all."""
 
     title: str
     unit: str = ""
     numeric: bool = False
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.title} ({self.unit})" if self.unit else self.title
+        named = f"{self.title} ({self.unit})" if self.unit else self.title
+        return f"{named}, {self.note}" if self.note else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +216,9 @@ class View:
 
     @property
     def footnotes(self) -> dict[str, str]:
-        """Return a letter for each flag of a cell, in the order of appearance."""
+        """Return a letter for each flag of a cell that its note does not say in words, in the order of appearance."""
         flags = dict.fromkeys(flag for row in self.rows for cell in row for flag in cell.flags)
-        return {flag: _letters(i) for i, flag in enumerate(flags)}
+        return {flag: _letters(i) for i, flag in enumerate(f for f in flags if f not in SPOKEN)}
 
 
 def _letters(number: int) -> str:
@@ -213,12 +227,14 @@ def _letters(number: int) -> str:
     return (_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
-Flags = Mapping[tuple[int, str], tuple[str, ...]]
-"""The flags of cells, by the position of the row and the key of the column."""
+SPOKEN = ("one_process", "launch_bound")  # flags that stand in words beside the number
 
 
-def view(table: pd.DataFrame, columns: Sequence[Column], flags: Flags | None = None) -> View:
-    """Return the cells of a frame; columns that nothing is known of, or that always say the same, are left out."""
+def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
+    """Return the cells of a frame; columns that nothing is known of, or that always say the same, are left out.
+
+    What is told of a number stands in a column of its own, see `bench.analysis.doubted.with_flags`.
+    """
     rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     shown: list[Column] = []
     common: dict[str, str] = {}
@@ -229,31 +245,45 @@ def view(table: pd.DataFrame, columns: Sequence[Column], flags: Flags | None = N
         elif column.show == "always" or (told and (column.show != "telling" or _telling(rows, column.key))):
             shown.append(column)
     scales = [_scale(table, column) for column in shown]
+    notes = [_of_all(rows, column.key) for column in shown]
     heads = [
-        Head(c.title, s.symbol, numeric=c.cell not in _TEXTS) for c, s in zip(shown, scales, strict=True)
+        Head(c.title, s.symbol, c.cell not in _TEXTS, spoken(*note))
+        for c, s, note in zip(shown, scales, notes, strict=True)
     ]
-    by_column = [_column(rows, c, s, flags or {}) for c, s in zip(shown, scales, strict=True)]
+    by_column = [_column(rows, c, s, note) for c, s, note in zip(shown, scales, notes, strict=True)]
     return View(heads, [[cells[i] for cells in by_column] for i in range(len(rows))], common)
 
 
-def _column(rows: Sequence[Row], column: Column, scale: Scale, flags: Flags) -> list[Cell]:
-    """Return the cells of a column, with their marks."""
-    cells = [column.cell(row, column, scale) for row in rows]
+def _of_all(rows: Sequence[Row], key: str) -> tuple[str, ...]:
+    """Return the flags to be said in words that all numbers of a column have: its head says them."""
+    told = [flags_of(row, key) for row in rows if not missing(row[key])]
+    return tuple(flag for flag in SPOKEN if told and all(flag in flags for flags in told))
+
+
+def _column(rows: Sequence[Row], column: Column, scale: Scale, note: tuple[str, ...]) -> list[Cell]:
+    """Return the cells of a column, with their marks; the head has the note."""
+    cells = [_flagged(column.cell(row, column, scale), flags_of(row, column.key), note) for row in rows]
     best = _best(rows, cells, column)
-    marks = [flags.get((i, column.key), ()) for i in range(len(cells))]
-    return [
-        replace(cell, best=i in best, flags=tuple(map(plain, marks[i]))) if i in best or marks[i] else cell
-        for i, cell in enumerate(cells)
-    ]
+    return [replace(cell, best=True) if i in best else cell for i, cell in enumerate(cells)]
+
+
+def _flagged(cell: Cell, flags: tuple[str, ...], told: tuple[str, ...]) -> Cell:
+    if not flags:
+        return cell
+    note = [cell.note, *(spoken(flag) for flag in SPOKEN if flag in flags and flag not in told)]
+    return replace(cell, note=", ".join(filter(None, note)), flags=tuple(map(plain, flags)))
 
 
 def _best(rows: Sequence[Row], cells: Sequence[Cell], column: Column) -> set[int]:
-    """Return the positions of cells that show the best value among the rows they may be compared with."""
+    """Return the positions of cells that show the best value among the rows they may be compared with.
+
+    What is in doubt is no rival; of one that is left alone there is no best.
+    """
     if column.best is None:
         return set()
     groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        if not missing(row[column.key]):
+        if not missing(row[column.key]) and not doubts(cells[i].flags):
             groups[tuple(str(row[key]) for key in column.best.within)].append(i)
     choose = max if column.best.better == "higher" else min
     found: set[int] = set()

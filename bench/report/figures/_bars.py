@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import STATUS_WORDS
+from bench.analysis.doubted import flags_of
+from bench.records.flags import doubts, spoken
 from bench.report.figures._failed import unmeasured
 from bench.report.figures._panels import by_family, by_machine, conditions, heading, not_drawn, spans
 from bench.report.style import (
@@ -33,6 +35,7 @@ from bench.units import scale_for, show, significant
 _MOST = 40  # rows of a panel
 _FAILED = 10  # further rows of what failed
 _PANELS = 6
+_LETTER = 0.0105  # of the width of a panel
 _LOG = 30.0  # largest over smallest value from which an axis is logarithmic
 
 
@@ -69,11 +72,13 @@ def draw_bars(table: pd.DataFrame, frame: pd.DataFrame, bars: Bars) -> Figure | 
     drawing = canvas(8.2, sum(heights))
     panels = drawing.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     look = looks(table["family"])
+    common = _in_all([some for _, _, some in shown], bars.key)
     for axes, (name, rows, some) in zip(panels, shown, strict=True):
-        _panel(axes, some, bars, look)
+        _panel(axes, some, bars, look, common)
         heading(axes, ", ".join(word for word in (name, conditions(rows, batch=bars.batch is None)) if word))
         _say_left_out(axes, rows, some, bars.key)
-    footnote(drawing, not_drawn(machines, shown))
+    told = f"All are in doubt: {drawable(spoken(*common), 200)}" if common else ""
+    footnote(drawing, "\n".join(filter(None, [told, not_drawn(machines, shown)])))
     return drawing
 
 
@@ -86,6 +91,13 @@ def _rows(rows: pd.DataFrame, bars: Bars) -> pd.DataFrame:
     return some.assign(place=range(len(some)))
 
 
+def _in_all(parts: Sequence[pd.DataFrame], key: str) -> tuple[str, ...]:
+    """Return the doubts that all drawn numbers have, which are told once."""
+    rows = [row for part in parts for row in part[part[key].notna()].to_dict("records")]
+    every = [doubts(flags_of(row, key)) for row in rows]
+    return tuple(flag for flag in every[0] if all(flag in flags for flags in every))
+
+
 def _say_left_out(axes: Axes, rows: pd.DataFrame, some: pd.DataFrame, key: str) -> None:
     counts = [(part[key].notna().sum(), part[key].isna().sum()) for part in (rows, some)]
     (measured, failed), (drawn, named) = counts
@@ -95,18 +107,24 @@ def _say_left_out(axes: Axes, rows: pd.DataFrame, some: pd.DataFrame, key: str) 
         axes.set_title(" · ".join([axes.get_title("left"), *words]))
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look]) -> None:
+def _panel(
+    axes: Axes, rows: pd.DataFrame, bars: Bars, look: Mapping[str, Look], common: Sequence[str]
+) -> None:
     measured, failed = rows[rows[bars.key].notna()], rows[rows[bars.key].isna()]
     values = measured[bars.key].tolist()
     logarithmic = spans(values) > _LOG
     for style, part in by_family(measured, look):
         _family(axes, part, bars.key, style, points=logarithmic or bars.points)
+    texts: list[str] = []
     for row in measured.to_dict("records"):
         value, low, high = (float(row[bars.key + end]) for end in ("", "_low", "_high"))
         end = value if math.isnan(high) else high
-        text = _words(value, low, high, bars)
-        axes.annotate(text, (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8)
-    _axis(axes, measured, bars, logarithmic=logarithmic)
+        own = spoken(*(flag for flag in doubts(flags_of(row, bars.key)) if flag not in common))
+        texts.append(_words(value, low, high, bars) + (f"  {own}" if own else ""))
+        axes.annotate(
+            texts[-1], (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    _axis(axes, measured, bars, logarithmic=logarithmic, letters=max(map(len, texts)))
     for row in failed.to_dict("records"):
         axes.annotate(
             f"{STATUS_WORDS.get(row['why'], row['why'])}", (0, row["place"]), (6, 0),
@@ -129,11 +147,12 @@ def _words(value: float, low: float, high: float, bars: Bars) -> str:
     return f"{text}  ({fixed(low / scale.factor, like, digits)} – {fixed(high / scale.factor, like, digits)})"
 
 
-def _axis(axes: Axes, rows: pd.DataFrame, bars: Bars, *, logarithmic: bool) -> None:
-    """Set up the axis of values, with room for the texts behind them, and lines that lead to points."""
+def _axis(axes: Axes, rows: pd.DataFrame, bars: Bars, *, logarithmic: bool, letters: int) -> None:
+    """Set up the axis of values, with room for texts of so many letters behind them, and lines that lead to points."""
     values = rows[bars.key].tolist()
     reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]
-    room = 0.3 if bars.points else 0.14
+    share = min(0.6, _LETTER * letters)
+    room = max(0.14, share / (1 - share))
     if logarithmic:
         log_axis(axes.xaxis, [r for r in reached if r > 0], bars.axis, bars.unit)
         axes.set_xlim(right=axes.get_xlim()[1] * spans(reached) ** room)

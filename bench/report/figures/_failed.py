@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.analysis.comparison import SHAPE, STATUS_WORDS, VARIANT
-from bench.analysis.frame import PENDING
+from bench.analysis.comparison import STATUS_WORDS
+from bench.analysis.frame import PENDING, SHAPE, VARIANT
 from bench.report.style import drawable
 
 _MOST = 8  # names behind one status

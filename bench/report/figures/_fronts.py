@@ -21,14 +21,16 @@ from bench.report.figures._panels import (
     by_family,
     by_machine,
     conditions,
+    doubt_note,
     heading,
+    in_doubt,
     not_drawn,
     panels,
     protocol_note,
     worthwhile,
 )
 from bench.report.labels import Point, place_labels
-from bench.report.style import MUTED, Look, drawable, family_legend, log_axis, looks, number_axis
+from bench.report.style import MUTED, SURFACE, Look, drawable, family_legend, log_axis, looks, number_axis
 
 _MOST = 6  # panels of a figure
 
@@ -82,9 +84,11 @@ def draw_fronts(table: pd.DataFrame, frame: pd.DataFrame, costs: Sequence[Cost])
     look = looks(table["family"])
     labelled = [_panel(a, panel, look) for a, panel in zip(axes, shown, strict=True)]
     drawn = pd.concat([panel.kind.rows for panel in shown])
+    costed = [_with_interval(panel.kind.rows, panel.cost.key) for panel in shown]
     measured = table.loc[table[[cost.key for cost in costs]].notna().any(axis=1), "network"]
     note = failed_note(drawing, absent(frame, ["infer"], measured))
-    notes = [protocol_note([panel.kind for panel in shown]), note, not_drawn(found, shown)]
+    kinds = [panel.kind for panel in shown]
+    notes = [protocol_note(kinds), doubt_note(costed, "cost", "value"), note, not_drawn(found, shown)]
     family_legend(drawing, drawn["family"], look, "\n".join(filter(None, notes)))
     for a, (points, lines, unnamed) in zip(axes, labelled, strict=True):
         place_labels(a, points, lines, unnamed)
@@ -104,15 +108,22 @@ def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Poi
     """Draw one panel, and return what is to be labelled, and the lines and other markers that are in the way."""
     kind, cost = panel.kind, panel.cost
     rows = _with_interval(kind.rows, cost.key)
-    front = pareto_front(rows, "cost", "value", cost_better=cost.better)
+    doubted = in_doubt(rows, "cost", "value")
+    front = doubted & False
+    front[~doubted] = pareto_front(rows[~doubted], "cost", "value", cost_better=cost.better)
     best = rows[front].sort_values("cost")
     corners = steps(best["cost"].tolist(), best["value"].tolist(), cost.better)
-    axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, zorder=1)
+    if corners:
+        axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, zorder=1)
     points: list[Point] = []
     named = _named(rows, cost) | front
-    for on_front, part in ((True, rows[front]), (False, rows[~front])):
-        for style, some in by_family(part, look):
-            _marks(axes, some, style, on_front)
+    for on_front, hollow, chosen in (
+        (True, False, front),
+        (False, False, ~front & ~doubted),
+        (False, True, doubted),
+    ):
+        for style, some in by_family(rows[chosen], look):
+            _marks(axes, some, style, on_front=on_front, hollow=hollow)
             labels = some.loc[named[some.index], ["cost", "value", "label", "spread"]].itertuples(index=False)
             points += [Point(x, y, text, 4.5, first=on_front, spread=spread) for x, y, text, spread in labels]
     reached = rows[["cost", "low", "high"]].to_numpy(dtype=np.float64)
@@ -124,7 +135,11 @@ def _panel(axes: Axes, panel: Panel, look: Mapping[str, Look]) -> tuple[list[Poi
     axes.set_xlabel(drawable(", ".join(word for word in words if word), 80))
     ends = rows[["low", "high", "value"]].dropna().itertuples(index=False)
     unnamed = [(x, y) for x, y in rows.loc[~named, ["cost", "value"]].itertuples(index=False)]
-    return points, [corners, *([(low, y), (high, y)] for low, high, y in ends)], unnamed
+    return (
+        points,
+        [*([corners] if corners else []), *([(low, y), (high, y)] for low, high, y in ends)],
+        unnamed,
+    )
 
 
 def _named(rows: pd.DataFrame, cost: Cost) -> pd.Series[bool]:
@@ -137,12 +152,12 @@ def _named(rows: pd.DataFrame, cost: Cost) -> pd.Series[bool]:
 
 
 def _with_interval(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the rows with `cost`, and `low` and `high` of its interval, NaN where it has none."""
+    """Return the rows with `cost`, and `cost_flags`, and `low` and `high` of its interval, NaN where it has none."""
     ends = {end: rows.get(f"{key}_{end}", math.nan) for end in ("low", "high")}
-    return rows.assign(cost=rows[key], **ends)
+    return rows.assign(cost=rows[key], cost_flags=rows.get(f"{key}_flags", ""), **ends)
 
 
-def _marks(axes: Axes, rows: pd.DataFrame, style: Look, on_front: bool) -> None:
+def _marks(axes: Axes, rows: pd.DataFrame, style: Look, *, on_front: bool, hollow: bool) -> None:
     """Draw the points of a family with their intervals."""
     axes.errorbar(
         rows["cost"],
@@ -153,7 +168,8 @@ def _marks(axes: Axes, rows: pd.DataFrame, style: Look, on_front: bool) -> None:
         markersize=7 if on_front else 5.5,
         linestyle="",
         color=style.colour,
-        alpha=1.0 if on_front else 0.5,
+        markerfacecolor=SURFACE if hollow else style.colour,
+        alpha=1.0 if on_front or hollow else 0.5,
         elinewidth=1,
         zorder=3,
     )
@@ -161,7 +177,7 @@ def _marks(axes: Axes, rows: pd.DataFrame, style: Look, on_front: bool) -> None:
 
 def steps(costs: Sequence[float], values: Sequence[float], better: Literal["lower", "higher"]) -> Corners:
     """Return the corners of a front, whose costs rise: the best value to be had at a cost no worse than each."""
-    corners = [(costs[0], values[0])]
+    corners = list(zip(costs[:1], values[:1], strict=True))
     for (before, y_before), (x, y) in zip(
         zip(costs[:-1], values[:-1], strict=True), zip(costs[1:], values[1:], strict=True), strict=True
     ):

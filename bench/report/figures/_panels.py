@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import row_labels
+from bench.analysis.doubted import flags_of
+from bench.records.flags import doubts, spoken
 from bench.report.style import Look, canvas, drawable, family_name
 
 _CONDITIONS = ("precision", "memory_format", "backend")
 _USUAL = ("contiguous", "eager")
-_TIMED = ("latency", "throughput", "peak_memory", "energy")
+_TIMED = ("latency", "throughput", "peak_memory", "tensor_memory", "energy")
 CROWDED = 18  # points of a panel, above which it is made wide
 
 
@@ -85,10 +87,24 @@ def _as_trained(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(
         value=rows["accuracy"],
         spread=rows["accuracy_sd"],
+        value_flags=rows["accuracy_flags"],
         parameters=rows["trained_parameters"],
         macs=rows["trained_macs"],
         **{key: rows[key].where(same) for key in _TIMED},
     )
+
+
+def in_doubt(rows: pd.DataFrame, *columns: str) -> pd.Series[bool]:
+    """Return which rows have a number in these columns that is in doubt; such a one is on no front."""
+    marked = [any(doubts(flags_of(row, c)) for c in columns) for row in rows.to_dict("records")]
+    return pd.Series(marked, rows.index, dtype=bool)
+
+
+def doubt_note(parts: Iterable[pd.DataFrame], *columns: str) -> str:
+    """Return a line for the foot of a figure that says why points are hollow; nothing where none is."""
+    rows = [row for part in parts for row in part.to_dict("records")]
+    why = dict.fromkeys(flag for row in rows for c in columns for flag in doubts(flags_of(row, c)))
+    return f"Hollow points are in doubt, and on no front: {drawable(spoken(*why), 200)}" if why else ""
 
 
 def _count(text: str, count: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +19,9 @@ from bench.report.figures._panels import (
     CROWDED,
     by_training,
     conditions,
+    doubt_note,
     heading,
+    in_doubt,
     not_drawn,
     panels,
 )
@@ -36,7 +39,7 @@ _MOST = 6  # panels
     caption="Up and to the left is better: top-1 accuracy on the test images after the last epoch, against the time of "
     "all epochs without loading and testing. The line is the Pareto front: no network shown was trained both in less "
     "time and to a higher accuracy than one on it. Points are means over the seeds that ended well, bars one standard "
-    "deviation of the accuracy; times are their medians.",
+    "deviation of the accuracy; times are their medians. Hollow points have a time that is in doubt.",
     needs="short trainings that ended well, with their time",
     place=62,
 )
@@ -54,10 +57,11 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
         heading(a, title)
         a.set_xlabel(drawable(", ".join(w for w in ("Training time", machine, conditions(rows)) if w), 80))
     drawn = pd.concat([rows for _, _, rows in shown])
-    note = failed_note(drawing, failed_trainings(frame))
-    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, [note, not_drawn(found, shown)])))
+    doubt = doubt_note([rows for _, _, rows in shown], "train_time")
+    notes = [doubt, failed_note(drawing, failed_trainings(frame)), not_drawn(found, shown)]
+    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, notes)))
     for a, (points, line) in zip(axes, labelled, strict=True):
-        place_labels(a, points, [line])
+        place_labels(a, points, [line] if line else [])
     return drawing
 
 
@@ -68,6 +72,9 @@ def _groups(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     rows = accuracy_table(frame)
     rows = rows[(rows["train_time"] > 0) & rows["accuracy"].notna()]
     rows = rows.merge(trained[asked].drop_duplicates(["run", "series"]), on=["run", "series"])
+    timed = frame[(frame["task"] == "accuracy") & (frame["measurement"] == "train_time")]
+    flags = timed.groupby(["run", "series"])["flags"].agg(lambda some: ";".join(dict.fromkeys(chain(*some))))
+    rows = rows.merge(flags.rename("train_time_flags").reset_index(), on=["run", "series"], how="left")
     rows = rows.fillna({"memory_format": "contiguous", "backend": "eager"})  # what goes without saying
     machines = rows["device_name"].where(rows["device_name"].notna(), rows["device"]).fillna("")
     groups = [
@@ -83,10 +90,12 @@ def _groups(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 def _panel(axes: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> tuple[list[Point], Line]:
     """Draw one group, and return what is to be labelled and the line that is in the way."""
     points = draw_points(axes, rows, "train_time", "accuracy", look)
-    best = rows[pareto_front(rows, "train_time", "accuracy")].sort_values("train_time")
+    sound = rows[~in_doubt(rows, "train_time")]
+    best = sound[pareto_front(sound, "train_time", "accuracy")].sort_values("train_time")
     times, reached = best["train_time"].tolist(), best["accuracy"].tolist()
     line = steps(times, reached, "lower")
-    axes.plot(*zip(*line, strict=True), color=MUTED, linewidth=1, zorder=1)
+    if line:
+        axes.plot(*zip(*line, strict=True), color=MUTED, linewidth=1, zorder=1)
     log_axis(axes.xaxis, rows["train_time"].tolist(), "", "s")
     number_axis(axes.yaxis, "Top-1 accuracy", "%")
     axes.margins(y=0.12)

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.comparison import SHAPE, VARIANT, row_labels
+from bench.analysis.comparison import row_labels
+from bench.analysis.frame import SHAPE, VARIANT
 from bench.report.figures import figure
 from bench.report.figures._failed import failed
 from bench.report.figures._lines import Curve, Group, draw_lines

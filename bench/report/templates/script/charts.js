@@ -5,7 +5,8 @@ const PRESETS = [ // title, x, y, logarithmic x, logarithmic y
   ["Accuracy against MACs as trained", "trained_macs", "accuracy", true, false],
   ["Accuracy against throughput", "throughput", "published_top5", true, false],
   ["Accuracy against latency", "latency", "published_top5", true, false],
-  ["Accuracy against memory", "peak_memory", "published_top5", true, false],
+  ["Accuracy against memory of tensors", "tensor_memory", "published_top5", true, false],
+  ["Accuracy against peak memory", "peak_memory", "published_top5", true, false],
   ["Accuracy against energy", "energy", "published_top5", true, false],
   ["Throughput against MACs", "macs", "throughput", true, true],
   ["Throughput by intensity", "intensity", "throughput", true, true],
@@ -13,7 +14,7 @@ const PRESETS = [ // title, x, y, logarithmic x, logarithmic y
   ["Accuracy by receptive field", "receptive_field", "accuracy", false, false],
 ];
 const has = key => key in QUANTITIES;
-const names = Object.entries(QUANTITIES).map(([key, quantity]) => [key, quantity.title]);
+const names = Object.entries(QUANTITIES).filter(([key]) => DATA.rows.some(row => key in row.values)).map(([key, quantity]) => [key, quantity.title]);
 
 // All of a row, as the table has it.
 function rowTip(number) {
@@ -38,12 +39,12 @@ const scaleBox = (name, on, act) => {
   return [make("label", { class: "choice tick-box" }, box, make("span", {}, name)), box];
 };
 
-// The best of one quantity for each value of the other, from the cheapest on.
+// The best of one quantity for each value of the other, from the cheapest on; what is in doubt is no rival.
 function paretoFront(points, x, y) {
   if (QUANTITIES[x].better === "neither" || QUANTITIES[y].better === "neither") return [];
   const [sx, sy] = [x, y].map(key => (QUANTITIES[key].better === "lower" ? 1 : -1));
   let best = Infinity;
-  return [...points].sort((a, b) => sx * (a.x - b.x) || sy * (a.y - b.y)).filter(p => {
+  return points.filter(p => !p.doubted).sort((a, b) => sx * (a.x - b.x) || sy * (a.y - b.y)).filter(p => {
     const better = sy * p.y < best;
     if (better) best = sy * p.y;
     return better;
@@ -59,7 +60,7 @@ function merged(rows, x, y) {
     if (point) point.numbers.push(number);
     else {
       const [low, high] = row.ends[y] ?? [];
-      points.set(key, { x: row.values[x], y: row.values[y], low, high, network: row.network, family: row.family, numbers: [number] });
+      points.set(key, { x: row.values[x], y: row.values[y], doubted: Boolean(row.doubts[x] || row.doubts[y]), low, high, network: row.network, family: row.family, numbers: [number] });
     }
   }
   return [...points.values()].map(point => {
@@ -89,6 +90,7 @@ function scatter(host) {
       chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
       chosen.x.startsWith("published_top") || chosen.y.startsWith("published_top") ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
       points.some(p => p.low !== undefined) ? "Bars are 95 % intervals." : "",
+      points.some(p => p.doubted) ? "Hollow marks are in doubt, and on no front." : "",
     ].filter(Boolean).join(" ");
     return {
       title: "One quantity against another", points, lines: [], front,
@@ -114,6 +116,11 @@ function scatter(host) {
   const again = plot(body, content, 460);
 }
 
+const doubtNote = doubts => {
+  const why = [...new Set(doubts.filter(Boolean).flatMap(text => text.split(", ")))];
+  return why.length ? ` † in doubt: ${why.join(", ")}.` : "";
+};
+
 // One quantity, a line a row, with intervals; of many rows, the best.
 function ranking(host) {
   if (!names.length) return;
@@ -130,13 +137,15 @@ function ranking(host) {
       .sort((a, b) => sign * (a.value - b.value));
     const shownNow = rows.slice(0, most);
     const width = Math.max(300, body.clientWidth || 640), step = 22, left = Math.min(210, width * 0.38);
-    const longest = Math.max(4, ...shownNow.map(r => shown(r.value, unit).length));
+    const told = r => shown(r.value, unit) + (r.row.doubts[chosen.key] ? " †" : "");
+    const longest = Math.max(4, ...shownNow.map(r => told(r).length));
     const box = { left, right: width - 16 - 7 * longest, top: 8, bottom: 8 + step * Math.max(1, shownNow.length) };
     const values = shownNow.flatMap(r => [r.value, ...(r.row.ends[chosen.key] ?? [])]);
     const x = axis(extent(chosen.log ? values : [0, ...values], chosen.log), [box.left, box.right], chosen.log, Math.max(3, Math.floor((box.right - left) / 110)), QUANTITIES[chosen.key].whole);
-    const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, the best first: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${shown(r.value, unit)}`).join(", ")}. The numbers are in the table.` });
+    const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, sorted: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${told(r)}`).join(", ")}. The numbers are in the table.` });
     image.append(...rulers(x, { ticks: [], at: v => v }, box, { x: { title, unit }, y: { title: "", unit: "" } }));
-    shownNow.forEach(({ row, number, value }, i) => {
+    shownNow.forEach((ranked, i) => {
+      const { row, number, value } = ranked;
       const at = box.top + step * (i + 0.5), colour = colourOf(row.family);
       const [low, high] = row.ends[chosen.key] ?? [value, value];
       const mark = draw("g", { class: "mark row", "data-network": row.network },
@@ -144,15 +153,15 @@ function ranking(host) {
         draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, brief(row.label, Math.floor((left - 14) / 7.2))),
         draw("path", { class: "stem", d: path([[box.left, at], [x.at(value), at]]), stroke: colour }),
         draw("path", { class: "interval", d: path([[x.at(low), at], [x.at(high), at]]), stroke: colour }),
-        shape(markerOf(row.family), x.at(value), at, 4.5, { fill: colour, class: "dot" }),
-        draw("text", { class: "tick", x: Math.max(x.at(high), x.at(value)) + 9, y: at + 4 }, shown(value, unit)));
+        shape(markerOf(row.family), x.at(value), at, 4.5, row.doubts[chosen.key] ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }),
+        draw("text", { class: "tick", x: Math.max(x.at(high), x.at(value)) + 9, y: at + 4 }, told(ranked)));
       mark.addEventListener("pointermove", event => showTip(rowTip(number), event.clientX, event.clientY));
       mark.addEventListener("pointerleave", hideTip);
       mark.addEventListener("click", () => highlight(row.network));
       image.append(mark);
     });
     body.replaceChildren(image);
-    note.textContent = (rows.length > most ? `The best ${most} of ${rows.length} rows; the filter of the table chooses others. ` : "") + "Bars over the marks are 95 % intervals.";
+    note.textContent = (rows.length > most ? `The best ${most} of ${rows.length} rows; the filter of the table chooses others. ` : "") + "Bars over the marks are 95 % intervals." + doubtNote(shownNow.map(r => r.row.doubts[chosen.key]));
     paint(image);
   };
   const [logBox] = scaleBox("log", chosen.log, v => { chosen.log = v; render(); });

@@ -2,12 +2,13 @@
 const chosenRows = [];
 const MOST_CHOSEN = 8;
 
-// A ratio is told better or worse where the rows were asked the same and their intervals lie apart.
+// A ratio is told better or worse where the rows were asked the same, their intervals lie apart and neither is in doubt.
 function ratioText(key, row, first) {
   const { better } = QUANTITIES[key], ratio = row.values[key] / first.values[key];
   if (!Number.isFinite(ratio) || ratio === 1 || better === "neither") return ["", ""];
   const told = `×${digits(ratio)}`;
   if (row.shape !== first.shape) return [told, ""];
+  if (row.doubts[key] || first.doubts[key]) return [`${told}, in doubt`, ""];
   const [a, b] = [row, first].map(r => r.ends[key]);
   if (a && b && a[0] <= b[1] && b[0] <= a[1]) return [`${told}, intervals overlap`, ""];
   const good = (ratio < 1) === (better === "lower") ? "better" : "worse";
@@ -20,11 +21,13 @@ function compareTable(host) {
     return;
   }
   const rows = chosenRows.map(number => DATA.rows[number]);
-  const keys = Object.keys(QUANTITIES).filter(key => rows.some(row => key in row.values));
+  const keys = Object.keys(QUANTITIES).filter(key => rows.some(row => key in row.values || key in row.refused));
   const cell = (key, row, i) => {
     const [text, good] = i ? ratioText(key, row, rows[0]) : ["", ""];
     const ends = (row.ends[key] ?? []).map(end => shown(end, QUANTITIES[key].unit)).join(" – ");
-    return make("td", { class: "number" }, shown(row.values[key], QUANTITIES[key].unit), ...(ends ? [make("small", {}, ends)] : []), make("small", { class: good }, text));
+    const refused = row.refused[key] ? `needs ${row.refused[key]} samples` : "";
+    const notes = [ends, refused, row.doubts[key] ?? ""].filter(Boolean).map(note => make("small", {}, note));
+    return make("td", { class: "number" }, shown(row.values[key], QUANTITIES[key].unit), ...notes, make("small", { class: good }, text));
   };
   const head = make("tr", {}, make("th", { scope: "col", class: "plain-head" }, "Quantity"), ...rows.map(row =>
     make("th", { scope: "col", class: "number plain-head", "data-network": row.network }, make("bdi", {}, row.label))));

@@ -82,7 +82,7 @@ function plot(host, content, height = 380) {
     const group = draw("g", { class: "mark", "data-network": point.network });
     if (point.low !== undefined) group.append(draw("path", { class: "interval", d: path([[px, y.at(point.low)], [px, y.at(point.high)]]), stroke: colour }));
     if (point.ball) group.append(draw("circle", { class: "ball", cx: px, cy: py, r: point.ball, fill: colour }));
-    group.append(shape(markerOf(point.family), px, py, 5, { fill: colour, class: "dot" }));
+    group.append(shape(markerOf(point.family), px, py, 5, point.doubted ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }));
     inner.append(group);
     const bar = point.low === undefined ? [py, py] : [y.at(point.high), y.at(point.low)];
     marks.push({ px, py, bar, network: point.network, tip: point.tip, r: 5, label: point.label });

@@ -38,8 +38,8 @@ const cellText = cell => {
   return (first ? first.textContent.trim() : "") + (note ? ` (${note.textContent})` : "");
 };
 const headText = head => {
-  const [title, unit] = [head.firstElementChild.firstChild.textContent.trim(), head.querySelector(".unit")];
-  return unit ? `${title} (${unit.textContent})` : title;
+  const [title, unit, remark] = [head.firstElementChild.firstChild.textContent.trim(), head.querySelector(".unit:not(.remark)"), head.querySelector(".remark")];
+  return title + (unit ? ` (${unit.textContent})` : "") + (remark ? `, ${remark.textContent}` : "");
 };
 function grid(table) { // what is shown, heads first
   const heads = [...table.tHead.rows[0].cells].filter(c => !c.hidden).map(headText);

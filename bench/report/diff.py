@@ -46,7 +46,7 @@ def _cells(row: Change) -> list[Cell]:
         _interval(effect.low, effect.high),
         EMPTY if missing(effect.p) else Cell(show_p(effect.p, effect.p_floor), sort=effect.p),
         Cell(counts),
-        Cell(effect.verdict, effect.reason),
+        Cell(effect.verdict),  # its reason is told once, below
     ]
 
 

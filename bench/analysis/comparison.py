@@ -88,13 +88,13 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame[frame["task"] != "ceiling"].rename(columns={"arch": "network"})  # those are the machine's
     if frame.empty:
         return _nothing()
+    frame = _without_the_pending(frame)
     processes, frame = frame, pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
     latencies = processes[_of_one_image(processes)]
     table = table.merge(percentile_table(latencies, SHAPE + VARIANT), on=SHAPE + VARIANT, how="left")
-    table = _without_the_pending(_with_accuracies(table, frame))
-    table = _counted_elsewhere(table)
+    table = _counted_elsewhere(_with_accuracies(table, frame))
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
     table["label"] = row_labels(table)
     table = with_flags(add_roofline(table, everything), processes)
@@ -103,12 +103,11 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _without_the_pending(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of which something is known, and one of each network of which nothing is."""
-    known = table[[c for c in (*COUNTS, *SPEED, "latency", "train_throughput", "n_planned") if c in table]]
-    measured = known.notna().any(axis=1)
-    elsewhere = table["network"].isin(table.loc[measured, "network"])
-    return table[measured | ~elsewhere].reset_index(drop=True)
+def _without_the_pending(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without pending jobs of networks of which something is known; trainings count them."""
+    pending = frame["status"] == PENDING
+    known = frame["network"].isin(frame.loc[~pending, "network"])
+    return frame[~(pending & known & (frame["task"] != "accuracy"))]
 
 
 def _counted_elsewhere(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from bench.records.store import Run
 from bench.stats.differ import FLOOR, differ
 from bench.stats.effects import Effect
 from bench.stats.samples import mean, median
-from bench.stats.verdicts import CHANGED, corrected, of_means
+from bench.stats.verdicts import BAND, CHANGED, corrected, of_means
 from bench.units import Better
 
 SCATTERED = 6  # ratios, from which their scatter tells of the noise
@@ -38,6 +38,9 @@ DOUBTED = {
     "clock_varied",
     "shared_device",
 }
+# A process's high-water mark differs from run to run by some MB, and little within one, whose processes share a server:
+# to a test the runs would differ for certain.
+MEMORY_BAND = 0.05
 ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
 _WHAT_TO_RUN = {
@@ -199,7 +202,7 @@ def _change(
     task, unit, better = group.job.task, a[0].unit, a[0].better
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
     middle = median
-    if task == "cost" or name in COUNTS:
+    if task == "cost" or name in COUNTS or name == "tensor_memory":
         effect = _counted(ones, others)
     elif task == "accuracy" and unit == "1":
         middle = mean
@@ -227,7 +230,9 @@ def _exact(value: float) -> float | None:
 def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
     """Return the effect of what varies from process to process; one process that was doubted raises no suspicion."""
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    effect = differ(ones, others, floor=floor, better=a[0].better, unit=a[0].unit)
+    shared = "process high-water mark" in (a[0].detail.get("meter"), b[0].detail.get("meter"))
+    band = MEMORY_BAND if shared else BAND
+    effect = differ(ones, others, floor=floor, band=band, better=a[0].better, unit=a[0].unit)
     if len(ones) > 1 or len(others) > 1 or math.isnan(effect.estimate):
         return effect
     if ones == others and a[0].unit not in _TIMES:

@@ -1,7 +1,8 @@
 """The flags of each number of the comparison: of the measurements that it was made of, all processes together.
 
-A number over several processes is noisy where its interval over them is wide, whatever each process's own is; any other
-flag of one of its processes is the number's. A time of one process alone is flagged as such.
+A number over several processes is noisy where its interval over them is wide; what each process's own samples are like
+is no doubt about it. Any other flag of one of its processes is the number's. A time of one process alone is flagged as
+such.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frame import SHAPE, VARIANT
+from bench.records.flags import OF_SAMPLES
 
 NOISY = 0.05  # half an interval wider than this share of the number, as `bench.timing.sampling` has it
-_OF_A_PROCESS = {"noisy", "few_samples"}  # told of a process's own samples
 
 _TRAINED = ("run", "network", "dataset", "recipe", "epochs")
 
@@ -94,7 +95,7 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
     for key, noisy in zip(_keys(table, source.columns), wide, strict=True):
         own, count = list(flags[key]), len(processes[key])
         if source.timed and count > 1:
-            own = [flag for flag in own if flag not in _OF_A_PROCESS] + ["noisy"] * noisy
+            own = [flag for flag in own if flag not in OF_SAMPLES] + ["noisy"] * noisy
         told.append(";".join([*own, *(["one_process"] if source.timed and count == 1 else [])]))
     return told
 

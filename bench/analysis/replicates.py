@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.records.flags import OF_SAMPLES
 from bench.stats.intervals import process_interval
 from bench.stats.samples import finite, summarise
 
@@ -13,7 +14,6 @@ _SAME = (
 )
 
 
-WITHIN = frozenset({"noisy", "few_samples", "unsteady"})  # doubts about one process's samples
 WIDE = 0.05  # half an interval over processes wider than this share of the time is noisy
 
 
@@ -36,7 +36,7 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     for _, rows in groups:
         last.append(rows.index[-1])
         flags.append(
-            [flag for each in rows["flags"] for flag in each if flag not in WITHIN or len(rows) == 1]
+            [flag for each in rows["flags"] for flag in each if flag not in OF_SAMPLES or len(rows) == 1]
         )
         medians.append(tuple(rows.sort_values("replicate", kind="stable")["median"].tolist()))
     kept = frame.drop(index=frame.index[many].difference(pd.Index(last)))

@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 from bench.execution.runner import Observer, Summary
 from bench.plan.estimate import Estimate, estimator
 from bench.plan.expand import Planned
-from bench.records.flags import spoken
+from bench.records.flags import OF_SAMPLES, spoken
 from bench.records.record import Record
 from bench.records.store import Run
 from bench.units import duration, percent, show
@@ -152,7 +152,11 @@ def headline(record: Record) -> str:
         parts = [show(seconds, "s"), f"{_rate(batch / seconds)} images/s"]
         parts += [f"batch {batch:g}"] if "max_batch" in values else []
         parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
-        parts += [words] if (words := spoken(*values["step_time"].flags)) else []
+        among = (
+            "replicate" in record.job.settings
+        )  # what the samples of one of several processes are like is no doubt
+        flags = (f for f in values["step_time"].flags if not (among and f in OF_SAMPLES))
+        parts += [words] if (words := spoken(*flags)) else []
     return ", ".join(parts)
 
 

@@ -65,6 +65,10 @@ def spoken(*flags: str) -> str:
     return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
+OF_SAMPLES = frozenset({"noisy", "few_samples", "unsteady"})
+"""Doubts that a process's own samples give rise to: where there are several processes, no doubts about their time."""
+
+
 def explain(flag: str) -> str:
     """Return one sentence for a flag; an unknown one is returned as it is."""
     return FLAGS.get(flag, flag)

@@ -88,6 +88,19 @@ def test_the_fastest_is_named_with_its_interval_and_only_where_it_is_not_in_doub
     )
 
 
+def test_one_that_is_ahead_and_in_doubt_leaves_the_best_undecided() -> None:
+    doubted = [
+        r.changed(measurements=tuple(m.changed(flags=(*m.flags, "contended")) for m in r.measurements))
+        if r.job.arch == "lenet5" and r.job.task == "infer"
+        else r
+        for r in in_processes(records())
+    ]
+    frame = to_frame([make_run(doubted)])
+    facts = {f.what: f for f in summarise([make_run(doubted)], frame, compare_table(frame)).facts}
+    assert facts["Fastest, one image"].who == "undecided"
+    assert facts["Fastest, one image"].value.startswith("lenet5 is ahead and in doubt: contended; without a doubt ")
+
+
 def test_every_column_of_the_comparison_is_in_the_csv() -> None:
     table = compare_table(to_frame([make_run()]))
     names = next(csv.reader(io.StringIO(to_csv(table))))

@@ -120,7 +120,7 @@ def _bracketed(protocol: Any) -> str:
 
 
 def _facts(table: pd.DataFrame) -> list[Fact]:
-    """Return the best network in each respect that at least two have, of those that are not in doubt."""
+    """Return the best network in each respect that at least two have; undecided where one that is in doubt is ahead."""
     facts = []
     for what, key, who, lowest, text in _ASKED:
         rows = table[table[key].notna()]
@@ -128,12 +128,28 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
             continue
         ranked = rows.sort_values(key, ascending=lowest, kind="stable").to_dict("records")
         sound = [row for row in ranked if not doubts_among(flags_of(row, key))]
-        if sound:
-            facts.append(Fact(what, plain(sound[0][who]), _value(sound, key, who, text)))
+        ahead = ranked[: ranked.index(sound[0])] if sound else ranked
+        if ahead:
+            facts.append(Fact(what, "undecided", _in_doubt(ahead, sound, key, who, text)))
         else:
-            why = dict.fromkeys(flag for row in ranked for flag in doubts_among(flags_of(row, key)))
-            facts.append(Fact(what, "undecided", f"all {len(ranked)} are in doubt: {plain(spoken(*why))}"))
+            facts.append(Fact(what, plain(sound[0][who]), _value(sound, key, who, text)))
     return facts
+
+
+def _in_doubt(
+    ahead: Sequence[Mapping[Any, Any]],
+    sound: Sequence[Mapping[Any, Any]],
+    key: str,
+    who: str,
+    text: Callable[[float], str],
+) -> str:
+    """Return who is ahead and why that is no win, and the first of those that are sound."""
+    why = plain(spoken(*dict.fromkeys(flag for row in ahead for flag in doubts_among(flags_of(row, key)))))
+    if not sound:
+        return f"all {len(ahead)} are in doubt: {why}"
+    more = f" and {len(ahead) - 1} more are" if len(ahead) > 1 else " is"
+    first = f"{plain(ahead[0][who])}{more} ahead and in doubt: {why}"
+    return f"{first}; without a doubt {plain(sound[0][who])}, {_value(sound, key, who, text)}"
 
 
 def _value(ranked: Sequence[Mapping[Any, Any]], key: str, who: str, text: Callable[[float], str]) -> str:

@@ -98,7 +98,9 @@ def test_one_that_is_ahead_and_in_doubt_leaves_the_best_undecided() -> None:
     frame = to_frame([make_run(doubted)])
     facts = {f.what: f for f in summarise([make_run(doubted)], frame, compare_table(frame)).facts}
     assert facts["Fastest, one image"].who == "undecided"
-    assert facts["Fastest, one image"].value.startswith("lenet5 is ahead and in doubt: contended; without a doubt ")
+    assert facts["Fastest, one image"].value.startswith(
+        "lenet5 is ahead and in doubt: contended; without a doubt "
+    )
 
 
 def test_every_column_of_the_comparison_is_in_the_csv() -> None:

@@ -16,7 +16,6 @@ from bench.stats.intervals import (
     percentile,
     percentiles,
     process_interval,
-    time_interval,
     within_interval,
 )
 from bench.stats.levels import best_samples, two_levels
@@ -42,11 +41,9 @@ def test_one_process_has_no_interval_of_the_next() -> None:
         process_interval([1.0, 0.0])
 
 
-def test_a_time_is_over_processes_or_within_the_only_one() -> None:
-    series = correlated(np.random.default_rng(1), (3, 40), 0.5, "log-normal").tolist()
-    assert time_interval(series) == process_interval([float(np.median(s)) for s in series])
-    assert time_interval([series[0], [NAN]]) == within_interval(series[0])
-    assert time_interval(series[:1]).note.startswith(ONE_PROCESS)
+def test_an_interval_within_a_process_says_that_it_is_of_no_other() -> None:
+    (series,) = correlated(np.random.default_rng(1), (1, 40), 0.5, "log-normal").tolist()
+    assert within_interval(series).note.startswith(ONE_PROCESS)
 
 
 @pytest.mark.parametrize("k", range(2, 11))

@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frame import SHAPE, VARIANT
-from bench.records.flags import OF_SAMPLES
-
-NOISY = 0.05  # half an interval wider than this share of the number, as `bench.timing.sampling` has it
+from bench.records.flags import NOISY, OF_SAMPLES
 
 _TRAINED = ("run", "network", "dataset", "recipe", "epochs")
 

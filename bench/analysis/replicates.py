@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.records.flags import OF_SAMPLES
+from bench.records.flags import NOISY, OF_SAMPLES
 from bench.stats.intervals import process_interval
 from bench.stats.samples import finite, summarise
 
@@ -12,9 +12,6 @@ _SAME = (
     *("run", "task", "network", "input_size", "in_channels", "num_classes", "batch_size", "measurement"),
     *("device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"),
 )
-
-
-WIDE = 0.05  # half an interval over processes wider than this share of the time is noisy
 
 
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +44,7 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
         if kept.loc[at, "unit"] == "s" and len(finite(one)) > 1 and min(one) > 0:
             interval = process_interval(one)
             kept.loc[at, ["median", "low", "high"]] = (interval.estimate, interval.low, interval.high)
-            if interval.high - interval.low > 2 * WIDE * interval.estimate:
+            if interval.high - interval.low > 2 * NOISY * interval.estimate:
                 doubts.append("noisy")
     kept.loc[last, "samples"] = pd.Series(medians, index=last, dtype=object)
     kept.loc[last, "flags"] = pd.Series([tuple(dict.fromkeys(f)) for f in flags], index=last, dtype=object)

@@ -65,6 +65,9 @@ def spoken(*flags: str) -> str:
     return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
+NOISY = 0.05
+"""A number is noisy where half of its 95 % interval is wider than this share of it."""
+
 OF_SAMPLES = frozenset({"noisy", "few_samples", "unsteady"})
 """Doubts that a process's own samples give rise to: where there are several processes, no doubts about their time."""
 

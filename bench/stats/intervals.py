@@ -105,14 +105,6 @@ def prediction_interval(medians: Sequence[float], confidence: float = 0.95) -> I
     return replace(of_mean, low=low, high=high)
 
 
-def time_interval(processes: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
-    """Return the interval of a time from the samples, in order, of its processes: over them, or within a single one."""
-    some = [samples for samples in processes if finite(samples)]
-    if len(some) == 1:
-        return within_interval(some[0], confidence)
-    return process_interval([median(samples) for samples in some], confidence)
-
-
 def effective_size(samples: Sequence[float]) -> float:
     """Return how many independent samples the median of correlated ones is worth, from 1 to n.
 

@@ -11,10 +11,10 @@ from statistics import median
 from typing import Any, Literal
 
 from bench.plan.settings import Timing
+from bench.records.flags import NOISY
 from bench.stats.order import median_ranks
 from bench.timing.clock import Call, Clock
 
-NOISY = 0.05  # half an interval wider than this share of the median is a doubt
 STEADY = 0.02  # two windows agree when their means differ by at most this share
 WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
 MAX_BLOCK = 10_000

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.analysis.frame import SHAPE, VARIANT
 from bench.records.flags import NOISY, OF_SAMPLES
 from bench.stats.intervals import process_interval
 from bench.stats.samples import finite, summarise
 
-_SAME = (
-    *("run", "task", "network", "input_size", "in_channels", "num_classes", "batch_size", "measurement"),
-    *("device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"),
-)
+_SAME = (*SHAPE, *VARIANT, "task", "batch_size", "measurement")
 
 
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ defaults, so that the same records give the same bytes whatever the user's matpl
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -201,9 +201,8 @@ def _columns(names: Sequence[str], width: float) -> int:
     """Return in how many columns of a legend names fit within so many inches; they go down each column in turn."""
 
     def taken(columns: int) -> float:
-        rows = math.ceil(len(names) / columns)
-        widest = (max(map(len, names[at : at + rows])) for at in range(0, len(names), rows))
-        return sum(_KEY_IN + _LETTER_IN * letters for letters in widest)
+        letters = np.array_split([len(name) for name in names], columns)  # as matplotlib deals them
+        return sum(_KEY_IN + _LETTER_IN * float(column.max()) for column in letters)
 
     return next((n for n in range(min(len(names), 9), 1, -1) if taken(n) <= width), 1)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from bench.analysis.frame import SHAPE, VARIANT
 from bench.records.flags import NOISY, OF_SAMPLES
-from bench.stats.intervals import process_interval
+from bench.stats.intervals import process_interval, within_interval
 from bench.stats.samples import finite, summarise
 
 _SAME = (*SHAPE, *VARIANT, "task", "batch_size", "measurement")
@@ -18,14 +20,23 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     `n` counts processes, `samples` are their medians, in order. Of a time, `median` is their geometric mean with the
     interval `low` to `high` over processes (`bench.stats.intervals.process_interval`); of other quantities their median
     with its interval, or the range where there are fewer than six. `flags` are the doubts of any of the processes, and
-    `noisy` where the interval over them is wide; what a process's samples alone give rise to is no doubt here.
+    `noisy` where the interval over them is wide; what a process's samples alone give rise to is no doubt here. A time
+    that was measured in one process alone has the interval of its samples, which are correlated
+    (`bench.stats.intervals.within_interval`).
 
     Args:
         frame: of `bench.analysis.frame.to_frame`, with the column `network`.
     """
     many = frame["replicate"].notna() & frame["measurement"].notna()
-    if not many.any():
-        return frame
+    alone = frame.index[frame["replicate"].isna() & (frame["unit"] == "s") & (frame["n"] > 1)]
+    kept = _joined(frame, many) if many.any() else frame.copy()
+    intervals = [within_interval(samples) for samples in kept.loc[alone, "samples"]]
+    kept.loc[alone, ["low", "high"]] = [(interval.low, interval.high) for interval in intervals] or math.nan
+    return kept
+
+
+def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
+    """Return the frame with one row for all rows of a quantity among `many`."""
     groups = frame[many].groupby(list(_SAME), sort=False, dropna=False)
     last, medians, flags = [], [], []
     for _, rows in groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from bench.backends import BACKENDS, Backend, Prepared
 from bench.costs import COSTS, Subject, prepare
 from bench.errors import InvalidModelError, UnsupportedError
 from bench.execution.agreement import agreement
+from bench.execution.draws import RepeatedDraws
 from bench.execution.placing import AUTOCAST, DTYPES, noise, place, with_autocast
 from bench.execution.step import training_step
 from bench.plan.job import Job
@@ -351,7 +353,10 @@ def _built(job: Job, hooks: Hooks) -> nn.Module:
     arch = resolve(job.arch)
     hooks.stage("build")
     torch.manual_seed(init_seed(job))
-    model = arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
+    with contextlib.nullcontext() if job.task == "accuracy" else RepeatedDraws():
+        model = arch.build(
+            num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size
+        )
     return model.train()
 
 

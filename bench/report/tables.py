@@ -78,7 +78,8 @@ _HIGHEST = Best("higher", within=("published_protocol",))
 _LEAST = Best("lower", within=_ALIKE)
 _SOONEST = Best("lower", within=_ALIKE, by_interval=True)
 _MOST = Best("higher", within=_ALIKE, by_interval=True)
-_BEST_TRAINED = Best("higher", within=("dataset", "recipe", "epochs"))
+_TRAINED_ALIKE = ("dataset", "recipe", "epochs")
+_BEST_TRAINED = Best("higher", within=_TRAINED_ALIKE, by_interval=True)
 
 COMPARISON: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
@@ -179,7 +180,7 @@ TRAININGS: tuple[Column, ...] = (
     Column("epochs", "Epochs", whole),
     Column("input_size", "Input", whole, "px"),
     Column("accuracy", "Top-1", spread, "%", show="always", raw=_ACCURACY_RAW, best=_BEST_TRAINED),
-    Column("top5_accuracy", "Top-5", share, "%", best=_BEST_TRAINED),
+    Column("top5_accuracy", "Top-5", share, "%", best=Best("higher", within=_TRAINED_ALIKE)),
     Column("n_ok", "Seeds", seeds, show="always"),
     Column("train_time", "Training time", number, "s"),
     Column("device", "Device", show="differing"),

@@ -6,8 +6,9 @@ import math
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import t
+from scipy.stats import exponnorm, t
 
 Tail = Literal["normal", "log-normal", "t3"]
 
@@ -31,6 +32,23 @@ def scattered(
 ) -> np.ndarray:
     """Return what processes have of their own, in logarithms, with a standard deviation."""
     return sd * (rng.standard_t(3, size=shape) / math.sqrt(3) if tail == "t3" else rng.normal(size=shape))
+
+
+def disturbed(
+    rng: np.random.Generator, shape: tuple[int, ...], sd: float, share: float, longer: float = 0.3
+) -> np.ndarray:
+    """Return what processes have of their own on a machine with neighbours, in logarithms.
+
+    A share of them is slower by an exponential amount; see `disturbed_median` for the median of all.
+    """
+    slower = rng.random(shape) < share
+    return sd * rng.normal(size=shape) + slower * rng.exponential(longer, size=shape)
+
+
+def disturbed_median(sd: float, share: float, longer: float = 0.3) -> float:
+    """Return the median of `disturbed`, by the distribution of a normal plus an exponential (exponnorm)."""
+    both = exponnorm(longer / sd, scale=sd)
+    return brentq(lambda x: (1 - share) * ndtr(x / sd) + share * both.cdf(x) - 0.5, -sd, 10 * sd + longer)
 
 
 def times(

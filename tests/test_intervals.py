@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from series import Tail, correlated, times
+from series import Tail, correlated, disturbed, disturbed_median, times
 
 from bench.stats.intervals import (
     ONE_PROCESS,
     effective_size,
+    interpolated_interval,
+    mean_interval,
     median_interval,
     percentile,
     percentiles,
@@ -19,17 +21,59 @@ from bench.stats.intervals import (
     within_interval,
 )
 from bench.stats.levels import best_samples, two_levels
+from bench.stats.order import median_ranks
 
 NAN = math.nan
 
 
-def test_the_interval_of_a_time_is_students_of_the_logarithms() -> None:
+def test_the_interval_of_a_time_over_few_processes_is_students_of_the_logarithms() -> None:
     medians = [0.010, 0.011, 0.0105, 0.0102]
-    found = process_interval([*medians, NAN])
+    interval = process_interval([*medians, NAN])
     known = stats.ttest_1samp(np.log(medians), 0.0).confidence_interval(0.95)
-    assert found.estimate == pytest.approx(stats.gmean(medians), rel=1e-9)
-    assert (found.low, found.high) == pytest.approx((math.exp(known.low), math.exp(known.high)), rel=1e-9)
-    assert (found.n, found.method, found.note) == (4, "t of logarithms", "")
+    assert interval.estimate == pytest.approx(math.sqrt(0.0105 * 0.0102), rel=1e-9)
+    assert (interval.low, interval.high) == pytest.approx(
+        (math.exp(known.low), math.exp(known.high)), rel=1e-9
+    )
+    assert (interval.n, interval.method, interval.note) == (4, "t of logarithms", "")
+
+
+def test_the_interval_of_a_time_over_more_processes_is_of_their_order() -> None:
+    five = process_interval([0.010, 0.016, 0.0105, 0.0102, 0.011])
+    assert (five.low, five.estimate, five.high) == pytest.approx((0.010, 0.0105, 0.016))
+    assert (five.n, five.method) == (5, "order statistics")
+    # Of eight the first and last hold it with 1 - 2 / 2**8, the second and last but one with 1 - 2 (1 + 8) / 2**8.
+    logs = np.arange(8.0)
+    part = ((1 - 2 / 2**8) - 0.95) / ((1 - 2 / 2**8) - (1 - 18 / 2**8))
+    inwards = 7 * part / (1 + 6 * part)
+    eight = process_interval(np.exp(logs).tolist())
+    assert (math.log(eight.low), math.log(eight.high)) == pytest.approx((inwards, 7 - inwards))
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 20, 101])
+def test_an_interpolated_interval_lies_between_those_of_whole_ranks(n: int) -> None:
+    samples = np.random.default_rng(n).normal(size=n).tolist()
+    low, high = interpolated_interval(samples)
+    ordered, ranks = sorted(samples), median_ranks(n)
+    if ranks is None:
+        assert (low, high) == (ordered[0], ordered[-1])
+    else:
+        assert ordered[ranks[0]] <= low <= ordered[ranks[0] + 1]
+        assert ordered[ranks[1] - 1] <= high <= ordered[ranks[1]]
+
+
+@pytest.mark.parametrize("k", [5, 6, 7, 8, 10, 15])
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
+def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k: int, share: float) -> None:
+    logs = disturbed(np.random.default_rng(k), (3000, k), 0.02, share)
+    truth = math.exp(disturbed_median(0.02, share))
+    intervals = [process_interval(row) for row in np.exp(logs).tolist()]
+    assert (
+        0.925 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.97
+    )  # two standard errors are 0.008
+    # Student's interval would not hold the mean, which is what it is of.
+    centre = math.exp(0.3 * share)
+    students = [mean_interval(row) for row in logs.tolist()]
+    assert np.mean([math.exp(low) <= centre <= math.exp(high) for low, high in students]) < 0.9
 
 
 def test_one_process_has_no_interval_of_the_next() -> None:

@@ -17,6 +17,7 @@ from bench.analysis.frame import to_frame
 from bench.plan.order import in_rounds
 from bench.records.record import Record
 from bench.records.store import Run
+from bench.stats.intervals import interpolated_interval, median_interval, within_interval
 
 SETTINGS = {
     "device": "cpu",
@@ -69,11 +70,23 @@ def test_the_process_is_the_unit() -> None:
     table = compare_table(to_frame([Run("r", Path("r"), (*records, timed("one", None, 2.0, 2.1, 2.2)))]))
     rows = {row["network"]: row for row in table.to_dict("records")}
     assert len(rows) == 2
-    assert rows["many"]["latency"] == pytest.approx(stats.gmean(medians))
-    ends = stats.ttest_1samp(np.log(medians), 0.0).confidence_interval(0.95)
-    assert (rows["many"]["latency_low"], rows["many"]["latency_high"]) == pytest.approx(tuple(np.exp(ends)))
-    assert rows["many"]["throughput"] == pytest.approx(1 / stats.gmean(medians))
+    middle = math.sqrt(1.1 * 1.15)
+    assert rows["many"]["latency"] == pytest.approx(middle)
+    low, high = np.exp(interpolated_interval(np.log(medians).tolist()))
+    assert (rows["many"]["latency_low"], rows["many"]["latency_high"]) == pytest.approx((low, high))
+    assert rows["many"]["throughput"] == pytest.approx(1 / middle)
     assert rows["one"]["latency"] == 2.1
+
+
+def test_the_samples_of_one_process_alone_are_correlated() -> None:
+    rng = np.random.default_rng(0)
+    samples = np.exp(0.02 * np.cumsum(rng.normal(size=60)) + 0.01 * rng.normal(size=60)).tolist()
+    (row,) = compare_table(to_frame([Run("r", Path("r"), (timed("one", None, *samples),))])).to_dict(
+        "records"
+    )
+    interval = within_interval(samples)
+    assert (row["latency_low"], row["latency_high"]) == (interval.low, interval.high)
+    assert interval.high - interval.low > np.subtract(*median_interval(samples)[::-1])
 
 
 def flags_in(records: list[Record], column: str) -> list[str]:

@@ -177,7 +177,7 @@ def test_sentences_have_counts_and_exact_intervals() -> None:
     (held, _) = lines["Intervals"]
     assert "of 1,008, " in held  # 126 splits, both ways, 4 times
     assert "worth 4 independent)" in held
-    assert "88 % expected" in held
+    assert "82 % expected" in held  # 83.3, but for the simulation
     alarms = lines["bench diff"][0]
     assert "one after the other 0 of 1 (0 to 98 %); mixed " in alarms  # 1 - 0.025
     assert "of 126, " in alarms

@@ -17,11 +17,11 @@ _SAME = (*SHAPE, *VARIANT, "task", "batch_size", "measurement")
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with one row for all replicates of a timed measurement, where the last of them stood.
 
-    `n` counts processes, `samples` are their medians, in order. Of a time, `median` is their geometric mean with the
-    interval `low` to `high` over processes (`bench.stats.intervals.process_interval`); of other quantities their median
-    with its interval, or the range where there are fewer than six. `flags` are the doubts of any of the processes, and
-    `noisy` where the interval over them is wide; what a process's samples alone give rise to is no doubt here. A time
-    that was measured in one process alone has the interval of its samples, which are correlated
+    `n` counts processes, `samples` are their medians, in order. `median` is theirs; of a time it has the interval
+    `low` to `high` over processes (`bench.stats.intervals.process_interval`), of other quantities that of independent
+    samples, or the range where there are fewer than six. `flags` are the doubts of any of the processes, and `noisy`
+    where the interval over them is wide; what a process's samples alone give rise to is no doubt here. A time that was
+    measured in one process alone has the interval of its samples, which hang together
     (`bench.stats.intervals.within_interval`).
 
     Args:

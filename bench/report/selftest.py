@@ -68,8 +68,8 @@ def _scatter(row: Row) -> str:
 def _intervals(calibration: Calibration) -> Iterator[str]:
     size, expected = calibration.size, percent(calibration.held_expected, 0)
     yield (
-        f"intervals of {size} processes that hold the mean of {size} others: {told(calibration.held)}; "
-        f"{expected} expected, since that mean varies as well"
+        f"intervals of {size} processes that hold the median of {size} others: {told(calibration.held)}; "
+        f"{expected} expected, since that median varies as well"
     )
     yield (
         f"processes within the interval for the next one, of {size} others: {told(calibration.predicted)}; "

@@ -2,8 +2,9 @@
 
     median_interval      of one distribution's median, from order statistics; independent samples of any distribution
     mean_interval        Student's t; independent and about normal
-    process_interval     of a time, over processes; Student's t of the logarithms of their medians
-    prediction_interval  of the median of the next process, alike
+    process_interval     of a time, over processes: of the median of their medians
+    interpolated_interval  of one distribution's median, with less excess of confidence than whole ranks have
+    prediction_interval  of the median of the next process
     within_interval      of the median within one process, whose samples are correlated; says nothing of the next one
     percentile           order statistics; refused where the samples cannot carry it
 
@@ -15,11 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import bdtr, stdtrit
 
 from bench.stats.order import least_samples, median_ranks, quantile_ranks
 from bench.stats.ranks import NONE, doubled_ranks
@@ -28,6 +29,7 @@ from bench.stats.samples import finite, mean, median, sd
 Method = Literal["t of logarithms", "order statistics", "none"]
 
 ONE_PROCESS = "one process: its interval says nothing of the next one"
+ORDERED = 5  # processes, from which their range holds the median in 94 % of cases
 FEW = 6  # independent samples' worth, below which `within_interval` covers less than 90 %
 
 
@@ -72,37 +74,77 @@ def mean_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[f
 def process_interval(medians: Sequence[float], confidence: float = 0.95) -> Interval:
     """Return the interval of a time from one number of each of several processes.
 
-    Exact where the processes are independent and their logarithms normal; of heavier tails it covers somewhat more.
-    How the samples within a process hang together does not matter. What all processes of a run have in common, such as
-    a machine that was slower that day, it cannot see.
+    The time is the median over processes: others' work on the machine only slows a process down, and a mean would tell
+    how much of that there was. From five processes on the interval is of order statistics, exact for independent
+    processes of any distribution (93.8 % of five, 94 to 95 % of more); of fewer it is Student's t of the logarithms,
+    which a single slow process makes wide. Where one process in ten to four takes an exponential 30 % longer, t holds
+    the mean in 51 to 83 % of cases, and order statistics the median in 94 to 95 %, from seven processes on with less
+    width. How the samples within a process hang together does not matter. What all processes of a run have in common,
+    such as a machine that was slower that day, it cannot see.
 
     Args:
         medians: of each process, above zero; NaN and infinities are left out.
-        confidence: with which the interval holds the geometric mean over all processes.
+        confidence: with which the interval holds the median over all processes.
 
     Raises:
         ValueError: for a number that is not above zero.
     """
-    values = finite(medians)
-    if values and min(values) <= 0:
-        raise ValueError(f"a time is above zero, and {min(values):g} is not")
-    logs = [math.log(v) for v in values]
-    low, high = (math.exp(end) for end in mean_interval(logs, confidence))
+    logs = _logarithms(medians)
     if len(logs) < 2:
         note = ONE_PROCESS if logs else "no process"
-        return Interval(values[0] if values else math.nan, *NONE, len(logs), "none", note)
-    return Interval(math.exp(mean(logs)), low, high, len(logs), "t of logarithms")
+        return Interval(median(medians), *NONE, len(logs), "none", note)
+    few = len(logs) < ORDERED
+    low, high = mean_interval(logs, confidence) if few else interpolated_interval(logs, confidence)
+    method: Method = "t of logarithms" if few else "order statistics"
+    return Interval(math.exp(median(logs)), math.exp(low), math.exp(high), len(logs), method)
 
 
 def prediction_interval(medians: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return between which numbers the median of one more process lies, with what `process_interval` supposes.
+    """Return between which numbers the median of one more process lies: Student's t of the logarithms.
 
-    It is the interval of the mean, wider by the root of n + 1; how heavy the tails are matters more to it.
+    It supposes that they are normal; how heavy the tails are matters more to it than to `process_interval`.
     """
-    of_mean = process_interval(medians, confidence)
-    wider = math.sqrt(of_mean.n + 1)
-    low, high = (of_mean.estimate * (end / of_mean.estimate) ** wider for end in (of_mean.low, of_mean.high))
-    return replace(of_mean, low=low, high=high)
+    logs = _logarithms(medians)
+    if len(logs) < 2:
+        return process_interval(medians, confidence)
+    low, high = mean_interval(logs, confidence)
+    centre, half = (low + high) / 2, (high - low) / 2 * math.sqrt(len(logs) + 1)
+    ends = math.exp(centre - half), math.exp(centre + half)
+    return Interval(math.exp(centre), *ends, len(logs), "t of logarithms")
+
+
+def _logarithms(times: Sequence[float]) -> list[float]:
+    values = finite(times)
+    if values and min(values) <= 0:
+        raise ValueError(f"a time is above zero, and {min(values):g} is not")
+    return [math.log(v) for v in values]
+
+
+def interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of the median of independent samples, between those of two neighbouring pairs of ranks.
+
+    Pairs of order statistics hold it with a few probabilities alone, of 8 samples with 93.0 and 99.2 %; the ends are
+    interpolated so that about `confidence` comes out for any distribution. Where even the range holds it less often,
+    it is the range.
+
+    Args:
+        samples: NaN and infinities are left out; at least two.
+        confidence: with which the interval holds the median.
+
+    Source: Hettmansperger and Sheather, Confidence intervals based on interpolated order statistics, Statistics and
+    Probability Letters 4, 1986.
+    """
+    values = sorted(finite(samples))
+    n = len(values)
+    ranks = median_ranks(n, confidence)
+    if ranks is None:
+        return (values[0], values[-1])
+    k = ranks[0] + 1  # the k-th from either end hold it with at least `confidence`, the next ones with less
+    wide, narrow = (1 - 2 * float(bdtr(float(at - 1), n, 0.5)) for at in (k, k + 1))
+    part = (wide - confidence) / (wide - narrow)
+    inwards = (n - k) * part / (k + (n - 2 * k) * part)
+    low = values[k - 1] + inwards * (values[k] - values[k - 1])
+    return (low, values[n - k] - inwards * (values[n - k] - values[n - k - 1]))
 
 
 def effective_size(samples: Sequence[float]) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from bench.timing.energy import find_meter
 from bench.timing.watch import GpuWatch, HostWatch, watch
 
 ROOT = Path(bench.__file__).parent
+OLDEST: dict[str, list[str]] = json.loads((Path(__file__).parent / "oldest_names.json").read_text())
+"""The names in the oldest versions that are supported, by library and version."""
 
 
 def attributes(source: str) -> Iterator[tuple[str, str]]:
@@ -46,6 +50,23 @@ def used() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("library", "name"), used())
 def test_what_is_called_of_a_library_is_there(library: str, name: str) -> None:
     assert hasattr(importlib.import_module(library), name)
+
+
+@pytest.mark.parametrize("oldest", OLDEST)
+def test_what_is_called_was_there_in_the_oldest_version(oldest: str) -> None:
+    known = set(OLDEST[oldest])
+    assert len(known) > 100
+    assert {name for library, name in used() if library == oldest.partition(" ")[0]} <= known
+
+
+def test_the_oldest_versions_are_those_that_are_promised() -> None:
+    least = {
+        re.split("[>=]+", line)[0]: line.rpartition("=")[2]
+        for line in tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    }
+    versions = dict(name.split(" ") for name in OLDEST)
+    assert versions["torch.cuda"].startswith(least["torch"])
+    assert versions["pynvml"].startswith(least["nvidia-ml-py"])
 
 
 def test_the_fake_has_all_that_is_called_of_nvml() -> None:

@@ -113,6 +113,19 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     return [by_lower[m] for m in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)]
 
 
+_QUOTED = 100  # characters of a text that a message quotes
+
+
+def error_at(
+    text: str, at: int, problem: str, tip: str | None = None, error: type[BenchError] = ConfigError
+) -> BenchError:
+    """Return an error that points at a character of `text`, of which no more is quoted than a line takes."""
+    start = min(max(0, at - _QUOTED // 2), max(0, len(text) - _QUOTED))
+    before, behind = "…" if start else "", "…" if start + _QUOTED < len(text) else ""
+    quoted = f"{before}{text[start : start + _QUOTED]}{behind}"
+    return error(f"{problem}, at character {at + 1}:\n  {quoted}\n  {' ' * (len(before) + at - start)}^", tip)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
     """Build the error for an unknown name: says the kind, the name and the nearest known ones.
 

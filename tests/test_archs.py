@@ -148,9 +148,7 @@ def test_a_name_is_registered_once() -> None:
 
 
 def test_a_name_is_parsed_without_torch() -> None:
-    program = (
-        "import sys; from bench.archs.spec import parse; parse('vgg16'); assert 'torch' not in sys.modules"
-    )
+    program = "import sys; from bench.archs.naming.spelling import parse; parse('vgg16'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
@@ -286,7 +284,7 @@ def test_plain_networks_lack_only_the_projections(depth: int) -> None:
 
 
 def test_a_residual_block_of_zeros_is_its_shortcut() -> None:
-    from bench.archs._residual import Block
+    from bench.archs.resnet import Block
 
     maps = torch.rand(2, 3, 5, 5)
     for shortcut in (True, False):

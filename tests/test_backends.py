@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Prepared, refusal
+from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.errors import UnknownNameError, UnsupportedError
 from bench.execution import tasks, versus
 from bench.execution.agreement import TOLERANCES, agreement, relative_difference
@@ -138,7 +138,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 def test_a_backend_that_is_right_has_its_preparation_measured(tmp_path: Path, fake: Fake) -> None:
-    fake.add(lambda model, images, job: Prepared(lambda: model(images), {"export_s": 0.5}))
+    fake.add(lambda model, images, job: Runnable(lambda: model(images), {"export_s": 0.5}))
     found = measured(user_job(tmp_path, backend="fake"))
     assert found["prepare_time"].samples[0] > 0
     assert found["prepare_time"].detail["export_s"] == 0.5
@@ -149,7 +149,7 @@ def test_a_backend_that_is_right_has_its_preparation_measured(tmp_path: Path, fa
 def test_a_backend_that_gives_other_results_is_flagged_where_its_times_are(
     tmp_path: Path, fake: Fake
 ) -> None:
-    fake.add(lambda model, images, job: Prepared(lambda: 1.5 * model(images)))
+    fake.add(lambda model, images, job: Runnable(lambda: 1.5 * model(images)))
     found = measured(user_job(tmp_path, backend="fake"))
     assert found["output_difference"].samples[0] == pytest.approx(0.5)
     for name in ("output_difference", "latency", "step_time"):
@@ -158,7 +158,7 @@ def test_a_backend_that_gives_other_results_is_flagged_where_its_times_are(
 
 
 def test_a_network_with_chance_in_it_is_not_held_against_the_backend(tmp_path: Path, fake: Fake) -> None:
-    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    fake.add(lambda model, images, job: Runnable(lambda: model(images)))
     source = NET.replace("return self.head(", "return torch.rand(10) * self.head(")
     found = measured(user_job(tmp_path, source, backend="fake"))
     assert "not_deterministic" in found["latency"].flags
@@ -166,7 +166,7 @@ def test_a_network_with_chance_in_it_is_not_held_against_the_backend(tmp_path: P
 
 
 def test_a_network_that_keeps_state_is_not_held_against_the_backend(tmp_path: Path, fake: Fake) -> None:
-    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    fake.add(lambda model, images, job: Runnable(lambda: model(images)))
     source = NET.replace("return self.head(", "self.calls += 1\n        return self.calls * self.head(")
     found = measured(user_job(tmp_path, source, backend="fake"))
     assert found["output_difference"].flags == ("not_deterministic",)
@@ -235,7 +235,7 @@ def test_calls_that_block_the_host_are_timed_by_it(monkeypatch: pytest.MonkeyPat
 
 
 def test_zeros_agree_with_anything_and_it_says_so(tmp_path: Path, fake: Fake) -> None:
-    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    fake.add(lambda model, images, job: Runnable(lambda: model(images)))
     found = measured(user_job(tmp_path, NET.replace("self.head(", "0 * self.head("), backend="fake"))
     assert found["output_difference"].flags == ("not_compared",)
     assert "not_compared" not in found["latency"].flags
@@ -243,7 +243,7 @@ def test_zeros_agree_with_anything_and_it_says_so(tmp_path: Path, fake: Fake) ->
 
 
 def test_a_backend_without_training_is_unsupported_there(tmp_path: Path, fake: Fake) -> None:
-    fake.add(lambda model, images, job: Prepared(lambda: model(images)))
+    fake.add(lambda model, images, job: Runnable(lambda: model(images)))
     with pytest.raises(UnsupportedError, match="does not train"):
         measured(user_job(tmp_path, backend="fake", task="train_step"))
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.archs import Arch
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
 from bench.plan.card import ArchCard
 from bench.records.record import Measurement

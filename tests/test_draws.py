@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.execution.draws import DRAWN, RepeatedDraws
 
 

@@ -15,7 +15,7 @@ from conftest import ENVIRONMENT, make_catalog
 from PIL import Image
 
 from bench.datasets import Files, find, load
-from bench.datasets._files import CHUNK, decode
+from bench.datasets._images import CHUNK, decode
 from bench.datasets.imagenette import CLASSES
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 from bench.execution import Ended, Event
@@ -254,7 +254,7 @@ def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
 def test_files_stand_for_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fill(tmp_path, {"train/cat": 40, "train/dog": 30, "val/cat": 1, "val/dog": 1})
     decoded = load(name_of(root), "train", 8)
-    monkeypatch.setattr("bench.datasets._files.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("bench.datasets._images.MEMORY_SHARE", 0.0)
     files = load(name_of(root), "train", 8)
     assert isinstance(decoded.images, torch.Tensor)
     assert isinstance(files.images, Files)

@@ -18,7 +18,7 @@ import torch
 from fake_card import FakeCard, FakeHost
 from torch import nn
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.datasets import DATASETS, Images, load
 from bench.errors import BenchError, DivergedError, UnsupportedError
 from bench.plan.recipe import load_recipe

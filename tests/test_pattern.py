@@ -8,24 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pattern_writer import fold, to_pattern
 from torch import nn
 
-from bench.archs._layers import named
-from bench.archs._pattern_net import build, to_pattern
-from bench.archs.pattern import (
-    KINDS,
-    Group,
-    Layer,
-    Pattern,
-    check,
-    fit_warnings,
-    fold,
-    layer,
-    min_input,
-    parse,
-)
-from bench.archs.resolve import expand_names, resolve
-from bench.archs.spec import parse as parse_name
+from bench.archs._layers import sequential
+from bench.archs.naming import expand_names, resolve
+from bench.archs.naming.spelling import parse as parse_name
+from bench.archs.pattern import KINDS, Group, Layer, Pattern, check, fit_warnings, layer, min_input, parse
+from bench.archs.pattern.network import build
 from bench.errors import BenchError, ConfigError, UnsupportedError
 
 META = torch.device("meta")
@@ -248,7 +238,7 @@ def test_what_cannot_be_built_is_refused_at_the_layer(text: str, at: int, proble
 
 
 def test_the_grammar_needs_no_torch() -> None:
-    code = "import sys, bench.archs.pattern as p; p.fold(p.parse('INPUT -> FC')); sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.archs.pattern as p; p.fit_warnings(p.parse('INPUT -> FC'), 32); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -389,4 +379,4 @@ def test_plain_parts_of_vgg_and_alexnet_are_written() -> None:
 )
 def test_what_patterns_have_no_word_for_is_refused(module: nn.Module) -> None:
     with pytest.raises(BenchError, match="cannot say body.0"):
-        to_pattern(named({"body": nn.Sequential(module)}))
+        to_pattern(sequential({"body": nn.Sequential(module)}))

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from bench.archs.resolve import resolve
-from bench.costs._fields import Field, Fields
-from bench.costs._fields.lines import Line
+from bench.archs.naming import resolve
+from bench.costs.receptive_field._axis import LocalAxis
+from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
 
 
 class Watch(TorchDispatchMode):
@@ -28,7 +28,7 @@ class Watch(TorchDispatchMode):
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
-        self.fields = Fields(images)
+        self.fields = FieldTracker(images)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         outputs = func(*args, **(kwargs or {}))
@@ -38,14 +38,14 @@ class Watch(TorchDispatchMode):
         return outputs
 
 
-def check_sizes(fields: Fields, tensor: Tensor) -> None:
+def check_sizes(fields: FieldTracker, tensor: Tensor) -> None:
     """Check that the factors of each dimension, where they are known, make its size."""
-    state = fields._states.get(id(tensor))
-    if state is not None and state.dims is not None:
-        assert [math.prod(f.size for f in dim) for dim in state.dims] == list(tensor.shape)
+    layout = fields._layouts.get(id(tensor))
+    if layout is not None and layout.dims is not None:
+        assert [math.prod(f.size for f in dim) for dim in layout.dims] == list(tensor.shape)
 
 
-def watched(model: nn.Module, rows: int, columns: int, layer: str = "") -> tuple[Fields, Tensor]:
+def watched(model: nn.Module, rows: int, columns: int, layer: str = "") -> tuple[FieldTracker, Tensor]:
     """Return the fields of a network for one image, and the map that a layer gives."""
     model = copy.deepcopy(model).to("meta").eval()
     images = torch.empty(1, 3, rows, columns, device="meta")
@@ -54,7 +54,7 @@ def watched(model: nn.Module, rows: int, columns: int, layer: str = "") -> tuple
     return watch.fields, found
 
 
-def field_of(model: nn.Module, layer: str = "", side: int = 224) -> Field:
+def field_of(model: nn.Module, layer: str = "", side: int = 224) -> ReceptiveField:
     fields, found = watched(model, side, side, layer)
     field = fields.of(found)
     assert field is not None
@@ -147,16 +147,16 @@ def reached(model: nn.Module, rows: int, columns: int, layer: str) -> list[tuple
     return spans
 
 
-def line_of(fields: Fields, tensor: Tensor, axis: int) -> Line:
-    line = fields._states[id(tensor)].axes[axis]
-    assert isinstance(line, Line)
-    return line
+def axis_of(fields: FieldTracker, tensor: Tensor, axis: int) -> LocalAxis:
+    local = fields._layouts[id(tensor)].axes[axis]
+    assert isinstance(local, LocalAxis)
+    return local
 
 
 NARROW = 72  # of the other axis: all rows are seen through any column
 
 
-def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Field:
+def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> ReceptiveField:
     """Compare what the central unit sees with its gradient, rows and columns apart, and return the field."""
     field = field_of(model, layer, side or 224)
     plain = linear(model)
@@ -169,11 +169,11 @@ def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Field:
         shape = (tall, side or NARROW) if axis == 0 else (side or NARROW, tall)
         unit, pixels = reached(plain, *shape, layer)[axis]
         fields, found = watched(model, *shape, layer)
-        line = line_of(fields, found, axis)
+        local = axis_of(fields, found, axis)
         assert pixels[0] > 0  # the field fits in: nothing is cut off
         assert pixels[1] < shape[axis] - 1
-        assert line.span([unit]) == pixels
-        assert max(b - a + 1 for a, b in zip(line.lows, line.highs, strict=True)) == size
+        assert local.span([unit]) == pixels
+        assert max(b - a + 1 for a, b in zip(local.lows, local.highs, strict=True)) == size
     return field
 
 
@@ -320,21 +320,21 @@ def test_strides_and_paddings() -> None:
         nn.ZeroPad2d((1, 2, 0, 1)), conv(3, 4, (3, 5), stride=2), nn.Upsample(scale_factor=4)
     )
     field = field_of(model)
-    assert field == Field((3, 5), (Fraction(1, 2), Fraction(1, 2)), (0, 1), "local", "")
+    assert field == ReceptiveField((3, 5), (Fraction(1, 2), Fraction(1, 2)), (0, 1), "local", "")
 
 
 def test_space_to_depth_counts_by_its_map() -> None:
-    assert field_of(nn.PixelUnshuffle(4)) == Field((4, 4), (4, 4), (0, 0), "local", "")
+    assert field_of(nn.PixelUnshuffle(4)) == ReceptiveField((4, 4), (4, 4), (0, 0), "local", "")
     halves = Applied(lambda x: torch.cat([F.pixel_unshuffle(x, 2), F.avg_pool2d(x, 2)], 1))
-    assert field_of(halves) == Field((2, 2), (2, 2), (0, 0), "local", "")
+    assert field_of(halves) == ReceptiveField((2, 2), (2, 2), (0, 0), "local", "")
 
 
 def test_tokens_and_windows_keep_their_stride() -> None:
     patches = conv(3, 4, 16, stride=16)
     tokens = Applied(lambda x, p: torch.cat([x.new_zeros(1, 1, 4), p(x).flatten(2).mT], 1), p=patches)
-    assert field_of(tokens) == Field((16, 16), (16, 16), (0, 0), "local", "")
+    assert field_of(tokens) == ReceptiveField((16, 16), (16, 16), (0, 0), "local", "")
     windows = Applied(lambda x, p: p(x).unflatten(3, (2, 7)).unflatten(2, (2, 7)).transpose(3, 4), p=patches)
-    assert field_of(windows) == Field((16, 16), (16, 16), (0, 0), "local", "")
+    assert field_of(windows) == ReceptiveField((16, 16), (16, 16), (0, 0), "local", "")
 
 
 # By explicit positions, on random stacks
@@ -375,7 +375,7 @@ def _positions(kind: str, k: int, s: int, p: int, d: int, j: int) -> list[int]:
 @given(st.lists(LAYER, min_size=1, max_size=5))
 def test_random_stacks(layers: list[tuple[str, int, int, int, int]]) -> None:
     fields, found = watched(nn.Sequential(*(_build(*layer) for layer in layers)), 3000, 1)
-    line = line_of(fields, found, 0)
+    line = axis_of(fields, found, 0)
     for j in range(min(2 * line.period, 24)):
         seen = {j}
         for layer in reversed(layers):
@@ -474,7 +474,7 @@ def pairs_summed(x: Tensor) -> Tensor:
     return F.conv2d(x, ones(x, 1, x.shape[1], 2, 2))
 
 
-def check_positions(fields: Fields, moved: Tensor, found: Tensor, images: Tensor) -> None:
+def check_positions(fields: FieldTracker, moved: Tensor, found: Tensor, images: Tensor) -> None:
     """Compare some units of a map [1, 1, H, W] whose field is in the middle of the image with their gradients.
 
     A map may be unknown, such as the pooled one of a map that has positions among its channels.
@@ -486,8 +486,8 @@ def check_positions(fields: Fields, moved: Tensor, found: Tensor, images: Tensor
     if field.reach != "local" or min(moved.shape[2:]) < 2:
         return
     for dim in (2, 3):
-        (axis,) = (i for i in (0, 1) if fields._states[id(moved)].where(i + 1).keys() == {dim})
-        line = line_of(fields, moved, axis)
+        (axis,) = (i for i in (0, 1) if fields._layouts[id(moved)].along(i + 1).keys() == {dim})
+        line = axis_of(fields, moved, axis)
         pixels = images.shape[2 + axis]
         inner = [i for i in range(found.shape[dim]) if in_the_middle(*line.span([i]), pixels)]
         for unit in inner[:: max(1, len(inner) // 2)]:
@@ -544,7 +544,7 @@ def test_global(name: str) -> None:
 
 def test_one_axis_may_be_global() -> None:
     field = field_of(nn.Sequential(SMALL, nn.AdaptiveAvgPool2d((None, 1)), conv(4, 4, (3, 1))), side=32)
-    assert field == Field((5, None), (1, None), (1, None), "global", field.reason)
+    assert field == ReceptiveField((5, None), (1, None), (1, None), "global", field.reason)
     assert "adaptive" in field.reason or "mean" in field.reason
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from typer.testing import CliRunner, Result
 
 from bench.archs import Arch
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.cli.app import app
 from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError
 
 MODELS = Path(__file__).parent / "models"

@@ -9,9 +9,9 @@ A training asks a network, also one of the user's, for two things that it may ha
 
 - a method ``initialise(images)``: it is called before the first step with the first training images, up to 5,000,
   [N, C, S, S], normalised and on the network's device, and sets what depends on them; see `bench.training.initial`.
-- an attribute ``frozen_after``: epochs by the name of a parameter, which is trained for so many and then stays.
+- an attribute ``frozen_after``: by the name of a parameter, the epochs that it is trained for before it stays as it is.
 
-`bench.archs.resolve.resolve` turns every other way to name a network into the same `Arch`.
+`bench.archs.naming.resolve` turns every other way to name a network into the same `Arch`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Builder = Callable[..., "nn.Module"]
 
 @dataclass(frozen=True)
 class Arch:
-    """A network that can be built, and its declared facts.
+    """A network: what is declared of it, and how it is built.
 
     Attributes:
-        card: declared facts; the native values of what `build` is not told.
+        card: what is declared; its native values stand for what `build` is not given.
         builder: see `Builder`.
     """
 
@@ -76,17 +76,19 @@ class Arch:
 ARCHS: Registry[Arch] = Registry("architecture", "bench.archs")
 
 
-def register(name: str, *, family: str, input_size: int, **facts: Any) -> Callable[[Builder], Builder]:
+def register(name: str, *, family: str, input_size: int, **declared: Any) -> Callable[[Builder], Builder]:
     """Return a decorator that registers a builder under `name`.
 
     Args:
         name: how the network is asked for.
         family: the group it is drawn with.
         input_size: native height and width in px.
-        facts: the other fields of its `ArchCard`; `year`, `paper` and `published` are those of `published.csv`
+        declared: the other fields of its `ArchCard`; `year`, `paper` and `published` are those of `published.csv`
             where they are not given.
     """
-    card = ArchCard(**{**published(name), **facts, "name": name, "family": family, "input_size": input_size})
+    card = ArchCard(
+        **{**published(name), **declared, "name": name, "family": family, "input_size": input_size}
+    )
 
     def add(builder: Builder) -> Builder:
         ARCHS.add(name, Arch(card, builder))

@@ -18,21 +18,21 @@ NATIVE = ("num_classes", "in_channels", "input_size")
 
 
 @dataclass(frozen=True)
-class Takes:
+class Parameters:
     """What a callable can be called with by keyword.
 
     Attributes:
         names: its parameters.
         required: those without a default.
-        anything: whether it takes any other keyword too.
+        any_keyword: whether it takes any other keyword too.
     """
 
     names: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
-    anything: bool = False
+    any_keyword: bool = False
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> Takes:
+    def of(cls, function: Callable[..., object]) -> Parameters:
         """Read the signature; a callable without one takes nothing."""
         try:
             parameters = inspect.signature(function).parameters.values()
@@ -42,24 +42,26 @@ class Takes:
         return cls(
             names=tuple(p.name for p in by_keyword),
             required=tuple(p.name for p in by_keyword if p.default is p.empty),
-            anything=any(p.kind is p.VAR_KEYWORD for p in parameters),
+            any_keyword=any(p.kind is p.VAR_KEYWORD for p in parameters),
         )
 
-    def check(self, name: str, arguments: Mapping[str, Any]) -> None:
+    def check(self, name: str, arguments: Mapping[str, object]) -> None:
         """Refuse arguments that are not taken.
 
         Raises:
             InvalidModelError: naming the first of them and the nearest that are.
         """
         unknown = [a for a in arguments if a not in self.names]
-        if self.anything or not unknown:
+        if self.any_keyword or not unknown:
             return
         close = nearest(unknown[0], self.names) or list(self.names)
         tip = f"it takes {', '.join(close)}" if close else "it takes no arguments"
         raise InvalidModelError(f"{name} takes no argument {unknown[0]!r}", tip)
 
 
-def split(arguments: Mapping[str, Any], native: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(
+    arguments: Mapping[str, object], native: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, object]]:
     """Part the arguments into native values of the card, by the card's name for them, and all others.
 
     Args:
@@ -70,13 +72,13 @@ def split(arguments: Mapping[str, Any], native: Mapping[str, str]) -> tuple[dict
     return {native[k]: v for k, v in ours.items()}, {k: v for k, v in arguments.items() if k not in ours}
 
 
-def _is_native(name: str, value: Any) -> bool:
+def _is_native(name: str, value: object) -> bool:
     if value is None:
         return name == "num_classes"
     return type(value) is int and value > 0
 
 
-def with_arguments(arch: Arch, name: str, arguments: Mapping[str, Any]) -> Arch:
+def with_arguments(arch: Arch, name: str, arguments: Mapping[str, object]) -> Arch:
     """Return the network called with `arguments`: another network, of which nothing is declared or published.
 
     Raises:
@@ -84,11 +86,11 @@ def with_arguments(arch: Arch, name: str, arguments: Mapping[str, Any]) -> Arch:
     """
     if not arguments:
         return arch
-    Takes.of(arch.builder).check(name, arguments)
+    Parameters.of(arch.builder).check(name, arguments)
     native, others = split(arguments, {n: n for n in NATIVE})
     card = replace(arch.card, name=name, parameters=None, published={}, **native)
 
-    def build(*, input_size: int, **values: Any) -> nn.Module:
+    def build(*, input_size: int, **values: int | None) -> nn.Module:
         with library_errors(name, input_size):
             return arch.builder(input_size=input_size, **values, **others)
 

@@ -10,7 +10,7 @@ from torch import nn
 _WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
-def named(layers: Mapping[str, nn.Module]) -> nn.Sequential:
+def sequential(layers: Mapping[str, nn.Module]) -> nn.Sequential:
     """Return the layers as one network, in order, under their names."""
     return nn.Sequential(OrderedDict(layers))
 

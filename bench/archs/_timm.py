@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from bench.archs._arguments import library_errors
 from bench.errors import UnsupportedError, unknown_name
 from bench.plan.card import ArchCard
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LIBRARY = "timm"
 
@@ -60,7 +61,7 @@ def _config(name: str) -> Any:
 
 
 def build(
-    name: str, /, *, num_classes: int | None, in_channels: int, input_size: int, **arguments: Any
+    name: str, /, *, num_classes: int | None, in_channels: int, input_size: int, **arguments: object
 ) -> nn.Module:
     """Return a network with random weights; without classes it returns its pooled features.
 
@@ -71,9 +72,9 @@ def build(
     config = _config(name)
     # Only networks of a fixed size have, and need, an argument for another one.
     resized = config.fixed_input_size and input_size != max(config.input_size[1:])
-    given = {"img_size": input_size, **arguments} if resized else arguments
+    arguments = {"img_size": input_size, **arguments} if resized else arguments
     with library_errors(f"{LIBRARY}:{name}", input_size):
         model: nn.Module = _timm().create_model(
-            name, pretrained=False, num_classes=num_classes or 0, in_chans=in_channels, **given
+            name, pretrained=False, num_classes=num_classes or 0, in_chans=in_channels, **arguments
         )
     return model

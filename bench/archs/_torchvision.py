@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from bench.archs._arguments import library_errors
 from bench.plan.card import ArchCard
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LIBRARY = "torchvision"
 
@@ -62,7 +63,7 @@ def _family(name: str) -> str:
 
 
 def build(
-    name: str, /, *, num_classes: int, in_channels: int, input_size: int, **arguments: Any
+    name: str, /, *, num_classes: int, in_channels: int, input_size: int, **arguments: object
 ) -> nn.Module:
     """Return a network with random weights.
 
@@ -72,26 +73,28 @@ def build(
     """
     from torchvision import models
 
-    given = {**_needed(_family(name), input_size), **arguments}
+    arguments = {**_family_arguments(_family(name), input_size), **arguments}
     with library_errors(f"{LIBRARY}:{name}", input_size):
-        model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **given)
+        model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
     return model if in_channels == 3 else _with_channels(model, in_channels)
 
 
-def _needed(family: str, input_size: int) -> dict[str, Any]:
+def _family_arguments(family: str, input_size: int) -> dict[str, object]:
     """Return the arguments without which a family would not fit its card or the images."""
-    needed: dict[str, dict[str, Any]] = {
+    families: dict[str, dict[str, object]] = {
         "vision_transformer": {"image_size": input_size},
         "maxvit": {"input_size": (input_size, input_size)},
         # The declared counts are without auxiliary heads for GoogLeNet and with them for Inception v3.
         "googlenet": {"aux_logits": False, "init_weights": True},
         "inception": {"init_weights": True},
     }
-    return needed.get(family, {})
+    return families.get(family, {})
 
 
 def _with_channels(model: nn.Module, in_channels: int) -> nn.Module:
     """Replace the first convolution by a fresh one of equal settings that takes `in_channels` channels."""
+    from torch import nn
+
     name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     fresh = nn.Conv2d(
         in_channels,

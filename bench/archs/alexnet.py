@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from torch import nn
 
 from bench.archs import register
-from bench.archs._layers import fully_connected, named, response_norm, side_after
-
-_COMMON: dict[str, Any] = {
-    "family": "alexnet",
-    "input_size": 227,
-    "min_input": 67,
-}
+from bench.archs._layers import fully_connected, response_norm, sequential, side_after
 
 
 def alexnet(
@@ -42,18 +35,13 @@ def alexnet(
         "maxpool5": nn.MaxPool2d(3, 2),
     }
     side = side_after(layers.values(), input_size)
-    return named(layers | fully_connected(256 * side**2, num_classes, dropout))
+    return sequential(layers | fully_connected(256 * side**2, num_classes, dropout))
 
 
-register(
-    "alexnet",
-    parameters=62_378_344,
-    note="one tower; the accuracy was published for two towers",
-    **_COMMON,
-)(alexnet)
-register(
-    "alexnet_2tower",
-    parameters=60_965_224,
-    note="conv2, conv4 and conv5 in two groups, as on the paper's two GPUs",
-    **_COMMON,
-)(partial(alexnet, towers=2))
+for _name, _towers, _parameters, _note in (
+    ("alexnet", 1, 62_378_344, "one tower; the accuracy was published for two towers"),
+    ("alexnet_2tower", 2, 60_965_224, "conv2, conv4 and conv5 in two groups, as on the paper's two GPUs"),
+):
+    register(_name, family="alexnet", input_size=227, min_input=67, parameters=_parameters, note=_note)(
+        partial(alexnet, towers=_towers)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from bench.archs import register
-from bench.archs._layers import named, side_after
+from bench.archs._layers import sequential, side_after
 
 
 @register(
@@ -25,4 +25,4 @@ def convnet(*, num_classes: int, in_channels: int, input_size: int, filters: int
         "pool": nn.MaxPool2d(2),
     }
     side = side_after(layers.values(), input_size)
-    return named({**layers, "flatten": nn.Flatten(), "fc": nn.Linear(filters * side**2, num_classes)})
+    return sequential({**layers, "flatten": nn.Flatten(), "fc": nn.Linear(filters * side**2, num_classes)})

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from bench.archs import register
 from bench.archs._torchvision import build
 
-_COMMON: dict[str, Any] = {
-    "family": "googlenet",
-    "input_size": 224,
-    "min_input": 15,
-}
-_NOTE = "torchvision's: the 5x5 branches are 3x3, and batch norm instead of response normalisation; {}"
-
-register(
-    "googlenet",
-    parameters=6_624_904,
-    note=_NOTE.format("without auxiliary heads"),
-    **_COMMON,
-)(partial(build, "googlenet", aux_logits=False))
-register(
-    "googlenet_aux",
-    parameters=13_004_888,
-    note=_NOTE.format("in training it returns a named tuple of the logits and those of two auxiliary heads"),
-    **_COMMON,
-)(partial(build, "googlenet", aux_logits=True))
+for _name, _heads, _parameters, _note in (
+    ("googlenet", False, 6_624_904, "without auxiliary heads"),
+    (
+        "googlenet_aux",
+        True,
+        13_004_888,
+        "in training it returns a named tuple of the logits and those of two auxiliary heads",
+    ),
+):
+    register(
+        _name,
+        family="googlenet",
+        input_size=224,
+        min_input=15,
+        parameters=_parameters,
+        note=f"torchvision's: the 5x5 branches are 3x3, and batch norm instead of response normalisation; {_note}",
+    )(partial(build, "googlenet", aux_logits=_heads))

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from bench.archs import register
 from bench.archs._layers import kaiming
-
-_COMMON: dict[str, Any] = {
-    "family": "inception",
-    "input_size": 28,
-    "in_channels": 256,
-    "num_classes": None,
-}
 
 
 class Inception(nn.Module):
@@ -45,9 +36,12 @@ def _classifier(module: nn.Module, width: int, num_classes: int | None) -> nn.Mo
 
 @register(
     "inception_naive",
+    family="inception",
+    input_size=28,
+    in_channels=256,
+    num_classes=None,
     parameters=256 * (128 + 9 * 192 + 25 * 96) + 128 + 192 + 96,
     note="Fig. 2(a): one module on a 28x28x256 input, 672 channels out",
-    **_COMMON,
 )
 def inception_naive(*, num_classes: int | None, in_channels: int, input_size: int) -> nn.Module:  # noqa: ARG001
     """Return 1x1, 3x3 and 5x5 filters and max pooling side by side; with `num_classes`, a classifier."""
@@ -62,9 +56,12 @@ def inception_naive(*, num_classes: int | None, in_channels: int, input_size: in
 
 @register(
     "inception_reduced",
+    family="inception",
+    input_size=28,
+    in_channels=256,
+    num_classes=None,
     parameters=256 * (128 + 3 * 64) + 64 * (9 * 192 + 25 * 96) + 128 + 192 + 96 + 3 * 64,
     note="Fig. 2(b): one module on a 28x28x256 input, 64 channels in each bottleneck, 480 channels out",
-    **_COMMON,
 )
 def inception_reduced(*, num_classes: int | None, in_channels: int, input_size: int) -> nn.Module:  # noqa: ARG001
     """Return the naive module with 64 1x1 filters before 3x3 and 5x5 and after the pooling."""

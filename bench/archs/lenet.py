@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from bench.archs import register
-from bench.archs._layers import named, side_after
+from bench.archs._layers import sequential, side_after
 
 
 @register(
@@ -31,7 +31,7 @@ def lenet5(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     }
     # C5 sees the whole map, 5x5 at 32 px, as in the paper.
     whole = side_after(maps.values(), input_size)
-    return named(
+    return sequential(
         {
             **maps,
             "c5": nn.Conv2d(16, 120, whole),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from bench.archs import register
-from bench.archs._residual import CIFAR_DEPTHS, cifar, cifar_parameters, plain_imagenet
+from bench.archs.resnet import CIFAR_DEPTHS, cifar, cifar_parameters, plain_imagenet
 
 register(
     "plain18",

@@ -50,8 +50,8 @@ class Speedrun(nn.Sequential):
 
 def patches(images: Tensor, side: int) -> Tensor:
     """Return all patches [N x (S - side + 1)^2, C x side^2] of images [N, C, S, S], as a convolution sees them."""
-    found = images.unfold(2, side, 1).unfold(3, side, 1)  # [N, C, rows, columns, side, side]
-    return found.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * side**2)
+    windows = images.unfold(2, side, 1).unfold(3, side, 1)  # [N, C, rows, columns, side, side]
+    return windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * side**2)
 
 
 def whitening(samples: Tensor, epsilon: float = EPSILON) -> Tensor:
@@ -62,7 +62,8 @@ def whitening(samples: Tensor, epsilon: float = EPSILON) -> Tensor:
     moments = samples.T @ samples / len(samples)
     # On the CPU: a matrix this small is done there before a GPU has loaded its solver.
     values, vectors = torch.linalg.eigh(moments.double().cpu())
-    return (vectors / (values + epsilon).sqrt()).T.flip(0).to(samples)
+    rows: Tensor = (vectors / (values + epsilon).sqrt()).T
+    return rows.flip(0).to(samples)
 
 
 def identity_convolution(inputs: int, width: int) -> nn.Conv2d:

@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 
 from bench.archs import register
-from bench.archs._layers import kaiming, named
+from bench.archs._layers import kaiming, sequential
 from bench.archs._torchvision import build
 
 _PARAMETERS = {
@@ -61,4 +61,4 @@ def vgg16_cifar(
             in_channels = width
         layers[f"pool{stage}"] = nn.MaxPool2d(2)
     end = {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(512, num_classes)}
-    return kaiming(named({**layers, **end}))
+    return kaiming(sequential({**layers, **end}))

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from torch import nn
 
 from bench.archs import register
-from bench.archs._layers import fully_connected, named, response_norm, side_after
-
-_COMMON: dict[str, Any] = {
-    "family": "zfnet",
-    "input_size": 224,
-    "min_input": 53,
-}
+from bench.archs._layers import fully_connected, response_norm, sequential, side_after
 
 
 def zfnet(
@@ -45,18 +38,13 @@ def zfnet(
         "maxpool5": nn.MaxPool2d(3, 2),
     }
     side = side_after(layers.values(), input_size)
-    return named(layers | fully_connected(fifth * side**2, num_classes, dropout))
+    return sequential(layers | fully_connected(fifth * side**2, num_classes, dropout))
 
 
-register(
-    "zfnet",
-    parameters=62_357_608,
-    note="Fig. 3: 224 > 110 > 55 > 26 > 13 > 13 > 13 > 13 > 6",
-    **_COMMON,
-)(partial(zfnet, (384, 384, 256)))
-register(
-    "zfnet_wide",
-    parameters=107_627_624,
-    note="512, 1024 and 512 filters in convolutions 3, 4 and 5",
-    **_COMMON,
-)(partial(zfnet, (512, 1024, 512)))
+for _name, _widths, _parameters, _note in (
+    ("zfnet", (384, 384, 256), 62_357_608, "Fig. 3: 224 > 110 > 55 > 26 > 13 > 13 > 13 > 13 > 6"),
+    ("zfnet_wide", (512, 1024, 512), 107_627_624, "512, 1024 and 512 filters in convolutions 3, 4 and 5"),
+):
+    register(_name, family="zfnet", input_size=224, min_input=53, parameters=_parameters, note=_note)(
+        partial(zfnet, _widths)
+    )

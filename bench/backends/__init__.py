@@ -20,7 +20,7 @@ Call = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Runnable:
     """A network that is ready to run: whatever happens once has happened.
 
     Attributes:
@@ -36,11 +36,11 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """A call that knows tensors by their addresses alone, as a graph does; it holds them, so that they stay there."""
+class PinnedCall:
+    """A call that knows tensors by their addresses alone, as a graph does; it keeps them, so that they stay there."""
 
     call: Call
-    held: object
+    tensors: object
 
     def __call__(self) -> object:
         """Run the call."""
@@ -68,7 +68,7 @@ class Backend:
     """
 
     about: str
-    prepare: Callable[[nn.Module, Tensor, Job], Prepared]
+    prepare: Callable[[nn.Module, Tensor, Job], Runnable]
     unsupported: Callable[[Job], str | None]
     for_training: Callable[[nn.Module, Job], nn.Module] | None = None
     load: Callable[[], None] = _nothing

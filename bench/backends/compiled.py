@@ -17,12 +17,12 @@ import threading
 import time
 import warnings
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Prepared, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Call, Runnable, on_cpu, refusal
 from bench.plan.job import Job
 
 # A mode's first calls after the compilation: CUDA graphs are recorded in the second and the third.
@@ -39,7 +39,7 @@ def _load() -> None:
         importlib.import_module("tqdm").tqdm.set_lock(threading.RLock())
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Prepared:
+def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Runnable:
     compiled: Any = torch.compile(model, mode=mode, dynamic=False)
 
     def call() -> object:
@@ -49,7 +49,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Prepar
 
     graphs = mode != "default" and not on_cpu(job)
     first_s = compile_now(call, job)
-    return Prepared(call, {"mode": mode, "first_call_s": first_s})
+    return Runnable(call, {"mode": mode, "first_call_s": first_s})
 
 
 def compile_now(call: Call, job: Job) -> float:
@@ -91,8 +91,7 @@ def _unsupported(job: Job, *, mode: str) -> str | None:
 
 
 def _for_training(model: nn.Module, job: Job, *, mode: str) -> nn.Module:  # noqa: ARG001
-    compiled: Any = torch.compile(model, mode=mode, dynamic=False)
-    return compiled
+    return cast("nn.Module", torch.compile(model, mode=mode, dynamic=False))
 
 
 for _name, _mode, _about in (

@@ -12,13 +12,13 @@ import time
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Holding, Prepared, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, PinnedCall, Runnable, on_cpu, refusal
 from bench.plan.job import Job
 
 WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: ARG001
+def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: ARG001
     start = time.perf_counter()
     try:
         graph, logits = _capture(model, images)
@@ -30,7 +30,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:  # noqa: A
         return logits
 
     detail = {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS}
-    return Prepared(Holding(call, (model, images)), detail)
+    return Runnable(PinnedCall(call, (model, images)), detail)
 
 
 def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:

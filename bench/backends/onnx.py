@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Holding, Prepared, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Call, PinnedCall, Runnable, on_cpu, refusal
 from bench.plan.job import Job
 
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
@@ -48,7 +48,7 @@ def _unsupported(job: Job) -> str | None:
     return None
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:
+def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:
     with tempfile.TemporaryDirectory(prefix="bench-onnx-") as folder:
         file = Path(folder) / "model.onnx"
         try:
@@ -66,8 +66,8 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Prepared:
         "onnxruntime": importlib.import_module("onnxruntime").__version__,
     }
     if on_cpu(job):
-        return Prepared(_host_call(session, images), detail)
-    return Prepared(_device_call(session, images, model(images)), detail)
+        return Runnable(_host_call(session, images), detail)
+    return Runnable(_device_call(session, images, model(images)), detail)
 
 
 def _export(model: nn.Module, images: Tensor, file: Path) -> str:
@@ -128,7 +128,7 @@ def _device_call(session: Any, images: Tensor, logits: Tensor) -> Call:
         return logits
 
     call()
-    return Holding(call, images)
+    return PinnedCall(call, images)
 
 
 BACKENDS.add(

@@ -18,7 +18,7 @@ from bench.records.record import Measurement
 from bench.registry import Registry
 
 if TYPE_CHECKING:
-    from bench.costs._calls import Trace
+    from bench.costs._trace import Trace
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Subject:
 
     @cached_property
     def trace(self) -> Trace:
-        """All that one image meets in the network; run once."""
+        """What the pass of one image through the network leaves; run once."""
         from bench.costs._trace import trace
 
         return trace(self.model, self.shape)
@@ -50,15 +50,15 @@ def prepare(
     in_channels: int | None = None,
     input_size: int | None = None,
 ) -> Subject:
-    """Return the network to count, without storage; one that does not run so is built whole, on the CPU.
+    """Return the network to count, without storage; one that does not run without is built whole, on the CPU.
 
-    What is drawn meanwhile does not touch torch's random state.
+    Torch's random state is left as it was.
 
     Raises:
         UnsupportedError: if it does not come in this size.
         InvalidModelError: if it is a network of the user's that cannot be built.
     """
-    from bench.costs._storage import settle, without_storage
+    from bench.costs._storage import with_lazy_shapes, without_storage
 
     shape = {"num_classes": num_classes, "in_channels": in_channels, "input_size": input_size}
     size = input_size or arch.card.input_size
@@ -69,7 +69,7 @@ def prepare(
         for place in (without_storage(), torch.device("meta")):
             try:
                 with place:
-                    model = settle(arch.build(**shape).eval(), image)
+                    model = with_lazy_shapes(arch.build(**shape).eval(), image)
                 subject = Subject(model, image)
                 failure = subject.trace.failure
             except (Exception, SystemExit) as error:  # with storage, it will show whether the network stands
@@ -77,7 +77,7 @@ def prepare(
             if failure is None:
                 return subject
             reason = reason or _brief(failure)
-        return Subject(settle(arch.build(**shape).eval(), image), image, reason)
+        return Subject(with_lazy_shapes(arch.build(**shape).eval(), image), image, reason)
 
 
 def _brief(error: BaseException) -> str:

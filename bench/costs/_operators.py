@@ -3,14 +3,14 @@
 The first counter is fvcore's: its handles, and ours in their form for what it leaves at zero. The second is
 torch's: the formulas of `FlopCounterMode`, which count a multiply-accumulate as two operations. Both look at the
 operators that torch dispatches to, so that they see the same work: fvcore's own way to find them, `torch.jit`'s
-tracer, takes several times as long, and fails on meta tensors (torch 2.15: `torch._check` meets traced shapes).
+tracer, takes several times as long, and fails on meta tensors (torch 2.15: `torch._check` is given traced shapes).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import torch
 from fvcore.nn.jit_handles import (
@@ -22,15 +22,20 @@ from fvcore.nn.jit_handles import (
     norm_flop_counter,
 )
 from torch import Tensor
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils.flop_counter import flop_registry
+
+from bench.costs._arguments import numbers
 
 Matrix = Literal["convolution", "linear", "attention"]
 Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction"]
 
+K = TypeVar("K")
+
 aten = torch.ops.aten
 
 
-class _Value:
+class _TracedValue:
     """A value in the form that fvcore's handles know from a traced graph."""
 
     __slots__ = ("value",)
@@ -41,7 +46,7 @@ class _Value:
     def isCompleteTensor(self) -> bool:  # noqa: N802 (torch's name)
         return isinstance(self.value, Tensor)
 
-    def type(self) -> _Value:
+    def type(self) -> _TracedValue:
         return self
 
     def sizes(self) -> list[int]:
@@ -51,36 +56,31 @@ class _Value:
         return self.value
 
 
-Handle = Callable[[list[Any], list[Any]], Any]
+_Values = list[_TracedValue]
+Handle = Callable[[_Values, _Values], float]  # of an operator's arguments and its results
 
 
-def _shapes(values: Sequence[_Value]) -> list[list[int]]:
+def _shapes(values: Sequence[_TracedValue]) -> list[list[int]]:
     return [v.sizes() for v in values]
 
 
-def _convolution(inputs: list[Any], outputs: list[Any]) -> int:
-    padded = inputs + [_Value(None)] * (12 - len(inputs))  # fvcore expects the arguments of `_convolution`
+def _convolution(inputs: _Values, outputs: _Values) -> int:
+    missing = 12 - len(inputs)  # of the arguments of `_convolution`, which fvcore expects
+    padded = inputs + [_TracedValue(None)] * missing
     return int(conv_flop_jit(padded, outputs)["conv"])
 
 
-def _baddbmm(inputs: list[Any], outputs: list[Any]) -> Any:
-    return bmm_flop_jit(inputs[1:3], outputs)
-
-
-def _bmm(inputs: list[Any], outputs: list[Any]) -> Any:
-    return bmm_flop_jit(inputs[:2], outputs)
-
-
-def _mm(inputs: list[Any], outputs: list[Any]) -> Any:
-    return matmul_flop_jit(inputs[:2], outputs)
+def _on(handle: Handle, first: int, end: int) -> Handle:
+    """Return a handle that is given some of the arguments."""
+    return lambda inputs, outputs: handle(inputs[first:end], outputs)
 
 
 def _product(first: int) -> Handle:
     """Return the handle of a product with a vector, by the place of the matrix or vector that it runs over."""
-    return lambda inputs, outputs: inputs[first].value.numel()  # noqa: ARG005
+    return lambda inputs, outputs: int(inputs[first].value.numel())  # noqa: ARG005
 
 
-def _attention(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001 (fvcore's signature)
+def _attention(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001 (fvcore's signature)
     """Count fused attention: queries by keys, then weights by values.
 
     Shapes: query [..., L, E], key [..., S, E], value [..., S, V]; L x S x (E + V) in each head.
@@ -89,35 +89,39 @@ def _attention(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001 (f
     return math.prod(query[:-2]) * query[-2] * key[-2] * (query[-1] + value[-1])
 
 
-def _flash(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001
+def _flash(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     """Count attention in the layout [B, L, heads, E] of the kernels beneath."""
     query, key, value = _shapes(inputs[:3])
     return math.prod(query[:-3]) * query[-2] * query[-3] * key[-3] * (query[-1] + value[-1])
 
 
-def _bilinear(inputs: list[Any], outputs: list[Any]) -> int:
+def _bilinear(inputs: _Values, outputs: _Values) -> int:
     """Count x1' A x2 in each row, the products with A and then with x2; A is [out, in1, in2]."""
     rows, weight = outputs[0].sizes(), inputs[1].sizes()
     return math.prod(rows) * (weight[-2] + 1) * weight[-1]
 
 
-def _packets(names: str) -> list[Any]:
+def _packets(names: str) -> list[OpOverloadPacket]:
     """Return those of aten's operators that this version of torch has."""
     return [getattr(aten, name) for name in names.split() if hasattr(aten, name)]
 
 
+def _table(rows: Iterable[tuple[K, Handle, str]]) -> dict[OpOverloadPacket, tuple[K, Handle]]:
+    """Return kind and handle by operator; a row has them with the names of the operators."""
+    return {packet: (kind, handle) for kind, handle, names in rows for packet in _packets(names)}
+
+
 # Operators that multiply matrices, with fvcore's handle or one in its form. A convolution of its own library
 # stands here beside `convolution`, and every kernel that `scaled_dot_product_attention` may choose.
-MATRIX: dict[Any, tuple[Matrix, Handle]] = {}
-for _kind, _handle, _names in (
+MATRIX: dict[OpOverloadPacket, tuple[Matrix, Handle]] = _table((
     ("convolution", _convolution,
      "convolution _convolution convolution_overrideable cudnn_convolution cudnn_convolution_transpose "
      "miopen_convolution miopen_convolution_transpose mkldnn_convolution _conv_depthwise2d "
      "miopen_depthwise_convolution slow_conv3d conv_depthwise3d"),
     ("linear", addmm_flop_jit, "addmm addmm_ _addmm_activation"),
-    ("linear", _mm, "mm _int_mm _scaled_mm _sparse_mm"),
-    ("linear", _bmm, "bmm"),
-    ("linear", _baddbmm, "baddbmm baddbmm_ addbmm"),
+    ("linear", _on(matmul_flop_jit, 0, 2), "mm _int_mm _scaled_mm _sparse_mm"),
+    ("linear", _on(bmm_flop_jit, 0, 2), "bmm"),
+    ("linear", _on(bmm_flop_jit, 1, 3), "baddbmm baddbmm_ addbmm"),
     ("linear", _product(0), "mv dot vdot"),
     ("linear", _product(1), "addmv"),
     ("linear", _bilinear, "_trilinear"),
@@ -127,36 +131,32 @@ for _kind, _handle, _names in (
      "_scaled_dot_product_cudnn_attention _scaled_dot_product_fused_attention_overrideable "
      "_scaled_dot_product_attention_math_for_mps"),
     ("attention", _flash, "_flash_attention_forward _efficient_attention_forward _cudnn_attention_forward"),
-):  # fmt: skip
-    MATRIX |= dict.fromkeys(_packets(_names), (_kind, _handle))
+))  # fmt: skip
 
 
-def _eval_batch_norm(inputs: list[Any], outputs: list[Any]) -> Any:
-    return batchnorm_flop_jit([*inputs[:5], _Value(False)], outputs)
+def _eval_batch_norm(inputs: _Values, outputs: _Values) -> float:
+    return float(batchnorm_flop_jit([*inputs[:5], _TracedValue(False)], outputs))
 
 
 def _window(argument: int) -> Handle:
     """Return the handle of pooling: each output looks at all elements of its window."""
 
-    def count(inputs: list[Any], outputs: list[Any]) -> int:
-        window = inputs[argument].value
-        side = [window] * 2 if isinstance(window, int) else window
-        return math.prod(side if len(side) > 1 else side * 2) * outputs[0].value.numel()
+    def count(inputs: _Values, outputs: _Values) -> int:
+        return math.prod(numbers(inputs[argument].value, 2)) * int(outputs[0].value.numel())
 
     return count
 
 
-def _inputs(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001
+def _inputs(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     return int(inputs[0].value.numel())
 
 
-def _outputs(inputs: list[Any], outputs: list[Any]) -> int:  # noqa: ARG001
+def _outputs(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     return int(outputs[0].value.numel())
 
 
 # All other work, in operations and not in multiply-accumulates; what torch tags as pointwise is added to it.
-OTHER: dict[Any, tuple[Other, Handle]] = {}
-for _other, _handle, _names in (
+OTHER: dict[OpOverloadPacket, tuple[Other, Handle]] = _table((
     ("normalisation", batchnorm_flop_jit, "native_batch_norm cudnn_batch_norm miopen_batch_norm"),
     ("normalisation", _eval_batch_norm, "_native_batch_norm_legit_no_training"),
     ("normalisation", norm_flop_counter(2), "native_layer_norm"),
@@ -177,8 +177,7 @@ for _other, _handle, _names in (
      "addr rsub elu_ threshold_ "
      "hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
      "mish_ hardsigmoid_ celu addcmul addcdiv lerp where clamp_min_ rrelu_with_noise threshold log_sigmoid_forward"),
-):  # fmt: skip
-    OTHER |= dict.fromkeys(_packets(_names), (_other, _handle))
+))  # fmt: skip
 
 # What moves, makes or names data and computes nothing.
 MOVING = frozenset(
@@ -199,17 +198,19 @@ MOVING = frozenset(
 )
 
 
-def arguments(args: Sequence[Any]) -> list[Any]:
+def arguments(args: Sequence[object]) -> _Values:
     """Return arguments as fvcore's handles take them."""
-    return [_Value(a) for a in args]
+    return [_TracedValue(a) for a in args]
 
 
-def second_count(packet: Any, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> int:
+def second_count(
+    packet: OpOverloadPacket, args: Sequence[object], kwargs: Mapping[str, object], out: object
+) -> int:
     """Return the multiply-accumulates that torch's counter sees in an operator; 0 where it has no formula."""
     formula = flop_registry.get(packet)
     return int(formula(*args, **kwargs, out_val=out)) // 2 if formula is not None else 0
 
 
-def pointwise(func: Any) -> bool:
+def pointwise(func: OpOverload) -> bool:
     """Return whether torch says that an operator works element by element."""
     return torch.Tag.pointwise in func.tags

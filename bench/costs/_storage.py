@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedParameter, is_lazy
-from torch.utils._pytree import tree_iter, tree_map_only
+from torch.utils._pytree import tree_map_only
+
+from bench.costs._arguments import Args, Kwargs, tensors_of
 
 
 @contextlib.contextmanager
@@ -34,9 +36,9 @@ def without_storage() -> Iterator[None]:
             self._parameters[name] = empty
 
     def register_empty_buffer(
-        self: nn.Module, name: str, tensor: Tensor | None, *args: Any, **kwargs: Any
+        self: nn.Module, name: str, tensor: Tensor | None, persistent: bool = True
     ) -> None:
-        register_buffer(self, name, tensor if tensor is None else tensor.to("meta"), *args, **kwargs)
+        register_buffer(self, name, tensor if tensor is None else tensor.to("meta"), persistent)
 
     nn.Module.register_parameter = register_empty  # type: ignore[method-assign]
     _NormBase.register_buffer = register_empty_buffer  # type: ignore[method-assign]
@@ -51,12 +53,10 @@ class MixedDevicesError(RuntimeError):
     """A network writes what has no storage into memory that has some: its values would be wrong from there on."""
 
 
-def all_meta(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def all_meta(func: OpOverload, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     """Return arguments that are all on the meta device if one of them is; else as they were.
 
-    So that buffers and constants, which stay real, may meet tensors without storage.
+    So that buffers and constants, which stay real, may be combined with tensors without storage.
 
     Raises:
         MixedDevicesError: if the operator would write into a real tensor.
@@ -68,28 +68,16 @@ def all_meta(
     written = (a for a, s in zip(args, func._schema.arguments, strict=False) if s.is_write)
     if any(isinstance(a, Tensor) and not a.is_meta for a in written):
         raise MixedDevicesError(f"{func} writes into a real tensor")
-    moved: tuple[Any, Any] = tree_map_only(Tensor, lambda t: t if t.is_meta else t.to("meta"), (args, kwargs))
+    moved: tuple[Args, Kwargs] = tree_map_only(
+        Tensor, lambda t: t if t.is_meta else t.to("meta"), (args, kwargs)
+    )
     return moved
 
 
-def settle(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+def with_lazy_shapes(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Return a network whose lazy parameters have shapes: where it has any, an image goes through it once."""
     lazy = [p for p in model.parameters() if is_lazy(p)]
     if lazy:
         with torch.no_grad():
             model(torch.zeros(shape, device=lazy[0].device))
     return model
-
-
-def tensors_of(thing: Any) -> Iterator[Tensor]:
-    """Yield the tensors in arguments or results, in whatever they are kept."""
-    if isinstance(thing, Tensor):
-        yield thing
-    elif isinstance(thing, tuple | list):
-        for part in thing:
-            if isinstance(part, Tensor):
-                yield part
-            elif part is not None and not isinstance(part, int | float | str):
-                yield from tensors_of(part)
-    elif thing:
-        yield from (t for t in tree_iter(thing) if isinstance(t, Tensor))

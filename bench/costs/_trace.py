@@ -1,26 +1,151 @@
 """One image goes through a network, and every operator that torch dispatches to is noted in the call it belongs to.
 
 The calls make a tree: a module with its modules, and between them the functions that it calls itself. What a layer
-of `torch.nn` does inside is its own affair: it is one call.
+of `torch.nn` does inside is not shown: it is one call.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._calls import Call, Shape, Trace, Window
-from bench.costs._fields import Fields
-from bench.costs._operators import MATRIX, MOVING, OTHER, arguments, pointwise, second_count
-from bench.costs._storage import all_meta, tensors_of
+from bench.costs._arguments import Args, Kwargs, numbers, signature, tensors_of
+from bench.costs._operators import MATRIX, MOVING, OTHER, Handle, arguments, pointwise, second_count
+from bench.costs._storage import all_meta
+from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a convolution or pooling looks through: rows and columns, px of its input."""
+
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+    groups: int | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a module, or of a function between modules; all counts are of the call itself, without its parts.
+
+    Attributes:
+        name: of the module in the network, or of the caller with the function's name behind it.
+        type: the class, or the function.
+        depth: 0 for the network.
+        input: shape of the first tensor that goes in.
+        output: shape of the first tensor that comes out.
+        window: of a convolution or pooling.
+        parameters: elements of those that are used here first; each is counted in one call alone.
+        parameter_bytes: of those.
+        macs: multiply-accumulates, by fvcore's handles.
+        second_macs: multiply-accumulates, by torch's formulas.
+        activations: elements that it writes and hands on.
+        activation_bytes: of those.
+        matrix_activations: elements that convolutions and linear layers write.
+        receptive_field: what an element of the output sees of the image.
+        atomic: whether it is a layer of torch.nn, whose inside is not shown.
+        parts: the calls inside.
+    """
+
+    name: str
+    type: str
+    depth: int
+    input: Shape = ()
+    output: Shape = ()
+    window: Window | None = None
+    parameters: int = 0
+    parameter_bytes: int = 0
+    macs: int = 0
+    second_macs: int = 0
+    activations: int = 0
+    activation_bytes: int = 0
+    matrix_activations: int = 0
+    receptive_field: ReceptiveField | None = None
+    atomic: bool = False
+    parts: list[Call] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Call]:
+        """Yield the call and all inside it, in the order of the calls."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    def add_parameter(self, parameter: Tensor) -> None:
+        """Count a parameter."""
+        self.parameters += parameter.numel()
+        self.parameter_bytes += parameter.numel() * parameter.element_size()
+
+    def add_activation(self, tensor: Tensor) -> None:
+        """Count a tensor that is handed on."""
+        self.activations += tensor.numel()
+        self.activation_bytes += tensor.numel() * tensor.element_size()
+
+
+@dataclass(slots=True)
+class Trace:
+    """What the pass of one image through a network leaves.
+
+    Attributes:
+        root: the call of the network.
+        device: where the image was: "meta" or "cpu".
+        macs: by kind: convolution, linear, attention.
+        operations: of the other work, by kind.
+        uncounted: operators that neither counter has a rule for: calls, and elements written.
+        written: elements that all operators wrote.
+        unused: parameters that no operator used, by the outermost module that was not called.
+        data_dependent: operators that looked at values which depend on the image.
+        failure: what the network raised before it came to its end, if it did.
+        result: what came out.
+    """
+
+    root: Call
+    device: str
+    macs: Counter[str] = field(default_factory=Counter)
+    operations: Counter[str] = field(default_factory=Counter)
+    uncounted: dict[str, list[int]] = field(default_factory=dict)
+    written: int = 0
+    unused: dict[str, Call] = field(default_factory=dict)
+    data_dependent: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+    result: object = None
+
+    @property
+    def first(self) -> int:
+        """Multiply-accumulates by fvcore's handles and ours."""
+        return sum(self.macs.values())
+
+    @property
+    def second(self) -> int:
+        """Multiply-accumulates by torch's formulas."""
+        return sum(call.second_macs for call in self.root.walk())
+
+    @property
+    def gap(self) -> float:
+        """Difference of the two, as a fraction of the larger."""
+        return abs(self.first - self.second) / max(self.first, self.second, 1)
+
+    @property
+    def uncounted_share(self) -> float:
+        """Share of all written elements that operators wrote which neither counter has a rule for."""
+        return sum(elements for _, elements in self.uncounted.values()) / max(self.written, 1)
+
+    @property
+    def failure_text(self) -> str | None:
+        """What the network raised, with its type, at most 500 characters."""
+        return None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}"[:500]
 
 
 def trace(model: nn.Module, shape: Shape) -> Trace:
@@ -36,8 +161,7 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
     """
     device = "cpu" if any(not p.is_meta for p in model.parameters()) else "meta"
     images = torch.zeros(shape, device=device)
-    names = {id(m): name for name, m in reversed(list(model.named_modules()))}
-    recorder = _Recorder(model, images, names)
+    recorder = _Recorder(model, images)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its kernels hide what they do
     try:
@@ -57,193 +181,200 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
 
 
 @dataclass(slots=True)
-class _Operator:
-    """One operator that ran."""
+class _Operation:
+    """One operator that ran, with what it returned."""
 
-    func: Any
-    packet: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    out: Any
+    func: OpOverload
+    args: Args
+    kwargs: Kwargs
+    out: object
+
+    @property
+    def packet(self) -> OpOverloadPacket:
+        packet: OpOverloadPacket = self.func.overloadpacket
+        return packet
+
+    @property
+    def name(self) -> str:
+        return str(self.packet.__name__)
+
+    @property
+    def elements(self) -> int:
+        first = _first(self.out)
+        return first.numel() if first is not None else 0
+
+    def count_by(self, handle: Handle) -> int:
+        """Return what a handle in fvcore's form counts."""
+        return int(handle(arguments(self.args), arguments([_first(self.out)])))
 
 
 class _Recorder(TorchDispatchMode):
     """Notes operators in the innermost call."""
 
-    def __init__(self, model: nn.Module, images: Tensor, names: Mapping[int, str]) -> None:
-        super().__init__()
-        self.model, self.names = model, names
-        self.fields = Fields(images)
-        self.parameters = {id(p): p for p in model.parameters()}
-        self.waiting: dict[int, list[nn.Parameter]] = {}  # seen by a view, not yet by what computes
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # torch's
+        self.model = model
+        self.names = {id(m): name for name, m in reversed(list(model.named_modules()))}
+        self.fields = FieldTracker(images)
+        self.parameters = {id(p): p for p in model.parameters()}  # that nothing has used so far
+        self.pending: dict[int, list[nn.Parameter]] = {}  # of a call: viewed, but not computed with so far
         self.trace = Trace(Call("", type(model).__name__, 0), images.device.type)
         self.stack: list[Call] = []
-        self.seen: dict[Any, list[tuple[Shape, Shape, torch.dtype]]] = {}
+        self.shapes: dict[tuple[object, ...], list[tuple[Shape, Shape, torch.dtype]]] = {}
         self.called: set[int] = set()
 
     # Modules
 
-    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def enter(self, module: nn.Module, inputs: tuple[object, ...]) -> None:
         """Begin the call of a module."""
-        name = self.names.get(id(module))
         self.called.add(id(module))
+        kind = type(module).__name__
+        call = self.trace.root
         if self.stack:
             above = self.stack[-1]
-            shown = name if name is not None else f"{above.name}.{type(module).__name__}".lstrip(".")
-            call = Call(shown, type(module).__name__, above.depth + 1)
+            name = self.names.get(id(module))
+            call = _part(above, kind, kind) if name is None else Call(name, kind, above.depth + 1)
             above.parts.append(call)
-        else:
-            call = self.trace.root
         call.atomic = type(module).__module__.startswith("torch.nn.") and not any(module.children())
         call.input = _shape(inputs)
         self.stack.append(call)
 
-    def leave(self, _module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def leave(self, _module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         """End the call of a module, also where it raised; then there is no output."""
         call = self.stack.pop()
-        call.output = _shape(output)
-        first = _first(output)
-        if first is not None:
-            call.receptive_field = self.fields.of(first)
+        self._set_output(call, output)
         if call.atomic:
-            known = {_storage(t) for t in tensors_of(inputs)}
+            before = {_storage(t) for t in tensors_of(inputs)}
             for tensor in tensors_of(output):
-                if _storage(tensor) not in known:
-                    self._write(call, tensor)
-        elif rest := self.waiting.pop(id(call), None):
-            part = Call(f"{call.name}.parameters".lstrip("."), "parameters", call.depth + 1)
+                if _storage(tensor) not in before:
+                    call.add_activation(tensor)
+        elif rest := self.pending.pop(id(call), None):
+            part = _part(call, "parameters", "parameters")
             call.parts.append(part)
             self._use(part, rest)
+
+    def _set_output(self, call: Call, output: object) -> None:
+        first = _first(output)
+        if first is not None:
+            call.output, call.receptive_field = tuple(first.shape), self.fields.of(first)
 
     # Operators
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> object:
         kwargs = kwargs or {}
         packet = func.overloadpacket
         if self.trace.device == "meta":
             args, kwargs = all_meta(func, args, kwargs)
-        known = packet in MATRIX or packet in OTHER or packet in MOVING or pointwise(func)
-        if not known and (out := self._parts_of(func, args, kwargs)) is not NotImplemented:
+        has_rule = packet in MATRIX or packet in OTHER or packet in MOVING or pointwise(func)
+        if not has_rule and (out := self._parts_of(func, args, kwargs)) is not NotImplemented:
             return out
-        out = self._run(func, packet, args, kwargs)
+        out = self._run(func, args, kwargs)
         self.fields.note(func, args, kwargs, out)
-        self._note(_Operator(func, packet, args, kwargs, out))
+        self._note(_Operation(func, args, kwargs, out))
         return out
 
-    def _run(self, func: Any, packet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run an operator; on meta tensors, one that was met with equal shapes gives equal shapes again.
+    def _run(self, func: OpOverload, args: Args, kwargs: Kwargs) -> object:
+        """Run an operator; on meta tensors, one that ran with equal shapes before gives equal shapes again.
 
         (Most of the time of a pass over meta tensors goes into torch's rules for shapes, which are in Python.)
         """
-        if self.trace.device != "meta" or kwargs or (packet in MOVING) or func.is_view:
+        if self.trace.device != "meta" or kwargs or func.overloadpacket in MOVING or func.is_view:
             return func(*args, **kwargs)
         key = _key(func, args)
         if key is None:
             return func(*args)
-        made = self.seen.get(key)
-        if made is None:
+        shapes = self.shapes.get(key)
+        if shapes is None:
             out = func(*args)
             results = out if isinstance(out, tuple) else (out,)
             if all(type(r) is Tensor and r.is_meta for r in results) and (_fresh(func) or out is args[0]):
-                self.seen[key] = [(tuple(r.shape), r.stride(), r.dtype) for r in results]
+                self.shapes[key] = [(tuple(r.shape), r.stride(), r.dtype) for r in results]
             return out
         if not _fresh(func):
             return args[0]
-        new = [torch.empty_strided(size, step, dtype=dtype, device="meta") for size, step, dtype in made]
+        new = [torch.empty_strided(size, step, dtype=dtype, device="meta") for size, step, dtype in shapes]
         return new[0] if len(new) == 1 else tuple(new)
 
-    def _parts_of(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _parts_of(self, func: OpOverload, args: Args, kwargs: Kwargs) -> object:
         """Run a composite operator as the operators that it is made of."""
         if func.namespace == "prim" or not func.has_kernel_for_dispatch_key(_COMPOSITE):
             return NotImplemented
         with self:
             return func.decompose(*args, **kwargs)
 
-    def _note(self, op: _Operator) -> None:
-        func, packet, args, out = op.func, op.packet, op.args, op.out
-        used = [self.parameters[id(t)] for t in tensors_of(args) if id(t) in self.parameters]
-        first = _first(out)
+    def _note(self, op: _Operation) -> None:
+        first = _first(op.out)
         if first is None:
-            if packet in _LOOKS and self._tracked(args):
-                self.trace.data_dependent.append(_plain(packet))
+            if op.packet in _READS_VALUES and self._tracked(op.args):
+                self.trace.data_dependent.append(op.name)
             return
+        used = [self.parameters[id(t)] for t in tensors_of(op.args) if id(t) in self.parameters]
         call = self.stack[-1] if self.stack else self.trace.root
-        made = not func.is_view and packet not in _VIEWS
-        if made and _fresh(func):
+        is_view = op.func.is_view or op.packet in _VIEWS
+        if not is_view and _fresh(op.func):
             self.trace.written += first.numel()
-        tracked = self.fields.of(first) is not None
         if not call.atomic:
-            if used:
-                self.waiting.setdefault(id(call), []).extend(used)
-                used = []
-            if not made or packet in _MAKES or not (tracked or packet in MATRIX):
+            tracked = self.fields.of(first) is not None
+            pending = self.pending.setdefault(id(call), [])
+            pending += used
+            if is_view or op.packet in _ALLOCATES or not (tracked or op.packet in MATRIX):
                 return  # nothing to show of a view, or of what does not depend on the image
+            used = self.pending.pop(id(call))
             call = self._function(call, op)
-            used = self.waiting.pop(id(self.stack[-1]), []) if self.stack else []
-            if tracked and _fresh(func):
-                self._write(call, first)
+            if tracked and _fresh(op.func):
+                call.add_activation(first)
         self._use(call, used)
         self._count(call, op)
 
-    def _function(self, above: Call, op: _Operator) -> Call:
+    def _function(self, above: Call, op: _Operation) -> Call:
         """Return a new call for a function that a module calls between its parts."""
-        name = _NAMES.get(_plain(op.packet), _plain(op.packet).strip("_"))
-        call = Call(
-            f"{above.name}.{name}".lstrip("."), name, above.depth + 1, self._reads(op), _shape(op.out)
-        )
-        first = _first(op.out)
-        call.receptive_field = self.fields.of(first) if first is not None else None
+        name = _NAMES.get(op.name, op.name.strip("_"))
+        call = _part(above, name, name)
+        # Of its operands, the first one that depends on the image.
+        call.input = next((tuple(t.shape) for t in tensors_of(op.args) if self._tracked(t)), _shape(op.args))
+        self._set_output(call, op.out)
         above.parts.append(call)
         return call
 
-    def _reads(self, op: _Operator) -> Shape:
-        """Return the shape of the first operand that depends on the image."""
-        return next((tuple(t.shape) for t in tensors_of(op.args) if self._tracked(t)), _shape(op.args))
-
-    def _count(self, call: Call, op: _Operator) -> None:
+    def _count(self, call: Call, op: _Operation) -> None:
         """Add what an operator costs to its call and to the whole."""
         second = second_count(op.packet, op.args, op.kwargs, op.out)
         call.second_macs += second
         if op.packet in MATRIX:
-            self._multiplies(call, op)
+            self._count_macs(call, op)
         elif op.packet in OTHER:
             kind, handle = OTHER[op.packet]
-            self.trace.operations[kind] += int(handle(arguments(op.args), arguments([_first(op.out)])))
+            self.trace.operations[kind] += op.count_by(handle)
             if kind == "pooling" and call.window is None:
                 call.window = _pooling_window(op.func, op.args)
         elif pointwise(op.func) and op.packet not in MOVING:
-            self.trace.operations["elementwise"] += _elements(op.out)
+            self.trace.operations["elementwise"] += op.elements
         elif op.packet not in MOVING and not second:
-            entry = self.trace.uncounted.setdefault(_plain(op.packet), [0, 0])
+            entry = self.trace.uncounted.setdefault(op.name, [0, 0])
             entry[0] += 1
-            entry[1] += _elements(op.out)
+            entry[1] += op.elements
 
-    def _multiplies(self, call: Call, op: _Operator) -> None:
+    def _count_macs(self, call: Call, op: _Operation) -> None:
         kind, handle = MATRIX[op.packet]
         if op.packet in _BATCHED and all(self._tracked(a) for a in op.args[-2:]):
             kind = "attention"  # a product of activations with activations
-        macs = int(handle(arguments(op.args), arguments([_first(op.out)])))
+        macs = op.count_by(handle)
         call.macs += macs
-        call.matrix_activations += _elements(op.out)
+        call.matrix_activations += op.elements
         self.trace.macs[kind] += macs
         if kind == "convolution":
             call.window = _convolution_window(op.args)
 
-    def _tracked(self, things: Any) -> bool:
-        return any(self.fields.of(t) is not None for t in tensors_of(things))
+    def _tracked(self, values: object) -> bool:
+        return any(self.fields.of(t) is not None for t in tensors_of(values))
 
-    def _write(self, call: Call, tensor: Tensor) -> None:
-        call.activations += tensor.numel()
-        call.activation_bytes += tensor.numel() * tensor.element_size()
-
-    def _use(self, call: Call, used: list[nn.Parameter]) -> None:
+    def _use(self, call: Call, used: Sequence[nn.Parameter]) -> None:
         """Count parameters that have not been used before."""
         for parameter in used:
             if self.parameters.pop(id(parameter), None) is not None:
-                call.parameters += parameter.numel()
-                call.parameter_bytes += parameter.numel() * parameter.element_size()
+                call.add_parameter(parameter)
 
     def finish(self) -> None:
         """Put the parameters that nobody used under the outermost module that was not called."""
@@ -251,12 +382,11 @@ class _Recorder(TorchDispatchMode):
         if trace.failure is None and _first(trace.result) is not None and not self._tracked(trace.result):
             trace.data_dependent.append("a result that cannot be followed back to the image")
         for name, parameter in self.model.named_parameters():
-            if id(parameter) not in self.parameters:
-                continue
-            path, module = self._not_called(name)
-            call = self.trace.unused.setdefault(path, Call(path, f"{type(module).__name__}, not used", 1))
-            self._use(call, [parameter])
-        self.trace.root.parts += self.trace.unused.values()
+            if id(parameter) in self.parameters:
+                path, module = self._not_called(name)
+                call = trace.unused.setdefault(path, Call(path, f"{type(module).__name__}, not used", 1))
+                self._use(call, [parameter])
+        trace.root.parts += trace.unused.values()
 
     def _not_called(self, name: str) -> tuple[str, nn.Module]:
         module, path = self.model, []
@@ -271,8 +401,16 @@ class _Recorder(TorchDispatchMode):
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _aten = torch.ops.aten
 _VIEWS = {_aten._unsafe_view, _aten._reshape_alias, _aten.lift_fresh, _aten.alias, _aten.detach}
-_MAKES = {_aten.clone, _aten._to_copy, _aten.empty, _aten.zeros, _aten.new_zeros, _aten.fill_, _aten.zero_}
-_LOOKS = {_aten._local_scalar_dense, _aten.item, _aten.is_nonzero, _aten.equal}
+_ALLOCATES = {
+    _aten.clone,
+    _aten._to_copy,
+    _aten.empty,
+    _aten.zeros,
+    _aten.new_zeros,
+    _aten.fill_,
+    _aten.zero_,
+}
+_READS_VALUES = {_aten._local_scalar_dense, _aten.item, _aten.is_nonzero, _aten.equal}
 _BATCHED = {_aten.bmm, _aten.baddbmm}
 _NAMES = {
     "convolution": "conv", "addmm": "linear", "mm": "linear", "max_pool2d_with_indices": "max_pool2d",
@@ -282,18 +420,19 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _plain(packet: Any) -> str:
-    return str(packet.__name__)
+def _part(above: Call, name: str, kind: str) -> Call:
+    """Return a call inside another, named behind it."""
+    return Call(f"{above.name}.{name}".lstrip("."), kind, above.depth + 1)
 
 
-def _fresh(func: Any) -> bool:
+def _fresh(func: OpOverload) -> bool:
     """Return whether an operator writes new memory: neither in place nor a view."""
     return all(r.alias_info is None for r in func._schema.returns)
 
 
-def _key(func: Any, args: tuple[Any, ...]) -> Any:
+def _key(func: OpOverload, args: Args) -> tuple[object, ...] | None:
     """Return what the shapes of the results depend on, or None where that has no simple form."""
-    parts: list[Any] = [func]
+    parts: list[object] = [func]
     for a in args:
         if isinstance(a, Tensor):
             parts.append((tuple(a.shape), a.stride(), a.dtype))
@@ -306,12 +445,12 @@ def _key(func: Any, args: tuple[Any, ...]) -> Any:
     return tuple(parts)
 
 
-def _first(thing: Any) -> Tensor | None:
-    return thing if isinstance(thing, Tensor) else next(tensors_of(thing), None)
+def _first(values: object) -> Tensor | None:
+    return values if isinstance(values, Tensor) else next(tensors_of(values), None)
 
 
-def _shape(thing: Any) -> Shape:
-    first = _first(thing)
+def _shape(values: object) -> Shape:
+    first = _first(values)
     return tuple(first.shape) if first is not None else ()
 
 
@@ -319,27 +458,22 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _elements(out: Any) -> int:
-    first = _first(out)
-    return first.numel() if first is not None else 0
-
-
-def _convolution_window(args: tuple[Any, ...]) -> Window:
+def _convolution_window(args: Args) -> Window:
     weight, stride, padding, dilation, groups = args[1], args[3], args[4], args[5], args[8]
     return Window(tuple(weight.shape[2:]), tuple(stride), tuple(padding), tuple(dilation), groups)
 
 
-def _pooling_window(func: Any, args: tuple[Any, ...]) -> Window | None:
+def _pooling_window(func: OpOverload, args: Args) -> Window | None:
     """Return the window of a pooling with a fixed one."""
-    names = [a.name for a in func._schema.arguments]
-    given = dict(zip(names, args, strict=False))
-    if "kernel_size" not in given:
+    settings = dict(zip(signature(func), args, strict=False))
+    if "kernel_size" not in settings:
         return None
-    kernel = _pair(given["kernel_size"])
-    stride = _pair(given.get("stride") or kernel)
-    return Window(kernel, stride, _pair(given.get("padding", 0)), _pair(given.get("dilation", 1)))
-
-
-def _pair(value: Any) -> Shape:
-    sides = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return sides if len(sides) > 1 else sides * 2
+    kernel = settings["kernel_size"]
+    values = (
+        kernel,
+        settings.get("stride") or kernel,
+        settings.get("padding", 0),
+        settings.get("dilation", 1),
+    )
+    kernel, stride, padding, dilation = (tuple(numbers(value, 2)) for value in values)
+    return Window(kernel, stride, padding, dilation)

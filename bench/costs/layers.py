@@ -1,68 +1,151 @@
-"""The layer table: a network call by call, to a chosen depth; its totals are the sums of its rows.
-
-It is no cost of the registry: a table is many rows, a cost one number.
-"""
+"""The layers of a network: its table, call by call to a chosen depth, and the part of it that goes into a record."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
-from bench.costs import Subject
-from bench.costs._calls import Call, Shape
+from bench.costs import Subject, cost
 from bench.costs.macs import TOLERATED_GAP
+from bench.records.record import Measurement, count
 
-_SUMS = ("parameters", "macs", "activations", "activation_bytes")
+if TYPE_CHECKING:
+    from bench.costs._trace import Call, Shape
+
+T = TypeVar("T")
+Sum = Literal["parameters", "macs", "activations", "activation_bytes"]
+_SUMS: tuple[Sum, ...] = ("parameters", "macs", "activations", "activation_bytes")
+_CONCENTRATIONS: tuple[Sum, ...] = ("activation_bytes", "parameters", "macs")
 _FOREMOST = 3  # rows that are named as those where a quantity concentrates
 
+COLUMNS = ("name", "kind", "output", "parameters", "macs", "activation_bytes", "receptive_field")
+_MOST_ROWS = 400  # of a record, some 25 kB
 
-def layer_table(subject: Subject, depth: int | None = None) -> dict[str, Any]:
-    """Return the table as plain JSON values.
+
+class LayerRow(TypedDict):
+    """A layer, or a function called between layers; what two sides of a window share is one number.
+
+    Attributes:
+        input: shape of the first tensor that goes in.
+        output: shape of the first tensor that comes out.
+        kernel: [rows, columns] px, as are stride, padding and dilation; None where there is no window.
+        parameters: counted where they are used first.
+        activations: elements written.
+        receptive_field: px; [rows, columns] where they differ; "global"; None where it is not known.
+        receptive_field_stride: px; [rows, columns] where they differ; None where there is no size.
+        receptive_field_padding: px; [rows, columns] where they differ; None where there is no size.
+    """
+
+    name: str
+    type: str
+    depth: int
+    input: list[int]
+    output: list[int]
+    kernel: list[int] | None
+    stride: list[int] | None
+    padding: list[int] | None
+    dilation: list[int] | None
+    groups: int | None
+    in_channels: int | None
+    out_channels: int | None
+    parameters: int
+    macs: int
+    activations: int
+    activation_bytes: int
+    receptive_field: int | list[int] | Literal["global"] | None
+    receptive_field_stride: float | list[float] | None
+    receptive_field_padding: int | list[int] | None
+
+
+class LayerTable(TypedDict):
+    """A network as plain JSON values.
+
+    Attributes:
+        input: [1, C, H, W].
+        layers: in the order of the calls.
+        totals: the sums of the rows, and `parameter_bytes`.
+        memory: bytes of one image through the network.
+        concentration: by quantity, the foremost rows with their shares.
+        counted_on: "meta" or "cpu".
+        doubts: sentences.
+        failure: what the network raised before its end.
+    """
+
+    input: list[int]
+    layers: list[LayerRow]
+    totals: dict[str, int]
+    memory: dict[str, int]
+    concentration: dict[str, list[dict[str, str | float]]]
+    counted_on: str
+    doubts: list[str]
+    failure: str | None
+
+
+def layer_table(subject: Subject, depth: int | None = None) -> LayerTable:
+    """Return the table of a network; its totals are the sums of its rows.
 
     Args:
         subject: the network.
         depth: how deep modules are opened, 1 for those of the network itself; None for all.
-
-    Returns:
-        `input`: [1, C, H, W]. `layers`: a dict a row, in the order of the calls: `name`, `type`, `depth`, `input`,
-        `output` (shapes), `kernel`, `stride`, `padding`, `dilation` ([rows, columns] or None), `groups`,
-        `in_channels`, `out_channels`, `parameters` (counted where they are used first), `macs`, `activations`
-        (elements written), `activation_bytes`, `receptive_field` (px; [rows, columns] where they differ; "global";
-        or None where it is not known), `receptive_field_stride`, `receptive_field_padding`. `totals`: the sums.
-        `memory`: bytes of one image through the network. `concentration`: by quantity, the foremost rows with
-        their shares. `doubts`: sentences. `failure`: what the network raised before its end, else None.
     """
     trace = subject.trace
-    rows = [_row(call) for call in _cut(trace.root, depth)]
-    totals = {key: sum(row[key] for row in rows) for key in _SUMS}
+    rows = _rows(subject, depth)
+    totals: dict[str, int] = {key: sum(row[key] for row in rows) for key in _SUMS}
     return {
         "input": list(subject.shape),
         "layers": rows,
         "totals": totals | {"parameter_bytes": sum(c.parameter_bytes for c in trace.root.walk())},
         "memory": _memory(subject, totals["activation_bytes"]),
-        "concentration": {key: _foremost(rows, key) for key in ("activation_bytes", "parameters", "macs")},
+        "concentration": {key: _foremost(rows, key) for key in _CONCENTRATIONS},
         "counted_on": trace.device,
         "doubts": _doubts(subject),
-        "failure": None
-        if trace.failure is None
-        else f"{type(trace.failure).__name__}: {trace.failure}"[:500],
+        "failure": trace.failure_text,
     }
 
 
-def _doubts(subject: Subject) -> list[str]:
-    trace, found = subject.trace, []
-    if subject.reason:
-        found.append(f"counted on the CPU, since it does not run without storage: {subject.reason}")
-    if trace.data_dependent:
-        looked = ", ".join(dict.fromkeys(trace.data_dependent))
-        found.append(f"what runs depends on the image ({looked}); the table is for a black one")
-    if trace.uncounted:
-        named = ", ".join(f"{name} ×{calls}" for name, (calls, _) in sorted(trace.uncounted.items()))
-        share = f"{100 * trace.uncounted_share:.2g} % of the elements written"
-        found.append(f"operators without a rule for their MACs: {named}; {share}")
-    if trace.gap > TOLERATED_GAP:
-        found.append(f"the two counters differ: {trace.first:,} MACs and {trace.second:,}")
-    return found
+@cost("layers")
+def layers(subject: Subject) -> Iterator[Measurement]:
+    """List the `layers` of one image's pass: how many there are, with the table of them in the detail.
+
+    The detail has `columns` and `rows`, in the order of the calls: name, kind (the class or function), output
+    (``64×112×112``, without the image's own dimension), parameters (counted where they are used first), MACs,
+    activation bytes of one image, and receptive field (px; [rows, columns] where they differ; "global"; None where
+    it is not known). What neither holds parameters nor writes anything, such as a ReLU in place, is left out. Of a
+    network with more than 400 of them, the deepest level of modules with fewer is listed, and `depth` says which;
+    it is None where all are.
+    """
+    if subject.trace.failure is not None:
+        return
+    depth, rows = None, _record_rows(subject, None)
+    if len(rows) > _MOST_ROWS:
+        deepest = max(call.depth for call in subject.trace.root.walk())
+        levels = ((level, _record_rows(subject, level)) for level in range(deepest - 1, 0, -1))
+        depth, rows = next((level, cut) for level, cut in levels if len(cut) <= _MOST_ROWS or level == 1)
+    columns, rows_kept = list(COLUMNS), rows[:_MOST_ROWS]
+    yield count("layers", len(rows), better="neither", images=1, depth=depth, columns=columns, rows=rows_kept)
+
+
+def _record_rows(subject: Subject, depth: int | None) -> list[list[object]]:
+    """Return the rows of a record."""
+    return [
+        [
+            row["name"],
+            row["type"],
+            "×".join(str(side) for side in row["output"][1:]),
+            row["parameters"],
+            row["macs"],
+            row["activation_bytes"],
+            row["receptive_field"],
+        ]
+        for row in _rows(subject, depth)
+        if row["parameters"] or row["activation_bytes"]
+    ]
+
+
+def _rows(subject: Subject, depth: int | None) -> list[LayerRow]:
+    return [_row(call) for call in _cut(subject.trace.root, depth)]
 
 
 def _cut(call: Call, depth: int | None) -> Iterator[Call]:
@@ -74,25 +157,29 @@ def _cut(call: Call, depth: int | None) -> Iterator[Call]:
             yield from _cut(part, depth)
 
 
-def _row(call: Call) -> dict[str, Any]:
+def _row(call: Call) -> LayerRow:
     window, inside = call.window, list(call.walk())
-    reads = _channels(call.input, call.type)
-    writes = _channels(call.output, call.type)
+    size, stride, padding = _receptive_field(call)
     return {
         "name": call.name or call.type,
         "type": call.type,
         "depth": call.depth,
         "input": list(call.input),
         "output": list(call.output),
-        "kernel": window and list(window.kernel),
-        "stride": window and list(window.stride),
-        "padding": window and list(window.padding),
-        "dilation": window and list(window.dilation),
-        "groups": window and window.groups,
-        "in_channels": reads,
-        "out_channels": writes,
-        **{key: sum(getattr(c, key) for c in inside) for key in _SUMS},
-        **_field(call),
+        "kernel": list(window.kernel) if window else None,
+        "stride": list(window.stride) if window else None,
+        "padding": list(window.padding) if window else None,
+        "dilation": list(window.dilation) if window else None,
+        "groups": window.groups if window else None,
+        "in_channels": _channels(call.input, call.type),
+        "out_channels": _channels(call.output, call.type),
+        "parameters": sum(c.parameters for c in inside),
+        "macs": sum(c.macs for c in inside),
+        "activations": sum(c.activations for c in inside),
+        "activation_bytes": sum(c.activation_bytes for c in inside),
+        "receptive_field": size,
+        "receptive_field_stride": stride,
+        "receptive_field_padding": padding,
     }
 
 
@@ -103,37 +190,34 @@ def _channels(shape: Shape, kind: str) -> int | None:
     return shape[1] if len(shape) == 4 and not kind.lower().endswith("linear") else shape[-1]
 
 
-def _field(call: Call) -> dict[str, Any]:
+def _receptive_field(
+    call: Call,
+) -> tuple[int | list[int] | Literal["global"] | None, float | list[float] | None, int | list[int] | None]:
+    """Return size, stride and padding."""
     field = call.receptive_field
-    size: Any = None
-    stride = padding = None
-    if field is not None and field.reach == "local":
-        size, stride, padding = (
-            _pair(v) for v in (field.size, [_number(s) for s in field.stride], field.padding)
-        )
-    elif field is not None and field.reach == "global":
-        size = "global"
-    return {
-        "receptive_field": size,
-        "receptive_field_stride": stride,
-        "receptive_field_padding": padding,
-    }
+    if field is None or field.reach == "unknown":
+        return None, None, None
+    if field.reach == "global":
+        return "global", None, None
+    return (
+        _same([s for s in field.size if s is not None]),
+        _same([_number(s) for s in field.stride if s is not None]),
+        _same([p for p in field.padding if p is not None]),
+    )
 
 
-def _pair(values: Sequence[Any]) -> Any:
+def _same(pair: list[T]) -> T | list[T]:
     """Return one value where rows and columns have the same, else both."""
-    return values[0] if values[0] == values[1] else list(values)
+    return pair[0] if pair[0] == pair[1] else pair
 
 
-def _number(value: Any) -> Any:
+def _number(value: Fraction) -> float:
     return int(value) if value == int(value) else float(value)
 
 
 def _memory(subject: Subject, activations: int) -> dict[str, int]:
     """Return bytes: of what is written, once for a forward pass, twice with the gradients of a backward pass."""
-    image = 4
-    for side in subject.shape:
-        image *= side
+    image = 4 * math.prod(subject.shape)
     weights = sum(p.numel() * p.element_size() for p in subject.model.parameters())
     return {
         "input_bytes": image,
@@ -142,7 +226,23 @@ def _memory(subject: Subject, activations: int) -> dict[str, int]:
     }
 
 
-def _foremost(rows: Sequence[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+def _foremost(rows: Sequence[LayerRow], key: Sum) -> list[dict[str, str | float]]:
     total = sum(row[key] for row in rows)
     ranked = sorted((row for row in rows if row[key]), key=lambda row: -row[key])[:_FOREMOST]
     return [{"name": row["name"], "share": row[key] / total} for row in ranked]
+
+
+def _doubts(subject: Subject) -> list[str]:
+    trace, doubts = subject.trace, []
+    if subject.reason:
+        doubts.append(f"counted on the CPU, since it does not run without storage: {subject.reason}")
+    if trace.data_dependent:
+        operators = ", ".join(dict.fromkeys(trace.data_dependent))
+        doubts.append(f"what runs depends on the image ({operators}); the table is for a black one")
+    if trace.uncounted:
+        named = ", ".join(f"{name} ×{calls}" for name, (calls, _) in sorted(trace.uncounted.items()))
+        share = f"{100 * trace.uncounted_share:.2g} % of the elements written"
+        doubts.append(f"operators without a rule for their MACs: {named}; {share}")
+    if trace.gap > TOLERATED_GAP:
+        doubts.append(f"the two counters differ: {trace.first:,} MACs and {trace.second:,}")
+    return doubts

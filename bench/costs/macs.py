@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from bench.costs import Subject, cost
 from bench.records.record import Measurement, count
 
 # A relative gap between the two counters from which they are said to disagree.
 TOLERATED_GAP = 0.01
+SECOND_COUNTER = "torch.utils.flop_counter"
 
 
 @cost("macs")
@@ -24,47 +24,42 @@ def macs(subject: Subject) -> Iterator[Measurement]:
     `uncounted_share` is the share of all written elements that operators without any rule wrote.
     """
     trace = subject.trace
-    first, second, gap, share = float(trace.first), trace.second, trace.gap, trace.uncounted_share
+    failed = trace.failure is not None
     uncounted = {name: calls for name, (calls, _) in sorted(trace.uncounted.items())}
     flags = {
         "uncounted_ops": bool(uncounted),
-        "counters_disagree": gap > TOLERATED_GAP,
+        "counters_disagree": trace.gap > TOLERATED_GAP,
         "data_dependent": bool(trace.data_dependent),
-        "partial": trace.failure is not None,
+        "partial": failed,
     }
-    detail: dict[str, Any] = {
+    detail: dict[str, object] = {
         "images": 1,
         "counter": "fvcore's handles",
         "by_kind": dict(trace.macs),
-        "second": second,
-        "second_counter": "torch.utils.flop_counter",
-        "gap": gap,
+        "second": trace.second,
+        "second_counter": SECOND_COUNTER,
+        "gap": trace.gap,
         "uncounted": uncounted,
-        "uncounted_share": share,
+        "uncounted_share": trace.uncounted_share,
         "counted_on": trace.device,
     }
     if subject.reason:
         detail["not_on_meta"] = subject.reason
     if trace.data_dependent:
         detail["data_dependent"] = sorted(set(trace.data_dependent))
-    if trace.failure is not None:
-        detail |= {
-            "counted_until_failure": first,
-            "failure": f"{type(trace.failure).__name__}: {trace.failure}"[:500],
-        }
-        first = second = math.nan  # type: ignore[assignment]
+    if failed:
+        detail |= {"counted_until_failure": float(trace.first), "failure": trace.failure_text}
     yield Measurement(
         name="macs",
         unit="MAC",
         better="lower",
-        samples=(first,),
+        samples=(math.nan if failed else float(trace.first),),
         detail=detail,
         flags=tuple(name for name, raised in flags.items() if raised),
     )
-    if trace.failure is None:
-        yield count("macs_second", second, "MAC", images=1, counter=detail["second_counter"])
-        yield count("macs_gap", gap, images=1)
-        yield count("uncounted_share", share, images=1, of="elements written")
-        yield count(
-            "operations", sum(trace.operations.values()), "op", images=1, by_kind=dict(trace.operations)
-        )
+    if not failed:
+        yield count("macs_second", trace.second, "MAC", images=1, counter=SECOND_COUNTER)
+        yield count("macs_gap", trace.gap, images=1)
+        yield count("uncounted_share", trace.uncounted_share, images=1, of="elements written")
+        operations = dict(trace.operations)
+        yield count("operations", sum(operations.values()), "op", images=1, by_kind=operations)

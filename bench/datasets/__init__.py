@@ -6,15 +6,12 @@ A data set is one file that adds a `Dataset` to `DATASETS`; ``imagefolder:PATH``
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.datasets._files import Files
-from bench.datasets._images import Images, Split, hold_back, subset
+from bench.datasets._images import Dataset, Files, Images, Split, hold_back, subset
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 from bench.registry import Registry
@@ -36,36 +33,13 @@ __all__ = [
 
 FOLDER = "imagefolder:"  # before the path of a folder of images
 
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A data set: its facts, and how it is read.
-
-    Attributes:
-        card: the declared facts.
-        load: reads a split from the data folder, see `data_root`; called through `load` below, which checks.
-        mean: of each channel of the training images, scaled to 0..1.
-        std: of each channel of the training images, likewise.
-        class_names: in the order of the labels.
-        at: for a data set of files, how it lies in the data folder: its own counts, and its images decoded to
-            squares of so many px (None: their own size). None for a data set whose images have one size.
-    """
-
-    card: DatasetCard
-    load: Callable[[Path, Split], Images]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    class_names: tuple[str, ...]
-    at: Callable[[Path, int | None], Dataset] | None = None
-
-
 DATASETS: Registry[Dataset] = Registry("data set", "bench.datasets")
 
 
 def data_root() -> Path:
     """Return the folder of the data sets: the environment's BENCH_DATA, or ~/.cache/bench/data."""
-    given = os.environ.get("BENCH_DATA")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "bench" / "data"
+    folder = os.environ.get("BENCH_DATA")
+    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "bench" / "data"
 
 
 def is_known(name: str) -> bool:
@@ -74,7 +48,7 @@ def is_known(name: str) -> bool:
 
 
 def find(name: str, size: int | None = None) -> Dataset:
-    """Return the data set called `name`; one that lies in files, as it lies there.
+    """Return the data set called `name`; of one in files, with the counts and classes of the files that are there.
 
     Args:
         name: a registered name, or ``imagefolder:PATH``.
@@ -127,9 +101,11 @@ def mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:
         return f"images {_form(images)}, expected {list(shape)} uint8"
     if tuple(labels.shape) != shape[:1] or labels.dtype != torch.int64:
         return f"labels {_form(labels)}, expected {[shape[0]]} int64"
-    found = labels.unique().tolist()
-    if found != list(range(card.num_classes)):
-        return f"{len(found)} classes from {found[0]} to {found[-1]}, expected 0 to {card.num_classes - 1}"
+    classes = labels.unique().tolist()
+    if classes != list(range(card.num_classes)):
+        return (
+            f"{len(classes)} classes from {classes[0]} to {classes[-1]}, expected 0 to {card.num_classes - 1}"
+        )
     if isinstance(images, Tensor) and images.max() < 128:
         # Real sets use the full range; a loader that forgot to scale to 255 would train badly and quietly.
         return f"pixels from {images.min()} to {images.max()}, expected a range of 0 to 255"

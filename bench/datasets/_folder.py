@@ -7,20 +7,19 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median_low
 
 import torch
 from torch import Tensor
 
-from bench.datasets import Dataset, Images, Split
-from bench.datasets._files import Files
-from bench.datasets._images import choose
+from bench.datasets._images import Dataset, Files, Images, Split, choose
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
 NATIVE = 224  # px, at most: what the networks for photographs take
-LOOKED_AT = 16  # files whose headers are read for the channels and the size
+SAMPLE = 16  # files whose headers are read for the channels and the size
 TEST_SHARE = 0.2  # of a folder that is not split
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
@@ -51,20 +50,20 @@ class Folder:
 def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
     """Return the data set of the images below `path`.
 
-    The images are decoded to squares of `size` px, and cropped by chance from a border of an eighth of it.
+    The images are decoded to squares of `size` px, and cropped at random from a border of an eighth of it.
 
     Args:
         name: how it is asked for.
         path: holds `train` and `test` (or `val`) with a folder for each class; or the classes' folders, of
-            which a fifth, chosen always alike, is for testing.
+            which a fifth, always the same, is for testing.
         size: px; None is the images' own, at most 224.
 
     Raises:
         UnsupportedError: if there are no such folders, or they do not suit.
     """
     folder = scan(path)
-    channels, own = _look(folder.files["train"])
-    size = size or own
+    channels, native = _form(folder.files["train"])
+    size = size or native
     return Dataset(
         card=DatasetCard(
             name=name,
@@ -87,11 +86,11 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
 
 def _load(folder: Folder, channels: int, size: int, root: Path, split: Split) -> Images:  # noqa: ARG001
     files = Files(folder.files[split], channels, size)
-    return Images(files[:] if files.fit else files, folder.labels[split])
+    return Images(files[:] if files.fits_memory else files, folder.labels[split])
 
 
 def scan(path: Path) -> Folder:
-    """Look at the names and the sizes of the files below `path`; no image is opened.
+    """Read the names and the sizes of the files below `path`; no image is opened.
 
     Raises:
         UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
@@ -100,17 +99,15 @@ def scan(path: Path) -> Folder:
         raise UnsupportedError(f"there is no folder {path}", LAYOUT)
     listings = _split(path) if (path / "train").is_dir() else _cut(_listing(path))
     train, test = listings["train"], listings["test"]
-    for first, second, where in ((train, test, "test"), (test, train, "training")):
+    for first, second, purpose in ((train, test, "test"), (test, train, "training")):
         if missing := sorted(first.keys() - second.keys()):
-            raise UnsupportedError(f"{path} has no {where} images of class {missing[0]}", LAYOUT)
+            raise UnsupportedError(f"{path} has no {purpose} images of class {missing[0]}", LAYOUT)
     if len(train) < 2:
         raise UnsupportedError(f"{path} has one class, {next(iter(train))}: nothing to tell apart", LAYOUT)
     return Folder(
         classes=tuple(train),
-        files={
-            split: tuple(f for files in found.values() for f in files) for split, found in listings.items()
-        },
-        labels={split: _labels(found) for split, found in listings.items()},
+        files={split: tuple(chain(*listing.values())) for split, listing in listings.items()},
+        labels={split: _labels(listing) for split, listing in listings.items()},
         sha256=_fingerprint(path, listings),
     )
 
@@ -137,9 +134,9 @@ def _cut(whole: Listing) -> dict[Split, Listing]:
                 "add images, or remove the class",
             )
         count = max(1, round(TEST_SHARE * len(files)))
-        held = set(choose(torch.zeros(len(files), dtype=torch.int64), count, seed=0).tolist())
-        train[name] = [f for i, f in enumerate(files) if i not in held]
-        test[name] = [f for i, f in enumerate(files) if i in held]
+        tested = set(choose(torch.zeros(len(files), dtype=torch.int64), count, seed=0).tolist())
+        train[name] = [f for i, f in enumerate(files) if i not in tested]
+        test[name] = [f for i, f in enumerate(files) if i in tested]
     return {"train": train, "test": test}
 
 
@@ -149,16 +146,16 @@ def _listing(path: Path) -> Listing:
     Raises:
         UnsupportedError: if there are no folders, or one of them has no images.
     """
-    found = {folder.name: sorted(_images(folder)) for folder in _folders(path)}
-    if not found:
+    listing = {folder.name: sorted(_images(folder)) for folder in _folders(path)}
+    if not listing:
         raise UnsupportedError(f"{path} holds no folders, one for each class", LAYOUT)
-    for name, files in found.items():
+    for name, files in listing.items():
         if not files:
             raise UnsupportedError(
                 f"class {name} is empty: no images in {path / name}",
                 f"add images ({', '.join(ENDINGS)}), or remove the folder",
             )
-    return found
+    return listing
 
 
 def _folders(path: Path) -> list[Path]:
@@ -167,29 +164,29 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> Iterator[str]:
-    for where, _, names in os.walk(folder, followlinks=True):
+    for parent, _, names in os.walk(folder, followlinks=True):
         for name in names:
             if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                yield os.path.join(where, name)  # noqa: PTH118 - a million of them, as text
+                yield os.path.join(parent, name)  # noqa: PTH118 - a million of them, as text
 
 
-def _labels(found: Listing) -> Tensor:
-    counts = torch.tensor([len(files) for files in found.values()])
-    return torch.arange(len(found)).repeat_interleave(counts)
+def _labels(listing: Listing) -> Tensor:
+    counts = torch.tensor([len(files) for files in listing.values()])
+    return torch.arange(len(listing)).repeat_interleave(counts)
 
 
 def _fingerprint(path: Path, listings: dict[Split, Listing]) -> str:
     """Return the SHA-256 of a line for each file: split, name below `path`, size in bytes."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for split, listing in listings.items():
         for files in listing.values():
             for file in files:
                 name = os.path.relpath(file, path)
-                found.update(f"{split}\t{name}\t{os.stat(file).st_size}\n".encode())  # noqa: PTH116
-    return found.hexdigest()
+                digest.update(f"{split}\t{name}\t{os.stat(file).st_size}\n".encode())  # noqa: PTH116
+    return digest.hexdigest()
 
 
-def _look(files: Sequence[str]) -> tuple[int, int]:
+def _form(files: Sequence[str]) -> tuple[int, int]:
     """Return the channels and the native size in px of images, from the headers of a few.
 
     They are grey where all of these are. A file that is not an image is left for the decoder to name.
@@ -197,7 +194,7 @@ def _look(files: Sequence[str]) -> tuple[int, int]:
     from PIL import Image
 
     grey, sides = [], []
-    for file in files[:: max(1, len(files) // LOOKED_AT)]:
+    for file in files[:: max(1, len(files) // SAMPLE)]:
         try:
             with Image.open(file) as image:
                 grey.append(image.mode in {"1", "L", "LA"})

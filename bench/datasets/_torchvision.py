@@ -15,9 +15,10 @@ from filelock import FileLock
 from torch import Tensor
 
 from bench.datasets import Images, Split
+from bench.datasets._images import one_line
 from bench.errors import UnsupportedError
 
-PATIENCE_S = 30.0  # without an answer from a server; torchvision would wait for ever
+TIMEOUT_S = 30.0  # without an answer from a server; torchvision would wait for ever
 
 
 def reader(name: str, torchvision_name: str, folder: str) -> Callable[[Path, Split], Images]:
@@ -36,10 +37,10 @@ def _read(name: str, torchvision_name: str, folder: str, root: Path, split: Spli
 
     open_ = partial(getattr(torchvision.datasets, torchvision_name), root, train=split == "train")
     try:
-        found = open_(download=False)
+        dataset = open_(download=False)
     except Exception as error:  # not there or not whole, in torchvision's many words
-        found = fetch(partial(open_, download=True), root, name, folder, error)
-    return Images(_as_images(found.data), torch.as_tensor(found.targets, dtype=torch.int64))
+        dataset = fetch(partial(open_, download=True), root, name, folder, error)
+    return Images(_as_images(dataset.data), torch.as_tensor(dataset.targets, dtype=torch.int64))
 
 
 def fetch(
@@ -57,33 +58,28 @@ def fetch(
     Raises:
         UnsupportedError: if it cannot be had.
     """
-    there = any(
-        (root / folder).glob("*")
-    )  # before torchvision makes the folder for what it then cannot fetch
+    # Looked up before torchvision makes the folder for what it then cannot fetch.
+    present = any((root / folder).glob("*"))
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f"{name}.lock"), _patience():
+        with FileLock(root / f"{name}.lock"), _socket_timeout():
             return download()
     except Exception as error:  # no network, no right to write, a wrong checksum: it cannot be had
         place = f"put its files into {root / folder}, or name the folder that holds {folder} in BENCH_DATA"
-        if unread is not None and there:
+        if unread is not None and present:
             raise UnsupportedError(
-                f"{name} in {root / folder} cannot be read: {_line(unread)}; nor downloaded anew: {_line(error)}",
+                f"{name} in {root / folder} cannot be read: {one_line(unread)}; nor downloaded anew: {one_line(error)}",
                 f"remove {root / folder}, so that it is fetched anew; or {place}",
             ) from error
         raise UnsupportedError(
-            f"{name} is not in {root} and cannot be downloaded: {_line(error)}", place
+            f"{name} is not in {root} and cannot be downloaded: {one_line(error)}", place
         ) from error
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 @contextmanager
-def _patience() -> Iterator[None]:
+def _socket_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE_S)
+    socket.setdefaulttimeout(TIMEOUT_S)
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from bench.datasets import DATASETS, Dataset, Images, Split
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
-TEST_FROM = 1415  # where the twelfth form begins; its writer and those after it are met in testing alone
+TEST_FROM = 1415  # where the twelfth form begins; its writer and those after it are for testing alone
 
 
 def _load(root: Path, split: Split) -> Images:  # noqa: ARG001 - they lie in scikit-learn, not in the data folder

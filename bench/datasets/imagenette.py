@@ -14,7 +14,7 @@ from bench.plan.card import DatasetCard
 
 # The first that is in the data folder is taken: one of the user's own, then torchvision's, the largest first.
 FOLDERS = ("imagenette", "imagenette2", "imagenette2-320", "imagenette2-160")
-FETCHED = "320px"  # of the shorter side: enough for 224 px, and a fifth of the full size to download
+SIZE = "320px"  # that is fetched, of the shorter side: enough for 224 px, and a fifth of the full size to download
 
 CLASSES = {
     "n01440764": "tench",
@@ -31,30 +31,26 @@ CLASSES = {
 
 
 def _at(root: Path, size: int | None) -> Dataset:
-    """Return the data set as it lies in the data folder; as it is declared, where it does not."""
+    """Return the data set of the files in the data folder; where there are none, as it is declared."""
     folder = next((root / name for name in FOLDERS if (root / name).is_dir()), None)
     if folder is None:
-        declared = replace(DATASETS.get("imagenette"), load=partial(_fetched, size=size))
+        declared = replace(DATASETS.get("imagenette"), load=partial(_download, size=size))
         return replace(declared, card=declared.card.at(size or NATIVE))
-    found = folder_dataset("imagenette", folder, size)
-    if found.class_names != tuple(CLASSES):
+    dataset = folder_dataset("imagenette", folder, size)
+    if dataset.class_names != tuple(CLASSES):
         raise UnsupportedError(
-            f"{folder} has the classes {', '.join(found.class_names[:3])} ..., not Imagenette's ten",
+            f"{folder} has the classes {', '.join(dataset.class_names[:3])} ..., not Imagenette's ten",
             f"remove it, or ask for imagefolder:{folder}",
         )
-    return replace(found, card=replace(found.card, source=SOURCE), class_names=tuple(CLASSES.values()))
+    return replace(dataset, card=replace(dataset.card, source=SOURCE), class_names=tuple(CLASSES.values()))
 
 
-def _fetched(root: Path, split: Split, *, size: int | None) -> Images:
+def _download(root: Path, split: Split, *, size: int | None) -> Images:
     """Download, and read."""
     import torchvision.datasets
 
-    fetch(
-        lambda: torchvision.datasets.Imagenette(root, size=FETCHED, download=True),
-        root,
-        "imagenette",
-        "imagenette",
-    )
+    download = partial(torchvision.datasets.Imagenette, root, size=SIZE, download=True)
+    fetch(download, root, "imagenette", "imagenette")
     return _at(root, size).load(root, split)
 
 
@@ -78,7 +74,7 @@ DATASETS.add(
             cutout=0,
             in_files=True,
         ).at(NATIVE),
-        load=partial(_fetched, size=None),
+        load=partial(_download, size=None),
         mean=MEAN,
         std=STD,
         class_names=tuple(CLASSES.values()),

@@ -46,19 +46,19 @@ def _answer(send: Send, ask: Any) -> None:
 
 
 def _cards(name: str) -> tuple[Any, ...]:
-    from bench.archs.resolve import expand_names, resolve
+    from bench.archs.naming import expand_names, resolve
 
     return tuple(resolve(n).card for n in expand_names([name]))
 
 
 def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, Any]:
-    from bench.archs.resolve import resolve
+    from bench.archs.naming import resolve
     from bench.costs import prepare
     from bench.costs.layers import layer_table
 
     arch = resolve(name)
-    table = {"arch": arch.card.name, **layer_table(prepare(arch, **shape), depth)}
-    return {**table, "warnings": _fit(arch.card.name, table["input"][-1])}
+    table = layer_table(prepare(arch, **shape), depth)
+    return {"arch": arch.card.name, **table, "warnings": _fit(arch.card.name, table["input"][-1])}
 
 
 def _fit(name: str, size: int) -> list[str]:
@@ -69,7 +69,7 @@ def _fit(name: str, size: int) -> list[str]:
 
 
 def _facts(asked: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    from bench.archs.resolve import expand_names
+    from bench.archs.naming import expand_names
 
     try:
         names = expand_names([asked]) if asked.endswith("_*") else [asked]
@@ -86,7 +86,7 @@ _WHOLE = ("parameters", "activations")
 
 
 def _counted(name: str) -> dict[str, Any]:
-    from bench.archs.resolve import resolve
+    from bench.archs.naming import resolve
     from bench.costs import COSTS, prepare
     from bench.costs.layers import layer_table
 
@@ -135,7 +135,7 @@ def _datasets(asked: Sequence[str]) -> dict[str, Any]:
 
 
 def _units(pattern: str | None) -> dict[str, Any]:
-    from bench.archs.resolve import list_archs
+    from bench.archs.naming import list_archs
     from bench.backends import BACKENDS
     from bench.datasets import DATASETS
 

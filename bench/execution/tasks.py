@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.archs.resolve import resolve
-from bench.backends import BACKENDS, Backend, Prepared
+from bench.archs.naming import resolve
+from bench.backends import BACKENDS, Backend, Runnable
 from bench.costs import COSTS, Subject, prepare
 from bench.errors import InvalidModelError, UnsupportedError
 from bench.execution.agreement import agreement
@@ -165,7 +165,7 @@ def _backend(job: Job) -> Backend:
     return backend
 
 
-def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Prepared, tuple[Measurement, ...]]:
+def ready(backend: Backend, job: Job, hooks: Hooks, clock: Clock) -> tuple[Runnable, tuple[Measurement, ...]]:
     """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
 
     The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager.

@@ -26,7 +26,7 @@ class Job:
 
     Attributes:
         task: what kind of question it is.
-        arch: name of the network, see `bench.archs.resolve`; of task `ceiling`, which has none, that word.
+        arch: name of the network, see `bench.archs.naming`; of task `ceiling`, which has none, that word.
         input_size: height and width of the images in px.
         in_channels: channels of the images.
         num_classes: outputs of the network; None for a network that is no classifier.

@@ -213,7 +213,7 @@ def _send(train: Callable[..., object], asked: Any, folder: Path) -> None:
 def _receive(folder: Path) -> tuple[Callable[..., object], Any, int]:
     """Read what rank 0 stored, its own pickles and nobody else's; users' files are imported as rank 0 did."""
     for name in torch.load(folder / "sources", weights_only=True):
-        from bench.archs.resolve import resolve  # which imports libraries of networks
+        from bench.archs.naming import resolve  # which imports libraries of networks
 
         sys.path.append(str(Path(name.rpartition(":")[0]).parent))
         resolve(name)

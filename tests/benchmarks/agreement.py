@@ -15,7 +15,7 @@ import torch
 from _side_by_side import show, show_ratio
 from torch.utils.benchmark import Timer
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.timing.clock import HostClock
 
 NETWORKS = {"resnet18": 2, "vgg16": 1, "torchvision:mobilenet_v3_large": 4}

@@ -16,7 +16,7 @@ import warnings
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.archs.resolve import expand_names, resolve
+from bench.archs.naming import expand_names, resolve
 from bench.costs import COSTS, Subject
 from bench.costs._storage import without_storage
 from bench.costs.layers import layer_table

@@ -15,7 +15,7 @@ import torch
 from _side_by_side import in_turn, show, show_ratio
 from torch import Tensor, nn
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.execution.draws import RepeatedDraws
 
 BUILDS, CALLS = 5, 60

@@ -16,7 +16,7 @@ import torch
 from _side_by_side import in_turn, show
 from torch import Tensor
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.datasets import Dataset, Images, data_root, find, load, subset
 from bench.plan.recipe import Recipe, load_recipe
 from bench.training.augment import decide

@@ -16,7 +16,7 @@ from statistics import median
 import torch
 from _side_by_side import show, show_ratio
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.plan.settings import Timing
 from bench.timing.clock import Call, Clock, CudaEventClock, HostClock
 from bench.timing.sampling import sample

@@ -1,25 +1,4 @@
-"""Layer patterns, the grammar of the lectures: text in, a small tree out, and text again. No torch here.
-
-    INPUT -> [[CONV3-64x2 -> RELU]*2 -> POOL]*3 -> [FC-256 -> RELU] -> FC
-
-    A -> B            one behind the other; A - B is read too
-    [A -> B]*3        a group, three times; *0 is not at all
-    INPUT(32x32x3)    native height, width and channels; INPUT leaves them at 224x224x3
-    CONV3-64          window 3, width 64; by default 3, and the width of the CONV before (64 for the first)
-    CONV3-64x2        width 64, 128, 256, ... from one repetition of the outermost group to the next
-    CONV11-96/4       stride 4; then (p=0, d=2, g=2, bias=no): padding, dilation, groups. By default the padding
-                      keeps the size at stride 1 (odd windows), or is none (even ones)
-    POOL3/2           max pooling (also MAXPOOL), window 3, stride 2; by default 2, and stride as window; (p=1)
-    AVGPOOL SUBSAMPLE average pooling; the same times a trained coefficient a channel, plus a trained bias
-    STRIDED3/2        pooling by a convolution of unchanged width
-    GAP               global average pooling
-    FC-256            fully connected; by default the width of the FC before (512 for the first); (bias=no).
-                      The last one gives the classes, 1000 by default; it ends the network
-    BN LRN DROP0.5    batch norm, AlexNet's response norm, dropout
-    RELU LEAKYRELU TANH SIGMOID GELU ELU SILU HARDSWISH
-
-Words are read in either case.
-"""
+"""What a pattern says: layers and groups in a row, what can be built of them, and their normal spelling."""
 
 from __future__ import annotations
 
@@ -28,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from bench.archs.spec import error_at
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, error_at
 
 INPUT_SIZE, IN_CHANNELS, NUM_CLASSES = 224, 3, 1000
 FIRST_WIDTH: dict[str, int | None] = {"CONV": 64, "FC": 512}
@@ -181,12 +159,12 @@ class Pattern:
         STRIDED is the convolution that it stands for.
         """
         widths = dict(FIRST_WIDTH)
-        found = []
+        layers = []
         for one in expand(self.items):
             word = "CONV" if one.word == "STRIDED" else one.word
             widths[word] = one.width or widths.get(word)
-            found.append(replace(one, word=word, width=widths[word]))
-        return (*found[:-1], replace(found[-1], width=None))
+            layers.append(replace(one, word=word, width=widths[word]))
+        return (*layers[:-1], replace(layers[-1], width=None))
 
 
 def _joined(items: Sequence[object]) -> str:
@@ -210,38 +188,6 @@ def count(items: Sequence[Layer | Group]) -> int:
     return sum(i.times * count(i.items) if isinstance(i, Group) else 1 for i in items)
 
 
-def parse(text: str) -> Pattern:
-    """Read a pattern, with ``pattern:`` before it or without.
-
-    Raises:
-        ConfigError: if it is none; the message points at the character.
-    """
-    from bench.archs._pattern_reader import read  # which makes its tree of what is here
-
-    return read(text)
-
-
-def fold(tree: Pattern) -> Pattern:
-    """Write the layers anew with repetitions as groups, the one that saves most first."""
-    layers = tree.layers()
-    items = _folded((*layers[:-1], replace(layers[-1], width=tree.num_classes)))
-    return parse(str(replace(tree, items=items)))
-
-
-def _folded(layers: Sequence[Layer]) -> tuple[Layer | Group, ...]:
-    saved, size, start, times = 0, 0, 0, 0
-    for period in range(1, len(layers) // 2 + 1):
-        run = 0  # how many layers from `at` on are those a period later
-        for at in range(len(layers) - period - 1, -1, -1):
-            run = run + 1 if layers[at] == layers[at + period] else 0
-            if run // period * period > saved:
-                saved, size, start, times = run // period * period, period, at, run // period + 1
-    if not saved:
-        return tuple(layers)
-    group = Group(_folded(layers[start : start + size]), times)
-    return (*_folded(layers[:start]), group, *_folded(layers[start + size * times :]))
-
-
 # --- what can be built ---
 
 
@@ -263,13 +209,13 @@ def fit_warnings(tree: Pattern, input_size: int) -> list[str]:
     Returns:
         One line a layer: its character, itself, and the sum that is no integer.
     """
-    found = []
+    misfits = []
     side = input_size
     for one in tree.layers():
         if not one.fits(side):
-            found.append(f"character {one.at + 1}, {one}: {one.sum(side)}, rounded down")
+            misfits.append(f"character {one.at + 1}, {one}: {one.sum(side)}, rounded down")
         side = one.side(side)
-    return found
+    return misfits
 
 
 def check(tree: Pattern, *, in_channels: int, input_size: int) -> None:

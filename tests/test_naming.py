@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.archs import ARCHS, _timm, _torchvision
-from bench.archs.resolve import expand_names, list_archs, resolve
-from bench.archs.spec import Spec, parse
+from bench.archs.naming import expand_names, list_archs, resolve
+from bench.archs.naming.spelling import NetworkName, parse
 from bench.errors import BenchError, ConfigError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.registry import natural
 
@@ -28,30 +28,30 @@ def count(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("text", "spec"),
+    ("text", "name"),
     [
-        ("vgg16", Spec("registered", "", "vgg16")),
-        (" resnet18( num_classes = 10 ) ", Spec("registered", "", "resnet18", {"num_classes": 10})),
-        ("torchvision:vit_b_16", Spec("torchvision", "torchvision", "vit_b_16")),
-        ("timm:resnet50.a1_in1k", Spec("timm", "timm", "resnet50.a1_in1k")),
-        ("net.py:Net", Spec("file", "net.py", "Net")),
-        ("a/my-nets (1)/net.py:Net", Spec("file", "a/my-nets (1)/net.py", "Net")),
-        ("a(1)/net.py:Net(w=2)", Spec("file", "a(1)/net.py", "Net", {"w": 2})),
-        (r"C:\nets\net.py:Net", Spec("file", r"C:\nets\net.py", "Net")),
-        ("package.module:Net", Spec("module", "package.module", "Net")),
+        ("vgg16", NetworkName("registered", "", "vgg16")),
+        (" resnet18( num_classes = 10 ) ", NetworkName("registered", "", "resnet18", {"num_classes": 10})),
+        ("torchvision:vit_b_16", NetworkName("torchvision", "torchvision", "vit_b_16")),
+        ("timm:resnet50.a1_in1k", NetworkName("timm", "timm", "resnet50.a1_in1k")),
+        ("net.py:Net", NetworkName("file", "net.py", "Net")),
+        ("a/my-nets (1)/net.py:Net", NetworkName("file", "a/my-nets (1)/net.py", "Net")),
+        ("a(1)/net.py:Net(w=2)", NetworkName("file", "a(1)/net.py", "Net", {"w": 2})),
+        (r"C:\nets\net.py:Net", NetworkName("file", r"C:\nets\net.py", "Net")),
+        ("package.module:Net", NetworkName("module", "package.module", "Net")),
         (
             "m:f(a='x,)(', b=[1, (2, 3)], c={'k': None}, d=-1e-3)",
-            Spec("module", "m", "f", {"a": "x,)(", "b": [1, (2, 3)], "c": {"k": None}, "d": -1e-3}),
+            NetworkName("module", "m", "f", {"a": "x,)(", "b": [1, (2, 3)], "c": {"k": None}, "d": -1e-3}),
         ),
-        ("pattern:input -> fc(bias=no)", Spec("pattern", "pattern", "INPUT -> FC(bias=no)")),
-        ("mlp(width='net.py:b')", Spec("registered", "", "mlp", {"width": "net.py:b"})),
-        ("mlp()", Spec("registered", "", "mlp")),
-        ("mlp(a=1,\n b=2)", Spec("registered", "", "mlp", {"a": 1, "b": 2})),
+        ("pattern:input -> fc(bias=no)", NetworkName("pattern", "pattern", "INPUT -> FC(bias=no)")),
+        ("mlp(width='net.py:b')", NetworkName("registered", "", "mlp", {"width": "net.py:b"})),
+        ("mlp()", NetworkName("registered", "", "mlp")),
+        ("mlp(a=1,\n b=2)", NetworkName("registered", "", "mlp", {"a": 1, "b": 2})),
     ],
 )
-def test_a_name_is_parsed_and_written_back(text: str, spec: Spec) -> None:
-    assert parse(text) == spec
-    assert parse(str(spec)) == spec
+def test_a_name_is_parsed_and_written_back(text: str, name: NetworkName) -> None:
+    assert parse(text) == name
+    assert parse(str(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_a_bare_word_is_told_to_be_quoted() -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="ab1.:/(),='\"[]{}*\\ \n#ä-", max_size=24) | st.text(max_size=12))
-def test_any_text_is_a_spec_that_reads_back_or_a_config_error(text: str) -> None:
+def test_any_text_is_a_name_that_reads_back_or_a_config_error(text: str) -> None:
     try:
-        spec = parse(text)
+        name = parse(text)
     except ConfigError:
         return
-    assert parse(str(spec)) == spec
+    assert parse(str(name)) == name
 
 
 # --- registered names ---

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from bench.archs.resolve import resolve
+from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
-from bench.costs.layer_list import COLUMNS, layers
+from bench.costs.layers import COLUMNS, layers
 from bench.records.record import Measurement
 
 

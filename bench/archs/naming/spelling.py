@@ -1,4 +1,4 @@
-"""How a network is named: text in, `Spec` out. Nothing is imported and nothing of the text is executed.
+"""How a network is named: text in, `NetworkName` out. Nothing is imported and nothing of the text is executed.
 
     NAME                        registered, or else one of torchvision
     torchvision:NAME  timm:NAME of a library
@@ -15,9 +15,10 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from bench.errors import BenchError, ConfigError
+from bench.archs import pattern
+from bench.errors import error_at
 
 Kind = Literal["registered", "torchvision", "timm", "file", "module", "pattern"]
 
@@ -26,11 +27,10 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 # A path may hold parentheses if an identifier and nothing but arguments follow it.
 _FILE = re.compile(r"([^(]*?\.py):|(.*?\.py):[^\W\d]\w*\s*(?:\(.*\))?$")
 _PREFIX = re.compile(r"([^(:]*):")
-_SHOWN = 100  # characters of a text that a message quotes
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class NetworkName:
     """A parsed name.
 
     Attributes:
@@ -43,16 +43,20 @@ class Spec:
     kind: Kind
     source: str
     target: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return the name in its normal spelling, which parses to an equal spec."""
-        name = f"{self.source}:{self.target}" if self.source else self.target
+        """Return the name in its normal spelling, which parses to an equal one."""
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
-        return f"{name}({arguments})" if arguments else name
+        return f"{self.bare}({arguments})" if arguments else self.bare
+
+    @property
+    def bare(self) -> str:
+        """The name without its arguments."""
+        return f"{self.source}:{self.target}" if self.source else self.target
 
 
-def parse(text: str) -> Spec:
+def parse(text: str) -> NetworkName:
     """Parse the name of a network.
 
     Raises:
@@ -60,39 +64,37 @@ def parse(text: str) -> Spec:
     """
     text = " ".join(text.splitlines()).strip()
     if text.startswith("pattern:"):
-        from bench.archs import pattern  # which points at characters as is done here
-
-        return Spec("pattern", "pattern", str(pattern.parse(text)))
+        return NetworkName("pattern", "pattern", str(pattern.parse(text)))
     kind, source, start = _source(text)
     expression = _IDENTIFIER if kind in {"file", "module"} else _NAME
-    found = expression.match(text, start)
-    if found is None:
+    target = expression.match(text, start)
+    if target is None:
         raise error_at(text, start, "the name of a network is missing")
-    return Spec(kind, source, found.group(), _arguments(text, found.end()))
+    return NetworkName(kind, source, target.group(), _arguments(text, target.end()))
 
 
 def _source(text: str) -> tuple[Kind, str, int]:
     """Return the kind, the source and where the name behind it starts."""
-    if found := _FILE.match(text):
-        return "file", found[1] or found[2], found.end(found.lastindex or 0) + 1
-    found = _PREFIX.match(text)
-    if found is None:
+    if file := _FILE.match(text):
+        return "file", file[1] or file[2], file.end(file.lastindex or 0) + 1
+    prefix = _PREFIX.match(text)
+    if prefix is None:
         path = text.partition("(")[0].rstrip()
         if path.endswith(".py"):
             raise error_at(text, len(path), "which network of the file?", f"write {path}:NAME")
         return "registered", "", 0
-    source = found[1]
+    source, end = prefix[1], prefix.end()
     if source == "torchvision":
-        return "torchvision", source, found.end()
+        return "torchvision", source, end
     if source == "timm":
-        return "timm", source, found.end()
+        return "timm", source, end
     if all(_IDENTIFIER.fullmatch(part) for part in source.split(".")):
-        return "module", source, found.end()
+        return "module", source, end
     tip = "the colon stands behind torchvision, timm, pattern, a path that ends in .py, or a dotted module"
     raise error_at(text, 0, f"{source!r} is no library, file or module", tip)
 
 
-def _arguments(text: str, end: int) -> dict[str, Any]:
+def _arguments(text: str, end: int) -> dict[str, object]:
     """Return the arguments that follow the name, which ends at `end`."""
     rest = text[end:].lstrip()
     if not rest:
@@ -102,7 +104,7 @@ def _arguments(text: str, end: int) -> dict[str, Any]:
         raise error_at(text, start, "unexpected text behind the name", "arguments look like (width=2)")
     if not rest.endswith(")"):
         raise error_at(text, len(text), "the parenthesis is not closed")
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for keyword in _keywords(text, start):
         at = _position(text, start, keyword.col_offset)
         if keyword.arg is None:
@@ -130,25 +132,16 @@ def _keywords(text: str, start: int) -> list[ast.keyword]:
     return call.keywords
 
 
-def _literal(text: str, start: int, key: str, value: ast.expr) -> Any:
+def _literal(text: str, start: int, key: str, value: ast.expr) -> object:
     try:
-        return ast.literal_eval(value)
+        literal: object = ast.literal_eval(value)
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
         tip = f"put a text in quotes: {key}='{value.id}'" if isinstance(value, ast.Name) else None
         at = _position(text, start, value.col_offset)
         raise error_at(text, at, f"the value of {key!r} must be a literal", tip) from error
+    return literal
 
 
 def _position(text: str, start: int, column: int) -> int:
     """Return the index in `text` of a column in bytes of the parsed call, which has an f before `start`."""
     return start - 1 + len(("f" + text[start:]).encode()[:column].decode())
-
-
-def error_at(
-    text: str, at: int, problem: str, tip: str | None = None, error: type[BenchError] = ConfigError
-) -> BenchError:
-    """Return an error that points at a character of `text`, of which no more is shown than a line takes."""
-    start = min(max(0, at - _SHOWN // 2), max(0, len(text) - _SHOWN))
-    before, behind = "…" if start else "", "…" if start + _SHOWN < len(text) else ""
-    shown = f"{before}{text[start : start + _SHOWN]}{behind}"
-    return error(f"{problem}, at character {at + 1}:\n  {shown}\n  {' ' * (len(before) + at - start)}^", tip)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
-from bench.archs.pattern import IN_CHANNELS, KINDS, POOLING, Group, Kind, Layer, Pattern, count, expand, layer
-from bench.archs.spec import error_at
-from bench.errors import nearest
+from bench.archs.pattern._tree import (
+    IN_CHANNELS,
+    KINDS,
+    POOLING,
+    Group,
+    Kind,
+    Layer,
+    Pattern,
+    count,
+    expand,
+    layer,
+)
+from bench.errors import error_at, nearest
 
 MAX_LAYERS, MAX_DEPTH, MAX_NUMBER = 2_000, 20, 65_536
 
@@ -27,8 +37,12 @@ _LAYER = re.compile(
 _OPTION = re.compile(r"\s*(?P<key>[a-z]+)\s*=\s*(?P<value>[\w.+-]+)\s*", re.I)
 
 
-def read(text: str) -> Pattern:
-    """Return the tree of a pattern; see `bench.archs.pattern.parse`."""
+def parse(text: str) -> Pattern:
+    """Read a pattern, with ``pattern:`` before it or without.
+
+    Raises:
+        ConfigError: if it is none; the message points at the character.
+    """
     return _Reader(" ".join(text.splitlines()).strip()).pattern()
 
 
@@ -57,13 +71,13 @@ class _Reader:
             self.fail(self.at, "a pattern starts with INPUT", "such as INPUT -> CONV -> RELU -> POOL -> FC")
         if self.peek() != "(":
             return None, None
-        found = self.take(_SHAPE)
-        if found is None:
+        match = self.take(_SHAPE)
+        if match is None:
             self.fail(self.at, "the shape of the images is written (32x32x3)")
-        height, width = self.whole(found, "height"), self.whole(found, "width")
+        height, width = self.whole(match, "height"), self.whole(match, "width")
         if height != width:
-            self.fail(found.start("width"), f"images are square, not {height}x{width}")
-        return height, self.whole(found, "channels") if found["channels"] else IN_CHANNELS
+            self.fail(match.start("width"), f"images are square, not {height}x{width}")
+        return height, self.whole(match, "channels") if match["channels"] else IN_CHANNELS
 
     def sequence(self) -> tuple[Layer | Group, ...]:
         items = [self.item()]
@@ -91,83 +105,83 @@ class _Reader:
         return Group(items, times)
 
     def times(self) -> int:
-        found = self.take(_TIMES)
-        if found is None:
+        match = self.take(_TIMES)
+        if match is None:
             self.fail(self.at, "how many times?", "write a number, such as *2")
-        return self.whole(found, "times", least=0)
+        return self.whole(match, "times", least=0)
 
     def layer(self) -> Layer:
         start = self.at
-        found = self.take(_LAYER)
-        if found is None:
+        match = self.take(_LAYER)
+        if match is None:
             self.fail(start, "a layer is missing here")
-        word = self.word(found)
+        word = self.word(match)
         kind = KINDS[word]
-        given: dict[str, Any] = {"at": start}
+        settings: dict[str, Any] = {"at": start}
         if word == "DROP":
-            return layer(word, **given, **self.rate(found))
-        if found["number"]:
-            tip = f"write {word}-{found['number']}" if kind.width else None
-            self.allow(kind.window > 0, found, "number", f"{word} has no window", tip)
-            given["window"] = self.whole(found, "number")
-        if found["width"]:
-            self.allow(kind.width, found, "width", f"{word} has no width of its own")
-            given["width"] = self.whole(found, "width")
-        if found["growth"]:
-            self.allow(self.depth > 0, found, "growth", "a width grows in a group", "such as [CONV3-64x2]*3")
-            given["growth"] = self.whole(found, "growth")
-        if found["stride"]:
-            self.allow("s" in kind.options, found, "stride", f"{word} has no stride")
-            given["stride"] = self.whole(found, "stride")
+            return layer(word, **settings, **self.rate(match))
+        if match["number"]:
+            tip = f"write {word}-{match['number']}" if kind.width else None
+            self.allow(kind.window > 0, match, "number", f"{word} has no window", tip)
+            settings["window"] = self.whole(match, "number")
+        if match["width"]:
+            self.allow(kind.width, match, "width", f"{word} has no width of its own")
+            settings["width"] = self.whole(match, "width")
+        if match["growth"]:
+            self.allow(self.depth > 0, match, "growth", "a width grows in a group", "such as [CONV3-64x2]*3")
+            settings["growth"] = self.whole(match, "growth")
+        if match["stride"]:
+            self.allow("s" in kind.options, match, "stride", f"{word} has no stride")
+            settings["stride"] = self.whole(match, "stride")
         if self.peek() == "(":
-            self.options(word, kind, given)
-        one = layer(word, **given)
+            self.options(word, kind, settings)
+        one = layer(word, **settings)
         if kind is POOLING and one.padding > one.window // 2:
             self.fail(start, f"the padding of {one} is more than half its window")
         return one
 
-    def word(self, found: re.Match[str]) -> str:
-        word = found["word"].upper()
+    def word(self, match: re.Match[str]) -> str:
+        word = match["word"].upper()
         word = _ALIASES.get(word, word)
         if word == "INPUT":
-            self.fail(found.start(), "INPUT stands once, at the start")
+            self.fail(match.start(), "INPUT stands once, at the start")
         if word == "SOFTMAX":
-            self.fail(found.start(), "no SOFTMAX here", "leave it out: the loss applies it to what FC gives")
+            self.fail(match.start(), "no SOFTMAX here", "leave it out: the loss applies it to what FC gives")
         if word not in KINDS:
             close = nearest(word, [*KINDS, *_ALIASES])
             tip = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(KINDS)}"
-            self.fail(found.start(), f"unknown layer {found['word']!r}", tip)
+            self.fail(match.start(), f"unknown layer {match['word']!r}", tip)
         return word
 
-    def rate(self, found: re.Match[str]) -> dict[str, Any]:
-        at = found.end("word")
-        said = self.text[at : found.end()].removeprefix("-")
-        if not re.fullmatch(r"(0(\.[0-9]*)?)?", said):
+    def rate(self, match: re.Match[str]) -> dict[str, Any]:
+        at = match.end("word")
+        digits = self.text[at : match.end()].removeprefix("-")
+        if not re.fullmatch(r"(0(\.[0-9]*)?)?", digits):
             self.fail(at, "dropout zeroes a share from 0 to less than 1", "such as DROP0.5")
-        return {"rate": float(said)} if said else {}
+        return {"rate": float(digits)} if digits else {}
 
-    def options(self, word: str, kind: Kind, given: dict[str, Any]) -> None:
-        """Read ``(p=0, bias=no)`` into `given`."""
+    def options(self, word: str, kind: Kind, settings: dict[str, Any]) -> None:
+        """Read ``(p=0, bias=no)`` into `settings`."""
         while self.peek() in {"(", ","}:
             self.at += 1
-            found = self.take(_OPTION)
-            if found is None:
+            match = self.take(_OPTION)
+            if match is None:
                 self.fail(self.at, "an option is written key=value")
-            key = found["key"].lower()
+            key = match["key"].lower()
             tip = f"it takes {', '.join(kind.options)}" if kind.options else "it takes none"
-            self.allow(key in kind.options, found, "key", f"{word} takes no option {found['key']!r}", tip)
-            self.allow(_OPTIONS[key] not in given, found, "key", f"the {_OPTIONS[key]} is given twice")
-            given[_OPTIONS[key]] = self.value(key, found)
+            self.allow(key in kind.options, match, "key", f"{word} takes no option {match['key']!r}", tip)
+            self.allow(_OPTIONS[key] not in settings, match, "key", f"the {_OPTIONS[key]} is given twice")
+            settings[_OPTIONS[key]] = self.value(key, match)
         if self.peek() != ")":
             self.fail(self.at, "expected a comma or a closing parenthesis")
         self.at += 1
 
-    def value(self, key: str, found: re.Match[str]) -> int | bool:
+    def value(self, key: str, match: re.Match[str]) -> int | bool:
         if key != "bias":
-            return self.whole(found, "value", least=0 if key == "p" else 1)
-        said = found["value"].lower()
-        self.allow(said in {"yes", "no"}, found, "value", "bias is yes or no")
-        return said == "yes"
+            return self.whole(match, "value", least=0 if key == "p" else 1)
+        answer = match["value"].lower()
+        self.allow(answer in {"yes", "no"}, match, "value", "bias is yes or no")
+        return answer == "yes"
 
     def check(self, items: tuple[Layer | Group, ...]) -> None:
         """Refuse what is well written, but no network."""
@@ -188,10 +202,10 @@ class _Reader:
     # How characters are read.
 
     def take(self, expression: re.Pattern[str]) -> re.Match[str] | None:
-        found = expression.match(self.text, self.at)
-        if found is not None:
-            self.at = found.end()
-        return found
+        match = expression.match(self.text, self.at)
+        if match is not None:
+            self.at = match.end()
+        return match
 
     def peek(self) -> str:
         """Return the next character that is no space, and go there; none at the end."""
@@ -199,18 +213,18 @@ class _Reader:
             self.at += 1
         return self.text[self.at : self.at + 1]
 
-    def whole(self, found: re.Match[str], part: str, *, least: int = 1) -> int:
-        digits = found[part]
+    def whole(self, match: re.Match[str], part: str, *, least: int = 1) -> int:
+        digits = match[part]
         if not re.fullmatch(r"[0-9]{1,9}", digits) or not least <= int(digits) <= MAX_NUMBER:
             problem = f"{digits[:12]} is not a whole number from {least} to {MAX_NUMBER:,}"
-            self.fail(found.start(part), problem)
+            self.fail(match.start(part), problem)
         return int(digits)
 
     def allow(
-        self, allowed: bool, found: re.Match[str], part: str, problem: str, tip: str | None = None
+        self, allowed: bool, match: re.Match[str], part: str, problem: str, tip: str | None = None
     ) -> None:
         if not allowed:
-            self.fail(found.start(part), problem, tip)
+            self.fail(match.start(part), problem, tip)
 
     def unexpected(self) -> NoReturn:
         problem, tip = {

@@ -1,4 +1,9 @@
-"""The receptive field of the last features that are still local."""
+"""The receptive field of the last features that are still local.
+
+`tracker` follows every operator of a pass, and says what a unit of any tensor sees; `_rules` holds what each operator
+does to the fields of its operands; `_layout` knows where in a tensor the image's positions are, and how they move, mix
+and join; `_axis` knows which pixels the positions along one axis see.
+"""
 
 from __future__ import annotations
 

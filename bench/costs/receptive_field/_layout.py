@@ -1,0 +1,430 @@
+"""Where in a tensor the image's positions are, however it is viewed, and how they move, mix and join.
+
+A tensor's dimension is a product of `Factor`s, the outermost first, as in ``[B, C, H / 2, 2, W / 2, 2]`` merged in
+any way. Most are channels, which say nothing of position; others count along the rows or columns of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import product
+from math import gcd, prod
+from typing import NamedTuple
+
+from bench.costs.receptive_field._axis import (
+    UNCHANGED,
+    Axis,
+    NonlocalAxis,
+    NoRuleError,
+    Sampling,
+    constant,
+    gather,
+    nested_index,
+    nonlocal_union,
+    resample,
+    union,
+    window,
+)
+
+# Flags of the axes, so that a factor can be of both.
+ROWS, COLUMNS = 1, 2
+FLAGS = (ROWS, COLUMNS)
+
+
+class Factor(NamedTuple):
+    """An index within a dimension.
+
+    Attributes:
+        size: the number of values it takes.
+        axes: 0 for channels, `ROWS`, `COLUMNS`, or their sum for positions in an order that is not followed.
+        step: in positions along the axis for each value; 0 for channels and where the order is not followed.
+    """
+
+    size: int
+    axes: int = 0
+    step: int = 0
+
+
+Dim = tuple[Factor, ...]
+Dims = tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """How the image's positions lie in a tensor, and what each sees.
+
+    The position along an axis is the sum over its factors of index times step; `axes` says what it sees.
+
+    Attributes:
+        dims: one for each dimension; those of size 1 are empty, or count along an axis. None where it no longer
+            matters: neither axis is local.
+        axes: rows and columns.
+    """
+
+    dims: Dims | None
+    axes: tuple[Axis, Axis]
+
+    def known_dims(self) -> Dims:
+        """Return `dims`, which must be there."""
+        if self.dims is None:
+            raise NoRuleError("the order of the positions is lost")
+        return self.dims
+
+    def axis(self, flag: int) -> Axis:
+        """Return the axis of a flag."""
+        return self.axes[flag - 1]
+
+    def along(self, flag: int) -> dict[int, Dim]:
+        """Return the factors that count along an axis to more than one, by dimension."""
+        factors = {
+            d: tuple(f for f in dim if f.axes & flag and f.size > 1)
+            for d, dim in enumerate(self.known_dims())
+        }
+        return {d: dim for d, dim in factors.items() if dim}
+
+    def with_dim(self, index: int, *dims: Dim) -> Layout:
+        """Return the layout with one dimension replaced by these."""
+        old = self.known_dims()
+        return replace(self, dims=(*old[:index], *dims, *old[index + 1 :]))
+
+    def with_factors(self, change: Callable[[Factor], Factor]) -> Layout:
+        """Return the layout with each factor changed."""
+        return replace(self, dims=tuple(tuple(change(f) for f in dim) for dim in self.known_dims()))
+
+    def with_axis(self, flag: int, axis: Axis) -> Layout:
+        """Return the layout with one axis replaced."""
+        return replace(self, axes=(axis, self.axes[1]) if flag == ROWS else (self.axes[0], axis))
+
+    def sampled(self, flag: int, sampling: Sampling) -> Layout:
+        """Return the layout with one axis sampled."""
+        return self.with_axis(flag, resample(self.axis(flag), sampling))
+
+
+def channel_dim(size: int) -> Dim:
+    """Return a dimension that says nothing of position."""
+    return (Factor(size),) if size > 1 else ()
+
+
+def is_channels(dim: Dim) -> bool:
+    """Return whether a dimension says nothing of position."""
+    return not any(f.axes for f in dim)
+
+
+def size_of(dim: Dim) -> int:
+    """Return the size of a dimension."""
+    return prod(f.size for f in dim)
+
+
+def simplify(layout: Layout) -> Layout:
+    """Return the layout in its simplest terms: no positions on a global axis, no common divisor of steps."""
+    layout = _simplify_axis(_simplify_axis(layout, ROWS), COLUMNS)
+    over = all(_is_global(a) for a in layout.axes)
+    return replace(layout, dims=None if over else tuple(_merge(d) for d in layout.known_dims()))
+
+
+def _simplify_axis(layout: Layout, flag: int) -> Layout:
+    if _is_global(layout.axis(flag)):
+        layout = layout.with_factors(lambda f: _without(f, flag))
+    common = gcd(*(f.step for dim in layout.known_dims() for f in dim if f.axes == flag))
+    if common <= 1:
+        return layout
+    layout = layout.with_factors(lambda f: f._replace(step=f.step // common) if f.axes == flag else f)
+    return layout.sampled(flag, window(1, common))
+
+
+def _is_global(axis: Axis) -> bool:
+    return isinstance(axis, NonlocalAxis) and axis.reach == "global"
+
+
+def _without(factor: Factor, flag: int) -> Factor:
+    axes = factor.axes & ~flag
+    return Factor(factor.size, axes, factor.step if axes == factor.axes else 0)
+
+
+def _merge(factors: Sequence[Factor]) -> Dim:
+    """Merge neighbours that count on, such as H / 2 and 2."""
+    merged: list[Factor] = []
+    for f in factors:
+        last = merged[-1] if merged else None
+        if f.size == 1 and (not f.axes or last):
+            continue
+        if last and last.axes == f.axes and last.step == f.step * f.size:
+            merged[-1] = Factor(last.size * f.size, f.axes, f.step)
+        elif last and last.size == 1:
+            merged[-1] = f
+        else:
+            merged.append(f)
+    return tuple(merged)
+
+
+# --- operators that move positions, or take some of them ---
+
+
+def reshape(layout: Layout, shape: Sequence[int]) -> Layout:
+    """Return the layout of the tensor viewed in another shape."""
+    return Layout(regroup(layout.known_dims(), shape), layout.axes)
+
+
+def regroup(dims: Sequence[Dim], shape: Sequence[int]) -> Dims:
+    """Return the dimensions of this shape that have the factors of the old ones, in their order."""
+    left = list(_merge([f for dim in dims for f in dim if f.size > 1]))[::-1]
+    new = []
+    for size in shape:
+        factors = []
+        while size > 1:
+            f = left.pop()
+            if f.size > size and f.size % size == 0:
+                inner = f.size // size
+                left.append(Factor(inner, f.axes, f.step))
+                f = Factor(size, f.axes, f.step * inner)
+            elif size % f.size:
+                raise NoRuleError("views positions in parts")
+            factors.append(f)
+            size //= f.size  # noqa: PLW2901 (what is still to be filled)
+        new.append(_merge(factors))
+    return tuple(new)
+
+
+def permute(layout: Layout, order: Sequence[int]) -> Layout:
+    """Return the layout of the tensor with its dimensions in another order."""
+    dims = layout.known_dims()
+    return Layout(tuple(dims[d] for d in order), layout.axes)
+
+
+def join_dims(layout: Layout, index: int) -> Layout:
+    """Return the layout with a dimension and the next one merged."""
+    dims = layout.known_dims()
+    return Layout((*dims[:index], _merge(dims[index] + dims[index + 1]), *dims[index + 2 :]), layout.axes)
+
+
+def one_factor(layout: Layout, index: int) -> Layout:
+    """Return the layout with a dimension that is one factor: channels, or positions of one axis alone.
+
+    Such is ``[H, 2]`` after nearest-neighbour upsampling by expansion, which counts along the rows by halves.
+    """
+    factors = layout.known_dims()[index]
+    if not factors or (len(factors) == 1 and factors[0].step <= 1):
+        return layout
+    if is_channels(factors):
+        return layout.with_dim(index, channel_dim(size_of(factors)))
+    flag = factors[0].axes
+    if (
+        flag not in FLAGS
+        or any(f.axes not in {0, flag} for f in factors)
+        or set(layout.along(flag)) - {index}
+    ):
+        raise NoRuleError("reads along positions of both axes, or of a part of the map")
+    layout = layout.sampled(flag, nested_index([(f.size, f.step) for f in factors]))
+    return layout.with_dim(index, (Factor(size_of(factors), flag, 1),))
+
+
+def sample_dim(
+    layout: Layout, index: int, sampling: Sampling, size: int, default: int | None = None
+) -> Layout:
+    """Return the layout after an operator that reads along a dimension and leaves `size` positions there.
+
+    A dimension of size 1 is taken for one of the axis `default`, if nothing else counts along that.
+    """
+    if sampling == UNCHANGED and size == size_of(layout.known_dims()[index]):
+        return layout
+    layout = one_factor(layout, index)
+    factors = layout.known_dims()[index]
+    if not factors and default and not layout.along(default):
+        factors = (Factor(1, default, 1),)
+    if is_channels(factors):
+        return layout.with_dim(index, channel_dim(size))
+    flag = factors[0].axes
+    if flag not in FLAGS or not factors[0].step or set(layout.along(flag)) - {index}:
+        raise NoRuleError("reads along positions of both axes, or of a part of the map")
+    return layout.sampled(flag, sampling).with_dim(index, (Factor(size, flag, 1),))
+
+
+def slice_dim(layout: Layout, index: int, sizes: tuple[int, int, int], name: str, step: int = 1) -> Layout:
+    """Return the layout of a slice; `sizes` are that of the dimension, the start and the size of the slice."""
+    whole, start, size = sizes
+    factors = layout.known_dims()[index]
+    if size == whole:
+        return layout
+    if is_channels(factors):
+        return layout.with_dim(index, channel_dim(size))
+    if any(isinstance(layout.axis(b), NonlocalAxis) for b in FLAGS for f in factors if f.axes & b):
+        raise NoRuleError("takes a part of a map that is not known")
+    if len(factors) == 1 and factors[0].axes in FLAGS and factors[0].step:
+        _, flag, one = factors[0]
+        part = layout.sampled(flag, window(1, 1, -start * one)).with_dim(
+            index, (Factor(size, flag, one * step),)
+        )
+        return simplify(part)
+    followed = all(f.step or not f.axes for f in factors)
+    if followed and step == 1 and whole % size == 0 and start % size == 0:
+        parts = layout.with_dim(index, *regroup((factors,), (whole // size, size)))
+        return join_dims(select(parts, index, start // size, keep=True), index)
+    return mark_unknown(layout, index, size, f"{name} takes positions that are not followed")
+
+
+def select(layout: Layout, index: int, value: int, *, keep: bool = False) -> Layout:
+    """Return the layout of one value of a dimension, which goes, or is kept with size 1."""
+    part = layout.with_dim(index, *(((),) if keep else ()))
+    for f in reversed(layout.known_dims()[index]):
+        value, digit = divmod(value, f.size)
+        if f.axes and not f.step:
+            raise NoRuleError("takes one of the positions in an order that is not followed")
+        if f.axes and digit:
+            part = part.sampled(f.axes, window(1, 1, -digit * f.step))
+    return simplify(part)
+
+
+def mark_unknown(layout: Layout, index: int, size: int, reason: str) -> Layout:
+    """Return the layout where an operator reads along a dimension in a way that is not known.
+
+    What reads all its positions later is still global.
+    """
+    factors = layout.known_dims()[index]
+    for flag in FLAGS:
+        if any(f.axes & flag for f in factors):
+            layout = layout.with_axis(flag, NonlocalAxis("unknown", reason))
+    return layout.with_dim(index, unordered_dim(factors, size))
+
+
+def unordered_dim(factors: Dim, size: int) -> Dim:
+    """Return a dimension of positions in an order that is not followed, such as patches behind a class token."""
+    return (Factor(size, reduce(int.__or__, (f.axes for f in factors), 0), 0),)
+
+
+# --- operators that mix positions, or join two tensors ---
+
+
+def mix(layout: Layout, over: Sequence[int], reason: str) -> Layout:
+    """Return the layout after an operator whose outputs see all of these dimensions, which keep their sizes."""
+    dims = list(layout.known_dims())
+    mixed = [f for d in over for f in dims[d] if f.axes]
+    if not mixed:
+        return layout
+    for d in over:
+        dims[d] = channel_dim(size_of(dims[d]))
+    rows, columns = (_mix_axis(layout.axis(flag), flag, mixed, dims, reason) for flag in FLAGS)
+    return simplify(Layout(tuple(dims), (rows, columns)))
+
+
+def _mix_axis(axis: Axis, flag: int, mixed: list[Factor], left: list[Dim], reason: str) -> Axis:
+    """Return the axis after the factors `mixed` are seen together; `left` are the dimensions that remain."""
+    own = [f for f in mixed if f.axes & flag]
+    if not own:
+        return axis
+    rest = [f for dim in left for f in dim if f.axes & flag and f.size > 1]
+    if any(not f.step for f in own):
+        if rest:
+            raise NoRuleError("mixes a part of the positions")
+        return NonlocalAxis("global", reason)
+    if not rest:
+        steps = [range(0, f.size * f.step, f.step) for f in own]
+        return gather(axis, {sum(p) for p in product(*steps)}, reason)
+    return reduce(lambda a, f: resample(a, window(f.size, 1, 0, f.step)), own, axis)
+
+
+def mix_among_channels(layout: Layout, over: Iterable[int], reason: str) -> Layout:
+    """Return the layout with positions that are among channels, as after space to depth, seen together.
+
+    Only those of a dimension that holds channels too, and whose axes count on elsewhere: windows stay windows.
+    """
+    if layout.dims is None:
+        return layout
+    deep = [d for d in over if _holds_both(layout, d)]
+    return mix(layout, deep, reason) if deep else layout
+
+
+def _holds_both(layout: Layout, index: int) -> bool:
+    factors = layout.known_dims()[index]
+    flags = [flag for flag in FLAGS if any(f.axes & flag for f in factors)]
+    has_channels = any(not f.axes for f in factors)
+    return has_channels and bool(flags) and all(layout.along(flag).keys() - {index} for flag in flags)
+
+
+def broadcast(layout: Layout, shape: Sequence[int], to: Sequence[int]) -> Layout:
+    """Return the layout of a tensor of one shape when it is broadcast to another."""
+    if layout.dims is None or tuple(shape) == tuple(to):
+        return layout
+    dims = ((),) * (len(to) - len(shape)) + layout.dims
+    old = (1,) * (len(to) - len(shape)) + tuple(shape)
+    sizes = zip(dims, old, to, strict=True)
+    return Layout(tuple(channel_dim(n) if o == 1 != n else d for d, o, n in sizes), layout.axes)
+
+
+def join(one: Layout, other: Layout, reason: str) -> Layout:
+    """Return the layout of what sees both, unit by unit; the shapes are the same.
+
+    Where positions of one meet all positions of the other, as in attention, some unit sees from end to end.
+    """
+    if one is other:
+        return one
+    if one.dims == other.dims:
+        return _join_in_place(one, other, reason)
+    if all(_are_pairs(one, other, flag) for flag in FLAGS):
+        end = NonlocalAxis("global", f"{reason}: pairs of positions")
+        return Layout(None, (end, end))
+    for d, (a, b) in enumerate(zip(one.known_dims(), other.known_dims(), strict=True)):
+        if a != b and not is_channels(a) and not is_channels(b):
+            one, other = one_factor(one, d), one_factor(other, d)
+    pairs = list(zip(one.known_dims(), other.known_dims(), strict=True))
+    dims = [b if is_channels(a) and not is_channels(b) else a for a, b in pairs]
+    rows, columns = (_join_axis(one, other, flag, reason) for flag in FLAGS)
+    layout = simplify(Layout(tuple(dims), (rows, columns)))
+    if layout.dims and any(a != b and not is_channels(a) and not is_channels(b) for a, b in pairs):
+        raise NoRuleError("joins positions that are counted in different ways")
+    return layout
+
+
+def _join_in_place(one: Layout, other: Layout, reason: str) -> Layout:
+    """Return the layout of what sees both, where the positions are in the same places."""
+    rows, columns = (union(a, b, reason) for a, b in zip(one.axes, other.axes, strict=True))
+    if (rows, columns) == one.axes:
+        return one
+    return Layout(None, (rows, columns)) if one.dims is None else simplify(Layout(one.dims, (rows, columns)))
+
+
+def _join_axis(one: Layout, other: Layout, flag: int, reason: str) -> Axis:
+    if _are_pairs(one, other, flag):
+        return NonlocalAxis("global", f"{reason}: pairs of positions")
+    a, b = one.axis(flag), other.axis(flag)
+    here, there = one.along(flag), other.along(flag)
+    if here == there or isinstance(a, NonlocalAxis) or isinstance(b, NonlocalAxis):
+        return union(a, b, reason)
+    if here and there:
+        raise NoRuleError("joins positions that are counted in different ways")
+    return union(a if here else constant(a), b if there else constant(b), reason)
+
+
+def _are_pairs(one: Layout, other: Layout, flag: int) -> bool:
+    """Return whether positions along an axis are in dimensions of their own on both sides."""
+    here, there = one.along(flag).keys(), other.along(flag).keys()
+    return bool(here - there and there - here)
+
+
+def join_all(layouts: Iterable[Layout], reason: str) -> Layout:
+    """Return the layout of what sees all of these, of which some may not be local."""
+    return reduce(lambda a, b: join_nonlocal([a, b]) if any_nonlocal([a, b]) else join(a, b, reason), layouts)
+
+
+def any_nonlocal(layouts: Iterable[Layout]) -> bool:
+    """Return whether what sees all of these is local in neither axis, wherever the positions are."""
+    return any(layout.dims is None for layout in layouts)
+
+
+def join_nonlocal(layouts: Sequence[Layout]) -> Layout:
+    """Return the layout of what sees all of these, one of which is local in neither axis."""
+    if len(layouts) == 1:
+        return layouts[0]
+    rows, columns = (nonlocal_union(layout.axes[i] for layout in layouts) for i in (0, 1))
+    return Layout(None, (rows, columns))
+
+
+def unknown(layouts: Sequence[Layout], reason: str) -> Layout:
+    """Return the layout of what an operator without a rule makes of these; it may turn rows into columns."""
+    axes = [a for layout in layouts for a in layout.axes]
+    if all(_is_global(a) for a in axes):
+        return Layout(None, layouts[0].axes)
+    doubts = (a for a in axes if isinstance(a, NonlocalAxis) and a.reach == "unknown")
+    doubt = next(doubts, NonlocalAxis("unknown", reason))
+    return Layout(None, (doubt, doubt))

@@ -19,8 +19,10 @@ from bench.execution.executors.fake import FakeExecutor
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
+from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
 
+TASKS.load()  # here, so that no test is slow for it
 DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
 )

@@ -46,7 +46,7 @@ def ceiling(peak: float = 6e13, bandwidth: float = 2.6e12, precision: str = "fp3
 
 def with_energy(seen: Record, net: Net) -> Record:
     """Return the record of a throughput with the energy of an image."""
-    if seen.job.task != "infer" or seen.job.settings["batch_size"] == 1:
+    if seen.job.task != "infer" or seen.job.settings.batch_size == 1:
         return seen
     energy = count("energy", 5 / net.images_per_s, "J")
     return seen.changed(measurements=(*seen.measurements, energy))

@@ -268,7 +268,7 @@ def in_processes(seen: Iterable[Record], processes: int = 3) -> Iterator[Record]
     """Yield the records, those of inference once a process, alike in all of them."""
     for one in seen:
         for number in range(processes if one.job.task == "infer" else 0):
-            settings = {**one.job.settings, "replicate": number}
+            settings = {**one.job.settings.content, "replicate": number}
             yield one.changed(job=replace(one.job, settings=settings))
         if one.job.task != "infer":
             yield one

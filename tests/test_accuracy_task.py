@@ -24,8 +24,8 @@ from bench.plan.recipe import load_recipe
 from bench.records.flags import FLAGS
 from bench.records.outputs import outputs_path, read_outputs
 from bench.records.record import Measurement
-from bench.training import accuracy as accuracy_module
-from bench.training.accuracy import measure_accuracy
+from bench.tasks import _accuracy as accuracy_module
+from bench.tasks._accuracy import measure_accuracy
 from bench.training.fit import Fit
 
 ALWAYS = [
@@ -179,8 +179,11 @@ def test_the_best_epoch_is_the_validations_and_not_the_tests() -> None:
 
 def test_a_schedule_that_needs_validation_gets_a_tenth() -> None:
     asked = job()
-    recipe = {**asked.settings["recipe"], "schedule": {"kind": "plateau", "factor": 0.1, "patience": 1}}
-    found = measured(replace(asked, settings={**asked.settings, "recipe": recipe}))
+    recipe = {
+        **asked.settings.content["recipe"],
+        "schedule": {"kind": "plateau", "factor": 0.1, "patience": 1},
+    }
+    found = measured(replace(asked, settings={**asked.settings.content, "recipe": recipe}))
     assert found["val_top1"].detail["n"] == round(0.1 * 1415)
 
 

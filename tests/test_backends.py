@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.errors import UnknownNameError, UnsupportedError
-from bench.execution import tasks, versus
-from bench.execution.agreement import TOLERANCES, agreement, relative_difference
-from bench.execution.placing import AUTOCAST, DTYPES, Autocast, noise, place, with_autocast
-from bench.execution.tasks import Hooks, measure
+from bench.execution.worker import measure, switch
 from bench.plan.job import Job
-from bench.plan.settings import Infer, Precision
+from bench.plan.settings import Precision, Timed
+from bench.plan.task import Hooks
+from bench.tasks import _calls, _versus
+from bench.tasks._agreement import TOLERANCES, agreement, relative_difference
+from bench.tasks._placing import DTYPES, Autocast, noise, place, with_autocast
 from bench.timing import steps
 from bench.timing.clock import CudaEventClock
 from bench.timing.steps import Instruments, instruments
+from bench.training.precision import AUTOCAST
 
 COMPILES = shutil.which("g++") or shutil.which("clang++")
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
@@ -52,7 +54,7 @@ def _restore_threads() -> Any:
 
 
 def make_job(arch: str = "net", task: str = "infer", num_classes: int = 10, **settings: Any) -> Job:
-    asked = Infer(arch=arch, device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
+    asked = Timed(device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
     keep = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")
     values = {k: asked[k] for k in keep} | settings
     return Job(task=task, arch=arch, input_size=8, num_classes=num_classes, settings=values)  # type: ignore[arg-type]
@@ -66,7 +68,7 @@ def user_job(tmp_path: Path, source: str = NET, **settings: Any) -> Job:
 
 def measured(job: Job) -> dict[str, Any]:
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
-    return {m.name: m for m in measure(job, hooks, None)}
+    return {m.name: m for m in measure(job, hooks)}
 
 
 def small_net() -> nn.Module:
@@ -176,7 +178,7 @@ def test_a_network_that_keeps_state_is_not_held_against_the_backend(tmp_path: Pa
 def test_doubts_about_memory_stand_at_memory_alone(
     tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
-    monkeypatch.setattr(tasks, "_memory_doubts", lambda backend, job: ("outside_allocator",))
+    monkeypatch.setattr(_calls, "doubts_of_memory", lambda backend, job: ("outside_allocator",))
     found = measured(user_job(tmp_path, task=task))
     flagged = {name for name, m in found.items() if "outside_allocator" in m.flags}
     assert "peak_memory" in flagged
@@ -186,24 +188,24 @@ def test_doubts_about_memory_stand_at_memory_alone(
 def test_cudnn_chooses_by_trying_where_the_job_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    tasks.switch(make_job(device="cuda:0", cudnn_benchmark=True))
+    switch(make_job(device="cuda:0", cudnn_benchmark=True))
     assert torch.backends.cudnn.benchmark
-    tasks.switch(make_job(device="cuda:0"))
+    switch(make_job(device="cuda:0"))
     assert not torch.backends.cudnn.benchmark
     with pytest.raises(UnsupportedError, match="no cuDNN"):
-        tasks.switch(make_job(cudnn_benchmark=True))
+        switch(make_job(cudnn_benchmark=True))
 
 
 def test_memory_that_a_graph_holds_is_outside_the_allocator() -> None:
     doubts = {
-        name: tasks._memory_doubts(BACKENDS.get(name), make_job(device="cuda:0", backend=name))
+        name: _calls.doubts_of_memory(BACKENDS.get(name), make_job(device="cuda:0", backend=name))
         for name in BACKENDS
     }
     assert {name for name, found in doubts.items() if found} == {
         "cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune", "onnx"
     }  # fmt: skip
     on_cpu = make_job(backend="compiled:max-autotune")
-    assert tasks._memory_doubts(BACKENDS.get("compiled:max-autotune"), on_cpu) == ("with_preparation",)
+    assert _calls.doubts_of_memory(BACKENDS.get("compiled:max-autotune"), on_cpu) == ("with_preparation",)
 
 
 def test_calls_that_block_the_host_are_timed_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,8 +222,8 @@ def test_calls_that_block_the_host_are_timed_by_it(monkeypatch: pytest.MonkeyPat
         asked.append(blocks_host)
         return here
 
-    monkeypatch.setattr(tasks, "instruments", spy)
-    monkeypatch.setattr(versus, "instruments", spy)
+    monkeypatch.setattr(steps, "instruments", spy)
+    monkeypatch.setattr(_versus, "instruments", spy)
     BACKENDS.load()
     blocks = replace(BACKENDS.get("eager"), blocks_host=True)
     monkeypatch.setitem(BACKENDS._units, "fake", blocks)

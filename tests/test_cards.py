@@ -22,7 +22,7 @@ import bench
 from bench.analysis.machine import device_name
 from bench.cli.app import app
 from bench.execution import EXECUTORS
-from bench.execution.tasks import _state
+from bench.execution.worker import state as state_of_job
 from bench.records import cards, environment
 from bench.records.flags import FLAGS
 from bench.timing.energy import find_meter
@@ -122,7 +122,7 @@ def test_a_slice_has_its_own_memory_and_the_boards_power(monkeypatch: pytest.Mon
     assert (gpu["name"], gpu["uuid"], gpu["memory_B"]) == (part.name, "MIG-dddd", 10 * GIB)
     assert (gpu["power_limit_W"], gpu["mig"]) == (700.0, True)
     assert board["uuid"] == "GPU-cccc"
-    (state,) = _state(make_job(task="infer", settings={"device": "cuda:0"}))["gpu"]
+    (state,) = state_of_job(make_job(task="infer", settings={"device": "cuda:0"}))["gpu"]
     assert (state["uuid"], state["sm_clock_MHz"]) == ("MIG-dddd", 1980)
 
 
@@ -156,10 +156,10 @@ def test_a_job_takes_a_device_a_rank(settings: dict[str, Any], devices: tuple[st
 def test_the_state_of_a_job_is_that_of_its_own_card(monkeypatch: pytest.MonkeyPatch) -> None:
     host, slow, _, fast = mixed()
     host.install(monkeypatch)
-    (state,) = _state(make_job(task="infer", settings={"device": "cuda:1"}))["gpu"]
+    (state,) = state_of_job(make_job(task="infer", settings={"device": "cuda:1"}))["gpu"]
     assert state["uuid"] == "GPU-aaaa"
     assert (slow.looks["clocks"], fast.looks["clocks"]) == (2, 0)  # both clocks of one card
-    assert _state(make_job())["gpu"] == []
+    assert state_of_job(make_job())["gpu"] == []
 
 
 def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid: int = 1) -> tuple[Any, Any]:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from conftest import make_catalog
 
-from bench.execution.tasks import Hooks, measure
+from bench.execution.worker import measure
 from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.settings import Timing
+from bench.plan.task import Hooks
 from bench.timing import ceilings
 from bench.timing.ceilings import best_product, copy_bandwidth, sides
 from bench.timing.clock import Call, FakeClock
@@ -82,7 +83,7 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     (planned,) = expand(experiment, make_catalog())
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
     try:
-        found = {m.name: m for m in measure(planned.job, hooks, None)}
+        found = {m.name: m for m in measure(planned.job, hooks)}
     finally:
         torch.set_num_threads(threads)
     assert set(found) == {"matmul_rate", "copy_bandwidth"}
@@ -97,11 +98,11 @@ def plan(block: dict[str, Any], **catalog: Any) -> list[Any]:
 
 def test_it_is_planned_once_for_each_precision_and_needs_no_network() -> None:
     jobs = plan({"task": "ceiling", "grid": {"precision": ["fp32", "bf16", "fp32"]}})
-    assert [(j.task, j.arch, j.settings["precision"]) for j in jobs] == [
+    assert [(j.task, j.arch, j.settings.precision) for j in jobs] == [
         ("ceiling", "ceiling", "fp32"),
         ("ceiling", "ceiling", "bf16"),
     ]
-    assert {(j.settings["device"], j.settings["threads"]) for j in jobs} == {("cpu", 2)}
+    assert {(j.settings.device, j.settings.threads) for j in jobs} == {("cpu", 2)}
     assert jobs[0].label() == "ceiling"
     assert jobs[1].label() == "ceiling bf16"
 

@@ -8,7 +8,7 @@ import pytest
 from bench.errors import ConfigError
 from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.files import experiments
-from bench.plan.settings import has_network
+from bench.plan.task import TASKS
 
 MINIMAL: dict[str, Any] = {"blocks": [{"task": "infer", "grid": {"arch": ["a", "b"], "batch_size": [1, 8]}}]}
 
@@ -22,7 +22,7 @@ def test_every_shipped_experiment_loads_and_says_what_it_is(name: str) -> None:
     experiment = load_experiment(name)
     assert experiment.name == name.rpartition("/")[2]
     assert experiment.about
-    assert all(block.archs or not has_network(block.task) for block in experiment.blocks)
+    assert all(block.archs or not TASKS.get(block.task).has_network for block in experiment.blocks)
 
 
 def test_shared_settings_reach_only_the_blocks_that_know_them() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.archs.naming import resolve
-from bench.execution.draws import DRAWN, RepeatedDraws
+from bench.tasks._draws import DRAWN, RepeatedDraws
 
 
 def test_a_large_tensor_repeats_its_first_numbers() -> None:

@@ -155,7 +155,7 @@ def test_rapl_that_is_not_there_or_not_readable(tmp_path: Path) -> None:
 def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from test_backends import measured, user_job
 
-    from bench.execution import tasks
+    from bench.tasks import _calls
 
     class Constant:
         name = "constant"
@@ -165,7 +165,7 @@ def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest
             Constant.reading += 1.0
             return Constant.reading
 
-    monkeypatch.setattr(tasks, "find_meter", lambda device: Constant())
+    monkeypatch.setattr(_calls, "find_meter", lambda device: Constant())
     monkeypatch.setattr(energy, "IDLE_S", 0.01)
     found = measured(user_job(tmp_path, energy_s=0.05))
     detail = found["energy"].detail
@@ -178,9 +178,9 @@ def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest
 def test_a_job_whose_counter_stands_still_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from test_backends import measured, user_job
 
-    from bench.execution import tasks
+    from bench.tasks import _calls
 
-    monkeypatch.setattr(tasks, "find_meter", lambda device: FakeMeter(FakeClock([0.0]), 0.0))
+    monkeypatch.setattr(_calls, "find_meter", lambda device: FakeMeter(FakeClock([0.0]), 0.0))
     monkeypatch.setattr(energy, "IDLE_S", 0.01)
     monkeypatch.setattr(energy, "PATIENCE_S", 0.0)
     found = measured(user_job(tmp_path, energy_s=0.05))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
 from bench.plan.card import ArchCard
 from bench.plan.config import load_experiment, parse_experiment
-from bench.plan.estimate import GUESS_S, estimator
+from bench.plan.estimate import estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
+from bench.tasks.cost import GUESS_S
 
 
 def plan(block: dict[str, Any], *, catalog: Any = None, **top: Any) -> tuple[Planned, ...]:
@@ -32,9 +33,9 @@ INFER = {
 
 def test_the_grid_multiplies_in_the_order_written() -> None:
     jobs = [p.job for p in plan(INFER)]
-    assert [(j.arch, j.settings["batch_size"]) for j in jobs] == [("a", 1), ("a", 4), ("b", 1), ("b", 4)]
-    assert {j.settings["device"] for j in jobs} == {"cpu"}
-    assert {j.settings["threads"] for j in jobs} == {2}
+    assert [(j.arch, j.settings.batch_size) for j in jobs] == [("a", 1), ("a", 4), ("b", 1), ("b", 4)]
+    assert {j.settings.device for j in jobs} == {"cpu"}
+    assert {j.settings.threads for j in jobs} == {2}
 
 
 def test_a_time_is_planned_in_several_processes() -> None:
@@ -42,18 +43,18 @@ def test_a_time_is_planned_in_several_processes() -> None:
     assert one is not None
     assert (one.least, one.most) == (3, 5)
     jobs = [p.job for p in plan({**INFER, "processes": {"least": 3, "most": 5}})]
-    assert [j.settings["replicate"] for j in jobs] == [0, 1, 2] * 4
+    assert [j.settings.replicate for j in jobs] == [0, 1, 2] * 4
     assert len({j.series() for j in jobs}) == 4
-    assert all("processes" not in j.settings for j in jobs)
+    assert all("processes" not in j.settings.content for j in jobs)
 
 
 def test_a_time_of_one_process_has_no_number() -> None:
-    assert all("replicate" not in p.job.settings and p.processes is None for p in plan(INFER))
+    assert all("replicate" not in p.job.settings.content and p.processes is None for p in plan(INFER))
 
 
 def test_numbers_that_are_given_are_all_there_are() -> None:
     planned = plan({"task": "infer", "grid": {"arch": ["a"], "replicate": [4, 7]}})
-    assert [p.job.settings["replicate"] for p in planned] == [4, 7]
+    assert [p.job.settings.replicate for p in planned] == [4, 7]
     assert all(p.processes is None for p in planned)
 
 
@@ -70,8 +71,8 @@ def test_most_processes_are_no_fewer_than_the_least() -> None:
 def test_values_differ_by_device() -> None:
     catalog = make_catalog("a", "b", devices=("cpu", "cuda:0"))
     jobs = [p.job for p in plan(INFER, catalog=catalog)]
-    assert [j.settings["batch_size"] for j in jobs] == [1, 64, 1, 64]
-    assert {j.settings["device"] for j in jobs} == {"cuda:0"}
+    assert [j.settings.batch_size for j in jobs] == [1, 64, 1, 64]
+    assert {j.settings.device for j in jobs} == {"cuda:0"}
 
 
 @pytest.mark.parametrize(("asked", "skipped"), [("cuda", 2), ("cuda:0", 2), ("cuda:1", 0), ("cpu", 0)])
@@ -87,14 +88,14 @@ def test_a_pattern_stands_for_its_networks_in_its_place() -> None:
     catalog = make_catalog("a", archs={"a": make_catalog("a").archs["a"], "r*": cards})
     block = {"task": "infer", "processes": ALONE, "grid": {"arch": ["r*", "a"], "batch_size": [1, 2]}}
     jobs = [p.job for p in plan(block, catalog=catalog)]
-    assert [(j.arch, j.settings["batch_size"]) for j in jobs] == [
+    assert [(j.arch, j.settings.batch_size) for j in jobs] == [
         (n, b) for n in ("r1", "r2", "a") for b in (1, 2)
     ]
 
 
 def test_a_nested_value_differs_by_device() -> None:
     block = {"task": "infer", "timing": {"limit_s": {"cpu": 2, "cuda": 5}}, "grid": {"arch": ["a"]}}
-    assert plan(block)[0].job.settings["timing"]["limit_s"] == 2
+    assert plan(block)[0].job.settings.timing.limit_s == 2
 
 
 def test_a_job_asked_for_twice_is_planned_once() -> None:
@@ -122,8 +123,8 @@ def test_a_training_takes_the_shape_of_its_data() -> None:
         1,
         10,
     )  # 8 px digits are below the least input
-    assert job.settings["epochs"] == 3
-    assert job.settings["recipe"]["name"] == "std"
+    assert job.settings.epochs == 3
+    assert job.settings.recipe.name == "std"
     fixed = ArchCard(name="a", any_channels=False)
     assert plan(block, catalog=make_catalog(archs={"a": (fixed,)}))[0].job.in_channels == 3
 
@@ -163,7 +164,7 @@ def test_a_training_says_how_its_images_are_changed(recipe: str, expected: dict[
     card = replace(DIGITS, pad=3, flip=True)
     block = {"task": "accuracy", "recipe": recipe, "grid": {"arch": ["a"]}}
     job = plan(block, catalog=make_catalog("a", datasets={"digits": card}))[0].job
-    assert job.settings["augment"] == expected
+    assert job.settings.augment == expected
 
 
 def test_other_augmentation_is_another_job() -> None:
@@ -261,7 +262,7 @@ def test_estimates_come_from_the_most_alike() -> None:
     assert estimate(one) == 3.0
     assert estimate(other_arch) == (3.0 + 5.0) / 2  # the task at the same batch size
     assert estimate(other_batch) == (3.0 + 5.0) / 2  # the task
-    assert estimator([])(make_planned()) == GUESS_S["cpu"]["cost"]
+    assert estimator([])(make_planned()) == GUESS_S
 
 
 def test_all_errors_of_the_plan_are_bench_errors() -> None:
@@ -276,8 +277,8 @@ def test_the_shipped_gpu_experiment_plans_on_a_gpu() -> None:
         *names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx")
     )
     jobs = [p.job for p in expand(experiment, catalog)]
-    assert {j.settings.get("device", "cuda:0") for j in jobs} == {"cuda:0"}
-    assert {j.settings["precision"] for j in jobs if j.task == "ceiling"} == {"fp32", "tf32", "bf16", "fp16"}
+    assert {j.settings.given.get("device", "cuda:0") for j in jobs} == {"cuda:0"}
+    assert {j.settings.precision for j in jobs if j.task == "ceiling"} == {"fp32", "tf32", "bf16", "fp16"}
     timed = [j for j in jobs if j.task == "infer"]
     assert Counter(j.arch for j in timed) == dict.fromkeys(
         (j.arch for j in timed), 2 * 3
@@ -289,15 +290,17 @@ def test_unknown_backends_are_refused_where_backends_are_known() -> None:
     with pytest.raises(UnknownNameError) as caught:
         plan(block, catalog=make_catalog("a", backends=("compiled", "eager")))
     assert "compiled" in str(caught.value.tip)
-    assert plan(block)[0].job.settings["backend"] == "compield"  # the job itself will say
+    assert plan(block)[0].job.settings.backend == "compield"  # the job itself will say
 
 
 def test_the_largest_batch_can_be_asked_for() -> None:
     job = plan({"task": "infer", "batch_size": "max", "grid": {"arch": ["a"]}})[0].job
-    assert job.settings["batch_size"] == "max"
-    assert not {"batch_limit", "energy_s"} & set(job.settings)  # defaults are not part of what was asked
+    assert job.settings.batch_size == "max"
+    assert not {"batch_limit", "energy_s"} & set(
+        job.settings.content
+    )  # defaults are not part of what was asked
     job = plan({"task": "infer", "batch_size": "max", "batch_limit": 8, "grid": {"arch": ["a"]}})[0].job
-    assert job.settings["batch_limit"] == 8
+    assert job.settings.batch_limit == 8
 
 
 def test_cudnn_benchmark_is_part_of_a_job_where_it_is_on() -> None:
@@ -305,10 +308,15 @@ def test_cudnn_benchmark_is_part_of_a_job_where_it_is_on() -> None:
     plain = plan(block)[0].job
     off, on = (p.job for p in plan({**block, "grid": {"arch": ["a"], "cudnn_benchmark": [False, True]}}))
     assert off.id == plain.id
-    assert on.settings == {**plain.settings, "cudnn_benchmark": True}
+    assert on.settings.content == {**plain.settings.content, "cudnn_benchmark": True}
     assert on.label() == f"{plain.label()} cudnn_benchmark"
 
 
-def test_a_short_training_has_no_pure_16_bit_weights() -> None:
-    with pytest.raises(ConfigError, match="precision"):
-        plan({"task": "accuracy", "precision": "amp_bf16", "grid": {"arch": ["a"]}})
+@pytest.mark.parametrize(("old", "new"), [("bf16", "amp_bf16"), ("fp16", "amp_fp16"), ("tf32", "tf32")])
+def test_16_bits_of_a_short_training_are_autocast_by_either_name(old: str, new: str) -> None:
+    one, other = (
+        plan({"task": "accuracy", "precision": name, "grid": {"arch": ["a"]}})[0].job for name in (old, new)
+    )
+    assert one.id == other.id  # that of runs before there was the new name
+    assert one.settings.precision == other.settings.precision == new
+    assert one.content()["settings"]["precision"] == old

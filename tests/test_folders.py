@@ -375,7 +375,7 @@ def test_other_images_are_another_job(tmp_path: Path) -> None:
 
     first, again = job(), job()
     assert first.id == again.id
-    assert first.settings["dataset_sha256"] == find(name).card.sha256
+    assert first.settings.dataset_sha256 == find(name).card.sha256
     assert (first.input_size, first.in_channels, first.num_classes) == (12, 3, 2)
     fill(root, {"train/cat": 5})
     assert job().id != first.id
@@ -390,13 +390,13 @@ def test_a_job_says_how_its_images_are_changed_at_the_size_that_they_are_decoded
     images = find(name, planned.job.input_size).card
     done = decide(Augment(), images)
     assert images.size == (size or 12)
-    assert planned.job.settings["augment"] == {"pad": done.pad, "flip": done.flip, "cutout": done.cutout}
+    assert planned.job.settings.augment == {"pad": done.pad, "flip": done.flip, "cutout": done.cutout}
     assert done.pad == images.size // 8
 
 
 def test_a_data_set_of_tensors_has_no_fingerprint() -> None:
     (planned,) = expand(asking("digits"), make_catalog("net"))
-    assert "dataset_sha256" not in planned.job.settings
+    assert "dataset_sha256" not in planned.job.settings.content
 
 
 def test_a_job_may_decode_in_processes_of_its_own(tmp_path: Path) -> None:

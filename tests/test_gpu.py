@@ -19,11 +19,11 @@ from bench.execution.catalog import ask
 from bench.execution.locks import device_locks
 from bench.execution.max_batch import find_max_batch, with_batch
 from bench.execution.outcome import judge
-from bench.execution.placing import noise
 from bench.plan.job import Job
-from bench.plan.settings import NOT_SETTINGS, Infer
+from bench.plan.settings import Timed
 from bench.records import environment
 from bench.records.cards import cuda_uuid
+from bench.tasks._placing import noise
 from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.energy import find_meter
 from bench.timing.memory import CudaMemory
@@ -40,9 +40,8 @@ MB = 1 << 20
 
 def infer(arch: str = "resnet18", input_size: int = 64, **settings: Any) -> Job:
     timing = {"warmup_s": 0.1, "limit_s": 0.3}
-    asked = Infer(arch=arch, device="cuda", threads=1, timing=timing, **settings).model_dump(mode="json")  # type: ignore[arg-type]
-    kept = {k: v for k, v in asked.items() if k not in NOT_SETTINGS and v is not None}
-    return Job(task="infer", arch=arch, input_size=input_size, settings=kept)
+    asked = Timed.read({"device": "cuda", "threads": 1, "timing": timing, **settings})
+    return Job(task="infer", arch=arch, input_size=input_size, settings=asked)
 
 
 def outcome(job: Job) -> tuple[str, dict[str, Any]]:

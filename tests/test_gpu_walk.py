@@ -23,11 +23,10 @@ from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
 from bench.execution import EXECUTORS
 from bench.execution.max_batch import find_max_batch
-from bench.execution.tasks import Hooks, measure
-from bench.execution.worker import work
+from bench.execution.worker import measure, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
-from bench.plan.settings import NOT_SETTINGS, SETTINGS
+from bench.plan.task import TASKS, Hooks
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement
 from bench.timing import ceilings, watch
@@ -45,9 +44,8 @@ Results = dict[str, Measurement]
 
 def job_of(task: Any, arch: str = "lenet5", **settings: Any) -> Job:
     values = {"arch": arch, "device": "cuda:0", "threads": 1, "timing": TIMING, "energy_s": 0, **settings}
-    known = SETTINGS[task].model_fields
-    model = SETTINGS[task].model_validate({k: v for k, v in values.items() if k in known})
-    kept = {k: v for k, v in model.model_dump(mode="json").items() if k not in NOT_SETTINGS and v is not None}
+    known = TASKS.get(task).settings.model_fields
+    kept = {k: v for k, v in values.items() if k in known}
     return Job(task=task, arch=arch, input_size=32, in_channels=1, num_classes=10, settings=kept)
 
 
@@ -63,11 +61,11 @@ def host(card: FakeCard, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
         yield host
 
 
-HOOKS = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
+HOOKS = Hooks()
 
 
 def measured(job: Job) -> Results:
-    return {m.name: m for m in measure(job, HOOKS, None)}
+    return {m.name: m for m in measure(job, HOOKS)}
 
 
 def sure(results: Results) -> None:
@@ -192,11 +190,11 @@ def versus(**settings: Any) -> Job:
         for label, more in (("a", {}), ("b", {"slowdown": 0.5}))
     ]
     more = {"networks": networks, "labels": ["a", "b"], "replicate": 0, "harness": True}
-    return replace(job, task="versus", settings={**job.settings, **more})
+    return replace(job, task="versus", settings={**job.settings.content, **more})
 
 
 def test_two_networks_in_turn(host: FakeHost) -> None:
-    results = list(measure(versus(), HOOKS, None))
+    results = list(measure(versus(), HOOKS))
     assert [m.name for m in results] == [*["latency"] * 2, *["step_time"] * 2, "overhead", "timer_resolution"]
     for a, b in (results[:2], results[2:4]):
         assert median(b.samples) / median(a.samples) == pytest.approx(1.5, rel=0.01)
@@ -221,7 +219,8 @@ def test_a_training(host: FakeHost, tmp_path: Path, precision: str, backend: str
         {} if backend is None else {"backend": backend}
     )
     job = Job(task="accuracy", arch=SMALL, input_size=8, in_channels=1, num_classes=10, settings=settings)
-    results = {m.name: m for m in measure(job, HOOKS, tmp_path / "checkpoint", tmp_path / "outputs")}
+    hooks = Hooks(checkpoint=tmp_path / "checkpoint", outputs=tmp_path / "outputs")
+    results = {m.name: m for m in measure(job, hooks)}
     assert {"top1", "epoch_time", "train_throughput", "macs"} <= set(results)
     assert results["epoch_time"].detail["warm_up_s"] > 0
     assert ("compile_time" in results) == (backend is not None)
@@ -266,7 +265,7 @@ def test_who_sets_the_pace(
 
 def test_networks_that_launching_sets_the_pace_of_are_flagged(host: FakeHost) -> None:
     host.device.launch_s, host.device.kernel_s = KERNEL_S, KERNEL_S / 20
-    results = list(measure(versus(), HOOKS, None))
+    results = list(measure(versus(), HOOKS))
     assert all("launch_bound" in m.flags for m in results if m.detail.get("label") == "a")
 
 
@@ -337,5 +336,5 @@ def test_the_largest_batch_whatever_there_is_too_little_of(
     assert largest.batch == 7 - 1
     assert largest.measurement().flags == (() if status == "oom" else ("at_index_limit",))
     events: list[Any] = []
-    work(events.append, replace(job, settings={**job.settings, "batch_size": 7}))
+    work(events.append, replace(job, settings={**job.settings.content, "batch_size": 7}))
     assert events[-1][1][0] == status

@@ -18,7 +18,7 @@ ROOT = Path(bench.__file__).parent
 # A room may import from the rooms before it, and from itself.
 ROOMS = (
     "errors", "units", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
-    "training", "execution", "analysis", "report", "api", "cli",
+    "training", "tasks", "execution", "analysis", "report", "api", "cli",
 )  # fmt: skip
 MEASURING = ("archs", "datasets", "backends", "costs", "timing", "training", "execution")
 READING = ("analysis", "report")
@@ -34,6 +34,16 @@ class Import:
     target: str
     at_once: bool
     where: str
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it stands in a module whose name begins with an underscore."""
+        return self.where.rpartition("/")[2].startswith("_")
+
+    @property
+    def to_private(self) -> bool:
+        """Whether it is of such a module."""
+        return any(part.startswith("_") for part in self.target.split(".")[1:])
 
 
 def room_of(file: Path, root: Path = ROOT) -> str:
@@ -78,11 +88,18 @@ def breaches(found: list[Import]) -> list[str]:
             bad.append(f"{i.where}: {i.room} imports {i.target}, which stands below it")
         if top == "bench" and i.room in READING and other in MEASURING:
             bad.append(f"{i.where}: the reading half imports {i.target}")
+        if (
+            i.room == "tasks"
+            and i.at_once
+            and not i.is_private
+            and (top in TORCH or other in MEASURING or i.to_private)
+        ):
+            bad.append(f"{i.where}: a task imports {i.target} before it runs")
         if i.room in READING and top in TORCH:
             bad.append(f"{i.where}: the reading half imports {top}")
         if i.room == "stats" and top in (*TORCH, *HEAVY_READING):
             bad.append(f"{i.where}: stats imports {top}")
-        if i.room in MEASURING and top in HEAVY_READING:
+        if i.room in (*MEASURING, "tasks") and top in HEAVY_READING:
             bad.append(f"{i.where}: the measuring half imports {top}")
         if i.room in {"plan", "records", "api", "cli"} and i.at_once and top in (*TORCH, *HEAVY_READING):
             bad.append(f"{i.where}: {i.room} imports {top} at once")
@@ -111,6 +128,11 @@ def test_every_room_is_known() -> None:
         ("stats/a.py", "def f():\n    import pandas as pd"),
         ("records/a.py", "from bench import report"),
         ("cli/a.py", "import matplotlib.pyplot"),
+        ("tasks/a.py", "import torch"),
+        ("tasks/a.py", "from bench.timing.steps import instruments"),
+        ("tasks/a.py", "from bench.tasks._calls import ready"),
+        ("tasks/_a.py", "import pandas as pd"),
+        ("training/a.py", "def f():\n    from bench.tasks.accuracy import run"),
     ],
 )
 def test_the_test_can_fail(file: str, source: str) -> None:
@@ -122,6 +144,8 @@ def test_the_test_can_fail(file: str, source: str) -> None:
     [
         ("records/a.py", "def f():\n    import torch"),
         ("cli/a.py", "def f():\n    from bench.report.page import write_report"),
+        ("tasks/a.py", "def f():\n    import torch\n    from bench.tasks._calls import ready"),
+        ("tasks/_a.py", "import torch\nfrom bench.timing.clock import Clock"),
         ("timing/a.py", "import torch\nfrom bench.plan.settings import Timing"),
         ("api.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas as pd"),
     ],
@@ -156,6 +180,8 @@ def test_the_worker_imports_neither_pandas_nor_matplotlib() -> None:
 
 
 def test_the_reading_half_does_not_import_torch() -> None:
-    loaded = loaded_after("import bench.analysis.frame, bench.report.page")
+    loaded = loaded_after(
+        "from bench.plan.task import TASKS\nTASKS.load()\nimport bench.analysis.frame, bench.report.page"
+    )
     assert "pandas" in loaded
     assert "torch" not in loaded

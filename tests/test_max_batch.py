@@ -13,11 +13,12 @@ from conftest import make_job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution import EXECUTORS, Ended, Event, tasks
+from bench.execution import EXECUTORS, Ended, Event
 from bench.execution.executors.fake import FakeExecutor
 from bench.execution.fits import memory_limit, try_batch
 from bench.execution.max_batch import GRAIN, Found, find_max_batch, limit_of, wants_max, with_batch
 from bench.plan.job import Job
+from bench.tasks import _step
 
 JOB = make_job(task="infer", settings={"batch_size": "max", "device": "cpu"})
 
@@ -31,7 +32,7 @@ def fitting(capacity: int, ends: dict[int, tuple[Sequence[Event], Ended]] | None
     """Return an executor in which so many images fit; some batches may end otherwise."""
 
     def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
-        batch = args[0].settings["batch_size"]
+        batch = args[0].settings.batch_size
         if ends and batch in ends:
             return ends[batch]
         return outcome("ok" if batch <= capacity else "oom")
@@ -44,7 +45,7 @@ def find(executor: FakeExecutor, limit: int | None = None) -> Found:
 
 
 def batches(executor: FakeExecutor) -> list[int]:
-    return [args[0].settings["batch_size"] for _, args in executor.calls]
+    return [args[0].settings.batch_size for _, args in executor.calls]
 
 
 def test_it_doubles_then_bisects() -> None:
@@ -141,8 +142,8 @@ def test_jobs() -> None:
     assert limit_of(JOB) == 65_536
     assert limit_of(make_job(settings={"batch_limit": 8})) == 8
     small = with_batch(JOB, 3)
-    assert small.settings["batch_size"] == 3
-    assert JOB.settings["batch_size"] == "max"
+    assert small.settings.batch_size == 3
+    assert JOB.settings.batch_size == "max"
 
 
 def test_each_try_is_told() -> None:
@@ -186,8 +187,8 @@ def test_a_try_of_a_training_does_two_steps(monkeypatch: pytest.MonkeyPatch) -> 
         step = plain(model, images, job)
         return lambda: (step(), steps.append(len(images)))
 
-    plain = tasks.training_step
-    monkeypatch.setattr(tasks, "training_step", spy)
+    plain = _step.training_step
+    monkeypatch.setattr(_step, "training_step", spy)
     job = replace(with_batch(real(), 2), task="train_step")
     events: list[Event] = []
     try_batch(events.append, job)

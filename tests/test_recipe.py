@@ -148,10 +148,10 @@ def test_experiments_take_them() -> None:
     data = {"blocks": [{"task": "accuracy", "grid": {"arch": ["net"], "recipe": ["std", "std(momentum=0)"]}}]}
     experiment = parse_experiment(data)
     jobs = [planned.job for planned in expand(experiment, make_catalog("net"))]
-    assert [job.settings["recipe"]["name"] for job in jobs] == ["std", "std(momentum=0)"]
+    assert [job.settings.recipe.name for job in jobs] == ["std", "std(momentum=0)"]
     changed = narrow(experiment, overrides=["recipe=std(momentum=0.5,nesterov=false)"])
     (job,) = (planned.job for planned in expand(changed, make_catalog("net")))
-    assert job.settings["recipe"]["momentum"] == 0.5
+    assert job.settings.content["recipe"]["momentum"] == 0.5
 
 
 def test_what_is_left_out_is_left_to_the_data_set() -> None:

@@ -50,7 +50,7 @@ def test_timed_jobs_go_round_by_round_in_an_order_that_is_drawn() -> None:
     assert [p.job.arch for p in ordered[-2:]] == ["never", "trained"]
     rounds = [ordered[1 + 8 * r : 9 + 8 * r] for r in range(3)]
     for number, jobs in enumerate(rounds):
-        assert {p.job.settings["replicate"] for p in jobs} == {number}
+        assert {p.job.settings.replicate for p in jobs} == {number}
         assert sorted(p.job.arch for p in jobs) == names
     assert len({tuple(p.job.arch for p in jobs) for jobs in rounds}) == 3  # each round in another order
     assert in_rounds(plan) == ordered

@@ -41,7 +41,7 @@ def row(arch: str, *times: float, spent_s: float = 1.0, processes: Processes = P
 
 
 def chosen(*rows: Row) -> list[tuple[str, int]]:
-    return sorted((p.job.arch, p.job.settings["replicate"]) for p in further_round(rows))
+    return sorted((p.job.arch, p.job.settings.replicate) for p in further_round(rows))
 
 
 def test_a_narrow_interval_asks_for_nothing_and_a_wide_one_for_one_more() -> None:
@@ -113,13 +113,13 @@ def test_scattered_processes_get_more_and_the_same_command_none(tmp_path: Path) 
     run(tmp_path, again)
     assert again.calls == []
     jobs = [r.job for r in read_run(tmp_path).records]
-    numbers = [job.settings["replicate"] for job in jobs if job.arch == "a"]
+    numbers = [job.settings.replicate for job in jobs if job.arch == "a"]
     assert sorted(set(numbers)) == list(range(first["a"]))
 
 
 def test_a_process_that_fails_is_counted_and_not_repeated_for_ever(tmp_path: Path) -> None:
     def play(target: str, args: tuple[Any, ...]) -> tuple[list[tuple[str, Any]], Ended]:
-        number = args[0].settings["replicate"]
+        number = args[0].settings.replicate
         if number >= 3:
             return [], Ended(exitcode=-11)
         latency = Measurement(name="latency", unit="s", better="lower", samples=(1.0 + 0.3 * number,))

@@ -253,7 +253,7 @@ def test_a_second_try_that_fails_replaces_nothing(tmp_path: Path) -> None:
 
 def test_the_largest_batch_is_found_before_the_job_runs(tmp_path: Path) -> None:
     def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
-        batch = args[0].settings["batch_size"]
+        batch = args[0].settings.batch_size
         if target.endswith(":try_batch"):
             return [("outcome", ("ok" if batch <= 20 else "oom", None))], Ended()
         return [("measurement", seconds("step_time", 0.5)), ("outcome", ("ok", None))], Ended()
@@ -261,9 +261,9 @@ def test_the_largest_batch_is_found_before_the_job_runs(tmp_path: Path) -> None:
     executor = FakeExecutor(play)
     settings = {"device": "cpu", "batch_size": "max", "batch_limit": 64}
     record = run(tmp_path, executor, [make_planned(task="infer", settings=settings)]).records[0]
-    assert record.job.settings["batch_size"] == "max"  # what was asked, so that it resumes
+    assert record.job.settings.batch_size == "max"  # what was asked, so that it resumes
     assert {m.name: m.samples[0] for m in record.measurements} == {"max_batch": 20.0, "step_time": 0.5}
-    assert executor.calls[-1][1][0].settings["batch_size"] == 20
+    assert executor.calls[-1][1][0].settings.batch_size == 20
     frame = to_frame([read_run(tmp_path)])
     assert set(frame["batch_size"]) == {20.0}
 

@@ -21,13 +21,13 @@ from bench.api.comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
-from bench.plan.versus import versus
 from bench.records.record import Record, count
 from bench.records.store import Run, Store
 from bench.report.page import write_report
 from bench.report.selftest import selftest_lines
 from bench.stats.calibration import held_expected
 from bench.stats.proportions import Proportion, binomial_interval
+from bench.tasks.versus import versus
 
 
 def selftest_run(spread: float, groups: int = 3) -> Run:
@@ -92,7 +92,7 @@ def test_a_selftest_on_a_gpu_fills_it(
     selftest(arch=arch, comparisons=1, processes=6, results=tmp_path, executor=fake)
     jobs = [args[0] for target, args in fake.calls if target.endswith(":work")]
     job = next(job for job in jobs if job.task == "versus")
-    assert (job.arch, job.input_size, job.settings["batch_size"]) == asked
+    assert (job.arch, job.input_size, job.settings.batch_size) == asked
 
 
 def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) -> None:
@@ -237,15 +237,11 @@ def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
         return scripted().play(target, args)
     job = args[0]
     if job.task == "versus":
-        times = {n["label"]: 1.0 + n.get("slowdown", 0.0) for n in job.settings["networks"]}
-        made = measured(
-            job, times, 0.002, 100 * job.settings["group"] + job.settings["replicate"]
-        ).measurements
+        times = {n.label: 1.0 + n.slowdown for n in job.settings.networks}
+        made = measured(job, times, 0.002, 100 * job.settings.group + job.settings.replicate).measurements
         made = (*made, count("overhead", 1.0), count("timer_resolution", 5e-8, "s"))
     else:
-        made = timed(
-            job.arch, job.settings["batch_size"], job.settings["replicate"], 0.003, 0.01
-        ).measurements
+        made = timed(job.arch, job.settings.batch_size, job.settings.replicate, 0.003, 0.01).measurements
     return [*(("measurement", m) for m in made), ("outcome", ("ok", None))], Ended()
 
 
@@ -253,11 +249,11 @@ def test_the_second_run_comes_after_the_comparisons(tmp_path: Path) -> None:
     fake = FakeExecutor(play)
     selftest(comparisons=2, processes=6, results=tmp_path, executor=fake)
     jobs = [args[0] for target, args in fake.calls if target.endswith(":work")]
-    kinds = "".join("v" if j.task == "versus" else "1" if j.settings["replicate"] < 5 else "2" for j in jobs)
+    kinds = "".join("v" if j.task == "versus" else "1" if j.settings.replicate < 5 else "2" for j in jobs)
     assert kinds == "1" * 20 + "v" * 12 + "2" * 20 + "1"  # the last shows how the machine drifted
-    rounds = [j.settings["replicate"] for j in jobs[:20]]
+    rounds = [j.settings.replicate for j in jobs[:20]]
     assert rounds == [process for process in range(5) for _ in range(4)]
-    assert {(j.arch, j.settings["batch_size"]) for j in jobs[:4]} == {
+    assert {(j.arch, j.settings.batch_size) for j in jobs[:4]} == {
         (arch, batch) for arch in ("lenet5", "resnet20") for batch in (1, 4)
     }
 

@@ -147,10 +147,10 @@ class TestMeans:
         job = training("a")
         assert test.conditions == {
             "networks": "a against b",
-            "dataset": job.settings["dataset"],
+            "dataset": job.settings.dataset,
             "train_images": "all",
             "input_size": str(job.input_size),
-            "epochs": str(job.settings["epochs"]),
+            "epochs": str(job.settings.epochs),
         }
         assert test.to_json()["conditions"] == test.conditions
 
@@ -357,6 +357,11 @@ class TestSchema:
         assert not any(
             matches(s, job) for s in ({"arch": "pattern:*"}, {"recipe": "adamw"}, {"batch_size": 9})
         )
+
+    def test_a_precision_is_matched_by_either_of_its_names(self) -> None:
+        job = training("a", precision="bf16")
+        assert all(matches({"precision": name}, job) for name in ("bf16", "amp_bf16"))
+        assert not matches({"precision": "fp16"}, job)
 
     def test_a_recipe_is_matched_however_its_numbers_are_written(self) -> None:
         job = training("a", recipe={"name": load_recipe("std(momentum=0.0,nesterov=false)").name})

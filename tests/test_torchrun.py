@@ -75,4 +75,4 @@ def test_torchrun_trains_one_network_with_two_ranks(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     [record] = read_run(tmp_path / "two").records
     assert record.status == "ok"
-    assert record.job.settings["ranks"] == 2
+    assert record.job.settings.ranks == 2

@@ -17,7 +17,7 @@ from bench.datasets import DATASETS, Images
 from bench.errors import DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe, load_recipe
-from bench.training.accuracy import init_seed, measure_accuracy
+from bench.tasks._accuracy import measure_accuracy
 from bench.training.augment import decide
 from bench.training.batches import Batches, Shape
 from bench.training.learner import AUXILIARY_WEIGHT, outputs
@@ -43,7 +43,7 @@ def test_separable_classes_are_separated() -> None:
 
 def test_digits_are_learned_by_the_standard_recipe() -> None:
     job = accuracy_job("digits", epochs=None)  # as many as the recipe says
-    torch.manual_seed(init_seed(job))
+    torch.manual_seed(streams(job.seed).init)
     model = nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 64, 10))
     assert scores(list(measure_accuracy(model, job, checkpoint=None)))["top1"] > 0.91  # a linear model's
 
@@ -201,7 +201,7 @@ def test_a_test_loss_that_is_not_finite_ends_the_training() -> None:
         trained(BlindAtTest())
 
 
-@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+@pytest.mark.parametrize("precision", ["amp_fp16", "tf32"])
 def test_what_a_cpu_cannot_train_in(precision: str) -> None:
     with pytest.raises(UnsupportedError, match=f"no training in {precision} on cpu"):
         trained(precision=precision)
@@ -216,7 +216,7 @@ def test_bfloat16_trains_and_leaves_the_parameters_in_fp32() -> None:
     types = []
     model = network()
     model[0].register_forward_hook(lambda module, images, output: types.append(output.dtype))
-    seen = trained(model, precision="bf16", epochs=8, recipe=PLAIN.model_copy(update={"augment": STILL}))
+    seen = trained(model, precision="amp_bf16", epochs=8, recipe=PLAIN.model_copy(update={"augment": STILL}))
     assert set(types) == {torch.bfloat16}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert seen.test_top1[-1] > 0.8
@@ -433,9 +433,3 @@ def test_epochs_that_are_not_given_are_the_recipes() -> None:
     job = accuracy_job("digits", epochs=None, recipe=recipe)
     measured = list(measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=None))
     assert len(measured[0].detail["by_epoch"]) == 3
-
-
-def test_the_seed_of_the_initial_parameters() -> None:
-    job = accuracy_job("digits", epochs=1)
-    assert init_seed(job) == streams(0).init
-    assert init_seed(replace(job, seed=1)) == streams(1).init

@@ -11,9 +11,9 @@ import torch
 from test_backends import NET, make_job, measured, user_job
 from torch import nn
 
-from bench.execution.step import training_step
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
+from bench.tasks._step import training_step
 from bench.timing.clock import Call
 from bench.timing.memory import HostMemory
 from bench.timing.steps import instruments

@@ -20,19 +20,20 @@ from bench.api.comparing import at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
-from bench.execution import versus as in_turn
 from bench.execution.executors.fake import FakeExecutor
-from bench.execution.versus import _call, measure_versus
 from bench.plan.card import ArchCard
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
 from bench.plan.job import Job
 from bench.plan.settings import Timing
-from bench.plan.versus import enough, labelled, least_processes, versus
+from bench.plan.task import Hooks
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report.page import write_report
 from bench.report.versus import versus_notes, versus_view
+from bench.tasks import _versus as in_turn
+from bench.tasks._versus import _call, measure_versus
+from bench.tasks.versus import enough, labelled, least_processes, versus
 from bench.timing.clock import FakeClock
 from bench.timing.interleave import interleave
 from bench.timing.steps import instruments
@@ -99,7 +100,7 @@ def test_networks_that_python_holds_up_are_flagged(
 ) -> None:
     tools = replace(instruments("cpu"), step=FakeClock([0.01], launch), watch=Quiet())
     monkeypatch.setattr(in_turn, "instruments", lambda device, **more: tools)
-    seen = measure_versus(two_networks(), lambda job: (torch.nn.Identity(), ONE_IMAGE), lambda _: None)
+    seen = measure_versus(two_networks(), Hooks(), lambda job: (torch.nn.Identity(), ONE_IMAGE))
     found = list(seen)
     steps = [m for m in found if m.name == "step_time"]
     assert [m.flags for m in steps] == [flags, flags]
@@ -142,10 +143,10 @@ _SETTINGS = {"device": "cpu", "precision": "fp32", "backend": "eager", "batch_si
 def test_a_plan_begins_with_another_network_in_each_process() -> None:
     jobs = [p.job for p in plan(4)]
     assert len({j.id for j in jobs}) == 4
-    assert [j.settings["networks"][0]["label"] for j in jobs] == [
+    assert [j.settings.networks[0].label for j in jobs] == [
         "mine.py:Net", "resnet18", "resnet18 #2", "mine.py:Net"
     ]  # fmt: skip
-    assert jobs[0].settings["labels"] == ["mine.py:Net", "resnet18", "resnet18 #2"]
+    assert jobs[0].settings.labels == ("mine.py:Net", "resnet18", "resnet18 #2")
     assert {j.task for j in jobs} == {"versus"}
 
 
@@ -163,7 +164,7 @@ def measured(job: Any, times: dict[str, float], spread: float, seed: int) -> Rec
     rng = np.random.default_rng(seed)
     found = []
     for name, batch in (("latency", 1), ("step_time", 8)):
-        for label in job.settings["labels"]:
+        for label in job.settings.labels:
             samples = times[label] * batch * np.exp(rng.normal(0, spread, 10))
             detail = {"label": label, "batch_size": batch}
             found.append(seconds(name, *samples.tolist()).changed(detail=detail))
@@ -205,9 +206,11 @@ def test_images_of_different_sizes_are_a_doubt() -> None:
     def shrunk(record: Record) -> Record:
         networks = [
             {**n, "input_size": 999} if n["label"] == "resnet18" else n
-            for n in record.job.settings["networks"]
+            for n in record.job.settings.content["networks"]
         ]
-        return record.changed(job=replace(record.job, settings={**record.job.settings, "networks": networks}))
+        return record.changed(
+            job=replace(record.job, settings={**record.job.settings.content, "networks": networks})
+        )
 
     rows = compare_run(replace(run, records=tuple(map(shrunk, run.records))))
     assert {r.baseline for r in rows if "other_input" in r.flags} == {"resnet18"}
@@ -330,8 +333,10 @@ def test_processes_of_an_earlier_definition_are_left_out() -> None:
     before = run_of({**TIMES, "mine.py:Net": 9.0}).records
 
     def changed(record: Record) -> Record:
-        networks = [{**one, "source_sha256": "earlier"} for one in record.job.settings["networks"]]
-        return record.changed(job=replace(record.job, settings={**record.job.settings, "networks": networks}))
+        networks = [{**one, "source_sha256": "earlier"} for one in record.job.settings.content["networks"]]
+        return record.changed(
+            job=replace(record.job, settings={**record.job.settings.content, "networks": networks})
+        )
 
     both = replace(run, records=(*map(changed, before), *run.records))
     assert compare_run(both) == compare_run(run)
@@ -363,7 +368,7 @@ def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] |
     timing = {"warmup_s": 0.001, "min_s": 0.001, "limit_s": 0.01}
     settings = {"backend": "eager", "device": "cpu", "precision": "fp32", "batch_size": 2, "timing": timing}
     job = make_job(task="versus", settings={**settings, "networks": networks, "labels": ["a", "b", "c"]})
-    seen = measure_versus(job, prepare, lambda _: None)
+    seen = measure_versus(job, Hooks(), prepare)
     if left is None:
         with pytest.raises(RuntimeError, match=f"{failing[0]} is broken"):
             list(seen)
@@ -433,11 +438,9 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         job = args[0]
         if job.task != "versus":
             return plain(target, args)
-        times = {
-            n["label"]: 1.0 + n.get("slowdown", 0.05 * i) for i, n in enumerate(job.settings["networks"])
-        }
-        times |= {label: 1.0 + 0.1 * i for i, label in enumerate(job.settings["labels"]) if "+" not in label}
-        record = measured(job, times, 0.002, job.settings["replicate"])
+        times = {n.label: 1.0 + (n.slowdown or 0.05 * i) for i, n in enumerate(job.settings.networks)}
+        times |= {label: 1.0 + 0.1 * i for i, label in enumerate(job.settings.labels) if "+" not in label}
+        record = measured(job, times, 0.002, job.settings.replicate)
         return [*(("measurement", m) for m in record.measurements), ("outcome", ("ok", None))], Ended()
 
     plain = scripted().play

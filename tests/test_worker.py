@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
-from bench.execution.tasks import Hooks, _model
 from bench.execution.worker import classify, clean, describe, own_traceback, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
-from bench.plan.settings import Infer
+from bench.plan.settings import Timed
+from bench.plan.task import Hooks
+from bench.tasks._networks import checked
 
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
 
@@ -45,7 +46,7 @@ def make(tmp_path: Path, body: str, task: str = "cost", **fields: Any) -> Job:
     file.write_text(HEAD + body)
     settings: dict[str, Any] = {}
     if task in {"infer", "train_step"}:
-        asked = Infer(arch="x", device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
+        asked = Timed(device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
         settings = {
             k: asked[k]
             for k in ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")
@@ -198,7 +199,7 @@ def test_our_own_errors_have_a_tip_and_no_traceback(tmp_path: Path) -> None:
 
 def test_tf32_on_the_cpu_is_unsupported(tmp_path: Path) -> None:
     job = make(tmp_path, "class Net(Base): pass", "infer")
-    job = Job.from_json({**job.to_json(), "settings": {**job.settings, "precision": "tf32"}})
+    job = Job.from_json({**job.to_json(), "settings": {**job.settings.content, "precision": "tf32"}})
     assert story(job)["status"] == "unsupported"
 
 
@@ -206,7 +207,7 @@ def test_a_torch_for_rocm_is_unsupported(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.version, "hip", "6.2")
     job = make(tmp_path, "class Net(Base): pass", "infer")
     assert story(job)["status"] == "ok"  # the CPU is the same in any build
-    found = story(Job.from_json({**job.to_json(), "settings": {**job.settings, "device": "cuda:0"}}))
+    found = story(Job.from_json({**job.to_json(), "settings": {**job.settings.content, "device": "cuda:0"}}))
     assert found["status"] == "unsupported"
     assert "cuda:0 is ROCm's" in found["error"]["message"]
 
@@ -222,8 +223,8 @@ class Net(Base):
 
 def built_for(device: str, tmp_path: Path, body: str) -> torch.nn.Module:
     job = make(tmp_path, body, "infer")
-    job = Job.from_json({**job.to_json(), "settings": {**job.settings, "device": device}})
-    return _model(job, Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None))
+    job = Job.from_json({**job.to_json(), "settings": {**job.settings.content, "device": device}})
+    return checked(job, Hooks())
 
 
 def test_a_network_for_gpus_alone_is_checked_there(tmp_path: Path) -> None:

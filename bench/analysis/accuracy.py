@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.plan.task import Quantity, summarised
 from bench.records.record import finite as finite_json
 from bench.registry import natural
 from bench.stats.intervals import mean_interval
 from bench.stats.samples import finite, mean, median, sd
 
+_SEEDS = tuple(quantity for _, _, quantity in summarised("seeds"))
 COLUMNS = (
     *(
         "run",
@@ -30,7 +32,8 @@ COLUMNS = (
         "recipe",
         "epochs",
     ),
-    *("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "n_ok", "n_planned", "diverged"),
+    *(column for quantity in _SEEDS for column in (quantity.name, *quantity.ends)),
+    *("n_ok", "n_planned", "diverged"),
     *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
     *("target", "n_reached", "time_to_accuracy"),
 )
@@ -73,16 +76,11 @@ _NEEDED = [*_ASKED, "arch", "job_id", "status", "measurement", "median", "detail
 def _row(rows: Sequence[_Row]) -> dict[str, Any]:
     """Return the row of one series from all measurements of its trainings."""
     states = {row["job_id"]: row["status"] for row in rows}
-    top1 = _seen(rows, "top1")
-    low, high = np.clip(mean_interval(top1), 0.0, 1.0).tolist()  # no accuracy lies beyond
     return {
         **{key: rows[0][key] for key in _ASKED},
         "network": rows[0]["arch"],
-        "accuracy": mean(top1),
-        "accuracy_sd": sd(top1),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "n_ok": len(top1),
+        **{column: value for quantity in _SEEDS for column, value in _spread(rows, quantity)},
+        "n_ok": len(_seen(rows, "top1")),
         "n_planned": len(states),
         "diverged": list(states.values()).count("diverged"),
         "top5_accuracy": mean(_seen(rows, "top5")),
@@ -92,6 +90,15 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
         "macs": median(_seen(rows, "macs")),
         **_reached(rows, states),
     }
+
+
+def _spread(rows: Sequence[_Row], quantity: Quantity) -> Iterator[tuple[str, float]]:
+    """Yield the mean over the trainings that ended well, its standard deviation and its interval, by column."""
+    values = _seen(rows, quantity.source)
+    low, high = mean_interval(values)
+    if quantity.is_share:  # no share lies beyond
+        low, high = np.clip((low, high), 0.0, 1.0).tolist()
+    yield from zip((quantity.name, *quantity.ends), (mean(values), sd(values), low, high), strict=True)
 
 
 def _reached(rows: Sequence[_Row], states: Mapping[str, str]) -> dict[str, float]:

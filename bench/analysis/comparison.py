@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,12 @@ from bench.analysis.frame import PENDING, SHAPE, VARIANT
 from bench.analysis.percentiles import PERCENTILES, percentile_table
 from bench.analysis.replicates import pooled
 from bench.analysis.roofline import add_roofline
+from bench.plan.task import TASKS, summarised, tasks
 from bench.registry import natural
 
+_OF_THE_MACHINE = [name for name, task in tasks().items() if not task.has_network]
 _TAUGHT = ["dataset", "recipe", "epochs"]
-COUNTS = (
-    *("parameters", "macs", "activations", "parameter_bytes", "activation_bytes", "receptive_field"),
-    *("operations", "matrix_activations", "macs_second", "macs_gap", "uncounted_share"),
-)
-MEASURED = ("peak_memory", "tensor_memory", "energy")  # at the batch that the throughput is of
-SPEED = ("throughput", "throughput_low", "throughput_high", "batch_size", *MEASURED)
-ROOFLINE = ("intensity", "roofline_share")
+COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
 PUBLISHED = (
     "published_top1",
     "published_top5",
@@ -36,24 +32,26 @@ PUBLISHED = (
 )
 CARD = ("family", "year", *PUBLISHED)
 TRAINED = (
-    *("dataset", "recipe", "epochs", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"),
+    *_TAUGHT,
+    *(column for _, _, quantity in summarised("seeds") for column in (quantity.name, *quantity.ends)),
     *("n_ok", "n_planned", "diverged", "trained_size", "trained_channels", "trained_classes"),
     *("trained_parameters", "trained_macs"),
 )
+
+
+def _measured() -> Iterator[str]:
+    """Yield the columns of what was timed, and of what is derived of that."""
+    for _, task, quantity in summarised("image", "rate", "batch", "derived"):
+        yield from (quantity.name, *quantity.ends)
+        if quantity.name == "latency":
+            yield from PERCENTILES
+        if quantity.summary == "rate":
+            yield task.batch_column
+
+
 COLUMNS = (
     *("label", "network", *CARD, *SHAPE[2:], *COUNTS, *VARIANT, "device_name"),
-    *(
-        "latency",
-        "latency_low",
-        "latency_high",
-        *PERCENTILES,
-        *SPEED,
-        *ROOFLINE,
-        *(f"train_{c}" for c in SPEED),
-        *TRAINED,
-        *FLAGS,
-        "run",
-    ),
+    *(*_measured(), *TRAINED, *FLAGS, "run"),
 )
 _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
@@ -74,25 +72,23 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     Args:
         frame: of `bench.analysis.frame.to_frame`, latest attempts.
 
-    Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, counts,
-        the variant (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), `latency` of
-        batch 1 with `_low` and `_high` (s) and `PERCENTILES` of it, `throughput` at the largest batch with `_low` and
-        `_high` (1/s), its `batch_size`, `peak_memory` and `tensor_memory` (B) and `energy` (J an image), `intensity`
-        (MAC/B) and `roofline_share` (fraction, see `add_roofline`), the same of a training step with `train_` in front,
-        and the short training: `dataset`, `recipe`, `epochs`, `accuracy` (mean, fraction), `accuracy_sd`,
-        `accuracy_low`, `accuracy_high`, `n_ok`, `n_planned`, `diverged`, and the shape it was trained in, with its
-        counts: `trained_size` (px), `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
-        Each of `FLAGS` has those of the number it is named after, see `bench.analysis.doubted`.
+    Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, the variant
+        (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), and each quantity of
+        `bench.tasks` that has a summary, in its unit, with its interval where it has one and with its doubts in
+        ``NAME_flags`` (see `bench.analysis.doubted`). `latency` has `PERCENTILES` as well, and a rate the batch that it
+        is of. What was trained has its conditions (`dataset`, `recipe`, `epochs`), the counts of trainings (`n_ok`,
+        `n_planned`, `diverged`), and the shape it was trained in with its counts: `trained_size` (px),
+        `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
     """
     everything = frame
-    frame = frame[frame["task"] != "ceiling"].rename(columns={"arch": "network"})  # those are the machine's
+    frame = frame[~frame["task"].isin(_OF_THE_MACHINE)].rename(columns={"arch": "network"})
     if frame.empty:
         return _nothing()
     frame = _without_the_pending(frame)
     processes, frame = frame, pooled(frame)
     table = _shapes(frame)
     table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
-    latencies = processes[_of_one_image(processes)]
+    latencies = processes[_is_latency(processes)]
     table = table.merge(percentile_table(latencies, SHAPE + VARIANT), on=SHAPE + VARIANT, how="left")
     table = _counted_elsewhere(_with_accuracies(table, frame))
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
@@ -155,8 +151,7 @@ def _only_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _counts(frame: pd.DataFrame) -> pd.DataFrame:
-    counts = frame[frame["task"].isin(["cost", "accuracy"]) & frame["measurement"].isin(COUNTS)]
-    return _wide(counts, SHAPE, COUNTS)
+    return _wide(frame[frame["measurement"].isin(COUNTS)], SHAPE, COUNTS)
 
 
 def _wide(rows: pd.DataFrame, keys: list[str], names: tuple[str, ...]) -> pd.DataFrame:
@@ -170,39 +165,58 @@ def _wide(rows: pd.DataFrame, keys: list[str], names: tuple[str, ...]) -> pd.Dat
 
 def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
     keys = SHAPE + VARIANT
-    infer, train = frame[frame["task"] == "infer"], frame[frame["task"] == "train_step"]
-    table = _last(pd.concat([infer, train])[[*keys, "device_name"]], keys)
-    table = table.merge(_latency(infer, keys), on=keys, how="left")
-    table = table.merge(_throughput(infer, keys), on=keys, how="left")
-    training = _throughput(train, keys).rename(columns={c: f"train_{c}" for c in SPEED})
-    return table.merge(training, on=keys, how="left")
+    timed = {name: frame[frame["task"] == name] for name, _, _ in summarised("image", "rate", "batch")}
+    table = _last(pd.concat(timed.values())[[*keys, "device_name"]], keys)
+    for name, rows in timed.items():
+        table = table.merge(_of_one_image(rows, name, keys), on=keys, how="left")
+        table = table.merge(_of_largest_batch(rows, name, keys), on=keys, how="left")
+    return table
 
 
-def _latency(infer: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    rows = infer[_of_one_image(infer)]
-    names = {"median": "latency", "low": "latency_low", "high": "latency_high"}
-    return _last(rows[[*keys, *names]], keys).rename(columns=names)
+def _of_one_image(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFrame:
+    """Return what a call with one image came to, with its interval over processes."""
+    table = rows[keys].drop_duplicates()
+    for name, _, quantity in summarised("image"):
+        if name != task:
+            continue
+        one = rows[(rows["measurement"] == quantity.source) & (rows["batch_size"] == 1)]
+        columns = dict(zip(("median", "low", "high"), (quantity.name, *quantity.ends), strict=True))
+        one = _last(one[[*keys, *columns]], keys).rename(columns=columns)
+        table = table.merge(one, on=keys, how="left")
+    return table
 
 
-def _of_one_image(frame: pd.DataFrame) -> pd.Series[bool]:
+def _of_largest_batch(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFrame:
+    """Return images per second at the largest batch that was timed, and what else was measured of that batch."""
+    column = TASKS.get(task).batch_column
+    by_batch = [*keys, "batch_size"]
+    own = [quantity for name, _, quantity in summarised("rate", "batch") if name == task]
+    rates = [quantity for quantity in own if quantity.summary == "rate"]
+    timed = rows[rows["measurement"].isin([quantity.source for quantity in rates or own])]
+    table = _last(timed.sort_values("batch_size", kind="stable"), keys)[by_batch]
+    for quantity in own:
+        one = _last(rows[rows["measurement"] == quantity.source], by_batch)
+        one = one[[*by_batch, "median", "low", "high"]]
+        if quantity.summary == "rate":
+            one = _rates(one)
+        columns = dict(zip(("median", "low", "high"), (quantity.name, *quantity.ends), strict=False))
+        table = table.merge(one[[*by_batch, *columns]].rename(columns=columns), on=by_batch, how="left")
+    return table.rename(columns={"batch_size": column})
+
+
+def _rates(times: pd.DataFrame) -> pd.DataFrame:
+    """Return images per second of times (s) of a batch; a clock too coarse for a time tells no rate."""
+    seconds = times[["median", "high", "low"]].where(lambda values: values > 0)
+    rates = {
+        end: times["batch_size"] / seconds[time]
+        for end, time in (("median", "median"), ("low", "high"), ("high", "low"))
+    }
+    return times.assign(**rates)
+
+
+def _is_latency(frame: pd.DataFrame) -> pd.Series[bool]:
     """Return which rows are of a latency of one image."""
     return (frame["task"] == "infer") & (frame["measurement"] == "latency") & (frame["batch_size"] == 1)
-
-
-def _throughput(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return images per second at the largest batch that was timed, and the peak memory of that batch."""
-    by_batch = [*keys, "batch_size"]
-    steps = _last(rows[rows["measurement"] == "step_time"], by_batch)
-    steps = _last(steps.sort_values("batch_size", kind="stable"), keys)
-    table = steps[by_batch]
-    for name in MEASURED:
-        one = rows.loc[rows["measurement"] == name, [*by_batch, "median"]]
-        one = _last(one, by_batch).rename(columns={"median": name})
-        table = table.merge(one, on=by_batch, how="left")
-    for name, time in (("throughput", "median"), ("throughput_low", "high"), ("throughput_high", "low")):
-        seconds = steps[time].where(steps[time] > 0)  # a clock too coarse for it tells no rate
-        table[name] = steps["batch_size"].to_numpy() / seconds.to_numpy()
-    return table
 
 
 _TRAINED_AS = {

@@ -14,50 +14,40 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frame import SHAPE, VARIANT
+from bench.plan.task import Quantity, Task, summarised
 from bench.records.flags import NOISY, OF_SAMPLES
 
 _TRAINED = ("run", "network", "dataset", "recipe", "epochs")
 
 
 class _Source(NamedTuple):
-    """Where a column comes from: task, measurement, and the keys of the frame and of the table that agree."""
+    """Where a column comes from: task, quantity, and the keys of the frame and of the table that agree."""
 
     task: str
-    measurement: str
+    quantity: Quantity
     keys: Sequence[str]
     columns: Sequence[str]
 
     @property
     def timed(self) -> bool:
-        return self.measurement in ("latency", "step_time")
+        return self.quantity.summary in ("image", "rate")
 
 
-def _counted(name: str) -> _Source:
-    return _Source("cost", name, SHAPE, SHAPE)
-
-
-def _at_batch(task: str, name: str) -> _Source:
-    """Return the source of what was measured at the largest batch."""
-    keys = (*SHAPE, *VARIANT, "batch_size")
-    return _Source(
-        task, name, keys, (*keys[:-1], "train_batch_size" if task == "train_step" else "batch_size")
-    )
+def _source(name: str, task: Task, quantity: Quantity) -> _Source:
+    if quantity.summary == "shape":
+        return _Source(name, quantity, SHAPE, SHAPE)
+    if quantity.summary == "seeds":
+        return _Source(name, quantity, _TRAINED, _TRAINED)
+    ways = (*SHAPE, *VARIANT)
+    if quantity.summary == "image":
+        return _Source(name, quantity, ways, ways)
+    return _Source(name, quantity, (*ways, "batch_size"), (*ways, task.batch_column))
 
 
 _SOURCES: Mapping[str, _Source] = {
-    **{name: _counted(name) for name in ("parameters", "macs", "activations", "receptive_field")},
-    "latency": _Source("infer", "latency", (*SHAPE, *VARIANT), (*SHAPE, *VARIANT)),
-    **{
-        f"{prefix}{column}": _at_batch(task, name)
-        for task, prefix in (("infer", ""), ("train_step", "train_"))
-        for column, name in (
-            ("throughput", "step_time"),
-            ("peak_memory", "peak_memory"),
-            ("tensor_memory", "tensor_memory"),
-            ("energy", "energy"),
-        )
-    },
-    "accuracy": _Source("accuracy", "top1", _TRAINED, _TRAINED),
+    quantity.name: _source(name, task, quantity)
+    for name, task, quantity in summarised("shape", "image", "rate", "batch", "seeds")
+    if not quantity.beside
 }
 
 FLAGS = tuple(f"{column}_flags" for column in _SOURCES)
@@ -76,8 +66,8 @@ def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
     source = _SOURCES[column]
-    rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.measurement)]
-    if source.measurement == "latency":
+    rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.quantity.source)]
+    if source.quantity.summary == "image":
         rows = rows[rows["batch_size"] == 1]
     flags: defaultdict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
     processes: defaultdict[tuple[Any, ...], set[Any]] = defaultdict(set)

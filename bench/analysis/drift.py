@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.records.record import Record
-from bench.records.store import DRIFT_CONTROL, Run
+from bench.records.store import Run
 from bench.stats.samples import median
 
 QUANTITIES = ("step_time", "latency")
@@ -28,7 +28,7 @@ def drifts(run: Run) -> Iterator[Drift]:
         if record.status != "ok":
             continue
         before = first.get(record.job.id)
-        if record.environment.get(DRIFT_CONTROL) and before is not None:
+        if record.role == "drift_control" and before is not None:
             yield from _between(before, record)
         else:
             first[record.job.id] = record

@@ -154,7 +154,7 @@ def _ensemble(label: str, kind: Literal["seeds", "mixture"], some: Sequence[Memb
 
 
 def _dataset(jobs: Sequence[Any]) -> str:
-    return str(jobs[0].settings.get("dataset"))
+    return str(jobs[0].settings.given.get("dataset"))
 
 
 def _chosen(some: Sequence[Member]) -> Member:

@@ -13,8 +13,9 @@ from bench.analysis.comparison import COUNTS, STATUS_WORDS
 from bench.analysis.ensembles import gain
 from bench.analysis.members import members, settings_of, trainings_of
 from bench.analysis.quantities import Quantity, quantity
-from bench.plan.job import TASKS, Job
+from bench.plan.job import Job
 from bench.plan.study import Selector, StudyTest, matches
+from bench.plan.task import tasks
 from bench.records.record import Record
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect, correlation, exact, none, rank_sums, ratio, welch
@@ -90,10 +91,10 @@ def conditions(sides: Sequence[Sequence[Job]]) -> dict[str, str]:
     networks = dict.fromkeys(_joined([job.arch for job in side]) for side in sides)
     told = {"networks": " against ".join(networks)}
     if jobs and all(job.task == "accuracy" for job in jobs):
-        told["dataset"] = _joined([job.settings.get("dataset") for job in jobs])
-        told["train_images"] = _joined([job.settings.get("train_images") or "all" for job in jobs])
+        told["dataset"] = _joined([job.settings.given.get("dataset") for job in jobs])
+        told["train_images"] = _joined([job.settings.given.get("train_images") or "all" for job in jobs])
         told["input_size"] = _joined([job.input_size for job in jobs])
-        told["epochs"] = _joined([job.settings.get("epochs") for job in jobs])
+        told["epochs"] = _joined([job.settings.given.get("epochs") for job in jobs])
     return told
 
 
@@ -119,11 +120,11 @@ def _effect(name: str, asked: Quantity, sides: Sequence[Side], *, log: bool) -> 
 
 
 def _side(run: Run, selector: Selector, asked: Quantity) -> Side:
-    """Return the jobs of one task that match; the first of `TASKS` that has the quantity, unless one is named."""
+    """Return the jobs of one task that match; the first of them that has the quantity, unless one is named."""
     last = latest(run.records)
     jobs = [j for j in _asked_for(run) if matches(selector, j)]
     having = {j.task for j in jobs if j.id in last and last[j.id].measurement(asked.source)}
-    task = next((t for t in TASKS if t in having), None)
+    task = next((t for t in tasks() if t in having), None)
     if task is None:
         return Side((), (), (), f"no {asked.source} of {_words(selector)} is stored", ())
     jobs = [j for j in jobs if j.task == task]

@@ -16,9 +16,12 @@ import pandas as pd
 from bench.analysis.machine import device_name
 from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
+from bench.plan.settings import Timed
+from bench.plan.task import tasks
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest, uncollected
 from bench.stats.samples import summarise
+from bench.tasks.accuracy import AccuracySettings, RecipeContent
 
 Attempts = Literal["latest", "all"]
 
@@ -27,6 +30,9 @@ PENDING = "pending"
 # What tells rows of a comparison apart, with `network` for `arch`: what was measured, and how it was run.
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
 VARIANT = ["device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"]
+
+TIMED = frozenset(name for name, task in tasks().items() if task.timed)
+TRAINED = frozenset(name for name, task in tasks().items() if task.trained)
 
 _NO_CARD = ArchCard(name="", family="")
 _NOTHING: Any = SimpleNamespace(
@@ -112,32 +118,33 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
 
 def _cudnn_benchmark(row: _Row) -> str | None:
     """Return ``on`` or ``off``, as a job may ask for it; None for tasks that cannot."""
-    if row.job.task not in ("infer", "train_step"):
+    if row.job.task not in TIMED:
         return None
-    return "on" if row.job.settings.get("cudnn_benchmark") else "off"
+    return "on" if row.job.settings.tries_kernels else "off"
 
 
 def _batch_size(row: _Row) -> Any:
     """Return the batch size as asked, or what `max` came to."""
-    asked = row.job.settings.get("batch_size")
-    found = row.record.measurement("max_batch") if isinstance(asked, str) else None
-    return found.samples[0] if found else asked
+    settings = row.job.settings
+    if not isinstance(settings, Timed) or "batch_size" not in settings.content:
+        return None
+    largest = row.record.measurement("max_batch") if settings.batch_size == "max" else None
+    return largest.samples[0] if largest else settings.batch_size
 
 
 def _outputs(row: _Row) -> str | None:
     """Return the path of the test outputs that a training stored in the folder of its run, None without any."""
-    top1 = row.record.measurement("top1") if row.job.task == "accuracy" else None
+    top1 = row.record.measurement("top1") if row.job.task in TRAINED else None
     name = top1.detail.get("outputs") if top1 else None
     return str(row.folder / name) if isinstance(name, str) else None
 
 
 def _recipe(row: _Row) -> str | None:
     """Return ``std v2`` for the content of a recipe, or its bare name."""
-    recipe = row.job.settings.get("recipe")
-    if recipe is None or not isinstance(recipe, Mapping):
-        return recipe and str(recipe)
-    version = recipe.get("version")
-    return str(recipe.get("name", "unnamed")) + (f" v{version}" if version is not None else "")
+    recipe = row.job.settings.recipe if isinstance(row.job.settings, AccuracySettings) else None
+    if isinstance(recipe, RecipeContent):
+        return recipe.name + (f" v{recipe.version}" if recipe.version is not None else "")
+    return recipe or None
 
 
 def _message(error: Mapping[str, Any] | None) -> str | None:
@@ -151,7 +158,7 @@ _COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
     "run": "run",
     "job_id": "job.id",
     "label": lambda row: row.job.label(),
-    "series": lambda row: row.job.series() if row.job.task == "accuracy" else None,
+    "series": lambda row: row.job.series() if row.job.task in TRAINED else None,
     "task": "job.task",
     "arch": "job.arch",
     "family": lambda row: row.card.family or None,
@@ -207,7 +214,8 @@ def _asked(rows: Sequence[_Row]) -> pd.DataFrame:
     lookup, makers = attrgetter(*paths.values()), tuple(made.values())
     # Row by row, as the parts of a record lie close in memory: column by column takes twice as long.
     cells = [
-        (*lookup(row), *map(row.job.settings.get, settings), *[make(row) for make in makers]) for row in rows
+        (*lookup(row), *map(row.job.settings.given.get, settings), *[make(row) for make in makers])
+        for row in rows
     ]
     values = dict(zip((*paths, *settings, *made), zip(*cells, strict=True), strict=True)) if cells else {}
     return pd.DataFrame({name: _column(name, values.get(name, ())) for name in _COLUMNS})

@@ -13,8 +13,10 @@ from typing import Any
 from bench.analysis.machine import device_name, dig, torch_version
 from bench.errors import ConfigError
 from bench.plan.job import Job
+from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
+from bench.tasks.accuracy import RecipeContent
 
 # Settings that do not change what is measured: how long it is sampled, and in which of several processes.
 _HOW = ("timing", "energy_s", "replicate")
@@ -22,7 +24,6 @@ _HOW = ("timing", "energy_s", "replicate")
 _CONDITIONS = ("device", "precision", "threads", "recipe")
 # What of a measurement's detail says what the number is.
 _MEANING = ("of", "clock", "meter", "counter", "excluded", "split", "dataset", "definition")
-_TASKS = ("cost", "infer", "train_step", "accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _groups(run: Run) -> dict[str, Group]:
     """Return the groups of a run by what they ask, in the order of their first records."""
     by_key: defaultdict[str, list[Record]] = defaultdict(list)
     for record in latest(run.records).values():
-        if record.job.task in _TASKS:
+        if record.job.task in TASKS and TASKS.get(record.job.task).matched:
             by_key[_key(record.job)].append(record)
     groups = {}
     for key, records in by_key.items():
@@ -124,8 +125,8 @@ def _key(job: Job, without: Collection[str] = ()) -> str:
     asked = {
         **job.content(),
         "source_sha256": None,
-        "seed": None if job.task == "accuracy" else job.seed,
-        "settings": {k: v for k, v in job.settings.items() if k not in left_out},
+        "seed": None if TASKS.get(job.task).trained else job.seed,
+        "settings": {k: v for k, v in job.settings.content.items() if k not in left_out},
     }
     return json.dumps(asked, sort_keys=True)
 
@@ -177,8 +178,8 @@ def _settings(record: Record) -> Iterator[tuple[str, Any]]:
 
 def _settings_of(job: Job) -> Iterator[tuple[str, Any]]:
     for name in _CONDITIONS:
-        value = job.settings.get(name)
-        yield name, _recipe(value) if isinstance(value, Mapping) else value
+        value = job.settings.given.get(name)
+        yield name, _recipe(job.settings.content[name]) if isinstance(value, RecipeContent) else value
 
 
 def _recipe(content: Mapping[str, Any]) -> str:
@@ -192,7 +193,7 @@ def _conditions(quantities: Collection[str]) -> Look:
 
     def look(record: Record) -> Iterator[tuple[str, Any]]:
         yield "schema", record.schema
-        if "device" in record.job.settings:
+        if "device" in record.job.settings.content:
             kind = "GPU" if record.job.device.startswith("cuda") else "CPU"
             yield "device", record.job.device
             yield f"{kind} model", device_name(record.environment, record.job.device)

@@ -128,8 +128,9 @@ def _telling(settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -
 
 def settings_of(job: Job) -> dict[str, Any]:
     """Return the input size and the settings of a job, its recipe by name and its augmentation in one word."""
-    recipe, augment = job.settings.get("recipe"), job.settings.get("augment")
+    settings = job.settings.content
+    recipe, augment = settings.get("recipe"), settings.get("augment")
     named: dict[str, Any] = {"recipe": recipe.get("name")} if isinstance(recipe, Mapping) else {}
     if isinstance(augment, Mapping):
         named["augment"] = ",".join(f"{key}={json.dumps(value)}" for key, value in augment.items())
-    return {"input_size": job.input_size, **job.settings, **named}
+    return {"input_size": job.input_size, **settings, **named}

@@ -102,7 +102,7 @@ def _gradient(when: str, of: Callable[[float, float], float]) -> Quantity:
 def _throughput() -> Quantity:
     def value(record: Record) -> float | None:
         step, found = record.measurement("step_time"), record.measurement("max_batch")
-        batch = found.samples[-1] if found else record.job.settings.get("batch_size")
+        batch = found.samples[-1] if found else record.job.settings.given.get("batch_size")
         if step is None or not isinstance(batch, int | float):
             return None
         return batch / median(step.samples)

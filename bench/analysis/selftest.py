@@ -15,7 +15,6 @@ from typing import Any
 
 from bench.analysis.versus import process_ratios
 from bench.plan.settings import Processes
-from bench.plan.versus import SLOWDOWNS
 from bench.records.record import Record, finite
 from bench.records.store import Run, latest
 from bench.stats.calibration import Calibration, calibrate
@@ -24,6 +23,7 @@ from bench.stats.levels import Levels, two_levels
 from bench.stats.proportions import Proportion, proportion
 from bench.stats.samples import median
 from bench.stats.verdicts import of_ratios
+from bench.tasks.versus import SLOWDOWNS
 
 SAME = "A again"
 QUANTITIES = ("latency", "step_time")
@@ -123,7 +123,7 @@ def judge(run: Run, size: int = Processes().least) -> Selftest | None:
     planned = {job.id for job in run.planned}
     last = [r for r in latest(run.records).values() if not planned or r.job.id in planned]
     records = [r for r in last if r.status == "ok"]
-    comparisons = [r for r in records if r.job.settings.get("harness")]
+    comparisons = [r for r in records if r.job.settings.given.get("harness")]
     if not comparisons:
         return None
     trials = _trials(comparisons)
@@ -141,7 +141,7 @@ def judge(run: Run, size: int = Processes().least) -> Selftest | None:
 
 
 def _trials(records: Sequence[Record]) -> tuple[Trial, ...]:
-    slowdowns = {n["label"]: n.get("slowdown", 0.0) for n in records[0].job.settings["networks"]}
+    slowdowns = {n.label: n.slowdown for n in records[0].job.settings.given["networks"]}
     trials = [_trial(share, _effects(records, label)) for label, share in slowdowns.items() if label != "A"]
     return tuple(sorted(trials, key=lambda t: t.slowdown))
 
@@ -150,7 +150,7 @@ def _effects(records: Sequence[Record], label: str) -> list[Effect]:
     """Return the effects of all comparisons of a label with A, of latency and of step time."""
     groups: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.job.settings["group"]].append(record)
+        groups[record.job.settings.given["group"]].append(record)
     pairs = [process_ratios(group, name, label, "A")[0] for group in groups.values() for name in QUANTITIES]
     return [of_ratios(ratios, band=0.0) for ratios in pairs]
 
@@ -180,18 +180,18 @@ def _rows(records: Sequence[Record]) -> tuple[tuple[Row, ...], list[list[float]]
     rows, medians = [], []
     for job, name, group in ((group[0].job, _quantity(group[0]), group) for group in series.values()):
         samples = [m.samples for r in group if (m := r.measurement(name)) is not None]
-        rows.append(Row(job.arch, name, job.settings["batch_size"], two_levels(samples)))
+        rows.append(Row(job.arch, name, job.settings.given["batch_size"], two_levels(samples)))
         medians.append([median(s) for s in samples])
     return tuple(rows), medians
 
 
 def _place(record: Record) -> tuple[str, str, int]:
-    settings = record.job.settings
+    settings = record.job.settings.given
     return record.job.arch, str(settings["batch_size"]), int(settings.get("replicate", 0))
 
 
 def _quantity(record: Record) -> str:
-    return "latency" if record.job.settings["batch_size"] == 1 else "step_time"
+    return "latency" if record.job.settings.given["batch_size"] == 1 else "step_time"
 
 
 def _median(records: Sequence[Record], name: str) -> float:

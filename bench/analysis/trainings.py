@@ -101,7 +101,7 @@ def _compare(run: Run, first: Trainings, other: Trainings) -> Comparison:
     return Comparison(
         network=first.label,
         baseline=other.label,
-        dataset=str(first.jobs[0].settings.get("dataset")),
+        dataset=str(first.jobs[0].settings.given.get("dataset")),
         effect=_judged(replace(effect, reason=effect.reason + _missing(first, other))),
         n=len(sides[0]),
         n_baseline=len(sides[1]),

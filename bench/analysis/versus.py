@@ -109,7 +109,7 @@ def compare_run(run: Run) -> list[Row]:
     timed = [r for r in records if r.job.task == "versus"]
     if not timed:
         return []
-    settings = timed[-1].job.settings
+    settings = timed[-1].job.settings.content
     compared = _Compared(
         records=records,
         timed=[r for r in timed if _asked(r) == _asked(timed[-1])],
@@ -126,7 +126,7 @@ def compare_run(run: Run) -> list[Row]:
 
 def _asked(record: Record) -> dict[str, Any]:
     """Return what a process was asked but for its number, which chooses who is first."""
-    settings = dict(record.job.settings)
+    settings = dict(record.job.settings.content)
     networks = sorted(settings.pop("networks"), key=lambda one: str(one["label"]))
     return {**settings, "replicate": None, "networks": networks}
 
@@ -187,7 +187,7 @@ class _Compared:
             for r in self.records
             if r.job.task == task
             and all(getattr(r.job, key) == network.get(key) for key in keys)
-            and all(r.job.settings.get(key) == self.settings.get(key) for key in ran)
+            and all(r.job.settings.content.get(key) == self.settings.get(key) for key in ran)
         ]
 
     def _value(self, label: str, task: str, name: str) -> Measurement | None:

@@ -17,9 +17,9 @@ from bench.plan.config import Experiment, narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.order import in_rounds
 from bench.plan.settings import Processes
-from bench.plan.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, least_processes, versus
 from bench.records import environment
 from bench.records.store import read_info
+from bench.tasks.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, least_processes, versus
 
 SELFTEST = "selftest"
 SMALLER = "lenet5"
@@ -189,7 +189,7 @@ def selftest(
                 networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
             )
         ]
-        first = in_rounds([p for p in timed if p.job.settings["replicate"] < size])
-        others = in_rounds([p for p in timed if p.job.settings["replicate"] >= size])
+        first = in_rounds([p for p in timed if p.job.settings.given["replicate"] < size])
+        others = in_rounds([p for p in timed if p.job.settings.given["replicate"] >= size])
         prepared = Prepared(asked, catalog, (*first, *compared, *others))
         return carry_out(prepared, Path(results) / SELFTEST, where, observer, argv)

@@ -1,7 +1,7 @@
 """Backends: how a network is run. One file each; `BACKENDS` finds them.
 
 Whoever prepares a backend is not timed with what is measured: compiling, capturing and exporting are a measurement
-of their own, `prepare_time`. What a backend returns is held against eager, see `bench.execution.agreement`.
+of their own, `prepare_time`. What a backend returns is held against eager, see `bench.tasks._agreement`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.errors import UnsupportedError, lacks_memory
 from bench.plan.job import Job
+from bench.plan.settings import Timed
 from bench.registry import Registry
 
 Call = Callable[[], object]
@@ -61,16 +62,16 @@ class Backend:
             the device, in the job's precision and memory format; gradients are off. It may raise
             UnsupportedError for what only shows when it is tried.
         unsupported: `(job)` to the reason why it cannot, or None.
-        for_training: `(model, job)` to the module that a training step calls; None where it cannot train.
+        for_training: `(model)` to the module that a training step calls; None where it cannot train.
         load: imports what the backend needs, before the memory meter takes its zero.
         blocks_host: its calls return when the device has done their work, so that the host's clock times them.
         outside_allocator: on a GPU it holds memory that torch's allocator does not count, or no longer.
     """
 
     about: str
-    prepare: Callable[[nn.Module, Tensor, Job], Runnable]
-    unsupported: Callable[[Job], str | None]
-    for_training: Callable[[nn.Module, Job], nn.Module] | None = None
+    prepare: Callable[[nn.Module, Tensor, Job[Timed]], Runnable]
+    unsupported: Callable[[Job[Timed]], str | None]
+    for_training: Callable[[nn.Module], nn.Module] | None = None
     load: Callable[[], None] = _nothing
     blocks_host: bool = False
     outside_allocator: bool = False

@@ -48,11 +48,11 @@ def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Runnab
         return compiled(images)
 
     graphs = mode != "default" and not on_cpu(job)
-    first_s = compile_now(call, job)
+    first_s = compile_now(call, job.device)
     return Runnable(call, {"mode": mode, "first_call_s": first_s})
 
 
-def compile_now(call: Call, job: Job) -> float:
+def compile_now(call: Call, device: str) -> float:
     """Run the first calls, which compile, with a fresh cache; return the seconds of the very first.
 
     Raises:
@@ -67,11 +67,11 @@ def compile_now(call: Call, job: Job) -> float:
         start = time.perf_counter()
         try:
             call()
-            _wait(job)
+            _wait(device)
             first_s = time.perf_counter() - start
             for _ in range(SETTLING_CALLS):
                 call()
-            _wait(job)
+            _wait(device)
         except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
             raise refusal("torch.compile", error, TIP) from error
         finally:
@@ -79,8 +79,8 @@ def compile_now(call: Call, job: Job) -> float:
     return first_s
 
 
-def _wait(job: Job) -> None:
-    if not on_cpu(job):
+def _wait(device: str) -> None:
+    if device != "cpu":
         torch.cuda.synchronize()
 
 
@@ -90,7 +90,7 @@ def _unsupported(job: Job, *, mode: str) -> str | None:
     return None
 
 
-def _for_training(model: nn.Module, job: Job, *, mode: str) -> nn.Module:  # noqa: ARG001
+def _for_training(model: nn.Module, *, mode: str) -> nn.Module:
     return cast("nn.Module", torch.compile(model, mode=mode, dynamic=False))
 
 

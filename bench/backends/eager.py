@@ -16,7 +16,7 @@ def _unsupported(job: Job) -> str | None:  # noqa: ARG001
     return None
 
 
-def _for_training(model: nn.Module, job: Job) -> nn.Module:  # noqa: ARG001
+def _for_training(model: nn.Module) -> nn.Module:
     return model
 
 

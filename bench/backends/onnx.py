@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Call, PinnedCall, Runnable, on_cpu, refusal
 from bench.plan.job import Job
+from bench.plan.settings import Timed
 
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
 INSTALL = "pip install 'bench[onnx]'"
@@ -34,21 +35,21 @@ def _load() -> None:
         importlib.import_module(name)
 
 
-def _unsupported(job: Job) -> str | None:
+def _unsupported(job: Job[Timed]) -> str | None:
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         return f"{', '.join(missing)} missing; {INSTALL}"
     kind = "cpu" if on_cpu(job) else "cuda"
-    if job.settings["precision"] not in PRECISIONS[kind]:
-        return f"no {job.settings['precision']} on {kind}; it has {', '.join(PRECISIONS[kind])}"
-    if job.settings["memory_format"] != "contiguous":
+    if job.settings.precision not in PRECISIONS[kind]:
+        return f"no {job.settings.precision} on {kind}; it has {', '.join(PRECISIONS[kind])}"
+    if job.settings.memory_format != "contiguous":
         return "it lays images out by itself; use memory_format=contiguous"
     if kind == "cuda" and CUDA not in importlib.import_module("onnxruntime").get_available_providers():
         return "this onnxruntime has no CUDA; pip install onnxruntime-gpu"
     return None
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:
+def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
     with tempfile.TemporaryDirectory(prefix="bench-onnx-") as folder:
         file = Path(folder) / "model.onnx"
         try:
@@ -88,20 +89,20 @@ def _export(model: nn.Module, images: Tensor, file: Path) -> str:
     raise failure
 
 
-def _session(file: Path, job: Job) -> Any:
+def _session(file: Path, job: Job[Timed]) -> Any:
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = job.settings["threads"]
+    options.intra_op_num_threads = job.settings.threads or 0  # 0 leaves it to the library
     options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
     return runtime.InferenceSession(str(file), options, providers=_providers(job))
 
 
-def _providers(job: Job) -> list[Any]:
+def _providers(job: Job[Timed]) -> list[Any]:
     if on_cpu(job):
         return ["CPUExecutionProvider"]
     index = torch.device(job.device).index or 0
-    tf32 = int(job.settings["precision"] == "tf32")  # on by default there
+    tf32 = int(job.settings.precision == "tf32")  # on by default there
     return [(CUDA, {"device_id": index, "use_tf32": tf32}), "CPUExecutionProvider"]
 
 

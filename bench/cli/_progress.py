@@ -137,7 +137,7 @@ def headline(record: Record) -> str:
     values = {m.name: m for m in record.measurements}
     parts: list[str] = []
     if "top1" in values:
-        epochs = record.job.settings["epochs"]
+        epochs = record.job.settings.given.get("epochs")
         parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{epochs} epoch{'' if epochs == 1 else 's'}"]
     elif record.job.task == "versus":
         parts = [f"{len(values['step_time'].samples)} rounds"]
@@ -148,12 +148,16 @@ def headline(record: Record) -> str:
         ]
     elif "step_time" in values:
         seconds = median(values["step_time"].samples)
-        batch = values["max_batch"].samples[0] if "max_batch" in values else record.job.settings["batch_size"]
+        batch = (
+            values["max_batch"].samples[0]
+            if "max_batch" in values
+            else record.job.settings.given["batch_size"]
+        )
         parts = [show(seconds, "s"), f"{_rate(batch / seconds)} images/s"]
         parts += [f"batch {batch:g}"] if "max_batch" in values else []
         parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
         among = (
-            "replicate" in record.job.settings
+            "replicate" in record.job.settings.content
         )  # what the samples of one of several processes are like is no doubt
         flags = (f for f in values["step_time"].flags if not (among and f in OF_SAMPLES))
         parts += [words] if (words := spoken(*flags)) else []

@@ -115,7 +115,7 @@ def _print(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> None:
         table.add_column(column)
     table.add_column("about", justify="right", no_wrap=True)
     for p, state, seconds in rows:
-        s = p.job.settings
+        s = p.job.settings.given
         cells = [p.job.id, p.job.task, p.job.arch, f"{p.job.input_size} px", s.get("batch_size", "")]
         cells += [s.get("device", ""), s.get("dataset", ""), p.job.seed if "dataset" in s else ""]
         cells += [f"{state}: {p.reason}" if p.reason else state, duration(seconds) if state == "run" else ""]

@@ -22,6 +22,6 @@ def activations(subject: Subject) -> Iterator[Measurement]:
     calls = list(trace.root.walk())
     what = "layers and functions, not in place"
     yield count("activations", sum(c.activations for c in calls), images=1, of=what)
-    yield count("activation_bytes", sum(c.activation_bytes for c in calls), "B", images=1, of=what)
+    yield count("activation_bytes", sum(c.activation_bytes for c in calls), images=1, of=what)
     matrix = sum(c.matrix_activations for c in calls)
     yield count("matrix_activations", matrix, images=1, of="convolutions and matrix products")

@@ -124,7 +124,7 @@ def layers(subject: Subject) -> Iterator[Measurement]:
         levels = ((level, _record_rows(subject, level)) for level in range(deepest - 1, 0, -1))
         depth, rows = next((level, cut) for level, cut in levels if len(cut) <= _MOST_ROWS or level == 1)
     columns, rows_kept = list(COLUMNS), rows[:_MOST_ROWS]
-    yield count("layers", len(rows), better="neither", images=1, depth=depth, columns=columns, rows=rows_kept)
+    yield count("layers", len(rows), images=1, depth=depth, columns=columns, rows=rows_kept)
 
 
 def _record_rows(subject: Subject, depth: int | None) -> list[list[object]]:

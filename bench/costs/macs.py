@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from bench.costs import Subject, cost
-from bench.records.record import Measurement, count
+from bench.records.record import Measurement, count, measured
 
 # A relative gap between the two counters from which they are said to disagree.
 TOLERATED_GAP = 0.01
@@ -49,17 +49,11 @@ def macs(subject: Subject) -> Iterator[Measurement]:
         detail["data_dependent"] = sorted(set(trace.data_dependent))
     if failed:
         detail |= {"counted_until_failure": float(trace.first), "failure": trace.failure_text}
-    yield Measurement(
-        name="macs",
-        unit="MAC",
-        better="lower",
-        samples=(math.nan if failed else float(trace.first),),
-        detail=detail,
-        flags=tuple(name for name, raised in flags.items() if raised),
-    )
+    value = math.nan if failed else float(trace.first)
+    yield measured("macs", (value,), detail, tuple(name for name, raised in flags.items() if raised))
     if not failed:
-        yield count("macs_second", trace.second, "MAC", images=1, counter=SECOND_COUNTER)
+        yield count("macs_second", trace.second, images=1, counter=SECOND_COUNTER)
         yield count("macs_gap", trace.gap, images=1)
         yield count("uncounted_share", trace.uncounted_share, images=1, of="elements written")
         operations = dict(trace.operations)
-        yield count("operations", sum(operations.values()), "op", images=1, by_kind=operations)
+        yield count("operations", sum(operations.values()), images=1, by_kind=operations)

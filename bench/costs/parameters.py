@@ -27,6 +27,5 @@ def parameters(subject: Subject) -> Iterator[Measurement]:
     yield count(
         "parameter_bytes",
         sum(p.numel() * p.element_size() for p in shared_once),
-        "B",
         buffer_bytes=sum(b.numel() * b.element_size() for b in buffers),
     )

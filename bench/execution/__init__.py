@@ -8,8 +8,8 @@ executors/  where that happens: process, inline, fake
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bench.registry import Registry
@@ -77,14 +77,3 @@ class ExecutorKind:
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry("executor", "bench.execution.executors")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of a job: a record without its frame."""
-
-    status: str
-    stage: str
-    measurements: tuple[Any, ...] = ()
-    error: Mapping[str, Any] | None = None
-    environment: Mapping[str, Any] = field(default_factory=dict)

@@ -28,9 +28,9 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
     names = list(dict.fromkeys(str(n) for block in experiment.blocks for n in block.archs))
     own = [n for n in names if is_users(n)]
     others = [n for n in names if n not in own]
-    found = ask(executor, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
-    archs = {**found.pop("archs"), **{n: _users_cards(executor, n) for n in own}}
-    return Catalog(archs=archs, **found)
+    answer = ask(executor, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
+    archs = {**answer.pop("archs"), **{n: _users_cards(executor, n) for n in own}}
+    return Catalog(archs=archs, **answer)
 
 
 def datasets_of(experiment: Experiment) -> list[str]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
+from bench.errors import UnsupportedError
 from bench.execution import Event, Send
-from bench.execution.tasks import Hooks, one_call
-from bench.execution.worker import classify, describe
+from bench.execution.worker import classify, describe, switch
 from bench.plan.job import Job
+from bench.plan.task import TASKS, Hooks
 
 # A try on the CPU may have this share of the memory that is available; the rest keeps the machine out of swap.
 MARGIN = 0.8
@@ -27,16 +29,30 @@ def try_batch(send: Send, job: Job) -> None:
         stage = name
         send(("stage", name))
 
-    hooks = Hooks(stage=enter, progress=lambda *_: None, environment=lambda *_: None)
     try:
         with memory_limit(job.device):
-            one_call(job, hooks)
+            one_call(job, Hooks(stage=enter))
         event: Event = ("outcome", ("ok", None))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
         event = ("outcome", (classify(error, stage, custom=job.source_sha256 is not None), describe(error)))
     send(event)
+
+
+def one_call(job: Job, hooks: Hooks) -> None:
+    """Run the call that the job would time, and wait for its end.
+
+    Raises:
+        Exception: whatever the network, the backend or the allocator raises.
+    """
+    call = TASKS.get(job.task).one_call
+    if call is None:
+        raise UnsupportedError(f"task {job.task} has no batch to try")
+    switch(job)
+    call(job, hooks)
+    if job.device != "cpu":
+        torch.cuda.synchronize()
 
 
 @contextlib.contextmanager

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 from bench.execution import Event, Executor
 from bench.execution.outcome import judge
 from bench.plan.job import Job
-from bench.records.record import Measurement, Status
+from bench.plan.settings import Timed
+from bench.records.record import Measurement, Status, measured
 
 LIMIT = 65_536  # images, where the job does not say
 GRAIN = 32  # the answer is right to within one part in so many; a batch at the very edge would not fit twice
 
-MAX = "max"
 _TARGET = "bench.execution.fits:try_batch"
 
 
@@ -68,34 +68,27 @@ class Found:
         }
         if bound is not None and flags:
             detail["failure"] = str((bound.error or {}).get("message")).partition("\n")[0][:300]
-        return Measurement(
-            name="max_batch",
-            unit="1",
-            better="higher",
-            samples=(float(self.batch or 0),),
-            detail=detail,
-            flags=flags,
-        )
+        return measured("max_batch", (float(self.batch or 0),), detail, flags)
 
 
-def wants_max(job: Job) -> bool:
+def wants_max(job: Job) -> TypeGuard[Job[Timed]]:
     """Return whether the job asks for the largest batch that fits."""
-    return job.settings.get("batch_size") == MAX
+    return isinstance(job.settings, Timed) and job.settings.batch_size == "max"
 
 
-def limit_of(job: Job) -> int:
+def limit_of(job: Job[Timed]) -> int:
     """Return the most that the job lets be tried."""
-    return int(job.settings.get("batch_limit") or LIMIT)
+    return job.settings.batch_limit or LIMIT
 
 
-def with_batch(job: Job, batch: int) -> Job:
+def with_batch(job: Job[Timed], batch: int) -> Job[Timed]:
     """Return the job with a batch size in numbers, to be worked on; its id is another one."""
-    return replace(job, settings={**job.settings, "batch_size": batch})
+    return job.with_settings(batch_size=batch)
 
 
 def find_max_batch(
     executor: Executor,
-    job: Job,
+    job: Job[Timed],
     limit: int | None = None,
     *,
     timeout_s: float,
@@ -151,7 +144,7 @@ def _search(fits: Callable[[int], bool], limit: int) -> None:
             bad = middle
 
 
-def _try(executor: Executor, job: Job, timeout_s: float) -> Try:
+def _try(executor: Executor, job: Job[Timed], timeout_s: float) -> Try:
     said: tuple[Status, Mapping[str, Any] | None] | None = None
     stage = "start"
 
@@ -165,4 +158,4 @@ def _try(executor: Executor, job: Job, timeout_s: float) -> Try:
 
     ended = executor.call(_TARGET, (job,), timeout_s=timeout_s, on_event=hear)
     status, error = judge(ended, said, timeout_s, stage)
-    return Try(int(job.settings["batch_size"]), status, error)
+    return Try(job.settings.batch, status, error)

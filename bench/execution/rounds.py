@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from bench.plan.expand import Planned, in_process
-from bench.plan.settings import Processes
+from bench.plan.settings import Processes, Timed
 from bench.records.record import Record
 from bench.stats.intervals import Interval, process_interval
 
@@ -47,11 +47,13 @@ class Row:
 
     def take(self, record: Record) -> None:
         """Take what a process gave; one that failed counts among the processes all the same."""
-        number = int(record.job.settings["replicate"])
+        settings = record.job.settings
+        assert isinstance(settings, Timed)
+        number = settings.replicate or 0
         self.next = max(self.next, number + 1)
         self.spent_s.append(record.duration_s)
         self.further_s += record.duration_s if number >= self.processes.least else 0.0
-        quantity = "latency" if record.job.settings["batch_size"] == 1 else "step_time"
+        quantity = "latency" if settings.batch_size == 1 else "step_time"
         measured = record.measurement(quantity)
         if record.status == "ok" and measured is not None and measured.samples:
             self.times.append(median(measured.samples))
@@ -65,7 +67,7 @@ def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[Row]
             rows.setdefault(planned.job.series(), Row(planned))
     for record in records.values():
         row = rows.get(record.job.series())
-        if row is not None and "replicate" in record.job.settings:
+        if row is not None and "replicate" in record.job.settings.content:
             row.take(record)
     return list(rows.values())
 
@@ -105,7 +107,8 @@ def _neighbours(rows: Sequence[Row], known: Mapping[int, Interval]) -> Iterator[
     """Yield rows that follow one another in time among those that were run alike, the quicker one first."""
     alike: dict[str, list[int]] = {}
     for i in known:
-        settings = {k: v for k, v in rows[i].planned.job.settings.items() if k != "replicate"}
-        alike.setdefault(f"{rows[i].planned.job.task} {sorted(settings.items())}", []).append(i)
+        job = rows[i].planned.job
+        settings = {k: v for k, v in job.settings.content.items() if k != "replicate"}
+        alike.setdefault(f"{job.task} {sorted(settings.items())}", []).append(i)
     for group in alike.values():
         yield from itertools.pairwise(sorted(group, key=lambda i: known[i].estimate))

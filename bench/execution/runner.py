@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
-import statistics
 import threading
 import time
 from collections import Counter
@@ -24,10 +22,11 @@ from bench.execution.rounds import further_round, rows_of
 from bench.execution.side_by_side import at_once, side_by_side
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
-from bench.plan.order import TIMED
+from bench.plan.order import is_timed
+from bench.plan.task import TASKS
 from bench.records import environment
 from bench.records.record import Measurement, Record, Status
-from bench.records.store import DRIFT_CONTROL, WORSE_AGAIN, Run, Store, latest
+from bench.records.store import Run, Store, is_disturbed, latest
 
 CHECKPOINTS = "checkpoints"
 
@@ -161,7 +160,6 @@ class _Bench:
 
 
 DRIFT_FROM = 4  # timed jobs, from which the first is timed again at the end
-DOUBTS_TO_RETRY = ("contended", "stolen", "shared_device")  # somebody else's work; it may be gone later
 
 
 def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
@@ -170,37 +168,24 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
     Both records are stored, and the later one stands; but where that failed or was disturbed too, the quicker one
     does, as others' work only slows it down.
     """
-    again: dict[str, Record] = {}
+    again: set[str] = set()
     for record in _once(todo, bench, len(todo)):
-        if _disturbed(record):
-            again[record.job.id] = record
+        if is_disturbed(record):
+            again.add(record.job.id)
         yield record
     if again:
         bench.observer.again(len(again))
         for record in _once([p for p in todo if p.job.id in again], bench, len(todo) + len(again)):
-            slower = _disturbed(record) and _seconds(record) > _seconds(again[record.job.id])
-            worse = slower or record.status != "ok"
-            yield record.changed(environment={**record.environment, WORSE_AGAIN: True}) if worse else record
+            yield record.changed(role="repeated")
     yield from _drift_control(todo, bench)
-
-
-def _disturbed(record: Record) -> bool:
-    return record.status == "ok" and any(f in DOUBTS_TO_RETRY for m in record.measurements for f in m.flags)
-
-
-def _seconds(record: Record) -> float:
-    """Return the median time of a call, NaN where none was timed."""
-    timed = record.measurement("step_time") or record.measurement("latency")
-    return statistics.median(timed.samples) if timed and timed.samples else math.nan
 
 
 def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:
     """Yield one more record of the first job that was timed: it shows how the machine changed meanwhile."""
-    timed = [planned for planned in todo if planned.job.task in TIMED and planned.status is None]
+    timed = [planned for planned in todo if is_timed(planned)]
     if len(timed) >= DRIFT_FROM:
         bench.observer.started(timed[0], len(todo) + 1)
-        record = _run_one(timed[0], bench, bench.observer)
-        yield record.changed(environment={**record.environment, DRIFT_CONTROL: True})
+        yield _run_one(timed[0], bench, bench.observer).changed(role="drift_control")
 
 
 def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
@@ -231,7 +216,9 @@ def _alone(
     jobs: Sequence[Planned], bench: _Bench, observer: Observer
 ) -> contextlib.AbstractContextManager[None]:
     """Hold all devices of the jobs that are timed; counting disturbs nobody, and nobody disturbs it."""
-    devices = {device for planned in jobs if planned.job.task != "cost" for device in planned.job.devices}
+    devices = {
+        device for planned in jobs if TASKS.get(planned.job.task).alone for device in planned.job.devices
+    }
     hardware = {
         str(environment.card_of(bench.catalog.environment, d).get("uuid") or d) if d != "cpu" else d: d
         for d in sorted(devices)
@@ -283,11 +270,11 @@ def _execute(
         with _alone([planned], bench, observer) if observer else contextlib.nullcontext():
             if wants_max(job):
                 story.hear(("stage", "max_batch"))
-                found = find_max_batch(bench.executor, job, timeout_s=planned.timeout_s)
-                if found.failure is not None:
-                    return found.failure
-                story.hear(("measurement", found.measurement()))
-                job = with_batch(job, found.batch or 1)
+                largest = find_max_batch(bench.executor, job, timeout_s=planned.timeout_s)
+                if largest.failure is not None:
+                    return largest.failure
+                story.hear(("measurement", largest.measurement()))
+                job = with_batch(job, largest.batch or 1)
             args = (job, *kept_files(bench.store.path, planned.job))
             ended = bench.executor.call(
                 "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
@@ -301,12 +288,12 @@ def _execute(
 
 def checkpoint_path(folder: Path, job: Job) -> Path | None:
     """Return where a training keeps its checkpoint; None for tasks without one."""
-    return folder / CHECKPOINTS / f"{job.id}.pt" if job.task == "accuracy" else None
+    return folder / CHECKPOINTS / f"{job.id}.pt" if TASKS.get(job.task).trained else None
 
 
 def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None]:
     """Return where a training keeps its checkpoint and its test outputs; None for tasks without them."""
-    if job.task != "accuracy":
+    if not TASKS.get(job.task).trained:
         return None, None
     from bench.records.outputs import outputs_path  # NumPy comes with it
 

@@ -8,19 +8,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
 
 from bench.plan.expand import Planned
+from bench.plan.task import TASKS
 from bench.records.record import Record
 
 
 def at_once(planned: Planned, most: int) -> int:
     """Return how many such jobs may run side by side where `most` can."""
-    job, settings = planned.job, planned.job.settings
-    if planned.status is not None:
-        return 1
-    if job.task == "cost":
-        return most
-    if job.task == "accuracy" and job.device == "cpu" and settings.get("ranks", 1) == 1:
-        return most // int(settings.get("threads", most))
-    return 1
+    return 1 if planned.status is not None else TASKS.get(planned.job.task).at_once(planned.job, most)
 
 
 def side_by_side(
@@ -81,7 +75,7 @@ _OF_THE_CLOCK = ("s", "1/s", "image/s")
 
 def _beside(record: Record, count: int) -> Record:
     """Return the record with a doubt about its times, where others were trained beside it."""
-    if count == 1 or record.job.task != "accuracy":
+    if count == 1 or not TASKS.get(record.job.task).trained:
         return record
     doubted = (
         m.changed(flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m

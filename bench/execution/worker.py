@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 import bench
@@ -26,9 +28,12 @@ from bench.errors import (
     says_too_large,
 )
 from bench.execution import Send
-from bench.execution.tasks import Hooks, measure
 from bench.plan.job import Job
-from bench.records.record import Status
+from bench.plan.settings import OnDevice, Timed
+from bench.plan.task import TASKS, Hooks
+from bench.records import environment
+from bench.records.cards import cuda_cards
+from bench.records.record import Measurement, Status
 
 # Stages in which only the network's own code can be at fault.
 _MODEL_STAGES = ("import", "build", "check")
@@ -62,10 +67,12 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
     hooks = Hooks(
         stage=enter,
         progress=lambda done, total: send(("progress", (done, total))),
-        environment=lambda found: send(("environment", found)),
+        environment=lambda switches: send(("environment", switches)),
+        checkpoint=checkpoint,
+        outputs=outputs,
     )
     try:
-        for measurement in measure(job, hooks, checkpoint, outputs):
+        for measurement in measure(job, hooks):
             send(("measurement", measurement))
         enter("done")
         send(("outcome", ("ok", None)))
@@ -73,6 +80,43 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
         send(("outcome", (classify(error, stage, custom=job.source_sha256 is not None), describe(error))))
+
+
+def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
+    """Yield each measurement of the job as soon as it is there."""
+    switch(job)
+    hooks.environment({"flags": environment.torch_flags(), "state": state(job)})
+    yield from TASKS.get(job.task).run(job, hooks)
+
+
+def state(job: Job) -> dict[str, Any]:
+    """Return the machine's state, with that of the job's own cards."""
+    cards = () if job.device == "cpu" else cuda_cards()
+    return environment.state(card["uuid"] for i, card in enumerate(cards) if f"cuda:{i}" in job.devices)
+
+
+def switch(job: Job) -> None:
+    """Set what torch keeps for the whole process; the record's flags show it.
+
+    Raises:
+        UnsupportedError: for what the device does not have.
+    """
+    settings = job.settings if isinstance(job.settings, OnDevice) else OnDevice(device=job.device)
+    tf32, on_cpu = settings.precision == "tf32", job.device == "cpu"
+    if torch.version.hip and not on_cpu:
+        message = f"{job.device} is ROCm's: this torch is built for AMD's GPUs, which are not told apart from CUDA's"
+        raise UnsupportedError(message, "use device=cpu, or a torch that is built for CUDA")
+    if tf32 and on_cpu:
+        raise UnsupportedError("tf32 is a mode of CUDA's matrix units; the CPU has none", "use fp32 or bf16")
+    if isinstance(settings, Timed) and settings.cudnn_benchmark and on_cpu:
+        raise UnsupportedError("cudnn_benchmark: the CPU has no cuDNN", "leave it out there")
+    torch.backends.cudnn.benchmark = settings.tries_kernels
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    if job.device.startswith("cuda:"):
+        torch.cuda.set_device(job.device)
 
 
 def classify(error: BaseException, stage: str, *, custom: bool) -> Status:

@@ -26,9 +26,8 @@ import yaml
 
 from bench.errors import ConfigError, nearest
 from bench.plan.files import configs_dir, find_yaml
-from bench.plan.job import TASKS, Task
-from bench.plan.settings import ALL_KEYS, has_network, keys_of
 from bench.plan.study import Study, parse_study
+from bench.plan.task import TASKS, all_keys, tasks
 from bench.plan.yaml import read_yaml
 
 _TOP = ("name", "about", "blocks", "skip", "study")
@@ -39,7 +38,7 @@ _BLOCK = ("task", "grid")
 class Block:
     """One grid of an experiment: `axes` multiply, `fixed` holds for all of its points."""
 
-    task: Task
+    task: str
     axes: Mapping[str, Sequence[Any]]
     fixed: Mapping[str, Any]
     path: str
@@ -110,7 +109,9 @@ def narrow(
     if tasks:
         experiment = _only_tasks(experiment, tasks)
     if archs:
-        blocks = (_with(b, "arch", list(archs)) if has_network(b.task) else b for b in experiment.blocks)
+        blocks = (
+            _with(b, "arch", list(archs)) if TASKS.get(b.task).has_network else b for b in experiment.blocks
+        )
         experiment = replace(experiment, blocks=tuple(blocks))
     for text in overrides:
         experiment = _override(experiment, text)
@@ -140,7 +141,7 @@ def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
             + ("and there is nothing in it" if data is None else f"not {type(data).__name__}"),
             "see configs/smoke.yaml",
         )
-    _known_keys(data, "", (*_TOP, *ALL_KEYS))
+    _known_keys(data, "", (*_TOP, *all_keys()))
     blocks = data.get("blocks")
     if not isinstance(blocks, list) or not blocks:
         raise ConfigError("blocks: give a list with at least one block", "see configs/smoke.yaml")
@@ -151,7 +152,7 @@ def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
     if not isinstance(skip, list) or not all(isinstance(s, dict) and s for s in skip):
         raise ConfigError("skip: give a list of mappings such as {arch: vgg16, batch_size: 64}")
     for i, match in enumerate(skip):
-        _known_keys(match, f"skip[{i}].", ("task", *ALL_KEYS))
+        _known_keys(match, f"skip[{i}].", ("task", *all_keys()))
     return Experiment(
         name=str(data.get("name") or default_name),
         about=str(data.get("about") or "").strip(),
@@ -165,7 +166,7 @@ def _parse_block(data: Any, path: str, shared: Mapping[str, Any]) -> Block:
     if not isinstance(data, dict):
         raise ConfigError(f"{path[:-1]}: a block is a mapping with a task, not {type(data).__name__}")
     task = _task(data.get("task"), f"{path}task")
-    valid = keys_of(task)
+    valid = TASKS.get(task).key_names
     _known_keys(data, path, (*_BLOCK, *valid))
     grid = data.get("grid") or {}
     if not isinstance(grid, dict):
@@ -181,12 +182,12 @@ def _parse_block(data: Any, path: str, shared: Mapping[str, Any]) -> Block:
     return Block(task, axes, fixed, path)
 
 
-def _task(value: Any, path: str) -> Task:
-    for task in TASKS:
-        if value == task:
-            return task
-    close = nearest(str(value), TASKS)
-    tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(TASKS)}"
+def _task(value: Any, path: str) -> str:
+    known = [name for name, task in tasks().items() if task.keys is not None]
+    if value in known:
+        return str(value)
+    close = nearest(str(value), known)
+    tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
     raise ConfigError(f"{path}: unknown task {value!r}", tip)
 
 
@@ -215,8 +216,8 @@ def _only_tasks(experiment: Experiment, tasks: Sequence[str]) -> Experiment:
     blocks = tuple(b for b in experiment.blocks if b.task in wanted)
     if not blocks:
         has = ", ".join(dict.fromkeys(b.task for b in experiment.blocks))
-        asked = ", ".join(sorted(wanted))
-        raise ConfigError(f"experiment {experiment.name} has no block of task {asked}", f"it has {has}")
+        names = ", ".join(sorted(wanted))
+        raise ConfigError(f"experiment {experiment.name} has no block of task {names}", f"it has {has}")
     return replace(experiment, blocks=blocks)
 
 
@@ -231,9 +232,13 @@ def _override(experiment: Experiment, text: str) -> Experiment:
         raise ConfigError(f"--set {text}: the value is not YAML") from error
     steps = key.strip().split(".")
     task = steps.pop(0) if steps[0] in TASKS and len(steps) > 1 else None
-    chosen = [b for b in experiment.blocks if task in (None, b.task) and steps[0] in keys_of(b.task)]
+    chosen = [
+        b for b in experiment.blocks if task in (None, b.task) and steps[0] in TASKS.get(b.task).key_names
+    ]
     if not chosen:
-        valid = dict.fromkeys(k for b in experiment.blocks if task in (None, b.task) for k in keys_of(b.task))
+        valid = dict.fromkeys(
+            k for b in experiment.blocks if task in (None, b.task) for k in TASKS.get(b.task).key_names
+        )
         close = nearest(steps[0], valid)
         tip = f"did you mean {close[0]}?" if close else f"known here: {', '.join(valid)}"
         raise ConfigError(f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}", tip)

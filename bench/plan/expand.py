@@ -12,26 +12,11 @@ from pydantic import ValidationError
 from bench.errors import ConfigError, DeviceError, nearest, unknown_name
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
-from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
-from bench.plan.settings import (
-    NOT_SETTINGS,
-    OPTIONAL,
-    SETTINGS,
-    Accuracy,
-    Common,
-    Infer,
-    Processes,
-    Shared,
-    Timing,
-    has_network,
-    keys_of,
-)
+from bench.plan.job import Job, read_settings
+from bench.plan.settings import Keys, Processes, TimedKeys, Timing
+from bench.plan.task import TASKS, Outline
 
 DEVICE_KINDS = ("cpu", "cuda")
-LITTLE_SHORT = (
-    1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
-)
 
 # Stands where a network does, in jobs of the machine alone.
 MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
@@ -88,7 +73,7 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
     """
     planned: dict[str, Planned] = {}
     for block in experiment.blocks:
-        if has_network(block.task) and not block.archs:
+        if TASKS.get(block.task).has_network and not block.archs:
             raise ConfigError(
                 f"{block.path}grid.arch: no architecture is named", "give arch: [resnet18, ...]"
             )
@@ -108,8 +93,7 @@ def _processes(planned: Planned) -> Iterator[Planned]:
 
 def in_process(planned: Planned, number: int) -> Planned:
     """Return the planned job as the process of this number does it."""
-    settings = {**planned.job.settings, "replicate": number}
-    return replace(planned, job=replace(planned.job, settings=settings))
+    return replace(planned, job=planned.job.with_settings(replicate=number))
 
 
 def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
@@ -118,33 +102,33 @@ def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
     axes = {"arch": cards, **block.axes} | {"arch": cards}
     for values in itertools.product(*axes.values()):
         point = {**block.fixed, **dict(zip(axes, values, strict=True))}
-        if "device" in keys_of(block.task):
+        if "device" in TASKS.get(block.task).key_names:
             point["device"] = _device(point.get("device", "auto"), catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
         yield {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
 
 
-def _device(asked: Any, catalog: Catalog, path: str) -> str:
-    """Return the device that `auto` or `cuda` means, or the one asked for, as one of the catalog's.
+def _device(name: Any, catalog: Catalog, path: str) -> str:
+    """Return the device that `auto` or `cuda` means, or the one named, as one of the catalog's.
 
     Raises:
         DeviceError: if it is not there.
     """
     cuda = [d for d in catalog.devices if d.startswith("cuda")]
-    if asked == "auto":
+    if name == "auto":
         return cuda[0] if cuda else "cpu"
-    if asked == "cuda" and cuda:
+    if name == "cuda" and cuda:
         return cuda[0]
-    if asked in catalog.devices:
-        return str(asked)
-    if not str(asked).startswith("cuda"):
-        close = ["cuda"] if str(asked) in ("gpu", "nvidia") else nearest(str(asked), ("auto", "cpu", "cuda"))
+    if name in catalog.devices:
+        return str(name)
+    if not str(name).startswith("cuda"):
+        close = ["cuda"] if str(name) in ("gpu", "nvidia") else nearest(str(name), ("auto", "cpu", "cuda"))
         tip = f"did you mean {close[0]}?" if close else "known: auto, cpu, cuda, cuda:N"
-        raise DeviceError(f"{path}device: unknown device {asked!r}", tip)
+        raise DeviceError(f"{path}device: unknown device {name!r}", tip)
     here = ", ".join(catalog.devices)
     reason = f" ({catalog.no_cuda})" if catalog.no_cuda else ""
     raise DeviceError(
-        f"device {asked} is asked for, but this machine has only {here}{reason}",
+        f"device {name} is asked for, but this machine has only {here}{reason}",
         "use --set device=cpu, or device=auto to take a GPU where there is one",
     )
 
@@ -162,16 +146,16 @@ def _by_device(value: Any, kind: str, path: str) -> Any:
 
 def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: Catalog) -> Planned:
     card: ArchCard = point["arch"]
-    asked = _validate(block, _named(block, point))
-    job = _job(block, asked, card, catalog)
-    planned = Planned(job=job, card=card, timeout_s=asked.timeout_s, images=_trained(asked, catalog))
-    if isinstance(asked, Infer) and asked.replicate is None and not asked.processes.alone:
-        planned = replace(planned, processes=asked.processes)
-    if match := _skipped(experiment, block, asked):
+    keys = _validate(block, _named(block, point))
+    outline = TASKS.get(block.task).outline(keys, card, catalog)
+    job = _job(block, keys, card, outline, catalog)
+    planned = Planned(job=job, card=card, timeout_s=keys.timeout_s, images=outline.images)
+    if isinstance(keys, TimedKeys) and keys.replicate is None and not keys.processes.alone:
+        planned = replace(planned, processes=keys.processes)
+    if match := _skipped(experiment, block, keys):
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
-    if job.task == "accuracy" and card.num_classes is None:
-        reason = f"{card.name} is no classifier: nothing to train on"
-        return replace(planned, status="unsupported", reason=reason)
+    if outline.refusal is not None:
+        return replace(planned, status="unsupported", reason=outline.refusal)
     if job.input_size < card.min_input:
         return replace(
             planned,
@@ -185,12 +169,13 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
 def _named(block: Block, point: Mapping[str, Any]) -> dict[str, Any]:
     """Return the point with the network's name in place of its card, where the task has a network."""
     rest = {k: v for k, v in point.items() if k != "arch"}
-    return {**rest, "arch": point["arch"].name} if has_network(block.task) else rest
+    return {**rest, "arch": point["arch"].name} if TASKS.get(block.task).has_network else rest
 
 
-def _validate(block: Block, point: Mapping[str, Any]) -> Shared:
+def _validate(block: Block, point: Mapping[str, Any]) -> Keys:
+    keys = TASKS.get(block.task).keys or Keys
     try:
-        return SETTINGS[block.task].model_validate(point)
+        return keys.model_validate(point)
     except ValidationError as error:
         raise _config_error(block.path, error) from error
 
@@ -210,73 +195,28 @@ def _config_error(path: str, error: ValidationError) -> ConfigError:
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
 
 
-def _job(block: Block, asked: Shared, card: ArchCard, catalog: Catalog) -> Job:
-    shape = _shape(asked, card, catalog)
-    settings = {k: v for k, v in asked.model_dump(mode="json").items() if k not in NOT_SETTINGS}
-    settings = {k: v for k, v in settings.items() if k not in OPTIONAL or v is not None}
-    if "threads" in settings and settings["threads"] is None:
-        settings["threads"] = catalog.threads
+def _job(block: Block, keys: Keys, card: ArchCard, outline: Outline, catalog: Catalog) -> Job:
+    own = set(TASKS.get(block.task).settings.model_fields)
+    settings = keys.model_dump(mode="json", include=own, exclude_none=True)
+    if "threads" in own:
+        settings.setdefault("threads", catalog.threads)
     if catalog.backends and settings.get("backend", catalog.backends[0]) not in catalog.backends:
         raise unknown_name("backend", settings["backend"], catalog.backends, "see `bench list backends`")
-    if isinstance(asked, Accuracy):
-        recipe, dataset = load_recipe(asked.recipe), _dataset(asked.dataset, catalog)
-        images = dataset.at(shape["input_size"]) if dataset.in_files else dataset
-        settings |= {"recipe": recipe.model_dump(mode="json"), "epochs": asked.epochs or recipe.epochs}
-        settings |= {"augment": recipe.augment.on(images)._asdict()}
-        # What tells a folder's images from others that may lie there another time.
-        settings |= {} if dataset.sha256 is None else {"dataset_sha256": dataset.sha256}
     return Job(
         task=block.task,
         arch=card.name,
-        seed=asked.seed,
-        settings=settings,
+        input_size=outline.input_size,
+        in_channels=outline.in_channels,
+        num_classes=outline.num_classes,
+        seed=keys.seed,
+        settings=read_settings(block.task, {**settings, **outline.settings}),
         source_sha256=card.source_sha256,
-        **shape,
     )
 
 
-def _shape(asked: Shared, card: ArchCard, catalog: Catalog) -> dict[str, Any]:
-    """Return input size, channels and classes: as asked, of the data set, or the network's own."""
-    if isinstance(asked, Accuracy):
-        dataset = _dataset(asked.dataset, catalog)
-        return {
-            "input_size": asked.input_size or _trained_at(dataset, card),
-            "in_channels": dataset.in_channels if card.any_channels else card.in_channels,
-            "num_classes": dataset.num_classes,
-        }
-    return {
-        "input_size": (asked.input_size if isinstance(asked, Common) else None) or card.input_size,
-        "in_channels": getattr(asked, "in_channels", None) or card.in_channels,
-        "num_classes": getattr(asked, "num_classes", None) or card.num_classes,
-    }
-
-
-def _trained_at(dataset: DatasetCard, card: ArchCard) -> int:
-    """Return the images' own size in px; the network's native one where the images fall little short of it.
-
-    So that the 28 px images of MNIST train LeNet-5 as it was published, for a field of 32 px, and not a smaller one.
-    """
-    size = max(dataset.size, card.min_input)
-    return card.input_size if size < card.input_size <= LITTLE_SHORT * size else size
-
-
-def _dataset(name: str, catalog: Catalog) -> DatasetCard:
-    if name not in catalog.datasets:
-        hint = "see `bench list datasets`, or give imagefolder:PATH"
-        raise unknown_name("data set", name, catalog.datasets, hint)
-    return catalog.datasets[name]
-
-
-def _trained(asked: Shared, catalog: Catalog) -> int:
-    """Return the images of an epoch of training; 0 for other tasks."""
-    if not isinstance(asked, Accuracy):
-        return 0
-    whole = _dataset(asked.dataset, catalog).train
-    return min(asked.train_images or whole, whole)
-
-
-def _skipped(experiment: Experiment, block: Block, asked: Shared) -> Mapping[str, Any] | None:
-    values = {"task": block.task, **asked.model_dump(mode="json")}
+def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, Any] | None:
+    values = {"task": block.task, **keys.model_dump(mode="json")}
     device = values.get("device")
-    told = {**{k: [v] for k, v in values.items()}, "device": [device, str(device).partition(":")[0]]}
+    told = {k: [v, getattr(keys, k, v)] for k, v in values.items()}  # by their old names and by the new ones
+    told["device"] = [device, str(device).partition(":")[0]]
     return next((m for m in experiment.skip if all(v in told.get(k, [None]) for k, v in m.items())), None)

@@ -5,45 +5,52 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Generic
 
 import msgspec
+from typing_extensions import TypeVar
 
-Task = Literal["cost", "infer", "train_step", "accuracy", "ceiling", "versus"]
-TASKS: tuple[Task, ...] = tuple(t for t in get_args(Task) if t != "versus")
-"""Those that an experiment may ask for; `versus` is planned by `bench compare` and `bench selftest`."""
+from bench.plan.settings import Settings
+from bench.plan.task import TASKS, of_network
 
 ID_LENGTH = 12
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
+SettingsT_co = TypeVar("SettingsT_co", bound=Settings, default=Settings, covariant=True)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(Generic[SettingsT_co]):
     """What was asked, and nothing of what was seen.
 
     Attributes:
-        task: what kind of question it is.
+        task: what kind of question it is, a name of `bench.tasks`.
         arch: name of the network, see `bench.archs.naming`; of task `ceiling`, which has none, that word.
         input_size: height and width of the images in px.
         in_channels: channels of the images.
         num_classes: outputs of the network; None for a network that is no classifier.
         seed: of everything random in the job.
-        settings: of the task, as validated by `bench.plan.settings`; plain JSON values.
+        settings: of its task; a mapping of plain JSON values is read as such.
         source_sha256: of the file that defines the network where it is not one of the package's,
             so that an edited network is a new job.
     """
 
-    task: Task
+    task: str
     arch: str
     input_size: int
     in_channels: int = 3
     num_classes: int | None = 1000
     seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: SettingsT_co = field(default_factory=dict)  # type: ignore[assignment] # read below, as its task's
     source_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.settings, Mapping):
+            object.__setattr__(self, "settings", read_settings(self.task, self.settings))
 
     def content(self) -> dict[str, Any]:
         """Return all that identifies the job, as plain JSON values."""
@@ -54,7 +61,7 @@ class Job:
             "in_channels": self.in_channels,
             "num_classes": self.num_classes,
             "seed": self.seed,
-            "settings": dict(self.settings),
+            "settings": dict(self.settings.content),
             "source_sha256": self.source_sha256,
         }
 
@@ -84,6 +91,10 @@ class Job:
         """Read a job back; its id is computed anew."""
         return cls(**{k: v for k, v in data.items() if k != "id"})
 
+    def with_settings(self, **values: Any) -> Job[SettingsT_co]:
+        """Return the job with other values of some settings; it has another id."""
+        return replace(self, settings=self.settings.changed(**values))
+
     @classmethod
     def stored(cls, checked: Mapping[str, Any]) -> Job:
         """Return the job of all its fields and its id, the way `to_json` gives them and already checked."""
@@ -96,36 +107,41 @@ class Job:
     @property
     def device(self) -> str:
         """Where it runs; counting needs no device of its own."""
-        return str(self.settings.get("device", "cpu"))
+        return self.settings.device
+
+    @property
+    def device_kind(self) -> str:
+        """What kind of device that is: cpu or cuda."""
+        return self.device.partition(":")[0]
 
     @property
     def devices(self) -> tuple[str, ...]:
         """All that it takes: as many CUDA devices as it has ranks, from its own on."""
-        kind, _, index = self.device.partition(":")
-        if kind != "cuda":
+        if self.device_kind != "cuda":
             return (self.device,)
+        index = self.device.partition(":")[2]
         first = int(index) if index.isdigit() else 0
-        return tuple(f"cuda:{first + rank}" for rank in range(self.settings.get("ranks") or 1))
+        return tuple(f"cuda:{first + rank}" for rank in range(self.settings.device_count))
 
     def label(self) -> str:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
-        s = self.settings
-        text: str = self.task
-        if "networks" in s:
-            text += f" {' '.join(s['labels'])} process {s['replicate'] + 1}"
-        elif text != "ceiling":
-            text += f" {self.arch} {self.input_size} px"
-        if "batch_size" in s:
-            text += f" batch {s['batch_size']}"
-        if "replicate" in s and "networks" not in s:
-            text += f" process {s['replicate'] + 1}"
-        if "dataset" in s:
-            text += f" on {s['dataset']} seed {self.seed}"
+        said = self.settings.given
+        subject = TASKS.get(self.task).subject if self.task in TASKS else of_network
+        text = self.task + subject(self)
+        if "batch_size" in said:
+            text += f" batch {said['batch_size']}"
+        if "replicate" in said and "networks" not in said:
+            text += f" process {said['replicate'] + 1}"
         for key in _TOLD:
-            if key in s and s[key] not in _USUAL:
-                text += f" {s[key]}"
-        return text + " cudnn_benchmark" * bool(s.get("cudnn_benchmark"))
+            if key in said and said[key] not in _USUAL:
+                text += f" {said[key]}"
+        return text + " cudnn_benchmark" * bool(said.get("cudnn_benchmark"))
 
 
 _TOLD = ("precision", "memory_format", "backend", "device")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")
+
+
+def read_settings(task: str, values: Mapping[str, Any]) -> Settings:
+    """Return the settings of a job of a task, of which there may be none of that name any more."""
+    return (TASKS.get(task).settings if task in TASKS else Settings).read(values)

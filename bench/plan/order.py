@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from bench.plan.expand import Planned
-
-TIMED = ("infer", "train_step")
+from bench.plan.settings import Timed
+from bench.plan.task import TASKS
 
 
 def in_rounds(plan: Sequence[Planned], seed: int = 0) -> tuple[Planned, ...]:
@@ -25,10 +25,16 @@ def in_rounds(plan: Sequence[Planned], seed: int = 0) -> tuple[Planned, ...]:
     before: list[Planned] = []
     after: list[Planned] = []
     for planned in plan:
-        if planned.job.task in TIMED and planned.status is None:
-            rounds[planned.job.settings.get("replicate", 0)].append(planned)
+        settings = planned.job.settings
+        if is_timed(planned) and isinstance(settings, Timed):
+            rounds[settings.replicate or 0].append(planned)
         else:
             (after if rounds else before).append(planned)
     for number, jobs in rounds.items():
         random.Random(f"{seed} {number}").shuffle(jobs)
     return (*before, *(job for number in sorted(rounds) for job in rounds[number]), *after)
+
+
+def is_timed(planned: Planned) -> bool:
+    """Return whether a planned job is to be timed, in rounds."""
+    return planned.status is None and TASKS.get(planned.job.task).timed

@@ -180,14 +180,14 @@ def load_recipe(text: str) -> Recipe:
         ConfigError: if there is no such file, or a key or a value in it or in the arguments is wrong.
     """
     text = text.strip()
-    found = _ARGUMENTS.fullmatch(text)
-    if found is None and "(" in text and not text.endswith((".yaml", ".yml")):
+    parts = _ARGUMENTS.fullmatch(text)
+    if parts is None and "(" in text and not text.endswith((".yaml", ".yml")):
         raise ConfigError(
             f"{text}: expected arguments in one pair of parentheses", "such as std(momentum=0.5)"
         )
-    path = find_yaml(found[1].strip() if found else text, "recipe", configs_dir() / "recipes")
+    path = find_yaml(parts[1].strip() if parts else text, "recipe", configs_dir() / "recipes")
     recipe = read_recipe(_yaml(path), str(path))
-    return _changed(recipe, found[2], text) if found else recipe
+    return _changed(recipe, parts[2], text) if parts else recipe
 
 
 def read_recipe(data: Any, where: str) -> Recipe:

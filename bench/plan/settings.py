@@ -1,15 +1,14 @@
-"""The settings of each task: every key that an experiment may give, its values and its default.
+"""What is said of a job: the keys that a block of an experiment may give, and the settings that a job then has.
 
-A value may be `None` where a default depends on the machine or the network; `bench.plan.expand` fills it in, or
-leaves the key out of the job.
+Each task has a class of both kinds in its file in `bench.tasks`; what several tasks share is here. A key may be `None`
+where a default depends on the machine or the network; `bench.plan.expand` fills it in, or leaves it out of the job.
 
-precision, of `infer` and `train_step`:
+precision:
     fp32       weights and images in single precision; TF32 is forbidden
     tf32       the same, with TF32 allowed inside matrix products and convolutions; CUDA only
     bf16 fp16  pure: weights, images and all that is computed in 16 bits
     amp_bf16 amp_fp16  weights and images in single precision; torch.autocast casts what it holds to be safe.
                Each call casts the weights anew, as it does for users; a training in amp_fp16 scales its loss
-    Of `accuracy`, bf16 and fp16 mean autocast: short trainings keep their weights in single precision.
 memory_format: contiguous (NCHW) or channels_last (NHWC), of weights and images
 backend: how the network is run, a name of `bench list backends`
 batch_size: images a call, or `max`, the largest batch that fits, found beforehand by trying
@@ -17,19 +16,19 @@ batch_size: images a call, or `max`, the largest batch that fits, found beforeha
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-from bench.plan.job import Task
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Threads = Annotated[int, Field(ge=1, le=4096)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16"]
-TrainingPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
+Max = Literal["max"]
 
 
 class _Frozen(BaseModel):
@@ -85,42 +84,74 @@ class Processes(_Frozen):
         return self.most == 1
 
 
-class Shared(_Frozen):
-    """Keys of every task."""
+class Settings(BaseModel):
+    """What a job says beside its network, its shape and its seed; each task has a class of its own.
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    timeout_s: Seconds = 600.0
+    A stored job may be of another version. What it does not say has the default here; what no class knows any more is
+    kept. So its JSON, and with it the job's id, stays what it was.
+
+    Attributes:
+        device: where it runs; counting needs no device of its own.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    device: str = "cpu"
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings of plain JSON values; one that this version would not accept is kept as it is."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            refused = {key: values[key] for e in error.errors() if (key := str(e["loc"][0])) in values}
+            accepted = cls.model_validate({k: v for k, v in values.items() if k not in refused})
+            return accepted.model_copy(update=refused)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """All that is said, and no default, as plain JSON values: this identifies the job."""
+        return self.model_dump(mode="json", exclude_unset=True, warnings=False)
+
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """The same as values of this version, for whoever has the name of a setting as data."""
+        extra = self.model_extra or {}
+        return {key: extra[key] if key in extra else getattr(self, key) for key in self.content}
+
+    def changed(self, **values: Any) -> Self:
+        """Return the settings with other values; None takes a setting away."""
+        content = {**self.content, **values}
+        return self.read({key: value for key, value in content.items() if value is not None})
+
+    @property
+    def device_count(self) -> int:
+        """How many devices it takes, `device` and those that follow it."""
+        return 1
+
+    @property
+    def tries_kernels(self) -> bool:
+        """Whether cuDNN tries its algorithms for each shape before anything is timed."""
+        return False
 
 
-class Common(Shared):
-    """Keys of every task that has a network: its name and its input."""
+class OnDevice(Settings):
+    """Settings of every task that runs something on a device."""
 
-    arch: Annotated[str, Field(min_length=1)]
-    input_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
-
-
-class Cost(Common):
-    """Counted, no clock: parameters, multiply-accumulates, activations."""
-
-    in_channels: Annotated[int, Field(ge=1)] | None = None
-    num_classes: Annotated[int, Field(ge=1)] | None = None
-
-
-class OnDevice(Common):
-    """Keys of every task that runs a network on a device."""
-
-    device: Device = "auto"
     precision: Precision = "fp32"
-    memory_format: MemoryFormat = "contiguous"
     threads: Threads | None = None
 
 
-class Infer(OnDevice):
-    """Measured: latency, step time, peak memory and energy of the forward pass.
+class OfNetwork(OnDevice):
+    """Settings of every task that runs a network on a device."""
+
+    memory_format: MemoryFormat = "contiguous"
+
+
+class Timed(OfNetwork):
+    """Settings of every task that times the calls of a network.
 
     Attributes:
-        in_channels: of the images; None takes the network's own.
-        num_classes: outputs; None takes the network's own.
         batch_size: images a call; `max` is the largest that fits, to within 1/32 of it.
         batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
         backend: how the network is run.
@@ -129,97 +160,60 @@ class Infer(OnDevice):
             CUDA only; not part of the job where it is off.
         energy_s: least seconds of the pass that measures energy, 0 for no such pass; None is 2 s, and not part of
             the job.
-        processes: in how many processes; not part of the job.
-        replicate: number of a process among those. None leaves it to `processes`; as ``[0, 1, 2]`` in a grid it says
-            which, and no others. Where there is one process alone it is not part of the job.
+        replicate: number of a process among those in which it is measured. In a block None leaves it to `processes`;
+            as ``[0, 1, 2]`` in a grid it says which, and no others. Where there is one process alone it is not part of
+            the job.
     """
 
-    in_channels: Annotated[int, Field(ge=1)] | None = None
-    num_classes: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Batch | Literal["max"] = 1
+    batch_size: Batch | Max = 1
     batch_limit: Batch | None = None
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
     cudnn_benchmark: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
     energy_s: Annotated[float, Field(ge=0, le=3600)] | None = None
-    processes: Processes = Processes()
     replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
 
+    @property
+    def batch(self) -> int:
+        """The images of a call, once `max` was found."""
+        assert self.batch_size != "max", "the largest batch was not looked for"
+        return self.batch_size
 
-class TrainStep(Infer):
-    """Measured: a step of forward, backward and optimiser, its phases, its peak memory and energy."""
+    @property
+    def tries_kernels(self) -> bool:
+        """Whether cuDNN tries its algorithms for each shape before anything is timed."""
+        return bool(self.cudnn_benchmark)
 
 
-class Accuracy(OnDevice):
-    """A short training from scratch, and the accuracy it reaches on the test images.
+class Keys(_Frozen):
+    """What a block of any task may give beside its settings."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    timeout_s: Seconds = 600.0
+
+
+class NetworkKeys(Keys):
+    """What a block of every task that has a network may give: its name and its input."""
+
+    arch: Annotated[str, Field(min_length=1)]
+    input_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
+
+
+class ShapeKeys(NetworkKeys):
+    """What a block may give of a network that is not trained: None takes the network's own channels and classes."""
+
+    in_channels: Annotated[int, Field(ge=1)] | None = None
+    num_classes: Annotated[int, Field(ge=1)] | None = None
+
+
+class TimedKeys(Timed, ShapeKeys):
+    """What a block that times calls may give.
 
     Attributes:
-        input_size: px to which the images are brought; None is their own size, or the network's native one where they
-            fall little short of it.
-        dataset: a name of `bench list datasets`, or ``imagefolder:PATH``.
-        recipe: a name of `bench list configs` or a YAML file, with values of its own as in ``std(momentum=0.5)``.
-        epochs: passes over the training images; None is the recipe's.
-        train_images: train on so many only, the classes in their proportions, the same ones for every network and
-            seed. None is all of them, and not part of the job.
-        validation: share of the training images held back and looked at after every epoch, for choosing. None is
-            none, unless the recipe's schedule needs one, and not part of the job.
-        test_every: look at the test images after so many epochs, and after the last. None is after each, and not part
-            of the job.
-        target: a top-1 accuracy, to report the time until it was reached. None is none, and not part of the job.
-        backend: eager, or compiled. None is eager, and not part of the job.
-        ranks: processes that share each batch, one a device. None is one, and not part of the job.
+        processes: in how many processes; not part of the job.
     """
 
-    precision: TrainingPrecision = "fp32"
-    dataset: Annotated[str, Field(min_length=1)] = "digits"
-    recipe: Annotated[str, Field(min_length=1)] = "std"
-    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    train_images: Annotated[int, Field(ge=2)] | None = None
-    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
-    test_every: Annotated[int, Field(ge=1)] | None = None
-    target: Annotated[float, Field(gt=0, le=1)] | None = None
-    backend: Annotated[str, Field(min_length=1)] | None = None
-    ranks: Annotated[int, Field(ge=1, le=64)] | None = None
-
-
-class Ceiling(Shared):
-    """Measured, of the machine alone: the rate of matrix products in a precision, and the copy bandwidth.
-
-    `timing` is of each of the few measurements; all of them together take about two seconds.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: Device = "auto"
-    precision: Precision = "fp32"
-    threads: Threads | None = None
-    timing: Timing = Timing(warmup_s=0.1, min_s=0.1, limit_s=0.4)
-
-
-SETTINGS: dict[Task, type[Shared]] = {
-    "cost": Cost,
-    "infer": Infer,
-    "train_step": TrainStep,
-    "accuracy": Accuracy,
-    "ceiling": Ceiling,
-}
-
-# Keys that are fields of a job, or belong to its execution, rather than settings of its task.
-NOT_SETTINGS = ("arch", "input_size", "in_channels", "num_classes", "seed", "timeout_s", "processes")
-
-# Keys that are no part of a job while they are None: what was asked is then the default, whatever it is.
-OPTIONAL = (
-    *("batch_limit", "cudnn_benchmark", "energy_s", "replicate"),
-    *("train_images", "validation", "test_every", "target", "backend", "ranks"),
-)
-
-
-def keys_of(task: Task) -> tuple[str, ...]:
-    """Return the keys that a block of this task may give."""
-    return tuple(SETTINGS[task].model_fields)
-
-
-def has_network(task: Task) -> bool:
-    """Return whether the jobs of this task are of a network, rather than of the machine alone."""
-    return "arch" in SETTINGS[task].model_fields
-
-
-ALL_KEYS: tuple[str, ...] = tuple(dict.fromkeys(k for t in SETTINGS for k in keys_of(t)))
+    processes: Processes = Processes()

@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.errors import ConfigError, nearest
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
-from bench.plan.settings import ALL_KEYS
+from bench.plan.task import all_keys
 
 Expect = Literal["higher", "lower", "same"]
 Measure = Literal["difference", "ratio"]
@@ -58,7 +58,6 @@ USAGE: Mapping[str, str] = {
     "gradient_first": "gradient_first or gradient_first(end)",
 }
 _QUANTITY = re.compile(r"\s*(?P<name>[a-z]\w*)\s*(\((?P<arguments>[^()]*)\))?\s*")
-_KEYS = ("task", *ALL_KEYS)
 
 
 class _Frozen(BaseModel):
@@ -169,9 +168,10 @@ def parse_study(data: Any, where: str = "study") -> Study:
 
 def _check_selector(selector: Selector, where: str) -> None:
     for key in selector:
-        if key not in _KEYS:
-            close = nearest(key, _KEYS)
-            tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(_KEYS)}"
+        known = ("task", *all_keys())
+        if key not in known:
+            close = nearest(key, known)
+            tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             raise ConfigError(f"unknown key {where}.{key}", tip)
 
 
@@ -197,7 +197,9 @@ def matches(selector: Selector, job: Job) -> bool:
     Keys are the job's fields and settings, and `recipe` is its name; a list means any of its values. White space
     in text does not count, since a pattern's name may be written with more or less of it.
     """
-    return all(_among(key, _value(job, key), wanted) for key, wanted in selector.items())
+    return all(
+        any(_among(key, value, wanted) for value in _values(job, key)) for key, wanted in selector.items()
+    )
 
 
 def check_study(study: Study, jobs: Sequence[Job]) -> None:
@@ -235,8 +237,11 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def _value(job: Job, key: str) -> Any:
+def _values(job: Job, key: str) -> tuple[Any, ...]:
+    """Return a field or a setting of a job, by its old name and by the new one where there are both."""
     if key in ("task", "arch", "input_size", "in_channels", "num_classes", "seed"):
-        return getattr(job, key)
-    value = job.settings.get(key)
-    return value.get("name") if key == "recipe" and isinstance(value, Mapping) else value
+        return (getattr(job, key),)
+    value = job.settings.content.get(key)
+    if key == "recipe" and isinstance(value, Mapping):
+        return (value.get("name"),)
+    return value, job.settings.given.get(key)

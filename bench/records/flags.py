@@ -55,6 +55,10 @@ TOLD = frozenset({"power_capped", "not_compared", "at_limit", "at_index_limit", 
 """What is told of a number and is no doubt about it."""
 
 
+OF_OTHERS = frozenset({"contended", "stolen", "shared_device"})
+"""Doubts that somebody else's work gives rise to, which may be gone later."""
+
+
 def doubts(flags: Iterable[str]) -> tuple[str, ...]:
     """Return those flags for which a number is not called the best of others."""
     return tuple(flag for flag in flags if flag not in TOLD)

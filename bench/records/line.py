@@ -18,8 +18,9 @@ import msgspec
 
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
-from bench.plan.job import Job, Task
-from bench.records.record import SCHEMA, Measurement, Record, Status
+from bench.plan.job import Job, read_settings
+from bench.plan.settings import Settings
+from bench.records.record import SCHEMA, Measurement, Record, Role, Status
 from bench.units import Better
 
 _MARK = b',"checksum":"'
@@ -80,7 +81,7 @@ def _decode_slowly(line: bytes) -> Record:
         raise ValueError(f"not a record: {error!r}") from error
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, kw_only=True):
     """A record as it is stored; types are checked here, in one pass of compiled code."""
 
     schema: int
@@ -95,6 +96,7 @@ class _Line(msgspec.Struct):
     stage: str
     error: dict[str, Any] | None
     measurements: Any
+    role: Role | None = None
 
     def made_of(
         self, job: Job, card: ArchCard, environment: Mapping[str, Any], measurements: tuple[Measurement, ...]
@@ -110,13 +112,14 @@ class _Line(msgspec.Struct):
             stage=self.stage,
             measurements=measurements,
             error=self.error,
+            role=self.role or _old_role(environment),
             attempt=self.attempt,
             bench_version=self.bench_version,
             schema=self.schema,
         )
 
 
-class _Values(_Line):
+class _Values(_Line, kw_only=True):
     """A line of plain values."""
 
     job: dict[str, Any]
@@ -133,7 +136,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     """A job with exactly the fields of this version, whose settings are still text."""
 
     id: str
-    task: Task
+    task: str
     arch: str
     input_size: int
     in_channels: int
@@ -152,7 +155,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
                 "in_channels": self.in_channels,
                 "num_classes": self.num_classes,
                 "seed": self.seed,
-                "settings": _settings(bytes(self.settings)),
+                "settings": _settings(self.task, bytes(self.settings)),
                 "source_sha256": self.source_sha256,
             }
         )
@@ -169,7 +172,7 @@ class _Seen(msgspec.Struct):
     flags: tuple[str, ...]
 
 
-class _Text(_Line):
+class _Text(_Line, kw_only=True):
     """A line of which text is what many records have alike, and details, which are half of it and seldom read."""
 
     job: _Asked
@@ -227,8 +230,8 @@ class _Unread(Mapping[str, Any], msgspec.Struct, eq=False, metaclass=_ObjectMeta
 
 
 @lru_cache(maxsize=1024)
-def _settings(text: bytes) -> dict[str, Any]:
-    return _decode_object(text)
+def _settings(task: str, text: bytes) -> Settings:
+    return read_settings(task, _decode_object(text))
 
 
 @lru_cache(maxsize=1024)
@@ -246,6 +249,13 @@ def _value(text: bytes) -> Any:
 @lru_cache(maxsize=1024)
 def _card(text: bytes) -> ArchCard:
     return ArchCard.from_json(_decode_object(text))
+
+
+def _old_role(environment: Mapping[str, Any]) -> Role:
+    """Return the role of a record whose version had it in the environment."""
+    if "drift_control" in environment:
+        return "drift_control"
+    return "repeated" if "worse_again" in environment else "measured"
 
 
 def _refuse_newer(schema: int) -> None:

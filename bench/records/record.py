@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
+from bench.plan.task import quantities
 from bench.units import Better
 
 SCHEMA = 1
@@ -27,6 +28,12 @@ Status = Literal[
     "cancelled",  # the user ended the run
 ]
 STATUSES: tuple[Status, ...] = get_args(Status)
+
+Role = Literal[
+    "measured",
+    "repeated",  # once more, since others' work disturbed the first try
+    "drift_control",  # once more at the end of a run, to show how the machine changed meanwhile
+]
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +71,30 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+def measured(
+    name: str,
+    samples: Iterable[int | float],
+    detail: Mapping[str, Any] | None = None,
+    flags: tuple[str, ...] = (),
+) -> Measurement:
+    """Return a measurement of a quantity of `bench.tasks`, which says its unit and which direction is better."""
+    quantity = quantities()[name]
+    return Measurement(
+        name=name,
+        unit=quantity.unit,
+        better=quantity.better,
+        samples=tuple(samples),
+        detail=detail or {},
+        flags=flags,
+    )
+
+
 def count(
     name: str, value: float, unit: str = "1", *, better: Better = "lower", **detail: Any
 ) -> Measurement:
-    """Return a measurement of one exact value."""
+    """Return a measurement of one exact value; `unit` and `better` are for a quantity that no task has."""
+    if name in quantities():
+        return measured(name, (value,), detail)
     return Measurement(name=name, unit=unit, better=better, samples=(value,), detail=detail)
 
 
@@ -78,6 +105,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         job: what was asked.
         card: declared facts of the network, as they were when it was measured.
         environment: see `bench.records.environment`.
+        role: what it was measured for.
         attempt: 1 for the first try of this job in this store.
         started_at: UTC, ISO 8601.
         duration_s: wall time of the job with the start of its process.
@@ -99,6 +127,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     measurements: tuple[Measurement, ...] = ()
     error: Mapping[str, Any] | None = None
+    role: Role = "measured"
     attempt: int = 1
     bench_version: str = ""
     schema: int = SCHEMA
@@ -123,6 +152,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             "job": self.job.to_json(),
             "card": self.card.to_json(),
             "environment": finite(dict(self.environment)),
+            "role": self.role,
             "attempt": self.attempt,
             "started_at": self.started_at,
             "duration_s": self.duration_s,

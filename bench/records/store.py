@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError, nearest
 from bench.plan.job import Job
+from bench.records.flags import OF_OTHERS
 from bench.records.line import decode, encode
 from bench.records.record import Record, finite
 
-WORSE_AGAIN = (
-    "worse_again"  # set in the environment of a second try that failed, or was disturbed too and slower
-)
-DRIFT_CONTROL = "drift_control"  # set in the environment of a job that was timed again at the end of its run
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
 INFO = "run.json"
@@ -256,8 +255,25 @@ def latest(records: Sequence[Record]) -> dict[str, Record]:
     standing: dict[str, Record] = {}
     for record in records:
         before = standing.get(record.job.id)
-        environment = record.environment
-        yields = record.status == "cancelled" or DRIFT_CONTROL in environment or WORSE_AGAIN in environment
-        if before is None or before.status != "ok" or not yields:
+        if before is None or before.status != "ok" or _replaces(record, before):
             standing[record.job.id] = record
     return standing
+
+
+def _replaces(record: Record, before: Record) -> bool:
+    """Return whether a record stands instead of an earlier one that is ok."""
+    if record.role == "repeated":
+        slower = is_disturbed(record) and _seconds(record) > _seconds(before)
+        return record.status == "ok" and not slower
+    return record.status != "cancelled" and record.role != "drift_control"
+
+
+def is_disturbed(record: Record) -> bool:
+    """Return whether others' work disturbed what was measured whole."""
+    return record.status == "ok" and any(flag in OF_OTHERS for m in record.measurements for flag in m.flags)
+
+
+def _seconds(record: Record) -> float:
+    """Return the median time of a call, NaN where none was timed."""
+    timed = record.measurement("step_time") or record.measurement("latency")
+    return median(timed.samples) if timed and timed.samples else math.nan

@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,25 +15,33 @@ from bench.analysis.doubted import flags_of
 from bench.analysis.frame import SHAPE, VARIANT
 from bench.analysis.percentiles import SHARES
 from bench.analysis.replicates import pooled
+from bench.plan.task import tasks
 from bench.records.flags import doubts, spoken
 from bench.report.style import family_name, looks
-from bench.report.tables import COMPARISON
+from bench.report.tables import COMPARISON, quantity_column
 from bench.report.text import plain
 from bench.report.view import Column, missing, number, share, spread, whole
 from bench.units import UNITS, scale_for
 
 _NUMERIC = (number, share, spread, whole)
-_MORE = (
-    *(Column(f"latency_{name}", f"Latency, {name[1:]}th percentile", number, "s") for name in SHARES),
-    Column("published_top1", "Top-1, published", share, "%"),
-    Column("parameter_bytes", "Memory of the parameters", number, "B"),
-    Column("activation_bytes", "Memory of the activations", number, "B"),
-    Column("intensity", "Operational intensity", number, "MAC/B"),
-    Column("trained_macs", "MACs as trained", number, "MAC"),
-    Column("trained_parameters", "Parameters as trained", number, "1"),
-)
-_HIGHER = {"throughput", "train_throughput", "accuracy", "published_top1", "published_top5", "roofline_share"}
-_NEITHER = {"intensity"}
+_PUBLISHED = Column("published_top1", "Top-1, published", share, "%", better="higher")
+_TRAINED = ("macs", "parameters")
+
+
+def _more() -> Iterator[Column]:
+    """Yield columns that are in no table: percentiles, and what stands beside another quantity in files."""
+    titled = {q.name: quantity_column(q) for task in tasks().values() for q in task.quantities if q.title}
+    for name in SHARES:
+        title = f"Latency, {name[1:]}th percentile"
+        yield replace(titled["latency"], key=f"latency_{name}", title=title)
+    yield _PUBLISHED
+    for task in tasks().values():
+        yield from (titled[q.name] for q in task.quantities if q.title and q.beside)
+    for name in _TRAINED:
+        yield replace(titled[name], key=f"trained_{name}", title=f"{titled[name].title} as trained")
+
+
+_COLUMNS = (*COMPARISON, *_more())
 _SHAPE = ("input_size", "in_channels", "num_classes")
 _DIGITS = 7  # the tables' CSV has them all
 
@@ -75,7 +84,7 @@ def _scales(unit: str) -> list[list[Any]]:
 
 def _quantities(table: pd.DataFrame) -> list[Column]:
     """Return the columns that rows differ in, as numbers, and percentiles that some rows are refused."""
-    columns = [c for c in (*COMPARISON, *_MORE) if c.cell in _NUMERIC and c.key in table]
+    columns = [c for c in _COLUMNS if c.cell in _NUMERIC and c.key in table]
     needed = [c.key for c in columns if f"{c.key}_needed" in table and len(table) > 1]
     refused = {key for key in needed if table[f"{key}_needed"].notna().any()}
     return [
@@ -84,9 +93,8 @@ def _quantities(table: pd.DataFrame) -> list[Column]:
 
 
 def _quantity(column: Column) -> dict[str, Any]:
-    neutral = column.cell is whole or column.key in _NEITHER
-    better = "higher" if column.key in _HIGHER else "neither" if neutral else "lower"
-    return {"title": column.title, "unit": column.unit, "better": better, "whole": column.cell is whole}
+    whole_numbers = column.cell is whole
+    return {"title": column.title, "unit": column.unit, "better": column.better, "whole": whole_numbers}
 
 
 def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, Any]:

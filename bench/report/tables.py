@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.percentiles import PERCENTILES
+from bench.plan.settings import OnDevice
+from bench.plan.task import Quantity, Task, tasks
 from bench.records.flags import explain
 from bench.report.text import markdown
 from bench.report.view import (
@@ -32,73 +34,79 @@ from bench.report.view import (
     whole,
 )
 
-
-def _ends(key: str, unit: str) -> dict[str, str]:
-    return {f"{key}_low": unit, f"{key}_high": unit}
-
-
-def _with_flags(key: str, unit: str = "", ends: bool = True) -> dict[str, str]:
-    return {**(_ends(key, unit) if ends else {}), f"{key}_flags": ""}
+_CELLS = {"number": number, "whole": whole, "share": share, "spread": spread}
+_PERCENTILES = {"latency": {name: "" if name.endswith("_needed") else "s" for name in PERCENTILES}}
+_TRAININGS = {"accuracy": {"n_planned": "", "diverged": ""}}
 
 
-_PERCENTILES_RAW = {name: "" if name.endswith("_needed") else "s" for name in PERCENTILES}
+def quantity_column(quantity: Quantity, beside: Sequence[Quantity] = ()) -> Column:
+    """Return the column of a quantity; in files it has its ends, those that stand `beside` it, and its doubts."""
+    unit = "%" if quantity.is_share else quantity.unit
+    raw_unit = "" if quantity.is_share or quantity.unit == "1" else quantity.unit
+    best = None
+    if quantity.rivals is not None and quantity.better != "neither":
+        best = Best(quantity.better, quantity.rivals, by_interval=bool(quantity.ends))
+    return Column(
+        quantity.name,
+        quantity.title,
+        _CELLS[quantity.cell],
+        unit,
+        show=quantity.show,
+        raw={
+            **dict.fromkeys(quantity.ends, raw_unit),
+            **{one.name: "" if one.unit == "1" else one.unit.replace("/", "_per_") for one in beside},
+            **_TRAININGS.get(quantity.name, {}),
+            **({f"{quantity.name}_flags": ""} if quantity.has_flags else {}),
+            **_PERCENTILES.get(quantity.name, {}),
+        },
+        narrow=quantity.narrow,
+        best=best,
+        better="neither" if quantity.cell == "whole" else quantity.better,
+    )
+
+
+def _measured(*, on_device: bool) -> Iterator[Column]:
+    """Yield the columns of the tasks that run on a device, or of those that count."""
+    for task in tasks().values():
+        if issubclass(task.settings, OnDevice) == on_device:
+            yield from _task_columns(task)
+
+
+def _task_columns(task: Task) -> Iterator[Column]:
+    """Yield the columns of the quantities of a task, the batch of a rate behind it."""
+    for quantity in task.quantities:
+        if not quantity.title or quantity.beside or quantity.summary is None:
+            continue
+        yield quantity_column(quantity, [one for one in task.quantities if one.beside == quantity.name])
+        if quantity.summary == "rate":
+            yield Column(task.batch_column, task.batch_title, whole, show="differing")
 
 
 _PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
-_MACS_RAW = {
-    "macs_second": "MAC",
-    "macs_gap": "",
-    "uncounted_share": "",
-    "operations": "op",
-    "macs_flags": "",
-}
-_ACTIVATIONS_RAW = {
-    "matrix_activations": "",
-    "parameter_bytes": "B",
-    "activation_bytes": "B",
-    "activations_flags": "",
-}
-_ACCURACY_RAW = {
-    "accuracy_sd": "",
-    **_ends("accuracy", ""),
-    "n_planned": "",
-    "diverged": "",
-    "accuracy_flags": "",
-}
-
 _TRAINED_RAW = {
     "trained_channels": "",
     "trained_classes": "",
     "trained_parameters": "",
     "trained_macs": "MAC",
 }
-
-_ALIKE = ("device_name", "device", "in_channels", "num_classes")  # small networks are no rivals of large ones
-_HIGHEST = Best("higher", within=("published_protocol",))
-_LEAST = Best("lower", within=_ALIKE)
-_SOONEST = Best("lower", within=_ALIKE, by_interval=True)
-_MOST = Best("higher", within=_ALIKE, by_interval=True)
 _TRAINED_ALIKE = ("dataset", "recipe", "epochs")
-_BEST_TRAINED = Best("higher", within=_TRAINED_ALIKE, by_interval=True)
 
-COMPARISON: tuple[Column, ...] = (
+_NETWORK: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
     Column("year", "Year", whole, show="always"),
     Column(
-        "published_top5", "Top-5, published", share, "%", show="always", raw=_PUBLISHED_RAW, best=_HIGHEST
+        "published_top5",
+        "Top-5, published",
+        share,
+        "%",
+        show="always",
+        raw=_PUBLISHED_RAW,
+        best=Best("higher", within=("published_protocol",)),
+        better="higher",
     ),
     Column("published_protocol", "Published, tested on", show="differing", narrow=False),
-    Column("parameters", "Parameters", number, "1", show="always", raw=_with_flags("parameters", ends=False)),
-    Column("macs", "MACs", number, "MAC", show="always", raw=_MACS_RAW),
-    Column("activations", "Activations", number, "1", raw=_ACTIVATIONS_RAW, narrow=False),
-    Column(
-        "receptive_field",
-        "Receptive field",
-        whole,
-        "px",
-        narrow=False,
-        raw=_with_flags("receptive_field", ends=False),
-    ),
+)
+_WAYS: tuple[Column, ...] = (
     Column("run", "Run", show="differing"),
     Column("device_name", "Machine", machine, show="differing", raw={"device": ""}),
     Column("precision", "Precision", show="differing"),
@@ -109,63 +117,8 @@ COMPARISON: tuple[Column, ...] = (
     Column("input_size", "Input", whole, "px", show="differing"),
     Column("in_channels", "Channels", whole, show="telling"),
     Column("num_classes", "Classes", whole, show="telling"),
-    Column(
-        "latency",
-        "Latency, batch 1",
-        number,
-        "s",
-        raw=_with_flags("latency", "s") | _PERCENTILES_RAW,
-        best=_SOONEST,
-    ),
-    Column("throughput", "Throughput", number, "1/s", raw=_with_flags("throughput", "1/s"), best=_MOST),
-    Column("batch_size", "Batch", whole, show="differing"),
-    Column(
-        "tensor_memory",
-        "Memory of tensors",
-        number,
-        "B",
-        raw=_with_flags("tensor_memory", ends=False),
-        best=Best("lower", within=(*_ALIKE, "batch_size")),
-    ),
-    Column("peak_memory", "Peak memory", number, "B", raw=_with_flags("peak_memory", ends=False)),
-    Column("energy", "Energy of an image", number, "J", raw=_with_flags("energy", ends=False), best=_LEAST),
-    Column("roofline_share", "Of the roofline", share, "%", narrow=False, raw={"intensity": "MAC_per_B"}),
-    Column(
-        "train_throughput",
-        "Training throughput",
-        number,
-        "1/s",
-        raw=_with_flags("train_throughput", "1/s"),
-        best=_MOST,
-    ),
-    Column("train_batch_size", "Training batch", whole, show="differing"),
-    Column(
-        "train_tensor_memory",
-        "Training memory of tensors",
-        number,
-        "B",
-        narrow=False,
-        raw=_with_flags("train_tensor_memory", ends=False),
-        best=Best("lower", within=(*_ALIKE, "train_batch_size")),
-    ),
-    Column(
-        "train_peak_memory",
-        "Training peak memory",
-        number,
-        "B",
-        narrow=False,
-        raw=_with_flags("train_peak_memory", ends=False),
-    ),
-    Column(
-        "train_energy",
-        "Training energy of an image",
-        number,
-        "J",
-        narrow=False,
-        raw=_with_flags("train_energy", ends=False),
-        best=_LEAST,
-    ),
-    Column("accuracy", "Top-1, short training", spread, "%", raw=_ACCURACY_RAW, best=_BEST_TRAINED),
+)
+_TRAINED: tuple[Column, ...] = (
     Column("n_ok", "Seeds", seeds),
     Column("dataset", "Data set"),
     Column("epochs", "Epochs", whole, show="differing"),
@@ -173,13 +126,24 @@ COMPARISON: tuple[Column, ...] = (
     Column("trained_size", "Training input", whole, "px", show="differing", narrow=False, raw=_TRAINED_RAW),
 )
 
+COMPARISON: tuple[Column, ...] = (
+    *_NETWORK,
+    *_measured(on_device=False),
+    *_WAYS,
+    *_measured(on_device=True),
+    *_TRAINED,
+)
+"""The network, what is counted of it, how it was run, what was measured then, and how it was trained."""
+
+_ACCURACY = next(column for column in COMPARISON if column.key == "accuracy")
+
 TRAININGS: tuple[Column, ...] = (
     Column("network", "Network", show="always"),
     Column("dataset", "Data set", show="always"),
     Column("recipe", "Recipe"),
     Column("epochs", "Epochs", whole),
     Column("input_size", "Input", whole, "px"),
-    Column("accuracy", "Top-1", spread, "%", show="always", raw=_ACCURACY_RAW, best=_BEST_TRAINED),
+    replace(_ACCURACY, title="Top-1", show="always"),
     Column("top5_accuracy", "Top-5", share, "%", best=Best("higher", within=_TRAINED_ALIKE)),
     Column("n_ok", "Seeds", seeds, show="always"),
     Column("train_time", "Training time", number, "s"),

@@ -14,7 +14,7 @@ from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.doubted import flags_of
 from bench.records.flags import doubts, spoken
 from bench.report.text import plain
-from bench.units import DASH, Scale, scale_for, show, significant
+from bench.units import DASH, Better, Scale, scale_for, show, significant
 
 Row = Mapping[str, Any]
 
@@ -172,6 +172,7 @@ class Column:
         raw: further keys that belong to it, for CSV, with their units.
         narrow: whether a terminal has it as well.
         best: which value is marked; None where none is better than another.
+        better: which direction is an improvement.
     """
 
     key: str
@@ -182,6 +183,7 @@ class Column:
     raw: Mapping[str, str] = field(default_factory=dict)
     narrow: bool = True
     best: Best | None = None
+    better: Better = "neither"
 
 
 _TEXTS = (words, machine, status)

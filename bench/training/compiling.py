@@ -8,7 +8,6 @@ import torch
 
 from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
-from bench.plan.job import Job
 from bench.training.batches import Batches
 from bench.training.learner import Learner
 
@@ -34,13 +33,9 @@ def compile_learner(learner: Learner, batches: Batches, backend: str) -> float |
 
     from bench.backends.compiled import compile_now
 
-    # The backend asks a job for its device alone.
-    job = Job(
-        task="accuracy", arch="", input_size=batches.shape.size, settings={"device": str(learner.device)}
-    )
     for_training = BACKENDS.get(backend).for_training
     assert for_training is not None
-    compiled = for_training(learner.network, job)
+    compiled = for_training(learner.network)
     share = learner.group.share(*batch)
 
     def call() -> None:
@@ -50,7 +45,7 @@ def compile_learner(learner: Learner, batches: Batches, backend: str) -> float |
 
     with learner.undisturbed():
         learner.model.train()
-        first_s = compile_now(call, job)
+        first_s = compile_now(call, learner.device.type)
         start = time.perf_counter()
         call()
         usual_s = time.perf_counter() - start

@@ -91,7 +91,7 @@ class Learner:
         self.network = group.averaging(model, device)
         self.compiled: nn.Module | None = None
         self.optimiser = make_optimiser(model, recipe)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "amp_fp16")
         self.average = (
             Average(model, recipe.ema, recipe.ema_every, lookahead=recipe.lookahead)
             if recipe.ema is not None

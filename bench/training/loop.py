@@ -108,7 +108,7 @@ def fit(
         device: where everything happens.
         input_size: S; images of another size are resized.
         in_channels: C; grey images are repeated for three.
-        precision: fp32, tf32, bf16 or fp16; the latter two by autocast.
+        precision: fp32, tf32, amp_bf16 or amp_fp16.
         memory_format: of images and parameters.
         backend: eager, or compiled; None is eager.
         ranks: processes that share each batch, see `bench.training.parallel`; None is one.

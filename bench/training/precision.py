@@ -9,8 +9,11 @@ import torch
 
 from bench.errors import UnsupportedError, unknown_name
 
-AUTOCAST = {"fp32": None, "tf32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-CUDA_ONLY = ("tf32", "fp16")
+AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
+"""What torch.autocast casts to, by precision, wherever it is used; see `bench.plan.settings` for the names."""
+
+PRECISIONS = ("fp32", "tf32", *AUTOCAST)
+CUDA_ONLY = ("tf32", "amp_fp16")
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -20,15 +23,15 @@ def check_precision(precision: str, device: torch.device) -> None:
         UnknownNameError: if there is no such precision.
         UnsupportedError: for TF32 and FP16 anywhere but on a CUDA device.
     """
-    if precision not in AUTOCAST:
-        raise unknown_name("precision", precision, AUTOCAST)
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     if precision in CUDA_ONLY and device.type != "cuda":
-        raise UnsupportedError(f"no training in {precision} on {device.type}", "use fp32 or bf16 there")
+        raise UnsupportedError(f"no training in {precision} on {device.type}", "use fp32 or amp_bf16 there")
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Return the context of a forward pass and its loss; parameters and gradients stay in fp32."""
-    dtype = AUTOCAST[precision]
+    dtype = AUTOCAST.get(precision)
     return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 

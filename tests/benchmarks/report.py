@@ -54,7 +54,7 @@ def _write(run: Path, case: str) -> None:
         for i in range(RECORDS):
             record, again = records[i % len(records)], i // len(records)
             if case == "settings":
-                job = replace(record.job, settings={**record.job.settings, "repeat": again})
+                job = replace(record.job, settings={**record.job.settings.content, "repeat": again})
             else:
                 job = replace(record.job, arch=f"{record.job.arch}_v{again}")
             store.append(record.changed(job=job))

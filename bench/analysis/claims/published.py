@@ -95,11 +95,17 @@ def _errors(claim: Claim, run: str, records: Sequence[Record]) -> str:
     ways: dict[tuple[str, str], list[float]] = {}
     for record in records:
         job, top1 = record.job, record.measurement("top1")
-        if (job.task, job.arch, job.settings.get("dataset")) != ("accuracy", claim.network, "cifar10"):
+        if (job.task, job.arch, job.settings.content.get("dataset")) != (
+            "accuracy",
+            claim.network,
+            "cifar10",
+        ):
             continue
         if record.status == "ok" and top1 is not None:
-            recipe = (job.settings.get("recipe") or {}).get("name", "?")
-            ways.setdefault((str(job.settings.get("epochs")), str(recipe)), []).append(1 - top1.samples[0])
+            recipe = (job.settings.content.get("recipe") or {}).get("name", "?")
+            ways.setdefault((str(job.settings.content.get("epochs")), str(recipe)), []).append(
+                1 - top1.samples[0]
+            )
     return "; ".join(
         f"run {run}: test error {Decimal(str(round(fmean(errors), 4)))}, mean of {len(errors)} seeds, "
         f"{epochs} epochs, recipe {recipe}"

@@ -29,7 +29,6 @@ def receptive_field(subject: Subject) -> Iterator[Measurement]:
             yield count(
                 "receptive_field",
                 max(size for size in field.size if size is not None),
-                "px",
                 layer=call.name,
                 size=list(field.size),
                 stride=[None if s is None else float(s) for s in field.stride],

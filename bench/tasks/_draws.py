@@ -26,6 +26,9 @@ class RepeatedDraws(TorchDispatchMode):
     The numbers that follow repeat those; a tensor with few of them, or whose memory is not in order, is as ever.
     """
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own has no types
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

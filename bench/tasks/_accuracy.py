@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,20 +19,16 @@ from bench.plan.job import Job
 from bench.plan.recipe import Recipe, read_recipe
 from bench.plan.schedules import Plateau
 from bench.records.outputs import Outputs, encode_outputs, save_outputs
-from bench.records.record import Measurement
+from bench.records.record import Measurement, measured
 from bench.training.batches import Shape
 from bench.training.fit import Fit
 from bench.training.loop import LAYOUTS, fit
 from bench.training.observations import looks, observed
-from bench.training.seeds import streams
-from bench.units import Better
+
+if TYPE_CHECKING:
+    from bench.tasks.accuracy import AccuracySettings
 
 VALIDATION = 0.1  # of the training images, for a schedule that needs some where the job does not say
-
-
-def init_seed(job: Job) -> int:
-    """Return the seed to give torch before the network of this job is built."""
-    return streams(job.seed).init
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class _Data:
 
 def measure_accuracy(
     model: nn.Module,
-    job: Job,
+    job: Job[AccuracySettings],
     *,
     checkpoint: Path | None,
     outputs: Path | None = None,
@@ -59,10 +55,8 @@ def measure_accuracy(
     """Train `model` on the job's data set by the job's recipe.
 
     Args:
-        model: built after ``torch.manual_seed(init_seed(job))``; it ends with the weights that were tested.
-        job: its settings name `dataset`, `recipe` (the recipe's values), `epochs`, `device`, `precision`,
-            `memory_format` and `threads`, and may have `train_images`, `validation`, `test_every`, `target`, `backend`
-            and `ranks`.
+        model: as `bench.tasks._networks.checked` gives it; it ends with the weights that were tested.
+        job: see `bench.tasks.accuracy`.
         checkpoint: file to go on from, and to write now and then, see `fit`; it is left for the caller to remove.
         outputs: file for what the network said of each test image, written when all is measured; None for none.
         on_epoch: called with the epochs done and the epochs in all.
@@ -79,9 +73,9 @@ def measure_accuracy(
         BenchError: as `fit`, `bench.datasets.load` and `save_outputs` do.
     """
     settings = job.settings
-    recipe = read_recipe(settings["recipe"], f"job {job.id}, recipe")
-    layout = settings.get("memory_format", "contiguous")
-    with _threads(settings.get("threads")):
+    recipe = read_recipe(settings.content.get("recipe"), f"job {job.id}, recipe")
+    layout = settings.memory_format
+    with _threads(settings.threads):
         on_stage("load")
         data = _data(job, recipe)
         on_stage("training")
@@ -92,17 +86,17 @@ def measure_accuracy(
             data.test,
             data.dataset,
             recipe,
-            epochs=settings.get("epochs") or recipe.epochs,
+            epochs=settings.epochs or recipe.epochs,
             seed=job.seed,
             device=job.device,
             input_size=job.input_size,
             in_channels=job.in_channels,
-            precision=settings.get("precision", "fp32"),
+            precision=settings.precision,
             memory_format=layout,
-            backend=settings.get("backend"),
-            ranks=settings.get("ranks"),
+            backend=settings.backend,
+            ranks=settings.ranks,
             validation=data.validation,
-            test_every=settings.get("test_every", 1),
+            test_every=settings.test_every or 1,
             checkpoint=checkpoint,
             checkpoint_key=job.id,
             on_epoch=on_epoch,
@@ -113,24 +107,24 @@ def measure_accuracy(
     throughput = tuple(len(data.train) / seconds for seconds in seen.epoch_time)
     yield from _scores(seen, data, kept)
     yield from _times(seen, data.seconds, throughput)
-    yield from _time_to(settings.get("target"), seen)
+    yield from _time_to(settings.target, seen)
     yield from observed(seen, throughput)
     if outputs is not None:
         save_outputs(outputs, content)
 
 
-def _data(job: Job, recipe: Recipe) -> _Data:
+def _data(job: Job[AccuracySettings], recipe: Recipe) -> _Data:
     """Read the images of a job; those held back are the same however many of the others are trained on."""
     settings, start = job.settings, time.perf_counter()
-    name = str(settings["dataset"])
+    name = settings.dataset
     dataset = find(name, job.input_size)
     train, test = load(name, "train", job.input_size), load(name, "test", job.input_size)
-    share = settings.get("validation") or (VALIDATION if isinstance(recipe.schedule, Plateau) else None)
+    share = settings.validation or (VALIDATION if isinstance(recipe.schedule, Plateau) else None)
     validation = None
     if share is not None:
         train, validation = hold_back(train, share)
-    if "train_images" in settings:
-        train = subset(train, settings["train_images"])
+    if settings.train_images is not None:
+        train = subset(train, settings.train_images)
     return _Data(name, dataset, train, validation, test, time.perf_counter() - start)
 
 
@@ -153,18 +147,16 @@ def _scores(seen: Fit, data: _Data, kept: dict[str, str]) -> Iterator[Measuremen
         test["test_time_augmentation"] = seen.test_time_augmentation
     smooth = "as minimised, label smoothing and auxiliary losses included"
     chosen = {"at_best_validation": _at_best_validation(seen)} if seen.val_top1 else {}
-    yield _score("top1", "higher", seen.test_top1, {**test, **chosen, **kept})
+    yield _score("top1", seen.test_top1, {**test, **chosen, **kept})
     if seen.test_top5 is not None:
-        yield _score("top5", "higher", seen.test_top5, test)
-    yield _score(
-        "train_error", "lower", seen.train_error, {**train, "of": "augmented images, as they are trained on"}
-    )
-    yield _score("train_loss", "lower", seen.train_loss, {**train, "of": smooth})
-    yield _score("test_loss", "lower", seen.test_loss, {**test, "of": "cross-entropy"})
+        yield _score("top5", seen.test_top5, test)
+    yield _score("train_error", seen.train_error, {**train, "of": "augmented images, as they are trained on"})
+    yield _score("train_loss", seen.train_loss, {**train, "of": smooth})
+    yield _score("test_loss", seen.test_loss, {**test, "of": "cross-entropy"})
     if data.validation is not None:
         held = {**test, "split": "validation", "n": len(data.validation)}
-        yield _score("val_top1", "higher", seen.val_top1, held)
-        yield _score("val_loss", "lower", seen.val_loss, {**held, "of": "cross-entropy"})
+        yield _score("val_top1", seen.val_top1, held)
+        yield _score("val_loss", seen.val_loss, {**held, "of": "cross-entropy"})
 
 
 def _at_best_validation(seen: Fit) -> float:
@@ -173,9 +165,8 @@ def _at_best_validation(seen: Fit) -> float:
     return seen.test_top1[max(tested, key=seen.val_top1.__getitem__)]
 
 
-def _score(name: str, better: Better, by_epoch: list[float], detail: dict[str, Any]) -> Measurement:
-    detail = {"by_epoch": by_epoch, **detail}
-    return Measurement(name=name, unit="1", better=better, samples=(by_epoch[-1],), detail=detail)
+def _score(name: str, by_epoch: list[float], detail: dict[str, Any]) -> Measurement:
+    return measured(name, (by_epoch[-1],), {"by_epoch": by_epoch, **detail})
 
 
 def _times(seen: Fit, reading: float, throughput: tuple[float, ...]) -> Iterator[Measurement]:
@@ -195,14 +186,7 @@ def _times(seen: Fit, reading: float, throughput: tuple[float, ...]) -> Iterator
     yield _seconds("load_time", (reading + seen.load_time,), loading)
     if seen.compile_time is not None:
         yield _seconds("compile_time", (seen.compile_time,), {"of": "the first step, less a usual one"})
-    yield Measurement(
-        name="train_throughput",
-        unit="image/s",
-        better="higher",
-        samples=throughput,
-        detail=detail,
-        flags=_resumed(seen),
-    )
+    yield measured("train_throughput", throughput, detail, _resumed(seen))
 
 
 def _time_to(target: float | None, seen: Fit) -> Iterator[Measurement]:
@@ -238,7 +222,7 @@ def _seconds(
 ) -> Measurement:
     """Return a measured time; of `seen` where it is of epochs, of which some may be an earlier process's."""
     flags = (*flags, *(_resumed(seen) if seen else ()))
-    return Measurement(name=name, unit="s", better="lower", samples=samples, detail=detail, flags=flags)
+    return measured(name, samples, detail, flags)
 
 
 def _resumed(seen: Fit) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.plan.job import Job
+from bench.plan.settings import OfNetwork, Timed
+from bench.training.precision import AUTOCAST
 
 # What weights and images are kept in; see `bench.plan.settings` for what the names mean.
 DTYPES = {
@@ -18,7 +20,6 @@ DTYPES = {
     "amp_bf16": torch.float32,
     "amp_fp16": torch.float32,
 }
-AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 DRAWN = 64  # images; a larger batch repeats them, since the host is slow to draw and no kernel's time depends on it
@@ -29,11 +30,11 @@ Placeable = TypeVar("Placeable", nn.Module, Tensor)
 class Autocast(nn.Module):
     """A network under torch.autocast; the context is entered in each call, which casts the weights anew."""
 
-    def __init__(self, model: nn.Module, job: Job) -> None:
+    def __init__(self, model: nn.Module, job: Job[OfNetwork]) -> None:
         super().__init__()
         self.model = model
         self.kind = torch.device(job.device).type
-        self.dtype = AUTOCAST[job.settings["precision"]]
+        self.dtype = AUTOCAST[job.settings.precision]
 
     def forward(self, images: Tensor) -> Any:
         """Return what the network returns for images [B, C, H, W]."""
@@ -41,30 +42,30 @@ class Autocast(nn.Module):
             return self.model(images)
 
 
-def place(thing: Placeable, job: Job) -> Placeable:
+def place(thing: Placeable, job: Job[OfNetwork]) -> Placeable:
     """Return a network or images [B, C, H, W] on the job's device, in its precision and memory format."""
-    moved: Any = thing.to(job.device, DTYPES[job.settings["precision"]])
-    if job.settings["memory_format"] == "channels_last":
+    moved = thing.to(job.device, DTYPES[job.settings.precision])
+    if job.settings.memory_format == "channels_last":
         moved = moved.to(memory_format=torch.channels_last)
     return moved
 
 
-def with_autocast(model: nn.Module, job: Job) -> nn.Module:
+def with_autocast(model: nn.Module, job: Job[OfNetwork]) -> nn.Module:
     """Return the network, under autocast where the job's precision asks for it."""
-    return Autocast(model, job) if job.settings["precision"] in AUTOCAST else model
+    return Autocast(model, job) if job.settings.precision in AUTOCAST else model
 
 
-def noise(job: Job) -> Tensor:
+def noise(job: Job[Timed]) -> Tensor:
     """Return normal noise [B, C, H, W], placed; the same for every network of this shape and seed.
 
     The images from the 65th on are the first 64 again, copied on the device: the host holds no more than those.
     """
-    batch = job.settings["batch_size"]
+    batch = job.settings.batch
     shape = (min(batch, DRAWN), job.in_channels, job.input_size, job.input_size)
     drawn = place(torch.randn(shape, generator=torch.Generator().manual_seed(job.seed)), job)
     if batch <= DRAWN:
         return drawn
-    layout = LAYOUTS[job.settings["memory_format"]]
+    layout = LAYOUTS[job.settings.memory_format]
     images = torch.empty((batch, *shape[1:]), dtype=drawn.dtype, device=drawn.device, memory_format=layout)
     for part in images.split(DRAWN):
         part.copy_(drawn[: len(part)])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.backends import Call
-from bench.records.record import Measurement
+from bench.records.record import Measurement, measured
 
 # The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some
 # ten units in the last place; a wrong result is off by far more. Units in the last place: 1.2e-7 of fp32, 9.8e-4 of
@@ -27,10 +27,10 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         left out where both are equally so. `not_compared` is for outputs that are all zero, as of a network whose last
         layer begins at zero: any backend would agree.
     """
-    first, second, found = _values(eager()), _values(eager()), _values(other())
+    first, second, values = _values(eager()), _values(eager()), _values(other())
     tolerance = TOLERANCES[precision]
-    chance, difference = relative_difference(first, second), relative_difference(first, found)
-    steady = chance <= tolerance
+    eager_twice, difference = relative_difference(first, second), relative_difference(first, values)
+    steady = eager_twice <= tolerance
     flags = {
         "differs": steady and not difference <= tolerance,
         "not_deterministic": not steady,
@@ -41,16 +41,10 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         "of": "largest difference from eager over the largest output of eager",
         "tolerance": tolerance,
         "largest_output": _largest(first),
-        "eager_twice": chance,
+        "eager_twice": eager_twice,
     }
-    return Measurement(
-        name="output_difference",
-        unit="1",
-        better="lower",
-        samples=(difference,),
-        detail=detail,
-        flags=tuple(name for name, raised in flags.items() if raised),
-    )
+    raised = tuple(name for name, is_raised in flags.items() if is_raised)
+    return measured("output_difference", (difference,), detail, raised)
 
 
 def relative_difference(reference: Tensor, other: Tensor) -> float:

@@ -1,0 +1,224 @@
+"""Tasks and quantities: what can be measured, one file a task in `bench.tasks`, found by the registry.
+
+A task says what a block may give, how its jobs run and how long that takes, and which quantities come of it. What a
+quantity is - its unit, which direction is better, its column in tables - is said there and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.plan.settings import Keys, NetworkKeys, Settings
+from bench.registry import Registry
+from bench.units import Better
+
+if TYPE_CHECKING:
+    from bench.plan.card import ArchCard
+    from bench.plan.expand import Catalog
+    from bench.plan.job import Job
+    from bench.records.record import Measurement
+
+
+Summary = Literal["shape", "image", "batch", "rate", "seeds", "derived"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What comes of a task: a number that is measured, or one that the comparison makes of what is measured.
+
+    Attributes:
+        name: of the measurement, and of its column in the comparison.
+        unit: SI base unit, or `MAC`, `B`, `1`.
+        better: which direction is an improvement.
+        title: the head of its column; without one it is in no table and no chart.
+        summary: how the comparison comes to one number; None where it has none.
+            shape: counted, the same in every process.
+            image: of a call with one image, with its interval over processes.
+            batch: of a call with the largest batch that was timed.
+            rate: images per second at that batch, with its interval over processes; `of` is the time.
+            seeds: the mean over trainings that differ in their seeds alone, with its interval.
+            derived: `bench.analysis` computes it by a rule of its own.
+        of: the measurement that it comes from, where that has another name.
+        beside: the quantity in whose column it stands, for files alone.
+        cell: how it is shown: as a number with a prefix, a whole one, a share in %, or a share with its spread.
+        show: when its column is shown, see `bench.report`: always, or where any row has it.
+        narrow: whether a terminal has room for it.
+        rivals: of which rows the best is marked: those that agree in these keys; None marks none.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    title: str = ""
+    summary: Summary | None = None
+    of: str = ""
+    beside: str = ""
+    cell: Literal["number", "whole", "share", "spread"] = "number"
+    show: Literal["always", "seen"] = "seen"
+    narrow: bool = True
+    rivals: tuple[str, ...] | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of the measurement that it comes from."""
+        return self.of or self.name
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The columns of the comparison that have its spread and its interval."""
+        spread = (f"{self.name}_sd",) if self.summary == "seeds" else ()
+        interval = (f"{self.name}_low", f"{self.name}_high")
+        return (*spread, *interval) if self.summary in ("image", "rate", "seeds") else ()
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is shown in percent."""
+        return self.cell in ("share", "spread")
+
+    @property
+    def has_flags(self) -> bool:
+        """Whether the comparison has its doubts, in the column ``NAME_flags``."""
+        return self.summary not in (None, "derived") and not self.beside
+
+
+SIMILAR = ("device_name", "device", "in_channels", "num_classes")
+"""Keys in which rows agree whose costs are compared: small networks are no rivals of large ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Whom a running job tells how far it is, and where it keeps its files.
+
+    Attributes:
+        stage: told the name of each stage as it begins.
+        progress: told the epochs done and the epochs in all.
+        environment: told what the job has set in its process.
+        checkpoint: file of a training's checkpoint; None for none.
+        outputs: file of a training's test outputs; None for none.
+    """
+
+    stage: Callable[[str], None] = lambda _: None
+    progress: Callable[[int, int], None] = lambda *_: None
+    environment: Callable[[dict[str, object]], None] = lambda _: None
+    checkpoint: Path | None = None
+    outputs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What of a planned job follows from the network and the machine.
+
+    Attributes:
+        input_size: height and width of the images, in px.
+        in_channels: of the images.
+        num_classes: outputs; None for a network that is no classifier.
+        settings: besides those that the block gives.
+        images: those of an epoch, for trainings.
+        refusal: why the network cannot do it, where that is known beforehand.
+    """
+
+    input_size: int
+    in_channels: int
+    num_classes: int | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    images: int = 0
+    refusal: str | None = None
+
+
+def own_shape(keys: Keys, card: ArchCard, catalog: Catalog) -> Outline:  # noqa: ARG001 (one signature for all)
+    """Return the outline of a job in the shape that is asked for, or in the network's own."""
+    given = keys.model_dump(include={"input_size", "in_channels", "num_classes"}, exclude_none=True)
+    own = {"input_size": card.input_size, "in_channels": card.in_channels, "num_classes": card.num_classes}
+    return Outline(**{**own, **given})
+
+
+def of_network(job: Job) -> str:
+    """Return what a job is of, such as ``vgg16 224 px``."""
+    return f" {job.arch} {job.input_size} px"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A kind of question that a job asks.
+
+    Attributes:
+        place: tasks and their columns stand in this order, the least first.
+        keys: what a block of an experiment may give; None for a task that only commands plan.
+        settings: those of its jobs.
+        run: `(job, hooks)` measures; in the job's own process, where torch may be imported.
+        estimate: `(job, images of an epoch)` to the seconds of a job whose like has never run, by rule of thumb.
+        quantities: what comes of it.
+        batch_column: where the comparison has the largest batch that was timed, of a task that times several.
+        batch_title: the head of that column.
+        outline: `(keys, card, catalog)` to what a planned job has of the network and the machine.
+        likeness: `(job)` to the settings that jobs must share to take about as long.
+        length: `(job)` to what its time is in proportion to; 1 for a job with a time of its own.
+        subject: `(job)` to what it is of, for its label.
+        at_once: `(job, cores)` to how many such jobs may run side by side.
+        one_call: `(job, hooks)` runs the call that is timed and times nothing, for a task with `batch_size: max`.
+        alone: whether it holds its devices, so that nothing else runs there meanwhile.
+        timed: whether its jobs are measured in rounds of fresh processes.
+        trained: whether its jobs are trainings: they differ in nothing but their seeds, and keep files.
+        matched: whether jobs of two runs that ask the same are held against each other.
+    """
+
+    place: int
+    keys: type[Keys] | None
+    settings: type[Settings]
+    run: Callable[[Job[Any], Hooks], Iterator[Measurement]]
+    estimate: Callable[[Job[Any], int], float]
+    quantities: tuple[Quantity, ...] = ()
+    batch_column: str = ""
+    batch_title: str = ""
+    outline: Callable[[Any, ArchCard, Catalog], Outline] = own_shape
+    likeness: Callable[[Job[Any]], tuple[str, ...]] = lambda _: ()
+    length: Callable[[Job[Any]], int] = lambda _: 1
+    subject: Callable[[Job[Any]], str] = of_network
+    at_once: Callable[[Job[Any], int], int] = lambda *_: 1
+    one_call: Callable[[Job[Any], Hooks], None] | None = None
+    alone: bool = True
+    timed: bool = False
+    trained: bool = False
+    matched: bool = True
+
+    @property
+    def has_network(self) -> bool:
+        """Whether its jobs are of a network, rather than of the machine alone."""
+        return self.keys is None or issubclass(self.keys, NetworkKeys)
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The keys that a block may give."""
+        return () if self.keys is None else tuple(self.keys.model_fields)
+
+
+TASKS: Registry[Task] = Registry("task", "bench.tasks")
+
+
+def tasks() -> dict[str, Task]:
+    """Return all tasks by name, in their order."""
+    return dict(sorted(TASKS.items(), key=lambda named: named[1].place))
+
+
+def summarised(*summaries: Summary) -> Iterator[tuple[str, Task, Quantity]]:
+    """Yield the quantities that have a column of such a kind in the comparison, with the name and the task of each."""
+    for name, task in tasks().items():
+        for quantity in task.quantities:
+            if quantity.summary in summaries:
+                yield name, task, quantity
+
+
+@cache
+def quantities() -> Mapping[str, Quantity]:
+    """Return all that is measured by name; what the comparison makes of it is left out."""
+    return {q.name: q for task in tasks().values() for q in task.quantities if not q.of}
+
+
+@cache
+def all_keys() -> tuple[str, ...]:
+    """Return the keys that a block of any task may give."""
+    return tuple(dict.fromkeys(key for task in tasks().values() for key in task.key_names))

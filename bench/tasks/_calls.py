@@ -1,0 +1,113 @@
+"""Calls: a network as its backend runs it, held against eager, with the energy and the tensors of what was timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from torch import Tensor
+
+from bench.backends import BACKENDS, Backend, Runnable
+from bench.errors import UnsupportedError
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+from bench.plan.task import Hooks
+from bench.records.record import Measurement, measured
+from bench.tasks._agreement import agreement
+from bench.tasks._networks import built, check
+from bench.tasks._placing import noise, place, with_autocast
+from bench.timing.clock import Call, Clock
+from bench.timing.energy import ENERGY_S, find_meter, measure_energy
+from bench.timing.steps import Instruments
+from bench.timing.tensors import tensor_memory
+
+EAGER = "eager"
+
+
+def backend_of(job: Job[Timed]) -> Backend:
+    """Return the job's backend.
+
+    Raises:
+        UnsupportedError: if it cannot run the job, with the reason.
+    """
+    name = job.settings.backend
+    backend = BACKENDS.get(name)
+    if reason := backend.unsupported(job):
+        raise UnsupportedError(f"backend {name}: {reason}")
+    return backend
+
+
+def ready(
+    backend: Backend, job: Job[Timed], hooks: Hooks, clock: Clock
+) -> tuple[Runnable, tuple[Measurement, ...]]:
+    """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
+
+    The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager.
+    Nothing but the call holds the network itself when this has returned.
+
+    Raises:
+        UnsupportedError: if the backend cannot run the network.
+        InvalidModelError: if it is no network to run.
+    """
+    model = with_autocast(place(built(job, hooks).eval(), job), job)
+    images = noise(job)
+    eager = BACKENDS.get(EAGER).prepare(model, images, job)
+    if job.settings.backend == EAGER:
+        return eager, ()
+    hooks.stage("eager")
+    check(eager.call(), job, images=len(images))  # so that what fails from here on is the backend's
+    hooks.stage("prepare")
+    start = clock.now()
+    prepared = backend.prepare(model, images, job)
+    clock.seconds(prepared.call, 1)
+    detail = {"of": "all that happens once, and the first call", **prepared.detail}
+    prepare_time = measured("prepare_time", (clock.now() - start,), detail)
+    hooks.stage("compare")
+    return prepared, (prepare_time, agreement(eager.call, prepared.call, job.settings.precision))
+
+
+def with_energy(
+    measurements: Iterable[Measurement], call: Call, job: Job[Timed], hooks: Hooks, tools: Instruments
+) -> Iterator[Measurement]:
+    """Yield what was measured, with `energy` behind `step_time`, whose detail says why where there is none."""
+    settings = job.settings
+    seconds = ENERGY_S if settings.energy_s is None else settings.energy_s
+    for measurement in measurements:
+        if measurement.name != "step_time" or not seconds:
+            yield measurement
+            continue
+        try:
+            meter = find_meter(job.device)
+            hooks.stage("energy")
+            energy = measure_energy(call, settings.batch, meter, tools.latency, tools.watch, seconds=seconds)
+        except UnsupportedError as error:
+            yield measurement.changed(detail={**measurement.detail, "energy": error.message})
+        else:
+            yield measurement
+            yield energy
+
+
+def tensors(
+    call: Call, held: Callable[[], list[Tensor]] | None, job: Job[Timed], hooks: Hooks
+) -> Iterator[Measurement]:
+    """Yield `tensor_memory`, in the first of the job's processes: the others would count the same."""
+    if held is not None and not job.settings.replicate:
+        hooks.stage("tensors")
+        yield tensor_memory(call, held())
+
+
+def doubts_of_results(results: Iterable[Measurement]) -> tuple[str, ...]:
+    """Return the doubts about a backend's results that put its times in doubt as well."""
+    return tuple(flag for m in results for flag in m.flags if flag != "not_compared")
+
+
+def doubts_of_memory(backend: Backend, job: Job[Timed]) -> tuple[str, ...]:
+    """Return the doubts about peaks of memory: of the whole process, which has prepared more than eager; or of less."""
+    if job.device == "cpu":
+        return () if job.settings.backend == EAGER else ("with_preparation",)
+    return ("outside_allocator",) if backend.outside_allocator else ()
+
+
+def with_doubts(measurement: Measurement, doubts: Mapping[str, tuple[str, ...]]) -> Measurement:
+    """Return the measurement with the doubts about all that has its unit."""
+    flags = (*measurement.flags, *doubts.get(measurement.unit, ()))
+    return measurement.changed(flags=tuple(dict.fromkeys(flags)))

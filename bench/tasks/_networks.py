@@ -1,0 +1,94 @@
+"""The network of a job: found, built from the job's seed, looked at, and counted."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.archs import Arch
+from bench.archs.naming import resolve
+from bench.costs import COSTS, Subject, prepare
+from bench.errors import InvalidModelError
+from bench.plan.job import Job
+from bench.plan.task import Hooks
+from bench.records.record import Measurement, measured
+from bench.tasks._draws import RepeatedDraws
+from bench.training.seeds import streams
+
+
+def subject_of(arch: Arch, job: Job) -> Subject:
+    """Return what the costs of a job's network are counted on."""
+    return prepare(arch, num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
+
+
+def counts(job: Job) -> Iterator[Measurement]:
+    """Count the network as it is trained; what it reaches must not be set against another shape's cost.
+
+    A network that cannot be counted can still be trained: its count is NaN, with the reason.
+    """
+    try:
+        subject = subject_of(resolve(job.arch), job)
+        for name in COSTS:
+            if name != "layers":  # the table is the cost task's, and long
+                yield from COSTS.get(name)(subject)
+    except Exception as error:  # the network's, whatever it is
+        reason = {"error": f"{type(error).__name__}: {error}"[:500]}
+        yield measured("macs", (math.nan,), reason, ("uncounted",))
+
+
+def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
+    """Return the network, initialised from the job's seed, in training mode, on the CPU.
+
+    Its weights repeat a part of themselves, which is enough for what is timed, unless they are drawn `in_full`.
+    """
+    hooks.stage("import")
+    arch = resolve(job.arch)
+    hooks.stage("build")
+    torch.manual_seed(streams(job.seed).init)
+    with contextlib.nullcontext() if in_full else RepeatedDraws():
+        model = arch.build(
+            num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size
+        )
+    return model.train()
+
+
+def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
+    """Return the network, initialised from the job's seed and checked, in training mode.
+
+    It is on the CPU; one that does not run there, as it asks for a GPU or for kernels that only a GPU has, is on the
+    job's device.
+    """
+    model = built(job, hooks, in_full=in_full).eval()
+    hooks.stage("check")
+    images = torch.zeros(2, job.in_channels, job.input_size, job.input_size)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            output = model(images)
+        except Exception:
+            if job.device == "cpu":
+                raise
+            output = model.to(job.device)(images.to(job.device))
+        check(output, job, images=2)
+    return model.train()
+
+
+def check(output: Any, job: Job, images: int = 1) -> None:
+    """Look at what came out of a network, in evaluation mode, for so many images.
+
+    Raises:
+        InvalidModelError: if it is not logits [images, num_classes].
+    """
+    if not isinstance(output, Tensor):
+        message = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"
+        raise InvalidModelError(message, "return the logits [batch, num_classes]")
+    if job.num_classes is not None and tuple(output.shape) != (images, job.num_classes):
+        raise InvalidModelError(
+            f"{job.arch} returned {list(output.shape)} for an input of {images}; "
+            f"expected [{images}, {job.num_classes}]",
+            "return logits [batch, num_classes], and let the network take num_classes as an argument",
+        )

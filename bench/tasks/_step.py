@@ -1,0 +1,98 @@
+"""The training step that is timed: momentum SGD on cross-entropy, over noise and random labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bench.backends import Backend
+from bench.backends.compiled import compile_now
+from bench.errors import UnsupportedError
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+from bench.plan.task import Hooks
+from bench.records.record import Measurement, measured
+from bench.tasks._calls import EAGER
+from bench.tasks._networks import checked
+from bench.tasks._placing import noise, place
+from bench.timing.clock import Call, Clock
+from bench.timing.tensors import tensors_of
+from bench.timing.training_step import Phases
+from bench.training.learner import AUXILIARY_WEIGHT, outputs
+from bench.training.precision import AUTOCAST
+
+
+def ready_step(
+    backend: Backend, job: Job[Timed], hooks: Hooks, clock: Clock
+) -> tuple[Phases, tuple[Measurement, ...]]:
+    """Return the job's training step as the backend runs it; where that is not eager, with its `prepare_time`.
+
+    Raises:
+        UnsupportedError: if the backend cannot train the network.
+    """
+    name = job.settings.backend
+    if backend.for_training is None:
+        raise UnsupportedError(f"backend {name}: it does not train", "use backend=eager")
+    model, images = place(checked(job, hooks).train(), job), noise(job)
+    if name == EAGER:
+        return training_step(backend.for_training(model), images, job), ()
+    hooks.stage("eager")
+    training_step(model, images, job)()  # so that what fails from here on is the backend's
+    hooks.stage("prepare")
+    phases = training_step(backend.for_training(model), images, job)
+    return phases, (_first_step(phases, job, clock),)
+
+
+def _first_step(step: Call, job: Job[Timed], clock: Clock) -> Measurement:
+    """Return `prepare_time` of a backend that prepares itself in its first training step.
+
+    Raises:
+        UnsupportedError: if it cannot.
+    """
+    start = clock.now()
+    detail = {
+        "of": "the first steps, the first of which compiles",
+        "first_call_s": compile_now(step, job.device),
+    }
+    return measured("prepare_time", (clock.now() - start,), detail)
+
+
+def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
+    """Return the phases of a step.
+
+    The loss, of auxiliary heads too, belongs to `forward`; clearing the gradients to `optimizer`, after the update.
+    In amp_fp16 the loss is scaled, and the update looks for overflow first, as `torch.amp.GradScaler` does.
+
+    Args:
+        model: in training mode, on the device; what the step calls.
+        images: [B, C, H, W], on the device.
+        job: its precision and seed.
+    """
+    classes, precision = job.num_classes or 1, job.settings.precision
+    kind = torch.device(job.device).type
+    labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(job.seed))
+    labels = labels.to(job.device)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    scaler = torch.amp.GradScaler(kind, enabled=precision == "amp_fp16")
+    loss = torch.zeros(())
+
+    def forward() -> None:
+        nonlocal loss
+        with torch.autocast(kind, dtype=AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+            logits, auxiliary = outputs(model(images), classes)
+            loss = cross_entropy(logits, labels)
+            for side in auxiliary:
+                loss = loss + AUXILIARY_WEIGHT * cross_entropy(side, labels)
+
+    def backward() -> None:
+        scaler.scale(loss).backward()
+
+    def update() -> None:
+        nonlocal loss
+        scaler.step(optimiser)
+        scaler.update()
+        optimiser.zero_grad(set_to_none=True)
+        loss = loss.detach()  # the graph goes with it
+
+    return Phases(forward, backward, update, held=lambda: [*tensors_of(model, optimiser), images, labels])

@@ -1,0 +1,189 @@
+"""Several networks timed in turn in one process, A B B A, for `bench compare` and `bench selftest`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from bench.backends import BACKENDS, Backend
+from bench.plan.job import Job
+from bench.plan.task import Hooks
+from bench.records.record import Measurement, measured
+from bench.tasks._calls import EAGER, backend_of
+from bench.tasks._networks import checked
+from bench.tasks._placing import noise, place, with_autocast
+from bench.timing.clock import Call, HostClock
+from bench.timing.interleave import interleave
+from bench.timing.sampling import launch_bound
+from bench.timing.steps import Instruments, instruments, least
+
+if TYPE_CHECKING:
+    from bench.tasks.versus import Network, VersusSettings
+
+HARNESS_PAIRS = 20
+
+Placed = tuple[nn.Module, Tensor]
+Prepare: TypeAlias = "Callable[[Job[VersusSettings]], Placed]"
+
+
+def measure_versus(
+    job: Job[VersusSettings], hooks: Hooks, prepare: Prepare | None = None
+) -> Iterator[Measurement]:
+    """Measure `latency` (batch 1) and `step_time` (the job's batch) of each network, in rounds.
+
+    The samples of one round stand at the same place in each network's measurement; the detail has its `label`.
+
+    Args:
+        job: its settings name the networks.
+        hooks: told how far it is.
+        prepare: `(job)` of one network to the network and its images, both on the device; None builds it.
+    """
+    backend = backend_of(job)
+    backend.load()
+    tools = instruments(job.device, blocks_host=backend.blocks_host)
+    models = _prepared(job, prepare or (lambda one: _placed(one, hooks)))
+    networks = [n for n in job.settings.networks if n.label in models]
+    with torch.inference_mode():
+        for quantity, batch in (("latency", 1), ("step_time", job.settings.batch)):
+            hooks.stage(quantity)
+            calls = {
+                n.label: _slower(_call(backend, models[n.label], batch, job), n.slowdown, job)
+                for n in networks
+            }
+            yield from _in_turn(quantity, batch=batch, calls=calls, networks=networks, job=job, tools=tools)
+        if job.settings.harness:
+            hooks.stage("harness")
+            yield from _harness(calls[networks[0].label], tools.latency)
+
+
+def _in_turn(
+    quantity: str,
+    *,
+    batch: int,
+    calls: dict[str, Call],
+    networks: list[Network],
+    job: Job[VersusSettings],
+    tools: Instruments,
+) -> Iterator[Measurement]:
+    """Time the calls of all networks in turn, each with so many images."""
+    clock = tools.latency if quantity == "latency" or tools.step is None else tools.step
+    tools.watch.start()
+    taken = interleave(calls, clock, job.settings.timing, blocks=quantity != "latency", tick=tools.watch.tick)
+    floor = least(tools.nothing, clock) if quantity == "latency" else None
+    bound = {
+        label: launch_bound(share, taken.seconds[label], floor)
+        for label, share in taken.launch_shares.items()
+    }
+    # A ratio is as doubtful as either of its two.
+    watch, doubts = tools.watch.stop(launch_bound=any(bound.values()))
+    unsteady = () if taken.steady else ("unsteady",)
+    for network in networks:
+        label = network.label
+        share = taken.launch_shares[label]
+        flags = (*doubts, *unsteady, *(("launch_bound",) if bound[label] else ()))
+        detail = {"label": label, "arch": network.arch, "batch_size": batch, "clock": clock.name}
+        detail |= {"calls_per_sample": taken.blocks[label], "stop": taken.stop, "watch": watch}
+        detail |= {} if share is None else {"launch_share": share}
+        yield measured(quantity, taken.seconds[label], detail, flags)
+
+
+def _placed(job: Job[VersusSettings], hooks: Hooks) -> Placed:
+    return with_autocast(place(checked(job, hooks).eval(), job), job), noise(job)
+
+
+def _prepared(job: Job[VersusSettings], prepare: Prepare) -> dict[str, Placed]:
+    """Return each network that can be called, with its images, by label.
+
+    A baseline that fails is left out, and has its own jobs that say why; where fewer than two are left, or the first
+    network fails, so does the comparison.
+    """
+    models: dict[str, Placed] = {}
+    failed: dict[str, Exception] = {}
+    for network in job.settings.networks:
+        try:
+            model = prepare(_alone(job, network))
+            with torch.inference_mode():
+                _call(BACKENDS.get(EAGER), model, 1, job)()
+            models[network.label] = model
+        except Exception as error:
+            failed[network.label] = error
+    first = job.settings.labels[0]
+    if failed and (len(models) < 2 or first in failed):
+        raise failed.get(first) or next(iter(failed.values()))
+    return models
+
+
+def _harness(call: Call, clock: HostClock) -> Iterator[Measurement]:
+    """Measure what the harness itself adds: `overhead`, its time of a call over a bare loop's, and the clock's step."""
+    ratios = []
+    for number in range(HARNESS_PAIRS):
+        taken = {}
+        for who in ("bench", "bare") if number % 2 else ("bare", "bench"):
+            if who == "bench":
+                taken[who] = clock.seconds(call, 1)
+                continue
+            clock.synchronize()
+            start = time.perf_counter()
+            call()
+            clock.synchronize()
+            taken[who] = time.perf_counter() - start
+        ratios.append(taken["bench"] / taken["bare"])
+    yield measured("overhead", ratios)
+    steps = []
+    for _ in range(HARNESS_PAIRS):
+        begun = now = time.perf_counter_ns()
+        while now == begun:
+            now = time.perf_counter_ns()
+        steps.append((now - begun) * 1e-9)
+    yield measured("timer_resolution", (min(steps),))
+
+
+def _alone(job: Job[VersusSettings], network: Network) -> Job[VersusSettings]:
+    return replace(
+        job,
+        arch=network.arch,
+        input_size=network.input_size or job.input_size,
+        in_channels=network.in_channels or job.in_channels,
+        num_classes=network.num_classes,
+    )
+
+
+def _call(backend: Backend, placed: Placed, batch: int, job: Job[VersusSettings]) -> Call:
+    model, images = placed
+    return backend.prepare(model, images[:batch], job).call
+
+
+def _slower(call: Call, share: float, job: Job[VersusSettings]) -> Call:
+    """Return the call made slower by a share of its own time; on a GPU by a kernel that spins."""
+    if not share:
+        return call
+    if job.device == "cpu":
+
+        def spin() -> None:
+            start = time.perf_counter()
+            call()
+            end = time.perf_counter()
+            while time.perf_counter() < end + share * (end - start):
+                pass
+
+        return spin
+    call()
+    torch.cuda.synchronize()
+    start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    call()
+    stop.record()
+    stop.synchronize()
+    clock_khz = torch.cuda.get_device_properties(job.device).clock_rate
+    cycles = int(share * start.elapsed_time(stop) * clock_khz)
+
+    def longer() -> None:
+        call()
+        torch.cuda._sleep(cycles)
+
+    return longer

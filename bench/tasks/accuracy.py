@@ -1,0 +1,246 @@
+"""The task `accuracy`: a short training from scratch, and the accuracy that it reaches on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from bench.errors import unknown_name
+from bench.plan.card import ArchCard, DatasetCard
+from bench.plan.estimate import compile_s
+from bench.plan.expand import Catalog
+from bench.plan.job import Job
+from bench.plan.recipe import load_recipe
+from bench.plan.settings import Device, NetworkKeys, OfNetwork, Precision
+from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
+from bench.records.record import Measurement
+
+GUESS_S = {"cpu": 3.0, "cuda": 5.0}
+GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2.8e-5}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
+LITTLE_SHORT = (
+    1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
+)
+
+QUANTITIES = (
+    Quantity("top1", "1", "higher"),
+    Quantity(
+        "accuracy",
+        "1",
+        "higher",
+        "Top-1, short training",
+        "seeds",
+        of="top1",
+        cell="spread",
+        rivals=("dataset", "recipe", "epochs"),
+    ),
+    Quantity("top5", "1", "higher"),
+    Quantity("train_error", "1", "lower"),
+    Quantity("train_loss", "1", "lower"),
+    Quantity("test_loss", "1", "lower"),
+    Quantity("val_top1", "1", "higher"),
+    Quantity("val_loss", "1", "lower"),
+    Quantity("epoch_time", "s", "lower"),
+    Quantity("train_time", "s", "lower"),
+    Quantity("eval_time", "s", "lower"),
+    Quantity("load_time", "s", "lower"),
+    Quantity("compile_time", "s", "lower"),
+    Quantity("time_to_accuracy", "s", "lower"),
+    Quantity("train_throughput", "image/s", "higher"),
+    Quantity("synthetic_share", "1", "higher"),
+    Quantity("gradient_norm_start", "1", "neither"),
+    Quantity("gradient_norm_end", "1", "neither"),
+    Quantity("dead_units", "1", "lower"),
+)
+
+# What 16 bits were called when trainings alone had them by autocast. Jobs keep these names in their JSON, and with them
+# their ids.
+_OLD_NAMES = {"bf16": "amp_bf16", "fp16": "amp_fp16"}
+_OLD_NAME_OF = {new: old for old, new in _OLD_NAMES.items()}
+
+
+def _new_name(precision: Any) -> Any:
+    return _OLD_NAMES.get(precision, precision) if isinstance(precision, str) else precision
+
+
+TrainingPrecision = Annotated[
+    Precision,
+    BeforeValidator(_new_name),
+    PlainSerializer(lambda precision: _OLD_NAME_OF.get(precision, precision)),
+]
+
+
+class Training(OfNetwork):
+    """Settings that a block may give.
+
+    Attributes:
+        precision: bf16 and fp16 are other names of amp_bf16 and amp_fp16: weights stay in single precision.
+        dataset: a name of `bench list datasets`, or ``imagefolder:PATH``.
+        epochs: passes over the training images; None is the recipe's.
+        train_images: train on so many only, the classes in their proportions, the same ones for every network and
+            seed. None is all of them, and not part of the job.
+        validation: share of the training images held back and looked at after every epoch, for choosing. None is
+            none, unless the recipe's schedule needs one, and not part of the job.
+        test_every: look at the test images after so many epochs, and after the last. None is after each, and not part
+            of the job.
+        target: a top-1 accuracy, to report the time until it was reached. None is none, and not part of the job.
+        backend: eager, or compiled. None is eager, and not part of the job.
+        ranks: processes that share each batch, one a device. None is one, and not part of the job.
+    """
+
+    precision: TrainingPrecision = "fp32"
+    dataset: Annotated[str, Field(min_length=1)] = "digits"
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    train_images: Annotated[int, Field(ge=2)] | None = None
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    test_every: Annotated[int, Field(ge=1)] | None = None
+    target: Annotated[float, Field(gt=0, le=1)] | None = None
+    backend: Annotated[str, Field(min_length=1)] | None = None
+    ranks: Annotated[int, Field(ge=1, le=64)] | None = None
+
+    @property
+    def device_count(self) -> int:
+        """As many CUDA devices as it has ranks."""
+        return self.ranks or 1
+
+    @property
+    def tries_kernels(self) -> bool:
+        """It does: a training has few shapes and many steps."""
+        return True
+
+
+class AccuracyKeys(Training, NetworkKeys, extra="forbid", frozen=True):
+    """What a block of this task may give.
+
+    Attributes:
+        input_size: px to which the images are brought; None is their own size, or the network's native one where they
+            fall little short of it.
+        recipe: a name of `bench list configs` or a YAML file, with values of its own as in ``std(momentum=0.5)``.
+    """
+
+    device: Device = "auto"
+    recipe: Annotated[str, Field(min_length=1)] = "std"
+
+
+class RecipeContent(BaseModel):
+    """The values of a recipe as a job has them, of whatever version; `bench.plan.recipe.read_recipe` checks them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = "unnamed"
+    version: int | None = None
+
+
+class AccuracySettings(Training):
+    """Settings of this task.
+
+    Attributes:
+        recipe: how it is trained; a name alone says nothing of its values.
+        augment: what the recipe does to the images of this data set.
+        dataset_sha256: of a folder's images, to tell them from others that may lie there another time.
+    """
+
+    recipe: RecipeContent | str | None = None
+    augment: Mapping[str, Any] | None = None
+    dataset_sha256: str | None = None
+
+
+def outline(keys: AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
+    """Return what a training has of its data set, its recipe and its network."""
+    dataset = _dataset(keys.dataset, catalog)
+    recipe = load_recipe(keys.recipe)
+    size = keys.input_size or _trained_at(dataset, card)
+    images = dataset.at(size) if dataset.in_files else dataset
+    return Outline(
+        input_size=size,
+        in_channels=dataset.in_channels if card.any_channels else card.in_channels,
+        num_classes=dataset.num_classes,
+        settings={
+            "recipe": recipe.model_dump(mode="json"),
+            "epochs": keys.epochs or recipe.epochs,
+            "augment": recipe.augment.on(images)._asdict(),
+            **({} if dataset.sha256 is None else {"dataset_sha256": dataset.sha256}),
+        },
+        images=min(keys.train_images or dataset.train, dataset.train),
+        refusal=f"{card.name} is no classifier: nothing to train on" if card.num_classes is None else None,
+    )
+
+
+def _dataset(name: str, catalog: Catalog) -> DatasetCard:
+    if name not in catalog.datasets:
+        hint = "see `bench list datasets`, or give imagefolder:PATH"
+        raise unknown_name("data set", name, catalog.datasets, hint)
+    return catalog.datasets[name]
+
+
+def _trained_at(dataset: DatasetCard, card: ArchCard) -> int:
+    """Return the images' own size in px; the network's native one where the images fall little short of it.
+
+    So that the 28 px images of MNIST train LeNet-5 as it was published, for a field of 32 px, and not a smaller one.
+    """
+    size = max(dataset.size, card.min_input)
+    return card.input_size if size < card.input_size <= LITTLE_SHORT * size else size
+
+
+def run(job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
+    """Count the network in the shape that it is trained in, and train it."""
+    from bench.tasks._accuracy import measure_accuracy
+    from bench.tasks._networks import checked, counts
+
+    model = checked(job, hooks, in_full=True)
+    hooks.stage("count")
+    yield from counts(job)
+    yield from measure_accuracy(
+        model,
+        job,
+        checkpoint=hooks.checkpoint,
+        outputs=hooks.outputs,
+        on_epoch=hooks.progress,
+        on_stage=hooks.stage,
+    )
+
+
+def _subject(job: Job[AccuracySettings]) -> str:
+    return f" {job.arch} {job.input_size} px on {job.settings.dataset} seed {job.seed}"
+
+
+def _estimate(job: Job[AccuracySettings], images: int) -> float:
+    seconds = GUESS_S[job.device_kind] + images * _epochs(job) * GUESS_IMAGE_S[job.device_kind]
+    return seconds + compile_s(job.settings.backend)
+
+
+def _epochs(job: Job[AccuracySettings]) -> int:
+    return job.settings.epochs or 1
+
+
+def _likeness(job: Job[AccuracySettings]) -> tuple[str, ...]:
+    """Trainings on other images tell nothing."""
+    settings = job.settings
+    return settings.dataset, str(settings.train_images), str(settings.backend)
+
+
+def _at_once(job: Job[AccuracySettings], cores: int) -> int:
+    """Trainings on the CPU leave the cores that they do not use to others."""
+    if job.device != "cpu" or job.settings.device_count > 1:
+        return 1
+    return cores // (job.settings.threads or cores)
+
+
+TASKS.add(
+    "accuracy",
+    Task(
+        place=4,
+        keys=AccuracyKeys,
+        settings=AccuracySettings,
+        run=run,
+        estimate=_estimate,
+        quantities=QUANTITIES,
+        outline=outline,
+        likeness=_likeness,
+        length=_epochs,
+        subject=_subject,
+        at_once=_at_once,
+        trained=True,
+    ),
+)

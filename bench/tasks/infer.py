@@ -1,0 +1,90 @@
+"""The task `infer`: latency, step time, peak memory and energy of the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from bench.plan.estimate import called_s
+from bench.plan.job import Job
+from bench.plan.settings import Timed, TimedKeys
+from bench.plan.task import SIMILAR, TASKS, Hooks, Quantity, Task
+from bench.records.record import Measurement
+
+GUESS_S = {"cpu": 4.0, "cuda": 3.6}
+
+QUANTITIES = (
+    Quantity("latency", "s", "lower", "Latency, batch 1", "image", rivals=SIMILAR),
+    Quantity("step_time", "s", "lower"),
+    Quantity("throughput", "1/s", "higher", "Throughput", "rate", of="step_time", rivals=SIMILAR),
+    Quantity("tensor_memory", "B", "lower", "Memory of tensors", "batch", rivals=(*SIMILAR, "batch_size")),
+    Quantity("peak_memory", "B", "lower", "Peak memory", "batch"),
+    Quantity("energy", "J", "lower", "Energy of an image", "batch", rivals=SIMILAR),
+    Quantity("roofline_share", "1", "higher", "Of the roofline", "derived", cell="share", narrow=False),
+    Quantity("intensity", "MAC/B", "neither", "Operational intensity", "derived", beside="roofline_share"),
+    Quantity("max_batch", "1", "higher"),
+    Quantity("prepare_time", "s", "lower"),
+    Quantity("output_difference", "1", "lower"),
+)
+
+
+def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
+    """Time the network's calls as its backend runs it, then their energy and the tensors that they hold."""
+    import torch
+
+    from bench.tasks._calls import (
+        backend_of,
+        doubts_of_memory,
+        doubts_of_results,
+        ready,
+        tensors,
+        with_doubts,
+        with_energy,
+    )
+    from bench.tasks._networks import check
+    from bench.timing.steps import instruments, measure_inference
+
+    backend = backend_of(job)
+    backend.load()
+    # Before the network is built: the memory meter takes its zero here.
+    tools = instruments(job.device, blocks_host=backend.blocks_host)
+    with torch.inference_mode():
+        prepared, results = ready(backend, job, hooks, tools.latency)
+        yield from results
+        doubts = {"s": doubts_of_results(results), "B": doubts_of_memory(backend, job)}
+        look = partial(check, job=job, images=job.settings.batch) if not results else None
+        measured = measure_inference(prepared.call, job.settings.timing, tools, hooks.stage, look)
+        for measurement in with_energy(measured, prepared.call, job, hooks, tools):
+            yield with_doubts(measurement, doubts)
+        yield from tensors(prepared.call, prepared.held, job, hooks)
+
+
+def one_call(job: Job[Timed], hooks: Hooks) -> None:
+    """Run one forward pass as the job's backend does it, and time nothing."""
+    import torch
+
+    from bench.tasks._calls import backend_of, ready
+    from bench.timing.steps import instruments
+
+    with torch.inference_mode():
+        prepared, _ = ready(backend_of(job), job, hooks, instruments(job.device).latency)
+        hooks.stage("memory")
+        prepared.call()
+
+
+TASKS.add(
+    "infer",
+    Task(
+        place=2,
+        keys=TimedKeys,
+        settings=Timed,
+        run=run,
+        estimate=lambda job, _: called_s(job, GUESS_S),
+        quantities=QUANTITIES,
+        batch_column="batch_size",
+        batch_title="Batch",
+        likeness=lambda job: (str(job.settings.batch_size),),
+        one_call=one_call,
+        timed=True,
+    ),
+)

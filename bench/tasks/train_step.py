@@ -1,0 +1,101 @@
+"""The task `train_step`: a step of forward, backward and optimiser, its phases, its peak memory and energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.plan.estimate import called_s
+from bench.plan.job import Job
+from bench.plan.settings import Timed, TimedKeys
+from bench.plan.task import SIMILAR, TASKS, Hooks, Quantity, Task
+from bench.records.record import Measurement
+
+GUESS_S = {"cpu": 5.0, "cuda": 6.0}
+
+QUANTITIES = (
+    Quantity("step_time", "s", "lower"),
+    Quantity(
+        "train_throughput", "1/s", "higher", "Training throughput", "rate", of="step_time", rivals=SIMILAR
+    ),
+    Quantity(
+        "train_tensor_memory",
+        "B",
+        "lower",
+        "Training memory of tensors",
+        "batch",
+        of="tensor_memory",
+        narrow=False,
+        rivals=(*SIMILAR, "train_batch_size"),
+    ),
+    Quantity(
+        "train_peak_memory", "B", "lower", "Training peak memory", "batch", of="peak_memory", narrow=False
+    ),
+    Quantity(
+        "train_energy",
+        "J",
+        "lower",
+        "Training energy of an image",
+        "batch",
+        of="energy",
+        narrow=False,
+        rivals=SIMILAR,
+    ),
+    Quantity("forward", "s", "lower"),
+    Quantity("backward", "s", "lower"),
+    Quantity("optimizer", "s", "lower"),
+    Quantity("forward_peak_memory", "B", "lower"),
+    Quantity("backward_peak_memory", "B", "lower"),
+    Quantity("optimizer_peak_memory", "B", "lower"),
+)
+
+
+def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
+    """Time the network's training steps as its backend runs them, then their energy and the tensors that they hold."""
+    from bench.tasks._calls import EAGER, backend_of, doubts_of_memory, tensors, with_doubts, with_energy
+    from bench.tasks._step import ready_step
+    from bench.timing.steps import instruments
+    from bench.timing.training_step import measure_training
+
+    backend = backend_of(job)
+    backend.load()
+    tools = instruments(job.device)
+    phases, results = ready_step(backend, job, hooks, tools.latency)
+    yield from results
+    measured = measure_training(phases, job.settings.timing, tools, hooks.stage)
+    for measurement in with_energy(measured, phases, job, hooks, tools):
+        yield with_doubts(measurement, {"B": doubts_of_memory(backend, job)})
+    if job.settings.backend == EAGER:
+        yield from tensors(phases, phases.held, job, hooks)
+
+
+def one_call(job: Job[Timed], hooks: Hooks) -> None:
+    """Run two training steps as the job's backend does them, and time nothing.
+
+    The first step leaves the optimiser's momentum behind, which is held beside all that the second needs.
+    """
+    from bench.tasks._calls import backend_of
+    from bench.tasks._step import ready_step
+    from bench.timing.steps import instruments
+
+    step, _ = ready_step(backend_of(job), job, hooks, instruments(job.device).latency)
+    hooks.stage("memory")
+    step()
+    step()
+
+
+TASKS.add(
+    "train_step",
+    Task(
+        place=3,
+        keys=TimedKeys,
+        settings=Timed,
+        run=run,
+        estimate=lambda job, _: called_s(job, GUESS_S),
+        quantities=QUANTITIES,
+        batch_column="train_batch_size",
+        batch_title="Training batch",
+        likeness=lambda job: (str(job.settings.batch_size),),
+        one_call=one_call,
+        timed=True,
+    ),
+)

@@ -1,0 +1,173 @@
+"""The task `versus`: several networks timed in turn in one process, for `bench compare` and `bench selftest`.
+
+Only these plan it: all networks in one process, and that in several processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.plan.expand import Planned
+from bench.plan.job import Job
+from bench.plan.settings import Timed, Timing
+from bench.plan.task import TASKS, Hooks, Quantity, Task
+from bench.records.record import Measurement
+
+GUESS_S = 10.0
+
+QUANTITIES = (
+    Quantity("latency", "s", "lower"),
+    Quantity("step_time", "s", "lower"),
+    Quantity("overhead", "1", "lower"),
+    Quantity("timer_resolution", "s", "lower"),
+)
+
+
+class Network(BaseModel):
+    """One of the networks of a process.
+
+    Attributes:
+        label: its name among the others.
+        slowdown: share of its own time that is added to each call, for tests of the harness itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    label: str
+    arch: str = ""
+    input_size: int | None = None
+    in_channels: int | None = None
+    num_classes: int | None = None
+    source_sha256: str | None = None
+    slowdown: float = 0.0
+
+
+class VersusSettings(Timed):
+    """Settings of this task: those of the network in question when it is timed alone, and here.
+
+    Attributes:
+        networks: in the order of this process, which is turned from process to process.
+        labels: of all of them, the network in question first.
+        group: number of the comparison, in a self-test.
+        harness: whether what the harness adds to a call is measured as well.
+    """
+
+    networks: tuple[Network, ...] = ()
+    labels: tuple[str, ...] = ()
+    group: int | None = None
+    harness: bool = False
+
+
+# For all networks of a process together; the process is what counts, so each takes little time.
+TIMING = Timing(warmup_s=0.2, min_s=0.4, limit_s=2.0, precision=0.005, min_samples=10)
+
+SLOWDOWNS = (0.02, 0.05, 0.1)  # shares of its time, in tests of the harness itself
+SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=0.9, precision=0.005, min_samples=10)
+
+
+def least_processes(tests: int) -> int:
+    """Return in how many processes the clearest difference can pass one of so many tests, 6 at least.
+
+    n signs that all agree have a p of 2^(1 - n), which the correction for the number of tests multiplies.
+    """
+    return max(6, math.ceil(1 + math.log2(tests / 0.05)))
+
+
+def enough(baselines: int) -> int:
+    """Return how many processes can decide latency and throughput against so many baselines, and one to spare."""
+    return max(8, 1 + least_processes(2 * baselines))
+
+
+def labelled(planned: Sequence[Planned]) -> dict[str, Planned]:
+    """Return jobs by the name of their network; the second of a name is called ``name #2``."""
+    counts: Counter[str] = Counter()
+    networks = {}
+    for one in planned:
+        name = one.job.arch
+        counts[name] += 1
+        networks[name if counts[name] == 1 else f"{name} #{counts[name]}"] = one
+    return networks
+
+
+def versus(
+    networks: Mapping[str, Planned],
+    processes: int,
+    *,
+    timing: Timing = TIMING,
+    slowdown: Mapping[str, float] | None = None,
+    group: int | None = None,
+    harness: bool | None = None,
+) -> list[Planned]:
+    """Return a job for each process, in which all networks run in turn.
+
+    Args:
+        networks: `infer` jobs by label; the first is the one that is compared, the others are its baselines.
+        processes: how many; each begins with another network.
+        timing: of each process.
+        slowdown: share of its time that a network is made slower by, by label; for tests of the harness itself.
+        group: see `VersusSettings`; None is not part of the jobs.
+        harness: likewise.
+    """
+    of_all = [_network(label, one.job, (slowdown or {}).get(label)) for label, one in networks.items()]
+    first = next(iter(networks.values()))
+    jobs = []
+    for process in range(processes):
+        turned = process % len(of_all)
+        settings = {
+            **first.job.settings.content,
+            "timing": timing.model_dump(mode="json"),
+            "networks": [*of_all[turned:], *of_all[:turned]],
+            "labels": list(networks),
+            "replicate": process,
+            **({} if group is None else {"group": group}),
+            **({} if harness is None else {"harness": harness}),
+        }
+        job = Job.from_json({**first.job.content(), "task": "versus", "settings": settings})
+        jobs.append(replace(first, job=job))
+    return jobs
+
+
+def _network(label: str, job: Job, slowdown: float | None) -> dict[str, Any]:
+    """Return what the settings say of a network, as plain JSON values."""
+    return {
+        "label": label,
+        "arch": job.arch,
+        "input_size": job.input_size,
+        "in_channels": job.in_channels,
+        "num_classes": job.num_classes,
+        "source_sha256": job.source_sha256,
+        **({} if slowdown is None else {"slowdown": slowdown}),
+    }
+
+
+def run(job: Job[VersusSettings], hooks: Hooks) -> Iterator[Measurement]:
+    """Time the networks in turn."""
+    from bench.tasks._versus import measure_versus
+
+    yield from measure_versus(job, hooks)
+
+
+def _subject(job: Job[VersusSettings]) -> str:
+    return f" {' '.join(job.settings.labels)} process {(job.settings.replicate or 0) + 1}"
+
+
+TASKS.add(
+    "versus",
+    Task(
+        place=6,
+        keys=None,
+        settings=VersusSettings,
+        run=run,
+        estimate=lambda *_: GUESS_S,
+        quantities=QUANTITIES,
+        likeness=lambda job: (str(job.settings.batch_size),),
+        subject=_subject,
+        matched=False,
+    ),
+)

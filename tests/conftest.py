@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bench.execution import Ended, Event
 from bench.execution.executors.fake import FakeExecutor
@@ -27,6 +28,25 @@ DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
 )
 ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11"}, "gpu": []}
+
+
+# How long a test takes on a busy machine says nothing of what it tests.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+# Files of tests that draw reports and figures, or walk whole jobs, nearly each of which takes seconds.
+SLOW_FILES = {
+    *("test_browser", "test_figures", "test_figures_cost", "test_page", "test_report", "test_report_cli"),
+    *("test_training_figures", "test_gpu_walk"),
+}
+SLOW_FIXTURES = {"facts"}  # that take seconds to make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow files and with slow fixtures as slow."""
+    for item in items:
+        if item.path.stem in SLOW_FILES or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from bench.timing import energy, watch
-from bench.timing.tensors import LiveStorages
+from bench.timing.memory import LiveStorages
 
 READING_S = 1e-9  # of the clock
 CLOCK_KHZ = 1_980_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from bench.datasets import Dataset, Images
 from bench.plan.card import DatasetCard
 from bench.plan.recipe import Augment, Recipe
 from bench.plan.schedules import Triangle
-from bench.training.fit import Fit
-from bench.training.loop import fit
+from bench.training.config import FitConfig, Splits
+from bench.training.fit import FitResult, Hooks, fit
 
 SIZE = 6
 CLASSES = 8
@@ -77,29 +78,39 @@ def network(channels: int = 1, size: int = SIZE, dropout: float = 0.0, seed: int
     )
 
 
-def trained(model: nn.Module | None = None, **change: Any) -> Fit:
-    """Train a small network on a few patches, with any argument of `fit` changed."""
-    arguments: dict[str, Any] = {
-        "train": patches(160),
-        "test": patches(80, seed=1),
-        "dataset": PATCHES,
-        "recipe": PLAIN,
-        "epochs": 4,
-        "seed": 0,
-        "device": "cpu",
-        "input_size": SIZE,
-        "in_channels": 1,
-    }
+DATA = Splits(PATCHES, patches(160), patches(80, seed=1))
+CONFIG = FitConfig(
+    recipe=PLAIN,
+    dataset="patches",
+    epochs=4,
+    seed=0,
+    device=torch.device("cpu"),
+    input_size=SIZE,
+    in_channels=1,
+)
+
+
+def changed(data: Splits, config: FitConfig, change: dict[str, Any]) -> tuple[Splits, FitConfig, Hooks]:
+    """Return the arguments of `fit` with any of their fields changed."""
+    rest = dict(change)
+    of_data, of_config = (
+        {f.name: rest.pop(f.name) for f in fields(thing) if f.name in rest} for thing in (data, config)
+    )
+    return replace(data, **of_data), replace(config, **of_config), Hooks(**rest)
+
+
+def trained(model: nn.Module | None = None, **change: Any) -> FitResult:
+    """Train a small network on a few patches, with any field of the arguments of `fit` changed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # tiny networks are not faster with more, and beside other work far slower
     try:
-        return fit(network() if model is None else model, **(arguments | change))
+        return fit(network() if model is None else model, *changed(DATA, CONFIG, change))
     finally:
         torch.set_num_threads(threads)
 
 
-def curves(seen: Fit) -> tuple[Any, ...]:
-    return seen.train_loss, seen.train_error, seen.test_loss, seen.test_top1, seen.test_top5
+def curves(result: FitResult) -> tuple[Any, ...]:
+    return result.train_loss, result.train_error, result.test_loss, result.test_top1, result.test_top5
 
 
 class Spy(nn.Module):

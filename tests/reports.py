@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Rejected, Run
-from bench.report.page import Content, gather
+from bench.report.page.content import Content, gather
 
 SMALL = by_name("alexnet", "resnet18")
 NASTY = "<script>alert(1)</script>|\"x'[bold]`_*\u202eevil 😀 $x$\n# no"

@@ -26,7 +26,8 @@ from bench.records.outputs import outputs_path, read_outputs
 from bench.records.record import Measurement
 from bench.tasks import _accuracy as accuracy_module
 from bench.tasks._accuracy import measure_accuracy
-from bench.training.fit import Fit
+from bench.training.config import FitConfig, Splits
+from bench.training.fit import FitResult, Hooks
 
 ALWAYS = [
     *("top1", "top5", "train_error", "train_loss", "test_loss"),
@@ -122,7 +123,7 @@ def test_observing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     looked = measured(job(), net())
-    monkeypatch.setattr(accuracy_module, "looks", lambda *_: {})
+    monkeypatch.setattr(accuracy_module.observations, "with_observations", lambda hooks, *_: hooks)
     blind = measured(job(), net())
     for name in ("top1", "train_loss", "test_loss", "train_error"):
         assert blind[name].detail["by_epoch"] == looked[name].detail["by_epoch"]
@@ -173,8 +174,8 @@ def test_validation_images_are_held_back_from_training() -> None:
 
 
 def test_the_best_epoch_is_the_validations_and_not_the_tests() -> None:
-    seen = Fit(test_top1=[0.1, 0.2, 0.3, 0.9], val_top1=[0.5, 0.7, 0.7, 0.6])
-    assert accuracy_module._at_best_validation(seen) == 0.2
+    result = FitResult(test_top1=[0.1, 0.2, 0.3, 0.9], val_top1=[0.5, 0.7, 0.7, 0.6])
+    assert accuracy_module._at_best_validation(result) == 0.2
 
 
 def test_a_schedule_that_needs_validation_gets_a_tenth() -> None:
@@ -188,33 +189,35 @@ def test_a_schedule_that_needs_validation_gets_a_tenth() -> None:
 
 
 def test_fewer_images_are_trained_on_and_the_same_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Any] = []
+    given: list[Splits] = []
 
-    def fit(model: nn.Module, train: Any, test: Any, *_: Any, **more: Any) -> Fit:
-        given.append((train, test, more["validation"]))
+    def fit(model: nn.Module, data: Splits, config: FitConfig, hooks: Hooks) -> FitResult:
+        given.append(data)
         raise InterruptedError
 
     monkeypatch.setattr(accuracy_module, "fit", fit)
     for settings in ({"train_images": 100, "validation": 0.2}, {"validation": 0.2}, {"train_images": 100}):
         with pytest.raises(InterruptedError):
             measured(job(**settings))
-    (few, test, held), (rest, _, same), (alone, _, none) = given
-    assert (len(few), len(alone), len(test), none) == (100, 100, 382, None)
-    assert torch.equal(held.images, same.images)
-    assert torch.equal(few.images, subset(rest, 100).images)
+    few, rest, alone = given
+    assert (len(few.train), len(alone.train), len(few.test), alone.validation) == (100, 100, 382, None)
+    assert few.validation is not None
+    assert rest.validation is not None
+    assert torch.equal(few.validation.images[:], rest.validation.images[:])
+    assert torch.equal(few.train.images[:], subset(rest.train, 100).images[:])
 
 
 @pytest.mark.parametrize(
     ("target", "epochs", "flags"), [(0.5, 2, ()), (0.75, 3, ()), (0.8, 3, ()), (0.9, 4, ("missed",))]
 )
 def test_time_to_accuracy(target: float, epochs: int, flags: tuple[str, ...]) -> None:
-    seen = Fit(test_top1=[0.4, 0.6, 0.8, 0.7], epoch_time=[1.0, 2.0, 4.0, 8.0], initial_time=0.25)
-    (found,) = accuracy_module._time_to(target, seen)
+    result = FitResult(test_top1=[0.4, 0.6, 0.8, 0.7], epoch_time=[1.0, 2.0, 4.0, 8.0], initial_time=0.25)
+    (found,) = accuracy_module._time_to(target, result)
     assert (found.name, found.unit, found.flags) == ("time_to_accuracy", "s", flags)
     told = {"target": target, "best": 0.8, "epochs": epochs, "initialise_s": 0.25}
     assert {key: found.detail[key] for key in told} == told
     assert set(found.detail) - set(told) == {"of", "excluded"}
-    expected = math.nan if flags else 0.25 + sum(seen.epoch_time[:epochs])
+    expected = math.nan if flags else 0.25 + sum(result.epoch_time[:epochs])
     assert found.samples == pytest.approx((expected,), nan_ok=True)
     assert set(flags) <= FLAGS.keys()
 

@@ -16,12 +16,12 @@ from bench.plan.recipe import Augment
 from bench.training.augment import (
     Augmentation,
     Draws,
+    crop,
     cut_out,
     decide,
     draw,
     normalise,
     reflect,
-    take,
     takes_turn,
 )
 
@@ -54,7 +54,7 @@ def test_crop_and_flip_equal_numpy(pad: int, flip: bool, channels: int) -> None:
     how = replace(IDLE, pad=pad, flip=flip)
     index = torch.tensor([3, 0, 6, 3, 1, 5, 2, 4, 0, 0, 6])
     draws = draw(len(index), how, generator(1))
-    found = take(images, index, draws, how)
+    found = crop(images, index, draws, how)
     for i, image in enumerate(images[index].numpy()):
         expected = cropped(image, pad, draws.corner[i].numpy(), bool(draws.mirrored[i]))
         np.testing.assert_array_equal(found[i].numpy(), expected)
@@ -67,7 +67,7 @@ def test_every_corner_and_its_mirror_image() -> None:
     corners = torch.cartesian_prod(torch.arange(5), torch.arange(5))
     for mirrored in (False, True):
         draws = Draws(corners, torch.full((25,), mirrored), torch.zeros(25, 2, dtype=torch.int64))
-        found = take(image, torch.zeros(25, dtype=torch.int64), draws, how)
+        found = crop(image, torch.zeros(25, dtype=torch.int64), draws, how)
         expected = [cropped(image[0].numpy(), 2, c, mirrored) for c in corners.numpy()]
         np.testing.assert_array_equal(found.numpy(), np.stack(expected))
 
@@ -75,15 +75,15 @@ def test_every_corner_and_its_mirror_image() -> None:
 def test_without_augmentation_images_are_as_they_were() -> None:
     images = some_images()
     index = torch.tensor([2, 2, 5])
-    assert torch.equal(take(images, index, draw(3, IDLE, generator()), IDLE), images[index])
+    assert torch.equal(crop(images, index, draw(3, IDLE, generator()), IDLE), images[index])
 
 
 def test_a_part_of_the_draws_is_of_its_images() -> None:
     how = replace(IDLE, pad=3, flip=True)
     images, index = some_images(), torch.arange(7)
     draws = draw(7, how, generator())
-    whole = take(images, index, draws, how)
-    assert torch.equal(take(images, index[2:5], draws[2:5], how), whole[2:5])
+    whole = crop(images, index, draws, how)
+    assert torch.equal(crop(images, index[2:5], draws[2:5], how), whole[2:5])
 
 
 @pytest.mark.parametrize("size", [2, 5, 8])
@@ -205,7 +205,7 @@ def test_taking_turns_goes_before_chance(turn: int) -> None:
     images, index = some_images(), torch.tensor([3, 0, 6, 3, 1])
     how = replace(IDLE, pad=1, flip=True, turn=turn)
     draws = draw(5, how, generator(1))
-    found = take(images, index, draws, how)
+    found = crop(images, index, draws, how)
     for i, image in enumerate(images[index].numpy()):
         mirrored = bool(takes_turn(index, turn)[i])
         np.testing.assert_array_equal(found[i].numpy(), cropped(image, 1, draws.corner[i].numpy(), mirrored))

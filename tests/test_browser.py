@@ -13,7 +13,7 @@ from browser import Tab, chromium, tab
 from make_records import NETS, counted, job, make_run, record, records
 
 from bench.records.record import count
-from bench.report.html import to_html
+from bench.report.page.html import to_html
 from bench.report.text import plain
 from reports import NASTY, content_of, doubtful_run
 

@@ -9,10 +9,11 @@ import pytest
 from scipy import stats
 from series import times
 
-from bench.stats.calibration import Calibration, calibrate, held_expected, splits
+from bench.stats.calibration import Calibration, calibrate, held_expected, noise_floor, splits
+from bench.stats.effects import Effect
 from bench.stats.intervals import neighbour_correlation, prediction_interval
 from bench.stats.levels import two_levels
-from bench.stats.proportions import Proportion, binomial_interval, proportion
+from bench.stats.proportions import Proportion, below_chance, binomial_interval, proportion
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 4), (4, 4), (11, 12), (12, 12), (1, 40), (20, 40)])
@@ -149,3 +150,18 @@ def test_scatter_within_a_process_comes_back() -> None:
     assert neighbour_correlation([1.0, 2.0] * 10) == pytest.approx(-19 / 20)
     assert math.isnan(neighbour_correlation([1.0] * 20))
     assert math.isnan(neighbour_correlation([1.0, 2.0, 3.0]))
+
+
+def test_guessing_is_exceeded_by_three_of_its_standard_deviations() -> None:
+    slack = 3 * math.sqrt(0.1 * 0.9 / 100)
+    assert below_chance(0.1 - slack - 0.001, 100, 0.1)
+    assert not below_chance(0.1 - slack + 0.001, 100, 0.1)
+    assert below_chance(0.09, None, 0.1)
+
+
+def test_the_noise_floor_is_what_95_percent_stay_below_or_what_is_resolved() -> None:
+    same = [Effect(1 + i / 1000) for i in range(1, 21)]  # 19 of 20 are at most 1.019
+    assert noise_floor(same, 0.001) == pytest.approx(0.019)
+    assert noise_floor([Effect(1 / e.estimate) for e in same], 0.001) == pytest.approx(0.019)
+    assert noise_floor(same, 0.03) == 0.03
+    assert math.isnan(noise_floor([], 0.03))

@@ -15,7 +15,7 @@ from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.timing import ceilings
 from bench.timing.ceilings import best_product, copy_bandwidth, sides
-from bench.timing.clock import Call, FakeClock
+from bench.timing.clock import FakeClock, Workload
 
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.05, min_samples=6)
 
@@ -28,7 +28,7 @@ class Machine(FakeClock):
         self.rates = rates
         self.made: list[int] = []
 
-    def make(self, side: int) -> Call:
+    def make(self, side: int) -> Workload:
         self.made.append(side)
         return lambda: self.costs.__setitem__(0, side**3 / self.rates[side])
 

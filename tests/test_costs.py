@@ -264,6 +264,7 @@ _VARIED = [
 
 
 @pytest.mark.parametrize("name", _VARIED)
+@pytest.mark.slow
 def test_flop_counter_mode_itself_agrees(name: str) -> None:
     subject = prepare(resolve(name))
     with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -34,7 +34,7 @@ from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run, Store
-from bench.report.diff import DiffReport, diff_markdown, diff_view
+from bench.report.tables.diff import diff_markdown, diff_report, diff_view
 
 RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 GPU = ENVIRONMENT["gpu"][0]
@@ -388,7 +388,7 @@ def test_a_whole_run_of_everything_against_itself() -> None:
 def shown(found: Diff, width: int = 200) -> str:
     console = Console(width=width, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as capture:
-        console.print(DiffReport(found))
+        console.print(diff_report(found))
     return capture.get()
 
 

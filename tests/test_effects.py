@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.stats.differ import differ
-from bench.stats.effects import Effect, correlation, mcnemar, rank_sums, ratio, welch
+from bench.stats.effects import Effect, correlation, exact, mcnemar, rank_sums, ratio, two_groups, welch
 from bench.stats.ranks import (
     can_decide,
     hodges_lehmann,
@@ -24,10 +24,14 @@ from bench.stats.ranks import (
     signed_rank_p,
 )
 from bench.stats.verdicts import (
+    Expectation,
     corrected,
+    decide_difference,
+    decide_expectation,
+    decide_ratio,
     direction,
     holm,
-    judged,
+    of_counts,
     of_means,
     of_ratios,
     p_is,
@@ -44,7 +48,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Effect:
 
 
 def unpaired(a: Sequence[float], b: Sequence[float]) -> Effect:
-    return judged(ratio(rank_sums(np.log(b), np.log(a), "processes")))
+    return decide_ratio(ratio(rank_sums(np.log(b), np.log(a), "processes")))
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
@@ -280,6 +284,60 @@ def test_means_as_a_ratio_are_scipys() -> None:
     assert found.p_at(found.low) == pytest.approx(0.05)
 
 
+def test_counts_are_equal_or_not() -> None:
+    assert (of_counts([12.0], [12.0]).verdict, of_counts([12.0], [12.0]).estimate) == ("equal", 1.0)
+    assert (of_counts([12.0], [8.0]).verdict, of_counts([12.0], [8.0]).estimate) == ("different", 12 / 8)
+    assert of_counts([NAN, NAN], [NAN]).verdict == "equal"  # neither is a number
+    assert math.isnan(of_counts([3.0], [0.0]).estimate)
+
+
+def test_two_groups_are_tested_as_suits_their_numbers() -> None:
+    a, b = [5.0, 6.0, 7.0, 9.0], [1.0, 2.0, 3.0, 4.0]
+    assert two_groups(a, b).reason.startswith("Welch")
+    assert two_groups(a, b, by="ranks").reason.startswith("Mann-Whitney")
+    assert two_groups([*a[:3], INF], b).reason.startswith("Mann-Whitney")  # one was never reached
+    assert two_groups([4.0, 4.0], [2.0], by="counts").estimate == 2.0
+    assert two_groups([4.0, 4.0], [2.0], by="counts", as_ratio=True).estimate == pytest.approx(4 / 2)
+    assert "above zero" in two_groups([4.0, 0.0], [2.0], as_ratio=True).reason
+
+
+@pytest.mark.parametrize(
+    ("expect", "gap", "word"),
+    [
+        ("higher", 1.0, "supported"),
+        ("higher", 0.25, "refuted"),
+        ("lower", 1.0, "refuted"),
+        ("lower", -1.0, "supported"),
+        ("same", 0.25, "supported"),
+        ("same", 1.0, "refuted"),
+    ],
+)
+def test_an_expectation_of_a_count_is_decided_by_its_margin(
+    expect: Expectation, gap: float, word: str
+) -> None:
+    decided = decide_expectation(exact([2.0 + gap], [2.0]), expect, -0.5, 0.5)
+    assert decided.verdict == word
+    assert math.isnan(decided.p)
+
+
+def test_an_expectation_of_means_needs_all_of_the_interval() -> None:
+    effect = welch([5.0, 5.2, 4.8, 5.1, 4.9], [4.0, 4.2, 3.8, 4.1, 3.9])  # 1 higher, give or take
+    assert effect.low < 1 < effect.high
+    assert decide_expectation(effect, "higher", -0.5, 0.5).verdict == "supported"
+    assert decide_expectation(effect, "higher", -1.0, 1.0).verdict == "undecided"
+    assert decide_expectation(effect, "higher", -2.0, 2.0).verdict == "refuted"
+    assert decide_expectation(effect, "same", -2.0, 2.0).verdict == "supported"
+    assert decide_expectation(effect, "higher", -0.5, 0.5).p == effect.p_at(0.5)
+
+
+def test_a_difference_is_decided_by_whether_its_interval_holds_zero() -> None:
+    a, b = [5.0, 5.2, 4.8], [4.0, 4.2, 3.8]
+    assert decide_difference(welch(a, b)).verdict == "higher"
+    assert decide_difference(welch(b, a)).verdict == "lower"
+    assert decide_difference(welch(a, a)).verdict == "undecided"
+    assert decide_difference(welch(a[:1], b)).verdict == "undecided"  # there is no test
+
+
 def test_means_without_spread() -> None:
     assert of_means([0.9, 0.9, 0.9], [0.9, 0.9]).verdict == "same"
     assert "no spread" in of_means([0.9806] * 3, [0.9778] * 3).reason
@@ -412,6 +470,7 @@ def test_no_change_is_called_one_at_most_once_in_twenty(no_change: list) -> None
     assert np.mean([e.verdict in ("faster", "slower") for e in no_change]) <= 0.05
 
 
+@pytest.mark.slow
 def test_a_slowdown_of_five_percent_is_found() -> None:
     effects = [paired(a, b) for a, b in zip(*simulated(3, 1.05), strict=True)]
     assert np.mean([e.verdict == "slower" for e in effects]) >= 0.9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_card import FakeCard, FakeHost, mixed
@@ -13,6 +12,7 @@ from bench.errors import UnsupportedError
 from bench.timing import energy
 from bench.timing.clock import FakeClock
 from bench.timing.energy import NvmlMeter, RaplMeter, find_meter, measure_energy
+from bench.timing.watch import WatchReport
 
 
 class FakeMeter:
@@ -38,8 +38,8 @@ class FakeWatch:
     def tick(self) -> None:
         self.ticks += 1
 
-    def stop(self, *, launch_bound: bool = False) -> tuple[dict[str, Any], tuple[str, ...]]:
-        return {"looks": 2}, ("throttled",)
+    def stop(self, *, launch_bound: bool = False) -> WatchReport:
+        return WatchReport({"looks": 2}, ("throttled",))
 
 
 @pytest.mark.parametrize(("call_s", "images"), [(0.01, 4), (0.3, 1), (5.0, 64)])

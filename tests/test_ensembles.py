@@ -11,12 +11,12 @@ from trainings import run_of, told, trained, with_logits, with_outputs
 from typer.testing import CliRunner
 
 from bench.analysis.ensembles import disagreement, ensembles, gain, to_table
-from bench.analysis.members import members, trainings_of
+from bench.analysis.trainings import read_trainings, series_of
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.records.record import Record
 from bench.records.store import Run, Store
-from bench.report.ensembles import ensembles_markdown
+from bench.report.tables.comparisons import ensembles_table
 
 LABELS = [0] * 30 + [1] * 30 + [2] * 30
 THIRDS = [range(30), range(30, 60), range(60, 90)]
@@ -57,7 +57,7 @@ def test_it_is_the_softmax_that_is_averaged_and_not_the_votes(tmp_path: Path) ->
     ]
     third = with_logits(tmp_path, "a", 2, np.array(sure * 2, dtype=np.float32), [1, 1])
     run = run_of(*records, third, path=tmp_path)
-    found = members(run, trainings_of(run)[0])
+    found = read_trainings(run, series_of(run)[0])
     assert found[0].probabilities[0] == pytest.approx(
         [1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1))], rel=1e-3
     )
@@ -85,12 +85,12 @@ def test_networks_are_chosen_by_name(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path, "a1"), *disjoint(tmp_path, "b1"), path=tmp_path)
     assert [e.label for e in ensembles(run, ["a*"])] == ["a1"]
     assert len(to_table(ensembles(run))) == 3
-    assert ensembles_markdown(ensembles(run)).count("\n|") == 4
+    assert len(ensembles_table(ensembles(run)).view.rows) == 3
 
 
 def test_the_gain_is_that_of_the_ensemble(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path), path=tmp_path)
-    some = members(run, trainings_of(run)[0])
+    some = read_trainings(run, series_of(run)[0])
     assert gain(some).estimate == pytest.approx(1 / 3)
     assert np.isnan(disagreement(some[:1]))
 

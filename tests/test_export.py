@@ -21,8 +21,13 @@ from bench.analysis.frame import to_frame
 from bench.cli.app import app
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run, Store
-from bench.report.export import TIMM, long_csv, long_parquet, timm_csv, timm_frame, variants
+from bench.report.tables.export import long_csv, long_parquet, timm_csv, timm_frame, variants
 
+TIMM = (
+    *("model", "infer_img_size", "infer_samples_per_sec", "infer_step_time", "infer_batch_size"),
+    *("infer_gmacs", "infer_macts", "param_count"),
+    *("train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size"),
+)
 RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 ODD = 'a "quoted", text\nof two lines, 😀'
 

@@ -37,12 +37,19 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.record import Record
 from bench.records.store import Run
-from bench.report.board import Board, distances, overlaps, spread
 from bench.report.figures import FIGURES, in_order
-from bench.report.figures._fronts import steps
-from bench.report.figures._panels import accuracies
-from bench.report.labels import Point, label_ends, place_labels
-from bench.report.style import (
+from bench.report.figures._panels import steps
+from bench.report.figures._rows import accuracies
+from bench.report.figures.labels import (
+    LabelLayout,
+    Point,
+    distances,
+    label_ends,
+    overlaps,
+    place_labels,
+    spread,
+)
+from bench.report.figures.style import (
     COLOURS,
     KINDS,
     canvas,
@@ -418,36 +425,36 @@ coordinates = st.tuples(st.floats(0, 300), st.floats(0, 200))
 @settings(max_examples=30, deadline=None)
 def test_boxes_never_overlap_and_stay_inside(places: list[tuple[float, float]], halo: float) -> None:
     count = len(places)
-    board = Board(
+    layout = LabelLayout(
         centres=np.array(places),
         sizes=np.tile([40.0, 10.0], (count, 1)),
         radii=np.full(count, 3.0),
         halos=np.full(count, halo),
         bounds=np.array([0.0, 0.0, 300.0, 200.0]),
-        spots=np.zeros((0, 2)),
+        on_lines=np.zeros((0, 2)),
         first=np.zeros(count, dtype=bool),
     )
-    board.solve()
-    boxes = np.array(list(board.placed.values())).reshape(-1, 4)
+    layout.solve()
+    boxes = np.array(list(layout.placed.values())).reshape(-1, 4)
     assert overlaps(boxes, boxes).sum() == len(boxes)
     assert (boxes >= 0).all()
     assert (boxes[:, 2:] <= [300, 200]).all()
-    assert set(board.leaders) <= set(board.placed)
+    assert set(layout.leaders) <= set(layout.placed)
 
 
 def test_a_lone_label_is_right_of_its_point() -> None:
-    board = Board(
+    layout = LabelLayout(
         centres=np.array([[50.0, 50.0]]),
         sizes=np.array([[20.0, 10.0]]),
         radii=np.array([3.0]),
         halos=np.array([0.0]),
         bounds=np.array([0.0, 0.0, 100.0, 100.0]),
-        spots=np.zeros((0, 2)),
+        on_lines=np.zeros((0, 2)),
         first=np.array([False]),
     )
-    board.solve()
-    np.testing.assert_allclose(board.placed[0], [50 + 3 + 3, 45, 50 + 3 + 3 + 20, 55])
-    assert board.leaders == {}
+    layout.solve()
+    np.testing.assert_allclose(layout.placed[0], [50 + 3 + 3, 45, 50 + 3 + 3 + 20, 55])
+    assert layout.leaders == {}
 
 
 def test_overlaps_and_distances_by_hand() -> None:

@@ -17,13 +17,12 @@ from matplotlib.text import Text
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.analysis.speedups import speedups
+from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record
-from bench.report.drawing import Wish, draw, drawing
 from bench.report.figures import FIGURES
-from bench.report.figures._failed import failed_note
-from bench.report.figures._layers import layer_lists, weighted_layers
-from bench.report.style import KINDS, SURFACE, canvas, freeze, styled
+from bench.report.figures._rows import failed_note, layer_lists, weighted_layers
+from bench.report.figures.drawing import DrawingOptions, draw, drawing
+from bench.report.figures.style import KINDS, SURFACE, canvas, freeze, styled
 
 
 def drawn(name: str, seen: Iterable[Record]) -> Drawing | None:
@@ -97,12 +96,14 @@ def test_a_long_list_of_failures_says_how_many_more_there_are() -> None:
 def test_intervals_stand_in_words_beside_points() -> None:
     (net,) = by_name("vgg16")
     latency = Measurement(
-        name="latency", unit="s", better="lower", samples=tuple((1 + i / 10) * 1e-3 for i in range(5))
+        name="latency", unit="s", better="lower", samples=tuple((1 + i / 10) * 1e-3 for i in range(7))
     )
     figure = drawn("latency_forest", [record(job(net, "infer", **speed()), net, [latency])])
     assert figure is not None
     (axes,) = figure.axes
-    assert [text.get_text() for text in axes.texts] == ["1.2 ms  (1.0 – 1.4)"]  # of five samples their range
+    assert [text.get_text() for text in axes.texts] == [
+        "1.3 ms  (1.0 – 1.6)"
+    ]  # samples that rise are worth two: their range
     assert not axes.patches
 
 
@@ -247,8 +248,10 @@ def test_a_run_without_a_comparison_has_no_matrix() -> None:
 def test_only_what_is_wished_is_drawn() -> None:
     frame = to_frame([make_run(records(by_name("vgg16", "resnet50")))])
     table = compare_table(frame)
-    wish = Wish(names=("throughput_bars", "macs_accuracy"), kinds=KINDS, style={"axes.facecolor": "#eeeeee"})
-    with drawing(1, wish) as run:
+    options = DrawingOptions(
+        names=("throughput_bars", "macs_accuracy"), kinds=KINDS, style={"axes.facecolor": "#eeeeee"}
+    )
+    with drawing(1, options) as run:
         found = run(table, frame)()
     assert [one.name for one in found] == ["macs_accuracy", "throughput_bars"]  # in the order of the page
     assert {tuple(one.files) for one in found} == {("svg", "png", "pdf")}

@@ -92,6 +92,7 @@ def test_an_interval_within_a_process_says_that_it_is_of_no_other() -> None:
 
 @pytest.mark.parametrize("k", range(2, 11))
 @pytest.mark.parametrize("tail", ["normal", "t3"])
+@pytest.mark.slow
 def test_the_next_processes_lie_where_the_interval_says(k: int, tail: Tail) -> None:
     # Processes that differ by 6 %, samples that hang together and drift: what makes an interval of samples too narrow.
     series = times(
@@ -118,6 +119,7 @@ def held_within(n: int, rho: float, tail: Tail, trials: int = 500) -> float:
 @pytest.mark.parametrize("tail", ["normal", "log-normal", "t3"])
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.6, 0.8])
 @pytest.mark.parametrize("n", [50, 200, 1000])
+@pytest.mark.slow
 def test_the_interval_within_a_process_holds_its_median(n: int, rho: float, tail: Tail) -> None:
     assert 0.90 <= held_within(n, rho, tail) <= 0.985  # two standard errors are 0.02 at 0.95
 
@@ -188,6 +190,7 @@ def test_a_percentile_of_correlated_samples_lies_there_too(rho: float) -> None:
 @pytest.mark.parametrize(
     ("between", "within", "rho"), [(0.06, 0.08, 0.5), (0.01, 0.1, 0.0), (0.05, 0.05, 0.8)]
 )
+@pytest.mark.slow
 def test_both_variances_come_back(between: float, within: float, rho: float) -> None:
     series = times(np.random.default_rng(4), (60, 20, 400), between=between, within=within, rho=rho)
     found = [two_levels(run.tolist()) for run in series]

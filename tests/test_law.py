@@ -1,8 +1,9 @@
-"""The law of the layout: imports point one way, and each half leaves the other's libraries alone."""
+"""The law of the layout: imports point one way and never in a circle; each half leaves the other's libraries alone."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,28 +18,29 @@ ROOT = Path(bench.__file__).parent
 
 # A room may import from the rooms before it, and from itself.
 ROOMS = (
-    "errors", "units", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
-    "training", "tasks", "execution", "analysis", "report", "api", "cli",
+    "errors", "units", "io", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
+    "training", "tasks", "execution", "analysis", "claims", "report", "api", "cli",
 )  # fmt: skip
 MEASURING = ("archs", "datasets", "backends", "costs", "timing", "training", "execution")
-READING = ("analysis", "report")
+READING = ("analysis", "claims", "report")
 HEAVY_READING = ("pandas", "matplotlib", "plotly", "itables", "pyarrow")
 TORCH = ("torch", "torchvision", "fvcore", "timm")
 
 
 @dataclass(frozen=True)
 class Import:
-    """One import: who, what, and whether it stands at module level, where it runs at once."""
+    """One import: the importing module and its room, what it imports, and whether at module level, at once."""
 
+    module: str
     room: str
     target: str
     at_once: bool
-    where: str
+    place: str
 
     @property
     def is_private(self) -> bool:
         """Whether it stands in a module whose name begins with an underscore."""
-        return self.where.rpartition("/")[2].startswith("_")
+        return self.place.rpartition("/")[2].startswith("_")
 
     @property
     def to_private(self) -> bool:
@@ -46,11 +48,18 @@ class Import:
         return any(part.startswith("_") for part in self.target.split(".")[1:])
 
 
-def room_of(file: Path, root: Path = ROOT) -> str:
-    return file.relative_to(root).parts[0].removesuffix(".py")
+def room_of(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports(file: Path, source: str, root: Path = ROOT) -> Iterator[Import]:
+def module_of(file: Path) -> str:
+    """Return ``bench.archs.pattern`` of its file, and ``bench.archs`` of its `__init__`."""
+    return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(file: Path, source: str) -> Iterator[Import]:
+    """Yield the imports of a file, but for those of type checkers alone."""
+
     def visit(node: ast.AST, at_once: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             inner = at_once and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
@@ -60,12 +69,10 @@ def imports(file: Path, source: str, root: Path = ROOT) -> Iterator[Import]:
             if isinstance(child, ast.Import):
                 targets = [alias.name for alias in child.names]
             elif isinstance(child, ast.ImportFrom) and child.module:
-                targets = [
-                    child.module,
-                    *(f"{child.module}.{a.name}" for a in child.names if child.module == "bench"),
-                ]
+                targets = [f"{child.module}.{alias.name}" for alias in child.names]
             for target in targets:
-                yield Import(room_of(file, root), target, at_once, f"{file.relative_to(root)}:{child.lineno}")
+                place = f"{file.relative_to(ROOT)}:{child.lineno}"
+                yield Import(module_of(file), room_of(file), target, inner, place)
             yield from visit(child, inner)
 
     yield from visit(ast.parse(source), True)
@@ -78,32 +85,52 @@ def all_imports() -> list[Import]:
     return [i for f in files for i in imports(f, f.read_text())]
 
 
-def breaches(found: list[Import]) -> list[str]:
+def breaches(every: list[Import]) -> list[str]:
     """Return what breaks the law, with the place."""
     bad = []
-    for i in found:
+    for i in every:
         top, _, rest = i.target.partition(".")
         other = rest.partition(".")[0]
         if top == "bench" and other in ROOMS and ROOMS.index(other) > ROOMS.index(i.room):
-            bad.append(f"{i.where}: {i.room} imports {i.target}, which stands below it")
+            bad.append(f"{i.place}: {i.room} imports {i.target}, which stands below it")
         if top == "bench" and i.room in READING and other in MEASURING:
-            bad.append(f"{i.where}: the reading half imports {i.target}")
-        if (
-            i.room == "tasks"
-            and i.at_once
-            and not i.is_private
-            and (top in TORCH or other in MEASURING or i.to_private)
-        ):
-            bad.append(f"{i.where}: a task imports {i.target} before it runs")
+            bad.append(f"{i.place}: the reading half imports {i.target}")
+        heavy = top in TORCH or other in MEASURING or i.to_private
+        if i.room == "tasks" and i.at_once and not i.is_private and heavy:
+            bad.append(f"{i.place}: a task imports {i.target} before it runs")
         if i.room in READING and top in TORCH:
-            bad.append(f"{i.where}: the reading half imports {top}")
+            bad.append(f"{i.place}: the reading half imports {top}")
         if i.room == "stats" and top in (*TORCH, *HEAVY_READING):
-            bad.append(f"{i.where}: stats imports {top}")
+            bad.append(f"{i.place}: stats imports {top}")
         if i.room in (*MEASURING, "tasks") and top in HEAVY_READING:
-            bad.append(f"{i.where}: the measuring half imports {top}")
+            bad.append(f"{i.place}: the measuring half imports {top}")
         if i.room in {"plan", "records", "api", "cli"} and i.at_once and top in (*TORCH, *HEAVY_READING):
-            bad.append(f"{i.where}: {i.room} imports {top} at once")
+            bad.append(f"{i.place}: {i.room} imports {top} at once")
     return bad
+
+
+def circles(every: list[Import]) -> list[list[str]]:
+    """Return the circles of imports among modules, also of those that a function imports, each as the modules on it."""
+    modules = {i.module for i in every}
+    graph: dict[str, set[str]] = {module: set() for module in modules}
+    for i in every:
+        target = i.target if i.target in modules else i.target.rpartition(".")[0]  # a name of a module
+        if target in modules and target != i.module:
+            graph[i.module].add(target)
+    reached = {module: reachable(graph, module) for module in modules}
+    members = [sorted(m for m in reached[module] if module in reached[m]) for module in sorted(modules)]
+    return [list(circle) for circle in dict.fromkeys(map(tuple, members)) if circle]
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    """Return the modules that a module imports, and those that they import, and so on."""
+    reached: set[str] = set()
+    ahead = [start]
+    while ahead:
+        new = graph[ahead.pop()] - reached
+        reached |= new
+        ahead += new
+    return reached
 
 
 def test_the_law_holds() -> None:
@@ -111,8 +138,30 @@ def test_the_law_holds() -> None:
 
 
 def test_every_room_is_known() -> None:
-    found = {room_of(f) for f in ROOT.rglob("*.py")} - {"__init__", "__main__"}
-    assert found <= set(ROOMS)
+    rooms = {room_of(f) for f in ROOT.rglob("*.py")} - {"__init__", "__main__"}
+    assert rooms <= set(ROOMS)
+
+
+def test_the_guide_tells_the_order_of_the_rooms() -> None:
+    guide = (ROOT.parent / "CONTRIBUTING.md").read_text()
+    order = guide.partition("imports point only towards the left:\n\n")[2].partition("\n\n")[0]
+    assert tuple(name for name in re.split(r"[\s,<]+", order) if name) == ROOMS
+
+
+def test_no_circle_of_imports() -> None:
+    assert circles(all_imports()) == []
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_circle_is_seen(lazy: bool) -> None:
+    sources = {
+        "plan/a.py": "from bench.plan.b import one",
+        "plan/b.py": "import bench.plan.c",
+        "plan/c.py": "def f():\n    from bench.plan import a" if lazy else "from bench.plan import a",
+        "plan/d.py": "from bench.plan import a, c",
+    }
+    every = [i for file, source in sources.items() for i in imports(ROOT / file, source)]
+    assert circles(every) == [["bench.plan.a", "bench.plan.b", "bench.plan.c"]]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +172,7 @@ def test_every_room_is_known() -> None:
         ("report/a.py", "def f():\n    import torch"),
         ("analysis/a.py", "def f():\n    from bench.archs import ARCHS"),
         ("timing/a.py", "def f():\n    import pandas as pd"),
-        ("costs/a.py", "import bench.training.loop"),
+        ("costs/a.py", "import bench.training.fit"),
         ("stats/a.py", "from bench.records.record import Record"),
         ("stats/a.py", "def f():\n    import pandas as pd"),
         ("records/a.py", "from bench import report"),
@@ -143,7 +192,7 @@ def test_the_test_can_fail(file: str, source: str) -> None:
     ("file", "source"),
     [
         ("records/a.py", "def f():\n    import torch"),
-        ("cli/a.py", "def f():\n    from bench.report.page import write_report"),
+        ("cli/a.py", "def f():\n    from bench.report.write import write_report"),
         ("tasks/a.py", "def f():\n    import torch\n    from bench.tasks._calls import ready"),
         ("tasks/_a.py", "import torch\nfrom bench.timing.clock import Clock"),
         ("timing/a.py", "import torch\nfrom bench.plan.settings import Timing"),
@@ -181,7 +230,7 @@ def test_the_worker_imports_neither_pandas_nor_matplotlib() -> None:
 
 def test_the_reading_half_does_not_import_torch() -> None:
     loaded = loaded_after(
-        "from bench.plan.task import TASKS\nTASKS.load()\nimport bench.analysis.frame, bench.report.page"
+        "from bench.plan.task import TASKS\nTASKS.load()\nimport bench.analysis.frame, bench.report.write"
     )
     assert "pandas" in loaded
     assert "torch" not in loaded

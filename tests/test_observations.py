@@ -11,11 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.training.dead_units import dead_units
-from bench.training.fit import Fit
-from bench.training.gradients import gradient_norms
-from bench.training.observations import _try, observed
-from bench.training.synthetic import LEAST, MOST, synthetic_throughput
+from bench.training.fit import FitResult
+from bench.training.observations import (
+    LEAST_STEPS,
+    MOST_STEPS,
+    _try,
+    dead_units,
+    gradient_norms,
+    measurements,
+    synthetic_throughput,
+)
 
 SIZE = 6
 
@@ -202,7 +207,7 @@ class Batches:
 
 @pytest.mark.parametrize(
     ("steps", "timed", "warm"),
-    [(1, LEAST, 0), (180, LEAST, 0), (500, 5, 0), (2000, 20, 1), (10**6, MOST, 1)],
+    [(1, LEAST_STEPS, 0), (180, LEAST_STEPS, 0), (500, 5, 0), (2000, 20, 1), (10**6, MOST_STEPS, 1)],
 )
 def test_the_same_batch_again_and_again(steps: int, timed: int, warm: int) -> None:
     learner = Learner(steps)
@@ -216,7 +221,7 @@ def test_the_same_batch_again_and_again(steps: int, timed: int, warm: int) -> No
 
 
 def test_what_could_not_be_seen_is_said() -> None:
-    seen = Fit(
+    seen = FitResult(
         started={"norm": 2.0, "by_layer": [["a", 1.0]], "images": 32},
         ended={
             "gradients": {"error": "ValueError: no"},
@@ -224,7 +229,7 @@ def test_what_could_not_be_seen_is_said() -> None:
         },
         last={"synthetic_throughput": 400.0, "steps": 3, "batch_size": 8},
     )
-    found = {m.name: m for m in observed(seen, (100.0, 200.0, 1000.0))}
+    found = {m.name: m for m in measurements(seen, (100.0, 200.0, 1000.0))}
     assert list(found) == ["gradient_norm_start", "gradient_norm_end", "dead_units", "synthetic_share"]
     assert found["gradient_norm_start"].samples == (2.0,)
     assert found["gradient_norm_start"].detail == {"by_layer": [["a", 1.0]], "images": 32}
@@ -237,7 +242,7 @@ def test_what_could_not_be_seen_is_said() -> None:
 
 
 def test_nothing_looked_at_is_no_measurement() -> None:
-    assert list(observed(Fit(), (1.0,))) == []
-    assert [m.name for m in observed(Fit(ended={"gradients": {"norm": 1.0}, "dead": None}), (1.0,))] == [
-        "gradient_norm_end"
-    ]
+    assert list(measurements(FitResult(), (1.0,))) == []
+    assert [
+        m.name for m in measurements(FitResult(ended={"gradients": {"norm": 1.0}, "dead": None}), (1.0,))
+    ] == ["gradient_norm_end"]

@@ -23,22 +23,22 @@ from bench.analysis.studies import StudyVerdict, TestVerdict
 from bench.records.flags import explain
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report import html as html_module
-from bench.report import studies as shown_studies
-from bench.report.classic import classic_view
-from bench.report.drawing import Drawn
-from bench.report.html import figure_markup, own_script, to_html
-from bench.report.markdown import to_document
-from bench.report.page_data import page_data, to_script
-from bench.report.reproduce import row_commands
-from bench.report.studies import study_view
-from bench.report.tables import to_markdown
+from bench.report.commands import row_commands
+from bench.report.figures.drawing import Picture
+from bench.report.page import html as html_module
+from bench.report.page.data import page_data, to_script
+from bench.report.page.html import figure_markup, own_script, to_html
+from bench.report.page.markdown import to_document
+from bench.report.tables import studies as shown_studies
+from bench.report.tables.columns import classic_view
+from bench.report.tables.formats import to_markdown
+from bench.report.tables.studies import study_view
 from bench.report.text import plain
 from bench.units import DASH
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 
 PICTURE = b'<?xml version="1.0"?><svg width="72pt" height="36pt" viewBox="0 0 72 36"><path id="p"/></svg>'
-DRAWN = Drawn("mine", "Mine", "How to read it.", "infer jobs", {"svg": PICTURE, "png": b"png"})
+DRAWN = Picture("mine", "Mine", "How to read it.", "infer jobs", {"svg": PICTURE, "png": b"png"})
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +317,7 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     )  # fmt: skip
     failed = replace(test, verdict="undecided", effect=math.nan, low=math.nan, p=math.nan, n_against=0)
     verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", (test, failed))
-    monkeypatch.setattr(shown_studies, "judge_study", lambda _run: verdict)
+    monkeypatch.setattr(shown_studies, "study_verdict", lambda _run: verdict)
     content = content_of(make_run(records(SMALL)))
     (study,) = content.studies
     cells = [[cell.text for cell in row][1:9] for row in study_view(study).rows]
@@ -336,5 +336,5 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
 
 def test_a_run_without_a_study_has_no_such_section() -> None:
     run = make_run(records(SMALL))
-    assert studies.judge_study(run) is None
+    assert studies.study_verdict(run) is None
     assert "studies" not in dict(content_of(run).sections)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 from fake_card import FakeCard, FakeHost
+from patches import changed
 from torch import nn
 
 from bench.archs.naming import resolve
@@ -23,10 +24,9 @@ from bench.datasets import DATASETS, Images, load
 from bench.errors import BenchError, DivergedError, UnsupportedError
 from bench.plan.recipe import load_recipe
 from bench.training import parallel
-from bench.training.fit import Fit
-from bench.training.group import Group
-from bench.training.loop import fit
-from bench.training.parallel import start
+from bench.training.config import FitConfig, Splits
+from bench.training.fit import FitResult, fit
+from bench.training.parallel import Group, start
 
 DIGITS = DATASETS.get("digits")
 
@@ -40,7 +40,7 @@ def test_the_ranks_shares_are_the_batch(count: int, size: int) -> None:
     images, labels = torch.rand(size, 1, 2, 2), torch.arange(size)
     shares = [Group(rank, count).share(images, labels) for rank in range(count)]
     assert sum(share.weight for share in shares) == pytest.approx(1)
-    assert sum(len(s.labels) / s.seen_by for s in shares) == pytest.approx(size)
+    assert sum(len(s.labels) / s.copies for s in shares) == pytest.approx(size)
     assert all(len(s.labels) > 1 for s in shares) or size == 1
     losses, scale = torch.rand(size), torch.rand(size, 3)
     means = sum(share.weight * losses[share.labels].mean().item() for share in shares)
@@ -60,7 +60,7 @@ def test_a_share_keeps_the_memory_format() -> None:
 
 def test_one_rank_is_the_whole_and_starts_nothing() -> None:
     images, labels = torch.rand(8, 3, 4, 4), torch.arange(8)
-    with start(1, torch.device("cpu"), print, None) as group:
+    with start(1, torch.device("cpu"), print, ()) as group:
         share = group.share(images, labels)
     assert share.images is images
     assert share.labels is labels
@@ -81,23 +81,23 @@ def network(norm: bool = False) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), middle, nn.ReLU(), nn.Flatten(), nn.Linear(512, 10))
 
 
-def trained(model: nn.Module, ranks: int, **change: Any) -> Fit:
+def trained(model: nn.Module, ranks: int, **change: Any) -> FitResult:
     """Train on a few digits; the last batch of 325 images has 5, so that of three ranks each sees all of it."""
-    arguments: dict[str, Any] = {
-        "train": few("train", 325),
-        "test": few("test", 100),
-        "dataset": DIGITS,
-        "recipe": load_recipe("std"),
-        "epochs": 2,
-        "seed": 0,
-        "device": "cpu",
-        "input_size": 8,
-        "in_channels": 1,
-        "ranks": ranks,
-    }
-    return fit(model, **(arguments | change))
+    data = Splits(DIGITS, few("train", 325), few("test", 100))
+    config = FitConfig(
+        recipe=load_recipe("std"),
+        dataset="digits",
+        epochs=2,
+        seed=0,
+        device=torch.device("cpu"),
+        input_size=8,
+        in_channels=1,
+        ranks=ranks,
+    )
+    return fit(model, *changed(data, config, change))
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does() -> None:
     """Equal but for the order in which floats are added; looks, averages and checks are rank 0's as ever."""
     recipe = load_recipe("std(ema=0.9,schedule={kind: plateau, factor: 0.5, patience: 0},dropout=0)")
@@ -107,7 +107,7 @@ def test_two_processes_learn_what_one_does() -> None:
         (model(torch.ones(2, 1, 8, 8)).sum()).backward()
         return [p.grad.norm().item() for p in model.parameters() if p.grad is not None]
 
-    def run(ranks: int) -> tuple[Fit, nn.Module]:
+    def run(ranks: int) -> tuple[FitResult, nn.Module]:
         model = network()
         return trained(model, ranks, recipe=recipe, validation=held_back, before=look, after=look), model
 
@@ -215,7 +215,7 @@ def test_more_ranks_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         pytest.raises(
             UnsupportedError, match="3 ranks need 3 CUDA devices from cuda on, and this machine has 2"
         ),
-        start(3, torch.device("cuda"), print, None),
+        start(3, torch.device("cuda"), print, ()),
     ):
         pass
     assert Group(0, 2).device(torch.device("cuda")) == torch.device("cuda", 0)
@@ -231,7 +231,7 @@ def test_a_device_without_a_number_is_met_on_as_the_first(monkeypatch: pytest.Mo
     monkeypatch.setattr(parallel, "_other", lambda *_: nullcontext(SimpleNamespace(await_ready=lambda: None)))
     for name in ("init_process_group", "destroy_process_group"):
         monkeypatch.setattr(f"torch.distributed.{name}", lambda *_, **__: None)
-    with start(2, torch.device("cuda"), print, None) as group:
+    with start(2, torch.device("cuda"), print, ()) as group:
         assert (group.rank, group.count, cards.current) == (0, 2, 0)
 
 

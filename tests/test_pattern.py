@@ -109,6 +109,7 @@ TREES = st.builds(
 
 @settings(deadline=None, max_examples=200)
 @given(TREES)
+@pytest.mark.slow
 def test_a_tree_is_written_and_read_back(tree: Pattern) -> None:
     assert parse(str(tree)) == tree
     assert parse(str(tree).lower()) == tree
@@ -323,6 +324,7 @@ def test_subsampling_starts_as_average_pooling() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(TREES)
+@pytest.mark.slow
 def test_a_network_is_written_as_its_pattern(tree: Pattern) -> None:
     try:
         with META:

@@ -128,6 +128,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_parent_ends_the_job_and_no_script_runs_twice(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(textwrap.dedent(SCRIPT.format(here=str(HERE))))

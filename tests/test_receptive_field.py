@@ -202,6 +202,7 @@ def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Recepti
         ("torchvision:densenet121", "features.denseblock2", None, 8),
     ],
 )
+@pytest.mark.slow
 def test_networks_by_gradients(name: str, layer: str, size: int | None, stride: int) -> None:
     field = check_gradients(network(name), layer)
     assert field.stride == (stride, stride)
@@ -308,6 +309,7 @@ TOYS: dict[str, tuple[nn.Module, Any]] = {
 
 
 @pytest.mark.parametrize("name", TOYS)
+@pytest.mark.slow
 def test_toys_by_gradients(name: str) -> None:
     model, size = TOYS[name]
     field = check_gradients(model, side=96)
@@ -455,6 +457,7 @@ MOVES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(sorted(MOVES)), min_size=1, max_size=5))
+@pytest.mark.slow
 def test_random_moves(names: list[str]) -> None:
     images = torch.zeros(1, 3, 42, 38, dtype=torch.double, requires_grad=True)
     shadow = torch.empty(images.shape, device="meta")

@@ -16,10 +16,11 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import StoreError
 from bench.records.store import Run, Store
-from bench.report import drawing
-from bench.report.page import ReportFiles, write_report
+from bench.report.figures import drawing
 from bench.report.summary import summarise
-from bench.report.tables import COMPARISON, to_csv
+from bench.report.tables.columns import COMPARISON
+from bench.report.tables.formats import to_csv
+from bench.report.write import ReportFiles, write_report
 from bench.units import show
 from reports import NASTY, SMALL, content_of, doubtful_run, tokens
 
@@ -29,13 +30,17 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     return write_report([doubtful_run()], tmp_path_factory.mktemp("reports") / "mine", title="Mine & yours")
 
 
+def figures(files: ReportFiles) -> list[Path]:
+    return [path for path in files.written if path.parent.name == "figures"]
+
+
 def test_all_files_are_written(written: ReportFiles) -> None:
     folder = written.index.parent
     assert {p.name for p in folder.iterdir()} == {
         "index.html", "report.md", "table.csv", "measurements.csv", "figures",
     }  # fmt: skip
-    assert {p.suffix for p in written.figures} == {".svg", ".png"}
-    assert {p.relative_to(folder).as_posix() for p in written.figures} == {
+    assert {p.suffix for p in figures(written)} == {".svg", ".png"}
+    assert {p.relative_to(folder).as_posix() for p in figures(written)} == {
         f"figures/{p.name}" for p in (folder / "figures").iterdir()
     }
 
@@ -43,7 +48,7 @@ def test_all_files_are_written(written: ReportFiles) -> None:
 def test_table_csv_has_raw_numbers_with_units_in_their_names(written: ReportFiles) -> None:
     run = doubtful_run()
     table = compare_table(to_frame([run]))
-    rows = list(csv.DictReader(io.StringIO(written.table.read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO((written.folder / "table.csv").read_text(encoding="utf-8"))))
     assert [r["network"] for r in rows] == table["network"].tolist()
     assert NASTY in {r["network"] for r in rows}
     row = next(r for r in rows if r["network"] == "resnet18")
@@ -62,7 +67,9 @@ def test_table_csv_has_raw_numbers_with_units_in_their_names(written: ReportFile
 
 def test_measurements_csv_has_every_row_of_the_frame(written: ReportFiles) -> None:
     frame = to_frame([doubtful_run()])
-    rows = list(csv.DictReader(io.StringIO(written.measurements.read_text(encoding="utf-8"))))
+    rows = list(
+        csv.DictReader(io.StringIO((written.folder / "measurements.csv").read_text(encoding="utf-8")))
+    )
     assert [r["job_id"] for r in rows] == frame["job_id"].tolist()
     assert [r["median"] for r in rows if r["measurement"] == "latency"] == [
         repr(float(v)) for v in frame.loc[frame["measurement"] == "latency", "median"]
@@ -105,28 +112,24 @@ def test_one_that_is_ahead_and_in_doubt_leaves_the_best_undecided() -> None:
 
 def test_every_column_of_the_comparison_is_in_the_csv() -> None:
     table = compare_table(to_frame([make_run()]))
-    names = next(csv.reader(io.StringIO(to_csv(table))))
+    names = next(csv.reader(io.StringIO(to_csv(table, COMPARISON))))
     assert len(names) == len(set(names))
     stems = {key for column in COMPARISON for key in (column.key, *column.raw)}
     assert set(table.columns) - stems == {"published_classes", "parameter_bytes"} - stems
 
 
 def test_markdown_has_the_same_and_no_markup_from_records(written: ReportFiles) -> None:
-    document = written.markdown.read_text(encoding="utf-8")
+    document = (written.folder / "report.md").read_text(encoding="utf-8")
     assert not {"html_block", "html_inline", "code_inline", "link_open"} & set(tokens(document))
     assert document.startswith("# Mine &amp; yours\n")
-    assert document.count("![") == sum(path.suffix == ".svg" for path in written.figures)
+    assert document.count("![") == sum(path.suffix == ".svg" for path in figures(written))
     for word in ("## Comparison", "## Short trainings", "## Failures", "## Doubts", "## Lines set aside"):
         assert word in document
 
 
 def test_equal_records_give_equal_files(written: ReportFiles, tmp_path: Path) -> None:
     again = write_report([doubtful_run()], tmp_path / "elsewhere", title="Mine & yours")
-    for old, new in zip(
-        [written.index, written.markdown, written.table, written.measurements, *written.figures],
-        [again.index, again.markdown, again.table, again.measurements, *again.figures],
-        strict=True,
-    ):
+    for old, new in zip(written.written, again.written, strict=True):
         assert old.read_bytes() == new.read_bytes(), old.name
 
 
@@ -136,8 +139,8 @@ def test_two_processes_draw_the_same_bytes(
     monkeypatch.setattr(drawing, "_MANY_RECORDS", 1)
     monkeypatch.setattr(drawing, "usable_cores", lambda: 2)
     again = write_report([doubtful_run()], tmp_path / "elsewhere", title="Mine & yours")
-    assert len(again.figures) == len(written.figures) > 0
-    for old, new in zip(written.figures, again.figures, strict=True):
+    assert len(figures(again)) == len(figures(written)) > 0
+    for old, new in zip(figures(written), figures(again), strict=True):
         assert old.read_bytes() == new.read_bytes(), old.name
 
 
@@ -148,7 +151,7 @@ def test_figures_that_are_no_longer_drawn_go(tmp_path: Path) -> None:
         (out / "figures" / name).write_bytes(b"old")
     files = write_report([make_run([record(job(n), n, counted(n)) for n in SMALL])], out)
     left = {p.name for p in (out / "figures").iterdir()}
-    assert left == {p.name for p in files.figures} | {"mine.png"}
+    assert left == {p.name for p in figures(files)} | {"mine.png"}
     assert "Latency of a single image</b> needs infer jobs" in files.index.read_text(encoding="utf-8")
 
 
@@ -168,8 +171,8 @@ def test_folder_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:
 def test_report_of_nothing_says_so(runs: list[Run], tmp_path: Path) -> None:
     files = write_report(runs, tmp_path / "report")
     assert "There is no record yet." in files.index.read_text(encoding="utf-8")
-    assert "There is no record yet." in files.markdown.read_text(encoding="utf-8")
-    assert files.figures == ()
+    assert "There is no record yet." in (files.folder / "report.md").read_text(encoding="utf-8")
+    assert figures(files) == []
 
 
 def test_report_needs_neither_torch_nor_pyplot(tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_report_needs_neither_torch_nor_pyplot(tmp_path: Path) -> None:
             store.append(seen)
     code = (
         "import sys; from pathlib import Path; from bench.records.store import read_run\n"
-        "from bench.report.page import write_report\n"
+        "from bench.report.write import write_report\n"
         f"root = Path({str(tmp_path)!r})\n"
         "write_report([read_run(root / 'results' / 'mine')], root / 'reports' / 'mine')\n"
         "print([m for m in ('torch', 'torchvision', 'matplotlib.pyplot') if m in sys.modules])"

@@ -35,9 +35,8 @@ from bench.records.line import encode
 from bench.records.record import Measurement, Record, count
 from bench.records.store import RECORDS, Store
 from bench.report.figures import FIGURES
-from bench.report.formats import FORMATS, USUAL, drawn, read_formats, saved
-from bench.report.sheet import read_sheet
-from bench.report.style import styled
+from bench.report.figures.style import read_style_sheet, styled
+from bench.report.write import FORMATS, USUAL, drawn_kinds, read_formats, saved_kinds
 
 Bench = Callable[..., Result]
 SMALL = by_name("alexnet", "vgg16", "resnet18", "resnet50")
@@ -125,7 +124,7 @@ def test_formats_are_words_with_commas_each_once() -> None:
 def test_only_what_is_needed_is_drawn(
     formats: tuple[str, ...], kinds_drawn: tuple[str, ...], kinds_saved: tuple[str, ...]
 ) -> None:
-    assert (drawn(formats), saved(formats)) == (kinds_drawn, kinds_saved)
+    assert (drawn_kinds(formats), saved_kinds(formats)) == (kinds_drawn, kinds_saved)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +200,7 @@ def test_style_sheet_that_cannot_be_read(run: Bench, content: bytes | None) -> N
     if content:
         Path("my.mplstyle").write_bytes(content)
     with pytest.raises(BenchError, match="cannot read the style sheet") as caught:
-        read_sheet(Path("my.mplstyle"))
+        read_style_sheet(Path("my.mplstyle"))
     assert caught.value.tip
 
 
@@ -220,7 +219,7 @@ def test_all_that_a_sheet_may_set_is_read_back_as_matplotlib_has_it(tmp_path: Pa
             for k, v in usual.items()
         )
     )
-    again = read_sheet(sheet)
+    again = read_style_sheet(sheet)
     assert {k: again[k] for k in ("font.size", "axes.grid", "lines.linestyle", "font.family")} == {
         k: usual[k] for k in ("font.size", "axes.grid", "lines.linestyle", "font.family")
     }

@@ -122,7 +122,7 @@ def test_the_least_latency_stands_beside_a_latency_on_a_gpu() -> None:
     memory = SimpleNamespace(
         peak=lambda call: Measurement(name="peak_memory", unit="B", better="lower", samples=(1,))
     )
-    tools = Instruments(clock, FakeClock([0.01]), memory, nothing=nothing)  # type: ignore[arg-type]
+    tools = Instruments(clock, FakeClock([0.01]), memory, empty_kernel=nothing)  # type: ignore[arg-type]
     found = {m.name: m for m in measure_inference(call, TIMING, tools, lambda stage: None)}
     assert found["latency"].detail["floor_s"] == pytest.approx(0.0001)
     assert "floor_s" not in found["step_time"].detail

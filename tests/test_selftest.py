@@ -15,16 +15,15 @@ from conftest import make_planned, make_record, scripted, seconds
 from test_versus import _SETTINGS, TIMES, measured, run_of
 from typer.testing import CliRunner
 
-from bench.analysis.noise import band_of, selftest_beside
-from bench.analysis.selftest import SLOWDOWNS, judge
+from bench.analysis.selftest import SLOWDOWNS, band_of, selftest_beside, selftest_of
 from bench.api.comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
 from bench.records.record import Record, count
 from bench.records.store import Run, Store
-from bench.report.page import write_report
 from bench.report.selftest import selftest_lines
+from bench.report.write import write_report
 from bench.stats.calibration import held_expected
 from bench.stats.proportions import Proportion, binomial_interval
 from bench.tasks.versus import versus
@@ -47,7 +46,7 @@ def selftest_run(spread: float, groups: int = 3) -> Run:
 
 
 def test_a_selftest_counts_alarms_and_finds() -> None:
-    found = judge(selftest_run(0.01))
+    found = selftest_of(selftest_run(0.01))
     assert found is not None
     same, slowed = found.trials
     assert (same.slowdown, same.called) == (0.0, Proportion(0, 6, 6))
@@ -58,14 +57,14 @@ def test_a_selftest_counts_alarms_and_finds() -> None:
     assert found.timer_resolution == 5e-8
     assert same.reach <= found.noise_floor < 0.05
     assert found.doubts == ()
-    assert judge(Run("empty", Path("empty"), ())) is None
+    assert selftest_of(Run("empty", Path("empty"), ())) is None
 
 
 def test_a_selftest_tells_the_doubts_about_its_times() -> None:
     run = selftest_run(0.01)
     first = run.records[0]
     flagged = [m.changed(flags=("launch_bound",)) if m.name == "step_time" else m for m in first.measurements]
-    found = judge(replace(run, records=(first.changed(measurements=tuple(flagged)), *run.records[1:])))
+    found = selftest_of(replace(run, records=(first.changed(measurements=tuple(flagged)), *run.records[1:])))
     assert found is not None
     assert found.to_json()["doubts"] == ["launch_bound"]
 
@@ -102,7 +101,7 @@ def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) 
     with Store(tmp_path / "selftest") as store:
         for record in noisy.records:
             store.append(record)
-    found = judge(noisy)
+    found = selftest_of(noisy)
     assert found is not None
     assert band_of(tmp_path, run) == found.noise_floor > 0.02
     other = run.records[-1].changed(environment={"packages": {"torch": "9"}})
@@ -127,7 +126,7 @@ def with_rows(run: Run, sd: float = 0.02, processes: int = 10) -> Run:
 
 
 def test_scatter_comes_back_and_shares_are_counted() -> None:
-    found = judge(with_rows(selftest_run(0.01), processes=40))
+    found = selftest_of(with_rows(selftest_run(0.01), processes=40))
     assert found is not None
     assert [(r.arch, r.quantity, r.batch_size) for r in found.rows] == [
         ("lenet5", "latency", 1), ("lenet5", "step_time", 4), ("resnet20", "latency", 1), ("resnet20", "step_time", 4)
@@ -150,11 +149,11 @@ def test_scatter_comes_back_and_shares_are_counted() -> None:
 
 
 def test_a_selftest_of_before_has_comparisons_alone() -> None:
-    found = judge(selftest_run(0.01))
+    found = selftest_of(selftest_run(0.01))
     assert found is not None
     assert (found.rows, found.calibration) == ((), None)
     assert list(selftest_lines(found)) == ["bench compare", "Harness"]
-    few = judge(with_rows(selftest_run(0.01), processes=9))  # fewer than two runs take
+    few = selftest_of(with_rows(selftest_run(0.01), processes=9))  # fewer than two runs take
     assert few is not None
     assert (len(few.rows), few.calibration) == (4, None)
 
@@ -162,13 +161,13 @@ def test_a_selftest_of_before_has_comparisons_alone() -> None:
 def test_what_was_last_to_be_measured_counts_alone() -> None:
     old, new = selftest_run(0.01), selftest_run(0.01, groups=1)
     both = replace(old, planned=tuple(r.job for r in new.records))
-    found = judge(both)
+    found = selftest_of(both)
     assert found is not None
     assert found.trials[0].called == Proportion(0, 2, 2)
 
 
 def test_sentences_have_counts_and_exact_intervals() -> None:
-    found = judge(with_rows(selftest_run(0.01)))
+    found = selftest_of(with_rows(selftest_run(0.01)))
     assert found is not None
     lines = selftest_lines(found)
     assert list(lines) == ["Scatter", "Intervals", "bench diff", "bench compare", "Harness"]
@@ -185,7 +184,7 @@ def test_sentences_have_counts_and_exact_intervals() -> None:
 
 
 def test_plain_values_have_every_count_and_interval() -> None:
-    found = judge(with_rows(selftest_run(0.01)))
+    found = selftest_of(with_rows(selftest_run(0.01)))
     assert found is not None
     value = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert value["trials"][0]["called"] == {
@@ -214,7 +213,7 @@ def test_a_page_quotes_the_selftest_of_its_machine(tmp_path: Path) -> None:
     assert "Self-test" not in before.index.read_text(encoding="utf-8")
     stored(with_rows(selftest_run(0.01)), tmp_path / "selftest")
     files = write_report([run, replace(run, name="again")], tmp_path / "report", formats=formats)
-    page, text = (f.read_text(encoding="utf-8") for f in (files.index, files.markdown))
+    page, text = (f.read_text(encoding="utf-8") for f in (files.index, files.folder / "report.md"))
     assert page.count("Self-test of the machine of") == text.count("Self-test of the machine of") == 1
     for document in (page, text):
         assert "the same network, called different, at most 5 % expected: 0 of 6 (0 to 46 %)" in document

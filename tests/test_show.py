@@ -22,8 +22,8 @@ from bench.cli.app import app
 from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
-from bench.report.layers import layers_view, notes, to_csv, to_latex
-from bench.report.tables import to_markdown
+from bench.report.tables.formats import to_longtable, to_markdown
+from bench.report.tables.layers import layers_csv, layers_notes, layers_view
 
 
 def table_of(name: str, depth: int | None = None, **shape: int) -> dict[str, Any]:
@@ -155,12 +155,12 @@ def test_a_network_that_fails_shows_how_far_it_came() -> None:
     assert table["failure"] == "RuntimeError: here"
     assert [row["name"] for row in table["layers"]] == ["conv", "shared", "head", "idle"]
     assert table["totals"]["parameters"] == sum(p.numel() for p in Functional().parameters())
-    assert any("failed before its end" in line for line in notes(table))
+    assert any("failed before its end" in line for line in layers_notes(table))
 
 
 def test_forms_hold_the_same_numbers() -> None:
     table = table_of("lenet5")
-    read = list(csv.DictReader(io.StringIO(to_csv(table))))
+    read = list(csv.DictReader(io.StringIO(layers_csv(table))))
     assert [int(r["macs"]) for r in read[:-1]] == [row["macs"] for row in table["layers"]]
     assert read[0]["kernel"] == "5x5"
     assert read[-1]["name"] == "Total"
@@ -175,7 +175,7 @@ def test_forms_hold_the_same_numbers() -> None:
 def test_latex_has_nothing_unescaped() -> None:
     table = table_of("lenet5")
     table["layers"][0]["name"] = r"a_b&c%d#e$f{g}h~i^j\k <l> |é"
-    text = to_latex(layers_view(table), "50 % of $x_1$")
+    text = to_longtable(layers_view(table), "50 % of $x_1$")
     body = [line for line in text.splitlines() if line.endswith(r"\\") and not line.startswith("\\caption")]
     columns = re.search(r"longtable\}\{([lr]+)\}", text)
     assert columns is not None

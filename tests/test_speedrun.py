@@ -18,9 +18,7 @@ from bench.plan.recipe import Recipe, load_recipe, read_recipe
 from bench.plan.schedules import Triangle
 from bench.training import checkpoint as checkpoints
 from bench.training.augment import views
-from bench.training.ema import Average
-from bench.training.optimiser import parameter_groups
-from bench.training.schedule import rate
+from bench.training.optimiser import Average, parameter_groups, rate
 
 
 def recipe_with(**change: Any) -> Recipe:
@@ -129,7 +127,7 @@ class Asks(nn.Module):
 
 
 def test_a_network_is_initialised_with_the_first_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.initial.IMAGES", 40)
+    monkeypatch.setattr("bench.training.prepare.INITIAL_IMAGES", 40)
     model = Asks()
     seen = trained(model, recipe=recipe_with(learning_rate=1e-12, ema=0.9), epochs=1)
     (given,) = model.given
@@ -262,7 +260,7 @@ def test_nothing_is_left_of_a_warm_up(monkeypatch: pytest.MonkeyPatch, change: d
     recipe = recipe_with(batch_size=64, **change)  # 160 images: the last batch has 32
     cold, warm = network(dropout=0.3), network(dropout=0.3)
     expected = trained(cold, recipe=recipe)
-    monkeypatch.setattr("bench.training.loop.pays", lambda _: True)
+    monkeypatch.setattr("bench.training.prepare.needs_warm_up", lambda _: True)
     seen = trained(warm, recipe=recipe)
     assert seen.warm_up_time is not None
     assert expected.warm_up_time is None
@@ -275,7 +273,7 @@ def test_a_warm_up_meets_every_size_of_batch(monkeypatch: pytest.MonkeyPatch) ->
     sizes: list[int] = []
     model = network()
     model.register_forward_hook(lambda module, given, _: sizes.append(len(given[0]) * module.training))
-    monkeypatch.setattr("bench.training.loop.pays", lambda _: True)
+    monkeypatch.setattr("bench.training.prepare.needs_warm_up", lambda _: True)
     trained(model, recipe=recipe_with(batch_size=64), epochs=1)
     assert sizes[:2] == [64, 32]
     assert [size for size in sizes if size][2:] == [64, 64, 32]

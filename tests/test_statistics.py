@@ -26,6 +26,21 @@ def test_centre_and_spread_by_hand() -> None:
     assert s.sd([1, 2, 6]) == pytest.approx(math.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2))
 
 
+def test_the_robust_spread_does_not_see_a_spike() -> None:
+    assert s.robust_sd([1, 2, 3, 4, 1000]) == pytest.approx(
+        1.4826 * 1
+    )  # the deviations are 0, 1, 1, 2 and 997
+    assert s.robust_sd([NAN, 2, 2, 2]) == 0
+
+
+def test_what_was_missed_is_beyond_all_numbers() -> None:
+    assert s.median_with_misses([3.0, math.inf, 1.0]) == 3.0
+    assert s.median_with_misses([1.0, math.inf]) == math.inf
+    assert s.median_with_misses([4.0, 1.0]) == (1 + 4) / 2
+    assert s.mean_with_misses([1.0, 3.0]) == 2.0
+    assert s.mean_with_misses([1.0, -math.inf]) == -math.inf
+
+
 def test_nan_is_no_sample() -> None:
     assert s.median([NAN, 1, 2, math.inf, 3]) == 2
     assert s.mean([NAN, 4]) == 4

@@ -15,14 +15,14 @@ from conftest import make_job, make_record, seconds
 from scipy.stats import ttest_1samp, ttest_ind
 from trainings import diverged, run_of, told, trained, training, with_outputs
 
-from bench.analysis.studies import StudyVerdict, judge_study
+from bench.analysis.studies import StudyVerdict, study_verdict
 from bench.errors import ConfigError
 from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.study import Expect, check_study, matches, parse_study
 from bench.records.record import Measurement, Record, count
-from bench.report.studies import study_markdown
+from bench.report.tables.studies import study_markdown
 
 DIGITS = Path(__file__).parent / "studies" / "digits.yaml"
 
@@ -34,7 +34,7 @@ def judge(
     usual = {"says": "what is expected", "expect": "higher"}
     study = {"hypothesis": "h", "tests": [{**usual, **test} for test in tests]}
     info = {"experiment": {"name": "mine", "study": study}}
-    found = judge_study(run_of(*records, path=path, planned=planned, info=info))
+    found = study_verdict(run_of(*records, path=path, planned=planned, info=info))
     assert found is not None
     return found
 
@@ -191,7 +191,7 @@ class TestWhatIsMissing:
         assert judge([*older, *records], AB, planned=[r.job for r in records]).verdict == "supported"
 
     def test_a_run_without_a_study_has_no_verdict(self) -> None:
-        assert judge_study(run_of(*errors("a", 0.1), info={"experiment": {"name": "x"}})) is None
+        assert study_verdict(run_of(*errors("a", 0.1), info={"experiment": {"name": "x"}})) is None
 
 
 def curve(arch: str, seed: int, *errors: float) -> Record:

@@ -153,8 +153,9 @@ import subprocess
 import sys
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.report.page_data import page_data
-from bench.report.tables import comparison_view, to_csv, to_markdown
+from bench.report.page.data import page_data
+from bench.report.tables.columns import COMPARISON, comparison_view
+from bench.report.tables.formats import to_csv, to_markdown
 
 def shown(run, name):
     frame = to_frame([run])
@@ -162,7 +163,7 @@ def shown(run, name):
     print(json.dumps({
         "frame": int((frame["measurement"] == name).sum()),
         "comparison": [c for c in table.columns if c.startswith(name)],
-        "csv": [c for c in to_csv(table).splitlines()[0].split(",") if c.startswith(name)],
+        "csv": [c for c in to_csv(table, COMPARISON).splitlines()[0].split(",") if c.startswith(name)],
         "markdown": to_markdown(comparison_view(table)).splitlines()[0],
         "page": page_data(table, frame)["quantities"].get(name),
     }))

@@ -48,6 +48,7 @@ def test_several_machines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         torchrun_overrides()
 
 
+@pytest.mark.slow
 def test_torchrun_trains_one_network_with_two_ranks(tmp_path: Path) -> None:
     words = [
         "bench",

@@ -31,13 +31,13 @@ from bench.analysis.frame import to_frame
 from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
-from bench.report.export import long_csv
 from bench.report.figures import FIGURES
-from bench.report.figures._trainings import stored_trainings
+from bench.report.figures._rows import stored_answers
 from bench.report.figures.confusion import confusion_shares, most_confused
-from bench.report.figures.gradient_depth import _power
+from bench.report.figures.gradient_depth import power
 from bench.report.figures.kernels import mosaic
-from bench.report.style import freeze, styled, to_bytes
+from bench.report.figures.style import freeze, styled, to_bytes
+from bench.report.tables.export import long_csv
 
 RESNET18, RESNET34 = by_name("resnet18", "resnet34")
 
@@ -195,7 +195,7 @@ def test_start_and_end_share_their_scale() -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(1e-5, "10⁻⁵"), (2e-10, "2 × 10⁻¹⁰")])
 def test_small_ticks_are_powers(value: float, text: str) -> None:
-    assert _power(value) == text
+    assert power(value) == text
 
 
 # receptive field
@@ -248,7 +248,7 @@ def test_outputs_column_is_the_absolute_path_of_trainings_alone(
 def test_best_training_comes_first_and_its_best_seed_too(tmp_path: Path) -> None:
     tops = {RESNET18: (0.7, 0.9), RESNET34: (0.85, 0.83)}
     seen = [scored(net, seed, top1) for net, seeds in tops.items() for seed, top1 in enumerate(seeds)]
-    first, second = stored_trainings(to_frame([keep_outputs(make_run(seen), tmp_path)]))
+    first, second = stored_answers(to_frame([keep_outputs(make_run(seen), tmp_path)]))
     assert (first.network, first.accuracy) == ("resnet34", pytest.approx((0.85 + 0.83) / 2))
     assert [Path(path).stem for path, _ in second.files] == [seen[1].job.id, seen[0].job.id]
 
@@ -259,7 +259,7 @@ def test_files_that_are_gone_stale_or_torn_are_passed_over(tmp_path: Path) -> No
     gone.unlink()
     stale.write_bytes(sound.read_bytes())
     torn.write_bytes(sound.read_bytes()[:100])
-    (trained,) = stored_trainings(to_frame([run]))
+    (trained,) = stored_answers(to_frame([run]))
     (read,) = trained.outputs
     np.testing.assert_array_equal(read.labels, outputs_of(run.records[3]).labels)
     sound.unlink()

@@ -14,7 +14,7 @@ from torch import nn
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.tasks._step import training_step
-from bench.timing.clock import Call
+from bench.timing.clock import Workload
 from bench.timing.memory import HostMemory
 from bench.timing.steps import instruments
 from bench.timing.training_step import NAMES, HostLaps, Phases, measure_phases, measure_training, peaks
@@ -38,7 +38,7 @@ class FakeLaps:
     def now(self) -> float:
         return self._now
 
-    def seconds(self, call: Call, calls: int) -> float:
+    def seconds(self, call: Workload, calls: int) -> float:
         total = 0.0
         for _ in range(calls):
             laps = self.known(self.steps)
@@ -126,12 +126,12 @@ class Meter:
     def __init__(self, *marks: int | None) -> None:
         self.marks = list(marks)
 
-    def peak(self, call: Call) -> Measurement:
+    def peak(self, call: Workload) -> Measurement:
         return Measurement(
             name="peak_memory", unit="B", better="lower", samples=(9.0,), detail={"meter": "test"}
         )
 
-    def high_water(self, call: Call) -> int | None:
+    def high_water(self, call: Workload) -> int | None:
         return self.marks.pop(0)
 
 

@@ -16,28 +16,29 @@ import pytest
 from conftest import make_job, make_record
 from typer.testing import CliRunner, Result
 
-from bench.analysis.claims import (
+from bench.analysis.studies import StudyVerdict, TestVerdict, study_verdict
+from bench.claims import (
     CHECKS,
     SHIPPED,
     VERDICTS,
     Claim,
+    Context,
     Finding,
     claims_of,
     measured,
     networks_of,
     verify,
 )
-from bench.analysis.claims.formula import evaluate
-from bench.analysis.claims.studied import studied
-from bench.analysis.claims.verdict import Reading, agreement, judge
-from bench.analysis.studies import StudyVerdict, TestVerdict, judge_study
+from bench.claims.finding import Reading, agreement, decide_number
+from bench.claims.formulas import evaluate
+from bench.claims.studied import studied
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import probe
 from bench.plan.config import load_experiment
 from bench.records.record import count
 from bench.records.store import Store, read_run
-from bench.report.claims import ClaimsReport, claims_markdown, summary
+from bench.report.tables.claims import claims_markdown, claims_report, summary
 
 Facts = dict[str, dict[str, Any]]
 CLAIMS = claims_of()
@@ -80,6 +81,7 @@ def claim(**fields: Any) -> Claim:
 # --- the shipped claims ---
 
 
+@pytest.mark.slow
 def test_every_shipped_claim_gets_a_verdict(findings: dict[str, Finding]) -> None:
     assert len(findings) == len(CLAIMS) == len(list(csv.DictReader(SHIPPED.read_text().splitlines())))
     # Of which there is none without a run.
@@ -350,10 +352,12 @@ def test_a_source_counts_in_one_way_throughout(facts: Facts) -> None:
 
 def test_our_convention_comes_first_and_the_nearest_other_is_named() -> None:
     ours, half = Reading(Decimal(100), "100"), Reading(Decimal(50), "100 / 2 = 50", "halved")
-    verdicts = [judge(claim(claimed=c), [ours, half]).verdict for c in ("100", "1.0e2", "50", "60")]
+    verdicts = [decide_number(claim(claimed=c), [ours, half]).verdict for c in ("100", "1.0e2", "50", "60")]
     assert verdicts == ["confirmed", "confirmed", "confirmed_other_convention", "erratum"]
-    assert judge(claim(claimed="60"), [ours, half]).arithmetic == "100; nearest: 100 / 2 = 50 (halved)"
-    assert judge(claim(claimed="60"), [ours, half], "a hint").arithmetic == "100; a hint"
+    assert (
+        decide_number(claim(claimed="60"), [ours, half]).arithmetic == "100; nearest: 100 / 2 = 50 (halved)"
+    )
+    assert decide_number(claim(claimed="60"), [ours, half], "a hint").arithmetic == "100; a hint"
 
 
 def test_formulas() -> None:
@@ -377,9 +381,7 @@ def test_formulas() -> None:
     ],
 )
 def test_layers_are_found_by_kind_and_order(subject: str, name: str, facts: Facts) -> None:
-    from bench.analysis.claims.facts import Book
-
-    assert Book([], facts).rows(claim(subject=subject))[0]["name"] == name
+    assert Context([], facts).rows(claim(subject=subject))[0]["name"] == name
 
 
 # --- the file ---
@@ -480,6 +482,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result
 KEYS = {"id", "quantity", "claimed", "ours", "unit", "verdict", "arithmetic", "subject", "source", "printed"}
 
 
+@pytest.mark.slow
 def test_the_command_counts_in_a_process_of_its_own(run: Callable[..., Result], tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     rows = [
@@ -537,7 +540,7 @@ def test_the_terminal_cuts_no_number(width: int, findings: dict[str, Finding]) -
     from rich.console import Console
 
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(ClaimsReport(list(findings.values())))
+    console.print(claims_report(list(findings.values())))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
@@ -680,7 +683,7 @@ def test_tests_that_name_a_claim_bear_on_it_without_the_others() -> None:
 
 def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
     stored = {name: read_run(STORED / f"study-{name}") for name in ("depth", "momentum", "receptive_field")}
-    studies = {name: [verdict] for name, run in stored.items() if (verdict := judge_study(run))}
+    studies = {name: [verdict] for name, run in stored.items() if (verdict := study_verdict(run))}
     names = ("degradation.cifar10", "momentum.speed", "receptive_field.accuracy")
     found = verify([c for c in CLAIMS if c.id in names], {}, studies=studies)
     told = {f.claim.id: (f.verdict, f.arithmetic) for f in found}
@@ -698,7 +701,7 @@ def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
 def test_a_side_question_of_todays_momentum_study_is_not_held_against_the_claim() -> None:
     stored = read_run(STORED / "study-momentum")
     today = load_experiment("studies/momentum").to_json()
-    verdict = judge_study(replace(stored, info={**stored.info, "experiment": today}))
+    verdict = study_verdict(replace(stored, info={**stored.info, "experiment": today}))
     assert verdict is not None
     assert [t.verdict for t in verdict.tests] == ["supported", "supported", "refuted"]
     assert verdict.verdict == "supported"

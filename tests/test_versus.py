@@ -29,14 +29,15 @@ from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.page import write_report
-from bench.report.versus import versus_notes, versus_view
+from bench.report.tables.comparisons import versus_notes, versus_view
+from bench.report.write import write_report
 from bench.tasks import _versus as in_turn
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import enough, labelled, least_processes, versus
 from bench.timing.clock import FakeClock
-from bench.timing.interleave import interleave
+from bench.timing.sampling import interleave
 from bench.timing.steps import instruments
+from bench.timing.watch import WatchReport
 
 TIMING = Timing(warmup_s=0.01, min_s=0, limit_s=10, precision=0.01, min_samples=8, max_samples=100)
 
@@ -118,8 +119,8 @@ class Quiet:
 
     def tick(self) -> None: ...
 
-    def stop(self, *, launch_bound: bool = False) -> tuple[dict[str, Any], tuple[str, ...]]:
-        return {}, ()
+    def stop(self, *, launch_bound: bool = False) -> WatchReport:
+        return WatchReport({}, ())
 
 
 def two_networks() -> Job:
@@ -189,7 +190,7 @@ def test_verdicts_of_a_slower_and_a_faster_network() -> None:
     assert slower.effect.low < 1.05 < slower.effect.high
     assert slower.effect.p == pytest.approx(4 * 2 ** (1 - 9))  # nine signs agree; four tests
     faster = rows["resnet18 #2", "throughput"]
-    assert (faster.effect.verdict, faster.standing) == ("faster", 1)
+    assert (faster.effect.verdict, faster.sign) == ("faster", 1)
     assert faster.effect.estimate == pytest.approx(1.3 / 1.05, rel=0.01)  # of rates
     assert rows["resnet18", "throughput"].effect.verdict == "slower"
 
@@ -248,7 +249,7 @@ def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
     extra = alone("mine.py:Net", 90, 50e6, GOOD) + alone("resnet18", 100, 52e6, POOR)
     rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES, extra=extra))}
     assert rows["resnet18", "parameters"].effect.estimate == 0.9
-    assert rows["resnet18", "parameters"].standing == 1
+    assert rows["resnet18", "parameters"].sign == 1
     assert rows["resnet18", "macs"].effect.verdict == "equal"
     memory = rows["resnet18", "tensor_memory"].effect
     assert (memory.verdict, memory.estimate, memory.counted) == ("lower", 50 / 52, True)
@@ -408,7 +409,7 @@ def test_the_table_and_its_json() -> None:
 def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     files = write_report([run_of(TIMES)], tmp_path)
     assert '<section id="verdicts">' in files.index.read_text(encoding="utf-8")
-    assert "## Verdicts" in files.markdown.read_text(encoding="utf-8")
+    assert "## Verdicts" in (files.folder / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,11 @@ from rich.console import Console
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
-from bench.report.svg import inline
-from bench.report.tables import comparison_view, csv_text, rich_table
+from bench.report.figures.drawing import inline
+from bench.report.tables.columns import comparison_view, rich_table
+from bench.report.tables.formats import csv_text
+from bench.report.tables.view import Column, digits_for, number, view
 from bench.report.text import markdown, plain
-from bench.report.view import Column, digits_for, number, view
 from bench.units import DASH
 from reports import SMALL
 

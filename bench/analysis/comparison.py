@@ -12,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.accuracy import accuracy_table
-from bench.analysis.doubted import FLAGS, with_flags
-from bench.analysis.frame import PENDING, SHAPE, VARIANT
-from bench.analysis.percentiles import PERCENTILES, percentile_table
-from bench.analysis.replicates import pooled
+from bench.analysis.flags import FLAGS, with_flags
+from bench.analysis.frame import PENDING, SHAPE, VARIANT, wide
+from bench.analysis.replicates import PERCENTILES, percentile_table, pooled
 from bench.analysis.roofline import add_roofline
 from bench.plan.task import TASKS, summarised, tasks
 from bench.registry import natural
@@ -75,7 +74,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, the variant
         (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), and each quantity of
         `bench.tasks` that has a summary, in its unit, with its interval where it has one and with its doubts in
-        ``NAME_flags`` (see `bench.analysis.doubted`). `latency` has `PERCENTILES` as well, and a rate the batch that it
+        ``NAME_flags`` (see `bench.analysis.flags`). `latency` has `PERCENTILES` as well, and a rate the batch that it
         is of. What was trained has its conditions (`dataset`, `recipe`, `epochs`), the counts of trainings (`n_ok`,
         `n_planned`, `diverged`), and the shape it was trained in with its counts: `trained_size` (px),
         `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
@@ -151,16 +150,7 @@ def _only_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _counts(frame: pd.DataFrame) -> pd.DataFrame:
-    return _wide(frame[frame["measurement"].isin(COUNTS)], SHAPE, COUNTS)
-
-
-def _wide(rows: pd.DataFrame, keys: list[str], names: tuple[str, ...]) -> pd.DataFrame:
-    """Return one row for each key with the medians of the named measurements as columns."""
-    table = _last(rows[keys], keys)
-    for name in names:
-        one = _last(rows.loc[rows["measurement"] == name, [*keys, "median"]], keys)
-        table = table.merge(one.rename(columns={"median": name}), on=keys, how="left")
-    return table
+    return wide(frame[frame["measurement"].isin(COUNTS)], SHAPE, COUNTS)
 
 
 def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
@@ -342,6 +332,11 @@ class Progress:
     def pending(self) -> int:
         """Return the count of planned jobs without a record."""
         return self.counts.get(PENDING, 0)
+
+    @property
+    def sentence(self) -> str:
+        """Return ``41 of 48 jobs measured, 3 out of memory, 4 pending``."""
+        return str(self).replace(" measured", " jobs measured", 1)
 
     def __str__(self) -> str:
         """Return ``41 of 48 measured, 3 out of memory, 4 pending``."""

@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.analysis.comparison import COUNTS
-from bench.analysis.matching import Group, Matching, match, names_of
+from bench.analysis.matching import Matching, Repeats, match, names_of
 from bench.errors import unknown_name
 from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.stats.differ import FLOOR, differ
 from bench.stats.effects import Effect
-from bench.stats.samples import mean, median
-from bench.stats.verdicts import BAND, CHANGED, corrected, of_means
+from bench.stats.samples import mean, median, robust_sd
+from bench.stats.verdicts import BAND, CHANGED, corrected, of_counts, of_means
 from bench.units import Better
 
 SCATTERED = 6  # ratios, from which their scatter tells of the noise
@@ -134,7 +134,7 @@ def diff(
         b: the later one.
         across: compare also across devices, precisions, threads and definitions.
         floor: a ratio this near to one is noise where there are too few processes to test; by default see the module.
-        noise: the least effect that a self-test on this machine could tell, see `bench.analysis.noise`; the default
+        noise: the least effect that a self-test on this machine could tell, see `bench.analysis.selftest`; the default
             floor is not below it.
         quantities: names of measurements to look at; none means all.
 
@@ -184,11 +184,10 @@ def _scatter(matching: Matching) -> float:
                 break
     if len(logs) < SCATTERED:
         return 0.0
-    middle = median(logs)
-    return math.expm1(3 * 1.4826 * median([abs(v - middle) for v in logs]))
+    return math.expm1(3 * robust_sd(logs))
 
 
-def _rows(one: Group, other: Group, floor: float, quantities: Collection[str]) -> Iterator[Change]:
+def _rows(one: Repeats, other: Repeats, floor: float, quantities: Collection[str]) -> Iterator[Change]:
     ours, theirs = one.measurements(quantities), other.measurements(quantities)
     for name in ours:
         if name in theirs:
@@ -196,35 +195,23 @@ def _rows(one: Group, other: Group, floor: float, quantities: Collection[str]) -
 
 
 def _change(
-    group: Group, name: str, a: Sequence[Measurement], b: Sequence[Measurement], floor: float
+    repeats: Repeats, name: str, a: Sequence[Measurement], b: Sequence[Measurement], floor: float
 ) -> Change:
     """Return the row of one quantity, each measurement of which is of one process."""
-    task, unit, better = group.job.task, a[0].unit, a[0].better
+    task, unit, better = repeats.job.task, a[0].unit, a[0].better
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    middle = median
+    centre = median
     if task == "cost" or name in COUNTS or name == "tensor_memory":
-        effect = _counted(ones, others)
+        effect = of_counts(others, ones)
     elif task == "accuracy" and unit == "1":
-        middle = mean
+        centre = mean
         effect = of_means(others, ones, ACCURACY_BAND, better=better, unit=unit)
     else:
         effect = _measured(a, b, floor if unit in _TIMES else min(floor, FLOOR))
     return Change(
-        arch=group.job.arch, task=task, label=group.label, quantity=name, unit=unit, better=better,
-        a=middle(ones), b=middle(others), n_a=len(ones), n_b=len(others), effect=effect,
+        arch=repeats.job.arch, task=task, label=repeats.label, quantity=name, unit=unit, better=better,
+        a=centre(ones), b=centre(others), n_a=len(ones), n_b=len(others), effect=effect,
     )  # fmt: skip
-
-
-def _counted(a: Sequence[float], b: Sequence[float]) -> Effect:
-    """Return whether counts are equal; a count that is no number is equal to another such."""
-    equal = {_exact(v) for v in a} == {_exact(v) for v in b}
-    ratio = 1.0 if equal else b[-1] / a[-1] if a[-1] else math.nan
-    n = min(len(a), len(b))
-    return Effect(ratio, n=n, reason="counted", verdict="equal" if equal else "different", counted=True)
-
-
-def _exact(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:

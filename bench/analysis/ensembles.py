@@ -1,4 +1,4 @@
-"""Ensembles of trained networks: the mean of what they say of each test image, against their members.
+"""Ensembles of trained networks: the mean of what they predict of each test image, against their members.
 
 An ensemble's probabilities are the mean of its members' softmax. It is held against its mean member, which is what
 one training gives on average, and against its best member, chosen on these test images and so at its luckiest.
@@ -20,8 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.members import Member, members, trainings_of
-from bench.analysis.trainings import same_images
+from bench.analysis.trainings import Series, Training, read_trainings, same_images, series_of
 from bench.errors import ConfigError, StoreError
 from bench.records.store import Run
 from bench.stats.effects import Effect, over_images
@@ -44,11 +43,11 @@ class Ensemble:
         best_member: accuracy of the best of them on these images.
         gain: over the mean member.
         gain_low: lower end of its 95 % interval over test images.
-        gain_high: upper end, alike.
+        gain_high: upper end; likewise.
         over_best: gain over the best member.
         over_best_low: lower end of its interval.
-        over_best_high: upper end, alike.
-        disagreement: share of images that two members tell differently, mean over all pairs.
+        over_best_high: upper end; likewise.
+        disagreement: share of images that two members classify differently, mean over all pairs.
     """
 
     label: str
@@ -88,59 +87,60 @@ def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None
         StoreError: where no outputs are stored, or they cannot be read.
         UnknownNameError: for a pattern that no trained network matches.
     """
-    series = [t for t in trainings_of(run, networks) if dataset in (None, _dataset(t.jobs))]
-    found = {t.label: members(run, t) for t in series}
-    found = {label: some for label, some in found.items() if some}
-    if not found:
+    series = [one for one in series_of(run, networks) if dataset in (None, one.dataset)]
+    stored = [(one, trainings) for one in series if (trainings := read_trainings(run, one))]
+    if not stored:
         raise _none_stored(run, len(series))
-    _check_images(found)
-    seeds = [_ensemble(label, "seeds", some) for label, some in found.items() if len(some) > 1]
-    if len(found) > 1:
-        seeds.append(_ensemble(MIXTURE, "mixture", [_chosen(some) for some in found.values()]))
-    if not seeds:
-        [label] = found
-        raise ConfigError(
-            f"{label} was trained once in run {run.name}: an ensemble needs two", "train it with --seeds 3"
+    name = _dataset(stored)
+    joined = [_ensemble(one.label, "seeds", name, members) for one, members in stored if len(members) > 1]
+    if len(stored) > 1:
+        joined.append(
+            _ensemble(MIXTURE, "mixture", name, [_best_validated(members) for _, members in stored])
         )
-    return seeds
+    if not joined:
+        raise ConfigError(
+            f"{stored[0][0].label} was trained once in run {run.name}: an ensemble needs two",
+            "train it with --seeds 3",
+        )
+    return joined
 
 
-def to_table(found: Sequence[Ensemble]) -> pd.DataFrame:
+def to_table(joined: Sequence[Ensemble]) -> pd.DataFrame:
     """Return one row an ensemble, with its fields as columns."""
-    return pd.DataFrame([asdict(e) for e in found], columns=list(Ensemble.__dataclass_fields__))
+    return pd.DataFrame([asdict(e) for e in joined], columns=list(Ensemble.__dataclass_fields__))
 
 
-def together(some: Sequence[Member]) -> npt.NDArray[np.bool_]:
-    """Return [N]: whether the mean of the members' softmax tells each test image right."""
-    mean = np.mean([m.probabilities for m in some], axis=0)
-    return np.asarray(mean.argmax(axis=1) == some[0].labels)
-
-
-def gain(some: Sequence[Member]) -> Effect:
+def gain(members: Sequence[Training]) -> Effect:
     """Return the ensemble's accuracy less that of its mean member, over test images."""
-    return over_images(together(some) - np.mean([m.correct for m in some], axis=0))
+    return over_images(_correct(members) - np.mean([m.correct for m in members], axis=0))
 
 
-def disagreement(some: Sequence[Member]) -> float:
-    """Return the share of images that two members tell differently, mean over all pairs; NaN of one member."""
-    said = [m.logits.argmax(axis=1) for m in some]
-    pairs = [float(np.mean(a != b)) for a, b in combinations(said, 2)]
+def disagreement(members: Sequence[Training]) -> float:
+    """Return the share of images that two members classify differently, mean over all pairs; NaN of one member."""
+    pairs = [float(np.mean(a.answers != b.answers)) for a, b in combinations(members, 2)]
     return sum(pairs) / len(pairs) if pairs else math.nan
 
 
-def _ensemble(label: str, kind: Literal["seeds", "mixture"], some: Sequence[Member]) -> Ensemble:
-    right = together(some)
-    alone = [float(m.correct.mean()) for m in some]
-    best = some[int(np.argmax(alone))]
-    over_mean, over_best = gain(some), over_images(right.astype(np.float64) - best.correct)
-    jobs = [m.record.job for m in some]
+def _correct(members: Sequence[Training]) -> npt.NDArray[np.bool_]:
+    """Return [N]: whether the mean of the members' softmax classifies each test image correctly."""
+    mean = np.mean([m.probabilities for m in members], axis=0)
+    return np.asarray(mean.argmax(axis=1) == members[0].labels)
+
+
+def _ensemble(
+    label: str, kind: Literal["seeds", "mixture"], dataset: str, members: Sequence[Training]
+) -> Ensemble:
+    correct = _correct(members)
+    alone = [float(m.correct.mean()) for m in members]
+    best = members[int(np.argmax(alone))]
+    over_mean, over_best = gain(members), over_images(correct.astype(np.float64) - best.correct)
     return Ensemble(
         label=label,
         kind=kind,
-        members=tuple(f"{job.arch} seed {job.seed}" for job in jobs),
-        dataset=_dataset(jobs),
-        images=len(right),
-        accuracy=float(right.mean()),
+        members=tuple(f"{m.record.job.arch} seed {m.record.job.seed}" for m in members),
+        dataset=dataset,
+        images=len(correct),
+        accuracy=float(correct.mean()),
         mean_member=sum(alone) / len(alone),
         best_member=max(alone),
         gain=over_mean.estimate,
@@ -149,40 +149,41 @@ def _ensemble(label: str, kind: Literal["seeds", "mixture"], some: Sequence[Memb
         over_best=over_best.estimate,
         over_best_low=over_best.low,
         over_best_high=over_best.high,
-        disagreement=disagreement(some),
+        disagreement=disagreement(members),
     )
 
 
-def _dataset(jobs: Sequence[Any]) -> str:
-    return str(jobs[0].settings.given.get("dataset"))
-
-
-def _chosen(some: Sequence[Member]) -> Member:
-    held = [m.record.measurement("val_top1") for m in some]
+def _best_validated(members: Sequence[Training]) -> Training:
+    held = [m.record.measurement("val_top1") for m in members]
     values = [h.samples[-1] for h in held if h is not None]
-    return some[int(np.argmax(values))] if len(values) == len(some) else some[0]
+    return members[int(np.argmax(values))] if len(values) == len(members) else members[0]
 
 
-def _check_images(found: dict[str, list[Member]]) -> None:
-    everyone = [m for some in found.values() for m in some]
-    datasets = sorted({_dataset([m.record.job]) for m in everyone})
+def _dataset(stored: Sequence[tuple[Series, Sequence[Training]]]) -> str:
+    """Return the data set that all were trained on.
+
+    Raises:
+        ConfigError: where they are of several, or of different test images.
+    """
+    datasets = sorted({series.dataset for series, _ in stored})
     if len(datasets) > 1:
         raise ConfigError(
             f"the networks were trained on {' and '.join(datasets)}: their test images are not the same",
             f"choose one: --dataset {datasets[0]}",
         )
-    if not same_images(everyone):
+    if not same_images([training for _, trainings in stored for training in trainings]):
         raise ConfigError(
             f"the stored outputs are of different test images of {datasets[0]}",
             "the data has changed in between: train the networks again under another --name",
         )
+    return datasets[0]
 
 
 def _none_stored(run: Run, trained: int) -> StoreError:
-    asked = "bench train ARCH... --dataset D stores them"
+    tip = "bench train ARCH... --dataset D stores them"
     if not trained:
-        return StoreError(f"run {run.name} has no such training", asked)
+        return StoreError(f"run {run.name} has no such training", tip)
     return StoreError(
         f"run {run.name} has trainings, but no test outputs are stored",
-        f"they may have failed or be older: {asked}",
+        f"they may have failed or be older: {tip}",
     )

@@ -77,6 +77,16 @@ def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
         yield (run.name if seen[run.name] == 1 else f"{run.name} #{seen[run.name]}"), run
 
 
+def wide(rows: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each key, in their order, with the last medians of the named measurements as columns."""
+    keys = list(keys)
+    table = rows[keys].drop_duplicates()
+    for name in names:
+        one = rows.loc[rows["measurement"] == name, [*keys, "median"]].drop_duplicates(keys, keep="last")
+        table = table.merge(one.rename(columns={"median": name}), on=keys, how="left")
+    return table
+
+
 class _Pending(NamedTuple):
     """Stands for the record of a job that has none; its environment is that in which the run would go on."""
 

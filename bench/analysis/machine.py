@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-_MAPPING = (dict, Mapping)  # dict first: it is what JSON gives, and told at once
+_MAPPING = (dict, Mapping)  # dict first: it is what JSON gives, and known at once
 
 
 def dig(data: Any, *path: str | int) -> Any:
@@ -23,17 +23,17 @@ def dig(data: Any, *path: str | int) -> Any:
 
 def device_name(environment: Mapping[str, Any], device: str | None) -> str | None:
     """Return the model of the GPU or CPU that a device such as ``cuda:1`` or ``cpu`` means."""
-    kind, index, name = _where(device)
+    kind, index, name = _device_path(device)
     try:
         part = environment[kind]
-        found = (part if index is None else part[index])[name]
+        value = (part if index is None else part[index])[name]
     except (KeyError, IndexError, TypeError):  # not known of this machine
         return None
-    return None if found is None else str(found)
+    return None if value is None else str(value)
 
 
 @cache
-def _where(device: str | None) -> tuple[str, int | None, str]:
+def _device_path(device: str | None) -> tuple[str, int | None, str]:
     kind, _, index = (device or "cpu").partition(":")
     return ("gpu", int(index) if index.isdigit() else 0, "name") if kind == "cuda" else ("cpu", None, "model")
 

@@ -1,4 +1,4 @@
-"""Which jobs of two runs ask the same, and whether their numbers may be set side by side."""
+"""Which jobs of two runs measure the same, and whether their numbers may be set side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.records.store import Run, latest
 from bench.tasks.accuracy import RecipeContent
 
 # Settings that do not change what is measured: how long it is sampled, and in which of several processes.
-_HOW = ("timing", "energy_s", "replicate")
+_SAMPLING = ("timing", "energy_s", "replicate")
 # Settings that change it, but are refused with both values rather than left without a partner.
 _CONDITIONS = ("device", "precision", "threads", "recipe")
 # What of a measurement's detail says what the number is.
@@ -27,8 +27,8 @@ _MEANING = ("of", "clock", "meter", "counter", "excluded", "split", "dataset", "
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """The records of one question in one run: its processes, or the seeds of a training.
+class Repeats:
+    """The records of one job in one run: its processes, or the seeds of a training.
 
     Attributes:
         job: the last one.
@@ -47,15 +47,15 @@ class Group:
 
     def measurements(self, only: Collection[str] = ()) -> dict[str, list[Measurement]]:
         """Return the measurements of all records by name: those in `only`, or all that have samples of their own."""
-        found: defaultdict[str, list[Measurement]] = defaultdict(list)
+        by_name: defaultdict[str, list[Measurement]] = defaultdict(list)
         for record in self.records:
             for m in record.measurements:
                 if m.name in only or (not only and "samples_of" not in m.detail):
-                    found[m.name].append(m)
-        return found
+                    by_name[m.name].append(m)
+        return by_name
 
 
-Pair = tuple[Group, Group]
+Pair = tuple[Repeats, Repeats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Matching:
     """What two runs have in common.
 
     Attributes:
-        pairs: groups that ask the same and ended well in both.
+        pairs: the records of a job in both runs, that ended well in both.
         only: (job, run, why) of those that are in one run alone, or failed in one; the run is empty where both have it
             but their largest batches differ.
         changes: (what, value in A, value in B) of the surroundings that differ.
@@ -75,7 +75,7 @@ class Matching:
 
 
 def match(a: Run, b: Run, *, across: bool = False, quantities: Collection[str] = ()) -> Matching:
-    """Match the jobs of two runs by what they ask.
+    """Match the jobs of two runs by what they measure.
 
     Args:
         a: the earlier run.
@@ -87,7 +87,7 @@ def match(a: Run, b: Run, *, across: bool = False, quantities: Collection[str] =
         ConfigError: if the runs have nothing in common; and, but for `across`, if they differ in what makes their
             numbers incomparable: it names the field and both values.
     """
-    ones, others = _groups(a), _groups(b)
+    ones, others = _repeats(a), _repeats(b)
     pairs = [(ones[k], others[k]) for k in ones if k in others]
     pairs += _across(ones, others, pairs, across)
     if not pairs:
@@ -105,46 +105,46 @@ def names_of(a: Run, b: Run) -> tuple[str, str]:
     return (a.name, b.name) if a.name != b.name else (f"{a.name} (first)", f"{b.name} (second)")
 
 
-def _groups(run: Run) -> dict[str, Group]:
-    """Return the groups of a run by what they ask, in the order of their first records."""
+def _repeats(run: Run) -> dict[str, Repeats]:
+    """Return the records of a run by what they measure, in the order of the first of each."""
     by_key: defaultdict[str, list[Record]] = defaultdict(list)
     for record in latest(run.records).values():
         if record.job.task in TASKS and TASKS.get(record.job.task).matched:
             by_key[_key(record.job)].append(record)
-    groups = {}
+    repeats = {}
     for key, records in by_key.items():
         last = records[-1]
         same = [r for r in records if r.status == "ok" and r.job.source_sha256 == last.job.source_sha256]
-        groups[key] = Group(last.job, same, last.status)
-    return groups
+        repeats[key] = Repeats(last.job, same, last.status)
+    return repeats
 
 
 def _key(job: Job, without: Collection[str] = ()) -> str:
-    """Return what a job asks, as one string: not how long, in which process, with which source or training seed."""
-    left_out = {*_HOW, *without}
-    asked = {
+    """Return what a job measures, as one string: not how long, in which process, of which source or training seed."""
+    left_out = {*_SAMPLING, *without}
+    content = {
         **job.content(),
         "source_sha256": None,
         "seed": None if TASKS.get(job.task).trained else job.seed,
         "settings": {k: v for k, v in job.settings.content.items() if k not in left_out},
     }
-    return json.dumps(asked, sort_keys=True)
+    return json.dumps(content, sort_keys=True)
 
 
 def _across(
-    ones: Mapping[str, Group], others: Mapping[str, Group], pairs: Sequence[Pair], across: bool
+    ones: Mapping[str, Repeats], others: Mapping[str, Repeats], pairs: Sequence[Pair], across: bool
 ) -> Iterator[Pair]:
-    """Yield groups that differ in nothing but a condition, where no group of that network matches as it is.
+    """Yield pairs that differ in nothing but a condition, where none of that network matches as it is.
 
     Raises:
         ConfigError: for the first of them, but for `across`.
     """
     paired = {_key(x.job, _CONDITIONS) for x, _ in pairs}
-    left: defaultdict[str, tuple[list[Group], list[Group]]] = defaultdict(lambda: ([], []))
-    for side, groups in enumerate((ones, others)):
-        for group in groups.values():
-            left[_key(group.job, _CONDITIONS)][side].append(group)
-    for key, (xs, ys) in left.items():
+    sides: defaultdict[str, tuple[list[Repeats], list[Repeats]]] = defaultdict(lambda: ([], []))
+    for side, by_key in enumerate((ones, others)):
+        for repeats in by_key.values():
+            sides[_key(repeats.job, _CONDITIONS)][side].append(repeats)
+    for key, (xs, ys) in sides.items():
         if key in paired or not xs or not ys:
             continue
         if not across:
@@ -153,23 +153,26 @@ def _across(
             yield xs[0], ys[0]
 
 
-Look = Callable[[Record], Iterable[tuple[str, Any]]]
+Properties = Callable[[Record], Iterable[tuple[str, Any]]]
+"""What a record is like, by name; None is not known."""
 
 
-def _differing(pair: Pair, look: Look) -> Iterator[tuple[str, str, str]]:
+def _differing(pair: Pair, of: Properties) -> Iterator[tuple[str, str, str]]:
     """Yield (what, value in A, value in B) of what differs; what one of them does not know does not differ."""
-    seen: tuple[defaultdict[str, set[str]], ...] = (defaultdict(set), defaultdict(set))
-    for side, group in zip(seen, pair, strict=True):
-        for record in group.records or ():
-            for what, value in look(record):
-                if value is not None:
-                    side[what].add(str(value))
-        if not group.records:
-            for what, value in _settings_of(group.job):
-                side[what].add(str(value))
-    for what, values in seen[0].items():
-        if seen[1][what] and values != seen[1][what]:
-            yield what, ", ".join(sorted(values)), ", ".join(sorted(seen[1][what]))
+    a, b = ({what: values for what, values in _values(side, of).items() if values} for side in pair)
+    for what in a:
+        if what in b and a[what] != b[what]:
+            yield what, ", ".join(sorted(a[what])), ", ".join(sorted(b[what]))
+
+
+def _values(repeats: Repeats, of: Properties) -> dict[str, set[str]]:
+    """Return the values of each property among some records; of none the settings of their job."""
+    pairs = [pair for record in repeats.records for pair in of(record)]
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for what, value in pairs if repeats.records else _settings_of(repeats.job):
+        if value is not None or not repeats.records:
+            values[what].add(str(value))
+    return values
 
 
 def _settings(record: Record) -> Iterator[tuple[str, Any]]:
@@ -188,10 +191,10 @@ def _recipe(content: Mapping[str, Any]) -> str:
     return f"{content.get('name', 'unnamed')} v{content.get('version', '?')}, content {digest}"
 
 
-def _conditions(quantities: Collection[str]) -> Look:
+def _conditions(quantities: Collection[str]) -> Properties:
     """Return what makes numbers comparable: the machine, precision, threads, and what each number is."""
 
-    def look(record: Record) -> Iterator[tuple[str, Any]]:
+    def properties(record: Record) -> Iterator[tuple[str, Any]]:
         yield "schema", record.schema
         if "device" in record.job.settings.content:
             kind = "GPU" if record.job.device.startswith("cuda") else "CPU"
@@ -201,13 +204,13 @@ def _conditions(quantities: Collection[str]) -> Look:
             yield "torch threads", dig(record.environment, "flags", "threads")
         for m in record.measurements:
             if not quantities or m.name in quantities:
-                said = [f"{k} {m.detail[k]}" for k in _MEANING if m.detail.get(k) is not None]
-                yield f"definition of {m.name}", "; ".join([f"unit {m.unit}", *said])
+                meaning = [f"{k} {m.detail[k]}" for k in _MEANING if m.detail.get(k) is not None]
+                yield f"definition of {m.name}", "; ".join([f"unit {m.unit}", *meaning])
 
-    return look
+    return properties
 
 
-_WHERE: tuple[tuple[str, tuple[str, ...]], ...] = (
+_SURROUNDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench", ("bench", "version")),
     ("bench revision", ("bench", "git_revision")),
     ("CUDA", ("torch", "cuda")),
@@ -225,7 +228,7 @@ _WHERE: tuple[tuple[str, tuple[str, ...]], ...] = (
 def _versions(record: Record) -> Iterator[tuple[str, Any]]:
     """Yield what may differ, and is told above a table."""
     yield "torch", torch_version(record.environment)
-    for what, path in _WHERE:
+    for what, path in _SURROUNDINGS:
         yield what, dig(record.environment, *path)
     if record.job.device.startswith("cuda"):
         index = record.job.device.partition(":")[2]
@@ -242,9 +245,9 @@ def _refused(what: str, a: str, b: str) -> ConfigError:
     return ConfigError(f"the runs differ in {what}: {a!r} against {b!r}", tip)
 
 
-def _nothing(a: Run, b: Run, ones: Iterable[Group], others: Iterable[Group]) -> ConfigError:
-    def has(run: Run, groups: Iterable[Group]) -> str:
-        labels = [g.label for g in groups]
+def _nothing(a: Run, b: Run, ones: Iterable[Repeats], others: Iterable[Repeats]) -> ConfigError:
+    def has(run: Run, every: Iterable[Repeats]) -> str:
+        labels = [repeats.label for repeats in every]
         more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
         return f"{run.name} has {', '.join(labels[:3]) or 'no record'}{more}"
 
@@ -253,25 +256,26 @@ def _nothing(a: Run, b: Run, ones: Iterable[Group], others: Iterable[Group]) -> 
     )
 
 
-def _batches(group: Group) -> set[float]:
-    """Return the batches that were found where the largest was asked for; times of different ones say nothing."""
-    return {v for m in group.measurements(["max_batch"])["max_batch"] for v in m.samples}
+def _batches(repeats: Repeats) -> set[float]:
+    """Return the largest batches that fit, where these were looked for; times of different ones say nothing."""
+    return {v for m in repeats.measurements(["max_batch"])["max_batch"] for v in m.samples}
 
 
 def _only(
-    a: Run, b: Run, ones: Mapping[str, Group], others: Mapping[str, Group], pairs: Sequence[Pair]
+    a: Run, b: Run, ones: Mapping[str, Repeats], others: Mapping[str, Repeats], pairs: Sequence[Pair]
 ) -> Iterator[tuple[str, str, str]]:
     """Yield what has no partner, and what failed in one run."""
-    paired = {id(group) for pair in pairs for group in pair}
+    paired = {id(repeats) for pair in pairs for repeats in pair}
     names = names_of(a, b)
     for x, y in pairs:
         for here, other, name, there in ((x, y, names[0], names[1]), (y, x, names[1], names[0])):
             if here.records and not other.records:
                 yield here.label, name, f"{other.status} in {there}"
-        if x.records and y.records and (a_found := _batches(x)) != (b_found := _batches(y)):
-            found = " and ".join(", ".join(f"{v:g}" for v in sorted(s)) or "none" for s in (a_found, b_found))
-            yield x.label, "", f"the largest batches differ: {found}"
-    for groups, name, there in ((ones, names[0], names[1]), (others, names[1], names[0])):
-        for group in groups.values():
-            if id(group) not in paired and group.records:
-                yield group.label, name, f"not in {there}"
+        batches = [_batches(side) for side in (x, y)]
+        if x.records and y.records and batches[0] != batches[1]:
+            both = " and ".join(", ".join(f"{v:g}" for v in sorted(side)) or "none" for side in batches)
+            yield x.label, "", f"the largest batches differ: {both}"
+    for by_key, name, there in ((ones, names[0], names[1]), (others, names[1], names[0])):
+        for repeats in by_key.values():
+            if id(repeats) not in paired and repeats.records:
+                yield repeats.label, name, f"not in {there}"

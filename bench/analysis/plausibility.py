@@ -6,7 +6,6 @@ to look twice, and `bench.records.flags` explains it.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import compare_table
-from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.frame import SHAPE, VARIANT, wide
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
+from bench.stats.proportions import below_chance
 from bench.units import percent, show
 
 MORE = 1.1  # times as much, from which a network has clearly more of something
@@ -38,8 +38,8 @@ def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
     frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
     if frame.empty:
         return {}
-    found = {flag: list(dict.fromkeys(rule(frame))) for flag, rule in RULES.items()}
-    return {flag: places for flag, places in found.items() if places}
+    by_flag = {flag: list(dict.fromkeys(rule(frame))) for flag, rule in RULES.items()}
+    return {flag: places for flag, places in by_flag.items() if places}
 
 
 def _larger_but_faster(frame: pd.DataFrame) -> Iterator[str]:
@@ -47,15 +47,15 @@ def _larger_but_faster(frame: pd.DataFrame) -> Iterator[str]:
     times = frame[frame["measurement"].isin(["latency", "step_time"])].merge(
         _counts(frame, _SIZES), on=_SHAPE, how="inner"
     )
-    alike = ["run", "task", "family", *SHAPE[2:], *_SETTINGS, "batch_size", "measurement"]
+    keys = ["run", "task", "family", *SHAPE[2:], *_SETTINGS, "batch_size", "measurement"]
     groups: defaultdict[tuple[Any, ...], list[_Row]] = defaultdict(list)
     for row in times.to_dict("records"):
-        groups[tuple(None if pd.isna(row[key]) else row[key] for key in alike)].append(row)
+        groups[tuple(None if pd.isna(row[key]) else row[key] for key in keys)].append(row)
     for some in groups.values():
         for large in some:
             for small in some:
                 if _more(large, small) and large["high"] < small["low"]:
-                    yield f"{_told(large)} is below that of {small['arch']} ({show(small['median'], 's')})"
+                    yield f"{_measured(large)} is below that of {small['arch']} ({show(small['median'], 's')})"
 
 
 def _more(large: _Row, small: _Row) -> bool:
@@ -67,15 +67,15 @@ def _slower_without_waiting(frame: pd.DataFrame) -> Iterator[str]:
     """Find steps that took clearly longer than a call of the same batch that is waited for."""
     for row in _side_by_side(frame, "step_time", "latency"):
         if row["low"] > BEYOND * row["high_other"]:
-            yield f"{_told(row)} is above its latency ({show(row['median_other'], 's')})"
+            yield f"{_measured(row)} is above its latency ({show(row['median_other'], 's')})"
 
 
 def _batch_costs_throughput(frame: pd.DataFrame) -> Iterator[str]:
     """Find batches at which clearly fewer images a second go through than at batch 1."""
     steps = frame[frame["measurement"] == "step_time"]
-    alike = ["task", *_SHAPE, *_SETTINGS]
-    single = steps.loc[steps["batch_size"] == 1, [*alike, "median", "high"]]
-    for row in _merged(steps, single, alike):
+    keys = ["task", *_SHAPE, *_SETTINGS]
+    single = steps.loc[steps["batch_size"] == 1, [*keys, "median", "high"]]
+    for row in _merged(steps, single, keys):
         if row["low"] / row["batch_size"] > MORE * row["high_other"]:
             rates = [1 / row["median_other"], row["batch_size"] / row["median"]]
             yield f"{row['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1"
@@ -85,7 +85,7 @@ def _backward_too_fast(frame: pd.DataFrame) -> Iterator[str]:
     """Find backward passes that took less than a third of the forward pass."""
     for row in _side_by_side(frame, "backward", "forward"):
         if row["high"] < row["low_other"] / 3:
-            yield f"{_told(row)}, forward {show(row['median_other'], 's')}"
+            yield f"{_measured(row)}, forward {show(row['median_other'], 's')}"
 
 
 def _above_roofline(frame: pd.DataFrame) -> Iterator[str]:
@@ -104,15 +104,14 @@ def _memory_below_weights(frame: pd.DataFrame) -> Iterator[str]:
             continue
         least = WEIGHT_BYTES.get(row["precision"], 1) * row["parameters"]
         if row["median"] < least:
-            yield f"{_told(row, 'B')} for weights of {show(least, 'B')}"
+            yield f"{_measured(row, 'B')} for weights of {show(least, 'B')}"
 
 
 def _below_chance(frame: pd.DataFrame) -> Iterator[str]:
     """Find accuracies that guessing would exceed, by three standard deviations of guessing."""
     for row in frame[(frame["measurement"] == "top1") & (frame["status"] == "ok")].to_dict("records"):
         images, chance = row["detail"].get("n"), 1 / row["num_classes"]
-        slack = 3 * math.sqrt(chance * (1 - chance) / images) if isinstance(images, int | float) else 0.0
-        if row["median"] < chance - slack:
+        if below_chance(row["median"], images if isinstance(images, int | float) else None, chance):
             yield f"{row['label']}: {percent(row['median'])}, chance is {percent(chance)}"
 
 
@@ -138,11 +137,7 @@ RULES: Mapping[str, Rule] = {
 def _counts(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     """Return the counts of each network and shape, one column a name; NaN where it was not counted."""
     rows = frame[(frame["task"] == "cost") & frame["measurement"].isin(names)]
-    table = rows[_SHAPE].drop_duplicates()
-    for name in names:
-        one = rows.loc[rows["measurement"] == name, [*_SHAPE, "median"]].drop_duplicates(_SHAPE, keep="last")
-        table = table.merge(one.rename(columns={"median": name}), on=_SHAPE, how="left")
-    return table
+    return wide(rows, _SHAPE, names)
 
 
 def _side_by_side(frame: pd.DataFrame, name: str, other: str) -> Iterator[_Row]:
@@ -156,6 +151,6 @@ def _merged(rows: pd.DataFrame, others: pd.DataFrame, key: list[str]) -> Iterato
     yield from rows.merge(others, on=key, how="inner", suffixes=("", "_other")).to_dict("records")
 
 
-def _told(row: _Row, unit: str = "s") -> str:
+def _measured(row: _Row, unit: str = "s") -> str:
     """Return ``latency of infer vgg19 224 px batch 1, 39.0 ms``."""
     return f"{row['measurement']} of {row['label']}, {show(row['median'], unit)}"

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from bench.analysis.frame import wide
+
 # Bytes of one number, by precision: of activations and of weights. Counts are of single precision, 4 bytes.
 _COUNTED = 4
 ACTIVATION_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 2, "amp_fp16": 2}
@@ -30,11 +32,7 @@ def ceilings(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: run, device, precision, threads, `matmul_rate` (MAC/s), `copy_bandwidth` (B/s).
     """
     rows = frame[(frame["task"] == "ceiling") & frame["measurement"].isin(_CEILINGS)]
-    table = rows[_KEYS].drop_duplicates()
-    for name in _CEILINGS:
-        one = rows.loc[rows["measurement"] == name, [*_KEYS, "median"]].drop_duplicates(_KEYS, keep="last")
-        table = table.merge(one.rename(columns={"median": name}), on=_KEYS, how="left")
-    return table.reset_index(drop=True)
+    return wide(rows, _KEYS, _CEILINGS).reset_index(drop=True)
 
 
 def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,7 +53,7 @@ def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     activations = table["activation_bytes"].astype(float) * _scale(table["precision"], ACTIVATION_BYTES)
     weights = table["parameter_bytes"].astype(float) * _scale(table["precision"], WEIGHT_BYTES)
     intensity = table["macs"].astype(float) * batch / (activations * batch + weights)
-    peak, bandwidth = _ceilings_of(table, ceilings(frame))
+    peak, bandwidth = ceilings_of(table, ceilings(frame))
     attained = table["throughput"].astype(float) * table["macs"].astype(float)
     share: pd.Series = attained / np.minimum(peak, intensity * bandwidth)
     return table.assign(intensity=intensity, roofline_share=share)
@@ -66,9 +64,14 @@ def _scale(precisions: pd.Series, sizes: Mapping[str, int]) -> pd.Series:
     return precisions.map(lambda p: sizes.get(p, np.nan) / _COUNTED).astype(float)
 
 
-def _ceilings_of(table: pd.DataFrame, found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return for each row of the table the peak (MAC/s) and the bandwidth (B/s) it is held against."""
-    rows = found.to_dict("records")
+def ceilings_of(table: pd.DataFrame, machine: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return for each row of the table the peak (MAC/s) and the bandwidth (B/s) it is held against.
+
+    Args:
+        table: of `bench.analysis.comparison.compare_table`.
+        machine: of `ceilings`.
+    """
+    rows = machine.to_dict("records")
     by_key = {tuple(row[k] for k in _KEYS): row for row in rows}
     values = []
     for key in table[_KEYS].itertuples(index=False, name=None):

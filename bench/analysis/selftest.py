@@ -2,29 +2,34 @@
 
 Two kinds of jobs tell. Comparisons run a network with itself, and with itself made slower, in turn in each of several
 processes, as `bench compare` does. Rows are two networks, at batch 1 and at a larger one, in so many processes that two
-or more runs could be made of them, as `bench run` does.
+or more runs could be made of them, as `bench run` does. The noise that it finds bounds what a comparison on the same
+machine may call an effect.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench.analysis.versus import process_ratios
+from bench.io import finite_json
 from bench.plan.settings import Processes
-from bench.records.record import Record, finite
-from bench.records.store import Run, latest
-from bench.stats.calibration import Calibration, calibrate
+from bench.records import environment
+from bench.records.record import Record
+from bench.records.store import RECORDS, Run, latest, read_run
+from bench.stats.calibration import Calibration, calibrate, noise_floor
 from bench.stats.effects import Effect
 from bench.stats.levels import Levels, two_levels
 from bench.stats.proportions import Proportion, proportion
 from bench.stats.samples import median
-from bench.stats.verdicts import of_ratios
+from bench.stats.verdicts import BAND, of_ratios
 from bench.tasks.versus import SLOWDOWNS
 
+SELFTEST = "selftest"  # the run
 SAME = "A again"
 QUANTITIES = ("latency", "step_time")
 
@@ -47,12 +52,12 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
-        numbers = finite({"slowdown": self.slowdown, "ratio": self.ratio, "reach": self.reach})
+        numbers = finite_json({"slowdown": self.slowdown, "ratio": self.ratio, "reach": self.reach})
         return {**numbers, "called": self.called.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Scatter:
     """One time of one network: `latency` or `step_time`, and how it scatters; see `bench.stats.levels.Levels`."""
 
     arch: str
@@ -70,7 +75,7 @@ class Row:
         levels = self.levels
         named = {"arch": self.arch, "quantity": self.quantity, "batch_size": self.batch_size}
         scatter = {"between": self.between, "within": levels.spread, "correlation": levels.correlation}
-        return {**named, "processes": levels.processes, **finite(scatter)}
+        return {**named, "processes": levels.processes, **finite_json(scatter)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Selftest:
     timer_resolution: float
     noise_floor: float
     doubts: tuple[str, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Scatter, ...] = ()
     calibration: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +106,7 @@ class Selftest:
         numbers = ("overhead", "timer_resolution", "noise_floor", "doubts")
         return {
             "trials": [trial.to_json() for trial in self.trials],
-            **finite({name: getattr(self, name) for name in numbers}),
+            **finite_json({name: getattr(self, name) for name in numbers}),
             "rows": [row.to_json() for row in self.rows],
             "calibration": None if self.calibration is None else _calibration_json(self.calibration),
         }
@@ -113,7 +118,7 @@ def _calibration_json(calibration: Calibration) -> dict[str, Any]:
     return {k: v.to_json() if isinstance(v, Proportion) else v for k, v in plain.items()} | {"slowed": slowed}
 
 
-def judge(run: Run, size: int = Processes().least) -> Selftest | None:
+def selftest_of(run: Run, size: int = Processes().least) -> Selftest | None:
     """Return what the records of a self-test say; None where there are no comparisons.
 
     Args:
@@ -130,14 +135,59 @@ def judge(run: Run, size: int = Processes().least) -> Selftest | None:
     rows, medians = _rows([r for r in records if r.job.task == "infer"])
     calibration = calibrate(medians, size, SLOWDOWNS) if medians else None
     return Selftest(
-        trials,
-        _median(comparisons, "overhead"),
-        _median(comparisons, "timer_resolution"),
-        _noise_floor(comparisons, trials[0].reach),
-        tuple(sorted({f for r in records for m in r.measurements if m.name in QUANTITIES for f in m.flags})),
-        rows,
-        calibration if calibration and calibration.alarms.of else None,
+        trials=trials,
+        overhead=_median(comparisons, "overhead"),
+        timer_resolution=_median(comparisons, "timer_resolution"),
+        noise_floor=noise_floor(_effects(comparisons, SAME), trials[0].reach),
+        doubts=tuple(
+            sorted({f for r in records for m in r.measurements if m.name in QUANTITIES for f in m.flags})
+        ),
+        rows=rows,
+        calibration=calibration if calibration and calibration.alarms.of else None,
     )
+
+
+def selftest_beside(results: Path, run: Run) -> Selftest | None:
+    """Return what the self-test in a folder of results says of the machine that timed `run`.
+
+    None where nothing was timed, or no self-test was made there in an equal environment.
+    """
+    return _selftest_in(results, _timed_in(run))
+
+
+def band_of(results: Path, run: Run, least: float = BAND) -> float:
+    """Return the least effect that a comparison in `run` may call one, see `band_in`."""
+    return band_in(results, _timed_in(run), least)
+
+
+def band_in(results: Path, environments: Collection[str], least: float = BAND) -> float:
+    """Return the least effect that a comparison may call one: at least `least`, and above the noise.
+
+    The noise is that of the self-test in the same folder of results, where one was made in an equal environment.
+
+    Args:
+        results: the folder that holds runs.
+        environments: keys of those that the comparison is made in, see `bench.records.environment.key`.
+        least: a ratio less one.
+    """
+    tested = _selftest_in(results, environments)
+    return max(least, tested.noise_floor) if tested and math.isfinite(tested.noise_floor) else least
+
+
+def _selftest_in(results: Path, environments: Collection[str]) -> Selftest | None:
+    if not environments or not (results / SELFTEST / RECORDS).is_file():
+        return None
+    run = read_run(results / SELFTEST)
+    return selftest_of(replace(run, records=tuple(r for r in run.records if _key(r) in environments)))
+
+
+def _timed_in(run: Run) -> set[str]:
+    """Return the environments in which a run timed anything."""
+    return {_key(r) for r in run.records if r.job.task != "cost"}
+
+
+def _key(record: Record) -> str:
+    return environment.key(record.environment, record.job.devices)
 
 
 def _trials(records: Sequence[Record]) -> tuple[Trial, ...]:
@@ -165,14 +215,7 @@ def _trial(slowdown: float, effects: Sequence[Effect]) -> Trial:
     )
 
 
-def _noise_floor(records: Sequence[Record], reach: float) -> float:
-    off = sorted(abs(math.log(e.estimate)) for e in _effects(records, SAME) if math.isfinite(e.estimate))
-    if not off or math.isnan(reach):
-        return math.nan
-    return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
-
-
-def _rows(records: Sequence[Record]) -> tuple[tuple[Row, ...], list[list[float]]]:
+def _rows(records: Sequence[Record]) -> tuple[tuple[Scatter, ...], list[list[float]]]:
     """Return how each time scatters, and the medians of its processes, in the order of their numbers."""
     series: defaultdict[str, list[Record]] = defaultdict(list)
     for record in sorted(records, key=_place):
@@ -180,7 +223,7 @@ def _rows(records: Sequence[Record]) -> tuple[tuple[Row, ...], list[list[float]]
     rows, medians = [], []
     for job, name, group in ((group[0].job, _quantity(group[0]), group) for group in series.values()):
         samples = [m.samples for r in group if (m := r.measurement(name)) is not None]
-        rows.append(Row(job.arch, name, job.settings.given["batch_size"], two_levels(samples)))
+        rows.append(Scatter(job.arch, name, job.settings.given["batch_size"], two_levels(samples)))
         medians.append([median(s) for s in samples])
     return tuple(rows), medians
 

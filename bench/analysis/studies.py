@@ -21,13 +21,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from bench.analysis.evidence import Evidence, conditions, gather
+from bench.analysis.evidence import Evidence, conditions, gather, selector_words
+from bench.io import finite_json
 from bench.plan.study import Expect, Role, StudyTest, parse_study
-from bench.records.record import finite
 from bench.records.store import Run
 from bench.stats.effects import Effect
-from bench.stats.ranks import ALPHA
-from bench.stats.verdicts import corrected, p_is
+from bench.stats.verdicts import corrected, decide_expectation, p_is
 from bench.units import DASH, show
 
 Decision = Literal["supported", "refuted", "undecided"]
@@ -50,12 +49,12 @@ class TestVerdict:
         verdict: `supported`, `refuted` or `undecided`.
         effect: the difference, ratio or correlation; NaN where there is none.
         low: lower end of its 95 % interval, uncorrected; NaN where there is none.
-        high: upper end, alike.
+        high: upper end; NaN likewise.
         p: two-sided, that the effect lies at the margin, corrected for the study's tests (Holm); NaN where untested.
         n_of: numbers on this side (trainings, processes; networks of a trend).
         n_against: on the other side; 0 of a trend.
         note: how it was tested, why it is undecided, what is missing or diverged.
-        p_floor: the least p that an exact test of so many numbers gives; a smaller one is told as a bound.
+        p_floor: the least p that an exact test of so many numbers gives; a smaller one is shown as a bound.
         conditions: the networks, data set and scale of its jobs, see `bench.analysis.evidence.conditions`.
     """
 
@@ -93,21 +92,15 @@ class TestVerdict:
         """Return ``higher``, and with a margin ``below × 0.5``, ``above -0.05`` or ``-0.02 … +0.02``."""
         if not self.margin:
             return self.expect
-        if self.unit == "ratio":
-            least = 1 + self.margin
-            ends = {"higher": f"above × {least:.3g}", "lower": f"below × {1 / least:.3g}"}
-            return ends.get(self.expect, f"× {1 / least:.3g} … × {least:.3g}")
-        ends = {
-            "higher": f"above {told(self.margin, self.unit)}",
-            "lower": f"below {told(-self.margin, self.unit)}",
-        }
-        return ends.get(self.expect, f"{told(-self.margin, self.unit)} … {told(self.margin, self.unit)}")
+        ends = _margins(self.margin, as_ratio=self.unit == "ratio")
+        least, most = (effect_text(end, self.unit) for end in ends)
+        return {"higher": f"above {most}", "lower": f"below {least}"}.get(self.expect, f"{least} … {most}")
 
     def __str__(self) -> str:
         """Return ``supported: plain56 ends worse: +0.05 (+0.03 … +0.07), p = 0.01, n = 5, 5``."""
-        parts = [f"{self.says}: {told(self.effect, self.unit)}"]
+        parts = [f"{self.says}: {effect_text(self.effect, self.unit)}"]
         if math.isfinite(self.p):
-            parts[0] += f" ({told(self.low, self.unit)} … {told(self.high, self.unit)})"
+            parts[0] += f" ({effect_text(self.low, self.unit)} … {effect_text(self.high, self.unit)})"
             parts.append(p_is(self.p, self.p_floor))
         parts.append(f"n = {self.n_of}" + (f", {self.n_against}" if self.n_against else ""))
         return f"{self.verdict}: {', '.join(parts)}"
@@ -115,7 +108,7 @@ class TestVerdict:
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        plain: dict[str, Any] = finite(values)
+        plain = finite_json(values)
         return {**plain, "claims": list(self.claims), "conditions": dict(self.conditions)}
 
 
@@ -151,19 +144,20 @@ class StudyVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        asked: Mapping[str, Any] = {"name": self.name, "hypothesis": self.hypothesis, "source": self.source}
         return {
-            **asked,
+            "name": self.name,
+            "hypothesis": self.hypothesis,
+            "source": self.source,
             "claims": list(self.claims),
             "verdict": self.verdict,
             "tests": [test.to_json() for test in self.tests],
         }
 
 
-def judge_study(run: Run) -> StudyVerdict | None:
+def study_verdict(run: Run) -> StudyVerdict | None:
     """Return what the records of a run say of its study; None where its experiment has none.
 
-    Only the jobs that the run last asked for count.
+    Only the jobs that the run last planned count.
 
     Raises:
         ConfigError: if `run.json` holds no sound study.
@@ -174,7 +168,7 @@ def judge_study(run: Run) -> StudyVerdict | None:
         return None
     study = parse_study(experiment["study"], f"run {run.name}: study")
     evidence = [gather(run, test) for test in study.tests]
-    effects = corrected([decided(e.effect, t) for t, e in zip(study.tests, evidence, strict=True)])
+    effects = corrected([_decided(e.effect, t) for t, e in zip(study.tests, evidence, strict=True)])
     tests = tuple(_verdict(*each) for each in zip(study.tests, evidence, effects, strict=True))
     return StudyVerdict(
         name=str(experiment.get("name") or run.name),
@@ -198,8 +192,8 @@ def _verdict(test: StudyTest, evidence: Evidence, effect: Effect) -> TestVerdict
         says=test.says,
         quantity=test.quantity,
         unit="ratio" if test.measure == "ratio" else evidence.unit,
-        of=_told(test.of),
-        against=test.trend or _told(test.against or {}),
+        of=selector_words(test.of),
+        against=test.trend or selector_words(test.against or {}),
         expect=test.expect,
         verdict=_decision(effect),
         effect=effect.estimate,
@@ -221,33 +215,17 @@ def _decision(effect: Effect) -> Decision:
     return effect.verdict if effect.verdict in ("supported", "refuted") else "undecided"
 
 
-def decided(effect: Effect, test: StudyTest) -> Effect:
-    """Return the effect with the verdict of one test on its own, and the p of its margin; NaN of what is counted.
-
-    Args:
-        effect: a difference; a ratio where the test asks for one.
-        test: which side is expected, and by what margin.
-    """
-    low, high = effect.low, effect.high
-    least, most = (
-        (1 / (1 + test.margin), 1 + test.margin) if test.measure == "ratio" else (-test.margin, test.margin)
-    )
-    if test.expect == "same":
-        p = max(effect.p_at(most), effect.p_at(least))
-        inside, outside = least <= low and high <= most, low > most or high < least
-    elif test.expect == "higher":
-        p = effect.p_at(most)
-        inside, outside = low > most, high < most
-    else:
-        p = effect.p_at(least)
-        inside, outside = high < least, low > least
-    if effect.counted:
-        return replace(effect, p=math.nan, verdict="supported" if inside else "refuted")
-    clear = p <= ALPHA and (inside or outside)
-    return replace(effect, p=p, verdict="undecided" if not clear else "supported" if inside else "refuted")
+def _decided(effect: Effect, test: StudyTest) -> Effect:
+    """Return the effect with the verdict of one test on its own."""
+    return decide_expectation(effect, test.expect, *_margins(test.margin, as_ratio=test.measure == "ratio"))
 
 
-def told(value: float, unit: str) -> str:
+def _margins(margin: float, *, as_ratio: bool) -> tuple[float, float]:
+    """Return between which effects nothing changes, as the test has it."""
+    return (1 / (1 + margin), 1 + margin) if as_ratio else (-margin, margin)
+
+
+def effect_text(value: float, unit: str) -> str:
     """Return a difference with its sign and unit, a ratio as ``× 1.2``, infinities as ``∞``, NaN as a dash."""
     if math.isnan(value):
         return DASH
@@ -258,8 +236,3 @@ def told(value: float, unit: str) -> str:
     if unit in ("1", "rho", "epochs"):
         return f"{value:+.4g}" + (f" {unit}" if unit == "epochs" else "")
     return show(value, unit) if value < 0 else f"+{show(value, unit)}"
-
-
-def _told(selector: Mapping[str, Any]) -> str:
-    """Return ``arch plain56, epochs 20``."""
-    return ", ".join(f"{key} {value}" for key, value in selector.items())

@@ -1,4 +1,4 @@
-"""Trainings compared: the first network against each other one that was trained on the same, alike in all else.
+"""Trainings: those of a run by network, what they answered to the test images, and the first network against others.
 
 Two questions are kept apart, since two things vary. Would the network be better if it were trained again? The
 trainings vary, and Welch's t over the seeds answers: this is the verdict, and its p the one that counts, since a claim
@@ -15,28 +15,184 @@ Computation 10, 1998.
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.members import Member, Trainings, conditions_of, members, trainings_of
-from bench.records.record import Record, finite
-from bench.records.store import Run
-from bench.stats.effects import Effect, mcnemar, none, over_images, rank_sums, welch
-from bench.stats.verdicts import corrected
+from bench.errors import unknown_name
+from bench.io import finite_json
+from bench.plan.job import Job
+from bench.records.outputs import read_outputs
+from bench.records.record import Record
+from bench.records.store import Run, latest
+from bench.stats.effects import Effect, mcnemar, none, over_images, two_groups
+from bench.stats.samples import Floats
+from bench.stats.verdicts import corrected, decide_difference
+
+_OF_THE_NETWORK = ("arch", "input_size", "in_channels", "source_sha256")  # of what a job asks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """One training with its test outputs: logits [N, K] and labels [N]."""
+
+    record: Record
+    logits: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+    @property
+    def answers(self) -> npt.NDArray[np.int64]:
+        """The class that it gives each of the N test images."""
+        return np.asarray(self.logits.argmax(axis=1))
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each of the N test images is classified correctly."""
+        return np.asarray(self.answers == self.labels)
+
+    @property
+    def probabilities(self) -> Floats:
+        """Softmax of the logits, [N, K]."""
+        logits = self.logits.astype(np.float64)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Series:
+    """The trainings of one network that differ in nothing but their seed; `label` has what sets it apart."""
+
+    label: str
+    jobs: tuple[Job, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def dataset(self) -> str:
+        """On which they train."""
+        return str(self.jobs[0].settings.given.get("dataset"))
+
+    @property
+    def ended(self) -> tuple[Record, ...]:
+        """The records of those that ended well."""
+        return tuple(r for r in self.records if r.status == "ok")
+
+    @property
+    def diverged(self) -> int:
+        """How many diverged."""
+        return sum(r.status == "diverged" for r in self.records)
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The top-1 accuracy of each; of one that diverged an infinity below all others."""
+        top1 = [m.samples[-1] for r in self.ended if (m := r.measurement("top1")) is not None]
+        return [v for v in top1 if math.isfinite(v)] + [-math.inf] * self.diverged
+
+    @property
+    def missing(self) -> str:
+        """Return ``; plain20: 1 of 3 diverged, 1 of 3 missing`` where it lacks trainings."""
+        lost = len(self.jobs) - len(self.ended) - self.diverged
+        counts = ((self.diverged, "diverged"), (lost, "missing"))
+        parts = [f"{n} of {len(self.jobs)} {word}" for n, word in counts if n]
+        return f"; {self.label}: {', '.join(parts)}" if parts else ""
+
+
+def series_of(run: Run, networks: Sequence[str] = ()) -> list[Series]:
+    """Return the trainings of a run by network, in the order they were planned.
+
+    Args:
+        run: as it is stored.
+        networks: names or globs; none for all.
+
+    Raises:
+        UnknownNameError: for a pattern that no trained network matches.
+    """
+    last = latest(run.records)
+    jobs = {j.id: j for j in (*run.planned, *(r.job for r in last.values())) if j.task == "accuracy"}
+    known = {job.arch for job in jobs.values()}
+    for pattern in networks:
+        if not any(_matches(pattern, arch) for arch in known):
+            raise unknown_name("trained network", pattern, known, "`bench report` shows the run")
+    series: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in jobs.values():
+        if not networks or any(_matches(pattern, job.arch) for pattern in networks):
+            series[job.series()].append(job)
+    labels = _labels([some[0] for some in series.values()])
+    return [
+        Series(label, tuple(some), tuple(last[j.id] for j in some if j.id in last))
+        for label, some in zip(labels, series.values(), strict=True)
+    ]
+
+
+def _matches(pattern: str, arch: str) -> bool:
+    return pattern == arch or fnmatch.fnmatchcase(arch, pattern)
+
+
+def _labels(jobs: Sequence[Job]) -> list[str]:
+    """Return the name of each network, with the settings that tell it from others of that name."""
+    settings: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for job in jobs:
+        settings[job.arch].append(settings_of(job))
+    return [" · ".join([job.arch, *_telling(settings_of(job), settings[job.arch])]) for job in jobs]
+
+
+def _telling(settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{key} {settings.get(key)}" for key in differing_keys(others)]
+
+
+def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys that do not have the same value in all of some settings."""
+    keys = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]
+
+
+def settings_of(job: Job) -> dict[str, Any]:
+    """Return the input size and the settings of a job, its recipe by name and its augmentation in one word."""
+    settings = job.settings.content
+    recipe, augmentation = settings.get("recipe"), settings.get("augment")
+    named: dict[str, Any] = {"recipe": recipe.get("name")} if isinstance(recipe, Mapping) else {}
+    if isinstance(augmentation, Mapping):
+        named["augment"] = ",".join(f"{key}={json.dumps(value)}" for key, value in augmentation.items())
+    return {"input_size": job.input_size, **settings, **named}
+
+
+def conditions_of(job: Job) -> str:
+    """Return what a job asks but for its network and its seed, as one string: under equal ones networks compare."""
+    content = {k: v for k, v in job.content().items() if k not in _OF_THE_NETWORK}
+    return json.dumps({**content, "seed": None}, sort_keys=True)
+
+
+def read_trainings(run: Run, series: Series) -> list[Training]:
+    """Return the trainings that ended well and whose test outputs are stored, by seed.
+
+    Raises:
+        StoreError: for outputs that cannot be read.
+    """
+    trainings = []
+    for record in sorted(series.ended, key=lambda r: r.job.seed):
+        outputs = read_outputs(run.path, record)
+        if outputs is not None:
+            trainings.append(Training(record, outputs.logits, outputs.labels))
+    return trainings
+
+
+def same_images(trainings: Sequence[Training]) -> bool:
+    """Return whether all were tested on the same images, in the same order."""
+    return all(np.array_equal(trainings[0].labels, other.labels) for other in trainings[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesComparison:
     """One network against another; differences are the first's top-1 accuracy less the other's, as fractions.
 
     Attributes:
-        network: the first of those that were asked for.
+        network: the first of those that were trained.
         baseline: the other.
         dataset: on which both were trained.
         effect: the difference, its interval and p over trainings, or McNemar's of one each; p is corrected for the
@@ -44,7 +200,7 @@ class Comparison:
         n: trainings of the network, with those that diverged.
         n_baseline: of the other.
         image_low: lower end of the 95 % interval over test images; NaN where no outputs are stored.
-        image_high: upper end, alike.
+        image_high: upper end; likewise.
         trainings_error: standard error of the difference that comes of training anew; NaN where unknown.
         images_error: standard error of the difference that comes of the choice of test images; NaN where unknown.
     """
@@ -63,48 +219,42 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return plain values in one level; what is not a number is None."""
         own = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
-        plain: dict[str, Any] = finite({**own, **self.effect.to_json("difference")})
+        plain: dict[str, Any] = finite_json({**own, **self.effect.to_json("difference")})
         return plain
 
 
-def compare_trainings(run: Run) -> list[Comparison]:
-    """Return the comparisons of the trainings of a run, for each way that networks were trained in.
+def compare_trainings(run: Run) -> list[SeriesComparison]:
+    """Return the first network against each other one that was trained under the same conditions, for all conditions.
 
     Raises:
         StoreError: for test outputs that cannot be read.
     """
-    alike: defaultdict[str, list[Trainings]] = defaultdict(list)
-    for trainings in trainings_of(run):
-        alike[conditions_of(trainings.jobs[0])].append(trainings)
-    found = [_compare(run, first, other) for first, *others in alike.values() for other in others]
-    effects = corrected([c.effect for c in found])
-    return [replace(c, effect=e) for c, e in zip(found, effects, strict=True)]
+    by_conditions: defaultdict[str, list[Series]] = defaultdict(list)
+    for series in series_of(run):
+        by_conditions[conditions_of(series.jobs[0])].append(series)
+    compared = [_compare(run, first, other) for first, *others in by_conditions.values() for other in others]
+    effects = corrected([c.effect for c in compared])
+    return [replace(c, effect=e) for c, e in zip(compared, effects, strict=True)]
 
 
-def image_differences(a: Sequence[Member], b: Sequence[Member]) -> npt.NDArray[np.float64]:
-    """Return [N]: of each test image the share of A's trainings that tell it right, less that of B's."""
-    shares = [np.mean([m.correct for m in side], axis=0) for side in (a, b)]
-    return np.asarray(shares[0] - shares[1])
-
-
-def _compare(run: Run, first: Trainings, other: Trainings) -> Comparison:
-    sides = _accuracies(first), _accuracies(other)
-    told = [members(run, t) for t in (first, other)]
-    images = _over_images(*told)
-    effect = rank_sums(*sides) if -math.inf in (*sides[0], *sides[1]) else welch(*sides)
-    if [len(s) for s in sides] == [1, 1] == [len(s) for s in told] and math.isfinite(images.estimate):
-        p, *only = mcnemar(told[0][0].correct, told[1][0].correct)
+def _compare(run: Run, first: Series, other: Series) -> SeriesComparison:
+    trainings = [read_trainings(run, series) for series in (first, other)]
+    images = _over_images(*trainings)
+    effect = two_groups(first.accuracies, other.accuracies)
+    n, n_baseline = len(first.accuracies), len(other.accuracies)
+    if [n, n_baseline] == [1, 1] == [len(t) for t in trainings] and math.isfinite(images.estimate):
+        p, *only = mcnemar(trainings[0][0].correct, trainings[1][0].correct)
         how = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
         effect = replace(effect, low=images.low, high=images.high, p=p, reason=how)
-    elif not any(told):
+    elif not any(trainings):
         effect = replace(effect, reason=f"{effect.reason}; no test outputs are stored")
-    return Comparison(
+    return SeriesComparison(
         network=first.label,
         baseline=other.label,
-        dataset=str(first.jobs[0].settings.given.get("dataset")),
-        effect=_judged(replace(effect, reason=effect.reason + _missing(first, other))),
-        n=len(sides[0]),
-        n_baseline=len(sides[1]),
+        dataset=first.dataset,
+        effect=decide_difference(replace(effect, reason=effect.reason + first.missing + other.missing)),
+        n=n,
+        n_baseline=n_baseline,
         image_low=images.low,
         image_high=images.high,
         trainings_error=effect.error,
@@ -112,41 +262,9 @@ def _compare(run: Run, first: Trainings, other: Trainings) -> Comparison:
     )
 
 
-def _judged(effect: Effect) -> Effect:
-    if math.isnan(effect.p) or not (effect.low > 0 or effect.high < 0):
-        return effect
-    return replace(effect, verdict="higher" if effect.low > 0 else "lower")
-
-
-def _accuracies(trainings: Trainings) -> list[float]:
-    """Return the accuracy of each training; of one that diverged an infinity below all others."""
-    found = [_top1(record) for record in trainings.ended]
-    return [v for v in found if math.isfinite(v)] + [-math.inf] * trainings.diverged
-
-
-def _top1(record: Record) -> float:
-    measurement = record.measurement("top1")
-    return math.nan if measurement is None else measurement.samples[-1]
-
-
-def _over_images(a: Sequence[Member], b: Sequence[Member]) -> Effect:
+def _over_images(a: Sequence[Training], b: Sequence[Training]) -> Effect:
+    """Return the share of A's trainings that classify an image correctly less that of B's, over the test images."""
     if not a or not b or not same_images([*a, *b]):
         return none("no outputs of the same test images")
-    return over_images(image_differences(a, b))
-
-
-def same_images(found: Sequence[Member]) -> bool:
-    """Return whether all were tested on the same images, in the same order."""
-    return all(np.array_equal(found[0].labels, m.labels) for m in found[1:])
-
-
-def _missing(*sides: Trainings) -> str:
-    """Return ``; plain20: 1 of 3 diverged``, of each network that lacks trainings."""
-    told = []
-    for side in sides:
-        lost = len(side.jobs) - len(side.ended) - side.diverged
-        counts = [
-            f"{n} of {len(side.jobs)} {w}" for n, w in ((side.diverged, "diverged"), (lost, "missing")) if n
-        ]
-        told += [f"; {side.label}: {', '.join(counts)}"] if counts else []
-    return "".join(told)
+    shares = [np.mean([t.correct for t in side], axis=0) for side in (a, b)]
+    return over_images(np.asarray(shares[0] - shares[1]))

@@ -1,4 +1,4 @@
-"""What a comparison says: of each baseline and quantity a ratio, its interval, and a verdict in one word.
+"""Networks timed in turn: of each baseline and quantity a ratio, its interval, and a verdict in one word.
 
 The networks ran in turn within each of several processes. A process gives one number a pair and quantity, the median
 of the ratios of its rounds; the processes are what is tested. Memory is that of tensors, which is counted: what a
@@ -13,18 +13,21 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any, Literal
+from itertools import groupby, permutations
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.analysis.members import conditions_of
-from bench.analysis.trainings import Comparison, compare_trainings
+from bench.analysis.trainings import SeriesComparison, compare_trainings, conditions_of
+from bench.io import finite_json
 from bench.records.flags import doubts, spoken
-from bench.records.record import Measurement, Record, finite
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect, none
 from bench.stats.samples import median, median_ratio
 from bench.stats.verdicts import BAND, corrected, direction, of_means, of_ratios
 from bench.units import Better, show
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUANTITIES: Mapping[str, str] = {
     "latency": "latency",
@@ -42,15 +45,15 @@ Overall = Literal["dominates", "dominated", "same", "traded", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a comparison.
+class Ratio:
+    """One quantity of a network over that of a baseline.
 
     Attributes:
         arch: the network that is compared.
-        baseline: with whom.
+        baseline: with which.
         quantity: of `QUANTITIES`.
         effect: of the ratio, the network's over the baseline's; its p is corrected for the number of tests (Holm).
-        flags: what is told of the measurements, see `bench.records.flags`.
+        flags: of the measurements, see `bench.records.flags`.
         band: a ratio of times so near to one is the same.
     """
 
@@ -62,20 +65,25 @@ class Row:
     band: float = BAND
 
     @property
-    def standing(self) -> int:
+    def sign(self) -> int:
         """1 where the network is certainly better, -1 where it is certainly worse, else 0."""
         sign = {"faster": 1, "slower": -1, "lower": 1, "higher": -1}.get(self.effect.verdict, 0)
         return -sign if self.quantity == "accuracy" else sign
 
     @property
+    def certain(self) -> bool:
+        """Whether a test says that the network is better, worse or the same."""
+        return self.sign != 0 or self.effect.verdict in ("same", "equal")
+
+    @property
     def decided(self) -> bool:
-        """Whether it is certain that the network is better, worse or the same, and no flag puts it in doubt."""
-        return (self.standing != 0 or self.effect.verdict in ("same", "equal")) and not doubts(self.flags)
+        """Whether that is certain, and no flag puts it in doubt."""
+        return self.certain and not doubts(self.flags)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; what is not a number is None."""
         names = {"arch": self.arch, "baseline": self.baseline, "quantity": self.quantity}
-        numbers = finite(self.effect.to_json("ratio"))
+        numbers = finite_json(self.effect.to_json("ratio"))
         return {**names, **numbers, "n": self.effect.n, "flags": list(self.flags), "band": self.band}
 
 
@@ -98,13 +106,13 @@ class Standing:
 
 
 def stored_band(run: Run) -> float:
-    """Return by how much a ratio of times may be off one and is the same, as the run was told; else the usual."""
+    """Return by how much a ratio of times may be off one and is the same, as it is stored with the run; else `BAND`."""
     stored = run.info.get("band")
     return float(stored) if isinstance(stored, int | float) and 0 <= stored <= 1 else BAND
 
 
-def compare_run(run: Run) -> list[Row]:
-    """Return the lines of a run of `bench compare`, by baseline, judged by the band that is stored with it."""
+def compare_run(run: Run) -> list[Ratio]:
+    """Return the ratios of a run of `bench compare`, by baseline, decided by the band that is stored with it."""
     records = [r for r in latest(run.records).values() if r.status in ("ok", "diverged")]
     timed = [r for r in records if r.job.task == "versus"]
     if not timed:
@@ -112,38 +120,40 @@ def compare_run(run: Run) -> list[Row]:
     settings = timed[-1].job.settings.content
     compared = _Compared(
         records=records,
-        timed=[r for r in timed if _asked(r) == _asked(timed[-1])],
+        timed=[r for r in timed if _process_settings(r) == _process_settings(timed[-1])],
         settings=settings,
         networks={one["label"]: one for one in settings["networks"]},
         band=stored_band(run),
     )
     first, *others = settings["labels"]
-    rows = [row for other in others for row in compared.rows(first, other)]
-    effects = corrected([row.effect for row in rows])
-    rows = [replace(row, effect=e, band=compared.band) for row, e in zip(rows, effects, strict=True)]
-    return _beside_images(rows, run)
+    ratios = [ratio for other in others for ratio in compared.ratios(first, other)]
+    effects = corrected([ratio.effect for ratio in ratios])
+    ratios = [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
+    return _beside_images(ratios, run)
 
 
-def _asked(record: Record) -> dict[str, Any]:
-    """Return what a process was asked but for its number, which chooses who is first."""
+def _process_settings(record: Record) -> dict[str, Any]:
+    """Return the settings of a process but for its number, which chooses who is first."""
     settings = dict(record.job.settings.content)
     networks = sorted(settings.pop("networks"), key=lambda one: str(one["label"]))
     return {**settings, "replicate": None, "networks": networks}
 
 
-def _beside_images(rows: list[Row], run: Run) -> list[Row]:
-    """Return the lines, those of accuracies with what the choice of test images alone would do to them."""
-    if not any(row.quantity == "accuracy" for row in rows):
-        return rows
+def _beside_images(ratios: list[Ratio], run: Run) -> list[Ratio]:
+    """Return the ratios, those of accuracies with what the choice of test images alone would do to them."""
+    if not any(ratio.quantity == "accuracy" for ratio in ratios):
+        return ratios
     trained = {(c.network, c.baseline): c for c in compare_trainings(run)}
-    return [_with_images(row, trained.get((row.arch, row.baseline))) for row in rows]
+    return [_with_images(ratio, trained.get((ratio.arch, ratio.baseline))) for ratio in ratios]
 
 
-def _with_images(row: Row, trained: Comparison | None) -> Row:
-    if row.quantity != "accuracy" or trained is None or math.isnan(trained.image_low):
-        return row
+def _with_images(ratio: Ratio, trained: SeriesComparison | None) -> Ratio:
+    if ratio.quantity != "accuracy" or trained is None or math.isnan(trained.image_low):
+        return ratio
     ends = f"{100 * trained.image_low:+.2f} to {100 * trained.image_high:+.2f} points"
-    return replace(row, effect=replace(row.effect, reason=f"{row.effect.reason}; over test images {ends}"))
+    return replace(
+        ratio, effect=replace(ratio.effect, reason=f"{ratio.effect.reason}; over test images {ends}")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +166,21 @@ class _Compared:
     networks: Mapping[str, Mapping[str, Any]]
     band: float
 
-    def rows(self, first: str, other: str) -> Iterator[Row]:
-        for name, quantity in (("latency", "latency"), ("step_time", "throughput")):
-            ratios, flags = process_ratios(self.timed, name, first, other)
-            better: Better = "lower" if quantity == "latency" else "higher"
-            ratios = ratios if quantity == "latency" else [1 / r for r in ratios]
-            unit = "s" if quantity == "latency" else "1/s"
-            effect = of_ratios(ratios, self.band, better=better, unit=unit)
-            yield Row(first, other, quantity, effect, flags + self._unequal(first, other))
+    def ratios(self, first: str, other: str) -> Iterator[Ratio]:
+        yield self._timed("latency", "latency", first, other)
+        yield self._timed("step_time", "throughput", first, other)
         for task, name in (("infer", "tensor_memory"), ("cost", "parameters"), ("cost", "macs")):
             yield from self._counted(task, name, first, other)
         yield from self._accuracy(first, other)
+
+    def _timed(self, name: str, quantity: str, first: str, other: str) -> Ratio:
+        """Return the ratio of a time, or of the throughput that it comes to."""
+        ratios, flags = process_ratios(self.timed, name, first, other)
+        better: Better = "lower" if quantity == "latency" else "higher"
+        unit = "s" if quantity == "latency" else "1/s"
+        ratios = ratios if quantity == "latency" else [1 / r for r in ratios]
+        effect = of_ratios(ratios, self.band, better=better, unit=unit)
+        return Ratio(first, other, quantity, effect, flags + self._unequal(first, other))
 
     def _unequal(self, first: str, other: str) -> tuple[str, ...]:
         """Return the doubt of two networks that were timed on images of different sizes."""
@@ -176,17 +190,13 @@ class _Compared:
     def _of(self, label: str, task: str) -> list[Record]:
         """Return the records of a network alone, as it was defined and, where it ran, set when it was timed."""
         network = self.networks[label]
-        keys = (
-            "arch",
-            "source_sha256",
-            *(("input_size", "in_channels", "num_classes") if task != "accuracy" else ()),
-        )
+        shape = () if task == "accuracy" else ("input_size", "in_channels", "num_classes")
         ran = ("batch_size", *_WAYS) if task == "infer" else ()
         return [
             r
             for r in self.records
             if r.job.task == task
-            and all(getattr(r.job, key) == network.get(key) for key in keys)
+            and all(getattr(r.job, key) == network.get(key) for key in ("arch", "source_sha256", *shape))
             and all(r.job.settings.content.get(key) == self.settings.get(key) for key in ran)
         ]
 
@@ -195,42 +205,42 @@ class _Compared:
         measured = [m for r in self._of(label, task) if (m := r.measurement(name)) and m.samples]
         return measured[-1] if measured and measured[-1].samples[0] > 0 else None
 
-    def _counted(self, task: str, name: str, first: str, other: str) -> Iterator[Row]:
-        """Yield the line of a count."""
-        sides = [self._value(label, task, name) for label in (first, other)]
-        if not (sides[0] and sides[1]):
+    def _counted(self, task: str, name: str, first: str, other: str) -> Iterator[Ratio]:
+        """Yield the ratio of a count."""
+        of, against = (self._value(label, task, name) for label in (first, other))
+        if not (of and against):
             return
-        ratio = sides[0].samples[0] / sides[1].samples[0]
+        ratio = of.samples[0] / against.samples[0]
         word = "equal" if ratio == 1 else direction(ratio, "lower", "1")
         reason = self._peaks(first, other) if name == "tensor_memory" else "counted"
-        flags = tuple(dict.fromkeys((*sides[0].flags, *sides[1].flags, *self._unequal(first, other))))
-        yield Row(first, other, name, Effect(ratio, n=1, reason=reason, verdict=word, counted=True), flags)
+        flags = tuple(dict.fromkeys((*of.flags, *against.flags, *self._unequal(first, other))))
+        yield Ratio(first, other, name, Effect(ratio, n=1, reason=reason, verdict=word, counted=True), flags)
 
     def _peaks(self, first: str, other: str) -> str:
         """Return how memory was counted, with the high-water marks of the processes, which decide nothing."""
-        told = f"counted, of tensors alive at once at batch {self.settings.get('batch_size')}"
-        peaks = [self._value(label, "infer", "peak_memory") for label in (first, other)]
-        if peaks[0] and peaks[1]:
-            marks = " and ".join(show(median(m.samples), "B") for m in peaks if m)
-            told += f"; the peaks of their processes, {marks}, are the library's as well"
-        return told
+        how = f"counted, of tensors alive at once at batch {self.settings.get('batch_size')}"
+        peaks = [m for label in (first, other) if (m := self._value(label, "infer", "peak_memory"))]
+        if len(peaks) == 2:
+            marks = " and ".join(show(median(m.samples), "B") for m in peaks)
+            how += f"; the peaks of their processes, {marks}, are the library's as well"
+        return how
 
-    def _accuracy(self, first: str, other: str) -> Iterator[Row]:
-        """Yield the line of the last training that both had alike."""
+    def _accuracy(self, first: str, other: str) -> Iterator[Ratio]:
+        """Yield the ratio of the last training that both had under the same conditions."""
         sides = [self._trained(label) for label in (first, other)]
-        alike = [condition for condition in sides[0] if condition in sides[1]]
-        if not alike:
+        shared = [condition for condition in sides[0] if condition in sides[1]]
+        if not shared:
             return
-        of, against = (side[alike[-1]] for side in sides)
+        of, against = (side[shared[-1]] for side in sides)
         effect = of_means(of, against, band=0.0)
         diverged = [sum(map(math.isnan, values)) for values in (of, against)]
         if any(diverged):
             reason = f"{diverged[0]} and {diverged[1]} trainings diverged, which no mean can tell"
             effect = none(reason, effect.estimate, effect.n)
-        yield Row(first, other, "accuracy", effect)
+        yield Ratio(first, other, "accuracy", effect)
 
     def _trained(self, label: str) -> dict[str, list[float]]:
-        """Return the top-1 accuracy of each training by what was asked but for the seed; NaN of one that diverged."""
+        """Return the top-1 accuracy of each training by its conditions; NaN of one that diverged."""
         trained: defaultdict[str, list[float]] = defaultdict(list)
         for record in self._of(label, "accuracy"):
             top1 = record.measurement("top1")
@@ -247,64 +257,109 @@ _WAYS = ("device", "precision", "memory_format", "backend", "cudnn_benchmark", "
 def process_ratios(
     versus: Sequence[Record], name: str, first: str, other: str
 ) -> tuple[list[float], tuple[str, ...]]:
-    """Return of each process the median ratio of its rounds, the first network's time over the other's."""
-    ratios, flags = [], set[str]()
-    for record in versus:
-        by_label = {m.detail["label"]: m for m in record.measurements if m.name == name}
-        if first in by_label and other in by_label:
-            ratios.append(median_ratio(by_label[first].samples, by_label[other].samples))
-            flags |= {*by_label[first].flags, *by_label[other].flags}
-    return ratios, tuple(sorted(flags))
+    """Return of each process the median ratio of its rounds, the first network's time over the other's, and flags."""
+    processes = [{m.detail["label"]: m for m in r.measurements if m.name == name} for r in versus]
+    both = [(p[first], p[other]) for p in processes if first in p and other in p]
+    ratios = [median_ratio(of.samples, against.samples) for of, against in both]
+    return ratios, tuple(sorted({flag for pair in both for m in pair for flag in m.flags}))
 
 
-def standings(rows: Sequence[Row]) -> list[Standing]:
+def standings(ratios: Sequence[Ratio]) -> list[Standing]:
     """Return for each baseline of a run how the network stands to it."""
-    return [_standing(list(part)) for _, part in groupby(rows, key=lambda row: row.baseline)]
+    return [_standing(list(part)) for _, part in groupby(ratios, key=lambda ratio: ratio.baseline)]
 
 
-def _standing(rows: Sequence[Row]) -> Standing:
-    arch, baseline = rows[0].arch, rows[0].baseline
-    signs = {row.standing for row in rows}
-    complete = {row.quantity for row in rows if row.decided} == QUANTITIES.keys()
+def _standing(ratios: Sequence[Ratio]) -> Standing:
+    arch, baseline = ratios[0].arch, ratios[0].baseline
+    signs = {ratio.sign for ratio in ratios}
+    complete = {ratio.quantity for ratio in ratios if ratio.decided} == QUANTITIES.keys()
     word: Overall = "undecided"
     if signs >= {1, -1}:
         word = "traded"
     elif complete:
         word = "dominates" if 1 in signs else "dominated" if -1 in signs else "same"
     heads = {"dominates": f"{arch} dominates {baseline}", "dominated": f"{arch} is dominated by {baseline}"}
-    parts = [*_decided(rows), *_open(rows)]
-    return Standing(
-        arch, baseline, word, f"{heads.get(word, f'{arch} against {baseline}')}: {'; '.join(parts)}"
-    )
+    head = heads.get(word, f"{arch} against {baseline}")
+    return Standing(arch, baseline, word, f"{head}: {'; '.join([*_certain(ratios), *_open(ratios)])}")
 
 
-_SAID = {"lower": "smaller", "higher": "larger", "same": "the same", "equal": "the same"}
+_WORDS = {"lower": "smaller", "higher": "larger", "same": "the same", "equal": "the same"}
 
 
-def _decided(rows: Sequence[Row]) -> Iterator[str]:
+def _certain(ratios: Sequence[Ratio]) -> Iterator[str]:
     """Yield what is certain, such as ``faster in latency, throughput``, the better things first."""
-    said: defaultdict[str, list[str]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: -row.standing or 2):
-        word = _SAID.get(row.effect.verdict, row.effect.verdict)
-        if row.standing and row.quantity == "accuracy":
-            word = "better" if row.standing > 0 else "worse"
-        if row.standing or row.effect.verdict in ("same", "equal"):
-            flags = spoken(*doubts(row.flags))
-            said[word].append(QUANTITIES[row.quantity] + (f" (in doubt: {flags})" if flags else ""))
-    for word, quantities in said.items():
-        yield f"{word} in {', '.join(quantities)}"
+    quantities: defaultdict[str, list[str]] = defaultdict(list)
+    for ratio in sorted(ratios, key=lambda ratio: -ratio.sign or 2):
+        word = _WORDS.get(ratio.effect.verdict, ratio.effect.verdict)
+        if ratio.sign and ratio.quantity == "accuracy":
+            word = "better" if ratio.sign > 0 else "worse"
+        if ratio.certain:
+            flags = spoken(*doubts(ratio.flags))
+            quantities[word].append(QUANTITIES[ratio.quantity] + (f" (in doubt: {flags})" if flags else ""))
+    for word, names in quantities.items():
+        yield f"{word} in {', '.join(names)}"
 
 
-def _open(rows: Sequence[Row]) -> Iterator[str]:
+def _open(ratios: Sequence[Ratio]) -> Iterator[str]:
     """Yield what is undecided and what was never measured, with the command that would tell."""
-    names = [row.split(" #")[0] for row in (rows[0].arch, rows[0].baseline)]
+    names = [name.split(" #")[0] for name in (ratios[0].arch, ratios[0].baseline)]
     pair = " ".join(map(shlex.quote, names))
-    undecided = {row.quantity: row for row in rows if row.effect.verdict == "undecided"}
+    undecided = {ratio.quantity: ratio for ratio in ratios if ratio.effect.verdict == "undecided"}
     if undecided:
         timed = [undecided[q].effect.n for q in ("latency", "throughput") if q in undecided]
         more = f" (to know: bench compare {pair} --processes {2 * max(8, *timed)})" if timed else ""
         yield f"undecided in {', '.join(QUANTITIES[q] for q in undecided)}{more}"
-    missing = [q for q in QUANTITIES if q not in {row.quantity for row in rows}]
+    missing = [q for q in QUANTITIES if q not in {ratio.quantity for ratio in ratios}]
     if missing:
         how = f" (to know: bench compare {pair} --train {TRAIN_ON})" if "accuracy" in missing else ""
         yield f"never measured: {', '.join(QUANTITIES[q] for q in missing)}{how}"
+
+
+# --- all pairs of networks ---
+
+SPEEDUP_COLUMNS = (
+    *("run", "quantity", "batch_size", "network", "baseline"),
+    *("speedup", "low", "high", "processes", "decided"),
+)
+
+
+def speedups(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a run of `bench compare`, quantity and ordered pair of its networks.
+
+    Args:
+        frame: of `bench.analysis.frame.to_frame`.
+
+    Columns: run, `quantity` (`latency` or `step_time`), `batch_size`, `network`, `baseline`, `speedup` (time of the
+        baseline over that of the network: 2 is twice as fast), `low` and `high` of its 95 % interval (NaN where there
+        are too few processes), `processes`, and `decided`, whether the interval leaves 1 out. A process gives one
+        number, the median ratio of its rounds; the intervals are each for one pair, not corrected for their number.
+    """
+    import pandas as pd
+
+    timed = frame["measurement"].isin(["latency", "step_time"])
+    rows = frame[(frame["task"] == "versus") & (frame["status"] == "ok") & timed]
+    rows = rows.assign(network=[_text(detail.get("label")) for detail in rows["detail"]])
+    pairs = [pair for _, part in rows.groupby(["run", "measurement"], sort=False) for pair in _pairs(part)]
+    return pd.DataFrame(pairs, columns=list(SPEEDUP_COLUMNS))
+
+
+def _text(label: object) -> str:
+    """Return a name without lone surrogates: no table can hold them."""
+    return str(label or "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _pairs(rows: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of one run and quantity; networks in the order of the first process."""
+    first = rows.iloc[0]
+    batch = 1.0 if first["measurement"] == "latency" else first["batch_size"]
+    processes = [
+        dict(zip(one["network"], one["samples"], strict=True))
+        for _, one in rows.groupby("job_id", sort=False)
+    ]
+    for network, baseline in permutations(dict.fromkeys(rows["network"]), 2):
+        both = [(p[baseline], p[network]) for p in processes if network in p and baseline in p]
+        if both:
+            effect = of_ratios([median_ratio(*pair) for pair in both], better="higher", unit="1/s")
+            decided = effect.low > 1 or effect.high < 1
+            speedup = (effect.estimate, effect.low, effect.high, effect.n, decided)
+            yield first["run"], first["measurement"], batch, network, baseline, *speedup

@@ -1,4 +1,4 @@
-"""Networks timed in turn: with each other, and with themselves."""
+"""Networks timed in turn: against each other, and against themselves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.noise import band_in
-from bench.api.runs import Done, Prepared, carry_out, executor_of, run_folder, run_name
+from bench.analysis.selftest import SELFTEST, band_in
+from bench.api.runs import Done, Prepared, carry_out, open_executor, run_folder, run_name
 from bench.errors import ConfigError
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
@@ -21,7 +21,6 @@ from bench.records import environment
 from bench.records.store import read_info
 from bench.tasks.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, least_processes, versus
 
-SELFTEST = "selftest"
 SMALLER = "lenet5"
 ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
 
@@ -83,26 +82,27 @@ def compare(
         length = {} if epochs is None else {"epochs": epochs}
         blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
     content = {"name": name or run_name("compare", names), "blocks": blocks}
-    with executor_of(executor, names) as where:
-        asked = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
-        catalog = catalog_for(asked, where)
+    with open_executor(executor, names) as opened:
+        experiment = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
+        catalog = catalog_for(experiment, opened)
+        cards = [card for name in names for card in catalog.archs[name]]
         if not any("input_size" in text for text in overrides):
-            asked = at_one_size(asked, [card for n in names for card in catalog.archs[n]])
-        alone = expand(asked, catalog)
+            experiment = at_one_size(experiment, cards)
+        alone = expand(experiment, catalog)
         timed = {p.job.arch: p for p in alone if p.job.task == "infer"}
-        order = [card.name for n in names for card in catalog.archs[n]]
-        for one in timed.values():
-            if one.status is not None:
-                raise ConfigError(f"{one.job.arch} cannot be compared: {one.reason}", one.tip)
-        baselines = len(order) - 1
+        for planned in timed.values():
+            if planned.status is not None:
+                raise ConfigError(f"{planned.job.arch} cannot be compared: {planned.reason}", planned.tip)
+        baselines = len(cards) - 1
         _check(processes, (3 if train else 2) * baselines, enough(baselines))
-        networks = labelled([timed[n] for n in order])
-        prepared = Prepared(asked, catalog, (*alone, *versus(networks, processes or enough(baselines))))
-        path = run_folder(results, asked.name)
+        networks = labelled([timed[card.name] for card in cards])
+        together = versus(networks, processes or enough(baselines))
+        path = run_folder(results, experiment.name)
         if band is None:
-            here = {environment.key(catalog.environment, one.job.devices) for one in timed.values()}
-            band = read_info(path).get("band", band_in(Path(results), here))
-        return carry_out(prepared, path, where, observer, argv, band=band)
+            machines = {environment.key(catalog.environment, p.job.devices) for p in timed.values()}
+            band = read_info(path).get("band", band_in(Path(results), machines))
+        prepared = Prepared(experiment, catalog, (*alone, *together))
+        return carry_out(prepared, path, opened, observer, argv, band=band)
 
 
 def _check(processes: int | None, tests: int, usual: int) -> None:
@@ -116,13 +116,13 @@ def _check(processes: int | None, tests: int, usual: int) -> None:
         )
 
 
-def at_one_size(asked: Experiment, cards: Sequence[ArchCard]) -> Experiment:
+def at_one_size(experiment: Experiment, cards: Sequence[ArchCard]) -> Experiment:
     """Return the experiment with networks that declare no native size at that of the others, where they share one."""
     sizes = {card.input_size for card in cards if card.sized}
     if len(sizes) != 1 or all(card.sized for card in cards):
-        return asked
+        return experiment
     (size,) = sizes
-    return narrow(asked, overrides=[f"{task}.input_size={size}" for task in ("cost", "infer")])
+    return narrow(experiment, overrides=[f"{task}.input_size={size}" for task in ("cost", "infer")])
 
 
 def selftest(
@@ -137,7 +137,7 @@ def selftest(
     observer: Observer | None = None,
     argv: Sequence[str] | None = None,
 ) -> Done:
-    """Let the harness judge what is known: networks that are the same, and that were made slower; store what it says.
+    """Test the harness on networks whose difference is known: the same ones, and ones made slower; store the records.
 
     A network is compared with itself and with itself made slower, as `compare` does. It and LeNet-5 are timed at
     batch 1 and at a larger one, in as many processes as several runs would take; the first run's processes come before
@@ -164,11 +164,8 @@ def selftest(
         {"task": "infer", "grid": {"arch": [arch]}, "processes": ALONE, **filling},
         {
             "task": "infer",
-            "timing": {
-                "warmup_s": 0.4,
-                "limit_s": {"cpu": 1.5, "cuda": 3.0},
-                "min_samples": 6,
-            },  # the default's
+            # As in the default experiment.
+            "timing": {"warmup_s": 0.4, "limit_s": {"cpu": 1.5, "cuda": 3.0}, "min_samples": 6},
             "grid": {
                 "arch": list(dict.fromkeys([SMALLER, arch])),
                 "batch_size": [1, {"cpu": 4, "cuda": 64}],
@@ -176,12 +173,13 @@ def selftest(
             },
         },
     ]
-    with executor_of(executor) as where:
-        asked = narrow(parse_experiment({"name": SELFTEST, "blocks": blocks}, SELFTEST), overrides=overrides)
-        catalog = catalog_for(asked, where)
-        one, *timed = expand(asked, catalog)
+    with open_executor(executor) as opened:
+        experiment = parse_experiment({"name": SELFTEST, "blocks": blocks}, SELFTEST)
+        experiment = narrow(experiment, overrides=overrides)
+        catalog = catalog_for(experiment, opened)
+        network, *timed = expand(experiment, catalog)
         slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}
-        networks = dict.fromkeys(("A", "A again", *slowdown), one)
+        networks = dict.fromkeys(("A", "A again", *slowdown), network)
         compared = [
             job
             for group in range(comparisons)
@@ -191,5 +189,5 @@ def selftest(
         ]
         first = in_rounds([p for p in timed if p.job.settings.given["replicate"] < size])
         others = in_rounds([p for p in timed if p.job.settings.given["replicate"] >= size])
-        prepared = Prepared(asked, catalog, (*first, *compared, *others))
-        return carry_out(prepared, Path(results) / SELFTEST, where, observer, argv)
+        prepared = Prepared(experiment, catalog, (*first, *compared, *others))
+        return carry_out(prepared, Path(results) / SELFTEST, opened, observer, argv)

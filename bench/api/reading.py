@@ -28,12 +28,12 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
         StoreError: for a folder that is no run.
         BenchError: for a condition that cannot be read, or a column that is not there.
     """
+    from bench.analysis.filter import filter_runs
     from bench.analysis.frame import to_frame
-    from bench.analysis.narrow import narrow_runs
     from bench.report.notebook import Records
 
     conditions = [where] if isinstance(where, str) else where
-    return Records(to_frame(narrow_runs([read_run(p) for p in paths], conditions)))
+    return Records(to_frame(filter_runs([read_run(p) for p in paths], conditions)))
 
 
 def figure(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:

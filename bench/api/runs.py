@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says o
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An experiment, what is known of the machine, and the jobs that come of both."""
+    """An experiment, a catalog of the machine and the networks, and the jobs that follow from both."""
 
     experiment: Experiment
     catalog: Catalog
@@ -41,7 +41,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A run that has ended: where it is kept, and what it came to."""
+    """A run that has ended: its folder, and a summary of the invocation."""
 
     path: Path
     summary: Summary
@@ -52,11 +52,29 @@ class Done:
         return read_run(self.path)
 
     @property
+    def invocation(self) -> Run:
+        """Return the run with the records of this invocation's jobs alone."""
+        return replace(self.run, records=tuple(self.summary.records), planned=())
+
+    @property
     def frame(self) -> pd.DataFrame:
         """Return the run as a frame, one row a measurement."""
         from bench.api.reading import load
 
         return load(self.path)
+
+    def to_json(self, report: Path | None) -> dict[str, object]:
+        """Return plain values; `report` is the page that was written, if any."""
+        summary = self.summary
+        return {
+            "run": str(self.path),
+            "report": None if report is None else str(report),
+            "counts": summary.counts,
+            "reused": summary.reused,
+            "pending": summary.pending,
+            "cancelled": summary.cancelled,
+            "records": [r.to_json() for r in summary.records],
+        }
 
 
 def prepare(
@@ -67,14 +85,14 @@ def prepare(
     overrides: Sequence[str] = (),
     executor: Executor,
 ) -> Prepared:
-    """Read an experiment and find out what its plan is on this machine; nothing is measured.
+    """Read an experiment and plan it for this machine; nothing is measured.
 
     Args:
-        experiment: name of a shipped experiment, path of a YAML file, or one as it was read.
+        experiment: name of a shipped experiment, path of a YAML file, or an experiment itself.
         names: architectures instead of its line-up; none, or ``["all"]``, keeps it.
         tasks: only these, such as ``["cost"]``.
         overrides: `key=value`, as with `--set`.
-        executor: where networks are looked at.
+        executor: where networks are inspected.
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
@@ -84,13 +102,13 @@ def prepare(
         raise ConfigError(
             "`all` stands for the whole line-up and cannot be joined with other names", "leave it out"
         )
-    read = load_experiment(experiment) if isinstance(experiment, str) else experiment
-    loaded = narrow(read, archs=archs, tasks=tasks, overrides=overrides)
-    catalog = catalog_for(loaded, executor)
-    plan = in_rounds(expand(loaded, catalog))
-    if loaded.study and not (archs or tasks):
-        check_study(loaded.study, [p.job for p in plan])
-    return Prepared(loaded, catalog, plan)
+    whole = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    narrowed = narrow(whole, archs=archs, tasks=tasks, overrides=overrides)
+    catalog = catalog_for(narrowed, executor)
+    plan = in_rounds(expand(narrowed, catalog))
+    if narrowed.study and not (archs or tasks):
+        check_study(narrowed.study, [p.job for p in plan])
+    return Prepared(narrowed, catalog, plan)
 
 
 def run(
@@ -115,33 +133,35 @@ def run(
         name: of the run, by default the experiment's.
         results: the folder that holds runs.
         executor: a name of `EXECUTORS`, or an executor; one given as a name is closed at the end.
-        observer: told what happens.
-        argv: the words to note in `run.json`, by default those of this process.
+        observer: told of each step of the run.
+        argv: the command line to note in `run.json`, by default that of this process.
 
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
-    with executor_of(executor, names) as where:
-        prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=where)
+    with open_executor(executor, names) as opened:
+        prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=opened)
         path = run_folder(results, prepared.experiment.name if name is None else name)
-        return carry_out(prepared, path, where, observer, argv)
+        return carry_out(prepared, path, opened, observer, argv)
 
 
 @contextlib.contextmanager
-def executor_of(asked: str | Executor, names: Sequence[str] = ()) -> Iterator[Executor]:
-    """Give the executor; one that was asked for by its name is closed at the end."""
-    where = EXECUTORS.get(asked).make(names) if isinstance(asked, str) else asked
+def open_executor(executor: str | Executor = "process", names: Sequence[str] = ()) -> Iterator[Executor]:
+    """Yield an executor, for these networks; one that is given by its name is made, and closed after the block."""
+    if not isinstance(executor, str):
+        yield executor
+        return
+    made = EXECUTORS.get(executor).make(names)
     try:
-        yield where
+        yield made
     finally:
-        if isinstance(asked, str):
-            where.close()
+        made.close()
 
 
 def carry_out(
     prepared: Prepared,
     path: Path,
-    where: Executor,
+    executor: Executor,
     observer: Observer | None,
     argv: Sequence[str] | None,
     *,
@@ -152,7 +172,7 @@ def carry_out(
     with Store(path) as store:
         store.write_info(_info(prepared, store.run, argv, band))
         observer.planned(prepared.plan, store.run)
-        return Done(store.path, run_plan(prepared.plan, where, store, prepared.catalog, observer))
+        return Done(store.path, run_plan(prepared.plan, executor, store, prepared.catalog, observer))
 
 
 def train(
@@ -170,7 +190,7 @@ def train(
     observer: Observer | None = None,
     argv: Sequence[str] | None = None,
 ) -> Done:
-    """Train networks from scratch, each with several seeds, and store what comes of it.
+    """Train networks from scratch, each with several seeds, and store the records.
 
     On a CPU, several trainings run side by side with few threads each, since small networks gain little from more;
     ``overrides=["threads=8"]`` gives each of them so many.
@@ -178,13 +198,13 @@ def train(
     Args:
         names: the networks.
         dataset: that they are trained on.
-        recipe: how; None means the standard one.
+        recipe: name or YAML file; None means the standard one.
         epochs: passes over the training images; None means the recipe's.
         seeds: trainings of each network, with the seeds 0, 1, ...
         target: a top-1 accuracy, to measure the time until it is reached.
         overrides: `key=value`, as with `--set`.
         name: of the run, by default ``train-DATASET``.
-        results: see `run`, as for `executor`, `observer` and `argv`; the run resumes.
+        results: see `run`; the run resumes.
         executor: see `run`.
         observer: see `run`.
         argv: see `run`.
@@ -192,12 +212,12 @@ def train(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
-    asked = {"recipe": recipe, "epochs": epochs, "target": target}
+    options = {"recipe": recipe, "epochs": epochs, "target": target}
     block = {
         "task": "accuracy",
         "dataset": dataset,
         "timeout_s": TRAINING_LIMIT,
-        **{key: value for key, value in asked.items() if value is not None},
+        **{key: value for key, value in options.items() if value is not None},
         **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
         "grid": {"seed": list(range(seeds))},
     }

@@ -8,7 +8,7 @@ A network is a function that is registered in one file a family:
 A training asks a network, also one of the user's, for two things that it may have:
 
 - a method ``initialise(images)``: it is called before the first step with the first training images, up to 5,000,
-  [N, C, S, S], normalised and on the network's device, and sets what depends on them; see `bench.training.initial`.
+  [N, C, S, S], normalised and on the network's device, and sets what depends on them; see `bench.training.prepare`.
 - an attribute ``frozen_after``: by the name of a parameter, the epochs that it is trained for before it stays as it is.
 
 `bench.archs.naming.resolve` turns every other way to name a network into the same `Arch`.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
 import typer
 
@@ -18,6 +18,8 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from bench.records.store import Run
 
 P = ParamSpec("P")
 
@@ -39,6 +41,9 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds runs.")]
+ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")]
+ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")]
+ExecutorOption = Annotated[str, typer.Option("--executor", help="Where jobs run: process or inline.")]
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -62,18 +67,25 @@ def stderr() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def tasks_of(text: str | None) -> list[str]:
-    """Return the tasks of ``cost,infer``."""
-    return [t.strip() for t in (text or "").split(",") if t.strip()]
+def words_of(text: str | None) -> list[str]:
+    """Return the words of ``cost,infer``."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def run_path(run: str, results: Path) -> Path:
-    """Return the folder that a name or a path of a run means; a name in the results folder comes first."""
+    """Return the folder of a run, given by name or path; a name in the results folder comes first."""
     named = results / run
     return named if named.is_dir() or not Path(run).is_dir() else Path(run)
 
 
-def print_json(value: Any) -> None:
+def stored_run(run: str, results: Path) -> Run:
+    """Read a run, given by name or path."""
+    from bench.records.store import read_run
+
+    return read_run(run_path(run, results))
+
+
+def print_json(value: object) -> None:
     """Print one JSON document on stdout."""
     sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
@@ -83,15 +95,18 @@ def write(text: str) -> None:
     sys.stdout.write(text)
 
 
+def note(text: str) -> None:
+    """Print a line on stderr as it is."""
+    stderr().print(text, markup=False)
+
+
 def handled(command: Callable[P, None]) -> Callable[P, None]:
     """Turn errors into a message on stderr and an exit code; the one handler of all commands."""
 
     @functools.wraps(command)
     def safely(*args: P.args, **kwargs: P.kwargs) -> None:
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-        ):  # a shell ignores SIGINT for what it runs in the background
+        # A shell ignores SIGINT for what it runs in the background.
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _cancel)
         try:
             command(*args, **kwargs)
@@ -111,16 +126,12 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
 
 def show_error(message: str, tip: str | None) -> None:
     """Write what is wrong and what to do next to stderr."""
-    console = stderr()
-    console.print(f"[bold red]error:[/] {_escape(message)}")
-    if tip:
-        console.print(f"  [bold]tip:[/] {_escape(tip)}")
-
-
-def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    console = stderr()
+    console.print(f"[bold red]error:[/] {escape(message)}")
+    if tip:
+        console.print(f"  [bold]tip:[/] {escape(tip)}")
 
 
 def _cancel(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's signature)

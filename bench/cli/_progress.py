@@ -1,20 +1,25 @@
-"""Progress on stderr: a line for each record, and on a terminal a bar with the time left."""
+"""Measuring on the command line: progress on stderr, and what is said of a run at its end."""
 
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
+from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from bench.api import Done
+from bench.cli._common import EXIT_CANCELLED, EXIT_FAILED, note, stderr
 from bench.execution.runner import Observer, Summary
 from bench.plan.estimate import Estimate, estimator
 from bench.plan.expand import Planned
@@ -23,11 +28,28 @@ from bench.records.record import Record
 from bench.records.store import Run
 from bench.units import duration, percent, show
 
+
+def measure(function: Callable[..., Done], *args: Any, **options: Any) -> Done:
+    """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
+    with Progress(stderr()) as progress:
+        return function(*args, **options, observer=progress, argv=["bench", *sys.argv[1:]])
+
+
+def finish(done: Done, lines: Iterable[str]) -> None:
+    """Print lines on stderr, and leave with the exit code that a run has come to."""
+    for line in lines:
+        note(line)
+    if done.summary.cancelled:
+        raise typer.Exit(EXIT_CANCELLED)
+    if done.summary.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
 _COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
 
 
 class Progress(Observer):
-    """Shows what happens; use as a context manager."""
+    """A line on a console for each record, and on a terminal a bar with the time left; use as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -46,8 +68,8 @@ class Progress(Observer):
         self.estimates: list[float] = []
         self.estimate: Estimate = estimator(())
         self.done = 0
-        self.begun_s = 0.0
-        self.job_begun_s = 0.0
+        self.begin_s = 0.0
+        self.job_begin_s = 0.0
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -71,14 +93,14 @@ class Progress(Observer):
         """Say how many need not be measured again."""
         if records:
             jobs, rest = len(records), len(self.estimates) - len(records)
-            told = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
-            self._print(f"{told} before, and not again" + ("; the rest follows" if rest else ""))
+            measured = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
+            self._print(f"{measured} before, and not again" + ("; the rest follows" if rest else ""))
 
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
         self.label, self.total = planned.job.label(), max(total, self.total)
-        self.job_begun_s = time.monotonic()
-        self.begun_s = self.begun_s or self.job_begun_s
+        self.job_begin_s = time.monotonic()
+        self.begin_s = self.begin_s or self.job_begin_s
         self.bar.update(
             self.task,
             description=self.label,
@@ -93,7 +115,7 @@ class Progress(Observer):
 
     def progress(self, done: int, total: int) -> None:
         """Show the epochs of a training, and how long the rest of them will take."""
-        left = duration((time.monotonic() - self.job_begun_s) / done * (total - done))
+        left = duration((time.monotonic() - self.job_begin_s) / done * (total - done))
         self.bar.update(self.task, description=f"{self.label}: epoch {done} of {total}, {left} to go")
 
     def waiting(self, device: str, holder: str) -> None:
@@ -118,7 +140,7 @@ class Progress(Observer):
         """Return the time left, by how the run has gone so far."""
         if not self.done:
             return ""
-        mean = (time.monotonic() - self.begun_s) / self.done
+        mean = (time.monotonic() - self.begin_s) / self.done
         return f"about {duration(mean * (self.total - self.done))} left"
 
     def _print(self, text: str) -> None:
@@ -156,10 +178,9 @@ def headline(record: Record) -> str:
         parts = [show(seconds, "s"), f"{_rate(batch / seconds)} images/s"]
         parts += [f"batch {batch:g}"] if "max_batch" in values else []
         parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
-        among = (
-            "replicate" in record.job.settings.content
-        )  # what the samples of one of several processes are like is no doubt
-        flags = (f for f in values["step_time"].flags if not (among and f in OF_SAMPLES))
+        # How the samples of one of several processes scatter is no doubt.
+        replicated = "replicate" in record.job.settings.content
+        flags = (f for f in values["step_time"].flags if not (replicated and f in OF_SAMPLES))
         parts += [words] if (words := spoken(*flags)) else []
     return ", ".join(parts)
 
@@ -171,10 +192,10 @@ def _rate(value: float) -> str:
 def failure_lines(records: Iterable[Record], most: int = 12) -> list[str]:
     """Return a line for each network and reason of jobs that did not end well: ``my.py:Net: oom, 3 jobs: ...``."""
     failed = [r for r in records if r.status not in ("ok", "skipped", "cancelled")]
-    found = Counter((r.job.arch, r.status, headline(r)) for r in failed)
+    reasons = Counter((r.job.arch, r.status, headline(r)) for r in failed)
     lines = [
         f"{arch}: {status}{f', {jobs} jobs' if jobs > 1 else ''}: {reason}"
-        for (arch, status, reason), jobs in found.items()
+        for (arch, status, reason), jobs in reasons.items()
     ]
     more = len(lines) - most
     return lines[:most] + ([f"and {more} more; the report has all"] if more > 0 else [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,19 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import (
-    EXIT_CANCELLED,
-    EXIT_FAILED,
     JsonOption,
+    ReportsOption,
     ResultsOption,
     SetOption,
     handled,
     print_json,
-    stderr,
     stdout,
 )
 
 if TYPE_CHECKING:
-    from bench.analysis.versus import Row
+    from bench.analysis.versus import Ratio
 
 
 @handled
@@ -64,7 +61,7 @@ def compare(
         str | None, typer.Option("--name", "-n", help="Name of the run; by default made of the networks.")
     ] = None,
     results: ResultsOption = Path("results"),
-    reports: Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")] = Path("reports"),
+    reports: ReportsOption = Path("reports"),
     as_json: JsonOption = False,
 ) -> None:
     """Compare a network with baselines: measured in turn, in several processes, with a verdict.
@@ -73,46 +70,36 @@ def compare(
     """
     from bench.analysis.versus import compare_run, standings
     from bench.api import compare as compare_networks
-    from bench.cli._progress import Progress, failure_lines
+    from bench.cli._progress import failure_lines, finish, measure
     from bench.errors import ConfigError
-    from bench.report.page import write_report
+    from bench.report.write import write_report
 
     if len(names) < 2:
         raise ConfigError("name a network and at least one baseline", "bench compare my_net.py:Net resnet18")
-    with Progress(stderr()) as progress:
-        done = compare_networks(
-            names,
-            batch_size=batch_size,
-            processes=processes,
-            train=train,
-            epochs=epochs,
-            band=band,
-            overrides=override or (),
-            name=name,
-            results=results,
-            observer=progress,
-            argv=["bench", *sys.argv[1:]],
-        )
+    done = measure(
+        compare_networks,
+        names,
+        batch_size=batch_size,
+        processes=processes,
+        train=train,
+        epochs=epochs,
+        band=band,
+        overrides=override or (),
+        name=name,
+        results=results,
+    )
     rows = compare_run(done.run)
     if as_json:
         print_json([*(row.to_json() for row in rows), *(one.to_json() for one in standings(rows))])
     else:
         _print(rows)
     page = write_report([done.run], reports / done.run.name).index
-    console = stderr()
-    for line in failure_lines(done.summary.records):
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(f"results: {done.path}", markup=False)
-    console.print(f"report:  {page}", markup=False)
-    if done.summary.cancelled:
-        raise typer.Exit(EXIT_CANCELLED)
-    if done.summary.failed:
-        raise typer.Exit(EXIT_FAILED)
+    finish(done, [*failure_lines(done.summary.records), f"results: {done.path}", f"report:  {page}"])
 
 
-def _print(rows: Sequence[Row]) -> None:
-    from bench.report.tables import Terminal
-    from bench.report.versus import versus_notes, versus_view
+def _print(rows: Sequence[Ratio]) -> None:
+    from bench.report.tables.comparisons import versus_notes, versus_view
+    from bench.report.tables.formats import Terminal
 
     console = stdout()
     if not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +14,13 @@ from bench.cli._common import (
     ResultsOption,
     handled,
     print_json,
-    run_path,
     show_error,
     stdout,
+    stored_run,
+    words_of,
     write,
 )
+from bench.io import finite_json
 
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff
@@ -68,12 +71,11 @@ def diff(
     Exit codes: 0, also for a suspicion; 2 where the runs may not be compared; 3 for a certain slowdown beyond
     --fail-above.
     """
-    limits = [
-        None if t is None else share(t, o) for t, o in ((fail_above, "--fail-above"), (floor, "--floor"))
-    ]
-    found = _compare(results, a, b, across=across, floor=limits[1], quantities=_names(quantity))
-    slow = found.slowdowns(limits[0]) if limits[0] is not None else []
-    _print(found, Format.json if as_json else form)
+    limit = None if fail_above is None else share(fail_above, "--fail-above")
+    noise = None if floor is None else share(floor, "--floor")
+    changes = _compare(results, a, b, across=across, floor=noise, quantities=words_of(quantity))
+    slow = changes.slowdowns(limit) if limit is not None else []
+    _print(changes, Format.json if as_json else form)
     for row in slow:
         least = f"at least {row.effect.low if row.better == 'lower' else 1 / row.effect.high:.3f} times"
         show_error(f"slower: {row.quantity} of {row.label}, {least}", None)
@@ -98,45 +100,40 @@ def share(text: str, option: str) -> float:
     return value
 
 
-def _names(text: str | None) -> list[str]:
-    return [t.strip() for t in (text or "").split(",") if t.strip()]
-
-
-def _compare(results: Path, a: str, b: str, **asked: Any) -> Diff:
+def _compare(
+    results: Path, a: str, b: str, *, across: bool, floor: float | None, quantities: Sequence[str]
+) -> Diff:
     from bench.analysis.diff import diff as compare
-    from bench.analysis.noise import band_of
-    from bench.records.store import read_run
+    from bench.analysis.selftest import band_of
 
-    one, other = (read_run(run_path(run, results)) for run in (a, b))
-    return compare(one, other, noise=band_of(results, other, 0.0), **asked)
+    earlier, later = stored_run(a, results), stored_run(b, results)
+    noise = band_of(results, later, 0.0)
+    return compare(earlier, later, across=across, floor=floor, quantities=quantities, noise=noise)
 
 
-def _print(found: Diff, form: Format) -> None:
+def _print(changes: Diff, form: Format) -> None:
     if form is Format.json:
-        print_json(document(found))
+        print_json(document(changes))
         return
-    from bench.report.diff import DiffReport, diff_markdown
+    from bench.report.tables.diff import diff_markdown, diff_report
 
     if form is Format.md:
-        write(diff_markdown(found))
+        write(diff_markdown(changes))
     else:
-        stdout().print(DiffReport(found))
+        stdout().print(diff_report(changes))
 
 
-def document(found: Diff) -> dict[str, Any]:
+def document(changes: Diff) -> dict[str, Any]:
     """Return a diff as plain JSON values."""
-    from bench.records.record import finite
-
-    value: dict[str, Any] = finite(
+    return finite_json(
         {
-            "a": found.a,
-            "b": found.b,
-            "floor": found.floor,
-            "changes": [dict(zip(("what", "a", "b"), c, strict=True)) for c in found.changes],
-            "rows": [row.to_json() for row in found.rows],
-            "only": [dict(zip(("job", "run", "why"), o, strict=True)) for o in found.only],
-            "tested": found.tested,
-            "sure_after_holm": found.sure,
+            "a": changes.a,
+            "b": changes.b,
+            "floor": changes.floor,
+            "changes": [dict(zip(("what", "a", "b"), c, strict=True)) for c in changes.changes],
+            "rows": [row.to_json() for row in changes.rows],
+            "only": [dict(zip(("job", "run", "why"), o, strict=True)) for o in changes.only],
+            "tested": changes.tested,
+            "sure_after_holm": changes.sure,
         }
     )
-    return value

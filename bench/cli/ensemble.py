@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stdout
+from bench.cli._common import JsonOption, ResultsOption, handled, print_json, stdout, stored_run
 
 
 @handled
@@ -30,11 +30,10 @@ def ensemble(
     Against their mean and their best member, with intervals over the test images. Nothing is trained.
     """
     from bench.analysis.ensembles import ensembles
-    from bench.records.store import read_run
-    from bench.report.ensembles import EnsemblesReport
+    from bench.report.tables.comparisons import ensembles_table
 
-    found = ensembles(read_run(run_path(run, results)), networks or (), dataset)
+    rows = ensembles(stored_run(run, results), networks or (), dataset)
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json([row.to_json() for row in rows])
     else:
-        stdout().print(EnsemblesReport(found))
+        stdout().print(ensembles_table(rows))

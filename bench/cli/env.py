@@ -11,26 +11,13 @@ from bench.cli._common import JsonOption, handled, print_json, stdout
 @handled
 def env(as_json: JsonOption = False) -> None:
     """Show the machine as records describe it."""
-    from bench.execution import EXECUTORS
-    from bench.execution.catalog import ask
-    from bench.records.environment import key, state
+    from bench.api.inspecting import machine
 
-    executor = EXECUTORS.get("process").make()
-    try:
-        found = ask(executor, "bench.execution.probe:probe_machine", [])
-    finally:
-        executor.close()
-    document = {
-        "devices": list(found["devices"]),
-        "no_cuda": found["no_cuda"],
-        "key": {device: key(found["environment"], [device]) for device in found["devices"]},
-        **found["environment"],
-        "state": state(gpu["uuid"] for gpu in found["environment"]["gpu"] if gpu["uuid"]),
-    }
+    document = machine()
     if as_json:
         print_json(document)
-        return
-    _print(document)
+    else:
+        _print(document)
 
 
 def _print(document: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import ResultsOption, handled, run_path, stderr, write
+from bench.cli._common import ResultsOption, handled, note, stored_run, write
 from bench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,20 +41,17 @@ def export(
     """Write stored results as CSV or Parquet, one row a measurement, or in timm's columns."""
     if form is Format.parquet and out is None:
         raise ConfigError("Parquet is not text for a terminal", "name a file: --out measurements.parquet")
-    from bench.records.store import read_run
-    from bench.report import export as made
+    from bench.report.tables import export as exports
 
-    stored = [read_run(run_path(run, results)) for run in runs]
-    makers: dict[Format, Callable[[Sequence[Run]], str | bytes]] = {
-        Format.csv: made.long_csv,
-        Format.parquet: made.long_parquet,
-        Format.timm: made.timm_csv,
+    stored = [stored_run(run, results) for run in runs]
+    writers: dict[Format, Callable[[Sequence[Run]], str | bytes]] = {
+        Format.csv: exports.long_csv,
+        Format.parquet: exports.long_parquet,
+        Format.timm: exports.timm_csv,
     }
-    data = makers[form](stored)
-    if form is Format.timm and (lost := made.variants(stored)):
-        stderr().print(
-            f"note: timm's columns do not tell apart rows that differ in {', '.join(lost)}", markup=False
-        )
+    data = writers[form](stored)
+    if form is Format.timm and (lost := exports.variants(stored)):
+        note(f"note: timm's columns do not tell apart rows that differ in {', '.join(lost)}")
     _write(data, out)
 
 
@@ -66,4 +63,4 @@ def _write(data: str | bytes, out: Path | None) -> None:
 
     if not out.parent.is_dir():
         raise ConfigError(f"no folder {out.parent}", "make it, or name another file")
-    stderr().print(f"written: {save(out, data)}", markup=False)
+    note(f"written: {save(out, data)}")

@@ -48,10 +48,9 @@ def _units(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
     names = None if pattern in KINDS else pattern
     if names and names.startswith(("torchvision:", "timm:")):
         kinds = ["archs"]
-    found = _all(kinds, names)
     matching = {
-        k: [r for r in rows if names is None or fnmatch.fnmatchcase(r["name"], names)]
-        for k, rows in found.items()
+        kind: [row for row in rows if names is None or fnmatch.fnmatchcase(row["name"], names)]
+        for kind, rows in _all(kinds, names).items()
     }
     if not any(matching.values()):
         known = [row["name"] for rows in _all(KINDS, None).values() for row in rows]
@@ -60,29 +59,13 @@ def _units(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
 
 
 def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     if {"archs", "datasets", "backends"} & set(kinds):
-        found |= _measuring(pattern)
-    found |= {kind: ask() for kind, ask in _READING.items() if kind in kinds}
-    return {kind: found[kind] for kind in KINDS if kind in kinds}
+        from bench.api.inspecting import units
 
-
-def _measuring(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Return the units that only torch can tell of, asked in a process of its own."""
-    from bench.execution import EXECUTORS
-    from bench.execution.catalog import ask
-
-    prefixed = pattern if pattern and ":" in pattern else None
-    executor = EXECUTORS.get("process").make()
-    try:
-        units = ask(executor, "bench.execution.probe:probe_units", prefixed)
-    finally:
-        executor.close()
-    return {
-        "archs": [c.to_json() for c in units["archs"]],
-        "datasets": [c.to_json() for c in units["datasets"]],
-        "backends": _abouts(units["backends"]),
-    }
+        rows |= units(pattern if pattern and ":" in pattern else None)
+    rows |= {kind: read() for kind, read in _READING.items() if kind in kinds}
+    return {kind: rows[kind] for kind in KINDS if kind in kinds}
 
 
 def _executors() -> list[dict[str, Any]]:

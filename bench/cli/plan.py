@@ -17,7 +17,7 @@ from bench.cli._common import (
     handled,
     print_json,
     stdout,
-    tasks_of,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -42,16 +42,12 @@ def plan(
     The words are those of `bench run`; what is measured before, skipped or impossible is marked.
     """
     from bench.api import prepare
-    from bench.api.runs import run_folder
-    from bench.execution import EXECUTORS
+    from bench.api.runs import open_executor, run_folder
 
-    executor = EXECUTORS.get("process").make()
-    try:
+    with open_executor() as executor:
         prepared = prepare(
-            config, names or (), tasks=tasks_of(task), overrides=override or (), executor=executor
+            config, names or (), tasks=words_of(task), overrides=override or (), executor=executor
         )
-    finally:
-        executor.close()
     rows = _rows(prepared, run_folder(results, prepared.experiment.name if name is None else name))
     if as_json:
         print_json(_document(prepared, rows))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stderr, stdout
+from bench.cli._common import JsonOption, ResultsOption, handled, note, print_json, run_path, stdout
 
 if TYPE_CHECKING:
     from bench.records.store import Run
@@ -53,20 +53,18 @@ def report(
 ) -> None:
     """Redraw every table and figure from stored results."""
     from bench.records.store import read_run
-    from bench.report.formats import read_formats
-    from bench.report.page import write_report
-    from bench.report.sheet import read_sheet
-    from bench.report.tables import rich_table
+    from bench.report.figures.style import read_style_sheet
+    from bench.report.tables.columns import rich_table
+    from bench.report.write import read_formats, write_report
 
     formats = read_formats(form or ())
     figures = _figures(figure or ())
-    settings = read_sheet(style) if style else None
+    settings = read_style_sheet(style) if style else None
     paths = [run_path(r, results) for r in runs] if runs else [_newest(results)]
     stored = [read_run(p) for p in paths]
-    chosen = _chosen(stored, where or ())
     names = ", ".join(r.name for r in stored)
     files = write_report(
-        chosen,
+        _narrowed(stored, where or ()),
         out or Path("reports") / "+".join(r.name for r in stored),
         title=f"{names} where {' and '.join(where)}" if where else None,
         formats=formats,
@@ -78,29 +76,28 @@ def report(
         print_json({"report": str(shown), "runs": [str(p) for p in paths]})
     else:
         stdout().print(rich_table(files.comparison))
-    console = stderr()
     for run in stored:
         for line in run.rejected:
-            console.print(f"set aside: line {line.line} of {run.name}: {line.reason}", markup=False)
-    console.print(f"report: {shown}", markup=False)
+            note(f"set aside: line {line.line} of {run.name}: {line.reason}")
+    note(f"report: {shown}")
 
 
-def _chosen(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """Return the runs with the jobs that all conditions choose.
+def _narrowed(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """Return the runs with the jobs that fit all conditions.
 
     Raises:
         ConfigError: where none is left of those that there are.
     """
-    from bench.analysis.narrow import narrow_runs
+    from bench.analysis.filter import filter_runs
     from bench.errors import ConfigError
 
-    chosen = narrow_runs(runs, conditions)
-    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in chosen):
+    narrowed = filter_runs(runs, conditions)
+    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in narrowed):
         raise ConfigError(
             f"no job of {', '.join(r.name for r in runs)} fits {' and '.join(conditions)}",
             "ask for less: see the columns of measurements.csv and table.csv",
         )
-    return chosen
+    return narrowed
 
 
 def _figures(patterns: Sequence[str]) -> list[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import (
-    EXIT_CANCELLED,
+    EXIT_FAILED,
     JsonOption,
     ResultsOption,
     SetOption,
     handled,
     print_json,
-    stderr,
     stdout,
 )
 
@@ -46,31 +44,27 @@ def selftest(
     overhead over a bare loop and this machine's noise. It is stored as the run `selftest`; `bench compare` takes the
     noise from there, and reports quote it. The same command resumes.
     """
-    from bench.analysis.selftest import judge
+    from bench.analysis.selftest import selftest_of
     from bench.api import selftest as test_harness
-    from bench.cli._progress import Progress
+    from bench.cli._progress import finish, measure
 
-    with Progress(stderr()) as progress:
-        done = test_harness(
-            arch=arch,
-            comparisons=comparisons,
-            processes=processes,
-            runs=runs,
-            overrides=override or (),
-            results=results,
-            observer=progress,
-            argv=["bench", *sys.argv[1:]],
-        )
-    tested = judge(done.run)
+    done = measure(
+        test_harness,
+        arch=arch,
+        comparisons=comparisons,
+        processes=processes,
+        runs=runs,
+        overrides=override or (),
+        results=results,
+    )
+    tested = selftest_of(done.run)
     if as_json:
         print_json(None if tested is None else tested.to_json())
     elif tested is not None:
         _print(tested)
-    stderr().print(f"results: {done.path}", markup=False)
-    if done.summary.cancelled:
-        raise typer.Exit(EXIT_CANCELLED)
-    if done.summary.failed or tested is None:
-        raise typer.Exit(1)
+    finish(done, [f"results: {done.path}"])
+    if tested is None:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _print(tested: Selftest) -> None:

@@ -44,26 +44,13 @@ def show(
         raise ConfigError(
             f"show takes one network, and {arch} may be several", f"`bench list '{arch}'` names them"
         )
-    table = _ask(
-        arch, depth, {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
-    )
+    from bench.api.inspecting import layers
+
+    table = layers(arch, depth, input_size=input_size, num_classes=num_classes, in_channels=in_channels)
     _print(table, Format.json if as_json else form)
     if table["failure"]:
         stderr().print(f"[bold red]error:[/] {arch} failed before its end", markup=True)
         raise typer.Exit(1)
-
-
-def _ask(arch: str, depth: int | None, shape: dict[str, int | None]) -> dict[str, Any]:
-    """Return the layer table, made in a process of its own: the network may be anyone's."""
-    from bench.execution import EXECUTORS
-    from bench.execution.catalog import ask
-
-    executor = EXECUTORS.get("process").make()
-    try:
-        table: dict[str, Any] = ask(executor, "bench.execution.probe:probe_layers", arch, depth, shape)
-    finally:
-        executor.close()
-    return table
 
 
 def _print(table: dict[str, Any], form: Format) -> None:
@@ -71,21 +58,21 @@ def _print(table: dict[str, Any], form: Format) -> None:
         print_json(table)
         return
     if form is Format.csv:
-        from bench.report.layers import to_csv
+        from bench.report.tables.layers import layers_csv
 
-        write(to_csv(table))
+        write(layers_csv(table))
         return
-    from bench.report.layers import layers_view, notes, to_latex
-    from bench.report.tables import Terminal, to_markdown
+    from bench.report.tables.formats import Terminal, to_longtable, to_markdown
+    from bench.report.tables.layers import layers_notes, layers_view
 
     shown = layers_view(table)
     title = f"{table['arch']}, one image {'×'.join(map(str, table['input'][1:]))}"
     if form is Format.latex:
-        write(to_latex(shown, title))
+        write(to_longtable(shown, title))
     elif form is Format.md:
-        write(to_markdown(shown) + "\n" + "\n".join(f"- {line}" for line in notes(table)) + "\n")
+        write(to_markdown(shown) + "\n" + "\n".join(f"- {line}" for line in layers_notes(table)) + "\n")
     else:
         console = stdout()
         console.print(Terminal(shown, title))
-        for line in notes(table):
+        for line in layers_notes(table):
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, SetOption, handled, stderr, stdout
+from bench.cli._common import (
+    ExecutorOption,
+    JsonOption,
+    ReportOption,
+    ReportsOption,
+    ResultsOption,
+    SetOption,
+    handled,
+    stdout,
+)
 from bench.cli._torchrun import torchrun_overrides
-from bench.cli.run import asked_now, conclude
+from bench.cli.run import conclude
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,11 +50,9 @@ def train(
         str | None, typer.Option("--name", "-n", help="Name of the run; by default train-DATASET.")
     ] = None,
     results: ResultsOption = Path("results"),
-    reports: Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")] = Path("reports"),
-    executor: Annotated[
-        str, typer.Option("--executor", help="Where jobs run: process or inline.")
-    ] = "process",
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+    reports: ReportsOption = Path("reports"),
+    executor: ExecutorOption = "process",
+    report: ReportOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train architectures and compare their accuracies. The same command again goes on where it was left.
@@ -54,23 +60,21 @@ def train(
     Exit codes: 0 all trained, 1 some trainings failed, 2 usage, 130 cancelled.
     """
     from bench.api import train as train_networks
-    from bench.cli._progress import Progress
+    from bench.cli._progress import measure
 
-    with Progress(stderr()) as progress:
-        done = train_networks(
-            names,
-            dataset=dataset,
-            recipe=recipe,
-            epochs=epochs,
-            seeds=seeds,
-            target=target,
-            overrides=[*torchrun_overrides(), *(override or ())],
-            name=name,
-            results=results,
-            executor=executor,
-            observer=progress,
-            argv=["bench", *sys.argv[1:]],
-        )
+    done = measure(
+        train_networks,
+        names,
+        dataset=dataset,
+        recipe=recipe,
+        epochs=epochs,
+        seeds=seeds,
+        target=target,
+        overrides=[*torchrun_overrides(), *(override or ())],
+        name=name,
+        results=results,
+        executor=executor,
+    )
     conclude(done, reports if report else None, as_json, _print, _document)
 
 
@@ -78,25 +82,23 @@ def _document(done: Done) -> dict[str, object]:
     from bench.analysis.accuracy import to_json
     from bench.analysis.trainings import compare_trainings
 
-    asked = asked_now(done)
-    return {
-        "trainings": to_json(_table(done)),
-        "comparisons": [found.to_json() for found in compare_trainings(asked)],
-    }
+    comparisons = compare_trainings(done.invocation)
+    return {"trainings": to_json(_table(done)), "comparisons": [c.to_json() for c in comparisons]}
 
 
 def _table(done: Done) -> pd.DataFrame:
     from bench.analysis.accuracy import accuracy_table
     from bench.analysis.frame import to_frame
 
-    return accuracy_table(to_frame([asked_now(done)]))
+    return accuracy_table(to_frame([done.invocation]))
 
 
 def _print(done: Done) -> None:
     from bench.analysis.trainings import compare_trainings
-    from bench.report.trainings import Accuracies, Comparisons
+    from bench.report.tables.comparisons import training_comparisons, trainings_table
 
-    asked = asked_now(done)
-    if asked.records:
-        stdout().print(Accuracies(_table(done)))
-        stdout().print(Comparisons(compare_trainings(asked)))
+    run = done.invocation
+    if run.records:
+        stdout().print(trainings_table(_table(done)))
+        if comparisons := compare_trainings(run):
+            stdout().print(training_comparisons(comparisons))

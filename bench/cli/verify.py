@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, print_json, run_path, stderr, stdout, write
+from bench.cli._common import (
+    JsonOption,
+    ResultsOption,
+    handled,
+    note,
+    print_json,
+    stderr,
+    stdout,
+    stored_run,
+    write,
+)
 
 if TYPE_CHECKING:
-    from bench.analysis.claims import Finding
     from bench.analysis.studies import StudyVerdict
+    from bench.claims import Finding
     from bench.records.store import Run
 
 
@@ -44,33 +54,25 @@ def verify(
     Each is confirmed, right by rounding or by another convention, an erratum, or left to trainings: then the tests of
     the runs that are named decide it where they were made as claimed, and else only indicate something of it.
     """
-    from bench.analysis.claims import claims_of, measured, networks_of
-    from bench.analysis.claims import verify as decide
+    from bench.claims import claims_of, measured, networks_of
+    from bench.claims import verify as decide
 
     book = claims_of(claims)
-    stored = _runs(runs or [], results)
-    seen = measured(book, {name: run.records for name, run in stored.items()})
+    stored = {run.name: run for run in (stored_run(r, results) for r in runs or ())}
+    trainings = measured(book, {name: run.records for name, run in stored.items()})
     studies = _studies(stored)
     _note_unknown(studies, {claim.id for claim in book})
-    if runs and not seen and not studies:
-        stderr().print(f"no training in {', '.join(runs)} is one that a claim is about", markup=False)
-    found = decide(book, _ask(networks_of(book)), seen, studies)
-    _print(found, Format.json if as_json else form)
-
-
-def _runs(runs: Sequence[str], results: Path) -> dict[str, Run]:
-    """Return the runs by name; a name in the results folder comes before a path."""
-    from bench.records.store import read_run
-
-    stored = [read_run(run_path(r, results)) for r in runs]
-    return {run.name: run for run in stored}
+    if runs and not trainings and not studies:
+        note(f"no training in {', '.join(runs)} is one that a claim is about")
+    findings = decide(book, _counts(networks_of(book)), trainings, studies)
+    _print(findings, Format.json if as_json else form)
 
 
 def _studies(runs: Mapping[str, Run]) -> dict[str, list[StudyVerdict]]:
     """Return the verdict of each run that has a study."""
-    from bench.analysis.studies import judge_study
+    from bench.analysis.studies import study_verdict
 
-    verdicts = {name: judge_study(run) for name, run in runs.items()}
+    verdicts = {name: study_verdict(run) for name, run in runs.items()}
     return {name: [verdict] for name, verdict in verdicts.items() if verdict is not None}
 
 
@@ -78,34 +80,26 @@ def _note_unknown(studies: Mapping[str, Sequence[StudyVerdict]], known: Collecti
     """Say which claims a study names that the file does not have."""
     for run, some in studies.items():
         for name in [c for study in some for c in study.all_claims if c not in known]:
-            stderr().print(
-                f"the study of run {run} names {name}, which is no claim of the file", markup=False
-            )
+            note(f"the study of run {run} names {name}, which is no claim of the file")
 
 
-def _ask(networks: Sequence[str]) -> dict[str, Any]:
-    """Return the facts of networks, counted in a process of its own: the networks may be anyone's."""
-    from bench.execution import EXECUTORS
-    from bench.execution.catalog import ask
+def _counts(networks: Sequence[str]) -> dict[str, Any]:
+    """Return what is counted of networks, with a word on stderr while that takes its time."""
+    from bench.api.inspecting import counts
 
     if not networks:
         return {}
-    executor = EXECUTORS.get("process").make()
-    try:
-        with stderr().status(f"counting {len(networks)} networks"):
-            facts: dict[str, Any] = ask(executor, "bench.execution.probe:probe_facts", networks)
-    finally:
-        executor.close()
-    return facts
+    with stderr().status(f"counting {len(networks)} networks"):
+        return counts(networks)
 
 
-def _print(found: Sequence[Finding], form: Format) -> None:
+def _print(findings: Sequence[Finding], form: Format) -> None:
     if form is Format.json:
-        print_json([finding.to_json() for finding in found])
+        print_json([finding.to_json() for finding in findings])
         return
-    from bench.report.claims import ClaimsReport, claims_markdown
+    from bench.report.tables.claims import claims_markdown, claims_report
 
     if form is Format.md:
-        write(claims_markdown(found))
+        write(claims_markdown(findings))
     else:
-        stdout().print(ClaimsReport(found))
+        stdout().print(claims_report(findings))

@@ -33,7 +33,7 @@ def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, i
 
 
 def probe_facts(send: Send, names: Sequence[str]) -> None:
-    """Answer with what is counted of each network, for `bench.analysis.claims`; ``NAME_*`` means any such."""
+    """Answer with what is counted of each network, for `bench.claims`; ``NAME_*`` means any such."""
     _answer(send, lambda: {name: facts for asked in names for name, facts in _facts(asked)})
 
 

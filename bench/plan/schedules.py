@@ -1,4 +1,4 @@
-"""Schedules of the learning rate, as recipes write them; `bench.training.schedule` computes their values."""
+"""Schedules of the learning rate, as recipes write them; `bench.training.optimiser` computes their values."""
 
 from __future__ import annotations
 

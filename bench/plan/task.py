@@ -58,7 +58,7 @@ class Quantity:
     of: str = ""
     beside: str = ""
     cell: Literal["number", "whole", "share", "spread"] = "number"
-    show: Literal["always", "seen"] = "seen"
+    show: Literal["always", "present"] = "present"
     narrow: bool = True
     rivals: tuple[str, ...] | None = None
 

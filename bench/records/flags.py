@@ -47,7 +47,7 @@ FLAGS: dict[str, str] = {
     "memory_below_weights": "the peak of memory is smaller than the weights alone",
     "below_chance": "the accuracy is below that of guessing",
     "top5_below_top1": "fewer labels among the first five than in the first place",
-    # Of a cell of a table, see bench.analysis.doubted.
+    # Of a cell of a table, see bench.analysis.flags.
     "one_process": "timed in one process alone: its interval says nothing of the next one",
 }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import StoreError
+from bench.io import atomic_write
 from bench.records.record import Record
 
 OUTPUTS = "outputs"
@@ -81,28 +81,15 @@ def save_outputs(path: Path, content: bytes) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
+        with atomic_write(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
     except OSError as error:
         raise StoreError(
             f"cannot write the test outputs {path}: {error.strerror or error}",
             "what was measured is kept; free space, or choose another --results folder, then run again",
         ) from error
-    finally:
-        _remove(draft)
-
-
-def _remove(draft: Path) -> None:
-    try:
-        draft.unlink(missing_ok=True)
-    except OSError:
-        return  # its folder is none, which was said already
 
 
 def read_outputs(folder: Path, record: Record) -> Outputs | None:

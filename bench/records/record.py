@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from bench.io import finite_json
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.plan.task import quantities
@@ -65,8 +65,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
             "name": self.name,
             "unit": self.unit,
             "better": self.better,
-            "samples": finite(self.samples),
-            "detail": finite(dict(self.detail)),
+            "samples": finite_json(self.samples),
+            "detail": finite_json(dict(self.detail)),
             "flags": list(self.flags),
         }
 
@@ -151,24 +151,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             "bench_version": self.bench_version,
             "job": self.job.to_json(),
             "card": self.card.to_json(),
-            "environment": finite(dict(self.environment)),
+            "environment": finite_json(dict(self.environment)),
             "role": self.role,
             "attempt": self.attempt,
             "started_at": self.started_at,
             "duration_s": self.duration_s,
             "status": self.status,
             "stage": self.stage,
-            "error": None if self.error is None else finite(dict(self.error)),
+            "error": None if self.error is None else finite_json(dict(self.error)),
             "measurements": [m.to_json() for m in self.measurements],
         }
-
-
-def finite(value: Any) -> Any:
-    """Return `value` with tuples as lists and every NaN or infinity as None, as JSON has no such numbers."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): finite(v) for k, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [finite(v) for v in value]
-    return value

@@ -20,10 +20,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError, nearest
+from bench.io import atomic_write, finite_json
 from bench.plan.job import Job
 from bench.records.flags import OF_OTHERS
 from bench.records.line import decode, encode
-from bench.records.record import Record, finite
+from bench.records.record import Record
 
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
@@ -188,9 +189,9 @@ class Store:
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Replace `run.json` at once: what was asked, in which words, with which versions."""
         try:
-            write_atomic(
-                self.path / INFO, json.dumps(finite(dict(info)), indent=1, ensure_ascii=False) + "\n"
-            )
+            with atomic_write(self.path / INFO) as file:
+                text = json.dumps(finite_json(info), indent=1, ensure_ascii=False)
+                file.write(f"{text}\n".encode())
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -231,19 +232,6 @@ def _torn_tail(file: Path) -> bytes:
             if b"\n" in tail:
                 break
     return tail.rpartition(b"\n")[2]
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a kill, sees the old text or the new one and nothing between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def latest(records: Sequence[Record]) -> dict[str, Record]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bench.errors import StoreError
+from bench.io import atomic_write
 
 
 def make_folder(path: Path) -> None:
@@ -26,12 +26,10 @@ def save(path: Path, data: bytes | str) -> Path:
     Raises:
         StoreError: if it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(data.encode("utf-8", "replace") if isinstance(data, str) else data)
-        temporary.replace(path)
+        with atomic_write(path, synced=False) as file:  # many small files, which can be drawn again
+            file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise _unwritable(path.parent, error) from error
     return path
 

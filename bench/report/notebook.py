@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.analysis.comparison import compare_table, progress
-from bench.records.flags import explain
-from bench.report.tables import comparison_view, rich_table
-from bench.report.view import Cell, View
+from bench.report.tables.columns import comparison_view, rich_table
+from bench.report.tables.formats import to_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,38 +37,15 @@ class Records(pd.DataFrame):
         with console.capture() as shown:
             console.print(rich_table(self.comparison))
         lines = [line.rstrip() for line in shown.get().strip("\n").splitlines()]
-        return "\n".join([*lines, self._told()])
+        return "\n".join([*lines, self._size()])
 
     def _repr_html_(self) -> str:
         """Return the comparison as HTML; whatever stands in a record is escaped."""
-        shown = comparison_view(self.comparison)
-        return to_html(shown) + f"<p>{html.escape(self._told())}</p>"
+        return to_html(comparison_view(self.comparison)) + f"<p>{html.escape(self._size())}</p>"
 
-    def _told(self) -> str:
-        return (
-            f"{len(self)} rows of the frame: {str(progress(self)).replace(' measured', ' jobs measured', 1)}"
-        )
-
-
-def to_html(shown: View) -> str:
-    """Return a view as a table of HTML, with the best values bold, and doubts about cells below it."""
-    letters = shown.footnotes
-    heads = "".join(f"<th>{html.escape(str(head))}</th>" for head in shown.heads)
-    rows = "".join(f"<tr>{''.join(_cell(c, c.marks(letters)) for c in row)}</tr>" for row in shown.rows)
-    notes = [f"The same in every row: {shown.note}"] if shown.common else []
-    lines = [f"<p>{html.escape(note)}</p>" for note in notes]
-    lines += [
-        f"<p><sup>{mark}</sup> {html.escape(f'{flag}: {explain(flag)}')}</p>"
-        for flag, mark in letters.items()
-    ]
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{''.join(lines)}"
-
-
-def _cell(cell: Cell, marks: str) -> str:
-    text, aside = html.escape(cell.text), html.escape(cell.aside)
-    return (
-        f"<td>{f'<b>{text}</b>' if cell.best else text}{aside}{f'<sup>{marks}</sup>' if marks else ''}</td>"
-    )
+    def _size(self) -> str:
+        """Return how many rows there are, and how far their jobs came."""
+        return f"{len(self)} rows of the frame: {progress(self).sentence}"
 
 
 def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:
@@ -84,10 +60,10 @@ def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None)
         UnknownNameError: for a name that no figure has.
     """
     from bench.report.figures import FIGURES
+    from bench.report.figures.style import styled
     from bench.report.short_names import shortened
-    from bench.report.style import styled
 
-    figure, plain = FIGURES.get(name), pd.DataFrame(frame)
-    table = compare_table(plain)
+    figure, rows = FIGURES.get(name), pd.DataFrame(frame)
+    table = compare_table(rows)
     with styled(style):
-        return figure.draw(*shortened(table, plain)) if len(table) else None
+        return figure.draw(*shortened(table, rows)) if len(table) else None

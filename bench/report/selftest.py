@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.analysis.noise import selftest_beside
+from bench.analysis.selftest import selftest_beside
 from bench.records.flags import explain
 from bench.units import DASH, percent, show
 
 if TYPE_CHECKING:
-    from bench.analysis.selftest import Row, Selftest, Trial
+    from bench.analysis.selftest import Scatter, Selftest, Trial
     from bench.records.store import Run
     from bench.stats.calibration import Calibration
     from bench.stats.proportions import Proportion
 
 
-def told(proportion: Proportion) -> str:
+def _share(proportion: Proportion) -> str:
     """Return ``11 of 12 (62 to 100 %)``; of trials that share processes also what they are worth."""
     count = f"{proportion.count:,} of {proportion.of:,}"
     if not proportion.worth:
@@ -30,8 +30,8 @@ def told(proportion: Proportion) -> str:
 
 
 def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
-    """Return what a self-test found, by topic; shares stand with their exact 95 % intervals."""
-    sections = {
+    """Return what a self-test says, by topic; shares stand with their exact 95 % intervals."""
+    topics = {
         "Scatter": [_scatter(row) for row in tested.rows],
         "Intervals": [],
         "bench diff": [],
@@ -39,10 +39,10 @@ def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
         "Harness": list(_harness(tested)),
     }
     if tested.calibration is not None:
-        sections["Intervals"] = list(_intervals(tested.calibration))
-        sections["bench diff"] = list(_diff(tested.calibration, len(tested.rows)))
-    sections["Doubts"] = [f"{doubt}: {explain(doubt)}" for doubt in tested.doubts]
-    return {topic: lines for topic, lines in sections.items() if lines}
+        topics["Intervals"] = list(_intervals(tested.calibration))
+        topics["bench diff"] = list(_diff(tested.calibration, len(tested.rows)))
+    topics["Doubts"] = [f"{doubt}: {explain(doubt)}" for doubt in tested.doubts]
+    return {topic: lines for topic, lines in topics.items() if lines}
 
 
 def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
@@ -55,7 +55,7 @@ def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
     return quoted
 
 
-def _scatter(row: Row) -> str:
+def _scatter(row: Scatter) -> str:
     levels = row.levels
     correlation = f"{levels.correlation:.2f}" if math.isfinite(levels.correlation) else DASH
     return (
@@ -68,11 +68,11 @@ def _scatter(row: Row) -> str:
 def _intervals(calibration: Calibration) -> Iterator[str]:
     size, expected = calibration.size, percent(calibration.held_expected, 0)
     yield (
-        f"intervals of {size} processes that hold the median of {size} others: {told(calibration.held)}; "
+        f"intervals of {size} processes that hold the median of {size} others: {_share(calibration.held)}; "
         f"{expected} expected, since that median varies as well"
     )
     yield (
-        f"processes within the interval for the next one, of {size} others: {told(calibration.predicted)}; "
+        f"processes within the interval for the next one, of {size} others: {_share(calibration.predicted)}; "
         "95 % expected"
     )
 
@@ -81,12 +81,12 @@ def _diff(calibration: Calibration, rows: int) -> Iterator[str]:
     size = calibration.size
     yield (
         f"two runs of the same, {size} processes each, any of {rows} times called changed: one after the other "
-        f"{told(calibration.alarms_in_order)}; mixed {told(calibration.alarms)}; at most 5 % expected"
+        f"{_share(calibration.alarms_in_order)}; mixed {_share(calibration.alarms)}; at most 5 % expected"
     )
     for slowed in calibration.slowed:
         yield (
             f"times made {percent(slowed.slowdown, 0)} longer, by multiplying what was measured, called slower: "
-            f"{told(slowed.called)}"
+            f"{_share(slowed.called)}"
         )
 
 
@@ -94,7 +94,7 @@ def _compared(trial: Trial) -> str:
     what = f"slowed by {percent(trial.slowdown, 0)}" if trial.slowdown else "the same network"
     called = "called slower" if trial.slowdown else "called different, at most 5 % expected"
     return (
-        f"{what}, {called}: {told(trial.called)}; "
+        f"{what}, {called}: {_share(trial.called)}; "
         f"median ratio {trial.ratio:.4f}, interval ±{percent(trial.reach, 2)}"
     )
 

@@ -1,9 +1,10 @@
-"""Names short enough for a chart: of long ones that have most in common, what tells them apart."""
+"""Names short enough for a chart: of long ones that have most in common, the differences."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 import pandas as pd
 
@@ -40,20 +41,20 @@ def short_patterns(names: Iterable[str]) -> dict[str, str]:
     """Return each name with a shorter one: of layer patterns the layers that not all of them have; others stay."""
     every = list(names)
     patterns = [n for n in every if n.startswith(_PATTERN) and len(n) > LONG]
-    told = _told_apart([n.removeprefix(_PATTERN).split(_ARROW) for n in patterns], _layers)
-    return {**{n: n for n in every}, **dict(zip(patterns, told or patterns, strict=True))}
+    short = _differences([n.removeprefix(_PATTERN).split(_ARROW) for n in patterns], _layers)
+    return {**{n: n for n in every}, **dict(zip(patterns, short or patterns, strict=True))}
 
 
 def short_recipes(names: Iterable[str]) -> dict[str, str]:
     """Return each recipe with a shorter name: of changed ones the changes that not all of one name have."""
     every = list(names)
-    found = {n: n for n in every}
+    short = {n: n for n in every}
     for base in {n.partition("(")[0] for n in every}:
-        alike = [n for n in every if n.partition("(")[0] == base and "(" in n]
-        parts = [re.sub(r"\).*", "", n.partition("(")[2]).split(",") for n in alike]
-        told = _told_apart(parts, ",".join) if len(alike) > 1 else []
-        found |= {n: f"{base}({text})" for n, text in zip(alike, told, strict=bool(told))}
-    return found
+        changed = [n for n in every if n.partition("(")[0] == base and "(" in n]
+        changes = [re.sub(r"\).*", "", n.partition("(")[2]).split(",") for n in changed]
+        texts = _differences(changes, ",".join)
+        short |= {n: f"{base}({text})" for n, text in zip(changed, texts, strict=bool(texts))}
+    return short
 
 
 def _layers(words: Sequence[str]) -> str:
@@ -62,41 +63,30 @@ def _layers(words: Sequence[str]) -> str:
     return text if text.count("[") == text.count("]") else re.sub(r"\[|\](\*\d+)?", "", text)
 
 
-def _told_apart(names: Sequence[Sequence[str]], joined: Callable[[Sequence[str]], str]) -> list[str]:
-    """Return for each list of words those that not all lists have there; nothing where that tells not all apart."""
+def _differences(names: Sequence[Sequence[str]], joined: Callable[[Sequence[str]], str]) -> list[str]:
+    """Return for each list of words those that not all lists have there; nothing where two of these are the same."""
     if len(names) < 2:
         return []
-    lengths = {len(words) for words in names}
-    if len(lengths) == 1:
-        places = [i for i in range(lengths.pop()) if len({words[i] for words in names}) > 1]
+    if len({len(words) for words in names}) == 1:
+        places = [i for i, words in enumerate(zip(*names, strict=True)) if len(set(words)) > 1]
         kept = [[words[i] for i in places] for words in names]
-        once = [list(dict.fromkeys(words)) for words in kept]
-        found = _first_distinct([[joined(w) for w in once], [_counted(w) for w in kept]])
+        tries = [[joined(list(dict.fromkeys(words))) for words in kept], [_counted(words) for words in kept]]
     else:
-        start = _alike(names)
-        end = _alike([w[start:][::-1] for w in names])
+        start = _common_start(names)
+        end = _common_start([w[start:][::-1] for w in names])
         if any(len(w) - end <= start for w in names):  # one of them has no more than the others
             start, end = max(0, start - 1), max(0, end - 1)
-        found = _first_distinct([[joined(w[start : len(w) - end]) for w in names]])
-    return found
+        tries = [[joined(w[start : len(w) - end]) for w in names]]
+    return next((texts for texts in tries if len(set(texts)) == len(texts) and all(texts)), [])
 
 
-def _alike(names: Sequence[Sequence[str]]) -> int:
+def _common_start(names: Sequence[Sequence[str]]) -> int:
     """Return how many words all begin with."""
     columns = list(zip(*names, strict=False))
     return next((i for i, words in enumerate(columns) if len(set(words)) > 1), len(columns))
 
 
-def _first_distinct(tries: Sequence[list[str]]) -> list[str]:
-    return next((found for found in tries if len(set(found)) == len(found) and all(found)), [])
-
-
 def _counted(words: Sequence[str]) -> str:
     """Return ``CONV3-16, CONV3-16(d=2) ×2``."""
-    runs: list[tuple[str, int]] = []
-    for word in words:
-        if runs and runs[-1][0] == word:
-            runs[-1] = (word, runs[-1][1] + 1)
-        else:
-            runs.append((word, 1))
-    return ", ".join(word + (f" ×{count}" if count > 1 else "") for word, count in runs)
+    repeats = [(word, len(list(same))) for word, same in groupby(words)]
+    return ", ".join(word + (f" ×{count}" if count > 1 else "") for word, count in repeats)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.best import Leaders, has_interval, leaders
 from bench.analysis.comparison import Progress, progress
-from bench.analysis.doubted import flags_of
 from bench.analysis.drift import Drift, drifts
+from bench.analysis.flags import doubts_of, flags_of
 from bench.analysis.machine import flatten, torch_version
 from bench.analysis.plausibility import doubts
-from bench.records.flags import doubts as doubts_among
 from bench.records.flags import explain, spoken
 from bench.records.store import Run
-from bench.report.reproduce import invocations
+from bench.report.commands import run_commands
 from bench.report.text import plain
-from bench.report.view import missing
-from bench.units import DASH, percent, show, significant
+from bench.units import DASH, Better, percent, show, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +75,6 @@ class Summary:
         on = f"{networks} on {' and '.join(self.machines)}" if self.machines else networks
         return ", ".join([on, *([self.dates] if self.dates else []), *self.versions])
 
-    @property
-    def state(self) -> str:
-        """Return ``41 of 48 jobs measured, 3 out of memory, 4 pending``."""
-        return str(self.progress).replace(" measured", " jobs measured", 1)
-
 
 def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> Summary:
     """Return the words of a report; dates and versions are those of the records, never of now."""
@@ -100,7 +92,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
         environments={run.name: _environment(run) for run in runs if run.records},
-        commands={run.name: command for run in runs if (command := _commands(run))},
+        commands={run.name: command for run in runs if (command := run_commands(run))},
     )
 
 
@@ -114,75 +106,81 @@ def _dates(started: Iterable[str]) -> str:
     return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
 
 
-def _bracketed(protocol: Any) -> str:
-    """Return `` (10 crops)``, nothing where it is not known how the images were tested."""
+def _protocol(row: Mapping[Any, Any]) -> str:
+    """Return `` (10 crops)``, how the images of a published accuracy were tested; nothing where it is not known."""
+    protocol = row["published_protocol"]
     return f" ({plain(protocol)})" if isinstance(protocol, str) and protocol else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Respect:
+    """One respect in which networks are ranked: its title, the column, what names a row, and how numbers are shown."""
+
+    title: str
+    column: str
+    name: str
+    better: Better
+    text: Callable[[float], str]
+
+    def fact(self, ahead: Leaders) -> Fact:
+        """Return who is the best; undecided where one that is in doubt is ahead."""
+        if ahead.in_doubt:
+            return Fact(self.title, "undecided", self._in_doubt(ahead))
+        return Fact(self.title, plain(ahead.sound[0][self.name]), self._value(ahead))
+
+    def _in_doubt(self, ahead: Leaders) -> str:
+        """Return who is ahead and why that is no win, and the first of those that are sound."""
+        flags = dict.fromkeys(flag for row in ahead.in_doubt for flag in doubts_of(row, self.column))
+        first, *others = ahead.in_doubt
+        why = plain(spoken(*flags))
+        if not ahead.sound:
+            return f"all {len(ahead.in_doubt)} are in doubt: {why}"
+        more = f" and {len(others)} more are" if others else " is"
+        sound = f"without a doubt {plain(ahead.sound[0][self.name])}, {self._value(ahead)}"
+        return f"{plain(first[self.name])}{more} ahead and in doubt: {why}; {sound}"
+
+    def _value(self, ahead: Leaders) -> str:
+        """Return the first sound value with its interval, its flags, and whose intervals overlap with it."""
+        first = ahead.sound[0]
+        value = self.text(float(first[self.column]))
+        if self.column == "throughput":
+            value += f" at batch {first['batch_size']:.0f}"
+        if not has_interval(first, self.column):
+            return value + (_protocol(first) if self.column == "published_top5" else "")
+        low, high = (self.text(float(first[f"{self.column}_{end}"])) for end in ("low", "high"))
+        remarks = ", ".join(filter(None, [f"{low} to {high}", spoken(*flags_of(first, self.column))]))
+        return f"{value} ({remarks}){self._near(ahead.near)}"
+
+    def _near(self, rows: Sequence[Mapping[Any, Any]]) -> str:
+        if not rows:
+            return ""
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        return f"; not apart from {plain(rows[0][self.name])}{more}"
+
+
+_RESPECTS = (
+    _Respect("Fastest, one image", "latency", "label", "lower", lambda v: show(v, "s")),
+    _Respect("Highest throughput", "throughput", "label", "higher", lambda v: f"{significant(v)} images/s"),
+    _Respect("Fewest MACs", "macs", "network", "lower", lambda v: show(v, "MAC")),
+    _Respect("Best top-5, published", "published_top5", "network", "higher", percent),
+    _Respect("Best top-1, short training", "accuracy", "network", "higher", percent),
+)
+
+
 def _facts(table: pd.DataFrame) -> list[Fact]:
-    """Return the best network in each respect that at least two have; undecided where one that is in doubt is ahead."""
+    """Return the best network in each respect that at least two have."""
     facts = []
-    for what, key, who, lowest, text in _ASKED:
-        rows = table[table[key].notna()]
-        if rows["network"].nunique() < 2 or (key == "accuracy" and rows["dataset"].nunique() > 1):
-            continue
-        ranked = rows.sort_values(key, ascending=lowest, kind="stable").to_dict("records")
-        sound = [row for row in ranked if not doubts_among(flags_of(row, key))]
-        ahead = ranked[: ranked.index(sound[0])] if sound else ranked
-        if ahead:
-            facts.append(Fact(what, "undecided", _in_doubt(ahead, sound, key, who, text)))
-        else:
-            facts.append(Fact(what, plain(sound[0][who]), _value(sound, key, who, text)))
+    for respect in _RESPECTS:
+        rows = table[table[respect.column].notna()]
+        mixed = respect.column == "accuracy" and rows["dataset"].nunique() > 1
+        if rows["network"].nunique() > 1 and not mixed:
+            facts.append(respect.fact(leaders(rows.to_dict("records"), respect.column, respect.better)))
     return facts
 
 
-def _in_doubt(
-    ahead: Sequence[Mapping[Any, Any]],
-    sound: Sequence[Mapping[Any, Any]],
-    key: str,
-    who: str,
-    text: Callable[[float], str],
-) -> str:
-    """Return who is ahead and why that is no win, and the first of those that are sound."""
-    why = plain(spoken(*dict.fromkeys(flag for row in ahead for flag in doubts_among(flags_of(row, key)))))
-    if not sound:
-        return f"all {len(ahead)} are in doubt: {why}"
-    more = f" and {len(ahead) - 1} more are" if len(ahead) > 1 else " is"
-    first = f"{plain(ahead[0][who])}{more} ahead and in doubt: {why}"
-    return f"{first}; without a doubt {plain(sound[0][who])}, {_value(sound, key, who, text)}"
-
-
-def _value(ranked: Sequence[Mapping[Any, Any]], key: str, who: str, text: Callable[[float], str]) -> str:
-    """Return the first value with its interval, what is told of it, and whose intervals overlap with it."""
-    first = ranked[0]
-    batch = f" at batch {first['batch_size']:.0f}" if key == "throughput" else ""
-    protocol = _bracketed(first["published_protocol"]) if key == "published_top5" else ""
-    low, high = (first.get(f"{key}_{end}", math.nan) for end in ("low", "high"))
-    if missing(low) or missing(high):
-        return text(float(first[key])) + batch + protocol
-    told = spoken(*flags_of(first, key))
-    near = [row for row in ranked[1:] if row[f"{key}_low"] <= high and low <= row[f"{key}_high"]]
-    open_to = (
-        f"; not apart from {plain(near[0][who])}" + f" and {len(near) - 1} more" * (len(near) > 1)
-        if near
-        else ""
-    )
-    ends = f"{text(float(low))} to {text(float(high))}"
-    return f"{text(float(first[key]))}{batch} ({', '.join(filter(None, [ends, told]))}){open_to}"
-
-
-def _drift(found: Drift) -> Fact:
-    change = f"{'+' if found.ratio >= 1 else '−'}{percent(abs(found.ratio - 1))}"
-    return Fact("Time at the end of the run against its beginning", plain(found.label), change)
-
-
-_ASKED: tuple[tuple[str, str, str, bool, Callable[[float], str]], ...] = (
-    ("Fastest, one image", "latency", "label", True, lambda v: show(v, "s")),
-    ("Highest throughput", "throughput", "label", False, lambda v: f"{significant(v)} images/s"),
-    ("Fewest MACs", "macs", "network", True, lambda v: show(v, "MAC")),
-    ("Best top-5, published", "published_top5", "network", False, percent),
-    ("Best top-1, short training", "accuracy", "network", False, percent),
-)
+def _drift(drift: Drift) -> Fact:
+    change = f"{'+' if drift.ratio >= 1 else '−'}{percent(abs(drift.ratio - 1))}"
+    return Fact("Time at the end of the run against its beginning", plain(drift.label), change)
 
 
 def _doubts(frame: pd.DataFrame) -> list[Doubt]:
@@ -192,37 +190,31 @@ def _doubts(frame: pd.DataFrame) -> list[Doubt]:
         index=False
     ):
         for flag in flags:
-            where[flag].append(plain(f"{name} of {label}{_named(flag, detail)}"))
+            where[flag].append(plain(f"{name} of {label}{_uncounted(flag, detail)}"))
     for flag, places in doubts(frame).items():
         where[flag] += map(plain, places)
     return [Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
 
 
-def _named(flag: str, detail: Mapping[str, Any]) -> str:
+def _uncounted(flag: str, detail: Mapping[str, Any]) -> str:
     """Return the operations that were left uncounted, where that is the doubt."""
-    missing = detail.get("uncounted")
-    if flag != "uncounted_ops" or not isinstance(missing, Mapping):
+    operations = detail.get("uncounted")
+    if flag != "uncounted_ops" or not isinstance(operations, Mapping):
         return ""
-    return ": " + ", ".join(f"{operation} ×{calls}" for operation, calls in missing.items())
+    return ": " + ", ".join(f"{operation} ×{calls}" for operation, calls in operations.items())
 
 
 def _environment(run: Run) -> list[tuple[str, str]]:
     """Return what the records of a run agree on; where they do not, up to three values."""
-    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    by_path: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for record in run.records:
         for path, value in flatten(record.environment):
-            found[path][value] = None
-    return [(plain(path), _values(list(values))) for path, values in sorted(found.items())]
+            by_path[path][value] = None
+    return [(plain(path), _values(list(values))) for path, values in sorted(by_path.items())]
 
 
 def _values(values: Sequence[str]) -> str:
     return plain(" | ".join(values)) if len(values) <= 3 else f"varied, {len(values)} values"
-
-
-def _commands(run: Run) -> str:
-    """Return the command lines that made a run, each once and one a line; nothing where they are not known."""
-    lines = (plain(shlex.join(words), 2000) for words in invocations(run))
-    return "\n".join(dict.fromkeys(lines))
 
 
 def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -232,8 +224,7 @@ def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     return [
         (
             plain(row["network"]),
-            f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}"
-            f"{_bracketed(row['published_protocol'])}",
+            f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}{_protocol(row)}",
             plain(row["published_source"] or DASH),
         )
         for row in rows.to_dict("records")

@@ -95,6 +95,19 @@ def calibrate(
     )
 
 
+def noise_floor(same: Sequence[Effect], reach: float) -> float:
+    """Return by how much a ratio must be off one to be more than noise; NaN where nothing tells.
+
+    Args:
+        same: ratios of things that are the same, of which 95 % stay below it.
+        reach: the smallest effect that comparisons resolve; it is no less.
+    """
+    off = sorted(abs(math.log(e.estimate)) for e in same if math.isfinite(e.estimate))
+    if not off or math.isnan(reach):
+        return math.nan
+    return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
+
+
 def splits(n: int, size: int, most: int = MOST) -> list[tuple[Sequence[int], Sequence[int]]]:
     """Return pairs of disjoint sets of places below n: each once where there are at most so many, else some of them.
 

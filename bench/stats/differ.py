@@ -21,7 +21,7 @@ import numpy as np
 from bench.stats.effects import Effect, none, rank_sums, ratio, welch
 from bench.stats.ranks import NONE
 from bench.stats.samples import Floats, array
-from bench.stats.verdicts import BAND, judged
+from bench.stats.verdicts import BAND, decide_ratio
 from bench.units import Better
 
 ENOUGH = 4  # processes a run, from which a test decides
@@ -42,7 +42,7 @@ def differ(
 
     Args:
         a: of the earlier run, one number a process, above zero; NaN and infinities are left out.
-        b: of the later run, alike; the counts may differ.
+        b: of the later run, likewise; the counts may differ.
         floor: a ratio this near to one is noise where there are too few processes to test.
         band: a ratio this near to one is the same to a user.
         better: which direction is an improvement.
@@ -59,7 +59,7 @@ def differ(
     effect = welch(*logs, f"{of}, of logarithms", safe=True)
     if math.isnan(effect.p):  # no spread, such as of memory
         effect = rank_sums(*logs, of)
-    return judged(ratio(effect), band, better=better, unit=unit)
+    return decide_ratio(ratio(effect), band, better=better, unit=unit)
 
 
 def _suspicion(a: Floats, b: Floats, floor: float, of: str) -> Effect:

@@ -4,6 +4,7 @@
     rank_sums      medians of what is skewed, or censored: a target that was never reached is an infinity
     signed_ranks   the centre of one number a process, such as the logarithm of a ratio that was measured in turn
     exact          counts: no doubt
+    two_groups     one of these, by the kind of the numbers
     over_images    paired over test images: a bootstrap of the mean of one number an image
     correlation    Spearman's rank correlation over networks
     ratio, share   the same effect as a ratio
@@ -59,6 +60,8 @@ Verdict = Literal[
     "refuted",
 ]
 
+Kind = Literal["counts", "ranks", "means"]
+
 RESAMPLES = 10_000
 _FEW = 4  # numbers of the smaller group, from which Welch's freedom is right enough also where groups are unequal
 _ROUNDING = 1e-12  # what is left of equal numbers by computing with them
@@ -76,7 +79,7 @@ class Effect:
     Attributes:
         estimate: of the first to the second; NaN where there is none.
         low: lower end of the 95 % interval; NaN where so few numbers have none.
-        high: upper end, alike.
+        high: upper end; NaN likewise.
         p: two-sided, that there is no effect; NaN where it is not tested. Corrected where a verdict is one of several.
         n: numbers of the side that has fewer.
         reason: how it was tested, or why it was not.
@@ -134,7 +137,7 @@ def welch(of: Values, against: Values, unit: str = "trainings", *, safe: bool = 
 
     Args:
         of: one number a training or process.
-        against: alike; the counts may differ.
+        against: likewise; the counts may differ.
         unit: what the numbers are of, for the reason.
         safe: take the smaller group's freedom wherever groups are unequal, for a p far below 0.05, as of many tests.
     """
@@ -195,6 +198,31 @@ def signed_ranks(values: Values, unit: str = "processes") -> Effect:
     return _tested(hodges_lehmann(a), ends, lambda at: signed_rank_p(a - at), n=n, reason=how, p_floor=floor)
 
 
+def two_groups(
+    of: Values, against: Values, unit: str = "trainings", *, by: Kind = "means", as_ratio: bool = False
+) -> Effect:
+    """Return the effect of one group on another by what suits its numbers: exact, by ranks or by means.
+
+    Args:
+        of: one number a training or process; an infinity was never reached, or is of a training that diverged.
+        against: likewise.
+        unit: what the numbers are of, for the reason.
+        by: `counts`, `ranks` or `means`; of means ranks decide where there is an infinity.
+        as_ratio: of geometric means, or of medians, instead of the difference.
+    """
+    sides = [np.asarray(v, dtype=np.float64) for v in (of, against)]
+    if as_ratio and any(len(side) and side.min() <= 0 for side in sides):
+        return none("a ratio needs numbers above zero")
+    a, b = (np.log(side) for side in sides) if as_ratio else sides
+    if by == "counts":
+        effect = exact(a, b)
+    elif by == "ranks" or bool(np.isinf([*a, *b]).any()):
+        effect = rank_sums(a, b, unit)
+    else:
+        effect = welch(a, b, unit)
+    return ratio(effect) if as_ratio else effect
+
+
 def over_images(differences: Floats, resamples: int = RESAMPLES) -> Effect:
     """Return the mean of one number an image, such as the difference of two networks, by a paired bootstrap.
 
@@ -221,7 +249,7 @@ def over_images(differences: Floats, resamples: int = RESAMPLES) -> Effect:
 
 
 def mcnemar(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> tuple[float, int, int]:
-    """Return the two-sided exact p that two networks err alike, and how many images only A, only B tells right."""
+    """Return the two-sided exact p that two networks err as often, and how many images only A, only B tells right."""
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     return min(1.0, 2 * float(bdtr(float(min(only_a, only_b)), only_a + only_b, 0.5))), only_a, only_b
 

@@ -40,7 +40,7 @@ class Interval:
     Attributes:
         estimate: in the unit of the numbers; NaN where there is none.
         low: lower end; NaN where there is none.
-        high: upper end, alike.
+        high: upper end; NaN likewise.
         n: count of what it is over, processes or samples.
         method: how it was made.
         note: what it does not say, or why there is none; empty where nothing is to be said.

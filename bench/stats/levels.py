@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.stats.intervals import effective_size, neighbour_correlation
-from bench.stats.samples import Floats, finite, median
+from bench.stats.samples import finite, median, robust_sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def two_levels(processes: Sequence[Sequence[float]]) -> Levels:
     logs = [np.log(values) for samples in processes if len(values := finite(samples)) > 1]
     if not logs:
         return Levels(math.nan, math.nan, 0)
-    spreads = [_spread(v) for v in logs]
+    spreads = [robust_sd(v.tolist()) for v in logs]
     adds = [math.pi / 2 * s**2 / effective_size(v.tolist()) for s, v in zip(spreads, logs, strict=True)]
     within = float(np.mean([a * len(v) for a, v in zip(adds, logs, strict=True)]))
     told = (
@@ -62,11 +62,6 @@ def two_levels(processes: Sequence[Sequence[float]]) -> Levels:
     return Levels(max(0.0, apart - float(np.mean(adds))), *told)
 
 
-def _spread(logs: Floats) -> float:
-    """Return the standard deviation behind the median absolute deviation."""
-    return 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
-
-
 def best_samples(
     between: float, within: float, cost_process: float, cost_sample: float, most: int = 1000
 ) -> int:
@@ -77,7 +72,7 @@ def best_samples(
 
     Args:
         between: variance, see `Levels`; 0 for processes that are all alike, where one would do.
-        within: variance, alike.
+        within: variance, likewise.
         cost_process: seconds that a process takes before its first sample.
         cost_sample: seconds of a sample, above zero.
         most: where more would be best.

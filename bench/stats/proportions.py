@@ -52,6 +52,12 @@ def proportion(trials: Sequence[bool], worth: int | None = None) -> Proportion:
     return Proportion(sum(trials), len(trials), len(trials) if worth is None else worth)
 
 
+def below_chance(share: float, n: int | float | None, chance: float) -> bool:
+    """Return whether guessing n times would come to more, by three of its standard deviations; 0 of no known n."""
+    slack = 3 * math.sqrt(chance * (1 - chance) / n) if n else 0.0
+    return share < chance - slack
+
+
 def binomial_interval(count: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the exact interval of a binomial share; it covers at least what it says, and NaN of no trial.
 

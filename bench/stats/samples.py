@@ -46,6 +46,24 @@ def sd(samples: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
+def robust_sd(samples: Sequence[float]) -> float:
+    """Return the standard deviation behind the median absolute deviation, which a spike hardly moves; NaN of none."""
+    values = finite(samples)
+    middle = median(values)
+    return 1.4826 * median([abs(v - middle) for v in values])
+
+
+def median_with_misses(times: Sequence[float]) -> float:
+    """Return the median, of which infinities are a part; between a number and an infinity it is infinite."""
+    ordered, half = sorted(times), len(times) // 2
+    return ordered[half] if len(times) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def mean_with_misses(values: Sequence[float]) -> float:
+    """Return the mean, or an infinity where there is one, which stands beyond all other numbers."""
+    return next((v for v in values if math.isinf(v)), mean(values))
+
+
 def median_ratio(of: Sequence[float], against: Sequence[float]) -> float:
     """Return the median ratio of two things that one process measured in turn; what has no partner is left out."""
     return median([a / b for a, b in zip(of, against, strict=False) if b > 0])
@@ -59,7 +77,7 @@ class Summary:
         n: count of finite samples.
         median: NaN where n is 0.
         low: lower end of the 95 % interval of the median; the least sample where 2 <= n < 6; NaN where n < 2.
-        high: upper end, alike.
+        high: upper end, likewise.
         mean: NaN where n is 0.
         sd: with n - 1; NaN where n < 2.
     """

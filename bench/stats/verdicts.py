@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from bench.stats.ranks import ALPHA
 from bench.stats.samples import Floats, Values, array
 from bench.units import DASH, Better
 
+Expectation = Literal["higher", "lower", "same"]
 BAND = 0.02  # ratios this near to one are the same to a user
 CHANGED = ("faster", "slower", "lower", "higher")
 _CERTAIN = (*CHANGED, "supported", "refuted")
@@ -76,7 +78,7 @@ def direction(value: float, better: Better = "lower", unit: str = "s") -> Verdic
     return "faster" if (value > 1) == (better == "higher") else "slower"
 
 
-def judged(effect: Effect, band: float = BAND, *, better: Better = "lower", unit: str = "s") -> Effect:
+def decide_ratio(effect: Effect, band: float = BAND, *, better: Better = "lower", unit: str = "s") -> Effect:
     """Return the effect, which is a ratio, with its verdict and why; see `verdict`."""
     word = verdict(effect.low, effect.high, effect.p, band, better=better, unit=unit)
     if word == "same":
@@ -103,7 +105,7 @@ def of_ratios(
     values = array(ratios)
     if not len(values) or values.min() <= 0:
         return none("a ratio needs numbers above zero" if len(values) else "no value", n=len(values))
-    return judged(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
+    return decide_ratio(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
 
 
 def of_means(
@@ -118,7 +120,7 @@ def of_means(
 
     Args:
         of: one a training; NaN and infinities are left out.
-        against: alike.
+        against: likewise.
         band: see `verdict`, as for `better` and `unit`.
         better: see `verdict`.
         unit: see `verdict`.
@@ -129,7 +131,58 @@ def of_means(
         return none("no value" if n == 0 else "a ratio needs a mean above zero", n=n)
     if n > 1 and len({*a.tolist(), *b.tolist()}) == 1:
         return Effect(1.0, 1.0, 1.0, 1.0, n, "equal", verdict="same")
-    return judged(share(welch(a, b), float(b.mean())), band, better=better, unit=unit)
+    return decide_ratio(share(welch(a, b), float(b.mean())), band, better=better, unit=unit)
+
+
+def of_counts(of: Sequence[float], against: Sequence[float]) -> Effect:
+    """Return the ratio of two counts, `equal` or `different`; a count that is no number equals another such.
+
+    Args:
+        of: one a process; all of them count alike, and the last is taken.
+        against: likewise.
+    """
+    equal = _counts(of) == _counts(against)
+    estimate = 1.0 if equal else of[-1] / against[-1] if against[-1] else math.nan
+    word: Verdict = "equal" if equal else "different"
+    return Effect(estimate, n=min(len(of), len(against)), reason="counted", verdict=word, counted=True)
+
+
+def _counts(values: Sequence[float]) -> set[float | None]:
+    return {None if math.isnan(v) else v for v in values}
+
+
+def decide_difference(effect: Effect) -> Effect:
+    """Return the effect, which is a difference, as `higher` or `lower` where its interval leaves zero out."""
+    if math.isnan(effect.p) or not (effect.low > 0 or effect.high < 0):
+        return effect
+    return replace(effect, verdict="higher" if effect.low > 0 else "lower")
+
+
+def decide_expectation(effect: Effect, expect: Expectation, least: float, most: float) -> Effect:
+    """Return the effect as `supported` or `refuted` by itself, with the p that it lies at the margin.
+
+    It is `undecided` where p is above 0.05, or the interval reaches over the margin. The p of a count is NaN.
+
+    Args:
+        effect: a difference, a ratio or a correlation.
+        expect: `higher` than `most`, `lower` than `least`, or `same`, between them.
+        least: the margin below.
+        most: the margin above.
+    """
+    low, high = effect.low, effect.high
+    if expect == "same":
+        p = max(effect.p_at(most), effect.p_at(least))
+        inside, outside = least <= low and high <= most, low > most or high < least
+    elif expect == "higher":
+        p = effect.p_at(most)
+        inside, outside = low > most, high < most
+    else:
+        p = effect.p_at(least)
+        inside, outside = high < least, low > least
+    if effect.counted:
+        return replace(effect, p=math.nan, verdict="supported" if inside else "refuted")
+    clear = p <= ALPHA and (inside or outside)
+    return replace(effect, p=p, verdict="undecided" if not clear else "supported" if inside else "refuted")
 
 
 def show_p(p: float, floor: float = 0.0) -> str:

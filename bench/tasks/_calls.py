@@ -15,10 +15,10 @@ from bench.records.record import Measurement, measured
 from bench.tasks._agreement import agreement
 from bench.tasks._networks import built, check
 from bench.tasks._placing import noise, place, with_autocast
-from bench.timing.clock import Call, Clock
+from bench.timing.clock import Clock, Workload
 from bench.timing.energy import ENERGY_S, find_meter, measure_energy
+from bench.timing.memory import tensor_memory
 from bench.timing.steps import Instruments
-from bench.timing.tensors import tensor_memory
 
 EAGER = "eager"
 
@@ -66,7 +66,7 @@ def ready(
 
 
 def with_energy(
-    measurements: Iterable[Measurement], call: Call, job: Job[Timed], hooks: Hooks, tools: Instruments
+    measurements: Iterable[Measurement], call: Workload, job: Job[Timed], hooks: Hooks, tools: Instruments
 ) -> Iterator[Measurement]:
     """Yield what was measured, with `energy` behind `step_time`, whose detail says why where there is none."""
     settings = job.settings
@@ -87,7 +87,7 @@ def with_energy(
 
 
 def tensors(
-    call: Call, held: Callable[[], list[Tensor]] | None, job: Job[Timed], hooks: Hooks
+    call: Workload, held: Callable[[], list[Tensor]] | None, job: Job[Timed], hooks: Hooks
 ) -> Iterator[Measurement]:
     """Yield `tensor_memory`, in the first of the job's processes: the others would count the same."""
     if held is not None and not job.settings.replicate:

@@ -16,8 +16,8 @@ from bench.records.record import Measurement, measured
 from bench.tasks._calls import EAGER
 from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place
-from bench.timing.clock import Call, Clock
-from bench.timing.tensors import tensors_of
+from bench.timing.clock import Clock, Workload
+from bench.timing.memory import tensors_of
 from bench.timing.training_step import Phases
 from bench.training.learner import AUXILIARY_WEIGHT, outputs
 from bench.training.precision import AUTOCAST
@@ -44,7 +44,7 @@ def ready_step(
     return phases, (_first_step(phases, job, clock),)
 
 
-def _first_step(step: Call, job: Job[Timed], clock: Clock) -> Measurement:
+def _first_step(step: Workload, job: Job[Timed], clock: Clock) -> Measurement:
     """Return `prepare_time` of a backend that prepares itself in its first training step.
 
     Raises:

@@ -17,10 +17,9 @@ from bench.records.record import Measurement, measured
 from bench.tasks._calls import EAGER, backend_of
 from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place, with_autocast
-from bench.timing.clock import Call, HostClock
-from bench.timing.interleave import interleave
-from bench.timing.sampling import launch_bound
-from bench.timing.steps import Instruments, instruments, least
+from bench.timing.clock import HostClock, Workload
+from bench.timing.sampling import interleave, launch_bound
+from bench.timing.steps import Instruments, instruments, launch_overhead
 
 if TYPE_CHECKING:
     from bench.tasks.versus import Network, VersusSettings
@@ -65,7 +64,7 @@ def _in_turn(
     quantity: str,
     *,
     batch: int,
-    calls: dict[str, Call],
+    calls: dict[str, Workload],
     networks: list[Network],
     job: Job[VersusSettings],
     tools: Instruments,
@@ -74,7 +73,7 @@ def _in_turn(
     clock = tools.latency if quantity == "latency" or tools.step is None else tools.step
     tools.watch.start()
     taken = interleave(calls, clock, job.settings.timing, blocks=quantity != "latency", tick=tools.watch.tick)
-    floor = least(tools.nothing, clock) if quantity == "latency" else None
+    floor = launch_overhead(tools.empty_kernel, clock) if quantity == "latency" else None
     bound = {
         label: launch_bound(share, taken.seconds[label], floor)
         for label, share in taken.launch_shares.items()
@@ -118,7 +117,7 @@ def _prepared(job: Job[VersusSettings], prepare: Prepare) -> dict[str, Placed]:
     return models
 
 
-def _harness(call: Call, clock: HostClock) -> Iterator[Measurement]:
+def _harness(call: Workload, clock: HostClock) -> Iterator[Measurement]:
     """Measure what the harness itself adds: `overhead`, its time of a call over a bare loop's, and the clock's step."""
     ratios = []
     for number in range(HARNESS_PAIRS):
@@ -153,12 +152,12 @@ def _alone(job: Job[VersusSettings], network: Network) -> Job[VersusSettings]:
     )
 
 
-def _call(backend: Backend, placed: Placed, batch: int, job: Job[VersusSettings]) -> Call:
+def _call(backend: Backend, placed: Placed, batch: int, job: Job[VersusSettings]) -> Workload:
     model, images = placed
     return backend.prepare(model, images[:batch], job).call
 
 
-def _slower(call: Call, share: float, job: Job[VersusSettings]) -> Call:
+def _slower(call: Workload, share: float, job: Job[VersusSettings]) -> Workload:
     """Return the call made slower by a share of its own time; on a GPU by a kernel that spins."""
     if not share:
         return call

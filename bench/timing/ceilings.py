@@ -13,9 +13,9 @@ import psutil
 import torch
 
 from bench.plan.settings import Timing
-from bench.records.record import Measurement
-from bench.timing.clock import Call, Clock
-from bench.timing.sampling import Samples, sample
+from bench.records.record import Measurement, measured
+from bench.timing.clock import Clock, Workload
+from bench.timing.sampling import Sampling, Tick, sample
 from bench.timing.steps import Instruments
 from bench.timing.watch import Watch
 
@@ -23,10 +23,9 @@ from bench.timing.watch import Watch
 FIRST_SIDE = {"cpu": 256, "cuda": 2048}
 LONGEST_S = 0.1  # of one product: a larger one is not tried where it would take longer
 COPY_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}  # above the caches of most machines
-SHARE = 8  # what is measured with takes no more than one part in so many of the free memory
+SHARE = 8  # all matrices, or both buffers, take no more than one part in so many of the free memory
 
-MakeProduct = Callable[[int], Call]
-Tick = Callable[[], None] | None
+MakeProduct = Callable[[int], Workload]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Product:
     """Samples of the product of two square matrices of one size."""
 
     side: int
-    taken: Samples
+    sampling: Sampling
 
     @property
     def macs(self) -> int:
@@ -44,7 +43,7 @@ class Product:
     @property
     def rates(self) -> tuple[float, ...]:
         """Return the rate of each sample, in MAC/s."""
-        return tuple(self.macs / s for s in self.taken.seconds)
+        return tuple(self.macs / s for s in self.sampling.seconds)
 
     @property
     def rate(self) -> float:
@@ -53,20 +52,21 @@ class Product:
 
 
 def measure_ceilings(
-    device: str, dtype: torch.dtype, timing: Timing, tools: Instruments, stage: Callable[[str], None]
+    device: str, dtype: torch.dtype, timing: Timing, instruments: Instruments, stage: Callable[[str], None]
 ) -> Iterator[Measurement]:
     """Measure `matmul_rate` (MAC/s), of the best of a few sizes, and `copy_bandwidth` (B/s).
 
     `copy_bandwidth` counts each byte that is read and each that is written, of a copy within the device's memory.
     """
-    kind, clock, look = torch.device(device).type, tools.step or tools.latency, tools.watch
+    kind, clock = torch.device(device).type, instruments.step or instruments.latency
+    watch = instruments.watch
     room = _free(device) // SHARE
     stage("matmul")
-    tried = sides(FIRST_SIDE[kind], room, dtype.itemsize)
-    yield _watched(lambda: best_product(_maker(device, dtype), tried, clock, timing, look.tick), look)
+    all_sides = sides(FIRST_SIDE[kind], room, dtype.itemsize)
+    yield _watched(lambda: best_product(_maker(device, dtype), all_sides, clock, timing, watch.tick), watch)
     stage("copy")
     size = min(COPY_BYTES[kind], room // 2)
-    yield _watched(lambda: copy_bandwidth(device, size, clock, timing, look.tick), look)
+    yield _watched(lambda: copy_bandwidth(device, size, clock, timing, watch.tick), watch)
 
 
 def _free(device: str) -> int:
@@ -82,16 +82,17 @@ def sides(first: int, room: int, itemsize: int) -> Iterator[int]:
         side *= 2
 
 
-def _watched(measure: Callable[[], Measurement], look: Watch) -> Measurement:
-    """Return what is measured, with what was seen meanwhile and its doubts."""
-    look.start()
-    found = measure()
-    seen, doubts = look.stop()
-    return found.changed(detail={**found.detail, "watch": seen}, flags=(*found.flags, *doubts))
+def _watched(measure: Callable[[], Measurement], watch: Watch) -> Measurement:
+    """Return the measurement, with what the watch saw meanwhile and its doubts."""
+    watch.start()
+    measurement = measure()
+    report = watch.stop()
+    detail = {**measurement.detail, "watch": report.detail}
+    return measurement.changed(detail=detail, flags=(*measurement.flags, *report.flags))
 
 
 def best_product(
-    make: MakeProduct, sides: Iterable[int], clock: Clock, timing: Timing, tick: Tick = None
+    make: MakeProduct, sides: Iterable[int], clock: Clock, timing: Timing, tick: Tick | None = None
 ) -> Measurement:
     """Return `matmul_rate` of the size with the highest; its detail has the rates of all sizes tried.
 
@@ -102,44 +103,34 @@ def best_product(
         timing: of each size.
         tick: called between samples.
     """
-    tried: list[Product] = []
+    products: list[Product] = []
     for side in sides:
-        if tried and side**3 / tried[-1].rate > LONGEST_S:
+        if products and side**3 / products[-1].rate > LONGEST_S:
             break
-        tried.append(Product(side, sample(make(side), clock, timing, blocks=True, tick=tick)))
-    best = max(tried, key=lambda p: p.rate)
+        products.append(Product(side, sample(make(side), clock, timing, blocks=True, tick=tick)))
+    best = max(products, key=lambda p: p.rate)
     detail = {
         "of": f"the product of two matrices {best.side} x {best.side}",
-        "rates": {str(p.side): p.rate for p in tried},
-        **best.taken.detail(clock),
+        "rates": {str(p.side): p.rate for p in products},
+        **best.sampling.detail(clock),
     }
-    return Measurement(
-        name="matmul_rate",
-        unit="MAC/s",
-        better="higher",
-        samples=best.rates,
-        detail=detail,
-        flags=best.taken.flags(),
-    )
+    return measured("matmul_rate", best.rates, detail, best.sampling.flags())
 
 
-def copy_bandwidth(device: str, size: int, clock: Clock, timing: Timing, tick: Tick = None) -> Measurement:
+def copy_bandwidth(
+    device: str, size: int, clock: Clock, timing: Timing, tick: Tick | None = None
+) -> Measurement:
     """Return `copy_bandwidth` of a copy of so many bytes within the memory of the device."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
-    taken = sample(lambda: target.copy_(source), clock, timing, blocks=True, tick=tick)
-    return Measurement(
-        name="copy_bandwidth",
-        unit="B/s",
-        better="higher",
-        samples=tuple(2 * size / s for s in taken.seconds),
-        detail={"of": "bytes read and bytes written of a copy", "copied_B": size, **taken.detail(clock)},
-        flags=taken.flags(),
-    )
+    sampling = sample(lambda: target.copy_(source), clock, timing, blocks=True, tick=tick)
+    rates = (2 * size / s for s in sampling.seconds)
+    detail = {"of": "bytes read and bytes written of a copy", "copied_B": size, **sampling.detail(clock)}
+    return measured("copy_bandwidth", rates, detail, sampling.flags())
 
 
 def _maker(device: str, dtype: torch.dtype) -> MakeProduct:
-    def make(side: int) -> Call:
+    def make(side: int) -> Workload:
         generator = torch.Generator(device).manual_seed(0)  # there, since the host is slow to draw
         a, b = (torch.randn(side, side, generator=generator, device=device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)

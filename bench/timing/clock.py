@@ -1,4 +1,4 @@
-"""Clocks: each answers one question, how long `calls` calls take, and says what lies inside that time.
+"""Clocks: each tells how long `calls` calls of a workload take; they differ in what that time includes.
 
 HostClock        wall time; on a GPU it synchronises before and after, so launching is inside
 CudaEventClock   device time between two events; launching is inside only where it holds the device up
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-Call = Callable[[], object]
+import torch
+
+Workload = Callable[[], object]  # what is timed
 
 
 class Clock(Protocol):
@@ -24,7 +26,7 @@ class Clock(Protocol):
     def now(self) -> float:
         """Return seconds since some moment."""
 
-    def seconds(self, call: Call, calls: int) -> float:
+    def seconds(self, call: Workload, calls: int) -> float:
         """Run `call` `calls` times with no synchronisation between them; return the seconds of all together."""
 
 
@@ -32,9 +34,9 @@ class HostClock:
     """Wall time by `time.perf_counter_ns`.
 
     Args:
-        synchronize: waits until the device has done all that was launched; none for the CPU, whose calls
+        synchronize: waits until the device has done all that was launched; None for the CPU, whose calls
             return when they are done.
-        launches: whether calls return when they are launched, so that the time until then is worth noting.
+        launches: whether calls return when they are launched; the time until then is kept as `launch_s`.
     """
 
     name = "perf_counter"
@@ -48,7 +50,7 @@ class HostClock:
         """Return seconds since some moment."""
         return time.perf_counter_ns() * 1e-9
 
-    def seconds(self, call: Call, calls: int) -> float:
+    def seconds(self, call: Workload, calls: int) -> float:
         """Return the wall time of `calls` calls, with one synchronisation at each end."""
         self.synchronize()
         start = time.perf_counter_ns()
@@ -67,32 +69,29 @@ class CudaEventClock:
 
     def __init__(self) -> None:
         self.launch_s: float | None = None
-        self._ends: list[Any] = []
+        self._ends: list[torch.cuda.Event] = []
 
     def now(self) -> float:
         """Return the host's seconds since some moment: limits are of wall time."""
         return time.perf_counter_ns() * 1e-9
 
-    def seconds(self, call: Call, calls: int) -> float:
+    def seconds(self, call: Workload, calls: int) -> float:
         """Return the device time from before the first call to after the last."""
-        import torch
-
         start, end = self._ends = self._ends or cuda_events(2)
         torch.cuda.synchronize()
-        begun = time.perf_counter_ns()
+        begin_ns = time.perf_counter_ns()
         start.record()
         for _ in range(calls):
             call()
         end.record()
-        self.launch_s = (time.perf_counter_ns() - begun) * 1e-9
+        self.launch_s = (time.perf_counter_ns() - begin_ns) * 1e-9
         end.synchronize()
-        return start.elapsed_time(end) * 1e-3
+        seconds: float = start.elapsed_time(end) * 1e-3
+        return seconds
 
 
-def cuda_events(count: int) -> list[Any]:
+def cuda_events(count: int) -> list[torch.cuda.Event]:
     """Return events that have been recorded once: CUDA makes an event the first time, and that takes a while."""
-    import torch
-
     events = [torch.cuda.Event(enable_timing=True) for _ in range(count)]
     for event in events:
         event.record()
@@ -100,7 +99,7 @@ def cuda_events(count: int) -> list[Any]:
 
 
 class FakeClock:
-    """Plays known costs back, so that tests of sampling take no time.
+    """A clock of known costs, so that tests of sampling take no time.
 
     Args:
         costs: seconds of each call, in order; the last one repeats.
@@ -120,7 +119,7 @@ class FakeClock:
         """Return the sum of all costs so far."""
         return self._now
 
-    def seconds(self, call: Call, calls: int) -> float:
+    def seconds(self, call: Workload, calls: int) -> float:
         """Run the calls and return their known costs."""
         total = 0.0
         for _ in range(calls):

@@ -19,8 +19,8 @@ from typing import Protocol
 
 from bench.errors import UnsupportedError
 from bench.records.cards import cuda_uuid, energy_of, find_card
-from bench.records.record import Measurement
-from bench.timing.clock import Call, Clock
+from bench.records.record import Measurement, measured
+from bench.timing.clock import Clock, Workload
 from bench.timing.watch import Watch
 
 ENERGY_S = 2.0  # least length of the pass, from one step of the counter to another
@@ -116,7 +116,7 @@ def find_meter(device: str) -> Meter:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A moment at which the counter was seen to have moved."""
+    """A look at the counter that found it higher than the look before: its energy, the calls so far, and the time."""
 
     joules: float
     calls: int
@@ -124,7 +124,7 @@ class _Step:
 
 
 def measure_energy(
-    call: Call,
+    call: Workload,
     images: int,
     meter: Meter,
     clock: Clock,
@@ -152,38 +152,32 @@ def measure_energy(
     idle = _idle_power(meter, clock, sleep)
     watch.start()
     first, last = _between_steps(call, meter, clock, watch, seconds)
-    seen, doubts = watch.stop()
+    report = watch.stop()
     joules, calls, elapsed = last.joules - first.joules, last.calls - first.calls, last.now - first.now
-    return Measurement(
-        name="energy",
-        unit="J",
-        better="lower",
-        samples=(joules / (calls * images),),
-        detail={
-            "of": "one image; what the device draws while idle is in it",
-            "meter": meter.name,
-            "joules": joules,
-            "seconds": elapsed,
-            "calls": calls,
-            "images_per_call": images,
-            "power_W": joules / elapsed,
-            "idle_W": idle,
-            "watch": seen,
-        },
-        flags=doubts,
-    )
+    detail = {
+        "of": "one image; what the device draws while idle is in it",
+        "meter": meter.name,
+        "joules": joules,
+        "seconds": elapsed,
+        "calls": calls,
+        "images_per_call": images,
+        "power_W": joules / elapsed,
+        "idle_W": idle,
+        "watch": report.detail,
+    }
+    return measured("energy", (joules / (calls * images),), detail, report.flags)
 
 
 def _between_steps(
-    call: Call, meter: Meter, clock: Clock, watch: Watch, seconds: float
+    call: Workload, meter: Meter, clock: Clock, watch: Watch, seconds: float
 ) -> tuple[_Step, _Step]:
     """Run calls until two steps of the counter lie so many seconds apart; return the first step and the last."""
     steps: list[_Step] = []
     calls, block, reading, start = 0, 1, meter.joules(), clock.now()
     while not steps or steps[-1].now - steps[0].now < seconds:
-        took = clock.seconds(call, block)
+        block_s = clock.seconds(call, block)
         calls += block
-        block = max(1, min(2 * block, int(BLOCK_S / max(took / block, 1e-9))))
+        block = max(1, min(2 * block, int(BLOCK_S / max(block_s / block, 1e-9))))
         watch.tick()
         step = _Step(meter.joules(), calls, clock.now())
         if step.joules != reading:

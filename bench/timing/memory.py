@@ -1,20 +1,31 @@
-"""Peak memory, in a pass of its own: the CUDA allocator's peak, or the process's high-water mark on the CPU.
+"""Memory of a call, in passes of its own: the peak of the device or the process, and a count of the tensors' bytes.
 
-On a GPU it is what torch allocated, weights and inputs included; the allocator's reserve and the CUDA context are
-not in it. The reserve stands in the detail, and so does `device_B`, by how much the card's free memory fell: what
-libraries and CUDA graphs hold outside the allocator is in it, and so is whatever other processes took meanwhile.
-On the CPU it is how far the process's resident memory rose above where it stood before the network was built;
-libraries' one-time buffers are in it.
+On a GPU, `peak_memory` is what torch allocated, weights and inputs included; the allocator's reserve and the CUDA
+context are not in it. The reserve stands in the detail, and so does `device_B`, by how much the card's free memory
+fell: what libraries and CUDA graphs hold outside the allocator is in it, and so is whatever other processes took
+meanwhile. On the CPU, `peak_memory` is how far the process's resident memory rose above where it stood before the
+network was built; libraries' one-time buffers are in it.
+
+`tensor_memory` is the network's own, the same on every device and in every process, where a process's high-water mark
+with a small network is the libraries'.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from bench.records.record import Measurement
-from bench.timing.clock import Call
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bench.records.record import Measurement, measured
+from bench.timing.clock import Workload
 
 PASSES = 2
 
@@ -22,35 +33,27 @@ PASSES = 2
 class Memory(Protocol):
     """A meter that is started before the network is built."""
 
-    def peak(self, call: Call) -> Measurement:
+    def peak(self, call: Workload) -> Measurement:
         """Run `call` twice and return the peak since the meter was started."""
 
-    def high_water(self, call: Call) -> int | None:
-        """Run `call` once; return the most bytes held meanwhile, above the start; None where it cannot be told."""
+    def high_water(self, call: Workload) -> int | None:
+        """Run `call` once; return the most bytes held meanwhile, above the start; None where that is not known."""
 
 
 class CudaMemory:
     """The CUDA allocator's own counters."""
 
     def __init__(self, device: str) -> None:
-        import torch
-
         self.device = torch.device(device)
         torch.cuda.empty_cache()
         self.baseline = torch.cuda.memory_allocated(self.device)
         self.free = torch.cuda.mem_get_info(self.device)[0]
 
-    def peak(self, call: Call) -> Measurement:
+    def peak(self, call: Workload) -> Measurement:
         """Run `call` twice; the peak is of allocated bytes above what was there at the start."""
-        import torch
-
         torch.cuda.synchronize(self.device)
-        torch.cuda.reset_peak_memory_stats(self.device)
         held = torch.cuda.memory_allocated(self.device)
-        for _ in range(PASSES):
-            call()
-        torch.cuda.synchronize(self.device)
-        peak = torch.cuda.max_memory_allocated(self.device) - self.baseline
+        peak = self._most(call, PASSES)
         detail = {
             "meter": "cuda allocator",
             "reserved_B": torch.cuda.max_memory_reserved(self.device),
@@ -58,15 +61,17 @@ class CudaMemory:
             "device_B": self.free - torch.cuda.mem_get_info(self.device)[0],
             "device_of": "the whole card, other processes included: its free memory before, less that after",
         }
-        return Measurement(name="peak_memory", unit="B", better="lower", samples=(peak,), detail=detail)
+        return measured("peak_memory", (peak,), detail)
 
-    def high_water(self, call: Call) -> int | None:
+    def high_water(self, call: Workload) -> int | None:
         """Run `call` once; return the most that was allocated meanwhile, in bytes."""
-        import torch
+        return self._most(call, 1)
 
+    def _most(self, call: Workload, passes: int) -> int:
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
-        call()
+        for _ in range(passes):
+            call()
         torch.cuda.synchronize(self.device)
         return torch.cuda.max_memory_allocated(self.device) - self.baseline
 
@@ -77,27 +82,21 @@ class HostMemory:
     def __init__(self) -> None:
         self.baseline = _status_bytes("VmRSS")
 
-    def peak(self, call: Call) -> Measurement:
+    def peak(self, call: Workload) -> Measurement:
         """Run `call` twice; the peak is the high-water mark above where the process stood at the start."""
         held = _status_bytes("VmRSS")
         fresh = _reset_high_water()
         for _ in range(PASSES):
             call()
         mark = _status_bytes("VmHWM")
-        return Measurement(
-            name="peak_memory",
-            unit="B",
-            better="lower",
-            samples=(mark - self.baseline,),
-            detail={
-                "meter": "process high-water mark",
-                "baseline_B": self.baseline,
-                "held_before_B": held - self.baseline,
-            },
-            flags=() if fresh else ("shared_process",),
-        )
+        detail = {
+            "meter": "process high-water mark",
+            "baseline_B": self.baseline,
+            "held_before_B": held - self.baseline,
+        }
+        return measured("peak_memory", (mark - self.baseline,), detail, () if fresh else ("shared_process",))
 
-    def high_water(self, call: Call) -> int | None:
+    def high_water(self, call: Workload) -> int | None:
         """Run `call` once; return the high-water mark meanwhile, in bytes, or None if it cannot be reset."""
         fresh = _reset_high_water()
         call()
@@ -113,7 +112,7 @@ def _status_bytes(field: str) -> int:
 
 
 def _reset_high_water() -> bool:
-    """Bring the high-water mark down to what is resident now; return whether the kernel did so."""
+    """Lower the high-water mark to what is resident now; return whether the kernel did so."""
     try:
         fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
     except OSError:
@@ -125,3 +124,82 @@ def _reset_high_water() -> bool:
     finally:
         os.close(fd)
     return True
+
+
+class LiveStorages(TorchDispatchMode):
+    """Counts the bytes of the storages that are alive, while it is entered.
+
+    It sees every operator through torch's dispatcher; each storage that one returns counts from then until it is freed.
+    Weights, inputs, activations, gradients and the state of an optimiser are in it, each once. What libraries keep to
+    themselves (the CUDA context, workspaces of convolutions, buffers of thread pools) is not.
+
+    Args:
+        held: tensors that are there from the start, such as weights and images.
+
+    Attributes:
+        live_B: bytes alive now.
+        peak_B: the most that were alive at once.
+    """
+
+    def __init__(self, held: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live_B = 0
+        self.peak_B = 0
+        self._sizes: dict[int, int] = {}
+        for tensor in held:
+            self._count(tensor)
+
+    def __torch_dispatch__(
+        self,
+        function: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run the operator and count what it returns."""
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._count(leaf)
+        return result
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        old_size = self._sizes.get(key)
+        if old_size is None:
+            weakref.finalize(storage, self._free, key)
+        if old_size != size:  # new, or grown in place
+            self._sizes[key] = size
+            self.live_B += size - (old_size or 0)
+            self.peak_B = max(self.peak_B, self.live_B)
+
+    def _free(self, key: int) -> None:
+        self.live_B -= self._sizes.pop(key, 0)
+
+
+def tensor_memory(call: Workload, held: Iterable[Tensor]) -> Measurement:
+    """Return `tensor_memory`, the most bytes of tensors alive at once during a call, those of `held` included.
+
+    It is NaN, with the reason, where the network does not run under a dispatch mode; no failure of the network, which
+    has run without one.
+    """
+    detail: dict[str, object] = {"of": "storages alive at once, counted; no library's own memory"}
+    flags: tuple[str, ...] = ()
+    try:
+        with LiveStorages(held) as storages:
+            detail["held_before_B"] = storages.live_B
+            call()
+        peak = float(storages.peak_B)
+    except Exception as error:
+        peak, flags = math.nan, ("uncounted",)
+        detail["error"] = f"{type(error).__name__}: {error}"[:300]
+    return measured("tensor_memory", (peak,), detail, flags)
+
+
+def tensors_of(module: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> list[Tensor]:
+    """Return parameters, their gradients and buffers of a network, and the state of its optimiser."""
+    parameters = list(module.parameters())
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    state = tree_leaves(dict(optimiser.state)) if optimiser is not None else []
+    return [*parameters, *gradients, *module.buffers(), *(s for s in state if isinstance(s, Tensor))]

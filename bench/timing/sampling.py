@@ -1,19 +1,19 @@
-"""Sampling: warm up until it is steady, then sample until it is precise enough, and say why it stopped."""
+"""Sampling: warm up until times are steady, then take samples until they are precise enough, and say why it stopped."""
 
 from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 from bench.plan.settings import Timing
 from bench.records.flags import NOISY
 from bench.stats.order import median_ranks
-from bench.timing.clock import Call, Clock
+from bench.timing.clock import Clock, Workload
 
 STEADY = 0.02  # two windows agree when their means differ by at most this share
 WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
@@ -23,22 +23,23 @@ PLATEAU = 0.95  # twice the samples must narrow the interval to less than this; 
 LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
 
 Stop = Literal["precise", "plateau", "limit", "max_samples"]
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """The least call that is launched and waited for: its seconds, and those of them after launching."""
+class LaunchOverhead:
+    """The time of a call that does next to nothing: `seconds` in all, of which `wait_s` after it was launched."""
 
     seconds: float
     wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
-    """Seconds of one call each, raw and in order, and how they were taken.
+class Sampling:
+    """Samples of a call's time, raw and in order, and how they were taken.
 
     Attributes:
-        seconds: one a block: the block's time over its calls.
+        seconds: of one call, a sample each: a block's time over its calls.
         block: calls in a block.
         first_call_s: of the very first call, which pays for loading and choosing algorithms; not a sample.
         warmup_calls: calls before the first sample, the first call included.
@@ -46,7 +47,7 @@ class Samples:
         stop: why the sampling ended; a plateau is where twice the samples have not narrowed the interval.
         host_s: seconds that the host needed for one call of each sample; without its wait for the device, so that on
             a GPU it is the time of launching.
-        floor: of calls that are waited for, where they are launched.
+        overhead: of launching a call and waiting for it; None where calls are not launched, or not waited for.
     """
 
     seconds: tuple[float, ...]
@@ -56,7 +57,7 @@ class Samples:
     steady: bool
     stop: Stop
     host_s: tuple[float, ...] = ()
-    floor: Floor | None = None
+    overhead: LaunchOverhead | None = None
 
     @property
     def launch_share(self) -> float | None:
@@ -66,9 +67,9 @@ class Samples:
     @property
     def launch_bound(self) -> bool:
         """Whether the host sets the pace."""
-        return launch_bound(self.launch_share, self.seconds, self.floor)
+        return launch_bound(self.launch_share, self.seconds, self.overhead)
 
-    def detail(self, clock: Clock) -> dict[str, Any]:
+    def detail(self, clock: Clock) -> dict[str, object]:
         """Return what stands beside the samples in a measurement."""
         return {
             "clock": clock.name,
@@ -78,7 +79,7 @@ class Samples:
             "steady": self.steady,
             "stop": self.stop,
             **({} if self.launch_share is None else {"launch_share": self.launch_share}),
-            **({} if self.floor is None else {"floor_s": self.floor.seconds}),
+            **({} if self.overhead is None else {"floor_s": self.overhead.seconds}),
         }
 
     def flags(self) -> tuple[str, ...]:
@@ -97,29 +98,32 @@ def launch_share(host_s: Sequence[float], seconds: Sequence[float]) -> float | N
     return sum(host_s) / sum(seconds) if host_s and sum(seconds) else None
 
 
-def launch_bound(share: float | None, seconds: Sequence[float], floor: Floor | None = None) -> bool:
+def launch_bound(
+    share: float | None, seconds: Sequence[float], overhead: LaunchOverhead | None = None
+) -> bool:
     """Return whether the host sets the pace.
 
-    However slow its launching is, a call that is waited for ends with a kernel and the host's way back. The least that
-    these take is no work of the network's.
+    However slow its launching is, a call that is waited for ends with a kernel and the host's way back. The least time
+    that these take is no work of the network's, and counts as the host's.
 
     Args:
         share: of the time that launching takes; None where the host does the work itself.
-        seconds: of calls.
-        floor: of calls that are waited for.
+        seconds: of each call.
+        overhead: of calls that are waited for; None for others.
     """
-    return share is not None and share + (floor.wait_s if floor else 0.0) / median(seconds) >= LAUNCH_BOUND
+    wait_s = overhead.wait_s if overhead else 0.0
+    return share is not None and share + wait_s / median(seconds) >= LAUNCH_BOUND
 
 
 def sample(
-    call: Call,
+    call: Workload,
     clock: Clock,
     timing: Timing,
     *,
     blocks: bool = False,
-    tick: Callable[[], None] | None = None,
-    before: Sequence[float] = (),
-) -> Samples:
+    tick: Tick | None = None,
+    earlier_s: Sequence[float] = (),
+) -> Sampling:
     """Warm `call` up and time it until the median is known to `timing.precision`, or the limit.
 
     Args:
@@ -128,26 +132,26 @@ def sample(
         timing: how long.
         blocks: time blocks of calls without synchronisation between them, rather than each call alone.
         tick: called between samples, for whoever looks on.
-        before: seconds of the calls so far, by the same clock, the very first included; a slow network is warm after
+        earlier_s: seconds of the calls so far, by the same clock, the very first included; a slow network is warm after
             few calls, and need not repeat them.
     """
-    before = before or [clock.seconds(call, 1)]
+    earlier_s = earlier_s or [clock.seconds(call, 1)]
     seconds: list[float] = []
     launches: list[float] = []
     stop: Stop = "max_samples"
     with no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
-        warm = warm_up(call, clock, timing, before[-1] if len(before) > 1 else math.nan)
-        block = _block(warm, timing) if blocks else 1
-        start, looking = clock.now(), 0.0
+        warm = warm_up(call, clock, timing, earlier_s[-1] if len(earlier_s) > 1 else math.nan)
+        block = min(MAX_BLOCK, _block(warm.call_s, timing)) if blocks else 1
+        start, ticking_s = clock.now(), 0.0
         while len(seconds) < timing.max_samples:
             seconds.append(clock.seconds(call, block) / block)
             if clock.launch_s is not None:
                 launches.append(clock.launch_s / block)
             if tick is not None:
-                begun = clock.now()
+                begin = clock.now()
                 tick()
-                looking += clock.now() - begun
-            elapsed = clock.now() - start - looking
+                ticking_s += clock.now() - begin
+            elapsed = clock.now() - start - ticking_s
             if len(seconds) < timing.min_samples or elapsed < timing.min_s:
                 continue
             if half_width(seconds) <= timing.precision:
@@ -159,17 +163,17 @@ def sample(
             if elapsed >= timing.limit_s:
                 stop = "limit"
                 break
-    calls = len(before) + warm.calls
-    return Samples(tuple(seconds), block, before[0], calls, warm.steady, stop, tuple(launches))
+    calls = len(earlier_s) + warm.calls
+    return Sampling(tuple(seconds), block, earlier_s[0], calls, warm.steady, stop, tuple(launches))
 
 
-def _block(warm: Warm, timing: Timing) -> int:
-    """Return how many calls are timed together, so that they take `min_block_s`."""
-    return max(1, min(MAX_BLOCK, math.ceil(timing.min_block_s / max(warm.call_s, 1e-9))))
+def _block(call_s: float, timing: Timing) -> int:
+    """Return how many calls of so many seconds are timed together, so that they take `min_block_s`."""
+    return math.ceil(timing.min_block_s / max(call_s, 1e-9))
 
 
 def _plateau(seconds: Sequence[float]) -> bool:
-    """Return whether the interval has stopped to narrow: the noise is no longer that of independent samples."""
+    """Return whether the interval no longer narrows: the noise is not that of independent samples."""
     n = len(seconds)
     if n < PLATEAU_SAMPLES or n % 16:
         return False
@@ -185,7 +189,7 @@ class Warm:
     steady: bool
 
 
-def warm_up(call: Call, clock: Clock, timing: Timing, previous: float = math.nan) -> Warm:
+def warm_up(call: Workload, clock: Clock, timing: Timing, previous: float = math.nan) -> Warm:
     """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady.
 
     `previous` is the time of a call before, where there was one; it counts as a window.
@@ -202,7 +206,7 @@ def warm_up(call: Call, clock: Clock, timing: Timing, previous: float = math.nan
         previous = mean
 
 
-def _window(call: Call, clock: Clock, length_s: float) -> tuple[int, float]:
+def _window(call: Workload, clock: Clock, length_s: float) -> tuple[int, float]:
     """Run at least `length_s`, in blocks that double; return the calls and their mean seconds."""
     calls, total, block = 0, 0.0, 1
     while total < length_s and calls < MAX_BLOCK:
@@ -233,3 +237,80 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """Samples of several calls' times in turn, by name; the samples of a round stand at the same place.
+
+    Attributes:
+        seconds: for each name as many samples as there were rounds.
+        blocks: calls in a sample, by name.
+        steady: whether all warm-ups settled.
+        stop: "precise", "limit" or "max_samples".
+        launch_shares: by name, the share of its time that the host needs to launch it; None where it does the work.
+    """
+
+    seconds: Mapping[str, tuple[float, ...]]
+    blocks: Mapping[str, int]
+    steady: bool
+    stop: str
+    launch_shares: Mapping[str, float | None]
+
+
+def interleave(
+    calls: Mapping[str, Workload],
+    clock: Clock,
+    timing: Timing,
+    *,
+    blocks: bool = False,
+    tick: Tick | None = None,
+) -> Interleaved:
+    """Time calls in turn, A B B A, until each one's ratio to the first is known to `timing.precision`, or the limit.
+
+    Every second round goes backwards, so that drift and neighbours take from each alike. `min_s`, `limit_s` and the
+    counts of `timing` are for all calls together.
+
+    Args:
+        calls: what to time, by name; the first is what the others are compared with.
+        clock: measures them.
+        timing: how long.
+        blocks: time blocks of unsynchronised calls of at least `timing.min_block_s`, rather than single calls.
+        tick: called between samples, for whoever looks on.
+    """
+    names = list(calls)
+    for call in calls.values():
+        clock.seconds(call, 1)
+    warm = {name: warm_up(calls[name], clock, timing) for name in names}
+    sizes = {name: _block(warm[name].call_s, timing) if blocks else 1 for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    host_s: dict[str, list[float]] = {name: [] for name in names}
+    start, stop, rounds = clock.now(), "max_samples", 0
+    with no_garbage_collection():
+        while rounds < timing.max_samples:
+            for name in names if rounds % 2 == 0 else reversed(names):
+                seconds[name].append(clock.seconds(calls[name], sizes[name]) / sizes[name])
+                if clock.launch_s is not None:
+                    host_s[name].append(clock.launch_s / sizes[name])
+                if tick is not None:
+                    tick()
+            rounds += 1
+            elapsed = clock.now() - start
+            if rounds < timing.min_samples or elapsed < timing.min_s:
+                continue
+            if _precise(seconds, names, timing.precision):
+                stop = "precise"
+                break
+            if elapsed >= timing.limit_s:
+                stop = "limit"
+                break
+    samples = {name: tuple(values) for name, values in seconds.items()}
+    shares = {name: launch_share(host_s[name], seconds[name]) for name in names}
+    return Interleaved(samples, sizes, all(w.steady for w in warm.values()), stop, shares)
+
+
+def _precise(seconds: Mapping[str, list[float]], names: list[str], precision: float) -> bool:
+    """Return whether the median ratio of each call to the first is known well enough."""
+    first = seconds[names[0]]
+    ratios = ([b / a for a, b in zip(first, seconds[n], strict=True)] for n in names[1:])
+    return all(half_width(r) <= precision for r in ratios)

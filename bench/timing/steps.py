@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
+import torch
+
 from bench.plan.settings import Timing
-from bench.records.record import Measurement
-from bench.timing.clock import Call, Clock, CudaEventClock, HostClock
+from bench.records.record import Measurement, measured
+from bench.timing.clock import Clock, CudaEventClock, HostClock, Workload
 from bench.timing.memory import CudaMemory, HostMemory, Memory
-from bench.timing.sampling import Floor, Samples, sample
-from bench.timing.watch import HostWatch, Watch, watch
+from bench.timing.sampling import LaunchOverhead, Sampling, sample
+from bench.timing.watch import HostWatch, Watch, WatchReport, watch
 
 Stage = Callable[[str], None]
 
-FLOOR_CALLS = 101
+OVERHEAD_CALLS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Instruments:
             so that latency and step time are the same samples.
         memory: the meter; it is to be made before the network is.
         watch: looks on while samples are taken.
-        nothing: launches next to no work, so that its latency is the least that a call can have; None where calls
+        empty_kernel: launches next to no work, so that its latency is the least that a call can have; None where calls
             launch nothing.
     """
 
@@ -36,34 +38,31 @@ class Instruments:
     step: Clock | None
     memory: Memory
     watch: Watch = field(default_factory=HostWatch)
-    nothing: Call | None = None
+    empty_kernel: Workload | None = None
 
 
 def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
     """Return the instruments of a device; where calls block the host, those of synchronous calls."""
     if device == "cpu":
         return Instruments(HostClock(), None, HostMemory())
-    import torch
-
     step = None if blocks_host else CudaEventClock()
     clock, memory = HostClock(torch.cuda.synchronize, launches=not blocks_host), CudaMemory(device)
     return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
 
 
-def least(nothing: Call | None, clock: Clock) -> Floor | None:
-    """Return the medians of a call of next to no work, which launches one kernel; None where there is no such call."""
-    if nothing is None:
+def launch_overhead(empty_kernel: Workload | None, clock: Clock) -> LaunchOverhead | None:
+    """Return the median times of launching one kernel with next to no work; None where there is no such call."""
+    if empty_kernel is None:
         return None
-    calls = [(clock.seconds(nothing, 1), clock.launch_s or 0.0) for _ in range(FLOOR_CALLS)]
-    return Floor(
-        median(seconds for seconds, _ in calls), median(seconds - launch for seconds, launch in calls)
-    )
+    calls = [(clock.seconds(empty_kernel, 1), clock.launch_s or 0.0) for _ in range(OVERHEAD_CALLS)]
+    wait_s = median(seconds - launch_s for seconds, launch_s in calls)
+    return LaunchOverhead(median(seconds for seconds, _ in calls), wait_s)
 
 
 def measure_inference(
-    call: Call,
+    call: Workload,
     timing: Timing,
-    tools: Instruments,
+    instruments: Instruments,
     stage: Stage,
     inspect: Callable[[object], None] | None = None,
 ) -> Iterator[Measurement]:
@@ -74,65 +73,75 @@ def measure_inference(
     which may raise; until then the stage is `check`.
     """
     stage("memory" if inspect is None else "check")
-    before: list[float] = []
+    earlier_s: list[float] = []
 
     def one_pass() -> None:
         output: object = None
 
-        def kept() -> None:
+        def keep_output() -> None:
             nonlocal output
             output = call()
 
-        before.append(tools.latency.seconds(kept, 1))
-        if inspect is not None and len(before) == 1:
+        earlier_s.append(instruments.latency.seconds(keep_output, 1))
+        if inspect is not None and len(earlier_s) == 1:
             inspect(output)
             stage("memory")
 
-    yield tools.memory.peak(one_pass)
+    yield instruments.memory.peak(one_pass)
     stage("latency")
-    of = "a call, waited for"
-    clock, look = tools.latency, tools.watch
-    latency = watched("latency", call, clock, timing, look, of=of, before=before, nothing=tools.nothing)
+    latency = watched(
+        "latency",
+        call,
+        instruments.latency,
+        timing,
+        instruments.watch,
+        of="a call, waited for",
+        earlier_s=earlier_s,
+        empty_kernel=instruments.empty_kernel,
+    )
     yield latency
-    if tools.step is None:
-        on_cpu = "on the CPU " if tools.nothing is None else ""
+    clock = instruments.step
+    if clock is None:
+        on_cpu = "on the CPU " if instruments.empty_kernel is None else ""
         of = f"a call; {on_cpu}each is waited for"
         yield latency.changed(name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")
-    yield watched("step_time", call, tools.step, timing, tools.watch, of="a call among others", blocks=True)
+    yield watched("step_time", call, clock, timing, instruments.watch, of="a call among others", blocks=True)
 
 
 def watched(
     name: str,
-    call: Call,
+    call: Workload,
     clock: Clock,
     timing: Timing,
-    look: Watch,
+    watch: Watch,
     *,
     of: str,
     blocks: bool = False,
-    before: Sequence[float] = (),
-    nothing: Call | None = None,
+    earlier_s: Sequence[float] = (),
+    empty_kernel: Workload | None = None,
 ) -> Measurement:
-    """Sample a call under a watch; what was seen stands in the detail, and its doubts are flags.
+    """Sample a call under a watch; what it saw stands in the detail, and its doubts are flags.
 
-    `nothing` launches next to no work, for calls that are launched and waited for one by one.
+    Args:
+        name: of the measurement.
+        call: what to time.
+        clock: measures it.
+        timing: how long.
+        watch: looks on.
+        of: what the measurement is of, in words.
+        blocks: see `sample`.
+        earlier_s: see `sample`.
+        empty_kernel: launches next to no work, for calls that are launched and waited for one by one.
     """
-    look.start()
-    taken = sample(call, clock, timing, blocks=blocks, tick=look.tick, before=before)
-    taken = replace(taken, floor=least(nothing, clock))
-    seen, doubts = look.stop(launch_bound=taken.launch_bound)
-    measured = _seconds(name, taken, clock, of)
-    return measured.changed(detail={**measured.detail, "watch": seen}, flags=(*measured.flags, *doubts))
+    watch.start()
+    sampling = sample(call, clock, timing, blocks=blocks, tick=watch.tick, earlier_s=earlier_s)
+    sampling = replace(sampling, overhead=launch_overhead(empty_kernel, clock))
+    return time_of(name, sampling, clock, of, watch.stop(launch_bound=sampling.launch_bound))
 
 
-def _seconds(name: str, taken: Samples, clock: Clock, of: str) -> Measurement:
-    return Measurement(
-        name=name,
-        unit="s",
-        better="lower",
-        samples=taken.seconds,
-        detail={"of": of, **taken.detail(clock)},
-        flags=taken.flags(),
-    )
+def time_of(name: str, sampling: Sampling, clock: Clock, of: str, report: WatchReport) -> Measurement:
+    """Return a measurement in s of samples by `clock`, `of` something in words, with what the watch reports of them."""
+    detail = {"of": of, **sampling.detail(clock), "watch": report.detail}
+    return measured(name, sampling.seconds, detail, (*sampling.flags(), *report.flags))

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
+
+import torch
+from torch import Tensor
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.timing.clock import Call, CudaEventClock, cuda_events
+from bench.timing.clock import Clock, CudaEventClock, Workload, cuda_events
 from bench.timing.memory import Memory
 from bench.timing.sampling import sample
-from bench.timing.steps import Instruments, watched
+from bench.timing.steps import Instruments, time_of, watched
 from bench.timing.watch import Watch
 
 NAMES = ("forward", "backward", "optimizer")
@@ -27,22 +30,22 @@ Laps = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The parts of a step, to be called in this order, and only so.
+    """The parts of a training step; they work only if called in this order.
 
     Attributes:
-        forward: the first.
-        backward: the second.
-        optimizer: the third.
+        forward: of the network and the loss.
+        backward: of the loss.
+        optimizer: the update of the weights.
         held: returns the tensors that are there before a step, where torch's dispatcher is shown all others.
     """
 
-    forward: Call
-    backward: Call
-    optimizer: Call
-    held: Callable[[], list[Any]] | None = None
+    forward: Workload
+    backward: Workload
+    optimizer: Workload
+    held: Callable[[], list[Tensor]] | None = None
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[Workload, ...]:
         """Return the phases in the order of `NAMES`."""
         return (self.forward, self.backward, self.optimizer)
 
@@ -52,18 +55,10 @@ class Phases:
             call()
 
 
-class LapClock(Protocol):
-    """A clock of one step that also keeps the seconds of its phases."""
+class LapClock(Clock, Protocol):
+    """A clock of one step, the sum of its phases, that also keeps the seconds of these."""
 
-    name: str
-    launch_s: float | None
     laps: list[Laps]
-
-    def now(self) -> float:
-        """Return seconds since some moment."""
-
-    def seconds(self, call: Call, calls: int) -> float:
-        """Run the step; return its seconds, the sum of those of its phases."""
 
 
 class _Steps:
@@ -77,7 +72,7 @@ class _Steps:
     def now(self) -> float:
         return time.perf_counter_ns() * 1e-9
 
-    def seconds(self, call: Call, calls: int) -> float:  # noqa: ARG002 (the step is known)
+    def seconds(self, call: Workload, calls: int) -> float:  # noqa: ARG002 (the step is known)
         total = 0.0
         for _ in range(calls):
             laps = self._laps()
@@ -109,11 +104,9 @@ class CudaLaps(_Steps):
 
     def __init__(self, phases: Phases) -> None:
         super().__init__(phases)
-        self._marks: list[Any] = []
+        self._marks: list[torch.cuda.Event] = []
 
     def _laps(self) -> Laps:
-        import torch
-
         marks = self._marks = self._marks or cuda_events(len(NAMES) + 1)
         torch.cuda.synchronize()
         marks[0].record()
@@ -125,7 +118,7 @@ class CudaLaps(_Steps):
 
 
 def measure_training(
-    phases: Phases, timing: Timing, tools: Instruments, stage: Callable[[str], None]
+    phases: Phases, timing: Timing, instruments: Instruments, stage: Callable[[str], None]
 ) -> Iterator[Measurement]:
     """Measure one training step, in three passes.
 
@@ -135,53 +128,39 @@ def measure_training(
         `step_time` of the whole; `forward`, `backward` and `optimizer`.
     """
     stage("memory")
-    yield from peaks(phases, tools.memory)
+    yield from peaks(phases, instruments.memory)
     stage("throughput")
-    clock, blocks = tools.step or tools.latency, tools.step is not None
+    clock, on_gpu = instruments.step or instruments.latency, instruments.step is not None
     of = "forward, backward and optimiser, with no mark between them"
-    yield watched("step_time", phases, clock, timing, tools.watch, of=of, blocks=blocks)
+    yield watched("step_time", phases, clock, timing, instruments.watch, of=of, blocks=on_gpu)
     stage("phases")
-    laps = CudaLaps(phases) if tools.step is not None else HostLaps(phases)
-    yield from measure_phases(laps, timing, tools.watch)
+    laps = CudaLaps(phases) if on_gpu else HostLaps(phases)
+    yield from measure_phases(laps, timing, instruments.watch)
 
 
-def measure_phases(clock: LapClock, timing: Timing, look: Watch) -> Iterator[Measurement]:
+def measure_phases(clock: LapClock, timing: Timing, watch: Watch) -> Iterator[Measurement]:
     """Sample steps until the time of a whole one is known well enough; yield the phases of the same steps."""
-    look.start()
-    taken = sample(_nothing, clock, timing, tick=look.tick)
-    seen, doubts = look.stop()
-    laps = clock.laps[-len(taken.seconds) :]
+    watch.start()
+    sampling = sample(_nothing, clock, timing, tick=watch.tick)
+    report = watch.stop()
+    laps = clock.laps[-len(sampling.seconds) :]
     for name, seconds in zip(NAMES, zip(*laps, strict=True), strict=True):
-        phase = replace(taken, seconds=tuple(seconds), host_s=())
-        yield Measurement(
-            name=name,
-            unit="s",
-            better="lower",
-            samples=phase.seconds,
-            detail={
-                "of": f"{name} of a step that is waited for at its end",
-                **phase.detail(clock),
-                "watch": seen,
-            },
-            flags=(*phase.flags(), *doubts),
-        )
+        phase = replace(sampling, seconds=tuple(seconds), host_s=())
+        yield time_of(name, phase, clock, f"{name} of a step that is waited for at its end", report)
 
 
 def peaks(phases: Phases, memory: Memory) -> Iterator[Measurement]:
     """Yield `peak_memory` of two steps, then that of each phase of a third."""
     whole = memory.peak(phases)
-    marks = [memory.high_water(call) for call in phases.calls]
-    told_apart = all(mark is not None for mark in marks)
-    why = {} if told_apart else {"phases": "the kernel does not let the high-water mark be reset"}
-    yield whole.changed(detail={**whole.detail, **why})
-    if told_apart:
-        yield from _phase_peaks(whole, marks)
-
-
-def _phase_peaks(whole: Measurement, marks: Sequence[int | None]) -> Iterator[Measurement]:
+    marks = [mark for call in phases.calls if (mark := memory.high_water(call)) is not None]
+    if len(marks) < len(NAMES):
+        reason = "the kernel does not let the high-water mark be reset"
+        yield whole.changed(detail={**whole.detail, "phases": reason})
+        return
+    yield whole
     for name, mark in zip(NAMES, marks, strict=True):
         detail = {"of": f"all that is held while {name} runs", "meter": whole.detail.get("meter")}
-        yield whole.changed(name=f"{name}_peak_memory", samples=(float(mark or 0),), detail=detail)
+        yield whole.changed(name=f"{name}_peak_memory", samples=(float(mark),), detail=detail)
 
 
 def _nothing() -> None:

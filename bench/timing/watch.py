@@ -1,4 +1,4 @@
-"""The watch: what takes time away from a measurement while it goes on, and which doubts that gives rise to.
+"""The watch: what takes time away from a measurement while it goes on, and the doubts that follow from it.
 
 On the CPU the kernel itself says how long this process's threads stood in the queue for a core although they
 could have run. A single other thread, at the lowest priority, makes a two-threaded network some twenty times slower,
@@ -13,7 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from bench.records import environment
+from bench.records.cards import cuda_uuid
 
 # Shares of time from which a measurement is doubted.
 CONTENDED = 0.02  # of its runnable time, this process waited for a core
@@ -34,6 +39,13 @@ _REASONS = {
 }
 
 
+class WatchReport(NamedTuple):
+    """What a watch saw, as plain JSON values, and the flags of its doubts."""
+
+    detail: Mapping[str, object]
+    flags: tuple[str, ...]
+
+
 class Watch(Protocol):
     """Looks on while something is measured; start it, tick now and then, and stop it."""
 
@@ -43,7 +55,7 @@ class Watch(Protocol):
     def tick(self) -> None:
         """Look, where looking costs little; called between samples."""
 
-    def stop(self, *, launch_bound: bool = False) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    def stop(self, *, launch_bound: bool = False) -> WatchReport:
         """Return what was seen, and the doubts; `launch_bound` says that the host set the device's pace."""
 
 
@@ -65,47 +77,49 @@ class HostWatch:
     def tick(self) -> None:
         """Do nothing: counters miss nothing."""
 
-    def stop(self, *, launch_bound: bool = False) -> tuple[Mapping[str, Any], tuple[str, ...]]:  # noqa: ARG002
+    def stop(self, *, launch_bound: bool = False) -> WatchReport:  # noqa: ARG002
         """Return the shares of time that were lost, and what they mean."""
         after = self.read()
-        gone = {name: after[name] - self.before[name] for name in after if name in self.before}
-        seen: dict[str, Any] = {
-            "wall_s": gone["wall_s"],
-            "cpu_s": gone["cpu_s"],
+        passed = {name: after[name] - self.before[name] for name in after if name in self.before}
+        detail: dict[str, object] = {
+            "wall_s": passed["wall_s"],
+            "cpu_s": passed["cpu_s"],
             "load_1min": os.getloadavg()[0],
         }
-        doubts = []
-        if "wait_s" in gone:
-            seen["wait_share"] = gone["wait_s"] / max(gone["wait_s"] + gone["cpu_s"], 1e-9)
-            doubts += ["contended"] if seen["wait_share"] > CONTENDED else []
-        if gone.get("ticks"):
-            seen["steal_share"] = gone["steal_ticks"] / gone["ticks"]
-            doubts += ["stolen"] if seen["steal_share"] > STOLEN else []
-        if "swapped_pages" in gone:
-            seen["swapped_pages"] = int(gone["swapped_pages"])
-            doubts += ["swapping"] if seen["swapped_pages"] else []
-        return seen, tuple(doubts)
+        flags: list[str] = []
+        if "wait_s" in passed:
+            waited = passed["wait_s"] / max(passed["wait_s"] + passed["cpu_s"], 1e-9)
+            detail["wait_share"] = waited
+            flags += ["contended"] if waited > CONTENDED else []
+        if passed.get("ticks"):
+            stolen = passed["steal_ticks"] / passed["ticks"]
+            detail["steal_share"] = stolen
+            flags += ["stolen"] if stolen > STOLEN else []
+        if "swapped_pages" in passed:
+            detail["swapped_pages"] = int(passed["swapped_pages"])
+            flags += ["swapping"] if passed["swapped_pages"] >= 1 else []
+        return WatchReport(detail, tuple(flags))
 
 
 def counters() -> dict[str, float]:
     """Return growing counters of this process and of the machine; those that the kernel does not keep are left out."""
-    found = {"wall_s": time.perf_counter(), "cpu_s": time.process_time()}
+    values = {"wall_s": time.perf_counter(), "cpu_s": time.process_time()}
     try:
         waits = [
             int(task.joinpath("schedstat").read_text().split()[1])
             for task in Path("/proc/self/task").iterdir()
         ]
-        found["wait_s"] = sum(waits) * 1e-9
+        values["wait_s"] = sum(waits) * 1e-9
     except (OSError, IndexError, ValueError):
         pass  # not Linux, or a kernel without these statistics
     try:
         ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-        found |= {"ticks": sum(ticks[:8]), "steal_ticks": ticks[7]}
+        values |= {"ticks": sum(ticks[:8]), "steal_ticks": ticks[7]}
         pages = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-        found["swapped_pages"] = int(pages["pswpin"]) + int(pages["pswpout"])
+        values["swapped_pages"] = int(pages["pswpin"]) + int(pages["pswpout"])
     except (OSError, IndexError, KeyError, ValueError):
         pass
-    return found
+    return values
 
 
 @dataclass(slots=True)
@@ -113,7 +127,7 @@ class GpuWatch:
     """A GPU's clocks, power, temperature, reasons for lower clocks, and other processes on it, by NVML.
 
     Args:
-        look: returns the state of the device, as `bench.records.environment.look_at` gives it; it may fail.
+        look: returns the state of the device, see `bench.records.environment.look_at`.
         host: watches the CPU, which launches the work.
         pid: of this process.
     """
@@ -122,51 +136,53 @@ class GpuWatch:
     host: HostWatch = field(default_factory=HostWatch)
     pid: int = field(default_factory=os.getpid)
     before: Mapping[str, Any] = field(default_factory=dict)
-    seen: list[Mapping[str, Any]] = field(default_factory=list)
+    states: list[Mapping[str, Any]] = field(default_factory=list)
     last_s: float = 0.0
     look_s: float = 0.0
 
     def start(self) -> None:
         """Look once, at a device that may be idle, and start to watch the host."""
-        self.before, self.seen = self.look(), []
+        self.before, self.states = self.look(), []
         self.last_s = time.perf_counter()
         self.host.start()
 
     def tick(self) -> None:
         """Look again, a few times a second; seldomer where a look takes long, as NVML's can in a virtual machine."""
-        begun = time.perf_counter()
-        if begun - self.last_s >= max(TICK_S, LOOK_SHARE * self.look_s):
-            self.seen.append(self.look())
+        begin = time.perf_counter()
+        if begin - self.last_s >= max(TICK_S, LOOK_SHARE * self.look_s):
+            self.states.append(self.look())
             self.last_s = time.perf_counter()
-            self.look_s = self.last_s - begun
+            self.look_s = self.last_s - begin
 
-    def stop(self, *, launch_bound: bool = False) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    def stop(self, *, launch_bound: bool = False) -> WatchReport:
         """Return what was seen since the start, of each quantity its least, median and most, and the doubts.
 
         The host's queue for a core is a doubt only where launching sets the pace; else it is in the detail alone.
         """
-        self.seen.append(self.look())
-        host, doubts = self.host.stop()
-        found: dict[str, Any] = {"host": host, "looks": len(self.seen)}
+        self.states.append(self.look())
+        host = self.host.stop()
+        detail: dict[str, object] = {"host": host.detail, "looks": len(self.states)}
+        slowest = fastest = 0.0
         for name in ("sm_clock_MHz", "memory_clock_MHz", "temperature_C", "power_W"):
-            values = [s[name] for s in self.seen if s.get(name) is not None]
+            values = [s[name] for s in self.states if s.get(name) is not None]
             if values:
-                found[name] = [min(values), statistics.median(values), max(values)]
+                detail[name] = [min(values), statistics.median(values), max(values)]
+                if name == "sm_clock_MHz":
+                    slowest, fastest = min(values), max(values)
         bits = 0
-        for state in self.seen:
+        for state in self.states:
             bits |= state.get("throttle_reasons") or 0
         reasons = [name for bit, name in _REASONS.items() if bits & bit]
         others = self._others()
-        slowest, _, fastest = found.get("sm_clock_MHz", (0, 0, 0))
-        flags = {
+        doubts = {
             "throttled": bool(set(reasons) - {POWER_CAP}),
             "power_capped": POWER_CAP in reasons,
             "clock_varied": not reasons and slowest < (1 - CLOCK_VARIED) * fastest,
             "shared_device": others["came"] + others["busy"] > 0,
         }
-        found |= {"throttle_reasons": reasons, "other_processes": others}
-        of_host = (doubt for doubt in doubts if launch_bound or doubt == "swapping")
-        return found, (*(name for name, holds in flags.items() if holds), *of_host)
+        detail |= {"throttle_reasons": reasons, "other_processes": others}
+        of_host = (flag for flag in host.flags if launch_bound or flag == "swapping")
+        return WatchReport(detail, (*(flag for flag, holds in doubts.items() if holds), *of_host))
 
     def _others(self) -> dict[str, int]:
         """Return how many other processes came meanwhile, computed, or were there all the time and idle.
@@ -174,12 +190,12 @@ class GpuWatch:
         In a container this process may have another number, or none: then which of those that were there computed
         cannot be told, and one of them may be this one.
         """
-        there = set(self.before.get("pids") or ())
-        seen = there.union(*(s.get("pids") or () for s in self.seen))
-        own = self.pid in seen
-        busy = set[int]().union(*(s.get("busy") or () for s in self.seen)) - {self.pid} if own else set()
-        came = seen - there - {self.pid}
-        idle = there - busy - {self.pid}
+        earlier = set(self.before.get("pids") or ())
+        pids = earlier.union(*(s.get("pids") or () for s in self.states))
+        own = self.pid in pids
+        busy = set[int]().union(*(s.get("busy") or () for s in self.states)) - {self.pid} if own else set()
+        came = pids - earlier - {self.pid}
+        idle = earlier - busy - {self.pid}
         return {"came": len(came), "busy": len(busy - came), "idle": max(0, len(idle) - (not own))}
 
 
@@ -187,10 +203,5 @@ def watch(device: str) -> Watch:
     """Return the watch of a device."""
     if device == "cpu":
         return HostWatch()
-    import torch
-
-    from bench.records import environment
-    from bench.records.cards import cuda_uuid
-
     torch.cuda.synchronize(device)  # this process is on the card from the first look on
     return GpuWatch(environment.look_at(cuda_uuid(device)))

@@ -1,6 +1,6 @@
 """Training: short trainings from scratch, and the accuracy that they reach.
 
-Recipe -> seeds, augment, batches, optimiser -> loop.fit -> Fit -> accuracy.measure_accuracy -> Measurements
-                                                   |
-                                               checkpoint
+bench.tasks.accuracy -> config.FitConfig -> fit.fit -> fit.FitResult -> Measurements
+                                              |
+       prepare, learner (augment, batches, optimiser, parallel), checkpoint, observations
 """

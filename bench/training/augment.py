@@ -1,7 +1,7 @@
 """Augmentation of whole batches: random crop from a reflected border, mirroring, cutout.
 
-Chance and pixels are kept apart: `draw` decides for all images of an epoch, on the CPU, so that every device
-sees the same; the other functions are exact, and run where the images are.
+Random numbers and pixels are kept apart: `draw` decides for all images of an epoch, on the CPU, so that every device
+sees the same; the other functions are deterministic, and run where the images are.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ from bench.plan.recipe import Augment
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to training images of `size` px: `bench.plan.recipe.Augment` with nothing left open.
+    """How training images of a data set are augmented: `bench.plan.recipe.Augment` with nothing left open.
 
-    `turn` counts epochs where images take turns at being mirrored; None where chance decides.
+    Attributes:
+        size: px of the images.
+        pad: px of reflected border from which a random crop of the old size is taken.
+        flip: mirror half of the images.
+        cutout: px of the side of a square that is set to the mean; 0 for none.
+        turn: the epoch, where images are mirrored in turn; None where they are mirrored at random.
     """
 
     size: int
@@ -37,25 +42,24 @@ class Augmentation:
         return self.flip or self.pad > 0
 
 
-def decide(asked: Augment, card: DatasetCard) -> Augmentation:
-    """Return what the recipe asks for, and where it leaves that open, what the data set declares.
+def decide(augment: Augment, card: DatasetCard) -> Augmentation:
+    """Return the augmentation that a recipe asks for; what it leaves open is as the data set's card says.
 
     Raises:
         ConfigError: if the border cannot be reflected from the image.
     """
-    done = asked.on(card)
-    if done.pad >= card.size:
+    pad, flip, cutout = augment.on(card)
+    if pad >= card.size:
         raise ConfigError(
-            f"augment.pad: {done.pad} px cannot be reflected from an image of {card.size} px",
+            f"augment.pad: {pad} px cannot be reflected from an image of {card.size} px",
             f"at most {card.size - 1}",
         )
-    turn = 0 if done.flip and asked.alternate_flip else None
-    return Augmentation(card.size, done.pad, done.flip, done.cutout, turn)
+    return Augmentation(card.size, pad, flip, cutout, 0 if flip and augment.alternate_flip else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The chance of N images.
+    """The random numbers of N images.
 
     Attributes:
         corner: [N, 2] int64, row and column of the crop in the padded image, 0 to 2 x pad.
@@ -75,38 +79,43 @@ class Draws:
         return Draws(self.corner.to(device), self.mirrored.to(device), self.hole.to(device))
 
 
-def draw(count: int, how: Augmentation, generator: torch.Generator) -> Draws:
-    """Draw for `count` images from a CPU generator.
+def draw(count: int, augmentation: Augmentation, rng: torch.Generator) -> Draws:
+    """Draw the random numbers of `count` images from a CPU generator.
 
     Each kind is drawn whether used or not, so that one switched off leaves the others as they were.
     """
-    corner = torch.randint(0, 2 * how.pad + 1, (count, 2), generator=generator)
-    mirrored = torch.rand(count, generator=generator) < 0.5
-    hole = torch.randint(0, how.size, (count, 2), generator=generator)
-    return Draws(corner, mirrored & how.flip, hole)
+    corner = torch.randint(0, 2 * augmentation.pad + 1, (count, 2), generator=rng)
+    mirrored = torch.rand(count, generator=rng) < 0.5
+    hole = torch.randint(0, augmentation.size, (count, 2), generator=rng)
+    return Draws(corner, mirrored & augmentation.flip, hole)
 
 
-def take(images: Tensor, index: Tensor, draws: Draws, how: Augmentation) -> Tensor:
-    """Return the crops [B, C, H, W] of ``images[index]``; padded images are never made.
+def crop(images: Tensor, index: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
+    """Return the crops [B, C, H, W] of ``images[index]``, mirrored or not; padded images are never made.
 
     Args:
         images: [N, C, H, W], any type.
         index: [B] int64, which images.
         draws: of these B images.
-        how: the padding that the draws were made for.
+        augmentation: for which they were drawn.
     """
-    if not how.moves:
+    if not augmentation.moves:
         return images[index]
     height, width = images.shape[2:]
     device = images.device
-    rows = torch.arange(height, device=device) + draws.corner[:, :1] - how.pad  # [B, H]
-    columns = torch.arange(width, device=device) + draws.corner[:, 1:] - how.pad  # [B, W]
-    mirrored = draws.mirrored if how.turn is None else takes_turn(index, how.turn)
+    rows = torch.arange(height, device=device) + draws.corner[:, :1] - augmentation.pad  # [B, H]
+    columns = torch.arange(width, device=device) + draws.corner[:, 1:] - augmentation.pad  # [B, W]
+    mirrored = draws.mirrored if augmentation.turn is None else takes_turn(index, augmentation.turn)
     columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     place = reflect(rows, height)[:, :, None] * width + reflect(columns, width)[:, None, :]  # [B, H, W]
     # Whole images first, then one gather along their pixels: four times as fast as one index for each axis.
     pixels = images[index].flatten(2)
-    return pixels.gather(2, place.flatten(1)[:, None].expand_as(pixels)).unflatten(2, (height, width))
+    return pixels.gather(2, place.flatten(1)[:, None].expand_as(pixels)).view(
+        -1, pixels.shape[1], height, width
+    )
+
+
+_MURMUR = (-0x00AE502812AA7333, -0x3B314601E57A13AD)  # 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, signed
 
 
 def takes_turn(index: Tensor, turn: int) -> Tensor:
@@ -116,10 +125,7 @@ def takes_turn(index: Tensor, turn: int) -> Tensor:
     Source: Jordan, arXiv:2404.00498, section 3.6; the mixing is that of MurmurHash3's 64-bit finaliser.
     """
     mixed = index
-    for factor in (
-        -0x00AE502812AA7333,
-        -0x3B314601E57A13AD,
-    ):  # 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, signed
+    for factor in _MURMUR:
         mixed = (mixed ^ (mixed >> 33)) * factor
     return ((mixed >> 33) + turn) % 2 == 1
 
@@ -135,8 +141,8 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
 
     Args:
         images: uint8.
-        mean: [C], of pixels scaled to 0..1.
-        std: [C], likewise.
+        mean: [C], of each channel of pixels scaled to 0..1.
+        std: [C], of each channel of pixels scaled to 0..1.
         dtype: of the result.
     """
     scale = (1 / (255 * std))[:, None, None]
@@ -145,7 +151,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
 
 
 def views(images: Tensor, *, mirror: bool, translate: bool) -> Iterator[tuple[float, Tensor]]:
-    """Yield the views of normalised test images [B, C, S, S] that are averaged, each after its weight; they sum to 1.
+    """Yield pairs of a weight and a view of normalised test images [B, C, S, S], to be averaged; weights sum to 1.
 
     Args:
         images: as they are, which is the first view.
@@ -177,7 +183,5 @@ def cut_out(images: Tensor, draws: Draws, side: int) -> Tensor:
     top_left = draws.hole - side // 2
     rows = torch.arange(height, device=images.device) - top_left[:, :1]  # [B, H], 0..side-1 inside
     columns = torch.arange(width, device=images.device) - top_left[:, 1:]
-    inside = ((rows >= 0) & (rows < side))[:, None, :, None] & ((columns >= 0) & (columns < side))[
-        :, None, None, :
-    ]
-    return images.masked_fill(inside, 0)
+    in_rows, in_columns = (rows >= 0) & (rows < side), (columns >= 0) & (columns < side)
+    return images.masked_fill(in_rows[:, None, :, None] & in_columns[:, None, None, :], 0)

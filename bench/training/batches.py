@@ -1,6 +1,6 @@
-"""Batches: a split as uint8, on the device where it fits, becomes what the network takes one batch at a time.
+"""Batches: a split of uint8 images becomes float batches on the device, one at a time.
 
-A split lies on the device, in memory, or in files, whichever it fits; the batches are the same.
+The split itself lies on the device, in memory, or in files, depending on its size; the batches are the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.datasets import Dataset, Files, Images
 from bench.errors import UnsupportedError
-from bench.training.augment import Augmentation, Draws, cut_out, draw, normalise, take, takes_turn
+from bench.training.augment import Augmentation, Draws, crop, cut_out, draw, normalise, takes_turn
 
 Batch = tuple[Tensor, Tensor]  # images [B, C, S, S] float32, labels [B] int64
 DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's
@@ -23,7 +23,7 @@ DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stay
 
 @dataclass(frozen=True)
 class Shape:
-    """What the network takes: `channels` of `size` px, in one of torch's memory formats."""
+    """The images that a network takes: `channels` of `size` x `size` px, in one of torch's memory formats."""
 
     channels: int
     size: int
@@ -42,12 +42,12 @@ class Shape:
 
 
 class Batches:
-    """A split, and the device that its batches are wanted on.
+    """The batches of a split, on a device.
 
     Args:
         data: the split.
-        dataset: whose it is.
-        shape: what the network takes.
+        dataset: that it is of.
+        shape: of the images that the network takes.
         size: images a batch.
         device: where batches are put, and the whole split if it fits.
 
@@ -56,11 +56,11 @@ class Batches:
     """
 
     def __init__(self, data: Images, dataset: Dataset, shape: Shape, size: int, device: torch.device) -> None:
-        own = dataset.card.in_channels
-        if shape.channels != own and (own, shape.channels) != (1, 3):
+        channels = dataset.card.in_channels
+        if shape.channels != channels and (channels, shape.channels) != (1, 3):
             raise UnsupportedError(
-                f"the network takes {shape.channels} channels, and images of {dataset.card.name} have {own}",
-                f"build it with in_channels={own}",
+                f"the network takes {shape.channels} channels, and images of {dataset.card.name} have {channels}",
+                f"build it with in_channels={channels}",
             )
         self.data = data.to(device) if _fits(data, device) else data
         self.labels = data.labels.to(device)
@@ -81,21 +81,21 @@ class Batches:
             yield self.shape.fit(self._floats(pixels)), part
 
     def shuffled(
-        self, how: Augmentation, order: torch.Generator, chance: torch.Generator
+        self, augmentation: Augmentation, order_rng: torch.Generator, augment_rng: torch.Generator
     ) -> Generator[Batch]:
         """Yield an epoch: all images once, in new order and augmented, but for a last batch of one image."""
-        how = replace(how, size=self.data.images.shape[-1])
-        index = torch.randperm(len(self.data), generator=order)
-        draws = _drawn(index, how, chance).to(self.device)
-        how = replace(how, turn=None)  # the draws know now
-        there = index.to(self.device)
-        for start, pixels in zip(
-            range(0, self.trained, self.size), self._pixels(index[: self.trained]), strict=True
-        ):
+        augmentation = replace(augmentation, size=self.data.images.shape[-1])
+        index = torch.randperm(len(self.data), generator=order_rng)
+        draws = _draws(index, augmentation, augment_rng).to(self.device)
+        augmentation = replace(augmentation, turn=None)  # the draws have it
+        labels = self.labels[index.to(self.device)]
+        starts = range(0, self.trained, self.size)
+        for start, pixels in zip(starts, self._pixels(index[: self.trained]), strict=True):
             part = slice(start, start + len(pixels))
-            moved = take(pixels, torch.arange(len(pixels), device=self.device), draws[part], how)
-            images = cut_out(self._floats(moved), draws[part], how.cutout)
-            yield self.shape.fit(images), self.labels[there[part]]
+            all_of_them = torch.arange(len(pixels), device=self.device)
+            crops = crop(pixels, all_of_them, draws[part], augmentation)
+            images = cut_out(self._floats(crops), draws[part], augmentation.cutout)
+            yield self.shape.fit(images), labels[part]
 
     def _pixels(self, index: Tensor) -> Iterator[Tensor]:
         """Yield the images at `index` [N] as uint8 on the device, a batch at a time."""
@@ -126,7 +126,9 @@ def _fits(data: Images, device: torch.device) -> bool:
     return data.images.shape.numel() <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-def _drawn(index: Tensor, how: Augmentation, chance: torch.Generator) -> Draws:
-    """Return the draws of the images at `index` [N]; where they take turns at being mirrored, whose turn it is."""
-    draws = draw(len(index), how, chance)
-    return draws if how.turn is None else replace(draws, mirrored=takes_turn(index, how.turn))
+def _draws(index: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Draws:
+    """Return the draws of the images at `index` [N]; where they are mirrored in turn, whose turn it is."""
+    draws = draw(len(index), augmentation, rng)
+    if augmentation.turn is None:
+        return draws
+    return replace(draws, mirrored=takes_turn(index, augmentation.turn))

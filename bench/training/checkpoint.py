@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,18 +10,19 @@ from typing import Any
 import torch
 
 from bench.errors import StoreError
+from bench.io import atomic_write
 
 EVERY_S = 30.0  # least time between two checkpoints; epochs may be far shorter
 
 
-class Keeper:
-    """Writes the checkpoints of a training: the last epoch's, others at most every `EVERY_S`, and where it is ended.
+class Writer:
+    """Writes the checkpoints of a training: the last epoch's, others at most every `EVERY_S`, and at an interruption.
 
     Args:
-        path: of the checkpoint; None for none.
-        key: see `save`.
-        state: returns what is written.
-        start: s, when the training began.
+        path: of the checkpoint; None to write none.
+        key: of the training, see `save`.
+        state: returns what is to be written.
+        start: when the training began, in s.
     """
 
     def __init__(
@@ -31,23 +31,27 @@ class Keeper:
         self.path = path
         self.key = key
         self.state = state
-        self.saved = start
+        self.saved_at = start
         self.behind = False  # an epoch was done that is in no checkpoint
 
     def epoch_done(self, time: float, *, last: bool) -> None:
-        """Write a checkpoint if it is time, in seconds of the clock that `start` is of.
+        """Write a checkpoint if one is due.
+
+        Args:
+            time: when the epoch was done, in s, of the same clock as `start`.
+            last: whether it was the last epoch.
 
         Raises:
             StoreError: if it cannot be written.
         """
         self.behind = True
-        if last or time - self.saved >= EVERY_S:
-            self.saved = time
+        if last or time - self.saved_at >= EVERY_S:
+            self.saved_at = time
             self._write()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Write a checkpoint where the block, in which nothing is learned, ends with an exception."""
+        """Write a checkpoint where the block, which must not train, ends with an exception."""
         try:
             yield
         except BaseException:
@@ -72,16 +76,11 @@ def save(path: Path, key: str, state: dict[str, Any]) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
+        with atomic_write(path) as file:
             torch.save({"key": key, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
     except (OSError, RuntimeError) as error:  # torch's own writer turns a full disk into a RuntimeError
-        draft.unlink(missing_ok=True)
         raise StoreError(
             f"cannot write the checkpoint {path}: {error}", "free space, or choose another folder"
         ) from error
@@ -95,8 +94,8 @@ def load(path: Path, key: str) -> tuple[dict[str, Any] | None, str | None]:
     if not path.exists():
         return None, None
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        owner, state = found["key"], found["state"]
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        owner, state = content["key"], content["state"]
     except Exception as error:  # a torn or foreign file fails in more ways than torch documents
         return None, f"the checkpoint {path.name} cannot be read ({type(error).__name__})"
     if owner != key:

@@ -1,14 +1,28 @@
-"""What is seen of a training: its curves, an epoch at a time, and its answers to the test images."""
+"""The training loop, top to bottom: an epoch of training, the test images, a checkpoint, and again."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from bench.training.learner import Seen
+from bench.datasets import Images
+from bench.errors import ConfigError
+from bench.plan.schedules import Plateau
+from bench.training import checkpoint as checkpoints
+from bench.training import parallel
+from bench.training.batches import Batches
+from bench.training.config import FitConfig, Splits
+from bench.training.learner import Evaluation, Learner, set_dropout
+from bench.training.parallel import Group
+from bench.training.precision import check_precision, tf32
+from bench.training.prepare import compile_learner, initialise, warm_up
 
 CURVES = (
     *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),
@@ -17,8 +31,8 @@ CURVES = (
 
 
 @dataclass
-class Fit:
-    """What was seen of a training; the lists have one value an epoch, NaN of the test images where it was not tested.
+class FitResult:
+    """What came of a training; lists have one value an epoch, of the test images NaN where they were not looked at.
 
     Attributes:
         train_loss: mean over the images of what was minimised, label smoothing and auxiliary losses included.
@@ -27,7 +41,7 @@ class Fit:
         test_top1: share of the test images whose class came first.
         test_top5: share whose class was among the first five; None where there are no more than five classes.
         val_loss: mean cross-entropy of the validation images; empty where there are none.
-        val_top1: share of them whose class came first; likewise.
+        val_top1: share of the validation images whose class came first; empty where there are none.
         epoch_time: s, of training alone.
         eval_time: s, of the test and the validation images alone.
         logits: [N, K] float32 on the CPU, of the test images in order, as they were reported last.
@@ -35,12 +49,12 @@ class Fit:
         test_time_augmentation: `mirror`, `translate` or `mirror_translate`, where the logits of test images are means
             over these views of them; else None.
         load_time: s, of moving the images to the device.
-        initial_time: s, see `bench.training.initial`; None where the network takes nothing from the images.
-        warm_up_time: s, see `bench.training.warm_up`; None where there was none.
-        compile_time: s, see `bench.training.compiling`; None where nothing was compiled.
-        started: what `before` returned, of the first process where a checkpoint was gone on from.
-        ended: what `after` returned.
-        last: what `last` returned.
+        initial_time: s, see `bench.training.prepare.initialise`; None where the network takes nothing from the images.
+        warm_up_time: s, see `bench.training.prepare.warm_up`; None where there was none.
+        compile_time: s, see `bench.training.prepare.compile_learner`; None where nothing was compiled.
+        started: what `Hooks.before` returned, of the first process where a checkpoint was gone on from.
+        ended: what `Hooks.after` returned.
+        last: what `Hooks.last` returned.
         resumed_from: epochs that a checkpoint had already done; None for a training in one go.
         checkpoint_ignored: why a checkpoint that was there was not used.
     """
@@ -68,19 +82,204 @@ class Fit:
     checkpoint_ignored: str | None = None
 
     def add(
-        self, loss: float, error: float, seen: Seen | None, held: Seen | None, *, times: tuple[float, float]
+        self,
+        loss: float,
+        error: float,
+        test: Evaluation | None,
+        validation: Evaluation | None,
+        *,
+        train_s: float,
+        eval_s: float,
     ) -> None:
-        """Take in what an epoch showed of the training, the test and the validation images, and its two times in s."""
-        self.epoch_time.append(times[0])
-        self.eval_time.append(times[1])
+        """Append an epoch: its training loss and share of wrong answers, the evaluations after it, and the times.
+
+        `test` is None where the test images were not looked at; `validation` is None where there are no such images.
+        """
+        self.epoch_time.append(train_s)
+        self.eval_time.append(eval_s)
         self.train_loss.append(loss)
         self.train_error.append(error)
-        self.test_loss.append(seen.loss if seen else math.nan)
-        self.test_top1.append(seen.top1 if seen else math.nan)
+        self.test_loss.append(test.loss if test else math.nan)
+        self.test_top1.append(test.top1 if test else math.nan)
         if self.test_top5 is not None:
-            self.test_top5.append(seen.top5 if seen else math.nan)
-        if held is not None:
-            self.val_loss.append(held.loss)
-            self.val_top1.append(held.top1)
-        if seen is not None:
-            self.logits, self.labels = seen.logits, seen.labels
+            self.test_top5.append(test.top5 if test else math.nan)
+        if validation is not None:
+            self.val_loss.append(validation.loss)
+            self.val_top1.append(validation.top1)
+        if test is not None:
+            self.logits, self.labels = test.logits, test.labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What the process that starts a training gets to see of it.
+
+    Attributes:
+        clock: seconds since some moment.
+        on_epoch: called with the epochs done and the epochs in all.
+        before: called with the model before the first step, untimed, and not again where a checkpoint is gone on from;
+            it returns plain JSON values. Whatever it does to the model's tensors and to torch's generators is undone.
+        after: the same after the last step, with the weights that were tested.
+        last: called after that with the learner, the batches and a clock that waits for the device, where there is
+            one rank; the learner is at its disposal, and the model's tensors are put back.
+    """
+
+    clock: Callable[[], float] = time.perf_counter
+    on_epoch: Callable[[int, int], None] | None = None
+    before: Callable[[nn.Module], Any] | None = None
+    after: Callable[[nn.Module], Any] | None = None
+    last: Callable[[Learner, Batches, Callable[[], float]], Any] | None = None
+
+
+NO_HOOKS = Hooks()
+
+
+def fit(model: nn.Module, data: Splits, config: FitConfig, hooks: Hooks = NO_HOOKS) -> FitResult:
+    """Train `model` as it is given, and look at the test images after its epochs.
+
+    The model ends with the weights that were tested last: where the recipe averages them, the average.
+
+    Args:
+        model: from images [B, C, S, S] to logits [B, classes], or a named tuple of `logits`, `aux_logits*`.
+        data: the images.
+        config: how to train.
+        hooks: for whoever looks on.
+
+    Raises:
+        ConfigError: if the schedule needs validation images and there are none.
+        DivergedError: if a loss is not finite.
+        InvalidModelError: if the network's output is something else.
+        UnsupportedError: if the device cannot train in this precision, the channels do not fit, the network cannot be
+            compiled, or there are not as many devices as ranks.
+        StoreError: if the checkpoint cannot be written.
+    """
+    check_precision(config.precision, config.device)
+    if isinstance(config.recipe.schedule, Plateau) and data.validation is None:
+        raise ConfigError(
+            f"recipe {config.recipe.name}: its schedule looks at the validation error, and no images are held back",
+            "give validation, such as validation: 0.1",
+        )
+    with parallel.start(config.ranks, config.device, fit_rank, (model, data, config)) as group:
+        return fit_rank(model, data, config, group, hooks)
+
+
+def fit_rank(
+    model: nn.Module, data: Splits, config: FitConfig, group: Group, hooks: Hooks = NO_HOOKS
+) -> FitResult:
+    """Be one rank of a training; only rank 0 has hooks, and writes checkpoints."""
+    return _Rank(model, data, config, group, hooks).fit()
+
+
+class _Rank:
+    """A training as one of its ranks does it: everything is on the device when it is made."""
+
+    def __init__(self, model: nn.Module, data: Splits, config: FitConfig, group: Group, hooks: Hooks) -> None:
+        self.model = model
+        self.config = config
+        self.group = group
+        self.hooks = hooks
+        self.device = group.device(config.device)
+
+        def batches(images: Images, size: int) -> Batches:
+            return Batches(images, data.dataset, config.shape, size, self.device)
+
+        start = self.now()
+        size = config.recipe.batch_size
+        self.batches = batches(data.train, size)
+        # Without gradients to keep, twice the images take about the same memory.
+        self.tests = batches(data.test, 2 * size)
+        self.validations = None if data.validation is None else batches(data.validation, 2 * size)
+        self.loaded = self.now()
+        set_dropout(model, config.recipe.dropout)
+        model.to(device=self.device, memory_format=config.shape.memory_format)  # type: ignore[call-overload]
+        initial_time = initialise(model, data, config.shape, self.device, self.now)
+        steps = len(self.batches) * config.epochs
+        self.learner = Learner(model, config, data.dataset.card, steps=steps, group=group)
+        self.result = FitResult(
+            test_top5=[] if self.learner.classes > 5 else None,
+            test_time_augmentation=self.learner.views,
+            load_time=self.loaded - start,
+            initial_time=initial_time,
+        )
+
+    def now(self) -> float:
+        """Return seconds since some moment, after the device has finished its work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return self.hooks.clock()
+
+    def fit(self) -> FitResult:
+        """Train, from the checkpoint on where there is one, and call the hooks."""
+        result, learner, hooks = self.result, self.learner, self.hooks
+        if self.config.checkpoint is not None:
+            self._resume(self.config.checkpoint)
+        if hooks.before is not None and result.resumed_from is None:
+            with learner.undisturbed():
+                result.started = hooks.before(self.model)
+        with tf32(self.config.precision == "tf32"):
+            self._epochs()
+        if learner.average is not None:
+            self.model.load_state_dict(learner.average.tensors)
+        if hooks.after is not None:
+            with learner.undisturbed():
+                result.ended = hooks.after(self.model)
+        if hooks.last is not None and self.group.count == 1:
+            with learner.undisturbed(), tf32(self.config.precision == "tf32"):
+                result.last = hooks.last(learner, self.batches, self.now)
+        return result
+
+    def _epochs(self) -> None:
+        """Do the epochs that are not done yet, each with its tests, and a checkpoint where one is due."""
+        config, result = self.config, self.result
+        path = config.checkpoint if self.group.rank == 0 else None
+        writer = checkpoints.Writer(path, config.checkpoint_key, self._state, self.loaded)
+        if len(result.train_loss) < config.epochs:
+            result.compile_time = compile_learner(self.learner, self.batches, config.backend)
+            result.warm_up_time = warm_up(self.learner, self.batches, self.tests, self.now)
+        for epoch in range(len(result.train_loss), config.epochs):
+            end = self._epoch(epoch)
+            writer.epoch_done(end, last=epoch + 1 == config.epochs)
+            if self.hooks.on_epoch is not None:
+                with writer.interruptible():
+                    self.hooks.on_epoch(epoch + 1, config.epochs)
+        if result.logits is None:  # all had been done before
+            test = self.learner.test(self.tests, config.epochs - 1)
+            result.logits, result.labels = test.logits, test.labels
+
+    def _epoch(self, epoch: int) -> float:
+        """Do an epoch, and return when it was over, in s."""
+        learner, done = self.learner, epoch + 1
+        start = self.now()
+        loss, error = learner.train(self.batches, epoch, [1 - top1 for top1 in self.result.val_top1])
+        middle = self.now()
+        due = done % self.config.test_every == 0 or done == self.config.epochs
+        test = learner.test(self.tests, epoch) if due else None
+        validation = None if self.validations is None else learner.test(self.validations, epoch, "validation")
+        end = self.now()
+        self.result.add(loss, error, test, validation, train_s=middle - start, eval_s=end - middle)
+        return end
+
+    def _state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
+            "learner": self.learner.state(),
+            "curves": {name: getattr(self.result, name) for name in CURVES},
+            "started": self.result.started,
+            "initial_time": self.result.initial_time,
+        }
+
+    def _resume(self, checkpoint: Path) -> None:
+        """Go on from the checkpoint if it is of this training; otherwise let the result say why not."""
+        result = self.result
+        state, result.checkpoint_ignored = checkpoints.load(checkpoint, self.config.checkpoint_key)
+        if state is None:
+            return
+        if not self.learner.fits(state["learner"]):
+            result.checkpoint_ignored = f"the checkpoint {checkpoint.name} is of a network with other tensors"
+            return
+        self.learner.restore(state["learner"])
+        for name, values in state["curves"].items():
+            setattr(result, name, values)
+        result.started = state.get("started")
+        result.initial_time = state.get("initial_time")
+        result.resumed_from = len(result.train_loss)

@@ -1,4 +1,4 @@
-"""A learner: a network with its optimiser and its chance; it goes through epochs, is tested, and put away."""
+"""A learner: a network with its optimiser and its random generators; it does epochs and tests, and keeps its state."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import DivergedError, InvalidModelError
-from bench.plan.recipe import Recipe
-from bench.training.augment import Augmentation, views
+from bench.plan.card import DatasetCard
+from bench.training.augment import decide, views
 from bench.training.batches import Batches
-from bench.training.ema import Average
-from bench.training.group import ALONE, Group
-from bench.training.optimiser import make_optimiser, set_rate
+from bench.training.config import FitConfig
+from bench.training.optimiser import Average, make_optimiser, rate, set_rate
+from bench.training.parallel import ALONE, Group
 from bench.training.precision import autocast
-from bench.training.schedule import rate
 from bench.training.seeds import streams
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
@@ -30,15 +29,15 @@ DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What an epoch over images showed.
+class Evaluation:
+    """What a network makes of N images that it does not learn from.
 
     Attributes:
         loss: mean cross-entropy.
-        top1: share of right answers.
+        top1: share of images whose class came first.
         top5: share of images whose class was among the first five.
         logits: [N, K] float32, on the CPU.
-        labels: [N] int64, likewise.
+        labels: [N] int64, on the CPU.
     """
 
     loss: float
@@ -52,62 +51,52 @@ class Learner:
     """A network in training.
 
     Args:
-        model: on `device` already.
-        recipe: how to train.
-        how: the augmentation of training images.
-        classes: of the data set.
+        model: on the device already.
+        config: how to train.
+        card: of the data set.
         steps: of the whole training, over which the schedule runs.
-        seed: of order, augmentation and the network's own noise.
-        device: of the model.
-        precision: see `bench.training.precision`.
         group: the processes that share each batch.
 
     Attributes:
         network: what a step calls; it averages gradients over the group.
         compiled: the same, compiled for batches of the recipe's size; None to call `network` for those too.
+        views: what test images are looked at as well: `mirror`, `translate`, `mirror_translate`; None for nothing.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        *,
-        recipe: Recipe,
-        how: Augmentation,
-        classes: int,
-        steps: int,
-        seed: int,
-        device: torch.device,
-        precision: str,
-        group: Group = ALONE,
+        self, model: nn.Module, config: FitConfig, card: DatasetCard, *, steps: int, group: Group = ALONE
     ) -> None:
+        recipe = config.recipe
         self.model = model
         self.recipe = recipe
-        self.how = how
-        self.classes = classes
+        self.augmentation = decide(recipe.augment, card)
+        self.classes = card.num_classes
         self.steps = steps
-        self.device = device
-        self.precision = precision
+        self.device = group.device(config.device)
+        self.precision = config.precision
         self.group = group
-        self.network = group.averaging(model, device)
+        self.network = group.averaging(model, self.device)
         self.compiled: nn.Module | None = None
         self.optimiser = make_optimiser(model, recipe)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "amp_fp16")
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "amp_fp16")
         self.average = (
             Average(model, recipe.ema, recipe.ema_every, lookahead=recipe.lookahead)
             if recipe.ema is not None
             else None
         )
-        named = dict(model.named_parameters())
-        self.frozen_after = [(named[n], epochs) for n, epochs in getattr(model, "frozen_after", {}).items()]
+        parameters = dict(model.named_parameters())
+        frozen_after: dict[str, int] = getattr(model, "frozen_after", {})
+        self.frozen_after = [(parameters[name], epochs) for name, epochs in frozen_after.items()]
         self.frozen: list[nn.Parameter] = []
-        seeds = streams(seed)
-        self.order = torch.Generator().manual_seed(seeds.order)
-        self.chance = torch.Generator().manual_seed(seeds.augment)
-        self.noise = seeds.noise
-        # What training images are not, a digit say, a test image is not either.
-        asked = recipe.test_time_augmentation
-        self.mirrors_tests = "mirror" in asked and how.flip
-        self.moves_tests = "translate" in asked and how.pad > 0
+        seeds = streams(config.seed)
+        self.order_rng = torch.Generator().manual_seed(seeds.order)
+        self.augment_rng = torch.Generator().manual_seed(seeds.augment)
+        self.noise_seed = seeds.noise
+        # Test images are changed only in ways in which training images are: no mirrored digits.
+        self.mirrors_tests = "mirror" in recipe.test_time_augmentation and self.augmentation.flip
+        self.moves_tests = "translate" in recipe.test_time_augmentation and self.augmentation.pad > 0
+        names = [*["mirror"] * self.mirrors_tests, *["translate"] * self.moves_tests]
+        self.views = "_".join(names) or None
         torch.manual_seed(seeds.noise)
 
     def train(self, batches: Batches, epoch: int, errors: Sequence[float] = ()) -> tuple[float, float]:
@@ -119,25 +108,25 @@ class Learner:
             errors: the validation error after each epoch so far, for schedules that look at it.
 
         Raises:
-            DivergedError: if a step's loss was not finite; seen at the end, so that no step waits for it.
+            DivergedError: if a step's loss was not finite; raised at the end, so that no step waits for its loss.
         """
         self.model.train()
-        how = self.how if self.how.turn is None else replace(self.how, turn=epoch)
+        augmentation = self.augmentation
+        if augmentation.turn is not None:
+            augmentation = replace(augmentation, turn=epoch)
         if self.group.rank:  # each rank's own, whatever was drawn before; the first goes on as it would alone
-            torch.manual_seed((self.noise + 1_000_003 * epoch + self.group.rank) % 2**63)
+            torch.manual_seed((self.noise_seed + 1_000_003 * epoch + self.group.rank) % 2**63)
         self.frozen = [parameter for parameter, epochs in self.frozen_after if epoch >= epochs]
         losses, sizes = [], []
         wrong = torch.zeros((), dtype=torch.float64, device=self.device)
-        for i, (images, labels) in enumerate(batches.shuffled(how, self.order, self.chance)):
-            step = epoch * len(batches) + i
-            set_rate(
-                self.optimiser,
-                self.recipe.learning_rate * rate(step, self.steps, self.recipe.schedule, errors),
-            )
-            loss, missed = self.step(images, labels, (step + 1) / self.steps)
+        epoch_batches = batches.shuffled(augmentation, self.order_rng, self.augment_rng)
+        for step, (images, labels) in enumerate(epoch_batches, start=epoch * len(batches)):
+            share_of_peak = rate(step, self.steps, self.recipe.schedule, errors)
+            set_rate(self.optimiser, self.recipe.learning_rate * share_of_peak)
+            loss, step_wrong = self.step(images, labels, (step + 1) / self.steps)
             losses.append(loss)
             sizes.append(len(labels))
-            wrong += missed
+            wrong += step_wrong
         values = self.group.total(torch.stack(losses)).tolist()
         _check_finite(values, epoch)
         self.group.align(self.model)
@@ -145,12 +134,12 @@ class Learner:
         return mean, self.group.total(wrong).item() / sum(sizes)
 
     def step(self, images: Tensor, labels: Tensor, done: float) -> tuple[Tensor, Tensor]:
-        """Do one step; return the rank's part of the loss and of the wrong answers, which nobody has waited for.
+        """Do one step; return the rank's part of the loss and of the count of wrong answers, still on the device.
 
         Args:
             images: [B, C, S, S], the whole group's.
             labels: [B].
-            done: share of the whole training, with this step.
+            done: share of the training's steps, this one included.
         """
         whole = len(labels) == self.recipe.batch_size  # a smaller last batch is not worth a compilation
         network = self.compiled if self.compiled is not None and whole else self.network
@@ -170,69 +159,63 @@ class Learner:
         self.scaler.update()
         if self.average is not None:
             self.average.update(self.model, done)
-        return loss.detach(), (logits.detach().argmax(1) != share.labels).sum() / share.seen_by
+        return loss.detach(), (logits.detach().argmax(1) != share.labels).sum() / share.copies
 
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits [B, K] of a network in training, and what a step minimises."""
-        smoothing = self.recipe.label_smoothing
         with autocast(self.precision, self.device):
-            logits, auxiliary = outputs(network(images), self.classes)
-            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-            for side in auxiliary:
-                loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=smoothing)
-        return logits, loss
+            return training_loss(network(images), labels, self.classes, self.recipe.label_smoothing)
 
     @torch.no_grad()
-    def test(self, batches: Batches, epoch: int, split: str = "test") -> Seen:
-        """Look at every image once, without learning, with the averaged weights where the recipe has them.
+    def test(self, batches: Batches, epoch: int, split: str = "test") -> Evaluation:
+        """Evaluate every image once, with the averaged weights where the recipe has them.
+
+        Args:
+            batches: of the images.
+            epoch: after which it is done, from 0.
+            split: name of the images in messages.
 
         Raises:
             DivergedError: if the loss is not finite.
         """
         self.model.eval()
-        answers, truths = [], []
+        logit_parts, label_parts = [], []
         with self.tested_weights():
-            for images, labels in batches.in_order():
-                share = self.group.share(images, labels)
-                answers.append(share.spread(self.answers(share.images)))
-                truths.append(labels)
-        logits, labels = self.group.total(torch.cat(answers)), torch.cat(truths)
+            for images, batch_labels in batches.in_order():
+                share = self.group.share(images, batch_labels)
+                logit_parts.append(share.spread(self.answers(share.images)))
+                label_parts.append(batch_labels)
+        logits, labels = self.group.total(torch.cat(logit_parts)), torch.cat(label_parts)
         loss = F.cross_entropy(logits, labels).item()
         if not math.isfinite(loss):
             raise DivergedError(f"the {split} loss was {loss} after epoch {epoch + 1}", DIVERGED_TIP)
         right = (logits.topk(min(5, self.classes)).indices == labels[:, None]).sum(0).tolist()
-        return Seen(loss, right[0] / len(labels), sum(right) / len(labels), logits.cpu(), labels.cpu())
+        return Evaluation(loss, right[0] / len(labels), sum(right) / len(labels), logits.cpu(), labels.cpu())
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> Tensor:
         """Return the logits [B, K] float32 of test images, or their mean over the views that the recipe asks for."""
         with autocast(self.precision, self.device):
-            seen = [
+            logits = [
                 weight * outputs(self.model(view), self.classes)[0].float()
                 for weight, view in views(images, mirror=self.mirrors_tests, translate=self.moves_tests)
             ]
-        return torch.stack(seen).sum(0) if len(seen) > 1 else seen[0]
-
-    @property
-    def views(self) -> str | None:
-        """What test images are looked at as well: `mirror`, `translate`, `mirror_translate`, or nothing."""
-        done = [*["mirror"] * self.mirrors_tests, *["translate"] * self.moves_tests]
-        return "_".join(done) or None
+        return torch.stack(logits).sum(0) if len(logits) > 1 else logits[0]
 
     def tested_weights(self) -> AbstractContextManager[None]:
-        """Let the network have the weights that are tested: the average where the recipe asks for one."""
+        """Give the network the weights that are tested inside the block: the average where the recipe asks for one."""
         return contextlib.nullcontext() if self.average is None else self.average.in_place(self.model)
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Let the network be run in the block, and be afterwards as if it had not been."""
+        """Put the network, its gradients and torch's generators back after the block, whatever is run in it."""
         devices = [self.device] if self.device.type == "cuda" else []
-        kept = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         training = self.model.training
         with torch.random.fork_rng(devices):
             yield
         self.optimiser.zero_grad(set_to_none=True)
-        self.model.load_state_dict(kept)
+        self.model.load_state_dict(state)
         self.model.train(training)
 
     def state(self) -> dict[str, Any]:
@@ -243,16 +226,19 @@ class Learner:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": {"step": average.step, "tensors": average.tensors} if average else None,
-            "order": self.order.get_state(),
-            "chance": self.chance.get_state(),
+            "order": self.order_rng.get_state(),
+            "chance": self.augment_rng.get_state(),
             "cpu_noise": torch.get_rng_state(),
             "cuda_noise": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def fits(self, state: dict[str, Any]) -> bool:
         """Return whether `state` is of a network with the same tensors."""
-        own = self.model.state_dict()
-        return {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in state["model"].items()}
+        shapes, others = (
+            {name: tensor.shape for name, tensor in tensors.items()}
+            for tensors in (self.model.state_dict(), state["model"])
+        )
+        return shapes == others
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned."""
@@ -263,8 +249,8 @@ class Learner:
             self.average.step = state["average"]["step"]
             for name, tensor in state["average"]["tensors"].items():
                 self.average.tensors[name].copy_(tensor)
-        self.order.set_state(state["order"])
-        self.chance.set_state(state["chance"])
+        self.order_rng.set_state(state["order"])
+        self.augment_rng.set_state(state["chance"])
         torch.set_rng_state(state["cpu_noise"])
         if state["cuda_noise"] is not None:
             torch.cuda.set_rng_state(state["cuda_noise"], self.device)
@@ -280,7 +266,7 @@ def _check_finite(losses: Sequence[float], epoch: int) -> None:
 
 
 def set_dropout(model: nn.Module, probability: float | None) -> None:
-    """Give every dropout layer this probability; None leaves them. Dropout that is called as a function is not seen."""
+    """Give every dropout layer this probability; None leaves them. Dropout called as a function is not reached."""
     if probability is not None:
         for module in model.modules():
             if isinstance(module, DROPOUTS):
@@ -288,7 +274,7 @@ def set_dropout(model: nn.Module, probability: float | None) -> None:
 
 
 def outputs(result: Any, classes: int) -> tuple[Tensor, list[Tensor]]:
-    """Return the logits [B, K] and the auxiliary logits of what a network returned.
+    """Return the logits [B, K] and the auxiliary logits in what a network returned.
 
     Raises:
         InvalidModelError: if there are no logits in it for each of `classes`.
@@ -303,3 +289,24 @@ def outputs(result: Any, classes: int) -> tuple[Tensor, list[Tensor]]:
         )
     sides = [getattr(result, n) for n in names if n.startswith("aux_logits")]
     return logits, [side for side in sides if side is not None]
+
+
+def training_loss(
+    result: object, labels: Tensor, classes: int, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return the logits [B, K] in what a network returned, and the loss, that of auxiliary logits included.
+
+    Args:
+        result: of the network in training mode.
+        labels: [B] int64.
+        classes: of the data set.
+        label_smoothing: share of each target that is spread over all classes.
+
+    Raises:
+        InvalidModelError: see `outputs`.
+    """
+    logits, auxiliary = outputs(result, classes)
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    for side in auxiliary:
+        loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=label_smoothing)
+    return logits, loss

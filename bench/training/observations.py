@@ -1,114 +1,288 @@
-"""What is looked at beside a training: gradients at its start and its end, dead units, the step without its images.
+"""What is observed beside a training: gradients at its start and its end, dead units, the step without its images.
 
 All of it is done outside the timed parts, leaves the training as it is, and takes a few steps' time. Where a network
-does not bear it, the measurement says so, and the training stands.
+fails in an observation, the measurement says so, and the training stands.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
-from bench.datasets import Dataset, Images
-from bench.plan.recipe import Recipe
-from bench.records.record import Measurement
-from bench.training.batches import Batches, Shape
-from bench.training.dead_units import dead_units
-from bench.training.fit import Fit
-from bench.training.gradients import gradient_norms
-from bench.training.learner import AUXILIARY_WEIGHT, outputs
-from bench.training.synthetic import ENOUGH, synthetic_throughput
-from bench.units import Better
+from bench.records.record import Measurement, measured
+from bench.training.batches import Batch, Batches
+from bench.training.config import FitConfig, Splits
+from bench.training.fit import FitResult, Hooks
+from bench.training.learner import Learner, training_loss
 
 GRADIENT_IMAGES = 32
 DEAD_IMAGES = 64
+SYNTHETIC_SHARE = 0.01  # of the training's steps are done once more on synthetic data
+LEAST_STEPS, MOST_STEPS = 3, 200
+ENOUGH_STEPS = 10  # fewer are a rough number
 
-Found = Mapping[str, Any]
+Loss = Callable[[Any, Tensor], Tensor]
+Observation = Mapping[str, Any]  # plain JSON values
 
 
-def looks(
-    train: Images, dataset: Dataset, recipe: Recipe, shape: Shape, device: torch.device
-) -> dict[str, Callable[..., Any]]:
-    """Return the arguments `before`, `after` and `last` of `bench.training.loop.fit`.
+def with_observations(hooks: Hooks, data: Splits, config: FitConfig) -> Hooks:
+    """Return the hooks with `before`, `after` and `last` for the observations of a training.
 
     The images are some of the training images as they are, the same ones for every network and seed.
     """
 
     def images(count: int) -> Batches:
-        chance = torch.Generator().manual_seed(0)
-        index = torch.randperm(len(train), generator=chance)[:count].sort().values
-        return Batches(train.pick(index), dataset, shape, min(count, 2 * recipe.batch_size), device)
+        rng = torch.Generator().manual_seed(0)
+        index = torch.randperm(len(data.train), generator=rng)[:count].sort().values
+        size = min(count, 2 * config.recipe.batch_size)
+        return Batches(data.train.pick(index), data.dataset, config.shape, size, config.device)
 
-    def loss(result: Any, labels: Tensor) -> Tensor:
-        logits, sides = outputs(result, dataset.card.num_classes)
-        whole = partial(F.cross_entropy, target=labels, label_smoothing=recipe.label_smoothing)
-        return whole(logits) + AUXILIARY_WEIGHT * sum(
-            (whole(side) for side in sides), torch.zeros_like(logits[0, 0])
-        )
+    def loss(result: object, labels: Tensor) -> Tensor:
+        return training_loss(result, labels, data.dataset.card.num_classes, config.recipe.label_smoothing)[1]
 
-    def gradients(model: nn.Module) -> Found:
+    def gradients(model: nn.Module) -> Observation:
         return gradient_norms(model, *next(images(GRADIENT_IMAGES).in_order()), loss)
 
-    def dead(model: nn.Module) -> Found | None:
+    def dead(model: nn.Module) -> Observation | None:
         return dead_units(model, (batch for batch, _ in images(DEAD_IMAGES).in_order()))
 
-    return {
-        "before": lambda model: _try(gradients, model),
-        "after": lambda model: {"gradients": _try(gradients, model), "dead": _try(dead, model)},
-        "last": partial(_try, synthetic_throughput),
-    }
+    return replace(
+        hooks,
+        before=lambda model: _try(gradients, model),
+        after=lambda model: {"gradients": _try(gradients, model), "dead": _try(dead, model)},
+        last=partial(_try, synthetic_throughput),
+    )
 
 
-def _try(look: Callable[..., Any], *args: Any) -> Any:
-    """Return what was seen, or in `error` why nothing was: no observation is worth a training."""
+def _try(observe: Callable[..., Observation | None], *args: object) -> Observation | None:
+    """Return what `observe` returns, or in `error` why it failed: no observation is worth a training."""
     try:
-        return look(*args)
+        return observe(*args)
     except Exception as error:  # the network's, whatever it is
         return {"error": f"{type(error).__name__}: {error}"[:500]}
 
 
-def observed(seen: Fit, throughput: tuple[float, ...]) -> Iterator[Measurement]:
-    """Yield the measurements of what was looked at.
+def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[Measurement]:
+    """Yield the measurements of what was observed.
 
     `gradient_norm_start` and `gradient_norm_end`; `dead_units`, of networks with ReLU; `synthetic_share`, of trainings
     by one rank.
 
     Args:
-        seen: of a training with `looks`.
+        result: of a training with the hooks of `with_observations`.
         throughput: images/s of each epoch.
     """
-    ended = seen.ended or {}
+    ended = result.ended or {}
     for name, gradients in (
-        ("gradient_norm_start", seen.started),
+        ("gradient_norm_start", result.started),
         ("gradient_norm_end", ended.get("gradients")),
     ):
         if gradients is not None:
-            yield _measurement(name, "neither", gradients, "norm")
+            yield _measurement(name, gradients, "norm")
     if ended.get("dead") is not None:
-        yield _measurement("dead_units", "lower", ended["dead"], "share")
-    if seen.last is not None:
-        found = dict(seen.last)
-        if "error" not in found:
-            found["share"] = median(throughput) / found["synthetic_throughput"]
-        few = ("few_steps",) if found.get("steps", ENOUGH) < ENOUGH else ()
-        yield _measurement("synthetic_share", "higher", found, "share", few)
+        yield _measurement("dead_units", ended["dead"], "share")
+    if result.last is not None:
+        synthetic = dict(result.last)
+        if "error" not in synthetic:
+            synthetic["share"] = median(throughput) / synthetic["synthetic_throughput"]
+        few = ("few_steps",) if synthetic.get("steps", ENOUGH_STEPS) < ENOUGH_STEPS else ()
+        yield _measurement("synthetic_share", synthetic, "share", few)
 
 
-def _measurement(
-    name: str, better: Better, found: Found, key: str, flags: tuple[str, ...] = ()
-) -> Measurement:
-    return Measurement(
-        name=name,
-        unit="1",
-        better=better,
-        samples=(found.get(key, math.nan),),
-        detail={k: v for k, v in found.items() if k != key},
-        flags=("unobserved",) if "error" in found else flags,
-    )
+def _measurement(name: str, observation: Observation, key: str, flags: tuple[str, ...] = ()) -> Measurement:
+    detail = {k: v for k, v in observation.items() if k != key}
+    flags = ("unobserved",) if "error" in observation else flags
+    return measured(name, (observation.get(key, math.nan),), detail, flags)
+
+
+def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> Observation:
+    """Return the norm of the loss's gradient: how much of the loss reaches each layer, in a batch not trained on.
+
+    In training mode, as the optimiser would meet it: batch normalisation by the batch's own statistics, dropout with
+    a seed that is always the same. In single precision, whatever the training's, so that nothing underflows. The
+    network's mode, its running statistics and torch's generators are not put back; its gradients are gone.
+
+    Args:
+        model: on the images' device.
+        images: [B, C, S, S] as the network takes them.
+        labels: [B] int64.
+        loss: of what the network returns and the labels.
+
+    Returns:
+        `norm`: of the whole gradient, over all trained parameters. `by_layer`: a list [name, norm] for each
+        parameter called weight that has two or more dimensions: of convolutions, linear layers, attention; the
+        one that is used first comes first. `images`: B.
+    """
+    norms: list[tuple[str, Tensor]] = []
+
+    def keep(name: str, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            norms.append((name, parameter.grad.norm()))
+            parameter.grad = None  # one layer's gradient at a time is all that takes memory
+
+    model.zero_grad(set_to_none=True)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    hooks = [
+        p.register_post_accumulate_grad_hook(lambda p, name=name: keep(name, p))
+        for name, p in trained.items()
+    ]
+    with _removed(hooks):
+        torch.manual_seed(0)
+        model.train()
+        loss(model(images), labels).backward()
+    values = [(name, norm.item()) for name, norm in norms]
+    # The backward pass meets the parameters last to first.
+    by_layer = [
+        [name, norm] for name, norm in reversed(values) if "weight" in name and trained[name].ndim > 1
+    ]
+    return {"norm": math.hypot(*(n for _, n in values)), "by_layer": by_layer, "images": len(images)}
+
+
+@contextmanager
+def _removed(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Remove the hooks after the block."""
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+_RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+
+
+def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> Observation | None:
+    """Return the share of ReLU units that are zero for all images, and so learn nothing from them; None without ReLU.
+
+    A unit is a channel of a map [B, C, ...], or a feature of [B, F] or [B, T, F]. Counted is every call of ReLU, as a
+    module, a function or a tensor's method. Not counted are a maximum with zero written in other ways (clamp,
+    threshold, ReLU6), and what a scripted network does.
+
+    Args:
+        model: put into evaluation mode, and left in it.
+        batches: images [B, C, S, S] as the network takes them.
+
+    Returns:
+        `share`: over all layers. `by_layer`: a list [name, share, units] for each ReLU in the order of the calls;
+        the name is of the module in which it is called, with ``:2`` for the second call there. `images`: how many.
+    """
+    alive: dict[str, Tensor] = {}
+    images = 0
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            with _module_names(model) as names, _AliveUnits(names) as batch_units:
+                model(batch)
+            for name, units in batch_units.alive.items():
+                alive[name] = alive[name] | units if name in alive else units
+            images += len(batch)
+    if not alive:
+        return None
+    counts = [(name, units.numel() - int(units.sum()), units.numel()) for name, units in alive.items()]
+    return {
+        "share": sum(dead for _, dead, _ in counts) / sum(units for _, _, units in counts),
+        "by_layer": [[name, dead / units, units] for name, dead, units in counts],
+        "images": images,
+    }
+
+
+class _AliveUnits(TorchFunctionMode):
+    """While it is entered, notes of each ReLU call which units were not zero, by the name of the innermost module."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+        self.alive: dict[str, Tensor] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in _RELUS and isinstance(result, Tensor) and result.ndim > 1:
+            self.alive[self._new_name()] = _alive(result)
+        return result
+
+    def _new_name(self) -> str:
+        name = self.names[-1]
+        calls = (name, *(f"{name}:{i}" for i in range(2, len(self.alive) + 2)))
+        return next(n for n in calls if n not in self.alive)
+
+
+def _alive(units: Tensor) -> Tensor:
+    """Return [units] bool: whether each was not zero anywhere in the batch."""
+    axis = 2 if units.ndim == 3 else 1  # [B, T, F] has its features last
+    return (units != 0).movedim(axis, 0).flatten(1).any(1)
+
+
+@contextmanager
+def _module_names(model: nn.Module) -> Iterator[list[str]]:
+    """Yield the names of the modules that are being called, the innermost last."""
+    names = [""]
+
+    def leave(*_: object) -> None:
+        names.pop()
+
+    hooks: list[RemovableHandle] = []
+    for name, module in model.named_modules():
+        hooks.append(module.register_forward_pre_hook(lambda *_, name=name: names.append(name)))
+        hooks.append(module.register_forward_hook(leave, always_call=True))
+    with _removed(hooks):
+        yield names
+
+
+def synthetic_throughput(learner: Learner, batches: Batches, now: Callable[[], float]) -> Observation:
+    """Train on one batch that lies on the device already: how fast the same training goes without its images.
+
+    What the training falls short of it is the share of reading, augmenting and moving images.
+
+    Args:
+        learner: that has trained on `batches`; its network learns on.
+        batches: the first of them is used.
+        now: seconds since some moment, after the device has finished its work.
+
+    Returns:
+        `synthetic_throughput` in images/s, `steps` and `batch_size`.
+    """
+    batch = next(batches.in_order())
+    steps = max(LEAST_STEPS, min(MOST_STEPS, round(SYNTHETIC_SHARE * learner.steps)))
+    # A short training has no time for warming up, and is warm.
+    if steps >= ENOUGH_STEPS or learner.compiled is not None:
+        _train(learner, batch, 1)
+    start = now()
+    _train(learner, batch, steps)
+    size = len(batch[1])
+    return {"synthetic_throughput": size * steps / (now() - start), "steps": steps, "batch_size": size}
+
+
+def _train(learner: Learner, batch: Batch, steps: int) -> None:
+    learner.train(cast(Batches, _OneBatch(batch, steps)), 0)
+
+
+class _OneBatch:
+    """An epoch of one batch, `steps` times; a learner takes it for `Batches`."""
+
+    def __init__(self, batch: Batch, steps: int) -> None:
+        self.batch = batch
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def shuffled(self, *_: object) -> Iterator[Batch]:
+        """Yield the batch without any work."""
+        return (self.batch for _ in range(self.steps))

@@ -1,19 +1,23 @@
-"""Optimisers, as a recipe says; `bench.training.schedule` gives the learning rate of every step."""
+"""What moves the weights: optimisers, the learning rate of every step, and the running average of the weights."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.plan.recipe import Recipe
+from bench.plan.schedules import Cosine, Plateau, Schedule, Steps
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # of batches, instances, groups, layers
 
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser for the parameters that are trained; `set_rate` sets the rate step by step."""
+    """Return the recipe's optimiser of the parameters that require gradients; `set_rate` sets the rate of each step."""
     groups = parameter_groups(model, recipe)
     # Fused: one call for all parameters; with many small ones, a call for each takes longer than the work.
     if recipe.optimiser == "adamw":
@@ -29,18 +33,19 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the trained parameters in groups of one `weight_decay` and one `rate_factor`, biases apart if asked for.
+    """Return the trained parameters in groups of one `weight_decay` and one `rate_factor`, for torch's optimisers.
 
-    A bias is a parameter whose name ends in `bias`; one of normalisation has a rate of its own, and a decay that makes
-    up for it. Without decay are those of at most one dimension: biases, and the scales of normalisation.
+    A bias is a parameter whose name ends in `bias`, and has the recipe's `bias_lr` as its factor; that of a
+    normalisation has `norm_bias_lr` as a further factor, and its decay divided by the same. With `no_decay`, parameters
+    of at most one dimension have none: biases, and the scales of normalisation.
     """
-    of_norms = {id(m.bias) for m in model.modules() if isinstance(m, NORMS)}
+    norm_biases = {id(m.bias) for m in model.modules() if isinstance(m, NORMS)}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decay = 0.0 if recipe.no_decay and parameter.ndim <= 1 else recipe.weight_decay
             factor = recipe.bias_lr if name.rpartition(".")[2] == "bias" else 1.0
-            if id(parameter) in of_norms:
+            if id(parameter) in norm_biases:
                 factor, decay = factor * recipe.norm_bias_lr, decay / recipe.norm_bias_lr
             groups.setdefault((decay, factor), []).append(parameter)
     return [
@@ -53,3 +58,105 @@ def set_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
     """Give every group of parameters its multiple of `learning_rate`."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group["rate_factor"]
+
+
+def rate(step: int, steps: int, schedule: Schedule, errors: Sequence[float] = ()) -> float:
+    """Return the learning rate of `step` (from 0) of `steps`, as a share of the peak.
+
+    Triangle and cosine are read at (step + 1) / (steps + 1), so that the first and the last step learn something too.
+
+    Args:
+        step: counted over the whole training.
+        steps: of the whole training.
+        schedule: of the recipe.
+        errors: the validation error after each epoch so far; only a plateau uses them.
+    """
+    if isinstance(schedule, Plateau):
+        return schedule.factor ** lowered(errors, schedule.patience)
+    if isinstance(schedule, Steps):
+        return schedule.factor ** sum(step >= share * steps for share in schedule.at)
+    time = (step + 1) / (steps + 1)
+    if time < schedule.warm_up:
+        start = 0.0 if isinstance(schedule, Cosine) else schedule.start
+        return start + (1 - start) * time / schedule.warm_up
+    left = (1 - time) / (1 - schedule.warm_up)
+    if isinstance(schedule, Cosine):
+        left = (1 - math.cos(math.pi * left)) / 2
+    return schedule.final + (1 - schedule.final) * left
+
+
+def lowered(errors: Sequence[float], patience: int) -> int:
+    """Return how often the rate has been lowered: each time more than `patience` epochs brought no new least error.
+
+    The count of epochs starts anew each time, as in torch's `ReduceLROnPlateau` with a threshold of zero.
+    """
+    best, waited, times = math.inf, 0, 0
+    for error in errors:
+        waited = 0 if error < best else waited + 1
+        best = min(best, error)
+        if waited > patience:
+            times, waited = times + 1, 0
+    return times
+
+
+class Average:
+    """The exponential moving average of all floating-point tensors of a network, running statistics included.
+
+    Others, such as counters, are as they last were. The decay rises to `decay` as (1 + step) / (10 + step), so that
+    the weights before the training are soon forgotten; TensorFlow's ExponentialMovingAverage does the same.
+    Source: Polyak and Juditsky, SIAM J. Control Optim. 30(4), 1992; Tarvainen and Valpola, arXiv:1703.01780.
+
+    With `lookahead`, the network takes over the average whenever that is updated, and the decay is the full one times
+    the cube of the share of the training that is done.
+    Source: Zhang et al., arXiv:1907.08610, in the form of Jordan, arXiv:2404.00498, section 3.4.
+
+    Args:
+        model: whose weights are averaged; those it has now are the first.
+        decay: what the average keeps of itself at a step.
+        every: steps from one update to the next; an update has the decay of so many steps.
+        lookahead: see above.
+    """
+
+    def __init__(self, model: nn.Module, decay: float, every: int = 1, *, lookahead: bool = False) -> None:
+        self.decay = decay**every
+        self.every = every
+        self.lookahead = lookahead
+        self.step = 0
+        self.tensors = _copies(model)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, done: float = 1.0) -> None:
+        """Count a step, and update the average after every `every` steps.
+
+        Args:
+            model: with the weights after the step.
+            done: share of the training's steps, this one included.
+        """
+        self.step += 1
+        if self.step % self.every:
+            return
+        before = self.step // self.every - 1
+        decay = self.decay * done**3 if self.lookahead else min(self.decay, (1 + before) / (10 + before))
+        own = model.state_dict()
+        floats = [name for name, tensor in own.items() if tensor.is_floating_point()]
+        # One call for all tensors; with many small ones, a call for each takes longer than the work.
+        averages, weights = [self.tensors[n] for n in floats], [own[n] for n in floats]
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+        if self.lookahead:
+            torch._foreach_copy_(weights, averages)
+        if others := own.keys() - set(floats):
+            torch._foreach_copy_([self.tensors[n] for n in others], [own[n] for n in others])
+
+    @contextmanager
+    def in_place(self, model: nn.Module) -> Iterator[None]:
+        """Give the network the averaged weights inside the block, and its own again after it."""
+        last = _copies(model)
+        model.load_state_dict(self.tensors)
+        try:
+            yield
+        finally:
+            model.load_state_dict(last)
+
+
+def _copies(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

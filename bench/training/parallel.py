@@ -1,9 +1,9 @@
 """Data parallel training: the ranks, processes on this machine with a device each, share every batch.
 
-Rank 0 is the process that asked; it starts the others, which do the same training with the same order and the same
-augmentation, take every N-th image of each batch, and average their gradients (torch's DistributedDataParallel).
-What the ranks do not share: batch normalisation sees a rank's own images only, and so does dropout's chance. Running
-statistics are rank 0's. Without either, N ranks do what one does, but for rounding.
+Rank 0 is the process that starts the training; it starts the others, which do the same training with the same order
+and the same augmentation, take every N-th image of each batch, and average their gradients (torch's
+DistributedDataParallel). Batch normalisation sees a rank's own images only, with rank 0's running statistics at the
+test, and a rank's dropout has a generator of its own. Without either, N ranks compute what one does, but for rounding.
 
 The others end with rank 0, whatever ends it: they watch a pipe that closes with its process.
 """
@@ -21,31 +21,117 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import BenchError, StoreError, UnsupportedError
-from bench.training.group import ALONE, Group
 
-PATIENCE = timedelta(minutes=30)  # at a meeting; what one rank does alone meanwhile takes seconds
+MEETING_LIMIT = timedelta(minutes=30)  # for all ranks to arrive; what one does alone meanwhile takes seconds
 READY = b"ready\n"
 END_S = 5.0  # for the other ranks to end by themselves, once the training is done
-TOLD = 2000  # last characters of a failed rank's output that a message quotes
+OUTPUT_QUOTED = 2000  # last characters of a failed rank's output that a message quotes
 _START = "import sys; from bench.training.parallel import join; join(*sys.argv[1:])"
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A rank's part of a batch of B images.
+
+    Attributes:
+        images: [n, C, S, S], the rank's.
+        labels: [n].
+        stride: they are every `stride`-th of the batch,
+        offset: from this one on.
+        copies: ranks that have the very same images.
+        batch_size: B.
+    """
+
+    images: Tensor
+    labels: Tensor
+    stride: int
+    offset: int
+    copies: int
+    batch_size: int
+
+    @property
+    def weight(self) -> float:
+        """The weight of the mean over these images in the mean over the batch; it sums to 1 over the ranks."""
+        return len(self.labels) / (self.batch_size * self.copies)
+
+    def spread(self, logits: Tensor) -> Tensor:
+        """Return [B, K] with the rank's logits [n, K] in their places, so that the ranks' sum is the batch's."""
+        if self.stride == 1:
+            return logits / self.copies
+        whole = logits.new_zeros(self.batch_size, logits.shape[1])
+        whole[self.offset :: self.stride] = logits
+        return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The ranks of a training, as one of them sees it; a training by one process is a group of one."""
+
+    rank: int = 0
+    count: int = 1
+
+    def share(self, images: Tensor, labels: Tensor) -> Share:
+        """Return the rank's part of a batch; all ranks get the whole of one with less than two images for each.
+
+        One image has no variance for batch normalisation to work with.
+        """
+        size = len(labels)
+        if self.count == 1 or size < 2 * self.count:
+            return Share(images, labels, 1, 0, self.count, size)
+        layout = torch.channels_last if _is_channels_last(images) else torch.contiguous_format
+        part = images[self.rank :: self.count].contiguous(memory_format=layout)
+        return Share(part, labels[self.rank :: self.count], self.count, self.rank, 1, size)
+
+    def averaging(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """Return the network whose backward pass averages the gradients over the ranks."""
+        if self.count == 1:
+            return model
+        ids = [device] if device.type == "cuda" else None
+        averaging: nn.Module = nn.parallel.DistributedDataParallel(model, device_ids=ids)
+        return averaging
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over the ranks."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def align(self, model: nn.Module) -> None:
+        """Give every rank the running statistics of rank 0."""
+        if self.count > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+
+    def device(self, first: torch.device) -> torch.device:
+        """Return the rank's own device, where rank 0 has `first`."""
+        return torch.device("cuda", (first.index or 0) + self.rank) if first.type == "cuda" else first
+
+
+ALONE = Group()
+
+
+def _is_channels_last(images: Tensor) -> bool:
+    return images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+
+
 @contextlib.contextmanager
-def start(count: int, device: torch.device, train: Callable[..., object], asked: Any) -> Iterator[Group]:
-    """Be rank 0 of `count`, and let the other ranks call ``train(asked, group)`` meanwhile.
+def start(
+    count: int, device: torch.device, train: Callable[..., object], args: tuple[Any, ...]
+) -> Iterator[Group]:
+    """Be rank 0 of `count`, and let the other ranks call ``train(*args, group)`` meanwhile.
 
     Args:
         count: of ranks; nothing happens for one.
         device: of rank 0; the others have those after it.
         train: a function of a module that the others can import; it must meet at the same points as rank 0.
-        asked: what it is given; tensors in it are stored once, and mapped by all.
+        args: the network, and what else `train` takes; tensors in them are stored once, and mapped by all.
 
     Raises:
         UnsupportedError: if there are fewer devices than ranks, or the network cannot be sent to another process.
@@ -56,7 +142,7 @@ def start(count: int, device: torch.device, train: Callable[..., object], asked:
         return
     _check_devices(count, device)
     with tempfile.TemporaryDirectory(prefix="bench-ranks-") as folder, contextlib.ExitStack() as stack:
-        _send(train, asked, Path(folder))
+        _send(_Task(torch.get_num_threads(), device, train, args), Path(folder))
         others = [stack.enter_context(_other(rank, count, folder)) for rank in range(1, count)]
         try:
             for other in others:
@@ -72,22 +158,21 @@ def start(count: int, device: torch.device, train: Callable[..., object], asked:
 
 
 def join(folder: str, rank: str, count: str) -> None:
-    """Be another rank: read what was asked, meet the others, and train."""
+    """Be another rank: read what rank 0 stored, meet the others, and train."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    train, asked, threads = _receive(Path(folder))
+    task = _receive(Path(folder))
     os.write(1, READY)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(task.threads)
     group = Group(int(rank), int(count))
-    with _meeting(group, group.device(asked.device), folder):
-        train(asked, group)
+    with _meeting(group, group.device(task.device), folder):
+        task.train(*task.args, group)
 
 
 @contextlib.contextmanager
 def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
     """Meet the other ranks, with a share of the CPU's threads each."""
-    os.environ.setdefault(
-        "GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0"
-    )  # all on one machine
+    loopback = "lo" if sys.platform == "linux" else "lo0"  # all are on one machine
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     threads = torch.get_num_threads()
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -96,7 +181,7 @@ def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
         init_method=f"file://{folder}/meeting",
         rank=group.rank,
         world_size=group.count,
-        timeout=PATIENCE,
+        timeout=MEETING_LIMIT,
     )
     torch.set_num_threads(max(1, threads // group.count))
     try:
@@ -108,7 +193,7 @@ def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Other:
-    """Another rank, from outside."""
+    """The process of another rank."""
 
     rank: int
     process: subprocess.Popen[bytes]
@@ -126,17 +211,17 @@ class _Other:
             raise self.error()
 
     def error(self) -> Exception:
-        """Return what to raise for it; want of memory is told as such."""
-        told = self.output.read_bytes()[-TOLD:].decode("utf-8", "replace").strip()
-        last = told.splitlines()[-1].removeprefix(f"[rank{self.rank}]: ") if told else "it printed nothing"
+        """Return the error to raise for a rank that has failed; a MemoryError where memory was short."""
+        text = self.output.read_bytes()[-OUTPUT_QUOTED:].decode("utf-8", "replace").strip()
+        last = text.splitlines()[-1].removeprefix(f"[rank{self.rank}]: ") if text else "it printed nothing"
         message = f"rank {self.rank} of the training ended with exit code {self.process.returncode}: {last}"
-        if "OutOfMemoryError" in told or "can't allocate memory" in told:
+        if "OutOfMemoryError" in text or "can't allocate memory" in text:
             return MemoryError(message)
         return BenchError(message, "train with ranks: 1 to see whether the network itself is at fault")
 
 
 def _first_failed(others: Sequence[_Other]) -> _Other | None:
-    """Return a rank that has ended by itself, in a moment if need be; None if all are well."""
+    """Return a rank that has failed, or fails within `END_S`; None if all are well."""
     until = time.monotonic() + END_S
     while time.monotonic() < until:
         for other in others:
@@ -181,15 +266,24 @@ def _end_with_parent() -> None:
 def _check_devices(count: int, device: torch.device) -> None:
     if device.type != "cuda":
         return
-    here = torch.cuda.device_count()
-    if (device.index or 0) + count > here:
+    first, devices = device.index or 0, torch.cuda.device_count()
+    if first + count > devices:
         raise UnsupportedError(
-            f"{count} ranks need {count} CUDA devices from {device} on, and this machine has {here}",
-            f"set ranks to {here - (device.index or 0)} or less, or device=cpu",
+            f"{count} ranks need {count} CUDA devices from {device} on, and this machine has {devices}",
+            f"set ranks to {devices - first} or less, or device=cpu",
         )
 
 
-def _send(train: Callable[..., object], asked: Any, folder: Path) -> None:
+class _Task(NamedTuple):
+    """What another rank has to do: call ``train(*args, group)``; the threads and the device are rank 0's."""
+
+    threads: int
+    device: torch.device
+    train: Callable[..., object]
+    args: tuple[Any, ...]
+
+
+def _send(task: _Task, folder: Path) -> None:
     """Store what the other ranks need.
 
     Raises:
@@ -197,8 +291,8 @@ def _send(train: Callable[..., object], asked: Any, folder: Path) -> None:
         StoreError: if it cannot be written.
     """
     try:
-        torch.save(_sources(asked.model), folder / "sources")
-        torch.save((train, asked, torch.get_num_threads()), folder / "asked")
+        torch.save(_sources(task.args[0]), folder / "sources")
+        torch.save(task, folder / "task")
     except (OSError, RuntimeError) as error:  # torch's own writer turns a full disk into a RuntimeError
         raise StoreError(
             f"cannot write what the other ranks need: {error}", f"free space in {folder.parent}"
@@ -210,23 +304,24 @@ def _send(train: Callable[..., object], asked: Any, folder: Path) -> None:
         ) from error
 
 
-def _receive(folder: Path) -> tuple[Callable[..., object], Any, int]:
+def _receive(folder: Path) -> _Task:
     """Read what rank 0 stored, its own pickles and nobody else's; users' files are imported as rank 0 did."""
     for name in torch.load(folder / "sources", weights_only=True):
         from bench.archs.naming import resolve  # which imports libraries of networks
 
         sys.path.append(str(Path(name.rpartition(":")[0]).parent))
         resolve(name)
-    found: tuple[Callable[..., object], Any, int] = torch.load(
-        folder / "asked", mmap=True, weights_only=False
-    )
-    return found
+    task: _Task = torch.load(folder / "task", mmap=True, weights_only=False)
+    return task
 
 
 def _sources(model: nn.Module) -> list[str]:
-    """Return ``path/to/file.py:Class`` for the classes of users' files, which no import by name finds."""
-    found = {}
+    """Return ``path/to/file.py:Class`` for each of users' files that the network has a class from.
+
+    Other processes cannot import these by name.
+    """
+    sources = {}
     for kind in {type(module) for module in model.modules()}:
         if kind.__module__.startswith("bench_user_"):
-            found[kind.__module__] = f"{sys.modules[kind.__module__].__file__}:{kind.__qualname__}"
-    return sorted(found.values())
+            sources[kind.__module__] = f"{sys.modules[kind.__module__].__file__}:{kind.__qualname__}"
+    return sorted(sources.values())

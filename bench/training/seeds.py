@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """A seed for each use of chance in a training.
+    """A seed for each use of random numbers in a training.
 
     Attributes:
         init: of the initial parameters.

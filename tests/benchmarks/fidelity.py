@@ -17,7 +17,7 @@ from _side_by_side import show, show_ratio
 
 from bench.archs.naming import resolve
 from bench.plan.settings import Timing
-from bench.timing.clock import Call, CudaEventClock, HostClock
+from bench.timing.clock import CudaEventClock, HostClock, Workload
 from bench.timing.sampling import sample
 
 # network: on the CPU, batch and pairs of calls
@@ -50,21 +50,21 @@ def main() -> None:
         show_ratio(f"{name}, ratio", taken["bench"], taken["bare loop"])
 
 
-def _call(call: Call) -> float:
+def _call(call: Workload) -> float:
     return HostClock().seconds(call, 1)
 
 
-def _bare(call: Call) -> float:
+def _bare(call: Workload) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def _blocks(call: Call) -> float:
+def _blocks(call: Workload) -> float:
     return median(sample(call, CudaEventClock(), TIMING, blocks=True).seconds)
 
 
-def _bare_events(call: Call) -> float:
+def _bare_events(call: Workload) -> float:
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     for _ in range(GPU_CALLS):

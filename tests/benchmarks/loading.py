@@ -19,8 +19,8 @@ from torch import Tensor
 from bench.archs.naming import resolve
 from bench.datasets import Dataset, Images, data_root, find, load, subset
 from bench.plan.recipe import Recipe, load_recipe
-from bench.training.augment import decide
 from bench.training.batches import Batches, Shape
+from bench.training.config import FitConfig
 from bench.training.learner import Learner
 
 ROUNDS = 7
@@ -93,16 +93,17 @@ def learner(arch: str, dataset: Dataset, recipe: Recipe, device: torch.device) -
     model = resolve(arch).build(
         num_classes=card.num_classes, in_channels=card.in_channels, input_size=card.size
     )
-    return Learner(
-        model.to(device),
+    config = FitConfig(
         recipe=recipe,
-        how=decide(recipe.augment, dataset.card),
-        classes=card.num_classes,
-        steps=1_000_000,  # the schedule stays in its warm-up: nothing diverges
+        dataset=card.name,
+        epochs=1,
         seed=0,
         device=device,
-        precision="fp32",
+        input_size=card.size,
+        in_channels=card.in_channels,
     )
+    # So many steps that the schedule stays in its warm-up: nothing diverges.
+    return Learner(model.to(device), config, card, steps=1_000_000)
 
 
 def main(name: str = "fashion_mnist", recipe_name: str = "std", arch: str = "resnet20") -> None:

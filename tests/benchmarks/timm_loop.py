@@ -18,7 +18,7 @@ from _side_by_side import show, show_ratio
 
 from bench.archs.naming import resolve
 from bench.plan.settings import Timing
-from bench.timing.clock import Call, Clock, CudaEventClock, HostClock
+from bench.timing.clock import Clock, CudaEventClock, HostClock, Workload
 from bench.timing.sampling import sample
 
 NETWORKS = (
@@ -48,17 +48,17 @@ def main() -> None:
         show_ratio(f"{name}, bench over timm's loop", taken["bench"], taken["timm's loop"])
 
 
-def _bench(call: Call, clock: Clock, on_gpu: bool) -> float:
+def _bench(call: Workload, clock: Clock, on_gpu: bool) -> float:
     return median(sample(call, clock, TIMING, blocks=on_gpu).seconds)
 
 
-def _timm(call: Call, on_gpu: bool) -> float:
+def _timm(call: Workload, on_gpu: bool) -> float:
     for _ in range(WARM_UP):
         _step(call, on_gpu)
     return sum(_step(call, on_gpu) for _ in range(TIMED)) / TIMED
 
 
-def _step(call: Call, on_gpu: bool) -> float:
+def _step(call: Workload, on_gpu: bool) -> float:
     start = time.perf_counter()
     call()
     if on_gpu:

@@ -1,4 +1,4 @@
-"""Figures: one file each, found by the registry; each a function of the comparison table and the frame."""
+"""Figures: each a function of the comparison table and the frame, in a file that the registry finds."""
 
 from __future__ import annotations
 

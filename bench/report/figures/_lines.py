@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures._failed import failed_note
-from bench.report.figures._panels import heading, not_drawn, panels
-from bench.report.labels import label_ends
-from bench.report.style import GRID, Look, family_name, footnote
+from bench.report.figures._panels import Looks, heading, not_drawn, panels
+from bench.report.figures._rows import by_seeds, failed_note
+from bench.report.figures.labels import label_ends
+from bench.report.figures.style import GRID, family_name, footnote
 
 _ONE_PANEL = 8  # curves
 _PANELS = 16  # of a figure
@@ -25,7 +26,7 @@ _DASHES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One network: places, values, and the band between `low` and `high` where it has one."""
+    """The curve of one network: places, values, and the band between `low` and `high` where it has one."""
 
     label: str
     family: str
@@ -47,9 +48,12 @@ class Group:
 _Panel = tuple[Group, str, list[Curve]]
 
 
-def draw_lines(
-    groups: Sequence[Group], look: Mapping[str, Look], failed: Sequence[tuple[str, str]] = ()
-) -> Figure | None:
+def training_curves(rows: pd.DataFrame, curve: Callable[[str, pd.DataFrame], Curve | None]) -> list[Curve]:
+    """Return the curve of each network's trainings that differ in their seed alone, of those that have one."""
+    return [one for label, seeds in by_seeds(rows) if (one := curve(label, seeds))]
+
+
+def draw_lines(groups: Sequence[Group], look: Looks, failed: Sequence[tuple[str, str]] = ()) -> Figure | None:
     """Draw each group in one panel, or where it has many curves in one for each family.
 
     Pairs of a status and a name that `failed` are named below the panels.
@@ -59,7 +63,7 @@ def draw_lines(
 
 def draw_pairs(
     pairs: Sequence[tuple[Group, Group]],
-    look: Mapping[str, Look],
+    look: Looks,
     failed: Sequence[tuple[str, str]] = (),
     ranking: Sequence[str] = (),
 ) -> Figure | None:
@@ -78,12 +82,10 @@ def _match(left: Sequence[_Panel], right: Sequence[_Panel]) -> bool:
     return [title for _, title, _ in left] == [title for _, title, _ in right]
 
 
-def _draw(
-    found: Sequence[_Panel], look: Mapping[str, Look], failed: Sequence[tuple[str, str]] = ()
-) -> Figure | None:
-    if not found:
+def _draw(parts: Sequence[_Panel], look: Looks, failed: Sequence[tuple[str, str]] = ()) -> Figure | None:
+    if not parts:
         return None
-    shown = found[:_PANELS]
+    shown = parts[:_PANELS]
     drawing, axes = panels(len(shown), height=3.6)
     for a, (group, title, curves) in zip(axes, shown, strict=True):
         names = {c.label for c in curves}
@@ -91,7 +93,7 @@ def _draw(
         _curves(a, curves, look)
         group.setup(a)
         heading(a, title)
-    footnote(drawing, "\n".join(filter(None, [failed_note(drawing, failed), not_drawn(found, shown)])))
+    footnote(drawing, [failed_note(drawing, failed), not_drawn(parts, shown)])
     for a, (_, _, curves) in zip(axes, shown, strict=True):
         label_ends(a, [(c.x[-1], c.y[-1], c.label) for c in curves])
     return drawing
@@ -134,14 +136,14 @@ def _spread(count: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, 16))})
 
 
-def _curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look]) -> None:
+def _curves(axes: Axes, curves: Sequence[Curve], look: Looks) -> None:
     """Draw curves in the colour of their family, those of one colour with different dashes."""
-    seen: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
     bands, colours = [], []
     for curve in curves:
         style = look[family_name(curve.family)]
-        dashes = _DASHES[seen[style.colour] % len(_DASHES)]
-        seen[style.colour] += 1
+        dashes = _DASHES[drawn[style.colour] % len(_DASHES)]
+        drawn[style.colour] += 1
         axes.plot(
             curve.x, curve.y, color=style.colour, linestyle=dashes, marker=style.marker, markersize=5,
             markevery=[len(curve.x) - 1], zorder=3,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import pandas as pd
@@ -11,26 +12,35 @@ from matplotlib.figure import Figure
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import row_labels
-from bench.analysis.pareto import pareto_front
 from bench.report.figures import figure
-from bench.report.figures._failed import failed_note
-from bench.report.figures._fronts import steps
 from bench.report.figures._panels import (
-    CROWDED,
+    Labels,
+    Looks,
+    accuracy_axis,
+    draw_front,
+    draw_points,
+    draw_scatter,
+    heading,
+)
+from bench.report.figures._rows import (
     by_training,
     conditions,
     doubt_note,
-    heading,
+    failed_note,
+    failed_trainings,
     in_doubt,
-    not_drawn,
-    panels,
+    worthwhile,
 )
-from bench.report.figures._points import draw_points
-from bench.report.figures._trainings import failed_trainings
-from bench.report.labels import Line, Point, place_labels
-from bench.report.style import MUTED, Look, drawable, family_legend, log_axis, looks, number_axis
+from bench.report.figures.style import drawable, log_axis
 
-_MOST = 6  # panels
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Conditions of training, the machine, and one row a network."""
+
+    title: str
+    machine: str
+    rows: pd.DataFrame
 
 
 @figure(
@@ -44,59 +54,42 @@ _MOST = 6  # panels
     place=62,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
-    """Draw a panel for each machine, data set, recipe and count of epochs."""
-    found = list(_groups(frame))
-    if not found:
-        return None
-    shown = found[:_MOST]
-    drawing, axes = panels(len(shown), wide=max(len(rows) for _, _, rows in shown) > CROWDED)
-    look = looks(table["family"])
-    labelled = []
-    for a, (title, machine, rows) in zip(axes, shown, strict=True):
-        labelled.append(_panel(a, rows, look))
-        heading(a, title)
-        a.set_xlabel(drawable(", ".join(w for w in ("Training time", machine, conditions(rows)) if w), 80))
-    drawn = pd.concat([rows for _, _, rows in shown])
-    doubt = doubt_note([rows for _, _, rows in shown], "train_time")
-    notes = [doubt, failed_note(drawing, failed_trainings(frame)), not_drawn(found, shown)]
-    family_legend(drawing, drawn["family"], look, "\n".join(filter(None, notes)))
-    for a, (points, line) in zip(axes, labelled, strict=True):
-        place_labels(a, points, [line] if line else [])
-    return drawing
+    """Draw a panel for each machine, data set, recipe and count of epochs; where some compare networks, only those."""
+
+    def notes(drawing: Figure, shown: Sequence[_Panel]) -> list[str]:
+        doubts = doubt_note([panel.rows for panel in shown], "train_time")
+        return [doubts, failed_note(drawing, failed_trainings(frame))]
+
+    return draw_scatter(table, worthwhile(_panels(_timed(frame))), _panel, notes)
 
 
-def _groups(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yield conditions of training, machine, and one row a network; where some compare two or more, only those."""
-    asked = ["run", "series", "device_name", "memory_format", "backend", "threads"]
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `accuracy_table` that have a time, with its flags and how the trainings ran."""
+    settings = ["run", "series", "device_name", "memory_format", "backend", "threads"]
     trained = frame[(frame["task"] == "accuracy") & (frame["status"] == "ok")]
     rows = accuracy_table(frame)
     rows = rows[(rows["train_time"] > 0) & rows["accuracy"].notna()]
-    rows = rows.merge(trained[asked].drop_duplicates(["run", "series"]), on=["run", "series"])
+    rows = rows.merge(trained[settings].drop_duplicates(["run", "series"]), on=["run", "series"])
     timed = frame[(frame["task"] == "accuracy") & (frame["measurement"] == "train_time")]
     flags = timed.groupby(["run", "series"])["flags"].agg(lambda some: ";".join(dict.fromkeys(chain(*some))))
     rows = rows.merge(flags.rename("train_time_flags").reset_index(), on=["run", "series"], how="left")
-    rows = rows.fillna({"memory_format": "contiguous", "backend": "eager"})  # what goes without saying
+    return rows.fillna({"memory_format": "contiguous", "backend": "eager"})  # what goes without saying
+
+
+def _panels(rows: pd.DataFrame) -> Iterator[_Panel]:
     machines = rows["device_name"].where(rows["device_name"].notna(), rows["device"]).fillna("")
-    groups = [
-        (title, str(machine), part)
-        for title, same in by_training(rows)
-        for machine, part in same.groupby(machines[same.index], sort=False)
-    ]
-    comparing = [group for group in groups if group[2]["network"].nunique() > 1]
-    for title, machine, part in comparing or groups:
-        yield title, machine, part.assign(label=row_labels(part))
+    for title, same in by_training(rows):
+        for machine, part in same.groupby(machines[same.index], sort=False):
+            yield _Panel(title, str(machine), part.assign(label=row_labels(part)))
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> tuple[list[Point], Line]:
+def _panel(axes: Axes, panel: _Panel, look: Looks) -> Labels:
     """Draw one group, and return what is to be labelled and the line that is in the way."""
+    rows = panel.rows
     points = draw_points(axes, rows, "train_time", "accuracy", look)
-    sound = rows[~in_doubt(rows, "train_time")]
-    best = sound[pareto_front(sound, "train_time", "accuracy")].sort_values("train_time")
-    times, reached = best["train_time"].tolist(), best["accuracy"].tolist()
-    line = steps(times, reached, "lower")
-    if line:
-        axes.plot(*zip(*line, strict=True), color=MUTED, linewidth=1, zorder=1)
-    log_axis(axes.xaxis, rows["train_time"].tolist(), "", "s")
-    number_axis(axes.yaxis, "Top-1 accuracy", "%")
-    axes.margins(y=0.12)
-    return points, line
+    _, lines = draw_front(axes, rows, "train_time", "accuracy", doubtful=in_doubt(rows, "train_time"))
+    words = ("Training time", panel.machine, conditions(rows))
+    log_axis(axes.xaxis, rows["train_time"].tolist(), drawable(", ".join(filter(None, words)), 80), "s")
+    accuracy_axis(axes, "Top-1 accuracy")
+    heading(axes, panel.title)
+    return Labels(points, lines)

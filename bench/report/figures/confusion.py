@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 from bench.records.outputs import Outputs
 from bench.report.figures import figure
-from bench.report.figures._panels import heading
-from bench.report.figures._trainings import stored_trainings
-from bench.report.style import COLOURS, GRID, canvas, drawable, ticks_at
+from bench.report.figures._panels import FIXED, grid, heading
+from bench.report.figures._rows import stored_answers
+from bench.report.figures.style import COLOURS, GRID, drawable, ticks_at
 from bench.units import percent
 
 Floats = npt.NDArray[np.float64]
@@ -57,26 +57,22 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: AR
         return None
     side = 5.4 if max(len(c.classes) for c in shown) <= 10 else 8.2
     columns = 2 if len(shown) > 1 and side < 6 else 1
-    rows = math.ceil(len(shown) / columns)
-    drawing = canvas(side * columns, (side + 0.9) * rows)
-    drawing.set_layout_engine("compressed", w_pad=0.12, h_pad=0.1)  # panels of a fixed shape side by side
-    panels = list(drawing.subplots(rows, columns, squeeze=False).flat)
-    for axes, confusion in zip(panels, shown, strict=False):
+    height = (side + 0.9) * math.ceil(len(shown) / columns)
+    drawing, panels = grid(side * columns, height, columns, len(shown), FIXED)
+    for axes, confusion in zip(panels, shown, strict=True):
         _panel(axes, confusion)
         heading(axes, confusion.title)
-    for empty in panels[len(shown) :]:
-        empty.remove()
     return drawing
 
 
 def _best(frame: pd.DataFrame) -> Iterator[Confusion]:
     """Yield the confusions of the best network of each data set."""
-    seen: set[str] = set()
-    for trained in stored_trainings(frame):
-        outputs = [] if trained.dataset in seen else list(trained.outputs)
+    datasets: set[str] = set()
+    for best in stored_answers(frame):
+        outputs = [] if best.dataset in datasets else list(best.outputs)
         if outputs:
-            seen.add(trained.dataset)
-            title = f"{trained.network} on {trained.dataset} · {percent(trained.accuracy)}"
+            datasets.add(best.dataset)
+            title = f"{best.network} on {best.dataset} · {percent(best.accuracy)}"
             yield Confusion(title, outputs[0].class_names, confusion_shares(outputs))
 
 
@@ -101,9 +97,6 @@ def most_confused(shares: Floats, count: int) -> list[tuple[int, int]]:
 def _panel(axes: Axes, confusion: Confusion) -> None:
     shares, names = confusion.shares, [drawable(name, 20) for name in confusion.classes]
     worst = most_confused(shares, len(names) ** 2)
-    said = [
-        f"{names[true]} as {names[taken]} {percent(shares[true, taken])}" for true, taken in worst[:_NAMED]
-    ]
     kept = _mistaken(worst, len(names))
     _cells(axes, shares[np.ix_(kept, kept)])
     ticks_at(axes.xaxis, range(len(kept)), [names[k] for k in kept])
@@ -111,8 +104,11 @@ def _panel(axes: Axes, confusion: Confusion) -> None:
     axes.tick_params(length=0)
     axes.tick_params(axis="x", rotation=90 if max(map(len, names)) > 3 else 0)
     axes.set_ylabel("True class")
-    said = [text.replace(" ", "\N{NO-BREAK SPACE}") for text in said]
-    often = textwrap.fill(f"Most often: {', '.join(said)}", 64) if said else ""
+    pairs = [
+        f"{names[true]} as {names[taken]} {percent(shares[true, taken])}" for true, taken in worst[:_NAMED]
+    ]
+    pairs = [text.replace(" ", "\N{NO-BREAK SPACE}") for text in pairs]
+    often = textwrap.fill(f"Most often: {', '.join(pairs)}", 64) if pairs else ""
     axes.set_xlabel(f"Taken for\n\n{often}".rstrip())
 
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from bench.report.figures import figure
-from bench.report.figures._lines import Curve, Group, draw_pairs
-from bench.report.figures._trainings import by_seeds, ended_trainings, failed_trainings, most_accurate
-from bench.report.style import family_name, log_axis, looks, tick, ticks_at
+from bench.report.figures._lines import Curve, Group, draw_pairs, training_curves
+from bench.report.figures._rows import ended_trainings, failed_trainings, most_accurate
+from bench.report.figures.style import family_name, log_axis, looks, tick, ticks_at
 
 _TICKS = {0.0: "last", 0.25: "25 %", 0.5: "50 %", 0.75: "75 %", 1.0: "first"}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -37,15 +37,11 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw the trainings of each data set, recipe and count of epochs apart, start beside end."""
     pairs = []
     for name, rows in ended_trainings(table, frame, list(_WHEN)):
-        curves = {when: _curves(rows[rows["measurement"] == when]) for when in _WHEN}
+        curves = {when: training_curves(rows[rows["measurement"] == when], _curve) for when in _WHEN}
         norms = [norm for some in curves.values() for curve in some for norm in (*curve.low, *curve.high)]
         start, end = (Group(name, some, _axes(_WHEN[when], norms)) for when, some in curves.items())
         pairs.append((start, end))
     return draw_pairs(pairs, looks(table["family"]), failed_trainings(frame), most_accurate(table))
-
-
-def _curves(rows: pd.DataFrame) -> list[Curve]:
-    return [curve for label, seeds in by_seeds(rows) if (curve := _curve(label, seeds))]
 
 
 def _curve(label: str, rows: pd.DataFrame) -> Curve | None:
@@ -69,12 +65,12 @@ def _axes(when: str, norms: Sequence[float]) -> Callable[[Axes], None]:
         ticks_at(axes.xaxis, list(_TICKS), list(_TICKS.values()))
         axes.set_xlabel("Layers with weights, from the last back to the first")
         log_axis(axes.yaxis, norms, f"Norm of the gradient {when}", "1")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _power(v) if v < 1e-3 else tick(v, "1")))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: power(v) if v < 1e-3 else tick(v, "1")))
 
     return setup
 
 
-def _power(value: float) -> str:
+def power(value: float) -> str:
     """Return a small number as a power of ten: ``10⁻⁵``, ``2 × 10⁻⁵``."""
     digit, exponent = f"{value:.0e}".split("e")
     power = "10" + str(int(exponent)).translate(_RAISED)

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.figures import figure
-from bench.report.figures._panels import heading
-from bench.report.figures._trainings import Stored, stored_trainings
-from bench.report.style import canvas, drawable
+from bench.report.figures._panels import FIXED, grid, heading
+from bench.report.figures._rows import Answers, stored_answers
+from bench.report.figures.style import drawable
 from bench.units import percent
 
 Floats = npt.NDArray[np.float32]
@@ -45,30 +45,26 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: AR
     rows = math.ceil(len(shown) / columns)
     images = [mosaic(kernels[:_MOST_KERNELS]) for _, kernels in shown]
     tallest = max(image.shape[0] / image.shape[1] for image in images)
-    drawing = canvas(_SIDE * columns, (_SIDE * tallest + 0.6) * rows)
-    drawing.set_layout_engine("compressed", w_pad=0.12, h_pad=0.1)  # panels of a fixed shape side by side
-    panels = list(drawing.subplots(rows, columns, squeeze=False).flat)
-    for axes, image, (trained, kernels) in zip(panels, images, shown, strict=False):
+    drawing, panels = grid(_SIDE * columns, (_SIDE * tallest + 0.6) * rows, columns, len(shown), FIXED)
+    for axes, image, (answers, kernels) in zip(panels, images, shown, strict=True):
         axes.imshow(image, interpolation="none")
         axes.set_anchor("NW")
-        _describe(axes, kernels, trained.dataset)
-        heading(axes, f"{trained.network} · {percent(trained.accuracy)}", 32)
-    for empty in panels[len(shown) :]:
-        empty.remove()
+        _describe(axes, kernels, answers.dataset)
+        heading(axes, f"{answers.network} · {percent(answers.accuracy)}", 32)
     return drawing
 
 
-def _best(frame: pd.DataFrame) -> Iterator[tuple[Stored, Floats]]:
+def _best(frame: pd.DataFrame) -> Iterator[tuple[Answers, Floats]]:
     """Yield the best training of each of the most accurate networks, with kernels [O, C, h, w] that can be shown."""
-    seen: set[tuple[str, str]] = set()
-    for trained in stored_trainings(frame):
-        name = (trained.network, trained.dataset)
-        outputs = next(trained.outputs, None) if name not in seen else None
+    names: set[tuple[str, str]] = set()
+    for answers in stored_answers(frame):
+        name = (answers.network, answers.dataset)
+        outputs = next(answers.outputs, None) if name not in names else None
         kernels = outputs.kernels if outputs else None
         if kernels is not None and kernels.shape[1] in {1, 3} and max(kernels.shape[2:]) > 1:
-            seen.add(name)
-            yield trained, kernels
-        if len(seen) == _MOST:
+            names.add(name)
+            yield answers, kernels
+        if len(names) == _MOST:
             return
 
 

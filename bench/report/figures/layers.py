@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures import figure
-from bench.report.figures._layers import layer_lists
-from bench.report.style import COLOURS, canvas, drawable, legend, number_axis
+from bench.report.figures._panels import grid
+from bench.report.figures._rows import layer_lists
+from bench.report.figures.style import COLOURS, drawable, legend, number_axis
 from bench.units import percent, show
 
 _MOST = 6  # networks
@@ -41,22 +42,20 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     lists = layer_lists(frame)
     if not lists:
         return None
-    shown = _chosen(table, lists)
-    drawing = canvas(10.8, 2.0 * len(shown) + 0.4)
-    grid = drawing.subplots(len(shown), 2, squeeze=False)
-    for pair, row in zip(grid, shown.to_dict("records"), strict=True):
-        layers = lists[row["run"], row["network"]]
-        for axes, (key, unit, name) in zip(pair, _COLUMNS, strict=True):
-            _panel(axes, layers, key, unit)
-            axes.set_title(drawable(row["network"]))
-            axes.set_xlabel("Layer")
-            axes.set_ylabel(name)
+    shown = _largest(table, lists)
+    drawing, panels = grid(10.8, 2.0 * len(shown) + 0.4, 2, 2 * len(shown))
+    parts = [(row, *column) for row in shown.to_dict("records") for column in _COLUMNS]
+    for axes, (row, key, unit, name) in zip(panels, parts, strict=True):
+        _panel(axes, lists[row["run"], row["network"]], key, unit)
+        axes.set_title(drawable(row["network"]))
+        axes.set_xlabel("Layer")
+        axes.set_ylabel(name)
     handles = [Line2D([], [], linestyle="", marker="s", color=colour) for colour in _KINDS.values()]
     legend(drawing, handles, list(_KINDS), loc="outside lower left", ncols=len(handles))
     return drawing
 
 
-def _chosen(table: pd.DataFrame, lists: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+def _largest(table: pd.DataFrame, lists: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
     """Return the rows of the networks that are shown: the largest of each family first, in the order of the table."""
     listed = [key in lists for key in zip(table["run"], table["network"], strict=True)]
     rows = table[listed].drop_duplicates("network").sort_values("parameters", ascending=False, kind="stable")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis.curves import by_epoch
 from bench.report.figures import figure
-from bench.report.figures._lines import Curve, Group, draw_pairs, whole_numbers
+from bench.report.figures._lines import Curve, Group, draw_pairs, training_curves, whole_numbers
 from bench.report.figures._panels import spans
-from bench.report.figures._trainings import by_seeds, ended_trainings, failed_trainings, most_accurate
-from bench.report.style import family_name, log_axis, looks, number_axis
+from bench.report.figures._rows import ended_trainings, failed_trainings, most_accurate
+from bench.report.figures.style import family_name, log_axis, looks, number_axis
 from bench.stats.samples import mean
 
 
@@ -33,7 +32,9 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw the trainings of each data set, recipe and count of epochs apart, test beside training."""
     pairs = []
     for name, rows in ended_trainings(table, frame, ["top1", "train_error"]):
-        test, train = (_curves(rows[rows["measurement"] == m]) for m in ("top1", "train_error"))
+        test, train = (
+            training_curves(rows[rows["measurement"] == m], _curve) for m in ("top1", "train_error")
+        )
         if any(len(curve.x) > 1 for curve in (*test, *train)):  # one point is no curve
             test, train = ([curve for curve in some if len(curve.x) > 1] for some in (test, train))
         errors = [error for curve in (*test, *train) for error in (*curve.low, *curve.high)]
@@ -43,30 +44,16 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     return draw_pairs(pairs, looks(table["family"]), failed_trainings(frame), most_accurate(table))
 
 
-def _curves(rows: pd.DataFrame) -> list[Curve]:
-    return [curve for label, seeds in by_seeds(rows) if (curve := _curve(label, seeds))]
-
-
 def _curve(label: str, rows: pd.DataFrame) -> Curve | None:
-    """Return the curve of the seeds of one network, None where no epoch was tested."""
-    first = rows.iloc[0]
-    of_accuracy = first["measurement"] == "top1"
-    seeds = [_errors(detail.get("by_epoch"), of_accuracy) for detail in rows["detail"]]
-    by_epoch = [[e for e in epoch if not math.isnan(e)] for epoch in zip_longest(*seeds, fillvalue=math.nan)]
-    tested = [(number, errors) for number, errors in enumerate(by_epoch, start=1) if errors]
-    if not tested:
+    """Return the error by epoch of the seeds of one network, None where no epoch was tested."""
+    first, epochs = rows.iloc[0], by_epoch(rows["detail"])
+    if not epochs:
         return None
-    epochs, errors = zip(*tested, strict=True)
+    if first["measurement"] == "top1":
+        epochs = [(number, [1 - accuracy for accuracy in values]) for number, values in epochs]
+    numbers, errors = zip(*epochs, strict=True)
     low, high = [min(e) for e in errors], [max(e) for e in errors]
-    return Curve(label, family_name(first["family"]), epochs, [mean(e) for e in errors], low, high)
-
-
-def _errors(by_epoch: object, of_accuracy: bool) -> list[float]:
-    """Return the errors of each epoch, also from accuracies; an epoch without one is NaN."""
-    if not isinstance(by_epoch, list | tuple):
-        return []
-    known = [v if isinstance(v, int | float) else math.nan for v in by_epoch]
-    return [1 - v for v in known] if of_accuracy else known
+    return Curve(label, family_name(first["family"]), numbers, [mean(e) for e in errors], low, high)
 
 
 def _axes(label: str, errors: Sequence[float], last: float) -> Callable[[Axes], None]:

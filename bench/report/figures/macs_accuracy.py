@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,20 +12,26 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures import figure
-from bench.report.figures._failed import absent, failed_note
 from bench.report.figures._panels import (
-    CROWDED,
-    Accuracy,
-    accuracies,
+    Labels,
+    Looks,
+    accuracy_axis,
     by_family,
+    draw_marks,
+    draw_scatter,
     heading,
-    panels,
+)
+from bench.report.figures._rows import (
+    AccuracyKind,
+    absent,
+    accuracies,
+    failed_note,
     protocol_note,
     protocols,
     worthwhile,
 )
-from bench.report.labels import Point, place_labels
-from bench.report.style import MUTED, Look, family_legend, legend, log_axis, looks, number_axis, tick
+from bench.report.figures.labels import Point
+from bench.report.figures.style import MUTED, legend, log_axis, tick
 
 _LARGEST = 900.0  # pt^2, of the ball with the most parameters
 
@@ -43,21 +49,18 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""
-    kinds = worthwhile(
-        [Accuracy(k.title, k.axis, rows) for k in accuracies(table) if len(rows := _networks(k.rows))]
+    kinds = worthwhile(replace(kind, rows=_networks(kind.rows)) for kind in accuracies(table))
+    most = float(table["parameters"].max())
+
+    def notes(drawing: Figure, shown: Sequence[AccuracyKind]) -> list[str]:
+        return [protocol_note(shown), failed_note(drawing, _failed(table, frame))]
+
+    def panel(axes: Axes, kind: AccuracyKind, look: Looks) -> Labels:
+        return _panel(axes, kind, look, most)
+
+    return draw_scatter(
+        table, kinds, panel, notes, most=len(kinds), more=lambda drawing: _size_legend(drawing, most)
     )
-    if not kinds:
-        return None
-    drawing, axes = panels(len(kinds), wide=max(len(k.rows) for k in kinds) > CROWDED)
-    look, most = looks(table["family"]), float(table["parameters"].max())
-    points = [_panel(a, k, look, most) for a, k in zip(axes, kinds, strict=True)]
-    families = pd.concat([k.rows["family"] for k in kinds])
-    notes = [protocol_note(kinds), failed_note(drawing, _failed(table, frame))]
-    family_legend(drawing, families, look, "\n".join(filter(None, notes)))
-    _size_legend(drawing, most)
-    for a, labelled in zip(axes, points, strict=True):
-        place_labels(a, labelled)
-    return drawing
 
 
 def _failed(table: pd.DataFrame, frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -78,31 +81,22 @@ def _networks(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(label=[f"{label}{way}" for label, way in zip(labels, ways, strict=True)])
 
 
-def _panel(axes: Axes, kind: Accuracy, look: Mapping[str, Look], most: float) -> Sequence[Point]:
+def _panel(axes: Axes, kind: AccuracyKind, look: Looks, most: float) -> Labels:
     """Draw one kind of accuracy, and return what is to be labelled."""
     points: list[Point] = []
     for style, rows in by_family(kind.rows, look):
-        x, y, areas = rows["macs"].tolist(), rows["value"].tolist(), _areas(rows["parameters"], most)
-        axes.scatter(x, y, s=areas, color=style.colour, alpha=0.25, linewidth=0, zorder=2)
-        axes.errorbar(
-            x,
-            y,
-            rows["spread"],
-            marker=style.marker,
-            markersize=5,
-            linestyle="",
-            color=style.colour,
-            elinewidth=1,
-            zorder=3,
+        areas = _areas(rows["parameters"], most)
+        axes.scatter(
+            rows["macs"], rows["value"], s=areas, color=style.colour, alpha=0.25, linewidth=0, zorder=2
         )
+        draw_marks(axes, rows, "macs", "value", style, size=5, yerr=rows["spread"])
         halos = [math.sqrt(area) / 2 for area in areas]
-        places = zip(x, y, rows["label"], halos, rows["spread"], strict=True)
-        points += [Point(*p[:3], halo=p[3], spread=p[4]) for p in places]
+        places = zip(rows["macs"], rows["value"], rows["label"], halos, rows["spread"], strict=True)
+        points += [Point(x, y, text, halo=halo, spread=spread) for x, y, text, halo, spread in places]
     log_axis(axes.xaxis, kind.rows["macs"].tolist(), "Multiply-accumulates per image", "MAC")
-    number_axis(axes.yaxis, kind.axis, "%")
-    axes.margins(y=0.12)
+    accuracy_axis(axes, kind.axis)
     heading(axes, kind.title)
-    return points
+    return Labels(points)
 
 
 def _areas(parameters: Sequence[float] | pd.Series[float], most: float) -> list[float]:
@@ -122,11 +116,7 @@ def _size_legend(drawing: Figure, most: float) -> None:
         for area in _areas(sizes, most)
     ]
     texts = [f"{tick(size, '1')} parameters" for size in sizes]
-    where: dict[str, Any] = {
-        "loc": "outside upper right",
-        "ncols": 3,
-        "columnspacing": 3.0,
-        "handletextpad": 1.0,
-        "borderpad": 0.7,
-    }
-    legend(drawing, handles, texts, **where)
+    legend(
+        drawing, handles, texts,
+        loc="outside upper right", ncols=3, columnspacing=3.0, handletextpad=1.0, borderpad=0.7,
+    )  # fmt: skip

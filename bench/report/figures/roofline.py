@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,15 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import row_labels
-from bench.analysis.roofline import ceilings
+from bench.analysis.roofline import ceilings, ceilings_of
 from bench.report.figures import figure
-from bench.report.figures._failed import absent, failed_note
-from bench.report.figures._panels import CROWDED, by_family, heading, not_drawn, panels
-from bench.report.labels import Point, place_labels
-from bench.report.style import MUTED, Look, family_legend, log_axis, looks
+from bench.report.figures._panels import (
+    Labels,
+    Looks,
+    by_family,
+    draw_corners,
+    draw_marks,
+    draw_scatter,
+    heading,
+)
+from bench.report.figures._rows import absent, failed_note
+from bench.report.figures.labels import Point
+from bench.report.figures.style import log_axis
 from bench.units import show
 
-_MOST = 6  # panels
 _KEYS = ["run", "device", "precision", "threads"]
 
 
@@ -47,57 +54,45 @@ class Roof:
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each run, device, precision and count of threads that has ceilings."""
-    found = list(_roofs(table, ceilings(frame)))
-    if not found:
-        return None
-    shown = found[:_MOST]
-    drawing, axes = panels(len(shown), wide=max(len(roof.rows) for roof in shown) > CROWDED)
-    look = looks(table["family"])
-    lines = [_panel(a, roof, look) for a, roof in zip(axes, shown, strict=True)]
-    notes = [
-        failed_note(
-            drawing, absent(frame, ["infer", "cost"], table.loc[table["intensity"].notna(), "network"])
-        )
-    ]
-    families = pd.concat([roof.rows["family"] for roof in shown])
-    family_legend(drawing, families, look, "\n".join(filter(None, [*notes, not_drawn(found, shown)])))
-    for a, roof, line in zip(axes, shown, lines, strict=True):
-        places = zip(roof.rows["intensity"], roof.rows["attained"], row_labels(roof.rows), strict=True)
-        place_labels(a, [Point(*place, radius=4) for place in places], [line])
-    return drawing
+    measured = table.loc[table["intensity"].notna(), "network"]
+
+    def notes(drawing: Figure, _shown: Sequence[Roof]) -> list[str]:
+        return [failed_note(drawing, absent(frame, ["infer", "cost"], measured))]
+
+    return draw_scatter(table, list(_roofs(table, frame)), _panel, notes)
 
 
-def _roofs(table: pd.DataFrame, found: pd.DataFrame) -> Iterator[Roof]:
-    """Yield each roof that rows are below; its height at a row is what the row attained over its share."""
-    rows = table[(table["roofline_share"] > 0) & (table["intensity"] > 0)]
-    rows = rows.assign(attained=rows["throughput"].astype(float) * rows["macs"].astype(float))
-    by_key = {tuple(row[k] for k in _KEYS): row for row in found.to_dict("records")}
+def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Roof]:
+    """Yield each roof that rows are below."""
+    peak, bandwidth = ceilings_of(table, ceilings(frame))
+    rows = table.assign(
+        attained=table["throughput"].astype(float) * table["macs"].astype(float),
+        peak=peak,
+        bandwidth=bandwidth,
+    )
+    rows = rows[(rows["roofline_share"] > 0) & (rows["intensity"] > 0)]
     several = rows["run"].nunique() > 1
-    for key, part in rows.groupby(_KEYS, sort=False):
-        run, device, precision, threads = key
-        bare = (run, device, str(precision).removeprefix("amp_"), threads)
-        roof = by_key.get(key) or by_key[bare]
-        name = part["device_name"].iloc[0]
+    for (run, device, precision, threads), part in rows.groupby(_KEYS, sort=False):
+        first = part.iloc[0]
+        name = first["device_name"]
         words = [name if isinstance(name, str) else device, precision]
         words += [f"{threads:.0f} threads"] if device == "cpu" else []
         words += [run] if several else []
-        yield Roof(", ".join(map(str, words)), roof["matmul_rate"], roof["copy_bandwidth"], part)
+        yield Roof(", ".join(map(str, words)), float(first["peak"]), float(first["bandwidth"]), part)
 
 
-def _panel(axes: Axes, roof: Roof, look: Mapping[str, Look]) -> list[tuple[float, float]]:
-    """Draw the roof and the points below it, and return the corners of the roof."""
-    for style, part in by_family(roof.rows, look):
-        axes.plot(
-            part["intensity"], part["attained"],
-            linestyle="", marker=style.marker, markersize=6.5, color=style.colour, zorder=3,
-        )  # fmt: skip
+def _panel(axes: Axes, roof: Roof, look: Looks) -> Labels:
+    """Draw the roof and the points below it, and return what is to be labelled."""
+    rows = roof.rows
+    for style, part in by_family(rows, look):
+        draw_marks(axes, part, "intensity", "attained", style, size=6.5)
     ridge = roof.peak / roof.bandwidth
-    reached = [*roof.rows["intensity"], ridge]
-    ceilings = f"roof: {show(roof.bandwidth, 'B/s')}, {show(roof.peak, 'MAC/s')}"
-    log_axis(axes.xaxis, reached, f"Multiply-accumulates per byte moved; {ceilings}", "MAC/B")
+    ceiling = f"roof: {show(roof.bandwidth, 'B/s')}, {show(roof.peak, 'MAC/s')}"
+    label = f"Multiply-accumulates per byte moved; {ceiling}"
+    log_axis(axes.xaxis, [*rows["intensity"], ridge], label, "MAC/B")
     left, right = axes.get_xlim()
-    corners = [(left, roof.at(left)), (ridge, roof.peak), (right, roof.peak)]
-    axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1.4, zorder=1)
-    log_axis(axes.yaxis, [*roof.rows["attained"], roof.at(left), roof.peak], "Attained", "MAC/s")
+    lines = draw_corners(axes, [(left, roof.at(left)), (ridge, roof.peak), (right, roof.peak)], 1.4)
+    log_axis(axes.yaxis, [*rows["attained"], roof.at(left), roof.peak], "Attained", "MAC/s")
     heading(axes, roof.title)
-    return corners
+    places = zip(rows["intensity"], rows["attained"], row_labels(rows), strict=True)
+    return Labels([Point(*place, radius=4) for place in places], lines)

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from bench.analysis.comparison import row_labels
 from bench.analysis.frame import SHAPE, VARIANT
 from bench.report.figures import figure
-from bench.report.figures._failed import failed
 from bench.report.figures._lines import Curve, Group, draw_lines
-from bench.report.figures._panels import by_machine, conditions
-from bench.report.style import family_name, log_axis, looks, ticks_at
+from bench.report.figures._rows import by_machine, conditions, failed
+from bench.report.figures.style import family_name, log_axis, looks, ticks_at
 
 
 @figure(
@@ -32,10 +31,9 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     rows = frame[(frame["task"] == "infer") & (frame["measurement"] == "step_time") & (frame["median"] > 0)]
     groups = []
     for name, part in by_machine(rows.dropna(subset=["batch_size"]).rename(columns={"arch": "network"})):
-        shown = _swept(part)
-        title, shown = (
-            (name, shown) if shown[_WAY].drop_duplicates().shape[0] <= _MOST else _commonest(name, shown)
-        )
+        title, shown = name, _with_batches(part)
+        if len(shown[_WAY].drop_duplicates()) > _MOST:
+            title, shown = _commonest(name, shown)
         curves = [_curve(one) for _, one in shown.groupby(_WAY, dropna=False, sort=False)]
         if curves:
             groups.append(Group(title, curves, _axes(curves)))
@@ -50,11 +48,11 @@ _MOST = 40  # curves of a machine, above which one way of running is shown
 def _failed(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (status, network and batch) of each that failed, a batch of several ways of running once."""
     jobs = failed(frame, ["infer"]).dropna(subset=["batch_size"])
-    found = zip(jobs["status"], jobs["network"], jobs["batch_size"], strict=True)
-    return list(dict.fromkeys((status, f"{network} at {batch:.0f}") for status, network, batch in found))
+    rows = zip(jobs["status"], jobs["network"], jobs["batch_size"], strict=True)
+    return list(dict.fromkeys((status, f"{network} at {batch:.0f}") for status, network, batch in rows))
 
 
-def _swept(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_batches(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of networks and ways of running that were timed at two batch sizes or more, labelled."""
     rows = rows.drop_duplicates([*_WAY, "batch_size"], keep="last")
     rows = rows[rows.groupby(_WAY, dropna=False)["batch_size"].transform("size") > 1]
@@ -67,8 +65,8 @@ def _commonest(name: str, rows: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     ways = [way for _, way in rows.groupby(VARIANT, dropna=False, sort=False)]
     most = max(ways, key=lambda way: way["network"].nunique())
     title = ", ".join(word for word in (name, conditions(most)) if word)
-    chosen = f" (1 of {len(ways)} ways)" if len(ways) > 1 else ""
-    return title + chosen, most.assign(label=row_labels(most))
+    one_of = f" (1 of {len(ways)} ways)" if len(ways) > 1 else ""
+    return title + one_of, most.assign(label=row_labels(most))
 
 
 def _curve(rows: pd.DataFrame) -> Curve:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,23 +12,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.figures import figure
-from bench.report.figures._layers import weighted_layers
 from bench.report.figures._lines import whole_numbers
 from bench.report.figures._panels import (
-    CROWDED,
-    Accuracy,
+    Labels,
+    Looks,
     by_family,
+    draw_corners,
+    draw_marks,
+    draw_scatter,
     heading,
-    not_drawn,
-    panels,
-    protocol_note,
-    published,
-    worthwhile,
 )
-from bench.report.labels import Point, place_labels
-from bench.report.style import MUTED, Look, family_legend, log_axis, looks, number_axis
+from bench.report.figures._rows import AccuracyKind, protocol_note, published, weighted_layers, worthwhile
+from bench.report.figures.labels import Line, Point
+from bench.report.figures.style import log_axis, number_axis
 
 _MOST = 4  # panels
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A kind of published accuracy by `key`, the year or the count of layers; its rows have the `error`."""
+
+    kind: AccuracyKind
+    key: str
+    rows: pd.DataFrame
 
 
 @figure(
@@ -44,25 +52,17 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     depths = weighted_layers(frame)
     keys = zip(table["run"], table["network"], strict=True)
     known = table.assign(layers=[depths.get(key, math.nan) for key in keys])
-    found = [
-        (kind, key, rows)
-        for kind in worthwhile(list(published(known)))
+    parts = [
+        _Panel(kind, key, rows)
+        for kind in worthwhile(published(known))
         for key in ("year", "layers")
         if len(rows := _networks(kind.rows, key))
     ]
-    if not found:
-        return None
-    shown = found[:_MOST]
-    drawing, axes = panels(len(shown), wide=max(len(rows) for _, _, rows in shown) > CROWDED)
-    look = looks(table["family"])
-    lines = [_panel(a, kind, key, rows, look) for a, (kind, key, rows) in zip(axes, shown, strict=True)]
-    families = pd.concat([rows["family"] for _, _, rows in shown])
-    notes = [protocol_note([kind for kind, _, _ in shown]), not_drawn(found, shown)]
-    family_legend(drawing, families, look, "\n".join(filter(None, notes)))
-    for a, (_, key, rows), line in zip(axes, shown, lines, strict=True):
-        points = [Point(*p, radius=4) for p in zip(rows[key], rows["error"], rows["network"], strict=True)]
-        place_labels(a, points, [line] if line else [])
-    return drawing
+
+    def notes(_drawing: Figure, shown: Sequence[_Panel]) -> list[str]:
+        return [protocol_note(panel.kind for panel in shown)]
+
+    return draw_scatter(table, parts, _panel, notes, most=_MOST)
 
 
 def _networks(rows: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -71,31 +71,27 @@ def _networks(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     return rows.assign(error=1 - rows["value"])
 
 
-def _panel(
-    axes: Axes, kind: Accuracy, key: str, rows: pd.DataFrame, look: Mapping[str, Look]
-) -> list[tuple[float, float]]:
-    """Draw one panel, and return the corners of its line."""
+def _panel(axes: Axes, panel: _Panel, look: Looks) -> Labels:
+    """Draw one panel, and return what is to be labelled."""
+    rows, key = panel.rows, panel.key
     for style, part in by_family(rows, look):
-        axes.plot(
-            part[key], part["error"], linestyle="", marker=style.marker, markersize=6.5, color=style.colour, zorder=3
-        )  # fmt: skip
-    number_axis(axes.yaxis, kind.axis.replace("accuracy", "error"), "%")
+        draw_marks(axes, part, key, "error", style, size=6.5)
+    number_axis(axes.yaxis, panel.kind.axis.replace("accuracy", "error"), "%")
     axes.set_ylim(0, 1.12 * rows["error"].max() or 1)
-    heading(axes, f"{kind.title}, by {'year' if key == 'year' else 'depth'}")
+    heading(axes, f"{panel.kind.title}, by {'year' if key == 'year' else 'depth'}")
+    points = [Point(*p, radius=4) for p in zip(rows[key], rows["error"], rows["network"], strict=True)]
     if key == "layers":
         log_axis(axes.xaxis, rows["layers"].tolist(), "Layers with weights", "1")
-        return []
+        return Labels(points)
     whole_numbers(axes, "Year")
     axes.margins(x=0.1)
     if rows["year"].nunique() == 1:  # else matplotlib shows two centuries around it
         year = float(rows["year"].iloc[0])
         axes.set_xlim(year - 2, year + 2)
-    corners = _least(rows)
-    axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, zorder=1)
-    return corners
+    return Labels(points, draw_corners(axes, _least(rows)))
 
 
-def _least(rows: pd.DataFrame) -> list[tuple[float, float]]:
+def _least(rows: pd.DataFrame) -> Line:
     """Return the corners of the least error up to each year."""
     best = rows.groupby("year")["error"].min().sort_index().cummin()
     years, errors = best.index.to_numpy(dtype=np.float64), best.to_numpy(dtype=np.float64)

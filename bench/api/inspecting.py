@@ -1,0 +1,73 @@
+"""What can be told of this machine and of networks without measuring; found out in a process of its own.
+
+The networks may be anyone's, and their code may do anything to the process that imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.api.runs import open_executor
+from bench.execution.catalog import ask
+from bench.records.environment import key, state
+
+
+def _probe(name: str, *args: object) -> dict[str, Any]:
+    """Return the answer of a function of `bench.execution.probe`."""
+    with open_executor() as executor:
+        answer: dict[str, Any] = ask(executor, f"bench.execution.probe:{name}", *args)
+    return answer
+
+
+def machine() -> dict[str, Any]:
+    """Return the machine as a record describes it, as plain values."""
+    answer = _probe("probe_machine", [])
+    environment = answer["environment"]
+    return {
+        "devices": list(answer["devices"]),
+        "no_cuda": answer["no_cuda"],
+        "key": {device: key(environment, [device]) for device in answer["devices"]},
+        **environment,
+        "state": state(gpu["uuid"] for gpu in environment["gpu"] if gpu["uuid"]),
+    }
+
+
+def layers(
+    arch: str,
+    depth: int | None = None,
+    *,
+    input_size: int | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+) -> dict[str, Any]:
+    """Return the layer table of a network, as plain values; see `bench.costs.layers`.
+
+    Args:
+        arch: any name that `bench.run` takes.
+        depth: how deep modules are opened; None is all.
+        input_size: height and width of the image in px; None is the native size, as for the other two.
+        num_classes: outputs.
+        in_channels: channels of the image.
+    """
+    shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
+    return _probe("probe_layers", arch, depth, shape)
+
+
+def counts(networks: Sequence[str]) -> dict[str, Any]:
+    """Return what is counted of each network, for the claims about it; ``NAME_*`` means all such."""
+    return _probe("probe_facts", networks) if networks else {}
+
+
+def units(prefixed: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return architectures, data sets and backends, as plain values.
+
+    Args:
+        prefixed: pattern with a library's prefix, such as ``timm:*``; None is what the package itself has.
+    """
+    answer = _probe("probe_units", prefixed)
+    return {
+        "archs": [card.to_json() for card in answer["archs"]],
+        "datasets": [card.to_json() for card in answer["datasets"]],
+        "backends": [{"name": name, "about": about} for name, about in answer["backends"].items()],
+    }

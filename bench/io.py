@@ -1,0 +1,51 @@
+"""Writing: files that are whole at every moment, and numbers that JSON lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, overload
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+    """Yield a draft of the file at `path`, and put it in its place when the block ends without an exception.
+
+    Whoever reads `path`, at any moment and after a kill, finds the old content or the new one.
+
+    Args:
+        path: of the file; its folder exists.
+        synced: whether the content is on the disk when the block has ended.
+
+    Raises:
+        OSError: if it cannot be written; the old file is there as before, and no draft.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            yield file
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # its folder may be none, which the first error says
+            draft.unlink(missing_ok=True)
+
+
+@overload
+def finite_json(value: Mapping[str, Any]) -> dict[str, Any]: ...
+@overload
+def finite_json(value: object) -> Any: ...
+def finite_json(value: object) -> Any:
+    """Return `value` with tuples as lists and every NaN or infinity as None, as JSON has no such numbers."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): finite_json(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [finite_json(v) for v in value]
+    return value

@@ -1,0 +1,208 @@
+"""Latency and throughput in rows, sorted, a panel for each machine: bars, or points with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.analysis.comparison import STATUS_WORDS
+from bench.analysis.flags import doubts_of
+from bench.records.flags import spoken
+from bench.report.figures import figure
+from bench.report.figures._panels import Looks, by_family, heading, not_drawn, spans
+from bench.report.figures._rows import by_machine, conditions, unmeasured
+from bench.report.figures.style import (
+    GRID,
+    INK,
+    MUTED,
+    Look,
+    canvas,
+    drawable,
+    footnote,
+    log_axis,
+    looks,
+    number_axis,
+    ticks_at,
+)
+from bench.report.tables.view import digits_for, fixed, interval
+from bench.units import scale_for, show, significant
+
+_MOST = 40  # rows of a panel
+_FAILED = 10  # further rows of what failed
+_PANELS = 6
+_LETTER = 0.0105  # of the width of a panel
+_LOG = 30.0  # largest over smallest value from which an axis is logarithmic
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What is drawn.
+
+    Attributes:
+        key: column of the table, with `_low` and `_high`.
+        unit: of its numbers.
+        axis: title of the axis.
+        lower_is_better: which rows are on top.
+        batch: the batch size that it is of, None where that is the row's own.
+        points: whether values are points with their intervals in words, instead of bars.
+    """
+
+    key: str
+    unit: str
+    axis: str
+    lower_is_better: bool
+    batch: int | None = None
+    points: bool = False
+
+
+_LATENCY = Bars("latency", "s", "Latency at batch 1", lower_is_better=True, batch=1, points=True)
+_THROUGHPUT = Bars("throughput", "1", "Images per second", lower_is_better=False)
+
+
+@figure(
+    "latency_forest",
+    title="Latency of a single image",
+    caption="A synchronised forward pass at batch 1, fastest on top; colours and markers are families. Points are "
+    "medians, lines and numbers in brackets their 95 % interval, over processes where there are several (of one with "
+    "fewer than six samples their range). "
+    "Intervals that overlap decide nothing. What failed is named below.",
+    needs="infer jobs at batch size 1",
+    place=30,
+    charted=True,
+)
+def draw_latency(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+    """Draw a panel for each machine."""
+    return _draw(table, frame, _LATENCY)
+
+
+@figure(
+    "throughput_bars",
+    title="Throughput",
+    caption="Forward passes at the largest batch that was timed, without synchronisation between them, fastest on "
+    "top; colours are families. Values are the batch over the median step, whiskers its 95 % interval. "
+    "What failed is named below.",
+    needs="infer jobs with a step time",
+    place=40,
+    charted=True,
+)
+def draw_throughput(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+    """Draw a panel for each machine."""
+    return _draw(table, frame, _THROUGHPUT)
+
+
+def _draw(table: pd.DataFrame, frame: pd.DataFrame, bars: Bars) -> Figure | None:
+    """Draw the best on top, and what failed below; on a logarithmic axis points, as lengths mean nothing there."""
+    missing = unmeasured(table, frame, bars.key, bars.batch)
+    by_name = by_machine(pd.concat([table[table[bars.key] > 0].assign(why=None), missing]))
+    machines = [(name, rows) for name, rows in by_name if rows[bars.key].notna().any()]
+    if not machines:
+        return None
+    shown = [(name, rows, _rows(rows, bars)) for name, rows in machines[:_PANELS]]
+    heights = [len(some) * 0.24 + 1.0 for _, _, some in shown]
+    drawing = canvas(8.2, sum(heights))
+    panels = drawing.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    look = looks(table["family"])
+    common = _in_all([some for _, _, some in shown], bars.key)
+    for axes, (name, rows, some) in zip(panels, shown, strict=True):
+        _panel(axes, some, bars, look, common)
+        heading(axes, ", ".join(word for word in (name, conditions(rows, batch=bars.batch is None)) if word))
+        _say_left_out(axes, rows, some, bars.key)
+    doubts = f"All are in doubt: {drawable(spoken(*common), 200)}" if common else ""
+    footnote(drawing, [doubts, not_drawn(machines, shown)])
+    return drawing
+
+
+def _rows(rows: pd.DataFrame, bars: Bars) -> pd.DataFrame:
+    """Return the rows of a panel at their places: the best of those measured, then some of those that failed."""
+    order = [bars.key, "label"]
+    ranked = rows.sort_values(order, ascending=[bars.lower_is_better, True], kind="stable")
+    measured = ranked[bars.key].notna()
+    some = pd.concat([ranked[measured].head(_MOST), ranked[~measured].head(_FAILED)])
+    return some.assign(place=range(len(some)))
+
+
+def _in_all(parts: Sequence[pd.DataFrame], key: str) -> tuple[str, ...]:
+    """Return the doubts that all drawn numbers have, which are said once."""
+    rows = [row for part in parts for row in part[part[key].notna()].to_dict("records")]
+    first, *others = [doubts_of(row, key) for row in rows]
+    return tuple(flag for flag in first if all(flag in flags for flags in others))
+
+
+def _say_left_out(axes: Axes, rows: pd.DataFrame, some: pd.DataFrame, key: str) -> None:
+    counts = [(part[key].notna().sum(), part[key].isna().sum()) for part in (rows, some)]
+    (measured, failed), (drawn, named) = counts
+    words = [f"the {drawn} best of {measured}"] if drawn < measured else []
+    words += [f"{named} of {failed} that failed"] if named < failed else []
+    if words:
+        axes.set_title(" · ".join([axes.get_title("left"), *words]))
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Looks, common: Sequence[str]) -> None:
+    measured, failed = rows[rows[bars.key].notna()], rows[rows[bars.key].isna()]
+    values = measured[bars.key].tolist()
+    logarithmic = spans(values) > _LOG
+    for style, part in by_family(measured, look):
+        _family(axes, part, bars.key, style, points=logarithmic or bars.points)
+    texts: list[str] = []
+    for row in measured.to_dict("records"):
+        value, low, high = (float(row[bars.key + end]) for end in ("", "_low", "_high"))
+        end = value if math.isnan(high) else high
+        own = spoken(*(flag for flag in doubts_of(row, bars.key) if flag not in common))
+        texts.append(_words(value, low, high, bars) + (f"  {own}" if own else ""))
+        axes.annotate(
+            texts[-1], (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    _axis(axes, measured, bars, logarithmic=logarithmic, letters=max(map(len, texts)))
+    for row in failed.to_dict("records"):
+        axes.annotate(
+            f"{STATUS_WORDS.get(row['why'], row['why'])}", (0, row["place"]), (6, 0),
+            ("axes fraction", "data"), "offset points", va="center", fontsize=8, color=MUTED,
+        )  # fmt: skip
+    ticks_at(axes.yaxis, rows["place"].tolist(), [drawable(label) for label in rows["label"]])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+def _words(value: float, low: float, high: float, bars: Bars) -> str:
+    """Return the value, and of points the interval in the same unit: ``49 ms (44 – 52)``."""
+    digits = digits_for(value, low, high)
+    text = show(value, bars.unit, digits)
+    if not bars.points or math.isnan(low):
+        return text
+    scale = scale_for(value, bars.unit)
+    shown = float(significant(value / scale.factor, digits).replace(",", ""))
+    ends = interval(low, high, lambda end: fixed(end / scale.factor, shown, digits))
+    return f"{text}  ({ends})"
+
+
+def _axis(axes: Axes, rows: pd.DataFrame, bars: Bars, *, logarithmic: bool, letters: int) -> None:
+    """Set up the axis of values, with room for texts of so many letters behind them, and lines that lead to points."""
+    values = rows[bars.key].tolist()
+    reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]
+    share = min(0.6, _LETTER * letters)
+    room = max(0.14, share / (1 - share))
+    if logarithmic:
+        log_axis(axes.xaxis, [r for r in reached if r > 0], bars.axis, bars.unit)
+        axes.set_xlim(right=axes.get_xlim()[1] * spans(reached) ** room)
+    else:
+        number_axis(axes.xaxis, bars.axis, bars.unit)
+        axes.set_xlim(0, (1 + room) * max(reached))
+    if logarithmic or bars.points:
+        axes.hlines(rows["place"], axes.get_xlim()[0], values, color=GRID, linewidth=1, zorder=1)
+
+
+def _family(axes: Axes, rows: pd.DataFrame, key: str, style: Look, *, points: bool) -> None:
+    """Draw the values of a family with their intervals."""
+    values, places = rows[key], rows["place"]
+    sides = np.abs([values - rows[f"{key}_low"], rows[f"{key}_high"] - values])
+    if not points:
+        axes.barh(places, values, height=0.66, color=style.colour, alpha=0.85, zorder=2)
+    marks = {"marker": style.marker, "color": style.colour} if points else {"color": INK, "capsize": 2}
+    axes.errorbar(values, places, xerr=sides, linestyle="", elinewidth=1.3, zorder=3, **marks)

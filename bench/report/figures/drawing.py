@@ -1,0 +1,132 @@
+"""All figures of a report as bytes, drawn in two processes where there is much to draw, and as SVG for the page."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from bench.processes import bare_main
+from bench.records.environment import usable_cores
+from bench.report.figures import FIGURES, in_order
+from bench.report.figures.style import GRID, INK, MUTED, SURFACE, styled, to_bytes
+
+# A second process costs some 2 s until it has imported what it needs; so many records take longer to draw.
+_MANY_RECORDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as bytes; without any, there was nothing to draw and `needs` says what is missing."""
+
+    name: str
+    title: str
+    caption: str
+    needs: str
+    files: dict[str, bytes]
+    charted: bool = False
+
+    @property
+    def alt(self) -> str:
+        """Return what the figure shows, for those who do not see it."""
+        return f"{self.title}. {self.caption} The numbers are in the comparison table."
+
+    @property
+    def svg(self) -> str:
+        """Return the figure as an element of a page."""
+        return inline(self.files["svg"], self.name) if "svg" in self.files else ""
+
+
+Finish = Callable[[], list[Picture]]
+Start = Callable[[pd.DataFrame, pd.DataFrame], Finish]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawingOptions:
+    """What is to be drawn, and how.
+
+    Attributes:
+        names: of the figures, all where there is none; they stand on the page in their own order.
+        kinds: formats, of `bench.report.figures.style.KINDS`; a page needs `svg`.
+        style: settings of matplotlib that replace those of `bench.report.figures.style`.
+    """
+
+    names: Sequence[str] = ()
+    kinds: Sequence[str] = ("svg", "png")
+    style: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> list[str]:
+        """Return the names of the figures that are drawn, in the order of the page."""
+        return [name for name, _ in in_order() if not self.names or name in self.names]
+
+
+@contextlib.contextmanager
+def drawing(records: int, options: DrawingOptions | None = None) -> Iterator[Start]:
+    """Give the function that begins to draw and returns the one that ends it.
+
+    For many records, a second process starts at once, and draws from the beginning on.
+    """
+    options = options or DrawingOptions()
+    if records < _MANY_RECORDS or usable_cores() < 2:
+        yield lambda table, frame: lambda: [draw(name, table, frame, options) for name in options.figures]
+        return
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as helper:
+        with bare_main():
+            helper.submit(in_order)  # imports matplotlib and the figures meanwhile
+        yield lambda table, frame: _begin(helper, table, frame, options)
+
+
+def _begin(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions) -> Finish:
+    """Let the helper begin with the first figure; to end it, draw from the last backwards until the two meet."""
+    names = options.figures
+    with bare_main():
+        handed: dict[str, Future[Picture]] = {n: helper.submit(draw, n, table, frame, options) for n in names}
+
+    def finish() -> list[Picture]:
+        own = {name: draw(name, table, frame, options) for name in reversed(names) if handed[name].cancel()}
+        return [own[name] if name in own else handed[name].result() for name in names]
+
+    return finish
+
+
+def draw(
+    name: str, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions | None = None
+) -> Picture:
+    """Draw one figure of the comparison table and the frame; equal ones give equal bytes."""
+    figure, options = FIGURES.get(name), options or DrawingOptions()
+    with styled(options.style):
+        result = figure.draw(table, frame) if len(table) else None
+        files = {} if result is None else {kind: to_bytes(result, kind) for kind in options.kinds}
+    return Picture(name, figure.title, figure.caption, figure.needs, files, figure.charted)
+
+
+_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SURFACE: "--surface"}
+_HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_NOTES = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
+_SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)pt" height="[\d.]+pt"')
+_ID = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+def inline(svg: bytes, name: str) -> str:
+    """Return a figure as an element of an HTML page.
+
+    Comments and metadata go, ids get the figure's name in front so that figures do not share any, and the greys of
+    axes and texts become variables of the page's style sheet. The figure keeps its natural width as its largest.
+
+    Args:
+        svg: as matplotlib wrote it.
+        name: of the figure, unique on the page.
+    """
+    text = _NOTES.sub("", _HEAD.sub("", svg.decode(), count=1))
+    text = _SIZE.sub(r'\1 style="max-width:\2pt" aria-hidden="true" focusable="false"', text, count=1)
+    text = _ID.sub(rf"\g<1>{name}-", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,1 @@
+"""All that a report shows, as one page of HTML and as one Markdown document."""

@@ -1,0 +1,109 @@
+"""All that a report shows, gathered from the records before it becomes HTML or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.accuracy import accuracy_table
+from bench.analysis.comparison import failures
+from bench.analysis.studies import StudyVerdict
+from bench.analysis.versus import compare_run
+from bench.claims.table import native_rows
+from bench.records.store import Run
+from bench.report.commands import row_commands
+from bench.report.figures.drawing import Picture, Start
+from bench.report.page.data import page_data
+from bench.report.selftest import selftests_of
+from bench.report.short_names import shortened
+from bench.report.summary import Summary, sources, summarise
+from bench.report.tables.claims import findings_view
+from bench.report.tables.columns import classic_view, comparison_view, failures_view, trainings_view
+from bench.report.tables.comparisons import versus_notes, versus_view
+from bench.report.tables.studies import studies_of
+from bench.report.tables.view import View
+from bench.report.text import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that a report shows."""
+
+    title: str
+    summary: Summary
+    classic: View
+    comparison: View
+    commands: Sequence[str]
+    studies: Sequence[StudyVerdict]
+    of_studies: bool  # every run was made for the verdict of one
+    verdicts: View
+    verdict_notes: Sequence[str]
+    trainings: View
+    findings: View
+    failures: View
+    sources: Sequence[tuple[str, str, str]]
+    selftests: Mapping[str, Mapping[str, Sequence[str]]]
+    figures: Sequence[Picture]
+    data: Mapping[str, Any]
+
+    @property
+    def sections(self) -> list[tuple[str, str]]:
+        """Return (id, name) of the sections that have something to show."""
+        studies = {"studies": ("Studies", self.studies)}
+        sections = {
+            **(studies if self.of_studies else {}),
+            "classic": ("Classic table", True),
+            "comparison": ("All columns", self.comparison.rows),
+            "compare": ("Side by side", len(self.comparison.rows) > 1),
+            "charts": ("Charts", self.data["quantities"] or self.data["batches"]),
+            "layers": ("Layers", self.data["layers"]),
+            "trainings": ("Trainings", self.trainings.rows),
+            **studies,
+            "verdicts": ("Verdicts", self.verdicts.rows),
+            "claims": ("Claims", self.findings.rows),
+            "figures": ("Figures", True),
+            "failures": ("Failures", self.failures.rows),
+            "doubts": ("Doubts", self.summary.doubts),
+            "rejected": ("Lines set aside", self.summary.rejected),
+            "environment": ("Method", True),
+        }
+        return [(key, name) for key, (name, filled) in sections.items() if filled]
+
+
+def gather(
+    runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame, title: str | None, draw: Start
+) -> Content:
+    """Return all that a report of some runs shows.
+
+    Args:
+        runs: as `bench.records.store.read_run` gives them.
+        frame: of `bench.analysis.frame.to_frame`, made of the runs.
+        table: of `bench.analysis.comparison.compare_table`, made of the frame.
+        title: of the page; by default the names of the runs.
+        draw: begins to draw the figures, see `bench.report.figures.drawing.drawing`.
+    """
+    charted = shortened(table, frame)
+    figures = draw(*charted)  # takes longest, and goes on beside the rest
+    compared = [compare_run(run) for run in runs]
+    studies = studies_of(runs)
+    return Content(
+        title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
+        summary=summarise(runs, frame, table),
+        classic=classic_view(table, runs),
+        comparison=comparison_view(table),
+        commands=row_commands(table, runs),
+        studies=studies,
+        of_studies=len(studies) == len(runs),
+        verdicts=versus_view([row for rows in compared for row in rows]),
+        verdict_notes=[note for rows in compared for note in versus_notes(rows)],
+        trainings=trainings_view(accuracy_table(frame)),
+        findings=findings_view(native_rows(table, runs)),
+        failures=failures_view(failures(frame)),
+        sources=sources(table),
+        selftests=selftests_of(runs),
+        data=page_data(*charted),
+        figures=figures(),
+    )

@@ -1,0 +1,201 @@
+"""What the charts of the page are drawn from: plain JSON values, in stored units; the page alone scales them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.curves import by_epoch
+from bench.analysis.flags import doubts_of
+from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.replicates import SHARES, pooled
+from bench.plan.task import tasks
+from bench.records.flags import spoken
+from bench.report.figures.style import family_name, looks
+from bench.report.tables.columns import COMPARISON, quantity_column
+from bench.report.tables.view import Column, missing, number, share, spread, whole
+from bench.report.text import plain
+from bench.units import UNITS, scale_for
+
+_NUMERIC = (number, share, spread, whole)
+_PUBLISHED = Column("published_top1", "Top-1, published", share, "%", better="higher")
+_TRAINED = ("macs", "parameters")
+
+
+def _more() -> Iterator[Column]:
+    """Yield columns that are in no table: percentiles, and what stands beside another quantity in files."""
+    titled = {q.name: quantity_column(q) for task in tasks().values() for q in task.quantities if q.title}
+    for name in SHARES:
+        title = f"Latency, {name[1:]}th percentile"
+        yield replace(titled["latency"], key=f"latency_{name}", title=title)
+    yield _PUBLISHED
+    for task in tasks().values():
+        yield from (titled[q.name] for q in task.quantities if q.title and q.beside)
+    for name in _TRAINED:
+        yield replace(titled[name], key=f"trained_{name}", title=f"{titled[name].title} as trained")
+
+
+_COLUMNS = (*COMPARISON, *_more())
+_SHAPE = ("input_size", "in_channels", "num_classes")
+_DIGITS = 7  # the tables' CSV has them all
+
+
+def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
+    """Return all that the charts need; rows are numbered as in the table.
+
+    Args:
+        table: of `bench.analysis.comparison.compare_table`.
+        frame: of `bench.analysis.frame.to_frame` that the table was made of.
+
+    Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
+        `quantities` (key to title, unit and which direction is better), `rows`, `batches`, `curves`, `layers`.
+    """
+    columns = _quantities(table)
+    return {
+        "families": {plain(n): [look.colour, look.marker] for n, look in looks(table["family"]).items()},
+        "scales": {unit: _scales(unit) for unit in UNITS},
+        "quantities": {c.key: _quantity(c) for c in columns},
+        "rows": [_row(row, columns) for row in table.to_dict("records")],
+        "batches": list(_batches(table, frame)),
+        "curves": list(_curves(frame)),
+        "layers": list(_layers(frame)),
+    }
+
+
+def to_script(data: Mapping[str, Any]) -> str:
+    """Return JSON for an element `script`: no text in it can end the element or begin a comment."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _scales(unit: str) -> list[list[Any]]:
+    """Return [factor, symbol] of each prefix of a unit, the smallest first."""
+    scales = {scale_for(10.0**power, unit) for power in range(-12, 16)}
+    return [[scale.factor, scale.symbol] for scale in sorted(scales, key=lambda scale: scale.factor)]
+
+
+def _quantities(table: pd.DataFrame) -> list[Column]:
+    """Return the columns that rows differ in, as numbers, and percentiles that some rows are refused."""
+    columns = [c for c in _COLUMNS if c.cell in _NUMERIC and c.key in table]
+    needed = [c.key for c in columns if f"{c.key}_needed" in table and len(table) > 1]
+    refused = {key for key in needed if table[f"{key}_needed"].notna().any()}
+    return [
+        c for c in columns if c.key in refused or pd.to_numeric(table[c.key], errors="coerce").nunique() > 1
+    ]
+
+
+def _quantity(column: Column) -> dict[str, Any]:
+    whole_numbers = column.cell is whole
+    return {"title": column.title, "unit": column.unit, "better": column.better, "whole": whole_numbers}
+
+
+def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    ends = {c.key: [_short(row.get(f"{c.key}_{end}")) for end in ("low", "high")] for c in columns}
+    return {
+        "label": plain(row["label"]),
+        **_who(row["network"], row["family"]),
+        "shape": " ".join("" if missing(row[k]) else f"{row[k]:g}" for k in _SHAPE),
+        "values": {c.key: v for c in columns if (v := _short(row[c.key])) is not None},
+        "ends": {key: pair for key, pair in ends.items() if None not in pair},
+        "doubts": {c.key: plain(spoken(*own)) for c in columns if (own := doubts_of(row, c.key))},
+        "refused": {c.key: n for c in columns if (n := _short(row.get(f"{c.key}_needed"))) is not None},
+    }
+
+
+def _who(network: Any, family: Any) -> dict[str, str]:
+    return {"network": plain(network), "family": plain(family_name(family))}
+
+
+def _short(value: Any) -> float | int | None:
+    """Return a number with as many digits as a chart can show; None for what is none."""
+    if missing(value) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    short = float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
+
+
+_TASKS = {"infer": "inference", "train_step": "training"}
+
+
+def _batches(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield for each row of the table and task the images per second by batch size, of two sizes and more."""
+    keys = [*SHAPE, *VARIANT]
+    steps = frame[(frame["measurement"] == "step_time") & frame["task"].isin(list(_TASKS))]
+    steps = pooled(steps.rename(columns={"arch": "network"}))
+    steps = steps.drop_duplicates([*keys, "task", "batch_size"], keep="last").sort_values("batch_size")
+    steps = steps[steps["batch_size"].notna() & (steps["median"] > 0)]
+    rows = table.reset_index(names="row")[["row", *keys]]
+    columns = ["row", "task", "batch_size", "median", "high", "low"]
+    points: defaultdict[tuple[int, str], list[list[Any]]] = defaultdict(list)
+    for row, task, batch, *times in steps.merge(rows, on=keys)[columns].itertuples(index=False):
+        points[int(row), _TASKS[task]].append([_short(batch), *(_short(batch / t) for t in times)])
+    for (row, task), some in sorted(points.items()):
+        if len(some) > 1:
+            yield {"row": row, "task": task, "points": some}
+
+
+_CURVES = {
+    "top1": "Test top-1",
+    "top5": "Test top-5",
+    "val_top1": "Validation top-1",
+    "train_error": "Training error",
+    "train_loss": "Training loss",
+    "test_loss": "Test loss",
+    "val_loss": "Validation loss",
+}
+
+
+def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the curves of each series of trainings: mean, least and most over its seeds, epoch by epoch."""
+    rows = frame[(frame["task"] == "accuracy") & frame["measurement"].isin(list(_CURVES))]
+    # Recipes of one network alone are compared with each other.
+    alone = rows["arch"].nunique() == 1 and rows["recipe"].nunique() > 1
+    conditions, name = (("dataset",), "recipe") if alone else (("dataset", "recipe"), "arch")
+    for _, seeds in rows.groupby(["run", "series", "measurement"], sort=False):
+        epochs = [(number, [_short(v) or 0 for v in values]) for number, values in by_epoch(seeds["detail"])]
+        if not epochs or epochs[-1][0] < 2:
+            continue
+        first = seeds.iloc[0]
+        yield {
+            "label": plain(first[name]),
+            **_who(first["arch"], first["family"]),
+            "metric": _CURVES[first["measurement"]],
+            "unit": "" if first["measurement"].endswith("loss") else "%",
+            "what": " · ".join(plain(first[k]) for k in conditions if not missing(first[k])),
+            "seeds": sum(bool(detail.get("by_epoch")) for detail in seeds["detail"]),
+            "points": [[number, _short(sum(v) / len(v)), min(v), max(v)] for number, v in epochs],
+        }
+
+
+def _layers(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the layers of each network that was counted, as its record has them."""
+    rows = frame[(frame["task"] == "cost") & (frame["measurement"] == "layers")]
+    rows = rows.drop_duplicates(["arch", "input_size", "in_channels", "num_classes"], keep="last")
+    several = rows["arch"].duplicated(keep=False)
+    for row, more in zip(rows.to_dict("records"), several, strict=True):
+        columns, layers = row["detail"].get("columns"), row["detail"].get("rows")
+        if isinstance(columns, list | tuple) and isinstance(layers, list | tuple):
+            shape = f" · {row['input_size']:.0f} px" if more else ""
+            yield {
+                "label": plain(row["arch"]) + shape,
+                **_who(row["arch"], row["family"]),
+                "columns": [plain(c) for c in columns],
+                "rows": [[_layer_cell(v) for v in layer] for layer in layers],
+            }
+
+
+def _layer_cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return "×".join(f"{v:g}" if isinstance(v, int | float) else plain(v) for v in value)
+    exact = isinstance(value, int | float) and math.isfinite(value) and float(value).is_integer()
+    return int(value) if exact else _short(value)

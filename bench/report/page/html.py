@@ -1,0 +1,66 @@
+"""The page: one HTML file that fetches nothing, with its own style and script inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.analysis.comparison import STATUS_WORDS
+from bench.records.flags import explain
+from bench.report.figures.drawing import Picture
+from bench.report.page.content import Content
+from bench.report.page.data import to_script
+from bench.report.tables.studies import NOTE, study_view
+from bench.report.text import plain
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_LARGEST_SVG = 250_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
+# In this order: what a later one uses, an earlier one has.
+SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
+STYLES = ("base", "tables", "charts", "print")
+
+
+def to_html(content: Content) -> str:
+    """Return the page; whatever stands in a record is escaped, and no script but its own may run in it."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    environment.globals |= {"explain": explain, "study_view": study_view, "study_note": NOTE}
+    environment.filters["plain"] = plain
+    script, style = own_script(), _joined("style", STYLES, "css")
+    shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html.j2").render(
+        shown,
+        status_words=STATUS_WORDS,
+        markup=figure_markup,
+        script=script,
+        style=style,
+        script_hash=f"sha256-{digest}",
+        json=to_script(content.data),
+    )
+
+
+def own_script() -> str:
+    """Return the script of the page, the same in every report; its names stay within a block."""
+    return '"use strict";\n{\n' + _joined("script", SCRIPTS, "js") + "}\n"
+
+
+def figure_markup(figure: Picture) -> str:
+    """Return a figure as an element: SVG, or of a large one the PNG; nothing of a large one that is a chart too."""
+    if len(figure.files["svg"]) <= _LARGEST_SVG:
+        return figure.svg
+    if figure.charted:
+        return ""
+    if "png" not in figure.files:
+        return figure.svg
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(figure.files["png"]).decode()}">'
+
+
+def _joined(folder: str, names: tuple[str, ...], ending: str) -> str:
+    files = (_TEMPLATES / folder / f"{name}.{ending}" for name in names)
+    return "".join(file.read_text(encoding="utf-8") for file in files)

@@ -1,0 +1,81 @@
+"""The report as Markdown: the same content, for a repository or an issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.report.page.content import Content
+from bench.report.tables.formats import to_markdown
+from bench.report.tables.studies import study_markdown
+from bench.report.text import markdown
+
+_MOST = 20  # places of a doubt
+
+
+def to_document(content: Content) -> str:
+    """Return the whole report as one Markdown document, its figures beside it."""
+    return "\n".join([*_opening(content), *_figures(content), *_rest(content)]).rstrip("\n") + "\n"
+
+
+def _opening(content: Content) -> Iterator[str]:
+    yield f"# {markdown(content.title)}\n"
+    yield f"{markdown(content.summary.lead)}.\n"
+    yield f"{markdown(content.summary.progress.sentence)}.\n"
+    for fact in content.summary.facts:
+        yield f"- {fact.what}: **{markdown(fact.who)}**, {markdown(fact.value)}"
+    yield ""
+    yield from map(study_markdown, content.studies)
+    yield "## Comparison\n"
+    yield to_markdown(content.comparison) if content.comparison.rows else "There is no record yet.\n"
+    if content.sources:
+        yield "Published accuracies:\n"
+        for network, values, source in content.sources:
+            yield f"- {markdown(network)}: {values} ({markdown(source)})"
+        yield ""
+
+
+def _figures(content: Content) -> Iterator[str]:
+    yield "## Figures\n"
+    for figure in content.figures:
+        if figure.files:
+            yield f"### {figure.title}\n\n![{figure.title}](figures/{figure.name}.svg)\n\n{figure.caption}\n"
+    missing = [f"- {figure.title} needs {figure.needs}." for figure in content.figures if not figure.files]
+    if missing:
+        yield "### Not drawn\n"
+        yield from missing
+        yield ""
+
+
+def _rest(content: Content) -> Iterator[str]:
+    if content.verdicts.rows:
+        notes = "\n".join(f"- {markdown(note)}" for note in content.verdict_notes)
+        yield f"## Verdicts\n\n{to_markdown(content.verdicts)}\n{notes}\n"
+    for name, shown in (("Short trainings", content.trainings), ("Failures", content.failures)):
+        if shown.rows:
+            yield f"## {name}\n\n{to_markdown(shown)}"
+    summary = content.summary
+    if summary.doubts:
+        yield "## Doubts\n"
+    for doubt in summary.doubts:
+        yield f"**{markdown(doubt.flag)}** ({len(doubt.where)}): {markdown(doubt.meaning)}\n"
+        yield from (f"- {markdown(place)}" for place in doubt.where[:_MOST])
+        more = len(doubt.where) - _MOST
+        yield f"- and {more} more\n" if more > 0 else ""
+    if summary.rejected:
+        yield "## Lines set aside\n"
+        yield from (f"- {markdown(run)}, line {line}: {markdown(why)}" for run, line, why in summary.rejected)
+        yield ""
+    for run, topics in content.selftests.items():
+        yield f"## Self-test of the machine of {markdown(run)}\n"
+        for topic, lines in topics.items():
+            yield f"{topic}:\n"
+            yield from (f"- {markdown(line)}" for line in lines)
+            yield ""
+    yield "## Environment and how to reproduce\n"
+    for run, command in summary.commands.items():
+        lines = "\n    ".join(command.splitlines())
+        yield f"Run {markdown(run)} was made by\n\n    {lines}\n"
+    for run, values in summary.environments.items():
+        yield f"### {markdown(run)}\n\n| Key | Value |\n| --- | --- |"
+        yield from (f"| {markdown(path)} | {markdown(value)} |" for path, value in values)
+        yield ""

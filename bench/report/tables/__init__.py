@@ -1,0 +1,1 @@
+"""Tables: what is shown, and how it is written in each form."""

@@ -1,0 +1,211 @@
+"""Claims and the findings on them, for a terminal, in Markdown and for the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.claims import VERDICTS, Claim, Finding, Verdict
+from bench.claims.claim import NUMBERS
+from bench.claims.table import findings_of, may_hold
+from bench.report.tables.formats import to_markdown
+from bench.report.tables.view import Fields, Head, View, view_of
+from bench.report.text import plain
+from bench.units import DASH, show
+
+# How each verdict reads, and how a terminal shows it.
+_VERDICTS: Mapping[Verdict, tuple[str, str]] = {
+    "confirmed": ("confirmed", "green"),
+    "rounding": ("rounding", "green"),
+    "confirmed_other_convention": ("other convention", "yellow"),
+    "erratum": ("erratum", "bold red"),
+    "supported": ("supported", "green"),
+    "refuted": ("refuted", "bold red"),
+    "indicated_for": ("indicated for", "yellow"),
+    "indicated_against": ("indicated against", "yellow"),
+    "undecided": ("undecided", "yellow"),
+    "needs_run": ("needs a run", "dim"),
+    "undecidable": ("not decided here", "dim"),
+}
+# The verdicts whose findings stand line by line below the tables of a terminal.
+_IN_LINES: Mapping[Verdict, str] = {
+    "erratum": "Errata: no way to count that we know gives what is claimed",
+    "confirmed_other_convention": "Right by another convention than ours",
+    "indicated_for": "Indicated, not decided: tests under other conditions speak for it",
+    "indicated_against": "Indicated, not decided: tests under other conditions speak against it",
+    "undecided": "Left open by the tests of the runs",
+}
+_TOLERANCE = (
+    "confirmed: equal. rounding: equal to the printed digits, rounded (half a unit of the last one), cut off (less "
+    "than one) or, where the source says about, within two; the latter two are no more than 5 % of the claim. "
+    "supported, refuted: tested with the data set, networks, relation and scale of the claim; indicated: tested, but "
+    "otherwise."
+)
+_WIDEST = 36  # columns of a cell of words
+
+
+def _word(finding: Finding) -> str:
+    return _VERDICTS[finding.verdict][0]
+
+
+def _printed(finding: Finding) -> str:
+    return ", ".join(filter(None, (finding.claim.printed, finding.claim.convention))) or DASH
+
+
+def _reasons(finding: Finding) -> str:
+    return "; ".join(filter(None, (finding.arithmetic, finding.measured)))
+
+
+def _claimed(claim: Claim) -> str:
+    return _number(claim, claim.number, 0) if claim.unit in NUMBERS else plain(claim.claimed)
+
+
+def _ours(finding: Finding) -> str:
+    value = finding.ours
+    if value is None:
+        return DASH
+    if not isinstance(value, Decimal):
+        return plain(value) if value != finding.claim.claimed else "the same"
+    return _number(finding.claim, value, 2)
+
+
+def _places(value: Decimal) -> int:
+    return max(0, -int(value.normalize().as_tuple().exponent))
+
+
+def _number(claim: Claim, value: Decimal, more: int) -> str:
+    """Show a number of a claim with as many digits as are printed, and some more; whole numbers whole."""
+    digits, exponent = len(claim.number.as_tuple().digits), int(claim.number.as_tuple().exponent)
+    unit = "" if claim.unit == "1" else f" {claim.unit}"
+    if exponent < 0:
+        places = -exponent if value == claim.number else min(-exponent + more, _places(value))
+        return f"{value:.{places}f}{unit}"
+    if exponent == 0 and value == value.to_integral_value():
+        return f"{int(value):,}{unit}"
+    return show(float(value), claim.unit, digits + more)
+
+
+_MARKDOWN: Fields[Finding] = (
+    (Head("Claim"), lambda finding: finding.claim.id),
+    (Head("Printed"), _printed),
+    (Head("Claimed"), lambda finding: _claimed(finding.claim)),
+    (Head("Ours"), _ours),
+    (Head("Verdict"), _word),
+    (Head("Arithmetic"), _reasons),
+)
+
+
+def claims_markdown(findings: Sequence[Finding]) -> str:
+    """Return all findings with their arithmetic, a table a source."""
+    parts = ["# Claims", summary(findings), _TOLERANCE]
+    for source, group in _by_source(findings):
+        parts += [f"## {plain(source)}", to_markdown(view_of(group, _MARKDOWN)).rstrip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return ``117 claims: 41 confirmed, 16 rounding, ...``."""
+    counts = Counter(f.verdict for f in findings)
+    verdicts = ", ".join(f"{counts[v]} {_VERDICTS[v][0]}" for v in VERDICTS if counts[v])
+    return f"{len(findings)} claim{'s' if len(findings) != 1 else ''}: {verdicts}."
+
+
+def claims_report(findings: Sequence[Finding]) -> Group:
+    """Return a table a source for rich to print, then the arithmetic of what is not plainly confirmed."""
+    parts: list[RenderableType] = [_table(source, group) for source, group in _by_source(findings)]
+    for verdict, title in _IN_LINES.items():
+        parts += _lines(title, [(f, f.arithmetic) for f in findings if f.verdict == verdict])
+    parts += _lines("Measured so far", [(f, f.measured) for f in findings if f.measured])
+    return Group(*parts, Text(summary(findings), style="bold"), Text(_TOLERANCE, style="dim"))
+
+
+def _by_source(findings: Sequence[Finding]) -> Iterator[tuple[str, list[Finding]]]:
+    order = {s: i for i, s in enumerate(dict.fromkeys(f.claim.source for f in findings))}
+    ranked = sorted(findings, key=lambda f: order[f.claim.source])
+    for source, group in groupby(ranked, key=lambda f: f.claim.source):
+        yield source, list(group)
+
+
+def _table(source: str, findings: Sequence[Finding]) -> Table:
+    table = Table(title=Text(plain(source)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column("Claim", no_wrap=True)
+    table.add_column("Claimed", max_width=_WIDEST, overflow="fold")
+    table.add_column("Ours", max_width=_WIDEST, overflow="fold")
+    table.add_column("Verdict", no_wrap=True)
+    for finding in findings:
+        texts = (plain(finding.claim.id), _claimed(finding.claim), _ours(finding))
+        word, style = _VERDICTS[finding.verdict]
+        table.add_row(*map(Text, texts), Text(word, style=style))
+    return table
+
+
+def _lines(title: str, findings: Sequence[tuple[Finding, str]]) -> list[RenderableType]:
+    """Return a title and below it a line a finding; nothing without any."""
+    if not findings:
+        return []
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding, text in findings:
+        table.add_row(Text("  " + plain(finding.claim.id)), Text(text))
+    return [Text(f"{title} ({len(findings)})", style="bold"), table, Text()]
+
+
+# The claims of a page: what the counts of its records alone say of whole networks.
+
+_QUANTITIES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "published_top5": "published top-5",
+    "published_top5_error": "published top-5 error",
+}
+
+
+def _quantity(claim: Claim) -> str:
+    return plain(_QUANTITIES.get(claim.quantity, claim.quantity.replace("_", " ")))
+
+
+def _printed_number(claim: Claim) -> str:
+    return plain(show(float(claim.number), claim.unit, len(claim.number.as_tuple().digits)))
+
+
+def _counted(finding: Finding) -> str:
+    return show(float(finding.ours), finding.claim.unit, 4) if isinstance(finding.ours, Decimal) else DASH
+
+
+def _page_word(finding: Finding) -> str:
+    return "differs" if may_hold(finding) else _word(finding)
+
+
+def _source(claim: Claim) -> str:
+    return plain(f"{claim.source}: {claim.printed}" if claim.printed else claim.source)
+
+
+_PAGE: Fields[Finding] = (
+    (Head("Network"), lambda finding: plain(finding.claim.network)),
+    (Head("Claim"), lambda finding: _quantity(finding.claim)),
+    (Head("Claimed"), lambda finding: _printed_number(finding.claim)),
+    (Head("Ours"), _counted),
+    (Head("Verdict"), _page_word),
+    (Head("Arithmetic"), lambda finding: plain(finding.arithmetic)),
+    (Head("Source"), lambda finding: _source(finding.claim)),
+)
+
+
+def findings_view(rows: Mapping[str, Mapping[Any, Any]]) -> View:
+    """Return the claims on networks that were counted, those that differ first; `bench verify` decides the others.
+
+    Args:
+        rows: of `bench.claims.table.native_rows`.
+    """
+    return view_of(
+        sorted(findings_of(rows), key=lambda finding: finding.verdict != "erratum"), _PAGE, sortable=True
+    )

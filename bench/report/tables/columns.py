@@ -1,0 +1,215 @@
+"""The columns of the tables of a report, and their views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from bench.analysis.replicates import PERCENTILES
+from bench.claims.table import COUNTS, in_print, published_table
+from bench.plan.settings import OnDevice
+from bench.plan.task import Quantity, Task, tasks
+from bench.records.store import Run
+from bench.report.tables.formats import Terminal
+from bench.report.tables.view import (
+    EMPTY,
+    Best,
+    Cell,
+    Column,
+    Row,
+    View,
+    machine,
+    missing,
+    number,
+    seeds,
+    share,
+    spread,
+    status,
+    view,
+    whole,
+)
+from bench.units import Scale, show
+
+_CELLS = {"number": number, "whole": whole, "share": share, "spread": spread}
+_PERCENTILES = {"latency": {name: "" if name.endswith("_needed") else "s" for name in PERCENTILES}}
+_TRAININGS = {"accuracy": {"n_planned": "", "diverged": ""}}
+
+
+def quantity_column(quantity: Quantity, beside: Sequence[Quantity] = ()) -> Column:
+    """Return the column of a quantity; in files it has its ends, those that stand `beside` it, and its doubts."""
+    unit = "%" if quantity.is_share else quantity.unit
+    raw_unit = "" if quantity.is_share or quantity.unit == "1" else quantity.unit
+    best = None
+    if quantity.rivals is not None and quantity.better != "neither":
+        best = Best(quantity.better, quantity.rivals, by_interval=bool(quantity.ends))
+    return Column(
+        quantity.name,
+        quantity.title,
+        _CELLS[quantity.cell],
+        unit,
+        show=quantity.show,
+        raw={
+            **dict.fromkeys(quantity.ends, raw_unit),
+            **{one.name: "" if one.unit == "1" else one.unit.replace("/", "_per_") for one in beside},
+            **_TRAININGS.get(quantity.name, {}),
+            **({f"{quantity.name}_flags": ""} if quantity.has_flags else {}),
+            **_PERCENTILES.get(quantity.name, {}),
+        },
+        narrow=quantity.narrow,
+        best=best,
+        better="neither" if quantity.cell == "whole" else quantity.better,
+    )
+
+
+def _measured(*, on_device: bool) -> Iterator[Column]:
+    """Yield the columns of the tasks that run on a device, or of those that count."""
+    for task in tasks().values():
+        if issubclass(task.settings, OnDevice) == on_device:
+            yield from _task_columns(task)
+
+
+def _task_columns(task: Task) -> Iterator[Column]:
+    """Yield the columns of the quantities of a task, the batch of a rate behind it."""
+    for quantity in task.quantities:
+        if not quantity.title or quantity.beside or quantity.summary is None:
+            continue
+        yield quantity_column(quantity, [one for one in task.quantities if one.beside == quantity.name])
+        if quantity.summary == "rate":
+            yield Column(task.batch_column, task.batch_title, whole, show="differing")
+
+
+_PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
+_TRAINED_RAW = {
+    "trained_channels": "",
+    "trained_classes": "",
+    "trained_parameters": "",
+    "trained_macs": "MAC",
+}
+_TRAINED_ALIKE = ("dataset", "recipe", "epochs")
+
+_NETWORK: tuple[Column, ...] = (
+    Column("network", "Network", show="always", raw={"label": "", "family": ""}),
+    Column("year", "Year", whole, show="always"),
+    Column(
+        "published_top5",
+        "Top-5, published",
+        share,
+        "%",
+        show="always",
+        raw=_PUBLISHED_RAW,
+        best=Best("higher", within=("published_protocol",)),
+        better="higher",
+    ),
+    Column("published_protocol", "Published, tested on", show="differing", narrow=False),
+)
+_WAYS: tuple[Column, ...] = (
+    Column("run", "Run", show="differing"),
+    Column("device_name", "Machine", machine, show="differing", raw={"device": ""}),
+    Column("precision", "Precision", show="differing"),
+    Column("memory_format", "Memory format", show="differing"),
+    Column("backend", "Backend", show="differing"),
+    Column("cudnn_benchmark", "cuDNN benchmark", show="differing"),
+    Column("threads", "Threads", whole, show="differing"),
+    Column("input_size", "Input", whole, "px", show="differing"),
+    Column("in_channels", "Channels", whole, show="telling"),
+    Column("num_classes", "Classes", whole, show="telling"),
+)
+_TRAINED: tuple[Column, ...] = (
+    Column("n_ok", "Seeds", seeds),
+    Column("dataset", "Data set"),
+    Column("epochs", "Epochs", whole, show="differing"),
+    Column("recipe", "Recipe", show="differing"),
+    Column("trained_size", "Training input", whole, "px", show="differing", narrow=False, raw=_TRAINED_RAW),
+)
+
+COMPARISON: tuple[Column, ...] = (
+    *_NETWORK,
+    *_measured(on_device=False),
+    *_WAYS,
+    *_measured(on_device=True),
+    *_TRAINED,
+)
+"""The network, what is counted of it, how it was run, what was measured then, and how it was trained."""
+
+_ACCURACY = next(column for column in COMPARISON if column.key == "accuracy")
+
+TRAININGS: tuple[Column, ...] = (
+    Column("network", "Network", show="always"),
+    Column("dataset", "Data set", show="always"),
+    Column("recipe", "Recipe"),
+    Column("epochs", "Epochs", whole),
+    Column("input_size", "Input", whole, "px"),
+    replace(_ACCURACY, title="Top-1", show="always"),
+    Column("top5_accuracy", "Top-5", share, "%", best=Best("higher", within=_TRAINED_ALIKE)),
+    Column("n_ok", "Seeds", seeds, show="always"),
+    Column("train_time", "Training time", number, "s"),
+    Column("device", "Device", show="differing"),
+    Column("precision", "Precision", show="differing"),
+    Column("test_images", "Test images", whole, show="differing"),
+    Column("run", "Run", show="differing"),
+)
+
+FAILURES: tuple[Column, ...] = (
+    Column("label", "Job", show="always"),
+    Column("status", "Status", status, show="always"),
+    Column("stage", "Stage"),
+    Column("error", "Reason", show="always"),
+    Column("tip", "Next step"),
+    Column("run", "Run", show="differing"),
+)
+
+
+def comparison_view(table: pd.DataFrame, *, narrow: bool = False) -> View:
+    """Return the view of `bench.analysis.comparison.compare_table`.
+
+    Args:
+        table: the comparison.
+        narrow: without the columns that only a page has room for.
+    """
+    return view(table, [column for column in COMPARISON if column.narrow or not narrow])
+
+
+def trainings_view(table: pd.DataFrame) -> View:
+    """Return the view of `bench.analysis.accuracy.accuracy_table`."""
+    return view(table, TRAININGS)
+
+
+def failures_view(table: pd.DataFrame) -> View:
+    """Return the view of `bench.analysis.comparison.failures`."""
+    return view(table, FAILURES)
+
+
+def rich_table(table: pd.DataFrame, title: str | None = None) -> Terminal:
+    """Return the comparison for a terminal, without the columns that only the page has room for."""
+    return Terminal(comparison_view(table, narrow=True), title)
+
+
+def _published(row: Row, column: Column, _scale: Scale) -> Cell:
+    """Show a published count as it is in print, and by how much ours differs where the digits do not explain it."""
+    value, gap = row[column.key], row[f"{column.key}_gap"]
+    if missing(value):
+        return EMPTY
+    digits = len(in_print(value)[0].as_tuple().digits)
+    unit = COUNTS[column.key.removeprefix("published_")]
+    note = "" if math.isnan(gap) else f"counted: {100 * gap:+.1f} %".replace("-", "−")
+    return Cell(show(value, unit, min(digits, 4)), note, float(value))
+
+
+CLASSIC: tuple[Column, ...] = (
+    Column("network", "Network", show="always"),
+    Column("year", "Year", whole, show="always"),
+    Column("published_top5", "Top-5, published", share, "%", show="always"),
+    Column("published_protocol", "Tested on", show="always"),
+    Column("parameters", "Parameters, counted", number, "1", show="always"),
+    Column("published_parameters", "Parameters, published", _published),
+    Column("macs", "MACs, counted", number, "MAC", show="always"),
+    Column("published_macs", "MACs, published", _published),
+)
+
+
+def classic_view(table: pd.DataFrame, runs: Sequence[Run]) -> View:
+    """Return the classic table, one row a network: published accuracies, and published counts beside our own."""
+    return view(published_table(table, runs), CLASSIC)

@@ -1,0 +1,254 @@
+"""A view as a table in each form: for a terminal, in Markdown, HTML and LaTeX; and frames as CSV.
+
+Whatever a name holds, it stays text: it is no markup, and the LaTeX compiles.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from bench.records.flags import explain
+from bench.report.tables.view import Cell, Column, Head, View
+from bench.report.text import latex, markdown
+
+
+def to_markdown(view: View) -> str:
+    """Return a Markdown table: the best values bold, notes in brackets, what is common and doubts about cells below."""
+    letters = view.footnotes
+    lines = [
+        _markdown_line(markdown(head) for head in view.heads),
+        _markdown_line("---:" if head.numeric else "---" for head in view.heads),
+        *(_markdown_line(_markdown_cell(cell, letters) for cell in row) for row in view.rows),
+    ]
+    if view.common:
+        lines += ["", "The same in every row: " + markdown(view.note)]
+    for flag, letter in letters.items():
+        lines += ["", f"<sup>{letter}</sup> {markdown(flag)}: {markdown(explain(flag))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(cell: Cell, letters: Mapping[str, str]) -> str:
+    text, marks = markdown(cell.text), cell.marks(letters)
+    return (
+        (f"**{text}**" if cell.best else text)
+        + (f" {markdown(cell.aside)}" if cell.note else "")
+        + (f"<sup>{marks}</sup>" if marks else "")
+    )
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def to_html(view: View) -> str:
+    """Return a plain table of HTML, as a notebook shows it: the best values bold, and doubts about cells below it."""
+    letters = view.footnotes
+    heads = "".join(f"<th>{html.escape(str(head))}</th>" for head in view.heads)
+    rows = "".join(f"<tr>{''.join(_html_cell(cell, letters) for cell in row)}</tr>" for row in view.rows)
+    common = f"<p>{html.escape(f'The same in every row: {view.note}')}</p>" if view.common else ""
+    doubts = [
+        f"<p><sup>{letter}</sup> {html.escape(f'{flag}: {explain(flag)}')}</p>"
+        for flag, letter in letters.items()
+    ]
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{common}{''.join(doubts)}"
+
+
+def _html_cell(cell: Cell, letters: Mapping[str, str]) -> str:
+    text, marks = html.escape(cell.text), cell.marks(letters)
+    bold = f"<b>{text}</b>" if cell.best else text
+    return f"<td>{bold}{html.escape(cell.aside)}{f'<sup>{marks}</sup>' if marks else ''}</td>"
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A view for rich to print: where the terminal is too narrow, the table goes on below; no number is cut.
+
+    Attributes:
+        view: the table.
+        title: above it.
+        notes: sentences below it.
+    """
+
+    view: View
+    title: str | None = None
+    notes: Sequence[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield a table for each block of columns that fits; each begins with the first column."""
+        view, letters = self.view, self.view.footnotes
+        first, *others = _widths(view, letters)
+        if first + max(others, default=0) + 7 > options.max_width:  # no room for notes beside numbers
+            view = replace(view, rows=[[replace(cell, note="") for cell in row] for row in view.rows])
+        blocks = _blocks(_widths(view, letters), options.max_width)
+        for block in blocks:
+            part = View([view.heads[i] for i in block], [[row[i] for i in block] for row in view.rows])
+            yield _rich_table(part, self.title if block is blocks[0] else None, letters)
+        common = [f"The same in every row: {self.view.note}"] if self.view.common else []
+        doubts = [f"{letter} {flag}: {explain(flag)}" for flag, letter in letters.items()]
+        for note in (*common, *doubts, *self.notes):
+            yield Text(note, style="dim")
+
+
+def _widths(view: View, letters: Mapping[str, str]) -> list[int]:
+    """Return how wide each column must be: its longest cell, or the longest word of its head."""
+    heads = [
+        max(cell_len(word) for word in [*head.title.split(), head.unit, *head.note.split()])
+        for head in view.heads
+    ]
+    cells = zip(*([cell_len(cell.full_text(letters)) for cell in row] for row in view.rows), strict=True)
+    return [max(head, *column) for head, column in zip(heads, cells, strict=True)] if view.rows else heads
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Return which columns stand beside each other; a column takes three more for the space around it."""
+    blocks: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if sum(widths[k] + 3 for k in [*blocks[-1], i]) + 1 > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1].append(i)
+    return blocks
+
+
+def _rich_table(view: View, title: str | None, letters: Mapping[str, str]) -> Table:
+    """Return a table of rich; names are text, never markup, and numbers are never wrapped."""
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left")
+    for head, width in zip(view.heads, _widths(view, letters), strict=True):
+        lines = [
+            *textwrap.wrap(head.title, width, break_long_words=False),
+            *([head.unit] if head.unit else []),
+            *textwrap.wrap(head.note, width, break_long_words=False),
+        ]
+        align: JustifyMethod = "right" if head.numeric else "left"
+        table.add_column(Text("\n".join(lines)), justify=align, no_wrap=head.numeric)
+    for row in view.rows:
+        table.add_row(*(Text(cell.full_text(letters), "bold" if cell.best else "") for cell in row))
+    return table
+
+
+_HEAD_WIDTH = 12  # characters of a line of a head in LaTeX
+
+
+def to_latex(view: View, caption: str, label: str = "tab:bench") -> str:
+    """Return a floating table for the package booktabs.
+
+    The best values are bold, notes in brackets, and what is common and doubts about cells stand below.
+    """
+    letters = view.footnotes
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        f"\\caption{{{latex(caption)}}}",
+        f"\\label{{{label}}}",
+        r"\small",
+        r"\setlength{\tabcolsep}{4pt}",
+        f"\\begin{{tabular}}{{{_alignment(view.heads)}}}",
+        r"\toprule",
+        _latex_line(_latex_head(head) for head in view.heads),
+        r"\midrule",
+        *(_latex_line(_latex_cell(cell, letters) for cell in row) for row in view.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *_latex_notes(view, letters),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_longtable(view: View, caption: str) -> str:
+    """Return a table that goes on over several pages, its last row the total, for booktabs and longtable."""
+    *rows, total = view.rows
+    lines = [
+        f"\\begin{{longtable}}{{{_alignment(view.heads)}}}",
+        f"\\caption{{{latex(caption)}}}\\\\",
+        r"\toprule",
+        _latex_line(_latex_text(str(head)) for head in view.heads),
+        r"\midrule",
+        r"\endhead",
+        *(_latex_line(_latex_text(cell.text) for cell in row) for row in rows),
+        r"\midrule",
+        _latex_line(_latex_text(cell.text) for cell in total),
+        r"\bottomrule",
+        r"\end{longtable}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _alignment(heads: Sequence[Head]) -> str:
+    """Return the alignment of columns: numbers to the right."""
+    return "".join("r" if head.numeric else "l" for head in heads)
+
+
+def _latex_line(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_text(words: str) -> str:
+    """Return a cell; one that begins with a bracket or a star would be an argument of the line end before it."""
+    escaped = latex(words)
+    return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
+
+
+def _latex_cell(cell: Cell, letters: Mapping[str, str]) -> str:
+    marks = cell.marks(letters)
+    text = f"\\textbf{{{latex(cell.text)}}}" if cell.best else _latex_text(cell.text)
+    note = f" {{\\scriptsize {latex(cell.aside.strip())}}}" if cell.note else ""
+    return text + note + (f"\\textsuperscript{{{marks}}}" if marks else "")
+
+
+def _latex_head(head: Head) -> str:
+    """Return a head in short lines, the unit on its own."""
+    lines = [
+        *textwrap.wrap(head.title, _HEAD_WIDTH, break_long_words=False),
+        *([f"({head.unit})"] if head.unit else []),
+        *([head.note] if head.note else []),
+    ]
+    if len(lines) < 2:
+        return _latex_text("".join(lines))
+    side = "[r]" if head.numeric else "[l]"
+    return f"\\shortstack{side}{{" + r"\\".join(map(_latex_text, lines)) + "}"
+
+
+def _latex_notes(view: View, letters: Mapping[str, str]) -> list[str]:
+    """Return what stands below a table, a paragraph each."""
+    common = [f"The same in every row: {latex(view.note)}."] if view.common else []
+    doubts = [
+        f"\\textsuperscript{{{letter}}} {latex(f'{flag}: {explain(flag)}')}."
+        for flag, letter in letters.items()
+    ]
+    return [f"\\par\\smallskip{{\\footnotesize\\raggedright {note}\\par}}" for note in [*common, *doubts]]
+
+
+_SUFFIX = {"": "", "1": "", "%": "", "1/s": "_images_per_s"}
+
+
+def to_csv(table: pd.DataFrame, columns: Sequence[Column]) -> str:
+    """Return all columns as CSV: numbers raw and unrounded, the unit in the name (`latency_s`), gaps empty."""
+    units: dict[str, str] = {}
+    for column in columns:
+        units |= {column.key: column.unit, **column.raw}
+    names = {key: key + _SUFFIX.get(unit, f"_{unit}") for key, unit in units.items()}
+    return csv_text(table.reindex(columns=list(units)).rename(columns=names))
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a frame as CSV; whole numbers stay so where others of their column are missing: 2015, not 2015.0."""
+    return table.apply(_integers).to_csv(index=False, lineterminator="\n")
+
+
+def _integers(values: pd.Series[Any]) -> pd.Series[Any]:
+    numbers = values.dropna() if values.dtype.kind == "f" else values.iloc[:0]
+    if numbers.empty or not (numbers % 1 == 0).all() or not (numbers.abs() < 2**53).all():
+        return values
+    return values.astype("Int64")

@@ -1,0 +1,127 @@
+"""The layer table of one network, for a terminal, in Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bench.report.tables.view import Cell, Fields, Head, View, view_of
+from bench.report.text import plain
+from bench.units import DASH, percent, show
+
+Layer = Mapping[str, Any]
+
+
+def _text(key: str) -> Callable[[Layer], str]:
+    return lambda layer: plain(layer[key])
+
+
+def _shape(key: str) -> Callable[[Layer], str]:
+    """Return the function that shows a shape [1, C, H, W] without the image's own dimension, as ``3×224×224``."""
+    return lambda layer: "×".join(str(n) for n in layer[key][1:]) or DASH
+
+
+def _pair(key: str) -> Callable[[Layer], str]:
+    """Return the function that shows rows and columns, as ``3×3`` for a kernel and ``2`` for equal strides."""
+
+    def text(layer: Layer) -> str:
+        value = layer[key]
+        if value is None:
+            return DASH
+        if not isinstance(value, list):
+            return _number(value)
+        if key != "kernel" and len(set(value)) == 1:
+            return _number(value[0])
+        return "×".join(map(_number, value))
+
+    return text
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _count(key: str) -> Callable[[Layer], str]:
+    return lambda layer: DASH if layer[key] is None else _number(layer[key])
+
+
+def _channels(layer: Layer) -> str:
+    reads, writes = (DASH if layer[k] is None else str(layer[k]) for k in ("in_channels", "out_channels"))
+    return DASH if reads == writes == DASH else f"{reads} → {writes}"
+
+
+_FIELDS: Fields[Layer] = (
+    (Head("Layer"), _text("name")),
+    (Head("Type"), _text("type")),
+    (Head("Input"), _shape("input")),
+    (Head("Output"), _shape("output")),
+    (Head("Channels"), _channels),
+    (Head("Kernel"), _pair("kernel")),
+    (Head("Stride", numeric=True), _pair("stride")),
+    (Head("Padding", numeric=True), _pair("padding")),
+    (Head("Groups", numeric=True), _count("groups")),
+    (Head("Parameters", numeric=True), _count("parameters")),
+    (Head("MACs", numeric=True), _count("macs")),
+    (Head("Activations", "B", numeric=True), _count("activation_bytes")),
+    (Head("Receptive field", "px", numeric=True), _pair("receptive_field")),
+)
+_TOTALS = {"Parameters": "parameters", "MACs": "macs", "Activations": "activation_bytes"}
+
+# Columns of the CSV: raw numbers, the unit in the name; rows and columns of a pair with an x between.
+_RAW = (
+    "name", "type", "depth", "input", "output", "in_channels", "out_channels", "kernel", "stride", "padding",
+    "dilation", "groups", "parameters", "macs", "activations", "activation_bytes", "receptive_field",
+    "receptive_field_stride", "receptive_field_padding",
+)  # fmt: skip
+
+
+def layers_view(table: Mapping[str, Any]) -> View:
+    """Return the table of `bench.costs.layers.layer_table` with its totals as the last row.
+
+    Columns that no row has anything for, such as strides of a network without convolutions, are left out.
+    """
+    shown = view_of(table["layers"], _FIELDS)
+    titles = [head.title for head in shown.heads]
+    totals = [_number(table["totals"][_TOTALS[title]]) if title in _TOTALS else "" for title in titles]
+    kept = [
+        i for i in range(len(titles)) if i == 0 or any(row[i].text not in (DASH, "") for row in shown.rows)
+    ]
+    rows = [*shown.rows, [Cell(text) for text in ("Total", *totals[1:])]]
+    return View([shown.heads[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def layers_notes(table: Mapping[str, Any]) -> list[str]:
+    """Return sentences about the whole: memory, where it concentrates, and what is in doubt."""
+    memory = table["memory"]
+    lines = [
+        f"Memory for one image: {show(memory['forward_bytes'], 'B')} forward, "
+        f"{show(memory['forward_backward_bytes'], 'B')} forward and backward "
+        "(parameters, image and activations; the latter with gradients)."
+    ]
+    names = {"activation_bytes": "Activation memory", "parameters": "Parameters", "macs": "MACs"}
+    for key, title in names.items():
+        if shares := table["concentration"][key]:
+            foremost = ", ".join(f"{plain(s['name'])} {percent(s['share'])}" for s in shares)
+            lines.append(f"{title}, foremost: {foremost}.")
+    lines += [f"Does not fit: {plain(warning)}" for warning in table.get("warnings", [])]
+    lines += [f"In doubt: {plain(doubt)}." for doubt in table["doubts"]]
+    if table["failure"]:
+        lines.append(f"The network failed before its end, the table stops there: {plain(table['failure'])}")
+    return lines
+
+
+def layers_csv(table: Mapping[str, Any]) -> str:
+    """Return all rows with raw numbers, and the totals last."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_RAW)
+    for layer in table["layers"]:
+        writer.writerow([_raw(layer[key]) for key in _RAW])
+    writer.writerow(["Total"] + [_raw(table["totals"].get(key)) for key in _RAW[1:]])
+    return out.getvalue()
+
+
+def _raw(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, list) else "" if value is None else value

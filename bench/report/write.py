@@ -1,0 +1,134 @@
+"""A report written: one page that needs nothing else, the same as Markdown, CSV and LaTeX, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.errors import unknown_name
+from bench.records.store import Run
+from bench.report.figures.drawing import DrawingOptions, Finish, Picture, drawing
+from bench.report.figures.style import KINDS
+from bench.report.files import make_folder, remove, save
+from bench.report.page.content import Content, gather
+from bench.report.page.html import to_html
+from bench.report.page.markdown import to_document
+from bench.report.tables.columns import COMPARISON, comparison_view
+from bench.report.tables.export import measurements_csv
+from bench.report.tables.formats import to_csv, to_latex
+
+FORMATS = ("html", "md", "csv", "latex", *KINDS)
+USUAL = ("html", "md", "csv", "svg", "png")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """The files of a report, those that were `written`, and the `comparison` that they show."""
+
+    folder: Path
+    written: tuple[Path, ...]
+    comparison: pd.DataFrame = field(repr=False)
+
+    @property
+    def index(self) -> Path:
+        """Return the place of the page."""
+        return self.folder / "index.html"
+
+
+def write_report(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    title: str | None = None,
+    formats: Sequence[str] = USUAL,
+    figures: Sequence[str] = (),
+    style: Mapping[str, Any] | None = None,
+) -> ReportFiles:
+    """Write a report of some runs into the folder `out`; equal records give equal bytes.
+
+    Args:
+        runs: as `bench.records.store.read_run` gives them.
+        out: the folder, such as ``reports/cpu-reference``; made where it is missing.
+        title: of the page; by default the names of the runs.
+        formats: of `FORMATS`; files of others that are there stay as they are.
+        figures: names of those to draw; none for all.
+        style: settings of matplotlib that replace the report's own.
+
+    Raises:
+        StoreError: if the folder cannot be written.
+    """
+    make_folder(out / "figures" if saved_kinds(formats) else out)
+    options = DrawingOptions(figures, drawn_kinds(formats), style or {})
+    with drawing(sum(len(run.records) for run in runs if options.kinds), options) as draw:
+        frame = to_frame(runs)
+        table = compare_table(frame)
+        content = gather(runs, frame, table, title, draw if options.kinds else _no_figures)
+    written = _save_figures(content.figures, out / "figures", saved_kinds(formats))
+    for name, text in _texts(content, frame, table, formats):
+        written.append(save(out / name, text))
+    return ReportFiles(out, tuple(written), table)
+
+
+def _no_figures(_table: pd.DataFrame, _frame: pd.DataFrame) -> Finish:
+    return list
+
+
+def _texts(
+    content: Content, frame: pd.DataFrame, table: pd.DataFrame, formats: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each file but for the figures; the page comes last."""
+    if "csv" in formats:
+        yield "table.csv", to_csv(table, COMPARISON)
+        yield "measurements.csv", measurements_csv(frame)
+    if "latex" in formats:
+        comparison = comparison_view(table, narrow=True)
+        yield "table.tex", to_latex(comparison, content.title, "tab:comparison")
+        if content.trainings.rows:
+            yield "trainings.tex", to_latex(content.trainings, content.title, "tab:trainings")
+    if "md" in formats:
+        yield "report.md", to_document(content)
+    if "html" in formats:
+        yield "index.html", to_html(content)
+
+
+def _save_figures(figures: Sequence[Picture], folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Save each figure; files of an earlier report, of figures that there is nothing to draw for any more, go."""
+    written = []
+    for figure in figures:
+        for kind in kinds:
+            path = folder / f"{figure.name}.{kind}"
+            if figure.files:
+                written.append(save(path, figure.files[kind]))
+            else:
+                remove(path)
+    return written
+
+
+def read_formats(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats of ``["html,md", "pdf"]``, each once; the usual ones where there is none.
+
+    Raises:
+        UnknownNameError: for a word that is no format.
+    """
+    formats = dict.fromkeys(word.strip() for text in texts for word in text.split(",") if word.strip())
+    for word in formats:
+        if word not in FORMATS:
+            raise unknown_name("format", word, FORMATS)
+    return tuple(formats) or USUAL
+
+
+def drawn_kinds(formats: Collection[str]) -> tuple[str, ...]:
+    """Return the kinds of files that figures are drawn as: the page holds SVG, or PNG of large figures."""
+    needed = {*saved_kinds(formats), *(("svg", "png") if "html" in formats else ())}
+    return tuple(kind for kind in KINDS if kind in needed)
+
+
+def saved_kinds(formats: Collection[str]) -> tuple[str, ...]:
+    """Return the kinds of files that figures are saved as; the Markdown shows SVG beside it."""
+    return tuple(kind for kind in KINDS if kind in formats or (kind == "svg" and "md" in formats))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -299,7 +300,9 @@ class Late(Good):
 def story(folder: Path, net: str, **settings: Any) -> tuple[str, dict[str, Any], dict[str, Measurement]]:
     file = folder / "nets.py"
     file.write_text(NETS)
-    asked = replace(job(**settings), arch=f"{file}:{net}", source_sha256="ab")
+    asked = replace(
+        job(**settings), arch=f"{file}:{net}", source_sha256=hashlib.sha256(file.read_bytes()).hexdigest()
+    )
     events: list[tuple[str, Any]] = []
     work(events.append, asked, *kept_files(folder, asked))
     status, error = events[-1][1]

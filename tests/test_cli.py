@@ -9,22 +9,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_job, make_record, ok_events, scripted, seconds
+from conftest import make_job, make_planned, make_record, ok_events, scripted, seconds
 from typer.testing import CliRunner, Result
 
 from bench.api.runs import run_folder
-from bench.cli._progress import failure_lines, headline, summary_line
+from bench.cli._progress import edits, failure_lines, headline, summary_line
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Ended, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
 from bench.execution.runner import Summary
+from bench.plan.card import ArchCard
 from bench.records.record import count
-from bench.records.store import RECORDS, read_run
+from bench.records.store import RECORDS, Run, read_run
 
 Bench = Callable[..., Result]
 
@@ -197,6 +199,37 @@ class TestReport:
         assert run("report", "nothing").exit_code == 1
 
 
+def test_a_failure_is_told_with_the_innermost_line_of_the_users_own_code() -> None:
+    places = (
+        '  File "/home/me/net.py", line 7, in forward\n'
+        '  File "/home/me/parts.py", line 3, in forward\n'
+        '  File "/env/lib/python3.11/site-packages/torch/nn/modules/conv.py", line 560, in forward\n'
+    )
+    error = {"type": "RuntimeError", "message": "expected 3 channels", "traceback": places}
+    failed = make_record().changed(status="invalid_model", measurements=(), error=error)
+    assert headline(failed) == "RuntimeError in parts.py, line 3: expected 3 channels"
+    inside = {**error, "traceback": places.splitlines(keepends=True)[-1]}
+    assert headline(failed.changed(error=inside)).startswith("RuntimeError in conv.py, line 560")
+
+
+def test_networks_whose_files_changed_are_named_with_the_files() -> None:
+    def card(name: str, **sources: str) -> ArchCard:
+        files = {f"{file}.py": sha for file, sha in sources.items()}
+        return ArchCard(name=name, source_sha256=str(sorted(files.items())), sources=files)
+
+    names = ("net.py:Net", "one.py:Net(width=2)", "same.py:Net", "new.py:Net")
+    then = dict(zip(names, (card(names[0], net="1", parts="1", gone="1"), ArchCard(name=names[1], source_sha256="1"),
+                            card(names[2], same="1")), strict=False))  # fmt: skip
+    now = (card(names[0], net="1", parts="2", fresh="1"), ArchCard(name=names[1], source_sha256="2"),
+           card(names[2], same="1"), card(names[3], new="1"))  # fmt: skip
+    records = tuple(make_record().changed(job=make_job(arch=name), card=then[name]) for name in then)
+    plan = [replace(make_planned(arch=card.name), card=card) for card in now]
+    assert edits(plan, Run("r", Path("r"), records)) == [
+        "net.py:Net, as fresh.py, gone.py, parts.py have changed",
+        "one.py:Net(width=2), as one.py has changed",
+    ]
+
+
 def test_headlines() -> None:
     assert headline(make_record()) == "10.0 parameters, 100 MAC"
     job = make_job(task="infer", settings={"batch_size": 8})
@@ -258,7 +291,7 @@ class Hangs(Net):
 
 class Wrong(Net):
     def forward(self, x):
-        return x
+        return "a cat"
 """
 
 

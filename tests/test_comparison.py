@@ -29,7 +29,7 @@ from make_records import (
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, failures, progress
-from bench.analysis.frame import PENDING, to_frame
+from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.analysis.pareto import pareto_front
 from bench.records.record import STATUSES, Measurement, Record, count
 from bench.stats.intervals import mean_interval, median_interval
@@ -255,7 +255,7 @@ def test_progress_goes_by_the_latest_attempt() -> None:
 
 
 def test_every_status_has_words() -> None:
-    assert set(STATUS_WORDS) == {*STATUSES, PENDING}
+    assert set(STATUS_WORDS) == {*STATUSES, PENDING, UNREADABLE}
     assert {r.status for r in failed()} == set(STATUSES) - {"ok"}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torchvision.ops import DeformConv2d
 
 from bench.archs import Arch
 from bench.archs.naming import resolve
@@ -138,9 +140,9 @@ def test_the_attention_layer_of_torch_has_no_fast_path_that_hides_it() -> None:
     assert value(Encoder(), "macs", 1, 16, 3, 3) == products + 2 * tokens * tokens * width
 
 
-class Spectrum(nn.Module):
+class Orthogonal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.rfft2(x).abs()
+        return torch.linalg.qr(x)[0].abs()
 
 
 class Recurrent(nn.Module):
@@ -153,12 +155,122 @@ class Recurrent(nn.Module):
         return out
 
 
-def test_what_is_left_uncounted_is_named_with_its_share() -> None:
-    found = counted(Spectrum(), 1, 1, 8, 8)
-    assert "uncounted_ops" in found["macs"].flags
-    assert found["macs"].detail["uncounted"] == {"_fft_r2c": 1}
-    spectrum = 8 * 5  # then as many absolute values
-    assert found["uncounted_share"].samples == (spectrum / (2 * spectrum),)
+def test_what_is_left_uncounted_is_named_with_its_share_of_the_work() -> None:
+    costs = counted(Orthogonal(), 1, 1, 8, 8)
+    assert "uncounted_ops" in costs["macs"].flags
+    assert costs["macs"].detail["uncounted"] == {"linalg_qr": 1}
+    elements = 8 * 8  # of the matrix; then as many absolute values, which have a rule
+    assert costs["uncounted_share"].samples == (elements / (2 * elements),)
+
+
+class Seldom(nn.Module):
+    """Multiplies by an operator that has no rule here; each of its results is a sum over the rows of the first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(0, 2)
+        return torch.cdist(rows, rows)
+
+
+def test_a_product_without_a_rule_weighs_as_much_as_it_may_be() -> None:
+    trace = Subject(Seldom().eval(), (1, 1, 20, 50)).trace
+    assert {name: work for name, (_, work) in trace.uncounted.items()} == {"_cdist_forward": 20 * 20 * 50}
+    assert trace.uncounted_share == 1
+
+
+def points_of(transform: Callable[[Tensor], Tensor], *shape: int) -> float:
+    class Transform(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return transform(x).real
+
+    trace = Subject(Transform().eval(), shape).trace  # type: ignore[arg-type]
+    return trace.operations["transform"]
+
+
+def test_a_fourier_transform_is_five_n_log_n() -> None:
+    assert points_of(torch.fft.fft, 1, 3, 16, 8) == 5 * (3 * 16 * 8) * 3  # of 8 points each
+    assert points_of(torch.fft.rfft2, 1, 3, 16, 8) == 5 * (3 * 16 * 8) * 7  # of 128
+    assert points_of(lambda x: torch.fft.irfft(torch.complex(x, x), n=16), 1, 1, 1, 9) == 5 * 16 * 4
+
+
+class Complex(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 7, dtype=torch.complex64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (torch.complex(x, x).flatten(0, 2) @ self.weight).abs()
+
+
+def test_a_product_of_complex_numbers_is_four_of_real_ones() -> None:
+    macs = counted(Complex(), 1, 2, 3, 5)["macs"]
+    assert macs.samples == (4 * (2 * 3) * 5 * 7,)
+    assert macs.flags == ()
+    assert "counted as four" in macs.detail["complex"]
+
+
+class Deformable(nn.Module):
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.offset = nn.Conv2d(4, 2 * 3 * 3, 3, padding=1)
+        self.conv = DeformConv2d(4, 6, 3, padding=1, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x, self.offset(x))
+        return out
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_deformable_convolution_is_one_by_its_weights(groups: int) -> None:
+    costs = counted(Deformable(groups), 1, 4, 5, 5)
+    assert costs["macs"].samples == (5 * 5 * 3 * 3 * (4 * 18 + 4 * 6 // groups),)
+    assert costs["macs"].flags == ()
+    assert costs["macs"].detail["counted_once"] == {"deform_conv2d": 5 * 5 * 3 * 3 * 4 * 6 // groups}
+
+
+class Rows(nn.Module):
+    """A recurrent network over the rows; where it looks at values, it cannot be counted without storage."""
+
+    def __init__(self, kind: str, looks: bool) -> None:
+        super().__init__()
+        self.rnn = getattr(nn, kind)(12, 5, num_layers=2, bidirectional=True, batch_first=True)
+        self.looks = looks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.looks and float(x.sum()) > 1:
+            raise ValueError("too bright")
+        out: Tensor = self.rnn(x.permute(0, 2, 1, 3).flatten(2))[0]
+        return out
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_recurrent_layer_is_counted_wherever_it_runs(kind: str, gates: int, looks: bool) -> None:
+    card = ArchCard(name=kind, in_channels=3, input_size=4, num_classes=None)
+    macs = costs_of(prepare(Arch(card, lambda **_: Rows(kind, looks))))["macs"]
+    layers = 2 * (12 * 5 + 5 * 5) + 2 * (10 * 5 + 5 * 5)  # both ways; the second layer is over both
+    assert macs.samples == (4 * gates * layers,)
+    assert macs.flags == (("data_dependent",) if looks else ())
+    assert macs.detail["counted_on"] == ("cpu" if looks else "meta")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_quantised_layers_have_parameters_and_products() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(12, 7), nn.Linear(7, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.second(self.first(x.flatten(1)).relu())
+            return out
+
+    model = torch.ao.quantization.quantize_dynamic(Net().eval(), {nn.Linear}, dtype=torch.qint8)
+    costs = counted(model, 1, 3, 2, 2)
+    weights = 12 * 7 + 7 * 3
+    assert costs["parameters"].samples == (weights + 7 + 3,)
+    assert costs["parameter_bytes"].samples == (weights + 4 * (7 + 3),)
+    assert costs["macs"].samples == (weights,)
+    assert costs["macs"].flags == ()
 
 
 def test_a_recurrent_layer_is_counted_without_storage() -> None:
@@ -167,7 +279,7 @@ def test_a_recurrent_layer_is_counted_without_storage() -> None:
     assert found.samples == (9 * 4 * 5 * (4 + 5),)
 
 
-def test_counters_that_disagree_are_flagged() -> None:
+def test_what_torch_has_no_formula_for_is_counted_once_and_told() -> None:
     class Bilinear(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -176,11 +288,125 @@ def test_counters_that_disagree_are_flagged() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.product(x.flatten(1), x.flatten(1))
 
-    found = counted(Bilinear(), 1, 6, 1, 1)
-    assert found["macs"].samples == (3 * (6 * 6 + 6),)  # x1' A, then by x2, for each output
-    assert found["macs_second"].samples == (0,)
-    assert found["macs_gap"].samples == (1.0,)
-    assert found["macs"].flags == ("counters_disagree",)
+    costs = counted(Bilinear(), 1, 6, 1, 1)
+    products = 3 * (6 * 6 + 6)  # x1' A, then by x2, for each output
+    assert costs["macs"].samples == costs["macs_second"].samples == (products,)
+    assert costs["macs"].detail["counted_once"] == {"_trilinear": products}
+    assert costs["macs"].flags == ()
+
+
+def test_counters_that_disagree_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(flop_registry, torch.ops.aten.addmm, lambda *_, **__: 2 * 30)
+    costs = counted(nn.Sequential(nn.Flatten(), nn.Linear(6, 20)), 1, 6, 1, 1)
+    assert costs["macs"].samples == (6 * 20,)
+    assert costs["macs_second"].samples == (30,)
+    assert costs["macs_gap"].samples == (0.75,)
+    assert costs["macs"].flags == ("counters_disagree",)
+
+
+def looking(look: Callable[[Tensor], object]) -> nn.Module:
+    class Looking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.conv(x)
+            look(out)
+            return out
+
+    return Looking()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool(x.sum() > 0),
+        lambda x: int(x.sum()),
+        lambda x: x.tolist(),
+        lambda x: x.detach().numpy(),
+        lambda x: x.nonzero(),
+        lambda x: x[x > 0],
+        lambda x: x.masked_select(x > 0),
+        lambda x: x.unique(),
+        lambda x: torch.equal(x, x + 1),
+        lambda x: torch.where(x > 0),
+    ],
+)
+def test_work_that_depends_on_values_is_flagged(look: Callable[[Tensor], object]) -> None:
+    macs = counted(looking(look), 1, 3, 8, 8)["macs"]
+    assert macs.flags == ("data_dependent",)
+    assert macs.detail["data_dependent"]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x[:, [0, 2]],
+        lambda x: x[torch.zeros(1, dtype=torch.long)],
+        lambda x: torch.where(x > 0, x, x + 1),
+        lambda x: x.masked_fill(x > 0, 0.0),
+        lambda x: torch.arange(9).nonzero(),  # of no image
+        lambda x: x.shape[0] > 1,
+        lambda x: x.transpose_(2, 3),
+    ],
+)
+def test_work_of_fixed_shapes_is_not(look: Callable[[Tensor], object]) -> None:
+    assert counted(looking(look), 1, 3, 8, 8)["macs"].flags == ()
+
+
+def test_where_values_decide_every_command_counts_the_same() -> None:
+    class Routed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = nn.Linear(12, 3)
+            self.experts = nn.ModuleList(nn.Linear(12, width) for width in (10, 100, 1000))
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = x.flatten(1) + 1
+            out: Tensor = self.experts[int(self.gate(rows).argmax())](rows)
+            return out
+
+    first, again = (costs_of(prepare(arch(Routed, 3, 2)))["macs"] for _ in range(2))
+    assert first.samples == again.samples
+    assert first.flags == ("data_dependent",)
+    assert len(first.detail["not_called"]) == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_images_are_of_the_networks_own_type(dtype: torch.dtype) -> None:
+    class Typed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3).to(dtype)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.conv(x)
+            return out
+
+    costs = costs_of(prepare(arch(Typed)))
+    assert costs["macs"].samples == (6 * 6 * 3 * 3 * 3 * 2,)
+    assert costs["parameter_bytes"].samples == ((3 * 3 * 3 * 2 + 2) * torch.finfo(dtype).bits // 8,)
+
+
+def test_foreign_objects_are_not_asked_whether_they_are_true() -> None:
+    class Proud:
+        def __bool__(self) -> bool:
+            raise TypeError("neither")
+
+    class Marked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3, bias=False)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Proud]:
+            with torch.autograd.profiler.record_function("here"):
+                return self.conv(x), Proud()
+
+    macs = costs_of(prepare(arch(Marked)))["macs"]
+    assert macs.samples == (6 * 6 * 3 * 3 * 3 * 2,)
+    assert macs.flags == ()
 
 
 def test_a_failing_network_keeps_what_could_be_counted_and_no_hook() -> None:

@@ -178,6 +178,78 @@ def test_the_fingerprint_is_of_names_and_sizes(tmp_path: Path) -> None:
     assert len({first, second, third}) == 3
 
 
+# What is taken, and what is left out.
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        *(("Train", "Test"), ("training", "validation"), ("TRAIN", "TEST"), ("train", "valid")),
+        *(("train", "Val"), ("TrainSet", "testset"), ("training_set", "validation_set")),
+    ],
+)
+def test_splits_are_known_by_their_usual_names(tmp_path: Path, train: str, test: str) -> None:
+    root = fill(tmp_path, {f"{train}/a": 3, f"{train}/b": 3, f"{test}/a": 2, f"{test}/b": 2})
+    dataset = find(name_of(root))
+    assert dataset.class_names == ("a", "b")
+    assert (dataset.card.train, dataset.card.test) == (6, 4)
+    expected = f"2 classes, 6 images to train on (of {train}/) and 4 images to test (of {test}/)"
+    assert dataset.card.note == expected
+
+
+def test_the_first_of_several_folders_for_testing_is_taken_and_the_others_are_told(tmp_path: Path) -> None:
+    root = fill(
+        tmp_path, {f"{part}/{name}": 2 for part in ("train", "val", "test", "extra") for name in "ab"}
+    )
+    note = find(name_of(root)).card.note
+    assert "4 images to test (of test/)" in note
+    assert note.endswith("left out: folder extra/ (1), folder val/ (1)")
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"bus": 5, "car": 5, "train": 5})
+    dataset = find(name_of(root))
+    assert dataset.class_names == ("bus", "car", "train")
+    assert (
+        dataset.card.note == "3 classes, 12 images to train on (four fifths) and 3 images to test (a fifth)"
+    )
+    inside = fill(
+        tmp_path / "split", {f"{part}/{name}": 2 for part in ("train", "test") for name in ("bus", "train")}
+    )
+    assert find(name_of(inside)).class_names == ("bus", "train")
+
+
+def test_what_is_hidden_is_left_out_at_every_depth_and_told(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 4, "a/deep": 4, "b": 4})
+    for folder in ("a/.ipynb_checkpoints", "a/deep/.cache", "__MACOSX/a", ".git"):
+        fill(root, {folder: 2})
+    for name in (
+        "a/.DS_Store",
+        "a/Thumbs.db",
+        "b/._000.png",
+        "b/notes.txt",
+        "b/more.txt",
+        "b/LICENSE",
+        "b/x.heic",
+    ):
+        (root / name).write_bytes(b"?")
+    dataset = find(name_of(root))
+    assert dataset.card.train + dataset.card.test == 12
+    left_out = dataset.card.note.partition("left out: ")[2]
+    assert (
+        left_out == "*.heic (1), *.txt (2), files without an ending (1), hidden files (3), hidden folders (4)"
+    )
+
+
+def test_links_in_a_circle_are_followed_once(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 5, "b": 5})
+    (root / "a" / "again").symlink_to(root / "a")
+    (root / "b" / "up").symlink_to(root)
+    dataset = find(name_of(root))
+    assert dataset.card.train + dataset.card.test == 5 + (5 + 5)  # b holds a, by the link upwards
+    assert "links to folders that were met before" in dataset.card.note
+
+
 # What is refused, and what is said.
 
 
@@ -185,7 +257,7 @@ def test_the_fingerprint_is_of_names_and_sizes(tmp_path: Path) -> None:
     ("counts", "message"),
     [
         ({}, "holds no folders, one for each class"),
-        ({"train": 3}, "has train, and neither test nor val"),
+        ({"train": 3}, "has one class, train"),
         ({".": 3}, "holds no folders, one for each class"),
         ({"train/cat": 2, "train/dog": 2}, "has train, and neither test nor val"),
         ({"train": 2, "val/cat": 1}, "train holds no folders"),

@@ -202,25 +202,23 @@ def test_two_networks_in_turn(host: FakeHost) -> None:
     assert [m.detail["clock"] for m in results[:4]] == ["perf_counter"] * 2 + ["cuda_event"] * 2
 
 
+def training_job(folder: Path, arch: str = SMALL, **settings: Any) -> Results:
+    """Return what a training of an epoch on digits gives, with more settings; its files are kept in a folder."""
+    recipe = load_recipe("std").model_dump(mode="json")
+    usual = {"dataset": "digits", "recipe": recipe, "epochs": 1, "precision": "fp32", "threads": 1}
+    own = {"device": "cuda:0", "memory_format": "channels_last", "train_images": 96, **settings}
+    job = Job(
+        task="accuracy", arch=arch, input_size=8, in_channels=1, num_classes=10, settings={**usual, **own}
+    )
+    hooks = Hooks(checkpoint=folder / "checkpoint", outputs=folder / "outputs")
+    return {m.name: m for m in measure(job, hooks)}
+
+
 @pytest.mark.parametrize(
     ("precision", "backend"), [("fp32", None), ("bf16", "compiled"), ("fp16", None), ("tf32", None)]
 )
 def test_a_training(host: FakeHost, tmp_path: Path, precision: str, backend: str | None) -> None:
-    recipe = load_recipe("std").model_dump(mode="json")
-    settings = {
-        "dataset": "digits",
-        "recipe": recipe,
-        "epochs": 1,
-        "precision": precision,
-        "threads": 1,
-        "train_images": 96,
-    }
-    settings |= {"device": "cuda:0", "memory_format": "channels_last"} | (
-        {} if backend is None else {"backend": backend}
-    )
-    job = Job(task="accuracy", arch=SMALL, input_size=8, in_channels=1, num_classes=10, settings=settings)
-    hooks = Hooks(checkpoint=tmp_path / "checkpoint", outputs=tmp_path / "outputs")
-    results = {m.name: m for m in measure(job, hooks)}
+    results = training_job(tmp_path, precision=precision, **({} if backend is None else {"backend": backend}))
     assert {"top1", "epoch_time", "train_throughput", "macs"} <= set(results)
     assert results["epoch_time"].detail["warm_up_s"] > 0
     assert ("compile_time" in results) == (backend is not None)

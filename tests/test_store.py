@@ -17,11 +17,14 @@ from conftest import make_job, make_record, seconds, sound_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import bench
+from bench.analysis.comparison import failures, progress
+from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
 from bench.records.line import decode, encode
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import INFO, RECORDS, REJECTED, Store, latest, read_run
+from bench.records.store import BOM, INFO, RECORDS, REJECTED, Store, latest, read_run, set_aside
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -145,6 +148,39 @@ def test_a_corrupt_line_is_set_aside_with_its_number(tmp_path: Path) -> None:
     assert [(r.line, r.reason[:8]) for r in run.rejected] == [(2, "checksum"), (4, "no check")]
     write(tmp_path, 1)  # appending leaves it where it is
     assert len(read_run(tmp_path).records) == 3
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b" \r\n\r\n"])
+@pytest.mark.parametrize("mark", [b"", BOM])
+def test_line_ends_and_an_editors_mark_are_no_content(tmp_path: Path, end: bytes, mark: bytes) -> None:
+    written = write(tmp_path, 3)
+    file = tmp_path / RECORDS
+    file.write_bytes(mark + file.read_bytes().replace(b"\n", end))
+    run = read_run(tmp_path)
+    assert [r.to_json() for r in run.records] == [r.to_json() for r in written]
+    assert run.rejected == ()
+    write(tmp_path, 1)  # and it can be written on
+    assert len(read_run(tmp_path).records) == 4
+
+
+def test_a_job_whose_record_cannot_be_read_is_not_pending(tmp_path: Path) -> None:
+    written = write(tmp_path, 2)
+    with Store(tmp_path) as store:
+        store.write_info({"jobs": [r.job.to_json() for r in written] + [make_job(seed=7).to_json()]})
+    file = tmp_path / RECORDS
+    first, second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + second.replace(b'"status":"ok"', b'"status":"OK"'))
+    run = read_run(tmp_path)
+    assert [line.job_id for line in run.rejected] == [written[1].job.id]
+    assert set_aside(run).startswith(f"line 2 of {file} set aside: checksum")
+    frame = to_frame([run])
+    assert dict(zip(frame["seed"], frame["status"], strict=True)) == {0: "ok", 1: UNREADABLE, 7: PENDING}
+    assert str(progress(frame)) == "1 of 3 measured, 1 pending, 1 that cannot be read"
+    assert (
+        failures(frame)["error"].tolist()[0].startswith("its record, line 2 of records.jsonl, is set aside")
+    )
+    with pytest.warns(UserWarning, match="line 2 of .* set aside"):
+        bench.load(tmp_path)
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def test_a_class_with_facts() -> None:
     assert (card.input_size, card.min_input, card.num_classes, card.in_channels) == (16, 4, 5, 1)
     assert card.paper == "A. Nonymous, Nets, 2024"
     assert card.any_channels
-    assert card.source_sha256 == hashlib.sha256(GOOD.read_bytes()).hexdigest()
+    siblings = {"good.py", "layers.py"}
+    assert set(card.sources) >= siblings
+    assert card.sources["good.py"] == hashlib.sha256(GOOD.read_bytes()).hexdigest()
     assert arch.build(num_classes=9).given == (9, 1, 16)
     with pytest.raises(UnsupportedError, match="needs at least 4 px"):
         arch.build(input_size=3)
@@ -53,25 +56,180 @@ def test_arguments_reach_the_users_class_and_its_card() -> None:
 
 def test_aliases_are_served_and_facts_of_a_wrong_type_left_out() -> None:
     arch = resolve(f"{GOOD}:Aliased")
-    assert arch.build().given == (1000, 224)
+    assert arch.build().given == (7, 16)  # the default of its argument; its attribute, (16, 16)
     assert arch.build(num_classes=3, input_size=32, in_channels=1).given == (3, 32)
     card = arch.card
-    assert (card.input_size, card.year, card.num_classes, card.min_input) == (224, None, 1000, 1)
+    assert (card.input_size, card.year, card.num_classes, card.min_input) == (16, None, 7, 1)
     assert (card.in_channels, card.any_channels, card.family) == (3, False, "custom")
 
 
 def test_arguments_under_an_alias() -> None:
     arch = resolve(f"{GOOD}:Aliased(n_classes=4)")
     assert arch.card.num_classes == 4
-    assert arch.build().given == (4, 224)
+    assert arch.build().given == (4, 16)
     pair = resolve(f"{GOOD}:Aliased(img_size=(8, 9))")
-    assert pair.card.input_size == 224
-    assert pair.build().given == (1000, (8, 9))
+    assert pair.card.input_size == 16
+    assert pair.build().given == (7, (8, 9))
 
 
-def test_any_keyword_means_all_three() -> None:
-    given_to_it = user("Anything(extra='x')").given
-    assert given_to_it == {"num_classes": 1000, "in_channels": 3, "input_size": 224, "extra": "x"}
+def test_any_keyword_is_given_what_is_asked_for() -> None:
+    assert user("Anything(extra='x')").given == {"extra": "x"}
+    assert user("Anything(num_classes=1000)").given == {"num_classes": 1000}
+    other = resolve(f"{GOOD}:Anything").build(num_classes=10, in_channels=3, input_size=32)
+    assert other.given == {"num_classes": 10, "input_size": 32}
+
+
+SIGNATURES = """
+from torch import nn
+
+class Tiny(nn.Module):
+    def __init__(self, widths=(8, 16), num_classes=1000):
+        super().__init__()
+        self.given = widths, num_classes
+
+def behind(**kwargs):
+    return Tiny((2, 4), **kwargs)
+
+class Width(nn.Module):
+    def __init__(self, channels=64, num_classes=10):
+        super().__init__()
+        self.given = channels, num_classes
+
+class Own(nn.Module):
+    def __init__(self, *, img_size=32, in_chans=1, nb_classes=12, depth=3):
+        super().__init__()
+        self.given = img_size, in_chans, nb_classes, depth
+
+class Pair(nn.Module):
+    def __init__(self, image_size=(64, 64), num_classes=None):
+        super().__init__()
+        self.given = image_size, num_classes
+
+class Words(nn.Module):
+    def __init__(self, num_classes="many", in_channels=(1, 2)):
+        super().__init__()
+        self.given = num_classes, in_channels
+
+class Fixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.given = ()
+
+class Attribute(nn.Module):
+    num_classes = 5
+    def __init__(self, num_classes=7):
+        super().__init__()
+        self.given = num_classes
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "given", "card"),
+    [
+        # What is behind the keywords knows classes, but neither channels nor a size.
+        ("behind", {}, ((2, 4), 1000), (224, False, 3, False, None, True)),
+        ("behind", {"num_classes": 10, "in_channels": 1, "input_size": 32}, ((2, 4), 10), (224, False, 3, False, None, True)),
+        ("behind(num_classes=9)", {}, ((2, 4), 9), (224, False, 3, False, 9, False)),
+        ("Width", {"in_channels": 3}, (64, 10), (224, False, 3, False, 10, False)),
+        ("Width(channels=8)", {"num_classes": 2}, (8, 2), (224, False, 3, False, 10, False)),
+        ("Own", {}, (32, 1, 12, 3), (32, True, 1, True, 12, False)),
+        ("Own(depth=5, in_chans=3)", {"input_size": 48}, (48, 3, 12, 5), (32, True, 3, True, 12, False)),
+        ("Pair", {}, ((64, 64), None), (64, True, 3, False, None, False)),
+        ("Pair", {"input_size": 96, "num_classes": 4}, ((96, 96), 4), (64, True, 3, False, None, False)),
+        ("Words", {"num_classes": 10}, ("many", (1, 2)), (224, False, 3, False, None, True)),
+        ("Fixed", {"num_classes": 10}, (), (224, False, 3, False, None, True)),
+        ("Attribute", {}, 5, (224, False, 3, False, 5, False)),
+        ("Attribute(num_classes=6)", {}, 6, (224, False, 3, False, 6, False)),
+    ],
+)  # fmt: skip
+def test_a_network_says_what_it_is_made_for(
+    tmp_path: Path, target: str, asked: dict[str, int], given: object, card: tuple[object, ...]
+) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(SIGNATURES)
+    arch = resolve(f"{file}:{target}")
+    assert arch.build(**asked).given == given
+    known = arch.card
+    assert card == (
+        known.input_size, known.sized, known.in_channels, known.any_channels, known.num_classes, known.any_outputs
+    )  # fmt: skip
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files by their paths, without the ending ``.py``."""
+    for name, text in files.items():
+        path = folder / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+NET = "from torch import nn\nclass Net(nn.Module):\n    width = WIDTH\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("net.py", {"net": f"from parts import WIDTH\n{NET}", "parts": "WIDTH = 1"}),
+        ("net.py", {"net": f"import a.b\nWIDTH = a.b.WIDTH\n{NET}", "a/b": "WIDTH = 1"}),
+        ("pkg/net.py", {"pkg/net": f"from .parts import WIDTH\n{NET}", "pkg/parts": "WIDTH = 1"}),
+        ("pkg/net.py", {"pkg/net": f"from .a.b import WIDTH\n{NET}", "pkg/a/b": "WIDTH = 1", "pkg/__init__": ""}),
+        ("pkg/nets/net.py", {"pkg/nets/net": f"from ..parts import WIDTH\n{NET}", "pkg/parts": "WIDTH = 1"}),
+        ("pkg/net.py", {"pkg/net": f"from pkg.parts import WIDTH\n{NET}", "pkg/parts": "WIDTH = 1"}),
+        ("net.py", {"net": f"from one import *\n{NET}", "one": "from two import WIDTH", "two": "WIDTH = 1"}),
+        # Inside a function, which has not run when the network is planned.
+        ("net.py", {"net": f"WIDTH = 1\n{NET}    def forward(self, x):\n        import later", "later": ""}),
+        # By a name that only running it shows.
+        ("net.py", {"net": f"import importlib\nWIDTH = importlib.import_module('pa' + 'rts').WIDTH\n{NET}", "parts": "WIDTH = 1"}),
+    ],
+)  # fmt: skip
+def test_an_edit_of_anything_it_imports_is_another_network(
+    tmp_path: Path, name: str, files: dict[str, str]
+) -> None:
+    write(tmp_path, files)
+    arch = resolve(f"{tmp_path / name}:Net")
+    assert arch.card.sources == {
+        os.path.relpath(file, (tmp_path / name).parent): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in tmp_path.rglob("*.py")
+    }
+    edited = next(file for file in tmp_path.rglob("*.py") if file.name not in ("net.py", "__init__.py"))
+    edited.write_text(edited.read_text() + "\n# edited\n")
+    assert resolve(f"{tmp_path / name}:Net").card.source_sha256 != arch.card.source_sha256
+
+
+def test_a_file_that_it_reads_is_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text("width: 8")
+    (tmp_path / "log.txt").write_text("what it writes is not")
+    file = tmp_path / "net.py"
+    reads = "from pathlib import Path\nWIDTH = (Path(__file__).parent / 'net.yaml').read_text()\n"
+    file.write_text(f"{reads}def log():\n    return open('log.txt', mode='a')\n{NET}")
+    before = resolve(f"{file}:Net").card
+    assert set(before.sources) == {"net.py", "net.yaml"}
+    (tmp_path / "net.yaml").write_text("width: 16")
+    assert resolve(f"{file}:Net").card.source_sha256 != before.source_sha256
+
+
+def test_one_file_alone_is_told_by_its_own_hash(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(f"import math, torch, yaml\nWIDTH = 1\n{NET}")
+    card = resolve(f"{file}:Net").card
+    assert (card.sources, card.source_sha256) == ({}, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def test_a_file_sees_no_arguments_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parse = (
+        "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--width', {}, type=int)\n"
+    )
+    file = tmp_path / "net.py"
+    monkeypatch.setattr(sys, "argv", ["bench", "run", "--no-report"])
+    file.write_text(parse.format("default=8") + f"WIDTH = parser.parse_args().width\n{NET}")
+    assert user("Net", file).width == 8
+    assert sys.argv == ["bench", "run", "--no-report"]
+    file.write_text(parse.format("required=True") + f"WIDTH = parser.parse_args().width\n{NET}")
+    with pytest.raises(InvalidModelError, match=r"ended Python: .*required: --width"):
+        user("Net", file)
+    assert "usage:" in capsys.readouterr().err
 
 
 def test_a_function_and_its_facts() -> None:
@@ -171,7 +329,9 @@ def test_users_names_that_are_not_there(name: str, message: str, tip: str) -> No
 )
 def test_what_an_import_raises_is_the_cause(file: str, cause: type[BaseException]) -> None:
     for _ in range(2):  # the failed module is not kept
-        with pytest.raises(InvalidModelError, match=f"importing .*{file} raised {cause.__name__}") as caught:
+        with pytest.raises(
+            InvalidModelError, match=f"importing .*{file} (raised |ended Python: ){cause.__name__}"
+        ) as caught:
             resolve(f"{MODELS / file}:Net")
         assert type(caught.value.__cause__) is cause
 

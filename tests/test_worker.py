@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def make(tmp_path: Path, body: str, task: str = "cost", **fields: Any) -> Job:
             "input_size": 8,
             "num_classes": 10,
             "settings": settings,
-            "source_sha256": "ab",
+            "source_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
             **fields,
         }
     )
@@ -83,6 +84,7 @@ def story(job: Job) -> dict[str, Any]:
         "status": events[-1][1][0],
         "error": events[-1][1][1] or {},
         "stages": [v for k, v in events if k == "stage"],
+        "environment": {k: v for each, value in events if each == "environment" for k, v in value.items()},
         "measurements": {v.name: v for k, v in events if k == "measurement"},
     }
 
@@ -140,8 +142,9 @@ class Net(Base):
         ("sys.exit(3)", "cost", "invalid_model", "import", "sys.exit(3)"),
         ("def Net(): return 7", "cost", "invalid_model", "build", "expected a torch.nn.Module"),
         ("class Net(Base):\n  def __init__(self): raise ValueError('no')", "cost", "invalid_model", "build", "no"),
-        ("class Net(Base):\n  def forward(self, x): return x.mean((2, 3))", "cost", "invalid_model", "check", "expected [1, 10]"),
-        ("class Net(Base):\n  def forward(self, x): return {'a': x}", "cost", "invalid_model", "check", "returned dict"),
+        ("class Net(Base):\n  def forward(self, x): return x.mean((2, 3))", "accuracy", "invalid_model", "check", "expected [2, 10]"),
+        ("class Net(Base):\n  def forward(self, x): return {'a': x}", "accuracy", "invalid_model", "check", "returned dict"),
+        ("class Net(Base):\n  def forward(self, x): return 'cat'", "cost", "invalid_model", "check", "returned str"),
         ("class Net(Base):\n  def forward(self, x): raise KeyError('deep')", "infer", "invalid_model", "check", "deep"),
         ("class Net(Base):\n  def forward(self, x): sys.exit(0)", "infer", "invalid_model", "check", "sys.exit(0)"),
         ("class Net(Base):\n  def forward(self, x): raise MemoryError", "infer", "oom", "check", ""),
@@ -192,7 +195,7 @@ def test_only_the_users_own_frames_are_shown(tmp_path: Path) -> None:
 
 
 def test_our_own_errors_have_a_tip_and_no_traceback(tmp_path: Path) -> None:
-    error = story(make(tmp_path, "class Net(Base):\n  def forward(self, x): return x"))["error"]
+    error = story(make(tmp_path, "class Net(Base):\n  def forward(self, x): return x", "accuracy"))["error"]
     assert error["traceback"] is None
     assert "num_classes" in error["tip"]
 
@@ -305,3 +308,85 @@ def test_text_that_utf8_cannot_hold_is_mended() -> None:
 
 def test_a_traceback_without_frames_is_its_message() -> None:
     assert own_traceback(ValueError("x")).strip() == "ValueError: x"
+
+
+def test_files_that_changed_since_the_plan_are_not_measured(tmp_path: Path) -> None:
+    job = make(tmp_path, "class Net(Base): pass")
+    (tmp_path / "net.py").write_text(HEAD + "class Net(Base): width = 2")
+    found = story(job)
+    assert (found["status"], found["stages"][-1]) == ("invalid_model", "import")
+    assert "have changed since the run began" in found["error"]["message"]
+
+
+FORMS = ("(y, x)", "[y]", "{'logits': y, 'more': x}", "Data(y, x)", "x[:, :2]", "(None, {'maps': [x]})")
+
+
+@pytest.mark.parametrize("task", ["cost", "infer"])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_counted_and_timed_may_return_anything_with_a_tensor(
+    tmp_path: Path, task: str, form: str
+) -> None:
+    data = "from dataclasses import dataclass\n@dataclass\nclass Data:\n  logits: object\n  hidden: object\n"
+    body = f"{data}class Net(Base):\n  def forward(self, x):\n    y = super().forward(x)\n    return {form}"
+    found = story(make(tmp_path, body, task))
+    assert found["status"] == "ok", found["error"]
+    assert not any("not_deterministic" in m.flags for m in found["measurements"].values())
+
+
+SWITCHES = """
+torch.set_num_threads(7)
+torch.set_float32_matmul_precision("medium")
+torch.set_default_dtype(torch.float64)
+class Net(Base):
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        torch.backends.cudnn.benchmark = True
+    def forward(self, x):
+        assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (1, "highest")
+        assert not torch.backends.cudnn.benchmark
+        return super().forward(x)
+"""
+
+
+def test_what_a_file_sets_is_set_back_and_told(tmp_path: Path) -> None:
+    found = story(make(tmp_path, SWITCHES, "infer"))
+    assert found["status"] == "ok", found["error"]
+    assert found["environment"]["flags"]["threads"] == 1
+    assert found["environment"]["set_by_the_file"] == {
+        "threads": "1 -> 7",
+        "matmul_precision": "highest -> medium",
+        "default_dtype": "torch.float32 -> torch.float64",
+        "cudnn_benchmark": "False -> True",
+    }
+    assert all("conditions_reset" in m.flags for m in found["measurements"].values())
+
+
+def test_what_a_forward_pass_changes_is_a_doubt(tmp_path: Path) -> None:
+    body = "class Net(Base):\n  def forward(self, x):\n    torch.set_num_threads(2)\n    return super().forward(x)"
+    found = story(make(tmp_path, body, "infer"))
+    latency = found["measurements"]["latency"]
+    assert "conditions_changed" in latency.flags
+    assert latency.detail["conditions_changed"] == {"threads": "1 -> 2"}
+    assert "set_by_the_file" not in found["environment"]
+
+
+@pytest.mark.parametrize(
+    ("forward", "flag"),
+    [
+        ("return super().forward(x) / 0", "not_finite"),
+        ("return super().forward(x) + torch.rand(1)", "not_deterministic"),
+        ("self.head.weight.data.add_(1e-6); return super().forward(x)", "changes_itself"),
+        ("self.count.add_(1); return super().forward(x)", "changes_itself"),
+        ("return super().forward(x)", None),
+    ],
+)
+def test_a_network_that_does_more_than_answer_is_doubted(
+    tmp_path: Path, forward: str, flag: str | None
+) -> None:
+    count = (
+        "  def __init__(self):\n    super().__init__()\n    self.register_buffer('count', torch.zeros(1))\n"
+    )
+    found = story(make(tmp_path, f"class Net(Base):\n{count}  def forward(self, x):\n    {forward}", "infer"))
+    assert found["status"] == "ok", found["error"]
+    doubts = {"not_finite", "not_deterministic", "changes_itself"}
+    assert doubts & set(found["measurements"]["latency"].flags) == ({flag} if flag else set())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.flags import FLAGS, with_flags
-from bench.analysis.frame import PENDING, SHAPE, VARIANT, wide
+from bench.analysis.frame import PENDING, SHAPE, UNREADABLE, VARIANT, wide
 from bench.analysis.replicates import PERCENTILES, percentile_table, pooled
 from bench.analysis.roofline import add_roofline
 from bench.plan.task import TASKS, summarised, tasks
@@ -309,6 +309,7 @@ STATUS_WORDS: Mapping[str, str] = {
     "skipped": "skipped",
     "cancelled": "cancelled",
     PENDING: "pending",
+    UNREADABLE: "that cannot be read",
 }
 
 

@@ -19,13 +19,14 @@ from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import tasks
 from bench.records.record import Measurement, Record
-from bench.records.store import Run, latest, uncollected
+from bench.records.store import RECORDS, Rejected, Run, latest, uncollected
 from bench.stats.samples import summarise
 from bench.tasks.accuracy import AccuracySettings, RecipeContent
 
 Attempts = Literal["latest", "all"]
 
 PENDING = "pending"
+UNREADABLE = "unreadable"  # its record is there, on a line that was set aside
 
 # What tells rows of a comparison apart, with `network` for `arch`: what was measured, and how it was run.
 SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
@@ -44,7 +45,8 @@ def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame
     """Return the long table of some runs.
 
     One row a measurement of a record, in file order; a record without any, and a planned job without a record
-    (status `pending`), is one row whose `measurement` is missing. Missing text is None, missing numbers NaN.
+    (status `pending`, or `unreadable` where its line was set aside), is one row whose `measurement` is missing. Missing
+    text is None, missing numbers NaN.
 
     Args:
         runs: as `bench.records.store.read_run` gives them.
@@ -88,14 +90,17 @@ def wide(rows: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.Da
 
 
 class _Pending(NamedTuple):
-    """Stands for the record of a job that has none; its environment is that in which the run would go on."""
+    """Stands for the record of a job that has none, or none that can be read.
+
+    Its environment is that in which the run would go on.
+    """
 
     status: str = PENDING
     stage: None = None
     attempt: None = None
     started_at: None = None
     duration_s: None = None
-    error: None = None
+    error: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] = {}
     measurements: tuple[Measurement, ...] = ()
 
@@ -121,9 +126,19 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
         yield _Row(name, folder, record.job, record.card, record)
     cards = {r.job.arch: r.card for r in run.records}
     machine = run.records[-1].environment if run.records else {}
+    unread = {line.job_id: line for line in run.rejected}
     for job in {j.id: j for j in run.planned}.values():
         if job.id not in last:
-            yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), _Pending(environment=machine))
+            lacking = _Pending(environment=machine)
+            if job.id in unread:
+                lacking = lacking._replace(status=UNREADABLE, error=_unread(unread[job.id]))
+            yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), lacking)
+
+
+def _unread(line: Rejected) -> Mapping[str, Any]:
+    """Return the error of a job whose record was set aside."""
+    message = f"its record, line {line.line} of {RECORDS}, is set aside: {line.reason}"
+    return {"message": message, "tip": "give the command of the run again to measure it anew"}
 
 
 def _cudnn_benchmark(row: _Row) -> str | None:

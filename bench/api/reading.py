@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.records.store import read_run
+from bench.records.store import read_run, set_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,11 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     from bench.report.notebook import Records
 
     conditions = [where] if isinstance(where, str) else where
-    return Records(to_frame(filter_runs([read_run(p) for p in paths], conditions)))
+    runs = [read_run(p) for p in paths]
+    for run in runs:
+        if run.rejected:
+            warnings.warn(set_aside(run), stacklevel=2)
+    return Records(to_frame(filter_runs(runs, conditions)))
 
 
 def figure(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.archs import Arch
@@ -25,11 +25,13 @@ class Parameters:
         names: its parameters.
         required: those without a default.
         any_keyword: whether it takes any other keyword too.
+        defaults: of those that have one.
     """
 
     names: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     any_keyword: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> Parameters:
@@ -43,6 +45,7 @@ class Parameters:
             names=tuple(p.name for p in by_keyword),
             required=tuple(p.name for p in by_keyword if p.default is p.empty),
             any_keyword=any(p.kind is p.VAR_KEYWORD for p in parameters),
+            defaults={p.name: p.default for p in by_keyword if p.default is not p.empty},
         )
 
     def check(self, name: str, arguments: Mapping[str, object]) -> None:

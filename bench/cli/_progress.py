@@ -21,6 +21,7 @@ from rich.progress import Progress as Bar
 from bench.api import Done
 from bench.cli._common import EXIT_CANCELLED, EXIT_FAILED, note, stderr
 from bench.execution.runner import Observer, Summary
+from bench.plan.card import edited
 from bench.plan.estimate import Estimate, estimator
 from bench.plan.expand import Planned
 from bench.records.flags import OF_SAMPLES, spoken
@@ -45,6 +46,7 @@ def finish(done: Done, lines: Iterable[str]) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]lib[/\\]python\d")
 _COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
 
 
@@ -84,6 +86,10 @@ class Progress(Observer):
         """Learn from earlier records how long jobs take, and say what could not be read."""
         self.estimate = estimator((r.job, r.duration_s) for r in before.records if r.status == "ok")
         self.estimates = [self.estimate(p) for p in plan]
+        for words in dict.fromkeys(p.note for p in plan if p.note):
+            self._print(f"[dim]{escape(words)}[/]")
+        for line in edits(plan, before):
+            self._print(f"[yellow]measured again:[/] {escape(line)}")
         for rejected in before.rejected:
             self._print(
                 f"[yellow]set aside:[/] line {rejected.line} of {before.name}: {escape(rejected.reason)}"
@@ -147,14 +153,27 @@ class Progress(Observer):
         self.console.print(text)
 
 
+def edits(plan: Sequence[Planned], before: Run) -> list[str]:
+    """Return a line for each network of the user's whose files are others than when it was last measured."""
+    known = {record.job.arch: record.card for record in before.records}
+    cards = {planned.job.arch: planned.card for planned in plan if planned.job.arch in known}
+    files = {name: edited(known[name], card) for name, card in cards.items()}
+    return [
+        f"{name}, as {', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed"
+        for name, changed in files.items()
+        if changed
+    ]
+
+
 def headline(record: Record) -> str:
     """Return the record's most telling numbers, or why there are none."""
     if record.status != "ok":
         error = record.error or {}
         first = str(error.get("message", "")).strip().splitlines()[:1] or [""]
         places = re.findall(r'File "([^"]+)", line (\d+)', str(error.get("traceback") or ""))
-        if places:  # of the user's own code
-            first[0] = f"{error.get('type')} in {Path(places[-1][0]).name}, line {places[-1][1]}: {first[0]}"
+        own = [place for place in places if not _INSTALLED.search(place[0])] or places
+        if own:  # the innermost line of the user's own code, where there is one
+            first[0] = f"{error.get('type')} in {Path(own[-1][0]).name}, line {own[-1][1]}: {first[0]}"
         return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]
     values = {m.name: m for m in record.measurements}
     parts: list[str] = []

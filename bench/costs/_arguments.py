@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch.utils._pytree import tree_iter
 
 # By place and by name: tensors, numbers, lists of them, and more.
 Args = tuple[Any, ...]
@@ -28,7 +29,10 @@ def numbers(value: int | Sequence[int], count: int) -> list[int]:
 
 
 def tensors_of(values: object) -> Iterator[Tensor]:
-    """Yield the tensors in arguments or results, in whatever they are kept."""
+    """Yield the tensors in arguments or results: in tuples, lists, mappings and data classes, however deep.
+
+    Of other objects nothing is asked, not even whether they are true: some cannot answer.
+    """
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, tuple | list):
@@ -37,5 +41,13 @@ def tensors_of(values: object) -> Iterator[Tensor]:
                 yield value
             elif value is not None and not isinstance(value, int | float | str):
                 yield from tensors_of(value)
-    elif values:
-        yield from (t for t in tree_iter(values) if isinstance(t, Tensor))
+    elif isinstance(values, Mapping):
+        yield from tensors_of(tuple(values.values()))
+    elif dataclasses.is_dataclass(values) and not isinstance(values, type):
+        yield from tensors_of(tuple(vars(values).values()) if hasattr(values, "__dict__") else ())
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """Return the type of a network's first parameter or buffer with a fraction: that of the images it takes."""
+    tensors = (*model.parameters(), *model.buffers())
+    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import flop_registry
 from bench.costs._arguments import numbers
 
 Matrix = Literal["convolution", "linear", "attention"]
-Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction"]
+Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction", "transform"]
 
 K = TypeVar("K")
 
@@ -101,9 +101,45 @@ def _bilinear(inputs: _Values, outputs: _Values) -> int:
     return math.prod(rows) * (weight[-2] + 1) * weight[-1]
 
 
+def _rnn_layer(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
+    """Count a recurrent layer in one kernel: both of its matrices at each step; images [steps, B, in]."""
+    (steps, batch, _), of_input, of_state = _shapes(inputs[:3])
+    return steps * batch * (math.prod(of_input) + math.prod(of_state))
+
+
+def _grouped_product(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
+    """Count rows [M, K] that are each multiplied by one of several matrices [G, K, N]; M x K x N."""
+    rows, matrices = _shapes(inputs[:2])
+    return math.prod(rows) * matrices[-1]
+
+
+def _deformable(inputs: _Values, outputs: _Values) -> int:
+    """Count a convolution by its weights [C_out, C_in / groups, h, w]; finding the pixels is left out."""
+    return int(outputs[0].value.numel()) * math.prod(inputs[1].sizes()[1:])
+
+
+def _quantised_linear(inputs: _Values, outputs: _Values) -> int:
+    """Count a linear layer whose weights are packed: each output is a sum over the inputs' last dimension."""
+    return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
+
+
+def _quantised_convolution(inputs: _Values, outputs: _Values) -> int:
+    """Count a convolution whose weights [C_out, C_in / groups, h, w] are packed."""
+    weight: Tensor = inputs[1].value.weight()
+    return int(outputs[0].value.numel()) * math.prod(weight.shape[1:])
+
+
 def _packets(names: str) -> list[OpOverloadPacket]:
-    """Return those of aten's operators that this version of torch has."""
-    return [getattr(aten, name) for name in names.split() if hasattr(aten, name)]
+    """Return those of torch's operators that are there, of aten or ``LIBRARY.NAME``."""
+    packets = []
+    for name in names.split():
+        library, _, own = name.rpartition(".")
+        operators = getattr(torch.ops, library) if library else aten
+        try:
+            packets.append(getattr(operators, own))
+        except AttributeError:  # an older torch, or a library that is not there
+            continue
+    return packets
 
 
 def _table(rows: Iterable[tuple[K, Handle, str]]) -> dict[OpOverloadPacket, tuple[K, Handle]]:
@@ -125,6 +161,12 @@ MATRIX: dict[OpOverloadPacket, tuple[Matrix, Handle]] = _table((
     ("linear", _product(0), "mv dot vdot"),
     ("linear", _product(1), "addmv"),
     ("linear", _bilinear, "_trilinear"),
+    ("linear", _rnn_layer, "mkldnn_rnn_layer"),
+    ("linear", _grouped_product, "_grouped_mm _scaled_grouped_mm"),
+    ("linear", _quantised_linear,
+     "quantized.linear quantized.linear_relu quantized.linear_dynamic quantized.linear_relu_dynamic"),
+    ("convolution", _quantised_convolution, "quantized.conv1d quantized.conv2d quantized.conv2d_relu quantized.conv3d"),
+    ("convolution", _deformable, "torchvision.deform_conv2d"),
     ("attention", _attention,
      "scaled_dot_product_attention _scaled_dot_product_attention_math _scaled_dot_product_flash_attention "
      "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_efficient_attention "
@@ -155,6 +197,13 @@ def _outputs(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     return int(outputs[0].value.numel())
 
 
+def _fourier(inputs: _Values, outputs: _Values) -> int:
+    """Count a fast Fourier transform over some dimensions: 5 N log2 n for n points each, the usual convention."""
+    larger = max((inputs[0].sizes(), outputs[0].sizes()), key=math.prod)
+    points = math.prod(larger[d] for d in inputs[1].value)
+    return round(5 * math.prod(larger) * math.log2(max(points, 2)))
+
+
 # All other work, in operations and not in multiply-accumulates; what torch tags as pointwise is added to it.
 OTHER: dict[OpOverloadPacket, tuple[Other, Handle]] = _table((
     ("normalisation", batchnorm_flop_jit, "native_batch_norm cudnn_batch_norm miopen_batch_norm"),
@@ -172,7 +221,8 @@ OTHER: dict[OpOverloadPacket, tuple[Other, Handle]] = _table((
     ("softmax", _inputs, "_softmax _log_softmax _safe_softmax logsumexp"),
     ("reduction", _inputs,
      "mean sum amax amin max min var std var_mean std_mean prod linalg_vector_norm norm cumsum argmax argmin any "
-     "all col2im"),
+     "all col2im index_add index_add_ scatter_add scatter_add_ scatter_reduce index_reduce"),
+    ("transform", _fourier, "_fft_c2c _fft_r2c _fft_c2r"),
     ("elementwise", _outputs,
      "addr rsub elu_ threshold_ "
      "hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
@@ -193,7 +243,9 @@ MOVING = frozenset(
         "fill_ scalar_tensor arange linspace eye lift_fresh lift_fresh_copy resize_ set_ tril triu item "
         "_local_scalar_dense is_same_size rand randn randperm rand_like randn_like uniform_ normal_ random_ "
         "nonzero topk sort masked_select masked_fill masked_fill_ unique _unique2 one_hot repeat_interleave "
-        "view_as_real view_as_complex complex _conj"
+        "view_as_real view_as_complex complex _conj real imag resolve_conj resolve_neg "
+        "transpose_ t_ squeeze_ unsqueeze_ swapaxes_ detach_ masked_scatter masked_scatter_ "
+        "quantize_per_tensor dequantize"
     )
 )
 
@@ -203,12 +255,46 @@ def arguments(args: Sequence[object]) -> _Values:
     return [_TracedValue(a) for a in args]
 
 
+def complex_factor(args: Sequence[object]) -> int:
+    """Return how many real multiply-accumulates one of an operator is: four, of complex numbers."""
+    return 4 if any(isinstance(a, Tensor) and a.is_complex() for a in args) else 1
+
+
+def reads_values(func: OpOverload, args: Sequence[object]) -> bool:
+    """Return whether how much an operator does, or what becomes of its result, depends on values.
+
+    Torch tags operators with outputs of a shape that values decide, and those that hand values to Python. Indexing is
+    one of them where an index is a mask.
+    """
+    if not {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(func.tags):
+        return func.overloadpacket in _LOOKS
+    if func.overloadpacket is not aten.index:
+        return True
+    indices = args[1] if isinstance(args[1], list | tuple) else ()
+    return any(isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in indices)
+
+
+def estimated_work(args: Sequence[object], out: Tensor) -> int:
+    """Return what an operator without a rule may come to: its elements, times the inner size of two matrices.
+
+    Of an operator that takes several tensors with two dimensions and more, each result is taken for a sum over the last
+    dimension of the first.
+    """
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    elements = max([out.numel(), *(t.numel() for t in tensors)])
+    matrices = [t for t in tensors if t.dim() > 1]
+    return max(elements, out.numel() * matrices[0].shape[-1]) if len(matrices) > 1 else elements
+
+
 def second_count(
     packet: OpOverloadPacket, args: Sequence[object], kwargs: Mapping[str, object], out: object
-) -> int:
-    """Return the multiply-accumulates that torch's counter sees in an operator; 0 where it has no formula."""
+) -> int | None:
+    """Return the multiply-accumulates that torch's counter sees in an operator; None where it has no formula."""
     formula = flop_registry.get(packet)
-    return int(formula(*args, **kwargs, out_val=out)) // 2 if formula is not None else 0
+    return int(formula(*args, **kwargs, out_val=out)) // 2 if formula is not None else None
+
+
+_LOOKS = frozenset(_packets("_local_scalar_dense item is_nonzero equal masked_select nonzero _unique2"))
 
 
 def pointwise(func: OpOverload) -> bool:

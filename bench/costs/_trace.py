@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,10 +16,22 @@ from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._arguments import Args, Kwargs, numbers, signature, tensors_of
-from bench.costs._operators import MATRIX, MOVING, OTHER, Handle, arguments, pointwise, second_count
+from bench.costs._arguments import Args, Kwargs, dtype_of, numbers, signature, tensors_of
+from bench.costs._operators import (
+    MATRIX,
+    MOVING,
+    OTHER,
+    Handle,
+    arguments,
+    complex_factor,
+    estimated_work,
+    pointwise,
+    reads_values,
+    second_count,
+)
 from bench.costs._storage import all_meta
 from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
 
@@ -103,8 +115,9 @@ class Trace:
         device: where the image was: "meta" or "cpu".
         macs: by kind: convolution, linear, attention.
         operations: of the other work, by kind.
-        uncounted: operators that neither counter has a rule for: calls, and elements written.
-        written: elements that all operators wrote.
+        counted_once: multiply-accumulates of operators that torch has no formula for; both counters have ours.
+        uncounted: operators that neither counter has a rule for: calls, and the work that they are estimated at.
+        complex: whether numbers were complex; a multiply-accumulate of such is four.
         unused: parameters that no operator used, by the outermost module that was not called.
         data_dependent: operators that looked at values which depend on the image.
         failure: what the network raised before it came to its end, if it did.
@@ -115,8 +128,9 @@ class Trace:
     device: str
     macs: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
+    counted_once: Counter[str] = field(default_factory=Counter)
     uncounted: dict[str, list[int]] = field(default_factory=dict)
-    written: int = 0
+    complex: bool = False
     unused: dict[str, Call] = field(default_factory=dict)
     data_dependent: list[str] = field(default_factory=list)
     failure: BaseException | None = None
@@ -139,8 +153,9 @@ class Trace:
 
     @property
     def uncounted_share(self) -> float:
-        """Share of all written elements that operators wrote which neither counter has a rule for."""
-        return sum(elements for _, elements in self.uncounted.values()) / max(self.written, 1)
+        """Share of the work that is estimated for operators which neither counter has a rule for, of all work."""
+        uncounted = sum(work for _, work in self.uncounted.values())
+        return uncounted / max(uncounted + self.first + self.operations.total(), 1)
 
     @property
     def failure_text(self) -> str | None:
@@ -159,8 +174,9 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
         What was noted; where the network raised, up to there, with `failure`. On meta tensors it may raise where it
         would not on real ones.
     """
-    device = "cpu" if any(not p.is_meta for p in model.parameters()) else "meta"
-    images = torch.zeros(shape, device=device)
+    stored = any(not p.is_meta for p in model.parameters()) or has_packed(model)
+    device = "cpu" if stored else "meta"
+    images = torch.zeros(shape, device=device, dtype=dtype_of(model))
     recorder = _Recorder(model, images)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its kernels hide what they do
@@ -170,6 +186,7 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
             stack.callback(register_module_forward_hook(recorder.leave, always_call=True).remove)
             stack.enter_context(torch.no_grad())
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # in products that both counters see
+            stack.enter_context(_Values(recorder))
             stack.enter_context(recorder)
             recorder.trace.result = model(images)
     except (Exception, SystemExit) as error:  # the network's; what was counted until then is still of use
@@ -305,16 +322,14 @@ class _Recorder(TorchDispatchMode):
             return func.decompose(*args, **kwargs)
 
     def _note(self, op: _Operation) -> None:
+        if reads_values(op.func, op.args) and self._tracked(op.args):
+            self.trace.data_dependent.append(op.name)
         first = _first(op.out)
         if first is None:
-            if op.packet in _READS_VALUES and self._tracked(op.args):
-                self.trace.data_dependent.append(op.name)
             return
         used = [self.parameters[id(t)] for t in tensors_of(op.args) if id(t) in self.parameters]
         call = self.stack[-1] if self.stack else self.trace.root
         is_view = op.func.is_view or op.packet in _VIEWS
-        if not is_view and _fresh(op.func):
-            self.trace.written += first.numel()
         if not call.atomic:
             tracked = self.fields.of(first) is not None
             pending = self.pending.setdefault(id(call), [])
@@ -340,10 +355,14 @@ class _Recorder(TorchDispatchMode):
 
     def _count(self, call: Call, op: _Operation) -> None:
         """Add what an operator costs to its call and to the whole."""
+        factor = complex_factor(op.args)
         second = second_count(op.packet, op.args, op.kwargs, op.out)
-        call.second_macs += second
+        call.second_macs += factor * (second or 0)
         if op.packet in MATRIX:
-            self._count_macs(call, op)
+            macs = self._count_macs(call, op)
+            if second is None:  # nothing to hold it against
+                call.second_macs += macs
+                self.trace.counted_once[op.name] += macs
         elif op.packet in OTHER:
             kind, handle = OTHER[op.packet]
             self.trace.operations[kind] += op.count_by(handle)
@@ -354,18 +373,25 @@ class _Recorder(TorchDispatchMode):
         elif op.packet not in MOVING and not second:
             entry = self.trace.uncounted.setdefault(op.name, [0, 0])
             entry[0] += 1
-            entry[1] += op.elements
+            entry[1] += estimated_work(op.args, first) if (first := _first(op.out)) is not None else 0
 
-    def _count_macs(self, call: Call, op: _Operation) -> None:
+    def _count_macs(self, call: Call, op: _Operation) -> int:
         kind, handle = MATRIX[op.packet]
         if op.packet in _BATCHED and all(self._tracked(a) for a in op.args[-2:]):
             kind = "attention"  # a product of activations with activations
-        macs = op.count_by(handle)
+        factor = complex_factor(op.args)
+        self.trace.complex |= factor > 1
+        macs = factor * op.count_by(handle)
         call.macs += macs
         call.matrix_activations += op.elements
         self.trace.macs[kind] += macs
-        if kind == "convolution":
+        if kind == "convolution" and op.packet is _aten.convolution:
             call.window = _convolution_window(op.args)
+        return macs
+
+    def depends(self, values: object) -> bool:
+        """Return whether any tensor among values depends on the image."""
+        return self._tracked(values)
 
     def _tracked(self, values: object) -> bool:
         return any(self.fields.of(t) is not None for t in tensors_of(values))
@@ -393,11 +419,36 @@ class _Recorder(TorchDispatchMode):
         for part in name.split(".")[:-1]:
             module = getattr(module, part)
             path.append(part)
-            if id(module) not in self.called:
-                break
+            if id(module) not in self.called and not isinstance(module, nn.ModuleList | nn.ModuleDict):
+                break  # lists of modules are never called themselves
         return ".".join(path) or name, module
 
 
+class _Values(TorchFunctionMode):
+    """Notes where Python takes the values of a tensor that depends on the image, which no operator shows."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(
+        self, func: Callable[..., object], types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> object:
+        """Carry out a function of torch's."""
+        name = getattr(func, "__name__", "")
+        if name in _TAKEN and self.recorder.depends(args):
+            self.recorder.trace.data_dependent.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def has_packed(model: nn.Module) -> bool:
+    """Return whether a network has quantised layers, whose weights torch keeps in an object of its own."""
+    return any(isinstance(getattr(m, "_packed_params", None), torch.ScriptObject) for m in model.modules())
+
+
+_TAKEN = frozenset(
+    ("tolist", "numpy", "__array__", "__dlpack__", "__bool__", "__int__", "__float__", "__index__")
+)
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _aten = torch.ops.aten
 _VIEWS = {_aten._unsafe_view, _aten._reshape_alias, _aten.lift_fresh, _aten.alias, _aten.detach}
@@ -410,7 +461,6 @@ _ALLOCATES = {
     _aten.fill_,
     _aten.zero_,
 }
-_READS_VALUES = {_aten._local_scalar_dense, _aten.item, _aten.is_nonzero, _aten.equal}
 _BATCHED = {_aten.bmm, _aten.baddbmm}
 _NAMES = {
     "convolution": "conv", "addmm": "linear", "mm": "linear", "max_pool2d_with_indices": "max_pool2d",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,18 @@ NATIVE = 224  # px, at most: what the networks for photographs take
 SAMPLE = 16  # files whose headers are read for the channels and the size
 TEST_SHARE = 0.2  # of a folder that is not split
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+TRAINING = ("train", "training", "trainset", "train_set", "training_set")
+TESTING = (
+    "test",
+    "testing",
+    "testset",
+    "test_set",
+    "val",
+    "valid",
+    "validation",
+    "val_set",
+    "validation_set",
+)
 LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
 
 # Of ImageNet's training images, as torchvision's and timm's networks use them.
@@ -39,12 +52,14 @@ class Folder:
         files: paths of each split.
         labels: [N] int64 of each split.
         sha256: of the files' relative names and their sizes; other images have another.
+        note: what was taken, and what was left out.
     """
 
     classes: tuple[str, ...]
     files: dict[Split, tuple[str, ...]]
     labels: dict[Split, Tensor]
     sha256: str
+    note: str
 
 
 def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
@@ -54,8 +69,8 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
 
     Args:
         name: how it is asked for.
-        path: holds `train` and `test` (or `val`) with a folder for each class; or the classes' folders, of
-            which a fifth, always the same, is for testing.
+        path: holds a folder for training and one for testing (see `TRAINING` and `TESTING`, in any case of letters)
+            with a folder for each class; or the classes' folders, of which a fifth, always the same, is for testing.
         size: px; None is the images' own, at most 224.
 
     Raises:
@@ -76,6 +91,7 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
             flip=True,
             in_files=True,
             sha256=folder.sha256,
+            note=folder.note,
         ).at(size),
         load=partial(_load, folder, channels, size),
         mean=MEAN if channels == 3 else (sum(MEAN) / 3,),
@@ -97,7 +113,9 @@ def scan(path: Path) -> Folder:
     """
     if not path.is_dir():
         raise UnsupportedError(f"there is no folder {path}", LAYOUT)
-    listings = _split(path) if (path / "train").is_dir() else _cut(_listing(path))
+    left_out: Counter[str] = Counter()
+    parts = _parts(path, left_out)
+    listings = parts or _cut(_listing(path, left_out))
     train, test = listings["train"], listings["test"]
     for first, second, purpose in ((train, test, "test"), (test, train, "training")):
         if missing := sorted(first.keys() - second.keys()):
@@ -109,18 +127,55 @@ def scan(path: Path) -> Folder:
         files={split: tuple(chain(*listing.values())) for split, listing in listings.items()},
         labels={split: _labels(listing) for split, listing in listings.items()},
         sha256=_fingerprint(path, listings),
+        note=_note(path, listings, bool(parts), left_out),
     )
 
 
-def _split(path: Path) -> dict[Split, Listing]:
-    """Return the files of a folder that has `train` and `test` or `val`."""
-    tests = [path / name for name in ("test", "val") if any(_folders(path / name))]
+def _note(path: Path, listings: dict[Split, Listing], parts: bool, left_out: Counter[str]) -> str:
+    """Return one line on what was taken and what was left out."""
+    taken = []
+    for listing, purpose, share in zip(
+        listings.values(), ("to train on", "to test"), ("four fifths", "a fifth"), strict=True
+    ):
+        place = f"of {_top(path, listing)}/" if parts else share
+        taken.append(f"{sum(map(len, listing.values())):,} images {purpose} ({place})")
+    rest = ", ".join(f"{what} ({count:,})" for what, count in sorted(left_out.items()) if count)
+    return f"{len(listings['train'])} classes, {' and '.join(taken)}" + (
+        f"; left out: {rest}" if rest else ""
+    )
+
+
+def _top(path: Path, listing: Listing) -> str:
+    """Return the folder right below `path` that the files of a split lie in."""
+    return Path(os.path.relpath(next(chain(*listing.values())), path)).parts[0]
+
+
+def _parts(path: Path, left_out: Counter[str]) -> dict[Split, Listing] | None:
+    """Return the files of a folder that is split; None for one that holds the classes.
+
+    A folder called `train` that holds images and no folders is a class.
+
+    Raises:
+        UnsupportedError: if there is something to train on, and nothing to test.
+    """
+    by_name = {folder.name.lower(): folder for folder in _folders(path, Counter())}
+    trains, tests = ([by_name[n] for n in names if n in by_name] for names in (TRAINING, TESTING))
+    tests = [folder for folder in tests if _folders(folder, Counter())]
+    if not trains or not (tests or _folders(trains[0], Counter())):
+        return None
+    train = trains[0]
+    if not _folders(train, Counter()):
+        raise UnsupportedError(f"{train} holds no folders, one for each class", LAYOUT)
     if not tests:
         raise UnsupportedError(
-            f"{path} has train, and neither test nor val with a folder for each class",
-            f"add one, or name {path / 'train'} itself: a fifth of it is then for testing",
+            f"{path} has {train.name}, and neither test nor val with a folder for each class",
+            f"add one ({', '.join(TESTING)}), or name {train} itself: a fifth of it is then for testing",
         )
-    return {"train": _listing(path / "train"), "test": _listing(tests[0])}
+    test = tests[0]
+    for folder in _folders(path, left_out):
+        if folder not in (train, test):
+            left_out[f"folder {folder.name}/"] += 1
+    return {"train": _listing(train, left_out), "test": _listing(test, left_out)}
 
 
 def _cut(whole: Listing) -> dict[Split, Listing]:
@@ -140,13 +195,13 @@ def _cut(whole: Listing) -> dict[Split, Listing]:
     return {"train": train, "test": test}
 
 
-def _listing(path: Path) -> Listing:
+def _listing(path: Path, left_out: Counter[str]) -> Listing:
     """Return the image files of each folder in `path`, in the order of torchvision's `ImageFolder`.
 
     Raises:
         UnsupportedError: if there are no folders, or one of them has no images.
     """
-    listing = {folder.name: sorted(_images(folder)) for folder in _folders(path)}
+    listing = {folder.name: sorted(_images(folder, left_out)) for folder in _folders(path, left_out)}
     if not listing:
         raise UnsupportedError(f"{path} holds no folders, one for each class", LAYOUT)
     for name, files in listing.items():
@@ -158,16 +213,38 @@ def _listing(path: Path) -> Listing:
     return listing
 
 
-def _folders(path: Path) -> list[Path]:
+def _folders(path: Path, left_out: Counter[str]) -> list[Path]:
     """Return the folders in `path`, but for hidden ones, by name."""
-    return sorted(f for f in path.glob("*") if f.is_dir() and not f.name.startswith("."))
+    folders = sorted(f for f in path.glob("*") if f.is_dir())
+    shown = [folder for folder in folders if not _is_hidden(folder.name)]
+    left_out["hidden folders"] += len(folders) - len(shown)
+    return shown
 
 
-def _images(folder: Path) -> Iterator[str]:
-    for parent, _, names in os.walk(folder, followlinks=True):
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _images(folder: Path, left_out: Counter[str]) -> Iterator[str]:
+    """Yield the image files below a folder; of folders that links lead to again and again, those of the first way."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        place = os.stat(parent)  # noqa: PTH116
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()
+            left_out["links to folders that were met before"] += 1
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        left_out["hidden folders"] += sum(map(_is_hidden, folders))
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in names:
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
+            if name.startswith(".") or name.lower() == "thumbs.db":
+                left_out["hidden files"] += 1
+            elif ending in ENDINGS:
                 yield os.path.join(parent, name)  # noqa: PTH118 - a million of them, as text
+            else:
+                left_out[f"*{ending}" if ending else "files without an ending"] += 1
 
 
 def _labels(listing: Listing) -> Tensor:

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from bench.errors import (
     lacks_memory,
     says_too_large,
 )
-from bench.execution import Send
+from bench.execution import Send, conditions
 from bench.plan.job import Job
 from bench.plan.settings import OnDevice, Timed
 from bench.plan.task import TASKS, Hooks
@@ -83,10 +84,31 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
 
 
 def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
-    """Yield each measurement of the job as soon as it is there."""
+    """Yield each measurement of the job as soon as it is there; what the user's code set in the process is told."""
     switch(job)
-    hooks.environment({"flags": environment.torch_flags(), "state": state(job)})
-    yield from TASKS.get(job.task).run(job, hooks)
+    before, reset = conditions.read(), dict[str, str]()
+
+    def tell() -> None:
+        told = {"set_by_the_file": dict(reset)} if reset else {}
+        hooks.environment({"flags": environment.torch_flags(), "state": state(job), **told})
+
+    def settle() -> None:
+        if changed := conditions.restore(before):
+            reset.update(changed)
+            tell()
+
+    tell()
+    for measurement in TASKS.get(job.task).run(job, replace(hooks, settle=settle)):
+        yield _under(measurement, reset, conditions.changes(before))
+
+
+def _under(measurement: Measurement, reset: Mapping[str, str], changed: Mapping[str, str]) -> Measurement:
+    """Return a measurement with what of its conditions the user's code had set, and what a forward pass changed."""
+    flags = ["conditions_reset"] * bool(reset) + ["conditions_changed"] * bool(changed)
+    if not flags:
+        return measurement
+    detail = {**measurement.detail, **({"conditions_changed": dict(changed)} if changed else {})}
+    return measurement.changed(flags=(*measurement.flags, *flags), detail=detail)
 
 
 def state(job: Job) -> dict[str, Any]:

@@ -23,11 +23,14 @@ class ArchCard:
         in_channels: native channel count.
         any_channels: whether it can be built for another channel count; if not, grey images are repeated.
         num_classes: native count of classes; None where the network is no classifier.
+        any_outputs: whether it neither declares its classes nor can be built for other ones, so that only its outputs
+            tell; then `num_classes` is None.
         parameters: declared count at the native classes and channels, where it is known exactly.
         published: published accuracy as fractions, keys `top1` and `top5`, with a `source` and a `protocol`; counts,
             keys `macs` and `parameters`, with a `macs_source` and a `parameters_source`.
         note: what a reader must know, such as a variant.
-        source_sha256: of the file that defines it, for networks from outside the package.
+        source_sha256: of the files that it is made of, for networks from outside the package.
+        sources: of each of those files, by its path from the one that defines it; empty where that is alone.
     """
 
     name: str
@@ -40,10 +43,12 @@ class ArchCard:
     in_channels: int = 3
     any_channels: bool = True
     num_classes: int | None = 1000
+    any_outputs: bool = False
     parameters: int | None = None
     published: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
     source_sha256: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""
@@ -53,6 +58,18 @@ class ArchCard:
     def from_json(cls, data: Mapping[str, Any]) -> ArchCard:
         """Read a card back, leaving out keys that this version does not know."""
         return cls(**{k: v for k, v in data.items() if k in _FIELDS})
+
+
+def edited(before: ArchCard, now: ArchCard) -> list[str]:
+    """Return the files of a network that are others than before: changed, new or gone; by their paths.
+
+    Of a network in one file, which has no list of files, it is the file that its name begins with.
+    """
+    if before.source_sha256 == now.source_sha256:
+        return []
+    names = before.sources.keys() | now.sources.keys()
+    changed = sorted(name for name in names if before.sources.get(name) != now.sources.get(name))
+    return changed or [now.name.partition("(")[0].rpartition(":")[0]]
 
 
 # Words of a source that tell how images were tested, for records from before cards told it.
@@ -96,6 +113,7 @@ class DatasetCard:
         sha256: of what the data set holds, where that may be another thing another time: of the names and the sizes of
             its files for a folder, of images and labels where they were split otherwise before. Other images are
             another job.
+        note: of a folder, what of it was taken, and what was left out.
     """
 
     name: str
@@ -110,6 +128,7 @@ class DatasetCard:
     cutout: int = 0
     in_files: bool = False
     sha256: str | None = None
+    note: str = ""
 
     def at(self, size: int) -> DatasetCard:
         """Return the card of the same files decoded to squares of `size` px, the border an eighth of it."""

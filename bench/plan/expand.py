@@ -50,7 +50,7 @@ class Planned:
     """A job of a plan; with a status and a reason where it is known beforehand that it will not run.
 
     `images` are those of an epoch, for trainings; `processes` say how many further processes there may be, for times
-    that are measured in several.
+    that are measured in several; `note` is what a reader should know of the data.
     """
 
     job: Job
@@ -61,6 +61,7 @@ class Planned:
     status: Literal["skipped", "unsupported"] | None = None
     reason: str | None = None
     tip: str | None = None
+    note: str = ""
 
 
 def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
@@ -149,7 +150,7 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
     keys = _validate(block, _named(block, point))
     outline = TASKS.get(block.task).outline(keys, card, catalog)
     job = _job(block, keys, card, outline, catalog)
-    planned = Planned(job=job, card=card, timeout_s=keys.timeout_s, images=outline.images)
+    planned = Planned(job=job, card=card, timeout_s=keys.timeout_s, images=outline.images, note=outline.note)
     if isinstance(keys, TimedKeys) and keys.replicate is None and not keys.processes.alone:
         planned = replace(planned, processes=keys.processes)
     if match := _skipped(experiment, block, keys):

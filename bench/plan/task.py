@@ -97,6 +97,8 @@ class Hooks:
         stage: told the name of each stage as it begins.
         progress: told the epochs done and the epochs in all.
         environment: told what the job has set in its process.
+        settle: called when the user's code has been imported, and when it has built the network: sets back what that
+            changed of the process.
         checkpoint: file of a training's checkpoint; None for none.
         outputs: file of a training's test outputs; None for none.
     """
@@ -104,6 +106,7 @@ class Hooks:
     stage: Callable[[str], None] = lambda _: None
     progress: Callable[[int, int], None] = lambda *_: None
     environment: Callable[[dict[str, object]], None] = lambda _: None
+    settle: Callable[[], None] = lambda: None
     checkpoint: Path | None = None
     outputs: Path | None = None
 
@@ -119,6 +122,7 @@ class Outline:
         settings: besides those that the block gives.
         images: those of an epoch, for trainings.
         refusal: why the network cannot do it, where that is known beforehand.
+        note: what a reader should know of the data.
     """
 
     input_size: int
@@ -127,6 +131,7 @@ class Outline:
     settings: Mapping[str, Any] = field(default_factory=dict)
     images: int = 0
     refusal: str | None = None
+    note: str = ""
 
 
 def own_shape(keys: Keys, card: ArchCard, catalog: Catalog) -> Outline:  # noqa: ARG001 (one signature for all)

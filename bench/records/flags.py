@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 FLAGS: dict[str, str] = {
     "noisy": "the 95 % interval of the median is wider than ±5 % of it",
-    "few_samples": "fewer samples than an interval of the median needs (6); the range is shown instead",
+    "few_samples": "fewer samples than an interval of the median needs (6); of one process alone, none is shown",
     "unsteady": "the warm-up reached its limit before two successive windows agreed",
     "uncounted_ops": "operations that may multiply were left uncounted; the detail names them",
     "counters_disagree": "the two counters of multiply-accumulates differ by more than 1 %",
@@ -30,7 +30,12 @@ FLAGS: dict[str, str] = {
     "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",
     "not_compared": "all outputs are zero, as of a last layer that begins at zero: agreement with eager says nothing",
     "with_preparation": "what compiling or exporting left behind in the process is in this memory",
-    "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them",
+    "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them, and "
+    "which work was timed is open",
+    "changes_itself": "a forward pass changes the network's own parameters or buffers: each call is of another network",
+    "conditions_reset": "the network's file sets threads, precision or the like; it was measured under the row's own "
+    "conditions, and the record's environment has what was set back",
+    "conditions_changed": "the network changed threads, precision or the like while it ran; the detail has how",
     "not_finite": "some outputs are infinite or not a number in this precision; the time stands, the results do not",
     "at_limit": "the largest batch that was to be tried fits; a larger one may fit as well",
     "at_index_limit": "a larger batch failed although memory was left: no kernel is for tensors so large",
@@ -51,7 +56,9 @@ FLAGS: dict[str, str] = {
     "one_process": "timed in one process alone: its interval says nothing of the next one",
 }
 
-TOLD = frozenset({"power_capped", "not_compared", "at_limit", "at_index_limit", "unobserved", "missed"})
+TOLD = frozenset(
+    {"conditions_reset", "power_capped", "not_compared", "at_limit", "at_index_limit", "unobserved", "missed"}
+)
 """What is told of a number and is no doubt about it."""
 
 

@@ -9,6 +9,7 @@ import gc
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,16 +29,21 @@ from bench.records.record import Record
 
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
+BOM = b"\xef\xbb\xbf"
 INFO = "run.json"
 LOCK = ".lock"
 
 
+_JOB_ID = re.compile(rb'"job":\s*\{\s*"id":\s*"([0-9a-f]{12})"')
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line that is no sound record: its number (from 1) and why it was set aside."""
+    """A line that is no sound record: its number (from 1), why it was set aside, and of which job it seems to be."""
 
     line: int
     reason: str
+    job_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,13 @@ def read_run(path: Path | str) -> Run:
         records, rejected = _read_records(path / RECORDS)
         planned = tuple(Job.from_json(j) for j in info.get("jobs", ()))
     return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info)
+
+
+def set_aside(run: Run) -> str:
+    """Return one sentence on the lines of a run that were set aside."""
+    first, count = run.rejected[0], len(run.rejected)
+    lines = f"line {first.line}" if count == 1 else f"{count} lines, the first of them line {first.line},"
+    return f"{lines} of {run.path / RECORDS} set aside: {first.reason}"
 
 
 @contextmanager
@@ -122,12 +135,14 @@ def _read_records(file: Path) -> tuple[list[Record], list[Rejected]]:
         return records, rejected
     with file.open("rb", buffering=1 << 16) as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
+            content = line.removeprefix(BOM).strip()  # line ends, and the mark of an editor, are no content
+            if not content:
                 continue
             try:
-                records.append(decode(line))
+                records.append(decode(content))
             except ValueError as error:
-                rejected.append(Rejected(number, str(error)))
+                job = _JOB_ID.search(content)
+                rejected.append(Rejected(number, str(error), job[1].decode() if job else None))
             except StoreError as error:
                 raise StoreError(f"{file}, line {number}: {error.message}", error.tip) from error
     return records, rejected

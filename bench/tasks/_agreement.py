@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.backends import Call
+from bench.costs._arguments import tensors_of
 from bench.records.record import Measurement, measured
 
 # The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some
@@ -27,7 +29,7 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         left out where both are equally so. `not_compared` is for outputs that are all zero, as of a network whose last
         layer begins at zero: any backend would agree.
     """
-    first, second, values = _values(eager()), _values(eager()), _values(other())
+    first, second, values = values_of(eager()), values_of(eager()), values_of(other())
     tolerance = TOLERANCES[precision]
     eager_twice, difference = relative_difference(first, second), relative_difference(first, values)
     steady = eager_twice <= tolerance
@@ -45,6 +47,34 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
     }
     raised = tuple(name for name, is_raised in flags.items() if is_raised)
     return measured("output_difference", (difference,), detail, raised)
+
+
+def soundness(call: Call, output: object, held: Sequence[Tensor], precision: str) -> tuple[str, ...]:
+    """Return the doubts about a network that a second call gives rise to.
+
+    Args:
+        call: runs it once more.
+        output: of the first call.
+        held: its parameters and buffers, and its images.
+        precision: of the job, for the tolerance.
+
+    Returns:
+        `not_finite` where an output is infinite or no number, `not_deterministic` where the second call's differ,
+        `changes_itself` where a call changes what is held.
+    """
+    first, before = values_of(output), _sums(held)
+    second = values_of(call())
+    flags = {
+        "not_finite": not bool(torch.isfinite(first).all()),
+        "not_deterministic": not relative_difference(first, second) <= TOLERANCES[precision],
+        "changes_itself": _sums(held) != before,
+    }
+    return tuple(name for name, is_raised in flags.items() if is_raised)
+
+
+def _sums(tensors: Sequence[Tensor]) -> list[str]:
+    """Return a number for each tensor that another content hardly has."""
+    return [float(t.sum(dtype=torch.float64)).hex() for t in tensors if not t.is_complex()]
 
 
 def relative_difference(reference: Tensor, other: Tensor) -> float:
@@ -65,6 +95,10 @@ def _largest(values: Tensor) -> float:
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 
-def _values(output: Any) -> Tensor:
-    """Return a copy on the CPU in double precision: the next call may overwrite what this one returned."""
-    return torch.as_tensor(output).detach().to("cpu", torch.float64, copy=True)
+def values_of(output: Any) -> Tensor:
+    """Return a copy of the first tensor that is returned, on the CPU in double precision.
+
+    The next call may overwrite what this one returned.
+    """
+    first = next(tensors_of(output), None)
+    return torch.as_tensor(output if first is None else first).detach().to("cpu", torch.float64, copy=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
+from bench.costs._arguments import dtype_of, tensors_of
 from bench.errors import InvalidModelError
 from bench.plan.job import Job
 from bench.plan.task import Hooks
@@ -41,19 +41,34 @@ def counts(job: Job) -> Iterator[Measurement]:
         yield measured("macs", (math.nan,), reason, ("uncounted",))
 
 
+def imported(job: Job, hooks: Hooks) -> Arch:
+    """Return the job's architecture, the user's code imported and what it set in the process set back.
+
+    Raises:
+        InvalidModelError: if the user's files are others than when the job was planned.
+    """
+    hooks.stage("import")
+    arch = resolve(job.arch)
+    hooks.settle()
+    if job.source_sha256 not in (None, arch.card.source_sha256):
+        message = f"the files of {job.arch} have changed since the run began"
+        raise InvalidModelError(message, "give the command again: it measures them as they are now")
+    return arch
+
+
 def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     """Return the network, initialised from the job's seed, in training mode, on the CPU.
 
     Its weights repeat a part of themselves, which is enough for what is timed, unless they are drawn `in_full`.
     """
-    hooks.stage("import")
-    arch = resolve(job.arch)
+    arch = imported(job, hooks)
     hooks.stage("build")
     torch.manual_seed(streams(job.seed).init)
     with contextlib.nullcontext() if in_full else RepeatedDraws():
         model = arch.build(
             num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size
         )
+    hooks.settle()
     return model.train()
 
 
@@ -65,7 +80,7 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     """
     model = built(job, hooks, in_full=in_full).eval()
     hooks.stage("check")
-    images = torch.zeros(2, job.in_channels, job.input_size, job.input_size)
+    images = torch.zeros(2, job.in_channels, job.input_size, job.input_size, dtype=dtype_of(model))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             output = model(images)
@@ -77,16 +92,21 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     return model.train()
 
 
-def check(output: Any, job: Job, images: int = 1) -> None:
+def check(output: object, job: Job, images: int = 1) -> None:
     """Look at what came out of a network, in evaluation mode, for so many images.
 
+    What is timed may return anything that has a tensor in it, such as the maps of a segmentation; a training takes
+    logits alone.
+
     Raises:
-        InvalidModelError: if it is not logits [images, num_classes].
+        InvalidModelError: if there is no tensor, or what a training got is not logits [images, num_classes].
     """
     if not isinstance(output, Tensor):
+        if next(tensors_of(output), None) is not None and job.task != "accuracy":
+            return
         message = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"
         raise InvalidModelError(message, "return the logits [batch, num_classes]")
-    if job.num_classes is not None and tuple(output.shape) != (images, job.num_classes):
+    if job.task == "accuracy" and tuple(output.shape) != (images, job.num_classes):
         raise InvalidModelError(
             f"{job.arch} returned {list(output.shape)} for an input of {images}; "
             f"expected [{images}, {job.num_classes}]",

@@ -152,6 +152,7 @@ def outline(keys: AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
     recipe = load_recipe(keys.recipe)
     size = keys.input_size or _trained_at(dataset, card)
     images = dataset.at(size) if dataset.in_files else dataset
+    classifies = card.num_classes is not None or card.any_outputs  # of the latter, its outputs will tell
     return Outline(
         input_size=size,
         in_channels=dataset.in_channels if card.any_channels else card.in_channels,
@@ -163,7 +164,8 @@ def outline(keys: AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
             **({} if dataset.sha256 is None else {"dataset_sha256": dataset.sha256}),
         },
         images=min(keys.train_images or dataset.train, dataset.train),
-        refusal=f"{card.name} is no classifier: nothing to train on" if card.num_classes is None else None,
+        note=f"{dataset.name}: {dataset.note}" if dataset.note else "",
+        refusal=None if classifies else f"{card.name} is no classifier: nothing to train on",
     )
 
 

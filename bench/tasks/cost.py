@@ -29,12 +29,10 @@ QUANTITIES = (
 
 def run(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Count the network; what was counted before it failed is yielded before the failure is raised."""
-    from bench.archs.naming import resolve
     from bench.costs import COSTS
-    from bench.tasks._networks import check, subject_of
+    from bench.tasks._networks import check, imported, subject_of
 
-    hooks.stage("import")
-    arch = resolve(job.arch)
+    arch = imported(job, hooks)
     hooks.stage("build")
     subject = subject_of(arch, job)
     hooks.stage("check")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from bench.plan.estimate import called_s
 from bench.plan.job import Job
@@ -32,6 +31,7 @@ def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     """Time the network's calls as its backend runs it, then their energy and the tensors that they hold."""
     import torch
 
+    from bench.tasks._agreement import soundness
     from bench.tasks._calls import (
         backend_of,
         doubts_of_memory,
@@ -52,7 +52,15 @@ def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
         prepared, results = ready(backend, job, hooks, tools.latency)
         yield from results
         doubts = {"s": doubts_of_results(results), "B": doubts_of_memory(backend, job)}
-        look = partial(check, job=job, images=job.settings.batch) if not results else None
+
+        def inspect(output: object) -> None:
+            check(output, job, job.settings.batch)
+            if (
+                prepared.held is not None and not job.settings.replicate
+            ):  # the other processes' would be the same
+                doubts["s"] += soundness(prepared.call, output, prepared.held(), job.settings.precision)
+
+        look = None if results else inspect
         measured = measure_inference(prepared.call, job.settings.timing, tools, hooks.stage, look)
         for measurement in with_energy(measured, prepared.call, job, hooks, tools):
             yield with_doubts(measurement, doubts)

@@ -1,44 +1,43 @@
-"""The user's networks: importing a file or a module, and building what it defines.
+"""The user's networks: importing a file or a module, and finding what it defines.
 
 A file is imported under a name of its own, with its siblings beside it; a module as Python does.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import io
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from torch import nn
 
 from bench.archs import Arch
-from bench.archs._arguments import NATIVE, Parameters, split
+from bench.archs.naming.building import builder_of
+from bench.archs.naming.sources import imported, is_users, relative_imports, sources, together
 from bench.archs.naming.spelling import NetworkName
-from bench.errors import BenchError, InvalidModelError, UnknownNameError, lacks_memory, nearest, unknown_name
+from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
 from bench.plan.card import ArchCard
 
-# The card's name for each name that a parameter may have.
-ALIASES = {
-    **dict.fromkeys(("num_classes", "n_classes"), "num_classes"),
-    **dict.fromkeys(("in_channels", "in_chans", "channels"), "in_channels"),
-    **dict.fromkeys(("input_size", "image_size", "img_size"), "input_size"),
-}
-_NUMBERS = (*NATIVE, "min_input", "year")
-_TEXTS = ("family", "paper")
-_NO_NETWORK = "name a torch.nn.Module class, an instance, or a function that returns one"
+OWN = "bench_user_"  # begins the names of modules that are made of users' files
+REPOSITORY_DEPTH = 6  # folders above a file, in which its repository's root is looked for
 
 # Top-level modules that users' folders brought in. Two folders may each have a `layers.py`.
 _siblings: dict[str, Path] = {}
+
+# Files of the user's that importing or building what a name means has loaded.
+_files: defaultdict[str, set[Path]] = defaultdict(set)
 
 
 def resolve(name: NetworkName) -> Arch:
@@ -49,16 +48,12 @@ def resolve(name: NetworkName) -> Arch:
         InvalidModelError: if it cannot be imported, is no network, or does not take the arguments.
     """
     code = _load_file(name.source) if name.kind == "file" else _load_module(name.source)
-    definition = _find(code.module, name)
-    builder = _builder(definition, name, code)
-    native, _ = split(name.arguments, ALIASES)
-    declared: dict[str, Any] = {**_card_fields(definition), **native}
+    builder = builder_of(_find(code.module, name), name, partial(_importable, code.place))
     card = ArchCard(
         name=str(name),
-        sized="input_size" in declared,
-        any_channels=builder.takes("in_channels"),
-        source_sha256=code.sha256,
-        **declared,
+        source_sha256=together(code.sources) if code.sources else None,
+        sources=code.sources if len(code.sources) > 1 else {},
+        **builder.declared,
     )
     return Arch(card, builder)
 
@@ -72,23 +67,45 @@ class _Code:
 
     Attributes:
         module: what it defines.
-        folder: where its siblings are.
-        sha256: of its file; None where it has none.
+        place: where it was imported.
+        sources: SHA-256 of each file of the user's that it depends on, see `bench.archs.naming.sources`.
     """
 
     module: ModuleType
+    place: _Place
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """From where the user's imports are answered.
+
+    Attributes:
+        source: the file or module that is asked for, which a script would find as its own name.
+        folder: of the file; it comes before all installed packages.
+        roots: further folders, which come behind them: of a repository, whose modules are imported from its root.
+    """
+
+    source: str
     folder: Path
-    sha256: str | None
+    roots: tuple[Path, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (self.folder, *self.roots)
 
 
 def _load_file(source: str) -> _Code:
     path = Path(source).expanduser()
     if not path.is_file():
         raise _no_file(source, path)
-    folder = path.resolve().parent
-    with _importable(folder), _import_errors(source):
-        text = path.read_bytes()
-        return _Code(_execute(path.resolve(), text), folder, hashlib.sha256(text).hexdigest())
+    path = path.resolve()
+    text = path.read_bytes()
+    place = _Place(source, path.parent, tuple(_roots(path, text)))
+    with _importable(place), _import_errors(source):
+        module = _execute(path, text)
+    return _Code(module, place, sources(path, place.folders, _files[source]))
 
 
 def _no_file(source: str, path: Path) -> UnknownNameError:
@@ -100,13 +117,37 @@ def _no_file(source: str, path: Path) -> UnknownNameError:
     return UnknownNameError(f"no file {source!r}", tip)
 
 
+def _roots(path: Path, text: bytes) -> Iterator[Path]:
+    """Yield folders above a file, or the current one, that have a module which it imports and which nothing else has.
+
+    In a repository ``models/net.py`` may say ``from models.parts import Block``, run from its root.
+    """
+    above = [*path.parents[1:REPOSITORY_DEPTH], Path.cwd()]
+    for name in imported(text):
+        if not _has(path.parent, name) and not _is_installed(name):
+            yield from [folder for folder in above if _has(folder, name)][:1]
+
+
+def _has(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return name not in _siblings and importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _execute(path: Path, text: bytes) -> ModuleType:
     """Return the module that `text` defines; the same text at the same path is executed once.
 
     The bytes that were hashed are executed, past the cache of compiled files, which may be older.
     """
     digest = hashlib.sha256(bytes(path) + b"\0" + text).hexdigest()[:12]
-    name = f"bench_user_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    name = f"{OWN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    if levels := relative_imports(text):
+        name = f"{_package(path, levels)}.{name}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -121,19 +162,47 @@ def _execute(path: Path, text: bytes) -> ModuleType:
     return module
 
 
+def _package(path: Path, levels: int) -> str:
+    """Return the name of the package that a file with relative imports lies in; it is imported if it was not.
+
+    Args:
+        path: of the file.
+        levels: over how many packages its imports reach, at least; it lies in as many more as have an ``__init__.py``.
+    """
+    above = list(path.parents)
+    while levels < len(above) - 1 and (above[levels] / "__init__.py").is_file():
+        levels += 1
+    top = above[levels - 1]
+    name = f"{OWN}package_{hashlib.sha256(bytes(top)).hexdigest()[:12]}"
+    if name not in sys.modules:
+        init = top / "__init__.py"
+        if init.is_file():
+            spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(top)])
+        else:
+            spec = ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [str(top)]
+        assert spec is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        if spec.loader is not None:
+            spec.loader.exec_module(sys.modules[name])
+    below = [folder.name for folder in reversed(above[: levels - 1])]
+    inner = ".".join([name, *below])
+    importlib.import_module(inner)
+    return inner
+
+
 def _load_module(name: str) -> _Code:
-    folder = Path.cwd()
-    with _importable(folder), _import_errors(name):
+    place = _Place(name, Path.cwd())
+    with _importable(place), _import_errors(name):
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             # A module that is there may itself import one that is not.
             if not f"{name}.".startswith(f"{error.name}."):
                 raise
-            raise _no_module(name, folder) from None
-        file = getattr(module, "__file__", None)  # packages without __init__.py have none
-        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
-        return _Code(module, folder, digest)
+            raise _no_module(name, place.folder) from None
+    file = getattr(module, "__file__", None)  # packages without __init__.py have none
+    return _Code(module, place, sources(Path(file), place.folders, _files[name]) if file else {})
 
 
 def _no_module(name: str, folder: Path) -> UnknownNameError:
@@ -146,32 +215,61 @@ def _no_module(name: str, folder: Path) -> UnknownNameError:
 @contextmanager
 def _import_errors(source: str) -> Iterator[None]:
     """Turn what the user's code raises into an error that says whose code it is."""
+    printed = io.StringIO()
     try:
-        yield
+        with redirect_stderr(printed):
+            yield
     except UnknownNameError:
         raise
-    except (Exception, SystemExit) as error:
+    except SystemExit as error:
+        last = printed.getvalue().strip().rpartition("\n")[2] or f"SystemExit: {error}"
+        message = f"importing {source} ended Python: {last}"
+        tip = "let it parse arguments under `if __name__ == '__main__':`; bench gives it none"
+        raise InvalidModelError(message, tip) from error
+    except ModuleNotFoundError as error:
+        message = f"importing {source} raised {type(error).__name__}: {error}"
+        tip = f"install {error.name}, or run bench in the folder from which {source} is imported"
+        raise InvalidModelError(message, tip) from error
+    except Exception as error:
         message = f"importing {source} raised {type(error).__name__}: {error}"
         raise InvalidModelError(message, "mend the file; python runs it as it stands") from error
+    finally:
+        sys.stderr.write(printed.getvalue())
 
 
 @contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Put `folder` first on the path inside the block, and forget modules of other users' folders."""
-    for name in [n for n, owner in _siblings.items() if owner != folder]:
+def _importable(place: _Place) -> Iterator[None]:
+    """Put a place's folders on the path inside the block, and forget modules of other users' folders.
+
+    The file sees no arguments of the command line: they are not its own.
+    """
+    for name in [n for n, owner in _siblings.items() if owner != place.folder]:
         del _siblings[name]
         for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
             del sys.modules[loaded]
-    before = {name.partition(".")[0] for name in sys.modules}
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()  # the folder may have changed since it was last read
+    before, arguments = set(sys.modules), sys.argv
+    sys.argv = [place.source]
+    sys.path[:] = [str(place.folder), *sys.path, *map(str, place.roots)]
+    importlib.invalidate_caches()  # the folders may have changed since they were last read
     try:
         yield
     finally:
+        sys.argv = arguments
         with suppress(ValueError):
-            sys.path.remove(str(folder))
-        fresh = {name for name in sys.modules if "." not in name} - before
-        _siblings.update({name: folder for name in fresh if _lies_in(sys.modules[name], folder)})
+            sys.path.remove(str(place.folder))
+        for root in place.roots:
+            with suppress(ValueError):
+                del sys.path[len(sys.path) - 1 - sys.path[::-1].index(str(root))]
+        fresh = {name: sys.modules[name] for name in set(sys.modules) - before}
+        _siblings.update(
+            {
+                name: place.folder
+                for name, module in fresh.items()
+                if "." not in name and any(_lies_in(module, folder) for folder in place.folders)
+            }
+        )
+        files = (getattr(module, "__file__", None) for module in fresh.values())
+        _files[place.source].update(path for file in files if file and is_users(path := Path(file)))
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:
@@ -181,7 +279,7 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
     """
     # A package without __init__.py has no file, but a path.
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if file is None or module.__name__.startswith("bench_user_"):
+    if file is None or module.__name__.startswith(OWN):
         return False
     path = Path(file)
     return folder == (path.parent.parent if path.stem == "__init__" else path.parent)
@@ -209,91 +307,3 @@ def _is_candidate(value: object) -> bool:
         return True
     is_network = inspect.isclass(value) and issubclass(value, nn.Module)
     return (is_network or inspect.isfunction(value)) and value.__module__.partition(".")[0] != "torch"
-
-
-@dataclass(frozen=True)
-class _Builder:
-    """Builds a network from what the user's file defines.
-
-    Attributes:
-        name: for messages.
-        function: the class or function.
-        folder: of the file, whose siblings may be imported while it builds.
-        native: each parameter for a native value, and the card's name for that value.
-        arguments: all other arguments.
-    """
-
-    name: str
-    function: Callable[..., object]
-    folder: Path
-    native: Mapping[str, str] = field(default_factory=dict)
-    arguments: Mapping[str, object] = field(default_factory=dict)
-
-    def takes(self, name: str) -> bool:
-        """Say whether a native value is handed on to the user's code."""
-        return name in self.native.values()
-
-    def __call__(self, **values: int | None) -> nn.Module:
-        """Return a new network; `values` are the native ones."""
-        native = {parameter: values[name] for parameter, name in self.native.items()}
-        try:
-            with _importable(self.folder):
-                model = self.function(**native, **self.arguments)
-        except (Exception, SystemExit) as error:
-            if isinstance(error, BenchError) or lacks_memory(error):
-                raise
-            raise InvalidModelError(f"building {self.name} raised {type(error).__name__}: {error}") from error
-        if not isinstance(model, nn.Module):
-            message = f"{self.name} returned {type(model).__name__}; expected a torch.nn.Module"
-            raise InvalidModelError(message, _NO_NETWORK)
-        return model
-
-
-def _builder(definition: object, name: NetworkName, code: _Code) -> _Builder:
-    """Return a builder of what the user defines, with its arguments checked.
-
-    Raises:
-        InvalidModelError: if it is no network, does not take an argument, or needs one that is not given.
-    """
-    if isinstance(definition, nn.Module):
-        Parameters().check(name.bare, name.arguments)
-        # A job may train its network; the next one must not see that.
-        return _Builder(name.bare, lambda: copy.deepcopy(definition), code.folder)
-    if not callable(definition):
-        message = f"{name.bare} is of type {type(definition).__name__}; expected a torch.nn.Module"
-        raise InvalidModelError(message, _NO_NETWORK)
-    parameters = _parameters(definition)
-    parameters.check(name.bare, name.arguments)
-    _, others = split(name.arguments, ALIASES)
-    native = {p: n for p, n in _native(parameters).items() if p not in others}
-    missing = [p for p in parameters.required if p not in native and p not in others]
-    if missing:
-        raise InvalidModelError(
-            f"{name.bare} needs an argument {missing[0]!r}",
-            f"write {name.bare}({missing[0]}=...), in quotes for a shell",
-        )
-    return _Builder(name.bare, definition, code.folder, native, others)
-
-
-def _parameters(function: Callable[..., object]) -> Parameters:
-    if inspect.isclass(function) and function.__init__ is nn.Module.__init__:
-        return Parameters()  # its signature takes anything, and it refuses everything
-    return Parameters.of(function)
-
-
-def _native(parameters: Parameters) -> dict[str, str]:
-    """Return the parameters for native values; where any keyword is taken, also the card's own names."""
-    native = {p: ALIASES[p] for p in parameters.names if p in ALIASES}
-    if parameters.any_keyword:
-        native |= {n: n for n in NATIVE if n not in native.values()}
-    return native
-
-
-def _card_fields(definition: object) -> dict[str, Any]:
-    """Return the attributes that the card declares, where they are of the right type."""
-    # Static look-up: a property of the user's must not run here.
-    values = {n: inspect.getattr_static(definition, n, ...) for n in (*_NUMBERS, *_TEXTS)}
-    numbers = {n: values[n] for n in _NUMBERS if type(values[n]) is int and values[n] > 0}
-    texts = {n: values[n] for n in _TEXTS if isinstance(values[n], str)}
-    no_classifier = {"num_classes": None} if values["num_classes"] is None else {}
-    return {**numbers, **texts, **no_classifier}

@@ -69,9 +69,8 @@ _THROUGHPUT = Bars("throughput", "1", "Images per second", lower_is_better=False
     "latency_forest",
     title="Latency of a single image",
     caption="A synchronised forward pass at batch 1, fastest on top; colours and markers are families. Points are "
-    "medians, lines and numbers in brackets their 95 % interval, over processes where there are several (of one with "
-    "fewer than six samples their range). "
-    "Intervals that overlap decide nothing. What failed is named below.",
+    "medians, lines and numbers in brackets their 95 % interval, over processes where there are several (one "
+    "process with fewer than six samples has none). Intervals that overlap decide nothing. What failed is named below.",
     needs="infer jobs at batch size 1",
     place=30,
     charted=True,

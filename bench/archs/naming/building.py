@@ -1,0 +1,237 @@
+"""Building what a user's file defines: which native values it declares, and which of its arguments take them.
+
+What the network says of itself comes first: attributes of the class, function or instance, then the defaults of its
+arguments. A value is handed on only to an argument whose name cannot mean anything else: ``channels`` may be a width.
+One that takes any keyword, ``def net(**kwargs)``, is given a value where another than its own is asked for or where it
+does not do without, and goes without where what is behind it refuses the keyword.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from bench.archs._arguments import NATIVE, Parameters, split
+from bench.archs.naming.spelling import NetworkName
+from bench.errors import BenchError, InvalidModelError, lacks_memory
+
+# The card's name for each name that a parameter may have.
+ALIASES = {
+    **dict.fromkeys(
+        (
+            *("num_classes", "n_classes", "nb_classes", "num_class", "n_class", "nclass", "nclasses"),
+            *("class_num", "num_labels", "number_of_classes"),
+        ),
+        "num_classes",
+    ),
+    **dict.fromkeys(
+        (
+            *("in_channels", "in_chans", "in_chan", "in_ch", "input_channels", "image_channels"),
+            *("img_channels", "num_input_channels", "n_input_channels"),
+        ),
+        "in_channels",
+    ),
+    **dict.fromkeys(
+        ("input_size", "image_size", "img_size", "input_resolution", "image_resolution", "img_resolution"),
+        "input_size",
+    ),
+}
+_NUMBERS = (*NATIVE, "min_input", "year")
+_TEXTS = ("family", "paper")
+_NO_NETWORK = "name a torch.nn.Module class, an instance, or a function that returns one"
+_OWN_SIZE = 224  # of a network that declares none
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds a network from what the user's file defines.
+
+    Attributes:
+        name: for messages.
+        function: the class or function.
+        importable: a context in which more of the user's modules may be imported.
+        declared: what the card is to say.
+        native: each parameter for a native value, and the card's name for that value.
+        pairs: those of them that take height and width.
+        written: the card's names of the native values that are among the arguments as they were written.
+        any_keyword: whether a native value without a parameter may be handed on by the card's name.
+        arguments: all other arguments.
+    """
+
+    name: str
+    function: Callable[..., object]
+    importable: Callable[[], AbstractContextManager[None]]
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    native: Mapping[str, str] = field(default_factory=dict)
+    pairs: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
+    any_keyword: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **values: int | None) -> nn.Module:
+        """Return a new network; `values` are the native ones.
+
+        Raises:
+            InvalidModelError: if the user's code raises, or returns something else.
+        """
+        given = {p: (values[n],) * 2 if p in self.pairs else values[n]
+                 for p, n in self.native.items() if values[n] is not None or n in self.written}  # fmt: skip
+        model = self._called({**given, **self._by_keyword(values)}, values)
+        if not isinstance(model, nn.Module):
+            message = f"{self.name} returned {type(model).__name__}; expected a torch.nn.Module"
+            raise InvalidModelError(message, _NO_NETWORK)
+        return model
+
+    def _by_keyword(self, values: Mapping[str, int | None]) -> dict[str, int | None]:
+        """Return the values without a parameter that differ from the network's own, as far as those are known."""
+        own = {"num_classes": None, "in_channels": 3, "input_size": _OWN_SIZE, **self.declared}
+        others = (n for n in self._unnamed() if values[n] is not None)
+        return {n: values[n] for n in others if values[n] != own[n] or n in self.written}
+
+    def _unnamed(self) -> tuple[str, ...]:
+        """Return the native values that can be handed on by the card's name alone."""
+        return tuple(n for n in NATIVE if n not in self.native.values()) if self.any_keyword else ()
+
+    def _called(self, given: dict[str, Any], values: Mapping[str, int | None]) -> object:
+        """Call the user's code; a keyword that it turns out not to know is left out, one that it lacks is added."""
+        try:
+            with self.importable():
+                return self.function(**given, **self.arguments)
+        except (Exception, SystemExit) as error:
+            mentioned = [n for n in self._unnamed() if repr(n) in str(error)] if _of_arguments(error) else []
+            refused = [n for n in mentioned if n in given and n not in self.written]
+            lacking = {n: values[n] for n in mentioned if n not in given and "unexpected" not in str(error)}
+            if refused or lacking:
+                rest = {n: v for n, v in given.items() if n not in refused}
+                return self._called({**rest, **lacking}, values)
+            if isinstance(error, BenchError) or lacks_memory(error):
+                raise
+            message = f"building {self.name} raised {type(error).__name__}: {error}"
+            raise InvalidModelError(message, self._tip(error)) from error
+
+    def _tip(self, error: BaseException) -> str | None:
+        if isinstance(error, FileNotFoundError) and error.filename:
+            return f"run bench in the folder from which {error.filename} is to be read"
+        return None
+
+
+def _of_arguments(error: BaseException) -> bool:
+    """Return whether an error may be about a keyword that was given, or was not."""
+    return isinstance(error, TypeError | KeyError)
+
+
+def builder_of(
+    definition: object, name: NetworkName, importable: Callable[[], AbstractContextManager[None]]
+) -> Builder:
+    """Return a builder of what the user defines, with its arguments checked.
+
+    Args:
+        definition: a class, a function or an instance.
+        name: with the arguments as they were written.
+        importable: a context in which more of the user's modules may be imported.
+
+    Raises:
+        InvalidModelError: if it is no network, does not take an argument, or needs one that is not given.
+    """
+    if isinstance(definition, nn.Module):
+        Parameters().check(name.bare, name.arguments)
+        # A job may train its network; the next one must not see that.
+        return Builder(name.bare, lambda: copy.deepcopy(definition), importable, _card(definition, {}, {}))
+    if not callable(definition):
+        message = f"{name.bare} is of type {type(definition).__name__}; expected a torch.nn.Module"
+        raise InvalidModelError(message, _NO_NETWORK)
+    parameters = _parameters(definition)
+    parameters.check(name.bare, name.arguments)
+    written, others = split(name.arguments, ALIASES)
+    open_ = {p: parameters.defaults.get(p) for p in parameters.names if p not in others}
+    native = {p: ALIASES[p] for p, default in open_.items() if _is_native(p, default)}
+    missing = [p for p in parameters.required if p not in native and p not in others]
+    if missing:
+        raise InvalidModelError(
+            f"{name.bare} needs an argument {missing[0]!r}",
+            f"write {name.bare}({missing[0]}=...), in quotes for a shell",
+        )
+    return Builder(
+        name=name.bare,
+        function=definition,
+        importable=importable,
+        declared=_card(definition, written, {p: open_[p] for p in native}),
+        native=native,
+        pairs=frozenset(p for p in native if _pair(open_[p]) is not None),
+        written=frozenset(written),
+        any_keyword=parameters.any_keyword,
+        arguments=others,
+    )
+
+
+def _parameters(function: Callable[..., object]) -> Parameters:
+    if inspect.isclass(function) and function.__init__ is nn.Module.__init__:
+        return Parameters()  # its signature takes anything, and it refuses everything
+    return Parameters.of(function)
+
+
+def _is_native(parameter: str, default: object) -> bool:
+    """Return whether a parameter takes a native value: by its name, and by its default where it has one."""
+    known = default is None or _is_count(default)
+    return parameter in ALIASES and (known or (ALIASES[parameter] == "input_size" and bool(_pair(default))))
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _pair(value: object) -> int | None:
+    """Return the side of ``(224, 224)``; None for anything else."""
+    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1] and _is_count(value[0]):
+        return int(value[0])
+    return None
+
+
+def _card(
+    definition: object, written: Mapping[str, int | None], native: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return what the card is to say: as written, as attributes have it, as the parameters' defaults have it.
+
+    Args:
+        definition: a class, a function or an instance.
+        written: native values among the arguments, by the card's names.
+        native: the default of each parameter that takes a native value; None where it has none.
+    """
+    declared = {**_defaults(definition, native), **_attributes(definition), **written}
+    chosen = {ALIASES[p] for p in native}
+    outputs = "num_classes" in declared or "num_classes" in chosen
+    return {
+        **({} if outputs else {"num_classes": None}),
+        **declared,
+        "sized": "input_size" in declared,
+        "any_channels": "in_channels" in chosen,
+        "any_outputs": not outputs,
+    }
+
+
+def _defaults(definition: object, native: Mapping[str, object]) -> dict[str, int | None]:
+    """Return the native values that the parameters' defaults are; None of classes is no classifier."""
+    defaults: dict[str, int | None] = {}
+    required = Parameters.of(definition).required if callable(definition) else ()
+    for parameter, default in native.items():
+        value = _pair(default) or (default if isinstance(default, int) and _is_count(default) else None)
+        if value is not None or (ALIASES[parameter] == "num_classes" and parameter not in required):
+            defaults.setdefault(ALIASES[parameter], value)
+    return defaults
+
+
+def _attributes(definition: object) -> dict[str, Any]:
+    """Return the attributes that the card declares, where they are of the right type."""
+    # Static look-up: a property of the user's must not run here.
+    values = {n: inspect.getattr_static(definition, n, ...) for n in (*_NUMBERS, *_TEXTS)}
+    numbers = {n: values[n] for n in _NUMBERS if _is_count(values[n])}
+    texts = {n: values[n] for n in _TEXTS if isinstance(values[n], str)}
+    sides = {} if (side := _pair(values["input_size"])) is None else {"input_size": side}
+    no_classifier = {"num_classes": None} if values["num_classes"] is None else {}
+    return {**numbers, **sides, **texts, **no_classifier}

@@ -1,0 +1,149 @@
+"""Sources: the files of the user's that a network is made of, so that an edit of any of them is another network.
+
+Which files those are is read off the text, without running it: what a file imports, at its top or inside a function,
+if it lies in a folder of the user's and not among the installed packages; and what it names in a string, such as
+``"net.yaml"``, if that is a file beside it or in the current folder. Modules that were imported under names that the
+text does not have are added by whoever imported them.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import bench
+
+LONGEST_NAME = 255  # bytes that a file's name may have
+LARGE = 256 * 2**20  # bytes of a file from which its size and time stand for what it holds
+_WRITES = frozenset("wax")  # of the modes of a file that is opened
+_PATHS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+_INSTALLED = tuple({f"{Path(path).resolve()}{os.sep}" for path in (*_PATHS, os.path.dirname(bench.__file__))})  # noqa: PTH120
+
+
+def sources(file: Path, folders: Sequence[Path], more: Iterable[Path] = ()) -> Mapping[str, str]:
+    """Return the SHA-256 of each file that a network's file depends on, itself included, by its path from there.
+
+    Args:
+        file: that defines the network.
+        folders: in which its imports are looked for, the first ones first.
+        more: files that it depends on besides, with all that those depend on.
+    """
+    files: dict[Path, None] = {}
+    waiting = [file, *more]
+    while waiting:
+        at = waiting.pop().resolve()
+        if at not in files:
+            files[at] = None
+            waiting += _named(at, folders) if at.suffix == ".py" else ()
+    base = file.resolve().parent
+    digests = {Path(os.path.relpath(path, base)).as_posix(): digest(path) for path in files}
+    return dict(sorted(digests.items()))
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file's content; of its size and time where it is too large to be read each time."""
+    state = file.stat()
+    if state.st_size >= LARGE:
+        return hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def together(digests: Mapping[str, str]) -> str:
+    """Return one SHA-256 of some files: that of the file where there is one alone."""
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    return hashlib.sha256("\n".join(f"{name} {sha}" for name, sha in digests.items()).encode()).hexdigest()
+
+
+def is_users(file: Path) -> bool:
+    """Return whether a module's file is the user's: neither Python's, nor an installed package's, nor of bench."""
+    path = str(file.resolve())
+    return not path.startswith(_INSTALLED) and not {"site-packages", "dist-packages"} & {*Path(path).parts}
+
+
+def relative_imports(text: bytes) -> int:
+    """Return over how many packages the relative imports of a file reach, 1 for ``from .parts import Block``."""
+    return max((node.level for node in _nodes(text) if isinstance(node, ast.ImportFrom)), default=0)
+
+
+def imported(text: bytes) -> list[str]:
+    """Return the first words of the modules that a file imports by absolute names."""
+    names: list[str] = []
+    for node in _nodes(text):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))
+
+
+def _nodes(text: bytes) -> Iterator[ast.AST]:
+    try:
+        yield from ast.walk(ast.parse(text))
+    except (SyntaxError, ValueError):  # importing it will tell
+        return
+
+
+def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the user's files that a file of Python names, in imports and in strings."""
+    try:
+        text = file.read_bytes()
+    except OSError:
+        return
+    nodes = list(_nodes(text))
+    written = {id(call.args[0]) for call in nodes if isinstance(call, ast.Call) and _writes(call)}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _modules(alias.name, folders)
+        elif isinstance(node, ast.ImportFrom):
+            within = [file.parents[node.level - 1]] if 0 < node.level <= len(file.parents) else folders
+            yield from _modules(node.module or "", within)
+            for alias in node.names:
+                yield from _modules(f"{node.module or ''}.{alias.name}".strip("."), within)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in written:
+            yield from _file(node.value, (file.parent, Path.cwd(), *folders))
+
+
+def _writes(call: ast.Call) -> bool:
+    """Return whether a call opens a file to write: what it names is no source."""
+    modes = [*call.args[1:2], *(word.value for word in call.keywords if word.arg == "mode")]
+    opens = ast.unparse(call.func).endswith("open") and call.args
+    return bool(opens) and any(
+        isinstance(m, ast.Constant) and isinstance(m.value, str) and _WRITES & set(m.value) for m in modes
+    )
+
+
+def _modules(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files that importing a module by its dotted name runs, where they are the user's."""
+    for folder in folders:
+        at, files = folder, []
+        for word in filter(None, name.split(".")):
+            at = at / word
+            files += [at / "__init__.py", at.with_name(f"{word}.py")]
+        if name and not files:
+            continue
+        there = [path for path in files or [folder / "__init__.py"] if path.is_file() and is_users(path)]
+        if there:
+            yield from there
+            return
+
+
+def _file(text: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the file that a string names; one without an ending, or with a line break, is taken for other text."""
+    if not 2 < len(text.encode("utf-8", "replace")) <= LONGEST_NAME or "\n" in text or "\0" in text:
+        return
+    if not Path(text).suffix or text.startswith("."):
+        return
+    for folder in folders:
+        path = folder / text
+        try:
+            if path.is_file() and is_users(path):
+                yield path
+                return
+        except OSError:  # a name that no file can have
+            return

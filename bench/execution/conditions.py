@@ -1,0 +1,101 @@
+"""Conditions: what of a process's state decides how fast a network runs, or what it computes.
+
+They are set before a user's file is imported. What the file sets by itself, at its top or while its network is built,
+is set back, so that the numbers are of the conditions that the row names, and is told; what a forward pass changes is
+a doubt about what was measured meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.backends import cudnn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One part of the state.
+
+    Attributes:
+        read: returns it.
+        write: sets it.
+        told: whether another value changes times or results, so that it is told of.
+    """
+
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+    told: bool = True
+
+
+def _of_cudnn(name: str) -> Condition:
+    return Condition(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
+
+
+def _set_variables(values: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - values.keys():
+        del os.environ[name]
+    os.environ.update(values)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index] # typeshed has it as a sequence
+
+
+def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            if handler is not None:  # not set from Python
+                signal.signal(number, handler)
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "threads": Condition(torch.get_num_threads, torch.set_num_threads),
+    "matmul_precision": Condition(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "cudnn_benchmark": _of_cudnn("benchmark"),
+    "cudnn_tf32": _of_cudnn("allow_tf32"),
+    "cudnn_deterministic": _of_cudnn("deterministic"),
+    "cudnn_enabled": _of_cudnn("enabled"),
+    "deterministic": Condition(
+        torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
+    ),
+    "default_dtype": Condition(torch.get_default_dtype, torch.set_default_dtype),
+    "default_device": Condition(torch.get_default_device, torch.set_default_device),
+    "anomaly_detection": Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "folder": Condition(os.getcwd, os.chdir, told=False),
+    "variables": Condition(lambda: dict(os.environ), _set_variables, told=False),
+    "path": Condition(
+        lambda: list(sys.path), lambda path: sys.path.__setitem__(slice(None), path), told=False
+    ),
+    "warnings": Condition(lambda: list(warnings.filters), _set_filters, told=False),
+    "signals": Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, told=False),
+}
+
+
+def read() -> dict[str, Any]:
+    """Return the state as it is."""
+    return {name: condition.read() for name, condition in CONDITIONS.items()}
+
+
+def changes(before: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of the state that is told of is another than before, such as ``{"threads": "2 -> 1"}``."""
+    now = {name: CONDITIONS[name].read() for name in before if CONDITIONS[name].told}
+    return {name: f"{before[name]} -> {value}" for name, value in now.items() if value != before[name]}
+
+
+def restore(before: Mapping[str, Any]) -> dict[str, str]:
+    """Set the state back; return what of it that is told of was another."""
+    changed = changes(before)
+    for name, value in before.items():
+        if CONDITIONS[name].read() != value:
+            CONDITIONS[name].write(value)
+    return changed

@@ -1,0 +1,71 @@
+"""Conditions of a process: each is read, set back, and told of where it changes times or results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.execution.conditions import CONDITIONS, changes, read, restore
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "matmul_precision": lambda: torch.set_float32_matmul_precision("medium"),
+    "cudnn_benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
+    "cudnn_tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
+    "cudnn_deterministic": lambda: setattr(torch.backends.cudnn, "deterministic", True),
+    "cudnn_enabled": lambda: setattr(torch.backends.cudnn, "enabled", False),
+    "deterministic": lambda: torch.use_deterministic_algorithms(True),
+    "default_dtype": lambda: torch.set_default_dtype(torch.float64),
+    "default_device": lambda: torch.set_default_device("meta"),
+    "anomaly_detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "folder": lambda: os.chdir(Path.cwd().parent),
+    "variables": lambda: os.environ.update(OMP_NUM_THREADS="1"),
+    "path": lambda: sys.path.append("/nowhere"),
+    "warnings": lambda: warnings.filterwarnings("ignore"),
+    "signals": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+}
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    before = read()
+    yield
+    restore(before)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # anomaly detection says that it is slow
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_condition_that_a_file_changes_is_set_back_and_told(name: str) -> None:
+    before = read()
+    assert changes(before) == {}
+    CHANGES[name]()
+    assert CONDITIONS[name].read() != before[name]
+    told = {name} if CONDITIONS[name].told else set()
+    assert set(changes(before)) == told
+    assert set(restore(before)) == told
+    assert read() == before
+    assert restore(before) == {}
+
+
+def test_a_change_is_told_with_both_values() -> None:
+    torch.set_num_threads(2)
+    before = read()
+    torch.set_num_threads(1)
+    assert restore(before) == {"threads": "2 -> 1"}
+
+
+def test_variables_that_are_new_or_gone_are_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_TEST_ONE", "1")
+    before = read()
+    del os.environ["BENCH_TEST_ONE"]
+    os.environ["BENCH_TEST_TWO"] = "2"
+    restore(before)
+    assert os.environ["BENCH_TEST_ONE"] == "1"
+    assert "BENCH_TEST_TWO" not in os.environ

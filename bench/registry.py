@@ -1,16 +1,56 @@
-"""Registries: one new unit is one new file; no second list names it."""
+"""Registries: one new unit is one new file; no second list names it.
+
+Units of somebody else's come from installed packages, by an entry point in the group that is called after the room
+(``bench.archs``, ``bench.datasets``, ``bench.backends``, ``bench.costs``, ``bench.tasks``, ``bench.executors``,
+``bench.figures``), or from files that `PLUGINS` names; importing either registers its units.
+"""
 
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import importlib
+import importlib.util
+import os
 import pkgutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
-from bench.errors import unknown_name
+from bench.errors import BenchError, unknown_name
 
 T = TypeVar("T")
+
+PLUGINS = "BENCH_PLUGINS"
+"""The variable that names files which register units, one behind the other as in PATH; ``--plugin`` adds to it."""
+
+
+def import_file(file: str) -> ModuleType:
+    """Return the module of a file, imported once under a name of its own."""
+    path = Path(file).resolve()
+    name = f"bench_plugin_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is no file of Python")
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _plug_in(name: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except (Exception, SystemExit) as error:
+        message = f"the plug-in {name} cannot be imported: {type(error).__name__}: {error}"
+        raise BenchError(message, "mend it, or leave it out") from error
 
 
 class Registry(Generic[T]):
@@ -35,13 +75,21 @@ class Registry(Generic[T]):
         return unit
 
     def load(self) -> None:
-        """Import every public module of the package, once."""
+        """Import every public module of the package, and plug-ins, once.
+
+        Raises:
+            BenchError: for a plug-in that cannot be imported.
+        """
         if self._loaded:
             return
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self.package}.{module.name}")
         self._loaded = True
+        for entry in entry_points(group=f"bench.{self.package.rpartition('.')[2]}"):
+            _plug_in(f"{entry.name} ({entry.value})", entry.load)
+        for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
+            _plug_in(file, lambda file=file: import_file(file))
 
     def names(self) -> list[str]:
         """Return all names in natural order (resnet20 before resnet110)."""

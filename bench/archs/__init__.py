@@ -16,10 +16,14 @@ A training asks a network, also one of the user's, for two things that it may ha
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bench
 from bench.archs._published import published
 from bench.errors import UnsupportedError
 from bench.plan.card import ArchCard
@@ -91,7 +95,17 @@ def register(name: str, *, family: str, input_size: int, **declared: Any) -> Cal
     )
 
     def add(builder: Builder) -> Builder:
-        ARCHS.add(name, Arch(card, builder))
+        ARCHS.add(name, Arch(replace(card, source_sha256=_source_of(builder)), builder))
         return builder
 
     return add
+
+
+def _source_of(builder: Builder) -> str | None:
+    """Return the SHA-256 of the file that a builder is from; None of the package's own, whose version tells."""
+    file = Path(
+        inspect.getfile(inspect.unwrap(getattr(builder, "func", builder)))
+    )  # of a partial, its function
+    if file.is_relative_to(Path(bench.__file__).parent) or not file.is_file():
+        return None
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +11,7 @@ import typer
 from bench import __version__
 from bench.cli import compare, diff, ensemble, env, export, plan, report, run, selftest, show, train, verify
 from bench.cli import list as list_
+from bench.registry import PLUGINS
 
 app = typer.Typer(
     name="bench",
@@ -43,11 +46,23 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def callback(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="A file that registers networks, data sets, backends, figures and so on.",
+        ),
+    ] = None,
 ) -> None:
     """Benchmark neural architectures: cost, speed, memory and short-training accuracy, with defended numbers."""
+    files = [str(file.resolve()) for file in plugin or ()]
+    if files:  # in the environment, as jobs run in processes of their own
+        os.environ[PLUGINS] = os.pathsep.join(filter(None, [*files, os.environ.get(PLUGINS, "")]))
 
 
 def main() -> None:

@@ -53,12 +53,22 @@ def _cards(name: str) -> tuple[Any, ...]:
 
 def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, Any]:
     from bench.archs.naming import resolve
+    from bench.archs.naming.building import Builder
     from bench.costs import prepare
     from bench.costs.layers import layer_table
 
     arch = resolve(name)
     table = layer_table(prepare(arch, **shape), depth)
-    return {"arch": arch.card.name, **table, "warnings": _fit(arch.card.name, table["input"][-1])}
+    card = arch.card
+    warnings, origins = _fit(card.name, table["input"][-1]), []
+    if isinstance(arch.builder, Builder):
+        own = {
+            "num_classes": card.num_classes,
+            "in_channels": card.in_channels,
+            "input_size": card.input_size,
+        }
+        origins = arch.builder.describe(shape, {n: shape.get(n) or value for n, value in own.items()})
+    return {"arch": card.name, **table, "warnings": warnings, "taken_from": origins}
 
 
 def _fit(name: str, size: int) -> list[str]:

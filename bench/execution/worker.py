@@ -39,6 +39,9 @@ from bench.records.record import Measurement, Status
 # Stages in which only the network's own code can be at fault.
 _MODEL_STAGES = ("import", "build", "check")
 
+_NEEDS_IMAGES = "Expected more than 1 value per channel when training"  # batch norm's, of one image
+_SIZES = (32, 28, 64, 96, 128, 160, 192, 256, 299, 384, 448, 512)  # px, the usual ones
+
 # What an error of bench's own means; the first that it is an instance of counts.
 _STATUSES: dict[type[BenchError], Status] = {
     UnsupportedError: "unsupported",
@@ -80,7 +83,9 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
-        send(("outcome", (classify(error, stage, custom=job.source_sha256 is not None), describe(error))))
+        told = describe(error)
+        told["tip"] = told["tip"] or tip_for(error, job, stage)
+        send(("outcome", (classify(error, stage, custom=job.source_sha256 is not None), told)))
 
 
 def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
@@ -154,9 +159,35 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
             return status
     if lacks_memory(error):
         return "oom"
-    if "not implemented for '" in str(error) or says_too_large(str(error)):
+    if "not implemented for '" in str(error) or says_too_large(str(error)) or _NEEDS_IMAGES in str(error):
         return "unsupported"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
+
+
+def tip_for(error: BaseException, job: Job, stage: str) -> str | None:
+    """Return what would help where a network failed by itself; None where nothing is known."""
+    if _NEEDS_IMAGES in str(error):
+        return "batch norm of a vector needs several images: --set batch_size=2, or more"
+    if job.source_sha256 is None or stage not in (*_MODEL_STAGES, "macs", "parameters", "memory"):
+        return None
+    size = size_that_works(job) if isinstance(error, Exception) and not lacks_memory(error) else None
+    return None if size is None else f"it runs at {size} px: --set input_size={size}"
+
+
+def size_that_works(job: Job) -> int | None:
+    """Return the first usual size that a network runs at, where it declares none and fails at the one it was given."""
+    from bench.archs.naming import resolve
+    from bench.costs import prepare
+
+    try:
+        arch = resolve(job.arch)
+        if arch.card.sized or job.input_size != arch.card.input_size:
+            return None
+        shape = {"num_classes": job.num_classes, "in_channels": job.in_channels}
+        works = (s for s in _SIZES if prepare(arch, input_size=s, **shape).trace.failure is None)
+        return next(works, None)
+    except Exception:  # it is the tip that fails, and the error that counts
+        return None
 
 
 def describe(error: BaseException) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Builder:
         written: the card's names of the native values that are among the arguments as they were written.
         any_keyword: whether a native value without a parameter may be handed on by the card's name.
         arguments: all other arguments.
+        origins: for each native value that the network says itself, how it says it.
     """
 
     name: str
@@ -73,6 +74,25 @@ class Builder:
     written: frozenset[str] = frozenset()
     any_keyword: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self, shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
+        """Return a line for each native value: what it is, where it was taken from, and whether it is handed on.
+
+        Args:
+            shape: what was asked for; None where nothing was.
+            used: the values that the network was built for.
+        """
+        parameters = {n: p for p, n in self.native.items()}
+        lines = []
+        for name in NATIVE:
+            origin = "asked for" if shape.get(name) else self.origins.get(name, "nothing in the file says")
+            if name in parameters:
+                handed = f"handed on as {parameters[name]}"
+            else:
+                handed = "handed on where it is another" if self.any_keyword else "not handed on"
+            lines.append(f"{name} {'-' if used[name] is None else used[name]}: {origin}; {handed}")
+        return lines
 
     def __call__(self, **values: int | None) -> nn.Module:
         """Return a new network; `values` are the native ones.
@@ -167,6 +187,7 @@ def builder_of(
         written=frozenset(written),
         any_keyword=parameters.any_keyword,
         arguments=others,
+        origins=_origins(definition, written, {p: open_[p] for p in native}),
     )
 
 
@@ -212,6 +233,18 @@ def _card(
         "sized": "input_size" in declared,
         "any_channels": "in_channels" in chosen,
         "any_outputs": not outputs,
+    }
+
+
+def _origins(
+    definition: object, written: Mapping[str, int | None], native: Mapping[str, object]
+) -> dict[str, str]:
+    """Return how a network says each of its native values; see `_card`, whose order it follows."""
+    parameters = {ALIASES[p]: p for p in reversed(native)}
+    return {
+        **{n: f"the default of {parameters[n]}" for n in _defaults(definition, native)},
+        **{n: "its attribute" for n in _attributes(definition) if n in NATIVE},
+        **dict.fromkeys(written, "written in its name"),
     }
 
 

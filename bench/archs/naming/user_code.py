@@ -228,7 +228,7 @@ def _import_errors(source: str) -> Iterator[None]:
         raise InvalidModelError(message, tip) from error
     except ModuleNotFoundError as error:
         message = f"importing {source} raised {type(error).__name__}: {error}"
-        tip = f"install {error.name}, or run bench in the folder from which {source} is imported"
+        tip = f"make {error.name} importable, or run bench in the folder from which {source} imports it"
         raise InvalidModelError(message, tip) from error
     except Exception as error:
         message = f"importing {source} raised {type(error).__name__}: {error}"

@@ -106,6 +106,7 @@ def layers_notes(table: Mapping[str, Any]) -> list[str]:
             foremost = ", ".join(f"{plain(s['name'])} {percent(s['share'])}" for s in shares)
             lines.append(f"{title}, foremost: {foremost}.")
     lines += [f"Does not fit: {plain(warning)}" for warning in table.get("warnings", [])]
+    lines += [f"Taken: {plain(line)}" for line in table.get("taken_from", [])]
     lines += [f"In doubt: {plain(doubt)}." for doubt in table["doubts"]]
     if table["failure"]:
         lines.append(f"The network failed before its end, the table stops there: {plain(table['failure'])}")

@@ -1,0 +1,118 @@
+"""Plug-ins: networks, figures and the rest from somebody else's package or file, found by the registries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.registry import PLUGINS, Registry
+
+NETWORK = """
+from torch import nn
+
+from bench.archs import register
+
+
+@register("tiny_plugged", family="plugged", input_size=8, parameters=(3 * 3 * 3 + 1) * WIDTH + (WIDTH + 1) * 10, num_classes=10)
+def tiny_plugged(*, num_classes, in_channels, input_size):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, WIDTH, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, num_classes)
+    )
+"""
+
+
+def install(folder: Path, group: str, text: str, module: str = "bench_example") -> None:
+    """Put a package into a folder as pip would: the module, and its metadata with an entry point."""
+    (folder / f"{module}.py").write_text(text)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\nexample = {module}\n")
+
+
+def things(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Registry[int]:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    registry: Registry[int] = Registry("thing", "bench.execution.executors")
+    monkeypatch.setitem(sys.modules, "things_of_a_test", registry)  # type: ignore[arg-type]
+    return registry
+
+
+ADDS = "import sys\nsys.modules['things_of_a_test'].add('{}', 7)\n"
+
+
+def test_an_installed_package_adds_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = things(monkeypatch)
+    install(tmp_path, "bench.executors", ADDS.format("packed"), "bench_example_one")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert registry.get("packed") == 7
+
+
+def test_a_package_of_another_group_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = things(monkeypatch)
+    install(tmp_path, "bench.archs", ADDS.format("packed"), "bench_example_two")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "packed" not in registry
+
+
+def test_files_add_units_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / "one.py", tmp_path / "two.py"]
+    for file in files:
+        file.write_text(ADDS.format(file.stem))
+    registry = things(monkeypatch, **{PLUGINS: ":".join(map(str, [*files, files[0]]))})
+    assert {"one", "two"} <= set(registry.names())
+
+
+def test_a_plug_in_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("1 / 0")
+    with pytest.raises(BenchError, match=f"plug-in {file} cannot be imported: ZeroDivisionError") as caught:
+        things(monkeypatch, **{PLUGINS: str(file)}).names()
+    assert caught.value.tip
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_network_from_a_file_is_listed_counted_and_measured_again_once_it_is_edited(tmp_path: Path) -> None:
+    file = tmp_path / "nets.py"
+    count = [
+        "--plugin",
+        str(file),
+        "run",
+        "tiny_plugged",
+        "-c",
+        "smoke",
+        "-t",
+        "cost",
+        "--json",
+        "--no-report",
+    ]
+    for width in (4, 8):
+        file.write_text(f"WIDTH = {width}\n{NETWORK}")
+        assert "tiny_plugged" in run(tmp_path, "--plugin", str(file), "list", "tiny*").stdout
+        ended = run(tmp_path, *count)
+        assert ended.returncode == 0, ended.stderr
+        answer = json.loads(ended.stdout)
+        (record,) = answer["records"]
+        values = {m["name"]: m["samples"][0] for m in record["measurements"]}
+        assert values["parameters"] == (3 * 3 * 3 + 1) * width + (width + 1) * 10
+        assert answer["reused"] == 0
+    assert json.loads(run(tmp_path, *count).stdout)["reused"] == 1
+    missing = run(tmp_path, "--plugin", "nowhere.py", "list")
+    assert missing.returncode == 2
+    assert "nowhere.py" in missing.stderr

@@ -542,3 +542,26 @@ def test_all_of_torchvision_against_its_metadata() -> None:
         assert trace.first == pytest.approx(meta["_ops"] * 1e9, rel=0.005, abs=0.5e6), name
         assert trace.gap <= 0.001, name
         assert not trace.uncounted, name
+
+
+class Sorted(nn.Module):
+    """Two convolutions, and between them an operator without a rule for what it sees."""
+
+    def __init__(self, sort: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.sort = sort
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        x = x.sort(-1).values if self.sort else x
+        return self.second(x).mean((2, 3))
+
+
+def test_a_receptive_field_behind_an_operator_without_a_rule_is_not_told() -> None:
+    known, unknown = (counted(Sorted(sort), 1, 3, 16, 16)["receptive_field"] for sort in (False, True))
+    assert (known.samples, known.flags) == ((5.0,), ())
+    assert math.isnan(unknown.samples[0])
+    assert unknown.flags == ("unknown_field",)
+    assert "sort" in unknown.detail["operator"]
+    assert unknown.detail["local_until"] == "first"

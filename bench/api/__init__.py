@@ -6,6 +6,7 @@ frame = bench.load("results/smoke")
 """
 
 from bench.api.comparing import compare, selftest
+from bench.api.inspecting import show
 from bench.api.reading import ensembles, figure, load
 from bench.api.runs import Done, Prepared, prepare, run, train
 
@@ -19,5 +20,6 @@ __all__ = [
     "prepare",
     "run",
     "selftest",
+    "show",
     "train",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.selftest import SELFTEST, band_in
+from bench.api.objects import Network, names_of
 from bench.api.runs import Done, Prepared, carry_out, open_executor, run_folder, run_name
 from bench.errors import ConfigError
 from bench.execution import Executor
@@ -29,7 +30,7 @@ _FILLING = {"batch_size": {"cpu": 4, "cuda": 8}, "input_size": {"cpu": None, "cu
 
 
 def compare(
-    names: Sequence[str],
+    names: Sequence[Network],
     *,
     batch_size: int | None = None,
     processes: int | None = None,
@@ -67,6 +68,7 @@ def compare(
         ConfigError: for so few processes that no difference could be decided.
         BenchError: for whatever else cannot be carried out as written.
     """
+    names = names_of(names)
     batch: Any = batch_size or {"cpu": 8, "cuda": 64}
     blocks: list[dict[str, Any]] = [
         {"task": "cost", "grid": {}},

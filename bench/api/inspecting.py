@@ -6,11 +6,16 @@ The networks may be anyone's, and their code may do anything to the process that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bench.api.objects import Network, name_of
 from bench.api.runs import open_executor
+from bench.errors import InvalidModelError
 from bench.execution.catalog import ask
 from bench.records.environment import key, state
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _probe(name: str, *args: object) -> dict[str, Any]:
@@ -52,6 +57,27 @@ def layers(
     """
     shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
     return _probe("probe_layers", arch, depth, shape)
+
+
+def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.DataFrame:
+    """Return the layers of a network, one row a layer; `attrs` has the rest: `arch`, `input`, `totals`, `taken_from`.
+
+    Args:
+        network: any name that `bench.run` takes, a `torch.nn.Module`, or a function that returns one.
+        depth: how deep modules are opened; None is all.
+        shape: `input_size`, `num_classes`, `in_channels`; what is left out is the network's own.
+
+    Raises:
+        InvalidModelError: if it fails before its end.
+    """
+    import pandas as pd
+
+    table = layers(name_of(network), depth, **shape)
+    if table["failure"]:
+        raise InvalidModelError(f"{table['arch']} failed before its end: {table['failure']}")
+    frame = pd.DataFrame(table["layers"])
+    frame.attrs = {key: table[key] for key in ("arch", "input", "totals", "taken_from")}
+    return frame
 
 
 def counts(networks: Sequence[str]) -> dict[str, Any]:

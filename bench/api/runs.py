@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bench
+from bench.api.objects import Network, names_of
 from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
@@ -113,7 +114,7 @@ def prepare(
 
 def run(
     experiment: str | Experiment = "default",
-    names: Sequence[str] = (),
+    names: Sequence[Network] = (),
     *,
     tasks: Sequence[str] = (),
     overrides: Sequence[str] = (),
@@ -126,8 +127,8 @@ def run(
     """Plan, measure what is not measured yet, and store.
 
     Args:
-        experiment: see `prepare`, as for `names`, `tasks` and `overrides`.
-        names: see `prepare`.
+        experiment: see `prepare`, as for `tasks` and `overrides`.
+        names: see `prepare`; a network may also be a `torch.nn.Module`, or a function that returns one.
         tasks: see `prepare`.
         overrides: see `prepare`.
         name: of the run, by default the experiment's.
@@ -139,6 +140,7 @@ def run(
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
+    names = names_of(names)
     with open_executor(executor, names) as opened:
         prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=opened)
         path = run_folder(results, prepared.experiment.name if name is None else name)
@@ -176,7 +178,7 @@ def carry_out(
 
 
 def train(
-    names: Sequence[str],
+    names: Sequence[Network],
     *,
     dataset: str,
     recipe: str | None = None,
@@ -196,7 +198,7 @@ def train(
     ``overrides=["threads=8"]`` gives each of them so many.
 
     Args:
-        names: the networks.
+        names: the networks; see `bench.api.objects` for those that are objects.
         dataset: that they are trained on.
         recipe: name or YAML file; None means the standard one.
         epochs: passes over the training images; None means the recipe's.

@@ -70,7 +70,7 @@ class Processes(_Frozen):
     least: Annotated[int, Field(ge=1, le=1000)] = 5
     most: Annotated[int, Field(ge=1, le=1000)] = 8
     within: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    grant_s: Annotated[float, Field(ge=0)] = 1.0
+    grant_s: Annotated[float, Field(ge=0)] = 0.5
 
     @model_validator(mode="after")
     def _most_holds_least(self) -> Self:

@@ -11,6 +11,8 @@ FLAGS: dict[str, str] = {
     "uncounted_ops": "operations that may multiply were left uncounted; the detail names them",
     "counters_disagree": "the two counters of multiply-accumulates differ by more than 1 %",
     "data_dependent": "the network looks at values of the image; the count is for a black one",
+    "unknown_field": "an operator without a rule stands behind the last layer whose receptive field is known; the "
+    "detail names it",
     "partial": "the network failed before its end; the detail has what was counted until then",
     "uncounted": "the network could not be counted; the detail says why",
     "side_by_side": "other trainings ran beside this one, on cores of their own; alone it may be faster",

@@ -140,7 +140,7 @@ def sample(
     launches: list[float] = []
     stop: Stop = "max_samples"
     with no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
-        warm = warm_up(call, clock, timing, earlier_s[-1] if len(earlier_s) > 1 else math.nan)
+        warm = warm_up(call, clock, timing, earlier_s)
         block = min(MAX_BLOCK, _block(warm.call_s, timing)) if blocks else 1
         start, ticking_s = clock.now(), 0.0
         while len(seconds) < timing.max_samples:
@@ -189,30 +189,32 @@ class Warm:
     steady: bool
 
 
-def warm_up(call: Workload, clock: Clock, timing: Timing, previous: float = math.nan) -> Warm:
+def warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[float] = ()) -> Warm:
     """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady.
 
-    `previous` is the time of a call before, where there was one; it counts as a window.
+    `earlier_s` are the seconds of calls before. The very first of them loads and chooses; the others have warmed the
+    network up as well, of a slow one perhaps as long as is needed, and the last two count as windows.
     """
-    calls, start = 0, clock.now()
+    previous, mean = earlier_s[-2:] if len(earlier_s) > 1 else (math.nan, math.nan)
+    calls, spent_s = 0, sum(earlier_s[1:])
     while True:
-        n, mean = _window(call, clock, timing.warmup_s / 2)
-        calls += n
-        elapsed = clock.now() - start
         steady = abs(mean - previous) <= STEADY * previous
-        bound = elapsed >= WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
-        if (steady and elapsed >= timing.warmup_s) or bound:
+        bound = spent_s >= WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
+        if (steady and spent_s >= timing.warmup_s) or bound:
             return Warm(calls, mean, steady)
         previous = mean
+        n, mean = _window(call, clock, timing.warmup_s / 2)
+        calls, spent_s = calls + n, spent_s + n * mean
 
 
 def _window(call: Workload, clock: Clock, length_s: float) -> tuple[int, float]:
-    """Run at least `length_s`, in blocks that double; return the calls and their mean seconds."""
+    """Run at least `length_s`, in blocks that double as long as that is not too much; return calls and mean seconds."""
     calls, total, block = 0, 0.0, 1
     while total < length_s and calls < MAX_BLOCK:
         total += clock.seconds(call, block)
         calls += block
-        block *= 2
+        rest = math.ceil((length_s - total) / max(total / calls, 1e-9))
+        block = max(1, min(2 * block, rest))
     return calls, total / calls
 
 

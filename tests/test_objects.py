@@ -1,0 +1,84 @@
+"""Networks that are objects of a session: named, sent to a process, and counted there like any other."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import bench
+from bench.api.objects import name_of
+from bench.archs.naming import resolve
+from bench.errors import ConfigError, InvalidModelError
+
+
+class Local(nn.Module):
+    """Defined in a module that a job's process cannot import."""
+
+    input_size = 8
+
+    def __init__(self, num_classes: int = 4, width: int = 5) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, width, 3), nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out: Tensor = self.head(self.conv(images).mean((2, 3)))
+        return out
+
+
+def build(num_classes: int = 4) -> nn.Module:
+    return Local(num_classes, width=7)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_a_name_is_its_own() -> None:
+    assert name_of("resnet18") == "resnet18"
+
+
+@pytest.mark.parametrize(
+    ("network", "width"), [(Local(), 5), (Local, 5), (build, 7), (nn.Sequential(Local()), 5)]
+)
+def test_an_object_is_a_network_like_any_other(network: Any, width: int) -> None:
+    model = resolve(name_of(network)).build()
+    assert sum(p.numel() for p in model.parameters()) == (27 + 1) * width + (width + 1) * 4
+
+
+def test_equal_objects_have_one_name_and_others_another() -> None:
+    torch.manual_seed(0)
+    first = Local()
+    assert name_of(first) == name_of(first)
+    assert name_of(first) != name_of(Local())  # other weights
+    assert name_of(first).endswith("/Local.py:Local")
+    assert resolve(name_of(Local)).build(num_classes=9).head.out_features == 9
+
+
+def test_what_is_no_network_or_cannot_be_sent() -> None:
+    with pytest.raises(ConfigError, match="7 is no network"):
+        name_of(7)  # type: ignore[arg-type]
+    stuck = Local()
+    stuck.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(InvalidModelError, match="Local cannot be sent to another process"):
+        name_of(stuck)
+
+
+@pytest.mark.slow
+def test_objects_are_shown_and_run(tmp_path: Path) -> None:
+    frame = bench.show(Local())
+    assert frame["parameters"].sum() == (27 + 1) * 5 + (5 + 1) * 4
+    assert frame.attrs["arch"].endswith("Local.py:Local")
+    done = bench.run(
+        "smoke", [Local(), "linear"], tasks=["cost"], overrides=["input_size=8"], results=tmp_path
+    )
+    values = {r.job.arch.rpartition(":")[2]: r.measurement("macs") for r in done.summary.records}
+    assert {name: m.samples for name, m in values.items() if m} == {
+        "Local": (27 * 5 * 36 + 5 * 4,),
+        "linear": (3 * 8 * 8 * 10,),
+    }

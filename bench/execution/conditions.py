@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -19,6 +18,19 @@ from typing import Any
 import torch
 from torch.backends import cudnn
 
+_LIBRARIES = (
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "GOMP_",
+    "TORCH",
+    "PYTORCH_",
+    "CUDA_",
+    "CUDNN_",
+    "CUBLAS_",
+    "NVIDIA_",
+    "NCCL_",
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -42,8 +54,10 @@ def _of_cudnn(name: str) -> Condition:
 
 
 def _set_variables(values: Mapping[str, str]) -> None:
+    """Set variables back, and remove new ones that libraries read; others are the network's own, and may be needed."""
     for name in os.environ.keys() - values.keys():
-        del os.environ[name]
+        if name.startswith(_LIBRARIES):
+            del os.environ[name]
     os.environ.update(values)
 
 
@@ -73,9 +87,6 @@ CONDITIONS: Mapping[str, Condition] = {
     "anomaly_detection": Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "folder": Condition(os.getcwd, os.chdir, told=False),
     "variables": Condition(lambda: dict(os.environ), _set_variables, told=False),
-    "path": Condition(
-        lambda: list(sys.path), lambda path: sys.path.__setitem__(slice(None), path), told=False
-    ),
     "warnings": Condition(lambda: list(warnings.filters), _set_filters, told=False),
     "signals": Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, told=False),
 }

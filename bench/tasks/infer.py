@@ -52,18 +52,26 @@ def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
         prepared, results = ready(backend, job, hooks, tools.latency)
         yield from results
         doubts = {"s": doubts_of_results(results), "B": doubts_of_memory(backend, job)}
+        output: object = None
 
-        def inspect(output: object) -> None:
-            check(output, job, job.settings.batch)
-            if (
-                prepared.held is not None and not job.settings.replicate
-            ):  # the other processes' would be the same
-                doubts["s"] += soundness(prepared.call, output, prepared.held(), job.settings.precision)
+        def inspect(first: object) -> None:
+            nonlocal output
+            check(first, job, job.settings.batch)
+            output = first
 
         look = None if results else inspect
+        times = []
         measured = measure_inference(prepared.call, job.settings.timing, tools, hooks.stage, look)
         for measurement in with_energy(measured, prepared.call, job, hooks, tools):
-            yield with_doubts(measurement, doubts)
+            if times or measurement.unit == "s":
+                times.append(measurement)
+            else:
+                yield with_doubts(measurement, doubts)
+        # Only now, as what is computed here leaves the allocator in another state: it made the calls of this one
+        # process up to 14 % faster. The other processes would find the same.
+        if not results and prepared.held is not None and not job.settings.replicate:
+            doubts["s"] += soundness(prepared.call, output, prepared.held(), job.settings.precision)
+        yield from (with_doubts(measurement, doubts) for measurement in times)
         yield from tensors(prepared.call, prepared.held, job, hooks)
 
 

@@ -15,6 +15,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -89,7 +90,7 @@ class Registry(Generic[T]):
         for entry in entry_points(group=f"bench.{self.package.rpartition('.')[2]}"):
             _plug_in(f"{entry.name} ({entry.value})", entry.load)
         for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
-            _plug_in(file, lambda file=file: import_file(file))
+            _plug_in(file, partial(import_file, file))
 
     def names(self) -> list[str]:
         """Return all names in natural order (resnet20 before resnet110)."""

@@ -60,7 +60,7 @@ def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
             output = first
 
         look = None if results else inspect
-        times = []
+        times: list[Measurement] = []
         measured = measure_inference(prepared.call, job.settings.timing, tools, hooks.stage, look)
         for measurement in with_energy(measured, prepared.call, job, hooks, tools):
             if times or measurement.unit == "s":

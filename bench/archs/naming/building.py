@@ -240,7 +240,7 @@ def _origins(
     definition: object, written: Mapping[str, int | None], native: Mapping[str, object]
 ) -> dict[str, str]:
     """Return how a network says each of its native values; see `_card`, whose order it follows."""
-    parameters = {ALIASES[p]: p for p in reversed(native)}
+    parameters = {ALIASES[p]: p for p in reversed(list(native))}
     return {
         **{n: f"the default of {parameters[n]}" for n in _defaults(definition, native)},
         **{n: "its attribute" for n in _attributes(definition) if n in NATIVE},

@@ -17,8 +17,10 @@ DATASETS.add(
             train=60_000,
             test=10_000,
             source="H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, arXiv:1708.07747, 2017",
-            pad=0,  # clothes fill the image; a crop of 2 px costs LeNet-5 a point in five epochs
-            flip=False,  # shoes all point to the left; mirroring costs LeNet-5 half a point
+            # Chosen on a tenth of the training images, held back: LeNet-5 reaches 90.3 % of them in five epochs (mean
+            # of three seeds); with a random crop from 2 px of border 88.7 %, with mirrored images 90.1 %.
+            pad=0,  # clothes fill the image
+            flip=False,  # shoes all point to the left
             cutout=0,
         ),
         load=reader("fashion_mnist", "FashionMNIST", "FashionMNIST/raw"),

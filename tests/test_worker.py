@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import make_planned
 
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
 from bench.execution.worker import classify, clean, describe, own_traceback, work
@@ -17,6 +19,7 @@ from bench.plan.recipe import load_recipe
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
 from bench.tasks._networks import checked
+from bench.tasks.versus import labelled, versus
 
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
 
@@ -390,3 +393,12 @@ def test_a_network_that_does_more_than_answer_is_doubted(
     assert found["status"] == "ok", found["error"]
     doubts = {"not_finite", "not_deterministic", "changes_itself"}
     assert doubts & set(found["measurements"]["latency"].flags) == ({flag} if flag else set())
+
+
+def test_networks_in_turn_are_each_of_their_own_files(tmp_path: Path) -> None:
+    mine = make(tmp_path, "class Net(Base): pass", "infer")
+    jobs = (mine, replace(mine, arch="linear", source_sha256=None))
+    (one,) = versus(labelled([replace(make_planned(), job=job) for job in jobs]), 1)
+    found = story(one.job)
+    assert found["status"] == "ok", found["error"]
+    assert "latency" in found["measurements"]

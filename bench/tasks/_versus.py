@@ -149,6 +149,7 @@ def _alone(job: Job[VersusSettings], network: Network) -> Job[VersusSettings]:
         input_size=network.input_size or job.input_size,
         in_channels=network.in_channels or job.in_channels,
         num_classes=network.num_classes,
+        source_sha256=network.source_sha256,
     )
 
 

@@ -196,6 +196,98 @@ def test_an_edit_of_anything_it_imports_is_another_network(
     assert resolve(f"{tmp_path / name}:Net").card.source_sha256 != arch.card.source_sha256
 
 
+def test_what_a_network_is_made_of_does_not_depend_on_what_was_met_before(tmp_path: Path) -> None:
+    files = {
+        "pkg/__init__": "from . import common",
+        "pkg/common": "WIDTH = 1",
+        "pkg/a": f"from .common import WIDTH\n{NET}",
+        "pkg/b": f"from .common import WIDTH\n{NET}    def __init__(self):\n        super().__init__()\n        import late",
+        "pkg/late": "",
+    }
+    write(tmp_path, files)
+    names = [f"{tmp_path}/pkg/{name}.py:Net" for name in "ab"]
+    first = [resolve(name).card.source_sha256 for name in names]
+    assert set(resolve(names[0]).card.sources) == {"__init__.py", "a.py", "common.py"}
+    for name in names:
+        resolve(name).build()
+    assert [resolve(name).card.source_sha256 for name in (*reversed(names), *names)] == [*first[::-1], *first]
+    edited = tmp_path / "pkg" / "common.py"
+    edited.write_text("WIDTH = 22")
+    assert [resolve(name).build().width for name in names] == [22, 22]  # what is run is what was hashed
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "classes"),
+    [
+        ("headless(num_classes=10)", {"num_classes": 10}, 10),  # over a default that is no count
+        ("headless", {"num_classes": 0}, None),
+        ("words(num_classes=10)", {"num_classes": 10}, 10),
+        ("anything(n_classes=4)", {"n_classes": 4}, None),  # by the name that was written
+        ("anything(num_classes=4)", {"num_classes": 4}, 4),
+        ("pair(img_size=(64, 64))", {"img_size": (64, 64)}, None),
+    ],
+)
+def test_arguments_arrive_as_they_were_written(
+    tmp_path: Path, target: str, given: dict[str, object], classes: int | None
+) -> None:
+    head = "from torch import nn\ndef made(**given):\n    model = nn.Identity()\n    model.given = given\n    return model\n"
+    functions = (
+        "def headless(num_classes=0): return made(num_classes=num_classes)\n"
+        "def words(num_classes='many'): return made(num_classes=num_classes)\n"
+        "def anything(**given): return made(**given)\n"
+        "def pair(img_size=(32, 32)): return made(img_size=img_size)\n"
+    )
+    (tmp_path / "net.py").write_text(head + functions)
+    arch = resolve(f"{tmp_path / 'net.py'}:{target}")
+    assert arch.build().given == given
+    assert arch.card.num_classes == classes
+    assert arch.card.input_size == (64 if "img_size" in given else 224)
+
+
+def test_a_keyword_that_is_refused_and_wanted_ends_with_the_networks_own_error(tmp_path: Path) -> None:
+    body = "class Body(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    (tmp_path / "net.py").write_text(
+        f"from torch import nn\n{body}def net(**given):\n    Body(**given)\n    return Body(given['num_classes'])\n"
+    )
+    arch = resolve(f"{tmp_path / 'net.py'}:net")
+    with pytest.raises(InvalidModelError, match="KeyError: 'num_classes'"):
+        arch.build(num_classes=10)
+
+
+def test_a_file_without_its_package_is_a_plain_file(tmp_path: Path) -> None:
+    tries = "try:\n    from .parts import WIDTH\nexcept ImportError:\n    from parts import WIDTH\n"
+    write(tmp_path, {"__init__": "import no_such_library", "net": tries + NET, "parts": "WIDTH = 3"})
+    assert resolve(f"{tmp_path}/net.py:Net").build().width == 3
+    (tmp_path / "net.py").write_text(f"from .parts import WIDTH\n{NET}")
+    with pytest.raises(InvalidModelError, match="no_such_library"):
+        resolve(f"{tmp_path}/net.py:Net")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.save({}, 'out.txt')",
+        "Path('out.txt').open('w')",
+        "open('out.txt', mode='wb')",
+        "Path('out.txt').write_text('x')",
+        "frame.to_csv('out.txt')",
+    ],
+)
+def test_what_a_file_writes_or_does_as_a_script_is_no_source(tmp_path: Path, line: str) -> None:
+    for name in ("out.txt", "script.txt"):
+        (tmp_path / name).write_text("x")
+    text = (
+        f"WIDTH = 1\n{NET}def train(frame):\n    {line}\nif __name__ == '__main__':\n    open('script.txt')\n"
+    )
+    (tmp_path / "net.py").write_text(text)
+    assert resolve(f"{tmp_path}/net.py:Net").card.sources == {}
+
+
+def test_a_file_may_use_its_error_stream_as_any(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(f"import sys\nsys.stderr.isatty()\nsys.stderr.flush()\nWIDTH = 1\n{NET}")
+    assert resolve(f"{tmp_path}/net.py:Net").build().width == 1
+
+
 def test_a_file_that_it_reads_is_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text("width: 8")
     (tmp_path / "log.txt").write_text("what it writes is not")

@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 from conftest import make_job, make_record
+from make_claims import HEADER, claim, study
 from typer.testing import CliRunner, Result
 
-from bench.analysis.studies import StudyVerdict, TestVerdict, study_verdict
 from bench.claims import (
     CHECKS,
     SHIPPED,
     VERDICTS,
-    Claim,
     Context,
     Finding,
     claims_of,
@@ -35,9 +34,8 @@ from bench.claims.studied import studied
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import probe
-from bench.plan.config import load_experiment
 from bench.records.record import count
-from bench.records.store import Store, read_run
+from bench.records.store import Store
 from bench.report.tables.claims import claims_markdown, claims_report, summary
 
 Facts = dict[str, dict[str, Any]]
@@ -63,19 +61,6 @@ def facts() -> Facts:
 @pytest.fixture(scope="module")
 def findings(facts: Facts) -> dict[str, Finding]:
     return {f.claim.id: f for f in verify(CLAIMS, facts)}
-
-
-def claim(**fields: Any) -> Claim:
-    """Return a claim that is right, with fields changed."""
-    usual = {
-        "id": "x",
-        "source": "S",
-        "subject": "vgg16",
-        "quantity": "params",
-        "claimed": "138357544",
-        "unit": "1",
-    }
-    return Claim(**{**usual, "place": "f.csv, line 2", **fields})
 
 
 # --- the shipped claims ---
@@ -386,8 +371,6 @@ def test_layers_are_found_by_kind_and_order(subject: str, name: str, facts: Fact
 
 # --- the file ---
 
-HEADER = "id,source,subject,quantity,claimed,unit\n"
-
 
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
@@ -561,160 +544,7 @@ def test_markdown_holds_all_arithmetic(findings: dict[str, Finding]) -> None:
     assert f"{counts['erratum']} erratum" in summary(list(findings.values()))
 
 
-# --- studies ---
-
-AS_CLAIMED = {
-    "networks": "plain56 against plain20",
-    "dataset": "cifar10",
-    "train_images": "all",
-    "input_size": "32",
-}
-SMALLER = AS_CLAIMED | {"dataset": "fashion_mnist", "train_images": "5000", "input_size": "16"}
-
-
-def study(verdict: Any, *claims: str, **conditions: str) -> StudyVerdict:
-    """Return a study of one test, whose jobs were those of the claim below, but for what is given."""
-    test = TestVerdict(
-        "plain56 ends worse", "train_error", "1", "arch plain56", "arch plain20", "higher", verdict,
-        *(0.05, 0.03, 0.07, 0.002, 5, 5), "Welch's t", conditions=AS_CLAIMED | conditions,
-    )  # fmt: skip
-    return StudyVerdict("depth", "h", "", claims, verdict, (test,))
-
-
-def deeper(**fields: str) -> Claim:
-    """Return a claim with conditions of its own, some of them changed."""
-    usual = {
-        "id": "degradation",
-        "quantity": "relation",
-        "claimed": "deeper is worse",
-        "unit": "trend",
-        "dataset": "cifar10",
-        "networks": "plain56 against plain20",
-        "relation": "train_error higher",
-        "scale": "train_images=all input_size=32",
-    }
-    return claim(**usual | fields)
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "expected"),
-    [
-        (["supported"], "supported"),
-        (["refuted"], "refuted"),
-        (["undecided"], "undecided"),
-        (["supported", "undecided"], "supported"),
-        (["supported", "refuted"], "undecided"),
-    ],
-)
-@pytest.mark.parametrize("conditions", [{}, SMALLER])
-def test_tests_decide_what_was_claimed_and_indicate_the_rest(
-    verdicts: list[str], expected: str, conditions: dict[str, str]
-) -> None:
-    runs = {f"run{i}": [study(v, "degradation", **conditions)] for i, v in enumerate(verdicts)}
-    [found] = verify([deeper()], {}, studies=runs)
-    indicated = {"supported": "indicated_for", "refuted": "indicated_against"}
-    assert found.verdict == (indicated.get(expected, expected) if conditions else expected)
-    assert "run run0, study depth" in found.measured
-    assert "+0.05 (+0.03 … +0.07), p = 0.002, n = 5, 5" in found.measured
-    assert [s["verdict"] for s in found.to_json()["studies"]] == verdicts
-    if conditions:
-        told = "the claim is of cifar10, all training images, 32 px; tested: fashion_mnist, 5,000 training images, 16 px"
-        assert found.arithmetic.startswith(told)
-        assert ("1 of the tests speak for it, 1 against" in found.arithmetic) == (
-            {"supported", "refuted"} == set(verdicts)
-        )
-
-
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        ({"dataset": "imagenet"}, "is of imagenet; tested: cifar10"),
-        (
-            {"networks": "plain110 against plain20"},
-            "is of plain110 against plain20; tested: plain56 against plain20",
-        ),
-        ({"relation": "top1 lower"}, "is of top1 lower; tested: train_error higher"),
-        (
-            {"relation": "train_error higher by 0.1"},
-            "is of train_error higher by 0.1; tested: train_error higher",
-        ),
-        ({"relation": "train_error higher; top1 lower"}, "tested: "),  # of which one alone was tested
-        ({"scale": "epochs=164"}, "is of 164 epochs; tested: "),
-        ({"scale": "trainings=7"}, "is of 7 trainings; tested: "),
-        ({"dataset": ""}, "names no data set; tested: cifar10"),
-    ],
-)
-def test_each_condition_counts(fields: dict[str, str], told: str) -> None:
-    [found] = verify([deeper(**fields)], {}, studies={"run": [study("supported", "degradation")]})
-    assert found.verdict == "indicated_for"
-    assert told in found.arithmetic
-
-
-def test_all_relations_of_a_claim_must_be_tested() -> None:
-    error = study("supported", "degradation")
-    accuracy = replace(error.tests[0], quantity="top1", expect="lower", verdict="refuted")
-    both = deeper(relation="train_error higher; top1 lower")
-    [found] = verify([both], {}, studies={"run": [replace(error, tests=(*error.tests, accuracy))]})
-    assert found.verdict == "refuted"
-    assert found.to_json()["conditions"]["relation"] == both.relation
-
-
-def test_studies_of_other_claims_decide_nothing() -> None:
-    one = claim(id="relu.speed", quantity="relation", claimed="x", unit="trend")
-    [found] = verify([one], {}, studies={"run": [study("supported", "degradation")]})
-    assert (found.verdict, found.studies) == ("needs_run", ())
-
-
-def test_tests_that_name_a_claim_bear_on_it_without_the_others() -> None:
-    whole = study("supported", "degradation")
-    (test,) = whole.tests
-    told = replace(test, verdict="supported", claims=("plain.deeper", "both"))
-    other = replace(test, says="shortcuts help", verdict="refuted", role="side", claims=("both",))
-    mixed = replace(whole, tests=(told, other))
-    named = ("degradation", "plain.deeper", "both")
-    claims = [claim(id=c, quantity="relation", claimed="x", unit="trend") for c in named]
-    found = verify(claims, {}, studies={"run": [mixed]})
-    assert [f.verdict for f in found] == ["indicated_for", "indicated_for", "undecided"]
-    assert ["shortcuts help" in f.measured for f in found] == [False, False, True]
-    assert mixed.all_claims == named
-    assert mixed.on("unheard.of") is None
-    assert found[1].to_json()["studies"][0]["tests"][0]["claims"] == ["plain.deeper", "both"]
-
-
-def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
-    stored = {name: read_run(STORED / f"study-{name}") for name in ("depth", "momentum", "receptive_field")}
-    studies = {name: [verdict] for name, run in stored.items() if (verdict := study_verdict(run))}
-    names = ("degradation.cifar10", "momentum.speed", "receptive_field.accuracy")
-    found = verify([c for c in CLAIMS if c.id in names], {}, studies=studies)
-    told = {f.claim.id: (f.verdict, f.arithmetic) for f in found}
-    assert told["degradation.cifar10"] == (
-        "indicated_for",
-        "the claim is of cifar10, all training images, 32 px, 164 epochs; "
-        "tested: fashion_mnist, 5,000 training images, 16 px, 4 epochs",
-    )
-    assert told["momentum.speed"][0] == "undecided"
-    assert "2 of the tests speak for it, 1 against" in told["momentum.speed"][1]
-    assert told["receptive_field.accuracy"][0] == "indicated_for"
-    assert "top1 logarithmic with receptive_field" in told["receptive_field.accuracy"][1]
-
-
-def test_a_side_question_of_todays_momentum_study_is_not_held_against_the_claim() -> None:
-    stored = read_run(STORED / "study-momentum")
-    today = load_experiment("studies/momentum").to_json()
-    verdict = study_verdict(replace(stored, info={**stored.info, "experiment": today}))
-    assert verdict is not None
-    assert [t.verdict for t in verdict.tests] == ["supported", "supported", "refuted"]
-    assert verdict.verdict == "supported"
-    [found] = verify([c for c in CLAIMS if c.id == "momentum.speed"], {}, studies={"run": [verdict]})
-    assert found.verdict == "indicated_for"
-
-
-@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda f: f.stem)
-def test_the_shipped_studies_name_claims_that_there_are(file: Path) -> None:
-    study = load_experiment(str(file)).study
-    assert study is not None
-    named = {*study.claims, *(c for test in study.tests for c in test.claims)}
-    assert named <= {c.id for c in CLAIMS}
+# --- beside studies ---
 
 
 def test_what_is_counted_keeps_its_verdict(findings: dict[str, Finding]) -> None:

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -40,6 +42,7 @@ from bench.records.record import Measurement, Status
 _MODEL_STAGES = ("import", "build", "check")
 
 _NEEDS_IMAGES = "Expected more than 1 value per channel when training"  # batch norm's, of one image
+TIP_S = 5.0  # that looking for such a size may take
 _SIZES = (32, 28, 64, 96, 128, 160, 192, 256, 299, 384, 448, 512)  # px, the usual ones
 
 # What an error of bench's own means; the first that it is an instance of counts.
@@ -184,8 +187,9 @@ def size_that_works(job: Job) -> int | None:
         if arch.card.sized or job.input_size != arch.card.input_size:
             return None
         shape = {"num_classes": job.num_classes, "in_channels": job.in_channels}
-        works = (s for s in _SIZES if prepare(arch, input_size=s, **shape).trace.failure is None)
-        return next(works, None)
+        until = time.monotonic() + TIP_S
+        sizes = itertools.takewhile(lambda _: time.monotonic() < until, _SIZES)
+        return next((s for s in sizes if prepare(arch, input_size=s, **shape).trace.failure is None), None)
     except Exception:  # it is the tip that fails, and the error that counts
         return None
 

@@ -306,22 +306,22 @@ def _send(task: _Task, folder: Path) -> None:
 
 def _receive(folder: Path) -> _Task:
     """Read what rank 0 stored, its own pickles and nobody else's; users' files are imported as rank 0 did."""
-    for name in torch.load(folder / "sources", weights_only=True):
-        from bench.archs.naming import resolve  # which imports libraries of networks
+    for file in torch.load(folder / "sources", weights_only=True):
+        from bench.archs.naming import user_code  # which imports libraries of networks
 
-        sys.path.append(str(Path(name.rpartition(":")[0]).parent))
-        resolve(name)
+        sys.path.append(str(Path(file).parent))
+        user_code.load(file)
     task: _Task = torch.load(folder / "task", mmap=True, weights_only=False)
     return task
 
 
 def _sources(model: nn.Module) -> list[str]:
-    """Return ``path/to/file.py:Class`` for each of users' files that the network has a class from.
+    """Return the users' files that define parts of a network; other processes cannot import them by name.
 
-    Other processes cannot import these by name.
+    A class of a user's package comes with the file of that package which was asked for.
     """
-    sources = {}
-    for kind in {type(module) for module in model.modules()}:
-        if kind.__module__.startswith("bench_user_"):
-            sources[kind.__module__] = f"{sys.modules[kind.__module__].__file__}:{kind.__qualname__}"
-    return sorted(sources.values())
+    kinds = {type(module).__module__ for module in model.modules()}
+    packages = {name.partition(".")[0] for name in kinds if "." in name}
+    made = {name for name in sys.modules if name.rpartition(".")[2].startswith("bench_user_")}
+    own = (name for name in made if name in kinds or ("." in name and name.partition(".")[0] in packages))
+    return sorted(str(sys.modules[name].__file__) for name in own)

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from bench.archs._arguments import NATIVE, Parameters, split
+from bench.archs._arguments import NATIVE, Parameters
 from bench.archs.naming.spelling import NetworkName
 from bench.errors import BenchError, InvalidModelError, lacks_memory
 
@@ -119,21 +119,27 @@ class Builder:
         return tuple(n for n in NATIVE if n not in self.native.values()) if self.any_keyword else ()
 
     def _called(self, given: dict[str, Any], values: Mapping[str, int | None]) -> object:
-        """Call the user's code; a keyword that it turns out not to know is left out, one that it lacks is added."""
-        try:
-            with self.importable():
-                return self.function(**given, **self.arguments)
-        except (Exception, SystemExit) as error:
-            mentioned = [n for n in self._unnamed() if repr(n) in str(error)] if _of_arguments(error) else []
-            refused = [n for n in mentioned if n in given and n not in self.written]
-            lacking = {n: values[n] for n in mentioned if n not in given and "unexpected" not in str(error)}
-            if refused or lacking:
-                rest = {n: v for n, v in given.items() if n not in refused}
-                return self._called({**rest, **lacking}, values)
-            if isinstance(error, BenchError) or lacks_memory(error):
-                raise
-            message = f"building {self.name} raised {type(error).__name__}: {error}"
-            raise InvalidModelError(message, self._tip(error)) from error
+        """Call the user's code; a keyword that it turns out not to know is left out, one that it lacks is added.
+
+        Each of them is tried once; what the code raises then is what is wrong with it.
+        """
+        untried = set(self._unnamed()) - self.written
+        while True:
+            try:
+                with self.importable():
+                    return self.function(**given, **self.arguments)
+            except (Exception, SystemExit) as error:
+                named = {n for n in untried if _is_about(error, n)}
+                refused, lacking = named & given.keys(), named - given.keys()
+                if "unexpected" in str(error):
+                    lacking = set()
+                if not refused | lacking:
+                    if isinstance(error, BenchError) or lacks_memory(error):
+                        raise
+                    message = f"building {self.name} raised {type(error).__name__}: {error}"
+                    raise InvalidModelError(message, self._tip(error)) from error
+                untried -= named
+                given = {n: v for n, v in given.items() if n not in refused} | {n: values[n] for n in lacking}
 
     def _tip(self, error: BaseException) -> str | None:
         if isinstance(error, FileNotFoundError) and error.filename:
@@ -141,9 +147,9 @@ class Builder:
         return None
 
 
-def _of_arguments(error: BaseException) -> bool:
-    """Return whether an error may be about a keyword that was given, or was not."""
-    return isinstance(error, TypeError | KeyError)
+def _is_about(error: BaseException, keyword: str) -> bool:
+    """Return whether an error may say that a keyword was given, or was not."""
+    return isinstance(error, TypeError | KeyError) and repr(keyword) in str(error)
 
 
 def builder_of(
@@ -162,33 +168,55 @@ def builder_of(
     if isinstance(definition, nn.Module):
         Parameters().check(name.bare, name.arguments)
         # A job may train its network; the next one must not see that.
-        return Builder(name.bare, lambda: copy.deepcopy(definition), importable, _card(definition, {}, {}))
+        said = _Said(attributes=_attributes(definition))
+        return Builder(
+            name.bare, lambda: copy.deepcopy(definition), importable, said.card(), origins=said.origins()
+        )
     if not callable(definition):
         message = f"{name.bare} is of type {type(definition).__name__}; expected a torch.nn.Module"
         raise InvalidModelError(message, _NO_NETWORK)
     parameters = _parameters(definition)
     parameters.check(name.bare, name.arguments)
-    written, others = split(name.arguments, ALIASES)
-    open_ = {p: parameters.defaults.get(p) for p in parameters.names if p not in others}
-    native = {p: ALIASES[p] for p, default in open_.items() if _is_native(p, default)}
+    written = {k: v for k, v in name.arguments.items() if _takes(k, v, parameters)}
+    others = {k: v for k, v in name.arguments.items() if k not in written}
+    defaults = {p: parameters.defaults.get(p) for p in parameters.names if p in ALIASES and p not in others}
+    native = {p: d for p, d in defaults.items() if p in written or _is_native(p, d)}
     missing = [p for p in parameters.required if p not in native and p not in others]
     if missing:
         raise InvalidModelError(
             f"{name.bare} needs an argument {missing[0]!r}",
             f"write {name.bare}({missing[0]}=...), in quotes for a shell",
         )
+    said = _Said(
+        attributes=_attributes(definition),
+        written={ALIASES[p]: _pair(v) or v for p, v in written.items()},
+        native=native,
+        required=frozenset(parameters.required),
+    )
     return Builder(
         name=name.bare,
         function=definition,
         importable=importable,
-        declared=_card(definition, written, {p: open_[p] for p in native}),
-        native=native,
-        pairs=frozenset(p for p in native if _pair(open_[p]) is not None),
-        written=frozenset(written),
+        declared=said.card(),
+        native={p: ALIASES[p] for p in native},
+        pairs=frozenset(p for p, default in native.items() if _pair(written.get(p, default)) is not None),
+        written=frozenset(said.written),
         any_keyword=parameters.any_keyword,
         arguments=others,
-        origins=_origins(definition, written, {p: open_[p] for p in native}),
+        origins=said.origins(),
     )
+
+
+def _takes(argument: str, value: object, parameters: Parameters) -> bool:
+    """Return whether an argument, as it was written, is a native value: by its name, and by what it is.
+
+    One that goes to any keyword is a native value by the card's own name alone; else it is passed as it was written.
+    """
+    named = argument in (parameters.names if not parameters.any_keyword else (*parameters.names, *NATIVE))
+    if not named or argument not in ALIASES:
+        return False
+    pair = ALIASES[argument] == "input_size" and _pair(value) is not None
+    return _is_count(value) or pair or (value is None and ALIASES[argument] == "num_classes")
 
 
 def _parameters(function: Callable[..., object]) -> Parameters:
@@ -198,9 +226,9 @@ def _parameters(function: Callable[..., object]) -> Parameters:
 
 
 def _is_native(parameter: str, default: object) -> bool:
-    """Return whether a parameter takes a native value: by its name, and by its default where it has one."""
-    known = default is None or _is_count(default)
-    return parameter in ALIASES and (known or (ALIASES[parameter] == "input_size" and bool(_pair(default))))
+    """Return whether a parameter takes a native value: by its default, which is none, a number or a pair for a size."""
+    number = default is None or type(default) is int
+    return number or (ALIASES[parameter] == "input_size" and _pair(default) is not None)
 
 
 def _is_count(value: object) -> bool:
@@ -214,49 +242,52 @@ def _pair(value: object) -> int | None:
     return None
 
 
-def _card(
-    definition: object, written: Mapping[str, int | None], native: Mapping[str, object]
-) -> dict[str, Any]:
-    """Return what the card is to say: as written, as attributes have it, as the parameters' defaults have it.
+@dataclass(frozen=True)
+class _Said:
+    """What a network says of itself, by the card's names: in its attributes, in its name, in its parameters' defaults.
 
-    Args:
-        definition: a class, a function or an instance.
-        written: native values among the arguments, by the card's names.
+    Attributes:
+        attributes: of the class, function or instance.
+        written: native values among the arguments.
         native: the default of each parameter that takes a native value; None where it has none.
+        required: parameters without a default.
     """
-    declared = {**_defaults(definition, native), **_attributes(definition), **written}
-    chosen = {ALIASES[p] for p in native}
-    outputs = "num_classes" in declared or "num_classes" in chosen
-    return {
-        **({} if outputs else {"num_classes": None}),
-        **declared,
-        "sized": "input_size" in declared,
-        "any_channels": "in_channels" in chosen,
-        "any_outputs": not outputs,
-    }
 
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
+    native: Mapping[str, object] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
 
-def _origins(
-    definition: object, written: Mapping[str, int | None], native: Mapping[str, object]
-) -> dict[str, str]:
-    """Return how a network says each of its native values; see `_card`, whose order it follows."""
-    parameters = {ALIASES[p]: p for p in reversed(list(native))}
-    return {
-        **{n: f"the default of {parameters[n]}" for n in _defaults(definition, native)},
-        **{n: "its attribute" for n in _attributes(definition) if n in NATIVE},
-        **dict.fromkeys(written, "written in its name"),
-    }
+    def card(self) -> dict[str, Any]:
+        """Return what the card is to say: as written, else as an attribute has it, else as a default has it."""
+        defaults = {n: value for n, (_, value) in self._defaults().items()}
+        declared = {**defaults, **self.attributes, **self.written}
+        chosen = {ALIASES[p] for p in self.native}
+        outputs = "num_classes" in declared or "num_classes" in chosen
+        return {
+            **({} if outputs else {"num_classes": None}),
+            **declared,
+            "sized": "input_size" in declared,
+            "any_channels": "in_channels" in chosen,
+            "any_outputs": not outputs,
+        }
 
+    def origins(self) -> dict[str, str]:
+        """Return how it says each native value that it says."""
+        return {
+            **{n: f"the default of {parameter}" for n, (parameter, _) in self._defaults().items()},
+            **{n: "its attribute" for n in self.attributes if n in NATIVE},
+            **dict.fromkeys(self.written, "written in its name"),
+        }
 
-def _defaults(definition: object, native: Mapping[str, object]) -> dict[str, int | None]:
-    """Return the native values that the parameters' defaults are; None of classes is no classifier."""
-    defaults: dict[str, int | None] = {}
-    required = Parameters.of(definition).required if callable(definition) else ()
-    for parameter, default in native.items():
-        value = _pair(default) or (default if isinstance(default, int) and _is_count(default) else None)
-        if value is not None or (ALIASES[parameter] == "num_classes" and parameter not in required):
-            defaults.setdefault(ALIASES[parameter], value)
-    return defaults
+    def _defaults(self) -> dict[str, tuple[str, int | None]]:
+        """Return parameter and default of each native value; None of classes is no classifier."""
+        said: dict[str, tuple[str, int | None]] = {}
+        for parameter, default in self.native.items():
+            value = _pair(default) or (default if isinstance(default, int) and _is_count(default) else None)
+            if value is not None or (ALIASES[parameter] == "num_classes" and parameter not in self.required):
+                said.setdefault(ALIASES[parameter], (parameter, value))
+        return said
 
 
 def _attributes(definition: object) -> dict[str, Any]:

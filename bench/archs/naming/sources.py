@@ -13,13 +13,15 @@ import hashlib
 import os
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import bench
 
 LONGEST_NAME = 255  # bytes that a file's name may have
-LARGE = 256 * 2**20  # bytes of a file from which its size and time stand for what it holds
-_WRITES = frozenset("wax")  # of the modes of a file that is opened
+LARGE = 64 * 2**20  # bytes of a file from which its size and time stand for what it holds
+_WRITES, _MODES = frozenset("wax"), frozenset("rwaxbt+")  # of a file that is opened
+_WRITERS = frozenset(("save", "dump", "savefig", "savez", "savetxt", "imwrite", "write_text", "write_bytes"))
 _PATHS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _INSTALLED = tuple({f"{Path(path).resolve()}{os.sep}" for path in (*_PATHS, os.path.dirname(bench.__file__))})  # noqa: PTH120
 
@@ -41,15 +43,22 @@ def sources(file: Path, folders: Sequence[Path], more: Iterable[Path] = ()) -> M
             waiting += _named(at, folders) if at.suffix == ".py" else ()
     base = file.resolve().parent
     digests = {Path(os.path.relpath(path, base)).as_posix(): digest(path) for path in files}
-    return dict(sorted(digests.items()))
+    return {name: sha for name, sha in sorted(digests.items()) if sha is not None}
 
 
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file's content; of its size and time where it is too large to be read each time."""
-    state = file.stat()
-    if state.st_size >= LARGE:
-        return hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def digest(file: Path) -> str | None:
+    """Return the SHA-256 of a file's content, of its size and time where it is large; None where it cannot be read."""
+    try:
+        state = file.stat()
+        return _digest(file, state.st_size, state.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _digest(file: Path, size: int, changed_ns: int) -> str:
+    content = f"{size} {changed_ns}".encode() if size >= LARGE else file.read_bytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 def together(digests: Mapping[str, str]) -> str:
@@ -82,10 +91,14 @@ def imported(text: bytes) -> list[str]:
 
 
 def _nodes(text: bytes) -> Iterator[ast.AST]:
+    """Yield what a file consists of, but for what it does only when it is run as a script."""
     try:
-        yield from ast.walk(ast.parse(text))
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):  # importing it will tell
         return
+    for statement in tree.body:
+        if not (isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)):
+            yield from ast.walk(statement)
 
 
 def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
@@ -95,13 +108,16 @@ def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
     except OSError:
         return
     nodes = list(_nodes(text))
-    written = {id(call.args[0]) for call in nodes if isinstance(call, ast.Call) and _writes(call)}
+    calls = (node for node in nodes if isinstance(node, ast.Call) and _writes(node))
+    written = {id(node) for call in calls for node in ast.walk(call)}
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _modules(alias.name, folders)
         elif isinstance(node, ast.ImportFrom):
             within = [file.parents[node.level - 1]] if 0 < node.level <= len(file.parents) else folders
+            if node.level:
+                yield from (init for init in [within[0] / "__init__.py"] if init.is_file())
             yield from _modules(node.module or "", within)
             for alias in node.names:
                 yield from _modules(f"{node.module or ''}.{alias.name}".strip("."), within)
@@ -110,12 +126,14 @@ def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def _writes(call: ast.Call) -> bool:
-    """Return whether a call opens a file to write: what it names is no source."""
-    modes = [*call.args[1:2], *(word.value for word in call.keywords if word.arg == "mode")]
-    opens = ast.unparse(call.func).endswith("open") and call.args
-    return bool(opens) and any(
-        isinstance(m, ast.Constant) and isinstance(m.value, str) and _WRITES & set(m.value) for m in modes
-    )
+    """Return whether a call writes a file: what it names is no source."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    if function in _WRITERS or function.startswith("to_"):
+        return True
+    place = 0 if isinstance(call.func, ast.Attribute) else 1  # path.open("w"), open(path, "w")
+    modes = [*call.args[place : place + 1], *(word.value for word in call.keywords if word.arg == "mode")]
+    texts = [m.value for m in modes if isinstance(m, ast.Constant) and isinstance(m.value, str)]
+    return function == "open" and any(_WRITES & set(mode) and set(mode) <= _MODES for mode in texts)
 
 
 def _modules(name: str, folders: Sequence[Path]) -> Iterator[Path]:

@@ -9,17 +9,16 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import io
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO, cast
 
 from torch import nn
 
@@ -31,13 +30,17 @@ from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_n
 from bench.plan.card import ArchCard
 
 OWN = "bench_user_"  # begins the names of modules that are made of users' files
+PACKAGE = "bench_folder_"  # and of packages that are made of their folders
+LAST_WORDS = 500  # characters of what a file prints that are kept
 REPOSITORY_DEPTH = 6  # folders above a file, in which its repository's root is looked for
 
-# Top-level modules that users' folders brought in. Two folders may each have a `layers.py`.
-_siblings: dict[str, Path] = {}
+# Of each of the user's modules that was imported, the name of whose file or module brought it in. Those of one are
+# forgotten before another is imported or builds: two folders may each have a `layers.py`, and what a network is made of
+# must not depend on what was met before it.
+_owners: dict[str, str] = {}
 
-# Files of the user's that importing or building what a name means has loaded.
-_files: defaultdict[str, set[Path]] = defaultdict(set)
+# Files of the user's that importing a file or module has loaded, by its name, and one hash of all that it depended on.
+_loaded: dict[str, tuple[set[Path], str]] = {}
 
 
 def resolve(name: NetworkName) -> Arch:
@@ -76,6 +79,11 @@ class _Code:
     sources: Mapping[str, str]
 
 
+def load(file: str) -> ModuleType:
+    """Return the module of a user's file as `resolve` imports it, without a look at what it defines."""
+    return _load_file(file).module
+
+
 @dataclass(frozen=True)
 class _Place:
     """From where the user's imports are answered.
@@ -103,9 +111,42 @@ def _load_file(source: str) -> _Code:
     path = path.resolve()
     text = path.read_bytes()
     place = _Place(source, path.parent, tuple(_roots(path, text)))
+    _forget_if_edited(path, place)
     with _importable(place), _import_errors(source):
         module = _execute(path, text)
-    return _Code(module, place, sources(path, place.folders, _files[source]))
+    return _code(module, path, place)
+
+
+def _code(module: ModuleType, path: Path, place: _Place) -> _Code:
+    """Return what was imported, with the files that it depends on: those its text names, and those it has loaded."""
+    if place.source not in _loaded:
+        names = (name for name, owner in _owners.items() if owner == place.source and name in sys.modules)
+        files = {Path(file) for name in names if (file := getattr(sys.modules[name], "__file__", None))}
+        _loaded[place.source] = files, together(sources(path, place.folders, files))
+    files, _ = _loaded[place.source]
+    return _Code(module, place, sources(path, place.folders, files))
+
+
+def _forget_if_edited(path: Path, place: _Place) -> None:
+    """Forget the modules of a file that was imported in this process before, if anything that it depends on changed."""
+    if place.source in _loaded:
+        files, before = _loaded[place.source]
+        if together(sources(path, place.folders, files)) != before:
+            _forget({name for name, owner in _owners.items() if owner == place.source})
+            _forget({name for name in sys.modules if _is_of(name, path)})
+            del _loaded[place.source]
+
+
+def _is_of(name: str, path: Path) -> bool:
+    """Return whether a module is one that was made of a user's file."""
+    made = name.rpartition(".")[2].startswith(OWN)
+    return made and getattr(sys.modules[name], "__file__", None) == str(path)
+
+
+def _forget(names: set[str]) -> None:
+    for name in names:
+        sys.modules.pop(name, None)
+        _owners.pop(name, None)
 
 
 def _no_file(source: str, path: Path) -> UnknownNameError:
@@ -129,12 +170,13 @@ def _roots(path: Path, text: bytes) -> Iterator[Path]:
 
 
 def _has(folder: Path, name: str) -> bool:
-    return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+    """Return whether a folder has a module, or a package with one in it."""
+    return (folder / f"{name}.py").is_file() or any((folder / name).glob("*.py"))
 
 
 def _is_installed(name: str) -> bool:
     try:
-        return name not in _siblings and importlib.util.find_spec(name) is not None
+        return name not in _owners and importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
 
@@ -146,18 +188,33 @@ def _execute(path: Path, text: bytes) -> ModuleType:
     """
     digest = hashlib.sha256(bytes(path) + b"\0" + text).hexdigest()[:12]
     name = f"{OWN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    lacking: ImportError | None = None
     if levels := relative_imports(text):
-        name = f"{_package(path, levels)}.{name}"
+        try:
+            name = f"{_package(path, levels)}.{name}"
+        except ImportError as error:  # the file may do without its package
+            lacking = error
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # for a path that ends in .py there is always one
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look their module up
     try:
-        exec(compile(text, str(path), "exec"), module.__dict__)
+        return _run(
+            importlib.util.module_from_spec(spec),
+            lambda module: exec(compile(text, str(path), "exec"), module.__dict__),
+        )
+    except ImportError as error:
+        raise lacking or error from None
+
+
+def _run(module: ModuleType, execute: Callable[[ModuleType], object] | None) -> ModuleType:
+    """Fill a module while it is known by its name, which dataclasses and pickle look up; forget one that fails."""
+    sys.modules[module.__name__] = module
+    try:
+        if execute is not None:
+            execute(module)
     except BaseException:
-        del sys.modules[name]
+        del sys.modules[module.__name__]
         raise
     return module
 
@@ -173,7 +230,7 @@ def _package(path: Path, levels: int) -> str:
     while levels < len(above) - 1 and (above[levels] / "__init__.py").is_file():
         levels += 1
     top = above[levels - 1]
-    name = f"{OWN}package_{hashlib.sha256(bytes(top)).hexdigest()[:12]}"
+    name = f"{PACKAGE}{hashlib.sha256(bytes(top)).hexdigest()[:12]}"
     if name not in sys.modules:
         init = top / "__init__.py"
         if init.is_file():
@@ -182,9 +239,7 @@ def _package(path: Path, levels: int) -> str:
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [str(top)]
         assert spec is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        if spec.loader is not None:
-            spec.loader.exec_module(sys.modules[name])
+        _run(importlib.util.module_from_spec(spec), spec.loader and spec.loader.exec_module)
     below = [folder.name for folder in reversed(above[: levels - 1])]
     inner = ".".join([name, *below])
     importlib.import_module(inner)
@@ -202,7 +257,7 @@ def _load_module(name: str) -> _Code:
                 raise
             raise _no_module(name, place.folder) from None
     file = getattr(module, "__file__", None)  # packages without __init__.py have none
-    return _Code(module, place, sources(Path(file), place.folders, _files[name]) if file else {})
+    return _code(module, Path(file), place) if file else _Code(module, place, {})
 
 
 def _no_module(name: str, folder: Path) -> UnknownNameError:
@@ -215,14 +270,14 @@ def _no_module(name: str, folder: Path) -> UnknownNameError:
 @contextmanager
 def _import_errors(source: str) -> Iterator[None]:
     """Turn what the user's code raises into an error that says whose code it is."""
-    printed = io.StringIO()
+    heard = _Heard(sys.stderr)
     try:
-        with redirect_stderr(printed):
+        with redirect_stderr(cast(TextIO, heard)):
             yield
     except UnknownNameError:
         raise
     except SystemExit as error:
-        last = printed.getvalue().strip().rpartition("\n")[2] or f"SystemExit: {error}"
+        last = heard.last.strip().rpartition("\n")[2] or f"SystemExit: {error}"
         message = f"importing {source} ended Python: {last}"
         tip = "let it parse arguments under `if __name__ == '__main__':`; bench gives it none"
         raise InvalidModelError(message, tip) from error
@@ -233,8 +288,21 @@ def _import_errors(source: str) -> Iterator[None]:
     except Exception as error:
         message = f"importing {source} raised {type(error).__name__}: {error}"
         raise InvalidModelError(message, "mend the file; python runs it as it stands") from error
-    finally:
-        sys.stderr.write(printed.getvalue())
+
+
+class _Heard:
+    """A stream with all that it can do, whose last words are kept: argparse says there what it misses, and exits."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.last = ""
+
+    def write(self, text: str) -> int:
+        self.last = (self.last + text)[-LAST_WORDS:]
+        return self.stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)
 
 
 @contextmanager
@@ -243,10 +311,7 @@ def _importable(place: _Place) -> Iterator[None]:
 
     The file sees no arguments of the command line: they are not its own.
     """
-    for name in [n for n, owner in _siblings.items() if owner != place.folder]:
-        del _siblings[name]
-        for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-            del sys.modules[loaded]
+    _forget({name for name, owner in _owners.items() if owner != place.source})
     before, arguments = set(sys.modules), sys.argv
     sys.argv = [place.source]
     sys.path[:] = [str(place.folder), *sys.path, *map(str, place.roots)]
@@ -260,29 +325,16 @@ def _importable(place: _Place) -> Iterator[None]:
         for root in place.roots:
             with suppress(ValueError):
                 del sys.path[len(sys.path) - 1 - sys.path[::-1].index(str(root))]
-        fresh = {name: sys.modules[name] for name in set(sys.modules) - before}
-        _siblings.update(
-            {
-                name: place.folder
-                for name, module in fresh.items()
-                if "." not in name and any(_lies_in(module, folder) for folder in place.folders)
-            }
-        )
-        files = (getattr(module, "__file__", None) for module in fresh.values())
-        _files[place.source].update(path for file in files if file and is_users(path := Path(file)))
+        fresh = set(sys.modules) - before
+        _owners.update({name: place.source for name in fresh if _is_brought_in(sys.modules[name])})
 
 
-def _lies_in(module: ModuleType, folder: Path) -> bool:
-    """Say whether a module, or a package's folder, lies directly in `folder`.
-
-    The user's file itself does not count: its name in `sys.modules` is its own.
-    """
+def _is_brought_in(module: ModuleType) -> bool:
+    """Return whether a module is the user's, but not the very file that was asked for: its classes need it."""
     # A package without __init__.py has no file, but a path.
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if file is None or module.__name__.startswith(OWN):
-        return False
-    path = Path(file)
-    return folder == (path.parent.parent if path.stem == "__init__" else path.parent)
+    asked_for = module.__name__.rpartition(".")[2].startswith(OWN)
+    return file is not None and not asked_for and is_users(Path(file))
 
 
 # --- what was imported, as a network ---

@@ -17,6 +17,7 @@ from torchvision.ops import DeformConv2d
 from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
+from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
 from bench.records.record import Measurement
 
@@ -271,6 +272,8 @@ def test_quantised_layers_have_parameters_and_products() -> None:
     assert costs["parameter_bytes"].samples == (weights + 4 * (7 + 3),)
     assert costs["macs"].samples == (weights,)
     assert costs["macs"].flags == ()
+    table = layer_table(Subject(model.eval(), (1, 3, 2, 2)))
+    assert table["totals"]["parameters"] == weights + 7 + 3
 
 
 def test_a_recurrent_layer_is_counted_without_storage() -> None:

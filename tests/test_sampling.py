@@ -15,7 +15,7 @@ from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.stats.order import median_ranks
 from bench.timing.clock import CudaEventClock, FakeClock, HostClock
-from bench.timing.sampling import MAX_BLOCK, half_width, sample
+from bench.timing.sampling import MAX_BLOCK, half_width, sample, warm_up
 from bench.timing.steps import Instruments, measure_inference
 from bench.timing.training_step import CudaLaps, Phases
 
@@ -181,3 +181,12 @@ def test_noise_that_more_samples_do_not_narrow_is_a_plateau() -> None:
     taken = sample(nothing, FakeClock(costs), timing)
     assert taken.stop == "plateau"
     assert len(taken.seconds) < 4000
+
+
+def test_the_very_first_call_is_no_window_of_the_warm_up() -> None:
+    timing = Timing(warmup_s=0.1)
+    alone = warm_up(lambda: None, FakeClock([1.0]), timing, [5.0, 1.0])
+    assert (alone.calls, alone.steady) == (1, True)  # one window more, which agrees with the second call
+    cold = warm_up(lambda: None, FakeClock([1.0]), timing, [1.0])
+    assert cold.calls == 2
+    assert warm_up(lambda: None, FakeClock([1.0]), timing, [5.0, 1.0, 1.0]).calls == 0

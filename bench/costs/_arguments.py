@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -51,3 +51,19 @@ def dtype_of(model: nn.Module) -> torch.dtype:
     """Return the type of a network's first parameter or buffer with a fraction: that of the images it takes."""
     tensors = (*model.parameters(), *model.buffers())
     return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+
+
+def parameters_of(model: nn.Module) -> list[Tensor]:
+    """Return the parameters of a network, one that two modules share once, and the weights of its quantised layers."""
+    return [*model.parameters(), *packed_of(model)]
+
+
+def packed_of(model: nn.Module, *, recurse: bool = True) -> list[Tensor]:
+    """Return weights and biases of quantised layers, which torch keeps in an object of its own, not as parameters.
+
+    Without `recurse` they are those of the layer itself, which may keep the object in a module for nothing else.
+    """
+    modules: Iterable[Any] = model.modules() if recurse else (model, getattr(model, "_packed_params", None))
+    layers = [m for m in modules if isinstance(getattr(m, "_packed_params", None), torch.ScriptObject)]
+    kept = [(m._weight_bias() if hasattr(m, "_weight_bias") else (m._weight(),)) for m in layers]
+    return [tensor for tensors in kept for tensor in tensors if tensor is not None]

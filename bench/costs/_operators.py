@@ -267,7 +267,7 @@ def reads_values(func: OpOverload, args: Sequence[object]) -> bool:
     one of them where an index is a mask.
     """
     if not {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(func.tags):
-        return func.overloadpacket in _LOOKS
+        return False
     if func.overloadpacket is not aten.index:
         return True
     indices = args[1] if isinstance(args[1], list | tuple) else ()
@@ -292,9 +292,6 @@ def second_count(
     """Return the multiply-accumulates that torch's counter sees in an operator; None where it has no formula."""
     formula = flop_registry.get(packet)
     return int(formula(*args, **kwargs, out_val=out)) // 2 if formula is not None else None
-
-
-_LOOKS = frozenset(_packets("_local_scalar_dense item is_nonzero equal masked_select nonzero _unique2"))
 
 
 def pointwise(func: OpOverload) -> bool:

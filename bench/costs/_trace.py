@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._arguments import Args, Kwargs, dtype_of, numbers, signature, tensors_of
+from bench.costs._arguments import Args, Kwargs, dtype_of, numbers, packed_of, signature, tensors_of
 from bench.costs._operators import (
     MATRIX,
     MOVING,
@@ -174,7 +174,7 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
         What was noted; where the network raised, up to there, with `failure`. On meta tensors it may raise where it
         would not on real ones.
     """
-    stored = any(not p.is_meta for p in model.parameters()) or has_packed(model)
+    stored = any(not p.is_meta for p in model.parameters()) or bool(packed_of(model))
     device = "cpu" if stored else "meta"
     images = torch.zeros(shape, device=device, dtype=dtype_of(model))
     recorder = _Recorder(model, images)
@@ -239,6 +239,7 @@ class _Recorder(TorchDispatchMode):
         self.stack: list[Call] = []
         self.shapes: dict[tuple[object, ...], list[tuple[Shape, Shape, torch.dtype]]] = {}
         self.called: set[int] = set()
+        self.unpacked: set[int] = set()  # quantised layers, whose weights are counted in their first call
 
     # Modules
 
@@ -252,7 +253,13 @@ class _Recorder(TorchDispatchMode):
             name = self.names.get(id(module))
             call = _part(above, kind, kind) if name is None else Call(name, kind, above.depth + 1)
             above.parts.append(call)
-        call.atomic = type(module).__module__.startswith("torch.nn.") and not any(module.children())
+        packed = packed_of(module, recurse=False)
+        if id(module) not in self.unpacked:
+            for weights in packed:
+                call.add_parameter(weights)
+        self.unpacked.add(id(module))
+        plain = type(module).__module__.startswith("torch.nn.") and not any(module.children())
+        call.atomic = plain or bool(packed)
         call.input = _shape(inputs)
         self.stack.append(call)
 
@@ -439,11 +446,6 @@ class _Values(TorchFunctionMode):
         if name in _TAKEN and self.recorder.depends(args):
             self.recorder.trace.data_dependent.append(name)
         return func(*args, **(kwargs or {}))
-
-
-def has_packed(model: nn.Module) -> bool:
-    """Return whether a network has quantised layers, whose weights torch keeps in an object of its own."""
-    return any(isinstance(getattr(m, "_packed_params", None), torch.ScriptObject) for m in model.modules())
 
 
 _TAKEN = frozenset(

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
 from bench.costs import Subject, cost
+from bench.costs._arguments import dtype_of, parameters_of
 from bench.costs.macs import TOLERATED_GAP
 from bench.records.record import Measurement, count
 
@@ -217,8 +218,8 @@ def _number(value: Fraction) -> float:
 
 def _memory(subject: Subject, activations: int) -> dict[str, int]:
     """Return bytes: of what is written, once for a forward pass, twice with the gradients of a backward pass."""
-    image = 4 * math.prod(subject.shape)
-    weights = sum(p.numel() * p.element_size() for p in subject.model.parameters())
+    image = math.prod(subject.shape) * dtype_of(subject.model).itemsize
+    weights = sum(p.numel() * p.element_size() for p in parameters_of(subject.model))
     return {
         "input_bytes": image,
         "forward_bytes": image + activations + weights,
@@ -241,7 +242,7 @@ def _doubts(subject: Subject) -> list[str]:
         doubts.append(f"what runs depends on the image ({operators}); the table is for a black one")
     if trace.uncounted:
         named = ", ".join(f"{name} ×{calls}" for name, (calls, _) in sorted(trace.uncounted.items()))
-        share = f"{100 * trace.uncounted_share:.2g} % of the elements written"
+        share = f"{100 * trace.uncounted_share:.2g} % of the estimated work"
         doubts.append(f"operators without a rule for their MACs: {named}; {share}")
     if trace.gap > TOLERATED_GAP:
         doubts.append(f"the two counters differ: {trace.first:,} MACs and {trace.second:,}")

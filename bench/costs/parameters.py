@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from bench.costs import Subject, cost
+from bench.costs._arguments import parameters_of
 from bench.records.record import Measurement, count
 
 
@@ -21,7 +18,7 @@ def parameters(subject: Subject) -> Iterator[Measurement]:
     is built in.
     """
     model = subject.model
-    every = [*model.parameters(), *packed(model)]  # torch leaves out duplicates by default
+    every = parameters_of(model)
     buffers = list(model.buffers())
     yield count(
         "parameters",
@@ -34,11 +31,3 @@ def parameters(subject: Subject) -> Iterator[Measurement]:
         sum(p.numel() * p.element_size() for p in every),
         buffer_bytes=sum(b.numel() * b.element_size() for b in buffers),
     )
-
-
-def packed(model: nn.Module) -> list[Tensor]:
-    """Return weights and biases of quantised layers, which torch keeps in an object of its own, not as parameters."""
-    layers: list[Any] = [
-        m for m in model.modules() if isinstance(getattr(m, "_packed_params", None), torch.ScriptObject)
-    ]
-    return [tensor for layer in layers for tensor in layer._weight_bias() if tensor is not None]

@@ -195,7 +195,7 @@ def warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[fl
     `earlier_s` are the seconds of calls before. The very first of them loads and chooses; the others have warmed the
     network up as well, of a slow one perhaps as long as is needed, and the last two count as windows.
     """
-    previous, mean = earlier_s[-2:] if len(earlier_s) > 1 else (math.nan, math.nan)
+    previous, mean = (math.nan, math.nan, *earlier_s[1:])[-2:]
     calls, spent_s = 0, sum(earlier_s[1:])
     while True:
         steady = abs(mean - previous) <= STEADY * previous
@@ -283,12 +283,12 @@ def interleave(
     names = list(calls)
     for call in calls.values():
         clock.seconds(call, 1)
-    warm = {name: warm_up(calls[name], clock, timing) for name in names}
-    sizes = {name: _block(warm[name].call_s, timing) if blocks else 1 for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     host_s: dict[str, list[float]] = {name: [] for name in names}
-    start, stop, rounds = clock.now(), "max_samples", 0
-    with no_garbage_collection():
+    with no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
+        warm = {name: warm_up(calls[name], clock, timing) for name in names}
+        sizes = {name: _block(warm[name].call_s, timing) if blocks else 1 for name in names}
+        start, stop, rounds = clock.now(), "max_samples", 0
         while rounds < timing.max_samples:
             for name in names if rounds % 2 == 0 else reversed(names):
                 seconds[name].append(clock.seconds(calls[name], sizes[name]) / sizes[name])

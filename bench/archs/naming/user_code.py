@@ -239,7 +239,7 @@ def _package(path: Path, levels: int) -> str:
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [str(top)]
         assert spec is not None
-        _run(importlib.util.module_from_spec(spec), spec.loader and spec.loader.exec_module)
+        _run(importlib.util.module_from_spec(spec), spec.loader.exec_module if spec.loader else None)
     below = [folder.name for folder in reversed(above[: levels - 1])]
     inner = ".".join([name, *below])
     importlib.import_module(inner)

@@ -189,6 +189,25 @@ def test_memory_is_lower_or_higher() -> None:
     assert only_row(between(memory(1e9), memory(-5.0))).effect.reason == "a ratio needs numbers above zero"
 
 
+def test_memory_of_a_process_is_one_number_a_run() -> None:
+    def memory(*sizes: float) -> list[Record]:
+        detail = {"meter": "process high-water mark"}
+        return [
+            infer(count("peak_memory", b, "B").changed(detail=detail), replicate=i)
+            for i, b in enumerate(sizes)
+        ]
+
+    # Six processes that are alike to 0.01 %, as those of one server are: Welch's t would be certain.
+    a = memory(*(231.14e6 + 4096 * i for i in range(6)))
+    b = memory(*(245.47e6 + 4096 * i for i in range(6)))
+    effect = only_row(between(a, b)).effect
+    assert effect.verdict == "suspected"
+    assert math.isnan(effect.p)
+    assert effect.reason.endswith("tensor_memory is exact")
+    assert only_row(between(a, a)).effect.verdict == "same"
+    assert only_row(between(a, memory(*(233e6 + i for i in range(6))))).effect.verdict == "undecided"
+
+
 def test_counts_are_equal_or_different() -> None:
     a, b = counted(RESNET18), counted(replace(RESNET18, parameters=RESNET18.parameters + 1))
     found = between([record(job(RESNET18), RESNET18, a)], [record(job(RESNET18), RESNET18, b)])

@@ -292,13 +292,29 @@ def test_nothing_dominates_before_every_quantity_is_decided() -> None:
         "undecided in latency, throughput (to know: bench compare mine.py:Net resnet18 --processes 18)"
         in open_times.sentence
     )
-    first = whole.records[0]
-    doubted = first.changed(measurements=tuple(m.changed(flags=("contended",)) for m in first.measurements))
-    flagged = standing_of(replace(whole, records=(doubted, *whole.records[1:])))
+    flagged = standing_of(flagged_first(whole, "contended"))
     assert flagged.verdict == "undecided"
     assert "faster in latency (in doubt: contended)" in flagged.sentence
-    capped = first.changed(measurements=tuple(m.changed(flags=("power_capped",)) for m in first.measurements))
-    assert standing_of(replace(whole, records=(capped, *whole.records[1:]))).verdict == "dominates"
+    assert standing_of(flagged_first(whole, "power_capped")).verdict == "dominates"
+
+
+def flagged_first(run: Run, *flags: str) -> Run:
+    """Return the run with flags on what its first process measured."""
+    first = run.records[0]
+    changed = first.changed(measurements=tuple(m.changed(flags=flags) for m in first.measurements))
+    return replace(run, records=(changed, *run.records[1:]))
+
+
+def test_what_the_samples_of_one_process_are_like_is_no_doubt_about_several() -> None:
+    run = flagged_first(run_of(FASTER, extra=[*BETTER[0], *BETTER[1]]), "unsteady", "noisy", "few_samples")
+    assert {row.flags for row in compare_run(run)} == {()}
+    assert standing_of(run).verdict == "dominates"
+
+
+def test_a_doubted_difference_is_no_trade() -> None:
+    slower = run_of(TIMES, extra=[*BETTER[0], *BETTER[1]])  # 5 % slower, smaller, better
+    assert standing_of(slower).verdict == "traded"
+    assert standing_of(flagged_first(slower, "contended")).verdict == "undecided"
 
 
 def test_a_copy_is_the_same_in_all_there_is() -> None:

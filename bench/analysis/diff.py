@@ -23,7 +23,7 @@ from bench.records.store import Run
 from bench.stats.differ import FLOOR, differ
 from bench.stats.effects import Effect
 from bench.stats.samples import mean, median, robust_sd
-from bench.stats.verdicts import BAND, CHANGED, corrected, of_counts, of_means
+from bench.stats.verdicts import CHANGED, corrected, of_counts, of_means
 from bench.units import Better
 
 SCATTERED = 6  # ratios, from which their scatter tells of the noise
@@ -38,9 +38,7 @@ DOUBTED = {
     "clock_varied",
     "shared_device",
 }
-# A process's high-water mark differs from run to run by some MB, and little within one, whose processes share a server:
-# to a test the runs would differ for certain.
-MEMORY_BAND = 0.05
+HOST_METER = "process high-water mark"
 ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
 _WHAT_TO_RUN = {
@@ -147,18 +145,18 @@ def diff(
     floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
     rows = [row for x, y in matching.pairs for row in _rows(x, y, floor, quantities)]
     effects = corrected([row.effect for row in rows], "suspected")
-    rows = [replace(row, effect=_with_tip(e, row.task)) for row, e in zip(rows, effects, strict=True)]
+    rows = [_with_tip(replace(row, effect=effect)) for row, effect in zip(rows, effects, strict=True)]
     return Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
 
 
-def _with_tip(effect: Effect, task: str) -> Effect:
-    """Return the effect with what to run to know, where it is suspected."""
-    tip = _WHAT_TO_RUN.get(task)
-    if effect.verdict != "suspected" or tip is None:
-        return effect
+def _with_tip(row: Change) -> Change:
+    """Return the row with what to run to know, where it is suspected and more processes would tell."""
+    effect, tip = row.effect, _WHAT_TO_RUN.get(row.task)
+    if effect.verdict != "suspected" or tip is None or effect.reason.endswith(_HOST_MEMORY):
+        return row
     n = max(8, 2 * effect.n)
     tip = tip.format(n=n, numbers=",".join(map(str, range(n))))
-    return replace(effect, reason=f"{effect.reason}; {tip}")
+    return replace(row, effect=replace(effect, reason=f"{effect.reason}; {tip}"))
 
 
 def _check(quantities: Collection[str], *runs: Run) -> None:
@@ -217,9 +215,9 @@ def _change(
 def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
     """Return the effect of what varies from process to process; one process that was doubted raises no suspicion."""
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    shared = "process high-water mark" in (a[0].detail.get("meter"), b[0].detail.get("meter"))
-    band = MEMORY_BAND if shared else BAND
-    effect = differ(ones, others, floor=floor, band=band, better=a[0].better, unit=a[0].unit)
+    if HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter")):
+        return _host_memory(median(ones), median(others), floor, a[0])
+    effect = differ(ones, others, floor=floor, better=a[0].better, unit=a[0].unit)
     if len(ones) > 1 or len(others) > 1 or math.isnan(effect.estimate):
         return effect
     if ones == others and a[0].unit not in _TIMES:
@@ -231,4 +229,20 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) 
     return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * floor:.3g} %")
 
 
+def _host_memory(a: float, b: float, floor: float, one: Measurement) -> Effect:
+    """Return the effect of a high-water mark, of which a run has one number however many its processes are.
+
+    They are forked from one server, whose allocator decides where tensors come to lie: processes of a run differ by
+    0.1 %, runs of the same by up to 6 %, and a test of the processes would call the runs different for certain.
+    """
+    effect = differ([a], [b], floor=floor, better=one.better, unit=one.unit)
+    if math.isnan(effect.estimate):
+        return effect
+    if a == b:
+        return replace(effect, verdict="same", reason="equal in both runs")
+    beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
+    return replace(effect, reason=f"{beyond} the noise floor of ±{100 * floor:.3g} %; {_HOST_MEMORY}")
+
+
 _ALONE = "one process a run: how processes differ is not known"
+_HOST_MEMORY = "processes of a run share where memory lies, so a run is one number: tensor_memory is exact"

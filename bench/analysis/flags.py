@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frame import SHAPE, VARIANT
-from bench.analysis.replicates import joined_flags
 from bench.plan.task import Quantity, Task, summarised
-from bench.records.flags import NOISY, doubts
+from bench.records.flags import NOISY, doubts, joined_flags
 
 _TRAINED = ("run", "network", "dataset", "recipe", "epochs")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import pandas as pd
 
 from bench.analysis.frame import SHAPE, VARIANT
-from bench.records.flags import NOISY, OF_SAMPLES
+from bench.records.flags import NOISY, joined_flags
 from bench.stats.intervals import percentiles, process_interval, within_interval
 from bench.stats.samples import finite, summarise
 
@@ -24,8 +24,8 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
 
     `n` counts processes, `samples` are their medians, in order. `median` is theirs; of a time it has the interval
     `low` to `high` over processes (`bench.stats.intervals.process_interval`), of other quantities that of independent
-    samples, or the range where there are fewer than six. `flags` are those of `joined_flags`. A time that was measured
-    in one process alone has the interval of its samples, which hang together
+    samples, or the range where there are fewer than six. Flags are joined by `bench.records.flags.joined_flags`. A
+    time that was measured in one process alone has the interval of its samples, which hang together
     (`bench.stats.intervals.within_interval`).
 
     Args:
@@ -63,18 +63,6 @@ def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("replicate", kind="stable")
-
-
-def joined_flags(flags: Iterable[Iterable[str]], *, several: bool, wide: bool) -> tuple[str, ...]:
-    """Return the flags of a number over processes, each once.
-
-    Args:
-        flags: of each process.
-        several: whether its interval is over several of them: then what the samples of one are like is no doubt.
-        wide: whether that interval is wide, which makes it `noisy`.
-    """
-    kept = [flag for each in flags for flag in each if not (several and flag in OF_SAMPLES)]
-    return tuple(dict.fromkeys([*kept, *(["noisy"] * wide)]))
 
 
 def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

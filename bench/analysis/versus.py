@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.analysis.trainings import SeriesComparison, compare_trainings, conditions_of
 from bench.io import finite_json
-from bench.records.flags import doubts, spoken
+from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect, none
@@ -261,7 +261,8 @@ def process_ratios(
     processes = [{m.detail["label"]: m for m in r.measurements if m.name == name} for r in versus]
     both = [(p[first], p[other]) for p in processes if first in p and other in p]
     ratios = [median_ratio(of.samples, against.samples) for of, against in both]
-    return ratios, tuple(sorted({flag for pair in both for m in pair for flag in m.flags}))
+    flags = joined_flags([m.flags for pair in both for m in pair], several=len(both) > 1, wide=False)
+    return ratios, tuple(sorted(flags))
 
 
 def standings(ratios: Sequence[Ratio]) -> list[Standing]:
@@ -271,8 +272,9 @@ def standings(ratios: Sequence[Ratio]) -> list[Standing]:
 
 def _standing(ratios: Sequence[Ratio]) -> Standing:
     arch, baseline = ratios[0].arch, ratios[0].baseline
-    signs = {ratio.sign for ratio in ratios}
-    complete = {ratio.quantity for ratio in ratios if ratio.decided} == QUANTITIES.keys()
+    decided = [ratio for ratio in ratios if ratio.decided]
+    signs = {ratio.sign for ratio in decided}
+    complete = {ratio.quantity for ratio in decided} == QUANTITIES.keys()
     word: Overall = "undecided"
     if signs >= {1, -1}:
         word = "traded"

@@ -85,6 +85,18 @@ OF_SAMPLES = frozenset({"noisy", "few_samples", "unsteady"})
 """Doubts that a process's own samples give rise to: where there are several processes, no doubts about their time."""
 
 
+def joined_flags(flags: Iterable[Iterable[str]], *, several: bool, wide: bool) -> tuple[str, ...]:
+    """Return the flags of a number over processes, each once.
+
+    Args:
+        flags: of each process.
+        several: whether its interval is over several of them: then what the samples of one are like is no doubt.
+        wide: whether that interval is wide, which makes it `noisy`.
+    """
+    kept = [flag for each in flags for flag in each if not (several and flag in OF_SAMPLES)]
+    return tuple(dict.fromkeys([*kept, *(["noisy"] * wide)]))
+
+
 def explain(flag: str) -> str:
     """Return one sentence for a flag; an unknown one is returned as it is."""
     return FLAGS.get(flag, flag)

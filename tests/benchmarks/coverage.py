@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -124,20 +125,35 @@ def _share(intervals: Sequence[Interval], truth: float = 1.0) -> float:
 def show_held_out(timed: Sequence[Timed]) -> None:
     """Print how often the time over some processes lies in the interval of the others, and how often it should."""
     print("\nStored: the median of the processes left out, in the interval of the others")
-    for k in (3, 4, 5, 6):
-        shares, expected = [], []
-        for one in (t for t in timed if len(t.processes) > k):
-            n = len(one.processes)
-            inside = []
-            for chosen in combinations(range(n), k):
-                found = process_interval([one.medians[i] for i in chosen])
-                left = float(np.median(np.delete(one.medians, chosen)))
-                inside.append(found.low <= left <= found.high)
-            shares.append(np.mean(inside))
-            expected.append(held_expected(k, n - k))  # the one left out varies as well
-        if shares:
-            told = f"{np.mean(shares):.3f} (expected of alike, normal ones {np.mean(expected):.3f})"
-            print(f"  of {k}: {told}, {len(shares)} quantities")
+    for run in dict.fromkeys(t.run for t in timed):
+        for k in (3, 4, 5, 6, 7, 8):
+            shares, expected = [], []
+            for one in (t for t in timed if t.run == run and len(t.processes) > k):
+                shares.append(
+                    np.mean([_held(one.medians, chosen) for chosen in _choices(len(one.medians), k)])
+                )
+                expected.append(_expected(k, len(one.medians) - k))
+            if shares:
+                line = f"{np.mean(shares):.3f} (of alike, normal ones {np.mean(expected):.3f})"
+                print(f"  {run:22} {k} processes: {line}, {len(shares)} quantities")
+
+
+@cache
+def _expected(k: int, others: int) -> float:
+    return held_expected(k, others)  # the ones left out vary as well
+
+
+def _choices(n: int, k: int, most: int = 300) -> Sequence[tuple[int, ...]]:
+    """Return the choices of k of n, or so many of them, drawn always alike, where there are more."""
+    if math.comb(n, k) <= most:
+        return list(combinations(range(n), k))
+    rng = np.random.default_rng(0)
+    return [tuple(rng.choice(n, k, replace=False).tolist()) for _ in range(most)]
+
+
+def _held(medians: Sequence[float], chosen: Sequence[int]) -> bool:
+    interval = process_interval([medians[i] for i in chosen])
+    return interval.low <= float(np.median(np.delete(medians, chosen))) <= interval.high
 
 
 def show_alarms(timed: Sequence[Timed]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser import Tab, chromium, tab
-from make_records import NETS, counted, job, make_run, record, records
+from make_records import NETS, by_name, counted, in_processes, job, make_run, record, records, scored
 
 from bench.records.record import count
 from bench.report.page.html import to_html
@@ -204,6 +204,47 @@ def test_chosen_rows_stand_side_by_side_with_ratios(opened: Tab) -> None:
     ]  # fmt: skip
     opened.js("[...document.querySelectorAll('#compare-table button')].at(-1).click()")
     assert opened.js("document.querySelectorAll('[data-choose]:checked').length") == 0
+
+
+NAMED = ("alexnet", "vgg16", "resnet18", "resnet34", "resnet50")
+
+
+def test_ratios_say_only_what_may_be_compared(browser: Tab, tmp_path: Path) -> None:
+    alexnet, vgg16, resnet18, resnet34, resnet50 = by_name(*NAMED)
+    timed = [r for r in in_processes(records([vgg16, resnet18])) if r.job.task != "accuracy"]
+    other_batch = [
+        r.changed(job=r.job.with_settings(batch_size=8))
+        for r in in_processes(records([resnet50]))
+        if r.job.task == "infer" and r.job.settings.batch_size != 1
+    ]
+    trained = [
+        *(scored(vgg16, s, 0.90 + s / 1000) for s in range(3)),
+        *(scored(resnet18, s, 0.93 + s / 1000) for s in range(3)),
+        *(scored(resnet50, s, 0.99 + s / 1000, dataset="digits", epochs=2) for s in range(3)),
+        scored(resnet34, 0, 0.98),
+    ]
+    file = tmp_path / "ratios.html"
+    seen = [*timed, *other_batch, *trained, record(job(alexnet), alexnet, counted(alexnet))]
+    file.write_text(to_html(content_of(make_run(seen))), encoding="utf-8")
+    browser.open(file)
+    for name in ("vgg16", "resnet18", "resnet50", "resnet34", "alexnet"):
+        browser.js(f"{ROWS}.find(r => r.dataset.network === '{name}').querySelector('input').click()")
+
+    heads = browser.js("[...document.querySelectorAll('#compare-table thead th')].map(h => h.textContent)")
+    assert heads == ["Quantity", "vgg16", "resnet18", "resnet50", "resnet34", "alexnet"]
+
+    def told(quantity: str) -> list[str]:
+        row = f"[...document.querySelectorAll('#compare-table tbody tr')].find(r => r.cells[0].textContent === '{quantity}')"
+        cells = f"[...{row}.cells].slice(2).map(c => [...c.querySelectorAll('small')].at(-1).textContent)"
+        return [text.partition(", ")[2] for text in browser.js(cells)]
+
+    assert told("Top-1, short training")[:3] == [
+        "better", "not comparable: digits against cifar10, 2 epochs against 8 epochs", "undecided: no interval",
+    ]  # fmt: skip
+    assert told("MACs") == ["better", "", "", "better, at 227 px against 224 px"]
+    assert told("Throughput")[:2] == ["better", "not comparable: batch 8 against batch 64"]
+    assert told("Peak memory")[:2] == ["undecided: no interval", "not comparable: batch 8 against batch 64"]
+    clean(browser, file)
 
 
 def test_layers_are_drawn_and_listed(opened: Tab) -> None:

@@ -29,7 +29,7 @@ from typer.testing import CliRunner, Result
 
 from bench.analysis.diff import Change, Diff, diff
 from bench.cli.app import app
-from bench.cli.diff import document, share
+from bench.cli.diff import share
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
@@ -85,7 +85,7 @@ AFTER = [0.0110, 0.0112, 0.0109, 0.0111, 0.0113]
 
 def test_processes_are_the_data() -> None:
     row = only_row(between(processes(BEFORE), processes(AFTER)))
-    assert (row.a, row.b) == pytest.approx((np.median(BEFORE), np.median(AFTER)))
+    assert (row.a, row.b) == pytest.approx((stats.gmean(BEFORE), stats.gmean(AFTER)))
     assert (row.n_a, row.n_b, row.effect.n) == (6, 5, 5)
     a, b = np.log(BEFORE), np.log(AFTER)
     # Of unequal counts the freedom is that of the smaller.
@@ -96,6 +96,23 @@ def test_processes_are_the_data() -> None:
     assert (row.effect.low, row.effect.high) == pytest.approx((math.exp(gap - reach), math.exp(gap + reach)))
     assert row.effect.verdict == "slower"
     assert row.label == "infer resnet18 224 px batch 1 cuda"
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (2, 3), (3, 6), (4, 4), (6, 5)])
+def test_the_numbers_of_a_row_divide_to_its_ratio(counts: tuple[int, int]) -> None:
+    skewed = [0.010, 0.012, 0.0101, 0.019, 0.0102, 0.0103], [0.011, 0.024, 0.0111, 0.013, 0.0112]
+    a, b = (processes(times[:n]) for times, n in zip(skewed, counts, strict=True))
+    host = {"meter": "process high-water mark"}
+    memory = [
+        [infer(count("peak_memory", 1e9 * m, "B").changed(detail=detail), batch_size=8, replicate=i, memory_format=way)
+         for detail, way in ((host, "contiguous"), ({}, "channels_last")) for i, m in enumerate(side)]
+        for side in ((1, 2, 3, 5), (2, 3, 5, 9))
+    ]  # fmt: skip
+    trainings = [[scored(RESNET18, s, v) for s, v in enumerate(side)] for side in ([0.9, 0.8], [0.7, 0.9])]
+    found = between([*a, *memory[0], *trainings[0]], [*b, *memory[1], *trainings[1]])
+    assert {row.quantity for row in found.rows} == {"latency", "peak_memory", "top1"}
+    for row in found.rows:
+        assert row.b / row.a == pytest.approx(row.effect.estimate, rel=1e-12)
 
 
 def test_the_same_run_twice_is_no_change() -> None:
@@ -422,6 +439,7 @@ def test_the_table_tells_all_but_equal_counts() -> None:
     assert [row[1].text for row in diff_view(found).rows] == ["latency"]
     for text in (shown(found), diff_markdown(found)):
         assert "7 quantities: 6 equal, 1 slower. A ratio is b over a." in text
+        assert "Times are geometric means of the processes' medians, of fewer than 4 a run medians." in text
         assert "10.0 ms" in text
         assert "11.1 ms" in text
         assert f"{found.rows[0].effect.estimate:.3f}" in text
@@ -524,7 +542,7 @@ def test_command_prints_json(run: Any) -> None:
 
 def test_every_kind_of_row_is_plain_json() -> None:
     run = make_run(list(records(by_name("resnet18", "vgg16"))))
-    assert json.loads(json.dumps(document(diff(run, run)), allow_nan=False))["only"] == []
+    assert json.loads(json.dumps(diff(run, run).to_json(), allow_nan=False))["only"] == []
 
 
 @pytest.mark.parametrize(("words", "code"), [(["5%"], 3), (["0.05"], 3), (["40%"], 0)])

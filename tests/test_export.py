@@ -7,7 +7,7 @@ import io
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from make_records import by_name, counted, job, make_run, record, records, speed, stepped
 from typer.testing import CliRunner, Result
 
+from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.cli.app import app
 from bench.records.record import Measurement, Record, count
@@ -98,8 +99,12 @@ def timed(name: str = "resnet18", **changes: object) -> list[Record]:
     ]
 
 
+def table_of(seen: Iterable[Record]) -> pd.DataFrame:
+    return compare_table(to_frame([make_run(seen)]))
+
+
 def test_timms_columns_have_timms_units() -> None:
-    (row,) = timm_frame([make_run(timed())]).to_dict("records")
+    (row,) = timm_frame(table_of(timed())).to_dict("records")
     assert list(row) == list(TIMM)
     expected = {
         "model": "resnet18",
@@ -120,7 +125,7 @@ def test_timms_columns_have_timms_units() -> None:
 
 def test_prefixes_are_dropped_in_timms_model() -> None:
     names = ["timm:resnet18", "torchvision:resnet18", "resnet18", "my_net.py:Net(width=2)"]
-    frame = timm_frame([make_run([r for n in names for r in timed(n)])])
+    frame = timm_frame(table_of([r for n in names for r in timed(n)]))
     assert sorted(frame["model"]) == ["my_net.py:Net(width=2)", "resnet18", "resnet18", "resnet18"]
 
 
@@ -129,25 +134,26 @@ def test_fastest_comes_first_and_the_counted_alone_last() -> None:
     seen = [record(job(VGG16), VGG16, counted(VGG16)), *timed()]
     fast = by_name("lenet5")[0]
     seen.append(record(job(fast, "infer", **speed(batch_size=64)), fast, stepped(fast, 64, rng)))
-    frame = timm_frame([make_run(seen)])
+    frame = timm_frame(table_of(seen))
     assert frame["model"].tolist() == ["lenet5", "resnet18", "vgg16"]
     assert math.isnan(frame["infer_samples_per_sec"].iloc[-1])
 
 
 def test_timm_csv_is_read_by_whoever_reads_timms() -> None:
-    frame = pd.read_csv(io.StringIO(timm_csv([make_run(timed())])))
+    frame = pd.read_csv(io.StringIO(timm_csv(table_of(timed()))))
     assert frame.columns.tolist() == list(TIMM)
     assert frame["infer_batch_size"].tolist() == [64]
-    infer_alone = pd.read_csv(io.StringIO(timm_csv([make_run(timed()[:3])])))
+    infer_alone = pd.read_csv(io.StringIO(timm_csv(table_of(timed()[:3]))))
     assert infer_alone.columns.tolist() == [c for c in TIMM if not c.startswith("train_")]
-    assert timm_csv([make_run([])]).strip().split(",") == [c for c in TIMM if not c.startswith("train_")]
+    assert timm_csv(table_of([])).strip().split(",") == [c for c in TIMM if not c.startswith("train_")]
 
 
 def test_what_timm_does_not_tell_apart_is_named() -> None:
-    assert variants([make_run(timed())]) == []
-    assert variants([make_run([*timed(), *timed(precision="bf16")[2:3]])]) == ["precision"]
-    assert variants([make_run(timed(), name="a"), make_run(timed(), name="b")]) == ["run"]
-    assert variants([make_run([])]) == []
+    assert variants(table_of(timed())) == []
+    assert variants(table_of([*timed(), *timed(precision="bf16")[2:3]])) == ["precision"]
+    runs = [make_run(timed(), name=name) for name in "ab"]
+    assert variants(compare_table(to_frame(runs))) == ["run"]
+    assert variants(table_of([])) == []
 
 
 # The command.

@@ -11,18 +11,32 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_records import ceiling, everything, layer_list, listed, out_of_memory, versus_records
-from make_records import NETS, by_name, counted, in_processes, job, make_run, record, records, speed, stepped
+from make_records import (
+    NETS,
+    by_name,
+    counted,
+    in_processes,
+    job,
+    make_run,
+    record,
+    records,
+    scored,
+    speed,
+    stepped,
+)
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.versus import speedups
-from bench.records.record import Measurement, Record
+from bench.records.record import Measurement, Record, count
 from bench.report.figures import FIGURES
 from bench.report.figures._rows import failed_note, layer_lists, weighted_layers
 from bench.report.figures.drawing import DrawingOptions, draw, drawing
 from bench.report.figures.style import KINDS, SURFACE, canvas, freeze, styled
+from bench.stats.intervals import process_interval
 
 
 def drawn(name: str, seen: Iterable[Record]) -> Drawing | None:
@@ -38,11 +52,11 @@ def words(figure: Drawing) -> str:
 
 def test_accuracy_stands_against_each_cost_that_was_measured() -> None:
     nets = by_name("vgg16", "resnet50")
-    for seen, count in ((everything(nets), 3), (records(nets), 2)):  # those of `records` have no energy
+    for seen, number in ((everything(nets), 3), (records(nets), 2)):  # those of `records` have no energy
         figure = drawn("accuracy_cost", seen)
         assert figure is not None
         axes = [axes.get_xlabel().split(",")[0] for axes in figure.axes]
-        assert axes == ["Latency at batch 1", "Peak memory", "Energy per image"][:count]
+        assert axes == ["Latency at batch 1", "Peak memory", "Energy per image"][:number]
 
 
 def test_the_front_of_a_cost_falls_to_the_left() -> None:
@@ -62,7 +76,7 @@ def test_what_is_in_doubt_is_hollow_and_on_no_front() -> None:
     assert not any(line.get_linestyle() == "-" for line in latency.lines)
     marks = [line for line in latency.lines if line.get_marker() not in ("", "None", "_", "|")]
     assert {line.get_markerfacecolor() for line in marks} == {SURFACE}
-    assert "Hollow points are in doubt, and on no front: one process" in words(figure)
+    assert "Hollow points are in doubt: one process" in words(figure)
 
 
 def test_what_failed_is_named_in_each_figure_of_speed() -> None:
@@ -84,6 +98,76 @@ def test_a_network_that_was_measured_after_all_is_not_said_to_have_failed() -> N
     batches = drawn("throughput_batch", [*records(by_name("vgg16", "resnet50")), late])
     assert batches is not None
     assert "out of memory: vgg16 at 512" in words(batches)
+
+
+def test_throughput_by_batch_has_one_point_for_all_processes() -> None:
+    (net,) = by_name("vgg16")
+    steps = {1: (0.010, 0.012, 0.011, 0.014, 0.013), 8: (0.040, 0.043, 0.041, 0.044, 0.070)}
+    seen = [
+        record(
+            job(net, "infer", **speed(batch_size=batch, replicate=number)),
+            net,
+            [Measurement(name="step_time", unit="s", better="lower", samples=(step,) * 7)],
+        )
+        for batch, times in steps.items()
+        for number, step in enumerate(times)
+    ]
+    cancelled = record(job(net, "infer", **speed(batch_size=8, replicate=9)), net, status="cancelled")
+    figure = drawn("throughput_batch", [*seen, cancelled])
+    assert figure is not None
+    assert "Failed" not in words(figure)
+    (axes,) = figure.axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(np.asarray(line.get_xydata()), [(1, 1 / 0.012), (8, 8 / 0.043)])
+    (band,) = (c for c in axes.collections if isinstance(c, PolyCollection))
+    (edge,) = (path.vertices for path in band.get_paths())
+    ends = [process_interval(times) for times in steps.values()]
+    expected = [batch / end for batch, i in zip(steps, ends, strict=True) for end in (i.low, i.high)]
+    assert {round(y, 6) for _, y in edge} == {round(y, 6) for y in expected}
+
+
+def test_receptive_fields_in_doubt_are_hollow_and_the_figure_says_why() -> None:
+    sound, doubted = by_name("vgg16", "resnet50")
+    seen = [record(job(sound), sound, counted(sound))]
+    fields = [
+        m.changed(flags=("unknown_field",)) if m.name == "receptive_field" else m for m in counted(doubted)
+    ]
+    for counts, told in ((counted(doubted), False), (fields, True)):
+        figure = drawn("field_accuracy", [*seen, record(job(doubted), doubted, counts)])
+        assert figure is not None
+        faces = {line.get_markerfacecolor() for line in figure.axes[0].lines}
+        assert (SURFACE in faces) is told
+        assert ("Hollow points are in doubt: unknown field" in words(figure)) is told
+
+
+def test_fields_of_trainings_are_of_the_shape_that_was_trained() -> None:
+    (net,) = by_name("resnet18")
+    seen = []
+    for dataset, size, field in (("digits", 8, 7), ("cifar10", 32, 31)):
+        for ended in (scored(net, seed, 0.9, dataset=dataset) for seed in range(2)):
+            measured = (*ended.measurements, count("receptive_field", field, "px"))
+            seen.append(ended.changed(job=replace(ended.job, input_size=size), measurements=measured))
+    figure = drawn("field_accuracy", seen)
+    assert figure is not None
+    places = {
+        axes.get_title("left").split(",")[0]: line.get_xdata()[0]
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() == "o"
+    }
+    assert places["Top-1 on digits"] == 7
+    assert places["Top-1 on cifar10"] == 31
+
+
+def test_counts_in_doubt_are_hollow() -> None:
+    nets = by_name("vgg16", "resnet50")
+    first = [m.changed(flags=("uncounted_ops",)) if m.name == "macs" else m for m in counted(nets[0])]
+    seen = [record(job(net), net, m) for net, m in zip(nets, (first, counted(nets[1])), strict=True)]
+    figure = drawn("macs_accuracy", seen)
+    assert figure is not None
+    faces = [line.get_markerfacecolor() for line in figure.axes[0].lines]
+    assert faces.count(SURFACE) == 1
+    assert "Hollow points are in doubt: uncounted ops" in words(figure)
 
 
 def test_a_long_list_of_failures_says_how_many_more_there_are() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from make_records import NETS, by_name, counted, failed, job, make_run, record, records, speed, stepped
 
 from bench.analysis.comparison import compare_table
-from bench.analysis.filter import filter_runs, parse, select
+from bench.analysis.filter import filter_runs, parse
 from bench.analysis.frame import to_frame
 from bench.errors import BenchError, ConfigError, UnknownNameError
 
@@ -25,6 +25,10 @@ TABLE = pd.DataFrame(
         "flags": [(), ("noisy",), (), ()],
     }
 )
+
+
+def select(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    return table[parse(where).holds(table)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Where pdflatex or tectonic is at hand the tables are compiled; a reader of LaTeX
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from figure_records import with_energy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_records import (
@@ -27,6 +29,7 @@ from make_records import (
     make_run,
     record,
     records,
+    scored,
     speed,
     stepped,
     times,
@@ -39,7 +42,7 @@ from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report.tables.columns import comparison_view
 from bench.report.tables.formats import to_latex, to_longtable, to_markdown
-from bench.report.tables.view import Best, Cell, Column, Head, View, number, view, whole
+from bench.report.tables.view import Cell, Column, Head, View, number, view, whole
 
 NASTY = (
     *(
@@ -234,7 +237,8 @@ def test_a_time_of_one_process_is_told_as_such_and_not_the_best() -> None:
     ("flags", "best"),
     [
         (["", "", ""], [0]),
-        (["noisy", "", ""], [1]),  # the best of what is not in doubt
+        (["noisy", "", ""], []),  # one that may be better is ahead
+        (["", "noisy", ""], [0]),
         (["power_capped", "", ""], [0]),  # is no doubt
         (["noisy", "contended;one_process", ""], []),  # nothing to compare the last one with
         (["noisy", "noisy", "noisy"], []),
@@ -242,8 +246,57 @@ def test_a_time_of_one_process_is_told_as_such_and_not_the_best() -> None:
 )
 def test_what_is_in_doubt_is_not_the_best(flags: list[str], best: list[int]) -> None:
     table = pd.DataFrame({"v": [1.0, 2.0, 3.0], "v_flags": flags})
-    shown = view(table, [Column("v", "V", number, "s", best=Best("lower"))])
+    shown = view(table, [Column("v", "V", number, "s", better="lower", exact=True, marked=True)])
     assert [i for i, (cell,) in enumerate(shown.rows) if cell.best] == best
+
+
+NONE = (math.nan, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("ends", "best"),
+    [
+        ([(0.9, 1.1), (1.9, 2.1), (2.9, 3.1)], [0]),
+        ([(0.9, 1.1), (1.05, 2.1), (2.9, 3.1)], [0, 1]),  # not apart from the first
+        ([(0.9, 3.1), (1.9, 2.1), (2.9, 3.1)], []),  # nothing is apart
+        ([NONE, (1.9, 2.1), (2.9, 3.1)], []),  # the first may be ahead by luck
+        ([(0.9, 1.1), NONE, (2.9, 3.1)], [0]),
+        ([(0.9, 1.1), NONE, NONE], []),  # nothing to compare it with
+        ([NONE] * 3, []),
+    ],
+)
+def test_what_is_measured_without_an_interval_is_not_the_best(
+    ends: list[tuple[float, float]], best: list[int]
+) -> None:
+    low, high = zip(*ends, strict=True)
+    table = pd.DataFrame({"v": [1.0, 2.0, 3.0], "v_low": low, "v_high": high})
+    shown = view(table, [Column("v", "V", number, "s", better="lower", marked=True)])
+    assert [i for i, (cell,) in enumerate(shown.rows) if cell.best] == best
+
+
+def test_an_accuracy_of_one_seed_and_an_energy_are_not_the_best() -> None:
+    nets = by_name("resnet18", "resnet50")
+    seen = [scored(net, seed, 0.9 - i / 10 + seed / 1000) for i, net in enumerate(nets) for seed in range(3)]
+    energies = [with_energy(r, net) for net in nets for r in in_processes(records([net]))]
+    for some, best in (([r for r in seen if r.job.seed == 0], 0), (seen, 1)):
+        timed = [r for r in energies if r.job.task == "infer"]
+        _, shown = comparison([make_run([*some, *timed])])
+        assert sum(cell.best for cell in cells_of(shown, "Top-1, short training")) == best
+        assert not any(cell.best for cell in cells_of(shown, "Energy of an image"))
+        assert sum(cell.best for cell in cells_of(shown, "Throughput")) == 1
+
+
+def test_throughputs_of_other_batches_are_no_rivals() -> None:
+    nets = by_name("resnet18", "resnet50")
+    batches = (64, 32)
+    seen = [
+        r.changed(job=r.job.with_settings(batch_size=batch))
+        for net, batch in zip(nets, batches, strict=True)
+        for r in in_processes(records([net]))
+        if r.job.task == "infer" and r.job.settings.batch_size != 1
+    ]
+    _, shown = comparison([make_run(seen)])
+    assert not any(cell.best for cell in cells_of(shown, "Throughput"))
 
 
 def test_what_all_but_one_have_is_said_of_each() -> None:
@@ -253,7 +306,7 @@ def test_what_all_but_one_have_is_said_of_each() -> None:
     assert shown.rows[0][0].full_text(shown.footnotes) == "1.00 (launch bound) a"
 
 
-VALUE = Column("v", "Value", whole, best=Best("higher", within=("group",)))
+VALUE = Column("v", "Value", whole, better="higher", within=("group",), exact=True, marked=True)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +332,7 @@ def test_best_is_as_shown_and_among_what_may_be_compared(
 
 def test_least_is_best_where_less_is_better() -> None:
     table = pd.DataFrame({"v": [3.0, 1.0]})
-    shown = view(table, [Column("v", "V", number, "s", best=Best("lower"))])
+    shown = view(table, [Column("v", "V", number, "s", better="lower", exact=True, marked=True)])
     assert [row[0].best for row in shown.rows] == [False, True]
 
 

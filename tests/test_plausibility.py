@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 from make_records import NETS, by_name, counted, job, make_run, record, records, speed, training
 
+from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import compare_table
+from bench.analysis.flags import flags_of
 from bench.analysis.frame import to_frame
 from bench.analysis.plausibility import RULES, doubts
+from bench.analysis.replicates import pooled
 from bench.plan.job import Job
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement, Record, count
 from bench.report.summary import summarise
+from bench.report.tables.columns import comparison_view, trainings_view
 
 VGG16, VGG19, RESNET18, RESNET34 = by_name("vgg16", "vgg19", "resnet18", "resnet34")
 
@@ -36,7 +40,17 @@ def cost(net: Any) -> Record:
 
 
 def found(*seen: Record) -> dict[str, list[str]]:
-    return doubts(to_frame([make_run(seen)]))
+    return doubts(pooled(to_frame([make_run(seen)])))
+
+
+def flagged(*seen: Record) -> dict[str, dict[str, list[str]]]:
+    """Return the flags of each cell of the comparison that a rule has doubts about, by network and column."""
+    cells: dict[str, dict[str, list[str]]] = {}
+    for row in compare_table(to_frame([make_run(seen)])).to_dict("records"):
+        for column in (c.removesuffix("_flags") for c in row if c.endswith("_flags")):
+            if flags := [flag for flag in flags_of(row, column) if flag in RULES]:
+                cells.setdefault(row["network"], {})[column] = flags
+    return cells
 
 
 def test_every_rule_is_explained() -> None:
@@ -112,7 +126,7 @@ def test_faster_than_the_machine() -> None:
     work = 8 * round(VGG16.mmacs * 1e6)  # in 0.1 s, with 10^12 MAC a second at most
     seen = [cost(VGG16), infer(VGG16, about("step_time", 0.1), batch=8)]
     assert found(*seen, ceiling) == {
-        "above_roofline": [f"throughput of vgg16 at batch 8: {100 * work / 0.1 / 1e12:.1f} %"]
+        "above_roofline": [f"throughput of infer vgg16 224 px batch 8 cuda: {100 * work / 0.1 / 1e12:.1f} %"]
     }
     assert found(*seen) == {}
     assert found(cost(VGG16), infer(VGG16, about("step_time", 0.2), batch=8), ceiling) == {}
@@ -152,13 +166,114 @@ def test_top5_below_top1() -> None:
     assert found(scores(top1=0.9, top5=0.9)) == {}
 
 
+# --- several processes ---
+
+
+def processes(net: Any, name: str, *seconds: float, batch: int = 1, **more: float) -> list[Record]:
+    """Return one record a process; `more` are times of other measurements in it."""
+    others = [about(other, value) for other, value in more.items()]
+    return [
+        infer(net, about(name, s), *others, batch=batch, replicate=number) for number, s in enumerate(seconds)
+    ]
+
+
+SOUND = (0.040, 0.041, 0.0405, 0.0402, 0.0408)
+
+
+def test_one_slow_process_contradicts_nothing() -> None:
+    counts = [cost(VGG16), cost(VGG19)]
+    slow = processes(VGG16, "latency", *SOUND[:4], 0.08)
+    assert found(*counts, *slow, *processes(VGG19, "latency", 0.05, 0.051, 0.0505, 0.0502, 0.0508)) == {}
+    single = processes(VGG16, "step_time", *SOUND)
+    batch = processes(VGG16, "step_time", *(8 * s for s in SOUND[:4]), 8 * 0.08, batch=8)
+    assert found(*single, *batch) == {}
+    waited = processes(VGG16, "latency", *SOUND)
+    held_up = [r.changed(measurements=(*r.measurements, *s.measurements)) for r, s in zip(
+        waited, processes(VGG16, "step_time", *SOUND[:4], 0.08), strict=True
+    )]  # fmt: skip
+    assert found(*held_up) == {}
+
+
+def test_processes_of_batch_1_are_not_held_against_each_other() -> None:
+    assert found(*processes(VGG16, "step_time", 0.010, 0.020, 0.010, 0.010, 0.010)) == {}
+
+
+def test_what_all_processes_say_is_told_once_and_without_a_process() -> None:
+    fast = processes(VGG19, "latency", *(s / 2 for s in SOUND))
+    assert found(cost(VGG16), cost(VGG19), *processes(VGG16, "latency", *SOUND), *fast) == {
+        "larger_but_faster": [
+            "latency of infer vgg19 224 px batch 1 cuda, 20.2 ms is below that of vgg16 (40.5 ms)"
+        ]
+    }
+
+
+# --- the flags of cells ---
+
+
+def test_a_doubt_is_a_flag_of_the_cell_that_it_names() -> None:
+    fast = processes(VGG19, "latency", *(s / 2 for s in SOUND))
+    seen = [cost(VGG16), cost(VGG19), *processes(VGG16, "latency", *SOUND), *fast]
+    assert flagged(*seen) == {"vgg19": {"latency": ["larger_but_faster"]}}
+    slow = processes(VGG16, "step_time", *(10 * s for s in SOUND), batch=8)
+    single = processes(VGG16, "step_time", *SOUND)
+    assert flagged(*single, *slow) == {"vgg16": {"throughput": ["batch_costs_throughput"]}}
+    late = infer(VGG16, about("latency", 0.010), about("step_time", 0.012))
+    assert flagged(late) == {"vgg16": {"throughput": ["slower_without_waiting"]}}
+    least = count("peak_memory", 4 * VGG16.parameters - 1, "B")
+    assert flagged(cost(VGG16), infer(VGG16, about("step_time", 0.1), least)) == {
+        "vgg16": {"peak_memory": ["memory_below_weights"]}
+    }
+    assert flagged(scores(top1=0.01)) == {"resnet18": {"accuracy": ["below_chance"]}}
+    assert flagged(scores(top1=0.9, top5=0.8)) == {"resnet18": {"accuracy": ["top5_below_top1"]}}
+    settings = {"device": "cuda", "precision": "fp32", "threads": 8}
+    rates = [count("matmul_rate", 1e9, "MAC/s"), count("copy_bandwidth", 1e15, "B/s")]
+    ceiling = record(Job(task="ceiling", arch="ceiling", input_size=1, settings=settings), None, rates)
+    assert flagged(cost(VGG16), infer(VGG16, about("step_time", 0.1)), ceiling) == {
+        "vgg16": {"throughput": ["above_roofline"]}
+    }
+
+
+def test_a_number_that_a_rule_doubts_is_not_crowned() -> None:
+    nets = (RESNET18, VGG16, VGG19)
+
+    def best(vgg19: float) -> list[str]:
+        seen = [cost(net) for net in nets]
+        for net, factor in zip(nets, (4, 1, vgg19), strict=True):
+            seen += processes(net, "latency", *(factor * s for s in SOUND))
+        shown = comparison_view(compare_table(to_frame([make_run(seen)])))
+        place = [head.title for head in shown.heads].index("Latency, batch 1")
+        return [row[0].text for row in shown.rows if row[place].best]
+
+    assert best(2.0) == ["vgg16"]
+    assert best(0.5) == []  # vgg19 is ahead, which cannot be
+
+
+def test_short_trainings_that_a_rule_doubts_are_not_crowned() -> None:
+    def training_of(net: Any, seed: int, top1: float) -> Record:
+        base = job(net, "accuracy", size=32, seed=seed, **training())
+        return record(base, net, [count("top1", top1, better="higher").changed(detail={"n": 900})])
+
+    good = [training_of(RESNET18, s, 0.5 + s / 1000) for s in range(3)]
+    poor = [training_of(RESNET34, s, 0.3 + s / 1000) for s in range(3)]
+    frame = to_frame([make_run([*good, *poor])])
+    assert accuracy_table(frame)["accuracy_flags"].tolist() == ["", ""]
+    broken = [
+        r.changed(measurements=(*r.measurements, r.measurements[0].changed(name="top5", samples=(0.1,))))
+        for r in good
+    ]
+    frame = to_frame([make_run([*broken, *poor])])
+    assert accuracy_table(frame)["accuracy_flags"].tolist() == ["top5_below_top1", ""]
+    shown = trainings_view(accuracy_table(frame))
+    assert not any(cell.best for row in shown.rows for cell in row)
+
+
 def test_doubts_stand_in_the_report() -> None:
     seen = [cost(VGG16), infer(VGG16, about("latency", 0.010), about("step_time", 0.012))]
     run = make_run(seen)
     frame = to_frame([run])
     told = summarise([run], frame, compare_table(frame)).doubts
-    assert [(d.flag, len(d.where)) for d in told] == [("slower_without_waiting", 1)]
-    assert told[0].meaning == FLAGS["slower_without_waiting"]
+    assert [(d.flag, len(d.where)) for d in told] == [("one_process", 2), ("slower_without_waiting", 1)]
+    assert told[1].meaning == FLAGS["slower_without_waiting"]
 
 
 def test_many_networks_take_little_time() -> None:

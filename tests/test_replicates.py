@@ -15,7 +15,7 @@ from scipy import stats
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.order import in_rounds
-from bench.records.record import Record
+from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.stats.intervals import interpolated_interval, median_interval, within_interval
 
@@ -97,14 +97,25 @@ def flagged(record: Record, *flags: str) -> Record:
     return record.changed(measurements=tuple(m.changed(flags=flags) for m in record.measurements))
 
 
+def with_energy(record: Record, joules: float, *flags: str) -> Record:
+    energy = count("energy", joules, "J").changed(flags=flags)
+    return record.changed(measurements=(*record.measurements, energy))
+
+
 def test_what_is_told_of_one_process_is_told_of_the_number_but_for_its_own_noise() -> None:
     alone = flagged(timed("net", None, 1.0), "noisy", "unsteady")
     assert flags_in([alone], "latency") == flags_in([alone], "throughput") == ["noisy;unsteady;one_process"]
     several = [flagged(timed("net", i, 1.0 + i / 1000), "noisy", *(["stolen"] * (i == 1))) for i in range(4)]
     assert flags_in(several, "latency") == ["stolen"]  # the processes are within 0.3 % of one another
-    apart = [timed("net", i, m) for i, m in enumerate((1.0, 2.0, 3.0))]
+    apart = [with_energy(timed("net", i, m), m) for i, m in enumerate((1.0, 2.0, 3.0))]
     assert flags_in(apart, "latency") == ["noisy"]
-    assert flags_in(apart, "energy") == [""]
+    assert flags_in(apart, "energy") == [""]  # has no interval that could be wide
+    hot = [
+        with_energy(timed("net", i, 1.0), 1.0, *flags)
+        for i, flags in enumerate((["throttled"], [], ["swapping"]))
+    ]
+    assert flags_in(hot, "energy") == ["throttled;swapping"]
+    assert flags_in([with_energy(timed("net", 0, 1.0), 1.0)], "energy") == [""]  # nor is it a time
 
 
 def test_percentiles_are_over_the_samples_of_all_processes_and_refused_where_they_are_few() -> None:

@@ -10,19 +10,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from make_records import counted, in_processes, job, make_run, record, records
+from make_records import (
+    by_name,
+    card,
+    counted,
+    in_processes,
+    job,
+    make_run,
+    record,
+    records,
+    scored,
+    speed,
+)
+from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import StoreError
+from bench.records.record import Measurement
 from bench.records.store import Run, Store
 from bench.report.figures import drawing
+from bench.report.figures.style import to_bytes
+from bench.report.page import html
 from bench.report.summary import summarise
-from bench.report.tables.columns import COMPARISON
+from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.formats import to_csv
 from bench.report.write import ReportFiles, write_report
 from bench.units import show
-from reports import NASTY, SMALL, content_of, doubtful_run, tokens
+from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +92,68 @@ def test_measurements_csv_has_every_row_of_the_frame(written: ReportFiles) -> No
     assert {r["flags"] for r in rows} == {"", "noisy", "uncounted_ops"}
 
 
-def test_the_fastest_is_named_with_its_interval_and_only_where_it_is_not_in_doubt() -> None:
-    def facts(run: Run) -> dict[str, tuple[str, str]]:
-        frame = to_frame([run])
-        return {f.what: (f.who, f.value) for f in summarise([run], frame, compare_table(frame)).facts}
+def facts(run: Run) -> dict[str, tuple[str, str]]:
+    """Return who stands on each card of a run, and with which value."""
+    frame = to_frame([run])
+    return {f.what: (f.who, f.value) for f in summarise([run], frame, compare_table(frame)).facts}
 
+
+def marked(run: Run, title: str) -> set[str]:
+    """Return the networks whose number in a column is bold."""
+    shown = comparison_view(compare_table(to_frame([run])))
+    place = [head.title for head in shown.heads].index(title)
+    return {row[0].text for row in shown.rows if row[place].best}
+
+
+def test_cards_rank_nothing_that_the_table_does_not_compare() -> None:
+    nets = by_name("vgg16", "resnet18", "resnet50")
+    quick = [scored(net, s, 0.9 - i / 10 + s / 1000) for i, net in enumerate(nets[:2]) for s in range(3)]
+    long = [scored(nets[2], s, 0.95 + s / 1000, epochs=80) for s in range(3)]
+    run = make_run([*quick, *long])
+    cards = {what: card for what, card in facts(run).items() if "training" in what}
+    assert cards == {"Best top-1, short training (8 epochs)": ("vgg16", "90.1 % (89.9 % to 90.3 %)")}
+    assert marked(run, "Top-1, short training") == {"vgg16"}
+    ways = ("1 crop", "10 crops", "10 crops")
+    published = [
+        record(job(net), net).changed(
+            card=replace(card(net), published={"top5": 0.9 - i / 100, "protocol": way})
+        )
+        for i, (net, way) in enumerate(zip(nets, ways, strict=True))
+    ]
+    run = make_run(published)
+    assert facts(run) == {"Best top-5, published (10 crops)": ("resnet18", "89.0 %")}
+    assert marked(run, "Top-5, published") == {"resnet18"}
+
+
+def test_a_grey_image_in_ten_classes_is_no_rival_of_a_coloured_one_in_a_thousand() -> None:
+    nets = by_name("vgg16", "resnet18")
+    small = replace(by_name("lenet5")[0], name="small")
+    tiny = [
+        r.changed(job=replace(r.job, in_channels=1, num_classes=10))
+        for r in in_processes(records([small]))
+        if r.job.task == "infer"
+    ]
+    timed = [r for r in in_processes(records(nets)) if r.job.task == "infer"]
+    what = "Fastest, one image (3 channels, 1000 classes)"
+    run = make_run([*tiny, *timed])
+    assert facts(run)[what][0] == "resnet18"
+    assert marked(run, "Latency, batch 1") == {"resnet18"}
+
+
+def test_one_seed_is_no_winner() -> None:
+    one, other = by_name("vgg16", "resnet18")
+    three = [scored(other, s, 0.8 + s / 1000) for s in range(3)]
+    run = make_run([scored(one, 0, 0.9), *three])
+    assert facts(run)["Best top-1, short training"] == (
+        "undecided",
+        "vgg16 is ahead and in doubt: no interval; without a doubt resnet18, 80.1 % (79.9 % to 80.3 %)",
+    )
+    assert marked(run, "Top-1, short training") == set()
+    alone = facts(make_run([scored(one, 0, 0.9), scored(other, 0, 0.8)]))
+    assert alone["Best top-1, short training"] == ("undecided", "all 2 are in doubt: no interval")
+
+
+def test_the_fastest_is_named_with_its_interval_and_only_where_it_is_not_in_doubt() -> None:
     assert facts(make_run(records()))["Fastest, one image"] == (
         "undecided",
         "all 14 are in doubt: one process",
@@ -102,12 +174,26 @@ def test_one_that_is_ahead_and_in_doubt_leaves_the_best_undecided() -> None:
         else r
         for r in in_processes(records())
     ]
-    frame = to_frame([make_run(doubted)])
-    facts = {f.what: f for f in summarise([make_run(doubted)], frame, compare_table(frame)).facts}
-    assert facts["Fastest, one image"].who == "undecided"
-    assert facts["Fastest, one image"].value.startswith(
-        "lenet5 is ahead and in doubt: contended; without a doubt "
-    )
+    who, value = facts(make_run(doubted))["Fastest, one image"]
+    assert who == "undecided"
+    assert value.startswith("lenet5 is ahead and in doubt: contended; without a doubt ")
+
+
+def test_doubts_are_those_of_the_numbers_over_all_processes() -> None:
+    (net,) = by_name("vgg16")
+    steps = [0.010, 0.011, 0.012, 0.014, 0.019]
+    seen = [
+        record(
+            job(net, "infer", **speed(batch_size=8, replicate=number)),
+            net,
+            [Measurement(name="step_time", unit="s", better="lower", samples=(s,), flags=("few_samples",))],
+        )
+        for number, s in enumerate(steps)
+    ]
+    doubts = content_of(make_run(seen)).summary.doubts
+    assert [(doubt.flag, list(doubt.where)) for doubt in doubts] == [
+        ("noisy", ["step_time of infer vgg16 224 px batch 8 cuda"])
+    ]
 
 
 def test_every_column_of_the_comparison_is_in_the_csv() -> None:
@@ -125,6 +211,58 @@ def test_markdown_has_the_same_and_no_markup_from_records(written: ReportFiles) 
     assert document.count("![") == sum(path.suffix == ".svg" for path in figures(written))
     for word in ("## Comparison", "## Short trainings", "## Failures", "## Doubts", "## Lines set aside"):
         assert word in document
+
+
+@pytest.mark.parametrize(
+    ("formats", "files"),
+    [
+        (("html",), set()),
+        (("html", "csv"), {"table.csv", "measurements.csv"}),
+        (("html", "md", "latex"), {"report.md", "table.tex", "trainings.tex"}),
+        (("html", "png"), set()),
+    ],
+)
+def test_the_page_links_what_was_written_beside_it(
+    tmp_path: Path, formats: tuple[str, ...], files: set[str]
+) -> None:
+    written = write_report([make_run(records(SMALL))], tmp_path, formats=formats, figures=["macs_accuracy"])
+    page = Page(written.index.read_text(encoding="utf-8"))
+    links = {value for name, value in page.attributes if name == "href" and value and value[0] != "#"}
+    assert links == files
+    assert all((tmp_path / link).is_file() for link in links)
+    kinds = sorted({path.suffix[1:].upper() for path in figures(written)})
+    assert (f"as {' and '.join(kinds)} they lie" in page.text) is bool(kinds)
+
+
+def test_a_figure_too_large_for_the_page_is_linked_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "LARGEST_SVG", 10)
+    run, name = make_run(records(SMALL)), "macs_accuracy"
+    for formats, linked in ((("html",), False), (("html", "svg"), True)):
+        page = write_report([run], tmp_path / "-".join(formats), formats=formats, figures=[name]).index
+        text = page.read_text(encoding="utf-8")
+        assert "it is too large for this page" in text
+        assert (f'href="figures/{name}.svg"' in text) is linked
+
+
+def test_pixels_are_drawn_only_for_what_the_page_shows_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[str] = []
+
+    def counting(figure: Drawing, kind: str) -> bytes:
+        kinds.append(kind)
+        return to_bytes(figure, kind)
+
+    monkeypatch.setattr(drawing, "to_bytes", counting)
+    run = make_run(records(SMALL))
+    names = ["macs_accuracy", "learning_curves", "gradient_depth"]  # but for the last, charts show the same
+    for largest, drawn in ((10**9, ["svg"] * 3), (10, ["svg", "svg", "svg", "png"])):
+        monkeypatch.setattr(drawing, "LARGEST_SVG", largest)
+        kinds.clear()
+        write_report([run], tmp_path, formats=("html",), figures=names)
+        assert sorted(kinds, reverse=True) == drawn
 
 
 def test_equal_records_give_equal_files(written: ReportFiles, tmp_path: Path) -> None:

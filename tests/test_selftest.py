@@ -15,13 +15,13 @@ from conftest import make_planned, make_record, scripted, seconds
 from test_versus import _SETTINGS, TIMES, measured, run_of
 from typer.testing import CliRunner
 
-from bench.analysis.selftest import SLOWDOWNS, band_of, selftest_beside, selftest_of
+from bench.analysis.selftest import SLOWDOWNS, band_of, selftest_of, selftests_beside
 from bench.api.comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.execution.executors.fake import FakeExecutor
 from bench.records.record import Record, count
-from bench.records.store import Run, Store
+from bench.records.store import Run, Store, read_run
 from bench.report.selftest import selftest_lines
 from bench.report.write import write_report
 from bench.stats.calibration import held_expected
@@ -222,12 +222,25 @@ def test_a_page_quotes_the_selftest_of_its_machine(tmp_path: Path) -> None:
 
 def test_a_selftest_of_another_machine_is_not_quoted(tmp_path: Path) -> None:
     stored(selftest_run(0.01), tmp_path / "selftest")
-    run = run_of(TIMES)
-    assert selftest_beside(tmp_path, run) is not None
+    run = replace(run_of(TIMES), path=tmp_path / "mine")
     other = tuple(r.changed(environment={"packages": {"torch": "9"}}) for r in run.records)
-    assert selftest_beside(tmp_path, replace(run, records=other)) is None
     counted = make_record()  # says nothing of where it was timed
-    assert selftest_beside(tmp_path, replace(run, records=(counted,))) is None
+    runs = [run, replace(run, records=other), replace(run, records=(counted,))]
+    assert [tested is None for tested in selftests_beside(runs)] == [False, True, True]
+
+
+def test_a_selftest_beside_several_runs_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(selftest_run(0.01), tmp_path / "selftest")
+    folders: list[Path] = []
+    monkeypatch.setattr(
+        "bench.analysis.selftest.read_run", lambda path: folders.append(path) or read_run(path)
+    )
+    run = replace(run_of(TIMES), path=tmp_path / "mine")
+    one, other = selftests_beside([run, replace(run, name="again", path=tmp_path / "again")])
+    assert one is not None
+    assert other is not None
+    assert one.to_json() == other.to_json()
+    assert folders == [tmp_path / "selftest"]
 
 
 def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:

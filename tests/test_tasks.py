@@ -193,7 +193,10 @@ def test_a_new_quantity_is_one_line(tmp_path: Path) -> None:
     assert said["comparison"] == ["dram_reads", "dram_reads_flags"]
     assert said["csv"] == ["dram_reads_B", "dram_reads_flags"]
     assert "Read from DRAM (MB)" in said["markdown"]
-    assert said["page"] == {"title": "Read from DRAM", "unit": "B", "better": "higher", "whole": False}
+    assert said["page"] == {
+        "title": "Read from DRAM", "unit": "B", "better": "higher", "whole": False, "exact": False,
+        "within": ["device_name", "device", "in_channels", "num_classes", "batch_size"], "at": ["input_size"],
+    }  # fmt: skip
 
 
 TASK = '''
@@ -255,4 +258,7 @@ def test_a_new_task_is_one_file(tmp_path: Path) -> None:
     assert said["frame"] == 4
     assert said["comparison"] == ["folds", "folds_flags"]
     assert "| Folds |" in said["markdown"]
-    assert said["page"] == {"title": "Folds", "unit": "1", "better": "lower", "whole": False}
+    assert said["page"] == {
+        "title": "Folds", "unit": "1", "better": "lower", "whole": False, "exact": True,
+        "within": ["in_channels", "num_classes"], "at": ["input_size"],
+    }  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
 from typer.testing import CliRunner
 
+from bench.analysis.trainings import compare_trainings
 from bench.analysis.versus import Standing, compare_run, standings, stored_band
 from bench.api.comparing import at_one_size
 from bench.backends import BACKENDS
@@ -340,9 +341,27 @@ def test_a_training_that_diverged_leaves_accuracy_undecided() -> None:
     run = run_of(FASTER, extra=[*rest, last.changed(status="diverged", measurements=()), *BETTER[1]])
     accuracy = next(row for row in compare_run(run) if row.quantity == "accuracy")
     assert (accuracy.effect.verdict, accuracy.effect.reason) == (
-        "undecided", "1 and 0 trainings diverged, which no mean can tell"
+        "undecided", "3 and 3 trainings cannot decide by ranks: at least 4 on each side; no test outputs are stored; "
+        "mine.py:Net: 1 of 3 diverged",
     )  # fmt: skip
     assert standing_of(run).verdict == "undecided"
+
+
+def test_accuracies_are_decided_as_those_of_trainings_are() -> None:
+    four, other = [0.91 + i / 1000 for i in range(8)], [0.90 + i / 1000 for i in range(7)]
+    broken = alone("resnet18", 100, top1=[*other, 0.9])[-1].changed(status="diverged", measurements=())
+    for extra in (
+        [*BETTER[0], *BETTER[1]],
+        [*alone("mine.py:Net", 90, top1=four), *alone("resnet18", 100, top1=other), broken],
+    ):
+        run = run_of(FASTER, extra=extra)
+        [accuracy] = [r for r in compare_run(run) if (r.baseline, r.quantity) == ("resnet18", "accuracy")]
+        trainings = run_of(FASTER, processes=0, extra=[r for r in extra if r.job.task == "accuracy"])
+        [decided] = compare_trainings(trainings)
+        assert accuracy.effect.reason == decided.effect.reason
+        assert accuracy.effect.verdict == decided.effect.verdict == "higher"
+        values = [m.samples[0] for r in trainings.records if r.job.arch == "resnet18" for m in r.measurements]
+        assert accuracy.effect.estimate == pytest.approx(1 + decided.effect.estimate / np.mean(values))
 
 
 def test_processes_of_an_earlier_definition_are_left_out() -> None:

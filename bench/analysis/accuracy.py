@@ -10,25 +10,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.flags import flags_text
+from bench.analysis.plausibility import doubted
 from bench.io import finite_json
-from bench.plan.task import Quantity, summarised
+from bench.plan.task import INPUT, TAUGHT, Quantity, summarised
 from bench.registry import natural
 from bench.stats.intervals import mean_interval
 from bench.stats.samples import finite, mean, median, median_with_misses, sd
 
-_SETTINGS = (
-    *("family", "series", "input_size", "in_channels", "num_classes", "device", "precision"),
-    *("dataset", "recipe", "epochs"),
-)
+_SETTINGS = ("family", "series", *INPUT, "device", "precision", *TAUGHT)
 _SEEDS = tuple(quantity for _, _, quantity in summarised("seeds"))
+SUMMARIES = tuple(
+    column for quantity in _SEEDS for column in (quantity.name, *quantity.ends, f"{quantity.name}_flags")
+)
 COLUMNS = (
-    *("run", "network", *_SETTINGS),
-    *(column for quantity in _SEEDS for column in (quantity.name, *quantity.ends)),
+    *("run", "network", *_SETTINGS, *SUMMARIES),
     *("n_ok", "n_planned", "diverged"),
     *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
     *("target", "n_reached", "time_to_accuracy"),
 )
-_NEEDED = ["run", "arch", *_SETTINGS, "job_id", "status", "measurement", "median", "detail"]
+_NEEDED = ["run", "network", *_SETTINGS, "job_id", "status", "measurement", "median", "detail", "flags"]
 _Row = dict[Hashable, Any]
 
 
@@ -39,17 +40,21 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     ended well. Rows are ordered by how many networks were trained under the same conditions (data set,
     recipe, epochs), then by name.
 
+    Args:
+        frame: of `bench.analysis.frame.to_frame`.
+
     Columns: `accuracy` and `top5_accuracy` (means, as fractions), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
-        `n_ok`, `n_planned`, `diverged` (counts of trainings), `train_time` (s, median), `test_images`,
-        `parameters` and `macs` (MAC) of the network as it was trained, and its settings; where there was a `target`
-        (fraction), `n_reached` counts the trainings that reached it, and `time_to_accuracy` (s) is the median, in which
-        a training that missed it or diverged took for ever: infinite where fewer than half reached it.
+        `accuracy_flags` (of all trainings that ended well), `n_ok`, `n_planned`, `diverged` (counts of trainings),
+        `train_time` (s, median), `test_images`, `parameters` and `macs` (MAC) of the network as it was trained, and
+        its settings; where there was a `target` (fraction), `n_reached` counts the trainings that reached it, and
+        `time_to_accuracy` (s) is the median, in which a training that missed it or diverged took for ever: infinite
+        where fewer than half reached it.
     """
     trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
-    for row in frame.loc[frame["task"] == "accuracy", _NEEDED].to_dict("records"):
+    for row in _trainings(frame)[_NEEDED].to_dict("records"):
         trainings[row["run"], row["series"]].append(row)
     table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(COLUMNS))
-    conditions = table.groupby(["dataset", "recipe", "epochs"], dropna=False)
+    conditions = table.groupby(list(TAUGHT), dropna=False)
     table["shared"] = conditions["network"].transform("nunique")
     places = {name: place for place, name in enumerate(sorted(set(table["network"]), key=natural))}
     table["place"] = table["network"].map(places)
@@ -58,12 +63,17 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=["shared", "place"]).reset_index(drop=True)
 
 
+def _trainings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of trainings, with the flags of what contradicts itself; `network` is their `arch`."""
+    rows = frame[frame["task"] == "accuracy"].reset_index(drop=True)
+    return doubted(rows.rename(columns={"arch": "network"}))
+
+
 def _row(rows: Sequence[_Row]) -> dict[str, Any]:
     """Return the row of one series from all measurements of its trainings."""
     states = {row["job_id"]: row["status"] for row in rows}
     return {
-        **{key: rows[0][key] for key in ("run", *_SETTINGS)},
-        "network": rows[0]["arch"],
+        **{key: rows[0][key] for key in ("run", "network", *_SETTINGS)},
         **{column: value for quantity in _SEEDS for column, value in _spread(rows, quantity)},
         "n_ok": len(_values(rows, "top1")),
         "n_planned": len(states),
@@ -77,13 +87,15 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
     }
 
 
-def _spread(rows: Sequence[_Row], quantity: Quantity) -> Iterator[tuple[str, float]]:
-    """Yield the mean over the trainings that ended well, its standard deviation and its interval, by column."""
+def _spread(rows: Sequence[_Row], quantity: Quantity) -> Iterator[tuple[str, float | str]]:
+    """Yield the mean over the trainings that ended well, its deviation, its interval and its flags, by column."""
     values = _values(rows, quantity.source)
     low, high = mean_interval(values)
     if quantity.is_share:  # no share lies beyond
         low, high = np.clip((low, high), 0.0, 1.0).tolist()
     yield from zip((quantity.name, *quantity.ends), (mean(values), sd(values), low, high), strict=True)
+    ended = [row for row in rows if row["measurement"] == quantity.source and row["status"] == "ok"]
+    yield f"{quantity.name}_flags", flags_text(row["flags"] for row in ended)
 
 
 def _reached(rows: Sequence[_Row], states: Mapping[str, str]) -> dict[str, float]:
@@ -103,7 +115,8 @@ def _reached(rows: Sequence[_Row], states: Mapping[str, str]) -> dict[str, float
 
 def to_json(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of `accuracy_table` as plain values; what is not a number is None."""
-    rows = table.drop(columns="series").to_dict("records")
+    flags = [f"{quantity.name}_flags" for quantity in _SEEDS]
+    rows = table.drop(columns=["series", *flags]).to_dict("records")
     plain: list[dict[str, Any]] = finite_json(rows)
     return plain
 

@@ -1,14 +1,15 @@
-"""Which rows of the comparison are the best in a column, and how sure that is.
+"""Which rows of the comparison are the best in a column, for bold numbers and for the cards of a report alike.
 
-What is in doubt is no rival: it is neither the best nor does it hinder others. Where intervals overlap, nothing says
-which of two is better.
+A number is sure where it has no doubt and, unless it is exact, an interval. The best is the first of the sure ones,
+together with those that are not apart from it: whose interval overlaps its own, or that look the same in print. Where a
+number that is not sure stands ahead, or where nothing sure is behind, none is the best.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,68 +21,66 @@ Row = Mapping[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Leaders:
-    """The rows that have a number in a column, by who is ahead.
+    """Who is ahead among the rows that are compared in a column; rows are given by their positions.
 
     Attributes:
-        in_doubt: those that are ahead of the first row whose number is sound; all, where none is.
-        sound: those without a doubt about the number, the best first.
-        near: of `sound` those whose interval overlaps that of the first.
+        rows: all that have a number there, the first ahead.
+        unsure: those of them that are ahead of the first sure one; all, where none is sure.
+        sure: those whose number is sure, the first ahead.
+        near: those of `sure` that are not apart from its first.
     """
 
-    in_doubt: Sequence[Row]
-    sound: Sequence[Row]
-    near: Sequence[Row]
+    rows: Sequence[int]
+    unsure: Sequence[int]
+    sure: Sequence[int]
+    near: Sequence[int]
+
+    @property
+    def best(self) -> list[int]:
+        """Return the best; none where nothing says which it is, or where it has no rival."""
+        decided = self.sure and not self.unsure and 1 + len(self.near) < len(self.sure)
+        return [self.sure[0], *self.near] if decided else []
 
 
-def leaders(rows: Sequence[Row], column: str, better: Better) -> Leaders:
-    """Return who is ahead in a column; rows of equal numbers stay in their order.
-
-    Args:
-        rows: that have a number there.
-        column: of `bench.analysis.comparison.compare_table`.
-        better: whether the lowest or the highest number is the best.
-    """
-    sign = -1 if better == "higher" else 1
-    ranked = sorted(rows, key=lambda row: sign * row[column])
-    sound = [row for row in ranked if not doubts_of(row, column)]
-    in_doubt = ranked[: ranked.index(sound[0])] if sound else ranked
-    return Leaders(in_doubt, sound, [row for row in sound[1:] if overlap(row, sound[0], column)])
-
-
-def best_rows(
+def leaders(
     rows: Sequence[Row],
     column: str,
     better: Better,
     *,
     within: Sequence[str] = (),
-    by_interval: bool = False,
+    exact: bool = False,
     texts: Sequence[str],
-) -> set[int]:
-    """Return the positions of the rows that are the best among those they may be compared with.
-
-    Of a row that has no rival, and where all are equal, none is the best.
+) -> Iterator[Leaders]:
+    """Yield who is ahead in a column among the rows that may be compared, for each group of them.
 
     Args:
         rows: of a table.
         column: whose numbers are compared.
         better: whether the lowest or the highest is the best.
         within: columns that rows must agree in to be compared.
-        by_interval: whether a row is as good where its interval overlaps that of the best one.
+        exact: whether the numbers need no interval.
         texts: the numbers as shown; a row is as good where nobody sees a difference.
     """
     groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        if has_number(row, column) and not doubts_of(row, column):
+        if has_number(row, column):
             groups[tuple(str(row[key]) for key in within)].append(i)
-    choose = max if better == "higher" else min
-    best: set[int] = set()
+    sign = -1 if better == "higher" else 1
     for rivals in groups.values():
-        first = choose(rivals, key=lambda i: rows[i][column])
-        equal = {i for i in rivals if texts[i] == texts[first]}
-        if by_interval:
-            equal |= {i for i in rivals if overlap(rows[i], rows[first], column)}
-        best |= equal if len(equal) < len(rivals) else set()
-    return best
+        ranked = sorted(rivals, key=lambda i: sign * rows[i][column])
+        sure = [i for i in ranked if not unsure(rows[i], column, exact=exact)]
+        near = [
+            i
+            for i in sure[1:]
+            if texts[i] == texts[sure[0]] or (not exact and _overlap(rows[i], rows[sure[0]], column))
+        ]
+        yield Leaders(ranked, ranked[: ranked.index(sure[0])] if sure else ranked, sure, near)
+
+
+def unsure(row: Row, column: str, *, exact: bool) -> tuple[str, ...]:
+    """Return why a number is not called the best: its doubts, and that it has no interval; nothing where it is sure."""
+    lacking = not exact and not has_interval(row, column)
+    return (*doubts_of(row, column), *(["no_interval"] * lacking))
 
 
 def has_number(row: Row, column: str) -> bool:
@@ -90,14 +89,10 @@ def has_number(row: Row, column: str) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def overlap(one: Row, other: Row, column: str) -> bool:
-    """Return whether the intervals of two rows overlap; one that is not known overlaps none."""
+def _overlap(one: Row, other: Row, column: str) -> bool:
+    """Return whether the intervals of two rows overlap."""
     low, high = (f"{column}_{end}" for end in ("low", "high"))
-    nothing = math.nan
-    return bool(
-        one.get(low, nothing) <= other.get(high, nothing)
-        and other.get(low, nothing) <= one.get(high, nothing)
-    )
+    return bool(one[low] <= other[high] and other[low] <= one[high])
 
 
 def has_interval(row: Row, column: str) -> bool:

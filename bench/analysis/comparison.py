@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.accuracy import accuracy_table
+from bench.analysis.accuracy import SUMMARIES, accuracy_table
+from bench.analysis.counts import COUNTS, counts_of
 from bench.analysis.flags import FLAGS, with_flags
-from bench.analysis.frame import PENDING, SHAPE, UNREADABLE, VARIANT, wide
+from bench.analysis.frame import PENDING, UNREADABLE
+from bench.analysis.keys import SHAPE, VARIANT, WAY
+from bench.analysis.plausibility import doubted
 from bench.analysis.replicates import PERCENTILES, percentile_table, pooled
 from bench.analysis.roofline import add_roofline
-from bench.plan.task import TASKS, summarised, tasks
+from bench.plan.task import INPUT, TASKS, TAUGHT, summarised, tasks
 from bench.registry import natural
 
 _OF_THE_MACHINE = [name for name, task in tasks().items() if not task.has_network]
-_TAUGHT = ["dataset", "recipe", "epochs"]
-COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
 PUBLISHED = (
     "published_top1",
     "published_top5",
@@ -31,8 +32,7 @@ PUBLISHED = (
 )
 CARD = ("family", "year", *PUBLISHED)
 TRAINED = (
-    *_TAUGHT,
-    *(column for _, _, quantity in summarised("seeds") for column in (quantity.name, *quantity.ends)),
+    *(*TAUGHT, *SUMMARIES),
     *("n_ok", "n_planned", "diverged", "trained_size", "trained_channels", "trained_classes"),
     *("trained_parameters", "trained_macs"),
 )
@@ -49,14 +49,14 @@ def _measured() -> Iterator[str]:
 
 
 COLUMNS = (
-    *("label", "network", *CARD, *SHAPE[2:], *COUNTS, *VARIANT, "device_name"),
+    *("label", "network", *CARD, *INPUT, *COUNTS, *VARIANT, "device_name"),
     *(*_measured(), *TRAINED, *FLAGS, "run"),
 )
 _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
     "published_protocol",
     *("device", "precision", "memory_format", "backend", "cudnn_benchmark"),
-    *FLAGS,
+    *(column for column in (*SUMMARIES, *FLAGS) if column.endswith("_flags")),
 )
 
 
@@ -79,20 +79,19 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
         `n_planned`, `diverged`), and the shape it was trained in with its counts: `trained_size` (px),
         `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
     """
-    everything = frame
-    frame = frame[~frame["task"].isin(_OF_THE_MACHINE)].rename(columns={"arch": "network"})
+    processes = _without_the_pending(frame.rename(columns={"arch": "network"}))
+    numbers = doubted(pooled(processes))
+    machine, frame = numbers, numbers[~numbers["task"].isin(_OF_THE_MACHINE)]
     if frame.empty:
         return _nothing()
-    frame = _without_the_pending(frame)
-    processes, frame = frame, pooled(frame)
     table = _shapes(frame)
-    table = table.merge(_counts(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
+    table = table.merge(counts_of(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
     latencies = processes[_is_latency(processes)]
-    table = table.merge(percentile_table(latencies, SHAPE + VARIANT), on=SHAPE + VARIANT, how="left")
-    table = _counted_elsewhere(_with_accuracies(table, frame))
+    table = table.merge(percentile_table(latencies, WAY), on=WAY, how="left")
+    table = _with_accuracies(table, frame)
     table = table.merge(_cards(frame), on=["run", "network"], how="left")
     table["label"] = row_labels(table)
-    table = with_flags(add_roofline(table, everything), processes)
+    table = with_flags(add_roofline(table, machine), frame)
     table = table.reindex(columns=list(COLUMNS))
     order = sorted(range(len(table)), key=_rank(table).__getitem__)
     return table.iloc[order].reset_index(drop=True)
@@ -103,20 +102,6 @@ def _without_the_pending(frame: pd.DataFrame) -> pd.DataFrame:
     pending = frame["status"] == PENDING
     known = frame["network"].isin(frame.loc[~pending, "network"])
     return frame[~(pending & known & (frame["task"] != "accuracy"))]
-
-
-def _counted_elsewhere(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with the counts that another run has of the same network and shape, where all agree.
-
-    A count is the same on every machine. Networks in files are left alone: another run may have met another version.
-    """
-    own = ~table["network"].str.contains(r"\.py:|^(?!torchvision:|timm:|pattern:)[\w.]+:", regex=True)
-    columns = [c for c in COUNTS if c in table]
-    shape = [c for c in SHAPE if c != "run"]
-    groups = table[own].groupby(shape, dropna=False)[columns]
-    several, first = groups.transform("nunique"), groups.transform("first")
-    table.loc[own, columns] = table.loc[own, columns].where(several != 1, first)
-    return table
 
 
 def _nothing() -> pd.DataFrame:
@@ -149,12 +134,8 @@ def _only_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
     return ~pd.MultiIndex.from_frame(rows[keys]).isin(known)
 
 
-def _counts(frame: pd.DataFrame) -> pd.DataFrame:
-    return wide(frame[frame["measurement"].isin(COUNTS)], SHAPE, COUNTS)
-
-
 def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = SHAPE + VARIANT
+    keys = WAY
     timed = {name: frame[frame["task"] == name] for name, _, _ in summarised("image", "rate", "batch")}
     table = _last(pd.concat(timed.values())[[*keys, "device_name"]], keys)
     for name, rows in timed.items():
@@ -220,11 +201,11 @@ _TRAINED_AS = {
 
 def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with what was trained: all conditions of networks only trained, else those that come first."""
-    found = accuracy_table(frame.rename(columns={"network": "arch"}))
-    shape = found[SHAPE[2:]]
+    found = accuracy_table(frame)
+    shape = found[list(INPUT)]
     found = found.rename(columns=_TRAINED_AS)[["run", "network", *TRAINED]]
     first = found.drop_duplicates(["run", "network"], keep="first")
-    every = found.join(shape).drop_duplicates([*SHAPE, "dataset", "recipe", "epochs"], keep="first")
+    every = found.join(shape).drop_duplicates([*SHAPE, *TAUGHT], keep="first")
     alone = _only_trained(table, frame)
     beside = table[~alone].merge(first, on=["run", "network"], how="left")
     return pd.concat([beside, table[alone].merge(every, on=SHAPE, how="left")]) if alone.any() else beside
@@ -241,7 +222,7 @@ def row_labels(table: pd.DataFrame) -> list[str]:
     How it was run is told of all networks where it is of one: fp32 goes without saying only where all is fp32.
     """
     rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
-    settings = [s for s in (*SHAPE[2:], *VARIANT, *_TAUGHT, "run") if s in table]
+    settings = [s for s in (*INPUT, *VARIANT, *TAUGHT, "run") if s in table]
     several = table.groupby("network")[settings].nunique() > 1
     told = {
         network: [
@@ -251,7 +232,7 @@ def row_labels(table: pd.DataFrame) -> list[str]:
     }
     for network, part in table.groupby("network"):
         told[network] = _needed(part, told[network])
-    return [" · ".join([r["network"], *_words(r, told[r["network"]])]) for r in rows]
+    return [" · ".join([r["network"], *setting_words(r, told[r["network"]])]) for r in rows]
 
 
 _FIRST_LEFT_OUT = ("in_channels", "num_classes", "run", "epochs", "dataset", "recipe", "input_size")
@@ -270,16 +251,29 @@ def _needed(rows: pd.DataFrame, settings: list[str]) -> list[str]:
     return settings
 
 
-def _words(row: Mapping[str, Any], settings: list[str]) -> list[str]:
-    units = {
-        "input_size": " px",
-        "in_channels": " channels",
-        "num_classes": " classes",
-        "threads": " threads",
-        "epochs": " epochs",
-    }
-    names = {"cudnn_benchmark": "cudnn_benchmark "}
-    return [names.get(s, "") + _word(row[s]) + units.get(s, "") for s in settings if not pd.isna(row[s])]
+_UNITS = {
+    "input_size": " px",
+    "in_channels": " channels",
+    "num_classes": " classes",
+    "trained_size": " px",
+    "trained_channels": " channels",
+    "trained_classes": " classes",
+    "threads": " threads",
+    "epochs": " epochs",
+}
+_NAMES = {"cudnn_benchmark": "cudnn_benchmark ", "batch_size": "batch ", "train_batch_size": "batch "}
+
+
+def setting_words(row: Mapping[Any, Any], settings: Sequence[str]) -> list[str]:
+    """Return the settings of a row in words, such as ``224 px`` and ``batch 4``; missing ones are left out."""
+    known = [(s, _word(row[s])) for s in settings if not pd.isna(row[s])]
+    return [_NAMES.get(s, "") + word + _unit(s, word) for s, word in known]
+
+
+def _unit(setting: str, word: str) -> str:
+    """Return the unit of a setting: `` channels``, of one `` channel``."""
+    unit = _UNITS.get(setting, "")
+    return unit.removesuffix("es" if unit == " classes" else "s") if word == "1" else unit
 
 
 def _word(value: Any) -> str:

@@ -1,11 +1,11 @@
 """What changed from one run to another, and how sure that is.
 
 Each process gives one number, the median of its samples; records that differ only in the setting `replicate` are
-processes of one job, and so are the seeds of a training. From four in each run Welch's t of the logarithms decides,
-and Holm's correction holds the chance of any false alarm among all rows at 5 % (`bench.stats.differ`). With fewer
-nothing is certain: what is beyond the noise floor is suspected, and the row says what to run to know. The floor is how
-much two processes of the same may differ: 5 %, and more where the ratios of the runs scatter more than that, or a
-self-test of the machine says so. Counts are exact.
+processes of one job, and so are the seeds of a training. From four in each run Welch's t of the logarithms decides, on
+the ratio of their geometric means, and Holm's correction holds the chance of any false alarm among all rows at 5 %
+(`bench.stats.differ`). With fewer nothing is certain: what is beyond the noise floor is suspected, by the ratio of
+medians, and the row says what to run to know. The floor is how much two processes of the same may differ: 5 %, and more
+where the ratios of the runs scatter more than that, or a self-test of the machine says so. Counts are exact.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.analysis.comparison import COUNTS
+from bench.analysis.counts import COUNTS
 from bench.analysis.matching import Matching, Repeats, match, names_of
 from bench.errors import unknown_name
+from bench.io import finite_json
 from bench.records.record import Measurement
 from bench.records.store import Run
-from bench.stats.differ import FLOOR, differ
+from bench.stats.differ import FLOOR, centres, differ
 from bench.stats.effects import Effect
 from bench.stats.samples import mean, median, robust_sd
 from bench.stats.verdicts import CHANGED, corrected, of_counts, of_means
@@ -59,8 +60,9 @@ class Change:
         quantity: name of the measurement.
         unit: of `a` and `b`.
         better: which direction is an improvement.
-        a: in the first run: median of its processes' medians, mean over seeds, or the count.
-        b: in the second.
+        a: in the first run: the geometric mean of its processes' medians, where processes are too few for a test the
+            median of their logarithms; the mean over seeds, or the count.
+        b: in the second; over `a` it is the effect's estimate.
         n_a: processes or seeds of the first.
         n_b: of the second.
         effect: B / A, its p corrected for the number of rows. Where processes are too few for a test, p is NaN, and
@@ -99,6 +101,22 @@ class Diff:
     def slowdowns(self, above: float) -> list[Change]:
         """Return the rows that are certainly slower by more than a share: all of the interval is beyond it."""
         return [r for r in self.rows if r.effect.verdict == "slower" and _least(r) > 1 + above]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; what is not a number is None."""
+        plain: dict[str, Any] = finite_json(
+            {
+                "a": self.a,
+                "b": self.b,
+                "floor": self.floor,
+                "changes": [dict(zip(("what", "a", "b"), c, strict=True)) for c in self.changes],
+                "rows": [row.to_json() for row in self.rows],
+                "only": [dict(zip(("job", "run", "why"), o, strict=True)) for o in self.only],
+                "tested": self.tested,
+                "sure_after_holm": self.sure,
+            }
+        )
+        return plain
 
     @property
     def tested(self) -> int:
@@ -198,24 +216,25 @@ def _change(
     """Return the row of one quantity, each measurement of which is of one process."""
     task, unit, better = repeats.job.task, a[0].unit, a[0].better
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    centre = median
     if task == "cost" or name in COUNTS or name == "tensor_memory":
         effect = of_counts(others, ones)
+        before, after = ones[-1], others[-1]
     elif task == "accuracy" and unit == "1":
-        centre = mean
         effect = of_means(others, ones, ACCURACY_BAND, better=better, unit=unit)
+        before, after = mean(ones), mean(others)
     else:
         effect = _measured(a, b, floor if unit in _TIMES else min(floor, FLOOR))
+        before, after = (median(ones), median(others)) if _of_host(a, b) else centres(ones, others)
     return Change(
         arch=repeats.job.arch, task=task, label=repeats.label, quantity=name, unit=unit, better=better,
-        a=centre(ones), b=centre(others), n_a=len(ones), n_b=len(others), effect=effect,
+        a=before, b=after, n_a=len(ones), n_b=len(others), effect=effect,
     )  # fmt: skip
 
 
 def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
     """Return the effect of what varies from process to process; one process that was doubted raises no suspicion."""
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    if HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter")):
+    if _of_host(a, b):
         return _host_memory(median(ones), median(others), floor, a[0])
     effect = differ(ones, others, floor=floor, better=a[0].better, unit=a[0].unit)
     if len(ones) > 1 or len(others) > 1 or math.isnan(effect.estimate):
@@ -227,6 +246,11 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) 
         return replace(effect, verdict="undecided", reason=f"{_ALONE}; flagged {', '.join(doubts)}")
     beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
     return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * floor:.3g} %")
+
+
+def _of_host(a: Sequence[Measurement], b: Sequence[Measurement]) -> bool:
+    """Return whether a quantity of two runs is the high-water mark of processes."""
+    return HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter"))
 
 
 def _host_memory(a: float, b: float, floor: float, one: Measurement) -> Effect:

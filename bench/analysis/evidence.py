@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.comparison import COUNTS, STATUS_WORDS
+from bench.analysis.comparison import STATUS_WORDS
+from bench.analysis.counts import COUNTS
 from bench.analysis.ensembles import gain
 from bench.analysis.trainings import differing_keys, read_trainings, series_of, settings_of
 from bench.plan.job import Job

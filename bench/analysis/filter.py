@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparison import compare_table
-from bench.analysis.frame import SHAPE, VARIANT, named, to_frame
+from bench.analysis.frame import named, to_frame
+from bench.analysis.keys import WAY
 from bench.errors import ConfigError, unknown_name
 from bench.records.store import Run
 
@@ -75,16 +76,6 @@ class Condition:
     def holds(self, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return for each row whether the condition is known to hold."""
         return np.asarray(self.known(table).to_numpy(dtype=bool, na_value=False))
-
-
-def select(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return the rows of a table that a condition holds for.
-
-    Raises:
-        ConfigError: for a condition that cannot be read.
-        UnknownNameError: for a column that the table does not have.
-    """
-    return table[parse(where).holds(table)]
 
 
 def parse(text: str) -> Condition:
@@ -347,8 +338,7 @@ def _by_network(jobs: pd.DataFrame, table: pd.DataFrame, condition: Condition) -
     """Return the rows of the jobs that are behind those rows of the comparison that a condition holds for."""
     _check(condition, list(jobs.columns), list(table.columns))
     table = table[condition.holds(table)]
-    ways = [*SHAPE, *VARIANT]
-    same_way = _keys(jobs, ways).isin(_keys(table, ways))
+    same_way = _keys(jobs, WAY).isin(_keys(table, WAY))
     same_network = _keys(jobs, ["run", "network"]).isin(_keys(table, ["run", "network"]))
     return np.where(jobs["task"].isin(_TIMED), same_way, same_network)
 

@@ -1,23 +1,16 @@
-"""The flags of each number of the comparison: of the measurements that it was made of, all processes together.
-
-A number over several processes is noisy where its interval over them is wide; what each process's own samples are like
-is no doubt about it. Any other flag of one of its processes is the number's. A time of one process alone is flagged as
-such.
-"""
+"""The flags of each number of the comparison: those of the row of the frame that it was made of."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.keys import SHAPE, WAY
 from bench.plan.task import Quantity, Task, summarised
-from bench.records.flags import NOISY, doubts, joined_flags
-
-_TRAINED = ("run", "network", "dataset", "recipe", "epochs")
+from bench.records.flags import doubts
 
 
 class _Source(NamedTuple):
@@ -28,26 +21,19 @@ class _Source(NamedTuple):
     keys: Sequence[str]
     columns: Sequence[str]
 
-    @property
-    def timed(self) -> bool:
-        return self.quantity.summary in ("image", "rate")
-
 
 def _source(name: str, task: Task, quantity: Quantity) -> _Source:
     if quantity.summary == "shape":
         return _Source(name, quantity, SHAPE, SHAPE)
-    if quantity.summary == "seeds":
-        return _Source(name, quantity, _TRAINED, _TRAINED)
-    ways = (*SHAPE, *VARIANT)
     if quantity.summary == "image":
-        return _Source(name, quantity, ways, ways)
-    return _Source(name, quantity, (*ways, "batch_size"), (*ways, task.batch_column))
+        return _Source(name, quantity, WAY, WAY)
+    return _Source(name, quantity, (*WAY, "batch_size"), (*WAY, task.batch_column))
 
 
 _SOURCES: Mapping[str, _Source] = {
     quantity.name: _source(name, task, quantity)
-    for name, task, quantity in summarised("shape", "image", "rate", "batch", "seeds")
-    if not quantity.beside
+    for name, task, quantity in summarised("shape", "image", "rate", "batch")
+    if quantity.has_flags
 }
 
 FLAGS = tuple(f"{column}_flags" for column in _SOURCES)
@@ -57,9 +43,11 @@ FLAGS = tuple(f"{column}_flags" for column in _SOURCES)
 def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column `<column>_flags` for each that has any: ``noisy;one_process``, or nothing.
 
+    Those of trainings are in `bench.analysis.accuracy.accuracy_table`.
+
     Args:
         table: the comparison.
-        frame: that it was made of, with a row each process and the column `network`.
+        frame: that it was made of, of `bench.analysis.plausibility.doubted`.
     """
     return table.assign(**{f"{column}_flags": _flags(table, frame, column) for column in _SOURCES})
 
@@ -69,28 +57,11 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
     rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.quantity.source)]
     if source.quantity.summary == "image":
         rows = rows[rows["batch_size"] == 1]
-    flags: defaultdict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
-    processes: defaultdict[tuple[Any, ...], set[Any]] = defaultdict(set)
-    for key, raised, process in zip(
-        _keys(rows, source.keys), rows["flags"], _plain(rows["replicate"]), strict=True
-    ):
-        flags[key].update(dict.fromkeys(map(str, raised)))
-        processes[key].add(process)
-    if not processes:
-        return [""] * len(table)
-    wide = _wide(table, column) if source.timed else [False] * len(table)
-    texts = []
-    for key, noisy in zip(_keys(table, source.columns), wide, strict=True):
-        count = len(processes[key])
-        several = source.timed and count > 1
-        own = joined_flags([flags[key]], several=several, wide=several and noisy)
-        texts.append(";".join([*own, *(["one_process"] if source.timed and count == 1 else [])]))
-    return texts
-
-
-def _wide(table: pd.DataFrame, column: str) -> list[bool]:
-    half = (table[f"{column}_high"] - table[f"{column}_low"]) / 2
-    return (half > NOISY * table[column]).tolist()
+    texts = [flags_text([flags]) for flags in rows["flags"]]
+    flags = dict(
+        zip(_keys(rows, source.keys), texts, strict=True)
+    )  # of equal keys the last, as the number is
+    return [flags.get(key, "") for key in _keys(table, source.columns)]
 
 
 def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -100,6 +71,11 @@ def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...
 def _plain(values: pd.Series[Any]) -> list[Any]:
     """Return values that equal each other where both are missing."""
     return values.astype(object).where(values.notna(), None).tolist()
+
+
+def flags_text(flags: Iterable[Iterable[str]]) -> str:
+    """Return the flags of some measurements as a cell has them, each once."""
+    return ";".join(dict.fromkeys(map(str, chain.from_iterable(flags))))
 
 
 def flags_of(row: Mapping[Any, Any], column: str) -> tuple[str, ...]:

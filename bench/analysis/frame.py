@@ -28,10 +28,6 @@ Attempts = Literal["latest", "all"]
 PENDING = "pending"
 UNREADABLE = "unreadable"  # its record is there, on a line that was set aside
 
-# What tells rows of a comparison apart, with `network` for `arch`: what was measured, and how it was run.
-SHAPE = ["run", "network", "input_size", "in_channels", "num_classes"]
-VARIANT = ["device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads"]
-
 TIMED = frozenset(name for name, task in tasks().items() if task.timed)
 TRAINED = frozenset(name for name, task in tasks().items() if task.trained)
 

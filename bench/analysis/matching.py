@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 from bench.analysis.machine import device_name, dig, torch_version
 from bench.errors import ConfigError
-from bench.plan.job import Job
+from bench.plan.job import Job, unnumbered
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
@@ -43,7 +42,7 @@ class Repeats:
     @property
     def label(self) -> str:
         """Return the job in one line, without the number of the process or seed."""
-        return re.sub(r" (seed|process) \d+\b", "", self.job.label())
+        return unnumbered(self.job.label())
 
     def measurements(self, only: Collection[str] = ()) -> dict[str, list[Measurement]]:
         """Return the measurements of all records by name: those in `only`, or all that have samples of their own."""

@@ -1,53 +1,84 @@
 """Doubts of numbers about each other: rows that contradict one another, each rule a small function in one table.
 
-A rule sees the whole frame and yields the places where it is broken, in words. None is a proof: a doubt says where
-to look twice, and `bench.records.flags` explains it.
+A rule sees the whole frame, with one row for all processes of a measurement, and yields the rows that break it, in
+words. None is a proof: a doubt says where to look twice, and `bench.records.flags` explains it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis.comparison import compare_table
-from bench.analysis.frame import SHAPE, VARIANT, wide
+from bench.analysis.counts import counts_of
+from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
+from bench.plan.task import INPUT
 from bench.stats.proportions import below_chance
 from bench.units import percent, show
 
 MORE = 1.1  # times as much, from which a network has clearly more of something
 BEYOND = 1.05  # times as long, from which a time is clearly longer
 
-Rule = Callable[[pd.DataFrame], Iterator[str]]
+
+class Doubt(NamedTuple):
+    """A row of the frame, by its index, and what is wrong there."""
+
+    row: Hashable
+    where: str
+
+
+Rule = Callable[[pd.DataFrame], Iterator[Doubt]]
 _Row = Mapping[Hashable, Any]
 
-_SHAPE = ["run", "arch", *SHAPE[2:]]
-_SETTINGS = [*VARIANT, "device_name"]
 _SIZES = ("parameters", "macs", "activations")
+_AT_A_BATCH = ["task", *WAY, "batch_size"]
+
+
+def doubted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with the flags of the rules that its rows break.
+
+    Args:
+        frame: of `bench.analysis.replicates.pooled`.
+    """
+    raised: defaultdict[Hashable, list[str]] = defaultdict(list)
+    for flag, some in _contradictions(frame).items():
+        for doubt in some:
+            raised[doubt.row].append(flag)
+    if not raised:
+        return frame
+    flags = [
+        tuple(dict.fromkeys((*own, *raised.get(row, ()))))
+        for row, own in zip(frame.index, frame["flags"], strict=True)
+    ]
+    return frame.assign(flags=pd.Series(flags, index=frame.index, dtype=object))
 
 
 def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Return the places of each doubt, by flag; flags without any are left out.
 
     Args:
-        frame: of `bench.analysis.frame.to_frame`.
+        frame: of `bench.analysis.replicates.pooled`.
     """
+    contradictions = _contradictions(frame).items()
+    return {flag: list(dict.fromkeys(doubt.where for doubt in some)) for flag, some in contradictions}
+
+
+def _contradictions(frame: pd.DataFrame) -> dict[str, list[Doubt]]:
+    """Return the rows that break each rule; rules that none breaks are left out."""
     frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
     if frame.empty:
         return {}
-    by_flag = {flag: list(dict.fromkeys(rule(frame))) for flag, rule in RULES.items()}
-    return {flag: places for flag, places in by_flag.items() if places}
+    by_flag = {flag: list(rule(frame)) for flag, rule in RULES.items()}
+    return {flag: some for flag, some in by_flag.items() if some}
 
 
-def _larger_but_faster(frame: pd.DataFrame) -> Iterator[str]:
+def _larger_but_faster(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
-    times = frame[frame["measurement"].isin(["latency", "step_time"])].merge(
-        _counts(frame, _SIZES), on=_SHAPE, how="inner"
-    )
-    keys = ["run", "task", "family", *SHAPE[2:], *_SETTINGS, "batch_size", "measurement"]
+    times = _counted(frame, frame["measurement"].isin(["latency", "step_time"]), _SIZES)
+    keys = ["run", "task", "family", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
     groups: defaultdict[tuple[Any, ...], list[_Row]] = defaultdict(list)
     for row in times.to_dict("records"):
         groups[tuple(None if pd.isna(row[key]) else row[key] for key in keys)].append(row)
@@ -55,7 +86,8 @@ def _larger_but_faster(frame: pd.DataFrame) -> Iterator[str]:
         for large in some:
             for small in some:
                 if _more(large, small) and large["high"] < small["low"]:
-                    yield f"{_measured(large)} is below that of {small['arch']} ({show(small['median'], 's')})"
+                    other = f"{small['network']} ({show(small['median'], 's')})"
+                    yield Doubt(large["row"], f"{_measured(large)} is below that of {other}")
 
 
 def _more(large: _Row, small: _Row) -> bool:
@@ -63,63 +95,69 @@ def _more(large: _Row, small: _Row) -> bool:
     return all(large[k] > small[k] for k in _SIZES) and bool(large["macs"] >= MORE * small["macs"])
 
 
-def _slower_without_waiting(frame: pd.DataFrame) -> Iterator[str]:
+def _slower_without_waiting(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find steps that took clearly longer than a call of the same batch that is waited for."""
-    for row in _side_by_side(frame, "step_time", "latency"):
+    for row in _side_by_side(frame, "step_time", "latency", _AT_A_BATCH):
         if row["low"] > BEYOND * row["high_other"]:
-            yield f"{_measured(row)} is above its latency ({show(row['median_other'], 's')})"
+            where = f"{_measured(row)} is above its latency ({show(row['median_other'], 's')})"
+            yield Doubt(row["row"], where)
 
 
-def _batch_costs_throughput(frame: pd.DataFrame) -> Iterator[str]:
+def _batch_costs_throughput(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find batches at which clearly fewer images a second go through than at batch 1."""
     steps = frame[frame["measurement"] == "step_time"]
-    keys = ["task", *_SHAPE, *_SETTINGS]
-    single = steps.loc[steps["batch_size"] == 1, [*keys, "median", "high"]]
-    for row in _merged(steps, single, keys):
+    single, several = steps[steps["batch_size"] == 1], steps[steps["batch_size"] > 1]
+    for row in _merged(several, single, ["task", *WAY, "device_name"]):
         if row["low"] / row["batch_size"] > MORE * row["high_other"]:
             rates = [1 / row["median_other"], row["batch_size"] / row["median"]]
-            yield f"{row['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1"
+            yield Doubt(row["row"], f"{row['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
 
 
-def _backward_too_fast(frame: pd.DataFrame) -> Iterator[str]:
+def _backward_too_fast(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find backward passes that took less than a third of the forward pass."""
-    for row in _side_by_side(frame, "backward", "forward"):
+    for row in _side_by_side(frame, "backward", "forward", _AT_A_BATCH):
         if row["high"] < row["low_other"] / 3:
-            yield f"{_measured(row)}, forward {show(row['median_other'], 's')}"
+            yield Doubt(row["row"], f"{_measured(row)}, forward {show(row['median_other'], 's')}")
 
 
-def _above_roofline(frame: pd.DataFrame) -> Iterator[str]:
+def _above_roofline(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find work that was done faster than this machine can, where its ceilings were measured."""
-    if (frame["task"] == "ceiling").any():
-        table = add_roofline(compare_table(frame), frame)
-        for row in table[table["roofline_share"] > 1].to_dict("records"):
-            yield f"throughput of {row['label']} at batch {row['batch_size']:g}: {percent(row['roofline_share'])}"
+    steps = (frame["task"] == "infer") & (frame["measurement"] == "step_time") & (frame["median"] > 0)
+    if not steps.any() or not (frame["task"] == "ceiling").any():
+        return
+    rows = _counted(frame, steps, ("macs", "activation_bytes", "parameter_bytes"))
+    table = add_roofline(rows.assign(throughput=rows["batch_size"] / rows["median"]), frame)
+    for row in table[table["roofline_share"] > 1].to_dict("records"):
+        yield Doubt(row["row"], f"throughput of {row['label']}: {percent(row['roofline_share'])}")
 
 
-def _memory_below_weights(frame: pd.DataFrame) -> Iterator[str]:
+def _memory_below_weights(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find peaks of memory that do not even hold the weights, where the meter is to be trusted."""
-    peaks = frame[frame["measurement"] == "peak_memory"]
-    for row in peaks.merge(_counts(frame, ("parameters",)), on=_SHAPE, how="inner").to_dict("records"):
+    peaks = frame["measurement"] == "peak_memory"
+    for row in _counted(frame, peaks, ("parameters",)).to_dict("records"):
         if {"shared_process", "outside_allocator"} & set(row["flags"]):
             continue
         least = WEIGHT_BYTES.get(row["precision"], 1) * row["parameters"]
         if row["median"] < least:
-            yield f"{_measured(row, 'B')} for weights of {show(least, 'B')}"
+            yield Doubt(row["row"], f"{_measured(row, 'B')} for weights of {show(least, 'B')}")
 
 
-def _below_chance(frame: pd.DataFrame) -> Iterator[str]:
+def _below_chance(frame: pd.DataFrame) -> Iterator[Doubt]:
     """Find accuracies that guessing would exceed, by three standard deviations of guessing."""
-    for row in frame[(frame["measurement"] == "top1") & (frame["status"] == "ok")].to_dict("records"):
+    rows = frame[(frame["measurement"] == "top1") & (frame["status"] == "ok")]
+    for row in _numbered(rows).to_dict("records"):
         images, chance = row["detail"].get("n"), 1 / row["num_classes"]
         if below_chance(row["median"], images if isinstance(images, int | float) else None, chance):
-            yield f"{row['label']}: {percent(row['median'])}, chance is {percent(chance)}"
+            where = f"{row['label']}: {percent(row['median'])}, chance is {percent(chance)}"
+            yield Doubt(row["row"], where)
 
 
-def _top5_below_top1(frame: pd.DataFrame) -> Iterator[str]:
-    """Find trainings with fewer labels among the first five than in the first place."""
-    for row in _side_by_side(frame, "top5", "top1"):
+def _top5_below_top1(frame: pd.DataFrame) -> Iterator[Doubt]:
+    """Find trainings with fewer labels among the first five than in the first place; both numbers are in doubt."""
+    for row in _side_by_side(frame, "top5", "top1", ["run", "job_id", "attempt"]):
         if row["median"] < row["median_other"]:
-            yield f"{row['label']}: {percent(row['median'])} against {percent(row['median_other'])}"
+            where = f"{row['label']}: {percent(row['median'])} against {percent(row['median_other'])}"
+            yield from (Doubt(row[name], where) for name in ("row", "row_other"))
 
 
 RULES: Mapping[str, Rule] = {
@@ -134,21 +172,25 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def _counts(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    """Return the counts of each network and shape, one column a name; NaN where it was not counted."""
-    rows = frame[(frame["task"] == "cost") & frame["measurement"].isin(names)]
-    return wide(rows, _SHAPE, names)
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with their index as the column `row`, which no merge loses."""
+    return rows.reset_index(names="row")
 
 
-def _side_by_side(frame: pd.DataFrame, name: str, other: str) -> Iterator[_Row]:
-    """Yield the rows of one measurement with the statistics of another of the same record."""
-    key = ["run", "job_id", "attempt"]
-    others = frame.loc[frame["measurement"] == other, [*key, "median", "low", "high"]]
-    yield from _merged(frame[frame["measurement"] == name], others, key)
+def _counted(frame: pd.DataFrame, some: pd.Series[bool], names: Sequence[str]) -> pd.DataFrame:
+    """Return some rows of the frame, with counts of their networks as columns, NaN where not counted."""
+    rows = _numbered(frame[some])
+    return rows.merge(counts_of(frame, names), on=SHAPE, how="left") if len(rows) else rows
+
+
+def _side_by_side(frame: pd.DataFrame, name: str, other: str, key: list[str]) -> Iterator[_Row]:
+    """Yield the rows of one measurement with the statistics of another that agrees in a key."""
+    yield from _merged(frame[frame["measurement"] == name], frame[frame["measurement"] == other], key)
 
 
 def _merged(rows: pd.DataFrame, others: pd.DataFrame, key: list[str]) -> Iterator[_Row]:
-    yield from rows.merge(others, on=key, how="inner", suffixes=("", "_other")).to_dict("records")
+    others = _numbered(others.drop_duplicates(key, keep="last"))[[*key, "row", "median", "low", "high"]]
+    yield from _numbered(rows).merge(others, on=key, how="inner", suffixes=("", "_other")).to_dict("records")
 
 
 def _measured(row: _Row, unit: str = "s") -> str:

@@ -1,68 +1,108 @@
-"""Replicates: what several processes measured of one thing, as one number with the process as the unit."""
+"""Replicates: what several processes measured of one thing, as one number with the process as the unit.
+
+A number over several processes is noisy where its interval over them is wide; what each process's own samples are like
+is no doubt about it. Any other flag of one of its processes is the number's. A time of one process alone is flagged as
+such.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.frame import TIMED
+from bench.analysis.keys import WAY
+from bench.plan.job import unnumbered
 from bench.records.flags import NOISY, joined_flags
 from bench.stats.intervals import percentiles, process_interval, within_interval
 from bench.stats.samples import finite, summarise
 
-_SAME = (*SHAPE, *VARIANT, "task", "batch_size", "measurement")
+_SAME = (*WAY, "task", "batch_size", "measurement")
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 PERCENTILES = tuple(f"latency_{name}{end}" for name in SHARES for end in ("", "_low", "_high", "_needed"))
 
+_Positions = npt.NDArray[np.intp]
+
 
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with one row for all replicates of a timed measurement, where the last of them stood.
+    """Return the frame with one row for all processes of a timed measurement, where the last of them stood.
 
-    `n` counts processes, `samples` are their medians, in order. `median` is theirs; of a time it has the interval
-    `low` to `high` over processes (`bench.stats.intervals.process_interval`), of other quantities that of independent
-    samples, or the range where there are fewer than six. Flags are joined by `bench.records.flags.joined_flags`. A
-    time that was measured in one process alone has the interval of its samples, which hang together
-    (`bench.stats.intervals.within_interval`).
+    `network` is its `arch`, and `label` has no number of a process. `n` counts processes, `samples` are their medians,
+    in order. `median` is theirs; of a time it has the interval `low` to `high` over processes
+    (`bench.stats.intervals.process_interval`), of other quantities that of independent samples, or the range where
+    there are fewer than six. `flags` are those of all processes, each once, `noisy` where the interval of a time is
+    wide, and `one_process`. A time of a job without a number of its process has the interval of its samples, which hang
+    together (`bench.stats.intervals.within_interval`).
 
     Args:
-        frame: of `bench.analysis.frame.to_frame`, with the column `network`.
+        frame: of `bench.analysis.frame.to_frame`.
     """
-    many = frame["replicate"].notna() & frame["measurement"].notna()
-    alone = frame.index[frame["replicate"].isna() & (frame["unit"] == "s") & (frame["n"] > 1)]
-    kept = _joined(frame, many) if many.any() else frame.copy()
-    intervals = [within_interval(samples) for samples in kept.loc[alone, "samples"]]
-    kept.loc[alone, ["low", "high"]] = [(interval.low, interval.high) for interval in intervals] or math.nan
-    return kept
+    frame = frame.rename(columns={"arch": "network"}).reset_index(drop=True)
+    timed = frame["task"].isin(TIMED) & frame["measurement"].notna()
+    numbered = frame["replicate"].notna()
+    many = timed & numbered
+    kept = _joined(frame, many) if many.any() else frame
+    alone = frame.index[timed & ~numbered & (frame["unit"] == "s")]
+    intervals = [_within(samples) for samples in frame.loc[alone, "samples"]]
+    flags = [(*map(str, own), "one_process") for own in frame.loc[alone, "flags"]]
+    return _with(
+        kept, alone, {"low": [i[0] for i in intervals], "high": [i[1] for i in intervals], "flags": flags}
+    )
+
+
+def _within(samples: Sequence[float]) -> tuple[float, float]:
+    """Return the interval of the samples of one process; NaN where they are too few."""
+    interval = within_interval(samples)
+    return interval.low, interval.high
 
 
 def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
     """Return the frame with one row for all rows of a quantity among `many`."""
-    groups = [rows for _, rows in frame[many].groupby(list(_SAME), sort=False, dropna=False)]
-    last = [rows.index[-1] for rows in groups]
-    medians = [tuple(_in_order(rows)["median"].tolist()) for rows in groups]
-    kept = frame.drop(index=frame.index[many].difference(pd.Index(last)))
-    summary = summarise(medians)
-    for name in ("n", "median", "low", "high", "mean", "sd"):
-        kept.loc[last, name] = getattr(summary, name)
-    flags = []
-    for at, rows, values in zip(last, groups, medians, strict=True):
-        wide = False
-        if kept.loc[at, "unit"] == "s" and len(finite(values)) > 1 and min(values) > 0:
+    rows = frame[many]
+    groups = _groups(rows)
+    medians, units, raised = (rows[name].to_numpy() for name in ("median", "unit", "flags"))
+    samples = [tuple(medians[places].tolist()) for places in groups]
+    summary = summarise(samples)
+    columns: dict[str, list[Any]] = {
+        name: getattr(summary, name).tolist() for name in ("n", "median", "low", "high", "mean", "sd")
+    }
+    columns |= {"samples": samples, "flags": []}
+    for i, (places, values) in enumerate(zip(groups, samples, strict=True)):
+        is_time, wide = units[places[0]] == "s", False
+        if is_time and len(finite(values)) > 1 and min(values) > 0:
             interval = process_interval(values)
-            kept.loc[at, ["median", "low", "high"]] = (interval.estimate, interval.low, interval.high)
+            columns["median"][i], columns["low"][i], columns["high"][i] = (
+                interval.estimate, interval.low, interval.high,
+            )  # fmt: skip
             wide = interval.high - interval.low > 2 * NOISY * interval.estimate
-        flags.append(joined_flags(rows["flags"], several=len(rows) > 1, wide=wide))
-    kept.loc[last, "samples"] = pd.Series(medians, index=last, dtype=object)
-    kept.loc[last, "flags"] = pd.Series(flags, index=last, dtype=object)
-    return kept
+        several = is_time and len(places) > 1
+        flags = joined_flags(raised[places].tolist(), several=several, wide=wide)
+        columns["flags"].append((*flags, *(["one_process"] * (is_time and not several))))
+    last = rows.index[[places.max() for places in groups]]
+    columns["label"] = [unnumbered(label) for label in frame.loc[last, "label"]]
+    return _with(frame.drop(index=rows.index.difference(last)), last, columns)
 
 
-def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.sort_values("replicate", kind="stable")
+def _groups(rows: pd.DataFrame) -> list[_Positions]:
+    """Return the positions of the rows of each quantity, process by process."""
+    group = rows.groupby(list(_SAME), sort=False, dropna=False).ngroup().to_numpy()
+    order = np.lexsort((rows["replicate"].to_numpy(), group))
+    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def _with(frame: pd.DataFrame, index: pd.Index[Any], columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return the frame with other values in some rows."""
+    frame = frame.copy()
+    for name, values in columns.items():
+        frame.loc[index, name] = pd.Series(values, index=index, dtype=frame[name].dtype)
+    return frame
 
 
 def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -77,11 +117,11 @@ def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFra
     """
     table = []
     for key, rows in latencies.groupby(list(keys), sort=False, dropna=False):
-        samples = list(
-            chain.from_iterable(_in_order(rows).drop_duplicates("replicate", keep="last")["samples"])
-        )
+        by_process = rows.sort_values("replicate", kind="stable").drop_duplicates("replicate", keep="last")
         row = list(key)
-        for one in percentiles(samples, tuple(SHARES.values())).values():
+        for one in percentiles(
+            list(chain.from_iterable(by_process["samples"])), tuple(SHARES.values())
+        ).values():
             interval = one.interval
             ends = (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
             row += [*ends, math.nan if interval else float(one.needed)]

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.frame import wide
+from bench.analysis.keys import CEILING
 
 # Bytes of one number, by precision: of activations and of weights. Counts are of single precision, 4 bytes.
 _COUNTED = 4
 ACTIVATION_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 2, "amp_fp16": 2}
 WEIGHT_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 4, "amp_fp16": 4}
 
-_KEYS = ["run", "device", "precision", "threads"]
 _CEILINGS = ("matmul_rate", "copy_bandwidth")
 
 
@@ -32,7 +32,7 @@ def ceilings(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: run, device, precision, threads, `matmul_rate` (MAC/s), `copy_bandwidth` (B/s).
     """
     rows = frame[(frame["task"] == "ceiling") & frame["measurement"].isin(_CEILINGS)]
-    return wide(rows, _KEYS, _CEILINGS).reset_index(drop=True)
+    return wide(rows, CEILING, _CEILINGS).reset_index(drop=True)
 
 
 def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,9 +72,9 @@ def ceilings_of(table: pd.DataFrame, machine: pd.DataFrame) -> tuple[pd.Series, 
         machine: of `ceilings`.
     """
     rows = machine.to_dict("records")
-    by_key = {tuple(row[k] for k in _KEYS): row for row in rows}
+    by_key = {tuple(row[k] for k in CEILING): row for row in rows}
     values = []
-    for key in table[_KEYS].itertuples(index=False, name=None):
+    for key in table[CEILING].itertuples(index=False, name=None):
         run, device, precision, threads = key
         bare = (run, device, str(precision).removeprefix("amp_"), threads)
         row = by_key.get(key) or by_key.get(bare) or {}

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +148,17 @@ def selftest_of(run: Run, size: int = Processes().least) -> Selftest | None:
     )
 
 
-def selftest_beside(results: Path, run: Run) -> Selftest | None:
-    """Return what the self-test in a folder of results says of the machine that timed `run`.
+def selftests_beside(runs: Sequence[Run]) -> list[Selftest | None]:
+    """Return what the self-test in the folder of each run says of the machine that timed the run.
 
     None where nothing was timed, or no self-test was made there in an equal environment.
     """
-    return _selftest_in(results, _timed_in(run))
+    stored = cache(_stored)  # of many runs in one folder it is read once
+    timed = [_timed_in(run) for run in runs]
+    return [
+        _selftest(stored(run.path.parent), environments) if environments else None
+        for run, environments in zip(runs, timed, strict=True)
+    ]
 
 
 def band_of(results: Path, run: Run, least: float = BAND) -> float:
@@ -170,14 +176,19 @@ def band_in(results: Path, environments: Collection[str], least: float = BAND) -
         environments: keys of those that the comparison is made in, see `bench.records.environment.key`.
         least: a ratio less one.
     """
-    tested = _selftest_in(results, environments)
+    tested = _selftest(_stored(results), environments) if environments else None
     return max(least, tested.noise_floor) if tested and math.isfinite(tested.noise_floor) else least
 
 
-def _selftest_in(results: Path, environments: Collection[str]) -> Selftest | None:
-    if not environments or not (results / SELFTEST / RECORDS).is_file():
+def _stored(results: Path) -> Run | None:
+    """Return the run of the self-test in a folder of results, None where there is none."""
+    return read_run(results / SELFTEST) if (results / SELFTEST / RECORDS).is_file() else None
+
+
+def _selftest(run: Run | None, environments: Collection[str]) -> Selftest | None:
+    """Return what a self-test says of some environments."""
+    if run is None:
         return None
-    run = read_run(results / SELFTEST)
     return selftest_of(replace(run, records=tuple(r for r in run.records if _key(r) in environments)))
 
 

@@ -7,7 +7,8 @@ vary, and a bootstrap paired over them answers, with the seeds of a network pool
 given beside each other. Where there is one training each, only the second question can be put; McNemar's exact test
 answers it, and the reason says that it holds for these two trained networks alone.
 
-A training that diverged is worse than any that ended: where there is one, ranks decide instead of means.
+A training that diverged is worse than any that ended: where there is one, ranks decide instead of means. Where all
+trainings of both came to the same accuracy, that is the same.
 
 Source: Dietterich, Approximate statistical tests for comparing supervised classification learning algorithms, Neural
 Computation 10, 1998.
@@ -196,7 +197,7 @@ class SeriesComparison:
         baseline: the other.
         dataset: on which both were trained.
         effect: the difference, its interval and p over trainings, or McNemar's of one each; p is corrected for the
-            number of comparisons (Holm). `higher` or `lower` where it is certain, else `undecided`.
+            number of comparisons (Holm). `higher`, `lower` or `same` where it is certain, else `undecided`.
         n: trainings of the network, with those that diverged.
         n_baseline: of the other.
         image_low: lower end of the 95 % interval over test images; NaN where no outputs are stored.
@@ -232,12 +233,19 @@ def compare_trainings(run: Run) -> list[SeriesComparison]:
     by_conditions: defaultdict[str, list[Series]] = defaultdict(list)
     for series in series_of(run):
         by_conditions[conditions_of(series.jobs[0])].append(series)
-    compared = [_compare(run, first, other) for first, *others in by_conditions.values() for other in others]
+    compared = [
+        compare_series(run, first, other) for first, *others in by_conditions.values() for other in others
+    ]
     effects = corrected([c.effect for c in compared])
     return [replace(c, effect=e) for c, e in zip(compared, effects, strict=True)]
 
 
-def _compare(run: Run, first: Series, other: Series) -> SeriesComparison:
+def compare_series(run: Run, first: Series, other: Series) -> SeriesComparison:
+    """Return one network against another, with its verdict on its own; both trained under the same conditions.
+
+    Raises:
+        StoreError: for test outputs that cannot be read.
+    """
     trainings = [read_trainings(run, series) for series in (first, other)]
     images = _over_images(*trainings)
     effect = two_groups(first.accuracies, other.accuracies)
@@ -246,6 +254,8 @@ def _compare(run: Run, first: Series, other: Series) -> SeriesComparison:
         p, *only = mcnemar(trainings[0][0].correct, trainings[1][0].correct)
         how = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
         effect = replace(effect, low=images.low, high=images.high, p=p, reason=how)
+    elif min(n, n_baseline) > 1 and len({*first.accuracies, *other.accuracies}) == 1:
+        effect = replace(effect, low=0.0, high=0.0, verdict="same", reason="all trainings came to the same")
     elif not any(trainings):
         effect = replace(effect, reason=f"{effect.reason}; no test outputs are stored")
     return SeriesComparison(

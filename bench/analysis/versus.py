@@ -2,8 +2,8 @@
 
 The networks ran in turn within each of several processes. A process gives one number a pair and quantity, the median
 of the ratios of its rounds; the processes are what is tested. Memory is that of tensors, which is counted: what a
-process takes beside it is the library's, and stands in the reason alone. What was measured of another definition of
-the network, or with other settings, is left out.
+process takes beside it is the library's, and stands in the reason alone. Accuracies are those of
+`bench.analysis.trainings`. What was measured of another definition of the network, or with other settings, is left out.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby, permutations
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.analysis.trainings import SeriesComparison, compare_trainings, conditions_of
+from bench.analysis.keys import VARIANT
+from bench.analysis.trainings import Series, compare_series, conditions_of, series_of
 from bench.io import finite_json
+from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
-from bench.stats.effects import Effect, none
-from bench.stats.samples import median, median_ratio
-from bench.stats.verdicts import BAND, corrected, direction, of_means, of_ratios
+from bench.stats.effects import Effect, none, share
+from bench.stats.samples import mean, median, median_ratio
+from bench.stats.verdicts import BAND, corrected, direction, of_ratios
 from bench.units import Better, show
 
 if TYPE_CHECKING:
@@ -112,13 +114,18 @@ def stored_band(run: Run) -> float:
 
 
 def compare_run(run: Run) -> list[Ratio]:
-    """Return the ratios of a run of `bench compare`, by baseline, decided by the band that is stored with it."""
+    """Return the ratios of a run of `bench compare`, by baseline, decided by the band that is stored with it.
+
+    Raises:
+        StoreError: for test outputs of trainings that cannot be read.
+    """
     records = [r for r in latest(run.records).values() if r.status in ("ok", "diverged")]
     timed = [r for r in records if r.job.task == "versus"]
     if not timed:
         return []
     settings = timed[-1].job.settings.content
     compared = _Compared(
+        run=run,
         records=records,
         timed=[r for r in timed if _process_settings(r) == _process_settings(timed[-1])],
         settings=settings,
@@ -128,8 +135,7 @@ def compare_run(run: Run) -> list[Ratio]:
     first, *others = settings["labels"]
     ratios = [ratio for other in others for ratio in compared.ratios(first, other)]
     effects = corrected([ratio.effect for ratio in ratios])
-    ratios = [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
-    return _beside_images(ratios, run)
+    return [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
 
 
 def _process_settings(record: Record) -> dict[str, Any]:
@@ -139,27 +145,11 @@ def _process_settings(record: Record) -> dict[str, Any]:
     return {**settings, "replicate": None, "networks": networks}
 
 
-def _beside_images(ratios: list[Ratio], run: Run) -> list[Ratio]:
-    """Return the ratios, those of accuracies with what the choice of test images alone would do to them."""
-    if not any(ratio.quantity == "accuracy" for ratio in ratios):
-        return ratios
-    trained = {(c.network, c.baseline): c for c in compare_trainings(run)}
-    return [_with_images(ratio, trained.get((ratio.arch, ratio.baseline))) for ratio in ratios]
-
-
-def _with_images(ratio: Ratio, trained: SeriesComparison | None) -> Ratio:
-    if ratio.quantity != "accuracy" or trained is None or math.isnan(trained.image_low):
-        return ratio
-    ends = f"{100 * trained.image_low:+.2f} to {100 * trained.image_high:+.2f} points"
-    return replace(
-        ratio, effect=replace(ratio.effect, reason=f"{ratio.effect.reason}; over test images {ends}")
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Compared:
     """What was measured of some networks: the processes that timed them in turn, and the records of each alone."""
 
+    run: Run
     records: Sequence[Record]
     timed: Sequence[Record]
     settings: Mapping[str, Any]
@@ -190,13 +180,12 @@ class _Compared:
     def _of(self, label: str, task: str) -> list[Record]:
         """Return the records of a network alone, as it was defined and, where it ran, set when it was timed."""
         network = self.networks[label]
-        shape = () if task == "accuracy" else ("input_size", "in_channels", "num_classes")
-        ran = ("batch_size", *_WAYS) if task == "infer" else ()
+        ran = ("batch_size", *VARIANT) if task == "infer" else ()
         return [
             r
             for r in self.records
             if r.job.task == task
-            and all(getattr(r.job, key) == network.get(key) for key in ("arch", "source_sha256", *shape))
+            and all(getattr(r.job, key) == network.get(key) for key in (*_DEFINITION, *INPUT))
             and all(r.job.settings.content.get(key) == self.settings.get(key) for key in ran)
         ]
 
@@ -226,32 +215,36 @@ class _Compared:
         return how
 
     def _accuracy(self, first: str, other: str) -> Iterator[Ratio]:
-        """Yield the ratio of the last training that both had under the same conditions."""
+        """Yield the ratio of the last trainings that both had under the same conditions."""
         sides = [self._trained(label) for label in (first, other)]
         shared = [condition for condition in sides[0] if condition in sides[1]]
-        if not shared:
-            return
-        of, against = (side[shared[-1]] for side in sides)
-        effect = of_means(of, against, band=0.0)
-        diverged = [sum(map(math.isnan, values)) for values in (of, against)]
-        if any(diverged):
-            reason = f"{diverged[0]} and {diverged[1]} trainings diverged, which no mean can tell"
-            effect = none(reason, effect.estimate, effect.n)
-        yield Ratio(first, other, "accuracy", effect)
+        if shared:
+            of, against = (side[shared[-1]] for side in sides)
+            yield Ratio(first, other, "accuracy", _ratio_of(self.run, of, against))
 
-    def _trained(self, label: str) -> dict[str, list[float]]:
-        """Return the top-1 accuracy of each training by its conditions; NaN of one that diverged."""
-        trained: defaultdict[str, list[float]] = defaultdict(list)
-        for record in self._of(label, "accuracy"):
-            top1 = record.measurement("top1")
-            if record.status == "diverged":
-                trained[conditions_of(record.job)].append(math.nan)
-            elif top1 is not None:
-                trained[conditions_of(record.job)].append(top1.samples[-1])
+    def _trained(self, label: str) -> dict[str, Series]:
+        """Return the trainings of a network, as it was defined when it was timed, by their conditions."""
+        network, trained = self.networks[label], {}
+        for series in series_of(self.run):
+            job = series.jobs[0]
+            if series.accuracies and all(getattr(job, key) == network.get(key) for key in _DEFINITION):
+                trained[conditions_of(job)] = series
         return trained
 
 
-_WAYS = ("device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads")
+_DEFINITION = ("arch", "source_sha256")
+
+
+def _ratio_of(run: Run, of: Series, against: Series) -> Effect:
+    """Return the difference of two accuracies as the ratio to the second, and what other test images would do to it."""
+    compared = compare_series(run, of, against)
+    effect, base = compared.effect, mean(against.accuracies)
+    if not base > 0:
+        return none(f"{effect.reason}; a ratio needs a mean above zero", n=effect.n)
+    if not math.isnan(compared.image_low):
+        ends = f"{100 * compared.image_low:+.2f} to {100 * compared.image_high:+.2f} points"
+        effect = replace(effect, reason=f"{effect.reason}; over test images {ends}")
+    return share(effect, base)
 
 
 def process_ratios(

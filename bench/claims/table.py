@@ -22,14 +22,23 @@ _CARD = ("network", "year", "published_top5", "published_protocol")
 _NO_CARD = ArchCard(name="")
 
 
-def published_table(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
+Native = Mapping[str, Mapping[Any, Any]]
+"""Rows of the comparison by network, see `native_rows`."""
+
+
+def published_table(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> pd.DataFrame:
     """Return one row a network, in the order of `bench.analysis.comparison.compare_table`.
+
+    Args:
+        table: the comparison.
+        runs: that it was made of.
+        native: of `native_rows`.
 
     Columns: `network`, `year`, `published_top5`, `published_protocol`; `parameters` and `macs` as counted, at the
         network's own input size and classes where it was counted so; `published_parameters` and `published_macs`, with
         `_gap` behind by which share ours differs, NaN where the digits in print explain it or ours is of another shape.
     """
-    native, cards = native_rows(table, runs), _cards(runs)
+    cards = _cards(runs)
     rows = [
         _row(native.get(row["network"]), row, cards.get(row["network"], _NO_CARD))
         for row in table.drop_duplicates("network").to_dict("records")
@@ -38,7 +47,7 @@ def published_table(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_CARD, *COUNTS, *published])
 
 
-def native_rows(table: pd.DataFrame, runs: Sequence[Run]) -> dict[str, Mapping[Any, Any]]:
+def native_rows(table: pd.DataFrame, runs: Sequence[Run]) -> Native:
     """Return by network the first row that was counted at the network's own input size and classes."""
     cards = _cards(runs)
     native: dict[str, Mapping[Any, Any]] = {}
@@ -82,7 +91,7 @@ def in_print(value: float) -> tuple[Decimal, Decimal]:
     return printed, Decimal(1).scaleb(int(printed.as_tuple().exponent))
 
 
-def findings_of(rows: Mapping[str, Mapping[Any, Any]]) -> list[Finding]:
+def findings_of(rows: Native) -> list[Finding]:
     """Return what the counts of the records say of the claims on their networks.
 
     Held against parameters, MACs and operations of whole networks, and published accuracies against the papers'. A

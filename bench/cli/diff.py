@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,6 @@ from bench.cli._common import (
     words_of,
     write,
 )
-from bench.io import finite_json
 
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff
@@ -113,7 +112,7 @@ def _compare(
 
 def _print(changes: Diff, form: Format) -> None:
     if form is Format.json:
-        print_json(document(changes))
+        print_json(changes.to_json())
         return
     from bench.report.tables.diff import diff_markdown, diff_report
 
@@ -121,19 +120,3 @@ def _print(changes: Diff, form: Format) -> None:
         write(diff_markdown(changes))
     else:
         stdout().print(diff_report(changes))
-
-
-def document(changes: Diff) -> dict[str, Any]:
-    """Return a diff as plain JSON values."""
-    return finite_json(
-        {
-            "a": changes.a,
-            "b": changes.b,
-            "floor": changes.floor,
-            "changes": [dict(zip(("what", "a", "b"), c, strict=True)) for c in changes.changes],
-            "rows": [row.to_json() for row in changes.rows],
-            "only": [dict(zip(("job", "run", "why"), o, strict=True)) for o in changes.only],
-            "tested": changes.tested,
-            "sure_after_holm": changes.sure,
-        }
-    )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.cli._common import ResultsOption, handled, note, stored_run, write
 from bench.errors import ConfigError
-
-if TYPE_CHECKING:
-    from bench.records.store import Run
 
 
 class Format(StrEnum):
@@ -44,15 +40,16 @@ def export(
     from bench.report.tables import export as exports
 
     stored = [stored_run(run, results) for run in runs]
-    writers: dict[Format, Callable[[Sequence[Run]], str | bytes]] = {
-        Format.csv: exports.long_csv,
-        Format.parquet: exports.long_parquet,
-        Format.timm: exports.timm_csv,
-    }
-    data = writers[form](stored)
-    if form is Format.timm and (lost := exports.variants(stored)):
+    if form is not Format.timm:
+        _write((exports.long_csv if form is Format.csv else exports.long_parquet)(stored), out)
+        return
+    from bench.analysis.comparison import compare_table
+    from bench.analysis.frame import to_frame
+
+    table = compare_table(to_frame(stored))
+    if lost := exports.variants(table):
         note(f"note: timm's columns do not tell apart rows that differ in {', '.join(lost)}")
-    _write(data, out)
+    _write(exports.timm_csv(table), out)
 
 
 def _write(data: str | bytes, out: Path | None) -> None:

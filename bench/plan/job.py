@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -136,6 +137,11 @@ class Job(Generic[SettingsT_co]):
             if key in said and said[key] not in _USUAL:
                 text += f" {said[key]}"
         return text + " cudnn_benchmark" * bool(said.get("cudnn_benchmark"))
+
+
+def unnumbered(label: str) -> str:
+    """Return the label of a job without its seed, or the number of its process."""
+    return re.sub(r" (seed|process) \d+\b", "", label)
 
 
 _TOLD = ("precision", "memory_format", "backend", "device")

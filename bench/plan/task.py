@@ -47,7 +47,8 @@ class Quantity:
         cell: how it is shown: as a number with a prefix, a whole one, a share in %, or a share with its spread.
         show: when its column is shown, see `bench.report`: always, or where any row has it.
         narrow: whether a terminal has room for it.
-        rivals: of which rows the best is marked: those that agree in these keys; None marks none.
+        marked: whether the best of those rows is marked that may be compared in it, see `rivals`.
+        exact: whether it is counted, so that it needs no interval; what has the summary `shape` is.
     """
 
     name: str
@@ -60,7 +61,8 @@ class Quantity:
     cell: Literal["number", "whole", "share", "spread"] = "number"
     show: Literal["always", "present"] = "present"
     narrow: bool = True
-    rivals: tuple[str, ...] | None = None
+    marked: bool = False
+    exact: bool = False
 
     @property
     def source(self) -> str:
@@ -85,8 +87,17 @@ class Quantity:
         return self.summary not in (None, "derived") and not self.beside
 
 
-SIMILAR = ("device_name", "device", "in_channels", "num_classes")
-"""Keys in which rows agree whose costs are compared: small networks are no rivals of large ones."""
+INPUT = ("input_size", "in_channels", "num_classes")
+"""Keys of the shape of a network."""
+
+ALIKE = ("in_channels", "num_classes")
+"""Keys in which rows agree whose counts are compared: small networks are no rivals of large ones."""
+
+SIMILAR = ("device_name", "device", *ALIKE)
+"""Keys in which rows agree whose costs are compared."""
+
+TAUGHT = ("dataset", "recipe", "epochs")
+"""Keys in which rows agree whose trainings are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +210,14 @@ class Task:
     def key_names(self) -> tuple[str, ...]:
         """The keys that a block may give."""
         return () if self.keys is None else tuple(self.keys.model_fields)
+
+
+def rivals(task: Task, quantity: Quantity) -> tuple[str, ...]:
+    """Return the keys in which rows of the comparison agree that are compared in a quantity of a task."""
+    if quantity.summary in ("shape", "seeds"):
+        return ALIKE if quantity.summary == "shape" else TAUGHT
+    of_a_batch = quantity.summary != "image" and task.batch_column
+    return (*SIMILAR, task.batch_column) if of_a_batch else SIMILAR
 
 
 TASKS: Registry[Task] = Registry("task", "bench.tasks")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.keys import VARIANT
 from bench.analysis.machine import dig
 from bench.records.store import Run
 from bench.report.tables.view import missing
@@ -19,7 +20,7 @@ _KEPT = {
     "run": ("--config", "-c", "--task", "-t", "--set", "-s"),
     "train": ("--dataset", "-d", "--recipe", "-r", "--epochs", "--seeds", "--target", "--set", "-s"),
 }
-_SETTINGS = ("input_size", "device", "precision", "memory_format", "backend", "cudnn_benchmark", "threads")
+_SETTINGS = ("input_size", *VARIANT)
 
 
 def run_commands(run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +10,20 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.best import Leaders, has_interval, leaders
-from bench.analysis.comparison import Progress, progress
+from bench.analysis.best import Leaders, Row, unsure
+from bench.analysis.comparison import Progress, progress, setting_words
 from bench.analysis.drift import Drift, drifts
-from bench.analysis.flags import doubts_of, flags_of
+from bench.analysis.flags import flags_of
 from bench.analysis.machine import flatten, torch_version
 from bench.analysis.plausibility import doubts
+from bench.analysis.replicates import pooled
 from bench.records.flags import explain, spoken
 from bench.records.store import Run
 from bench.report.commands import run_commands
+from bench.report.tables.columns import COMPARISON
+from bench.report.tables.view import Column, leaders_of
 from bench.report.text import plain
-from bench.units import DASH, Better, percent, show, significant
+from bench.units import DASH, percent, show, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,68 +118,80 @@ def _protocol(row: Mapping[Any, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Respect:
-    """One respect in which networks are ranked: its title, the column, what names a row, and how numbers are shown."""
+    """One respect in which networks are ranked: its title, its column, what names a row, and how numbers are shown."""
 
     title: str
-    column: str
+    column: Column
     name: str
-    better: Better
     text: Callable[[float], str]
 
-    def fact(self, ahead: Leaders) -> Fact:
-        """Return who is the best; undecided where one that is in doubt is ahead."""
-        if ahead.in_doubt:
-            return Fact(self.title, "undecided", self._in_doubt(ahead))
-        return Fact(self.title, plain(ahead.sound[0][self.name]), self._value(ahead))
+    def fact(self, rows: Sequence[Row]) -> Fact | None:
+        """Return the best of the rows that may be compared, where that is decided; None where at most one has a number.
 
-    def _in_doubt(self, ahead: Leaders) -> str:
-        """Return who is ahead and why that is no win, and the first of those that are sound."""
-        flags = dict.fromkeys(flag for row in ahead.in_doubt for flag in doubts_of(row, self.column))
-        first, *others = ahead.in_doubt
-        why = plain(spoken(*flags))
-        if not ahead.sound:
-            return f"all {len(ahead.in_doubt)} are in doubt: {why}"
-        more = f" and {len(others)} more are" if others else " is"
-        sound = f"without a doubt {plain(ahead.sound[0][self.name])}, {self._value(ahead)}"
-        return f"{plain(first[self.name])}{more} ahead and in doubt: {why}; {sound}"
+        Of several groups that may not be compared with each other, it is that with the most networks.
+        """
+        texts = [self.text(float(row[self.column.key])) for row in rows]
+        groups = list(leaders_of(rows, self.column, texts))
+        largest = max(groups, key=lambda group: len({rows[i]["network"] for i in group.rows}), default=None)
+        if largest is None or len({rows[i]["network"] for i in largest.rows}) < 2:
+            return None
+        differing = [key for key in self.column.within if len({str(row[key]) for row in rows}) > 1]
+        among = ", ".join(plain(word) for word in setting_words(rows[largest.rows[0]], differing))
+        what = f"{self.title} ({among})" if among else self.title
+        if largest.best:
+            return Fact(what, self._who(rows[largest.best[0]]), self._values(rows, largest))
+        return Fact(what, "undecided", self._why(rows, largest))
 
-    def _value(self, ahead: Leaders) -> str:
-        """Return the first sound value with its interval, its flags, and whose intervals overlap with it."""
-        first = ahead.sound[0]
-        value = self.text(float(first[self.column]))
-        if self.column == "throughput":
+    def _who(self, row: Row) -> str:
+        return plain(row[self.name])
+
+    def _why(self, rows: Sequence[Row], ahead: Leaders) -> str:
+        """Return why none is the best: who is ahead and not sure, and the first of those that are."""
+        key, exact = self.column.key, self.column.exact
+        why = plain(
+            spoken(*dict.fromkeys(r for i in ahead.unsure for r in unsure(rows[i], key, exact=exact)))
+        )
+        if not ahead.sure:
+            return f"all {len(ahead.unsure)} are in doubt: {why}"
+        sure = f"{self._who(rows[ahead.sure[0]])}, {self._values(rows, ahead)}"
+        if not ahead.unsure:
+            return sure if ahead.near else f"without a doubt is only {sure}"
+        more = f" and {len(ahead.unsure) - 1} more are" if len(ahead.unsure) > 1 else " is"
+        return f"{self._who(rows[ahead.unsure[0]])}{more} ahead and in doubt: {why}; without a doubt {sure}"
+
+    def _values(self, rows: Sequence[Row], ahead: Leaders) -> str:
+        """Return the first sure value with its interval, its flags, and what is not apart from it."""
+        first, key = rows[ahead.sure[0]], self.column.key
+        value = self.text(float(first[key]))
+        if key == "throughput":
             value += f" at batch {first['batch_size']:.0f}"
-        if not has_interval(first, self.column):
-            return value + (_protocol(first) if self.column == "published_top5" else "")
-        low, high = (self.text(float(first[f"{self.column}_{end}"])) for end in ("low", "high"))
-        remarks = ", ".join(filter(None, [f"{low} to {high}", spoken(*flags_of(first, self.column))]))
-        return f"{value} ({remarks}){self._near(ahead.near)}"
+        ends = [first.get(f"{key}_{end}", math.nan) for end in ("low", "high")]
+        interval = "" if self.column.exact else " to ".join(self.text(float(end)) for end in ends)
+        remarks = ", ".join(filter(None, [interval, spoken(*flags_of(first, key))]))
+        return value + (f" ({remarks})" if remarks else "") + self._near([rows[i] for i in ahead.near])
 
-    def _near(self, rows: Sequence[Mapping[Any, Any]]) -> str:
+    def _near(self, rows: Sequence[Row]) -> str:
         if not rows:
             return ""
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        return f"; not apart from {plain(rows[0][self.name])}{more}"
+        return f"; not apart from {self._who(rows[0])}{more}"
 
 
+_COLUMNS = {column.key: column for column in COMPARISON}
 _RESPECTS = (
-    _Respect("Fastest, one image", "latency", "label", "lower", lambda v: show(v, "s")),
-    _Respect("Highest throughput", "throughput", "label", "higher", lambda v: f"{significant(v)} images/s"),
-    _Respect("Fewest MACs", "macs", "network", "lower", lambda v: show(v, "MAC")),
-    _Respect("Best top-5, published", "published_top5", "network", "higher", percent),
-    _Respect("Best top-1, short training", "accuracy", "network", "higher", percent),
+    _Respect("Fastest, one image", _COLUMNS["latency"], "label", lambda v: show(v, "s")),
+    _Respect("Highest throughput", _COLUMNS["throughput"], "label", lambda v: f"{significant(v)} images/s"),
+    _Respect("Best top-5, published", _COLUMNS["published_top5"], "network", percent),
+    _Respect("Best top-1, short training", _COLUMNS["accuracy"], "network", percent),
 )
 
 
 def _facts(table: pd.DataFrame) -> list[Fact]:
-    """Return the best network in each respect that at least two have."""
-    facts = []
-    for respect in _RESPECTS:
-        rows = table[table[respect.column].notna()]
-        mixed = respect.column == "accuracy" and rows["dataset"].nunique() > 1
-        if rows["network"].nunique() > 1 and not mixed:
-            facts.append(respect.fact(leaders(rows.to_dict("records"), respect.column, respect.better)))
-    return facts
+    """Return the best network in each respect that at least two have, by the rule of the marks in the table."""
+    facts = [
+        respect.fact(table[table[respect.column.key].notna()].to_dict("records")) for respect in _RESPECTS
+    ]
+    return [fact for fact in facts if fact is not None]
 
 
 def _drift(drift: Drift) -> Fact:
@@ -184,14 +200,16 @@ def _drift(drift: Drift) -> Fact:
 
 
 def _doubts(frame: pd.DataFrame) -> list[Doubt]:
+    """Return the flags of all numbers, each over all of its processes, and where rows contradict each other."""
     where: defaultdict[str, list[str]] = defaultdict(list)
-    flagged = frame[frame["flags"].map(len) > 0]
+    numbers = pooled(frame)
+    flagged = numbers[numbers["flags"].map(len) > 0]
     for label, name, flags, detail in flagged[["label", "measurement", "flags", "detail"]].itertuples(
         index=False
     ):
         for flag in flags:
             where[flag].append(plain(f"{name} of {label}{_uncounted(flag, detail)}"))
-    for flag, places in doubts(frame).items():
+    for flag, places in doubts(numbers).items():
         where[flag] += map(plain, places)
     return [Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
 

@@ -1,4 +1,4 @@
-"""A report written: one page that needs nothing else, the same as Markdown, CSV and LaTeX, and figures."""
+"""A report written: one page that needs nothing else, its tables as Markdown, CSV and LaTeX, and figures."""
 
 from __future__ import annotations
 
@@ -64,14 +64,18 @@ def write_report(
         StoreError: if the folder cannot be written.
     """
     make_folder(out / "figures" if saved_kinds(formats) else out)
-    options = DrawingOptions(figures, drawn_kinds(formats), style or {})
-    with drawing(sum(len(run.records) for run in runs if options.kinds), options) as draw:
+    options = DrawingOptions(figures, saved_kinds(formats), page="html" in formats, style=style or {})
+    drawn = options.page or options.kinds
+    with drawing(sum(len(run.records) for run in runs if drawn), options) as draw:
         frame = to_frame(runs)
         table = compare_table(frame)
-        content = gather(runs, frame, table, title, draw if options.kinds else _no_figures)
+        content = gather(runs, frame, table, title, draw if drawn else _no_figures)
     written = _save_figures(content.figures, out / "figures", saved_kinds(formats))
     for name, text in _texts(content, frame, table, formats):
         written.append(save(out / name, text))
+    if "html" in formats:
+        beside = [path.relative_to(out).as_posix() for path in written]
+        written.append(save(out / "index.html", to_html(content, beside)))
     return ReportFiles(out, tuple(written), table)
 
 
@@ -82,7 +86,7 @@ def _no_figures(_table: pd.DataFrame, _frame: pd.DataFrame) -> Finish:
 def _texts(
     content: Content, frame: pd.DataFrame, table: pd.DataFrame, formats: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the name and text of each file but for the figures; the page comes last."""
+    """Yield the name and text of each file but for the figures and the page."""
     if "csv" in formats:
         yield "table.csv", to_csv(table, COMPARISON)
         yield "measurements.csv", measurements_csv(frame)
@@ -93,8 +97,6 @@ def _texts(
             yield "trainings.tex", to_latex(content.trainings, content.title, "tab:trainings")
     if "md" in formats:
         yield "report.md", to_document(content)
-    if "html" in formats:
-        yield "index.html", to_html(content)
 
 
 def _save_figures(figures: Sequence[Picture], folder: Path, kinds: Sequence[str]) -> list[Path]:
@@ -121,12 +123,6 @@ def read_formats(texts: Sequence[str]) -> tuple[str, ...]:
         if word not in FORMATS:
             raise unknown_name("format", word, FORMATS)
     return tuple(formats) or USUAL
-
-
-def drawn_kinds(formats: Collection[str]) -> tuple[str, ...]:
-    """Return the kinds of files that figures are drawn as: the page holds SVG, or PNG of large figures."""
-    needed = {*saved_kinds(formats), *(("svg", "png") if "html" in formats else ())}
-    return tuple(kind for kind in KINDS if kind in needed)
 
 
 def saved_kinds(formats: Collection[str]) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ import numpy as np
 
 from bench.stats.effects import Effect, none, rank_sums, ratio, welch
 from bench.stats.ranks import NONE
-from bench.stats.samples import Floats, array
+from bench.stats.samples import Floats, array, median
 from bench.stats.verdicts import BAND, decide_ratio
 from bench.units import Better
 
-ENOUGH = 4  # processes a run, from which a test decides
+ENOUGH = 4  # processes in each run, from which a test decides
 FLOOR = 0.05  # by how much two processes of the same may well differ
 
 
@@ -62,15 +62,28 @@ def differ(
     return decide_ratio(ratio(effect), band, better=better, unit=unit)
 
 
+def centres(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Return the two numbers whose ratio `differ` estimates: geometric means, of fewer than four processes medians.
+
+    Both are of logarithms; where those do not exist, they are medians.
+    """
+    one, other = array(a), array(b)
+    n = min(len(one), len(other))
+    if not n or min(one.min(), other.min()) <= 0:
+        return median(a), median(b)
+    centre = np.median if n < ENOUGH else np.mean
+    return math.exp(float(centre(np.log(one)))), math.exp(float(centre(np.log(other))))
+
+
 def _suspicion(a: Floats, b: Floats, floor: float, of: str) -> Effect:
     """Return what too few processes say: suspected where each of one run is beyond the floor of each of the other."""
     n, sizes = min(len(a), len(b)), f"{len(a)}" if len(a) == len(b) else f"{len(a)} and {len(b)}"
     reason = f"n = {sizes} {of} cannot decide: at least {ENOUGH} in each run"
-    middle = math.exp(float(np.median(np.log(b)) - np.median(np.log(a))))
+    before, after = centres(a.tolist(), b.tolist())
     low, high = float(b.min() / a.max()), float(b.max() / a.min())
     beyond = low > 1 + floor or high < 1 / (1 + floor)
     return Effect(
-        middle,
+        after / before,
         *((low, high) if len(a) + len(b) > 2 else NONE),
         n=n,
         reason=f"{reason}; {'all' if beyond else 'not all'} beyond the noise floor of ±{100 * floor:.3g} %",

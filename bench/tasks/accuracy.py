@@ -33,7 +33,7 @@ QUANTITIES = (
         "seeds",
         of="top1",
         cell="spread",
-        rivals=("dataset", "recipe", "epochs"),
+        marked=True,
     ),
     Quantity("top5", "1", "higher"),
     Quantity("train_error", "1", "lower"),

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from bench.plan.estimate import called_s
 from bench.plan.job import Job
 from bench.plan.settings import Timed, TimedKeys
-from bench.plan.task import SIMILAR, TASKS, Hooks, Quantity, Task
+from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
 GUESS_S = {"cpu": 4.0, "cuda": 3.6}
 
 QUANTITIES = (
-    Quantity("latency", "s", "lower", "Latency, batch 1", "image", rivals=SIMILAR),
+    Quantity("latency", "s", "lower", "Latency, batch 1", "image", marked=True),
     Quantity("step_time", "s", "lower"),
-    Quantity("throughput", "1/s", "higher", "Throughput", "rate", of="step_time", rivals=SIMILAR),
-    Quantity("tensor_memory", "B", "lower", "Memory of tensors", "batch", rivals=(*SIMILAR, "batch_size")),
+    Quantity("throughput", "1/s", "higher", "Throughput", "rate", of="step_time", marked=True),
+    Quantity("tensor_memory", "B", "lower", "Memory of tensors", "batch", marked=True, exact=True),
     Quantity("peak_memory", "B", "lower", "Peak memory", "batch"),
-    Quantity("energy", "J", "lower", "Energy of an image", "batch", rivals=SIMILAR),
+    Quantity("energy", "J", "lower", "Energy of an image", "batch"),
     Quantity("roofline_share", "1", "higher", "Of the roofline", "derived", cell="share", narrow=False),
     Quantity("intensity", "MAC/B", "neither", "Operational intensity", "derived", beside="roofline_share"),
     Quantity("max_batch", "1", "higher"),

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from bench.plan.estimate import called_s
 from bench.plan.job import Job
 from bench.plan.settings import Timed, TimedKeys
-from bench.plan.task import SIMILAR, TASKS, Hooks, Quantity, Task
+from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
 GUESS_S = {"cpu": 5.0, "cuda": 6.0}
 
 QUANTITIES = (
     Quantity("step_time", "s", "lower"),
-    Quantity(
-        "train_throughput", "1/s", "higher", "Training throughput", "rate", of="step_time", rivals=SIMILAR
-    ),
+    Quantity("train_throughput", "1/s", "higher", "Training throughput", "rate", of="step_time", marked=True),
     Quantity(
         "train_tensor_memory",
         "B",
@@ -25,7 +23,8 @@ QUANTITIES = (
         "batch",
         of="tensor_memory",
         narrow=False,
-        rivals=(*SIMILAR, "train_batch_size"),
+        marked=True,
+        exact=True,
     ),
     Quantity(
         "train_peak_memory", "B", "lower", "Training peak memory", "batch", of="peak_memory", narrow=False
@@ -38,7 +37,6 @@ QUANTITIES = (
         "batch",
         of="energy",
         narrow=False,
-        rivals=SIMILAR,
     ),
     Quantity("forward", "s", "lower"),
     Quantity("backward", "s", "lower"),

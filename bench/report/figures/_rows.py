@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from bench.analysis.comparison import STATUS_WORDS, row_labels
 from bench.analysis.flags import doubts_of
-from bench.analysis.frame import PENDING, SHAPE, VARIANT
+from bench.analysis.frame import PENDING
+from bench.analysis.keys import WAY
 from bench.errors import StoreError
 from bench.records.flags import spoken
 from bench.records.outputs import Outputs, load_outputs
@@ -118,7 +119,7 @@ def worthwhile(parts: Iterable[P]) -> list[P]:
 
 
 def in_doubt(rows: pd.DataFrame, *columns: str) -> pd.Series[bool]:
-    """Return which rows have a number in these columns that is in doubt; such a one is on no front."""
+    """Return which rows have a number in these columns that is in doubt: drawn hollow, and on no front."""
     marked = [any(doubts_of(row, column) for column in columns) for row in rows.to_dict("records")]
     return pd.Series(marked, rows.index, dtype=bool)
 
@@ -127,7 +128,7 @@ def doubt_note(parts: Iterable[pd.DataFrame], *columns: str) -> str:
     """Return a line for the foot of a figure that says why points are hollow; nothing where none is."""
     rows = [row for part in parts for row in part.to_dict("records")]
     flags = dict.fromkeys(flag for row in rows for column in columns for flag in doubts_of(row, column))
-    return f"Hollow points are in doubt, and on no front: {drawable(spoken(*flags), 200)}" if flags else ""
+    return f"Hollow points are in doubt: {drawable(spoken(*flags), 200)}" if flags else ""
 
 
 # --- machines and conditions ---
@@ -165,7 +166,6 @@ def _count(text: str, count: Any) -> str:
 
 _MOST_FAILED = 8  # names behind one status
 _LETTERS = 16  # of an inch
-_WAY = [*SHAPE, *VARIANT]
 
 
 def failed(frame: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
@@ -187,8 +187,8 @@ def unmeasured(table: pd.DataFrame, frame: pd.DataFrame, key: str, batch: int | 
     jobs = jobs if batch is None else jobs[jobs["batch_size"] == batch]
     if jobs.empty:
         return table.iloc[:0].assign(why=None)
-    reasons = jobs.drop_duplicates(_WAY, keep="last")[[*_WAY, "status"]].rename(columns={"status": "why"})
-    return table[table[key].isna()].merge(reasons, on=_WAY)
+    reasons = jobs.drop_duplicates(WAY, keep="last")[[*WAY, "status"]].rename(columns={"status": "why"})
+    return table[table[key].isna()].merge(reasons, on=WAY)
 
 
 def absent(frame: pd.DataFrame, tasks: Sequence[str], measured: Iterable[str]) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import row_labels
+from bench.analysis.flags import flags_text
 from bench.report.figures import figure
 from bench.report.figures._panels import (
     Labels,
@@ -49,7 +49,7 @@ class _Panel:
     caption="Up and to the left is better: top-1 accuracy on the test images after the last epoch, against the time of "
     "all epochs without loading and testing. The line is the Pareto front: no network shown was trained both in less "
     "time and to a higher accuracy than one on it. Points are means over the seeds that ended well, bars one standard "
-    "deviation of the accuracy; times are their medians. Hollow points have a time that is in doubt.",
+    "deviation of the accuracy; times are their medians. Hollow points are in doubt and on no line.",
     needs="short trainings that ended well, with their time",
     place=62,
 )
@@ -57,7 +57,7 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine, data set, recipe and count of epochs; where some compare networks, only those."""
 
     def notes(drawing: Figure, shown: Sequence[_Panel]) -> list[str]:
-        doubts = doubt_note([panel.rows for panel in shown], "train_time")
+        doubts = doubt_note([panel.rows for panel in shown], "train_time", "accuracy")
         return [doubts, failed_note(drawing, failed_trainings(frame))]
 
     return draw_scatter(table, worthwhile(_panels(_timed(frame))), _panel, notes)
@@ -71,7 +71,7 @@ def _timed(frame: pd.DataFrame) -> pd.DataFrame:
     rows = rows[(rows["train_time"] > 0) & rows["accuracy"].notna()]
     rows = rows.merge(trained[settings].drop_duplicates(["run", "series"]), on=["run", "series"])
     timed = frame[(frame["task"] == "accuracy") & (frame["measurement"] == "train_time")]
-    flags = timed.groupby(["run", "series"])["flags"].agg(lambda some: ";".join(dict.fromkeys(chain(*some))))
+    flags = timed.groupby(["run", "series"])["flags"].agg(flags_text)
     rows = rows.merge(flags.rename("train_time_flags").reset_index(), on=["run", "series"], how="left")
     return rows.fillna({"memory_format": "contiguous", "backend": "eager"})  # what goes without saying
 
@@ -87,7 +87,9 @@ def _panel(axes: Axes, panel: _Panel, look: Looks) -> Labels:
     """Draw one group, and return what is to be labelled and the line that is in the way."""
     rows = panel.rows
     points = draw_points(axes, rows, "train_time", "accuracy", look)
-    _, lines = draw_front(axes, rows, "train_time", "accuracy", doubtful=in_doubt(rows, "train_time"))
+    _, lines = draw_front(
+        axes, rows, "train_time", "accuracy", doubtful=in_doubt(rows, "train_time", "accuracy")
+    )
     words = ("Training time", panel.machine, conditions(rows))
     log_axis(axes.xaxis, rows["train_time"].tolist(), drawable(", ".join(filter(None, words)), 80), "s")
     accuracy_axis(axes, "Top-1 accuracy")

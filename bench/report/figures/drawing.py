@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from bench.processes import bare_main
 from bench.records.environment import usable_cores
@@ -19,6 +20,7 @@ from bench.report.figures.style import GRID, INK, MUTED, SURFACE, styled, to_byt
 
 # A second process costs some 2 s until it has imported what it needs; so many records take longer to draw.
 _MANY_RECORDS = 40
+LARGEST_SVG = 250_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,14 @@ class DrawingOptions:
 
     Attributes:
         names: of the figures, all where there is none; they stand on the page in their own order.
-        kinds: formats, of `bench.report.figures.style.KINDS`; a page needs `svg`.
+        kinds: formats, of `bench.report.figures.style.KINDS`.
+        page: whether they stand on a page as well, which takes SVG, and PNG of what is too large for that.
         style: settings of matplotlib that replace those of `bench.report.figures.style`.
     """
 
     names: Sequence[str] = ()
     kinds: Sequence[str] = ("svg", "png")
+    page: bool = False
     style: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -103,8 +107,17 @@ def draw(
     figure, options = FIGURES.get(name), options or DrawingOptions()
     with styled(options.style):
         result = figure.draw(table, frame) if len(table) else None
-        files = {} if result is None else {kind: to_bytes(result, kind) for kind in options.kinds}
+        files = {} if result is None else _files(result, options, charted=figure.charted)
     return Picture(name, figure.title, figure.caption, figure.needs, files, figure.charted)
+
+
+def _files(figure: Figure, options: DrawingOptions, *, charted: bool) -> dict[str, bytes]:
+    """Return a figure in each format that is needed; the page has pixels of a large one of which it has no chart."""
+    kinds = dict.fromkeys([*options.kinds, *(["svg"] if options.page else [])])
+    files = {kind: to_bytes(figure, kind) for kind in kinds}
+    if options.page and len(files["svg"]) > LARGEST_SVG and not charted and "png" not in files:
+        files["png"] = to_bytes(figure, "png")
+    return files
 
 
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SURFACE: "--surface"}

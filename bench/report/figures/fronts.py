@@ -72,10 +72,10 @@ _ENERGY = Cost("energy", "J", "Energy per image")
     "throughput_accuracy",
     title="Accuracy against throughput",
     caption="Up and to the right is better. The line is the Pareto front: no network shown is both faster and more "
-    "accurate than one on it; those behind it are paler. Throughput is of the forward pass, at the largest batch "
-    "that was timed; accuracies of short trainings are shown where the network was timed in the shape it was trained "
-    "in. Bars are the 95 % interval of the throughput and one standard deviation of the accuracy over "
-    "seeds.",
+    "accurate than one on it; those behind it are paler, and hollow ones are in doubt and on no line. Throughput is of "
+    "the forward pass, at the largest batch that was timed; accuracies of short trainings are shown where the network "
+    "was timed in the shape it was trained in. Bars are the 95 % interval of the throughput and one standard deviation "
+    "of the accuracy over seeds.",
     needs="a measured throughput, and a published accuracy or a short training, of the same network",
     place=20,
     charted=True,
@@ -89,10 +89,11 @@ def draw_throughput(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     "accuracy_cost",
     title="Accuracy against latency, memory and energy",
     caption="Up and to the left is better. The line is the Pareto front: no network shown is both cheaper and more "
-    "accurate than one on it; those behind it are paler, and hollow ones are in doubt. Latency is of one image, memory "
-    "and energy of the largest batch that was timed; memory is of the tensors alive at once where these were counted, "
-    "else the process's peak. Accuracies of short trainings are shown where the network was timed in the shape it was "
-    "trained in. Bars are the 95 % interval of the latency and one standard deviation of the accuracy over seeds.",
+    "accurate than one on it; those behind it are paler, and hollow ones are in doubt and on no line. Latency is of "
+    "one image, memory and energy of the largest batch that was timed; memory is of the tensors alive at once where "
+    "these were counted, else the process's peak. Accuracies of short trainings are shown where the network was timed "
+    "in the shape it was trained in. Bars are the 95 % interval of the latency and one standard deviation of the "
+    "accuracy over seeds.",
     needs="a measured latency, memory or energy, and a published accuracy or a short training, of the same "
     "network",
     place=25,

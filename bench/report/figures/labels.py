@@ -52,7 +52,7 @@ class Point:
 Line = Sequence[tuple[float, float]]
 
 
-def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = (), unnamed: Line = ()) -> int:
+def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = (), unnamed: Line = ()) -> None:
     """Write the labels of points beside them, with a thin line where one is farther off or could be mistaken.
 
     A label lies within the axes, on no other label and, as far as there is room, on no marker and no line. How many
@@ -63,13 +63,10 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         points: what to label.
         lines: that are drawn there, each by its corners in data coordinates.
         unnamed: where markers without a label are, in data coordinates.
-
-    Returns:
-        how many labels found no room and were left out.
     """
     figure = _figure(axes)
     if not points:
-        return 0
+        return
     freeze(figure)
     names = [drawable(p.text) for p in points]
     lines = [*lines, *([(p.x, p.y - p.spread), (p.x, p.y + p.spread)] for p in points if p.spread > 0)]
@@ -96,10 +93,9 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
     for i, box in sorted(layout.placed.items()):
         _write(axes, names[i], (box[:2] + box[2:]) / 2)
     _lead(axes, [layout.leaders[i] for i in sorted(layout.leaders)])
-    return missing
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
+def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
     """Write names to the right of where curves end, moved apart up and down where they are too close.
 
     Room is made by widening the axis; its ticks still end where the curves do. Of crowded names every second, third and
@@ -109,13 +105,10 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
     Args:
         axes: where the curves are.
         ends: last place, last value and name of each curve, in data coordinates.
-
-    Returns:
-        how many names found no room.
     """
     figure = _figure(axes)
     if not ends:
-        return 0
+        return
     freeze(figure)
     room = int(axes.get_window_extent().height * 72 / figure.dpi / _LINE)
     count, ends = len(ends), sorted(ends, key=lambda end: end[1])[:: math.ceil(len(ends) / room)]
@@ -132,7 +125,6 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> int:
     if missing := count - len(ends):
         corner = np.array([axes.get_window_extent().x0 * 72 / figure.dpi + 4, bottom + 7])
         _write(axes, _note(missing), corner, anchor="left", size=_NOTE, kind="note")
-    return missing
 
 
 def _note(count: int) -> str:

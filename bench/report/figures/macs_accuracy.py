@@ -25,13 +25,15 @@ from bench.report.figures._rows import (
     AccuracyKind,
     absent,
     accuracies,
+    doubt_note,
     failed_note,
+    in_doubt,
     protocol_note,
     protocols,
     worthwhile,
 )
 from bench.report.figures.labels import Point
-from bench.report.figures.style import MUTED, legend, log_axis, tick
+from bench.report.figures.style import MUTED, SURFACE, legend, log_axis, tick
 
 _LARGEST = 900.0  # pt^2, of the ball with the most parameters
 
@@ -42,7 +44,7 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     caption="Up and to the left is better. The area of a ball is the count of parameters; colour and marker are "
     "the family. Published accuracies are as published and not measured here; where they were tested in several ways, "
     "such as on 1 crop or on 10 crops of each image, brackets say how, and they do not compare across these. Bars at "
-    "measured ones are one standard deviation over seeds.",
+    "measured ones are one standard deviation over seeds. Hollow marks are in doubt.",
     needs="counted MACs, and a published accuracy or a short training, of the same network",
     place=10,
     charted=True,
@@ -53,7 +55,8 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     most = float(table["parameters"].max())
 
     def notes(drawing: Figure, shown: Sequence[AccuracyKind]) -> list[str]:
-        return [protocol_note(shown), failed_note(drawing, _failed(table, frame))]
+        doubts = doubt_note([kind.rows for kind in shown], "macs", "value")
+        return [protocol_note(shown), doubts, failed_note(drawing, _failed(table, frame))]
 
     def panel(axes: Axes, kind: AccuracyKind, look: Looks) -> Labels:
         return _panel(axes, kind, look, most)
@@ -89,7 +92,9 @@ def _panel(axes: Axes, kind: AccuracyKind, look: Looks, most: float) -> Labels:
         axes.scatter(
             rows["macs"], rows["value"], s=areas, color=style.colour, alpha=0.25, linewidth=0, zorder=2
         )
-        draw_marks(axes, rows, "macs", "value", style, size=5, yerr=rows["spread"])
+        for hollow, some in rows.groupby(in_doubt(rows, "macs", "value")):
+            face = SURFACE if hollow else style.colour
+            draw_marks(axes, some, "macs", "value", style, size=5, yerr=some["spread"], markerfacecolor=face)
         halos = [math.sqrt(area) / 2 for area in areas]
         places = zip(rows["macs"], rows["value"], rows["label"], halos, rows["spread"], strict=True)
         points += [Point(x, y, text, halo=halo, spread=spread) for x, y, text, halo, spread in places]

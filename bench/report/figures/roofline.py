@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import row_labels
+from bench.analysis.keys import CEILING
 from bench.analysis.roofline import ceilings, ceilings_of
 from bench.report.figures import figure
 from bench.report.figures._panels import (
@@ -21,12 +22,10 @@ from bench.report.figures._panels import (
     draw_scatter,
     heading,
 )
-from bench.report.figures._rows import absent, failed_note
+from bench.report.figures._rows import absent, doubt_note, failed_note, in_doubt
 from bench.report.figures.labels import Point
-from bench.report.figures.style import log_axis
+from bench.report.figures.style import SURFACE, log_axis
 from bench.units import show
-
-_KEYS = ["run", "device", "precision", "threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,8 @@ class Roof:
     title="Roofline",
     caption="Multiply-accumulates a second attained by the forward pass at the largest batch that was timed, against "
     "those a byte moved. The roof is what this machine could do: its own copy bandwidth to the left, its own rate of "
-    "matrix products to the right. Bytes suppose that each activation is written once and each weight read once.",
+    "matrix products to the right. Bytes suppose that each activation is written once and each weight read once. "
+    "Hollow points are in doubt.",
     needs="infer jobs with a step time, counted MACs and bytes of the same network, and the machine's ceilings",
     place=55,
 )
@@ -56,8 +56,9 @@ def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each run, device, precision and count of threads that has ceilings."""
     measured = table.loc[table["intensity"].notna(), "network"]
 
-    def notes(drawing: Figure, _shown: Sequence[Roof]) -> list[str]:
-        return [failed_note(drawing, absent(frame, ["infer", "cost"], measured))]
+    def notes(drawing: Figure, shown: Sequence[Roof]) -> list[str]:
+        doubts = doubt_note([roof.rows for roof in shown], "throughput", "macs")
+        return [doubts, failed_note(drawing, absent(frame, ["infer", "cost"], measured))]
 
     return draw_scatter(table, list(_roofs(table, frame)), _panel, notes)
 
@@ -72,7 +73,7 @@ def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Roof]:
     )
     rows = rows[(rows["roofline_share"] > 0) & (rows["intensity"] > 0)]
     several = rows["run"].nunique() > 1
-    for (run, device, precision, threads), part in rows.groupby(_KEYS, sort=False):
+    for (run, device, precision, threads), part in rows.groupby(CEILING, sort=False):
         first = part.iloc[0]
         name = first["device_name"]
         words = [name if isinstance(name, str) else device, precision]
@@ -85,7 +86,9 @@ def _panel(axes: Axes, roof: Roof, look: Looks) -> Labels:
     """Draw the roof and the points below it, and return what is to be labelled."""
     rows = roof.rows
     for style, part in by_family(rows, look):
-        draw_marks(axes, part, "intensity", "attained", style, size=6.5)
+        for hollow, some in part.groupby(in_doubt(part, "throughput", "macs")):
+            face = SURFACE if hollow else style.colour
+            draw_marks(axes, some, "intensity", "attained", style, size=6.5, markerfacecolor=face)
     ridge = roof.peak / roof.bandwidth
     ceiling = f"roof: {show(roof.bandwidth, 'B/s')}, {show(roof.peak, 'MAC/s')}"
     label = f"Multiply-accumulates per byte moved; {ceiling}"

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import row_labels
-from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.keys import VARIANT, WAY
+from bench.analysis.replicates import pooled
 from bench.report.figures import figure
 from bench.report.figures._lines import Curve, Group, draw_lines
 from bench.report.figures._rows import by_machine, conditions, failed
@@ -19,43 +20,45 @@ from bench.report.figures.style import family_name, log_axis, looks, ticks_at
 @figure(
     "throughput_batch",
     title="Throughput by batch size",
-    caption="Forward passes without synchronisation between them; bands are the 95 % interval. Where a curve is "
-    "flat, a larger batch buys nothing. Where there are many networks, each family has a panel, with the others "
-    "grey behind it.",
+    caption="Forward passes without synchronisation between them; bands are the 95 % interval, over processes where "
+    "there are several. Where a curve is flat, a larger batch buys nothing. Where there are many networks, each family "
+    "has a panel, with the others grey behind it.",
     needs="infer jobs of one network at two batch sizes or more",
     place=50,
     charted=True,
 )
 def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw the networks of each machine apart."""
-    rows = frame[(frame["task"] == "infer") & (frame["measurement"] == "step_time") & (frame["median"] > 0)]
+    steps = pooled(frame[(frame["task"] == "infer") & (frame["measurement"] == "step_time")])
+    rows = steps[(steps["median"] > 0) & steps["batch_size"].notna()]
     groups = []
-    for name, part in by_machine(rows.dropna(subset=["batch_size"]).rename(columns={"arch": "network"})):
+    for name, part in by_machine(rows):
         title, shown = name, _with_batches(part)
-        if len(shown[_WAY].drop_duplicates()) > _MOST:
+        if len(shown[WAY].drop_duplicates()) > _MOST:
             title, shown = _commonest(name, shown)
-        curves = [_curve(one) for _, one in shown.groupby(_WAY, dropna=False, sort=False)]
+        curves = [_curve(one) for _, one in shown.groupby(WAY, dropna=False, sort=False)]
         if curves:
             groups.append(Group(title, curves, _axes(curves)))
-    return draw_lines(groups, looks(table["family"]), _failed(frame))
+    return draw_lines(groups, looks(table["family"]), _failed(frame, rows))
 
 
-_WAY = [*SHAPE, *VARIANT]
 _APART = 1.4  # times the tick before, so that their texts are apart
 _MOST = 40  # curves of a machine, above which one way of running is shown
 
 
-def _failed(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (status, network and batch) of each that failed, a batch of several ways of running once."""
-    jobs = failed(frame, ["infer"]).dropna(subset=["batch_size"])
+def _failed(frame: pd.DataFrame, measured: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (status, network and batch) of each that failed in all processes, a batch of several ways once."""
+    jobs, keys = failed(frame, ["infer"]).dropna(subset=["batch_size"]), [*WAY, "batch_size"]
+    known = pd.MultiIndex.from_frame(measured[keys].astype(object))
+    jobs = jobs[~pd.MultiIndex.from_frame(jobs[keys].astype(object)).isin(known)]
     rows = zip(jobs["status"], jobs["network"], jobs["batch_size"], strict=True)
     return list(dict.fromkeys((status, f"{network} at {batch:.0f}") for status, network, batch in rows))
 
 
 def _with_batches(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of networks and ways of running that were timed at two batch sizes or more, labelled."""
-    rows = rows.drop_duplicates([*_WAY, "batch_size"], keep="last")
-    rows = rows[rows.groupby(_WAY, dropna=False)["batch_size"].transform("size") > 1]
+    rows = rows.drop_duplicates([*WAY, "batch_size"], keep="last")
+    rows = rows[rows.groupby(WAY, dropna=False)["batch_size"].transform("size") > 1]
     rows = rows.sort_values(["year", "network", "batch_size"], kind="stable")
     return rows.assign(label=row_labels(rows))
 

@@ -1,1 +1,1 @@
-"""All that a report shows, as one page of HTML and as one Markdown document."""
+"""All that a report shows, as one page of HTML, and most of it as one Markdown document."""

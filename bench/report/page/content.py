@@ -88,11 +88,12 @@ def gather(
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
     compared = [compare_run(run) for run in runs]
+    native = native_rows(table, runs)
     studies = studies_of(runs)
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame, table),
-        classic=classic_view(table, runs),
+        classic=classic_view(table, runs, native),
         comparison=comparison_view(table),
         commands=row_commands(table, runs),
         studies=studies,
@@ -100,7 +101,7 @@ def gather(
         verdicts=versus_view([row for rows in compared for row in rows]),
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],
         trainings=trainings_view(accuracy_table(frame)),
-        findings=findings_view(native_rows(table, runs)),
+        findings=findings_view(native),
         failures=failures_view(failures(frame)),
         sources=sources(table),
         selftests=selftests_of(runs),

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.comparison import setting_words
 from bench.analysis.curves import by_epoch
 from bench.analysis.flags import doubts_of
-from bench.analysis.frame import SHAPE, VARIANT
+from bench.analysis.keys import WAY
 from bench.analysis.replicates import SHARES, pooled
 from bench.plan.task import tasks
 from bench.records.flags import spoken
@@ -24,13 +25,26 @@ from bench.report.text import plain
 from bench.units import UNITS, scale_for
 
 _NUMERIC = (number, share, spread, whole)
-_PUBLISHED = Column("published_top1", "Top-1, published", share, "%", better="higher")
+_PUBLISHED = Column(
+    "published_top1",
+    "Top-1, published",
+    share,
+    "%",
+    better="higher",
+    within=("published_protocol",),
+    exact=True,
+)
 _TRAINED = ("macs", "parameters")
+_TRAINED_IN = ("trained_channels", "trained_classes")
+_SIZES = {
+    "in_channels": "input_size",
+    "trained_channels": "trained_size",
+}  # px, told of what is compared within these
 
 
 def _more() -> Iterator[Column]:
     """Yield columns that are in no table: percentiles, and what stands beside another quantity in files."""
-    titled = {q.name: quantity_column(q) for task in tasks().values() for q in task.quantities if q.title}
+    titled = {q.name: quantity_column(t, q) for t in tasks().values() for q in t.quantities if q.title}
     for name in SHARES:
         title = f"Latency, {name[1:]}th percentile"
         yield replace(titled["latency"], key=f"latency_{name}", title=title)
@@ -38,11 +52,11 @@ def _more() -> Iterator[Column]:
     for task in tasks().values():
         yield from (titled[q.name] for q in task.quantities if q.title and q.beside)
     for name in _TRAINED:
-        yield replace(titled[name], key=f"trained_{name}", title=f"{titled[name].title} as trained")
+        title = f"{titled[name].title} as trained"
+        yield replace(titled[name], key=f"trained_{name}", title=title, within=_TRAINED_IN)
 
 
 _COLUMNS = (*COMPARISON, *_more())
-_SHAPE = ("input_size", "in_channels", "num_classes")
 _DIGITS = 7  # the tables' CSV has them all
 
 
@@ -54,7 +68,8 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
         frame: of `bench.analysis.frame.to_frame` that the table was made of.
 
     Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
-        `quantities` (key to title, unit and which direction is better), `rows`, `batches`, `curves`, `layers`.
+        `quantities` (key to title, unit, which direction is better, whether it is exact, `within` which settings it is
+        compared, and those that are told as well, that it is `at`), `rows`, `batches`, `curves`, `layers`.
     """
     columns = _quantities(table)
     return {
@@ -93,8 +108,20 @@ def _quantities(table: pd.DataFrame) -> list[Column]:
 
 
 def _quantity(column: Column) -> dict[str, Any]:
-    whole_numbers = column.cell is whole
-    return {"title": column.title, "unit": column.unit, "better": column.better, "whole": whole_numbers}
+    return {
+        "title": column.title,
+        "unit": column.unit,
+        "better": column.better,
+        "whole": column.cell is whole,
+        "exact": column.exact,
+        "within": list(column.within),
+        "at": _at(column),
+    }
+
+
+def _at(column: Column) -> list[str]:
+    """Return the settings that are told of a comparison, and do not forbid it."""
+    return [_SIZES[key] for key in column.within if key in _SIZES]
 
 
 def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, Any]:
@@ -102,7 +129,12 @@ def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, An
     return {
         "label": plain(row["label"]),
         **_who(row["network"], row["family"]),
-        "shape": " ".join("" if missing(row[k]) else f"{row[k]:g}" for k in _SHAPE),
+        "settings": {
+            key: plain(word)
+            for column in columns
+            for key in (*column.within, *_at(column))
+            for word in setting_words(row, [key])
+        },
         "values": {c.key: v for c in columns if (v := _short(row[c.key])) is not None},
         "ends": {key: pair for key, pair in ends.items() if None not in pair},
         "doubts": {c.key: plain(spoken(*own)) for c in columns if (own := doubts_of(row, c.key))},
@@ -127,15 +159,13 @@ _TASKS = {"infer": "inference", "train_step": "training"}
 
 def _batches(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield for each row of the table and task the images per second by batch size, of two sizes and more."""
-    keys = [*SHAPE, *VARIANT]
-    steps = frame[(frame["measurement"] == "step_time") & frame["task"].isin(list(_TASKS))]
-    steps = pooled(steps.rename(columns={"arch": "network"}))
-    steps = steps.drop_duplicates([*keys, "task", "batch_size"], keep="last").sort_values("batch_size")
+    steps = pooled(frame[(frame["measurement"] == "step_time") & frame["task"].isin(list(_TASKS))])
+    steps = steps.drop_duplicates([*WAY, "task", "batch_size"], keep="last").sort_values("batch_size")
     steps = steps[steps["batch_size"].notna() & (steps["median"] > 0)]
-    rows = table.reset_index(names="row")[["row", *keys]]
+    rows = table.reset_index(names="row")[["row", *WAY]]
     columns = ["row", "task", "batch_size", "median", "high", "low"]
     points: defaultdict[tuple[int, str], list[list[Any]]] = defaultdict(list)
-    for row, task, batch, *times in steps.merge(rows, on=keys)[columns].itertuples(index=False):
+    for row, task, batch, *times in steps.merge(rows, on=WAY)[columns].itertuples(index=False):
         points[int(row), _TASKS[task]].append([_short(batch), *(_short(batch / t) for t in times)])
     for (row, task), some in sorted(points.items()):
         if len(some) > 1:

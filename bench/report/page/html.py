@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,26 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.analysis.comparison import STATUS_WORDS
 from bench.records.flags import explain
-from bench.report.figures.drawing import Picture
+from bench.report.figures.drawing import LARGEST_SVG, Picture
+from bench.report.figures.style import KINDS
 from bench.report.page.content import Content
 from bench.report.page.data import to_script
 from bench.report.tables.studies import NOTE, study_view
 from bench.report.text import plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LARGEST_SVG = 250_000  # bytes; there may be a dozen figures on a page that is to stay below 8 MB
 # In this order: what a later one uses, an earlier one has.
 SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
 STYLES = ("base", "tables", "charts", "print")
 
 
-def to_html(content: Content) -> str:
-    """Return the page; whatever stands in a record is escaped, and no script but its own may run in it."""
+def to_html(content: Content, beside: Collection[str] = ()) -> str:
+    """Return the page; whatever stands in a record is escaped, and no script but its own may run in it.
+
+    Args:
+        content: of the report.
+        beside: the files that lie beside it, by their paths from its folder, such as ``table.csv``.
+    """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
@@ -42,6 +48,8 @@ def to_html(content: Content) -> str:
         style=style,
         script_hash=f"sha256-{digest}",
         json=to_script(content.data),
+        beside=beside,
+        kinds=[kind for kind in KINDS if any(name.endswith(f".{kind}") for name in beside)],
     )
 
 
@@ -52,7 +60,7 @@ def own_script() -> str:
 
 def figure_markup(figure: Picture) -> str:
     """Return a figure as an element: SVG, or of a large one the PNG; nothing of a large one that is a chart too."""
-    if len(figure.files["svg"]) <= _LARGEST_SVG:
+    if len(figure.files["svg"]) <= LARGEST_SVG:
         return figure.svg
     if figure.charted:
         return ""

@@ -1,4 +1,4 @@
-"""The report as Markdown: the same content, for a repository or an issue."""
+"""The report as Markdown, for a repository or an issue: all of the page but its charts, classic table and claims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 20  # places of a doubt
 
 
 def to_document(content: Content) -> str:
-    """Return the whole report as one Markdown document, its figures beside it."""
+    """Return the report as one Markdown document, its figures beside it."""
     return "\n".join([*_opening(content), *_figures(content), *_rest(content)]).rstrip("\n") + "\n"
 
 

@@ -9,14 +9,13 @@ from dataclasses import replace
 import pandas as pd
 
 from bench.analysis.replicates import PERCENTILES
-from bench.claims.table import COUNTS, in_print, published_table
+from bench.claims.table import COUNTS, Native, in_print, published_table
 from bench.plan.settings import OnDevice
-from bench.plan.task import Quantity, Task, tasks
+from bench.plan.task import Quantity, Task, rivals, tasks
 from bench.records.store import Run
 from bench.report.tables.formats import Terminal
 from bench.report.tables.view import (
     EMPTY,
-    Best,
     Cell,
     Column,
     Row,
@@ -38,13 +37,11 @@ _PERCENTILES = {"latency": {name: "" if name.endswith("_needed") else "s" for na
 _TRAININGS = {"accuracy": {"n_planned": "", "diverged": ""}}
 
 
-def quantity_column(quantity: Quantity, beside: Sequence[Quantity] = ()) -> Column:
-    """Return the column of a quantity; in files it has its ends, those that stand `beside` it, and its doubts."""
+def quantity_column(task: Task, quantity: Quantity) -> Column:
+    """Return the column of a quantity; in files it has its ends, those that stand beside it, and its doubts."""
+    beside = [one for one in task.quantities if one.beside == quantity.name]
     unit = "%" if quantity.is_share else quantity.unit
     raw_unit = "" if quantity.is_share or quantity.unit == "1" else quantity.unit
-    best = None
-    if quantity.rivals is not None and quantity.better != "neither":
-        best = Best(quantity.better, quantity.rivals, by_interval=bool(quantity.ends))
     return Column(
         quantity.name,
         quantity.title,
@@ -59,8 +56,10 @@ def quantity_column(quantity: Quantity, beside: Sequence[Quantity] = ()) -> Colu
             **_PERCENTILES.get(quantity.name, {}),
         },
         narrow=quantity.narrow,
-        best=best,
         better="neither" if quantity.cell == "whole" else quantity.better,
+        within=rivals(task, quantity),
+        exact=quantity.exact or quantity.summary == "shape",
+        marked=quantity.marked,
     )
 
 
@@ -76,7 +75,7 @@ def _task_columns(task: Task) -> Iterator[Column]:
     for quantity in task.quantities:
         if not quantity.title or quantity.beside or quantity.summary is None:
             continue
-        yield quantity_column(quantity, [one for one in task.quantities if one.beside == quantity.name])
+        yield quantity_column(task, quantity)
         if quantity.summary == "rate":
             yield Column(task.batch_column, task.batch_title, whole, show="differing")
 
@@ -88,7 +87,6 @@ _TRAINED_RAW = {
     "trained_parameters": "",
     "trained_macs": "MAC",
 }
-_TRAINED_ALIKE = ("dataset", "recipe", "epochs")
 
 _NETWORK: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
@@ -100,8 +98,10 @@ _NETWORK: tuple[Column, ...] = (
         "%",
         show="always",
         raw=_PUBLISHED_RAW,
-        best=Best("higher", within=("published_protocol",)),
         better="higher",
+        within=("published_protocol",),
+        exact=True,
+        marked=True,
     ),
     Column("published_protocol", "Published, tested on", show="differing", narrow=False),
 )
@@ -143,7 +143,7 @@ TRAININGS: tuple[Column, ...] = (
     Column("epochs", "Epochs", whole),
     Column("input_size", "Input", whole, "px"),
     replace(_ACCURACY, title="Top-1", show="always"),
-    Column("top5_accuracy", "Top-5", share, "%", best=Best("higher", within=_TRAINED_ALIKE)),
+    Column("top5_accuracy", "Top-5", share, "%"),
     Column("n_ok", "Seeds", seeds, show="always"),
     Column("train_time", "Training time", number, "s"),
     Column("device", "Device", show="differing"),
@@ -210,6 +210,12 @@ CLASSIC: tuple[Column, ...] = (
 )
 
 
-def classic_view(table: pd.DataFrame, runs: Sequence[Run]) -> View:
-    """Return the classic table, one row a network: published accuracies, and published counts beside our own."""
-    return view(published_table(table, runs), CLASSIC)
+def classic_view(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> View:
+    """Return the classic table, one row a network: published accuracies, and published counts beside our own.
+
+    Args:
+        table: of `bench.analysis.comparison.compare_table`.
+        runs: that it was made of.
+        native: of `bench.claims.table.native_rows`.
+    """
+    return view(published_table(table, runs, native), CLASSIC)

@@ -12,6 +12,7 @@ from bench.analysis.diff import Change, Diff
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.tables.view import EMPTY, Cell, Head, View, interval, missing, view_of
 from bench.report.text import markdown, plain
+from bench.stats.differ import ENOUGH
 from bench.stats.verdicts import show_p
 from bench.units import percent, show, significant
 
@@ -110,6 +111,8 @@ def _summary(diff: Diff) -> Iterator[str]:
     counts = Counter(row.effect.verdict for row in diff.rows)
     verdicts = ", ".join(f"{n} {word}" for word, n in counts.most_common())
     yield f"{len(diff.rows)} quantities: {verdicts or 'none'}. A ratio is {plain(diff.b)} over {plain(diff.a)}."
+    if any(row.n_a + row.n_b > 2 and row.unit in ("s", "1/s") for row in diff.rows):
+        yield f"Times are geometric means of the processes' medians, of fewer than {ENOUGH} a run medians."
     if diff.tested > 1:
         yield (
             f"{diff.tested} were tested, and p is corrected for their number (Holm): the chance that any of them is "

@@ -9,16 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
+from bench.analysis.keys import VARIANT
 from bench.io import finite_json
 from bench.records.store import Run
 from bench.report.tables.formats import csv_text
 
-_WAYS = (
-    *("run", "device_name", "device", "precision", "memory_format", "backend"),
-    *("cudnn_benchmark", "threads"),
-)
+_WAYS = ("run", "device_name", *VARIANT)
 
 
 def measurements_csv(frame: pd.DataFrame) -> str:
@@ -74,14 +71,16 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(**{k: pd.Series(v, dtype=object, index=frame.index) for k, v in columns.items()})
 
 
-def timm_frame(runs: Sequence[Run]) -> pd.DataFrame:
+def timm_frame(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of timm's benchmark files, one row a network and way of running it, fastest first.
 
     Names and units are timm's: images/s, ms, 10^9 multiply-accumulates, 10^6 activations and 10^6 parameters. Speeds
     are at the largest batch, medians and not means; nothing is rounded. What timm keeps in the name of its file
     (device, precision, ...) is not in its columns: `variants` names what would be lost.
+
+    Args:
+        table: of `bench.analysis.comparison.compare_table`.
     """
-    table = compare_table(to_frame(runs))
     speed, trained = table["throughput"], table["train_throughput"]
     sizes = table["input_size"]
     frame = pd.DataFrame(
@@ -105,16 +104,15 @@ def timm_frame(runs: Sequence[Run]) -> pd.DataFrame:
     return frame[known].sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
 
 
-def timm_csv(runs: Sequence[Run]) -> str:
+def timm_csv(table: pd.DataFrame) -> str:
     """Return `timm_frame` as CSV; training columns are left out where no training step was timed."""
-    frame = timm_frame(runs)
+    frame = timm_frame(table)
     keep = [c for c in map(str, frame) if not c.startswith("train_") or frame[c].notna().any()]
     return csv_text(frame[keep])
 
 
-def variants(runs: Sequence[Run]) -> list[str]:
+def variants(table: pd.DataFrame) -> list[str]:
     """Return in which settings rows of one network and size differ, which timm's columns do not tell apart."""
-    table = compare_table(to_frame(runs))
     table = table[table["throughput"].notna() | table["train_throughput"].notna()]
     rows = table.groupby(["network", "input_size"])
     return [c for c in _WAYS if len(table) and rows[c].nunique().max() > 1]

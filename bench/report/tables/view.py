@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from bench.analysis.best import best_rows
+from bench.analysis.best import Leaders, leaders
 from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.flags import flags_of
 from bench.records.flags import spoken
@@ -28,8 +28,7 @@ class Cell:
         text: without marks.
         note: smaller, for the page.
         sort: the value that the page sorts by; None comes last.
-        best: whether nothing in its column is better, as far as shown, not in doubt, and among rows that may be
-            compared.
+        best: whether it is the best of its column among rows that may be compared, see `bench.analysis.best`.
         flags: codes of remarks on the number, see `bench.records.flags`.
     """
 
@@ -120,21 +119,6 @@ def interval(low: float, high: float, text: Callable[[float], str]) -> str:
 def missing(value: Any) -> bool:
     """Return whether a cell of a frame has no value."""
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """Which value of a column is marked as the best.
-
-    Attributes:
-        better: the direction.
-        within: keys that rows must agree in to be compared.
-        by_interval: whether a value is as good where its interval overlaps the best one's.
-    """
-
-    better: Literal["lower", "higher"]
-    within: Sequence[str] = ()
-    by_interval: bool = False
 
 
 # The kinds of columns: each function makes the cell of a row, in the scale of the whole column.
@@ -228,8 +212,10 @@ class Column:
             one network differ in it (`telling`); what is the same for all rows is said once, below the table.
         raw: further keys that belong to it, for CSV, with their units.
         narrow: whether a terminal has it as well.
-        best: which value is marked; None where none is better than another.
         better: which direction is an improvement.
+        within: keys that rows must agree in to be compared.
+        exact: whether its numbers are counted or as published, so that they need no interval.
+        marked: whether the best is marked, see `bench.analysis.best`.
     """
 
     key: str
@@ -239,8 +225,10 @@ class Column:
     show: Literal["always", "present", "differing", "telling"] = "present"
     raw: Mapping[str, str] = field(default_factory=dict)
     narrow: bool = True
-    best: Best | None = None
     better: Better = "neither"
+    within: Sequence[str] = ()
+    exact: bool = False
+    marked: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -272,13 +260,15 @@ def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[H
     """Return the head of a column and its cells, with their marks; what all of them have, the head says."""
     scale, remarks = _scale(table, column), _of_all(rows, column.key)
     cells = [_flagged(column.cell(row, column, scale), flags_of(row, column.key), remarks) for row in rows]
-    if column.best:
-        rule, texts = column.best, [cell.text for cell in cells]
-        best = best_rows(
-            rows, column.key, rule.better, within=rule.within, by_interval=rule.by_interval, texts=texts
-        )
+    if column.marked:
+        best = {i for ahead in leaders_of(rows, column, [cell.text for cell in cells]) for i in ahead.best}
         cells = [replace(cell, best=i in best) for i, cell in enumerate(cells)]
     return Head(column.title, scale.symbol, column.numeric, spoken(*remarks)), cells
+
+
+def leaders_of(rows: Sequence[Mapping[Any, Any]], column: Column, texts: Sequence[str]) -> Iterator[Leaders]:
+    """Yield who is ahead in a column, for each group of rows that may be compared in it; see `bench.analysis.best`."""
+    return leaders(rows, column.key, column.better, within=column.within, exact=column.exact, texts=texts)
 
 
 def _of_all(rows: Sequence[Row], key: str) -> tuple[str, ...]:

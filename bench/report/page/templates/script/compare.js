@@ -2,17 +2,23 @@
 const chosenRows = [];
 const MOST_CHOSEN = 8;
 
-// A ratio is told better or worse where the rows were asked the same, their intervals lie apart and neither is in doubt.
+// A ratio is told better or worse where the settings agree within which the quantity is compared, neither number is in
+// doubt, and the numbers are exact or have intervals that lie apart: the rule of the marks in the table.
 function ratioText(key, row, first) {
-  const { better } = QUANTITIES[key], ratio = row.values[key] / first.values[key];
-  if (!Number.isFinite(ratio) || ratio === 1 || better === "neither") return ["", ""];
+  const { better, exact, within, at } = QUANTITIES[key], ratio = row.values[key] / first.values[key];
+  if (!Number.isFinite(ratio) || better === "neither") return ["", ""];
   const told = `×${digits(ratio)}`;
-  if (row.shape !== first.shape) return [told, ""];
+  const differing = names => names.filter(name => row.settings[name] !== first.settings[name])
+    .map(name => [row, first].map(r => r.settings[name] ?? "unknown").join(" against "));
+  const apart = differing(within), sizes = differing(at).map(text => `, at ${text}`).join("");
+  if (apart.length) return [`${told}, not comparable: ${apart.join(", ")}`, ""];
   if (row.doubts[key] || first.doubts[key]) return [`${told}, in doubt`, ""];
   const [a, b] = [row, first].map(r => r.ends[key]);
-  if (a && b && a[0] <= b[1] && b[0] <= a[1]) return [`${told}, intervals overlap`, ""];
+  if (!exact && !(a && b)) return [`${told}, undecided: no interval`, ""];
+  if (!exact && a[0] <= b[1] && b[0] <= a[1]) return [`${told}, undecided: intervals overlap`, ""];
+  if (ratio === 1) return ["the same" + sizes, ""];
   const good = (ratio < 1) === (better === "lower") ? "better" : "worse";
-  return [told === "×1" ? `${told}, slightly ${good}` : `${told}, ${good}`, good];
+  return [(told === "×1" ? `${told}, slightly ${good}` : `${told}, ${good}`) + sizes, good];
 }
 
 function compareTable(host) {

@@ -184,6 +184,29 @@ class Net(Base):
     assert story(make(tmp_path, body, "cost", in_channels=1))["status"] == "invalid_model"
 
 
+@pytest.mark.parametrize(
+    ("body", "task", "status"),
+    [
+        ("class Net(Base):\n  def forward(self, x):\n    assert x.is_cuda\n    return x", "cost", "unsupported"),
+        ("class Net(Base):\n  def forward(self, x):\n    assert x.is_cuda\n    return x", "infer", "unsupported"),
+        ("class Net(Base):\n  def forward(self, x):\n    assert x.ndim == 2\n    return x", "cost", "invalid_model"),
+        ("raise AssertionError('Torch not compiled with CUDA enabled')", "cost", "unsupported"),
+        ("class Net(Base):\n  def __init__(self):\n    raise RuntimeError('No CUDA GPUs are available')", "infer", "unsupported"),
+        ("class Net(Base):\n  def forward(self, x): raise RuntimeError('0 active drivers ([]). There should only be one.')", "infer", "unsupported"),
+        ("class Net(Base):\n  def forward(self, x): raise RuntimeError('CUDA error: out of memory')", "infer", "oom"),
+    ],
+)  # fmt: skip
+def test_what_runs_on_a_gpu_alone_is_unsupported_on_a_cpu(
+    tmp_path: Path, body: str, task: str, status: str
+) -> None:
+    found = story(make(tmp_path, body, task))
+    assert found["status"] == status, found["error"]
+    assert found["error"]["message"].startswith("it runs on a GPU alone, and this is on the CPU: ") == (
+        status == "unsupported"
+    )
+    assert ("device=cuda" in str(found["error"]["tip"])) == (status == "unsupported")
+
+
 def test_only_the_users_own_frames_are_shown(tmp_path: Path) -> None:
     error = story(
         make(
@@ -297,6 +320,7 @@ def test_a_network_that_fails_on_its_device_too_is_refused(tmp_path: Path) -> No
         (RuntimeError("x"), "latency", True, "invalid_model"),
         (RuntimeError("x"), "latency", False, "crashed"),
         (SystemExit(0), "import", False, "invalid_model"),
+        (AssertionError("Guard failed: x.size()[0] <= 64"), "check", True, "unsupported"),
     ],
 )
 def test_classify(error: BaseException, stage: str, custom: bool, status: str) -> None:

@@ -12,7 +12,8 @@ from bench.plan.task import summarised
 
 COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
 
-_ANOTHERS = r"\.py:|^(?!torchvision:|timm:|pattern:)[\w.]+:"  # names of networks in files and other packages
+# Networks of the user's: in a file, in a module or folder, or a file themselves.
+_USERS = r"\.py:|^(?!torchvision:|timm:|pattern:)[^(]*:|\.(?:pt2?|pth|torchscript|ts)\s*(?:\(|$)"
 
 
 def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFrame:
@@ -27,7 +28,7 @@ def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFram
     """
     counted = wide(frame[frame["measurement"].isin(names)], SHAPE, names)
     table = frame[SHAPE].drop_duplicates().merge(counted, on=SHAPE, how="left")
-    own = ~table["network"].str.contains(_ANOTHERS, regex=True)
+    own = ~table["network"].str.contains(_USERS, regex=True)
     columns = list(names)
     groups = table[own].groupby([key for key in SHAPE if key != "run"], dropna=False)[columns]
     several, first = groups.transform("nunique"), groups.transform("first")

@@ -87,7 +87,8 @@ def compare(
     with open_executor(executor, names) as opened:
         experiment = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
         catalog = catalog_for(experiment, opened)
-        cards = [card for name in names for card in catalog.archs[name]]
+        compared = next(block for block in experiment.blocks if block.task == "infer")
+        cards = [card for name in compared.archs for card in catalog.archs[name]]
         if not any("input_size" in text for text in overrides):
             experiment = at_one_size(experiment, cards)
         alone = expand(experiment, catalog)

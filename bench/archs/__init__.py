@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 # its own; returns a network with random weights, in training mode.
 Builder = Callable[..., "nn.Module"]
 
+# Called with the shape that was asked for, None where nothing was, and with the one that the network is built for;
+# returns a line for each thing that a network was given, and where it was taken from.
+Describe = Callable[[Mapping[str, int | None], Mapping[str, int | None]], list[str]]
+
 
 @dataclass(frozen=True)
 class Arch:
@@ -44,10 +48,12 @@ class Arch:
     Attributes:
         card: what is declared; its native values stand for what `build` is not given.
         builder: see `Builder`.
+        describe: see `Describe`; None where there is nothing to tell.
     """
 
     card: ArchCard
     builder: Builder
+    describe: Describe | None = None
 
     def build(
         self, *, num_classes: int | None = None, in_channels: int | None = None, input_size: int | None = None

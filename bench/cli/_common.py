@@ -48,7 +48,8 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[all | NAME...]",
-        help="Architectures: names, globs, torchvision:NAME, timm:NAME, file.py:NAME. None or `all`: the line-up.",
+        help="Architectures: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt. "
+        "None or `all`: the line-up.",
     ),
 ]
 

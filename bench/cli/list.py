@@ -46,7 +46,7 @@ def _units(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
 
     kinds = [pattern] if pattern in KINDS else list(KINDS)
     names = None if pattern in KINDS else pattern
-    if names and names.startswith(("torchvision:", "timm:")):
+    if names and names.startswith(("torchvision:", "timm:", "hf:")):
         kinds = ["archs"]
     matching = {
         kind: [row for row in rows if names is None or fnmatch.fnmatchcase(row["name"], names)]

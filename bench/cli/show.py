@@ -10,6 +10,12 @@ import typer
 from bench.cli._common import handled, print_json, stderr, stdout, write
 from bench.errors import ConfigError
 
+NAMES = (
+    "Any name that `bench run` takes: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
+    "module:NAME, folder:NAME (hubconf.py), net.pt2, net.pt, pattern:...; in parentheses its arguments, "
+    "weights='FILE' and reparam=True."
+)
+
 
 class Format(StrEnum):
     """How a table is printed."""
@@ -23,7 +29,7 @@ class Format(StrEnum):
 
 @handled
 def show(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help="Any name that `bench run` takes.")],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help=NAMES)],
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")
     ] = None,

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from bench.archs import Arch
+from bench.errors import UnsupportedError
 from bench.records.record import Measurement
 from bench.registry import Registry
 
@@ -70,7 +71,7 @@ def prepare(
         for place in (without_storage(), torch.device("meta")):
             try:
                 with place:
-                    model = with_lazy_shapes(arch.build(**shape).eval(), image)
+                    model = _whole(with_lazy_shapes(arch.build(**shape).eval(), image))
                 subject = Subject(model, image)
                 failure = subject.trace.failure
             except (Exception, SystemExit) as error:  # with storage, it will show whether the network stands
@@ -78,7 +79,23 @@ def prepare(
             if failure is None:
                 return subject
             reason = reason or _brief(failure)
-        return Subject(with_lazy_shapes(arch.build(**shape).eval(), image), image, reason)
+        return Subject(_whole(with_lazy_shapes(arch.build(**shape).eval(), image)), image, reason)
+
+
+def _whole(model: nn.Module) -> nn.Module:
+    """Return a network whose parameters can be told.
+
+    Raises:
+        UnsupportedError: if they are constants among others, as torch.jit.freeze leaves them.
+    """
+    if isinstance(model, torch.jit.ScriptModule) and not any(True for _ in model.parameters()):
+        constants = model.graph.findAllNodes("prim::Constant")  # type: ignore[attr-defined]
+        if any(node.output().type().isSubtypeOf(torch._C.TensorType.get()) for node in constants):
+            message = "its weights are constants of a graph, as torch.jit.freeze leaves them: they cannot be counted"
+            raise UnsupportedError(
+                message, "count the network as it was before it was frozen; it can be timed"
+            )
+    return model
 
 
 def _brief(error: BaseException) -> str:

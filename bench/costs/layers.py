@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
+from bench.archs._reparam import has_fused_form
 from bench.costs import Subject, cost
 from bench.costs._arguments import dtype_of, parameters_of
 from bench.costs.macs import TOLERATED_GAP
@@ -237,6 +238,10 @@ def _doubts(subject: Subject) -> list[str]:
     trace, doubts = subject.trace, []
     if subject.reason:
         doubts.append(f"counted on the CPU, since it does not run without storage: {subject.reason}")
+    if has_fused_form(subject.model):
+        doubts.append(
+            "it comes with a fused form for inference, NAME(reparam=True); this is the form that is trained"
+        )
     if trace.data_dependent:
         operators = ", ".join(dict.fromkeys(trace.data_dependent))
         doubts.append(f"what runs depends on the image ({operators}); the table is for a black one")

@@ -14,7 +14,8 @@ from bench.plan.config import Experiment
 from bench.plan.expand import Catalog
 
 PROBE_S = 120.0
-LIBRARIES = ("torchvision", "timm", "pattern")
+LIBRARIES = ("torchvision", "timm", "hf", "pattern")
+SAVED = (".pt2", ".pt", ".pth", ".torchscript", ".ts", ".safetensors")  # endings of networks that are files
 
 
 def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
@@ -47,7 +48,8 @@ def datasets_of(experiment: Experiment) -> list[str]:
 def is_users(name: str) -> bool:
     """Return whether a name, such as ``my_net.py:Net(width=2)``, means code from outside the package."""
     bare = name.partition("(")[0]
-    return ":" in bare and bare.partition(":")[0] not in LIBRARIES
+    saved = bare.rstrip().endswith(SAVED) or name.rstrip().endswith(SAVED)
+    return saved or (":" in bare and bare.partition(":")[0] not in LIBRARIES)
 
 
 def ask(executor: Executor, target: str, *args: Any) -> Any:

@@ -53,7 +53,6 @@ def _cards(name: str) -> tuple[Any, ...]:
 
 def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, Any]:
     from bench.archs.naming import resolve
-    from bench.archs.naming.building import Builder
     from bench.costs import prepare
     from bench.costs.layers import layer_table
 
@@ -61,13 +60,13 @@ def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> di
     table = layer_table(prepare(arch, **shape), depth)
     card = arch.card
     warnings, origins = _fit(card.name, table["input"][-1]), []
-    if isinstance(arch.builder, Builder):
+    if arch.describe is not None:
         own = {
             "num_classes": card.num_classes,
             "in_channels": card.in_channels,
             "input_size": card.input_size,
         }
-        origins = arch.builder.describe(shape, {n: shape.get(n) or value for n, value in own.items()})
+        origins = arch.describe(shape, {n: shape.get(n) or value for n, value in own.items()})
     return {"arch": card.name, **table, "warnings": warnings, "taken_from": origins}
 
 

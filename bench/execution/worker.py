@@ -28,6 +28,7 @@ from bench.errors import (
     UnknownNameError,
     UnsupportedError,
     lacks_memory,
+    says_needs_gpu,
     says_too_large,
 )
 from bench.execution import Send, conditions
@@ -42,6 +43,7 @@ from bench.records.record import Measurement, Status
 _MODEL_STAGES = ("import", "build", "check")
 
 _NEEDS_IMAGES = "Expected more than 1 value per channel when training"  # batch norm's, of one image
+_GUARD = "Guard failed: "  # of a program of torch.export, for a shape that it was not exported for
 TIP_S = 5.0  # that looking for such a size may take
 _SIZES = (32, 28, 64, 96, 128, 160, 192, 256, 299, 384, 448, 512)  # px, the usual ones
 
@@ -87,14 +89,18 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
         told = describe(error)
+        status = classify(error, stage, custom=job.source_sha256 is not None)
+        if job.device == "cpu" and status in ("invalid_model", "crashed") and says_needs_gpu(error):
+            told["message"] = f"it runs on a GPU alone, and this is on the CPU: {told['message']}"
+            status, told["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
         told["tip"] = told["tip"] or tip_for(error, job, stage)
-        send(("outcome", (classify(error, stage, custom=job.source_sha256 is not None), told)))
+        send(("outcome", (status, told)))
 
 
 def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Yield each measurement of the job as soon as it is there; what the user's code set in the process is told."""
     switch(job)
-    before, reset = conditions.read(), dict[str, str]()
+    before, reset, flags = conditions.read(), dict[str, str](), list[str]()
 
     def tell() -> None:
         told = {"set_by_the_file": dict(reset)} if reset else {}
@@ -106,8 +112,9 @@ def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
             tell()
 
     tell()
-    for measurement in TASKS.get(job.task).run(job, replace(hooks, settle=settle)):
-        yield _under(measurement, reset, conditions.changes(before))
+    for measurement in TASKS.get(job.task).run(job, replace(hooks, settle=settle, flag=flags.append)):
+        flagged = measurement.changed(flags=(*measurement.flags, *flags)) if flags else measurement
+        yield _under(flagged, reset, conditions.changes(before))
 
 
 def _under(measurement: Measurement, reset: Mapping[str, str], changed: Mapping[str, str]) -> Measurement:
@@ -162,6 +169,8 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
             return status
     if lacks_memory(error):
         return "oom"
+    if str(error).startswith(_GUARD):
+        return "unsupported"
     if "not implemented for '" in str(error) or says_too_large(str(error)) or _NEEDS_IMAGES in str(error):
         return "unsupported"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"

@@ -31,6 +31,9 @@ class ArchCard:
         note: what a reader must know, such as a variant.
         source_sha256: of the files that it is made of, for networks from outside the package.
         sources: of each of those files, by its path from the one that defines it; empty where that is alone.
+        weights: the file that its weights are of; None where they are drawn.
+        batch: images a call, where it takes no other count.
+        inference_only: why it cannot be trained, where that is so.
     """
 
     name: str
@@ -49,6 +52,9 @@ class ArchCard:
     note: str | None = None
     source_sha256: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    weights: str | None = None
+    batch: int | None = None
+    inference_only: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""
@@ -69,7 +75,8 @@ def edited(before: ArchCard, now: ArchCard) -> list[str]:
         return []
     names = before.sources.keys() | now.sources.keys()
     changed = sorted(name for name in names if before.sources.get(name) != now.sources.get(name))
-    return changed or [now.name.partition("(")[0].rpartition(":")[0]]
+    bare = now.name.partition("(")[0]
+    return changed or [bare.rpartition(":")[0] or bare]
 
 
 # Words of a source that tell how images were tested, for records from before cards told it.

@@ -17,6 +17,7 @@ study: {hypothesis: ..., tests: [...]}   # what the runs are to decide, see benc
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ import yaml
 
 from bench.errors import ConfigError, nearest
 from bench.plan.files import configs_dir, find_yaml
+from bench.plan.settings import NAMED
 from bench.plan.study import Study, parse_study
 from bench.plan.task import TASKS, all_keys, tasks
 from bench.plan.yaml import read_yaml
@@ -45,8 +47,34 @@ class Block:
 
     @property
     def archs(self) -> list[str]:
-        """Return the architecture names and patterns as written."""
-        return list(self.axes.get("arch", [self.fixed["arch"]] if "arch" in self.fixed else []))
+        """The names and patterns of architectures, with the arguments that keys of the block add to each."""
+        return [name for name, _ in self.networks]
+
+    @property
+    def networks(self) -> list[tuple[str, dict[str, Any]]]:
+        """The same with the values of those keys, see `bench.plan.settings.NAMED`: they multiply as all others do."""
+        own = {key: values for key in NAMED if (values := self._values(key))}
+        points = [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
+        return [(_named(str(name), point), point) for name in self._values("arch") for point in points]
+
+    def _values(self, key: str) -> Sequence[Any]:
+        return self.axes.get(key, [self.fixed[key]] if key in self.fixed else [])
+
+
+def _named(name: str, values: Mapping[str, Any]) -> str:
+    """Return a network's name with further arguments."""
+    arguments = ", ".join(f"{key}={value!r}" for key, value in values.items() if value not in (None, False))
+    if not arguments:
+        return name
+    name = name.strip()
+    if name.startswith("pattern:"):
+        raise ConfigError(
+            f"the layers of a pattern take no {next(iter(values))}: {name}", "give it no such key"
+        )
+    if not name.endswith(")"):
+        return f"{name}({arguments})"
+    head = name[:-1].rstrip()
+    return f"{head}{'' if head.endswith('(') else ', '}{arguments})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bench.errors import ConfigError, DeviceError, nearest, unknown_name
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
 from bench.plan.job import Job, read_settings
-from bench.plan.settings import Keys, Processes, TimedKeys, Timing
+from bench.plan.settings import NAMED, Keys, Processes, TimedKeys, Timing
 from bench.plan.task import TASKS, Outline
 
 DEVICE_KINDS = ("cpu", "cuda")
@@ -99,10 +99,12 @@ def in_process(planned: Planned, number: int) -> Planned:
 
 def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
     """Yield each point of the grid as a flat mapping, with values by device resolved."""
-    cards = [card for name in block.archs for card in catalog.archs[str(name)]] or [MACHINE]
-    axes = {"arch": cards, **block.axes} | {"arch": cards}
-    for values in itertools.product(*axes.values()):
-        point = {**block.fixed, **dict(zip(axes, values, strict=True))}
+    networks = [(card, own) for name, own in block.networks for card in catalog.archs[name]] or [
+        (MACHINE, {})
+    ]
+    axes = {key: values for key, values in block.axes.items() if key not in ("arch", *NAMED)}
+    for (card, own), *values in itertools.product(networks, *axes.values()):
+        point = {**block.fixed, **own, "arch": card, **dict(zip(axes, values, strict=True))}
         if "device" in TASKS.get(block.task).key_names:
             point["device"] = _device(point.get("device", "auto"), catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
@@ -157,6 +159,13 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
     if outline.refusal is not None:
         return replace(planned, status="unsupported", reason=outline.refusal)
+    if card.batch is not None and (asked := getattr(keys, "batch_size", 1)) != card.batch:
+        return replace(
+            planned,
+            status="unsupported",
+            reason=f"{card.name} takes batches of {card.batch} alone, asked for {asked}",
+            tip=f"time it at batch_size {card.batch} alone, or export it with a dynamic batch",
+        )
     if job.input_size < card.min_input:
         return replace(
             planned,

@@ -193,10 +193,21 @@ class Keys(_Frozen):
 
 
 class NetworkKeys(Keys):
-    """What a block of every task that has a network may give: its name and its input."""
+    """What a block of every task that has a network may give: its name and its input.
+
+    Attributes:
+        arch: its name.
+        input_size: px; None is its own.
+        weights: file of a state dict to load; it becomes an argument of the name, ``NAME(weights='net.pt')``, and so
+            part of the job. None leaves the name as it is.
+        reparam: take the form for inference that the network comes with, for which RepVGG and its like add up their
+            branches; likewise an argument of the name, ``NAME(reparam=True)``, where it is on.
+    """
 
     arch: Annotated[str, Field(min_length=1)]
     input_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    reparam: bool | None = None
 
 
 class ShapeKeys(NetworkKeys):
@@ -204,6 +215,10 @@ class ShapeKeys(NetworkKeys):
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
     num_classes: Annotated[int, Field(ge=1)] | None = None
+
+
+NAMED = ("weights", "reparam")
+"""Keys that become arguments of the network's name."""
 
 
 class TimedKeys(Timed, ShapeKeys):

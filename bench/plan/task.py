@@ -108,6 +108,7 @@ class Hooks:
         stage: told the name of each stage as it begins.
         progress: told the epochs done and the epochs in all.
         environment: told what the job has set in its process.
+        flag: told what all that is measured of the job is flagged with.
         settle: called when the user's code has been imported, and when it has built the network: sets back what that
             changed of the process.
         checkpoint: file of a training's checkpoint; None for none.
@@ -117,6 +118,7 @@ class Hooks:
     stage: Callable[[str], None] = lambda _: None
     progress: Callable[[int, int], None] = lambda *_: None
     environment: Callable[[dict[str, object]], None] = lambda _: None
+    flag: Callable[[str], None] = lambda _: None
     settle: Callable[[], None] = lambda: None
     checkpoint: Path | None = None
     outputs: Path | None = None

@@ -37,7 +37,7 @@ from bench.records.cards import (
     pids,
 )
 
-PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm")
+PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm", "transformers")
 VARIABLES = (
     "OMP_",
     "MKL_",

@@ -35,6 +35,8 @@ FLAGS: dict[str, str] = {
     "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them, and "
     "which work was timed is open",
     "changes_itself": "a forward pass changes the network's own parameters or buffers: each call is of another network",
+    "training_form": "the network comes with a fused form for inference; this is of the form that is trained, as it "
+    "was built: --set reparam=yes takes the other",
     "conditions_reset": "the network's file sets threads, precision or the like; it was measured under the row's own "
     "conditions, and the record's environment has what was set back",
     "conditions_changed": "the network changed threads, precision or the like while it ran; the detail has how",
@@ -59,7 +61,10 @@ FLAGS: dict[str, str] = {
 }
 
 TOLD = frozenset(
-    {"conditions_reset", "power_capped", "not_compared", "at_limit", "at_index_limit", "unobserved", "missed"}
+    {
+        *("conditions_reset", "training_form", "power_capped", "not_compared"),
+        *("at_limit", "at_index_limit", "unobserved", "missed"),
+    }
 )
 """What is told of a number and is no doubt about it."""
 

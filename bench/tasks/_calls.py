@@ -13,7 +13,7 @@ from bench.plan.settings import Timed
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.tasks._agreement import agreement
-from bench.tasks._networks import built, check
+from bench.tasks._networks import built, check, tell_of_other_form
 from bench.tasks._placing import noise, place, with_autocast
 from bench.timing.clock import Clock, Workload
 from bench.timing.energy import ENERGY_S, find_meter, measure_energy
@@ -48,7 +48,9 @@ def ready(
         UnsupportedError: if the backend cannot run the network.
         InvalidModelError: if it is no network to run.
     """
-    model = with_autocast(place(built(job, hooks).eval(), job), job)
+    model = built(job, hooks).eval()
+    tell_of_other_form(model, hooks)
+    model = with_autocast(place(model, job), job)
     images = noise(job)
     eager = BACKENDS.get(EAGER).prepare(model, images, job)
     if job.settings.backend == EAGER:

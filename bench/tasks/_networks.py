@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
+from bench.archs._reparam import has_fused_form
 from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
 from bench.costs._arguments import dtype_of, tensors_of
@@ -18,6 +19,7 @@ from bench.plan.job import Job
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.tasks._draws import RepeatedDraws
+from bench.training.learner import outputs
 from bench.training.seeds import streams
 
 
@@ -74,6 +76,12 @@ def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     return model.train()
 
 
+def tell_of_other_form(model: nn.Module, hooks: Hooks) -> None:
+    """Flag what is measured of a network in the form that is trained, where it comes with another for inference."""
+    if has_fused_form(model):
+        hooks.flag("training_form")
+
+
 def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     """Return the network, initialised from the job's seed and checked, in training mode.
 
@@ -103,14 +111,21 @@ def check(output: object, job: Job, images: int = 1) -> None:
     Raises:
         InvalidModelError: if there is no tensor, or what a training got is not logits [images, num_classes].
     """
-    if not isinstance(output, Tensor):
-        if next(tensors_of(output), None) is not None and job.task != "accuracy":
-            return
-        message = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"
-        raise InvalidModelError(message, "return the logits [batch, num_classes]")
-    if job.task == "accuracy" and tuple(output.shape) != (images, job.num_classes):
+    if job.task != "accuracy":
+        if next(tensors_of(output), None) is None:
+            message = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"
+            raise InvalidModelError(message, "return the logits [batch, num_classes]")
+        return
+    classes = job.num_classes or 0
+    try:
+        logits, _ = outputs(output, 0)
+    except InvalidModelError:
+        form = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        message = f"{job.arch} returned {form} in evaluation mode; a training takes logits"
+        raise InvalidModelError(message, "return the logits [batch, num_classes]") from None
+    if tuple(logits.shape) != (images, classes):
         raise InvalidModelError(
-            f"{job.arch} returned {list(output.shape)} for an input of {images}; "
-            f"expected [{images}, {job.num_classes}]",
-            "return logits [batch, num_classes], and let the network take num_classes as an argument",
+            f"{job.arch} returned {list(logits.shape)} for an input of {images}; expected [{images}, {classes}]",
+            "let the network take num_classes as an argument (--set num_classes= is of the other tasks: a training has "
+            "the classes of its data set)",
         )

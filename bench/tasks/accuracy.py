@@ -152,7 +152,6 @@ def outline(keys: AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
     recipe = load_recipe(keys.recipe)
     size = keys.input_size or _trained_at(dataset, card)
     images = dataset.at(size) if dataset.in_files else dataset
-    classifies = card.num_classes is not None or card.any_outputs  # of the latter, its outputs will tell
     return Outline(
         input_size=size,
         in_channels=dataset.in_channels if card.any_channels else card.in_channels,
@@ -165,8 +164,17 @@ def outline(keys: AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
         },
         images=min(keys.train_images or dataset.train, dataset.train),
         note=f"{dataset.name}: {dataset.note}" if dataset.note else "",
-        refusal=None if classifies else f"{card.name} is no classifier: nothing to train on",
+        refusal=_refusal(card),
     )
+
+
+def _refusal(card: ArchCard) -> str | None:
+    """Return why a network is not trained."""
+    if card.num_classes is None and not card.any_outputs:  # of the latter, its outputs will tell
+        return f"{card.name} is no classifier: nothing to train on"
+    if card.weights is not None:
+        return f"a short training is from scratch, and {card.name} has its weights from a file"
+    return card.inference_only and f"{card.name} cannot be trained: {card.inference_only}"
 
 
 def _dataset(name: str, catalog: Catalog) -> DatasetCard:

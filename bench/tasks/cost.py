@@ -30,12 +30,13 @@ QUANTITIES = (
 def run(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Count the network; what was counted before it failed is yielded before the failure is raised."""
     from bench.costs import COSTS
-    from bench.tasks._networks import check, imported, subject_of
+    from bench.tasks._networks import check, imported, subject_of, tell_of_other_form
 
     arch = imported(job, hooks)
     hooks.stage("build")
     subject = subject_of(arch, job)
     hooks.stage("check")
+    tell_of_other_form(subject.model, hooks)
     failure = subject.trace.failure
     for name in COSTS:
         if failure is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from bench.plan.card import ArchCard
 from bench.plan.estimate import called_s
+from bench.plan.expand import Catalog
 from bench.plan.job import Job
 from bench.plan.settings import Timed, TimedKeys
-from bench.plan.task import TASKS, Hooks, Quantity, Task
+from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, own_shape
 from bench.records.record import Measurement
 
 GUESS_S = {"cpu": 5.0, "cuda": 6.0}
@@ -45,6 +48,12 @@ QUANTITIES = (
     Quantity("backward_peak_memory", "B", "lower"),
     Quantity("optimizer_peak_memory", "B", "lower"),
 )
+
+
+def outline(keys: TimedKeys, card: ArchCard, catalog: Catalog) -> Outline:
+    """Return the outline of a job in the shape that is asked for, refused for what has no training."""
+    refusal = card.inference_only and f"{card.name} cannot be trained: {card.inference_only}"
+    return replace(own_shape(keys, card, catalog), refusal=refusal)
 
 
 def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
@@ -92,6 +101,7 @@ TASKS.add(
         quantities=QUANTITIES,
         batch_column="train_batch_size",
         batch_title="Training batch",
+        outline=outline,
         likeness=lambda job: (str(job.settings.batch_size),),
         one_call=one_call,
         timed=True,

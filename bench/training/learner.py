@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -273,22 +273,33 @@ def set_dropout(model: nn.Module, probability: float | None) -> None:
                 module.p = probability
 
 
-def outputs(result: Any, classes: int) -> tuple[Tensor, list[Tensor]]:
+def outputs(result: object, classes: int) -> tuple[Tensor, list[Tensor]]:
     """Return the logits [B, K] and the auxiliary logits in what a network returned.
+
+    That is a tensor, or has them by the names `logits` and `aux_logits...`: a named tuple, a mapping or a data class.
 
     Raises:
         InvalidModelError: if there are no logits in it for each of `classes`.
     """
-    names = getattr(result, "_fields", ())
-    logits = result.logits if "logits" in names else result
+    named = _named(result)
+    logits = named.get("logits", result)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < classes:
         form = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InvalidModelError(
-            f"the network returned {form}, not logits of {classes} classes",
-            f"return a tensor [batch, {classes}], or a named tuple with logits and aux_logits",
-        )
-    sides = [getattr(result, n) for n in names if n.startswith("aux_logits")]
-    return logits, [side for side in sides if side is not None]
+        tip = f"return a tensor [batch, {classes}], or a named tuple with logits and aux_logits"
+        if isinstance(logits, Tensor) and logits.ndim == 2:
+            tip = f"--set num_classes={logits.shape[1]}, or let the network take num_classes as an argument"
+        raise InvalidModelError(f"the network returned {form}, not logits of {classes} classes", tip)
+    sides = [value for name, value in named.items() if name.startswith("aux_logits")]
+    return logits, [side for side in sides if isinstance(side, Tensor)]
+
+
+def _named(result: object) -> Mapping[str, object]:
+    """Return what a network returned by name; nothing where it has no names."""
+    if isinstance(result, Mapping):
+        return result
+    if isinstance(result, tuple) and hasattr(result, "_asdict"):
+        return dict(result._asdict())
+    return vars(result) if is_dataclass(result) and not isinstance(result, type) else {}
 
 
 def training_loss(

@@ -307,10 +307,10 @@ def _send(task: _Task, folder: Path) -> None:
 def _receive(folder: Path) -> _Task:
     """Read what rank 0 stored, its own pickles and nobody else's; users' files are imported as rank 0 did."""
     for file in torch.load(folder / "sources", weights_only=True):
-        from bench.archs.naming import user_code  # which imports libraries of networks
+        from bench.archs.naming.files import load  # which imports libraries of networks
 
         sys.path.append(str(Path(file).parent))
-        user_code.load(file)
+        load(file)
     task: _Task = torch.load(folder / "task", mmap=True, weights_only=False)
     return task
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
-from bench.archs import ARCHS, Arch, _timm, _torchvision
-from bench.archs._arguments import with_arguments
-from bench.archs.naming.spelling import NetworkName, parse
-from bench.errors import UnknownNameError, nearest, unknown_name
+from bench.archs import Arch
+from bench.archs.naming.spelling import parse
+from bench.archs.naming.ways import WAYS, NetworkName, Way, ways
+from bench.errors import UnknownNameError, nearest
 from bench.plan.card import ArchCard
 from bench.registry import natural
-
-_LIBRARIES = {"torchvision": _torchvision, "timm": _timm}
 
 
 def resolve(text: str) -> Arch:
@@ -27,49 +24,54 @@ def resolve(text: str) -> Arch:
         InvalidModelError: if it is the user's and cannot be imported, or does not take its arguments.
     """
     name = _checked(text)
-    match name.kind:
-        case "pattern":
-            from bench.archs.pattern import network  # imports torch
+    way = WAYS.get(name.kind)
+    ours = _ours(name, way)
+    arch = way.resolve(replace(name, arguments={k: v for k, v in name.arguments.items() if k not in ours}))
+    if "weights" in ours:
+        from bench.archs.naming._weights import with_weights  # imports torch
 
-            return network.resolve(name)
-        case "file" | "module":
-            from bench.archs.naming import user_code  # imports torch
+        arch = with_weights(arch, str(name), ours["weights"])
+    if "reparam" in ours:
+        from bench.archs._reparam import with_fused_form
 
-            return user_code.resolve(name)
-        case "registered":
-            arch = ARCHS.get(name.target)
-        case _:
-            library = _LIBRARIES[name.source]
-            arch = Arch(library.card(name.target), partial(library.build, name.target))
-    return with_arguments(arch, str(name), name.arguments)
+        arch = with_fused_form(arch, str(name), ours["reparam"])
+    return arch
+
+
+def _ours(name: NetworkName, way: Way) -> dict[str, object]:
+    """Return those arguments that are bench's own, as the network takes none of that name.
+
+    What takes any keyword, ``def net(**kwargs)``, may mean something else by `weights` that are no file.
+    """
+    written = {key: name.arguments[key] for key in ("weights", "reparam") if key in name.arguments}
+    if not written:
+        return {}
+    parameters = way.parameters(name)
+    theirs = {*parameters.names, *(["weights"] if parameters.any_keyword and not _is_file(written) else [])}
+    return {key: value for key, value in written.items() if key not in theirs}
+
+
+def _is_file(arguments: dict[str, object]) -> bool:
+    return str(arguments.get("weights")).endswith((".pt", ".pth", ".bin", ".ckpt", ".safetensors"))
 
 
 def _checked(text: str) -> NetworkName:
-    """Parse a name; a plain one that is not registered is torchvision's, if it is one of its.
+    """Return a name as its way in has it, such as torchvision's for a plain one; no code of the user's is loaded.
 
     Raises:
         ConfigError: if it is no name at all.
-        UnknownNameError: if its registry or library does not know it; nothing else is looked into.
+        UnknownNameError: if its registry or library does not know it.
         UnsupportedError: if its library is not installed.
     """
     name = parse(text)
-    if name.kind == "registered" and name.target not in ARCHS:
-        if name.target not in _torchvision.names():
-            ARCHS.get(name.target)  # raises
-        return replace(name, kind="torchvision", source="torchvision")
-    if name.kind == "timm":
-        _timm.card(name.target)
-    elif name.kind == "torchvision" and name.target not in _torchvision.names():
-        hint = "see `bench list 'torchvision:*'`"
-        raise unknown_name("torchvision network", name.target, _torchvision.names(), hint)
-    return name
+    return WAYS.get(name.kind).check(name)
 
 
 def expand_names(texts: Sequence[str]) -> list[str]:
     """Replace patterns such as ``resnet*`` and ``torchvision:*`` by the names they match; keep plain names.
 
     Returns:
-        Each name once, patterns' in natural order.
+        Each name once, patterns' in natural order; the arguments of a pattern are those of each.
 
     Raises:
         ConfigError: if one is no name at all.
@@ -87,21 +89,21 @@ def _is_glob(text: str) -> bool:
     return any(c in text.partition("(")[0] for c in "*?[") and ".py:" not in text
 
 
-def _matches(glob: str) -> list[str]:
+def _matches(text: str) -> list[str]:
+    glob, parenthesis, arguments = text.partition("(")
     prefix, colon, _ = glob.rpartition(":")
+    lists = {source: way.names for source, way in ways() if way.names is not None}
     known: list[str] = []
-    if prefix in _LIBRARIES:
-        known = [f"{prefix}:{n}" for n in _LIBRARIES[prefix].names()]
-    elif not colon:
-        known = ARCHS.names()
+    if (source := prefix if colon else "registered") in lists:
+        known = lists[source]()
     else:
-        parse(glob)
+        parse(text)
     names = sorted((n for n in known if fnmatch.fnmatchcase(n, glob)), key=natural)
     if not names:
         close = nearest(glob.strip("*?"), known)
         tip = f"did you mean {', '.join(close)}?" if close else "see `bench list`"
         raise UnknownNameError(f"no architecture matches {glob!r}", tip)
-    return names
+    return [str(parse(n + parenthesis + arguments)) for n in names] if parenthesis else names
 
 
 def list_archs(pattern: str = "*") -> list[ArchCard]:

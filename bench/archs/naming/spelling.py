@@ -2,58 +2,28 @@
 
     NAME                        registered, or else one of torchvision
     torchvision:NAME  timm:NAME of a library
+    hf:NAME                     of transformers: a type, a class, a folder with config.json, or a name of the hub
     path/to/file.py:NAME        of the user's, in a file
     package.module:NAME         of the user's, in a module
+    path/to/folder:NAME         an entry of the folder's hubconf.py
+    path/to/net.pt2             saved by torch.export
+    path/to/net.pt              saved by torch.jit (.pt, .pth, .torchscript)
     pattern:INPUT -> ... -> FC  layers in a row, see `bench.archs.pattern`
 
-each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``.
+each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``. Each is a file of
+this folder, see `bench.archs.naming.ways`. Two arguments are bench's own wherever the network has none of that name:
+``weights='net.pt'`` loads a state dict, and ``reparam=True`` takes the form for inference that the network comes with.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
-from bench.archs import pattern
-from bench.errors import error_at
+from bench.archs.naming.ways import NetworkName, Way, ways
+from bench.errors import BenchError, error_at
 
-Kind = Literal["registered", "torchvision", "timm", "file", "module", "pattern"]
-
-_NAME = re.compile(r"[A-Za-z_][\w.-]*")
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
-# A path may hold parentheses if an identifier and nothing but arguments follow it.
-_FILE = re.compile(r"([^(]*?\.py):|(.*?\.py):[^\W\d]\w*\s*(?:\(.*\))?$")
 _PREFIX = re.compile(r"([^(:]*):")
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkName:
-    """A parsed name.
-
-    Attributes:
-        kind: where the network comes from.
-        source: the library, the path of the file or the dotted module; empty for a registered name.
-        target: what it is called there; of a pattern, its normal spelling.
-        arguments: in the order written; plain literals.
-    """
-
-    kind: Kind
-    source: str
-    target: str
-    arguments: Mapping[str, object] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """Return the name in its normal spelling, which parses to an equal one."""
-        arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
-        return f"{self.bare}({arguments})" if arguments else self.bare
-
-    @property
-    def bare(self) -> str:
-        """The name without its arguments."""
-        return f"{self.source}:{self.target}" if self.source else self.target
 
 
 def parse(text: str) -> NetworkName:
@@ -63,35 +33,33 @@ def parse(text: str) -> NetworkName:
         ConfigError: if it is none; the message points at the character.
     """
     text = " ".join(text.splitlines()).strip()
-    if text.startswith("pattern:"):
-        return NetworkName("pattern", "pattern", str(pattern.parse(text)))
-    kind, source, start = _source(text)
-    expression = _IDENTIFIER if kind in {"file", "module"} else _NAME
-    target = expression.match(text, start)
+    for kind, way in ways():
+        if begun := way.begins.match(text):
+            return _read(kind, way, text, begun)
+    raise _unread(text)
+
+
+def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
+    groups, end = begun.groupdict(), begun.end()
+    source = groups.get("source") or ""
+    if way.normal is not None:
+        return NetworkName(kind, source, way.normal(text))
+    target = groups.get("target")
     if target is None:
-        raise error_at(text, start, "the name of a network is missing")
-    return NetworkName(kind, source, target.group(), _arguments(text, target.end()))
+        named = way.target.match(text, end)
+        if named is None:
+            raise error_at(text, end, "the name of a network is missing")
+        target, end = named.group(), named.end()
+    return NetworkName(kind, source, target, _arguments(text, end))
 
 
-def _source(text: str) -> tuple[Kind, str, int]:
-    """Return the kind, the source and where the name behind it starts."""
-    if file := _FILE.match(text):
-        return "file", file[1] or file[2], file.end(file.lastindex or 0) + 1
+def _unread(text: str) -> BenchError:
+    path = text.partition("(")[0].rstrip()
+    if path.endswith(".py"):
+        return error_at(text, len(path), "which network of the file?", f"write {path}:NAME")
     prefix = _PREFIX.match(text)
-    if prefix is None:
-        path = text.partition("(")[0].rstrip()
-        if path.endswith(".py"):
-            raise error_at(text, len(path), "which network of the file?", f"write {path}:NAME")
-        return "registered", "", 0
-    source, end = prefix[1], prefix.end()
-    if source == "torchvision":
-        return "torchvision", source, end
-    if source == "timm":
-        return "timm", source, end
-    if all(_IDENTIFIER.fullmatch(part) for part in source.split(".")):
-        return "module", source, end
-    tip = "the colon stands behind torchvision, timm, pattern, a path that ends in .py, or a dotted module"
-    raise error_at(text, 0, f"{source!r} is no library, file or module", tip)
+    tip = "the colon stands behind torchvision, timm, hf, pattern, a path that ends in .py, a folder, or a module"
+    return error_at(text, 0, f"{prefix[1] if prefix else text!r} is no library, file or module", tip)
 
 
 def _arguments(text: str, end: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.archs import Arch
 from bench.archs._layers import kaiming, response_norm, sequential
-from bench.archs.naming.spelling import NetworkName
+from bench.archs.naming.ways import NetworkName
 from bench.archs.pattern._reader import parse
 from bench.archs.pattern._tree import (
     IN_CHANNELS,

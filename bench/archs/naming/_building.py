@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from bench.archs._arguments import NATIVE, Parameters
-from bench.archs.naming.spelling import NetworkName
+from bench.archs.naming.ways import NetworkName
 from bench.errors import BenchError, InvalidModelError, lacks_memory
 
 # The card's name for each name that a parameter may have.
@@ -175,7 +175,7 @@ def builder_of(
     if not callable(definition):
         message = f"{name.bare} is of type {type(definition).__name__}; expected a torch.nn.Module"
         raise InvalidModelError(message, _NO_NETWORK)
-    parameters = _parameters(definition)
+    parameters = parameters_of(definition)
     parameters.check(name.bare, name.arguments)
     written = {k: v for k, v in name.arguments.items() if _takes(k, v, parameters)}
     others = {k: v for k, v in name.arguments.items() if k not in written}
@@ -219,7 +219,10 @@ def _takes(argument: str, value: object, parameters: Parameters) -> bool:
     return _is_count(value) or pair or (value is None and ALIASES[argument] == "num_classes")
 
 
-def _parameters(function: Callable[..., object]) -> Parameters:
+def parameters_of(function: object) -> Parameters:
+    """Return what a class or function of the user's can be called with; an instance is not called at all."""
+    if isinstance(function, nn.Module) or not callable(function):
+        return Parameters()
     if inspect.isclass(function) and function.__init__ is nn.Module.__init__:
         return Parameters()  # its signature takes anything, and it refuses everything
     return Parameters.of(function)

@@ -23,9 +23,10 @@ from typing import TextIO, cast
 from torch import nn
 
 from bench.archs import Arch
-from bench.archs.naming.building import builder_of
+from bench.archs._arguments import Parameters
+from bench.archs.naming._building import builder_of, parameters_of
 from bench.archs.naming.sources import imported, is_users, relative_imports, sources, together
-from bench.archs.naming.spelling import NetworkName
+from bench.archs.naming.ways import NetworkName
 from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
 from bench.plan.card import ArchCard
 
@@ -50,7 +51,7 @@ def resolve(name: NetworkName) -> Arch:
         UnknownNameError: if there is no such file, module, or name in it.
         InvalidModelError: if it cannot be imported, is no network, or does not take the arguments.
     """
-    code = _load_file(name.source) if name.kind == "file" else _load_module(name.source)
+    code = _loaded_code(name)
     builder = builder_of(_find(code.module, name), name, partial(_importable, code.place))
     card = ArchCard(
         name=str(name),
@@ -58,7 +59,12 @@ def resolve(name: NetworkName) -> Arch:
         sources=code.sources if len(code.sources) > 1 else {},
         **builder.declared,
     )
-    return Arch(card, builder)
+    return Arch(card, builder, builder.describe)
+
+
+def parameters(name: NetworkName) -> Parameters:
+    """Return what that which a name means can be called with, see `resolve`."""
+    return parameters_of(_find(_loaded_code(name).module, name))
 
 
 # --- importing ---
@@ -77,6 +83,10 @@ class _Code:
     module: ModuleType
     place: _Place
     sources: Mapping[str, str]
+
+
+def _loaded_code(name: NetworkName) -> _Code:
+    return _load_file(name.source) if name.kind == "file" else _load_module(name.source)
 
 
 def load(file: str) -> ModuleType:
@@ -262,7 +272,7 @@ def _load_module(name: str) -> _Code:
 
 def _no_module(name: str, folder: Path) -> UnknownNameError:
     # The prefix of a library that is misspelt arrives here too.
-    close = nearest(name, ("torchvision", "timm", *(p.stem for p in folder.glob("*.py"))))
+    close = nearest(name, ("torchvision", "timm", "hf", *(p.stem for p in folder.glob("*.py"))))
     tip = f"did you mean {', '.join(close)}?" if close else f"it is neither installed nor in {folder}"
     return UnknownNameError(f"unknown module {name!r}", f"{tip} (or give the path of a .py file)")
 

@@ -1,0 +1,85 @@
+"""Ways in: the spellings of a network's name, one file each in this folder, and what each of them means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bench.archs import Arch
+from bench.archs._arguments import Parameters
+from bench.registry import Registry
+
+NAME = re.compile(r"[A-Za-z_][\w.-]*")
+IDENTIFIER = re.compile(r"[^\W\d]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkName:
+    """A parsed name.
+
+    Attributes:
+        kind: where the network comes from: the name of a way in.
+        source: the library, the path of the file or folder, or the dotted module; empty where there is none.
+        target: what it is called there; of a pattern, its normal spelling; of a network that is a file, its path.
+        arguments: in the order written; plain literals.
+    """
+
+    kind: str
+    source: str
+    target: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the name in its normal spelling, which parses to an equal one."""
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
+        return f"{self.bare}({arguments})" if arguments else self.bare
+
+    @property
+    def bare(self) -> str:
+        """The name without its arguments."""
+        return f"{self.source}:{self.target}" if self.source else self.target
+
+
+def as_it_is(name: NetworkName) -> NetworkName:
+    """Return the name: nothing is known of it before its code is loaded."""
+    return name
+
+
+def no_parameters(_name: NetworkName) -> Parameters:
+    """Return that the network itself takes neither `weights` nor `reparam`."""
+    return Parameters()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One spelling, and what it means.
+
+    Attributes:
+        place: ways are tried in this order, the least first; the first whose beginning is there reads the text.
+        begins: what stands before the network's name, as group `source`; or all of it, as group `target`.
+        target: the network's name behind that.
+        normal: `(text)` to the normal spelling of the target, for a way that has a language of its own; it takes no
+            arguments then.
+        check: `(name)` to the name that it is; raises where the name is not known, and loads no code of the user's.
+        resolve: `(name)` to the network.
+        parameters: what the network itself can be called with: `weights` and `reparam` are its own if they are there.
+        names: of all its networks, for patterns such as ``timm:resnet*``.
+    """
+
+    place: int
+    begins: re.Pattern[str]
+    target: re.Pattern[str] = NAME
+    normal: Callable[[str], str] | None = None
+    check: Callable[[NetworkName], NetworkName] = as_it_is
+    resolve: Callable[[NetworkName], Arch]
+    parameters: Callable[[NetworkName], Parameters] = no_parameters
+    names: Callable[[], list[str]] | None = None
+
+
+WAYS: Registry[Way] = Registry("way in", "bench.archs.naming")
+
+
+def ways() -> list[tuple[str, Way]]:
+    """Return all ways in by name, in the order in which they are tried."""
+    return sorted(WAYS.items(), key=lambda named: named[1].place)

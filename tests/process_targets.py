@@ -10,10 +10,6 @@ import time
 from typing import Any
 
 
-def greet(send: Any, name: str) -> None:
-    send(("greeting", f"hello {name}"))
-
-
 def facts(send: Any) -> None:
     send(
         (
@@ -70,10 +66,6 @@ def multiply(send: Any) -> None:
 
     torch.set_num_threads(2)
     send(("sum", float((torch.ones(600, 600) @ torch.ones(600, 600)).sum())))
-
-
-def big(send: Any, count: int) -> None:
-    send(("big", b"x" * count))
 
 
 def load_files(send: Any, name: str) -> None:

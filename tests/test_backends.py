@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable, refusal
+from bench.contracts import check_backend, small_network
 from bench.errors import UnknownNameError, UnsupportedError
 from bench.execution.worker import measure, switch
 from bench.plan.job import Job
@@ -71,42 +72,17 @@ def measured(job: Job) -> dict[str, Any]:
     return {m.name: m for m in measure(job, hooks)}
 
 
-def small_net() -> nn.Module:
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10)]
-    return nn.Sequential(*layers).eval()
-
-
 def slow_if_compiling(name: str) -> Any:
     marks = [pytest.mark.slow] if name.startswith("compiled") else []
     return pytest.param(name, marks=marks)
 
 
 @pytest.mark.parametrize("name", [slow_if_compiling(n) for n in BACKENDS])
-def test_every_backend_returns_what_eager_returns(name: str) -> None:
-    backend, job = BACKENDS.get(name), make_job(backend=name)
-    if reason := backend.unsupported(job):
-        pytest.skip(reason)
+def test_every_backend_keeps_the_contract(name: str) -> None:
     if name.startswith("compiled") and not COMPILES:
         pytest.skip("no C++ compiler")
-    model, images = small_net(), torch.randn(2, 3, 8, 8)
-    with torch.inference_mode():
-        backend.load()
-        prepared = backend.prepare(model, images, job)
-        eager = BACKENDS.get("eager").prepare(model, images, job)
-        found = agreement(eager.call, prepared.call, "fp32")
-    assert found.flags == ()
-    assert found.samples[0] < 1e-5
-    assert all(v >= 0 for k, v in prepared.detail.items() if k.endswith("_s"))
-
-
-@pytest.mark.parametrize("name", list(BACKENDS))
-def test_every_backend_says_what_it_is_and_why_it_cannot(name: str) -> None:
-    backend = BACKENDS.get(name)
-    assert "\n" not in backend.about
-    for precision in DTYPES:
-        reason = backend.unsupported(make_job(backend=name, precision=precision))
-        assert reason is None or reason.strip()
+    if reason := check_backend(name):
+        pytest.skip(reason)
 
 
 @pytest.mark.parametrize("name", ["cuda_graph", "compiled:reduce-overhead"])
@@ -360,7 +336,7 @@ def test_a_network_that_cannot_be_exported_is_unsupported(tmp_path: Path) -> Non
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_precision_and_layout_are_what_they_say(precision: str, memory_format: str) -> None:
     job = make_job(precision=precision, memory_format=memory_format)
-    model, images = place(small_net(), job), noise(job)
+    model, images = place(small_network().eval(), job), noise(job)
     assert images.dtype == model[0].weight.dtype == DTYPES[precision]  # type: ignore[index]
     layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
     assert images.is_contiguous(memory_format=layout)
@@ -396,7 +372,7 @@ def test_the_host_draws_no_more_than_64_images(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_autocast_the_network_is_itself() -> None:
-    model = small_net()
+    model = small_network().eval()
     assert with_autocast(model, make_job()) is model
     assert isinstance(with_autocast(model, make_job(precision="amp_bf16")), Autocast)
 

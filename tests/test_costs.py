@@ -16,6 +16,7 @@ from torchvision.ops import DeformConv2d
 
 from bench.archs import Arch
 from bench.archs.naming import resolve
+from bench.contracts import check_cost
 from bench.costs import COSTS, Subject, prepare
 from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
@@ -53,6 +54,11 @@ def test_a_convolution(groups: int, stride: int, padding: int, dilation: int) ->
     assert found["parameters"].samples == (16 * (8 // groups) * 9 + 16,)
     assert found["activations"].samples == (16 * side * side,)
     assert found["activation_bytes"].samples == (4 * 16 * side * side,)
+
+
+@pytest.mark.parametrize("name", COSTS.names())
+def test_every_cost_keeps_the_contract(name: str) -> None:
+    check_cost(name)
 
 
 def test_a_transposed_convolution_multiplies_for_each_of_its_inputs() -> None:

@@ -35,6 +35,7 @@ from matplotlib.text import Text
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
+from bench.contracts import check_figure
 from bench.records.record import Record
 from bench.records.store import Run
 from bench.report.figures import FIGURES, in_order
@@ -54,7 +55,6 @@ from bench.report.figures.style import (
     KINDS,
     canvas,
     drawable,
-    freeze,
     looks,
     renderer,
     styled,
@@ -72,10 +72,9 @@ def drawn(name: str, *runs: Run) -> Drawing | None:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drawing]:
+def full(tmp_path_factory: pytest.TempPathFactory) -> Run:
     seen = [*everything(), *failed(), *out_of_memory()]
-    run = keep_outputs(make_run(seen), tmp_path_factory.mktemp("run"))
-    return {name: figure for name in ALL if (figure := drawn(name, run))}
+    return keep_outputs(make_run(seen), tmp_path_factory.mktemp("run"))
 
 
 def many_nets(count: int) -> list[Net]:
@@ -94,27 +93,7 @@ def texts(axes: Axes) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_figure_says_what_it_is(name: str) -> None:
-    figure = FIGURES.get(name)
-    assert figure.title
-    assert figure.caption.endswith(".")
-    assert figure.needs
-    assert not figure.needs.endswith(".")
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_figure_of_a_full_run_has_labelled_axes(name: str, full: dict[str, Drawing]) -> None:
-    for axes in full[name].axes:
-        if not axes.axison:  # pictures
-            continue
-        assert axes.get_xlabel()
-        assert axes.get_ylabel() or all(t.get_text() for t in axes.get_yticklabels())
-        assert axes.get_title("left")
-
-
-@pytest.mark.parametrize("name", ALL)
 def test_nothing_to_draw_is_none(name: str) -> None:
-    assert drawn(name) is None
     assert drawn(name, make_run([record(job(NETS[0]), NETS[0], status="crashed")])) is None
 
 
@@ -124,17 +103,8 @@ def ticks_in_view(axes: Axes) -> list[Text]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_texts_do_not_overlap(name: str, full: dict[str, Drawing]) -> None:
-    figure = full[name]
-    freeze(figure)
-    shown = [
-        t for a in figure.axes for t in (*a.texts, *ticks_in_view(a), a.title, a.xaxis.label) if t.get_text()
-    ]
-    boxes = [t.get_window_extent(renderer(figure)).extents for t in shown]
-    mutual = overlaps(np.array(boxes), np.array(boxes)) & ~np.eye(len(boxes), dtype=bool)
-    assert [
-        (shown[i].get_text(), shown[j].get_text()) for i, j in zip(*np.nonzero(mutual), strict=True)
-    ] == []
+def test_every_figure_keeps_the_contract(name: str, full: Run) -> None:
+    check_figure(name, full)
 
 
 @pytest.mark.parametrize("name", ["macs_accuracy", "learning_curves", "layers"])
@@ -356,7 +326,7 @@ def test_names_of_more_curves_than_lines_of_text_are_counted() -> None:
     assert left_out > 25
 
 
-def test_families_keep_their_look_in_all_figures(full: dict[str, Drawing]) -> None:
+def test_families_keep_their_look_in_all_figures() -> None:
     families = [f"family{i}" for i in range(88)]
     assert len(set(looks(families).values())) == len(families)
     assert looks([None, "vgg", math.nan, "vgg"]).keys() == {"other", "vgg"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -246,8 +248,121 @@ def test_links_in_a_circle_are_followed_once(tmp_path: Path) -> None:
     (root / "a" / "again").symlink_to(root / "a")
     (root / "b" / "up").symlink_to(root)
     dataset = find(name_of(root))
-    assert dataset.card.train + dataset.card.test == 5 + (5 + 5)  # b holds a, by the link upwards
-    assert "links to folders that were met before" in dataset.card.note
+    assert dataset.card.train + dataset.card.test == 5 + 5
+    assert dataset.card.note.endswith("left out: links to folders that were met before (2)")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train-set", "Test Set"), ("Training Data", "validate"), ("trn", "tst"), ("train_images", "dev")],
+)
+def test_words_of_splits_may_be_joined_by_anything(tmp_path: Path, train: str, test: str) -> None:
+    root = fill(tmp_path, {f"{train}/a": 3, f"{train}/b": 3, f"{test}/a": 2, f"{test}/b": 2})
+    assert (find(name_of(root)).card.train, find(name_of(root)).card.test) == (6, 4)
+
+
+def test_the_folder_for_testing_that_has_the_classes_is_taken(tmp_path: Path) -> None:
+    root = fill(tmp_path, SPLIT | {"test/unknown": 5})  # as competitions give images without labels
+    note = find(name_of(root)).card.note
+    assert "3 images to test (of val/)" in note
+    assert note.endswith("left out: folder test/ (1)")
+
+
+def test_images_beside_the_folders_of_classes_are_told(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 5, "b": 5, ".": 3})
+    (root / "labels.csv").touch()
+    note = find(name_of(root)).card.note
+    assert note.endswith("left out: *.csv (1), images outside of the folders of classes (3)")
+
+
+def test_thumbnails_of_servers_are_no_images(tmp_path: Path) -> None:
+    hidden = {f"a/{name}": 3 for name in ("@eaDir", "lost+found", "$RECYCLE.BIN", "__pycache__")}
+    note = find(name_of(fill(tmp_path, {"a": 5, "b": 5} | hidden))).card.note
+    assert note.startswith("2 classes, 8 images to train on")
+    assert note.endswith("left out: hidden folders (4)")
+
+
+def test_links_are_told_where_they_lead_nowhere_again_or_elsewhere(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", {"a": 5, "b": 5})
+    away = fill(tmp_path / "away", {"c": 5}) / "c"
+    (root / "c").symlink_to(away)  # a class may be a link
+    (root / "a" / "nowhere.png").symlink_to(tmp_path / "nothing.png")
+    (root / "a" / "again.png").symlink_to(root / "a" / "000.png")
+    (root / "a" / "circle.png").symlink_to(root / "a" / "circle.png")
+    os.mkfifo(root / "b" / "pipe.png")
+    dataset = find(name_of(root))
+    assert (dataset.class_names, dataset.card.train, dataset.card.test) == (("a", "b", "c"), 12, 3)
+    assert dataset.card.note.partition("left out: ")[2] == (
+        "links that lead nowhere (2), links to images that were met before (1), pipes, sockets and devices (1)"
+    )
+
+
+def test_classes_that_link_to_each_other_are_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"class {i}" for i in range(9)]
+    root = fill(tmp_path, dict.fromkeys(names, 2))
+    for one, other in itertools.permutations(names, 2):
+        (root / one / other).symlink_to(root / other)
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr("os.scandir", lambda path: listed.append(path) or scandir(path))
+    assert find(name_of(root)).card.train == 9 * (18 - round(0.2 * 18))  # each class holds all others, once
+    assert len(listed) == 1 + 9
+
+
+def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(tmp_path, SPLIT | {"train/cat/deep": 2, "extra/cat": 1})
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr("os.scandir", lambda path: listed.append(path) or scandir(path))
+    find(name_of(root))
+    assert len(listed) == len(set(listed)) == 1 + 2 + 4 + 1  # the extra folder is not looked into
+
+
+def test_names_may_have_blanks_accents_and_no_text(tmp_path: Path) -> None:
+    composed, parted = "caf\u00e9", "cafe\u0301"  # as Linux and as macOS write it
+    odd = os.fsdecode(b"odd\xff")
+    parts = {f"train/{composed}": 3, f"test/{parted}": 2, "train/a [1] b": 3, "test/a [1] b": 1}
+    dataset = find(name_of(fill(tmp_path, parts | {f"train/{odd}": 2, f"test/{odd}": 1})))
+    assert dataset.class_names == ("a [1] b", composed, "odd\ufffd")
+    assert (dataset.card.train, dataset.card.test) == (8, 4)
+    assert load(dataset.card.name, "test", 8).labels.tolist() == [0, 1, 1, 2]
+    assert dataset.card.note.isprintable()
+
+
+def test_images_are_told_by_their_content_not_by_their_ending(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 4, "b": 4})
+    for number, (kind, ending) in enumerate(
+        (("JPEG", ".png"), ("GIF", ".jpg"), ("PNG", ".BMP"), ("WEBP", ".webp"))
+    ):
+        Image.fromarray(photograph(number)).save(root / "a" / f"x{number}{ending}", format=kind)
+    Image.fromarray(photograph(9)).save(root / "b" / "left.gif")
+    dataset = find(name_of(root))
+    assert dataset.card.train + dataset.card.test == 8 + 4
+    assert dataset.card.note.endswith("left out: *.gif (1)")
+    assert sum(len(load(dataset.card.name, split, 8)) for split in ("train", "test")) == 12
+
+
+def test_what_links_share_between_the_parts_is_told_or_refused(tmp_path: Path) -> None:
+    root = fill(tmp_path / "few", {"train/a": 9, "train/b": 9, "test/a": 4, "test/b": 4})
+    (root / "test" / "a" / "again.png").symlink_to(root / "train" / "a" / "000.png")
+    os.link(root / "train" / "b" / "001.png", root / "test" / "b" / "linked.png")
+    assert find(name_of(root)).card.note.endswith("; 2 images to test are also trained on, by links")
+    whole = fill(tmp_path / "all", {"train/a": 9, "train/b": 9})
+    (whole / "test").symlink_to(whole / "train")
+    with pytest.raises(UnsupportedError, match="18 of 18 images to test are links to images to train on"):
+        find(name_of(whole))
+
+
+def test_folders_of_the_same_names_in_each_class_are_told(tmp_path: Path) -> None:
+    root = fill(
+        tmp_path, {f"{place}/{time}": 5 for place in ("indoor", "outdoor") for time in ("day", "night")}
+    )
+    assert (
+        "; each class holds folders of the same names (day, night), taken together"
+        in find(name_of(root)).card.note
+    )
 
 
 # What is refused, and what is said.
@@ -268,6 +383,20 @@ def test_links_in_a_circle_are_followed_once(tmp_path: Path) -> None:
         ({"train/cat": 2, "val/cat": 2}, "has one class, cat: nothing to tell apart"),
         ({"cat": 5, "dog": 1}, "class dog has a single image, "),
         ({"cat": 1}, "class cat has a single image, "),
+        ({"test/cat": 2, "test/dog": 2}, "has test, and no folder for training"),
+        ({"Val/cat": 2, "Test/cat": 2}, "has Test, and no folder for training"),
+        ({"train": 3, "test": 3}, "train holds no folders, one for each class"),
+        ({"train/cat": 2, "train/dog": 2, "val": 5}, "neither test .*: val holds 5 images without classes"),
+        (
+            {"train/cat": 2, "train/dog": 2, "test/images": 5},
+            "neither test .*: test holds the folders images",
+        ),
+        (SPLIT | {"val/eel": 2, "val/fox": 2}, "has no training images of class eel and 1 more"),
+        ({f"{part}/{name}": 2 for part in ("train1", "test1") for name in "ab"}, "look like parts"),
+        ({f"my_{part}/{name}": 2 for part in ("train", "val") for name in "ab"}, "look like parts"),
+        ({"images_part_1": 5, "images_part_2": 5}, "look like parts and not like classes: images_part_1"),
+        ({"images": 5, "masks": 5}, "look like parts"),
+        ({"fold1/a": 3, "fold2/a": 3}, "look like parts"),
     ],
 )
 def test_a_folder_that_does_not_suit(counts: dict[str, int], message: str, tmp_path: Path) -> None:
@@ -276,6 +405,77 @@ def test_a_folder_that_does_not_suit(counts: dict[str, int], message: str, tmp_p
         find(name_of(root))
     assert str(root) in caught.value.message
     assert caught.value.tip
+
+
+def test_a_face_with_a_mask_is_a_class(tmp_path: Path) -> None:
+    assert find(name_of(fill(tmp_path, {"mask": 5, "no_mask": 5}))).class_names == ("mask", "no_mask")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"images": 9}, {"train": 9, "test": 9}, {"train/images": 9}, {".": 9}],
+)
+def test_labels_in_a_table_are_refused_with_the_way_out(tmp_path: Path, counts: dict[str, int]) -> None:
+    root = fill(tmp_path, counts)
+    (root / "train.csv").write_text("image,label")
+    with pytest.raises(
+        UnsupportedError, match=r"labels in a table, such as train\.csv, are not read"
+    ) as caught:
+        find(name_of(root))
+    assert "train/CLASS/" in str(caught.value.tip)
+
+
+def test_imagenet_with_its_val_in_one_folder_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"train/n01440764": 3, "train/n01443537": 3, "val": 4})
+    (root / "ILSVRC2012_devkit_t12").mkdir()
+    with pytest.raises(UnsupportedError, match="val holds 4 images without classes") as caught:
+        find(name_of(root))
+    assert f"or name {root}/train itself: a fifth of it is then for testing" in str(caught.value.tip)
+    assert find(name_of(root / "train")).card.test == 2
+
+
+def test_the_folder_above_the_classes_is_told_where_they_are(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"pets/cat": 3, "pets/dog": 3, "__MACOSX/pets": 3})
+    with pytest.raises(UnsupportedError, match="has one class, pets") as caught:
+        find(name_of(root))
+    assert caught.value.tip == f"if its folders are the classes, name it: imagefolder:{root}/pets"
+
+
+def test_an_empty_class_says_what_it_holds_instead(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 3, "b": 0})
+    (root / "b" / "x.heic").touch()
+    with pytest.raises(UnsupportedError, match=r"class b is empty: no images in .*/b, but \*\.heic"):
+        find(name_of(root))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("set.zip", "is an archive, not a folder"),
+        ("set.txt", "is a file, not a folder"),
+        ("x" * 300, "cannot be read"),
+    ],
+)
+def test_what_is_no_folder(tmp_path: Path, name: str, message: str) -> None:
+    if len(name) < 255:
+        (tmp_path / name).touch()
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        find(name_of(tmp_path / name))
+    assert caught.value.tip
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(tmp_path, SPLIT)
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("dog"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(UnsupportedError, match=f"{root}/train/dog cannot be read: Permission denied"):
+        find(name_of(root))
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -373,17 +573,6 @@ def test_other_classes_are_no_imagenette(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UnsupportedError, match="has the classes cat, dog .*not Imagenette's ten") as caught:
         find("imagenette")
     assert "imagefolder:" in (caught.value.tip or "")
-
-
-def test_imagenette_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetched(root: Path, size: str, download: bool) -> None:
-        assert (size, download) == ("320px", True)
-        imagenette(root / "imagenette2-320")
-
-    monkeypatch.setattr("torchvision.datasets.Imagenette", fetched)
-    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
-    declared = find("imagenette", 8)
-    assert declared.load(tmp_path, "train").images.shape == (10, 3, 8, 8)
 
 
 # In an experiment.

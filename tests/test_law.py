@@ -19,7 +19,7 @@ ROOT = Path(bench.__file__).parent
 # A room may import from the rooms before it, and from itself.
 ROOMS = (
     "errors", "units", "io", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
-    "training", "tasks", "execution", "analysis", "claims", "report", "api", "cli",
+    "training", "tasks", "execution", "analysis", "claims", "report", "contracts", "api", "cli",
 )  # fmt: skip
 MEASURING = ("archs", "datasets", "backends", "costs", "timing", "training", "execution")
 READING = ("analysis", "claims", "report")

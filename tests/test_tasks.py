@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from conftest import ENVIRONMENT, make_job, make_record, sound_line
 
 import bench
+from bench.contracts import check_task
 from bench.plan.job import Job
 from bench.plan.settings import Settings, Timed, Timing
 from bench.plan.task import TASKS, quantities, tasks
@@ -65,24 +65,16 @@ def test_settings_are_changed_and_nothing_else_is_said() -> None:
 
 def test_tasks_stand_in_an_order_of_their_own() -> None:
     assert list(tasks()) == ["cost", "infer", "train_step", "accuracy", "ceiling", "versus"]
-    assert len({task.place for task in tasks().values()}) == len(tasks())
-
-
-def test_a_quantity_is_one_thing_whichever_task_measures_it() -> None:
-    kinds: defaultdict[str, set[Any]] = defaultdict(set)
-    columns = [q.name for task in tasks().values() for q in task.quantities if q.summary]
-    for task in tasks().values():
-        for quantity in task.quantities:
-            if not quantity.of:
-                kinds[quantity.name].add((quantity.unit, quantity.better))
-    assert all(len(kind) == 1 for kind in kinds.values())
-    assert len(columns) == len(set(columns))
 
 
 @pytest.mark.parametrize("name", list(TASKS))
-def test_quantities_stand_beside_others_of_their_task(name: str) -> None:
-    own = TASKS.get(name).quantities
-    assert {q.beside for q in own} - {""} <= {q.name for q in own if q.title and not q.beside}
+def test_every_task_keeps_the_contract(name: str) -> None:
+    check_task(name)
+
+
+def test_a_column_is_of_one_quantity() -> None:
+    columns = [q.name for task in tasks().values() for q in task.quantities if q.summary]
+    assert len(columns) == len(set(columns))
 
 
 def test_what_is_stored_is_a_quantity() -> None:

@@ -6,9 +6,10 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from bench.api.objects import Network, names_of
 from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
-from bench.execution.runner import Observer, Summary, run_plan
+from bench.execution.data import fetch_all, lacking, without
+from bench.execution.runner import Observer, Summary, run_plan, standing
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand
 from bench.plan.order import in_rounds
 from bench.plan.study import check_study
-from bench.records.store import Run, Store, read_run
+from bench.records.record import Record
+from bench.records.store import RECORDS, Run, Store, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,10 +144,24 @@ def run(
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
     names = names_of(names)
+    observer = observer or Observer()
     with open_executor(executor, names) as opened:
-        prepared = prepare(experiment, names, tasks=tasks, overrides=overrides, executor=opened)
+        plan = partial(prepare, experiment, names, tasks=tasks, overrides=overrides, executor=opened)
+        prepared = plan()
         path = run_folder(results, prepared.experiment.name if name is None else name)
+        missing = prepared.catalog.missing
+        if missing and (missing := lacking(prepared.plan, missing, _done(path, prepared))):
+            refused = fetch_all(missing, opened, observer.fetching)
+            if len(refused) < len(missing):
+                prepared = plan()  # what is in the files may be part of a job
+            prepared = replace(prepared, plan=without(prepared.plan, refused))
         return carry_out(prepared, path, opened, observer, argv)
+
+
+def _done(path: Path, prepared: Prepared) -> Mapping[str, Record]:
+    """Return by job id the records, in the folder of a run, of jobs that will not run again."""
+    records = read_run(path).records if (path / RECORDS).is_file() else ()
+    return standing(records, prepared.catalog, prepared.plan)
 
 
 @contextlib.contextmanager

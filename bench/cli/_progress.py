@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
@@ -71,6 +71,7 @@ class Progress(Observer):
         self.estimate: Estimate = estimator(())
         self.done = 0
         self.begin_s = 0.0
+        self.reasons: set[str] = set()
         self.job_begin_s = 0.0
 
     def __enter__(self) -> Progress:
@@ -94,6 +95,10 @@ class Progress(Observer):
             self._print(
                 f"[yellow]set aside:[/] line {rejected.line} of {before.name}: {escape(rejected.reason)}"
             )
+
+    def fetching(self, dataset: str) -> None:
+        """Say that a data set is fetched."""
+        self._print(f"{dataset} is not on this machine, and is fetched")
 
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
@@ -133,7 +138,8 @@ class Progress(Observer):
         self.done += 1
         colour = _COLOURS.get(record.status, "red")
         count = f"{self.done:>{len(str(self.total))}}/{self.total}"
-        line = f"[dim]{count}[/] {escape(record.job.label())}  [{colour}]{record.status}[/]  {escape(headline(record))}"
+        words = escape(self._words(record))
+        line = f"[dim]{count}[/] {escape(record.job.label())}  [{colour}]{record.status}[/]  {words}"
         self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
         self.bar.update(self.task, completed=self.done)
 
@@ -141,6 +147,14 @@ class Progress(Observer):
         """Say that disturbed measurements are repeated."""
         what = "measurement was" if jobs == 1 else "measurements were"
         self._print(f"{jobs} {what} disturbed by other work on this machine; once more, then they are kept")
+
+    def _words(self, record: Record) -> str:
+        """Return the record's headline; a reason that was told before is not told again."""
+        words = headline(record)
+        if record.status == "ok" or words not in self.reasons:
+            self.reasons.add(words)
+            return words
+        return "for the same reason" if words else ""
 
     def _left(self) -> str:
         """Return the time left, by how the run has gone so far."""
@@ -209,15 +223,28 @@ def _rate(value: float) -> str:
 
 
 def failure_lines(records: Iterable[Record], most: int = 12) -> list[str]:
-    """Return a line for each network and reason of jobs that did not end well: ``my.py:Net: oom, 3 jobs: ...``."""
+    """Return a line for each network and reason of jobs that did not end well: ``my.py:Net: oom, 3 jobs: ...``.
+
+    What cannot be done, for one reason, is told once for all networks.
+    """
     failed = [r for r in records if r.status not in ("ok", "skipped", "cancelled")]
-    reasons = Counter((r.job.arch, r.status, headline(r)) for r in failed)
+    archs: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for record in failed:
+        own = "" if record.status == "unsupported" else record.job.arch
+        archs[own, record.status, headline(record)].append(record.job.arch)
     lines = [
-        f"{arch}: {status}{f', {jobs} jobs' if jobs > 1 else ''}: {reason}"
-        for (arch, status, reason), jobs in reasons.items()
+        f"{_few(of)}: {status}{f', {len(of)} jobs' if len(of) > 1 else ''}: {reason}"
+        for (_, status, reason), of in archs.items()
     ]
     more = len(lines) - most
     return lines[:most] + ([f"and {more} more; the report has all"] if more > 0 else [])
+
+
+def _few(names: Iterable[str], most: int = 3) -> str:
+    """Return names without their repetitions, and of many only how many more there are."""
+    once = list(dict.fromkeys(names))
+    more = len(once) - most
+    return ", ".join(once[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def summary_line(summary: Summary) -> str:

@@ -63,7 +63,7 @@ def _rows(prepared: Prepared, folder: Path) -> list[tuple[Planned, str, float]]:
 
     records = read_run(folder).records if (folder / RECORDS).is_file() else ()
     estimate = estimator((r.job, r.duration_s) for r in records if r.status == "ok")
-    here = standing(records, prepared.catalog)
+    here = standing(records, prepared.catalog, prepared.plan)
     return [
         (
             p,
@@ -118,6 +118,10 @@ def _print(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> None:
         table.add_row(*(escape(str(c)) for c in cells))
     console = stdout()
     console.print(table)
+    for words in dict.fromkeys(p.note for p in prepared.plan if p.note):
+        console.print(words, markup=False)
+    for name in prepared.catalog.missing:
+        console.print(f"{name} is not on this machine; `bench run` fetches it first", markup=False)
     states = [state for _, state, _ in rows]
     counts = ", ".join(f"{states.count(s)} {w}" for s, w in _WORDS.items() if s in states)
     console.print(

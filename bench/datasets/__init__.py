@@ -6,11 +6,13 @@ A data set is one file that adds a `Dataset` to `DATASETS`; ``imagefolder:PATH``
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from bench.datasets import _places
 from bench.datasets._images import Dataset, Files, Images, Split, hold_back, subset
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
@@ -23,11 +25,14 @@ __all__ = [
     "Images",
     "Split",
     "data_root",
+    "fetch",
     "find",
     "hold_back",
+    "is_here",
     "is_known",
     "load",
     "mismatch",
+    "read",
     "subset",
 ]
 
@@ -64,32 +69,58 @@ def find(name: str, size: int | None = None) -> Dataset:
         if name == FOLDER:
             raise UnsupportedError(f"{FOLDER} names no folder", f"write {FOLDER}PATH")
         return folder_dataset(name, Path(name.removeprefix(FOLDER)).expanduser(), size)
-    dataset = DATASETS.get(name)
-    return dataset.at(data_root(), size) if dataset.at else dataset
+    dataset, root = DATASETS.get(name), data_root()
+    if dataset.at:
+        dataset = dataset.at(root, size)
+    place = dataset.kept.find(root) if dataset.kept else None
+    if place is None or place.is_relative_to(root):
+        return dataset
+    note = "; ".join(filter(None, [dataset.card.note, f"read from {place}"]))
+    return replace(dataset, card=replace(dataset.card, note=note))
+
+
+def is_here(name: str) -> bool:
+    """Return whether the files of a data set, called by its registered name, are on this machine, or it needs none."""
+    kept = DATASETS.get(name).kept
+    return kept is None or kept.find(data_root()) is not None
+
+
+def fetch(name: str) -> None:
+    """Bring the files of a data set, called by its registered name, into the user's data folder where they are missing.
+
+    Raises:
+        UnsupportedError: if they cannot be had.
+    """
+    if kept := DATASETS.get(name).kept:
+        _places.fetch(kept, data_root())
 
 
 def load(name: str, split: Split, size: int | None = None) -> Images:
-    """Read a split of the data set called `name` and check it against its card.
+    """Read a split of the data set called `name` and check it against its card; see `find` and `read`."""
+    return read(find(name, size), split)
+
+
+def read(dataset: Dataset, split: Split) -> Images:
+    """Read a split of a data set and check it against its card.
 
     Args:
-        name: a registered name, or ``imagefolder:PATH``.
+        dataset: as `find` returns it.
         split: for training, or for testing.
-        size: px, of images in files; see `find`.
 
     Raises:
-        UnknownNameError: if no data set is called so.
-        UnsupportedError: if it is not there and cannot be fetched, or is not what its card says.
+        UnsupportedError: if it is not here, or is not what its card says.
     """
-    dataset = find(name, size)
-    images = dataset.load(data_root(), split)
+    name, root = dataset.card.name, data_root()
+    images = dataset.load(root, split)
     problem = mismatch(images, dataset.card, split)
     if problem is None:
         return images
     if name.startswith(FOLDER):
         raise UnsupportedError(f"the {split} images of {name}: {problem}", "look at a few of them")
+    place = dataset.kept.find(root) if dataset.kept else root
     raise UnsupportedError(
         f"the {split} images of {name} are not as declared: {problem}",
-        f"remove its files from {data_root()} so that they are fetched anew",
+        f"remove its files from {place} so that they are fetched anew",
     )
 
 

@@ -1,16 +1,20 @@
-"""Folders of images: a folder for each class, found by looking at names and sizes alone."""
+"""Folders of images: a folder for each class, known by looking at names and sizes alone; each folder is listed once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median_low
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,24 +27,40 @@ NATIVE = 224  # px, at most: what the networks for photographs take
 SAMPLE = 16  # files whose headers are read for the channels and the size
 TEST_SHARE = 0.2  # of a folder that is not split
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
-TRAINING = ("train", "training", "trainset", "train_set", "training_set")
+TABLES = (".csv", ".tsv", ".json", ".xml", ".xlsx", ".mat", ".parquet")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+HIDDEN = ("__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
+HIDDEN_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+
+# In any case of letters, and with whatever stands between words.
+TRAINING = (
+    *("train", "training", "trainset", "trainingset"),
+    *("traindata", "trainingdata", "trainimages", "trainingimages", "trn"),
+)
 TESTING = (
-    "test",
-    "testing",
-    "testset",
-    "test_set",
-    "val",
-    "valid",
-    "validation",
-    "val_set",
-    "validation_set",
+    *("test", "testing", "testset", "testingset", "testdata", "testingdata", "testimages", "tst", "val"),
+    *("valid", "validation", "validate", "valset", "validset", "validationset", "valdata", "validationdata"),
+    *("valimages", "validationimages", "dev", "eval", "evaluation", "holdout"),
+)
+PARTS = re.compile(  # names of folders that are parts of a whole rather than classes
+    r"(.*[\W_])?(images?|imgs?|jpe?gs?|photos?|pictures?|parts?|batch|fold|shard|masks|labels|annotations)[\W_]*\d*",
+    re.IGNORECASE,
 )
 LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
 
 # Of ImageNet's training images, as torchvision's and timm's networks use them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-Listing = dict[str, list[str]]  # the files of each class, in order
+
+class File(NamedTuple):
+    """An image file: its path, its size in bytes, and a number that all links to it share."""
+
+    path: str
+    size: int
+    place: int
+
+
+Listing = dict[str, list[File]]  # the files of each class, in order
 
 
 @dataclass(frozen=True)
@@ -111,71 +131,168 @@ def scan(path: Path) -> Folder:
     Raises:
         UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
     """
-    if not path.is_dir():
+    _check_folder(path)
+    tree = Tree(str(path))
+    try:
+        return _scan(tree)
+    except UnsupportedError as error:
+        if not (tables := tree.look(tree.path).tables):
+            raise
+        message = f"{error.message}; labels in a table, such as {tables[0]}, are not read"
+        raise UnsupportedError(message, f"sort the images by it: {LAYOUT}") from error
+
+
+def _check_folder(path: Path) -> None:
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a name that is too long, or no right to look
+        raise UnsupportedError(f"{path} cannot be read: {error.strerror}", LAYOUT) from error
+    if is_file and path.suffix.lower() in ARCHIVES:
+        raise UnsupportedError(f"{path} is an archive, not a folder", "unpack it, and name the folder")
+    if is_file:
+        raise UnsupportedError(f"{path} is a file, not a folder", LAYOUT)
+    if not is_folder:
         raise UnsupportedError(f"there is no folder {path}", LAYOUT)
-    left_out: Counter[str] = Counter()
-    parts = _parts(path, left_out)
-    listings = parts or _cut(_listing(path, left_out))
+
+
+def _scan(tree: Tree) -> Folder:
+    path, notes = tree.path, list[str]()
+    parts = _parts(tree)
+    if parts is None:
+        notes += _check_classes(tree)
+        listings = _cut(_listing(tree, path))
+    else:
+        listings = {split: _listing(tree, f"{path}/{name}") for split, name in parts.items()}
+        tree.left_out.update(
+            f"folder {name}/" for name in tree.look(path).folders if name not in parts.values()
+        )
+        tree.count(path)
+        notes += _check_parts(path, listings)
+    train = listings["train"]
+    if len(train) < 2:
+        only = next(iter(train))
+        tip = f"if its folders are the classes, name it: imagefolder:{path}/{only}"
+        raise UnsupportedError(f"{path} has one class, {only}: nothing to tell apart", tip)
+    return Folder(
+        classes=tuple(train),
+        files={split: tuple(f.path for f in chain(*files.values())) for split, files in listings.items()},
+        labels={split: _labels(listing) for split, listing in listings.items()},
+        sha256=_fingerprint(path, listings),
+        note="; ".join([_note(listings, parts), *notes, *_rest(tree.left_out)]),
+    )
+
+
+def _note(listings: dict[Split, Listing], parts: dict[Split, str] | None) -> str:
+    """Return a few words on what was taken."""
+    places = parts or {"train": "four fifths", "test": "a fifth"}
+    taken = [
+        f"{sum(map(len, listing.values())):,} images {'to train on' if split == 'train' else 'to test'} "
+        f"({f'of {places[split]}/' if parts else places[split]})"
+        for split, listing in listings.items()
+    ]
+    return f"{len(listings['train'])} classes, {' and '.join(taken)}"
+
+
+def _rest(left_out: Counter[str]) -> list[str]:
+    """Return a few words on what was left out, if anything was."""
+    rest = ", ".join(f"{what} ({count:,})" for what, count in sorted(left_out.items()) if count)
+    return [f"left out: {rest}"] if rest else []
+
+
+def _parts(tree: Tree) -> dict[Split, str] | None:
+    """Return the folders for training and for testing of a folder that is split; None for one that holds the classes.
+
+    A folder that is called `train` and holds images is a class, if there is none for testing.
+
+    Raises:
+        UnsupportedError: if there is one of the two, and not the other.
+    """
+    path = tree.path
+    names = {_key(name): name for name in tree.look(path).folders}
+    trains, tests = ([names[key] for key in keys if key in names] for keys in (TRAINING, TESTING))
+    inner = {name: tree.look(f"{path}/{name}") for name in (*trains, *tests)}
+    split = [name for name in tests if inner[name].folders and not inner[name].images]
+    if not trains and split:
+        raise UnsupportedError(
+            f"{path} has {split[0]}, and no folder for training",
+            f"add train, or name {path}/{split[0]} itself: a fifth of it is then for testing",
+        )
+    if not trains or not (tests or (inner[trains[0]].folders and not inner[trains[0]].images)):
+        return None
+    train, classes = trains[0], {_shown(name) for name in inner[trains[0]].folders}
+    if not classes:
+        raise UnsupportedError(f"{path}/{train} holds no folders, one for each class", LAYOUT)
+    fits = [name for name in tests if classes & {_shown(folder) for folder in inner[name].folders}]
+    if not fits:
+        raise UnsupportedError(
+            f"{path} has {train}, and neither test nor val with a folder for each class{_found(tests, inner)}",
+            f"add one, or name {path}/{train} itself: a fifth of it is then for testing",
+        )
+    return {"train": train, "test": fits[0]}
+
+
+def _found(tests: Sequence[str], inner: dict[str, Listed]) -> str:
+    """Return a few words on what the folders for testing hold instead of the classes."""
+    if not tests:
+        return ""
+    folders = ", ".join(inner[tests[0]].folders[:3])
+    what = f"the folders {folders}" if folders else f"{len(inner[tests[0]].images):,} images without classes"
+    return f": {tests[0]} holds {what}"
+
+
+def _key(name: str) -> str:
+    """Return a name in small letters, without what stands between words."""
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def _shown(name: str) -> str:
+    """Return the name of a class as it is shown: accents are composed, what is no text is replaced."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+
+
+def _check_classes(tree: Tree) -> list[str]:
+    """Return what should be told of folders that are taken for classes.
+
+    Raises:
+        UnsupportedError: if they are parts of something else by their names.
+    """
+    path = tree.path
+    names = tree.look(path).folders
+    inner = [tree.look(f"{path}/{name}") for name in names]
+    nested = len(names) > 1 and not any(listed.images for listed in inner)
+    common = sorted(set.intersection(*(set(listed.folders) for listed in inner))) if nested else []
+    parts = [n for n in names if re.search("train|test|val", n.lower())] if len(common) > 1 else []
+    if parts or (len(names) > 1 and all(map(PARTS.fullmatch, names))):
+        raise UnsupportedError(
+            f"the folders of {path} look like parts and not like classes: {', '.join(names[:4])}",
+            f"call them train and test, or after the classes; {LAYOUT}",
+        )
+    if len(common) > 1:
+        return [f"each class holds folders of the same names ({', '.join(common[:3])}), taken together"]
+    return []
+
+
+def _check_parts(path: str, listings: dict[Split, Listing]) -> list[str]:
+    """Return what should be told of images for training and for testing.
+
+    Raises:
+        UnsupportedError: if their classes are not the same, or most images for testing are those for training.
+    """
     train, test = listings["train"], listings["test"]
     for first, second, purpose in ((train, test, "test"), (test, train, "training")):
         if missing := sorted(first.keys() - second.keys()):
-            raise UnsupportedError(f"{path} has no {purpose} images of class {missing[0]}", LAYOUT)
-    if len(train) < 2:
-        raise UnsupportedError(f"{path} has one class, {next(iter(train))}: nothing to tell apart", LAYOUT)
-    return Folder(
-        classes=tuple(train),
-        files={split: tuple(chain(*listing.values())) for split, listing in listings.items()},
-        labels={split: _labels(listing) for split, listing in listings.items()},
-        sha256=_fingerprint(path, listings),
-        note=_note(path, listings, bool(parts), left_out),
-    )
-
-
-def _note(path: Path, listings: dict[Split, Listing], parts: bool, left_out: Counter[str]) -> str:
-    """Return one line on what was taken and what was left out."""
-    taken = []
-    for listing, purpose, share in zip(
-        listings.values(), ("to train on", "to test"), ("four fifths", "a fifth"), strict=True
-    ):
-        place = f"of {_top(path, listing)}/" if parts else share
-        taken.append(f"{sum(map(len, listing.values())):,} images {purpose} ({place})")
-    rest = ", ".join(f"{what} ({count:,})" for what, count in sorted(left_out.items()) if count)
-    return f"{len(listings['train'])} classes, {' and '.join(taken)}" + (
-        f"; left out: {rest}" if rest else ""
-    )
-
-
-def _top(path: Path, listing: Listing) -> str:
-    """Return the folder right below `path` that the files of a split lie in."""
-    return Path(os.path.relpath(next(chain(*listing.values())), path)).parts[0]
-
-
-def _parts(path: Path, left_out: Counter[str]) -> dict[Split, Listing] | None:
-    """Return the files of a folder that is split; None for one that holds the classes.
-
-    A folder called `train` that holds images and no folders is a class.
-
-    Raises:
-        UnsupportedError: if there is something to train on, and nothing to test.
-    """
-    by_name = {folder.name.lower(): folder for folder in _folders(path, Counter())}
-    trains, tests = ([by_name[n] for n in names if n in by_name] for names in (TRAINING, TESTING))
-    tests = [folder for folder in tests if _folders(folder, Counter())]
-    if not trains or not (tests or _folders(trains[0], Counter())):
-        return None
-    train = trains[0]
-    if not _folders(train, Counter()):
-        raise UnsupportedError(f"{train} holds no folders, one for each class", LAYOUT)
-    if not tests:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            tip = f"add them, or remove the class from the other part; {LAYOUT}"
+            raise UnsupportedError(f"{path} has no {purpose} images of class {missing[0]}{more}", tip)
+    trained = {file.place for file in chain(*train.values())}
+    tested = list(chain(*test.values()))
+    both = [file.path for file in tested if file.place in trained]
+    if 2 * len(both) > len(tested):
         raise UnsupportedError(
-            f"{path} has {train.name}, and neither test nor val with a folder for each class",
-            f"add one ({', '.join(TESTING)}), or name {train} itself: a fifth of it is then for testing",
+            f"{len(both):,} of {len(tested):,} images to test are links to images to train on, such as {both[0]}",
+            "put other images there",
         )
-    test = tests[0]
-    for folder in _folders(path, left_out):
-        if folder not in (train, test):
-            left_out[f"folder {folder.name}/"] += 1
-    return {"train": _listing(train, left_out), "test": _listing(test, left_out)}
+    return [f"{len(both):,} images to test are also trained on, by links"] if both else []
 
 
 def _cut(whole: Listing) -> dict[Split, Listing]:
@@ -185,7 +302,7 @@ def _cut(whole: Listing) -> dict[Split, Listing]:
     for name, files in whole.items():
         if len(files) == 1:
             raise UnsupportedError(
-                f"class {name} has a single image, {files[0]}: training and test need one each",
+                f"class {name} has a single image, {files[0].path}: training and test need one each",
                 "add images, or remove the class",
             )
         count = max(1, round(TEST_SHARE * len(files)))
@@ -195,56 +312,145 @@ def _cut(whole: Listing) -> dict[Split, Listing]:
     return {"train": train, "test": test}
 
 
-def _listing(path: Path, left_out: Counter[str]) -> Listing:
+def _listing(tree: Tree, path: str) -> Listing:
     """Return the image files of each folder in `path`, in the order of torchvision's `ImageFolder`.
 
     Raises:
         UnsupportedError: if there are no folders, or one of them has no images.
     """
-    listing = {folder.name: sorted(_images(folder, left_out)) for folder in _folders(path, left_out)}
-    if not listing:
+    folders = tree.look(path).folders
+    if not folders:
         raise UnsupportedError(f"{path} holds no folders, one for each class", LAYOUT)
-    for name, files in listing.items():
+    listing: Listing = {}
+    for name in folders:
+        before = tree.left_out.copy()
+        files = tree.images(f"{path}/{name}", above=(tree.path, path))
         if not files:
+            others = ", ".join((tree.left_out - before).keys())
             raise UnsupportedError(
-                f"class {name} is empty: no images in {path / name}",
+                f"class {_shown(name)} is empty: no images in {path}/{name}{f', but {others}' if others else ''}",
                 f"add images ({', '.join(ENDINGS)}), or remove the folder",
             )
+        listing.setdefault(_shown(name), []).extend(files)
+    tree.count(path)
     return listing
 
 
-def _folders(path: Path, left_out: Counter[str]) -> list[Path]:
-    """Return the folders in `path`, but for hidden ones, by name."""
-    folders = sorted(f for f in path.glob("*") if f.is_dir())
-    shown = [folder for folder in folders if not _is_hidden(folder.name)]
-    left_out["hidden folders"] += len(folders) - len(shown)
-    return shown
+@dataclass
+class Listed:
+    """What lies right in a folder: the names of folders and of tables, image files, and a count of all else."""
+
+    place: int
+    folders: list[str] = field(default_factory=list)
+    images: list[File] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+class Tree:
+    """The folders below one; each is listed once, however often it is looked at and however many links lead to it.
+
+    Attributes:
+        path: of the folder.
+        left_out: what was left out of all that was taken.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.left_out: Counter[str] = Counter()
+        self._listed: dict[int, Listed] = {}
+
+    def look(self, path: str) -> Listed:
+        """Return what lies right in a folder, everything by name.
+
+        Raises:
+            UnsupportedError: if it cannot be read.
+        """
+        try:
+            place = _place(path, os.stat(path))  # noqa: PTH116 - a path as text
+            if place not in self._listed:
+                self._listed[place] = _list(path, place)
+        except OSError as error:
+            problem = f"{path} cannot be read: {error.strerror or error}"
+            raise UnsupportedError(problem, "mend its rights, or take it away") from error
+        return self._listed[place]
+
+    def count(self, path: str) -> None:
+        """Count what lies right in a folder, and in none of those that were taken, as left out."""
+        listed = self.look(path)
+        self.left_out.update(listed.left_out)
+        self.left_out["images outside of the folders of classes"] += len(listed.images)
+
+    def images(self, path: str, above: Iterable[str]) -> list[File]:
+        """Return the image files below a folder, in the order of their paths; of several links, the first is followed.
+
+        Args:
+            path: of the folder.
+            above: folders that it is in, to which a link may lead back.
+        """
+        seen = {self.look(folder).place for folder in above}
+        files = []
+        ahead = [path]
+        while ahead:
+            folder = ahead.pop()
+            listed = self.look(folder)
+            if listed.place in seen:
+                self.left_out["links to folders that were met before"] += 1
+                continue
+            seen.add(listed.place)
+            self.left_out.update(listed.left_out)
+            for name, size, place in listed.images:
+                if place in seen:
+                    self.left_out["links to images that were met before"] += 1
+                else:
+                    seen.add(place)
+                    files.append(File(f"{folder}/{name}", size, place))
+            ahead += [f"{folder}/{name}" for name in reversed(listed.folders)]
+        return sorted(files)
 
 
-def _images(folder: Path, left_out: Counter[str]) -> Iterator[str]:
-    """Yield the image files below a folder; of folders that links lead to again and again, those of the first way."""
-    seen: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        place = os.stat(parent)  # noqa: PTH116
-        if (place.st_dev, place.st_ino) in seen:
-            folders.clear()
-            left_out["links to folders that were met before"] += 1
-            continue
-        seen.add((place.st_dev, place.st_ino))
-        left_out["hidden folders"] += sum(map(_is_hidden, folders))
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        for name in names:
-            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
-            if name.startswith(".") or name.lower() == "thumbs.db":
-                left_out["hidden files"] += 1
-            elif ending in ENDINGS:
-                yield os.path.join(parent, name)  # noqa: PTH118 - a million of them, as text
+def _list(path: str, place: int) -> Listed:
+    """List a folder; what is hidden, no image, no file or a link to nowhere is counted.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    listed = Listed(place)
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            try:
+                status = entry.stat()
+            except OSError:
+                listed.left_out["links that lead nowhere"] += 1
+                continue
+            hidden = entry.name.startswith(".")
+            if stat.S_ISDIR(status.st_mode):
+                if hidden or entry.name in HIDDEN:
+                    listed.left_out["hidden folders"] += 1
+                else:
+                    listed.folders.append(entry.name)
+            elif hidden or entry.name.lower() in HIDDEN_FILES:
+                listed.left_out["hidden files"] += 1
             else:
-                left_out[f"*{ending}" if ending else "files without an ending"] += 1
+                _list_file(entry, status, listed)
+    return listed
+
+
+def _list_file(entry: os.DirEntry[str], status: os.stat_result, listed: Listed) -> None:
+    ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a million of them, as text
+    if not stat.S_ISREG(status.st_mode):
+        listed.left_out["pipes, sockets and devices"] += 1
+    elif ending in ENDINGS:
+        listed.images.append(File(entry.name, status.st_size, _place(entry.path, status)))
+    else:
+        listed.left_out[f"*{ending}" if ending else "files without an ending"] += 1
+        if ending in TABLES:
+            listed.tables.append(entry.name)
+
+
+def _place(path: str, status: os.stat_result) -> int:
+    """Return a number that all links to a file share; file systems without such numbers say 0."""
+    return status.st_dev << 64 | status.st_ino if status.st_ino else hash(path)
 
 
 def _labels(listing: Listing) -> Tensor:
@@ -252,14 +458,13 @@ def _labels(listing: Listing) -> Tensor:
     return torch.arange(len(listing)).repeat_interleave(counts)
 
 
-def _fingerprint(path: Path, listings: dict[Split, Listing]) -> str:
+def _fingerprint(path: str, listings: dict[Split, Listing]) -> str:
     """Return the SHA-256 of a line for each file: split, name below `path`, size in bytes."""
     digest = hashlib.sha256()
     for split, listing in listings.items():
-        for files in listing.values():
-            for file in files:
-                name = os.path.relpath(file, path)
-                digest.update(f"{split}\t{name}\t{os.stat(file).st_size}\n".encode())  # noqa: PTH116
+        for file in chain(*listing.values()):
+            name = os.path.relpath(file.path, path)
+            digest.update(f"{split}\t{name}\t{file.size}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

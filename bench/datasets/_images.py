@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
+from bench.datasets._places import Kept, one_line
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 from bench.records.environment import usable_cores
@@ -60,13 +61,14 @@ class Dataset:
 
     Attributes:
         card: what is declared of it.
-        load: reads a split from the data folder, see `bench.datasets.data_root`; called by `bench.datasets.load`,
+        load: reads a split from the data folder, see `bench.datasets.data_root`; called by `bench.datasets.read`,
             which checks.
         mean: of each channel of the training images, scaled to 0..1.
         std: of each channel of the training images, scaled to 0..1.
         class_names: in the order of the labels.
         at: for a data set of files, how it lies in the data folder: its own counts, and its images decoded to
             squares of that many px (None: their own size). None for a data set whose images have one size.
+        kept: how its files are looked for and fetched; None where they cannot be missing, or `load` sees to it.
     """
 
     card: DatasetCard
@@ -75,6 +77,7 @@ class Dataset:
     std: tuple[float, ...]
     class_names: tuple[str, ...]
     at: Callable[[Path, int | None], Dataset] | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -176,11 +179,6 @@ def _stack(items: Sequence[np.ndarray | str]) -> np.ndarray | str:
     """
     complaint = next((item for item in items if isinstance(item, str)), None)
     return complaint or np.stack([item for item in items if not isinstance(item, str)])
-
-
-def one_line(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def decode(path: str | Path, channels: int, size: int) -> Tensor:

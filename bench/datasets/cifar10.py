@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.datasets import DATASETS, Dataset
-from bench.datasets._torchvision import reader
+from bench.datasets._cifar import kept_as_batches, read_split
 from bench.plan.card import DatasetCard
+
+KEPT = kept_as_batches("cifar10", "CIFAR10", "cifar-10-batches-py", "cifar-10-python.tar.gz")
 
 DATASETS.add(
     "cifar10",
@@ -22,7 +26,8 @@ DATASETS.add(
             flip=True,
             cutout=8,
         ),
-        load=reader("cifar10", "CIFAR10", "cifar-10-batches-py"),
+        load=partial(read_split, KEPT, "CIFAR10"),
+        kept=KEPT,
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
         class_names=(

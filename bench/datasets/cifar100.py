@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.datasets import DATASETS, Dataset
-from bench.datasets._torchvision import reader
+from bench.datasets._cifar import kept_as_batches, read_split
 from bench.plan.card import DatasetCard
 
 FINE_CLASSES = tuple(
@@ -17,6 +19,8 @@ shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pep
 television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """.split()  # noqa: SIM905 - a hundred words read better as text
 )
+
+KEPT = kept_as_batches("cifar100", "CIFAR100", "cifar-100-python", "cifar-100-python.tar.gz")
 
 DATASETS.add(
     "cifar100",
@@ -34,7 +38,8 @@ DATASETS.add(
             flip=True,
             cutout=8,
         ),
-        load=reader("cifar100", "CIFAR100", "cifar-100-python"),
+        load=partial(read_split, KEPT, "CIFAR100"),
+        kept=KEPT,
         mean=(0.5071, 0.4865, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
         class_names=FINE_CLASSES,

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.datasets import DATASETS, Dataset
-from bench.datasets._torchvision import reader
+from bench.datasets._idx import kept_as_idx, read_split
 from bench.plan.card import DatasetCard
+
+KEPT = kept_as_idx(
+    "fashion_mnist",
+    "FashionMNIST",
+    ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist", "fashion_mnist"),
+    {"train": (9, 0, 0, 3, 0, 2, 7, 2, 5, 5), "test": (9, 2, 1, 1, 6, 1, 4, 6, 5, 7)},
+    package="dataset-fashion-mnist",
+)
 
 DATASETS.add(
     "fashion_mnist",
@@ -23,7 +33,8 @@ DATASETS.add(
             flip=False,  # shoes all point to the left
             cutout=0,
         ),
-        load=reader("fashion_mnist", "FashionMNIST", "FashionMNIST/raw"),
+        load=partial(read_split, KEPT),
+        kept=KEPT,
         mean=(0.2860,),
         std=(0.3530,),
         class_names=(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from bench.datasets import DATASETS, Dataset, Images, Split
 from bench.datasets._folder import MEAN, NATIVE, STD, folder_dataset
-from bench.datasets._torchvision import fetch
+from bench.datasets._places import Kept, by_torchvision, data_folders, reading
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
@@ -30,11 +30,33 @@ CLASSES = {
 }
 
 
+def _lacking(place: Path) -> list[str] | None:
+    """Return no name for a folder that is called so, or is like it; what it holds is looked at when it is taken."""
+    named = place.name in FOLDERS or (place / "train" / next(iter(CLASSES))).is_dir()
+    return [] if named and place.is_dir() else None
+
+
+def _bring(draft: Path, root: Path) -> None:
+    """Unpack an archive that lies in a data folder; where there is none, download."""
+    names = [f"{name}{ending}" for name in FOLDERS for ending in (".tgz", ".tar.gz")]
+    files = (folder / name for folder in data_folders(root) for name in names)
+    archive = next((file for file in files if file.is_file()), None)
+    if archive is None:
+        DOWNLOAD(draft, root)
+        return
+    with reading(archive), tarfile.open(archive) as members:
+        members.extractall(draft, filter="data")
+
+
+DOWNLOAD, EXPRESSION = by_torchvision("Imagenette", size=SIZE)
+KEPT = Kept("imagenette", FOLDERS, _lacking, _bring, EXPRESSION)
+
+
 def _at(root: Path, size: int | None) -> Dataset:
-    """Return the data set of the files in the data folder; where there are none, as it is declared."""
-    folder = next((root / name for name in FOLDERS if (root / name).is_dir()), None)
+    """Return the data set of the files that are on this machine; where there are none, as it is declared."""
+    folder = KEPT.find(root)
     if folder is None:
-        declared = replace(DATASETS.get("imagenette"), load=partial(_download, size=size))
+        declared = DATASETS.get("imagenette")
         return replace(declared, card=declared.card.at(size or NATIVE))
     dataset = folder_dataset("imagenette", folder, size)
     if dataset.class_names != tuple(CLASSES):
@@ -42,16 +64,12 @@ def _at(root: Path, size: int | None) -> Dataset:
             f"{folder} has the classes {', '.join(dataset.class_names[:3])} ..., not Imagenette's ten",
             f"remove it, or ask for imagefolder:{folder}",
         )
-    return replace(dataset, card=replace(dataset.card, source=SOURCE), class_names=tuple(CLASSES.values()))
+    card = replace(dataset.card, source=SOURCE)
+    return replace(dataset, card=card, class_names=tuple(CLASSES.values()), kept=KEPT)
 
 
-def _download(root: Path, split: Split, *, size: int | None) -> Images:
-    """Download, and read."""
-    import torchvision.datasets
-
-    download = partial(torchvision.datasets.Imagenette, root, size=SIZE, download=True)
-    fetch(download, root, "imagenette", "imagenette")
-    return _at(root, size).load(root, split)
+def _missing(root: Path, split: Split) -> Images:  # noqa: ARG001 (as every `load`)
+    raise KEPT.missing(root)
 
 
 SOURCE = (
@@ -74,10 +92,11 @@ DATASETS.add(
             cutout=0,
             in_files=True,
         ).at(NATIVE),
-        load=partial(_download, size=None),
+        load=_missing,
         mean=MEAN,
         std=STD,
         class_names=tuple(CLASSES.values()),
         at=_at,
+        kept=KEPT,
     ),
 )

@@ -52,27 +52,27 @@ def is_users(name: str) -> bool:
     return saved or (":" in bare and bare.partition(":")[0] not in LIBRARIES)
 
 
-def ask(executor: Executor, target: str, *args: Any) -> Any:
+def ask(executor: Executor, target: str, *args: Any, timeout_s: float = PROBE_S) -> Any:
     """Return the answer of a probe.
 
     Raises:
         BenchError: what the probe sent, or that it ended without an answer.
     """
     events: list[Event] = []
-    ended = executor.call(target, args, timeout_s=PROBE_S, on_event=events.append)
+    ended = executor.call(target, args, timeout_s=timeout_s, on_event=events.append)
     for kind, value in events:
         if kind == "error":
             raise value
         if kind == "answer":
             return value
     raise BenchError(
-        f"the probe ended without an answer: {_why(ended)}", "run `bench env` to see the machine"
+        f"the probe ended without an answer: {_why(ended, timeout_s)}", "run `bench env` to see the machine"
     )
 
 
-def _why(ended: Ended) -> str:
+def _why(ended: Ended, timeout_s: float) -> str:
     if ended.timed_out:
-        return f"no answer in {PROBE_S:.0f} s"
+        return f"no answer in {timeout_s:.0f} s"
     last = ended.output.strip().splitlines()[-1:] or ["it printed nothing"]
     return f"exit code {ended.exitcode}; {last[0]}"
 

@@ -22,6 +22,11 @@ def probe_arch(send: Send, name: str) -> None:
     _answer(send, lambda: _cards(name))
 
 
+def fetch_data(send: Send, name: str) -> None:
+    """Fetch a data set, and answer with its name."""
+    _answer(send, lambda: _fetched(name))
+
+
 def probe_units(send: Send, pattern: str | None) -> None:
     """Answer with what `bench list` shows of the measuring half: cards and one-line descriptions."""
     _answer(send, lambda: _units(pattern))
@@ -129,6 +134,7 @@ def _machine(datasets: Sequence[str]) -> dict[str, Any]:
         "devices": ("cpu", *(f"cuda:{i}" for i in range(cuda))),
         "threads": environment.usable_cores(),
         "datasets": _datasets(datasets),
+        "missing": _missing(datasets),
         "backends": tuple(BACKENDS),
         "environment": environment.machine(),
         "no_cuda": why,
@@ -141,6 +147,19 @@ def _datasets(asked: Sequence[str]) -> dict[str, Any]:
 
     declared = {name: dataset.card for name, dataset in DATASETS.items()}
     return declared | {name: find(name).card for name in asked if is_known(name)}
+
+
+def _missing(asked: Sequence[str]) -> tuple[str, ...]:
+    from bench.datasets import DATASETS, is_here
+
+    return tuple(name for name in asked if name in DATASETS and not is_here(name))
+
+
+def _fetched(name: str) -> str:
+    from bench.datasets import fetch
+
+    fetch(name)
+    return name
 
 
 def _units(pattern: str | None) -> dict[str, Any]:

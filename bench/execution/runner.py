@@ -37,6 +37,9 @@ class Observer:
     def planned(self, plan: Sequence[Planned], before: Run) -> None:
         """The jobs are known, and what the store held before."""
 
+    def fetching(self, dataset: str) -> None:
+        """A data set that jobs need is not here, and is fetched."""
+
     def reused(self, records: Sequence[Record]) -> None:
         """These were measured before, under an equal environment."""
 
@@ -96,7 +99,7 @@ def run_plan(
         StoreError: if a record cannot be written.
     """
     observer = observer or Observer()
-    here = standing(store.run.records, catalog)
+    here = standing(store.run.records, catalog, plan)
     reused = [here[p.job.id] for p in plan if p.job.id in here]
     summary = Summary(reused=len(reused))
     observer.reused(reused)
@@ -129,11 +132,13 @@ def _all(plan: Sequence[Planned], here: Mapping[str, Record], bench: _Bench) -> 
             yield _run_one(planned, bench, bench.observer)
 
 
-def standing(records: Sequence[Record], catalog: Catalog) -> dict[str, Record]:
+def standing(records: Sequence[Record], catalog: Catalog, plan: Sequence[Planned]) -> dict[str, Record]:
     """Return by job id the stored records that answer a job which is asked for again.
 
-    The latest record of the job must be `ok`, or known from the plan alone, under an equal environment.
+    The latest record of the job must be `ok`, or known from the plan alone and still known from it, under an equal
+    environment.
     """
+    known = {planned.job.id for planned in plan if planned.status is not None}
 
     def as_here(record: Record) -> bool:
         then, now = (
@@ -144,7 +149,7 @@ def standing(records: Sequence[Record], catalog: Catalog) -> dict[str, Record]:
     return {
         job_id: record
         for job_id, record in latest(records).items()
-        if (record.status == "ok" or record.stage == "plan") and as_here(record)
+        if (record.status == "ok" or (record.stage == "plan" and job_id in known)) and as_here(record)
     }
 
 

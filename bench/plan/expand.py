@@ -31,6 +31,7 @@ class Catalog:
         threads: default count of CPU threads.
         archs: for each name or pattern, as written, the cards of the networks it means.
         datasets: cards by name.
+        missing: data sets that are asked for and whose files are not on this machine.
         backends: names of those there are; empty where they are not known.
         environment: see `bench.records.environment.machine`.
         no_cuda: why there is no CUDA device, where there is none.
@@ -40,6 +41,7 @@ class Catalog:
     threads: int = 1
     archs: Mapping[str, tuple[ArchCard, ...]] = field(default_factory=dict)
     datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     no_cuda: str | None = None

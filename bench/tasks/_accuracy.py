@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from bench.datasets import Dataset, find, hold_back, load, subset
+from bench.datasets import Dataset, find, hold_back, read, subset
 from bench.plan.job import Job
 from bench.plan.recipe import read_recipe
 from bench.plan.schedules import Plateau
@@ -89,7 +89,7 @@ def measure_accuracy(
         What `bench.training.observations.measurements` yields.
 
     Raises:
-        BenchError: as `fit`, `bench.datasets.load` and `save_outputs` do.
+        BenchError: as `fit`, `bench.datasets.read` and `save_outputs` do.
     """
     config = fit_config(job, checkpoint)
     with _threads(config.threads):
@@ -113,13 +113,14 @@ def measure_accuracy(
 
 def load_splits(config: FitConfig) -> Splits:
     """Read the images of a training; those held back are the same however many of the others are trained on."""
-    train, test = (load(config.dataset, split, config.input_size) for split in ("train", "test"))
+    dataset = find(config.dataset, config.input_size)
+    train, test = read(dataset, "train"), read(dataset, "test")
     validation = None
     if config.validation_share is not None:
         train, validation = hold_back(train, config.validation_share)
     if config.train_images is not None:
         train = subset(train, config.train_images)
-    return Splits(find(config.dataset, config.input_size), train, test, validation)
+    return Splits(dataset, train, test, validation)
 
 
 def _outputs(model: nn.Module, result: FitResult, dataset: Dataset) -> Outputs:

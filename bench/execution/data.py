@@ -1,0 +1,54 @@
+"""The data sets that jobs need and this machine lacks: fetched once, before the first job of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from bench.errors import BenchError
+from bench.execution import Executor
+from bench.execution.catalog import ask
+from bench.plan.expand import Planned
+
+FETCH_S = 3600.0
+
+
+def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]) -> tuple[str, ...]:
+    """Return the missing data sets that jobs of a plan need, but for the jobs that are done, told by their ids."""
+    done = set(done)
+    needed = {_dataset(p) for p in plan if p.status is None and p.job.id not in done}
+    return tuple(name for name in missing if name in needed)
+
+
+def fetch_all(
+    names: Sequence[str], executor: Executor, begin: Callable[[str], None]
+) -> dict[str, BenchError]:
+    """Fetch data sets, and return why for those that cannot be had.
+
+    Args:
+        names: of the data sets.
+        executor: where they are fetched.
+        begin: told of each as it begins.
+    """
+    refused = {}
+    for name in names:
+        begin(name)
+        try:
+            ask(executor, "bench.execution.probe:fetch_data", name, timeout_s=FETCH_S)
+        except BenchError as error:
+            refused[name] = error
+    return refused
+
+
+def without(plan: Sequence[Planned], refused: dict[str, BenchError]) -> tuple[Planned, ...]:
+    """Return the plan with the jobs marked as unsupported whose data set cannot be had."""
+    return tuple(
+        replace(p, status="unsupported", reason=error.message, tip=error.tip)
+        if p.status is None and (error := refused.get(_dataset(p)))
+        else p
+        for p in plan
+    )
+
+
+def _dataset(planned: Planned) -> str:
+    return str(planned.job.settings.given.get("dataset", ""))

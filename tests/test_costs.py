@@ -10,7 +10,12 @@ import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
+from torch._higher_order_ops import map as map_rows
+from torch._higher_order_ops import scan, while_loop
+from torch._ops import HigherOrderOperator
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import flex_attention
+from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from torchvision.ops import DeformConv2d
 
@@ -18,9 +23,12 @@ from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.contracts import check_cost
 from bench.costs import COSTS, Subject, prepare
+from bench.costs._trace import Trace
 from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
+from bench.records.flags import doubts
 from bench.records.record import Measurement
+from bench.report.tables.layers import layers_notes
 
 
 def counted(model: nn.Module, *shape: int) -> dict[str, Measurement]:
@@ -553,6 +561,133 @@ def test_all_of_torchvision_against_its_metadata() -> None:
         assert not trace.uncounted, name
 
 
+def watched(forward: Callable[[nn.Linear, Tensor], Tensor], *shape: int) -> Trace:
+    """Return the trace of a network with a layer of 12 to 12."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(12, 12, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward(self.layer, x)
+
+    return Subject(Net().eval(), shape).trace  # type: ignore[arg-type]
+
+
+def _flex(layer: nn.Linear, x: Tensor) -> Tensor:
+    tokens = layer(x.flatten(2).mT)[:, None]
+
+    def nearer(score: Tensor, _batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return score - (query - key).abs()
+
+    out: Tensor = flex_attention(tokens, tokens, tokens, score_mod=nearer)  # type: ignore[assignment]
+    return out
+
+
+@pytest.mark.filterwarnings("ignore:.*flex_attention called without:UserWarning")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.slow
+def test_attention_with_a_score_function_is_both_products(compiled: bool) -> None:
+    forward = torch.compile(_flex, fullgraph=True) if compiled else _flex
+    trace = watched(forward, 1, 12, 5, 5)
+    assert trace.failure is None
+    assert trace.macs == {"linear": 25 * 12 * 12, "attention": 25 * 25 * (12 + 12)}
+    assert trace.second == trace.first
+    assert not trace.uncounted
+    field = trace.root.receptive_field
+    assert field is not None
+    assert field.reach == "global"
+
+
+def _branching(layer: nn.Linear, x: Tensor) -> Tensor:
+    out: Tensor = torch.cond(x.sum() > 1, layer, lambda y: layer(layer(y)), (x.flatten(1),))
+    return out
+
+
+def _counting(layer: nn.Linear, x: Tensor) -> Tensor:
+    start = (torch.tensor(0), x.flatten(1))
+    return while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, layer(y)), start)[1]
+
+
+def _deciding(layer: nn.Linear, x: Tensor) -> Tensor:
+    return while_loop(lambda y: y.sum() > 1, lambda y: (layer(y),), (x.flatten(1),))[0]
+
+
+def _scanning(layer: nn.Linear, x: Tensor) -> Tensor:
+    return scan(
+        lambda state, row: (layer(state) + row, state + 0), torch.zeros(1, 12), x.flatten(2).movedim(2, 0)
+    )[0]
+
+
+def _mapping(layer: nn.Linear, x: Tensor) -> Tensor:
+    out: Tensor = map_rows(layer, x.flatten(2)[0].mT)
+    return out
+
+
+def _wrapping(layer: nn.Linear, x: Tensor) -> Tensor:
+    wrap = torch.ops.higher_order.wrap_with_autocast
+    out: Tensor = wrap("cpu", torch.bfloat16, True, None, layer, x.flatten(1))
+    return checkpoint(layer, checkpoint(layer, out.float(), use_reentrant=True), use_reentrant=False)
+
+
+@pytest.mark.parametrize(
+    ("forward", "shape", "products", "looks"),
+    [
+        (_branching, (1, 3, 2, 2), 2, "cond"),  # the image is black
+        (_counting, (1, 3, 2, 2), 3, ""),
+        (_deciding, (1, 3, 2, 2), 0, "while_loop"),
+        (_scanning, (1, 12, 2, 3), 6, ""),
+        (_mapping, (1, 12, 2, 2), 4, ""),
+        (_wrapping, (1, 3, 2, 2), 3, ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*use_reentrant:UserWarning", "ignore:None of the inputs:UserWarning")
+@pytest.mark.slow
+def test_operators_that_take_functions_are_counted_as_what_runs(
+    forward: Callable[[nn.Linear, Tensor], Tensor], shape: tuple[int, ...], products: int, looks: str
+) -> None:
+    trace = watched(forward, *shape)
+    assert trace.failure is None
+    assert trace.first == trace.second == products * 12 * 12
+    assert not trace.uncounted
+    assert (looks in trace.data_dependent) == bool(looks) == bool(trace.data_dependent)
+
+
+class Own(HigherOrderOperator):
+    """An operator of somebody else's that takes a function; nothing is known of what it does with it."""
+
+    def __init__(self) -> None:
+        super().__init__("bench_tests_own")
+        self.py_impl(torch._C.DispatchKey.CompositeExplicitAutograd)(lambda function, x: function(x))
+        self.fallthrough(torch._C.DispatchKey.AutogradCPU)
+
+    def __call__(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        out: Tensor = super().__call__(function, x)
+        return out
+
+
+def test_an_operator_that_takes_functions_and_is_not_known_is_told_with_its_share() -> None:
+    trace = watched(lambda layer, x: Own()(layer, x.flatten(1)).relu(), 1, 3, 2, 2)
+    assert trace.failure is None
+    assert trace.first == 0
+    assert trace.uncounted == {"bench_tests_own": [1, 12]}
+    assert trace.uncounted_share == 12 / (12 + 12)  # as many in the activation
+    field = trace.root.receptive_field
+    assert field is not None
+    assert (field.reach, field.reason) == ("unknown", "bench_tests_own has no rule")
+
+
+def test_a_network_without_parameters_that_needs_storage_is_counted_on_the_cpu() -> None:
+    class Split(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(2) @ x.flatten(2).mT if float(x.sum()) < 1 else x
+
+    macs = costs_of(prepare(arch(Split)))["macs"]
+    assert macs.samples == (3 * 3 * 64,)
+    assert macs.detail["counted_on"] == "cpu"
+
+
 class Sorted(nn.Module):
     """Two convolutions, and between them an operator without a rule for what it sees."""
 
@@ -574,3 +709,33 @@ def test_a_receptive_field_behind_an_operator_without_a_rule_is_not_told() -> No
     assert unknown.flags == ("unknown_field",)
     assert "sort" in unknown.detail["operator"]
     assert unknown.detail["local_until"] == "first"
+
+
+def test_an_unknown_field_names_its_operator_in_the_table() -> None:
+    subject = Subject(Sorted(True).eval(), (1, 3, 16, 16))
+    (doubt,) = (d for d in layer_table(subject)["doubts"] if "receptive field" in d)
+    assert "from sort on" in doubt
+    assert "aten.sort" in doubt
+
+
+def test_a_field_that_is_unknown_from_the_first_layer_on_is_told() -> None:
+    class Unclear(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.avg_pool2d(x.sort(-1).values, 3)
+
+    field = counted(Unclear(), 1, 3, 16, 16)["receptive_field"]
+    assert math.isnan(field.samples[0])
+    assert field.flags == ("unknown_field",)
+    assert "sort" in field.detail["operator"]
+
+
+@pytest.mark.parametrize(("side", "flags"), [(64, ("beyond_image",)), (68, ())])
+def test_a_field_larger_than_the_image_says_so(side: int, flags: tuple[str, ...]) -> None:
+    layers = [nn.Conv2d(3, 4, 4, stride=4), *(nn.Conv2d(4, 4, 9, padding=4) for _ in range(2))]
+    subject = Subject(nn.Sequential(*layers).eval(), (1, 3, side, side))
+    field = costs_of(subject)["receptive_field"]
+    assert field.samples == (4 + 2 * 8 * 4,)
+    assert field.flags == flags
+    assert doubts(field.flags) == ()
+    notes = [line for line in layers_notes(layer_table(subject)) if "larger than the image" in line]
+    assert [("from 2 on" in note) for note in notes] == [True] * len(flags)

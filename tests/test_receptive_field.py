@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
+from gradients import claims, compare, difference, equal_weights, outputs_of, weightless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from bench.archs.naming import resolve
-from bench.costs.receptive_field._axis import LocalAxis
+from bench.costs.receptive_field._axis import LocalAxis, window
 from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
 
 
@@ -61,9 +61,9 @@ def field_of(model: nn.Module, layer: str = "", side: int = 224) -> ReceptiveFie
     return field
 
 
-def network(name: str) -> nn.Module:
+def network(name: str, side: int = 224) -> nn.Module:
     with torch.device("meta"):
-        return resolve(name).build(num_classes=10, in_channels=3, input_size=224)
+        return resolve(name).build(num_classes=10, in_channels=3, input_size=side)
 
 
 class ReachedError(Exception):
@@ -95,48 +95,13 @@ class Applied(nn.Module):
         return self.function(images, **dict(self.layers.items()))
 
 
-# By gradients: all weights positive, nothing that can cancel, and what the central unit's gradient reaches.
-
-_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.Dropout, nn.LayerNorm)
-
-
-@contextmanager
-def linear_functions() -> Iterator[None]:
-    """Make the functions that networks call themselves linear, as `linear` makes their modules."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(F, "relu", lambda x, inplace=False: x)
-        patch.setattr(F, "layer_norm", lambda x, *args: x)
-        patch.setattr(F, "max_pool2d", F.avg_pool2d)
-        yield
-
-
-def linear(model: nn.Module) -> nn.Module:
-    model = copy.deepcopy(model).eval()
-    for name in ("classifier", "fc", "head"):  # large, and behind all that is asked for
-        if hasattr(model, name):
-            setattr(model, name, nn.Identity())
-    model = model.double().to_empty(device="cpu")
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, _ACTIVATIONS):
-                setattr(parent, name, nn.Identity())
-            elif isinstance(child, nn.MaxPool2d):
-                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
-                setattr(parent, name, pool)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.fill_(1 / max(1, math.prod(parameter.shape[1:])))
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_running_stats()
-                module.weight.fill_(1)
-    return model
+# By gradients: equal weights, nothing that can cancel, and what the central unit's gradient reaches.
 
 
 def reached(model: nn.Module, rows: int, columns: int, layer: str) -> list[tuple[int, tuple[int, int]]]:
     """Return for rows and columns the index of the central unit, and the first and last pixel it depends on."""
-    images = torch.zeros(1, 3, rows, columns, dtype=torch.double, requires_grad=True)
-    with linear_functions():
+    images = torch.ones(1, 3, rows, columns, dtype=torch.double, requires_grad=True)
+    with equal_weights():
         found = run_to(model, layer, images)
     center = [n // 2 for n in found.shape[2:]]
     (gradient,) = torch.autograd.grad(found[0, :, center[0], center[1]].sum(), images)
@@ -159,7 +124,7 @@ NARROW = 72  # of the other axis: all rows are seen through any column
 def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> ReceptiveField:
     """Compare what the central unit sees with its gradient, rows and columns apart, and return the field."""
     field = field_of(model, layer, side or 224)
-    plain = linear(model)
+    plain = weightless(copy.deepcopy(model).eval())
     for axis in (0, 1):
         size, stride = field.size[axis], field.stride[axis]
         assert size is not None
@@ -173,7 +138,7 @@ def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Recepti
         assert pixels[0] > 0  # the field fits in: nothing is cut off
         assert pixels[1] < shape[axis] - 1
         assert local.span([unit]) == pixels
-        assert max(b - a + 1 for a, b in zip(local.lows, local.highs, strict=True)) == size
+        assert local.size == size
     return field
 
 
@@ -251,6 +216,92 @@ def conv(inputs: int, outputs: int, kernel: Any, **arguments: Any) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, bias=False, **arguments)
 
 
+def _framed(x: Tensor, wide: nn.Module, last: nn.Module) -> Tensor:
+    """Write to all but the border, and then to the border, of rows and columns in another order."""
+    y = torch.zeros_like(x).permute(0, 2, 3, 1)
+    y[:, 2:-2, 2:-2] = wide(x)[:, :, 2:-2, 2:-2].permute(0, 2, 3, 1)
+    y[:, :1] = x[:, :, :1].permute(0, 2, 3, 1)
+    y[:, :, -1] = x[..., 5].permute(0, 2, 1)
+    return last(y.permute(0, 3, 1, 2))
+
+
+def _interleaved(x: Tensor, one: nn.Module, other: nn.Module, last: nn.Module) -> Tensor:
+    """Write two maps to every other row and column of a larger one, which is twice as dense."""
+    y = x.new_zeros(x.shape[0], 4, 2 * x.shape[2], 2 * x.shape[3])
+    y[:, :, ::2, ::2] = one(x)
+    y[:, :, 1::2, ::2] = other(x)
+    y[:, :, :, 1::2] = y[:, :, :, ::2]
+    return last(y)
+
+
+def _overwritten(x: Tensor, wide: nn.Module, last: nn.Module) -> Tensor:
+    """Write a map to every other row of one that sees more."""
+    y = wide(x)
+    y[:, :, ::2] = x[:, :, ::2]
+    return last(y)
+
+
+def _row_by_row(x: Tensor, last: nn.Module) -> Tensor:
+    """Take rows apart and put them together, by stacking and by writing."""
+    y = torch.stack([x[:, :, i] * 2 for i in range(x.shape[2])], 2)
+    z = torch.empty_like(y)
+    for i in range(x.shape[2]):
+        z[:, :, i] = y[:, :, i]
+    return last(z)
+
+
+def _indexed(x: Tensor, last: nn.Module) -> Tensor:
+    """Take rows backwards, every other column, some channels, and each row twice."""
+    y = x[:, :, torch.arange(x.shape[2] - 1, -1, -1)].index_select(3, torch.arange(1, x.shape[3], 2))
+    y = y[:, torch.tensor([2, 0, 1])].repeat_interleave(2, 2)
+    return last(y.gather(1, torch.zeros(y.shape, dtype=torch.long, device=y.device)))
+
+
+def windows(x: Tensor, side: int) -> Tensor:
+    """Part a map [B, H, W, C] into windows [B * n, side * side, C]."""
+    b, h, w, c = x.shape
+    parted = x.view(b, h // side, side, w // side, side, c).permute(0, 1, 3, 2, 4, 5)
+    return parted.reshape(-1, side * side, c)
+
+
+def whole(x: Tensor, side: int, h: int, w: int) -> Tensor:
+    """Put windows together again."""
+    parted = x.view(-1, h // side, w // side, side, side, x.shape[-1])
+    return parted.permute(0, 1, 3, 2, 4, 5).reshape(-1, h, w, x.shape[-1])
+
+
+def attend(x: Tensor, side: int, shift: int) -> Tensor:
+    """Attend within windows that are moved by a roll; what comes round is masked."""
+    h, w = x.shape[1:3]
+    mask = torch.zeros(h, w, device=x.device)
+    for cut in (slice(0, -side), slice(-side, -shift or None), slice(-shift, None) if shift else slice(0, 0)):
+        mask[cut] += 1 + 3 * (cut.start or 0)
+        mask[:, cut] += 10 * (1 + 3 * (cut.start or 0))
+    hidden = windows(mask[None, :, :, None], side)
+    hidden = (hidden != hidden.transpose(1, 2)) * -100.0
+    parted = windows(x.roll((-shift, -shift), (1, 2)), side)
+    scores = parted @ parted.transpose(1, 2) + hidden.to(parted.dtype)
+    return whole(F.softmax(scores, -1) @ parted, side, h, w).roll((shift, shift), (1, 2))
+
+
+def _swin(x: Tensor, patch: nn.Module, reduce: nn.Module) -> Tensor:
+    """Attend within windows of 4 patches twice, the second time moved by 2, then merge two by two patches."""
+    y = patch(x).permute(0, 2, 3, 1)
+    y = y + attend(y, 4, 0)
+    y = y + attend(y, 4, 2)
+    y = torch.cat([y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)], -1)
+    return reduce(y).permute(0, 3, 1, 2)
+
+
+def _axial(x: Tensor, wide: nn.Module, last: nn.Module) -> Tensor:
+    """Attend along the rows within groups of 8, as in windows that are one column wide."""
+    y = wide(x).permute(0, 3, 2, 1)
+    b, w, h, c = y.shape
+    y = y.reshape(b * w * h // 8, 8, c)
+    y = F.scaled_dot_product_attention(y, y, y)
+    return last(y.reshape(b, w, h, c).permute(0, 3, 2, 1))
+
+
 TOYS: dict[str, tuple[nn.Module, Any]] = {
     "plain": (nn.Sequential(conv(3, 4, 3), conv(4, 4, 5, stride=2), conv(4, 4, 3, stride=3, padding=1)), 11),
     "dilated": (nn.Sequential(conv(3, 4, 3, dilation=3, padding=3), conv(4, 4, 3, dilation=2)), 1 + 6 + 4),
@@ -304,8 +355,100 @@ TOYS: dict[str, tuple[nn.Module, Any]] = {
     "merged patches": (Applied(_merged_patches, conv=conv(3, 4, 3, padding=1), reduce=nn.Linear(16, 8)), 4),
     "partial": (Applied(_partial, conv=conv(3, 3, 5, padding=2), last=conv(6, 4, 3)), 7),
     "flipped": (Applied(lambda x, c: c(x.flip(3).roll(3, 2)), c=conv(3, 4, (2, 5), stride=2)), (2, 5)),
+    "circular": (
+        nn.Sequential(
+            conv(3, 4, 5, padding=2, padding_mode="circular"),
+            nn.CircularPad2d((3, 1, 0, 2)),
+            conv(4, 4, 3, stride=2),
+        ),
+        7,
+    ),
+    "other paddings": (
+        nn.Sequential(
+            *(conv(3, 3, 3, padding=1, padding_mode=m) for m in ("reflect", "replicate", "circular"))
+        ),
+        7,
+    ),
+    "round by hand": (
+        Applied(lambda x, c: c(torch.cat([x[..., -2:], x, x[..., :2]], 3).roll(-1, 3)), c=conv(3, 4, 3)),
+        3,
+    ),
+    "rolled by hand": (Applied(lambda x, c: c(torch.cat([x[:, :, 5:], x[:, :, :5]], 2)), c=conv(3, 4, 3)), 3),
+    "rolled the long way": (Applied(lambda x, c: c(x.roll((91, -95), (2, 3)) + x), c=conv(3, 4, 3)), (8, 4)),
+    "framed": (Applied(_framed, wide=conv(3, 3, 5, padding=2), last=conv(3, 4, 3)), 7),
+    "interleaved": (
+        Applied(
+            _interleaved, one=conv(3, 4, 1), other=conv(3, 4, (5, 1), padding=(2, 0)), last=conv(4, 4, 2)
+        ),
+        (5, 2),
+    ),
+    "overwritten": (
+        Applied(_overwritten, wide=conv(3, 3, 7, padding=3), last=conv(3, 4, (2, 1), stride=(2, 1))),
+        None,
+    ),
+    "row by row": (Applied(_row_by_row, last=conv(3, 4, 3)), 3),
+    "indexed": (Applied(_indexed, last=conv(3, 4, 3)), (2, 5)),
+    "windows": (Applied(_swin, patch=conv(3, 4, 3, stride=3), reduce=nn.Linear(16, 4)), 2 * 4 * 3),
+    "windows of one column": (
+        Applied(_axial, wide=conv(3, 4, 3, padding=1), last=conv(4, 4, 2)),
+        (2 * 8 + 2, 4),
+    ),
+    "sparse": (nn.Sequential(conv(3, 4, 3), nn.ConvTranspose2d(4, 4, 2, 3, bias=False), conv(4, 4, 3)), None),
     "unfolded": (Applied(lambda x, c: c(x.unfold(2, 4, 2).flatten(1, 1).sum(-1)), c=conv(3, 4, 3)), (8, 3)),
 }
+
+
+def test_swin_sees_two_windows_behind_its_second_block() -> None:
+    """Windows are of 7 patches of 4 px; the second block's are moved by 3 patches, so that each lies across two."""
+    model = network("torchvision:swin_t")
+    assert field_of(model, "features.1.0").size == (7 * 4, 7 * 4)
+    assert field_of(model, "features.1.1").size == (2 * 7 * 4, 2 * 7 * 4)
+
+
+_KINDS = [
+    *(
+        "torchvision:efficientnet_b0",
+        "torchvision:densenet121",
+        "torchvision:mnasnet0_5",
+        "torchvision:swin_t",
+    ),
+    *("torchvision:swin_v2_t", "torchvision:maxvit_t", "torchvision:vit_b_32", "torchvision:googlenet"),
+    *(
+        "torchvision:regnet_y_400mf",
+        "torchvision:shufflenet_v2_x0_5",
+        "torchvision:squeezenet1_1",
+        "torchvision:vgg11",
+    ),
+    *("googlenet", "alexnet_2tower", "resnet20", "speedrun_cifar"),
+]
+
+
+@pytest.mark.parametrize("name", _KINDS)
+@pytest.mark.slow
+def test_layers_of_networks_by_gradients(name: str) -> None:
+    """All torchvision's, and families of timm's, are in tests/benchmarks/fields.py."""
+    arch = resolve(name)
+    size = arch.card.input_size
+    found = compare(network(name, size), (1, arch.card.in_channels, size, size), local=4)
+    assert found.compared > 1
+    assert not found.differences
+
+
+def test_a_wrong_claim_is_contradicted_by_gradients() -> None:
+    model = nn.Sequential(conv(3, 4, 3), nn.AdaptiveAvgPool2d(1))
+    shape = (1, 3, 32, 32)
+    (local, whole, _), images = (
+        claims(model, shape),
+        torch.ones(1, 3, 32, 32, dtype=torch.double, requires_grad=True),
+    )
+    assert local is not None
+    assert whole is not None
+    outputs = outputs_of(weightless(model), images, {0, 1})
+    assert not difference(local, outputs[0], images)
+    assert not difference(whole, outputs[1], images)
+    larger = local._replace(layout=local.layout.sampled(1, window(2)))
+    assert difference(larger, outputs[0], images) == "rows: (15, 18) claimed, (15, 17) reached"
+    assert "global claimed" in difference(local._replace(layout=whole.layout), outputs[0], images)
 
 
 @pytest.mark.parametrize("name", TOYS)
@@ -556,7 +699,7 @@ def test_one_axis_may_be_global() -> None:
     [
         ("torchvision:mobilenet_v3_small", "features.0", "features.1.block.1"),
         ("torchvision:vit_b_16", "conv_proj", "encoder.layers.encoder_layer_0.self_attention.out_proj"),
-        ("torchvision:swin_t", "features.0", "features.1"),
+        ("torchvision:swin_t", "features.5", "features.7.0.attn"),
     ],
 )
 def test_networks_that_become_global(name: str, local: str, layer: str) -> None:
@@ -565,6 +708,12 @@ def test_networks_that_become_global(name: str, local: str, layer: str) -> None:
     if "." in layer and "out_proj" not in layer:
         assert field_of(model, layer).reach == "global"
     assert field_of(model).reach == "global"
+
+
+def _half(x: Tensor) -> Tensor:
+    y = x * 1
+    y[:, :, :16] = F.avg_pool2d(x, 3, 1, 1)[:, :, :16]
+    return y
 
 
 UNKNOWN = {
@@ -576,9 +725,13 @@ UNKNOWN = {
     "add": Applied(lambda x: x[:, :, ::2, :16] + x[:, :, :16, ::2]),
     "max_pool2d": Applied(lambda x: F.max_pool2d(x.flatten(2).unflatten(2, (64, 16)), 2)),
     "view": Applied(lambda x: x[:, :, :, :30].transpose(2, 3).flatten(1).view(-1, 45)),
-    "aten.convolution.default leaves": Applied(
-        lambda x: F.conv_transpose2d(x, x.new_zeros(3, 4, 2, 2), stride=3)
+    "writes to a part of the positions": Applied(_half),
+    "reads along positions": Applied(
+        lambda x: F.conv2d(windows(x.permute(0, 2, 3, 1), 4).mT.unflatten(2, (4, 4)), ones(x, 1, 3, 3, 3))
     ),
+    "masked_scatter": Applied(lambda x: x.masked_scatter(torch.ones_like(x, dtype=torch.bool), x)),
+    "mask": Applied(lambda x: x[:, :, torch.ones(32, dtype=torch.bool)]),
+    "indices": Applied(lambda x: x[:, :, torch.arange(4), torch.arange(4)]),
     "convolution": Applied(lambda x: F.conv2d(x, x[:, :, :3, :3])),
     "copy": Applied(lambda x: torch.zeros_like(x).index_put_((torch.arange(1), torch.arange(1)), x[0])),
 }

@@ -41,7 +41,7 @@ class Subject:
         """What the pass of one image through the network leaves; run once."""
         from bench.costs._trace import trace
 
-        return trace(self.model, self.shape)
+        return trace(self.model, self.shape, stored=self.reason is not None)
 
 
 def prepare(

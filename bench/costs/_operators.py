@@ -22,7 +22,7 @@ from fvcore.nn.jit_handles import (
     norm_flop_counter,
 )
 from torch import Tensor
-from torch._ops import OpOverload, OpOverloadPacket
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 from torch.utils.flop_counter import flop_registry
 
 from bench.costs._arguments import numbers
@@ -31,6 +31,7 @@ Matrix = Literal["convolution", "linear", "attention"]
 Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction", "transform"]
 
 K = TypeVar("K")
+_Function = Callable[..., object]
 
 aten = torch.ops.aten
 
@@ -245,9 +246,53 @@ MOVING = frozenset(
         "nonzero topk sort masked_select masked_fill masked_fill_ unique _unique2 one_hot repeat_interleave "
         "view_as_real view_as_complex complex _conj real imag resolve_conj resolve_neg "
         "transpose_ t_ squeeze_ unsqueeze_ swapaxes_ detach_ masked_scatter masked_scatter_ "
-        "quantize_per_tensor dequantize"
+        "quantize_per_tensor dequantize select_copy slice_copy view_copy"
     )
 )
+
+
+def _taken(condition: Any, when_true: _Function, when_false: _Function, operands: Sequence[Any]) -> object:
+    return (when_true if condition else when_false)(*operands)
+
+
+def _switched(index: Any, branches: Sequence[_Function], operands: Sequence[Any]) -> object:
+    return branches[int(index)](*operands)
+
+
+def _scanned(*args: Any, **kwargs: Any) -> object:
+    from torch._higher_order_ops.scan import generic_scan
+
+    kwargs.pop("mutated_arg_indices", None)
+    combine, init, xs, additional = args
+    return generic_scan(combine, init, xs, additional_inputs=additional)
+
+
+# Operators that take functions, and what each does with them. Some of torch's own kernels refuse to be watched; these
+# are the same without that. The others are torch's.
+_HIGHER_ORDER: dict[str, _Function | None] = {
+    "cond": _taken,
+    "switch": _switched,
+    "scan": _scanned,
+    "strict_mode": lambda function, operands: function(*operands),
+    "invoke_subgraph": lambda function, _name, *operands: function(*operands),
+    "flex_attention": None,
+    "map_impl": None,
+    "while_loop": None,
+    "associative_scan": None,
+    "out_dtype": None,
+    "hints_wrapper": None,
+}
+
+
+def watched_kernel(func: HigherOrderOperator) -> _Function | None:
+    """Return what runs a higher-order operator operator by operator, as a mode can watch it; None where that is open.
+
+    Of branches the one that is taken runs, a loop as often as it goes round, and attention in products.
+    """
+    if func.name() not in _HIGHER_ORDER:
+        return None
+    own: _Function | None = func.py_kernels.get(torch._C.DispatchKey.CompositeExplicitAutograd)
+    return _HIGHER_ORDER[func.name()] or own
 
 
 def arguments(args: Sequence[object]) -> _Values:

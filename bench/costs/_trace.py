@@ -7,13 +7,14 @@ of `torch.nn` does inside is not shown: it is one call.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload, OpOverloadPacket
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
@@ -31,6 +32,7 @@ from bench.costs._operators import (
     pointwise,
     reads_values,
     second_count,
+    watched_kernel,
 )
 from bench.costs._storage import all_meta
 from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
@@ -163,18 +165,19 @@ class Trace:
         return None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}"[:500]
 
 
-def trace(model: nn.Module, shape: Shape) -> Trace:
+def trace(model: nn.Module, shape: Shape, *, stored: bool = False) -> Trace:
     """Send one black image through a network in evaluation mode and note what happens; no hook stays behind.
 
     Args:
         model: its parameters on the meta device, or all of it on the CPU.
         shape: of the image, [1, C, H, W].
+        stored: whether the image has storage, also where no parameter says so.
 
     Returns:
         What was noted; where the network raised, up to there, with `failure`. On meta tensors it may raise where it
         would not on real ones.
     """
-    stored = any(not p.is_meta for p in model.parameters()) or bool(packed_of(model))
+    stored = stored or any(not p.is_meta for p in model.parameters()) or bool(packed_of(model))
     device = "cpu" if stored else "meta"
     images = torch.zeros(shape, device=device, dtype=dtype_of(model))
     recorder = _Recorder(model, images)
@@ -185,6 +188,9 @@ def trace(model: nn.Module, shape: Shape) -> Trace:
             stack.callback(register_module_forward_pre_hook(recorder.enter).remove)
             stack.callback(register_module_forward_hook(recorder.leave, always_call=True).remove)
             stack.enter_context(torch.no_grad())
+            if {"torch._dynamo", "torch.nn.attention.flex_attention"} & sys.modules.keys():
+                # A function that must be compiled as a whole refuses to be watched; to import dynamo takes a second.
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # in products that both counters see
             stack.enter_context(_Values(recorder))
             stack.enter_context(recorder)
@@ -227,6 +233,8 @@ class _Operation:
 
 class _Recorder(TorchDispatchMode):
     """Notes operators in the innermost call."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch's
@@ -285,17 +293,23 @@ class _Recorder(TorchDispatchMode):
     # Operators
 
     def __torch_dispatch__(
-        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+        self,
+        func: OpOverload | HigherOrderOperator,
+        types: object,
+        args: Args = (),
+        kwargs: Kwargs | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        packet = func.overloadpacket
+        if isinstance(func, HigherOrderOperator):
+            return self._run_higher_order(func, args, kwargs)
+        packet, given = func.overloadpacket, (args, kwargs)  # indices that have values keep them there
         if self.trace.device == "meta":
             args, kwargs = all_meta(func, args, kwargs)
         has_rule = packet in MATRIX or packet in OTHER or packet in MOVING or pointwise(func)
         if not has_rule and (out := self._parts_of(func, args, kwargs)) is not NotImplemented:
             return out
         out = self._run(func, args, kwargs)
-        self.fields.note(func, args, kwargs, out)
+        self.fields.note(func, *given, out)
         self._note(_Operation(func, args, kwargs, out))
         return out
 
@@ -320,6 +334,22 @@ class _Recorder(TorchDispatchMode):
             return args[0]
         new = [torch.empty_strided(size, step, dtype=dtype, device="meta") for size, step, dtype in shapes]
         return new[0] if len(new) == 1 else tuple(new)
+
+    def _run_higher_order(self, func: HigherOrderOperator, args: Args, kwargs: Kwargs) -> object:
+        """Run an operator that takes functions as the operators that it and they are made of, where that is known."""
+        name, operands = str(func.name()), tuple(tensors_of((args, kwargs)))
+        kernel, looks = watched_kernel(func), len(self.trace.data_dependent)
+        if kernel is not None:
+            with self:
+                out = kernel(*args, **kwargs)
+            if len(self.trace.data_dependent) > looks:
+                self.trace.data_dependent.append(name)
+            return out
+        out = func(*args, **kwargs)
+        self.fields.lose(f"{name} has no rule", operands, out)
+        if (first := _first(out)) is not None:
+            self._add_uncounted(name, estimated_work(operands, first))
+        return out
 
     def _parts_of(self, func: OpOverload, args: Args, kwargs: Kwargs) -> object:
         """Run a composite operator as the operators that it is made of."""
@@ -378,9 +408,13 @@ class _Recorder(TorchDispatchMode):
         elif pointwise(op.func) and op.packet not in MOVING:
             self.trace.operations["elementwise"] += op.elements
         elif op.packet not in MOVING and not second:
-            entry = self.trace.uncounted.setdefault(op.name, [0, 0])
-            entry[0] += 1
-            entry[1] += estimated_work(op.args, first) if (first := _first(op.out)) is not None else 0
+            first = _first(op.out)
+            self._add_uncounted(op.name, estimated_work(op.args, first) if first is not None else 0)
+
+    def _add_uncounted(self, name: str, work: int) -> None:
+        entry = self.trace.uncounted.setdefault(name, [0, 0])
+        entry[0] += 1
+        entry[1] += work
 
     def _count_macs(self, call: Call, op: _Operation) -> int:
         kind, handle = MATRIX[op.packet]

@@ -249,6 +249,13 @@ def _doubts(subject: Subject) -> list[str]:
         named = ", ".join(f"{name} ×{calls}" for name, (calls, _) in sorted(trace.uncounted.items()))
         share = f"{100 * trace.uncounted_share:.2g} % of the estimated work"
         doubts.append(f"operators without a rule for their MACs: {named}; {share}")
+    for call in trace.root.walk():
+        field = call.receptive_field
+        if field is not None and field.reach == "unknown" and not call.parts:
+            doubts.append(
+                f"the receptive field is not known from {call.name or call.type} on: {field.reason}"
+            )
+            break
     if trace.gap > TOLERATED_GAP:
         doubts.append(f"the two counters differ: {trace.first:,} MACs and {trace.second:,}")
     return doubts

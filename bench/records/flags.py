@@ -11,8 +11,10 @@ FLAGS: dict[str, str] = {
     "uncounted_ops": "operations that may multiply were left uncounted; the detail names them",
     "counters_disagree": "the two counters of multiply-accumulates differ by more than 1 %",
     "data_dependent": "the network looks at values of the image; the count is for a black one",
-    "unknown_field": "an operator without a rule stands behind the last layer whose receptive field is known; the "
-    "detail names it",
+    "unknown_field": "an operator without a rule stands behind the last layer whose receptive field is known, if any "
+    "is; the detail names it",
+    "beyond_image": "the receptive field is larger than the image, as if that had no borders; a unit sees no more than "
+    "all of the image",
     "partial": "the network failed before its end; the detail has what was counted until then",
     "uncounted": "the network could not be counted; the detail says why",
     "side_by_side": "other trainings ran beside this one, on cores of their own; alone it may be faster",
@@ -62,7 +64,7 @@ FLAGS: dict[str, str] = {
 
 TOLD = frozenset(
     {
-        *("conditions_reset", "training_form", "power_capped", "not_compared"),
+        *("beyond_image", "conditions_reset", "training_form", "power_capped", "not_compared"),
         *("at_limit", "at_index_limit", "unobserved", "missed"),
     }
 )

@@ -1,20 +1,26 @@
 """One axis of a feature map: which pixels of the image its positions see, and how an operator changes that.
 
 There are no borders, as if the image went on for ever: the field of ResNet-50's last block is 483 px whatever the size
-of the image. What an operator reads along an axis is a `Sampling`, and `resample` applies it.
+of the image, and what is padded there, or comes round from the other end, is of no unit in the middle. What an operator
+reads along an axis is a `Sampling`, and `resample` applies it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import product
+from itertools import pairwise, product
 from math import gcd, lcm
 from typing import Literal
 
 # Sampling by factors that share no divisor, over and over, makes periods grow; no network comes near.
 LONGEST_PERIOD = 4096
+
+
+Span = tuple[float, float]  # the first and the last pixel, whole numbers but for what sees none
+NOTHING: Span = (math.inf, -math.inf)
 
 
 class NoRuleError(Exception):
@@ -29,23 +35,32 @@ class LocalAxis:
         pixels: of the image along this axis.
         shift: in pixels, for every ``len(lows)`` positions: ``low(i + len(lows)) == low(i) + shift``.
         lows: of the first positions; may lie outside the image.
-        highs: of the first positions; may lie outside the image.
+        highs: of the first positions; may lie outside the image. Of a position that sees `NOTHING`, such as one that
+            nothing was written to, it lies below its `low`.
     """
 
     pixels: int
     shift: int
-    lows: tuple[int, ...]
-    highs: tuple[int, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
 
     @property
     def period(self) -> int:
         """The number of positions after which the pattern repeats."""
         return len(self.lows)
 
-    def span(self, positions: Iterable[int]) -> tuple[int, int]:
-        """Return the first and the last pixel that any of the positions sees; there must be one."""
+    @property
+    def size(self) -> int:
+        """The pixels from the first to the last that a position sees, of the one that sees most."""
+        spans = zip(self.lows, self.highs, strict=True)
+        return int(max((high - low + 1 for low, high in spans if low <= high), default=0))
+
+    def span(self, positions: Iterable[int]) -> Span:
+        """Return the first and the last pixel that any of the positions sees."""
         period, shift, lows, highs = len(self.lows), self.shift, self.lows, self.highs
         laps = [divmod(p, period) for p in positions]
+        if not laps:
+            return NOTHING
         return min(q * shift + lows[r] for q, r in laps), max(q * shift + highs[r] for q, r in laps)
 
 
@@ -66,7 +81,7 @@ class Sampling:
 
     Attributes:
         advance: in input positions, for every ``len(inputs)`` output positions.
-        inputs: what each of the first output positions reads.
+        inputs: what each of the first output positions reads; of one that reads nothing, none.
     """
 
     advance: int
@@ -87,6 +102,22 @@ def transposed_window(kernel: int, stride: int, padding: int, dilation: int) -> 
     """Return what transposed convolution reads: i writes to j where ``i * stride - padding + k * dilation == j``."""
     sums = ([j + padding - k * dilation for k in range(kernel)] for j in range(stride))
     return Sampling(1, tuple(tuple(s // stride for s in row if s % stride == 0) for row in sums))
+
+
+def written(start: int, step: int) -> Sampling:
+    """Return what positions hold when every `step`-th is written to, from `start` on; around those it goes on alike."""
+    return transposed_window(1, step, -start, 1)
+
+
+def listed(positions: Sequence[int], before: int) -> Sampling:
+    """Return what is read at these of `before` positions; equal steps may go round, from the last to the first."""
+    middle, half = len(positions) // 2, before // 2
+    steps = {(b - a + half) % before - half for a, b in pairwise(positions)} or {1}
+    if len(steps) == 1:
+        (step,) = steps
+        return window(1, step, middle * step - positions[middle])
+    _check_period(len(positions))
+    return Sampling(before, tuple((p,) for p in positions))
 
 
 @cache
@@ -124,12 +155,10 @@ def resample(axis: Axis, sampling: Sampling) -> Axis:
     """Return what the positions see that an operator makes of those of `axis`.
 
     Raises:
-        NoRuleError: if one may read nothing, or if the pattern is too long.
+        NoRuleError: if the pattern is too long.
     """
     if isinstance(axis, NonlocalAxis):
         return axis
-    if not all(sampling.inputs):
-        raise NoRuleError("leaves positions between its taps, which see nothing")
     laps = axis.period // gcd(axis.period, sampling.advance)
     _check_period(len(sampling.inputs) * laps)
     shifts = (lap * sampling.advance for lap in range(laps))
@@ -152,10 +181,22 @@ def union(one: Axis, other: Axis, reason: str) -> Axis:
         if any(a.shift == 0 and _covers(a, *a.span([0])) for a in (one, other)):
             return NonlocalAxis("global", f"{reason}: broadcasts what has seen everything")
         return NonlocalAxis("unknown", f"{reason}: joins maps of different stride")
+    return _position_by_position(one, other, lambda a, b: (min(a[0], b[0]), max(a[1], b[1])))
+
+
+def overlay(one: Axis, other: Axis) -> Axis:
+    """Return what is seen where positions of one are overwritten by those of the other that see anything."""
+    if isinstance(one, NonlocalAxis) or isinstance(other, NonlocalAxis):
+        return nonlocal_union((one, other))
+    if one.shift * other.period != other.shift * one.period:
+        return NonlocalAxis("unknown", "writes a map of different stride into another")
+    return _position_by_position(one, other, lambda a, b: a if b == NOTHING else b)
+
+
+def _position_by_position(one: LocalAxis, other: LocalAxis, both: Callable[[Span, Span], Span]) -> LocalAxis:
     period = lcm(one.period, other.period)
     _check_period(period)
-    both = [(one.span([j]), other.span([j])) for j in range(period)]
-    spans = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in both]
+    spans = [both(one.span([j]), other.span([j])) for j in range(period)]
     return _shortest(one.pixels, one.shift * period // one.period, spans)
 
 
@@ -182,7 +223,7 @@ def gather(axis: Axis, positions: Iterable[int], reason: str) -> Axis:
     return LocalAxis(axis.pixels, 0, (low,), (high,))
 
 
-def _covers(axis: LocalAxis, low: int, high: int) -> bool:
+def _covers(axis: LocalAxis, low: float, high: float) -> bool:
     # Rounding down in strided layers may leave out pixels at the far border, always fewer than the stride.
     stride = max(1, -(-abs(axis.shift) // axis.period))
     return low <= 0 and high >= axis.pixels - stride
@@ -193,7 +234,7 @@ def _check_period(period: int) -> None:
         raise NoRuleError("makes a pattern of sampling that is too long to follow")
 
 
-def _shortest(pixels: int, shift: int, spans: list[tuple[int, int]]) -> LocalAxis:
+def _shortest(pixels: int, shift: int, spans: list[Span]) -> LocalAxis:
     """Return the axis of these spans, with the shortest period that says the same."""
     whole = len(spans)
     for period in (d for d in range(1, whole + 1) if whole % d == 0 and shift * d % whole == 0):

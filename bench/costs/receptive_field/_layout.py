@@ -7,6 +7,7 @@ any way. Most are channels, which say nothing of position; others count along th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
@@ -21,11 +22,14 @@ from bench.costs.receptive_field._axis import (
     Sampling,
     constant,
     gather,
+    listed,
     nested_index,
     nonlocal_union,
+    overlay,
     resample,
     union,
     window,
+    written,
 )
 
 # Flags of the axes, so that a factor can be of both.
@@ -49,6 +53,31 @@ class Factor(NamedTuple):
 
 Dim = tuple[Factor, ...]
 Dims = tuple[Dim, ...]
+
+
+class Slice(NamedTuple):
+    """A part of a dimension: every `step`-th of its `whole` places from `start` on, `size` of them."""
+
+    whole: int
+    start: int
+    size: int
+    step: int = 1
+
+    @property
+    def stop(self) -> int:
+        """The place behind the last one."""
+        return self.start + (self.size - 1) * self.step + 1
+
+    @property
+    def is_border(self) -> bool:
+        """Whether nothing of it lies in the middle third."""
+        return self.stop <= self.whole // 3 or self.start >= self.whole - self.whole // 3
+
+    @property
+    def leaves_border(self) -> bool:
+        """Whether nothing of the middle third lies between it and the ends, but perhaps between its own places."""
+        third = self.whole // 3
+        return self.start - self.step < third and self.stop + self.step > self.whole - third
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,7 +241,7 @@ def one_factor(layout: Layout, index: int) -> Layout:
     flag = factors[0].axes
     if (
         flag not in FLAGS
-        or any(f.axes not in {0, flag} for f in factors)
+        or any(f.axes not in {0, flag} or (f.axes and not f.step) for f in factors)
         or set(layout.along(flag)) - {index}
     ):
         raise NoRuleError("reads along positions of both axes, or of a part of the map")
@@ -241,27 +270,27 @@ def sample_dim(
     return layout.sampled(flag, sampling).with_dim(index, (Factor(size, flag, 1),))
 
 
-def slice_dim(layout: Layout, index: int, sizes: tuple[int, int, int], name: str, step: int = 1) -> Layout:
-    """Return the layout of a slice; `sizes` are that of the dimension, the start and the size of the slice."""
-    whole, start, size = sizes
+def slice_dim(layout: Layout, index: int, part: Slice, name: str) -> Layout:
+    """Return the layout of a slice of one of its dimensions."""
     factors = layout.known_dims()[index]
-    if size == whole:
+    if part.size == part.whole:
         return layout
     if is_channels(factors):
-        return layout.with_dim(index, channel_dim(size))
+        return layout.with_dim(index, channel_dim(part.size))
     if any(isinstance(layout.axis(b), NonlocalAxis) for b in FLAGS for f in factors if f.axes & b):
         raise NoRuleError("takes a part of a map that is not known")
     if len(factors) == 1 and factors[0].axes in FLAGS and factors[0].step:
         _, flag, one = factors[0]
-        part = layout.sampled(flag, window(1, 1, -start * one)).with_dim(
-            index, (Factor(size, flag, one * step),)
-        )
-        return simplify(part)
+        moved = layout.sampled(flag, window(1, 1, -part.start * one))
+        return simplify(moved.with_dim(index, (Factor(part.size, flag, one * part.step),)))
     followed = all(f.step or not f.axes for f in factors)
-    if followed and step == 1 and whole % size == 0 and start % size == 0:
-        parts = layout.with_dim(index, *regroup((factors,), (whole // size, size)))
-        return join_dims(select(parts, index, start // size, keep=True), index)
-    return mark_unknown(layout, index, size, f"{name} takes positions that are not followed")
+    if followed and part.step == 1 and part.whole % part.size == 0 and part.start % part.size == 0:
+        parts = layout.with_dim(index, *regroup((factors,), (part.whole // part.size, part.size)))
+        return join_dims(select(parts, index, part.start // part.size, keep=True), index)
+    if len(factors) > 1:
+        with suppress(NoRuleError):
+            return slice_dim(one_factor(layout, index), index, part, name)
+    return mark_unknown(layout, index, part.size, f"{name} takes positions that are not followed")
 
 
 def select(layout: Layout, index: int, value: int, *, keep: bool = False) -> Layout:
@@ -274,6 +303,76 @@ def select(layout: Layout, index: int, value: int, *, keep: bool = False) -> Lay
         if f.axes and digit:
             part = part.sampled(f.axes, window(1, 1, -digit * f.step))
     return simplify(part)
+
+
+def take(layout: Layout, index: int, positions: Sequence[int] | None, size: int) -> Layout:
+    """Return the layout of some places of a dimension, `size` of them, in an order that is given or not known."""
+    factors = layout.known_dims()[index]
+    if is_channels(factors):
+        return layout.with_dim(index, channel_dim(size))
+    if positions:
+        with suppress(NoRuleError):
+            return sample_dim(layout, index, listed(positions, size_of(factors)), size)
+    if any(layout.along(flag).keys() - {index} for flag in FLAGS for f in factors if f.axes & flag):
+        raise NoRuleError("takes a part of the positions in an order that is not followed")
+    return layout.with_dim(index, unordered_dim(factors, size))
+
+
+def write(below: Layout | None, part: Layout, slices: Sequence[Slice], name: str) -> Layout:
+    """Return the layout of a tensor a slice of which is written to.
+
+    The field is that of units in the middle: what is written at the border alone changes nothing, and around what is
+    written to all but the border it goes on alike.
+
+    Args:
+        below: of the tensor before; None where it does not depend on the images.
+        part: of what is written, with the dimensions of the whole.
+        slices: where it is written, of each dimension.
+        name: of the operator.
+
+    Raises:
+        NoRuleError: if it is neither at the border nor everywhere else, and sees other than what was there.
+    """
+    partial = [d for d, one in enumerate(slices) if one.size < one.whole]
+    if part.dims is None or (below is not None and below.dims is None):
+        return part if below is None or not partial else join_nonlocal([below, part])
+    placed, along = part, {}
+    for d in partial:
+        one, flag = slices[d], _only_flag(placed, d)
+        if flag:
+            placed = placed.with_dim(d, (Factor(1, flag, 1),))
+        if is_channels(placed.known_dims()[d]):
+            placed = placed.with_dim(d, channel_dim(one.whole))
+        else:
+            placed = sample_dim(placed, d, written(one.start, one.step), one.whole)
+            along[d] = one
+    if below is None or (placed.dims, placed.axes) == (below.dims, below.axes):
+        return placed
+    if any(one.is_border for one in along.values()):
+        return below
+    if not all(one.leaves_border for one in along.values()):
+        raise NoRuleError("writes to a part of the positions")
+    spread = [d for d, one in along.items() if one.step > 1]
+    if len(along) < len(partial) or len(spread) > 1:
+        return join(below, placed, name)
+    if not spread:
+        return placed
+    if placed.dims != below.dims:
+        raise NoRuleError("writes to positions that are counted in another way")
+    joined, (factor,) = join(below, placed, name), placed.dims[spread[0]]
+    return simplify(joined.with_axis(factor.axes, overlay(below.axis(factor.axes), placed.axis(factor.axes))))
+
+
+def _only_flag(layout: Layout, index: int) -> int | None:
+    """Return the axis of which a layout has one position, taken from it by select; None where it is of none or both."""
+    dims = layout.known_dims()
+    there = {f.axes & flag for dim in dims for f in dim for flag in FLAGS}
+    gone = [flag for flag in FLAGS if flag not in there and _moves(layout.axis(flag))]
+    return gone[0] if len(gone) == 1 and not dims[index] else None
+
+
+def _moves(axis: Axis) -> bool:
+    return not isinstance(axis, NonlocalAxis) and axis.shift != 0
 
 
 def mark_unknown(layout: Layout, index: int, size: int, reason: str) -> Layout:
@@ -355,16 +454,18 @@ def broadcast(layout: Layout, shape: Sequence[int], to: Sequence[int]) -> Layout
 def join(one: Layout, other: Layout, reason: str) -> Layout:
     """Return the layout of what sees both, unit by unit; the shapes are the same.
 
-    Where positions of one meet all positions of the other, as in attention, some unit sees from end to end.
+    Where positions of one meet positions of the other, as in attention, some unit sees from end to end of those that
+    meet: of the whole map, or of a window.
     """
     if one is other:
         return one
+    if one.dims != other.dims:
+        one, other = _without_pairs(one, other, f"{reason}: pairs of positions")
+    if one.dims is None or other.dims is None:
+        return join_nonlocal([one, other])
     if one.dims == other.dims:
         return _join_in_place(one, other, reason)
-    if all(_are_pairs(one, other, flag) for flag in FLAGS):
-        end = NonlocalAxis("global", f"{reason}: pairs of positions")
-        return Layout(None, (end, end))
-    for d, (a, b) in enumerate(zip(one.known_dims(), other.known_dims(), strict=True)):
+    for d, (a, b) in enumerate(zip(one.dims, other.dims, strict=True)):
         if a != b and not is_channels(a) and not is_channels(b):
             one, other = one_factor(one, d), one_factor(other, d)
     pairs = list(zip(one.known_dims(), other.known_dims(), strict=True))
@@ -376,17 +477,23 @@ def join(one: Layout, other: Layout, reason: str) -> Layout:
     return layout
 
 
+def _without_pairs(one: Layout, other: Layout, reason: str) -> tuple[Layout, Layout]:
+    """Return both, with the positions of an axis seen together where each has them in a dimension of its own."""
+    for flag in FLAGS:
+        if one.dims is not None and other.dims is not None:
+            here, there = one.along(flag).keys(), other.along(flag).keys()
+            if here - there and there - here:
+                one, other = mix(one, sorted(here - there), reason), mix(other, sorted(there - here), reason)
+    return one, other
+
+
 def _join_in_place(one: Layout, other: Layout, reason: str) -> Layout:
     """Return the layout of what sees both, where the positions are in the same places."""
     rows, columns = (union(a, b, reason) for a, b in zip(one.axes, other.axes, strict=True))
-    if (rows, columns) == one.axes:
-        return one
-    return Layout(None, (rows, columns)) if one.dims is None else simplify(Layout(one.dims, (rows, columns)))
+    return one if (rows, columns) == one.axes else simplify(Layout(one.dims, (rows, columns)))
 
 
 def _join_axis(one: Layout, other: Layout, flag: int, reason: str) -> Axis:
-    if _are_pairs(one, other, flag):
-        return NonlocalAxis("global", f"{reason}: pairs of positions")
     a, b = one.axis(flag), other.axis(flag)
     here, there = one.along(flag), other.along(flag)
     if here == there or isinstance(a, NonlocalAxis) or isinstance(b, NonlocalAxis):
@@ -394,12 +501,6 @@ def _join_axis(one: Layout, other: Layout, flag: int, reason: str) -> Axis:
     if here and there:
         raise NoRuleError("joins positions that are counted in different ways")
     return union(a if here else constant(a), b if there else constant(b), reason)
-
-
-def _are_pairs(one: Layout, other: Layout, flag: int) -> bool:
-    """Return whether positions along an axis are in dimensions of their own on both sides."""
-    here, there = one.along(flag).keys(), other.along(flag).keys()
-    return bool(here - there and there - here)
 
 
 def join_all(layouts: Iterable[Layout], reason: str) -> Layout:

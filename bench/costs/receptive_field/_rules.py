@@ -26,7 +26,16 @@ from bench.costs.receptive_field._axis import (
     transposed_window,
     window,
 )
-from bench.costs.receptive_field._layout import COLUMNS, FLAGS, ROWS, Factor, Layout, channel_dim, is_channels
+from bench.costs.receptive_field._layout import (
+    COLUMNS,
+    FLAGS,
+    ROWS,
+    Factor,
+    Layout,
+    Slice,
+    channel_dim,
+    is_channels,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ def _rule(*operators: str) -> Callable[[Rule], Rule]:
 # --- what moves positions, or takes some of them ---
 
 
-@_rule("view", "_unsafe_view", "_reshape_alias", "reshape")
+@_rule("view", "view_copy", "_unsafe_view", "_reshape_alias", "reshape")
 def _view(op: Operation) -> Layout:
     return layouts.reshape(op.only(), op.shape)
 
@@ -139,14 +148,24 @@ def _repeat(op: Operation) -> Layout:
     return Layout(tuple(channel_dim(n) if is_channels(d) else d for d, n in pairs), layout.axes)
 
 
-@_rule("slice")
+@_rule("repeat_interleave")
+def _repeat_interleave(op: Operation) -> Layout:
+    if not isinstance(op["repeats"], int) or op["dim"] is None:
+        raise NoRuleError("repeats by numbers that are not given, or over all dimensions")
+    dim = op.dim()
+    return layouts.sample_dim(
+        op.only(), dim, adaptive_bins(op["self"].shape[dim], op.shape[dim]), op.shape[dim]
+    )
+
+
+@_rule("slice", "slice_copy")
 def _slice(op: Operation) -> Layout:
     whole = op["self"].shape[dim := op.dim()]
     start, _, _ = slice(op["start"], None).indices(whole)
-    return layouts.slice_dim(op.only(), dim, (whole, start, op.shape[dim]), str(op.func), op["step"])
+    return layouts.slice_dim(op.only(), dim, Slice(whole, start, op.shape[dim], op["step"]), str(op.func))
 
 
-@_rule("select")
+@_rule("select", "select_copy")
 def _select(op: Operation) -> Layout:
     dim = op.dim()
     return layouts.select(op.only(), dim, op["index"] % op["self"].shape[dim])
@@ -162,20 +181,21 @@ def _unbind(op: Operation) -> list[Layout]:
 def _split(op: Operation) -> list[Layout]:
     layout, dim, start, parts = op.only(), op.dim(), 0, []
     for output in op.outputs:
-        sizes = (op["self"].shape[dim], start, output.shape[dim])
-        parts.append(layouts.slice_dim(layout, dim, sizes, str(op.func)))
+        part = Slice(op["self"].shape[dim], start, output.shape[dim])
+        parts.append(layouts.slice_dim(layout, dim, part, str(op.func)))
         start += output.shape[dim]
     return parts
 
 
 @_rule("roll")
 def _roll(op: Operation) -> Layout:
+    """Shift the positions by the shorter way; those that come round from the other end are the border's."""
     layout, shape = op.only(), op.shape
     if not op["dims"]:
         raise NoRuleError("rolls over all dimensions")
     for dim, by in zip(numbers(op["dims"], 1), numbers(op["shifts"], 1), strict=True):
-        d = dim % len(shape)
-        layout = layouts.sample_dim(layout, d, window(1, 1, by), shape[d])
+        d, half = dim % len(shape), shape[dim] // 2
+        layout = layouts.sample_dim(layout, d, window(1, 1, (by + half) % shape[d] - half), shape[d])
     return layout
 
 
@@ -212,21 +232,72 @@ def _shuffle(op: Operation) -> Layout:
     return layouts.reshape(layouts.permute(layout, (*range(n), *(n + d for d in order))), op.shape)
 
 
+@_rule("index", "_unsafe_index")
+def _index(op: Operation) -> Layout:
+    """Take places by tensors that do not depend on the images: in order along one dimension, any of channels."""
+    layout, indices = op.only(), {d: index for d, index in enumerate(op["indices"]) if index is not None}
+    first, dims = min(indices), layout.known_dims()
+    if any(index.dtype in (torch.bool, torch.uint8) for index in indices.values()):
+        raise NoRuleError("takes places by a mask")
+    if len(indices) == 1 and indices[first].dim() == 1:
+        return layouts.take(layout, first, _values(indices[first]), op.shape[first])
+    if not all(is_channels(dims[d]) for d in indices):
+        raise NoRuleError("takes positions by several indices")
+    left = [dim for d, dim in enumerate(dims) if d not in indices]
+    at = first if max(indices) - first < len(indices) else 0  # where what takes their place is put
+    count = len(op.shape) - len(left)
+    new = [channel_dim(n) for n in op.shape[at : at + count]]
+    return Layout((*left[:at], *new, *left[at:]), layout.axes)
+
+
+@_rule("index_select")
+def _index_select(op: Operation) -> Layout:
+    dim = op.dim()
+    return layouts.take(op.only(), dim, _values(op["index"]), op.shape[dim])
+
+
+@_rule("gather")
+def _gather(op: Operation) -> Layout:
+    dim = op.dim()
+    if any(a != b for d, (a, b) in enumerate(zip(op["self"].shape, op.shape, strict=True)) if d != dim):
+        raise NoRuleError("takes a part of other dimensions")
+    return layouts.take(op.only(), dim, None, op.shape[dim])
+
+
+def _values(index: Tensor) -> list[int] | None:
+    """Return the places that an index names; None where it has no storage."""
+    return None if index.is_meta else [int(i) for i in index.flatten().tolist()]
+
+
 @_rule("cat", "concat")
 def _cat(op: Operation) -> Layout:
+    """Join maps of channels, and write maps beside each other."""
     dim = op["dim"] % len(op.shape)
-    total, start, parts = op.shape[dim], 0, []
+    start, parts = 0, []
     for tensor in op["tensors"]:
+        size = tensor.shape[dim] if tensor.dim() == len(op.shape) else 0
         if layout := op.of(tensor):
-            parts.append((layouts.mix_among_channels(layout, [dim], op.name), start))
-        start += tensor.shape[dim] if tensor.dim() == len(op.shape) else 0
-    if all(is_channels(layout.known_dims()[dim]) for layout, _ in parts):
-        return _join((layout.with_dim(dim, channel_dim(total)) for layout, _ in parts), op.name)
-    first, start = parts[0]
-    factors = first.known_dims()[dim]
-    if len(parts) == 1 and len(factors) == 1 and factors[0].step:
-        return layouts.sample_dim(first, dim, window(1, 1, start), total)
-    return _in_a_row([layout for layout, _ in parts], dim, total, op.name)
+            part = layouts.mix_among_channels(layout, [dim], op.name)
+            parts.append((part, Slice(op.shape[dim], start, size)))
+        start += size
+    if all(is_channels(part.known_dims()[dim]) for part, _ in parts):
+        channels = channel_dim(op.shape[dim])
+        return _join((part.with_dim(dim, channels) for part, _ in parts), op.name)
+    try:
+        return _written(op, dim, parts)
+    except NoRuleError:
+        return _in_a_row([part for part, _ in parts], dim, op.shape[dim], op.name)
+
+
+def _written(op: Operation, dim: int, parts: Iterable[tuple[Layout, Slice]]) -> Layout:
+    """Return the layout of parts that are written beside each other along a dimension of what comes out."""
+    whole: Layout | None = None
+    for part, place in parts:
+        slices = [place if d == dim else Slice(n, 0, n) for d, n in enumerate(op.shape)]
+        whole = layouts.write(whole, part, slices, op.name)
+    if whole is None:
+        raise NoRuleError("is called in a form that is not known")
+    return whole
 
 
 def _in_a_row(parts: list[Layout], dim: int, total: int, name: str) -> Layout:
@@ -247,10 +318,13 @@ def _join(parts: Iterable[Layout], name: str) -> Layout:
 
 @_rule("stack")
 def _stack(op: Operation) -> Layout:
-    dim = op["dim"] % len(op.shape)
-    layout = _join((part for t in op["tensors"] if (part := op.of(t))), op.name)
-    dims = layout.known_dims()
-    return Layout((*dims[:dim], channel_dim(op.shape[dim]), *dims[dim:]), layout.axes)
+    dim, parts = op["dim"] % len(op.shape), []
+    for i, tensor in enumerate(op["tensors"]):
+        if layout := op.of(tensor):
+            dims = layout.known_dims()
+            part = Layout((*dims[:dim], (), *dims[dim:]), layout.axes)
+            parts.append((part, Slice(op.shape[dim], i, 1)))
+    return _written(op, dim, parts)
 
 
 # --- what reads windows of positions ---

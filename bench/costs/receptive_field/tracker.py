@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,8 +16,9 @@ from torch._ops import OpOverload
 from bench.costs._arguments import Args, Kwargs, tensors_of
 from bench.costs.receptive_field import _layout as layouts
 from bench.costs.receptive_field import _rules as rules
-from bench.costs.receptive_field._axis import Axis, LocalAxis, NonlocalAxis, NoRuleError, constant, image_axis
-from bench.costs.receptive_field._layout import FLAGS, Factor, Layout, channel_dim, is_channels
+from bench.costs.receptive_field._axis import Axis, NonlocalAxis, NoRuleError, constant, image_axis
+from bench.costs.receptive_field._layout import FLAGS, Factor, Layout, channel_dim
+from bench.costs.receptive_field._memory import Place, overlap, place
 
 _Pair = tuple[int | None, int | None]  # of rows and columns
 
@@ -88,6 +90,12 @@ class FieldTracker:
                 self._write(tensor, layout, func)
             self._keep(tensor, layout if tensor.numel() else None)
 
+    def lose(self, reason: str, operands: Sequence[Tensor], outputs: object) -> None:
+        """Learn that something ran which nothing is known of."""
+        if tracked := self._tracked(tuple(operands), None):
+            for tensor in tensors_of(outputs):
+                self._keep(tensor, layouts.unknown(tracked, reason))
+
     def _tracked(self, args: Args, kwargs: Kwargs | None) -> list[Layout]:
         # Whatever has the identity of a tensor that is kept is that tensor.
         find, tracked = self._layouts.get, []
@@ -126,20 +134,59 @@ class FieldTracker:
         sharing += tensors[1:]
 
     def _write(self, tensor: Tensor, layout: Layout | None, func: OpOverload) -> None:
-        """Let the other tensors of the same memory see what is written to one of them."""
-        for other in self._sharing.get(tensor.untyped_storage()._cdata, ()):
-            if other is tensor or not _overlap(tensor, other):
-                continue
-            before = self._layouts.get(id(other)) if other.numel() > tensor.numel() else None
-            if layout is None:
-                self._keep(other, before)
-                continue
-            try:
-                after = _resized_to(layout, tensor.shape, other.shape)
-                after = after if before is None else layouts.join_all([before, after], str(func))
-            except NoRuleError as error:
-                after = layouts.unknown([layout], f"{func} {error}")
-            self._keep(other, after)
+        """Let the tensor that the memory belongs to, and the other views of it, see what is written to one of them."""
+        sharing = self._sharing.get(tensor.untyped_storage()._cdata)
+        if sharing is None:
+            return
+        whole, *views = sharing
+        if tensor is not whole:
+            self._keep(whole, self._rewritten(whole, tensor, layout, func))
+        after = layout if tensor is whole else self._layouts.get(id(whole))
+        for view in views:
+            if view is not tensor and overlap(view, tensor):
+                self._keep(view, after and _viewed(after, whole, view, func))
+
+    def _rewritten(
+        self, whole: Tensor, part: Tensor, layout: Layout | None, func: OpOverload
+    ) -> Layout | None:
+        """Return the layout of a tensor of whose memory a part was written to."""
+        before, at = self._layouts.get(id(whole)), place(whole, part)
+        if layout is None:  # constants
+            return before if whole.numel() > part.numel() else None
+        try:
+            if layout.dims is None:
+                return layout if before is None else layouts.join_nonlocal([before, layout])
+            if at is None:
+                return _reshaped(layout, part, whole)
+            dims = tuple(() if d is None else layout.dims[d] for d in at.dims)
+            return layouts.write(before, Layout(dims, layout.axes), at.slices, str(func))
+        except NoRuleError as error:
+            return layouts.unknown([layout] if before is None else [before, layout], f"{func} {error}")
+
+
+def _viewed(layout: Layout, whole: Tensor, view: Tensor, func: OpOverload) -> Layout:
+    """Return the layout of a view of a tensor."""
+    if layout.dims is None:
+        return layout
+    try:
+        at = place(whole, view)
+        return _reshaped(layout, whole, view) if at is None else _sliced(layout, at, view.dim(), str(func))
+    except NoRuleError as error:
+        return layouts.unknown([layout], f"{func} {error}")
+
+
+def _sliced(layout: Layout, at: Place, ndim: int, name: str) -> Layout:
+    for d, part in enumerate(at.slices):
+        layout = layouts.slice_dim(layout, d, part, name)
+    dims = {view: layout.known_dims()[d] for d, view in enumerate(at.dims) if view is not None}
+    return Layout(tuple(dims.get(d, ()) for d in range(ndim)), layout.axes)
+
+
+def _reshaped(layout: Layout, tensor: Tensor, other: Tensor) -> Layout:
+    """Return the layout of the same elements in another shape."""
+    if tensor.numel() != other.numel() or not (tensor.is_contiguous() and other.is_contiguous()):
+        raise NoRuleError("writes to memory that is viewed in another way")
+    return layouts.reshape(layout, other.shape)
 
 
 class _Traits(NamedTuple):
@@ -189,32 +236,6 @@ def _apply(op: rules.Operation, rule: rules.Rule | None) -> Layout | list[Layout
         raise NoRuleError(f"cannot be followed: {error!r}") from error
 
 
-def _overlap(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors of the same memory may share elements."""
-    (a, b), (c, d) = _extent(one), _extent(other)
-    return a <= d and c <= b
-
-
-def _extent(tensor: Tensor) -> tuple[int, int]:
-    """Return the first and the last place in its memory."""
-    start = int(tensor.storage_offset())
-    return start, start + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-
-
-def _resized_to(layout: Layout, shape: Sequence[int], other: Sequence[int]) -> Layout:
-    """Return the layout of a tensor of which another, with fewer channels at most, is a part."""
-    if layout.dims is None:
-        return layout
-    if len(shape) != len(other):
-        raise NoRuleError("writes to memory that is viewed in another way")
-    dims = list(layout.dims)
-    for d, (n, m) in enumerate(zip(shape, other, strict=True)):
-        if n != m and not is_channels(dims[d]):
-            raise NoRuleError("writes to a part of the positions")
-        dims[d] = channel_dim(m) if n != m else dims[d]
-    return Layout(tuple(dims), layout.axes)
-
-
 @lru_cache(maxsize=1 << 12)
 def _receptive_field(layout: Layout) -> ReceptiveField:
     try:
@@ -223,8 +244,10 @@ def _receptive_field(layout: Layout) -> ReceptiveField:
         layout = layouts.unknown([layout], f"positions among the channels: {error}")
     if layout.dims is not None:
         for flag in FLAGS:
-            if not layout.along(flag):  # a single position, left by select, sees what the first one saw
-                layout = layout.with_axis(flag, _first(layout.axis(flag)))
+            axis = layout.axis(flag)
+            if not layout.along(flag) and not isinstance(axis, NonlocalAxis):
+                # A single position, left by select or by channels that were seen together, sees what the first saw.
+                layout = layout.with_axis(flag, axis if axis.period == 1 else constant(axis))
     ends = [a for a in layout.axes if isinstance(a, NonlocalAxis)]
     end = next((a for a in ends if a.reach == "unknown"), ends[0] if ends else None)
     rows, columns = (_of_axis(axis) for axis in layout.axes)
@@ -241,9 +264,5 @@ def _of_axis(axis: Axis) -> tuple[int | None, Fraction | None, int | None]:
     """Return size, stride and padding."""
     if isinstance(axis, NonlocalAxis):
         return None, None, None
-    size = max(high - low + 1 for low, high in zip(axis.lows, axis.highs, strict=True))
-    return size, Fraction(axis.shift, axis.period), -axis.lows[0]
-
-
-def _first(axis: Axis) -> Axis:
-    return axis if isinstance(axis, LocalAxis) and axis.period == 1 else constant(axis)
+    first = next((int(low) for low in axis.lows if math.isfinite(low)), 0)
+    return axis.size, Fraction(axis.shift, axis.period), -first

@@ -105,12 +105,28 @@ def layers_notes(table: Mapping[str, Any]) -> list[str]:
         if shares := table["concentration"][key]:
             foremost = ", ".join(f"{plain(s['name'])} {percent(s['share'])}" for s in shares)
             lines.append(f"{title}, foremost: {foremost}.")
+    if larger := _beyond_image(table):
+        lines.append(
+            f"Receptive fields are as if the image had no borders: from {plain(larger)} on some are larger than the "
+            "image, of which a unit sees no more than all."
+        )
     lines += [f"Does not fit: {plain(warning)}" for warning in table.get("warnings", [])]
     lines += [f"Taken: {plain(line)}" for line in table.get("taken_from", [])]
     lines += [f"In doubt: {plain(doubt)}." for doubt in table["doubts"]]
     if table["failure"]:
         lines.append(f"The network failed before its end, the table stops there: {plain(table['failure'])}")
     return lines
+
+
+def _beyond_image(table: Mapping[str, Any]) -> str | None:
+    """Return the first layer whose receptive field is larger than the image."""
+    sides = table["input"][2:]
+    for row in table["layers"]:
+        field = row["receptive_field"]
+        sizes = field if isinstance(field, list) else [field] * len(sides)
+        if any(isinstance(size, int) and size > side for size, side in zip(sizes, sides, strict=True)):
+            return str(row["name"])
+    return None
 
 
 def layers_csv(table: Mapping[str, Any]) -> str:

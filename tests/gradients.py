@@ -18,20 +18,27 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.module import register_module_forward_hook
 
-from bench.costs import _trace
+from bench.archs import Arch
+from bench.costs import _trace, prepare
 from bench.costs._arguments import tensors_of
 from bench.costs.receptive_field import _layout as layouts
 from bench.costs.receptive_field._axis import NOTHING, NonlocalAxis, NoRuleError, Span
 from bench.costs.receptive_field._layout import FLAGS, ROWS, Layout
 
-MASKED = -50.0  # what is added to scores of attention to hide a key is below it
+MASK = 50.0  # a key whose score is so much below the largest one is hidden by a mask
 
 
 def unit(x: Tensor, *_: Any, **__: Any) -> Tensor:
     """Return ones whose gradients are those of x: any activation, or a norm that takes no statistics."""
     return x - x.detach() + 1
+
+
+def half(x: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Return a gate that is neither open nor shut."""
+    return unit(x) / 2
 
 
 def mean_over(x: Tensor, dims: Any) -> Tensor:
@@ -55,12 +62,15 @@ def normalize(x: Tensor, p: float = 2.0, dim: int = 1, *_: Any, **__: Any) -> Te
     return mean_over(x, dim)
 
 
+largest = torch.amax
+
+
 def softmax(x: Tensor, dim: int = -1, *_: Any, **__: Any) -> Tensor:
     """Return equal weights for all that is not hidden by a mask, depending on all of those.
 
     The gradients differ from place to place, since equal ones would cancel where weights are divided by their sum.
     """
-    alive = x.detach() > MASKED
+    alive = x.detach() > largest(x.detach(), dim, keepdim=True) - MASK
     weights = (alive / alive.sum(dim, keepdim=True).clamp(min=1)).to(x.dtype)
     total = torch.where(alive, x, 0).sum(dim, keepdim=True)
     return weights * (1 + weights.detach().cumsum(dim) ** 2 * (total - total.detach()))
@@ -69,8 +79,8 @@ def softmax(x: Tensor, dim: int = -1, *_: Any, **__: Any) -> Tensor:
 def attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
     scores = q @ k.transpose(-2, -1)
     if attn_mask is not None:
-        hidden = ~attn_mask if attn_mask.dtype == torch.bool else attn_mask < MASKED
-        scores = scores.masked_fill(hidden, 2 * MASKED)
+        hidden = ~attn_mask if attn_mask.dtype == torch.bool else attn_mask < -MASK
+        scores = scores.masked_fill(hidden, -1e9)
     return softmax(scores) @ v
 
 
@@ -111,16 +121,18 @@ def average(pool: Callable[..., Tensor]) -> Callable[..., Any]:
     return pooled
 
 
-def largest(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def mean(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return x.mean() if dim is None else x.mean(dim, keepdim=keepdim)
 
 
 _ACTIVATIONS = (
-    "relu relu_ relu6 gelu silu hardswish hardsigmoid hardtanh mish leaky_relu elu selu celu sigmoid tanh softplus "
-    "logsigmoid dropout alpha_dropout dropout2d prelu sigmoid_ tanh_ hardtanh_ elu_ leaky_relu_"
+    "relu relu_ relu6 gelu silu hardswish hardtanh mish leaky_relu elu selu celu tanh softplus "
+    "logsigmoid prelu tanh_ hardtanh_ elu_ leaky_relu_"
 )
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ACTIVATIONS.split(), unit),
+    **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "alpha_dropout"), lambda x, *_, **__: x),
+    **dict.fromkeys(("sigmoid", "sigmoid_", "hardsigmoid"), half),
     "batch_norm": unit,
     "layer_norm": layer_norm,
     "rms_norm": layer_norm,
@@ -133,7 +145,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max_pool1d": average(F.avg_pool1d),
     "max_pool2d": average(F.avg_pool2d),
     "adaptive_max_pool2d": F.adaptive_avg_pool2d,
-    "amax": largest,
+    "amax": mean,
 }
 
 
@@ -258,7 +270,8 @@ def _contradicted(layout: Layout, flag: int, index: tuple[Any, ...], span: Span,
     position = _position(layout, flag, index)
     if position is None:
         sizes = {high - low for low, high in zip(axis.lows, axis.highs, strict=True)}
-        return None if span[1] - span[0] in sizes else sizes
+        cut = span[0] == 0 or span[1] == pixels - 1
+        return None if span[1] - span[0] in sizes or (cut and span[1] - span[0] < max(sizes)) else sizes
     claimed = axis.span([position])
     if claimed[0] >= pixels or claimed[1] < 0:
         return None if span == NOTHING else claimed
@@ -329,6 +342,12 @@ def unknown(made: Sequence[Claim | None]) -> dict[str, int]:
     return dict(Counter(doubts))
 
 
+def _lacks_values(model: nn.Module) -> bool:
+    """Return whether a buffer has no storage that is more than statistics, such as a mask or an index."""
+    plain = (module for module in model.modules() if not isinstance(module, _NormBase))
+    return any(buffer.is_meta for module in plain for buffer in module.buffers(recurse=False))
+
+
 class Comparison(NamedTuple):
     """What came of a network: how many calls were compared, what differs by layer, and why nothing is claimed."""
 
@@ -338,9 +357,15 @@ class Comparison(NamedTuple):
     unknown: dict[str, int]
 
 
-def compare(model: nn.Module, shape: tuple[int, int, int, int], local: int = 8, whole: int = 2) -> Comparison:
-    """Hold what is claimed of a network without storage against its gradients; its parameters are gone afterwards."""
+def compare(
+    arch: Arch, shape: tuple[int, int, int, int] | None = None, local: int = 8, whole: int = 2
+) -> Comparison:
+    """Hold what is claimed of a network against its gradients, by default for its own shape of images."""
+    subject = prepare(arch)
+    model, shape = subject.model, shape or subject.shape
     made = claims(model, shape)
+    if _lacks_values(model):
+        model = arch.build().eval()
     numbers = chosen(made, local, whole)
     images = torch.ones(shape, dtype=torch.double, requires_grad=True)
     outputs = outputs_of(weightless(model), images, set(numbers)) if numbers else {}

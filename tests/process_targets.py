@@ -61,6 +61,39 @@ def hang_with_a_child(send: Any) -> None:
     time.sleep(600)
 
 
+def fork_and_go_on(send: Any) -> None:
+    os.fork()
+    send(("measured", None))
+
+
+def leave_a_session(send: Any) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    send(("child", subprocess.Popen(command, start_new_session=True).pid))
+
+
+def leave_a_daemon(send: Any) -> None:
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(write, str(os.getpid()).encode())
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    send(("child", int(os.read(read, 20))))
+
+
+def crash_with_a_daemon(send: Any) -> None:
+    leave_a_daemon(send)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def kill_the_server(send: Any) -> None:
+    send(("before", None))
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+
+
 def multiply(send: Any) -> None:
     import torch
 

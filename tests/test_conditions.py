@@ -24,6 +24,13 @@ CHANGES: dict[str, Callable[[], object]] = {
     "default_dtype": lambda: torch.set_default_dtype(torch.float64),
     "default_device": lambda: torch.set_default_device("meta"),
     "anomaly_detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "onednn": lambda: setattr(torch.backends.mkldnn, "enabled", False),
+    "flash_attention": lambda: torch.backends.cuda.enable_flash_sdp(False),
+    "efficient_attention": lambda: torch.backends.cuda.enable_mem_efficient_sdp(False),
+    "cudnn_attention": lambda: torch.backends.cuda.enable_cudnn_sdp(
+        not torch.backends.cuda.cudnn_sdp_enabled()
+    ),
+    "gradients": lambda: torch.set_grad_enabled(False),
     "folder": lambda: os.chdir(Path.cwd().parent),
     "variables": lambda: os.environ.update(OMP_NUM_THREADS="1"),
     "warnings": lambda: warnings.filterwarnings("ignore"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,13 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while not gone(pid):
+        assert time.monotonic() < deadline, f"{pid} still runs"
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("name", EXECUTORS.names())
@@ -88,13 +98,65 @@ def test_the_time_limit_ends_it(executor: ProcessExecutor, function: str) -> Non
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("function", ["leave_a_child", "hang_with_a_child"])
+@pytest.mark.parametrize(
+    "function",
+    ["leave_a_child", "hang_with_a_child", "leave_a_session", "leave_a_daemon", "crash_with_a_daemon"],
+)
 def test_nothing_that_it_started_outlives_it(executor: ProcessExecutor, function: str) -> None:
     ((_, pid),), _ = call(executor, function, timeout_s=2)
-    deadline = time.monotonic() + 5
-    while not gone(pid):
-        assert time.monotonic() < deadline, "the grandchild still runs"
-        time.sleep(0.02)
+    wait_until_gone(pid)
+
+
+def test_a_copy_that_forked_and_went_on_says_nothing(executor: ProcessExecutor) -> None:
+    events, ended = call(executor, "fork_and_go_on")
+    assert events == [("measured", None)]
+    assert ended.exitcode == 0
+
+
+def test_what_a_job_leaves_behind_is_ended_beside_another_that_runs(executor: ProcessExecutor) -> None:
+    begun, events = threading.Event(), list[Event]()
+
+    def hear(event: Event) -> None:
+        events.append(event)
+        begun.set()
+
+    def run_on() -> None:
+        executor.call("process_targets:hang_with_a_child", (), timeout_s=4.0, on_event=hear)
+
+    other = threading.Thread(target=run_on)
+    other.start()
+    assert begun.wait(60)
+    ((_, left),), _ = call(executor, "leave_a_daemon")
+    wait_until_gone(left)
+    ((_, child),) = events
+    assert not gone(child)
+    other.join()
+
+
+@pytest.mark.slow
+def test_the_server_s_death_ends_one_job_and_not_the_next() -> None:
+    executor = ProcessExecutor()
+    events, ended = call(executor, "kill_the_server")
+    assert events == [("before", None)]
+    assert ended.exitcode != 0
+    assert [kind for kind, _ in call(executor, "facts")[0]] == ["facts"]
+
+
+def test_a_server_that_dies_while_a_process_starts_is_started_anew(
+    executor: ProcessExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = multiprocessing.get_context("forkserver").Process
+    starts: list[int] = []
+
+    def start(process: Any) -> None:
+        starts.append(1)
+        if len(starts) == 1:
+            raise EOFError  # as the server's death is met
+        BaseProcess.start(process)
+
+    monkeypatch.setattr(kind, "start", start, raising=False)
+    assert [name for name, _ in call(executor, "facts")[0]] == ["facts"]
+    assert len(starts) == 2
 
 
 def test_an_error_of_the_target_is_an_exit_code_with_its_text(executor: ProcessExecutor) -> None:
@@ -130,8 +192,6 @@ def test_kill_9_of_the_parent_ends_the_job_and_no_script_runs_twice(tmp_path: Pa
     assert job is not None
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 10
-    while not (gone(job.pid) and gone(grandchild)):
-        assert time.monotonic() < deadline, "the job or what it started still runs"
-        time.sleep(0.02)
+    wait_until_gone(job.pid)
+    wait_until_gone(grandchild)
     process.stdout.close()

@@ -145,6 +145,18 @@ def test_the_other_form_is_found_and_the_network_stays_as_it_is() -> None:
         assert not has_fused_form(other)
 
 
+def test_looking_for_the_other_form_draws_nothing() -> None:
+    model = Net()
+    state = torch.get_rng_state()
+    assert has_fused_form(model)
+    fused(model, "net", SHAPE)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_sixteen_bits_agree_to_their_own_precision() -> None:
+    assert count(fused(Net().bfloat16(), "net", SHAPE)) == FUSED
+
+
 def test_a_conversion_that_needs_values_is_another_form_too() -> None:
     class Reads(Net):
         def reparameterize(self) -> None:

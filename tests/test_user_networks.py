@@ -474,3 +474,97 @@ def test_what_building_raises_is_the_cause(target: str, cause: type[BaseExceptio
 def test_lack_of_memory_is_not_the_networks_fault() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         user("Huge")
+
+
+def test_weights_that_cannot_be_loaded_are_not_needed(tmp_path: Path) -> None:
+    load = "import urllib.request\ndef net(pretrained=True):\n    if pretrained:\n        urllib.request.urlopen('{}')\n"
+    rest = "    return nn.Linear(2, 3)\n"
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n" + load.format("http://127.0.0.1:9/weights.pth") + rest
+    )
+    assert isinstance(user("net", tmp_path / "net.py"), nn.Linear)
+    with pytest.raises(InvalidModelError, match="urlopen error") as caught:
+        user("net(pretrained=True)", tmp_path / "net.py")
+    assert "built without" in (caught.value.tip or "")
+
+
+FORMS = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+@dataclass
+class Config:
+    width: int = 4
+    num_classes: int = 7
+    image_size: int = 16
+
+class Configured(nn.Module):
+    def __init__(self, config: Config, scale=1):
+        super().__init__()
+        self.given = config, scale
+
+class Width(nn.Module):
+    def __init__(self, n_channels, n_classes=3):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, n_channels, 3), nn.Linear(n_channels, n_classes)
+
+class Channels(nn.Module):
+    def __init__(self, n_channels, output_dim):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(n_channels, 8, 3), nn.Linear(8, output_dim)
+        self.in_channels, self.num_classes = 8, output_dim
+
+class Vectors(nn.Module):
+    def __init__(self, input_size=784, hidden_size=10, num_classes=4):
+        super().__init__()
+        self.given = input_size, hidden_size, num_classes
+
+raised = Channels(1, 6)
+weighted = nn.Linear(2, 3)
+weighted.extra = weighted.weight * 2
+"""
+
+
+def test_a_data_class_with_defaults_is_made_and_its_fields_are_arguments(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(FORMS)
+    arch = resolve(f"{file}:Configured(width=9, scale=2)")
+    assert (arch.card.num_classes, arch.card.input_size) == (7, 16)
+    config, scale = arch.build(num_classes=5, input_size=32).given
+    assert (config.width, config.num_classes, config.image_size, scale) == (9, 5, 32, 2)
+    with pytest.raises(InvalidModelError, match="takes no argument 'depth'"):
+        resolve(f"{file}:Configured(depth=1)")
+
+
+def test_what_a_parameter_without_a_default_means_is_told_by_the_weights(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(FORMS)
+    model = resolve(f"{file}:Channels").build(num_classes=5, in_channels=2)
+    assert (model.conv.in_channels, model.fc.out_features) == (2, 5)
+    with pytest.raises(InvalidModelError, match="needs an argument 'n_channels'") as caught:
+        resolve(f"{file}:Width").build()  # it is a width there
+    assert f"{file}:Width(n_channels=...)" in (caught.value.tip or "")
+
+
+def test_input_size_beside_hidden_size_is_the_length_of_a_vector(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(FORMS)
+    arch = resolve(f"{file}:Vectors")
+    assert (arch.card.sized, arch.build(input_size=32, num_classes=9).given) == (False, (784, 10, 9))
+
+
+def test_an_instance_is_believed_where_its_layers_agree(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(FORMS)
+    card = resolve(f"{file}:raised").card
+    assert (card.in_channels, card.num_classes) == (3, 6)  # of its own 8 channels nothing is taken
+
+
+def test_an_instance_with_computed_tensors_is_copied(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(FORMS)
+    first, second = (user("weighted", file) for _ in range(2))
+    assert first is not second
+    assert torch.equal(first.weight, second.weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,47 @@ class Parameters:
         close = nearest(unknown[0], self.names) or list(self.names)
         tip = f"it takes {', '.join(close)}" if close else "it takes no arguments"
         raise InvalidModelError(f"{name} takes no argument {unknown[0]!r}", tip)
+
+
+def with_fields(function: Callable[..., object]) -> Callable[..., object]:
+    """Return a class or function that is called with the fields of its configuration, if it needs such a thing.
+
+    ``def __init__(self, config: Config)`` becomes ``f(*, width=64, num_classes=10)`` where `Config` is a data class all
+    of whose fields have defaults. Everything else is returned as it is.
+    """
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except (ValueError, TypeError, NameError, AttributeError, SyntaxError):
+        return function
+    needed = [
+        p for p in signature.parameters.values() if p.default is p.empty and _is_configuration(p.annotation)
+    ]
+    if len(needed) != 1:
+        return function
+    (config,) = needed
+    others = {n: p for n, p in signature.parameters.items() if p is not config}
+    fields = [p for n, p in inspect.signature(config.annotation).parameters.items() if n not in others]
+    names = {p.name for p in fields}
+
+    def build(**given: object) -> object:
+        settings = {n: v for n, v in given.items() if n in names}
+        rest = {n: v for n, v in given.items() if n not in names}
+        return function(**{config.name: config.annotation(**settings)}, **rest)
+
+    by_keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in fields]
+    kept = [p for p in others.values() if p.kind is not p.VAR_KEYWORD]
+    any_keyword = [p for p in others.values() if p.kind is p.VAR_KEYWORD]
+    build.__signature__ = inspect.Signature([*kept, *by_keyword, *any_keyword])  # type: ignore[attr-defined]
+    return build
+
+
+def _is_configuration(annotation: object) -> bool:
+    """Return whether an annotation is a data class that can be made without arguments."""
+    if not (isinstance(annotation, type) and dataclasses.is_dataclass(annotation)):
+        return False
+    missing = dataclasses.MISSING
+    made = (f for f in dataclasses.fields(annotation) if f.init)
+    return all(f.default is not missing or f.default_factory is not missing for f in made)
 
 
 def split(

@@ -98,6 +98,16 @@ def _whole(model: nn.Module) -> nn.Module:
     return model
 
 
+def empty(arch: Arch, **shape: int | None) -> Subject:
+    """Return the network to count, without storage, whether it runs or not; for arguments see `prepare`."""
+    from bench.costs._storage import with_lazy_shapes, without_storage
+
+    size = shape["input_size"] or arch.card.input_size
+    image = (1, shape["in_channels"] or arch.card.in_channels, size, size)
+    with torch.random.fork_rng(devices=[]), without_storage():
+        return Subject(with_lazy_shapes(arch.build(**shape).eval(), image), image)
+
+
 def _brief(error: BaseException) -> str:
     lines = f"{type(error).__name__}: {error}".splitlines()
     return lines[0][:200]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import torch
+import torchvision  # noqa: F401 (whose operators have rules here)
 from fvcore.nn.jit_handles import (
     addmm_flop_jit,
     batchnorm_flop_jit,
@@ -119,6 +120,16 @@ def _deformable(inputs: _Values, outputs: _Values) -> int:
     return int(outputs[0].value.numel()) * math.prod(inputs[1].sizes()[1:])
 
 
+def _affine_grid(inputs: _Values, outputs: _Values) -> int:
+    """Count a grid of points [N, H, W, 2], each the product of a matrix [2, 3] with a place of the image."""
+    return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
+
+
+def _distances(inputs: _Values, outputs: _Values) -> int:
+    """Count the distances [..., N, M] of vectors of E numbers: N x M x E, by a product of matrices."""
+    return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
+
+
 def _quantised_linear(inputs: _Values, outputs: _Values) -> int:
     """Count a linear layer whose weights are packed: each output is a sum over the inputs' last dimension."""
     return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
@@ -164,6 +175,8 @@ MATRIX: dict[OpOverloadPacket, tuple[Matrix, Handle]] = _table((
     ("linear", _bilinear, "_trilinear"),
     ("linear", _rnn_layer, "mkldnn_rnn_layer"),
     ("linear", _grouped_product, "_grouped_mm _scaled_grouped_mm"),
+    ("linear", _affine_grid, "affine_grid_generator"),
+    ("linear", _distances, "_euclidean_dist"),
     ("linear", _quantised_linear,
      "quantized.linear quantized.linear_relu quantized.linear_dynamic quantized.linear_relu_dynamic"),
     ("convolution", _quantised_convolution, "quantized.conv1d quantized.conv2d quantized.conv2d_relu quantized.conv3d"),
@@ -222,7 +235,8 @@ OTHER: dict[OpOverloadPacket, tuple[Other, Handle]] = _table((
     ("softmax", _inputs, "_softmax _log_softmax _safe_softmax logsumexp"),
     ("reduction", _inputs,
      "mean sum amax amin max min var std var_mean std_mean prod linalg_vector_norm norm cumsum argmax argmin any "
-     "all col2im index_add index_add_ scatter_add scatter_add_ scatter_reduce index_reduce"),
+     "all col2im index_add index_add_ scatter_add scatter_add_ scatter_reduce index_reduce _weight_norm_interface "
+     "norm_except_dim"),
     ("transform", _fourier, "_fft_c2c _fft_r2c _fft_c2r"),
     ("elementwise", _outputs,
      "addr rsub elu_ threshold_ "
@@ -295,6 +309,10 @@ def watched_kernel(func: HigherOrderOperator) -> _Function | None:
     return _HIGHER_ORDER[func.name()] or own
 
 
+# Operators with results of a shape that values decide, which have no tag that says so.
+_OF_VALUES = frozenset(_packets("torchvision.nms"))
+
+
 def arguments(args: Sequence[object]) -> _Values:
     """Return arguments as fvcore's handles take them."""
     return [_TracedValue(a) for a in args]
@@ -311,6 +329,8 @@ def reads_values(func: OpOverload, args: Sequence[object]) -> bool:
     Torch tags operators with outputs of a shape that values decide, and those that hand values to Python. Indexing is
     one of them where an index is a mask.
     """
+    if func.overloadpacket in _OF_VALUES:
+        return True
     if not {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(func.tags):
         return False
     if func.overloadpacket is not aten.index:

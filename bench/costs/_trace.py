@@ -242,6 +242,8 @@ class _Recorder(TorchDispatchMode):
         self.names = {id(m): name for name, m in reversed(list(model.named_modules()))}
         self.fields = FieldTracker(images)
         self.parameters = {id(p): p for p in model.parameters()}  # that nothing has used so far
+        self.known = dict(self.parameters)
+        self.strangers: set[int] = set()  # modules that are called and not the network's
         self.pending: dict[int, list[nn.Parameter]] = {}  # of a call: viewed, but not computed with so far
         self.trace = Trace(Call("", type(model).__name__, 0), images.device.type)
         self.stack: list[Call] = []
@@ -254,6 +256,8 @@ class _Recorder(TorchDispatchMode):
     def enter(self, module: nn.Module, inputs: tuple[object, ...]) -> None:
         """Begin the call of a module."""
         self.called.add(id(module))
+        if id(module) not in self.names:
+            self._meet(module)
         kind = type(module).__name__
         call = self.trace.root
         if self.stack:
@@ -270,6 +274,18 @@ class _Recorder(TorchDispatchMode):
         call.atomic = plain or bool(packed)
         call.input = _shape(inputs)
         self.stack.append(call)
+
+    def _meet(self, module: nn.Module) -> None:
+        """Take in a module that was made since the pass began, if it is the network's."""
+        if id(module) in self.strangers:
+            return
+        self.names |= {id(m): name for name, m in self.model.named_modules() if id(m) not in self.names}
+        if id(module) in self.names:
+            made = {id(p): p for p in module.parameters() if id(p) not in self.known}
+            self.known |= made
+            self.parameters |= made
+        else:
+            self.strangers.add(id(module))
 
     def leave(self, _module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         """End the call of a module, also where it raised; then there is no output."""
@@ -318,6 +334,8 @@ class _Recorder(TorchDispatchMode):
 
         (Most of the time of a pass over meta tensors goes into torch's rules for shapes, which are in Python.)
         """
+        if func.overloadpacket is _aten.convolution:
+            _check_channels(args)
         if self.trace.device != "meta" or kwargs or func.overloadpacket in MOVING or func.is_view:
             return func(*args, **kwargs)
         key = _key(func, args)
@@ -541,7 +559,21 @@ def _shape(values: object) -> Shape:
 
 
 def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
+    """Return what tells memory from other memory; of a tensor that stands for another one, itself."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except NotImplementedError:
+        return id(tensor)
+
+
+def _check_channels(args: Args) -> None:
+    """Refuse images of other channels for a transposed convolution, which torch (2.15) takes on meta tensors."""
+    images, weight, transposed = args[0], args[1], args[6]
+    if transposed and images.shape[1] != weight.shape[0]:
+        size, channels = list(weight.shape), images.shape[1]
+        raise RuntimeError(
+            f"a transposed convolution with weight of size {size} expected {size[0]} channels, but got {channels}"
+        )
 
 
 def _convolution_window(args: Args) -> Window:

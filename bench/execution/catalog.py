@@ -14,6 +14,7 @@ from bench.plan.config import Experiment
 from bench.plan.expand import Catalog
 
 PROBE_S = 120.0
+FIT_S = 30.0
 LIBRARIES = ("torchvision", "timm", "hf", "pattern")
 SAVED = (".pt2", ".pt", ".pth", ".torchscript", ".ts", ".safetensors")  # endings of networks that are files
 
@@ -88,7 +89,21 @@ def _users_cards(executor: Executor, name: str) -> Sequence[ArchCard]:
         raise
     except BenchError:
         return (ArchCard(name=name, source_sha256=_file_sha256(name)),)
-    return cards
+    return [_fitted(executor, card) for card in cards]
+
+
+def _fitted(executor: Executor, card: ArchCard) -> ArchCard:
+    """Return the card with the images that the network takes, where it does not say so and fails on the usual ones.
+
+    Where that cannot be known, since the network hangs or kills its process, the job will tell.
+    """
+    if card.sized and card.any_channels:
+        return card
+    try:
+        fit = ask(executor, "bench.execution.probe:probe_fit", card.name, timeout_s=FIT_S)
+    except BenchError:
+        return card
+    return card.fitted(**fit) if fit else card
 
 
 def _file_sha256(name: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.backends import cudnn
+from torch.backends import cuda, cudnn, mkldnn
 
 _LIBRARIES = (
     "OMP_",
@@ -85,6 +85,12 @@ CONDITIONS: Mapping[str, Condition] = {
     "default_dtype": Condition(torch.get_default_dtype, torch.set_default_dtype),
     "default_device": Condition(torch.get_default_device, torch.set_default_device),
     "anomaly_detection": Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "onednn": Condition(lambda: mkldnn.enabled, torch._C._set_mkldnn_enabled),
+    "flash_attention": Condition(cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
+    "efficient_attention": Condition(cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
+    "cudnn_attention": Condition(cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
+    # What a pass turns off by itself, and a measurement is told of in the midst of it.
+    "gradients": Condition(torch.is_grad_enabled, torch.set_grad_enabled, told=False),
     "folder": Condition(os.getcwd, os.chdir, told=False),
     "variables": Condition(lambda: dict(os.environ), _set_variables, told=False),
     "warnings": Condition(lambda: list(warnings.filters), _set_filters, told=False),

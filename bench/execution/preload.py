@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     import scipy.special  # intervals need it: in the midst of sampling, its import took half a second of the limit
     import torchvision
 
+    import bench.execution.executors._orphans
     import bench.execution.probe
     import bench.execution.worker
     import bench.tasks
@@ -27,5 +28,9 @@ with warnings.catch_warnings():
         registry.load()
     for module in pkgutil.iter_modules(bench.tasks.__path__):  # what tasks import where they run: 0.12 s
         importlib.import_module(f"bench.tasks.{module.name}")
+
+bench.execution.executors._orphans.adopt_orphans()
+# An orphan's end is not what the server of Python waits for.
+warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
 
 __all__ = ["bench", "fvcore", "scipy", "torchvision"]

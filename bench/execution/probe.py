@@ -6,6 +6,7 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.errors import BenchError
@@ -20,6 +21,11 @@ def probe_machine(send: Send, names: Sequence[str], datasets: Sequence[str] = ()
 def probe_arch(send: Send, name: str) -> None:
     """Answer with the cards of one name; it may import the user's code, which may do anything."""
     _answer(send, lambda: _cards(name))
+
+
+def probe_fit(send: Send, name: str) -> None:
+    """Answer with the images that one network takes, where they are not its card's; it runs the user's code."""
+    _answer(send, lambda: _fit_of(name))
 
 
 def fetch_data(send: Send, name: str) -> None:
@@ -56,22 +62,33 @@ def _cards(name: str) -> tuple[Any, ...]:
     return tuple(resolve(n).card for n in expand_names([name]))
 
 
+def _fit_of(name: str) -> dict[str, int]:
+    from bench.archs.naming import resolve
+    from bench.costs.fitting import fitting
+
+    return fitting(resolve(name))
+
+
 def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, Any]:
     from bench.archs.naming import resolve
     from bench.costs import prepare
+    from bench.costs.fitting import fitting
     from bench.costs.layers import layer_table
 
     arch = resolve(name)
+    is_users = arch.card.source_sha256 is not None
+    if is_users and (fit := fitting(arch, num_classes=shape.get("num_classes"))):
+        arch = replace(arch, card=arch.card.fitted(**fit))
     table = layer_table(prepare(arch, **shape), depth)
     card = arch.card
-    warnings, origins = _fit(card.name, table["input"][-1]), []
+    warnings, origins = _fit(card.name, table["input"][-1]), [card.note] if is_users and card.note else []
     if arch.describe is not None:
         own = {
             "num_classes": card.num_classes,
             "in_channels": card.in_channels,
             "input_size": card.input_size,
         }
-        origins = arch.describe(shape, {n: shape.get(n) or value for n, value in own.items()})
+        origins += arch.describe(shape, {n: shape.get(n) or value for n, value in own.items()})
     return {"arch": card.name, **table, "warnings": warnings, "taken_from": origins}
 
 

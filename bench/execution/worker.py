@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-import itertools
-import time
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -43,9 +42,13 @@ from bench.records.record import Measurement, Status
 _MODEL_STAGES = ("import", "build", "check")
 
 _NEEDS_IMAGES = "Expected more than 1 value per channel when training"  # batch norm's, of one image
+_IMAGES, _WRAP = "[batch, channels, height, width]", "wrap it in a module whose forward"
+_NO_SIZE = (
+    "no usual size of square images suits it: name one with --set input_size=, in_channels=; or, as it is given images "
+    f"{_IMAGES}, {_WRAP} makes of them what it takes, such as torch.nn.Flatten() for vectors"
+)
+_OF_SHAPES = re.compile(r"shape|size|dimension|channels|expected|doesn't match", re.IGNORECASE)
 _GUARD = "Guard failed: "  # of a program of torch.export, for a shape that it was not exported for
-TIP_S = 5.0  # that looking for such a size may take
-_SIZES = (32, 28, 64, 96, 128, 160, 192, 256, 299, 384, 448, 512)  # px, the usual ones
 
 # What an error of bench's own means; the first that it is an instance of counts.
 _STATUSES: dict[type[BenchError], Status] = {
@@ -180,27 +183,36 @@ def tip_for(error: BaseException, job: Job, stage: str) -> str | None:
     """Return what would help where a network failed by itself; None where nothing is known."""
     if _NEEDS_IMAGES in str(error):
         return "batch norm of a vector needs several images: --set batch_size=2, or more"
-    if job.source_sha256 is None or stage not in (*_MODEL_STAGES, "macs", "parameters", "memory"):
+    counted = stage in (*_MODEL_STAGES, "macs", "parameters", "memory")
+    if job.source_sha256 is None or not counted or not isinstance(error, Exception) or lacks_memory(error):
         return None
-    size = size_that_works(job) if isinstance(error, Exception) and not lacks_memory(error) else None
-    return None if size is None else f"it runs at {size} px: --set input_size={size}"
+    return _tip_on_images(error, job, stage)
 
 
-def size_that_works(job: Job) -> int | None:
-    """Return the first usual size that a network runs at, where it declares none and fails at the one it was given."""
+def _tip_on_images(error: Exception, job: Job, stage: str) -> str | None:
+    """Return which images would help a network of the user's, or how it can be given something else."""
+    if "required positional argument" in str(error) and stage != "build":
+        return f"a network is given one batch of images {_IMAGES}; {_WRAP} passes what else it takes"
+    if fit := images_that_work(job):
+        images = ", ".join(
+            f"{value} {'px' if key == 'input_size' else 'channels'}" for key, value in fit.items()
+        )
+        return f"it runs at {images}: " + " ".join(f"--set {key}={value}" for key, value in fit.items())
+    return _NO_SIZE if _OF_SHAPES.search(str(error)) else None
+
+
+def images_that_work(job: Job) -> dict[str, int]:
+    """Return what of the images would have to be another for a network to run, where that is known."""
     from bench.archs.naming import resolve
-    from bench.costs import prepare
+    from bench.costs.fitting import fitting
 
     try:
-        arch = resolve(job.arch)
-        if arch.card.sized or job.input_size != arch.card.input_size:
-            return None
-        shape = {"num_classes": job.num_classes, "in_channels": job.in_channels}
-        until = time.monotonic() + TIP_S
-        sizes = itertools.takewhile(lambda _: time.monotonic() < until, _SIZES)
-        return next((s for s in sizes if prepare(arch, input_size=s, **shape).trace.failure is None), None)
+        fit = fitting(resolve(job.arch), num_classes=job.num_classes)
     except Exception:  # it is the tip that fails, and the error that counts
-        return None
+        return {}
+    if fit.get("input_size") == job.input_size and fit.get("in_channels") == job.in_channels:
+        return {}
+    return {key: value for key, value in fit.items() if key == "input_size" or value != job.in_channels}
 
 
 def describe(error: BaseException) -> dict[str, Any]:

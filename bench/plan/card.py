@@ -56,6 +56,14 @@ class ArchCard:
     batch: int | None = None
     inference_only: str | None = None
 
+    def fitted(self, input_size: int, in_channels: int) -> ArchCard:
+        """Return the card of a network that does not take such images as it declares, but does take these."""
+        before, after = (
+            f"{c}×{s}×{s}" for c, s in ((self.in_channels, self.input_size), (in_channels, input_size))
+        )
+        note = f"{self.name} does not take images {before}, and is measured on {after}"
+        return replace(self, input_size=input_size, in_channels=in_channels, sized=True, note=note)
+
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""
         return asdict(self)

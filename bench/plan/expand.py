@@ -154,7 +154,9 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
     keys = _validate(block, _named(block, point))
     outline = TASKS.get(block.task).outline(keys, card, catalog)
     job = _job(block, keys, card, outline, catalog)
-    planned = Planned(job=job, card=card, timeout_s=keys.timeout_s, images=outline.images, note=outline.note)
+    own = card.note if card.source_sha256 and job.input_size == card.input_size else None
+    note = outline.note or own or ""
+    planned = Planned(job=job, card=card, timeout_s=keys.timeout_s, images=outline.images, note=note)
     if isinstance(keys, TimedKeys) and keys.replicate is None and not keys.processes.alone:
         planned = replace(planned, processes=keys.processes)
     if match := _skipped(experiment, block, keys):

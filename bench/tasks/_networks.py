@@ -14,6 +14,7 @@ from bench.archs._reparam import has_fused_form
 from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
 from bench.costs._arguments import dtype_of, tensors_of
+from bench.costs.fitting import one_answer_each
 from bench.errors import InvalidModelError
 from bench.plan.job import Job
 from bench.plan.task import Hooks
@@ -111,6 +112,12 @@ def check(output: object, job: Job, images: int = 1) -> None:
     Raises:
         InvalidModelError: if there is no tensor, or what a training got is not logits [images, num_classes].
     """
+    if isinstance(output, Tensor) and not one_answer_each(output, images):
+        message = f"{job.arch} returned {list(output.shape)} for an input of {images}, as if it were of {len(output)}"
+        raise InvalidModelError(
+            message,
+            "give images of the size that it is for: --set input_size=, in_channels=; or return a row an image",
+        )
     if job.task != "accuracy":
         if next(tensors_of(output), None) is None:
             message = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"

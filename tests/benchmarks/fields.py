@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from gradients import Comparison, compare
 
 from bench.archs.naming import expand_names, resolve
-from bench.costs import prepare
 
 TALL = (512, 96)
 
@@ -61,12 +60,10 @@ def _guess(name: str) -> tuple[bool, int, str]:
 def fields(name: str, layers: int) -> tuple[str, Comparison]:
     """Compare a network on a tall image, or on its own size where it takes no other."""
     arch = resolve(name)
-    subject = prepare(arch)
-    own = subject.shape
     try:
-        return "×".join(map(str, TALL)), compare(subject.model, (*own[:2], *TALL), layers)
+        return "×".join(map(str, TALL)), compare(arch, (1, arch.card.in_channels, *TALL), layers)
     except Exception:
-        return "×".join(map(str, own[2:])), compare(prepare(arch).model, own, layers)
+        return "own size", compare(arch, None, layers)
 
 
 def main() -> int:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import nn
 
-from bench.archs._arguments import NATIVE, Parameters
+from bench.archs._arguments import NATIVE, Parameters, with_fields
 from bench.archs.naming.ways import NetworkName
 from bench.errors import BenchError, InvalidModelError, lacks_memory
 
@@ -26,14 +27,15 @@ ALIASES = {
     **dict.fromkeys(
         (
             *("num_classes", "n_classes", "nb_classes", "num_class", "n_class", "nclass", "nclasses"),
-            *("class_num", "num_labels", "number_of_classes"),
+            *("class_num", "num_labels", "number_of_classes", "nb_class", "n_labels"),
         ),
         "num_classes",
     ),
     **dict.fromkeys(
         (
             *("in_channels", "in_chans", "in_chan", "in_ch", "input_channels", "image_channels"),
-            *("img_channels", "num_input_channels", "n_input_channels"),
+            *("img_channels", "num_input_channels", "n_input_channels", "in_channel", "input_channel"),
+            *("img_channel", "image_channel", "num_in_channels"),
         ),
         "in_channels",
     ),
@@ -42,6 +44,19 @@ ALIASES = {
         "input_size",
     ),
 }
+# What a parameter without a default may mean by such a name, which often means something else: the shapes of the first
+# or the last weight decide, see `Builder`.
+_LIKELY = {
+    **dict.fromkeys(
+        ("channels", "num_channels", "n_channels", "nchannels", "n_colors", "in_c", "c_in"), "in_channels"
+    ),
+    **dict.fromkeys(
+        ("output_dim", "out_dim", "output_size", "num_outputs", "n_outputs", "n_out"), "num_classes"
+    ),
+}
+# Beside one of these `input_size` is the length of a vector, as in torch.nn.LSTM(input_size, hidden_size).
+_OF_VECTORS = frozenset(("hidden_size", "hidden_sizes", "output_size", "hidden_dim"))
+_PRETRAINED = "pretrained"
 _NUMBERS = (*NATIVE, "min_input", "year")
 _TEXTS = ("family", "paper")
 _NO_NETWORK = "name a torch.nn.Module class, an instance, or a function that returns one"
@@ -63,6 +78,7 @@ class Builder:
         any_keyword: whether a native value without a parameter may be handed on by the card's name.
         arguments: all other arguments.
         origins: for each native value that the network says itself, how it says it.
+        likely: those parameters for a native value whose names do not tell; each build makes sure of them.
     """
 
     name: str
@@ -75,6 +91,7 @@ class Builder:
     any_keyword: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
+    likely: tuple[str, ...] = ()
 
     def describe(self, shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
         """Return a line for each native value: what it is, where it was taken from, and whether it is handed on.
@@ -92,6 +109,8 @@ class Builder:
             else:
                 handed = "handed on where it is another" if self.any_keyword else "not handed on"
             lines.append(f"{name} {'-' if used[name] is None else used[name]}: {origin}; {handed}")
+        if self.arguments.get(_PRETRAINED) is False:
+            lines.append(f"{_PRETRAINED} False: networks are measured with random weights")
         return lines
 
     def __call__(self, **values: int | None) -> nn.Module:
@@ -100,6 +119,8 @@ class Builder:
         Raises:
             InvalidModelError: if the user's code raises, or returns something else.
         """
+        if self.likely and not self._means_it():
+            raise needs_arguments(self.name, self.likely)
         given = {p: (values[n],) * 2 if p in self.pairs else values[n]
                  for p, n in self.native.items() if values[n] is not None or n in self.written}  # fmt: skip
         model = self._called({**given, **self._by_keyword(values)}, values)
@@ -107,6 +128,33 @@ class Builder:
             message = f"{self.name} returned {type(model).__name__}; expected a torch.nn.Module"
             raise InvalidModelError(message, _NO_NETWORK)
         return model
+
+    def _means_it(self) -> bool:
+        """Return whether the likely parameters are what they are taken for, by two builds with other values.
+
+        The image's channels are the second dimension of the first weight, classes the first one of the last.
+        """
+        for tried in ({"in_channels": 3, "num_classes": 11}, {"in_channels": 5, "num_classes": 7}):
+            values = {
+                **tried,
+                "input_size": _OWN_SIZE,
+                **self.declared,
+                **{n: tried[n] for n in self._unsure()},
+            }
+            try:
+                with torch.device("meta"):
+                    model = replace(self, likely=())(**{n: values[n] for n in NATIVE})
+                weights = [p.shape for p in model.parameters() if p.dim() > 1]
+                ends = {"in_channels": weights[0][1], "num_classes": weights[-1][0]}
+            except Exception:  # then nothing is known
+                return False
+            if any(ends[n] != tried[n] for n in self._unsure()):
+                return False
+        return True
+
+    def _unsure(self) -> set[str]:
+        """Return the card's names of what the likely parameters are taken for."""
+        return {self.native[p] for p in self.likely}
 
     def _by_keyword(self, values: Mapping[str, int | None]) -> dict[str, int | None]:
         """Return the values without a parameter that differ from the network's own, as far as those are known."""
@@ -144,6 +192,8 @@ class Builder:
     def _tip(self, error: BaseException) -> str | None:
         if isinstance(error, FileNotFoundError) and error.filename:
             return f"run bench in the folder from which {error.filename} is to be read"
+        if isinstance(error, OSError):
+            return "where it loads weights, let it be built without them: what is measured does not depend on them"
         return None
 
 
@@ -167,26 +217,30 @@ def builder_of(
     """
     if isinstance(definition, nn.Module):
         Parameters().check(name.bare, name.arguments)
-        # A job may train its network; the next one must not see that.
-        said = _Said(attributes=_attributes(definition))
+        said = _Said(attributes=_attributes_of_instance(definition))
         return Builder(
-            name.bare, lambda: copy.deepcopy(definition), importable, said.card(), origins=said.origins()
+            name.bare, lambda: _copied(definition), importable, said.card(), origins=said.origins()
         )
     if not callable(definition):
         message = f"{name.bare} is of type {type(definition).__name__}; expected a torch.nn.Module"
         raise InvalidModelError(message, _NO_NETWORK)
-    parameters = parameters_of(definition)
+    function = with_fields(definition)
+    parameters = parameters_of(function)
     parameters.check(name.bare, name.arguments)
     written = {k: v for k, v in name.arguments.items() if _takes(k, v, parameters)}
     others = {k: v for k, v in name.arguments.items() if k not in written}
-    defaults = {p: parameters.defaults.get(p) for p in parameters.names if p in ALIASES and p not in others}
+    named = [
+        p for p in parameters.names if p in ALIASES and p not in others and not _is_length(p, parameters)
+    ]
+    defaults = {p: parameters.defaults.get(p) for p in named}
     native = {p: d for p, d in defaults.items() if p in written or _is_native(p, d)}
     missing = [p for p in parameters.required if p not in native and p not in others]
-    if missing:
-        raise InvalidModelError(
-            f"{name.bare} needs an argument {missing[0]!r}",
-            f"write {name.bare}({missing[0]}=...), in quotes for a shell",
-        )
+    likely = _likely(missing, native)
+    if missing := [p for p in missing if p not in likely]:
+        raise needs_arguments(name.bare, missing)
+    native |= dict.fromkeys(likely)
+    if parameters.defaults.get(_PRETRAINED) is True:
+        others = {_PRETRAINED: False, **others}
     said = _Said(
         attributes=_attributes(definition),
         written={ALIASES[p]: _pair(v) or v for p, v in written.items()},
@@ -195,16 +249,57 @@ def builder_of(
     )
     return Builder(
         name=name.bare,
-        function=definition,
+        function=function,
         importable=importable,
         declared=said.card(),
-        native={p: ALIASES[p] for p in native},
+        native={p: _meaning(p) for p in native},
         pairs=frozenset(p for p, default in native.items() if _pair(written.get(p, default)) is not None),
         written=frozenset(said.written),
         any_keyword=parameters.any_keyword,
         arguments=others,
         origins=said.origins(),
+        likely=likely,
     )
+
+
+def needs_arguments(name: str, missing: Sequence[str]) -> InvalidModelError:
+    """Return the error of a network that cannot be built without these arguments."""
+    written = ", ".join(f"{argument}=..." for argument in missing)
+    more = f", {', '.join(map(repr, missing[1:]))}" if missing[1:] else ""
+    return InvalidModelError(
+        f"{name} needs an argument {missing[0]!r}{more}", f"write {name}({written}), in quotes for a shell"
+    )
+
+
+def _meaning(parameter: str) -> str:
+    """Return the card's name for the native value that a parameter takes."""
+    return ALIASES.get(parameter) or _LIKELY[parameter]
+
+
+def _likely(missing: Sequence[str], native: Mapping[str, object]) -> tuple[str, ...]:
+    """Return which of the arguments that are missing may be native values; one at most of each kind."""
+    meant = {ALIASES[p] for p in native}
+    likely = {_LIKELY[p]: p for p in reversed(missing) if p in _LIKELY and _LIKELY[p] not in meant}
+    return tuple(likely.values())
+
+
+def _is_length(parameter: str, parameters: Parameters) -> bool:
+    """Return whether a parameter is the length of a vector, rather than the side of an image."""
+    return parameter == "input_size" and bool(_OF_VECTORS.intersection(parameters.names))
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    """Return a copy of a network: a job may train it, and the next one must not see that.
+
+    Networks with tensors that are computed from their parameters, as of weight norm, cannot be copied in memory.
+    """
+    try:
+        return copy.deepcopy(network)
+    except (RuntimeError, TypeError):
+        import cloudpickle
+
+        made: nn.Module = cloudpickle.loads(cloudpickle.dumps(network))
+        return made
 
 
 def _takes(argument: str, value: object, parameters: Parameters) -> bool:
@@ -213,7 +308,7 @@ def _takes(argument: str, value: object, parameters: Parameters) -> bool:
     One that goes to any keyword is a native value by the card's own name alone; else it is passed as it was written.
     """
     named = argument in (parameters.names if not parameters.any_keyword else (*parameters.names, *NATIVE))
-    if not named or argument not in ALIASES:
+    if not named or argument not in ALIASES or _is_length(argument, parameters):
         return False
     pair = ALIASES[argument] == "input_size" and _pair(value) is not None
     return _is_count(value) or pair or (value is None and ALIASES[argument] == "num_classes")
@@ -265,7 +360,7 @@ class _Said:
         """Return what the card is to say: as written, else as an attribute has it, else as a default has it."""
         defaults = {n: value for n, (_, value) in self._defaults().items()}
         declared = {**defaults, **self.attributes, **self.written}
-        chosen = {ALIASES[p] for p in self.native}
+        chosen = {_meaning(p) for p in self.native}
         outputs = "num_classes" in declared or "num_classes" in chosen
         return {
             **({} if outputs else {"num_classes": None}),
@@ -288,8 +383,9 @@ class _Said:
         said: dict[str, tuple[str, int | None]] = {}
         for parameter, default in self.native.items():
             value = _pair(default) or (default if isinstance(default, int) and _is_count(default) else None)
-            if value is not None or (ALIASES[parameter] == "num_classes" and parameter not in self.required):
-                said.setdefault(ALIASES[parameter], (parameter, value))
+            meaning = _meaning(parameter)
+            if value is not None or (meaning == "num_classes" and parameter not in self.required):
+                said.setdefault(meaning, (parameter, value))
         return said
 
 
@@ -302,3 +398,20 @@ def _attributes(definition: object) -> dict[str, Any]:
     sides = {} if (side := _pair(values["input_size"])) is None else {"input_size": side}
     no_classifier = {"num_classes": None} if values["num_classes"] is None else {}
     return {**numbers, **sides, **texts, **no_classifier}
+
+
+def _attributes_of_instance(network: nn.Module) -> dict[str, Any]:
+    """Return the attributes of a network that is there, without those of its own that its layers contradict.
+
+    Networks count in such attributes while they are built: ``self.in_channels`` of a ResNet ends at that of its last
+    block.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    convolutions = [m.in_channels for m in layers if isinstance(m, nn.Conv2d)]
+    last = [m.out_channels if isinstance(m, nn.Conv2d) else m.out_features for m in layers]
+    facts = {"in_channels": convolutions[:1], "num_classes": last[-1:]}
+    said = _attributes(network)
+    wrong = {
+        n for n, fact in facts.items() if n in vars(network) and fact and said.get(n) not in (None, *fact)
+    }
+    return {n: value for n, value in said.items() if n not in wrong}

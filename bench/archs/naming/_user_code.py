@@ -174,6 +174,8 @@ def _roots(path: Path, text: bytes) -> Iterator[Path]:
     In a repository ``models/net.py`` may say ``from models.parts import Block``, run from its root.
     """
     above = [*path.parents[1:REPOSITORY_DEPTH], Path.cwd()]
+    if relative_imports(text):  # its package may import from its own name
+        yield next(folder for folder in path.parents if not (folder / "__init__.py").is_file())
     for name in imported(text):
         if not _has(path.parent, name) and not _is_installed(name):
             yield from [folder for folder in above if _has(folder, name)][:1]

@@ -141,7 +141,7 @@ def is_channels(dim: Dim) -> bool:
     return not any(f.axes for f in dim)
 
 
-def size_of(dim: Dim) -> int:
+def size_of(dim: Iterable[Factor]) -> int:
     """Return the size of a dimension."""
     return prod(f.size for f in dim)
 
@@ -357,9 +357,9 @@ def write(below: Layout | None, part: Layout, slices: Sequence[Slice], name: str
         return join(below, placed, name)
     if not spread:
         return placed
-    if placed.dims != below.dims:
+    if placed.dims is None or placed.dims != below.dims:
         raise NoRuleError("writes to positions that are counted in another way")
-    joined, (factor,) = join(below, placed, name), placed.dims[spread[0]]
+    joined, (factor,) = join(below, placed, name), placed.known_dims()[spread[0]]
     return simplify(joined.with_axis(factor.axes, overlay(below.axis(factor.axes), placed.axis(factor.axes))))
 
 
@@ -426,7 +426,8 @@ def _mix_axis(axis: Axis, flag: int, mixed: list[Factor], left: list[Dim], reaso
 def mix_among_channels(layout: Layout, over: Iterable[int], reason: str) -> Layout:
     """Return the layout with positions that are among channels, as after space to depth, seen together.
 
-    Only those of a dimension that holds channels too, and whose axes count on elsewhere: windows stay windows.
+    Only those of a dimension that holds channels too, and that are finer than those elsewhere: windows stay windows,
+    also where heads are counted with them.
     """
     if layout.dims is None:
         return layout
@@ -438,7 +439,14 @@ def _holds_both(layout: Layout, index: int) -> bool:
     factors = layout.known_dims()[index]
     flags = [flag for flag in FLAGS if any(f.axes & flag for f in factors)]
     has_channels = any(not f.axes for f in factors)
-    return has_channels and bool(flags) and all(layout.along(flag).keys() - {index} for flag in flags)
+    return has_channels and bool(flags) and all(_is_finer(layout, index, flag) for flag in flags)
+
+
+def _is_finer(layout: Layout, index: int, flag: int) -> bool:
+    """Return whether the positions of a dimension along an axis lie between those of other dimensions."""
+    along = layout.along(flag)
+    own, others = along.pop(index, ()), [f.step for dim in along.values() for f in dim]
+    return bool(others) and min((f.step for f in own), default=0) < min(others)
 
 
 def broadcast(layout: Layout, shape: Sequence[int], to: Sequence[int]) -> Layout:
@@ -465,16 +473,70 @@ def join(one: Layout, other: Layout, reason: str) -> Layout:
         return join_nonlocal([one, other])
     if one.dims == other.dims:
         return _join_in_place(one, other, reason)
-    for d, (a, b) in enumerate(zip(one.dims, other.dims, strict=True)):
-        if a != b and not is_channels(a) and not is_channels(b):
-            one, other = one_factor(one, d), one_factor(other, d)
+    sizes = [_common_sizes(a, b) for a, b in zip(one.dims, other.dims, strict=True)]
+    one, other = (_parted(layout, sizes) for layout in (one, other))
+    for flag in FLAGS:
+        one, other = _counted_alike(one, other, flag)
     pairs = list(zip(one.known_dims(), other.known_dims(), strict=True))
-    dims = [b if is_channels(a) and not is_channels(b) else a for a, b in pairs]
+    parts = iter([b if is_channels(a) and not is_channels(b) else a for a, b in pairs])
+    dims = tuple(_merge([f for _ in own for f in next(parts)]) for own in sizes)
     rows, columns = (_join_axis(one, other, flag, reason) for flag in FLAGS)
-    layout = simplify(Layout(tuple(dims), (rows, columns)))
+    layout = simplify(Layout(dims, (rows, columns)))
     if layout.dims and any(a != b and not is_channels(a) and not is_channels(b) for a, b in pairs):
         raise NoRuleError("joins positions that are counted in different ways")
     return layout
+
+
+def _common_sizes(one: Dim, other: Dim) -> list[int]:
+    """Return the sizes of indices that a dimension has in both of two ways to count it, the outermost first."""
+    if one == other or size_of(one) == 1:
+        return [size_of(one)]
+    left, right, sizes = [f.size for f in one][::-1], [f.size for f in other][::-1], []
+    while left and right:
+        a, b = left.pop(), right.pop()
+        sizes.append(min(a, b))
+        if max(a, b) % sizes[-1]:
+            raise NoRuleError("joins positions that are counted in different ways")
+        if a != b:
+            (left if a > b else right).append(max(a, b) // sizes[-1])
+    return sizes
+
+
+def _parted(layout: Layout, sizes: Sequence[Sequence[int]]) -> Layout:
+    """Return the layout with each dimension parted into indices of these sizes, those with one left as they are."""
+    parts = zip(layout.known_dims(), sizes, strict=True)
+    dims = [regroup((dim,), own) if len(own) > 1 else (dim,) for dim, own in parts]
+    return Layout(tuple(dim for own in dims for dim in own), layout.axes)
+
+
+def _counted_alike(one: Layout, other: Layout, flag: int) -> tuple[Layout, Layout]:
+    """Return both, with the positions of an axis counted in the same way, if one counts them by what the other does."""
+    here, there = one.along(flag), other.along(flag)
+    if here == there or not here or not there:
+        return one, other
+    if here.keys() <= there.keys():
+        return _recounted(one, there, flag), other
+    return one, _recounted(other, here, flag)
+
+
+def _recounted(layout: Layout, along: dict[int, Dim], flag: int) -> Layout:
+    """Return the layout with the positions along an axis counted as they are in another.
+
+    So are those of windows, which all see the same, when they are joined to the positions within them.
+    """
+    dims, outermost_first = list(layout.known_dims()), sorted(along, key=lambda d: -along[d][0].step)
+    indices, inside = [], size_of([along[d][0] for d in along])
+    for d in outermost_first:
+        factor, own = along[d][0], tuple(f for f in dims[d] if f.axes & flag)
+        inside //= factor.size
+        steps = [f.step for f in own if f.size == factor.size and f.step]
+        if len(along[d]) != 1 or factor.step != inside or len(steps) != len(own) or len(own) > 1:
+            raise NoRuleError("joins positions that are counted in different ways")
+        indices.append((factor.size, steps[0] if steps else 0))
+        dims[d] = tuple(factor if f in own else f for f in dims[d]) if own else (factor,)
+    if layout.along(flag).keys() - along.keys():
+        raise NoRuleError("joins positions that are counted in different ways")
+    return replace(layout, dims=tuple(dims)).sampled(flag, nested_index(indices))
 
 
 def _without_pairs(one: Layout, other: Layout, reason: str) -> tuple[Layout, Layout]:

@@ -21,7 +21,8 @@ from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
-from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
+from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, load_target
+from bench.execution.executors._orphans import adopt_orphans, end_orphans
 from bench.processes import bare_main
 from bench.records.environment import usable_cores
 
@@ -49,16 +50,15 @@ class ProcessExecutor:
             before = _oom_kills()
             # No daemon in Python's sense: those may have no children, and trainings have some that load images.
             process = self._context.Process(target=_child, args=(sender, str(output), target, args))
-            with bare_main():
-                process.start()
+            pid = _start(process)
             sender.close()
-            pid = int(process.pid or 0)
             self._running.add(pid)
             try:
                 timed_out = _listen(receiver, process.sentinel, time.monotonic() + timeout_s, on_event)
             finally:
                 self._running.discard(pid)
                 exitcode = _end(process)
+                _forget(pid)
             return Ended(
                 exitcode=exitcode,
                 timed_out=timed_out,
@@ -73,6 +73,33 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """Leave the server: it ends with this process, and the next executor uses it again."""
+
+
+_jobs: set[int] = set()  # the processes of all jobs of this process, whichever executor they are of
+_jobs_lock = threading.Lock()
+
+
+def _start(process: Any) -> int:
+    """Start a job's process, and return its id; where the server has died, it is started anew, once."""
+    with _jobs_lock:  # so that no job is taken for an orphan before it is known
+        try:
+            with bare_main():
+                process.start()
+        except (EOFError, OSError):  # the server has gone, and is noticed as gone the next time
+            with bare_main():
+                process.start()
+        pid = int(process.pid or 0)
+        _jobs.add(pid)
+        return pid
+
+
+def _forget(pid: int) -> None:
+    """End what a job has left behind, now that it has ended."""
+    with _jobs_lock:
+        _jobs.discard(pid)
+        server = getattr(forkserver._forkserver, "_forkserver_pid", None)
+        if server is not None:
+            end_orphans(server, _jobs)
 
 
 def _listen(receiver: Any, sentinel: int, deadline: float, on_event: Send) -> bool:
@@ -114,6 +141,7 @@ def _signal_group(pid: int, number: int) -> None:
 def _child(sender: Any, output: str, target: str, args: tuple[Any, ...]) -> None:
     """Be the process: a group of its own, what it prints kept apart, then the call."""
     os.setsid()
+    adopt_orphans()
     _die_with_parent()
     fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(fd, 1)
@@ -121,12 +149,23 @@ def _child(sender: Any, output: str, target: str, args: tuple[Any, ...]) -> None
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (as long as the process)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     faulthandler.enable(file=2)
-    load_target(target)(sender.send, *args)
+    load_target(target)(_for_this_process(sender.send), *args)
     sender.close()
     # Leave without finalisers: a network's threads or exit hooks must not outlive the job.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _for_this_process(send: Send) -> Send:
+    """Return `send` for this process alone: a copy of it, which a network forked and left running, says nothing."""
+    pid = os.getpid()
+
+    def send_own(event: Event) -> None:
+        if os.getpid() == pid:
+            send(event)
+
+    return send_own
 
 
 def _die_with_parent() -> None:

@@ -1,0 +1,129 @@
+"""Which images a network takes that does not say so: tried out, without storage.
+
+A network of somebody's file often has its size in a layer alone, ``nn.Linear(16 * 5 * 5, 120)``, and its channels in
+its first convolution.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from bench.archs import Arch
+from bench.costs import Subject, empty, prepare
+from bench.costs._arguments import tensors_of
+
+# px, the most usual ones first
+USUAL = (
+    32,
+    28,
+    64,
+    96,
+    128,
+    256,
+    48,
+    160,
+    192,
+    299,
+    384,
+    448,
+    512,
+    112,
+    84,
+    56,
+    240,
+    288,
+    320,
+    336,
+    331,
+    40,
+    16,
+    8,
+)
+LIMIT_S = 5.0
+
+
+def fitting(arch: Arch, *, num_classes: int | None = None, limit_s: float = LIMIT_S) -> dict[str, int]:
+    """Return `input_size` and `in_channels` of the first images that a network takes, if it does not take its card's.
+
+    It takes images where it runs to its end and gives one answer for one image: ``x.view(-1, 784)`` makes 192 of one
+    of 224 px. Where its card declares a size, no other one is tried. Empty where its card stands, or nothing is known.
+
+    Args:
+        arch: its card says what is tried first.
+        num_classes: outputs; None means the card's.
+        limit_s: seconds of the processor until nothing more is tried.
+    """
+    card, until = arch.card, time.process_time() + limit_s
+    own = (card.input_size, card.in_channels)
+    first = _subject(arch, own, num_classes)
+    if first is None or _answers(first):
+        return {}
+    whole = "meta" in (first.reason or "").lower()  # else it needs no storage to show whether it runs
+    shapes = itertools.takewhile(lambda _: time.process_time() < until, _shapes(arch, first.model))
+    for shape in shapes:
+        if (
+            shape != own
+            and (subject := _subject(arch, shape, num_classes, whole=whole))
+            and _answers(subject)
+        ):
+            return dict(zip(("input_size", "in_channels"), shape, strict=True))
+    return {}
+
+
+def _shapes(arch: Arch, model: nn.Module) -> Iterator[tuple[int, int]]:
+    """Yield what may be tried: size in px and channels, those that are most likely first."""
+    card = arch.card
+    of_layers = first_channels(model)
+    if card.any_channels:
+        channels = [card.in_channels]
+    else:
+        channels = [of_layers] if of_layers else list(dict.fromkeys((card.in_channels, 1)))
+    return itertools.product((card.input_size, *(() if card.sized else USUAL)), channels)
+
+
+def first_channels(model: nn.Module) -> int | None:
+    """Return the channels that a network's first two-dimensional convolution takes, in the order of its modules."""
+    convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
+    return next(convolutions, None) or None
+
+
+def _subject(
+    arch: Arch, shape: tuple[int, int], num_classes: int | None, *, whole: bool = True
+) -> Subject | None:
+    """Return the network, built for such images and counted; None where it cannot be built."""
+    try:
+        size, channels = shape
+        values = {"input_size": size, "in_channels": channels, "num_classes": num_classes}
+        subject = prepare(arch, **values) if whole else empty(arch, **values)
+        subject.trace  # noqa: B018 (counts it)
+    except (Exception, SystemExit):  # its own; the job will tell
+        return None
+    return subject
+
+
+def _answers(subject: Subject) -> bool:
+    """Return whether a network ran, and what came out may be of one image.
+
+    Of an output with several parts, vectors may be of more than there are images, such as boxes; but not if they part
+    the image's numbers evenly.
+    """
+    trace = subject.trace
+    if trace.failure is not None or not one_answer_each(trace.result, 1):
+        return False
+    first = next(tensors_of(trace.result), None)
+    return (
+        first is None
+        or first.dim() != 2
+        or len(first) in (0, 1)
+        or bool(math.prod(subject.shape) % len(first))
+    )
+
+
+def one_answer_each(output: object, images: int) -> bool:
+    """Return whether an output may be of so many images: only vectors, [N, K], can be told to be of more of them."""
+    return not isinstance(output, Tensor) or output.dim() != 2 or len(output) <= images

@@ -13,7 +13,7 @@ import math
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -164,7 +164,7 @@ def check_backend(name: str) -> str | None:
     return None
 
 
-def _small_job(backend: str, **settings: Any) -> Job[Timed]:
+def _small_job(backend: str, **settings: object) -> Job[Timed]:
     from bench.plan.job import Job
 
     given = {

@@ -138,15 +138,38 @@ def says_too_large(text: str) -> bool:
     return any(words in text.lower() for words in _TOO_LARGE)
 
 
+def text_of(error: BaseException) -> str:
+    """Return an exception's text, also of a user's class whose text cannot be had."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"its text cannot be had: {type(failure).__name__}"
+
+
+def typed_text(error: BaseException) -> str:
+    """Return an exception's type and text: ``ValueError: no such operator``."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Return whether an exception means want of memory, of the host or of the device."""
-    return not isinstance(error, BenchError) and says_no_memory(f"{type(error).__name__}: {error}")
+    return not isinstance(error, BenchError) and says_no_memory(typed_text(error))
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` known names that look most like `name`, best first."""
     by_lower = {k.lower(): k for k in sorted(known, reverse=True)}
     return [by_lower[m] for m in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)]
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str = "", *, prefix: str = "") -> str:
+    """Return the next step for a wrong name: the known one that is most like it, else `otherwise`, else all of them.
+
+    `prefix` stands before a name where it is written.
+    """
+    known = list(known)
+    close = nearest(name, known, 1)
+    return f"did you mean {prefix}{close[0]}?" if close else otherwise or f"known: {', '.join(known)}"
 
 
 _QUOTED = 100  # characters of a text that a message quotes

@@ -7,7 +7,16 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import Any, BinaryIO, TypeAlias, TypeVar, overload
+
+K = TypeVar("K")
+
+JsonObject: TypeAlias = Mapping[str, Any]
+"""An object of a JSON document that was read: whoever takes a value from it knows, or checks, what it is.
+
+For documents whose shape is another's to say: environments, details of measurements, settings of jobs of all versions.
+What is written is a ``dict[str, object]``.
+"""
 
 
 @contextlib.contextmanager
@@ -37,10 +46,12 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
 
 
 @overload
-def finite_json(value: Mapping[str, Any]) -> dict[str, Any]: ...
+def finite_json(value: Mapping[K, object]) -> dict[str, object]: ...
 @overload
-def finite_json(value: object) -> Any: ...
-def finite_json(value: object) -> Any:
+def finite_json(value: Sequence[Mapping[K, object]]) -> list[dict[str, object]]: ...
+@overload
+def finite_json(value: object) -> object: ...
+def finite_json(value: object) -> object:
     """Return `value` with tuples as lists and every NaN or infinity as None, as JSON has no such numbers."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None

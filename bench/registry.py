@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, typed_text, unknown_name
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ PLUGINS = "BENCH_PLUGINS"
 """The variable that names files which register units, one behind the other as in PATH; ``--plugin`` adds to it."""
 
 
-def import_file(file: str) -> ModuleType:
+def _import_file(file: str) -> ModuleType:
     """Return the module of a file, imported once under a name of its own."""
     path = Path(file).resolve()
     name = f"bench_plugin_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
@@ -47,11 +47,15 @@ def import_file(file: str) -> ModuleType:
     return sys.modules[name]
 
 
+class DuplicateError(ValueError):
+    """Two units have one name."""
+
+
 def _plug_in(name: str, load: Callable[[], object]) -> None:
     try:
         load()
     except (Exception, SystemExit) as error:
-        message = f"the plug-in {name} cannot be imported: {type(error).__name__}: {error}"
+        message = f"the plug-in {name} cannot be imported: {typed_text(error)}"
         raise BenchError(message, "mend it, or leave it out") from error
 
 
@@ -72,7 +76,7 @@ class Registry(Generic[T]):
     def add(self, name: str, unit: T) -> T:
         """Register `unit` under `name`; a name that is taken is a programming error."""
         if name in self._units:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
+            raise DuplicateError(f"{self.kind} {name!r} is registered twice")
         self._units[name] = unit
         return unit
 
@@ -80,18 +84,27 @@ class Registry(Generic[T]):
         """Import every public module of the package, and plug-ins, once.
 
         Raises:
-            BenchError: for a plug-in that cannot be imported.
+            BenchError: for a plug-in that cannot be imported, or that has taken a name of the package's.
         """
         if self._loaded:
             return
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             if not module.name.startswith("_"):
-                importlib.import_module(f"{self.package}.{module.name}")
-        self._loaded = True
-        for entry in entry_points(group=f"bench.{self.package.rpartition('.')[2]}"):
-            _plug_in(f"{entry.name} ({entry.value})", entry.load)
-        for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
-            _plug_in(file, partial(import_file, file))
+                try:
+                    importlib.import_module(f"{self.package}.{module.name}")
+                except DuplicateError as error:
+                    raise BenchError(
+                        f"{error}, by a plug-in too", "give the plug-in's another name"
+                    ) from error
+        self._loaded = True  # already, as a plug-in may look for units
+        try:
+            for entry in entry_points(group=f"bench.{self.package.rpartition('.')[2]}"):
+                _plug_in(f"{entry.name} ({entry.value})", entry.load)
+            for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
+                _plug_in(file, partial(_import_file, file))
+        except BenchError:
+            self._loaded = False  # whoever asks next is told as well
+            raise
 
     def names(self) -> list[str]:
         """Return all names in natural order (resnet20 before resnet110)."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_executor import FakeExecutor
 from hypothesis import HealthCheck, settings
 
 from bench.execution import Ended, Event
-from bench.execution.executors.fake import FakeExecutor
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
@@ -125,7 +125,7 @@ def scripted(*ends: tuple[Sequence[Event], Ended] | BaseException) -> FakeExecut
 
     def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
         if target.endswith(":probe_machine"):
-            return [("answer", _machine(args[0]))], Ended()
+            return [("answer", make_catalog(*args[0], no_cuda="the test has none"))], Ended()
         if target.endswith(":probe_arch"):
             return [("answer", (ArchCard(name=args[0], input_size=32, num_classes=10),))], Ended()
         end = script.pop(0) if script else (ok_events(), Ended())
@@ -134,18 +134,6 @@ def scripted(*ends: tuple[Sequence[Event], Ended] | BaseException) -> FakeExecut
         return end
 
     return FakeExecutor(play)
-
-
-def _machine(names: Sequence[str]) -> dict[str, Any]:
-    catalog = make_catalog(*names)
-    return {
-        "devices": catalog.devices,
-        "threads": catalog.threads,
-        "datasets": catalog.datasets,
-        "environment": catalog.environment,
-        "no_cuda": "the test has none",
-        "archs": catalog.archs,
-    }
 
 
 @pytest.fixture

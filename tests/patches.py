@@ -14,7 +14,7 @@ from bench.plan.card import DatasetCard
 from bench.plan.recipe import Augment, Recipe
 from bench.plan.schedules import Triangle
 from bench.training.config import FitConfig, Splits
-from bench.training.fit import FitResult, Hooks, fit
+from bench.training.fit import Callbacks, FitResult, fit
 
 SIZE = 6
 CLASSES = 8
@@ -90,13 +90,13 @@ CONFIG = FitConfig(
 )
 
 
-def changed(data: Splits, config: FitConfig, change: dict[str, Any]) -> tuple[Splits, FitConfig, Hooks]:
+def changed(data: Splits, config: FitConfig, change: dict[str, Any]) -> tuple[Splits, FitConfig, Callbacks]:
     """Return the arguments of `fit` with any of their fields changed."""
     rest = dict(change)
     of_data, of_config = (
         {f.name: rest.pop(f.name) for f in fields(thing) if f.name in rest} for thing in (data, config)
     )
-    return replace(data, **of_data), replace(config, **of_config), Hooks(**rest)
+    return replace(data, **of_data), replace(config, **of_config), Callbacks(**rest)
 
 
 def trained(model: nn.Module | None = None, **change: Any) -> FitResult:

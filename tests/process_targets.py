@@ -101,6 +101,19 @@ def multiply(send: Any) -> None:
     send(("sum", float((torch.ones(600, 600) @ torch.ones(600, 600)).sum())))
 
 
+def write_junk(send: Any, junk: bytes) -> None:
+    """Write into the pipe of the events, as a network that writes into every descriptor does, and go on."""
+    send(("before", None))
+    os.write(send.__self__.fileno(), junk)
+    time.sleep(600)
+
+
+def print_much(send: Any, count: int) -> None:
+    for _ in range(count):
+        print("x" * 999)
+    print("the end")
+
+
 def load_files(send: Any, name: str) -> None:
     multiply(send)  # the processes that decode are forked after a matrix product
     from bench.datasets import load

@@ -22,13 +22,14 @@ from bench.execution.runner import kept_files
 from bench.execution.worker import work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
+from bench.plan.task import Hooks
 from bench.records.flags import FLAGS
 from bench.records.outputs import outputs_path, read_outputs
 from bench.records.record import Measurement
 from bench.tasks import _accuracy as accuracy_module
 from bench.tasks._accuracy import measure_accuracy
 from bench.training.config import FitConfig, Splits
-from bench.training.fit import FitResult, Hooks
+from bench.training.fit import Callbacks, FitResult
 
 ALWAYS = [
     *("top1", "top5", "train_error", "train_loss", "test_loss"),
@@ -71,7 +72,7 @@ def network() -> nn.Module:
 
 
 def measured(asked: Job, model: nn.Module | None = None, **where: Any) -> dict[str, Measurement]:
-    found = measure_accuracy(model or network(), asked, checkpoint=where.pop("checkpoint", None), **where)
+    found = measure_accuracy(model or network(), asked, Hooks(**where))
     return {m.name: m for m in found}
 
 
@@ -192,7 +193,7 @@ def test_a_schedule_that_needs_validation_gets_a_tenth() -> None:
 def test_fewer_images_are_trained_on_and_the_same_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Splits] = []
 
-    def fit(model: nn.Module, data: Splits, config: FitConfig, hooks: Hooks) -> FitResult:
+    def fit(model: nn.Module, data: Splits, config: FitConfig, callbacks: Callbacks) -> FitResult:
         given.append(data)
         raise InterruptedError
 

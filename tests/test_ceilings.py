@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import torch
 from conftest import make_catalog
+from fake_clock import FakeClock
 
 from bench.execution.worker import measure
-from bench.plan.config import load_experiment, parse_experiment
+from bench.plan.config import load_experiment, narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.timing import ceilings
 from bench.timing.ceilings import best_product, copy_bandwidth, sides
-from bench.timing.clock import FakeClock, Workload
+from bench.timing.clock import Workload
 
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.05, min_samples=6)
 
@@ -110,5 +111,5 @@ def test_it_is_planned_once_for_each_precision_and_needs_no_network() -> None:
 def test_other_networks_leave_it_alone(tmp_path: Any) -> None:
     file = tmp_path / "e.yaml"
     file.write_text("blocks:\n  - {task: ceiling}\n  - {task: cost, grid: {arch: [b]}}\n")
-    jobs = [p.job for p in expand(load_experiment(str(file), archs=["a"]), make_catalog("a"))]
+    jobs = [p.job for p in expand(narrow(load_experiment(str(file)), archs=["a"]), make_catalog("a"))]
     assert [(j.task, j.arch) for j in jobs] == [("ceiling", "ceiling"), ("cost", "a")]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import make_job, make_planned, make_record, ok_events, scripted, seconds
+from fake_executor import FakeExecutor
 from typer.testing import CliRunner, Result
 
 from bench.api.runs import run_folder
@@ -22,7 +23,6 @@ from bench.cli._progress import edits, failure_lines, headline, summary_line
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Ended, ExecutorKind
-from bench.execution.executors.fake import FakeExecutor
 from bench.execution.runner import Summary
 from bench.plan.card import ArchCard
 from bench.records.record import count
@@ -190,7 +190,19 @@ class TestReport:
         file.write_text("nonsense\n" + file.read_text())
         result = run("report", "three", "--format", "md")
         assert result.exit_code == 0
-        assert "line 1 of three" in result.stderr
+        assert "line 1 of results/three/records.jsonl set aside: " in result.stderr
+
+    @pytest.mark.parametrize("words", [["diff", "three", "three"], ["export", "three"]])
+    def test_whatever_reads_a_run_says_what_is_set_aside(
+        self, run: Bench, executor: FakeExecutor, experiment: Path, words: list[str]
+    ) -> None:
+        run("run", "-c", experiment, "--no-report")
+        file = Path("results/three") / RECORDS
+        file.write_text("nonsense\nmore\n" + file.read_text())
+        result = run(*words)
+        assert result.exit_code == 0, result.stderr
+        assert result.stderr.count("set aside") == words.count("three")
+        assert "2 lines, the first of them line 1, of results/three/records.jsonl set aside" in result.stderr
 
     def test_no_run(self, run: Bench) -> None:
         result = run("report")
@@ -335,6 +347,7 @@ def test_networks_of_ones_own_good_and_bad_in_one_run(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("resnt18", "resnet18"),
+        ("smoke", "smoke is an experiment: --config smoke"),
         ("nets.py:Nett", "Net"),
         ("net.py:Net", "nets.py"),
         ("torchvision:resnet19", "resnet18"),

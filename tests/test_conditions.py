@@ -52,7 +52,7 @@ def test_a_condition_that_a_file_changes_is_set_back_and_told(name: str) -> None
     assert changes(before) == {}
     CHANGES[name]()
     assert CONDITIONS[name].read() != before[name]
-    told = {name} if CONDITIONS[name].told else set()
+    told = {name} if CONDITIONS[name].decides else set()
     assert set(changes(before)) == told
     assert set(restore(before)) == told
     assert read() == before

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import make_catalog
 
 from bench.errors import ConfigError
-from bench.plan.config import load_experiment, parse_experiment
+from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
+from bench.plan.expand import expand
 from bench.plan.files import experiments
 from bench.plan.task import TASKS
 
@@ -93,6 +95,41 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe\x00", "it is not UTF-8"),
+        (b"name: a\x07b", "special characters are not allowed"),
+        (b"name: " + b"[" * 3000 + b"]" * 3000, "it is nested too deep"),
+        (b"name: 0b_", "invalid literal for int"),
+    ],
+    ids=["no text", "a bell", "deep", "no number"],
+)
+def test_what_is_no_yaml_is_told(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"broken.yaml: no readable YAML: .*{reason}") as caught:
+        load_experiment(str(file))
+    assert caught.value.tip
+
+
+def test_a_mark_of_an_editor_is_no_content_and_a_date_is_text(tmp_path: Path) -> None:
+    file = tmp_path / "marked.yaml"
+    file.write_bytes(
+        b"\xef\xbb\xbfname: 2026-02-31\nabout: 2026-01-01\nblocks: [{task: cost, grid: {arch: [a]}}]\n"
+    )
+    experiment = load_experiment(str(file))
+    assert (experiment.name, experiment.about) == ("2026-02-31", "2026-01-01")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300 + ".yaml", "x" * 5000 + ".yaml", "a/" * 3000 + "b.yaml", "a\0b.yaml"]
+)
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(ConfigError, match="no experiment file"):
+        load_experiment(name)
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("name: a\nblocks: []\nname: b\n", 3),
@@ -107,41 +144,41 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, text: str, line: i
 
 
 def test_names_replace_every_line_up() -> None:
-    experiment = load_experiment("smoke", archs=["mine"])
+    experiment = narrow(load_experiment("smoke"), archs=["mine"])
     assert [b.archs for b in experiment.blocks] == [["mine"]] * 3
 
 
 def test_tasks_narrow() -> None:
-    assert [b.task for b in load_experiment("smoke", tasks=["accuracy", "cost"]).blocks] == [
+    assert [b.task for b in narrow(load_experiment("smoke"), tasks=["accuracy", "cost"]).blocks] == [
         "cost",
         "accuracy",
     ]
     with pytest.raises(ConfigError, match="no block of task train_step"):
-        load_experiment("smoke", tasks=["train_step"])
+        narrow(load_experiment("smoke"), tasks=["train_step"])
     with pytest.raises(ConfigError, match="unknown task 'costs'"):
-        load_experiment("smoke", tasks=["costs"])
+        narrow(load_experiment("smoke"), tasks=["costs"])
 
 
 class TestOverrides:
     def test_a_scalar_is_set_in_every_block_that_knows_it(self) -> None:
-        experiment = load_experiment("smoke", overrides=["device=cpu"])
+        experiment = narrow(load_experiment("smoke"), overrides=["device=cpu"])
         assert [b.fixed.get("device") for b in experiment.blocks] == [None, "cpu", "cpu"]
 
     def test_a_scalar_replaces_an_axis(self) -> None:
-        infer = load_experiment("smoke", overrides=["batch_size=2"]).blocks[1]
+        infer = narrow(load_experiment("smoke"), overrides=["batch_size=2"]).blocks[1]
         assert "batch_size" not in infer.axes
         assert infer.fixed["batch_size"] == 2
 
     def test_a_list_becomes_an_axis(self) -> None:
-        infer = load_experiment("smoke", overrides=["threads=[1, 2]"]).blocks[1]
+        infer = narrow(load_experiment("smoke"), overrides=["threads=[1, 2]"]).blocks[1]
         assert infer.axes["threads"] == [1, 2]
 
     def test_a_task_narrows_it(self) -> None:
-        experiment = load_experiment("smoke", overrides=["infer.seed=3"])
+        experiment = narrow(load_experiment("smoke"), overrides=["infer.seed=3"])
         assert [b.fixed.get("seed") for b in experiment.blocks] == [None, 3, None]
 
     def test_a_nested_key_keeps_its_neighbours(self) -> None:
-        infer = load_experiment("smoke", overrides=["timing.limit_s=9"]).blocks[1]
+        infer = narrow(load_experiment("smoke"), overrides=["timing.limit_s=9"]).blocks[1]
         assert infer.fixed["timing"]["limit_s"] == 9
         assert (
             infer.fixed["timing"]["warmup_s"]
@@ -154,12 +191,38 @@ class TestOverrides:
             ("device", "expected key=value"),
             ("devise=cpu", "knows 'devise'"),
             ("cost.device=cpu", "knows 'device'"),
+            ("timing={limit_s: 1, limit_s: 2}", "limit_s is given twice"),
+            ("seed=[1", "--set seed=[1, line 1"),
         ],
     )
     def test_bad_ones_are_named(self, text: str, message: str) -> None:
         with pytest.raises(ConfigError) as caught:
-            load_experiment("smoke", overrides=[text])
+            narrow(load_experiment("smoke"), overrides=[text])
         assert message in caught.value.message
+        assert caught.value.tip
+
+    @staticmethod
+    def timed(**keys: object) -> Experiment:
+        return parse_experiment({"blocks": [{"task": "infer", "grid": {"arch": ["a"]}, **keys}]})
+
+    def test_a_nested_key_is_set_for_every_device(self) -> None:
+        experiment = self.timed(timing={"cpu": {"min_s": 1}, "cuda": {"min_s": 2}})
+        (block,) = narrow(experiment, overrides=["timing.limit_s=9"]).blocks
+        assert block.fixed["timing"] == {
+            "cpu": {"min_s": 1, "limit_s": 9},
+            "cuda": {"min_s": 2, "limit_s": 9},
+        }
+
+    def test_a_nested_key_is_set_at_every_value_of_an_axis(self) -> None:
+        experiment = self.timed(grid={"arch": ["a"], "timing": [{"min_s": 1}, {"min_s": 2}]})
+        (block,) = narrow(experiment, overrides=["timing.limit_s=9"]).blocks
+        assert block.axes["timing"] == [{"min_s": 1, "limit_s": 9}, {"min_s": 2, "limit_s": 9}]
+
+    @pytest.mark.parametrize("key", ["seed", "precision"])
+    def test_a_key_within_a_scalar_is_a_wrong_value_like_any_other(self, key: str) -> None:
+        experiment = narrow(self.timed(seed=3, precision="fp32"), overrides=[f"{key}.x=1"])
+        with pytest.raises(ConfigError, match=rf"blocks\[0\].{key}: "):
+            expand(experiment, make_catalog("a"))
 
 
 class TestStudies:

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from conftest import DIGITS, ENVIRONMENT, make_catalog, make_job, make_record, ok_events
+from conftest import DIGITS, make_catalog, make_job, make_record, ok_events
+from fake_executor import FakeExecutor
 from rich.console import Console
 
 from bench.api import Done, train
 from bench.cli._progress import Progress, failure_lines
 from bench.errors import UnsupportedError
 from bench.execution import Ended, Event
-from bench.execution.executors.fake import FakeExecutor
 
 MNIST = replace(DIGITS, name="mnist", size=28)
 ABSENT = UnsupportedError(
@@ -36,8 +36,7 @@ class Machine:
         name = target.partition(":")[2]
         if name == "probe_machine":
             catalog = make_catalog(*args[0], datasets={"mnist": self.card()}, missing=self.missing)
-            here = {"devices": ("cpu",), "datasets": catalog.datasets, "environment": ENVIRONMENT}
-            return [("answer", {**here, "archs": catalog.archs, "missing": catalog.missing})], Ended()
+            return [("answer", catalog)], Ended()
         if name == "fetch_data":
             assert args == ("mnist",)
             if not self.online:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from fake_card import FakeCard, FakeHost, mixed
+from fake_clock import FakeClock
 
 from bench.errors import UnsupportedError
 from bench.timing import energy
-from bench.timing.clock import FakeClock
 from bench.timing.energy import NvmlMeter, RaplMeter, find_meter, measure_energy
 from bench.timing.watch import WatchReport
 

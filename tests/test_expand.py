@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -184,6 +185,8 @@ def test_other_augmentation_is_another_job() -> None:
         ("precision", "fp8", "blocks[0].precision"),
         ("timing", {"limit": 3}, "unknown key blocks[0].timing.limit"),
         ("timing", {"limit_s": -1}, "blocks[0].timing.limit_s"),
+        ("timing", {"min_s": math.inf}, "blocks[0].timing.min_s: input should be a finite number, got inf"),
+        ("processes", {"leas": 3}, "unknown key blocks[0].processes.leas"),
         ("input_size", 0, "blocks[0].input_size"),
         ("batch_size", {"cuda": 4}, "blocks[0].batch_size: no value for device cpu"),
     ],
@@ -192,6 +195,21 @@ def test_bad_values_name_their_path(key: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan({"task": "infer", key: value, "grid": {"arch": ["a"]}})
     assert message in caught.value.message
+    assert caught.value.tip
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "tip"),
+    [
+        ("timing", {"limit": 3}, "did you mean limit_s?"),
+        ("processes", {"leas": 3}, "did you mean least?"),
+        ("processes", {"x": 3}, "known: least, most, within, grant_s"),
+    ],
+)
+def test_an_unknown_key_within_a_key_names_the_nearest(key: str, value: Any, tip: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan({"task": "infer", key: value, "grid": {"arch": ["a"]}})
+    assert caught.value.tip == tip
 
 
 def test_a_missing_device_says_what_is_there_and_what_to_do() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ENVIRONMENT, make_catalog
+from conftest import make_catalog
+from fake_executor import FakeExecutor
 from PIL import Image
 
 from bench.datasets import Files, find, load
@@ -22,7 +23,6 @@ from bench.datasets.imagenette import CLASSES
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 from bench.execution import Ended, Event
 from bench.execution.catalog import catalog_for, datasets_of
-from bench.execution.executors.fake import FakeExecutor
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.probe import probe_machine
 from bench.plan.config import parse_experiment
@@ -606,9 +606,9 @@ def test_the_probe_looks_at_folders_that_are_named(tmp_path: Path) -> None:
     probe_machine(events.append, [], ["digits", name, "unknown"])
     (kind, found) = events[0]
     assert kind == "answer"
-    assert found["datasets"][name] == find(name).card
-    assert found["datasets"]["mnist"].sha256 is None
-    assert "unknown" not in found["datasets"]
+    assert found.datasets[name] == find(name).card
+    assert found.datasets["mnist"].sha256 is None
+    assert "unknown" not in found.datasets
     probe_machine(events.append, [], [name_of(tmp_path / "nowhere")])
     assert events[1][0] == "error"
     assert "there is no folder" in events[1][1].message
@@ -619,8 +619,7 @@ def test_a_catalog_asks_for_them(tmp_path: Path) -> None:
 
     def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
         assert args == (["net"], ["digits", name])
-        found = {"devices": ("cpu",), "datasets": {name: find(name).card}, "environment": ENVIRONMENT}
-        return [("answer", {**found, "archs": make_catalog("net").archs})], Ended()
+        return [("answer", make_catalog("net", datasets={name: find(name).card}))], Ended()
 
     assert name in catalog_for(asking("digits", name), FakeExecutor(play)).datasets
 

@@ -104,10 +104,10 @@ def test_out_of_memory_is_a_status_and_the_next_job_is_well() -> None:
 def test_the_environment_names_the_gpu() -> None:
     executor = EXECUTORS.get("process").make()
     found = ask(executor, "bench.execution.probe:probe_machine", [])
-    assert "cuda:0" in found["devices"]
-    assert found["environment"]["gpu"][0]["name"]
+    assert "cuda:0" in found.devices
+    assert found.environment["gpu"][0]["name"]
     (state,) = environment.state([cuda_uuid("cuda:0")])["gpu"]
-    assert state["uuid"] == found["environment"]["gpu"][0]["uuid"]
+    assert state["uuid"] == found.environment["gpu"][0]["uuid"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -5,18 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import make_job
+from fake_executor import FakeExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution import EXECUTORS, Ended, Event
-from bench.execution.executors.fake import FakeExecutor
 from bench.execution.fits import memory_limit, try_batch
-from bench.execution.max_batch import GRAIN, Found, find_max_batch, limit_of, wants_max, with_batch
+from bench.execution.max_batch import GRAIN, LargestBatch, find_max_batch, wants_max, with_batch
 from bench.plan.job import Job
 from bench.tasks import _step
 
@@ -40,8 +41,8 @@ def fitting(capacity: int, ends: dict[int, tuple[Sequence[Event], Ended]] | None
     return FakeExecutor(play)
 
 
-def find(executor: FakeExecutor, limit: int | None = None) -> Found:
-    return find_max_batch(executor, JOB, limit, timeout_s=60)
+def find(executor: FakeExecutor, limit: int | None = None) -> LargestBatch:
+    return find_max_batch(executor, JOB.with_settings(batch_limit=limit), timeout_s=60)
 
 
 def batches(executor: FakeExecutor) -> list[int]:
@@ -139,17 +140,16 @@ def test_a_process_that_could_not_speak_was_out_of_memory(end: Ended) -> None:
 def test_jobs() -> None:
     assert wants_max(JOB)
     assert not wants_max(make_job())
-    assert limit_of(JOB) == 65_536
-    assert limit_of(make_job(settings={"batch_limit": 8})) == 8
+    assert find(fitting(1)).limit == 65_536
+    assert find(fitting(1), 8).limit == 8
     small = with_batch(JOB, 3)
     assert small.settings.batch_size == 3
     assert JOB.settings.batch_size == "max"
 
 
 def test_each_try_is_told() -> None:
-    told: list[tuple[int, str]] = []
-    find_max_batch(fitting(2), JOB, timeout_s=1, on_try=lambda t: told.append((t.batch, t.status)))
-    assert told == [(1, "ok"), (2, "ok"), (4, "oom"), (3, "oom")]
+    tries = [(t.batch, t.status) for t in find(fitting(2)).tries]
+    assert tries == [(1, "ok"), (2, "ok"), (4, "oom"), (3, "oom")]
 
 
 def real(**fields: Any) -> Job:
@@ -210,3 +210,17 @@ def test_the_limit_is_of_what_is_free() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     with memory_limit("cuda"):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_without_linux_the_limit_is_of_what_the_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    def missing(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    limits: list[int] = []
+    monkeypatch.setattr(Path, "read_text", missing)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit[0]))
+    with memory_limit("cpu"):
+        pass
+    assert limits[0] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import bench
-from bench.api.objects import name_of
+from bench.api.objects import name_of, names_of
 from bench.archs.naming import resolve
-from bench.errors import ConfigError, InvalidModelError
+from bench.errors import ConfigError, InvalidModelError, StoreError
 
 
 class Local(nn.Module):
@@ -67,6 +68,28 @@ def test_what_is_no_network_or_cannot_be_sent() -> None:
     stuck.lock = threading.Lock()  # type: ignore[assignment]
     with pytest.raises(InvalidModelError, match="Local cannot be sent to another process"):
         name_of(stuck)
+
+
+def test_one_network_is_a_list_of_it_whatever_it_is() -> None:
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))  # a sequence, but a network first
+    assert names_of("resnet18") == ["resnet18"]
+    assert names_of(layers) == names_of([layers]) == [name_of(layers)]
+    assert names_of([]) == []
+
+
+def test_a_user_without_a_name_and_a_folder_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert f"bench-{os.getuid()}/" in name_of(Local())
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="Local cannot be written to .*Not a directory") as caught:
+        name_of(Local())
+    assert "TMPDIR" in str(caught.value.tip)
 
 
 @pytest.mark.slow

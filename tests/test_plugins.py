@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
+from bench.execution import ExecutorKind
+from bench.execution.executors.inline import InlineExecutor
 from bench.registry import PLUGINS, Registry
 
 NETWORK = """
@@ -71,9 +73,37 @@ def test_files_add_units_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_plug_in_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "broken.py"
     file.write_text("1 / 0")
-    with pytest.raises(BenchError, match=f"plug-in {file} cannot be imported: ZeroDivisionError") as caught:
-        things(monkeypatch, **{PLUGINS: str(file)}).names()
+    registry = things(monkeypatch, **{PLUGINS: str(file)})
+    for _ in range(2):  # the second one is told as well
+        with pytest.raises(
+            BenchError, match=f"plug-in {file} cannot be imported: ZeroDivisionError"
+        ) as caught:
+            registry.names()
+        assert caught.value.tip
+    file.write_text(ADDS.format("mended"))
+    assert "mended" in registry
+
+
+def test_a_plug_in_that_takes_a_name_of_the_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry: Registry[ExecutorKind] = Registry("executor", "bench.execution.executors")
+    monkeypatch.setattr("bench.execution.EXECUTORS", registry)
+    for module in ("inline", "process"):
+        monkeypatch.delitem(sys.modules, f"bench.execution.executors.{module}", raising=False)
+    registry.add("inline", ExecutorKind("a plug-in's", InlineExecutor))
+    with pytest.raises(BenchError, match="executor 'inline' is registered twice, by a plug-in too") as caught:
+        registry.load()
     assert caught.value.tip
+
+
+@pytest.mark.slow
+def test_a_plug_in_that_fails_where_jobs_run_is_told_by_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "clash.py"
+    file.write_text(f"WIDTH = 4\n{NETWORK}".replace("tiny_plugged", "vgg16"))
+    ended = run(tmp_path, "--plugin", str(file), "run", "vgg16", "-c", "smoke", "-t", "cost", "--no-report")
+    assert ended.returncode == 2
+    assert f"the plug-in {file} cannot be imported: " in ended.stderr
+    assert "architecture 'vgg16' is registered twice" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

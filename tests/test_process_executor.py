@@ -19,8 +19,9 @@ import psutil
 import pytest
 
 from bench.contracts import check_executor
+from bench.errors import BenchError
 from bench.execution import EXECUTORS, Ended, Event
-from bench.execution.executors.process import ProcessExecutor
+from bench.execution.executors.process import OUTPUT_BYTES, ProcessExecutor
 
 HERE = Path(__file__).parent
 
@@ -43,6 +44,16 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone_folder = tmp_path / "gone"
+    gone_folder.mkdir()
+    monkeypatch.chdir(gone_folder)
+    gone_folder.rmdir()
+    with pytest.raises(BenchError, match="the current folder is not there any more") as caught:
+        ProcessExecutor()
+    assert caught.value.tip
 
 
 def wait_until_gone(pid: int) -> None:
@@ -163,6 +174,26 @@ def test_an_error_of_the_target_is_an_exit_code_with_its_text(executor: ProcessE
     _, ended = call(executor, "no_such_function")
     assert ended.exitcode == 1
     assert "no_such_function" in ended.output
+
+
+@pytest.mark.parametrize(
+    ("junk", "garbled"),
+    [(b"\0\0\0\3abc", True), (b"a message of two gigabytes", False), (b"\0\0\0\0", False)],
+    ids=["no event", "endless", "empty"],
+)
+def test_junk_among_the_events_ends_the_job_and_nothing_else(
+    executor: ProcessExecutor, junk: bytes, garbled: bool
+) -> None:
+    events, ended = call(executor, "write_junk", junk, timeout_s=60 if garbled else 3)
+    assert events == [("before", None)]
+    assert (ended.garbled, ended.timed_out) == (garbled, not garbled)
+    assert call(executor, "leave", 7)[1].exitcode == 7
+
+
+def test_of_much_that_is_printed_the_end_is_kept(executor: ProcessExecutor) -> None:
+    _, ended = call(executor, "print_much", 100)
+    assert ended.output.endswith("x\nthe end\n")
+    assert len(ended.output) == OUTPUT_BYTES
 
 
 def test_the_parent_sleeps_while_the_child_runs(executor: ProcessExecutor) -> None:

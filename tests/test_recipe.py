@@ -113,7 +113,7 @@ def test_a_file_of_ones_own_takes_values_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "tip"),
     [
-        ("std(momentm=0.5)", "std(momentm=0.5): momentm: unknown key", "did you mean momentum, augment?"),
+        ("std(momentm=0.5)", "std(momentm=0.5): momentm: unknown key", "did you mean momentum?"),
         ("std(schedule.warm=0.5)", "schedule.warm: unknown key", "did you mean warm_up?"),
         (
             "std(schedul.final=0)",
@@ -131,7 +131,7 @@ def test_a_file_of_ones_own_takes_values_too(tmp_path: Path) -> None:
         ("std(0.5)", "an argument must be written key=value, not 0.5", "such as std(momentum=0.5)"),
         ("std(ema=0.9,ema=0.8)", "the argument ema is given twice", "keep one of them"),
         ("std(name=mine)", "name is the recipe's own", "write a YAML file for a recipe of another name"),
-        ("std(ema=[)", "a value is not YAML", "such as std(momentum=0.5)"),
+        ("std(ema=[)", "std(ema=[): ema, line 1, column 2: ", "mend the YAML there"),
         ("std(momentum=0.5", "expected arguments in one pair of parentheses", "such as std(momentum=0.5)"),
         ("std(momentum=(0.5))", "expected arguments in one pair of parentheses", "such as std(momentum=0.5)"),
         ("sdt(momentum=0.5)", "no recipe called 'sdt'", "did you mean std?"),
@@ -197,7 +197,7 @@ def test_any_change_changes_the_hash(change: dict[str, Any]) -> None:
         (
             {"augment": {"mixup": 1}},
             "augment.mixup: unknown key",
-            "known keys: pad, flip, cutout, alternate_flip",
+            "known: pad, flip, cutout, alternate_flip",
         ),
         ({"optimiser": "adam"}, "optimiser: Input should be 'sgd' or 'adamw', got 'adam'", None),
         ({"learning_rate": "5e-4"}, "learning_rate: ", "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"),
@@ -241,8 +241,9 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "mine.yaml"
     file.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"mine.yaml: no readable YAML"):
+    with pytest.raises(ConfigError, match=r"mine.yaml") as caught:
         load_recipe(str(file))
+    assert caught.value.tip
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_catalog, make_planned
+from fake_executor import FakeExecutor
 
 from bench.execution import Ended
-from bench.execution.executors.fake import FakeExecutor
 from bench.execution.rounds import Row, further_round, rows_of
 from bench.execution.runner import run_plan
 from bench.plan.expand import Planned, in_process

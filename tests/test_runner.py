@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import count, make_catalog, make_planned, make_record, ok_events, scripted, seconds
+from fake_executor import FakeExecutor
 
 from bench.analysis.drift import drifts
 from bench.analysis.frame import to_frame
@@ -15,12 +16,11 @@ from bench.errors import UnknownNameError
 from bench.execution import Ended, Event, load_target
 from bench.execution import side_by_side as beside
 from bench.execution.catalog import ask, catalog_for, is_users
-from bench.execution.executors.fake import FakeExecutor
 from bench.execution.outcome import judge
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.execution.side_by_side import side_by_side
 from bench.plan.config import parse_experiment
-from bench.plan.expand import Planned
+from bench.plan.expand import Catalog, Planned
 from bench.records.record import Record
 from bench.records.store import Store, latest, read_run
 
@@ -310,6 +310,8 @@ def test_what_is_known_from_the_plan_is_recorded_once_and_not_run(tmp_path: Path
             "code 3 in stage build without a result: last words",
         ),
         (Ended(), "crashed", "exited with code 0"),
+        (Ended(exitcode=-40), "crashed", "died of signal 40 in stage build"),
+        (Ended(exitcode=-15, garbled=True), "crashed", "messages were garbled in stage build"),
     ],
 )
 def test_an_end_without_an_outcome_is_judged(ended: Ended, status: str, message: str) -> None:
@@ -317,6 +319,7 @@ def test_an_end_without_an_outcome_is_judged(ended: Ended, status: str, message:
     assert found == status
     assert error is not None
     assert message in error["message"]
+    assert error["tip"]
 
 
 def test_what_the_worker_says_comes_first() -> None:
@@ -392,7 +395,7 @@ class TestCatalog:
         def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
             if target.endswith("probe_arch"):
                 return [], Ended(exitcode=-11)
-            return [("answer", {"archs": {}})], Ended()
+            return [("answer", Catalog())], Ended()
 
         experiment = parse_experiment({"blocks": [{"task": "cost", "grid": {"arch": [name]}}]})
         (card,) = catalog_for(experiment, FakeExecutor(play)).archs[name]

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.stats.order import median_ranks
-from bench.timing.clock import CudaEventClock, FakeClock, HostClock
+from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.sampling import MAX_BLOCK, half_width, sample, warm_up
 from bench.timing.steps import Instruments, measure_inference
 from bench.timing.training_step import CudaLaps, Phases

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_planned, make_record, scripted, seconds
+from fake_executor import FakeExecutor
 from test_versus import _SETTINGS, TIMES, measured, run_of
 from typer.testing import CliRunner
 
@@ -19,7 +20,6 @@ from bench.analysis.selftest import SLOWDOWNS, band_of, selftest_of, selftests_b
 from bench.api.comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
-from bench.execution.executors.fake import FakeExecutor
 from bench.records.record import Record, count
 from bench.records.store import Run, Store, read_run
 from bench.report.selftest import selftest_lines
@@ -83,7 +83,7 @@ def test_a_selftest_on_a_gpu_fills_it(
     def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
         events, end = plain(target, args)
         if target.endswith(":probe_machine"):
-            events = [("answer", {**events[0][1], "devices": devices})]
+            events = [("answer", replace(events[0][1], devices=devices))]
         return events, end
 
     plain = scripted().play

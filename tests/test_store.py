@@ -234,6 +234,34 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("info", ["{", "[]", '{"jobs": [1]}', '{"jobs": [{"task": "cost"}]}', '{"jobs": 3}'])
+def test_a_store_that_cannot_be_read_is_let_go_of(tmp_path: Path, info: str) -> None:
+    (tmp_path / INFO).write_text(info)
+    with pytest.raises(StoreError, match=INFO) as caught, Store(tmp_path):
+        pass
+    assert caught.value.tip == "delete it; the records do not depend on it"
+    (tmp_path / INFO).unlink()
+    write(tmp_path, 1)  # although the error, and with it the store, is still at hand
+    assert len(read_run(tmp_path).records) == 1
+
+
+def test_a_run_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, 1)
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(StoreError, match="cannot read .*: Permission denied") as caught:
+        read_run(tmp_path)
+    assert caught.value.tip
+
+
+def test_a_run_with_a_name_that_no_folder_can_have(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="File name too long|no run in"):
+        read_run(tmp_path / ("x" * 300))
+
+
 def test_the_last_record_of_a_job_stands_but_for_a_cancelled_try_after_one_that_is_ok() -> None:
     ok, killed, cancelled = (make_record(status=status) for status in ("ok", "killed", "cancelled"))
     for attempts, stands in (

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench.records.line import decode, encode
 from bench.records.record import count, measured
 from bench.records.store import latest, read_run
 
+read_once = cache(read_run)
 RUNS = sorted(path.parent for path in (Path(__file__).parent.parent / "results").glob("*/run.json"))
 
 
@@ -31,7 +33,7 @@ def test_there_are_runs() -> None:
 
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
 def test_stored_jobs_keep_their_ids_and_their_content(folder: Path) -> None:
-    run = read_run(folder)
+    run = read_once(folder)
     stored = [json.loads(line)["job"] for line in (folder / "records.jsonl").read_bytes().splitlines()]
     assert [r.job.to_json() for r in run.records] == stored
     for asked in [*stored, *json.loads((folder / "run.json").read_text())["jobs"]]:
@@ -80,7 +82,7 @@ def test_a_column_is_of_one_quantity() -> None:
 def test_what_is_stored_is_a_quantity() -> None:
     known = quantities()
     for folder in RUNS:
-        for record in read_run(folder).records:
+        for record in read_once(folder).records:
             for m in record.measurements:
                 assert known[m.name].unit == m.unit
                 assert known[m.name].better in (m.better, "neither")

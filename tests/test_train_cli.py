@@ -97,6 +97,7 @@ def test_the_table_and_the_comparison_are_printed(bench: Bench) -> None:
         (["a"], "dataset"),
         (["a", "-d", "nowhere"], "unknown data set"),
         (["a", "-d", "digits", "--recipe", "stdd"], "did you mean std?"),
+        (["all", "-d", "digits"], "no network to train is named"),
         (["a", "-d", "digits", "--set", "epoch=3"], "did you mean epochs?"),
         (["-d", "digits"], "ARCH"),
     ],

@@ -17,6 +17,7 @@ from bench.datasets import DATASETS, Images
 from bench.errors import DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe, load_recipe
+from bench.plan.task import Hooks
 from bench.tasks._accuracy import measure_accuracy
 from bench.training.augment import decide
 from bench.training.batches import Batches, Shape
@@ -45,7 +46,7 @@ def test_digits_are_learned_by_the_standard_recipe() -> None:
     job = accuracy_job("digits", epochs=None)  # as many as the recipe says
     torch.manual_seed(streams(job.seed).init)
     model = nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 64, 10))
-    assert scores(list(measure_accuracy(model, job, checkpoint=None)))["top1"] > 0.91  # a linear model's
+    assert scores(list(measure_accuracy(model, job, Hooks())))["top1"] > 0.91  # a linear model's
 
 
 def test_every_list_has_a_value_an_epoch() -> None:
@@ -421,9 +422,7 @@ def test_threads_are_of_the_job_and_put_back() -> None:
     recipe = {**load_recipe("std").model_dump(mode="json"), "batch_size": 1437}
     job = accuracy_job("digits", epochs=1, threads=2, recipe=recipe)
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    list(
-        measure_accuracy(flat, job, checkpoint=None, on_epoch=lambda *_: seen.append(torch.get_num_threads()))
-    )
+    list(measure_accuracy(flat, job, Hooks(progress=lambda *_: seen.append(torch.get_num_threads()))))
     assert seen == [2]
     assert torch.get_num_threads() == before
 
@@ -431,5 +430,5 @@ def test_threads_are_of_the_job_and_put_back() -> None:
 def test_epochs_that_are_not_given_are_the_recipes() -> None:
     recipe = {**load_recipe("std").model_dump(mode="json"), "epochs": 3}
     job = accuracy_job("digits", epochs=None, recipe=recipe)
-    measured = list(measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, checkpoint=None))
+    measured = list(measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, Hooks()))
     assert len(measured[0].detail["by_epoch"]) == 3

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
+from fake_clock import FakeClock
+from fake_executor import FakeExecutor
 from typer.testing import CliRunner
 
 from bench.analysis.trainings import compare_trainings
@@ -21,7 +23,6 @@ from bench.api.comparing import at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
-from bench.execution.executors.fake import FakeExecutor
 from bench.plan.card import ArchCard
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
@@ -35,7 +36,6 @@ from bench.report.write import write_report
 from bench.tasks import _versus as in_turn
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import enough, labelled, least_processes, versus
-from bench.timing.clock import FakeClock
 from bench.timing.sampling import interleave
 from bench.timing.steps import instruments
 from bench.timing.watch import WatchReport

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from fake_clock import FakeClock
 
 from bench.plan.settings import Timing
 from bench.records.flags import FLAGS
-from bench.timing.clock import FakeClock
 from bench.timing.sampling import sample
 from bench.timing.steps import watched
 from bench.timing.watch import CONTENDED, GpuWatch, HostWatch, counters

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import make_planned
+from conftest import make_job, make_planned
 
+from bench.backends import refusal
+from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
-from bench.execution.worker import classify, clean, describe, own_traceback, work
+from bench.execution.worker import classify, clean, describe, own_traceback, tip_for, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
-from bench.tasks._networks import checked
+from bench.records.record import Measurement
+from bench.tasks._networks import checked, counts
 from bench.tasks.versus import labelled, versus
 
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
@@ -184,6 +189,22 @@ class Net(Base):
     assert story(make(tmp_path, body, "cost", in_channels=1))["status"] == "invalid_model"
 
 
+def test_a_count_that_fails_after_others_leaves_one_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(subject: Subject) -> Iterator[Measurement]:
+        raise ValueError("no such operator")
+
+    job = make(tmp_path, "class Net(Base): pass", "accuracy")
+    whole = {m.name: m.samples for m in counts(job)}
+    monkeypatch.setitem(COSTS._units, "zz_of_a_plug_in", fail)
+    measurements = list(counts(job))
+    assert len({m.name for m in measurements}) == len(measurements)
+    values = {m.name: m for m in measurements}
+    assert math.isnan(values.pop("macs").samples[0])
+    assert {name: m.samples for name, m in values.items()} == {n: s for n, s in whole.items() if n != "macs"}
+
+
 @pytest.mark.parametrize(
     ("body", "task", "status"),
     [
@@ -331,6 +352,21 @@ def test_text_that_utf8_cannot_hold_is_mended() -> None:
     assert clean("a\ud800b") == "a?b"
     assert len(clean("x" * 10_000)) == 8_000
     assert describe(SystemExit(2))["message"] == "it called sys.exit(2)"
+
+
+class MuteError(Exception):
+    """An exception whose text raises another."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("out of memory")
+
+
+def test_an_exception_whose_text_cannot_be_had_is_told_all_the_same() -> None:
+    described = describe(MuteError())
+    assert (described["type"], described["message"]) == ("MuteError", "its text cannot be had: RuntimeError")
+    assert classify(MuteError(), "latency", custom=True) == "invalid_model"
+    assert tip_for(MuteError(), make_job(), "latency") is None
+    assert "its text cannot be had" in str(refusal("torch.compile", MuteError(), "use backend=eager"))
 
 
 def test_a_traceback_without_frames_is_its_message() -> None:

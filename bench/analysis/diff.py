@@ -81,7 +81,7 @@ class Change:
     n_b: int
     effect: Effect
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values in one level."""
         fields = {k: getattr(self, k) for k in self.__slots__ if k != "effect"}
         return {**fields, **self.effect.to_json("ratio")}
@@ -102,7 +102,7 @@ class Diff:
         """Return the rows that are certainly slower by more than a share: all of the interval is beyond it."""
         return [r for r in self.rows if r.effect.verdict == "slower" and _least(r) > 1 + above]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         plain: dict[str, Any] = finite_json(
             {

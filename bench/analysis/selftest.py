@@ -51,7 +51,7 @@ class Trial:
     ratio: float
     reach: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         numbers = finite_json({"slowdown": self.slowdown, "ratio": self.ratio, "reach": self.reach})
         return {**numbers, "called": self.called.to_json()}
@@ -71,7 +71,7 @@ class Scatter:
         """Return the standard deviation of processes' medians, had each endless samples, as a share."""
         return math.sqrt(self.levels.between)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; standard deviations as shares, what is not a number is None."""
         levels = self.levels
         named = {"arch": self.arch, "quantity": self.quantity, "batch_size": self.batch_size}
@@ -102,7 +102,7 @@ class Selftest:
     rows: tuple[Scatter, ...] = ()
     calibration: Calibration | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         numbers = ("overhead", "timer_resolution", "noise_floor", "doubts")
         return {

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from bench.analysis.evidence import Evidence, conditions, gather, selector_words
 from bench.io import finite_json
@@ -105,7 +105,7 @@ class TestVerdict:
         parts.append(f"n = {self.n_of}" + (f", {self.n_against}" if self.n_against else ""))
         return f"{self.verdict}: {', '.join(parts)}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
         plain = finite_json(values)
@@ -142,7 +142,7 @@ class StudyVerdict:
             tests = tuple(test for test in self.tests if test.role == "hypothesis")
         return replace(self, tests=tests) if tests else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values."""
         return {
             "name": self.name,

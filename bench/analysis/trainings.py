@@ -217,7 +217,7 @@ class SeriesComparison:
     trainings_error: float
     images_error: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
         own = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
         plain: dict[str, Any] = finite_json({**own, **self.effect.to_json("difference")})

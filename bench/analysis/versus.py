@@ -82,7 +82,7 @@ class Ratio:
         """Whether that is certain, and no flag puts it in doubt."""
         return self.certain and not doubts(self.flags)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         names = {"arch": self.arch, "baseline": self.baseline, "quantity": self.quantity}
         numbers = finite_json(self.effect.to_json("ratio"))
@@ -101,7 +101,7 @@ class Standing:
     verdict: Overall
     sentence: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values, as a line of the comparison of the quantity `all`."""
         names = {"arch": self.arch, "baseline": self.baseline, "quantity": "all"}
         return {**names, "verdict": self.verdict, "reason": self.sentence}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.analysis.selftest import SELFTEST, band_in
 from bench.api.objects import Network, names_of
@@ -65,17 +64,18 @@ def compare(
         argv: see `run`.
 
     Raises:
-        ConfigError: for so few processes that no difference could be decided.
+        ConfigError: for one network alone, and for so few processes that no difference could be decided.
         BenchError: for whatever else cannot be carried out as written.
     """
     names = names_of(names)
-    batch: Any = batch_size or {"cpu": 8, "cuda": 64}
-    blocks: list[dict[str, Any]] = [
+    if len(names) < 2:
+        raise ConfigError("name a network and at least one baseline", "bench compare my_net.py:Net resnet18")
+    blocks: list[dict[str, object]] = [
         {"task": "cost", "grid": {}},
         {
             "task": "infer",
             "grid": {},
-            "batch_size": batch,
+            "batch_size": batch_size or {"cpu": 8, "cuda": 64},
             "timing": {"warmup_s": 0.1, "min_s": 0.1, "limit_s": 0.3},
             "processes": ALONE,
         },

@@ -12,27 +12,29 @@ from bench.api.objects import Network, name_of
 from bench.api.runs import open_executor
 from bench.errors import InvalidModelError
 from bench.execution.catalog import ask
+from bench.io import JsonObject
 from bench.records.environment import key, state
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.plan.expand import Catalog
 
-def _probe(name: str, *args: object) -> dict[str, Any]:
+
+def _probe(name: str, *args: object) -> Any:
     """Return the answer of a function of `bench.execution.probe`."""
     with open_executor() as executor:
-        answer: dict[str, Any] = ask(executor, f"bench.execution.probe:{name}", *args)
-    return answer
+        return ask(executor, f"bench.execution.probe:{name}", *args)
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, object]:
     """Return the machine as a record describes it, as plain values."""
-    answer = _probe("probe_machine", [])
-    environment = answer["environment"]
+    catalog: Catalog = _probe("probe_machine", [])
+    environment = catalog.environment
     return {
-        "devices": list(answer["devices"]),
-        "no_cuda": answer["no_cuda"],
-        "key": {device: key(environment, [device]) for device in answer["devices"]},
+        "devices": list(catalog.devices),
+        "no_cuda": catalog.no_cuda,
+        "key": {device: key(environment, [device]) for device in catalog.devices},
         **environment,
         "state": state(gpu["uuid"] for gpu in environment["gpu"] if gpu["uuid"]),
     }
@@ -45,7 +47,7 @@ def layers(
     input_size: int | None = None,
     num_classes: int | None = None,
     in_channels: int | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the layer table of a network, as plain values; see `bench.costs.layers`.
 
     Args:
@@ -56,7 +58,8 @@ def layers(
         in_channels: channels of the image.
     """
     shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
-    return _probe("probe_layers", arch, depth, shape)
+    table: JsonObject = _probe("probe_layers", arch, depth, shape)
+    return table
 
 
 def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.DataFrame:
@@ -80,20 +83,17 @@ def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.
     return frame
 
 
-def counts(networks: Sequence[str]) -> dict[str, Any]:
+def counts(networks: Sequence[str]) -> JsonObject:
     """Return what is counted of each network, for the claims about it; ``NAME_*`` means all such."""
-    return _probe("probe_facts", networks) if networks else {}
+    facts: JsonObject = _probe("probe_facts", networks)
+    return facts
 
 
-def units(prefixed: str | None = None) -> dict[str, list[dict[str, Any]]]:
+def units(prefixed: str | None = None) -> dict[str, list[JsonObject]]:
     """Return architectures, data sets and backends, as plain values.
 
     Args:
         prefixed: pattern with a library's prefix, such as ``timm:*``; None is what the package itself has.
     """
-    answer = _probe("probe_units", prefixed)
-    return {
-        "archs": [card.to_json() for card in answer["archs"]],
-        "datasets": [card.to_json() for card in answer["datasets"]],
-        "backends": [{"name": name, "about": about} for name, about in answer["backends"].items()],
-    }
+    of_kinds: dict[str, list[JsonObject]] = _probe("probe_units", prefixed)
+    return of_kinds

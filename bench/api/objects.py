@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import getpass
 import hashlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from bench.errors import ConfigError, InvalidModelError
+from bench.errors import ConfigError, InvalidModelError, StoreError, typed_text
 from bench.io import atomic_write
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def name_of(network: Network) -> str:
     Raises:
         ConfigError: for anything else.
         InvalidModelError: if it cannot be sent to another process.
+        StoreError: if its file cannot be written.
     """
     if isinstance(network, str):
         return network
@@ -54,25 +56,35 @@ def name_of(network: Network) -> str:
     try:
         content = _pickled(network)
     except Exception as error:  # pickling fails in many ways
-        message = f"{name} cannot be sent to another process: {type(error).__name__}: {error}"
+        message = f"{name} cannot be sent to another process: {typed_text(error)}"
         raise InvalidModelError(message, "define it in a file, and give path/to/file.py:NAME") from error
-    folder = (
-        Path(tempfile.gettempdir()) / f"bench-{getpass.getuser()}" / hashlib.sha256(content).hexdigest()[:12]
-    )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file, text in (("network.pkl", content), (f"{name}.py", _FILE.format(name=name).encode())):
-        with atomic_write(folder / file) as draft:
-            draft.write(text)
+    folder = Path(tempfile.gettempdir()) / f"bench-{_user()}" / hashlib.sha256(content).hexdigest()[:12]
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file, text in (("network.pkl", content), (f"{name}.py", _FILE.format(name=name).encode())):
+            with atomic_write(folder / file) as draft:
+                draft.write(text)
+    except OSError as error:
+        message = f"{name} cannot be written to {folder}: {error.strerror or error}"
+        raise StoreError(message, "free space there, or name another folder in TMPDIR") from error
     return f"{folder / name}.py:{name}"
 
 
-def _modules(network: Any) -> set[str]:
+def _user() -> str:
+    """Return the name of the user; its number where a container has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _modules(network: Callable[..., nn.Module]) -> set[str]:
     """Return the names of the modules that define a network and its parts."""
     parts = network.modules() if hasattr(network, "modules") and not isinstance(network, type) else ()
     return {getattr(thing, "__module__", "") for thing in (network, *map(type, parts), type(network))}
 
 
-def _pickled(network: Any) -> bytes:
+def _pickled(network: Callable[..., nn.Module]) -> bytes:
     """Return a network as bytes, with all that the user's modules hold: a job's process may not find them by name."""
     import cloudpickle
 
@@ -87,6 +99,8 @@ def _pickled(network: Any) -> bytes:
         return bytes(cloudpickle.dumps(network))
 
 
-def names_of(networks: Sequence[Any]) -> list[str]:
-    """Return the name of each of some networks."""
+def names_of(networks: Network | Sequence[Network]) -> list[str]:
+    """Return the name of each of some networks, or of the one that is given."""
+    if isinstance(networks, str) or not isinstance(networks, Sequence):  # as `nn.Sequential` is none
+        return [name_of(networks)]
     return [name_of(network) for network in networks]

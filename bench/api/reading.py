@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.records.store import read_run, set_aside
 
@@ -41,7 +41,7 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     return Records(to_frame(filter_runs(runs, conditions)))
 
 
-def figure(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:
+def figure(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = None) -> Figure | None:
     """Return a figure of a frame as matplotlib's object; None where there is nothing to draw.
 
     Args:

@@ -9,19 +9,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import bench
 from bench.api.objects import Network, names_of
-from bench.errors import ConfigError
+from bench.errors import ConfigError, UnknownNameError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.data import fetch_all, lacking, without
-from bench.execution.runner import Observer, Summary, run_plan, standing
+from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand
+from bench.plan.files import experiments
 from bench.plan.order import in_rounds
 from bench.plan.study import check_study
 from bench.records.record import Record
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALL = "all"
-TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
+_TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,16 @@ class Prepared:
     plan: tuple[Planned, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Done:
     """A run that has ended: its folder, and a summary of the invocation."""
 
     path: Path
     summary: Summary
 
-    @property
+    @cached_property
     def run(self) -> Run:
-        """Return the run as it is stored, with records of earlier invocations."""
+        """The run as it was stored, with records of earlier invocations."""
         return read_run(self.path)
 
     @property
@@ -108,7 +109,12 @@ def prepare(
         )
     whole = load_experiment(experiment) if isinstance(experiment, str) else experiment
     narrowed = narrow(whole, archs=archs, tasks=tasks, overrides=overrides)
-    catalog = catalog_for(narrowed, executor)
+    try:
+        catalog = catalog_for(narrowed, executor)
+    except UnknownNameError as error:
+        if meant := next((name for name in archs if name in experiments()), None):
+            raise UnknownNameError(error.message, f"{meant} is an experiment: --config {meant}") from None
+        raise
     plan = in_rounds(expand(narrowed, catalog))
     if narrowed.study and not (archs or tasks):
         check_study(narrowed.study, [p.job for p in plan])
@@ -117,7 +123,7 @@ def prepare(
 
 def run(
     experiment: str | Experiment = "default",
-    names: Sequence[Network] = (),
+    names: Network | Sequence[Network] = (),
     *,
     tasks: Sequence[str] = (),
     overrides: Sequence[str] = (),
@@ -161,7 +167,7 @@ def run(
 def _done(path: Path, prepared: Prepared) -> Mapping[str, Record]:
     """Return by job id the records, in the folder of a run, of jobs that will not run again."""
     records = read_run(path).records if (path / RECORDS).is_file() else ()
-    return standing(records, prepared.catalog, prepared.plan)
+    return reusable(records, prepared.catalog, prepared.plan)
 
 
 @contextlib.contextmanager
@@ -195,7 +201,7 @@ def carry_out(
 
 
 def train(
-    names: Sequence[Network],
+    names: Network | Sequence[Network],
     *,
     dataset: str,
     recipe: str | None = None,
@@ -231,11 +237,16 @@ def train(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
+    names = names_of(names)
+    if names in ([], [ALL]):
+        raise ConfigError(
+            "no network to train is named", "such as bench train resnet20 plain20 --dataset digits"
+        )
     options = {"recipe": recipe, "epochs": epochs, "target": target}
     block = {
         "task": "accuracy",
         "dataset": dataset,
-        "timeout_s": TRAINING_LIMIT,
+        "timeout_s": _TRAINING_LIMIT,
         **{key: value for key, value in options.items() if value is not None},
         **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
         "grid": {"seed": list(range(seeds))},
@@ -284,7 +295,9 @@ def run_name(kind: str, names: Sequence[str]) -> str:
     return "-".join([kind, *words])[:80].rstrip("-.")
 
 
-def _info(prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None) -> dict[str, Any]:
+def _info(
+    prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None
+) -> dict[str, object]:
     invocation = {
         "argv": list(argv) if argv is not None else [Path(sys.argv[0]).name, *sys.argv[1:]],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,7 +12,8 @@ from __future__ import annotations
 import csv
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from bench.io import JsonObject
 
 FILE = Path(__file__).with_name("published.csv")
 ACCURACIES = ("top1", "top5", "cifar10_top1", "mnist_top1")
@@ -25,7 +26,7 @@ def _rows() -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(lines)}
 
 
-def published(name: str) -> dict[str, Any]:
+def published(name: str) -> JsonObject:
     """Return what the file has of a network as fields of its `ArchCard`; nothing for one that it does not know.
 
     Returns:
@@ -35,7 +36,7 @@ def published(name: str) -> dict[str, Any]:
     row = _rows().get(name)
     if row is None:
         return {}
-    facts: dict[str, Any] = {key: float(row[key]) for key in ACCURACIES if row[key]}
+    facts: dict[str, object] = {key: float(row[key]) for key in ACCURACIES if row[key]}
     if facts:
         facts |= {key: row[key] for key in ("source", "protocol", "protocol_source")}
     for key in COUNTS:

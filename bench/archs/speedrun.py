@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from bench.archs import register
 from bench.archs._layers import side_after
 
-WIDTHS = (64, 256, 256)
+_WIDTHS = (64, 256, 256)
 SIDE = 2  # px of the whitened patches
-EPSILON = 5e-4  # added to the eigenvalues, so that what hardly varies is not blown up
-SCALE = 1 / 9  # of the logits
+_EPSILON = 5e-4  # added to the eigenvalues, so that what hardly varies is not blown up
+_SCALE = 1 / 9  # of the logits
 
 
 class Scale(nn.Module):
@@ -54,7 +54,7 @@ def patches(images: Tensor, side: int) -> Tensor:
     return windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * side**2)
 
 
-def whitening(samples: Tensor, epsilon: float = EPSILON) -> Tensor:
+def whitening(samples: Tensor, epsilon: float = _EPSILON) -> Tensor:
     """Return the rows [F, F] that whiten samples [M, F] with a mean of about zero, those of most variance first.
 
     They are the eigenvectors of the samples' second moments, each over the root of its eigenvalue plus `epsilon`.
@@ -98,8 +98,8 @@ def _parameters() -> int:
     """Return the parameters at 3 channels and 10 classes, the fixed ones among them."""
     patch = 3 * SIDE**2
     first = 2 * patch * (patch + 1)
-    pairs = zip((2 * patch, *WIDTHS), WIDTHS, strict=False)
-    return first + sum(9 * (i * w + w * w) + 2 * 2 * w for i, w in pairs) + WIDTHS[-1] * 10
+    pairs = zip((2 * patch, *_WIDTHS), _WIDTHS, strict=False)
+    return first + sum(9 * (i * w + w * w) + 2 * 2 * w for i, w in pairs) + _WIDTHS[-1] * 10
 
 
 @register(
@@ -117,13 +117,13 @@ def speedrun_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn
     whiten = nn.Conv2d(in_channels, filters, SIDE)
     whiten.weight.requires_grad_(False)
     layers: dict[str, nn.Module] = {"whiten": whiten, "gelu": nn.GELU()}
-    for i, (inputs, width) in enumerate(zip((filters, *WIDTHS), WIDTHS, strict=False), 1):
+    for i, (inputs, width) in enumerate(zip((filters, *_WIDTHS), _WIDTHS, strict=False), 1):
         layers[f"block{i}"] = block(inputs, width)
     side = side_after((m for layer in layers.values() for m in layer.modules()), input_size)  # 3 at 32 px
     layers |= {
         "pool": nn.MaxPool2d(side),
         "flatten": nn.Flatten(),
-        "fc": nn.Linear(WIDTHS[-1], num_classes, bias=False),
-        "scale": Scale(SCALE),
+        "fc": nn.Linear(_WIDTHS[-1], num_classes, bias=False),
+        "scale": Scale(_SCALE),
     }
     return Speedrun(OrderedDict(layers))

@@ -6,13 +6,13 @@ of their own, `prepare_time`. What a backend returns is held against eager, see 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 
-from bench.errors import UnsupportedError, lacks_memory
+from bench.errors import UnsupportedError, lacks_memory, text_of
+from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.registry import Registry
@@ -32,7 +32,7 @@ class Runnable:
     """
 
     call: Call
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: JsonObject = field(default_factory=dict)
     held: Callable[[], list[Tensor]] | None = None
 
 
@@ -92,6 +92,6 @@ def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
     """
     if isinstance(error, UnsupportedError) or lacks_memory(error):
         return error
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in text_of(error).splitlines() if line.strip()]
     reason = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
     return UnsupportedError(f"{what} failed: {reason}", tip)

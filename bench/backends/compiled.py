@@ -26,8 +26,8 @@ from bench.backends import BACKENDS, Backend, Call, Runnable, on_cpu, refusal
 from bench.plan.job import Job
 
 # A mode's first calls after the compilation: CUDA graphs are recorded in the second and the third.
-SETTLING_CALLS = 3
-TIP = "use backend=eager; torch.compile needs a C++ compiler such as g++, and a network that it can trace"
+_SETTLING_CALLS = 3
+_TIP = "use backend=eager; torch.compile needs a C++ compiler such as g++, and a network that it can trace"
 
 
 def _load() -> None:
@@ -69,11 +69,11 @@ def compile_now(call: Call, device: str) -> float:
             call()
             _wait(device)
             first_s = time.perf_counter() - start
-            for _ in range(SETTLING_CALLS):
+            for _ in range(_SETTLING_CALLS):
                 call()
             _wait(device)
         except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
-            raise refusal("torch.compile", error, TIP) from error
+            raise refusal("torch.compile", error, _TIP) from error
         finally:
             shutdown_compile_workers()  # they would idle beside what is measured, and outlive it
     return first_s

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, PinnedCall, Runnable, on_cpu, refusal
 from bench.plan.job import Job
 
-WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture
+_WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture
 
 
 def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: ARG001
@@ -29,7 +29,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: A
         graph.replay()
         return logits
 
-    detail = {"capture_s": time.perf_counter() - start, "warm_up_calls": WARM_UP_CALLS}
+    detail = {"capture_s": time.perf_counter() - start, "warm_up_calls": _WARM_UP_CALLS}
     return Runnable(PinnedCall(call, (model, images)), detail)
 
 
@@ -38,7 +38,7 @@ def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Te
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(WARM_UP_CALLS):
+        for _ in range(_WARM_UP_CALLS):
             model(images)
     torch.cuda.current_stream().wait_stream(side)
     torch.cuda.synchronize()

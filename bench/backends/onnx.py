@@ -24,7 +24,7 @@ from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
-INSTALL = "pip install 'bench[onnx]'"
+_INSTALL = "pip install 'bench[onnx]'"
 PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")}
 CUDA = "CUDAExecutionProvider"
 QUIET = 3  # errors and worse
@@ -38,7 +38,7 @@ def _load() -> None:
 def _unsupported(job: Job[Timed]) -> str | None:
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        return f"{', '.join(missing)} missing; {INSTALL}"
+        return f"{', '.join(missing)} missing; {_INSTALL}"
     kind = "cpu" if on_cpu(job) else "cuda"
     if job.settings.precision not in PRECISIONS[kind]:
         return f"no {job.settings.precision} on {kind}; it has {', '.join(PRECISIONS[kind])}"
@@ -135,7 +135,7 @@ def _device_call(session: Any, images: Tensor, logits: Tensor) -> Call:
 BACKENDS.add(
     "onnx",
     Backend(
-        f"ONNX Runtime, after an export ({INSTALL})",
+        f"ONNX Runtime, after an export ({_INSTALL})",
         _prepare,
         _unsupported,
         load=_load,

@@ -15,8 +15,8 @@ from bench.errors import ConfigError, nearest
 SHIPPED = Path(__file__).with_name("claims.csv")
 CONDITIONS = ("dataset", "networks", "relation", "scale")
 COLUMNS = ("id", "source", "subject", "quantity", "claimed", "unit", "printed", "convention", *CONDITIONS)
-REQUIRED = COLUMNS[:6]
-SCALES = ("input_size", "train_images", "epochs", "trainings")
+_REQUIRED = COLUMNS[:6]
+_SCALES = ("input_size", "train_images", "epochs", "trainings")
 # Units of claims that are numbers; any other unit says what kind of text the claim is.
 NUMBERS = ("1", "op", "MAC", "B", "px", "s")
 
@@ -44,7 +44,8 @@ class Claim:
         networks: which networks it compares: ``plain56 against plain20``; empty likewise.
         relation: the relations of quantities that it states, with semicolons between: ``train_error higher``; see
             `bench.analysis.studies.TestVerdict.relation`.
-        scale: of its trainings, ``key=value`` of the keys `SCALES`; `train_images=all` are all of the data set.
+        scale: of its trainings, ``key=value`` of `input_size`, `train_images`, `epochs` and `trainings`;
+            `train_images=all` are all of the data set.
         place: file and line, for messages.
     """
 
@@ -133,7 +134,7 @@ def _digits(number: str) -> str:
 
 
 def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[Claim]:
-    """Read a file of claims: CSV with the columns `COLUMNS`, of which only `REQUIRED` must be there.
+    """Read a file of claims: CSV with the columns `COLUMNS`, of which the first six must be there.
 
     Args:
         path: of the file.
@@ -179,7 +180,7 @@ _QUOTES = "put a cell that holds commas in double quotes"
 
 
 def _check_header(place: str, header: Sequence[str]) -> None:
-    missing = [c for c in REQUIRED if c not in header]
+    missing = [c for c in _REQUIRED if c not in header]
     unknown = [c for c in header if c not in COLUMNS]
     if missing or unknown or len(set(header)) != len(header):
         wrong = f"has unknown or double columns: {', '.join(unknown or header)}"
@@ -191,9 +192,9 @@ def _claim(place: str, header: Sequence[str], cells: Sequence[str]) -> Claim:
     if len(cells) != len(header):
         raise ConfigError(f"{place}: {len(cells)} cells under {len(header)} columns", _QUOTES)
     values = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
-    for key in REQUIRED:
+    for key in _REQUIRED:
         if not values[key]:
-            raise ConfigError(f"{place}: {key} is empty", f"every claim has {', '.join(REQUIRED)}")
+            raise ConfigError(f"{place}: {key} is empty", f"every claim has {', '.join(_REQUIRED)}")
     return Claim(**values, place=place)
 
 
@@ -213,8 +214,8 @@ def _check(claim: Claim, quantities: Mapping[str, Collection[str]]) -> None:
     for text in claim.claimed.split(",") if claim.unit == "list" else numbers:
         _check_number(replace(claim, claimed=text.strip()))
     for pair in claim.scale.split():
-        if pair.partition("=")[0] not in SCALES or not pair.partition("=")[2]:
-            tip = f"write KEY=VALUE with spaces between, of {', '.join(SCALES)}"
+        if pair.partition("=")[0] not in _SCALES or not pair.partition("=")[2]:
+            tip = f"write KEY=VALUE with spaces between, of {', '.join(_SCALES)}"
             raise ConfigError(f"{claim.place}: scale {pair!r} is none", tip)
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bench.claims.claim import Claim
 from bench.claims.layers import Row, kind_of, layers_called, of_kind
 from bench.errors import ConfigError
+from bench.io import JsonObject
 
-Facts = Mapping[str, Any]
+Facts = JsonObject
 
 
 @dataclass(frozen=True)

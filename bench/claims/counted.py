@@ -23,8 +23,8 @@ from bench.claims.layers import (
     weights_written,
 )
 
-BYTES = 4  # of a number in single precision
-MEBI = 2**20
+_BYTES = 4  # of a number in single precision
+_MEBI = 2**20
 
 # --- parameters ---
 
@@ -265,13 +265,13 @@ def activations(claim: Claim, context: Context) -> Finding:
 def activation_bytes(claim: Claim, context: Context) -> Finding:
     """Decide the memory of the activations of one image, in single precision."""
     printed = _printed_rows(claim, context)
-    hint = f"the rows that the same source prints come to {printed:,} numbers, × 4 B = {BYTES * printed:,} B"
-    return decide_number(claim, _in_bytes(_written(claim, context), BYTES, "4 B"), hint if printed else "")
+    hint = f"the rows that the same source prints come to {printed:,} numbers, × 4 B = {_BYTES * printed:,} B"
+    return decide_number(claim, _in_bytes(_written(claim, context), _BYTES, "4 B"), hint if printed else "")
 
 
 def activation_and_gradient_bytes(claim: Claim, context: Context) -> Finding:
     """Decide the memory of the activations of one image and of their gradients, in single precision."""
-    return decide_number(claim, _in_bytes(_written(claim, context), 2 * BYTES, "4 B × 2"))
+    return decide_number(claim, _in_bytes(_written(claim, context), 2 * _BYTES, "4 B × 2"))
 
 
 def activation_list(claim: Claim, context: Context) -> Finding:
@@ -325,7 +325,7 @@ def _in_bytes(counts: Sequence[Reading], factor: int, written: str) -> list[Read
     for reading in counts:
         size = reading.value * factor
         sizes.append(Reading(size, f"{reading.how}; × {written} = {size:,} B", reading.convention))
-    binary = Decimal(sizes[0].value) / MEBI
+    binary = Decimal(sizes[0].value) / _MEBI
     how = f"{sizes[0].how} = {binary:.2f} × 2^20 B"
     return [*sizes, Reading(binary * 10**6, how, "MB of 2^20 B")]
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from bench.analysis.studies import StudyVerdict
 from bench.claims.claim import NUMBERS, Claim
@@ -44,7 +44,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Agreement = Literal["exact", "rounded", "cut off", "about"]
 _EXACTLY = Context(prec=99)
 _LENIENT = {"cut off": ", cut off after the printed digits", "about": ", about what the source calls so"}
-WIDEST = Decimal("0.05")  # of the claim, for what is cut off or said to be about right
+_WIDEST = Decimal("0.05")  # of the claim, for what is cut off or said to be about right
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Finding:
     measured: str = ""
     studies: tuple[StudyVerdict, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values; numbers are numbers."""
         claim = self.claim
         return {
@@ -119,7 +119,7 @@ def agreement(claim: Claim, number: Decimal | int) -> Agreement | None:
     value, claimed, unit = Decimal(number), claim.number, claim.last_digit
     if how := agreement_in_print(value, claimed, unit):
         return how
-    if claim.hedged and 2 * unit <= WIDEST * abs(claimed) and abs(value - claimed) <= 2 * unit:
+    if claim.hedged and 2 * unit <= _WIDEST * abs(claimed) and abs(value - claimed) <= 2 * unit:
         return "about"
     return None
 
@@ -130,7 +130,7 @@ def agreement_in_print(value: Decimal, printed: Decimal, unit: Decimal) -> Agree
         return "exact"
     if value.quantize(unit, ROUND_HALF_EVEN, _EXACTLY) == printed or abs(value - printed) * 2 == unit:
         return "rounded"
-    if unit <= WIDEST * abs(printed) and 0 <= (abs(value) - abs(printed)) < unit:
+    if unit <= _WIDEST * abs(printed) and 0 <= (abs(value) - abs(printed)) < unit:
         return "cut off"
     return None
 
@@ -192,7 +192,7 @@ def decide_in_column(
     close = [
         f"; {r.how} rounds to {_rounded(claim, r.value)}"
         for r in readings
-        if r.counting not in (best, own.counting) and abs(r.value - claim.number) < WIDEST * claimed
+        if r.counting not in (best, own.counting) and abs(r.value - claim.number) < _WIDEST * claimed
     ]
     fit = ", ".join(c.network for c in fitting[best])
     why = (

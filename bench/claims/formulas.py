@@ -7,7 +7,6 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
 
 from bench.claims.claim import Claim
 from bench.claims.context import Context
@@ -26,7 +25,7 @@ def _power(base: Fraction, power: Fraction) -> Fraction:
     return Fraction(base**power)
 
 
-_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-Row = Mapping[str, Any]
+from bench.io import JsonObject
+
+Row = JsonObject
 
 
 def kind_of(row: Row) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import pandas as pd
 
+from bench.analysis.best import Row
 from bench.claims import CHECKS, Claim, Context, Finding, claims_of
 from bench.claims.finding import Reading, agreement_in_print, decide_number
 from bench.plan.card import ArchCard
@@ -22,7 +22,7 @@ _CARD = ("network", "year", "published_top5", "published_protocol")
 _NO_CARD = ArchCard(name="")
 
 
-Native = Mapping[str, Mapping[Any, Any]]
+Native = Mapping[str, Row]
 """Rows of the comparison by network, see `native_rows`."""
 
 
@@ -50,7 +50,7 @@ def published_table(table: pd.DataFrame, runs: Sequence[Run], native: Native) ->
 def native_rows(table: pd.DataFrame, runs: Sequence[Run]) -> Native:
     """Return by network the first row that was counted at the network's own input size and classes."""
     cards = _cards(runs)
-    native: dict[str, Mapping[Any, Any]] = {}
+    native: dict[str, Row] = {}
     for row in table[table["parameters"].notna()].to_dict("records"):
         if _is_native(row, cards.get(row["network"], _NO_CARD)):
             native.setdefault(row["network"], row)
@@ -61,13 +61,13 @@ def _cards(runs: Sequence[Run]) -> dict[str, ArchCard]:
     return {record.job.arch: record.card for run in runs for record in run.records}
 
 
-def _is_native(row: Mapping[Any, Any], card: ArchCard) -> bool:
+def _is_native(row: Row, card: ArchCard) -> bool:
     shape = (row["input_size"], row["in_channels"], row["num_classes"])
     own = (card.input_size, card.in_channels, card.num_classes)
     return all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(shape, own, strict=True))
 
 
-def _row(native: Mapping[Any, Any] | None, first: Mapping[Any, Any], card: ArchCard) -> dict[str, Any]:
+def _row(native: Row | None, first: Row, card: ArchCard) -> dict[str, object]:
     row = {key: (native or first)[key] for key in (*_CARD, *COUNTS)}
     for key in COUNTS:
         stored = card.published.get(key)
@@ -110,7 +110,7 @@ def may_hold(finding: Finding) -> bool:
     return finding.verdict == "erratum" and finding.claim.quantity not in _PUBLISHED_ACCURACIES
 
 
-def _find(claim: Claim, claims: Sequence[Claim], row: Mapping[Any, Any]) -> Finding | None:
+def _find(claim: Claim, claims: Sequence[Claim], row: Row) -> Finding | None:
     if claim.layer[0]:
         return None
     if claim.quantity in _PUBLISHED_ACCURACIES:
@@ -119,7 +119,7 @@ def _find(claim: Claim, claims: Sequence[Claim], row: Mapping[Any, Any]) -> Find
     return decide_number(claim, readings) if readings else None
 
 
-def _readings(quantity: str, row: Mapping[Any, Any]) -> list[Reading]:
+def _readings(quantity: str, row: Row) -> list[Reading]:
     """Return the ways to count a quantity of a whole network, ours first; none where the row has no count."""
     if quantity == "params" and not pd.isna(row["parameters"]):
         total = int(row["parameters"])

@@ -63,7 +63,7 @@ def _upper_left(claim: Claim, ours: Matrix, first: str) -> Finding:
     return decide_text(claim, claim.claimed if text == same else text, f"first {first} = {ours[0, 0]}{more}")
 
 
-BETAS = (Fraction(1, 2), Fraction(9, 10), Fraction(99, 100))
+_BETAS = (Fraction(1, 2), Fraction(9, 10), Fraction(99, 100))
 _GRADIENTS = [Fraction(n) for n in (3, -1, 4, 1, -5, 9, -2, 6)]
 
 
@@ -74,7 +74,7 @@ def momentum_forms(claim: Claim, _context: Context) -> Finding:
     """
     c = Fraction(1, 10)
     equal = all(
-        _moved(b, 1 - b, c) == _moved(b, formula(claim, {"b": b, "c": c}), Fraction(1)) for b in BETAS
+        _moved(b, 1 - b, c) == _moved(b, formula(claim, {"b": b, "c": c}), Fraction(1)) for b in _BETAS
     )
     how = (
         f"the same weights after each of {len(_GRADIENTS)} steps with b = 0.5, 0.9 and 0.99 where a = c(1-b); with one "

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
@@ -26,6 +27,16 @@ P = ParamSpec("P")
 EXIT_FAILED = 1
 EXIT_CANCELLED = 130
 
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    rich = "rich"
+    md = "md"
+    json = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What is printed.")]
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="Experiment: a shipped name or the path of a YAML file.")
 ]
@@ -76,14 +87,20 @@ def words_of(text: str | None) -> list[str]:
 def run_path(run: str, results: Path) -> Path:
     """Return the folder of a run, given by name or path; a name in the results folder comes first."""
     named = results / run
-    return named if named.is_dir() or not Path(run).is_dir() else Path(run)
+    try:
+        return named if named.is_dir() or not Path(run).is_dir() else Path(run)
+    except OSError:  # a name that no folder can have, as whoever reads it will say
+        return named
 
 
 def stored_run(run: str, results: Path) -> Run:
-    """Read a run, given by name or path."""
-    from bench.records.store import read_run
+    """Read a run, given by name or path, and say on stderr what of it was set aside."""
+    from bench.records.store import read_run, set_aside
 
-    return read_run(run_path(run, results))
+    stored = read_run(run_path(run, results))
+    if stored.rejected:
+        note(set_aside(stored))
+    return stored
 
 
 def print_json(value: object) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Any
 
 import typer
 from rich.console import Console
@@ -22,15 +21,14 @@ from bench.api import Done
 from bench.cli._common import EXIT_CANCELLED, EXIT_FAILED, note, stderr
 from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
-from bench.plan.estimate import Estimate, estimator
 from bench.plan.expand import Planned
 from bench.records.flags import OF_SAMPLES, spoken
 from bench.records.record import Record
-from bench.records.store import Run
+from bench.records.store import Run, set_aside
 from bench.units import duration, percent, show
 
 
-def measure(function: Callable[..., Done], *args: Any, **options: Any) -> Done:
+def measure(function: Callable[..., Done], *args: object, **options: object) -> Done:
     """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
     with Progress(stderr()) as progress:
         return function(*args, **options, observer=progress, argv=["bench", *sys.argv[1:]])
@@ -67,8 +65,7 @@ class Progress(Observer):
         self.task: TaskID = self.bar.add_task("finding out what is here", total=1, left="")
         self.label = ""
         self.total = 0
-        self.estimates: list[float] = []
-        self.estimate: Estimate = estimator(())
+        self.jobs = 0
         self.done = 0
         self.begin_s = 0.0
         self.reasons: set[str] = set()
@@ -84,17 +81,14 @@ class Progress(Observer):
         self.bar.stop()
 
     def planned(self, plan: Sequence[Planned], before: Run) -> None:
-        """Learn from earlier records how long jobs take, and say what could not be read."""
-        self.estimate = estimator((r.job, r.duration_s) for r in before.records if r.status == "ok")
-        self.estimates = [self.estimate(p) for p in plan]
+        """Say what could not be read, and what is measured again."""
+        self.jobs = len(plan)
         for words in dict.fromkeys(p.note for p in plan if p.note):
             self._print(f"[dim]{escape(words)}[/]")
         for line in edits(plan, before):
             self._print(f"[yellow]measured again:[/] {escape(line)}")
-        for rejected in before.rejected:
-            self._print(
-                f"[yellow]set aside:[/] line {rejected.line} of {before.name}: {escape(rejected.reason)}"
-            )
+        if before.rejected:
+            self._print(escape(set_aside(before)))
 
     def fetching(self, dataset: str) -> None:
         """Say that a data set is fetched."""
@@ -103,7 +97,7 @@ class Progress(Observer):
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
         if records:
-            jobs, rest = len(records), len(self.estimates) - len(records)
+            jobs, rest = len(records), self.jobs - len(records)
             measured = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
             self._print(f"{measured} before, and not again" + ("; the rest follows" if rest else ""))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import (
+    Format,
+    FormatOption,
     JsonOption,
     ResultsOption,
     handled,
@@ -24,15 +25,7 @@ from bench.cli._common import (
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff
 
-EXIT_REGRESSION = 3
-
-
-class Format(StrEnum):
-    """How a diff is printed."""
-
-    rich = "rich"
-    md = "md"
-    json = "json"
+_EXIT_REGRESSION = 3
 
 
 @handled
@@ -58,7 +51,7 @@ def diff(
         bool,
         typer.Option("--across", help="Compare across devices, precisions, threads and definitions too."),
     ] = False,
-    form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
+    form: FormatOption = Format.rich,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
@@ -79,7 +72,7 @@ def diff(
         least = f"at least {row.effect.low if row.better == 'lower' else 1 / row.effect.high:.3f} times"
         show_error(f"slower: {row.quantity} of {row.label}, {least}", None)
     if slow:
-        raise typer.Exit(EXIT_REGRESSION)
+        raise typer.Exit(_EXIT_REGRESSION)
 
 
 def share(text: str, option: str) -> float:

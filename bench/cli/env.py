@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from bench.cli._common import JsonOption, handled, print_json, stdout
 
@@ -20,7 +19,7 @@ def env(as_json: JsonOption = False) -> None:
         _print(document)
 
 
-def _print(document: Mapping[str, Any]) -> None:
+def _print(document: Mapping[str, object]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -32,7 +31,7 @@ def _print(document: Mapping[str, Any]) -> None:
     stdout().print(table)
 
 
-def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(value: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     for name, inner in value.items():
         if isinstance(inner, Mapping) and inner:
             yield from _leaves(inner, f"{path}{name}.")
@@ -43,7 +42,7 @@ def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any
             yield path + name, inner
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if value is None:
         return "unknown"
     if isinstance(value, list | tuple):

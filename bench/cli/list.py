@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bench.cli._common import JsonOption, handled, print_json, stdout
+from bench.io import JsonObject
 
 KINDS = ("archs", "datasets", "backends", "executors", "figures", "configs")
 
@@ -36,7 +37,7 @@ def list_(
             _print(kind, rows)
 
 
-def _units(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
+def _units(pattern: str | None) -> dict[str, list[JsonObject]]:
     """Return what matches, by kind.
 
     Raises:
@@ -58,8 +59,8 @@ def _units(pattern: str | None) -> dict[str, list[dict[str, Any]]]:
     return {kind: rows for kind, rows in matching.items() if rows or pattern == kind}
 
 
-def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = {}
+def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[JsonObject]]:
+    rows: dict[str, list[JsonObject]] = {}
     if {"archs", "datasets", "backends"} & set(kinds):
         from bench.api.inspecting import units
 
@@ -68,37 +69,37 @@ def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[dict[str, 
     return {kind: rows[kind] for kind in KINDS if kind in kinds}
 
 
-def _executors() -> list[dict[str, Any]]:
+def _executors() -> list[JsonObject]:
     from bench.execution import EXECUTORS
 
     return _abouts({name: kind.about for name, kind in EXECUTORS.items()})
 
 
-def _figures() -> list[dict[str, Any]]:
+def _figures() -> list[JsonObject]:
     from bench.report.figures import FIGURES
 
     return _abouts({name: figure.title for name, figure in FIGURES.items()})
 
 
-def _configs() -> list[dict[str, Any]]:
+def _configs() -> list[JsonObject]:
     from bench.plan.config import load_experiment
     from bench.plan.files import experiments
 
     return _abouts({name: load_experiment(name).about for name in experiments()})
 
 
-_READING: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+_READING: Mapping[str, Callable[[], list[JsonObject]]] = {
     "executors": _executors,
     "figures": _figures,
     "configs": _configs,
 }
 
 
-def _abouts(units: Mapping[str, str]) -> list[dict[str, Any]]:
+def _abouts(units: Mapping[str, str]) -> list[JsonObject]:
     return [{"name": name, "about": about} for name, about in units.items()]
 
 
-def _print(kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _print(kind: str, rows: Sequence[JsonObject]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -113,7 +114,7 @@ def _print(kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
     console.print()
 
 
-Cell = Callable[[Mapping[str, Any]], str]
+Cell = Callable[[JsonObject], str]
 
 
 def _text(key: str) -> Cell:
@@ -124,14 +125,14 @@ def _count(key: str) -> Cell:
     return lambda row: "" if row.get(key) is None else f"{row[key]:,}"
 
 
-def _top5(row: Mapping[str, Any]) -> str:
+def _top5(row: JsonObject) -> str:
     from bench.units import percent
 
     top5 = (row.get("published") or {}).get("top5")
     return "" if top5 is None else percent(top5)
 
 
-def _protocol(row: Mapping[str, Any]) -> str:
+def _protocol(row: JsonObject) -> str:
     from bench.plan.card import protocol_of
 
     published = row.get("published") or {}

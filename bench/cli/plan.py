@@ -57,13 +57,13 @@ def plan(
 
 def _rows(prepared: Prepared, folder: Path) -> list[tuple[Planned, str, float]]:
     """Return each job with what would become of it (run, done, skipped, unsupported) and its seconds."""
-    from bench.execution.runner import standing
+    from bench.execution.runner import reusable
     from bench.plan.estimate import estimator
     from bench.records.store import RECORDS, read_run
 
     records = read_run(folder).records if (folder / RECORDS).is_file() else ()
     estimate = estimator((r.job, r.duration_s) for r in records if r.status == "ok")
-    here = standing(records, prepared.catalog, prepared.plan)
+    here = reusable(records, prepared.catalog, prepared.plan)
     return [
         (
             p,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, note, print_json, run_path, stdout
+from bench.cli._common import JsonOption, ResultsOption, handled, note, print_json, stdout, stored_run
 
 if TYPE_CHECKING:
     from bench.records.store import Run
@@ -52,7 +52,6 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
-    from bench.records.store import read_run
     from bench.report.figures.style import read_style_sheet
     from bench.report.tables.columns import rich_table
     from bench.report.write import read_formats, write_report
@@ -60,8 +59,7 @@ def report(
     formats = read_formats(form or ())
     figures = _figures(figure or ())
     settings = read_style_sheet(style) if style else None
-    paths = [run_path(r, results) for r in runs] if runs else [_newest(results)]
-    stored = [read_run(p) for p in paths]
+    stored = [stored_run(run, results) for run in runs or [_newest(results)]]
     names = ", ".join(r.name for r in stored)
     files = write_report(
         _narrowed(stored, where or ()),
@@ -73,12 +71,9 @@ def report(
     )
     shown = files.index if files.index in files.written else files.folder
     if as_json:
-        print_json({"report": str(shown), "runs": [str(p) for p in paths]})
+        print_json({"report": str(shown), "runs": [str(run.path) for run in stored]})
     else:
         stdout().print(rich_table(files.comparison))
-    for run in stored:
-        for line in run.rejected:
-            note(f"set aside: line {line.line} of {run.name}: {line.reason}")
     note(f"report: {shown}")
 
 
@@ -117,8 +112,8 @@ def _figures(patterns: Sequence[str]) -> list[str]:
     return [name for name in FIGURES.names() if any(name in FIGURES.match(p) for p in patterns)]
 
 
-def _newest(results: Path) -> Path:
-    """Return the run that was written last.
+def _newest(results: Path) -> str:
+    """Return the name of the run that was written last.
 
     Raises:
         StoreError: where there is none.
@@ -131,4 +126,4 @@ def _newest(results: Path) -> Path:
         raise StoreError(
             f"no run in {results}", "measure one first: bench run --config smoke, or name a folder"
         )
-    return files[-1].parent
+    return files[-1].parent.name

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bench.cli._common import handled, print_json, stderr, stdout, write
 from bench.errors import ConfigError
+from bench.io import JsonObject
 
 NAMES = (
-    "Any name that `bench run` takes: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
+    "A name as `bench run` takes it: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
     "module:NAME, folder:NAME (hubconf.py), net.pt2, net.pt, pattern:...; in parentheses its arguments, "
     "weights='FILE' and reparam=True."
 )
@@ -59,7 +60,7 @@ def show(
         raise typer.Exit(1)
 
 
-def _print(table: dict[str, Any], form: Format) -> None:
+def _print(table: JsonObject, form: Format) -> None:
     if form is Format.json:
         print_json(table)
         return

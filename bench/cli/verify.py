@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import (
+    Format,
+    FormatOption,
     JsonOption,
     ResultsOption,
     handled,
@@ -20,19 +21,12 @@ from bench.cli._common import (
     stored_run,
     write,
 )
+from bench.io import JsonObject
 
 if TYPE_CHECKING:
     from bench.analysis.studies import StudyVerdict
     from bench.claims import Finding
     from bench.records.store import Run
-
-
-class Format(StrEnum):
-    """How the findings are printed."""
-
-    rich = "rich"
-    md = "md"
-    json = "json"
 
 
 @handled
@@ -41,7 +35,7 @@ def verify(
         list[str] | None,
         typer.Argument(metavar="[RUN...]", help="Runs whose studies and trainings bear on claims."),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
+    form: FormatOption = Format.rich,
     claims: Annotated[
         Path | None,
         typer.Option("--claims", help="A CSV file of claims; by default the one that is shipped."),
@@ -83,7 +77,7 @@ def _note_unknown(studies: Mapping[str, Sequence[StudyVerdict]], known: Collecti
             note(f"the study of run {run} names {name}, which is no claim of the file")
 
 
-def _counts(networks: Sequence[str]) -> dict[str, Any]:
+def _counts(networks: Sequence[str]) -> JsonObject:
     """Return what is counted of networks, with a word on stderr while that takes its time."""
     from bench.api.inspecting import counts
 

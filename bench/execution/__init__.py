@@ -2,7 +2,7 @@
 
 runner   plan -> each job -> store
 worker   what the job's process does
-executors/  where that happens: process, inline, fake
+executors/  where that happens: process, inline
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ class Ended:
     Attributes:
         exitcode: of its process; negative for a signal; 0 where it had no process of its own.
         timed_out: the time limit ended it.
+        garbled: what it sent could not be read, and so it was ended.
         output: the last lines that it printed.
         oom_kill: the kernel ended a process for want of memory in the meantime.
     """
 
     exitcode: int = 0
     timed_out: bool = False
+    garbled: bool = False
     output: str = ""
     oom_kill: bool = False
 
@@ -55,7 +57,7 @@ class Executor(Protocol):
 
     at_once: int
 
-    def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
+    def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
         """Run one call to its end."""
 
     def cancel(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,11 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
         UnsupportedError: for a folder of images that is not there, or does not suit.
         BenchError: where the machine cannot be probed.
     """
-    names = list(dict.fromkeys(str(n) for block in experiment.blocks for n in block.archs))
+    names = list(dict.fromkeys(name for block in experiment.blocks for name in block.archs))
     own = [n for n in names if is_users(n)]
     others = [n for n in names if n not in own]
-    answer = ask(executor, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
-    archs = {**answer.pop("archs"), **{n: _users_cards(executor, n) for n in own}}
-    return Catalog(archs=archs, **answer)
+    catalog: Catalog = ask(executor, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
+    return replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
 
 
 def datasets_of(experiment: Experiment) -> list[str]:
@@ -53,7 +52,7 @@ def is_users(name: str) -> bool:
     return saved or (":" in bare and bare.partition(":")[0] not in LIBRARIES)
 
 
-def ask(executor: Executor, target: str, *args: Any, timeout_s: float = PROBE_S) -> Any:
+def ask(executor: Executor, target: str, *args: object, timeout_s: float = PROBE_S) -> Any:
     """Return the answer of a probe.
 
     Raises:
@@ -78,18 +77,18 @@ def _why(ended: Ended, timeout_s: float) -> str:
     return f"exit code {ended.exitcode}; {last[0]}"
 
 
-def _users_cards(executor: Executor, name: str) -> Sequence[ArchCard]:
+def _users_cards(executor: Executor, name: str) -> tuple[ArchCard, ...]:
     """Return the card of a network in a user's file; where the file fails, a card of defaults.
 
     The job then meets the same failure in its own process, and its record says what it was.
     """
     try:
-        cards: Sequence[ArchCard] = ask(executor, "bench.execution.probe:probe_arch", name)
+        cards: tuple[ArchCard, ...] = ask(executor, "bench.execution.probe:probe_arch", name)
     except UnknownNameError:
         raise
     except BenchError:
         return (ArchCard(name=name, source_sha256=_file_sha256(name)),)
-    return [_fitted(executor, card) for card in cards]
+    return tuple(_fitted(executor, card) for card in cards)
 
 
 def _fitted(executor: Executor, card: ArchCard) -> ArchCard:

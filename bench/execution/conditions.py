@@ -11,12 +11,14 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
+from typing import Any, Generic, TypeAlias
 
 import torch
 from torch.backends import cuda, cudnn, mkldnn
+from typing_extensions import TypeVar
 
 _LIBRARIES = (
     "OMP_",
@@ -34,22 +36,25 @@ _LIBRARIES = (
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 
 
+T = TypeVar("T", default=Any)
+
+
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Generic[T]):
     """One part of the state.
 
     Attributes:
         read: returns it.
         write: sets it.
-        told: whether another value changes times or results, so that it is told of.
+        decides: whether another value changes times or results, so that it is told of.
     """
 
-    read: Callable[[], Any]
-    write: Callable[[Any], object]
-    told: bool = True
+    read: Callable[[], T]
+    write: Callable[[T], object]
+    decides: bool = True
 
 
-def _of_cudnn(name: str) -> Condition:
+def _of_cudnn(name: str) -> Condition[bool]:
     return Condition(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
 
 
@@ -61,11 +66,14 @@ def _set_variables(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
-def _set_filters(filters: list[Any]) -> None:
+def _set_filters(filters: Sequence[object]) -> None:
     warnings.filters[:] = filters  # type: ignore[index] # typeshed has it as a sequence
 
 
-def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
+
+
+def _set_handlers(handlers: Mapping[signal.Signals, Handler]) -> None:
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():
             if handler is not None:  # not set from Python
@@ -90,26 +98,26 @@ CONDITIONS: Mapping[str, Condition] = {
     "efficient_attention": Condition(cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
     "cudnn_attention": Condition(cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
     # What a pass turns off by itself, and a measurement is told of in the midst of it.
-    "gradients": Condition(torch.is_grad_enabled, torch.set_grad_enabled, told=False),
-    "folder": Condition(os.getcwd, os.chdir, told=False),
-    "variables": Condition(lambda: dict(os.environ), _set_variables, told=False),
-    "warnings": Condition(lambda: list(warnings.filters), _set_filters, told=False),
-    "signals": Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, told=False),
+    "gradients": Condition(torch.is_grad_enabled, torch.set_grad_enabled, decides=False),
+    "folder": Condition(os.getcwd, os.chdir, decides=False),
+    "variables": Condition(lambda: dict(os.environ), _set_variables, decides=False),
+    "warnings": Condition(lambda: list(warnings.filters), _set_filters, decides=False),
+    "signals": Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, decides=False),
 }
 
 
-def read() -> dict[str, Any]:
+def read() -> dict[str, object]:
     """Return the state as it is."""
     return {name: condition.read() for name, condition in CONDITIONS.items()}
 
 
-def changes(before: Mapping[str, Any]) -> dict[str, str]:
+def changes(before: Mapping[str, object]) -> dict[str, str]:
     """Return what of the state that is told of is another than before, such as ``{"threads": "2 -> 1"}``."""
-    now = {name: CONDITIONS[name].read() for name in before if CONDITIONS[name].told}
+    now = {name: CONDITIONS[name].read() for name in before if CONDITIONS[name].decides}
     return {name: f"{before[name]} -> {value}" for name, value in now.items() if value != before[name]}
 
 
-def restore(before: Mapping[str, Any]) -> dict[str, str]:
+def restore(before: Mapping[str, object]) -> dict[str, str]:
     """Set the state back; return what of it that is told of was another."""
     changed = changes(before)
     for name, value in before.items():

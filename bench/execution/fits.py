@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from bench.errors import UnsupportedError
-from bench.execution import Event, Send
-from bench.execution.worker import classify, describe, switch
+from bench.execution import Send
+from bench.execution.worker import send_outcome, switch
 from bench.plan.job import Job
 from bench.plan.task import TASKS, Hooks
 
 # A try on the CPU may have this share of the memory that is available; the rest keeps the machine out of swap.
-MARGIN = 0.8
+_MARGIN = 0.8
 
 
 def try_batch(send: Send, job: Job) -> None:
     """Send the stages of one try, then ``("outcome", (status, error))``: `ok`, `oom`, or how it failed."""
-    stage = "start"
 
-    def enter(name: str) -> None:
-        nonlocal stage
-        stage = name
-        send(("stage", name))
-
-    try:
+    def do(enter: Callable[[str], None]) -> None:
         with memory_limit(job.device):
             one_call(job, Hooks(stage=enter))
-        event: Event = ("outcome", ("ok", None))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a network may raise anything, SystemExit too
-        event = ("outcome", (classify(error, stage, custom=job.source_sha256 is not None), describe(error)))
-    send(event)
+
+    send_outcome(send, job, do)
 
 
 def one_call(job: Job, hooks: Hooks) -> None:
@@ -70,8 +59,8 @@ def memory_limit(device: str) -> Iterator[None]:
     if device != "cpu":
         yield
         return
-    before: Any = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _mapped() + int(MARGIN * psutil.virtual_memory().available)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _mapped() + int(_MARGIN * psutil.virtual_memory().available)
     if before[1] != resource.RLIM_INFINITY:
         limit = min(limit, before[1])
     resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
@@ -83,7 +72,8 @@ def memory_limit(device: str) -> Iterator[None]:
 
 def _mapped() -> int:
     """Return the private memory that this process has mapped, in bytes, as RLIMIT_DATA counts it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError):  # not Linux
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
     return psutil.Process().memory_info().vms

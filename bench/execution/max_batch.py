@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from bench.execution import Event, Executor
-from bench.execution.outcome import judge
+from bench.execution.outcome import Outcome, judge
+from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.records.record import Measurement, Status, measured
@@ -25,15 +26,15 @@ class Try:
 
     batch: int
     status: Status
-    error: Mapping[str, Any] | None = None
+    error: JsonObject | None = None
 
 
-# What a status of the smallest batch that failed means for the one that was found; others cut the search short.
+# What a status of the smallest batch that failed means for the largest that fits; others cut the search short.
 _WHY: Mapping[Status, str] = {"oom": "", "unsupported": "at_index_limit"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LargestBatch:
     """The largest batch that fits.
 
     Attributes:
@@ -47,7 +48,7 @@ class Found:
     limit: int
 
     @property
-    def failure(self) -> tuple[Status, Mapping[str, Any] | None] | None:
+    def failure(self) -> Outcome | None:
         """Return status and error of the try of one image, where that failed."""
         return (self.tries[-1].status, self.tries[-1].error) if self.batch is None else None
 
@@ -57,11 +58,11 @@ class Found:
         return min((t for t in self.tries if t.status != "ok"), key=lambda t: t.batch, default=None)
 
     def measurement(self) -> Measurement:
-        """Return `max_batch`, in images; to be asked for only where one was found."""
+        """Return `max_batch`, in images; to be asked for only where one fits."""
         bound = self.bound
         why = "at_limit" if bound is None else _WHY.get(bound.status, "cut_short")
         flags = (why,) if why else ()
-        detail: dict[str, Any] = {
+        detail: dict[str, object] = {
             "of": "largest batch that fits, to within 1/32 of it",
             "limit": self.limit,
             "tries": [[t.batch, t.status] for t in self.tries],
@@ -76,43 +77,28 @@ def wants_max(job: Job) -> TypeGuard[Job[Timed]]:
     return isinstance(job.settings, Timed) and job.settings.batch_size == "max"
 
 
-def limit_of(job: Job[Timed]) -> int:
-    """Return the most that the job lets be tried."""
-    return job.settings.batch_limit or LIMIT
-
-
 def with_batch(job: Job[Timed], batch: int) -> Job[Timed]:
     """Return the job with a batch size in numbers, to be worked on; its id is another one."""
     return job.with_settings(batch_size=batch)
 
 
-def find_max_batch(
-    executor: Executor,
-    job: Job[Timed],
-    limit: int | None = None,
-    *,
-    timeout_s: float,
-    on_try: Callable[[Try], None] = lambda *_: None,
-) -> Found:
+def find_max_batch(executor: Executor, job: Job[Timed], timeout_s: float) -> LargestBatch:
     """Return the largest batch of the job that fits: doubles until one does not, then bisects.
 
     One image is tried first: where that fails, so does the search. From then on want of memory makes a batch too
-    large, and so does what no kernel is for. Any other failure ends the search with the best batch until then.
+    large, and so does what no kernel is for. Every other failure ends the search with the best batch until then.
 
     Args:
         executor: where each batch is tried, in a process of its own.
         job: an `infer` or `train_step` job; its batch size does not matter.
-        limit: the most that is tried; by default `limit_of(job)`.
         timeout_s: of each try.
-        on_try: told of each try as it ends.
     """
-    limit = limit_of(job) if limit is None else limit
+    limit = job.settings.batch_limit or LIMIT
     tries: list[Try] = []
 
     def fits(batch: int) -> bool:
         tried = _try(executor, with_batch(job, batch), timeout_s)
         tries.append(tried)
-        on_try(tried)
         if tried.status not in {"ok", *_WHY}:
             raise _OtherError
         return tried.status == "ok"
@@ -120,7 +106,7 @@ def find_max_batch(
     with contextlib.suppress(_OtherError):
         _search(fits, limit)
     good = [t.batch for t in tries if t.status == "ok"]
-    return Found(max(good, default=None), tuple(tries), limit)
+    return LargestBatch(max(good, default=None), tuple(tries), limit)
 
 
 class _OtherError(Exception):
@@ -145,17 +131,17 @@ def _search(fits: Callable[[int], bool], limit: int) -> None:
 
 
 def _try(executor: Executor, job: Job[Timed], timeout_s: float) -> Try:
-    said: tuple[Status, Mapping[str, Any] | None] | None = None
+    outcome: Outcome | None = None
     stage = "start"
 
     def hear(event: Event) -> None:
-        nonlocal said, stage
+        nonlocal outcome, stage
         kind, value = event
         if kind == "outcome":
-            said = value
+            outcome = value
         elif kind == "stage":
             stage = value
 
     ended = executor.call(_TARGET, (job,), timeout_s=timeout_s, on_event=hear)
-    status, error = judge(ended, said, timeout_s, stage)
+    status, error = judge(ended, outcome, timeout_s, stage)
     return Try(job.settings.batch, status, error)

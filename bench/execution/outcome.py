@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
 
 from bench.errors import says_no_memory
 from bench.execution import Ended
+from bench.io import JsonObject
 from bench.records.record import Status
 
+Outcome: TypeAlias = tuple[Status, JsonObject | None]
+"""How a job ended, and the error where it did not end well."""
 
-def judge(
-    ended: Ended, outcome: tuple[Status, Mapping[str, Any] | None] | None, timeout_s: float, stage: str
-) -> tuple[Status, Mapping[str, Any] | None]:
+_SMALLER = "use a smaller batch_size"
+_DEBUG = "look for it with --executor inline, which runs it in this process"
+
+
+def judge(ended: Ended, outcome: Outcome | None, timeout_s: float, stage: str) -> Outcome:
     """Return the status and the error that an end means; what the worker said itself comes first."""
     if outcome is not None:
         status, error = outcome
@@ -28,15 +32,26 @@ def _verdict(ended: Ended, timeout_s: float, stage: str) -> tuple[Status, str, s
     if ended.timed_out:
         tip = "raise the limit: --set timeout_s=SECONDS"
         return "timeout", "Timeout", f"no end after {timeout_s:g} s, in stage {stage}", tip
-    if ended.exitcode == -signal.SIGKILL and ended.oom_kill:
-        return "oom", "OutOfMemory", "the kernel ended it for want of memory", "use a smaller batch_size"
-    if ended.exitcode == -signal.SIGKILL:
-        return "killed", "Killed", f"killed by SIGKILL in stage {stage}", "run it again"
+    if ended.garbled:
+        tip = "a network must not write into descriptors that it did not open"
+        return "crashed", "Garbled", f"its messages were garbled in stage {stage}", tip
     if ended.exitcode < 0:
-        if says_no_memory(ended.output):  # C++ code aborted, without a chance to say so itself
-            return "oom", "OutOfMemory", f"it ran out of memory in stage {stage}", "use a smaller batch_size"
-        name = signal.Signals(-ended.exitcode).name
-        return "crashed", name, f"its process died of {name} in stage {stage}", None
+        return _death(ended, stage)
     last = "".join(f": {line}" for line in ended.output.strip().splitlines()[-1:])
     message = f"its process exited with code {ended.exitcode} in stage {stage} without a result{last}"
-    return "crashed", "Exit", message, None
+    return "crashed", "Exit", message, _DEBUG
+
+
+def _death(ended: Ended, stage: str) -> tuple[Status, str, str, str | None]:
+    """Return the same of a process that a signal ended."""
+    if ended.exitcode == -signal.SIGKILL:
+        if ended.oom_kill:
+            return "oom", "OutOfMemory", "the kernel ended it for want of memory", _SMALLER
+        return "killed", "Killed", f"killed by SIGKILL in stage {stage}", "run it again"
+    if says_no_memory(ended.output):  # C++ code aborted, without a chance to say so itself
+        return "oom", "OutOfMemory", f"it ran out of memory in stage {stage}", _SMALLER
+    try:
+        name = signal.Signals(-ended.exitcode).name
+    except ValueError:  # those for programs' own use have no name
+        name = f"signal {-ended.exitcode}"
+    return "crashed", name, f"its process died of {name} in stage {stage}", _DEBUG

@@ -5,6 +5,7 @@ The server must never run a torch operation: a fork after a two-thread matrix pr
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 import warnings
@@ -23,9 +24,13 @@ with warnings.catch_warnings():
     from bench.backends import BACKENDS
     from bench.costs import COSTS
     from bench.datasets import DATASETS
+    from bench.errors import BenchError
 
     for registry in (ARCHS, BACKENDS, COSTS, DATASETS):
-        registry.load()
+        with contextlib.suppress(
+            BenchError
+        ):  # a plug-in's: the server must not end, and jobs will meet it again
+            registry.load()
     for module in pkgutil.iter_modules(bench.tasks.__path__):  # what tasks import where they run: 0.12 s
         importlib.import_module(f"bench.tasks.{module.name}")
 

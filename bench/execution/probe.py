@@ -5,17 +5,18 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from bench.errors import BenchError
 from bench.execution import Send
+from bench.plan.card import ArchCard, DatasetCard
+from bench.plan.expand import Catalog
 
 
 def probe_machine(send: Send, names: Sequence[str], datasets: Sequence[str] = ()) -> None:
-    """Answer with devices, environment, data sets and the cards of names that need no user's code."""
-    _answer(send, lambda: {**_machine(datasets), "archs": {n: _cards(n) for n in names}})
+    """Answer with the catalog of this machine, of the data sets, and of names that need no user's code."""
+    _answer(send, lambda: _catalog(names, datasets))
 
 
 def probe_arch(send: Send, name: str) -> None:
@@ -34,7 +35,7 @@ def fetch_data(send: Send, name: str) -> None:
 
 
 def probe_units(send: Send, pattern: str | None) -> None:
-    """Answer with what `bench list` shows of the measuring half: cards and one-line descriptions."""
+    """Answer with what `bench list` shows of the measuring half, by kind, as plain values."""
     _answer(send, lambda: _units(pattern))
 
 
@@ -45,18 +46,18 @@ def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, i
 
 def probe_facts(send: Send, names: Sequence[str]) -> None:
     """Answer with what is counted of each network, for `bench.claims`; ``NAME_*`` means any such."""
-    _answer(send, lambda: {name: facts for asked in names for name, facts in _facts(asked)})
+    _answer(send, lambda: {name: facts for pattern in names for name, facts in _facts(pattern)})
 
 
-def _answer(send: Send, ask: Any) -> None:
+def _answer(send: Send, find_out: Callable[[], object]) -> None:
     try:
-        send(("answer", ask()))
+        send(("answer", find_out()))
     except BenchError as error:
         error.__cause__ = None  # the cause may be of a class that only the user's code knows
         send(("error", error))
 
 
-def _cards(name: str) -> tuple[Any, ...]:
+def _cards(name: str) -> tuple[ArchCard, ...]:
     from bench.archs.naming import expand_names, resolve
 
     return tuple(resolve(n).card for n in expand_names([name]))
@@ -69,7 +70,7 @@ def _fit_of(name: str) -> dict[str, int]:
     return fitting(resolve(name))
 
 
-def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, Any]:
+def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
     from bench.archs.naming import resolve
     from bench.costs import prepare
     from bench.costs.fitting import fitting
@@ -99,11 +100,11 @@ def _fit(name: str, size: int) -> list[str]:
     return fit_warnings(parse(name), size) if name.startswith("pattern:") else []
 
 
-def _facts(asked: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _facts(pattern: str) -> Iterator[tuple[str, dict[str, object]]]:
     from bench.archs.naming import expand_names
 
     try:
-        names = expand_names([asked]) if asked.endswith("_*") else [asked]
+        names = expand_names([pattern]) if pattern.endswith("_*") else [pattern]
     except BenchError:
         return  # no variants
     for name in names:
@@ -116,60 +117,56 @@ def _facts(asked: str) -> Iterator[tuple[str, dict[str, Any]]]:
 _WHOLE = ("parameters", "activations")
 
 
-def _counted(name: str) -> dict[str, Any]:
+def _counted(name: str) -> dict[str, object]:
     from bench.archs.naming import resolve
     from bench.costs import COSTS, prepare
     from bench.costs.layers import layer_table
 
     arch = resolve(name)
     subject = prepare(arch)
-    found = {m.name: m for key in ("parameters", "macs", "activations") for m in COSTS.get(key)(subject)}
+    costs = {m.name: m for key in ("parameters", "macs", "activations") for m in COSTS.get(key)(subject)}
     table = layer_table(subject)
     if table["failure"]:
         return {"error": f"{name} fails: {table['failure']}", "tip": f"see `bench show '{name}'`"}
-    counts = {key: int(m.samples[0]) for key, m in found.items() if m.unit != "1" or key in _WHOLE}
+    counts = {key: int(m.samples[0]) for key, m in costs.items() if m.unit != "1" or key in _WHOLE}
     return {
         **{key: table[key] for key in ("input", "layers", "totals")},
         "card": arch.card.to_json(),
-        "counts": counts | {"buffers": found["parameters"].detail["buffers"]},
+        "counts": counts | {"buffers": costs["parameters"].detail["buffers"]},
     }
 
 
-def _machine(datasets: Sequence[str]) -> dict[str, Any]:
+def _catalog(names: Sequence[str], datasets: Sequence[str]) -> Catalog:
     import torch
 
     from bench.backends import BACKENDS
     from bench.records import environment
 
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    why = (
-        None
-        if cuda
-        else ("torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU")
+    why = "torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU"
+    return Catalog(
+        devices=("cpu", *(f"cuda:{i}" for i in range(cuda))),
+        threads=environment.usable_cores(),
+        archs={name: _cards(name) for name in names},
+        datasets=_datasets(datasets),
+        backends=tuple(BACKENDS),
+        environment=environment.machine(),
+        no_cuda=None if cuda else why,
     )
-    return {
-        "devices": ("cpu", *(f"cuda:{i}" for i in range(cuda))),
-        "threads": environment.usable_cores(),
-        "datasets": _datasets(datasets),
-        "missing": _missing(datasets),
-        "backends": tuple(BACKENDS),
-        "environment": environment.machine(),
-        "no_cuda": why,
-    }
 
 
-def _datasets(asked: Sequence[str]) -> dict[str, Any]:
-    """Return the declared cards of all data sets; of those asked for that are folders, what lies there."""
+def _datasets(names: Sequence[str]) -> dict[str, DatasetCard]:
+    """Return the declared cards of all data sets; of those named that are folders, what lies there."""
     from bench.datasets import DATASETS, find, is_known
 
     declared = {name: dataset.card for name, dataset in DATASETS.items()}
-    return declared | {name: find(name).card for name in asked if is_known(name)}
+    return declared | {name: find(name).card for name in names if is_known(name)}
 
 
-def _missing(asked: Sequence[str]) -> tuple[str, ...]:
+def _missing(names: Sequence[str]) -> tuple[str, ...]:
     from bench.datasets import DATASETS, is_here
 
-    return tuple(name for name in asked if name in DATASETS and not is_here(name))
+    return tuple(name for name in names if name in DATASETS and not is_here(name))
 
 
 def _fetched(name: str) -> str:
@@ -179,13 +176,13 @@ def _fetched(name: str) -> str:
     return name
 
 
-def _units(pattern: str | None) -> dict[str, Any]:
+def _units(pattern: str | None) -> dict[str, list[dict[str, object]]]:
     from bench.archs.naming import list_archs
     from bench.backends import BACKENDS
     from bench.datasets import DATASETS
 
     return {
-        "archs": tuple(list_archs(pattern or "*")),
-        "datasets": tuple(dataset.card for _, dataset in DATASETS.items()),
-        "backends": {name: backend.about for name, backend in BACKENDS.items()},
+        "archs": [card.to_json() for card in list_archs(pattern or "*")],
+        "datasets": [dataset.card.to_json() for _, dataset in DATASETS.items()],
+        "backends": [{"name": name, "about": backend.about} for name, backend in BACKENDS.items()],
     }

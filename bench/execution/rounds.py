@@ -19,7 +19,7 @@ from bench.plan.settings import Processes, Timed
 from bench.records.record import Record
 from bench.stats.intervals import Interval, process_interval
 
-ALIKE = 0.02  # times this near to one another need no order
+_ALIKE = 0.02  # times this near to one another need no order
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ def _doubtful(rows: Sequence[Row]) -> list[Row]:
     doubtful = {i for i, interval in known.items() if _half(interval) > rows[i].processes.within}
     for one, other in _neighbours(rows, known):
         apart = known[other].estimate / known[one].estimate - 1
-        if apart > ALIKE and known[one].high >= known[other].low:
+        if apart > _ALIKE and known[one].high >= known[other].low:
             doubtful |= {one, other}
     return [rows[i] for i in sorted(doubtful) if rows[i].next < rows[i].processes.most]
 

@@ -11,24 +11,24 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench import __version__
 from bench.execution import Event, Executor
 from bench.execution.locks import device_locks
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
-from bench.execution.outcome import judge
+from bench.execution.outcome import Outcome, judge
 from bench.execution.rounds import further_round, rows_of
 from bench.execution.side_by_side import at_once, side_by_side
+from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.order import is_timed
 from bench.plan.task import TASKS
 from bench.records import environment
-from bench.records.record import Measurement, Record, Status
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store, is_disturbed, latest
 
-CHECKPOINTS = "checkpoints"
+_CHECKPOINTS = "checkpoints"
 
 
 class Observer:
@@ -99,7 +99,7 @@ def run_plan(
         StoreError: if a record cannot be written.
     """
     observer = observer or Observer()
-    here = standing(store.run.records, catalog, plan)
+    here = reusable(store.run.records, catalog, plan)
     reused = [here[p.job.id] for p in plan if p.job.id in here]
     summary = Summary(reused=len(reused))
     observer.reused(reused)
@@ -132,7 +132,7 @@ def _all(plan: Sequence[Planned], here: Mapping[str, Record], bench: _Bench) -> 
             yield _run_one(planned, bench, bench.observer)
 
 
-def standing(records: Sequence[Record], catalog: Catalog, plan: Sequence[Planned]) -> dict[str, Record]:
+def reusable(records: Sequence[Record], catalog: Catalog, plan: Sequence[Planned]) -> dict[str, Record]:
     """Return by job id the stored records that answer a job which is asked for again.
 
     The latest record of the job must be `ok`, or known from the plan alone and still known from it, under an equal
@@ -164,7 +164,7 @@ class _Bench:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
-DRIFT_FROM = 4  # timed jobs, from which the first is timed again at the end
+_DRIFT_FROM = 4  # timed jobs, from which the first is timed again at the end
 
 
 def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
@@ -188,7 +188,7 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
 def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:
     """Yield one more record of the first job that was timed: it shows how the machine changed meanwhile."""
     timed = [planned for planned in todo if is_timed(planned)]
-    if len(timed) >= DRIFT_FROM:
+    if len(timed) >= _DRIFT_FROM:
         bench.observer.started(timed[0], len(todo) + 1)
         yield _run_one(timed[0], bench, bench.observer).changed(role="drift_control")
 
@@ -261,15 +261,13 @@ def _run_one(planned: Planned, bench: _Bench, observer: Observer | None = None) 
     )
 
 
-_CANCELLED: tuple[Status, Mapping[str, Any]] = (
+_CANCELLED: Outcome = (
     "cancelled",
     {"type": "KeyboardInterrupt", "message": "the run was cancelled", "tip": "run it again to go on"},
 )
 
 
-def _execute(
-    planned: Planned, bench: _Bench, story: _Story, observer: Observer | None
-) -> tuple[Status, Mapping[str, Any] | None]:
+def _execute(planned: Planned, bench: _Bench, story: _Story, observer: Observer | None) -> Outcome:
     job = planned.job
     try:
         with _alone([planned], bench, observer) if observer else contextlib.nullcontext():
@@ -291,9 +289,9 @@ def _execute(
     return judge(ended, story.outcome, planned.timeout_s, story.stage)
 
 
-def checkpoint_path(folder: Path, job: Job) -> Path | None:
+def _checkpoint_path(folder: Path, job: Job) -> Path | None:
     """Return where a training keeps its checkpoint; None for tasks without one."""
-    return folder / CHECKPOINTS / f"{job.id}.pt" if TASKS.get(job.task).trained else None
+    return folder / _CHECKPOINTS / f"{job.id}.pt" if TASKS.get(job.task).trained else None
 
 
 def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None]:
@@ -302,12 +300,12 @@ def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None]:
         return None, None
     from bench.records.outputs import outputs_path  # NumPy comes with it
 
-    return checkpoint_path(folder, job), outputs_path(folder, job.id)
+    return _checkpoint_path(folder, job), outputs_path(folder, job.id)
 
 
 def _clear_checkpoint(folder: Path, record: Record) -> None:
     """Remove the checkpoint of a training that came to its own end; one that was cut short goes on from it."""
-    path = checkpoint_path(folder, record.job)
+    path = _checkpoint_path(folder, record.job)
     if path is not None and record.status in {"ok", "diverged"}:
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -321,9 +319,9 @@ class _Story:
         self.observer = observer
         self.stage = "start"
         self.measurements: list[Measurement] = []
-        self.environment: dict[str, Any] = {}
+        self.environment: JsonObject = {}
         self.entered: list[tuple[str, float]] = [("start", time.monotonic())]
-        self.outcome: tuple[Status, Mapping[str, Any] | None] | None = None
+        self.outcome: Outcome | None = None
 
     def hear(self, event: Event) -> None:
         kind, value = event

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -29,6 +28,7 @@ from bench.errors import (
     lacks_memory,
     says_needs_gpu,
     says_too_large,
+    text_of,
 )
 from bench.execution import Send, conditions
 from bench.plan.job import Job
@@ -69,6 +69,30 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
         checkpoint: file of a training's checkpoint; None for none.
         outputs: file of a training's test outputs; None for none.
     """
+
+    def do(enter: Callable[[str], None]) -> None:
+        hooks = Hooks(
+            stage=enter,
+            progress=lambda done, total: send(("progress", (done, total))),
+            environment=lambda switches: send(("environment", switches)),
+            checkpoint=checkpoint,
+            outputs=outputs,
+        )
+        for measurement in measure(job, hooks):
+            send(("measurement", measurement))
+        enter("done")
+
+    send_outcome(send, job, do)
+
+
+def send_outcome(send: Send, job: Job, do: Callable[[Callable[[str], None]], None]) -> None:
+    """Do something of a job, and send its stages and then its outcome, which every failure becomes.
+
+    Args:
+        send: takes the events.
+        job: what is done.
+        do: does it; it is given the function that enters a stage.
+    """
     stage = "start"
 
     def enter(name: str) -> None:
@@ -76,28 +100,20 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
         stage = name
         send(("stage", name))
 
-    hooks = Hooks(
-        stage=enter,
-        progress=lambda done, total: send(("progress", (done, total))),
-        environment=lambda switches: send(("environment", switches)),
-        checkpoint=checkpoint,
-        outputs=outputs,
-    )
+    outcome: tuple[Status, dict[str, object] | None] = ("ok", None)
     try:
-        for measurement in measure(job, hooks):
-            send(("measurement", measurement))
-        enter("done")
-        send(("outcome", ("ok", None)))
+        do(enter)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
-        told = describe(error)
+        content = describe(error)
         status = classify(error, stage, custom=job.source_sha256 is not None)
         if job.device == "cpu" and status in ("invalid_model", "crashed") and says_needs_gpu(error):
-            told["message"] = f"it runs on a GPU alone, and this is on the CPU: {told['message']}"
-            status, told["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
-        told["tip"] = told["tip"] or tip_for(error, job, stage)
-        send(("outcome", (status, told)))
+            content["message"] = f"it runs on a GPU alone, and this is on the CPU: {content['message']}"
+            status, content["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
+        content["tip"] = content["tip"] or tip_for(error, job, stage)
+        outcome = (status, content)
+    send(("outcome", outcome))
 
 
 def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
@@ -106,8 +122,8 @@ def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     before, reset, flags = conditions.read(), dict[str, str](), list[str]()
 
     def tell() -> None:
-        told = {"set_by_the_file": dict(reset)} if reset else {}
-        hooks.environment({"flags": environment.torch_flags(), "state": state(job), **told})
+        more = {"set_by_the_file": dict(reset)} if reset else {}
+        hooks.environment({"flags": environment.torch_flags(), "state": state(job), **more})
 
     def settle() -> None:
         if changed := conditions.restore(before):
@@ -129,7 +145,7 @@ def _under(measurement: Measurement, reset: Mapping[str, str], changed: Mapping[
     return measurement.changed(flags=(*measurement.flags, *flags), detail=detail)
 
 
-def state(job: Job) -> dict[str, Any]:
+def state(job: Job) -> dict[str, object]:
     """Return the machine's state, with that of the job's own cards."""
     cards = () if job.device == "cpu" else cuda_cards()
     return environment.state(card["uuid"] for i, card in enumerate(cards) if f"cuda:{i}" in job.devices)
@@ -172,16 +188,17 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
             return status
     if lacks_memory(error):
         return "oom"
-    if str(error).startswith(_GUARD):
+    text = text_of(error)
+    if text.startswith(_GUARD):
         return "unsupported"
-    if "not implemented for '" in str(error) or says_too_large(str(error)) or _NEEDS_IMAGES in str(error):
+    if "not implemented for '" in text or says_too_large(text) or _NEEDS_IMAGES in text:
         return "unsupported"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
 
 
 def tip_for(error: BaseException, job: Job, stage: str) -> str | None:
     """Return what would help where a network failed by itself; None where nothing is known."""
-    if _NEEDS_IMAGES in str(error):
+    if _NEEDS_IMAGES in text_of(error):
         return "batch norm of a vector needs several images: --set batch_size=2, or more"
     counted = stage in (*_MODEL_STAGES, "macs", "parameters", "memory")
     if job.source_sha256 is None or not counted or not isinstance(error, Exception) or lacks_memory(error):
@@ -191,14 +208,14 @@ def tip_for(error: BaseException, job: Job, stage: str) -> str | None:
 
 def _tip_on_images(error: Exception, job: Job, stage: str) -> str | None:
     """Return which images would help a network of the user's, or how it can be given something else."""
-    if "required positional argument" in str(error) and stage != "build":
+    if "required positional argument" in text_of(error) and stage != "build":
         return f"a network is given one batch of images {_IMAGES}; {_WRAP} passes what else it takes"
     if fit := images_that_work(job):
         images = ", ".join(
             f"{value} {'px' if key == 'input_size' else 'channels'}" for key, value in fit.items()
         )
         return f"it runs at {images}: " + " ".join(f"--set {key}={value}" for key, value in fit.items())
-    return _NO_SIZE if _OF_SHAPES.search(str(error)) else None
+    return _NO_SIZE if _OF_SHAPES.search(text_of(error)) else None
 
 
 def images_that_work(job: Job) -> dict[str, int]:
@@ -215,10 +232,10 @@ def images_that_work(job: Job) -> dict[str, int]:
     return {key: value for key, value in fit.items() if key == "input_size" or value != job.in_channels}
 
 
-def describe(error: BaseException) -> dict[str, Any]:
+def describe(error: BaseException) -> dict[str, object]:
     """Return an error as JSON values: `type`, `message`, `tip`, and the traceback of code that is not bench's."""
     cause = error.__cause__ if isinstance(error, InvalidModelError) and error.__cause__ else error
-    message = str(error)
+    message = text_of(error)
     if isinstance(error, SystemExit):
         message = f"it called sys.exit({error.code!r})"
     elif not message:

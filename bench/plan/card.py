@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+
+from bench.io import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class ArchCard:
     num_classes: int | None = 1000
     any_outputs: bool = False
     parameters: int | None = None
-    published: Mapping[str, Any] = field(default_factory=dict)
+    published: JsonObject = field(default_factory=dict)
     note: str | None = None
     source_sha256: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -64,12 +65,12 @@ class ArchCard:
         note = f"{self.name} does not take images {before}, and is measured on {after}"
         return replace(self, input_size=input_size, in_channels=in_channels, sized=True, note=note)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the card as plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ArchCard:
+    def from_json(cls, data: JsonObject) -> ArchCard:
         """Read a card back, leaving out keys that this version does not know."""
         return cls(**{k: v for k, v in data.items() if k in _FIELDS})
 
@@ -96,17 +97,17 @@ _PROTOCOLS = {
 }
 
 
-def protocol_of(published: Mapping[str, Any]) -> str | None:
+def protocol_of(published: JsonObject) -> str | None:
     """Return how the images of a published accuracy were tested: ``10 crops``; None where that is not known."""
     source = str(published.get("source") or "")
-    told = (name for name, words in _PROTOCOLS.items() if re.search(words, source))
-    return published.get("protocol") or next(told, None)
+    protocols = (name for name, words in _PROTOCOLS.items() if re.search(words, source))
+    return published.get("protocol") or next(protocols, None)
 
 
 _FIELDS = frozenset(f.name for f in fields(ArchCard))
 
 
-BORDER = 8  # 4 px of CIFAR's 32: for a random crop of images in files, whatever size they are decoded to
+_BORDER = 8  # 4 px of CIFAR's 32: for a random crop of images in files, whatever size they are decoded to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +148,8 @@ class DatasetCard:
 
     def at(self, size: int) -> DatasetCard:
         """Return the card of the same files decoded to squares of `size` px, the border an eighth of it."""
-        return replace(self, size=size, pad=size // BORDER)
+        return replace(self, size=size, pad=size // _BORDER)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the card as plain JSON values."""
         return asdict(self)

@@ -16,24 +16,20 @@ study: {hypothesis: ..., tests: [...]}   # what the runs are to decide, see benc
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
-import yaml
-
-from bench.errors import ConfigError, nearest
+from bench.errors import ConfigError, suggestion
 from bench.plan.files import configs_dir, find_yaml
 from bench.plan.settings import NAMED
 from bench.plan.study import Study, parse_study
 from bench.plan.task import TASKS, all_keys, tasks
-from bench.plan.yaml import read_yaml
+from bench.plan.yaml import load_yaml, read_yaml
 
 _TOP = ("name", "about", "blocks", "skip", "study")
 _BLOCK = ("task", "grid")
+_DEVICE_KINDS = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +37,8 @@ class Block:
     """One grid of an experiment: `axes` multiply, `fixed` holds for all of its points."""
 
     task: str
-    axes: Mapping[str, Sequence[Any]]
-    fixed: Mapping[str, Any]
+    axes: Mapping[str, Sequence[object]]
+    fixed: Mapping[str, object]
     path: str
 
     @property
@@ -51,17 +47,17 @@ class Block:
         return [name for name, _ in self.networks]
 
     @property
-    def networks(self) -> list[tuple[str, dict[str, Any]]]:
+    def networks(self) -> list[tuple[str, dict[str, object]]]:
         """The same with the values of those keys, see `bench.plan.settings.NAMED`: they multiply as all others do."""
         own = {key: values for key in NAMED if (values := self._values(key))}
         points = [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
         return [(_named(str(name), point), point) for name in self._values("arch") for point in points]
 
-    def _values(self, key: str) -> Sequence[Any]:
+    def _values(self, key: str) -> Sequence[object]:
         return self.axes.get(key, [self.fixed[key]] if key in self.fixed else [])
 
 
-def _named(name: str, values: Mapping[str, Any]) -> str:
+def _named(name: str, values: Mapping[str, object]) -> str:
     """Return a network's name with further arguments."""
     arguments = ", ".join(f"{key}={value!r}" for key, value in values.items() if value not in (None, False))
     if not arguments:
@@ -84,10 +80,10 @@ class Experiment:
     name: str
     about: str
     blocks: tuple[Block, ...]
-    skip: tuple[Mapping[str, Any], ...] = ()
+    skip: tuple[Mapping[str, object], ...] = ()
     study: Study | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values for `run.json`."""
         blocks = [{"task": b.task, "grid": dict(b.axes), **b.fixed} for b in self.blocks]
         return {
@@ -99,27 +95,14 @@ class Experiment:
         }
 
 
-def load_experiment(
-    name: str,
-    *,
-    archs: Sequence[str] = (),
-    tasks: Sequence[str] = (),
-    overrides: Sequence[str] = (),
-) -> Experiment:
-    """Read an experiment by name or path, then narrow and override it.
-
-    Args:
-        name: of a shipped experiment, or the path of a YAML file.
-        archs: instead of the experiment's line-up, in every block.
-        tasks: keep only blocks of these tasks.
-        overrides: `key=value`, `task.key=value` or `timing.key=value`; a list becomes an axis.
+def load_experiment(name: str) -> Experiment:
+    """Read an experiment: a shipped one by its name, or a YAML file by its path.
 
     Raises:
         ConfigError: with the key's path and the nearest valid one.
     """
     path = find_yaml(name, "experiment", configs_dir())
-    experiment = parse_experiment(_read(path), default_name=path.stem)
-    return narrow(experiment, archs=archs, tasks=tasks, overrides=overrides)
+    return parse_experiment(load_yaml(path), default_name=path.stem)
 
 
 def narrow(
@@ -129,7 +112,13 @@ def narrow(
     tasks: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> Experiment:
-    """Return the experiment with other networks, fewer tasks and other values, as `load_experiment` takes them.
+    """Return the experiment with other networks, fewer tasks and other values.
+
+    Args:
+        experiment: as it was read.
+        archs: instead of its line-up, in every block; none keeps it.
+        tasks: keep only blocks of these; none keeps all.
+        overrides: `key=value`, `task.key=value` or `timing.key=value`; a list becomes an axis.
 
     Raises:
         ConfigError: with the key's path and the nearest valid one.
@@ -146,18 +135,7 @@ def narrow(
     return experiment
 
 
-def _read(path: Path) -> Any:
-    try:
-        return read_yaml(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path.name}{where}: {error.problem or error}", "mend the YAML there") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-
-
-def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
+def parse_experiment(data: object, default_name: str = "experiment") -> Experiment:
     """Check the shape and the keys of an experiment.
 
     Raises:
@@ -190,7 +168,7 @@ def parse_experiment(data: Any, default_name: str = "experiment") -> Experiment:
     )
 
 
-def _parse_block(data: Any, path: str, shared: Mapping[str, Any]) -> Block:
+def _parse_block(data: object, path: str, shared: Mapping[str, object]) -> Block:
     if not isinstance(data, dict):
         raise ConfigError(f"{path[:-1]}: a block is a mapping with a task, not {type(data).__name__}")
     task = _task(data.get("task"), f"{path}task")
@@ -210,31 +188,27 @@ def _parse_block(data: Any, path: str, shared: Mapping[str, Any]) -> Block:
     return Block(task, axes, fixed, path)
 
 
-def _task(value: Any, path: str) -> str:
+def _task(value: object, path: str) -> str:
     known = [name for name, task in tasks().items() if task.keys is not None]
     if value in known:
         return str(value)
-    close = nearest(str(value), known)
-    tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    raise ConfigError(f"{path}: unknown task {value!r}", tip)
+    raise ConfigError(f"{path}: unknown task {value!r}", suggestion(str(value), known))
 
 
-def _known_keys(data: Mapping[Any, Any], path: str, valid: Sequence[str]) -> None:
+def _known_keys(data: Iterable[object], path: str, valid: Sequence[str]) -> None:
     for key in data:
         if key not in valid:
-            close = nearest(str(key), valid)
-            tip = f"did you mean {path}{close[0]}?" if close else f"known here: {', '.join(valid)}"
-            raise ConfigError(f"unknown key {path}{key}", tip)
+            raise ConfigError(f"unknown key {path}{key}", suggestion(str(key), valid, prefix=path))
 
 
-def _axis(value: Any, path: str) -> list[Any]:
+def _axis(value: object, path: str) -> list[object]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise ConfigError(f"{path}: an empty list multiplies to no job", "give at least one value")
     return values
 
 
-def _no_list(path: str, value: Any) -> None:
+def _no_list(path: str, value: object) -> None:
     if isinstance(value, list):
         raise ConfigError(f"{path}: a list stands outside grid", "lists multiply in grid only; move it there")
 
@@ -254,10 +228,7 @@ def _override(experiment: Experiment, text: str) -> Experiment:
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {text}: expected key=value", "such as --set device=cpu")
-    try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not YAML") from error
+    value = read_yaml(raw, f"--set {text}")
     steps = key.strip().split(".")
     task = steps.pop(0) if steps[0] in TASKS and len(steps) > 1 else None
     chosen = [
@@ -267,27 +238,38 @@ def _override(experiment: Experiment, text: str) -> Experiment:
         valid = dict.fromkeys(
             k for b in experiment.blocks if task in (None, b.task) for k in TASKS.get(b.task).key_names
         )
-        close = nearest(steps[0], valid)
-        tip = f"did you mean {close[0]}?" if close else f"known here: {', '.join(valid)}"
-        raise ConfigError(f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}", tip)
+        message = f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}"
+        raise ConfigError(message, suggestion(steps[0], valid))
     return replace(
         experiment, blocks=tuple(_with_at(b, steps, value) if b in chosen else b for b in experiment.blocks)
     )
 
 
-def _with_at(block: Block, steps: Sequence[str], value: Any) -> Block:
+def _with_at(block: Block, steps: Sequence[str], value: object) -> Block:
     head, *rest = steps
     if not rest:
         return _with(block, head, value)
-    nested = copy.deepcopy(block.fixed.get(head) or {})
-    inner = nested
-    for step in rest[:-1]:
-        inner = inner.setdefault(step, {})
-    inner[rest[-1]] = value
-    return _with(block, head, nested)
+    if head in block.axes:
+        return replace(block, axes={**block.axes, head: [_put(one, rest, value) for one in block.axes[head]]})
+    return _with(block, head, _put(block.fixed.get(head), rest, value))
 
 
-def _with(block: Block, key: str, value: Any) -> Block:
+def _put(whole: object, steps: Sequence[str], value: object) -> object:
+    """Return a value with another one at the end of some steps into it, whichever device it is for."""
+    if not steps:
+        return value
+    inner = dict(whole) if isinstance(whole, Mapping) else {}
+    if is_by_device(inner):
+        return {kind: _put(one, steps, value) for kind, one in inner.items()}
+    return {**inner, steps[0]: _put(inner.get(steps[0]), steps[1:], value)}
+
+
+def is_by_device(value: Mapping[str, object]) -> bool:
+    """Return whether a mapping gives a value for each kind of device: ``{cpu: 4, cuda: 64}``."""
+    return bool(value) and set(value) <= set(_DEVICE_KINDS)
+
+
+def _with(block: Block, key: str, value: object) -> Block:
     """Return the block with one key set: a list becomes an axis, anything else is fixed."""
     axes = {k: v for k, v in block.axes.items() if k != key}
     fixed = {k: v for k, v in block.fixed.items() if k != key}

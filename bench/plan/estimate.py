@@ -14,8 +14,8 @@ from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import TASKS
 
-GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
-GUESS_COMPILE_S = 18.0  # of compiling a network, besides
+_GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
+_GUESS_COMPILE_S = 18.0  # of compiling a network, besides
 
 Estimate = Callable[[Planned], float]
 
@@ -32,37 +32,32 @@ def estimator(history: Iterable[tuple[Job, float]]) -> Estimate:
         if job.task not in TASKS:  # of another version
             continue
         for likeness in _likenesses(job):
-            by_likeness[likeness].append(seconds / _length(job))
+            by_likeness[likeness].append(seconds / job.settings.length)
 
     def estimate(planned: Planned) -> float:
         if planned.status is not None:
             return 0.0
         for likeness in _likenesses(planned.job):
             if likeness in by_likeness:
-                return median(by_likeness[likeness]) * _length(planned.job)
+                return median(by_likeness[likeness]) * planned.job.settings.length
         return min(TASKS.get(planned.job.task).estimate(planned.job, planned.images), planned.timeout_s)
 
     return estimate
 
 
-def _length(job: Job) -> int:
-    return TASKS.get(job.task).length(job)
-
-
 def _likenesses(job: Job) -> list[tuple[str, ...]]:
     """Return what a job is filed under, the closest first."""
-    task = TASKS.get(job.task)
-    settings = task.likeness(job)
-    close = [(job.id,), (job.task, job.arch, *settings), (job.task, *settings)]
-    return close if task.trained else [*close, (job.task,)]
+    likeness = job.settings.likeness
+    close = [(job.id,), (job.task, job.arch, *likeness), (job.task, *likeness)]
+    return close if TASKS.get(job.task).trained else [*close, (job.task,)]
 
 
 def called_s(job: Job[Timed], guess_s: Mapping[str, float]) -> float:
     """Return the seconds of a job that times the calls of a network; `guess_s` is without energy and compiling."""
-    energy_s = GUESS_ENERGY_S if job.settings.energy_s is None else job.settings.energy_s
+    energy_s = _GUESS_ENERGY_S if job.settings.energy_s is None else job.settings.energy_s
     return guess_s[job.device_kind] + energy_s * (job.device_kind == "cuda") + compile_s(job.settings.backend)
 
 
 def compile_s(backend: str | None) -> float:
     """Return the seconds that a backend takes to compile a network, besides."""
-    return GUESS_COMPILE_S if (backend or "").startswith("compiled") else 0.0
+    return _GUESS_COMPILE_S if (backend or "").startswith("compiled") else 0.0

@@ -5,21 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
-from bench.errors import ConfigError, DeviceError, nearest, unknown_name
+from bench.errors import ConfigError, DeviceError, suggestion, unknown_name
+from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
-from bench.plan.config import Block, Experiment
+from bench.plan.config import Block, Experiment, is_by_device
 from bench.plan.job import Job, read_settings
-from bench.plan.settings import NAMED, Keys, Processes, TimedKeys, Timing
+from bench.plan.settings import NAMED, Keys, Processes, TimedKeys
 from bench.plan.task import TASKS, Outline
 
-DEVICE_KINDS = ("cpu", "cuda")
-
 # Stands where a network does, in jobs of the machine alone.
-MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
+_MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class Catalog:
     datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    environment: JsonObject = field(default_factory=dict)
     no_cuda: str | None = None
 
 
@@ -80,8 +79,8 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
             raise ConfigError(
                 f"{block.path}grid.arch: no architecture is named", "give arch: [resnet18, ...]"
             )
-        for point in _points(block, catalog):
-            for one in _processes(_plan(experiment, block, point, catalog)):
+        for card, point in _points(block, catalog):
+            for one in _processes(_plan(experiment, block, card, point, catalog)):
                 planned.setdefault(one.job.id, one)
     return tuple(planned.values())
 
@@ -99,21 +98,24 @@ def in_process(planned: Planned, number: int) -> Planned:
     return replace(planned, job=planned.job.with_settings(replicate=number))
 
 
-def _points(block: Block, catalog: Catalog) -> Iterator[dict[str, Any]]:
-    """Yield each point of the grid as a flat mapping, with values by device resolved."""
-    networks = [(card, own) for name, own in block.networks for card in catalog.archs[name]] or [
-        (MACHINE, {})
-    ]
+def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str, object]]]:
+    """Yield each point of the grid: a network's card, and the values as a flat mapping, those by device resolved."""
+    task = TASKS.get(block.task)
+    networks = [(card, own) for name, own in block.networks for card in catalog.archs[name]]
     axes = {key: values for key, values in block.axes.items() if key not in ("arch", *NAMED)}
-    for (card, own), *values in itertools.product(networks, *axes.values()):
-        point = {**block.fixed, **own, "arch": card, **dict(zip(axes, values, strict=True))}
-        if "device" in TASKS.get(block.task).key_names:
+    for (card, own), values in itertools.product(
+        networks or [(_MACHINE, {})], itertools.product(*axes.values())
+    ):
+        point = {**block.fixed, **own, **dict(zip(axes, values, strict=True))}
+        if task.has_network:
+            point["arch"] = card.name
+        if "device" in task.key_names:
             point["device"] = _device(point.get("device", "auto"), catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
-        yield {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
+        yield card, {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
 
 
-def _device(name: Any, catalog: Catalog, path: str) -> str:
+def _device(name: object, catalog: Catalog, path: str) -> str:
     """Return the device that `auto` or `cuda` means, or the one named, as one of the catalog's.
 
     Raises:
@@ -127,8 +129,8 @@ def _device(name: Any, catalog: Catalog, path: str) -> str:
     if name in catalog.devices:
         return str(name)
     if not str(name).startswith("cuda"):
-        close = ["cuda"] if str(name) in ("gpu", "nvidia") else nearest(str(name), ("auto", "cpu", "cuda"))
-        tip = f"did you mean {close[0]}?" if close else "known: auto, cpu, cuda, cuda:N"
+        like = "cuda" if name in ("gpu", "nvidia") else str(name)
+        tip = suggestion(like, ("auto", "cpu", "cuda"), "known: auto, cpu, cuda, cuda:N")
         raise DeviceError(f"{path}device: unknown device {name!r}", tip)
     here = ", ".join(catalog.devices)
     reason = f" ({catalog.no_cuda})" if catalog.no_cuda else ""
@@ -138,20 +140,21 @@ def _device(name: Any, catalog: Catalog, path: str) -> str:
     )
 
 
-def _by_device(value: Any, kind: str, path: str) -> Any:
+def _by_device(value: object, kind: str, path: str) -> object:
     """Return the value for this kind of device where a mapping gives one for each, else the value itself."""
     if not isinstance(value, dict):
         return value
-    if value and set(value) <= set(DEVICE_KINDS):
+    if is_by_device(value):
         if kind not in value:
             raise ConfigError(f"{path}: no value for device {kind}", f"add {kind}: to {value}")
         return value[kind]
     return {k: _by_device(v, kind, f"{path}.{k}") for k, v in value.items()}
 
 
-def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: Catalog) -> Planned:
-    card: ArchCard = point["arch"]
-    keys = _validate(block, _named(block, point))
+def _plan(
+    experiment: Experiment, block: Block, card: ArchCard, point: Mapping[str, object], catalog: Catalog
+) -> Planned:
+    keys = _validate(block, point)
     outline = TASKS.get(block.task).outline(keys, card, catalog)
     job = _job(block, keys, card, outline, catalog)
     own = card.note if card.source_sha256 and job.input_size == card.input_size else None
@@ -180,32 +183,26 @@ def _plan(experiment: Experiment, block: Block, point: dict[str, Any], catalog: 
     return planned
 
 
-def _named(block: Block, point: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the point with the network's name in place of its card, where the task has a network."""
-    rest = {k: v for k, v in point.items() if k != "arch"}
-    return {**rest, "arch": point["arch"].name} if TASKS.get(block.task).has_network else rest
-
-
-def _validate(block: Block, point: Mapping[str, Any]) -> Keys:
+def _validate(block: Block, point: Mapping[str, object]) -> Keys:
     keys = TASKS.get(block.task).keys or Keys
     try:
         return keys.model_validate(point)
     except ValidationError as error:
-        raise _config_error(block.path, error) from error
+        raise _config_error(block.path, keys, error) from error
 
 
 _TYPES = ("constrained", "int", "float", "none", "str", "literal")
 
 
-def _config_error(path: str, error: ValidationError) -> ConfigError:
+def _config_error(path: str, keys: type[Keys], error: ValidationError) -> ConfigError:
     """Name the first wrong value by its path and what is expected there, or the nearest key."""
     first = error.errors()[0]
     # Members of a union and of literals appear in the location; only keys help a reader.
-    steps = [str(s) for s in first["loc"] if not str(s).startswith(_TYPES)]
+    steps = [str(s) for s in first["loc"] if str(s) in keys.model_fields or not str(s).startswith(_TYPES)]
     key = path + ".".join(steps)
     if first["type"] == "extra_forbidden":
-        close = nearest(steps[-1], Timing.model_fields)
-        return ConfigError(f"unknown key {key}", f"did you mean {close[0]}?" if close else None)
+        section = keys.model_fields[steps[0]].annotation if steps[0] in keys.model_fields else keys
+        return ConfigError(f"unknown key {key}", suggestion(steps[-1], getattr(section, "model_fields", ())))
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
 
 
@@ -228,9 +225,13 @@ def _job(block: Block, keys: Keys, card: ArchCard, outline: Outline, catalog: Ca
     )
 
 
-def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, Any] | None:
+def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, object] | None:
     values = {"task": block.task, **keys.model_dump(mode="json")}
     device = values.get("device")
-    told = {k: [v, getattr(keys, k, v)] for k, v in values.items()}  # by their old names and by the new ones
-    told["device"] = [device, str(device).partition(":")[0]]
-    return next((m for m in experiment.skip if all(v in told.get(k, [None]) for k, v in m.items())), None)
+    spellings = {
+        k: [v, getattr(keys, k, v)] for k, v in values.items()
+    }  # by their old names and by the new ones
+    spellings["device"] = [device, str(device).partition(":")[0]]
+    return next(
+        (m for m in experiment.skip if all(v in spellings.get(k, [None]) for k, v in m.items())), None
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.errors import ConfigError, nearest
+from bench.errors import ConfigError, suggestion
 
 
 def configs_dir() -> Path:
@@ -21,6 +21,13 @@ def experiments() -> list[str]:
     return [*own, *(f"studies/{name}" for name in studies)]
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def find_yaml(name: str, kind: str, folder: Path) -> Path:
     """Return the file that `name` means: a path to a YAML file, or the name of one in `folder`, without its ending.
 
@@ -29,23 +36,14 @@ def find_yaml(name: str, kind: str, folder: Path) -> Path:
     """
     path = Path(name)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        if path.is_file():
-            return path
-        inside = folder / path
-        if inside.with_suffix(".yaml").is_file():
-            return inside.with_suffix(".yaml")
-        near = nearest(
-            name, (p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.yaml"))
-        )
-        tip = f"did you mean {', '.join(near)}?" if near else "give the path of a YAML file that exists"
+        for file in (path, (folder / path).with_suffix(".yaml")):
+            if _is_file(file):
+                return file
+        inner = [p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.yaml")]
+        tip = suggestion(name, inner, "give the path of a YAML file that exists")
         raise ConfigError(f"no {kind} file {name!r}", tip)
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name in known:
         return folder / f"{name}.yaml"
-    close = nearest(name, known)
-    tip = (
-        f"did you mean {', '.join(close)}?"
-        if close
-        else f"known: {', '.join(known)}; or give the path of a file"
-    )
+    tip = suggestion(name, known, f"known: {', '.join(known)}; or give the path of a file")
     raise ConfigError(f"no {kind} called {name!r}", tip)

@@ -8,15 +8,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Generic
+from typing import Generic
 
 import msgspec
 from typing_extensions import TypeVar
 
+from bench.io import JsonObject
 from bench.plan.settings import Settings
 from bench.plan.task import TASKS, of_network
 
-ID_LENGTH = 12
+_ID_LENGTH = 12
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -53,7 +54,7 @@ class Job(Generic[SettingsT_co]):
         if isinstance(self.settings, Mapping):
             object.__setattr__(self, "settings", read_settings(self.task, self.settings))
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """Return all that identifies the job, as plain JSON values."""
         return {
             "task": self.task,
@@ -69,37 +70,37 @@ class Job(Generic[SettingsT_co]):
     @cached_property
     def id(self) -> str:
         """The first 12 hex digits of the SHA-256 of the content's canonical JSON."""
-        return hashlib.sha256(_canonical(self.content()).encode()).hexdigest()[:ID_LENGTH]
+        return hashlib.sha256(_canonical(self.content()).encode()).hexdigest()[:_ID_LENGTH]
 
     def __hash__(self) -> int:
         return hash(self.id)
 
     def series(self) -> str:
         """Return what it asks but for its seed and its number among replicates, as one string."""
-        content = {**self.content(), "seed": None}
-        content["settings"].pop("replicate", None)
+        settings = {key: value for key, value in self.settings.content.items() if key != "replicate"}
+        content = {**self.content(), "seed": None, "settings": settings}
         try:
             return msgspec.json.encode(content, order="sorted").decode()  # a fifth of the time
         except UnicodeEncodeError:  # a name that is not UTF-8
             return _canonical(content)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the content with the id in front."""
         return {"id": self.id, **self.content()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Job:
+    def from_json(cls, data: JsonObject) -> Job:
         """Read a job back; its id is computed anew."""
         return cls(**{k: v for k, v in data.items() if k != "id"})
 
-    def with_settings(self, **values: Any) -> Job[SettingsT_co]:
+    def with_settings(self, **values: object) -> Job[SettingsT_co]:
         """Return the job with other values of some settings; it has another id."""
         return replace(self, settings=self.settings.changed(**values))
 
     @classmethod
-    def stored(cls, checked: Mapping[str, Any]) -> Job:
+    def stored(cls, checked: JsonObject) -> Job:
         """Return the job of all its fields and its id, the way `to_json` gives them and already checked."""
-        if len(checked["id"]) != ID_LENGTH:
+        if len(checked["id"]) != _ID_LENGTH:
             return cls.from_json(checked)
         job = object.__new__(cls)
         job.__dict__.update(checked)  # a tenth of the time that the fields take one by one
@@ -126,17 +127,17 @@ class Job(Generic[SettingsT_co]):
 
     def label(self) -> str:
         """Return one line for progress and messages, such as ``infer vgg16 224 px batch 8 cpu``."""
-        said = self.settings.given
+        settings = self.settings.given
         subject = TASKS.get(self.task).subject if self.task in TASKS else of_network
         text = self.task + subject(self)
-        if "batch_size" in said:
-            text += f" batch {said['batch_size']}"
-        if "replicate" in said and "networks" not in said:
-            text += f" process {said['replicate'] + 1}"
-        for key in _TOLD:
-            if key in said and said[key] not in _USUAL:
-                text += f" {said[key]}"
-        return text + " cudnn_benchmark" * bool(said.get("cudnn_benchmark"))
+        if "batch_size" in settings:
+            text += f" batch {settings['batch_size']}"
+        if "replicate" in settings and "networks" not in settings:
+            text += f" process {settings['replicate'] + 1}"
+        for key in _IN_LABEL:
+            if key in settings and settings[key] not in _USUAL:
+                text += f" {settings[key]}"
+        return text + " cudnn_benchmark" * bool(settings.get("cudnn_benchmark"))
 
 
 def unnumbered(label: str) -> str:
@@ -144,10 +145,10 @@ def unnumbered(label: str) -> str:
     return re.sub(r" (seed|process) \d+\b", "", label)
 
 
-_TOLD = ("precision", "memory_format", "backend", "device")
+_IN_LABEL = ("precision", "memory_format", "backend", "device")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")
 
 
-def read_settings(task: str, values: Mapping[str, Any]) -> Settings:
+def read_settings(task: str, values: JsonObject) -> Settings:
     """Return the settings of a job of a task, of which there may be none of that name any more."""
     return (TASKS.get(task).settings if task in TASKS else Settings).read(values)

@@ -10,10 +10,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     Field,
@@ -22,14 +20,15 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
-from bench.errors import ConfigError, nearest
+from bench.errors import ConfigError, suggestion
 from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir, find_yaml
 from bench.plan.schedules import KINDS, Cosine, Frozen, Plateau, Schedule, Steps, Triangle
-from bench.plan.yaml import read_yaml
+from bench.plan.yaml import load_yaml, read_yaml
 
-HASH_LENGTH = 12
+_HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
 _KEY = re.compile(r"(?:^|,)\s*([A-Za-z_][\w.]*)\s*=")
 
@@ -146,10 +145,10 @@ class Recipe(Frozen):
     def hash(self) -> str:
         """The first 12 hex digits of the SHA-256 of the content's canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_LENGTH]
+        return hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-_CAME_LATER: dict[str, Any] = {
+_CAME_LATER: dict[str, object] = {
     "no_decay": False,
     "bias_lr": 1.0,
     "norm_bias_lr": 1.0,
@@ -186,11 +185,11 @@ def load_recipe(text: str) -> Recipe:
             f"{text}: expected arguments in one pair of parentheses", "such as std(momentum=0.5)"
         )
     path = find_yaml(parts[1].strip() if parts else text, "recipe", configs_dir() / "recipes")
-    recipe = read_recipe(_yaml(path), str(path))
+    recipe = read_recipe(load_yaml(path), str(path))
     return _changed(recipe, parts[2], text) if parts else recipe
 
 
-def read_recipe(data: Any, where: str) -> Recipe:
+def read_recipe(data: object, where: str) -> Recipe:
     """Check the plain values of a recipe; `where` names their origin in messages.
 
     Raises:
@@ -201,7 +200,7 @@ def read_recipe(data: Any, where: str) -> Recipe:
     try:
         return Recipe.model_validate(dict(data))
     except ValidationError as error:
-        problems = [_problem(dict(e)) for e in error.errors()]
+        problems = [_problem(e) for e in error.errors()]
         raise ConfigError(f"{where}: " + "; ".join(problems), _tip(error)) from None
 
 
@@ -218,7 +217,7 @@ def _changed(recipe: Recipe, arguments: str, where: str) -> Recipe:
     return read_recipe({**changed, "name": f"{recipe.name}({shown})" if shown else recipe.name}, where)
 
 
-def _values(arguments: str, where: str) -> dict[str, Any]:
+def _values(arguments: str, where: str) -> dict[str, object]:
     """Return the arguments by key, their values read as YAML."""
     before, *parts = _KEY.split(arguments)
     if before.strip():
@@ -234,14 +233,10 @@ def _values(arguments: str, where: str) -> dict[str, Any]:
             raise ConfigError(
                 f"{where}: {key} is the recipe's own", "write a YAML file for a recipe of another name"
             )
-    try:
-        return {key: yaml.safe_load(text) for key, text in zip(keys, texts, strict=True)}
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{where}: a value is not YAML: {reason}", "such as std(momentum=0.5)") from error
+    return {key: read_yaml(text, f"{where}: {key}") for key, text in zip(keys, texts, strict=True)}
 
 
-def _put(data: dict[str, Any], key: str, value: Any, where: str) -> None:
+def _put(data: dict[str, object], key: str, value: object, where: str) -> None:
     *sections, last = key.split(".")
     for section in sections:
         inner = data.get(section)
@@ -253,31 +248,23 @@ def _put(data: dict[str, Any], key: str, value: Any, where: str) -> None:
     data[last] = value
 
 
-def _at(data: Any, key: str, default: Any) -> Any:
+def _at(data: object, key: str, default: object) -> object:
     """Return the value at a key with dots; `default` where it is left out because it is the usual one."""
     for part in key.split("."):
-        if part not in data:
+        if not isinstance(data, Mapping) or part not in data:
             return default
         data = data[part]
     return data
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return a value as YAML reads it back, and whole numbers alike whichever way they were written."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _yaml(path: Path) -> Any:
-    try:
-        return read_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: no readable YAML: {reason}") from error
-
-
-def _problem(error: Mapping[str, Any]) -> str:
+def _problem(error: ErrorDetails) -> str:
     steps = [str(part) for part in error["loc"]]
     if steps[:1] == ["schedule"]:  # the kind stands in the location, and nowhere in the file
         steps = [steps[0], *(s for s in steps[1:] if s not in KINDS)]
@@ -290,7 +277,7 @@ def _problem(error: Mapping[str, Any]) -> str:
     return f"{key}: {text}{shown}" if key else text
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     """Return whether it is a text that Python, other than YAML, reads as a number."""
     try:
         return isinstance(value, str) and bool(float(value))
@@ -304,11 +291,8 @@ def _tip(error: ValidationError) -> str | None:
         if problem["type"] == "float_type" and _is_number(problem["input"]):
             return "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"
         if problem["type"] == "union_tag_invalid":
-            close = nearest(str(problem["input"]["kind"]), KINDS)
-            return f"did you mean {close[0]}?" if close else None
+            return suggestion(str(problem["input"]["kind"]), KINDS)
         if problem["type"] == "extra_forbidden":
             *parents, key = (str(part) for part in problem["loc"])
-            known = _SECTIONS[".".join(parents)].model_fields
-            close = nearest(key, known)
-            return f"did you mean {', '.join(close)}?" if close else "known keys: " + ", ".join(known)
+            return suggestion(key, _SECTIONS[".".join(parents)].model_fields)
     return None

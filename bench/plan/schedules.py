@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -78,7 +78,7 @@ class Plateau(Frozen):
     patience: int = Field(ge=0)
 
 
-def _triangle_unless_named(value: Any) -> Any:
+def _triangle_unless_named(value: object) -> object:
     return {"kind": "triangle", **value} if isinstance(value, Mapping) else value
 
 

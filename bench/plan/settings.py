@@ -16,11 +16,12 @@ batch_size: images a call, or `max`, the largest batch that fits, found beforeha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.io import JsonObject
 
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Threads = Annotated[int, Field(ge=1, le=4096)]
@@ -32,7 +33,7 @@ Max = Literal["max"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Timing(_Frozen):
@@ -99,7 +100,7 @@ class Settings(BaseModel):
     device: str = "cpu"
 
     @classmethod
-    def read(cls, values: Mapping[str, Any]) -> Self:
+    def read(cls, values: JsonObject) -> Self:
         """Return the settings of plain JSON values; one that this version would not accept is kept as it is."""
         try:
             return cls.model_validate(values)
@@ -109,17 +110,17 @@ class Settings(BaseModel):
             return accepted.model_copy(update=refused)
 
     @cached_property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """All that is said, and no default, as plain JSON values: this identifies the job."""
         return self.model_dump(mode="json", exclude_unset=True, warnings=False)
 
     @cached_property
-    def given(self) -> dict[str, Any]:
+    def given(self) -> JsonObject:
         """The same as values of this version, for whoever has the name of a setting as data."""
         extra = self.model_extra or {}
         return {key: extra[key] if key in extra else getattr(self, key) for key in self.content}
 
-    def changed(self, **values: Any) -> Self:
+    def changed(self, **values: object) -> Self:
         """Return the settings with other values; None takes a setting away."""
         content = {**self.content, **values}
         return self.read({key: value for key, value in content.items() if value is not None})
@@ -133,6 +134,16 @@ class Settings(BaseModel):
     def tries_kernels(self) -> bool:
         """Whether cuDNN tries its algorithms for each shape before anything is timed."""
         return False
+
+    @property
+    def likeness(self) -> tuple[str, ...]:
+        """What jobs of a task must have alike to take about as long, beside their network."""
+        return ()
+
+    @property
+    def length(self) -> int:
+        """What the job's time is in proportion to; 1 where that has a time of its own."""
+        return 1
 
 
 class OnDevice(Settings):
@@ -183,6 +194,11 @@ class Timed(OfNetwork):
     def tries_kernels(self) -> bool:
         """Whether cuDNN tries its algorithms for each shape before anything is timed."""
         return bool(self.cudnn_benchmark)
+
+    @property
+    def likeness(self) -> tuple[str, ...]:
+        """Calls of equally many images."""
+        return (str(self.batch_size),)
 
 
 class Keys(_Frozen):

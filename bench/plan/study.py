@@ -6,7 +6,7 @@ study:
   claims: [degradation.cifar10]     # ids of claims that the tests of the hypothesis bear on
   tests:
     - says: plain56 ends with a higher training error than plain20
-      quantity: train_error         # a measurement, or one of DERIVED
+      quantity: train_error         # a measurement, or what is computed of some, see below
       of: {arch: plain56}           # the jobs with this network and these settings; a list means any of its values
       against: {arch: plain20}
       expect: higher                # higher, lower or same
@@ -28,11 +28,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from bench.errors import ConfigError, nearest
+from bench.errors import ConfigError, suggestion
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.task import all_keys
@@ -40,10 +41,10 @@ from bench.plan.task import all_keys
 Expect = Literal["higher", "lower", "same"]
 Measure = Literal["difference", "ratio"]
 Role = Literal["hypothesis", "side"]
-Selector = Mapping[str, Any]
+Selector = Mapping[str, object]
 
 # What is computed from measurements, with the pattern of its arguments; any other word is a measurement's name.
-DERIVED: Mapping[str, str] = {
+_DERIVED: Mapping[str, str] = {
     "epochs_to": r"\s*[a-z]\w*\s*,\s*[0-9.]+\s*",
     "gradient_imbalance": r"(start|end)?",
     "gradient_ratio": r"(start|end)?",
@@ -51,7 +52,7 @@ DERIVED: Mapping[str, str] = {
     "throughput": "",
     "ensemble_gain": "",
 }
-USAGE: Mapping[str, str] = {
+_USAGE: Mapping[str, str] = {
     "epochs_to": "epochs_to(train_error, 0.25)",
     "gradient_imbalance": "gradient_imbalance or gradient_imbalance(end)",
     "gradient_ratio": "gradient_ratio or gradient_ratio(end)",
@@ -69,7 +70,7 @@ class StudyTest(_Frozen):
 
     Attributes:
         says: the expectation in words.
-        quantity: a measurement, or one of `DERIVED`.
+        quantity: a measurement, or what is computed of some.
         of: which jobs; none means all that have the quantity.
         against: which jobs they are compared with.
         trend: the measurement that orders the networks, instead of `against`.
@@ -97,14 +98,16 @@ class StudyTest(_Frozen):
     @property
     def function(self) -> tuple[str, tuple[str, ...]]:
         """The name of the quantity and its arguments: ``("epochs_to", ("train_error", "0.25"))``."""
-        name, arguments = split_quantity(self.quantity)
+        name, arguments = _split_quantity(self.quantity)
         return name, tuple(a.strip() for a in arguments.split(",") if a.strip())
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        name, arguments = split_quantity(self.quantity)
-        if not re.fullmatch(DERIVED.get(name, ""), arguments):
-            raise ValueError(f"quantity {self.quantity!r} has wrong arguments: write {USAGE.get(name, name)}")
+        name, arguments = _split_quantity(self.quantity)
+        if not re.fullmatch(_DERIVED.get(name, ""), arguments):
+            raise ValueError(
+                f"quantity {self.quantity!r} has wrong arguments: write {_USAGE.get(name, name)}"
+            )
         alone = name == "ensemble_gain"
         if alone and (self.against is not None or self.trend is not None):
             raise ValueError("ensemble_gain is of one network: it takes neither against nor trend")
@@ -131,24 +134,24 @@ class Study(_Frozen):
             raise ValueError("all tests are side questions: one must be of the hypothesis")
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values, as a file would have them."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def split_quantity(text: str) -> tuple[str, str]:
+def _split_quantity(text: str) -> tuple[str, str]:
     """Return the name and the arguments of ``name(arguments)``.
 
     Raises:
         ValueError: if it is neither that nor a plain name.
     """
-    found = _QUANTITY.fullmatch(text)
-    if not found:
-        raise ValueError(f"quantity {text!r} is neither a measurement nor one of {', '.join(DERIVED)}")
-    return found["name"], found["arguments"] or ""
+    parts = _QUANTITY.fullmatch(text)
+    if not parts:
+        raise ValueError(f"quantity {text!r} is neither a measurement nor one of {', '.join(_DERIVED)}")
+    return parts["name"], parts["arguments"] or ""
 
 
-def parse_study(data: Any, where: str = "study") -> Study:
+def parse_study(data: object, where: str = "study") -> Study:
     """Check the section of a study.
 
     Raises:
@@ -159,7 +162,7 @@ def parse_study(data: Any, where: str = "study") -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        raise _config_error(where, dict(error.errors()[0])) from None
+        raise _config_error(where, error.errors()[0]) from None
     for i, test in enumerate(study.tests):
         for key, selector in (("of", test.of), ("against", test.against or {})):
             _check_selector(selector, f"{where}.tests[{i}].{key}")
@@ -167,24 +170,19 @@ def parse_study(data: Any, where: str = "study") -> Study:
 
 
 def _check_selector(selector: Selector, where: str) -> None:
+    known = ("task", *all_keys())
     for key in selector:
-        known = ("task", *all_keys())
         if key not in known:
-            close = nearest(key, known)
-            tip = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-            raise ConfigError(f"unknown key {where}.{key}", tip)
+            raise ConfigError(f"unknown key {where}.{key}", suggestion(key, known))
 
 
-def _config_error(where: str, error: Mapping[str, Any]) -> ConfigError:
+def _config_error(where: str, error: ErrorDetails) -> ConfigError:
     """Return the error of the first wrong value, with its path."""
     path = where + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in error["loc"])
     if error["type"] == "extra_forbidden":
         fields = Study.model_fields if len(error["loc"]) == 1 else StudyTest.model_fields
         known = [field.alias or name for name, field in fields.items()]
-        close = nearest(str(error["loc"][-1]), known)
-        return ConfigError(
-            f"unknown key {path}", f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-        )
+        return ConfigError(f"unknown key {path}", suggestion(str(error["loc"][-1]), known))
     if error["type"] == "missing":
         return ConfigError(f"{path} is missing", "see configs/studies for whole ones")
     message = str(error["msg"]).removeprefix("Value error, ")
@@ -211,13 +209,13 @@ def check_study(study: Study, jobs: Sequence[Job]) -> None:
     for i, test in enumerate(study.tests):
         for key, selector in (("of", test.of), ("against", test.against or {})):
             if not any(matches(selector, job) for job in jobs):
-                asked = ", ".join(f"{k}: {v}" for k, v in selector.items())
+                values = ", ".join(f"{k}: {v}" for k, v in selector.items())
                 raise ConfigError(
-                    f"study.tests[{i}].{key}: no job of the plan has {asked}", "`bench plan` shows the jobs"
+                    f"study.tests[{i}].{key}: no job of the plan has {values}", "`bench plan` shows the jobs"
                 )
 
 
-def _among(key: str, value: Any, wanted: Any) -> bool:
+def _among(key: str, value: object, wanted: object) -> bool:
     several = wanted if isinstance(wanted, list | tuple) else [wanted]
     return any(_same(value, _recipe_name(str(one)) if key == "recipe" else one) for one in several)
 
@@ -231,13 +229,13 @@ def _recipe_name(text: str) -> str:
         return text
 
 
-def _same(value: Any, wanted: Any) -> bool:
+def _same(value: object, wanted: object) -> bool:
     if isinstance(value, str) and isinstance(wanted, str):
         return "".join(value.split()) == "".join(wanted.split())
     return bool(value == wanted)
 
 
-def _values(job: Job, key: str) -> tuple[Any, ...]:
+def _values(job: Job, key: str) -> tuple[object, ...]:
     """Return a field or a setting of a job, by its old name and by the new one where there are both."""
     if key in ("task", "arch", "input_size", "in_channels", "num_classes", "seed"):
         return (getattr(job, key),)

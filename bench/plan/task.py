@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
-from bench.plan.settings import Keys, NetworkKeys, Settings
+from typing_extensions import TypeVar
+
+from bench.io import JsonObject
+from bench.plan.settings import Keys, NetworkKeys, Settings, TimedKeys
 from bench.registry import Registry
 from bench.units import Better
 
@@ -141,7 +144,7 @@ class Outline:
     input_size: int
     in_channels: int
     num_classes: int | None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: JsonObject = field(default_factory=dict)
     images: int = 0
     refusal: str | None = None
     note: str = ""
@@ -159,8 +162,12 @@ def of_network(job: Job) -> str:
     return f" {job.arch} {job.input_size} px"
 
 
+KeysT = TypeVar("KeysT", bound=Keys, default=Any)
+SettingsT = TypeVar("SettingsT", bound=Settings, default=Any)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Generic[KeysT, SettingsT]):
     """A kind of question that a job asks.
 
     Attributes:
@@ -173,33 +180,27 @@ class Task:
         batch_column: where the comparison has the largest batch that was timed, of a task that times several.
         batch_title: the head of that column.
         outline: `(keys, card, catalog)` to what a planned job has of the network and the machine.
-        likeness: `(job)` to the settings that jobs must share to take about as long.
-        length: `(job)` to what its time is in proportion to; 1 for a job with a time of its own.
         subject: `(job)` to what it is of, for its label.
         at_once: `(job, cores)` to how many such jobs may run side by side.
         one_call: `(job, hooks)` runs the call that is timed and times nothing, for a task with `batch_size: max`.
         alone: whether it holds its devices, so that nothing else runs there meanwhile.
-        timed: whether its jobs are measured in rounds of fresh processes.
         trained: whether its jobs are trainings: they differ in nothing but their seeds, and keep files.
         matched: whether jobs of two runs that ask the same are held against each other.
     """
 
     place: int
-    keys: type[Keys] | None
-    settings: type[Settings]
-    run: Callable[[Job[Any], Hooks], Iterator[Measurement]]
-    estimate: Callable[[Job[Any], int], float]
+    keys: type[KeysT] | None
+    settings: type[SettingsT]
+    run: Callable[[Job[SettingsT], Hooks], Iterator[Measurement]]
+    estimate: Callable[[Job[SettingsT], int], float]
     quantities: tuple[Quantity, ...] = ()
     batch_column: str = ""
     batch_title: str = ""
-    outline: Callable[[Any, ArchCard, Catalog], Outline] = own_shape
-    likeness: Callable[[Job[Any]], tuple[str, ...]] = lambda _: ()
-    length: Callable[[Job[Any]], int] = lambda _: 1
-    subject: Callable[[Job[Any]], str] = of_network
-    at_once: Callable[[Job[Any], int], int] = lambda *_: 1
-    one_call: Callable[[Job[Any], Hooks], None] | None = None
+    outline: Callable[[KeysT, ArchCard, Catalog], Outline] = own_shape
+    subject: Callable[[Job[SettingsT]], str] = of_network
+    at_once: Callable[[Job[SettingsT], int], int] = lambda *_: 1
+    one_call: Callable[[Job[SettingsT], Hooks], None] | None = None
     alone: bool = True
-    timed: bool = False
     trained: bool = False
     matched: bool = True
 
@@ -207,6 +208,11 @@ class Task:
     def has_network(self) -> bool:
         """Whether its jobs are of a network, rather than of the machine alone."""
         return self.keys is None or issubclass(self.keys, NetworkKeys)
+
+    @property
+    def timed(self) -> bool:
+        """Whether its jobs are measured in rounds of fresh processes."""
+        return self.keys is not None and issubclass(self.keys, TimedKeys)
 
     @property
     def key_names(self) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import TypedDict
 
-BUSY = 5  # % of the time on the card, from which a process is said to compute
+_BUSY = 5  # % of the time on the card, from which a process is said to compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Card:
         board: NVML's, of the whole card.
     """
 
-    handle: Any
-    board: Any
+    handle: object
+    board: object
 
     @property
     def is_slice(self) -> bool:
@@ -34,7 +35,7 @@ class Card:
 
 
 @cache
-def nvml() -> Any:
+def nvml() -> ModuleType:
     """Return the NVML module, initialised.
 
     Raises:
@@ -43,7 +44,8 @@ def nvml() -> Any:
     import pynvml
 
     pynvml.nvmlInit()
-    return pynvml
+    module: ModuleType = pynvml
+    return module
 
 
 def count() -> int:
@@ -88,13 +90,21 @@ def cuda_uuid(device: str) -> str:
     return str(torch.cuda.get_device_properties(torch.device(device)).uuid)
 
 
-def cuda_cards() -> Iterator[dict[str, Any]]:
-    """Yield what CUDA says of each card that it shows, ``cuda:0`` first, by the names of `FACTS`."""
+class CudaCard(TypedDict):
+    """What CUDA says of a card, by the names of `FACTS`."""
+
+    name: str
+    uuid: str
+    memory_B: int
+
+
+def cuda_cards() -> Iterator[CudaCard]:
+    """Yield each card that CUDA shows, ``cuda:0`` first."""
     import torch
 
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        seen = torch.cuda.get_device_properties(index)
-        yield {"name": seen.name, "uuid": str(seen.uuid), "memory_B": seen.total_memory}
+        card = torch.cuda.get_device_properties(index)
+        yield {"name": card.name, "uuid": str(card.uuid), "memory_B": card.total_memory}
 
 
 def pids(card: Card) -> list[int]:
@@ -117,14 +127,14 @@ def busy_pids(card: Card, since_us: int) -> list[int]:
         samples = nvml().nvmlDeviceGetProcessUtilization(card.handle, since_us)
     except nvml().NVMLError:  # nothing ran since then; or a slice, or an old board
         return []
-    return sorted({s.pid for s in samples if s.smUtil >= BUSY and s.timeStamp > since_us})
+    return sorted({s.pid for s in samples if s.smUtil >= _BUSY and s.timeStamp > since_us})
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     return value.decode() if isinstance(value, bytes) else value
 
 
-Probes = Mapping[str, Callable[[Card], Any]]
+Probes = Mapping[str, Callable[[Card], object]]
 
 FACTS: Probes = {
     "name": lambda card: _text(nvml().nvmlDeviceGetName(card.handle)),

@@ -18,15 +18,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import psutil
 
 import bench
+from bench.io import JsonObject
 from bench.records.cards import (
     FACTS,
     STATE,
     Card,
+    CudaCard,
     Probes,
     busy_pids,
     card_in,
@@ -37,8 +39,10 @@ from bench.records.cards import (
     pids,
 )
 
-PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm", "transformers")
-VARIABLES = (
+T = TypeVar("T")
+
+_PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm", "transformers")
+_VARIABLES = (
     "OMP_",
     "MKL_",
     "KMP_",
@@ -67,7 +71,7 @@ _KEY = (
 _GPU_KEY = ("name", "uuid", "driver")
 
 
-def key(environment: Mapping[str, Any], devices: Sequence[str] = ()) -> str:
+def key(environment: JsonObject, devices: Sequence[str] = ()) -> str:
     """Return a hash of the parts that must agree for a stored result to stand for a new one.
 
     Args:
@@ -80,7 +84,7 @@ def key(environment: Mapping[str, Any], devices: Sequence[str] = ()) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def card_of(environment: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+def card_of(environment: JsonObject, device: str) -> JsonObject:
     """Return what is known of the card that a device such as ``cuda:1`` means; empty where nothing is."""
     index = device.partition(":")[2]
     place = int(index) if index.isdigit() else 0
@@ -88,17 +92,17 @@ def card_of(environment: Mapping[str, Any], device: str) -> Mapping[str, Any]:
     return cards[place] if place < len(cards) else {}
 
 
-def _at(data: Any, path: tuple[str, ...]) -> Any:
+def _at(data: object, path: tuple[str, ...]) -> object:
     for step in path:
         data = data.get(step) if isinstance(data, Mapping) else None
     return data
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, object]:
     """Return all that does not change while a run goes on; imports torch, runs nothing with it."""
     unknown: dict[str, str] = {}
     ask = _Ask(unknown)
-    environment: dict[str, Any] = {
+    return {
         "bench": {"version": bench.__version__, **_git(ask)},
         "host": {
             "name_sha256": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
@@ -109,15 +113,14 @@ def machine() -> dict[str, Any]:
         "memory": {"total_B": psutil.virtual_memory().total, "swap_B": psutil.swap_memory().total},
         "gpu": _gpus(ask),
         "python": {"version": platform.python_version(), "implementation": sys.implementation.name},
-        "packages": {p: _version(p) for p in PACKAGES},
+        "packages": {p: _version(p) for p in _PACKAGES},
         "torch": _torch_build(ask),
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_VARIABLES)},
         "unknown": unknown,
     }
-    return environment
 
 
-def state(uuids: Iterable[str] = ()) -> dict[str, Any]:
+def state(uuids: Iterable[str] = ()) -> dict[str, object]:
     """Return what changes from minute to minute: load and free memory, and the clocks and temperatures of some cards.
 
     Args:
@@ -136,7 +139,7 @@ def state(uuids: Iterable[str] = ()) -> dict[str, Any]:
     }
 
 
-def torch_flags() -> dict[str, Any]:
+def torch_flags() -> dict[str, object]:
     """Return the switches of torch that change speed or numbers, as they stand in this process."""
     import torch
 
@@ -157,7 +160,7 @@ class _Ask:
     def __init__(self, unknown: dict[str, str]) -> None:
         self.unknown = unknown
 
-    def __call__(self, path: str, probe: Callable[[], Any]) -> Any:
+    def __call__(self, path: str, probe: Callable[[], T]) -> T | None:
         try:
             value = probe()
         except Exception as error:  # a probe may fail in any way; none may stop a measurement
@@ -175,7 +178,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git(ask: _Ask) -> dict[str, Any]:
+def _git(ask: _Ask) -> dict[str, object]:
     """Return revision and dirty state of the checkout that bench runs from."""
     root = Path(bench.__file__).resolve().parents[1]
     if not (root / ".git").exists():
@@ -196,7 +199,7 @@ def _git(ask: _Ask) -> dict[str, Any]:
     }
 
 
-def _cpu(ask: _Ask) -> dict[str, Any]:
+def _cpu(ask: _Ask) -> dict[str, object]:
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return {
         "model": ask("cpu.model", _cpu_model),
@@ -220,7 +223,7 @@ def usable_cores() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
-def _torch_build(ask: _Ask) -> dict[str, Any]:
+def _torch_build(ask: _Ask) -> dict[str, object]:
     import torch
 
     return {
@@ -230,40 +233,37 @@ def _torch_build(ask: _Ask) -> dict[str, Any]:
     }
 
 
-def _gpus(ask: _Ask) -> list[dict[str, Any]]:
+def _gpus(ask: _Ask) -> list[dict[str, object]]:
     """Return the cards that CUDA shows, so that ``cuda:N`` is the N-th, and then the others that NVML counts.
 
     One that may not be opened is there too, with what is known of it.
     """
     slots = ask("gpu", count)
     version = None if slots is None else ask("gpu.driver", driver)
-    seen = ask("gpu.cuda", lambda: list(cuda_cards())) or []
-    found = [_gpu(partial(find_card, one["uuid"]), one) for one in seen]
-    shown = [gpu["uuid"] for gpu, _ in found]
-    found += [
-        one for slot in range(slots or 0) if (one := _gpu(partial(card_in, slot)))[0]["uuid"] not in shown
-    ]
-    for i, (_, reasons) in enumerate(found):
+    shown = ask("gpu.cuda", lambda: list(cuda_cards())) or []
+    gpus = [_gpu(partial(find_card, card["uuid"]), card) for card in shown]
+    uuids = [gpu["uuid"] for gpu, _ in gpus]
+    others = (_gpu(partial(card_in, slot)) for slot in range(slots or 0))
+    gpus += [other for other in others if other[0]["uuid"] not in uuids]
+    for i, (_, reasons) in enumerate(gpus):
         ask.unknown |= {f"gpu.{i}{path}": reason for path, reason in reasons.items()}
-    return [{**gpu, "driver": version} for gpu, _ in found]
+    return [{**gpu, "driver": version} for gpu, _ in gpus]
 
 
-def _gpu(
-    find: Callable[[], Card], seen: Mapping[str, Any] | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what NVML says of a card, or else CUDA, which has `seen` it; and the reasons for what is unknown."""
+def _gpu(find: Callable[[], Card], shown: CudaCard | None = None) -> tuple[dict[str, object], dict[str, str]]:
+    """Return what NVML says of a card, or else CUDA, where that shows it; and the reasons for what is unknown."""
     reasons: dict[str, str] = {}
     ask = _Ask(reasons)
     card = ask("", find)
-    found = {name: ask(f".{name}", partial(probe, card)) if card else None for name, probe in FACTS.items()}
-    for name, value in (seen or {}).items():
-        if found[name] is None:
-            found[name] = value
+    gpu = {name: ask(f".{name}", partial(probe, card)) if card else None for name, probe in FACTS.items()}
+    for name, value in (shown or {}).items():
+        if gpu[name] is None:
+            gpu[name] = value
             reasons.pop(f".{name}", None)
-    return found, reasons
+    return gpu, reasons
 
 
-def look_at(uuid: str) -> Callable[[], dict[str, Any]]:
+def look_at(uuid: str) -> Callable[[], JsonObject]:
     """Return a function that looks at one card, which it finds once; what it cannot see is None.
 
     It returns what `state` has of the card, with the `pids` of the processes on it, and of those that were `busy` since
@@ -271,19 +271,21 @@ def look_at(uuid: str) -> Callable[[], dict[str, Any]]:
     """
     ask = _Ask({})
     card = ask("gpu", partial(find_card, uuid))
+    if card is None:
+        return dict
     last_us = time.time_ns() // 1000
 
-    def look() -> dict[str, Any]:
+    def look() -> JsonObject:
         nonlocal last_us
         since_us, last_us = last_us, time.time_ns() // 1000
         probes: Probes = {**STATE, "pids": pids, "busy": partial(busy_pids, since_us=since_us)}
         return {name: ask(name, partial(probe, card)) for name, probe in probes.items()}
 
-    return look if card else dict
+    return look
 
 
-def _gpu_state(ask: _Ask, path: str, uuid: str) -> dict[str, Any]:
+def _gpu_state(ask: _Ask, path: str, uuid: str) -> dict[str, object]:
     card = ask(path, partial(find_card, uuid))
     probes: Probes = {"uuid": FACTS["uuid"], **STATE, "processes": lambda card: len(pids(card))}
-    found = {n: ask(f"{path}.{n}", partial(probe, card)) if card else None for n, probe in probes.items()}
-    return {**found, "uuid": found["uuid"] or uuid}
+    now = {n: ask(f"{path}.{n}", partial(probe, card)) if card else None for n, probe in probes.items()}
+    return {**now, "uuid": now["uuid"] or uuid}

@@ -62,7 +62,7 @@ FLAGS: dict[str, str] = {
     "one_process": "timed in one process alone: its interval says nothing of the next one",
 }
 
-TOLD = frozenset(
+_TOLD = frozenset(
     {
         *("beyond_image", "conditions_reset", "training_form", "power_capped", "not_compared"),
         *("at_limit", "at_index_limit", "unobserved", "missed"),
@@ -77,7 +77,7 @@ OF_OTHERS = frozenset({"contended", "stolen", "shared_device"})
 
 def doubts(flags: Iterable[str]) -> tuple[str, ...]:
     """Return those flags for which a number is not called the best of others."""
-    return tuple(flag for flag in flags if flag not in TOLD)
+    return tuple(flag for flag in flags if flag not in _TOLD)
 
 
 def spoken(*flags: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from bench.errors import StoreError
+from bench.io import JsonObject
 from bench.plan.card import ArchCard
 from bench.plan.job import Job, read_settings
 from bench.plan.settings import Settings
@@ -70,11 +71,11 @@ def _decode_slowly(line: bytes) -> Record:
     data = json.loads(line)
     try:
         _refuse_newer(data["schema"])
-        seen = [
+        measurements = [
             {**m, "samples": [math.nan if s is None else s for s in m["samples"]]}
             for m in data["measurements"]
         ]
-        return msgspec.convert({**data, "measurements": seen}, _Values).record()
+        return msgspec.convert({**data, "measurements": measurements}, _Values).record()
     except msgspec.ValidationError as error:
         raise ValueError(f"not a record: {error}") from error
     except (KeyError, TypeError) as error:
@@ -82,24 +83,20 @@ def _decode_slowly(line: bytes) -> Record:
 
 
 class _Line(msgspec.Struct, kw_only=True):
-    """A record as it is stored; types are checked here, in one pass of compiled code."""
+    """What is plain in a line; types are checked here, in one pass of compiled code."""
 
     schema: int
     bench_version: str
-    job: Any
-    card: Any
-    environment: Any
     attempt: int
     started_at: str
     duration_s: float
     status: Status
     stage: str
-    error: dict[str, Any] | None
-    measurements: Any
+    error: JsonObject | None
     role: Role | None = None
 
     def made_of(
-        self, job: Job, card: ArchCard, environment: Mapping[str, Any], measurements: tuple[Measurement, ...]
+        self, job: Job, card: ArchCard, environment: JsonObject, measurements: tuple[Measurement, ...]
     ) -> Record:
         _refuse_newer(self.schema)
         return Record(
@@ -122,9 +119,9 @@ class _Line(msgspec.Struct, kw_only=True):
 class _Values(_Line, kw_only=True):
     """A line of plain values."""
 
-    job: dict[str, Any]
-    card: dict[str, Any]
-    environment: dict[str, Any]
+    job: JsonObject
+    card: JsonObject
+    environment: JsonObject
     measurements: tuple[Measurement, ...]
 
     def record(self) -> Record:
@@ -132,7 +129,7 @@ class _Values(_Line, kw_only=True):
         return self.made_of(Job.from_json(self.job), card, self.environment, self.measurements)
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+class _JobText(msgspec.Struct, forbid_unknown_fields=True):
     """A job with exactly the fields of this version, whose settings are still text."""
 
     id: str
@@ -161,7 +158,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
         )
 
 
-class _Seen(msgspec.Struct):
+class _MeasurementText(msgspec.Struct):
     """A measurement whose detail is still text."""
 
     name: str
@@ -175,10 +172,10 @@ class _Seen(msgspec.Struct):
 class _Text(_Line, kw_only=True):
     """A line of which text is what many records have alike, and details, which are half of it and seldom read."""
 
-    job: _Asked
+    job: _JobText
     card: msgspec.Raw
     environment: msgspec.Raw
-    measurements: tuple[_Seen, ...]
+    measurements: tuple[_MeasurementText, ...]
 
     def record(self) -> Record:
         measurements = [
@@ -208,9 +205,9 @@ class _ObjectMeta(type(msgspec.Struct), ABCMeta):  # type: ignore[misc]
 class _Unread(Mapping[str, Any], msgspec.Struct, eq=False, metaclass=_ObjectMeta):
     """An object of a line, decoded when something of it is first asked for."""
 
-    value: Any
+    value: msgspec.Raw | JsonObject
 
-    def _whole(self) -> Any:
+    def _whole(self) -> JsonObject:
         if isinstance(self.value, msgspec.Raw):
             value = msgspec.json.decode(self.value)
             self.value = value if isinstance(value, dict) else {"not an object": value}
@@ -235,14 +232,14 @@ def _settings(task: str, text: bytes) -> Settings:
 
 
 @lru_cache(maxsize=1024)
-def _environment(text: bytes) -> dict[str, Any]:
+def _environment(text: bytes) -> JsonObject:
     return {
         key: _value(bytes(value)) for key, value in _decode_parts(text).items()
     }  # they differ in few parts
 
 
 @lru_cache(maxsize=1024)
-def _value(text: bytes) -> Any:
+def _value(text: bytes) -> object:
     return msgspec.json.decode(text)
 
 
@@ -251,7 +248,7 @@ def _card(text: bytes) -> ArchCard:
     return ArchCard.from_json(_decode_object(text))
 
 
-def _old_role(environment: Mapping[str, Any]) -> Role:
+def _old_role(environment: JsonObject) -> Role:
     """Return the role of a record whose version had it in the environment."""
     if "drift_control" in environment:
         return "drift_control"

@@ -13,7 +13,6 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from bench.errors import StoreError
 from bench.io import atomic_write
 from bench.records.record import Record
 
-OUTPUTS = "outputs"
+_OUTPUTS = "outputs"
 _HALF = np.finfo(np.float16)
 
 
@@ -45,7 +44,7 @@ class Outputs:
 
 def outputs_path(folder: Path, job_id: str) -> Path:
     """Return where in the folder of a run the outputs of a job lie."""
-    return folder / OUTPUTS / f"{job_id}.npz"
+    return folder / _OUTPUTS / f"{job_id}.npz"
 
 
 def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:
@@ -62,7 +61,7 @@ def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:
     behind = outputs.logits - outputs.logits.max(axis=1, keepdims=True)
     logits = np.maximum(behind, _HALF.min).astype(np.float16)
     logits[(behind < 0) & (logits == 0)] = -_HALF.smallest_subnormal  # a close second stays second
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, npt.NDArray[np.generic]] = {
         "logits": logits,
         "labels": outputs.labels.astype(np.int16 if classes <= 2**15 else np.int32),
         "class_names": np.array(outputs.class_names, dtype=np.str_),
@@ -116,16 +115,16 @@ def load_outputs(path: Path, sha256: str) -> Outputs | None:
     try:
         content = path.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = _decode(arrays)
+            outputs = _decode(arrays)
     except Exception as error:  # a torn archive fails in more ways than NumPy documents
         raise StoreError(
             f"{path} has no readable test outputs ({type(error).__name__})",
             "delete it, and train its network again where they are needed",
         ) from error
-    return found if hashlib.sha256(content).hexdigest() == sha256 else None
+    return outputs if hashlib.sha256(content).hexdigest() == sha256 else None
 
 
-def _decode(arrays: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+def _decode(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Outputs:
     outputs = Outputs(
         logits=arrays["logits"].astype(np.float32),
         labels=arrays["labels"].astype(np.int64),

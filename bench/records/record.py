@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.plan.task import quantities
@@ -52,14 +52,14 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     better: Better
     samples: tuple[int | float, ...]
-    detail: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    detail: JsonObject = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
 
-    def changed(self, **fields: Any) -> Measurement:
+    def changed(self, **fields: object) -> Measurement:
         """Return a copy with other values in some fields."""
         return msgspec.structs.replace(self, **fields)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values; numbers that JSON lacks (NaN, infinities) become null."""
         return {
             "name": self.name,
@@ -74,7 +74,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 def measured(
     name: str,
     samples: Iterable[int | float],
-    detail: Mapping[str, Any] | None = None,
+    detail: JsonObject | None = None,
     flags: tuple[str, ...] = (),
 ) -> Measurement:
     """Return a measurement of a quantity of `bench.tasks`, which says its unit and which direction is better."""
@@ -90,7 +90,7 @@ def measured(
 
 
 def count(
-    name: str, value: float, unit: str = "1", *, better: Better = "lower", **detail: Any
+    name: str, value: float, unit: str = "1", *, better: Better = "lower", **detail: object
 ) -> Measurement:
     """Return a measurement of one exact value; `unit` and `better` are for a quantity that no task has."""
     if name in quantities():
@@ -120,19 +120,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     job: Job
     card: ArchCard
-    environment: Mapping[str, Any]
+    environment: JsonObject
     started_at: str
     duration_s: float
     status: Status
     stage: str
     measurements: tuple[Measurement, ...] = ()
-    error: Mapping[str, Any] | None = None
+    error: JsonObject | None = None
     role: Role = "measured"
     attempt: int = 1
     bench_version: str = ""
     schema: int = SCHEMA
 
-    def changed(self, **fields: Any) -> Record:
+    def changed(self, **fields: object) -> Record:
         """Return a copy with other values in some fields."""
         return msgspec.structs.replace(self, **fields)
 
@@ -144,7 +144,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """Return the measurement called `name`, or None."""
         return next((m for m in self.measurements if m.name == name), None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         return {
             "schema": self.schema,

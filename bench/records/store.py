@@ -12,16 +12,15 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError, nearest
-from bench.io import atomic_write, finite_json
+from bench.io import JsonObject, atomic_write, finite_json
 from bench.plan.job import Job
 from bench.records.flags import OF_OTHERS
 from bench.records.line import decode, encode
@@ -31,9 +30,10 @@ RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
 BOM = b"\xef\xbb\xbf"
 INFO = "run.json"
-LOCK = ".lock"
+_LOCK = ".lock"
 
 
+_DELETE = "delete it; the records do not depend on it"
 _JOB_ID = re.compile(rb'"job":\s*\{\s*"id":\s*"([0-9a-f]{12})"')
 
 
@@ -55,23 +55,35 @@ class Run:
     records: tuple[Record, ...]
     planned: tuple[Job, ...] = ()
     rejected: tuple[Rejected, ...] = ()
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: JsonObject = field(default_factory=dict)
 
 
 def read_run(path: Path | str) -> Run:
     """Read a run; lines that are not sound are set aside with their number and reason, the rest still read.
 
     Raises:
-        StoreError: if the folder is no run, or written by a newer version.
+        StoreError: if the folder is no run, cannot be read, or was written by a newer version.
     """
     path = Path(path)
-    if not (path / RECORDS).is_file() and not (path / INFO).is_file():
-        raise _no_run(path)
-    with uncollected():
-        info = read_info(path)
-        records, rejected = _read_records(path / RECORDS)
-        planned = tuple(Job.from_json(j) for j in info.get("jobs", ()))
+    try:
+        if not (path / RECORDS).is_file() and not (path / INFO).is_file():
+            raise _no_run(path)
+        with uncollected():
+            info = read_info(path)
+            records, rejected = _read_records(path / RECORDS)
+            planned = _planned(path / INFO, info)
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {path}: {error.strerror or error}", "name a folder that you may read"
+        ) from error
     return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info)
+
+
+def _planned(file: Path, info: JsonObject) -> tuple[Job, ...]:
+    try:
+        return tuple(Job.from_json(job) for job in info.get("jobs", ()))
+    except (TypeError, AttributeError) as error:
+        raise StoreError(f"{file} has jobs that are none: {error}", _DELETE) from error
 
 
 def set_aside(run: Run) -> str:
@@ -104,11 +116,11 @@ def _no_run(path: Path) -> StoreError:
         [p.name for p in path.parent.glob("*/") if (p / RECORDS).is_file()] if path.parent.is_dir() else []
     )
     close = nearest(path.name, siblings) or sorted(siblings)[:6]
-    found = f"runs there: {', '.join(close)}" if close else "measure one first: bench run --config smoke"
-    return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", found)
+    tip = f"runs there: {', '.join(close)}" if close else "measure one first: bench run --config smoke"
+    return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", tip)
 
 
-def read_info(path: Path) -> dict[str, Any]:
+def read_info(path: Path) -> JsonObject:
     """Return what `run.json` says of a run; empty where there is none.
 
     Raises:
@@ -120,11 +132,9 @@ def read_info(path: Path) -> dict[str, Any]:
     try:
         info = json.loads(file.read_bytes())
     except ValueError as error:
-        raise StoreError(
-            f"{file} is not JSON: {error}", "delete it; the records do not depend on it"
-        ) from error
+        raise StoreError(f"{file} is not JSON: {error}", _DELETE) from error
     if not isinstance(info, dict):
-        raise StoreError(f"{file} is not a JSON object", "delete it; the records do not depend on it")
+        raise StoreError(f"{file} is not a JSON object", _DELETE)
     return info
 
 
@@ -164,25 +174,25 @@ class Store:
         self._attempts: Counter[str] = Counter()
 
     def __enter__(self) -> Store:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path / LOCK)
-            self._lock.acquire(timeout=0)
-            self._stream = self.file.open("ab", buffering=0)
-        except Timeout as error:
-            raise StoreError(
-                f"another bench is writing to {self.path}", "wait for it, or choose another --name"
-            ) from error
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self._repair()
-        self.run = read_run(self.path)
-        self._attempts.update(r.job.id for r in self.run.records)
+        with ExitStack() as held:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(self.path / _LOCK, timeout=0))
+                self._stream = held.enter_context(self.file.open("ab", buffering=0))
+                self._repair()
+            except Timeout as error:
+                raise StoreError(
+                    f"another bench is writing to {self.path}", "wait for it, or choose another --name"
+                ) from error
+            except OSError as error:
+                raise self._unwritable(error) from error
+            self.run = read_run(self.path)
+            self._attempts.update(r.job.id for r in self.run.records)
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._stream.close()
-        self._lock.release()
+        self._held.close()
 
     def attempts(self, job_id: str) -> int:
         """Return how many records of this job the store has."""
@@ -201,7 +211,7 @@ class Store:
             raise self._unwritable(error) from error
         self._attempts[record.job.id] += 1
 
-    def write_info(self, info: Mapping[str, Any]) -> None:
+    def write_info(self, info: Mapping[str, object]) -> None:
         """Replace `run.json` at once: what was asked, in which words, with which versions."""
         try:
             with atomic_write(self.path / INFO) as file:
@@ -255,12 +265,12 @@ def latest(records: Sequence[Record]) -> dict[str, Record]:
     But one that was cancelled, one that only shows how the machine drifts, and a second try that failed or that
     others slowed down even more, replace none that is ok.
     """
-    standing: dict[str, Record] = {}
+    last: dict[str, Record] = {}
     for record in records:
-        before = standing.get(record.job.id)
+        before = last.get(record.job.id)
         if before is None or before.status != "ok" or _replaces(record, before):
-            standing[record.job.id] = record
-    return standing
+            last[record.job.id] = record
+    return last
 
 
 def _replaces(record: Record, before: Record) -> bool:

@@ -24,7 +24,7 @@ from bench.stats.intervals import prediction_interval, process_interval
 from bench.stats.proportions import Proportion, proportion
 from bench.stats.verdicts import CHANGED, corrected
 
-MOST = 200  # splits: more of them say hardly more
+_MOST = 200  # splits: more of them say hardly more
 
 Split = tuple[Sequence[float], Sequence[float]]
 
@@ -63,7 +63,7 @@ class Calibration:
 
 
 def calibrate(
-    times: Sequence[Sequence[float]], size: int, slowdowns: Sequence[float] = (), most: int = MOST
+    times: Sequence[Sequence[float]], size: int, slowdowns: Sequence[float] = (), most: int = _MOST
 ) -> Calibration:
     """Return what two sets of the same processes say of each other.
 
@@ -108,7 +108,7 @@ def noise_floor(same: Sequence[Effect], reach: float) -> float:
     return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
 
 
-def splits(n: int, size: int, most: int = MOST) -> list[tuple[Sequence[int], Sequence[int]]]:
+def splits(n: int, size: int, most: int = _MOST) -> list[tuple[Sequence[int], Sequence[int]]]:
     """Return pairs of disjoint sets of places below n: each once where there are at most so many, else some of them.
 
     Those that are drawn are the same ones every time.

@@ -62,7 +62,7 @@ Verdict = Literal[
 
 Kind = Literal["counts", "ranks", "means"]
 
-RESAMPLES = 10_000
+_RESAMPLES = 10_000
 _FEW = 4  # numbers of the smaller group, from which Welch's freedom is right enough also where groups are unequal
 _ROUNDING = 1e-12  # what is left of equal numbers by computing with them
 _ALL_ORDERS = 8  # networks up to which all of their orders are tried
@@ -223,7 +223,7 @@ def two_groups(
     return ratio(effect) if as_ratio else effect
 
 
-def over_images(differences: Floats, resamples: int = RESAMPLES) -> Effect:
+def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
     """Return the mean of one number an image, such as the difference of two networks, by a paired bootstrap.
 
     Args:

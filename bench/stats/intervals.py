@@ -29,8 +29,8 @@ from bench.stats.samples import finite, mean, median, sd
 Method = Literal["t of logarithms", "order statistics", "none"]
 
 ONE_PROCESS = "one process: its interval says nothing of the next one"
-ORDERED = 5  # processes, from which their range holds the median in 94 % of cases
-FEW = 6  # independent samples' worth, below which `within_interval` covers less than 90 %
+_ORDERED = 5  # processes, from which their range holds the median in 94 % of cases
+_FEW = 6  # independent samples' worth, below which `within_interval` covers less than 90 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def process_interval(medians: Sequence[float], confidence: float = 0.95) -> Inte
     if len(logs) < 2:
         note = ONE_PROCESS if logs else "no process"
         return Interval(median(medians), *NONE, len(logs), "none", note)
-    few = len(logs) < ORDERED
+    few = len(logs) < _ORDERED
     low, high = mean_interval(logs, confidence) if few else interpolated_interval(logs, confidence)
     method: Method = "t of logarithms" if few else "order statistics"
     return Interval(math.exp(median(logs)), math.exp(low), math.exp(high), len(logs), method)
@@ -194,7 +194,7 @@ def within_interval(samples: Sequence[float], confidence: float = 0.95) -> Inter
     half = float(stdtrit(worth - 1, (1 + confidence) / 2)) / (2 * math.sqrt(worth))
     ordered = sorted(values)
     low, high = max(0, math.floor((0.5 - half) * n)), min(n, math.ceil((0.5 + half) * n)) - 1
-    few = f"; {n} correlated samples are worth {worth:.0f}" if worth < FEW else ""
+    few = f"; {n} correlated samples are worth {worth:.0f}" if worth < _FEW else ""
     return Interval(middle, ordered[low], ordered[high], n, "order statistics", ONE_PROCESS + few)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from scipy.special import betaincinv
 
@@ -41,7 +40,7 @@ class Proportion:
         """Return the 95 % interval of the share; NaN of no trial."""
         return binomial_interval(self.share * self.worth, self.worth) if self.of else NONE
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         low, high = self.interval if self.worth else (None, None)
         return {"count": self.count, "of": self.of, "worth": self.worth, "low": low, "high": high}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -17,20 +17,21 @@ from bench.datasets import Dataset, find, hold_back, read, subset
 from bench.plan.job import Job
 from bench.plan.recipe import read_recipe
 from bench.plan.schedules import Plateau
+from bench.plan.task import Hooks
 from bench.records.outputs import Outputs, encode_outputs, save_outputs
 from bench.records.record import Measurement, measured
 from bench.training import observations
 from bench.training.config import FitConfig, Splits
-from bench.training.fit import FitResult, Hooks, fit
+from bench.training.fit import Callbacks, FitResult, fit
 
 if TYPE_CHECKING:
     from bench.tasks.accuracy import AccuracySettings
 
-VALIDATION = 0.1  # of the training images, for a schedule that needs some where the job does not say
+_VALIDATION = 0.1  # of the training images, for a schedule that needs some where the job does not say
 Detail = dict[str, object]
 
 
-def fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> FitConfig:
+def _fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> FitConfig:
     """Return the training that a job asks for.
 
     Args:
@@ -39,7 +40,7 @@ def fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> Fi
     """
     settings = job.settings
     recipe = read_recipe(settings.content.get("recipe"), f"job {job.id}, recipe")
-    needed = VALIDATION if isinstance(recipe.schedule, Plateau) else None
+    needed = _VALIDATION if isinstance(recipe.schedule, Plateau) else None
     return FitConfig(
         recipe=recipe,
         dataset=settings.dataset,
@@ -62,24 +63,14 @@ def fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> Fi
     )
 
 
-def measure_accuracy(
-    model: nn.Module,
-    job: Job[AccuracySettings],
-    *,
-    checkpoint: Path | None,
-    outputs: Path | None = None,
-    on_epoch: Callable[[int, int], None] | None = None,
-    on_stage: Callable[[str], None] = lambda _: None,
-) -> Iterator[Measurement]:
+def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
     """Train `model` on the job's data set by the job's recipe.
 
     Args:
         model: as `bench.tasks._networks.checked` gives it; it ends with the weights that were tested.
         job: see `bench.tasks.accuracy`.
-        checkpoint: file to go on from, and to write now and then, see `fit`; it is left for the caller to remove.
-        outputs: file for what the network said of each test image, written when all is measured; None for none.
-        on_epoch: called with the epochs done and the epochs in all.
-        on_stage: called with `load` and `training` as they begin.
+        hooks: told the stages `load` and `training`, and the epochs. The checkpoint is left for the caller to remove;
+            the outputs are written when all is measured.
 
     Yields:
         `top1`, `top5`, `train_error`, `train_loss`, `test_loss`, and with validation images `val_top1` and
@@ -91,15 +82,16 @@ def measure_accuracy(
     Raises:
         BenchError: as `fit`, `bench.datasets.read` and `save_outputs` do.
     """
-    config = fit_config(job, checkpoint)
+    config = _fit_config(job, hooks.checkpoint)
+    outputs = hooks.outputs
     with _threads(config.threads):
-        on_stage("load")
+        hooks.stage("load")
         start = time.perf_counter()
-        data = load_splits(config)
+        data = _load_splits(config)
         reading_s = time.perf_counter() - start
-        on_stage("training")
-        hooks = observations.with_observations(Hooks(on_epoch=on_epoch), data, config)
-        result = fit(model, data, config, hooks)
+        hooks.stage("training")
+        callbacks = observations.with_observations(Callbacks(on_epoch=hooks.progress), data, config)
+        result = fit(model, data, config, callbacks)
     content, sha256 = encode_outputs(_outputs(model, result, data.dataset))
     stored = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
     throughput = tuple(len(data.train) / seconds for seconds in result.epoch_time)
@@ -111,7 +103,7 @@ def measure_accuracy(
         save_outputs(outputs, content)
 
 
-def load_splits(config: FitConfig) -> Splits:
+def _load_splits(config: FitConfig) -> Splits:
     """Read the images of a training; those held back are the same however many of the others are trained on."""
     dataset = find(config.dataset, config.input_size)
     train, test = read(dataset, "train"), read(dataset, "test")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         left out where both are equally so. `not_compared` is for outputs that are all zero, as of a network whose last
         layer begins at zero: any backend would agree.
     """
-    first, second, values = values_of(eager()), values_of(eager()), values_of(other())
+    first, second, values = _values_of(eager()), _values_of(eager()), _values_of(other())
     tolerance = TOLERANCES[precision]
     eager_twice, difference = relative_difference(first, second), relative_difference(first, values)
     steady = eager_twice <= tolerance
@@ -39,7 +38,7 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         "not_compared": bool((first == 0).all()),
         "not_finite": not bool(torch.isfinite(first).all()),
     }
-    detail: dict[str, Any] = {
+    detail = {
         "of": "largest difference from eager over the largest output of eager",
         "tolerance": tolerance,
         "largest_output": _largest(first),
@@ -62,8 +61,8 @@ def soundness(call: Call, output: object, held: Sequence[Tensor], precision: str
         `not_finite` where an output is infinite or no number, `not_deterministic` where the second call's differ,
         `changes_itself` where a call changes what is held.
     """
-    first, before = values_of(output), _sums(held)
-    second = values_of(call())
+    first, before = _values_of(output), _sums(held)
+    second = _values_of(call())
     flags = {
         "not_finite": not bool(torch.isfinite(first).all()),
         "not_deterministic": not relative_difference(first, second) <= TOLERANCES[precision],
@@ -95,7 +94,7 @@ def _largest(values: Tensor) -> float:
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 
-def values_of(output: Any) -> Tensor:
+def _values_of(output: object) -> Tensor:
     """Return a copy of the first tensor that is returned, on the CPU in double precision.
 
     The next call may overwrite what this one returned.

@@ -8,10 +8,10 @@ each of which builds its network. No kernel's time depends on which normal or un
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DRAWN = (
@@ -30,17 +30,22 @@ class RepeatedDraws(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own has no types
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: OpOverload,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Carry out an operation of torch's; fill tensors by repetition."""
         kwargs = kwargs or {}
-        if func not in _FILLS or not _is_large(args[0]):
+        whole = args[0] if func in _FILLS else None
+        if not isinstance(whole, Tensor) or not _is_large(whole):
             return func(*args, **kwargs)
-        numbers = args[0].view(-1)
+        numbers = whole.view(-1)
         func(numbers[:DRAWN], *args[1:], **kwargs)
         for part in numbers[DRAWN:].split(DRAWN):
             part.copy_(numbers[: len(part)])
-        return args[0]
+        return whole
 
 
 def _is_large(tensor: Tensor) -> bool:

@@ -15,7 +15,7 @@ from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
 from bench.costs._arguments import dtype_of, tensors_of
 from bench.costs.fitting import one_answer_each
-from bench.errors import InvalidModelError
+from bench.errors import InvalidModelError, typed_text
 from bench.plan.job import Job
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
@@ -34,14 +34,17 @@ def counts(job: Job) -> Iterator[Measurement]:
 
     A network that cannot be counted can still be trained: its count is NaN, with the reason.
     """
+    measurements: list[Measurement] = []
     try:
         subject = subject_of(resolve(job.arch), job)
         for name in COSTS:
             if name != "layers":  # the table is the cost task's, and long
-                yield from COSTS.get(name)(subject)
+                measurements += COSTS.get(name)(subject)
     except Exception as error:  # the network's, whatever it is
-        reason = {"error": f"{type(error).__name__}: {error}"[:500]}
+        reason = {"error": typed_text(error)[:500]}
         yield measured("macs", (math.nan,), reason, ("uncounted",))
+        measurements = [m for m in measurements if m.name != "macs"]
+    yield from measurements
 
 
 def imported(job: Job, hooks: Hooks) -> Arch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ class Autocast(nn.Module):
         self.kind = torch.device(job.device).type
         self.dtype = AUTOCAST[job.settings.precision]
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images: Tensor) -> object:
         """Return what the network returns for images [B, C, H, W]."""
         with torch.autocast(self.kind, dtype=self.dtype):
             return self.model(images)

@@ -24,7 +24,7 @@ from bench.timing.steps import Instruments, instruments, launch_overhead
 if TYPE_CHECKING:
     from bench.tasks.versus import Network, VersusSettings
 
-HARNESS_PAIRS = 20
+_HARNESS_PAIRS = 20
 
 Placed = tuple[nn.Module, Tensor]
 Prepare: TypeAlias = "Callable[[Job[VersusSettings]], Placed]"
@@ -120,7 +120,7 @@ def _prepared(job: Job[VersusSettings], prepare: Prepare) -> dict[str, Placed]:
 def _harness(call: Workload, clock: HostClock) -> Iterator[Measurement]:
     """Measure what the harness itself adds: `overhead`, its time of a call over a bare loop's, and the clock's step."""
     ratios = []
-    for number in range(HARNESS_PAIRS):
+    for number in range(_HARNESS_PAIRS):
         taken = {}
         for who in ("bench", "bare") if number % 2 else ("bare", "bench"):
             if who == "bench":
@@ -134,7 +134,7 @@ def _harness(call: Workload, clock: HostClock) -> Iterator[Measurement]:
         ratios.append(taken["bench"] / taken["bare"])
     yield measured("overhead", ratios)
     steps = []
-    for _ in range(HARNESS_PAIRS):
+    for _ in range(_HARNESS_PAIRS):
         begun = now = time.perf_counter_ns()
         while now == begun:
             now = time.perf_counter_ns()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from bench.errors import unknown_name
+from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.estimate import compile_s
 from bench.plan.expand import Catalog
@@ -19,7 +20,7 @@ from bench.records.record import Measurement
 
 GUESS_S = {"cpu": 3.0, "cuda": 5.0}
 GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2.8e-5}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
-LITTLE_SHORT = (
+_LITTLE_SHORT = (
     1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
 )
 
@@ -60,7 +61,7 @@ _OLD_NAMES = {"bf16": "amp_bf16", "fp16": "amp_fp16"}
 _OLD_NAME_OF = {new: old for old, new in _OLD_NAMES.items()}
 
 
-def _new_name(precision: Any) -> Any:
+def _new_name(precision: object) -> object:
     return _OLD_NAMES.get(precision, precision) if isinstance(precision, str) else precision
 
 
@@ -109,6 +110,16 @@ class Training(OfNetwork):
         """It does: a training has few shapes and many steps."""
         return True
 
+    @property
+    def likeness(self) -> tuple[str, ...]:
+        """The same images: trainings on others tell nothing."""
+        return self.dataset, str(self.train_images), str(self.backend)
+
+    @property
+    def length(self) -> int:
+        """The epochs."""
+        return self.epochs or 1
+
 
 class AccuracyKeys(Training, NetworkKeys, extra="forbid", frozen=True):
     """What a block of this task may give.
@@ -142,7 +153,7 @@ class AccuracySettings(Training):
     """
 
     recipe: RecipeContent | str | None = None
-    augment: Mapping[str, Any] | None = None
+    augment: JsonObject | None = None
     dataset_sha256: str | None = None
 
 
@@ -190,7 +201,7 @@ def _trained_at(dataset: DatasetCard, card: ArchCard) -> int:
     So that the 28 px images of MNIST train LeNet-5 as it was published, for a field of 32 px, and not a smaller one.
     """
     size = max(dataset.size, card.min_input)
-    return card.input_size if size < card.input_size <= LITTLE_SHORT * size else size
+    return card.input_size if size < card.input_size <= _LITTLE_SHORT * size else size
 
 
 def run(job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
@@ -201,14 +212,7 @@ def run(job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
     model = checked(job, hooks, in_full=True)
     hooks.stage("count")
     yield from counts(job)
-    yield from measure_accuracy(
-        model,
-        job,
-        checkpoint=hooks.checkpoint,
-        outputs=hooks.outputs,
-        on_epoch=hooks.progress,
-        on_stage=hooks.stage,
-    )
+    yield from measure_accuracy(model, job, hooks)
 
 
 def _subject(job: Job[AccuracySettings]) -> str:
@@ -216,18 +220,8 @@ def _subject(job: Job[AccuracySettings]) -> str:
 
 
 def _estimate(job: Job[AccuracySettings], images: int) -> float:
-    seconds = GUESS_S[job.device_kind] + images * _epochs(job) * GUESS_IMAGE_S[job.device_kind]
+    seconds = GUESS_S[job.device_kind] + images * job.settings.length * GUESS_IMAGE_S[job.device_kind]
     return seconds + compile_s(job.settings.backend)
-
-
-def _epochs(job: Job[AccuracySettings]) -> int:
-    return job.settings.epochs or 1
-
-
-def _likeness(job: Job[AccuracySettings]) -> tuple[str, ...]:
-    """Trainings on other images tell nothing."""
-    settings = job.settings
-    return settings.dataset, str(settings.train_images), str(settings.backend)
 
 
 def _at_once(job: Job[AccuracySettings], cores: int) -> int:
@@ -247,8 +241,6 @@ TASKS.add(
         estimate=_estimate,
         quantities=QUANTITIES,
         outline=outline,
-        likeness=_likeness,
-        length=_epochs,
         subject=_subject,
         at_once=_at_once,
         trained=True,

@@ -99,8 +99,6 @@ TASKS.add(
         quantities=QUANTITIES,
         batch_column="batch_size",
         batch_title="Batch",
-        likeness=lambda job: (str(job.settings.batch_size),),
         one_call=one_call,
-        timed=True,
     ),
 )

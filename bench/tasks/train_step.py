@@ -102,8 +102,6 @@ TASKS.add(
         batch_column="train_batch_size",
         batch_title="Training batch",
         outline=outline,
-        likeness=lambda job: (str(job.settings.batch_size),),
         one_call=one_call,
-        timed=True,
     ),
 )

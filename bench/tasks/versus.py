@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -133,7 +132,7 @@ def versus(
     return jobs
 
 
-def _network(label: str, job: Job, slowdown: float | None) -> dict[str, Any]:
+def _network(label: str, job: Job, slowdown: float | None) -> dict[str, object]:
     """Return what the settings say of a network, as plain JSON values."""
     return {
         "label": label,
@@ -166,7 +165,6 @@ TASKS.add(
         run=run,
         estimate=lambda *_: GUESS_S,
         quantities=QUANTITIES,
-        likeness=lambda job: (str(job.settings.batch_size),),
         subject=_subject,
         matched=False,
     ),

@@ -21,7 +21,7 @@ from bench.timing.watch import Watch
 
 # Side of the first square matrices, which doubles; GPUs need large ones to fill, CPUs are at their best at some.
 FIRST_SIDE = {"cpu": 256, "cuda": 2048}
-LONGEST_S = 0.1  # of one product: a larger one is not tried where it would take longer
+_LONGEST_S = 0.1  # of one product: a larger one is not tried where it would take longer
 COPY_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}  # above the caches of most machines
 SHARE = 8  # all matrices, or both buffers, take no more than one part in so many of the free memory
 
@@ -105,7 +105,7 @@ def best_product(
     """
     products: list[Product] = []
     for side in sides:
-        if products and side**3 / products[-1].rate > LONGEST_S:
+        if products and side**3 / products[-1].rate > _LONGEST_S:
             break
         products.append(Product(side, sample(make(side), clock, timing, blocks=True, tick=tick)))
     best = max(products, key=lambda p: p.rate)

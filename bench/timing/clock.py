@@ -2,13 +2,12 @@
 
 HostClock        wall time; on a GPU it synchronises before and after, so launching is inside
 CudaEventClock   device time between two events; launching is inside only where it holds the device up
-FakeClock        known costs, for tests
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -96,36 +95,3 @@ def cuda_events(count: int) -> list[torch.cuda.Event]:
     for event in events:
         event.record()
     return events
-
-
-class FakeClock:
-    """A clock of known costs, so that tests of sampling take no time.
-
-    Args:
-        costs: seconds of each call, in order; the last one repeats.
-        launch: share of them that launching takes; None for a device that is the host.
-    """
-
-    name = "fake"
-
-    def __init__(self, costs: Sequence[float], launch: float | None = None) -> None:
-        self.costs = list(costs)
-        self.launch = launch
-        self.launch_s: float | None = None
-        self.calls = 0
-        self._now = 0.0
-
-    def now(self) -> float:
-        """Return the sum of all costs so far."""
-        return self._now
-
-    def seconds(self, call: Workload, calls: int) -> float:
-        """Run the calls and return their known costs."""
-        total = 0.0
-        for _ in range(calls):
-            call()
-            total += self.costs[min(self.calls, len(self.costs) - 1)]
-            self.calls += 1
-        self._now += total
-        self.launch_s = None if self.launch is None else self.launch * total
-        return total

@@ -27,7 +27,7 @@ ENERGY_S = 2.0  # least length of the pass, from one step of the counter to anot
 BLOCK_S = 0.02  # of calls between two looks at the counter
 PATIENCE_S = 5.0  # beyond the least length, to wait for a counter that stands still
 IDLE_S = 0.5  # of doing nothing before it
-POWERCAP = Path("/sys/class/powercap")
+_POWERCAP = Path("/sys/class/powercap")
 
 
 class Meter(Protocol):
@@ -80,7 +80,7 @@ class RaplMeter:
 
     name = "RAPL"
 
-    def __init__(self, root: Path = POWERCAP) -> None:
+    def __init__(self, root: Path = _POWERCAP) -> None:
         self._packages = sorted(root.glob("intel-rapl:[0-9]*"))
         self._packages = [p for p in self._packages if p.name.count(":") == 1]  # not their parts
         if not self._packages:

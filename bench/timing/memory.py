@@ -17,17 +17,19 @@ import os
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bench.errors import typed_text
 from bench.records.record import Measurement, measured
 from bench.timing.clock import Workload
 
-PASSES = 2
+_PASSES = 2
 
 
 class Memory(Protocol):
@@ -53,7 +55,7 @@ class CudaMemory:
         """Run `call` twice; the peak is of allocated bytes above what was there at the start."""
         torch.cuda.synchronize(self.device)
         held = torch.cuda.memory_allocated(self.device)
-        peak = self._most(call, PASSES)
+        peak = self._most(call, _PASSES)
         detail = {
             "meter": "cuda allocator",
             "reserved_B": torch.cuda.max_memory_reserved(self.device),
@@ -86,7 +88,7 @@ class HostMemory:
         """Run `call` twice; the peak is the high-water mark above where the process stood at the start."""
         held = _status_bytes("VmRSS")
         fresh = _reset_high_water()
-        for _ in range(PASSES):
+        for _ in range(_PASSES):
             call()
         mark = _status_bytes("VmHWM")
         detail = {
@@ -151,11 +153,11 @@ class LiveStorages(TorchDispatchMode):
 
     def __torch_dispatch__(
         self,
-        function: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+        function: OpOverload,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Run the operator and count what it returns."""
         result = function(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
@@ -193,7 +195,7 @@ def tensor_memory(call: Workload, held: Iterable[Tensor]) -> Measurement:
         peak = float(storages.peak_B)
     except Exception as error:
         peak, flags = math.nan, ("uncounted",)
-        detail["error"] = f"{type(error).__name__}: {error}"[:300]
+        detail["error"] = typed_text(error)[:300]
     return measured("tensor_memory", (peak,), detail, flags)
 
 

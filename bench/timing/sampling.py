@@ -15,12 +15,12 @@ from bench.records.flags import NOISY
 from bench.stats.order import median_ranks
 from bench.timing.clock import Clock, Workload
 
-STEADY = 0.02  # two windows agree when their means differ by at most this share
-WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
+_STEADY = 0.02  # two windows agree when their means differ by at most this share
+_WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
 MAX_BLOCK = 10_000
-PLATEAU_SAMPLES = 64  # least count from which a plateau may be seen
-PLATEAU = 0.95  # twice the samples must narrow the interval to less than this; independent ones give 0.71
-LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
+_PLATEAU_SAMPLES = 64  # least count from which a plateau may be seen
+_PLATEAU = 0.95  # twice the samples must narrow the interval to less than this; independent ones give 0.71
+_LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
 
 Stop = Literal["precise", "plateau", "limit", "max_samples"]
 Tick = Callable[[], None]
@@ -112,7 +112,7 @@ def launch_bound(
         overhead: of calls that are waited for; None for others.
     """
     wait_s = overhead.wait_s if overhead else 0.0
-    return share is not None and share + wait_s / median(seconds) >= LAUNCH_BOUND
+    return share is not None and share + wait_s / median(seconds) >= _LAUNCH_BOUND
 
 
 def sample(
@@ -175,9 +175,9 @@ def _block(call_s: float, timing: Timing) -> int:
 def _plateau(seconds: Sequence[float]) -> bool:
     """Return whether the interval no longer narrows: the noise is not that of independent samples."""
     n = len(seconds)
-    if n < PLATEAU_SAMPLES or n % 16:
+    if n < _PLATEAU_SAMPLES or n % 16:
         return False
-    return half_width(seconds) > PLATEAU * half_width(seconds[: n // 2])
+    return half_width(seconds) > _PLATEAU * half_width(seconds[: n // 2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +198,8 @@ def warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[fl
     previous, mean = (math.nan, math.nan, *earlier_s[1:])[-2:]
     calls, spent_s = 0, sum(earlier_s[1:])
     while True:
-        steady = abs(mean - previous) <= STEADY * previous
-        bound = spent_s >= WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
+        steady = abs(mean - previous) <= _STEADY * previous
+        bound = spent_s >= _WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
         if (steady and spent_s >= timing.warmup_s) or bound:
             return Warm(calls, mean, steady)
         previous = mean

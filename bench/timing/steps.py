@@ -17,7 +17,7 @@ from bench.timing.watch import HostWatch, Watch, WatchReport, watch
 
 Stage = Callable[[str], None]
 
-OVERHEAD_CALLS = 101
+_OVERHEAD_CALLS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def launch_overhead(empty_kernel: Workload | None, clock: Clock) -> LaunchOverhe
     """Return the median times of launching one kernel with next to no work; None where there is no such call."""
     if empty_kernel is None:
         return None
-    calls = [(clock.seconds(empty_kernel, 1), clock.launch_s or 0.0) for _ in range(OVERHEAD_CALLS)]
+    calls = [(clock.seconds(empty_kernel, 1), clock.launch_s or 0.0) for _ in range(_OVERHEAD_CALLS)]
     wait_s = median(seconds - launch_s for seconds, launch_s in calls)
     return LaunchOverhead(median(seconds for seconds, _ in calls), wait_s)
 

@@ -13,25 +13,26 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
+from bench.io import JsonObject
 from bench.records import environment
 from bench.records.cards import cuda_uuid
 
 # Shares of time from which a measurement is doubted.
 CONTENDED = 0.02  # of its runnable time, this process waited for a core
-STOLEN = 0.02  # of the machine's time, the host gave away
-CLOCK_VARIED = 0.05  # of the highest clock seen, the lowest lay below it
+_STOLEN = 0.02  # of the machine's time, the host gave away
+_CLOCK_VARIED = 0.05  # of the highest clock seen, the lowest lay below it
 TICK_S = 0.25
 LOOK_SHARE = 4  # between two looks there is so many times as long as one takes
 
 # Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness. The first is how a card
 # works under full load, the others are disturbances.
-POWER_CAP = "power cap"
+_POWER_CAP = "power cap"
 _REASONS = {
-    0x4: POWER_CAP,
+    0x4: _POWER_CAP,
     0x8: "hardware slowdown",
     0x20: "thermal, by software",
     0x40: "thermal, by hardware",
@@ -94,7 +95,7 @@ class HostWatch:
         if passed.get("ticks"):
             stolen = passed["steal_ticks"] / passed["ticks"]
             detail["steal_share"] = stolen
-            flags += ["stolen"] if stolen > STOLEN else []
+            flags += ["stolen"] if stolen > _STOLEN else []
         if "swapped_pages" in passed:
             detail["swapped_pages"] = int(passed["swapped_pages"])
             flags += ["swapping"] if passed["swapped_pages"] >= 1 else []
@@ -132,11 +133,11 @@ class GpuWatch:
         pid: of this process.
     """
 
-    look: Callable[[], Mapping[str, Any]]
+    look: Callable[[], JsonObject]
     host: HostWatch = field(default_factory=HostWatch)
     pid: int = field(default_factory=os.getpid)
-    before: Mapping[str, Any] = field(default_factory=dict)
-    states: list[Mapping[str, Any]] = field(default_factory=list)
+    before: JsonObject = field(default_factory=dict)
+    states: list[JsonObject] = field(default_factory=list)
     last_s: float = 0.0
     look_s: float = 0.0
 
@@ -175,9 +176,9 @@ class GpuWatch:
         reasons = [name for bit, name in _REASONS.items() if bits & bit]
         others = self._others()
         doubts = {
-            "throttled": bool(set(reasons) - {POWER_CAP}),
-            "power_capped": POWER_CAP in reasons,
-            "clock_varied": not reasons and slowest < (1 - CLOCK_VARIED) * fastest,
+            "throttled": bool(set(reasons) - {_POWER_CAP}),
+            "power_capped": _POWER_CAP in reasons,
+            "clock_varied": not reasons and slowest < (1 - _CLOCK_VARIED) * fastest,
             "shared_device": others["came"] + others["busy"] > 0,
         }
         detail |= {"throttle_reasons": reasons, "other_processes": others}

@@ -18,7 +18,7 @@ from bench.errors import UnsupportedError
 from bench.training.augment import Augmentation, Draws, crop, cut_out, draw, normalise, takes_turn
 
 Batch = tuple[Tensor, Tensor]  # images [B, C, S, S] float32, labels [B] int64
-DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's
+_DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Batches:
 
 
 def _fits(data: Images, device: torch.device) -> bool:
-    """Return whether a split takes no more than `DEVICE_SHARE` of the device's free memory."""
+    """Return whether a split takes no more than `_DEVICE_SHARE` of the device's free memory."""
     if device.type != "cuda":
         return True
-    return data.images.shape.numel() <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+    return data.images.shape.numel() <= _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def _draws(index: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Draws:

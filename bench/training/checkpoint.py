@@ -26,7 +26,7 @@ class Writer:
     """
 
     def __init__(
-        self, path: Path | None, key: str, state: Callable[[], dict[str, Any]], start: float
+        self, path: Path | None, key: str, state: Callable[[], dict[str, object]], start: float
     ) -> None:
         self.path = path
         self.key = key
@@ -65,7 +65,7 @@ class Writer:
             save(self.path, self.key, self.state())
 
 
-def save(path: Path, key: str, state: dict[str, Any]) -> None:
+def save(path: Path, key: str, state: dict[str, object]) -> None:
     """Write `state` under `key`; whoever reads `path`, at any moment, finds the old state or the new one.
 
     Args:

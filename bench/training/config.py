@@ -37,7 +37,7 @@ class FitConfig:
         test_every: the test images are looked at after so many epochs, and after the last.
         target: top-1 accuracy, to measure the time until it is reached; None is none.
         checkpoint: file to go on from, and to write after the last epoch, after others at most every
-            `bench.training.checkpoint.EVERY_S`, and where `Hooks.on_epoch` raises; None for none.
+            `bench.training.checkpoint.EVERY_S`, and where `Callbacks.on_epoch` raises; None for none.
         checkpoint_key: of this training; a checkpoint with another key is not used, and overwritten.
     """
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.datasets import Images
 from bench.errors import ConfigError
+from bench.io import JsonObject
 from bench.plan.schedules import Plateau
 from bench.training import checkpoint as checkpoints
 from bench.training import parallel
@@ -24,7 +24,7 @@ from bench.training.parallel import Group
 from bench.training.precision import check_precision, tf32
 from bench.training.prepare import compile_learner, initialise, warm_up
 
-CURVES = (
+_CURVES = (
     *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),
     *("epoch_time", "eval_time"),
 )
@@ -52,9 +52,9 @@ class FitResult:
         initial_time: s, see `bench.training.prepare.initialise`; None where the network takes nothing from the images.
         warm_up_time: s, see `bench.training.prepare.warm_up`; None where there was none.
         compile_time: s, see `bench.training.prepare.compile_learner`; None where nothing was compiled.
-        started: what `Hooks.before` returned, of the first process where a checkpoint was gone on from.
-        ended: what `Hooks.after` returned.
-        last: what `Hooks.last` returned.
+        started: what `Callbacks.before` returned, of the first process where a checkpoint was gone on from.
+        ended: what `Callbacks.after` returned.
+        last: what `Callbacks.last` returned.
         resumed_from: epochs that a checkpoint had already done; None for a training in one go.
         checkpoint_ignored: why a checkpoint that was there was not used.
     """
@@ -75,9 +75,9 @@ class FitResult:
     initial_time: float | None = None
     warm_up_time: float | None = None
     compile_time: float | None = None
-    started: Any = None
-    ended: Any = None
-    last: Any = None
+    started: JsonObject | None = None
+    ended: JsonObject | None = None
+    last: JsonObject | None = None
     resumed_from: int | None = None
     checkpoint_ignored: str | None = None
 
@@ -111,7 +111,7 @@ class FitResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hooks:
+class Callbacks:
     """What the process that starts a training gets to see of it.
 
     Attributes:
@@ -126,15 +126,15 @@ class Hooks:
 
     clock: Callable[[], float] = time.perf_counter
     on_epoch: Callable[[int, int], None] | None = None
-    before: Callable[[nn.Module], Any] | None = None
-    after: Callable[[nn.Module], Any] | None = None
-    last: Callable[[Learner, Batches, Callable[[], float]], Any] | None = None
+    before: Callable[[nn.Module], JsonObject | None] | None = None
+    after: Callable[[nn.Module], JsonObject | None] | None = None
+    last: Callable[[Learner, Batches, Callable[[], float]], JsonObject | None] | None = None
 
 
-NO_HOOKS = Hooks()
+_NO_CALLBACKS = Callbacks()
 
 
-def fit(model: nn.Module, data: Splits, config: FitConfig, hooks: Hooks = NO_HOOKS) -> FitResult:
+def fit(model: nn.Module, data: Splits, config: FitConfig, callbacks: Callbacks = _NO_CALLBACKS) -> FitResult:
     """Train `model` as it is given, and look at the test images after its epochs.
 
     The model ends with the weights that were tested last: where the recipe averages them, the average.
@@ -143,7 +143,7 @@ def fit(model: nn.Module, data: Splits, config: FitConfig, hooks: Hooks = NO_HOO
         model: from images [B, C, S, S] to logits [B, classes], or a named tuple of `logits`, `aux_logits*`.
         data: the images.
         config: how to train.
-        hooks: for whoever looks on.
+        callbacks: for whoever looks on.
 
     Raises:
         ConfigError: if the schedule needs validation images and there are none.
@@ -159,25 +159,27 @@ def fit(model: nn.Module, data: Splits, config: FitConfig, hooks: Hooks = NO_HOO
             f"recipe {config.recipe.name}: its schedule looks at the validation error, and no images are held back",
             "give validation, such as validation: 0.1",
         )
-    with parallel.start(config.ranks, config.device, fit_rank, (model, data, config)) as group:
-        return fit_rank(model, data, config, group, hooks)
+    with parallel.start(config.ranks, config.device, _fit_rank, (model, data, config)) as group:
+        return _fit_rank(model, data, config, group, callbacks)
 
 
-def fit_rank(
-    model: nn.Module, data: Splits, config: FitConfig, group: Group, hooks: Hooks = NO_HOOKS
+def _fit_rank(
+    model: nn.Module, data: Splits, config: FitConfig, group: Group, callbacks: Callbacks = _NO_CALLBACKS
 ) -> FitResult:
-    """Be one rank of a training; only rank 0 has hooks, and writes checkpoints."""
-    return _Rank(model, data, config, group, hooks).fit()
+    """Be one rank of a training; only rank 0 has callbacks, and writes checkpoints."""
+    return _Rank(model, data, config, group, callbacks).fit()
 
 
 class _Rank:
     """A training as one of its ranks does it: everything is on the device when it is made."""
 
-    def __init__(self, model: nn.Module, data: Splits, config: FitConfig, group: Group, hooks: Hooks) -> None:
+    def __init__(
+        self, model: nn.Module, data: Splits, config: FitConfig, group: Group, callbacks: Callbacks
+    ) -> None:
         self.model = model
         self.config = config
         self.group = group
-        self.hooks = hooks
+        self.callbacks = callbacks
         self.device = group.device(config.device)
 
         def batches(images: Images, size: int) -> Batches:
@@ -206,26 +208,26 @@ class _Rank:
         """Return seconds since some moment, after the device has finished its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return self.hooks.clock()
+        return self.callbacks.clock()
 
     def fit(self) -> FitResult:
-        """Train, from the checkpoint on where there is one, and call the hooks."""
-        result, learner, hooks = self.result, self.learner, self.hooks
+        """Train, from the checkpoint on where there is one, and call the callbacks."""
+        result, learner, callbacks = self.result, self.learner, self.callbacks
         if self.config.checkpoint is not None:
             self._resume(self.config.checkpoint)
-        if hooks.before is not None and result.resumed_from is None:
+        if callbacks.before is not None and result.resumed_from is None:
             with learner.undisturbed():
-                result.started = hooks.before(self.model)
+                result.started = callbacks.before(self.model)
         with tf32(self.config.precision == "tf32"):
             self._epochs()
         if learner.average is not None:
             self.model.load_state_dict(learner.average.tensors)
-        if hooks.after is not None:
+        if callbacks.after is not None:
             with learner.undisturbed():
-                result.ended = hooks.after(self.model)
-        if hooks.last is not None and self.group.count == 1:
+                result.ended = callbacks.after(self.model)
+        if callbacks.last is not None and self.group.count == 1:
             with learner.undisturbed(), tf32(self.config.precision == "tf32"):
-                result.last = hooks.last(learner, self.batches, self.now)
+                result.last = callbacks.last(learner, self.batches, self.now)
         return result
 
     def _epochs(self) -> None:
@@ -239,9 +241,9 @@ class _Rank:
         for epoch in range(len(result.train_loss), config.epochs):
             end = self._epoch(epoch)
             writer.epoch_done(end, last=epoch + 1 == config.epochs)
-            if self.hooks.on_epoch is not None:
+            if self.callbacks.on_epoch is not None:
                 with writer.interruptible():
-                    self.hooks.on_epoch(epoch + 1, config.epochs)
+                    self.callbacks.on_epoch(epoch + 1, config.epochs)
         if result.logits is None:  # all had been done before
             test = self.learner.test(self.tests, config.epochs - 1)
             result.logits, result.labels = test.logits, test.labels
@@ -259,11 +261,11 @@ class _Rank:
         self.result.add(loss, error, test, validation, train_s=middle - start, eval_s=end - middle)
         return end
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, object]:
         """Return what a checkpoint holds."""
         return {
             "learner": self.learner.state(),
-            "curves": {name: getattr(self.result, name) for name in CURVES},
+            "curves": {name: getattr(self.result, name) for name in _CURVES},
             "started": self.result.started,
             "initial_time": self.result.initial_time,
         }

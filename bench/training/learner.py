@@ -24,8 +24,8 @@ from bench.training.precision import autocast
 from bench.training.seeds import streams
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
-DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+_DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Learner:
         logits, labels = self.group.total(torch.cat(logit_parts)), torch.cat(label_parts)
         loss = F.cross_entropy(logits, labels).item()
         if not math.isfinite(loss):
-            raise DivergedError(f"the {split} loss was {loss} after epoch {epoch + 1}", DIVERGED_TIP)
+            raise DivergedError(f"the {split} loss was {loss} after epoch {epoch + 1}", _DIVERGED_TIP)
         right = (logits.topk(min(5, self.classes)).indices == labels[:, None]).sum(0).tolist()
         return Evaluation(loss, right[0] / len(labels), sum(right) / len(labels), logits.cpu(), labels.cpu())
 
@@ -218,7 +218,7 @@ class Learner:
         self.model.load_state_dict(state)
         self.model.train(training)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return all that the next epoch depends on."""
         average = self.average
         return {
@@ -261,7 +261,7 @@ def _check_finite(losses: Sequence[float], epoch: int) -> None:
         if not math.isfinite(value):
             raise DivergedError(
                 f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}",
-                DIVERGED_TIP,
+                _DIVERGED_TIP,
             )
 
 
@@ -269,7 +269,7 @@ def set_dropout(model: nn.Module, probability: float | None) -> None:
     """Give every dropout layer this probability; None leaves them. Dropout called as a function is not reached."""
     if probability is not None:
         for module in model.modules():
-            if isinstance(module, DROPOUTS):
+            if isinstance(module, _DROPOUTS):
                 module.p = probability
 
 

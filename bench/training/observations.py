@@ -7,12 +7,12 @@ fails in an observation, the measurement says so, and the training stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from statistics import median
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,24 +20,26 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from bench.errors import typed_text
+from bench.io import JsonObject
 from bench.records.record import Measurement, measured
 from bench.training.batches import Batch, Batches
 from bench.training.config import FitConfig, Splits
-from bench.training.fit import FitResult, Hooks
+from bench.training.fit import Callbacks, FitResult
 from bench.training.learner import Learner, training_loss
 
-GRADIENT_IMAGES = 32
-DEAD_IMAGES = 64
-SYNTHETIC_SHARE = 0.01  # of the training's steps are done once more on synthetic data
+_GRADIENT_IMAGES = 32
+_DEAD_IMAGES = 64
+_SYNTHETIC_SHARE = 0.01  # of the training's steps are done once more on synthetic data
 LEAST_STEPS, MOST_STEPS = 3, 200
-ENOUGH_STEPS = 10  # fewer are a rough number
+_ENOUGH_STEPS = 10  # fewer are a rough number
 
-Loss = Callable[[Any, Tensor], Tensor]
-Observation = Mapping[str, Any]  # plain JSON values
+Loss = Callable[[object, Tensor], Tensor]
+Observation = JsonObject
 
 
-def with_observations(hooks: Hooks, data: Splits, config: FitConfig) -> Hooks:
-    """Return the hooks with `before`, `after` and `last` for the observations of a training.
+def with_observations(callbacks: Callbacks, data: Splits, config: FitConfig) -> Callbacks:
+    """Return the callbacks with `before`, `after` and `last` for the observations of a training.
 
     The images are some of the training images as they are, the same ones for every network and seed.
     """
@@ -52,13 +54,13 @@ def with_observations(hooks: Hooks, data: Splits, config: FitConfig) -> Hooks:
         return training_loss(result, labels, data.dataset.card.num_classes, config.recipe.label_smoothing)[1]
 
     def gradients(model: nn.Module) -> Observation:
-        return gradient_norms(model, *next(images(GRADIENT_IMAGES).in_order()), loss)
+        return gradient_norms(model, *next(images(_GRADIENT_IMAGES).in_order()), loss)
 
     def dead(model: nn.Module) -> Observation | None:
-        return dead_units(model, (batch for batch, _ in images(DEAD_IMAGES).in_order()))
+        return dead_units(model, (batch for batch, _ in images(_DEAD_IMAGES).in_order()))
 
     return replace(
-        hooks,
+        callbacks,
         before=lambda model: _try(gradients, model),
         after=lambda model: {"gradients": _try(gradients, model), "dead": _try(dead, model)},
         last=partial(_try, synthetic_throughput),
@@ -70,7 +72,7 @@ def _try(observe: Callable[..., Observation | None], *args: object) -> Observati
     try:
         return observe(*args)
     except Exception as error:  # the network's, whatever it is
-        return {"error": f"{type(error).__name__}: {error}"[:500]}
+        return {"error": typed_text(error)[:500]}
 
 
 def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[Measurement]:
@@ -80,7 +82,7 @@ def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[M
     by one rank.
 
     Args:
-        result: of a training with the hooks of `with_observations`.
+        result: of a training with the callbacks of `with_observations`.
         throughput: images/s of each epoch.
     """
     ended = result.ended or {}
@@ -96,7 +98,7 @@ def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[M
         synthetic = dict(result.last)
         if "error" not in synthetic:
             synthetic["share"] = median(throughput) / synthetic["synthetic_throughput"]
-        few = ("few_steps",) if synthetic.get("steps", ENOUGH_STEPS) < ENOUGH_STEPS else ()
+        few = ("few_steps",) if synthetic.get("steps", _ENOUGH_STEPS) < _ENOUGH_STEPS else ()
         yield _measurement("synthetic_share", synthetic, "share", few)
 
 
@@ -207,11 +209,11 @@ class _AliveUnits(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., object],
         types: object,
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
-    ) -> Any:
+    ) -> object:
         result = func(*args, **(kwargs or {}))
         if func in _RELUS and isinstance(result, Tensor) and result.ndim > 1:
             self.alive[self._new_name()] = _alive(result)
@@ -259,9 +261,9 @@ def synthetic_throughput(learner: Learner, batches: Batches, now: Callable[[], f
         `synthetic_throughput` in images/s, `steps` and `batch_size`.
     """
     batch = next(batches.in_order())
-    steps = max(LEAST_STEPS, min(MOST_STEPS, round(SYNTHETIC_SHARE * learner.steps)))
+    steps = max(LEAST_STEPS, min(MOST_STEPS, round(_SYNTHETIC_SHARE * learner.steps)))
     # A short training has no time for warming up, and is warm.
-    if steps >= ENOUGH_STEPS or learner.compiled is not None:
+    if steps >= _ENOUGH_STEPS or learner.compiled is not None:
         _train(learner, batch, 1)
     start = now()
     _train(learner, batch, steps)

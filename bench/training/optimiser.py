@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.plan.recipe import Recipe
 from bench.plan.schedules import Cosine, Plateau, Schedule, Steps
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # of batches, instances, groups, layers
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # of batches, instances, groups, layers
 
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -39,7 +39,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     normalisation has `norm_bias_lr` as a further factor, and its decay divided by the same. With `no_decay`, parameters
     of at most one dimension have none: biases, and the scales of normalisation.
     """
-    norm_biases = {id(m.bias) for m in model.modules() if isinstance(m, NORMS)}
+    norm_biases = {id(m.bias) for m in model.modules() if isinstance(m, _NORMS)}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -21,18 +21,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from bench.errors import BenchError, StoreError, UnsupportedError
+from bench.errors import BenchError, StoreError, UnsupportedError, typed_text
 
-MEETING_LIMIT = timedelta(minutes=30)  # for all ranks to arrive; what one does alone meanwhile takes seconds
-READY = b"ready\n"
-END_S = 5.0  # for the other ranks to end by themselves, once the training is done
-OUTPUT_QUOTED = 2000  # last characters of a failed rank's output that a message quotes
+_MEETING_LIMIT = timedelta(minutes=30)  # for all ranks to arrive; what one does alone meanwhile takes seconds
+_READY = b"ready\n"
+_END_S = 5.0  # for the other ranks to end by themselves, once the training is done
+_OUTPUT_QUOTED = 2000  # last characters of a failed rank's output that a message quotes
 _START = "import sys; from bench.training.parallel import join; join(*sys.argv[1:])"
 
 
@@ -123,7 +123,10 @@ def _is_channels_last(images: Tensor) -> bool:
 
 @contextlib.contextmanager
 def start(
-    count: int, device: torch.device, train: Callable[..., object], args: tuple[Any, ...]
+    count: int,
+    device: torch.device,
+    train: Callable[..., object],
+    args: tuple[nn.Module, *tuple[object, ...]],
 ) -> Iterator[Group]:
     """Be rank 0 of `count`, and let the other ranks call ``train(*args, group)`` meanwhile.
 
@@ -161,7 +164,7 @@ def join(folder: str, rank: str, count: str) -> None:
     """Be another rank: read what rank 0 stored, meet the others, and train."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     task = _receive(Path(folder))
-    os.write(1, READY)
+    os.write(1, _READY)
     torch.set_num_threads(task.threads)
     group = Group(int(rank), int(count))
     with _meeting(group, group.device(task.device), folder):
@@ -181,7 +184,7 @@ def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
         init_method=f"file://{folder}/meeting",
         rank=group.rank,
         world_size=group.count,
-        timeout=MEETING_LIMIT,
+        timeout=_MEETING_LIMIT,
     )
     torch.set_num_threads(max(1, threads // group.count))
     try:
@@ -206,13 +209,13 @@ class _Other:
             BenchError: if it fails.
         """
         assert self.process.stdout is not None
-        if self.process.stdout.readline() != READY:
+        if self.process.stdout.readline() != _READY:
             self.process.wait()
             raise self.error()
 
     def error(self) -> Exception:
         """Return the error to raise for a rank that has failed; a MemoryError where memory was short."""
-        text = self.output.read_bytes()[-OUTPUT_QUOTED:].decode("utf-8", "replace").strip()
+        text = self.output.read_bytes()[-_OUTPUT_QUOTED:].decode("utf-8", "replace").strip()
         last = text.splitlines()[-1].removeprefix(f"[rank{self.rank}]: ") if text else "it printed nothing"
         message = f"rank {self.rank} of the training ended with exit code {self.process.returncode}: {last}"
         if "OutOfMemoryError" in text or "can't allocate memory" in text:
@@ -221,8 +224,8 @@ class _Other:
 
 
 def _first_failed(others: Sequence[_Other]) -> _Other | None:
-    """Return a rank that has failed, or fails within `END_S`; None if all are well."""
-    until = time.monotonic() + END_S
+    """Return a rank that has failed, or fails within `_END_S`; None if all are well."""
+    until = time.monotonic() + _END_S
     while time.monotonic() < until:
         for other in others:
             if other.process.poll():
@@ -251,7 +254,7 @@ def _other(rank: int, count: int, folder: str) -> Iterator[_Other]:
                 process.kill()
                 raise
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(END_S)
+                process.wait(_END_S)
             process.kill()
     finally:
         process.wait()
@@ -280,7 +283,7 @@ class _Task(NamedTuple):
     threads: int
     device: torch.device
     train: Callable[..., object]
-    args: tuple[Any, ...]
+    args: tuple[nn.Module, *tuple[object, ...]]
 
 
 def _send(task: _Task, folder: Path) -> None:
@@ -299,7 +302,7 @@ def _send(task: _Task, folder: Path) -> None:
         ) from error
     except Exception as error:  # pickle fails in many ways
         raise UnsupportedError(
-            f"the network cannot be sent to other processes: {type(error).__name__}: {error}",
+            f"the network cannot be sent to other processes: {typed_text(error)}",
             "define its classes and functions at the top of a module, or train with ranks: 1",
         ) from error
 

@@ -13,7 +13,7 @@ AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
 """What torch.autocast casts to, by precision, wherever it is used; see `bench.plan.settings` for the names."""
 
 PRECISIONS = ("fp32", "tf32", *AUTOCAST)
-CUDA_ONLY = ("tf32", "amp_fp16")
+_CUDA_ONLY = ("tf32", "amp_fp16")
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -25,7 +25,7 @@ def check_precision(precision: str, device: torch.device) -> None:
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    if precision in CUDA_ONLY and device.type != "cuda":
+    if precision in _CUDA_ONLY and device.type != "cuda":
         raise UnsupportedError(f"no training in {precision} on {device.type}", "use fp32 or amp_bf16 there")
 
 

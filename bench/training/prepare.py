@@ -17,7 +17,7 @@ from bench.training.config import Splits
 from bench.training.learner import Learner
 
 INITIAL_IMAGES = 5000  # the first training images, in the data set's order, as they are
-TRAINING_BACKENDS = ("eager", "compiled")
+_TRAINING_BACKENDS = ("eager", "compiled")
 
 
 def initialise(
@@ -56,9 +56,9 @@ def compile_learner(learner: Learner, batches: Batches, backend: str) -> float |
     Raises:
         UnsupportedError: if the backend cannot train, or the network or the machine does not let it compile.
     """
-    if backend not in TRAINING_BACKENDS:
+    if backend not in _TRAINING_BACKENDS:
         raise UnsupportedError(
-            f"no training with backend {backend}", f"use one of {', '.join(TRAINING_BACKENDS)}"
+            f"no training with backend {backend}", f"use one of {', '.join(_TRAINING_BACKENDS)}"
         )
     batch = next(batches.in_order())
     if backend == "eager" or len(batch[1]) < learner.recipe.batch_size:

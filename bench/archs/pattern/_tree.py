@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import UnsupportedError, error_at
 
 INPUT_SIZE, IN_CHANNELS, NUM_CLASSES = 224, 3, 1000
-FIRST_WIDTH: dict[str, int | None] = {"CONV": 64, "FC": 512}
+_FIRST_WIDTH: dict[str, int | None] = {"CONV": 64, "FC": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Pattern:
 
         STRIDED is the convolution that it stands for.
         """
-        widths = dict(FIRST_WIDTH)
+        widths = dict(_FIRST_WIDTH)
         layers = []
         for one in expand(self.items):
             word = "CONV" if one.word == "STRIDED" else one.word

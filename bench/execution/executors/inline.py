@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
 
@@ -19,7 +18,7 @@ class InlineExecutor:
     def call(
         self,
         target: str,
-        args: tuple[Any, ...],
+        args: tuple[object, ...],
         *,
         timeout_s: float,  # noqa: ARG002 (nothing here could enforce it)
         on_event: Send,

@@ -18,22 +18,32 @@ import threading
 import time
 from collections.abc import Sequence
 from multiprocessing import connection, forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from bench.errors import BenchError
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, load_target
 from bench.execution.executors._orphans import adopt_orphans, end_orphans
 from bench.processes import bare_main
 from bench.records.environment import usable_cores
 
-GRACE_S = 1.0  # between the request to end and the kill
+_GRACE_S = 1.0  # between the request to end and the kill
 OUTPUT_BYTES = 4000
 
 
 class ProcessExecutor:
-    """Runs each call in a forked process; the server starts at once, and imports while the parent goes on."""
+    """Runs each call in a forked process; the server starts at once, and imports while the parent goes on.
+
+    Raises:
+        BenchError: where the current folder is gone, in which processes would start.
+    """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
+        try:
+            Path.cwd()
+        except OSError as error:
+            raise BenchError("the current folder is not there any more", "go to one that is: cd ~") from error
         libraries = ["timm"] if any(name.startswith("timm:") for name in names) else []
         self.at_once = usable_cores()
         self._running: set[int] = set()
@@ -42,7 +52,7 @@ class ProcessExecutor:
         with bare_main():
             forkserver.ensure_running()
 
-    def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
+    def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
         """Run the call in a process of its own; at the time limit its whole group is ended."""
         receiver, sender = self._context.Pipe(duplex=False)
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, receiver:
@@ -53,15 +63,21 @@ class ProcessExecutor:
             pid = _start(process)
             sender.close()
             self._running.add(pid)
+            # A message that never comes to its end would hold the parent beyond the limit.
+            guard = threading.Timer(timeout_s + _GRACE_S, _signal_group, (pid, signal.SIGKILL))
+            guard.daemon = True
+            guard.start()
             try:
-                timed_out = _listen(receiver, process.sentinel, time.monotonic() + timeout_s, on_event)
+                end = _listen(receiver, process.sentinel, time.monotonic() + timeout_s, on_event)
             finally:
+                guard.cancel()
                 self._running.discard(pid)
                 exitcode = _end(process)
                 _forget(pid)
             return Ended(
                 exitcode=exitcode,
-                timed_out=timed_out,
+                timed_out=end == "limit",
+                garbled=end == "garbled",
                 output=_tail(output),
                 oom_kill=_oom_kills() > before,
             )
@@ -79,7 +95,7 @@ _jobs: set[int] = set()  # the processes of all jobs of this process, whichever 
 _jobs_lock = threading.Lock()
 
 
-def _start(process: Any) -> int:
+def _start(process: BaseProcess) -> int:
     """Start a job's process, and return its id; where the server has died, it is started anew, once."""
     with _jobs_lock:  # so that no job is taken for an orphan before it is known
         try:
@@ -102,31 +118,39 @@ def _forget(pid: int) -> None:
             end_orphans(server, _jobs)
 
 
-def _listen(receiver: Any, sentinel: int, deadline: float, on_event: Send) -> bool:
-    """Hand events on until the process has ended; return whether the time limit came first."""
-    open_ends: list[Any] = [receiver, sentinel]
+def _listen(
+    receiver: connection.Connection, sentinel: int, deadline: float, on_event: Send
+) -> Literal["end", "limit", "garbled"]:
+    """Hand events on until the process has ended; return what came first: that, the time limit, or what is no event."""
+    open_ends: list[connection.Connection | int] = [receiver, sentinel]
     while True:
-        ready = connection.wait(open_ends, timeout=max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return True
+        left_s = deadline - time.monotonic()
+        ready = connection.wait(open_ends, timeout=max(0.0, left_s))
+        if not ready or left_s < 0:
+            return "limit"
         if receiver in ready:
             try:
-                on_event(receiver.recv())
+                event = receiver.recv()
             except (EOFError, OSError):
                 open_ends.remove(receiver)
+            except Exception:  # the network has written into the pipe: unpickling that may raise anything
+                return "garbled"
+            else:
+                on_event(event)
         elif sentinel in ready:
-            return False
+            return "end"
 
 
-def _end(process: Any) -> int:
+def _end(process: BaseProcess) -> int:
     """End the process and all of its group, politely and then for good; return its exit code."""
+    pid = int(process.pid or 0)
     if process.is_alive():
-        _signal_group(process.pid, signal.SIGTERM)
-        process.join(GRACE_S)
-    _signal_group(process.pid, signal.SIGKILL)
+        _signal_group(pid, signal.SIGTERM)
+        process.join(_GRACE_S)
+    _signal_group(pid, signal.SIGKILL)
     if process.is_alive():
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
     process.join()
     exitcode = process.exitcode
     process.close()
@@ -138,7 +162,7 @@ def _signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
-def _child(sender: Any, output: str, target: str, args: tuple[Any, ...]) -> None:
+def _child(sender: connection.Connection, output: str, target: str, args: tuple[object, ...]) -> None:
     """Be the process: a group of its own, what it prints kept apart, then the call."""
     os.setsid()
     adopt_orphans()
@@ -192,8 +216,11 @@ def _oom_kills() -> int:
 
 
 def _tail(file: Path) -> str:
+    """Return the last of what was printed, which may be more than fits into memory."""
     try:
-        return file.read_bytes()[-OUTPUT_BYTES:].decode("utf-8", "replace")
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - OUTPUT_BYTES))
+            return stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bench.execution import Ended, Event, Send
 
-Play = Callable[[str, tuple[Any, ...]], tuple[Sequence[Event], Ended]]
+Play = Callable[[str, tuple[object, ...]], tuple[Sequence[Event], Ended]]
 
 
 class FakeExecutor:
@@ -19,16 +18,16 @@ class FakeExecutor:
 
     def __init__(self, play: Play) -> None:
         self.play = play
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.calls: list[tuple[str, tuple[object, ...]]] = []
         self.closed = False
         self.at_once = 1
 
     def call(
         self,
         target: str,
-        args: tuple[Any, ...],
+        args: tuple[object, ...],
         *,
-        timeout_s: float,  # noqa: ARG002 (no time passes)
+        timeout_s: float,
         on_event: Send,
     ) -> Ended:
         """Send the events that the script has for this call."""

@@ -104,7 +104,7 @@ def multiply(send: Any) -> None:
 def write_junk(send: Any, junk: bytes) -> None:
     """Write into the pipe of the events, as a network that writes into every descriptor does, and go on."""
     send(("before", None))
-    os.write(send.__self__.fileno(), junk)
+    os.write(send.args[1].fileno(), junk)  # of the partial: the process, the pipe
     time.sleep(600)
 
 

@@ -293,6 +293,18 @@ def _swin(x: Tensor, patch: nn.Module, reduce: nn.Module) -> Tensor:
     return reduce(y).permute(0, 3, 1, 2)
 
 
+def _within(x: Tensor, wide: nn.Module, last: nn.Module) -> Tensor:
+    """Attend twice within windows of 8, in two heads, with shortcuts, before they are put together again."""
+    y = wide(x).permute(0, 2, 3, 1)
+    h, w, c = y.shape[1:]
+    y = windows(y, 8)
+    for _ in range(2):
+        heads = y.unflatten(-1, (2, c // 2)).transpose(1, 2).flatten(0, 1)
+        seen = F.softmax(torch.bmm(heads, heads.mT), -1) @ heads
+        y = y + seen.unflatten(0, (-1, 2)).transpose(1, 2).flatten(2)
+    return last(whole(y, 8, h, w).permute(0, 3, 1, 2))
+
+
 def _axial(x: Tensor, wide: nn.Module, last: nn.Module) -> Tensor:
     """Attend along the rows within groups of 8, as in windows that are one column wide."""
     y = wide(x).permute(0, 3, 2, 1)
@@ -389,6 +401,10 @@ TOYS: dict[str, tuple[nn.Module, Any]] = {
     "row by row": (Applied(_row_by_row, last=conv(3, 4, 3)), 3),
     "indexed": (Applied(_indexed, last=conv(3, 4, 3)), (2, 5)),
     "windows": (Applied(_swin, patch=conv(3, 4, 3, stride=3), reduce=nn.Linear(16, 4)), 2 * 4 * 3),
+    "shortcuts within windows": (
+        Applied(_within, wide=conv(3, 4, 3, padding=1), last=conv(4, 4, 2)),
+        2 * 8 + 2,
+    ),
     "windows of one column": (
         Applied(_axial, wide=conv(3, 4, 3, padding=1), last=conv(4, 4, 2)),
         (2 * 8 + 2, 4),
@@ -476,8 +492,13 @@ def test_tokens_and_windows_keep_their_stride() -> None:
     patches = conv(3, 4, 16, stride=16)
     tokens = Applied(lambda x, p: torch.cat([x.new_zeros(1, 1, 4), p(x).flatten(2).mT], 1), p=patches)
     assert field_of(tokens) == ReceptiveField((16, 16), (16, 16), (0, 0), "local", "")
-    windows = Applied(lambda x, p: p(x).unflatten(3, (2, 7)).unflatten(2, (2, 7)).transpose(3, 4), p=patches)
-    assert field_of(windows) == ReceptiveField((16, 16), (16, 16), (0, 0), "local", "")
+    parted = Applied(lambda x, p: p(x).unflatten(3, (2, 7)).unflatten(2, (2, 7)).transpose(3, 4), p=patches)
+    assert field_of(parted) == ReceptiveField((16, 16), (16, 16), (0, 0), "local", "")
+    heads = Applied(
+        lambda x, p: windows(p(x).permute(0, 2, 3, 1), 7).unflatten(2, (2, 2)).transpose(1, 2).flatten(0, 1),
+        p=patches,
+    )
+    assert field_of(heads) == ReceptiveField((16, 16), (16, 16), (0, 0), "local", "")
 
 
 # By explicit positions, on random stacks

@@ -316,7 +316,7 @@ class _Recorder(TorchDispatchMode):
         kwargs: Kwargs | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        if isinstance(func, HigherOrderOperator):
+        if not isinstance(func, OpOverload):
             return self._run_higher_order(func, args, kwargs)
         packet, given = func.overloadpacket, (args, kwargs)  # indices that have values keep them there
         if self.trace.device == "meta":
@@ -386,7 +386,7 @@ class _Recorder(TorchDispatchMode):
         call = self.stack[-1] if self.stack else self.trace.root
         is_view = op.func.is_view or op.packet in _VIEWS
         if not call.atomic:
-            tracked = self.fields.of(first) is not None
+            tracked = self.fields.follows(first)
             pending = self.pending.setdefault(id(call), [])
             pending += used
             if is_view or op.packet in _ALLOCATES or not (tracked or op.packet in MATRIX):
@@ -453,7 +453,7 @@ class _Recorder(TorchDispatchMode):
         return self._tracked(values)
 
     def _tracked(self, values: object) -> bool:
-        return any(self.fields.of(t) is not None for t in tensors_of(values))
+        return any(self.fields.follows(t) for t in tensors_of(values))
 
     def _use(self, call: Call, used: Sequence[nn.Parameter]) -> None:
         """Count parameters that have not been used before."""

@@ -357,7 +357,7 @@ def write(below: Layout | None, part: Layout, slices: Sequence[Slice], name: str
         return join(below, placed, name)
     if not spread:
         return placed
-    if placed.dims is None or placed.dims != below.dims:
+    if placed.dims != below.dims:
         raise NoRuleError("writes to positions that are counted in another way")
     joined, (factor,) = join(below, placed, name), placed.known_dims()[spread[0]]
     return simplify(joined.with_axis(factor.axes, overlay(below.axis(factor.axes), placed.axis(factor.axes))))
@@ -431,7 +431,7 @@ def mix_among_channels(layout: Layout, over: Iterable[int], reason: str) -> Layo
     """
     if layout.dims is None:
         return layout
-    deep = [d for d in over if _holds_both(layout, d)]
+    deep = [d for d in over if len(layout.dims[d]) > 1 and _holds_both(layout, d)]
     return mix(layout, deep, reason) if deep else layout
 
 

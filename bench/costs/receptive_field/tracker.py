@@ -65,6 +65,10 @@ class FieldTracker:
         self._kept: dict[int, Tensor] = {id(images): images}
         self._sharing: dict[int, list[Tensor]] = {}
 
+    def follows(self, tensor: Tensor) -> bool:
+        """Return whether a tensor depends on the images."""
+        return id(tensor) in self._layouts
+
     def of(self, tensor: Tensor) -> ReceptiveField | None:
         """Return the field of a unit; None where it does not depend on the images, such as a parameter."""
         layout = self._layouts.get(id(tensor))
@@ -260,6 +264,7 @@ def _receptive_field(layout: Layout) -> ReceptiveField:
     )
 
 
+@lru_cache(maxsize=1 << 12)
 def _of_axis(axis: Axis) -> tuple[int | None, Fraction | None, int | None]:
     """Return size, stride and padding."""
     if isinstance(axis, NonlocalAxis):

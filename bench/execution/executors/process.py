@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -173,7 +174,7 @@ def _child(sender: connection.Connection, output: str, target: str, args: tuple[
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (as long as the process)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     faulthandler.enable(file=2)
-    load_target(target)(_for_this_process(sender.send), *args)
+    load_target(target)(partial(_send_as, os.getpid(), sender), *args)
     sender.close()
     # Leave without finalisers: a network's threads or exit hooks must not outlive the job.
     sys.stdout.flush()
@@ -181,15 +182,10 @@ def _child(sender: connection.Connection, output: str, target: str, args: tuple[
     os._exit(0)
 
 
-def _for_this_process(send: Send) -> Send:
-    """Return `send` for this process alone: a copy of it, which a network forked and left running, says nothing."""
-    pid = os.getpid()
-
-    def send_own(event: Event) -> None:
-        if os.getpid() == pid:
-            send(event)
-
-    return send_own
+def _send_as(pid: int, sender: connection.Connection, event: Event) -> None:
+    """Send an event from the process of this id; a copy of it, which a network forked and left running, is silent."""
+    if os.getpid() == pid:
+        sender.send(event)
 
 
 def _die_with_parent() -> None:

@@ -40,10 +40,30 @@ SLOW_FILES = {
     *("test_training_figures", "test_gpu_walk"),
 }
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
+# The files that take longest, begun first, so that no worker is left with one of them at the end.
+LONGEST = (
+    *(
+        "test_cli",
+        "test_receptive_field",
+        "test_parallel",
+        "test_plugins",
+        "test_costs",
+        "test_wild_networks",
+    ),
+    *(
+        "test_process_executor",
+        "test_backends",
+        "test_report",
+        "test_figures",
+        "test_page",
+        "test_report_cli",
+    ),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow files and with slow fixtures as slow."""
+    """Mark the tests of slow files and with slow fixtures as slow; put the longest files first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     for item in items:
         if item.path.stem in SLOW_FILES or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

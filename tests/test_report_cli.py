@@ -355,7 +355,7 @@ def test_a_corrupt_line_is_set_aside_and_named(run: Bench) -> None:
     (folder / RECORDS).write_bytes(content.replace(b'"alexnet"', b'"alexnot"', 1))
     result = run("report", "some", *TEXTS)
     assert result.exit_code == 0
-    assert "line 1 of some: checksum does not match" in result.stderr
+    assert "line 1 of results/some/records.jsonl set aside: checksum does not match" in result.stderr
     assert table()["network"].tolist() == ["alexnet"]
 
 

@@ -225,6 +225,25 @@ def test_memory_of_a_process_is_one_number_a_run() -> None:
     assert only_row(between(a, memory(*(233e6 + i for i in range(6))))).effect.verdict == "undecided"
 
 
+def test_times_that_moved_together_are_told_of_the_machine() -> None:
+    def run_at(*factors: float) -> list[Record]:
+        return [
+            infer(around(0.01 * factor * (1 + 0.001 * i)), replicate=i, batch_size=2**n)
+            for n, factor in enumerate(factors)
+            for i in range(5)
+        ]
+
+    alike = between(run_at(*[1.0] * 12), run_at(*[1.2] * 11, 0.9))
+    assert alike.shift == (pytest.approx(1.2), 11, 12)  # 12 or 11 of 12 by chance: 2 (1 + 12) / 4096 = 0.6 %
+    assert "11 of 12 are longer in b, 1.200 times in the median" in shown(alike)
+    assert alike.to_json()["shift"] == {"factor": pytest.approx(1.2), "moved": 11, "of": 12}
+    own_ways = between(run_at(*[1.0] * 12), run_at(*[1.2] * 9, *[0.9] * 3))  # 14.6 %
+    assert own_ways.shift is None
+    assert "moved together" not in shown(own_ways)
+    assert between(run_at(*[1.0] * 12), run_at(*[1.01] * 12)).shift is None  # no more than the band
+    assert between(run_at(*[1.0] * 5), run_at(*[1.2] * 5)).shift is None  # too few
+
+
 def test_counts_are_equal_or_different() -> None:
     a, b = counted(RESNET18), counted(replace(RESNET18, parameters=RESNET18.parameters + 1))
     found = between([record(job(RESNET18), RESNET18, a)], [record(job(RESNET18), RESNET18, b)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.analysis.counts import COUNTS
 from bench.analysis.matching import Matching, Repeats, match, names_of
@@ -23,8 +23,9 @@ from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.stats.differ import FLOOR, centres, differ
 from bench.stats.effects import Effect
+from bench.stats.proportions import binomial_interval
 from bench.stats.samples import mean, median, robust_sd
-from bench.stats.verdicts import CHANGED, corrected, of_counts, of_means
+from bench.stats.verdicts import BAND, CHANGED, corrected, of_counts, of_means
 from bench.units import Better
 
 SCATTERED = 6  # ratios, from which their scatter tells of the noise
@@ -87,6 +88,14 @@ class Change:
         return {**fields, **self.effect.to_json("ratio")}
 
 
+class Shift(NamedTuple):
+    """How times moved together: by which factor in the median, how many that way, and of how many."""
+
+    factor: float
+    moved: int
+    of: int
+
+
 @dataclass(frozen=True, slots=True)
 class Diff:
     """Two runs side by side: their names, a row a quantity, and see `bench.analysis.matching.Matching`."""
@@ -112,11 +121,28 @@ class Diff:
                 "changes": [dict(zip(("what", "a", "b"), c, strict=True)) for c in self.changes],
                 "rows": [row.to_json() for row in self.rows],
                 "only": [dict(zip(("job", "run", "why"), o, strict=True)) for o in self.only],
+                "shift": self.shift._asdict() if self.shift else None,
                 "tested": self.tested,
                 "sure_after_holm": self.sure,
             }
         )
         return plain
+
+    @property
+    def shift(self) -> Shift | None:
+        """Return how the times of networks moved together; None where they are few, or move each their own way.
+
+        They moved together where the 99 % interval of the share that went one way leaves a half out.
+        """
+        ratios = [r.effect.estimate for r in self.rows if r.task != "accuracy" and r.unit == "s"]
+        ratios = [ratio for ratio in ratios if ratio > 0]
+        if len(ratios) < SCATTERED:
+            return None
+        factor = median(ratios)
+        moved = sum((ratio > 1) == (factor > 1) for ratio in ratios)
+        together = binomial_interval(moved, len(ratios), 0.99)[0] > 1 / 2
+        together = together and abs(math.log(factor)) > math.log1p(BAND)
+        return Shift(factor, moved, len(ratios)) if together else None
 
     @property
     def tested(self) -> int:

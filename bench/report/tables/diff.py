@@ -113,6 +113,13 @@ def _summary(diff: Diff) -> Iterator[str]:
     yield f"{len(diff.rows)} quantities: {verdicts or 'none'}. A ratio is {plain(diff.b)} over {plain(diff.a)}."
     if any(row.n_a + row.n_b > 2 and row.unit in ("s", "1/s") for row in diff.rows):
         yield f"Times are geometric means of the processes' medians, of fewer than {ENOUGH} a run medians."
+    if shift := diff.shift:
+        way = "longer" if shift.factor > 1 else "shorter"
+        yield (
+            f"Times moved together: {shift.moved} of {shift.of} are {way} in {plain(diff.b)}, "
+            f"{_ratio(shift.factor)} times in the median. That is the machine, or what all networks share, such as "
+            "torch; bench compare measures networks in turn, which takes it out."
+        )
     if diff.tested > 1:
         yield (
             f"{diff.tested} were tested, and p is corrected for their number (Holm): the chance that any of them is "

@@ -237,6 +237,13 @@ def test_times_that_moved_together_are_told_of_the_machine() -> None:
     assert alike.shift == (pytest.approx(1.2), 11, 12)  # 12 or 11 of 12 by chance: 2 (1 + 12) / 4096 = 0.6 %
     assert "11 of 12 are longer in b, 1.200 times in the median" in shown(alike)
     assert alike.to_json()["shift"] == {"factor": pytest.approx(1.2), "moved": 11, "of": 12}
+    assert [row.effect.verdict for row in alike.rows] == ["suspected"] * 11 + ["faster"]
+    assert "nearly all times moved together" in alike.rows[0].effect.reason
+    assert alike.slowdowns(0.05) == []
+    newer = [r.changed(environment=with_(["torch", "version"], "2.15.0")) for r in run_at(*[1.2] * 12)]
+    explained = between(run_at(*[1.0] * 12), newer)
+    assert explained.shift is not None
+    assert {row.effect.verdict for row in explained.rows} == {"slower"}
     own_ways = between(run_at(*[1.0] * 12), run_at(*[1.2] * 9, *[0.9] * 3))  # 14.6 %
     assert own_ways.shift is None
     assert "moved together" not in shown(own_ways)

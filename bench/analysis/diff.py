@@ -5,7 +5,9 @@ processes of one job, and so are the seeds of a training. From four in each run 
 the ratio of their geometric means, and Holm's correction holds the chance of any false alarm among all rows at 5 %
 (`bench.stats.differ`). With fewer nothing is certain: what is beyond the noise floor is suspected, by the ratio of
 medians, and the row says what to run to know. The floor is how much two processes of the same may differ: 5 %, and more
-where the ratios of the runs scatter more than that, or a self-test of the machine says so. Counts are exact.
+where the ratios of the runs scatter more than that, or a self-test of the machine says so. Counts are exact. Where
+nearly all times moved together although nothing that is known differs, the machine is the likelier cause, and what
+moved that way is not certain.
 """
 
 from __future__ import annotations
@@ -190,7 +192,19 @@ def diff(
     rows = [row for x, y in matching.pairs for row in _rows(x, y, floor, quantities)]
     effects = corrected([row.effect for row in rows], "suspected")
     rows = [_with_tip(replace(row, effect=effect)) for row, effect in zip(rows, effects, strict=True)]
-    return Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
+    differences = Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
+    if differences.changes or differences.shift is None:
+        return differences
+    longer = differences.shift.factor > 1
+    return replace(differences, rows=[_with_all(row, longer) for row in rows])
+
+
+def _with_all(row: Change, longer: bool) -> Change:
+    """Return a row that moved as nearly all times did although nothing that is known differs: it is not certain."""
+    if row.unit not in _TIMES or row.task == "accuracy" or row.effect.verdict not in CHANGED:
+        return row
+    alike = longer == ((row.effect.estimate > 1) == (row.unit == "s"))
+    return replace(row, effect=replace(row.effect, verdict="suspected", reason=_TOGETHER)) if alike else row
 
 
 def _with_tip(row: Change) -> Change:
@@ -294,5 +308,6 @@ def _host_memory(a: float, b: float, floor: float, one: Measurement) -> Effect:
     return replace(effect, reason=f"{beyond} the noise floor of ±{100 * floor:.3g} %; {_HOST_MEMORY}")
 
 
+_TOGETHER = "nearly all times moved together, and nothing that is known differs: the machine may have"
 _ALONE = "one process a run: how processes differ is not known"
 _HOST_MEMORY = "processes of a run share where memory lies, so a run is one number: tensor_memory is exact"

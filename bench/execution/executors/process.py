@@ -96,13 +96,28 @@ _jobs: set[int] = set()  # the processes of all jobs of this process, whichever 
 _jobs_lock = threading.Lock()
 
 
+_PAUSES_S = (
+    0.05,
+    0.2,
+    1.0,
+    4.0,
+)  # before each further try: a server that was killed takes a moment to be gone
+
+
 def _start(process: BaseProcess) -> int:
-    """Start a job's process, and return its id; where the server has died, it is started anew, once."""
+    """Start a job's process, and return its id; where the server has died, a new one starts it."""
     with _jobs_lock:  # so that no job is taken for an orphan before it is known
-        try:
-            with bare_main():
-                process.start()
-        except (EOFError, OSError):  # the server has gone, and is noticed as gone the next time
+        for pause_s in _PAUSES_S:
+            try:
+                with bare_main():
+                    process.start()
+                break
+            except (
+                EOFError,
+                OSError,
+            ):  # the server has gone, and is noticed as gone once the kernel has ended it
+                time.sleep(pause_s)
+        else:
             with bare_main():
                 process.start()
         pid = int(process.pid or 0)

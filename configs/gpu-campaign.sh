@@ -44,8 +44,8 @@ piece() {
   case $1 in
     check) # one after the other: they time and fill the card
       bench env
-      step python3 -m pytest -m gpu -q -n 0 -p no:cacheprovider
       step python3 tests/benchmarks/fidelity.py
+      step python3 -m pytest -m gpu -q -n 0 -p no:cacheprovider --durations 10
       ;;
     line-up) measure gpu line-up ;;
     graph | ways | training-step | accuracy | more | accuracy-more | imagenette) measure "gpu-$1" "$1" ;;

@@ -30,6 +30,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "cudnn_attention": lambda: torch.backends.cuda.enable_cudnn_sdp(
         not torch.backends.cuda.cudnn_sdp_enabled()
     ),
+    "attention_fast_path": lambda: torch.backends.mha.set_fastpath_enabled(False),
     "gradients": lambda: torch.set_grad_enabled(False),
     "folder": lambda: os.chdir(Path.cwd().parent),
     "variables": lambda: os.environ.update(OMP_NUM_THREADS="1"),
@@ -80,3 +81,13 @@ def test_variables_that_libraries_read_are_set_back_and_the_networks_own_stay(
     assert (os.environ["BENCH_TEST_ONE"], os.environ["BENCH_TEST_TWO"]) == ("1", "old")
     assert "MKL_DYNAMIC" not in os.environ
     assert os.environ.pop("BENCH_TEST_THREE") == "3"  # its file may read it when it builds the network
+
+
+@pytest.mark.parametrize("by_the_file", [True, False])
+def test_inference_mode_is_left_without_gradients(by_the_file: bool) -> None:
+    before = read()  # as a worker does, before a task enters inference mode
+    with torch.inference_mode():
+        torch.set_grad_enabled(by_the_file)
+        restore(before)
+        assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution import EXECUTORS, Ended, Event
-from bench.execution.fits import memory_limit, try_batch
+from bench.execution.fits import ONCE, memory_limit, try_batch
 from bench.execution.max_batch import GRAIN, LargestBatch, find_max_batch, wants_max, with_batch
+from bench.execution.worker import work
 from bench.plan.job import Job
-from bench.tasks import _step
 
 JOB = make_job(task="infer", settings={"batch_size": "max", "device": "cpu"})
 
@@ -162,14 +163,39 @@ def real(**fields: Any) -> Job:
     )
 
 
-def test_a_try_in_a_process_runs_one_forward_pass() -> None:
-    events: list[Event] = []
-    executor = EXECUTORS.get("process").make()
-    executor.call(
-        "bench.execution.fits:try_batch", (with_batch(real(), 4),), timeout_s=60, on_event=events.append
+@pytest.mark.parametrize("task", ["infer", "train_step"])
+def test_a_try_goes_through_all_that_the_job_does(task: str) -> None:
+    def stages(events: list[Event]) -> list[str]:
+        assert events[-1] == ("outcome", ("ok", None))
+        return [value for kind, value in events if kind == "stage"]
+
+    tried: list[Event] = []
+    worked: list[Event] = []
+    job = replace(with_batch(real(), 2), task=task)
+    try_batch(tried.append, job)
+    work(worked.append, job.with_settings(timing=ONCE))
+    assert [*stages(tried), "done"] == stages(worked)
+    assert not [e for e in tried if e[0] == "measurement"]
+
+
+def test_a_try_that_fits_one_call_but_not_the_job_is_too_large(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\n"
+        "class Net(torch.nn.Linear):\n"
+        "    calls = 0\n"
+        "    def __init__(self, num_classes=10):\n"
+        "        super().__init__(32, num_classes)\n"
+        "    def forward(self, x):\n"
+        "        self.calls += 1\n"
+        "        if self.calls > 1:\n"
+        "            raise torch.OutOfMemoryError('the first output is still there')\n"
+        "        return super().forward(x.mean((1, 2)))\n"
     )
-    assert events[-1] == ("outcome", ("ok", None))
-    assert not [e for e in events if e[0] == "measurement"]
+    source = hashlib.sha256(file.read_bytes()).hexdigest()
+    events: list[Event] = []
+    try_batch(events.append, replace(with_batch(real(), 2), arch=f"{file}:Net", source_sha256=source))
+    assert events[-1][1][0] == "oom"
 
 
 def test_a_batch_beyond_the_free_memory_is_refused_before_it_is_touched() -> None:
@@ -178,22 +204,6 @@ def test_a_batch_beyond_the_free_memory_is_refused_before_it_is_touched() -> Non
     huge = with_batch(real(), 1_000_000_000)  # 4 TB of images
     executor.call("bench.execution.fits:try_batch", (huge,), timeout_s=60, on_event=events.append)
     assert events[-1][1][0] == "oom"
-
-
-def test_a_try_of_a_training_does_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[int] = []
-
-    def spy(model: torch.nn.Module, images: torch.Tensor, job: Job) -> Any:
-        step = plain(model, images, job)
-        return lambda: (step(), steps.append(len(images)))
-
-    plain = _step.training_step
-    monkeypatch.setattr(_step, "training_step", spy)
-    job = replace(with_batch(real(), 2), task="train_step")
-    events: list[Event] = []
-    try_batch(events.append, job)
-    assert events[-1] == ("outcome", ("ok", None))
-    assert steps == [2, 2]  # images of each step: momentum is there from the second on
 
 
 def test_the_limit_is_of_what_is_free() -> None:

@@ -455,6 +455,23 @@ def test_a_network_that_does_more_than_answer_is_doubted(
     assert doubts & set(found["measurements"]["latency"].flags) == ({flag} if flag else set())
 
 
+WITHOUT_GRADIENTS = """
+class Net(Base):
+    def forward(self, x):
+        assert not torch.is_grad_enabled(), "as inference mode turns them off"
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize("at_the_top", ["", "torch.set_grad_enabled(True)", "torch.set_grad_enabled(False)"])
+def test_what_is_timed_runs_without_gradients(tmp_path: Path, at_the_top: str) -> None:
+    mine = make(tmp_path, at_the_top + WITHOUT_GRADIENTS, "infer")
+    (in_turn,) = versus(labelled([replace(make_planned(), job=job) for job in (mine, mine)]), 1)
+    for job in (mine, in_turn.job):
+        found = story(job)
+        assert found["status"] == "ok", found["error"]
+
+
 def test_networks_in_turn_are_each_of_their_own_files(tmp_path: Path) -> None:
     mine = make(tmp_path, "class Net(Base): pass", "infer")
     jobs = (mine, replace(mine, arch="linear", source_sha256=None))

@@ -147,8 +147,8 @@ def selftest(
     the comparisons, all others after them, as runs have time between them.
 
     Args:
-        arch: a network larger than LeNet-5; None is resnet20, for the comparisons on a GPU with images so large that
-            one fills the card: of a network that is launch-bound, Python's speed would be judged.
+        arch: a network larger than LeNet-5; None is resnet20, but for batch 1 on a GPU with images so large that a few
+            fill the card: of a network that is launch-bound, Python's speed would be judged.
         comparisons: how many, each of latency and of throughput.
         processes: of each comparison.
         runs: how many the further processes would make, at least two.
@@ -163,24 +163,28 @@ def selftest(
     """
     filling, arch = (_FILLING if arch is None else _SMALL), arch or "resnet20"
     size = Processes().least
+    timed = {
+        "task": "infer",
+        "timing": {
+            "warmup_s": 0.4,
+            "limit_s": 1.5,
+            "min_samples": 6,
+        },  # as in the default experiment on a CPU
+        "grid": {
+            "arch": list(dict.fromkeys([SMALLER, arch])),
+            "replicate": list(range(runs * size)),
+        },
+    }
     blocks = [
         {"task": "infer", "grid": {"arch": [arch]}, "processes": ALONE, **filling},
-        {
-            "task": "infer",
-            # As in the default experiment.
-            "timing": {"warmup_s": 0.4, "limit_s": {"cpu": 1.5, "cuda": 3.0}, "min_samples": 6},
-            "grid": {
-                "arch": list(dict.fromkeys([SMALLER, arch])),
-                "batch_size": [1, {"cpu": 4, "cuda": 64}],
-                "replicate": list(range(runs * size)),
-            },
-        },
+        {**timed, "batch_size": 1},
+        {**timed, **filling},
     ]
     with open_executor(executor) as opened:
         experiment = parse_experiment({"name": SELFTEST, "blocks": blocks}, SELFTEST)
         experiment = narrow(experiment, overrides=overrides)
         catalog = catalog_for(experiment, opened)
-        network, *timed = expand(experiment, catalog)
+        network, *rows = expand(experiment, catalog)
         slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}
         networks = dict.fromkeys(("A", "A again", *slowdown), network)
         compared = [
@@ -190,7 +194,7 @@ def selftest(
                 networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
             )
         ]
-        first = in_rounds([p for p in timed if p.job.settings.given["replicate"] < size])
-        others = in_rounds([p for p in timed if p.job.settings.given["replicate"] >= size])
+        first = in_rounds([p for p in rows if p.job.settings.given["replicate"] < size])
+        others = in_rounds([p for p in rows if p.job.settings.given["replicate"] >= size])
         prepared = Prepared(experiment, catalog, (*first, *compared, *others))
         return carry_out(prepared, Path(results) / SELFTEST, opened, observer, argv)

@@ -1,4 +1,4 @@
-"""Does a batch fit? What the process of one try does: one forward pass, or two training steps, and no more."""
+"""Does a batch fit? What the process of one try does: each pass of the job, as few times as can be."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ from pathlib import Path
 import psutil
 import torch
 
-from bench.errors import UnsupportedError
 from bench.execution import Send
 from bench.execution.worker import send_outcome, switch
 from bench.plan.job import Job
+from bench.plan.settings import Timed, Timing
 from bench.plan.task import TASKS, Hooks
 
 # A try on the CPU may have this share of the memory that is available; the rest keeps the machine out of swap.
 _MARGIN = 0.8
+# No warm-up to speak of, and one sample of each quantity.
+ONCE = Timing(warmup_s=1e-9, min_s=0, limit_s=1e-9, min_samples=1, max_samples=1, min_block_s=1e-9)
 
 
-def try_batch(send: Send, job: Job) -> None:
+def try_batch(send: Send, job: Job[Timed]) -> None:
     """Send the stages of one try, then ``("outcome", (status, error))``: `ok`, `oom`, or how it failed."""
 
     def do(enter: Callable[[str], None]) -> None:
         with memory_limit(job.device):
-            one_call(job, Hooks(stage=enter))
+            one_of_each(job, Hooks(stage=enter))
 
     send_outcome(send, job, do)
 
 
-def one_call(job: Job, hooks: Hooks) -> None:
-    """Run the call that the job would time, and wait for its end.
+def one_of_each(job: Job[Timed], hooks: Hooks) -> None:
+    """Run all that the job would run, with next to no repetition, and keep nothing of what it measures.
+
+    A single call is not enough to tell that a batch fits: the job holds the first output while it calls again, looks
+    at it, and counts tensors. On an H100, a batch of VGG-16 that fitted one call did not fit its job.
 
     Raises:
         Exception: whatever the network, the backend or the allocator raises.
     """
-    call = TASKS.get(job.task).one_call
-    if call is None:
-        raise UnsupportedError(f"task {job.task} has no batch to try")
     switch(job)
-    call(job, hooks)
+    for _ in TASKS.get(job.task).run(job.with_settings(timing=ONCE, energy_s=0), hooks):
+        pass
     if job.device != "cpu":
         torch.cuda.synchronize()
 

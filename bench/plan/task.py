@@ -182,7 +182,6 @@ class Task(Generic[KeysT, SettingsT]):
         outline: `(keys, card, catalog)` to what a planned job has of the network and the machine.
         subject: `(job)` to what it is of, for its label.
         at_once: `(job, cores)` to how many such jobs may run side by side.
-        one_call: `(job, hooks)` runs the call that is timed and times nothing, for a task with `batch_size: max`.
         alone: whether it holds its devices, so that nothing else runs there meanwhile.
         trained: whether its jobs are trainings: they differ in nothing but their seeds, and keep files.
         matched: whether jobs of two runs that ask the same are held against each other.
@@ -199,7 +198,6 @@ class Task(Generic[KeysT, SettingsT]):
     outline: Callable[[KeysT, ArchCard, Catalog], Outline] = own_shape
     subject: Callable[[Job[SettingsT]], str] = of_network
     at_once: Callable[[Job[SettingsT], int], int] = lambda *_: 1
-    one_call: Callable[[Job[SettingsT], Hooks], None] | None = None
     alone: bool = True
     trained: bool = False
     matched: bool = True

@@ -75,19 +75,6 @@ def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
         yield from tensors(prepared.call, prepared.held, job, hooks)
 
 
-def one_call(job: Job[Timed], hooks: Hooks) -> None:
-    """Run one forward pass as the job's backend does it, and time nothing."""
-    import torch
-
-    from bench.tasks._calls import backend_of, ready
-    from bench.timing.steps import instruments
-
-    with torch.inference_mode():
-        prepared, _ = ready(backend_of(job), job, hooks, instruments(job.device).latency)
-        hooks.stage("memory")
-        prepared.call()
-
-
 TASKS.add(
     "infer",
     Task(
@@ -99,6 +86,5 @@ TASKS.add(
         quantities=QUANTITIES,
         batch_column="batch_size",
         batch_title="Batch",
-        one_call=one_call,
     ),
 )

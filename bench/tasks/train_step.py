@@ -75,21 +75,6 @@ def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
         yield from tensors(phases, phases.held, job, hooks)
 
 
-def one_call(job: Job[Timed], hooks: Hooks) -> None:
-    """Run two training steps as the job's backend does them, and time nothing.
-
-    The first step leaves the optimiser's momentum behind, which is held beside all that the second needs.
-    """
-    from bench.tasks._calls import backend_of
-    from bench.tasks._step import ready_step
-    from bench.timing.steps import instruments
-
-    step, _ = ready_step(backend_of(job), job, hooks, instruments(job.device).latency)
-    hooks.stage("memory")
-    step()
-    step()
-
-
 TASKS.add(
     "train_step",
     Task(
@@ -102,6 +87,5 @@ TASKS.add(
         batch_column="train_batch_size",
         batch_title="Training batch",
         outline=outline,
-        one_call=one_call,
     ),
 )

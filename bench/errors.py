@@ -151,6 +151,12 @@ def typed_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text_of(error)}"
 
 
+def reason(error: BaseException, most: int = 200) -> str:
+    """Return an exception's type, and the first line of its text that says something, of so many characters at most."""
+    lines = (line.strip() for line in text_of(error).splitlines())
+    return f"{type(error).__name__}: {next(filter(None, lines), '')[:most]}".removesuffix(": ")
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Return whether an exception means want of memory, of the host or of the device."""
     return not isinstance(error, BenchError) and says_no_memory(typed_text(error))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar, overload
 
-K = TypeVar("K")
+_K = TypeVar("_K")
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """An object of a JSON document that was read: whoever takes a value from it knows, or checks, what it is.
@@ -46,9 +46,9 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
 
 
 @overload
-def finite_json(value: Mapping[K, object]) -> dict[str, object]: ...
+def finite_json(value: Mapping[_K, object]) -> dict[str, object]: ...
 @overload
-def finite_json(value: Sequence[Mapping[K, object]]) -> list[dict[str, object]]: ...
+def finite_json(value: Sequence[Mapping[_K, object]]) -> list[dict[str, object]]: ...
 @overload
 def finite_json(value: object) -> object: ...
 def finite_json(value: object) -> object:

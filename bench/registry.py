@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from bench.errors import BenchError, typed_text, unknown_name
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 PLUGINS = "BENCH_PLUGINS"
 """The variable that names files which register units, one behind the other as in PATH; ``--plugin`` adds to it."""
@@ -47,7 +47,7 @@ def _import_file(file: str) -> ModuleType:
     return sys.modules[name]
 
 
-class DuplicateError(ValueError):
+class _DuplicateError(ValueError):
     """Two units have one name."""
 
 
@@ -59,7 +59,7 @@ def _plug_in(name: str, load: Callable[[], object]) -> None:
         raise BenchError(message, "mend it, or leave it out") from error
 
 
-class Registry(Generic[T]):
+class Registry(Generic[_T]):
     """Named units of one kind, found by importing every module of a package.
 
     Args:
@@ -70,13 +70,13 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
         self.package = package
-        self._units: dict[str, T] = {}
+        self._units: dict[str, _T] = {}
         self._loaded = False
 
-    def add(self, name: str, unit: T) -> T:
+    def add(self, name: str, unit: _T) -> _T:
         """Register `unit` under `name`; a name that is taken is a programming error."""
         if name in self._units:
-            raise DuplicateError(f"{self.kind} {name!r} is registered twice")
+            raise _DuplicateError(f"{self.kind} {name!r} is registered twice")
         self._units[name] = unit
         return unit
 
@@ -92,7 +92,7 @@ class Registry(Generic[T]):
             if not module.name.startswith("_"):
                 try:
                     importlib.import_module(f"{self.package}.{module.name}")
-                except DuplicateError as error:
+                except _DuplicateError as error:
                     raise BenchError(
                         f"{error}, by a plug-in too", "give the plug-in's another name"
                     ) from error
@@ -111,7 +111,7 @@ class Registry(Generic[T]):
         self.load()
         return sorted(self._units, key=natural)
 
-    def get(self, name: str) -> T:
+    def get(self, name: str) -> _T:
         """Return the unit called `name`.
 
         Raises:
@@ -128,7 +128,7 @@ class Registry(Generic[T]):
         """Return the names that match a shell pattern such as ``resnet*``."""
         return [n for n in self.names() if fnmatch.fnmatchcase(n, pattern)]
 
-    def items(self) -> list[tuple[str, T]]:
+    def items(self) -> list[tuple[str, _T]]:
         """Return (name, unit) pairs in natural order."""
         return [(n, self._units[n]) for n in self.names()]
 

@@ -19,7 +19,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from bench.timing import energy, watch
-from bench.timing.memory import LiveStorages
+from bench.timing.memory import _LiveStorages
 
 READING_S = 1e-9  # of the clock
 CLOCK_KHZ = 1_980_000
@@ -104,7 +104,7 @@ class Failure:
     error: Exception
 
 
-class FakeDevice(LiveStorages):
+class FakeDevice(_LiveStorages):
     """Counts the memory of what runs while it is entered, and lets it take its time.
 
     Attributes:
@@ -198,7 +198,7 @@ class FakeDevice(LiveStorages):
             patch.setattr(torch.backends.cudnn, "allow_tf32", False)
             patch.setattr(time, "perf_counter", self.clock.read)
             patch.setattr(time, "perf_counter_ns", lambda: round(self.clock.read() * 1e9))
-            patch.setattr(watch, "counters", lambda: quiet)
+            patch.setattr(watch, "_counters", lambda: quiet)
             patch.setattr(gc, "collect", lambda: 0)  # it takes longer than all else
             patch.setitem(energy.measure_energy.__kwdefaults__, "sleep", self.clock.sleep)
             try:

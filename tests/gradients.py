@@ -25,7 +25,7 @@ from bench.archs import Arch
 from bench.costs import _trace, prepare
 from bench.costs._arguments import tensors_of
 from bench.costs.receptive_field import _layout as layouts
-from bench.costs.receptive_field._axis import NOTHING, NonlocalAxis, NoRuleError, Span
+from bench.costs.receptive_field._axis import _NOTHING, NonlocalAxis, NoRuleError, _Span
 from bench.costs.receptive_field._layout import FLAGS, ROWS, Layout
 
 MASK = 50.0  # a key whose score is so much below the largest one is hidden by a mask
@@ -251,13 +251,13 @@ def difference(claim: Claim, output: Tensor, images: Tensor) -> str:
     reached = gradient[0].abs().sum(0)
     for flag, other in zip(FLAGS, (1, 0), strict=True):
         pixels = reached.sum(other).nonzero().flatten().tolist()
-        span = (pixels[0], pixels[-1]) if pixels else NOTHING
+        span = (pixels[0], pixels[-1]) if pixels else _NOTHING
         if (claimed := _contradicted(layout, flag, index, span, images.shape[1 + flag])) is not None:
             differences.append(f"{'rows' if flag == ROWS else 'columns'}: {claimed} claimed, {span} reached")
     return "; ".join(differences)
 
 
-def _contradicted(layout: Layout, flag: int, index: tuple[Any, ...], span: Span, pixels: int) -> object:
+def _contradicted(layout: Layout, flag: int, index: tuple[Any, ...], span: _Span, pixels: int) -> object:
     """Return what is claimed of an axis where the unit reaches another `span` of the image; else None.
 
     Where the claim goes over the border, all is to be reached up to there, but for what strides leave out; so it is
@@ -274,7 +274,7 @@ def _contradicted(layout: Layout, flag: int, index: tuple[Any, ...], span: Span,
         return None if span[1] - span[0] in sizes or (cut and span[1] - span[0] < max(sizes)) else sizes
     claimed = axis.span([position])
     if claimed[0] >= pixels or claimed[1] < 0:
-        return None if span == NOTHING else claimed
+        return None if span == _NOTHING else claimed
     slack = -(-abs(axis.shift) // axis.period)
     low = span[0] == claimed[0] or (claimed[0] <= 0 and span[0] <= slack)
     high = span[1] == claimed[1] or (claimed[1] >= pixels - 1 - slack and span[1] >= pixels - 1 - slack)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench.archs.pattern import Group, Layer, Pattern, layer, parse
-from bench.archs.pattern.network import ACTIVATIONS, module_of
+from bench.archs.pattern.network import _ACTIVATIONS, _module_of
 from bench.errors import UnsupportedError
 
 _WORDS: dict[type[nn.Module], str] = {
@@ -23,7 +23,7 @@ _WORDS: dict[type[nn.Module], str] = {
     nn.BatchNorm2d: "BN",
     nn.Dropout: "DROP",
     nn.Linear: "FC",
-    **{kind: word for word, kind in ACTIVATIONS.items()},
+    **{kind: word for word, kind in _ACTIVATIONS.items()},
 }
 # What torch calls the fields of a layer.
 _FIELDS = {"kernel_size": "window", "out_channels": "width", "out_features": "width", "p": "rate"}
@@ -86,7 +86,7 @@ def _says_all(one: Layer, module: nn.Module, dense: bool) -> bool:
     """Return whether the layer, built anew, is the module but for its weights."""
     inputs = next((getattr(m, k) for m in module.modules() for k in _INPUTS if hasattr(m, k)), 1)
     with torch.device("meta"):
-        anew = module_of(one, inputs, one.width or inputs, dense)
+        anew = _module_of(one, inputs, one.width or inputs, dense)
     return [_settings(m) for m in anew.modules()] == [_settings(m) for m in module.modules()]
 
 

@@ -15,14 +15,14 @@ from bench.errors import ConfigError
 from bench.plan.recipe import Augment
 from bench.training.augment import (
     Augmentation,
-    Draws,
+    _Draws,
+    _reflect,
+    _takes_turn,
     crop,
     cut_out,
     decide,
     draw,
     normalise,
-    reflect,
-    takes_turn,
 )
 
 IDLE = Augmentation(size=6, pad=0, flip=False, cutout=0)
@@ -53,7 +53,7 @@ def test_crop_and_flip_equal_numpy(pad: int, flip: bool, channels: int) -> None:
     images = some_images(channels=channels)
     how = replace(IDLE, pad=pad, flip=flip)
     index = torch.tensor([3, 0, 6, 3, 1, 5, 2, 4, 0, 0, 6])
-    draws = draw(len(index), how, generator(1))
+    draws = draw(index, how, generator(1))
     found = crop(images, index, draws, how)
     for i, image in enumerate(images[index].numpy()):
         expected = cropped(image, pad, draws.corner[i].numpy(), bool(draws.mirrored[i]))
@@ -66,7 +66,7 @@ def test_every_corner_and_its_mirror_image() -> None:
     how = replace(IDLE, pad=2, flip=True)
     corners = torch.cartesian_prod(torch.arange(5), torch.arange(5))
     for mirrored in (False, True):
-        draws = Draws(corners, torch.full((25,), mirrored), torch.zeros(25, 2, dtype=torch.int64))
+        draws = _Draws(corners, torch.full((25,), mirrored), torch.zeros(25, 2, dtype=torch.int64))
         found = crop(image, torch.zeros(25, dtype=torch.int64), draws, how)
         expected = [cropped(image[0].numpy(), 2, c, mirrored) for c in corners.numpy()]
         np.testing.assert_array_equal(found.numpy(), np.stack(expected))
@@ -75,13 +75,13 @@ def test_every_corner_and_its_mirror_image() -> None:
 def test_without_augmentation_images_are_as_they_were() -> None:
     images = some_images()
     index = torch.tensor([2, 2, 5])
-    assert torch.equal(crop(images, index, draw(3, IDLE, generator()), IDLE), images[index])
+    assert torch.equal(crop(images, index, draw(torch.arange(3), IDLE, generator()), IDLE), images[index])
 
 
 def test_a_part_of_the_draws_is_of_its_images() -> None:
     how = replace(IDLE, pad=3, flip=True)
     images, index = some_images(), torch.arange(7)
-    draws = draw(7, how, generator())
+    draws = draw(torch.arange(7), how, generator())
     whole = crop(images, index, draws, how)
     assert torch.equal(crop(images, index[2:5], draws[2:5], how), whole[2:5])
 
@@ -90,31 +90,31 @@ def test_a_part_of_the_draws_is_of_its_images() -> None:
 def test_reflection_equals_numpy(size: int) -> None:
     positions = torch.arange(-(size - 1), 2 * size - 1)
     expected = np.pad(np.arange(size), size - 1, mode="reflect")
-    np.testing.assert_array_equal(reflect(positions, size).numpy(), expected)
+    np.testing.assert_array_equal(_reflect(positions, size).numpy(), expected)
 
 
 def test_all_corners_are_equally_likely() -> None:
-    corner = draw(20_000, replace(IDLE, pad=2), generator()).corner.numpy()
+    corner = draw(torch.arange(20_000), replace(IDLE, pad=2), generator()).corner.numpy()
     counts = np.bincount(corner[:, 0] * 5 + corner[:, 1], minlength=25)
     assert counts.sum() == 20_000
     assert chisquare(counts).pvalue > UNLIKELY
 
 
 def test_half_of_the_images_are_mirrored() -> None:
-    mirrored = int(draw(20_000, replace(IDLE, flip=True), generator()).mirrored.sum())
+    mirrored = int(draw(torch.arange(20_000), replace(IDLE, flip=True), generator()).mirrored.sum())
     assert binomtest(mirrored, 20_000, 0.5).pvalue > UNLIKELY
 
 
 def test_all_holes_are_equally_likely() -> None:
-    hole = draw(20_000, replace(IDLE, cutout=2), generator()).hole.numpy()
+    hole = draw(torch.arange(20_000), replace(IDLE, cutout=2), generator()).hole.numpy()
     counts = np.bincount(hole[:, 0] * 6 + hole[:, 1], minlength=36)
     assert counts.sum() == 20_000
     assert chisquare(counts).pvalue > UNLIKELY
 
 
 def test_one_kind_switched_off_leaves_the_others_as_they_were() -> None:
-    both = draw(100, replace(IDLE, pad=2, flip=True), generator())
-    crops = draw(100, replace(IDLE, pad=2), generator())
+    both = draw(torch.arange(100), replace(IDLE, pad=2, flip=True), generator())
+    crops = draw(torch.arange(100), replace(IDLE, pad=2), generator())
     assert torch.equal(both.corner, crops.corner)
     assert torch.equal(both.hole, crops.hole)
     assert not crops.mirrored.any()
@@ -122,7 +122,7 @@ def test_one_kind_switched_off_leaves_the_others_as_they_were() -> None:
 
 def test_the_generator_decides() -> None:
     how = replace(IDLE, pad=2, flip=True)
-    first, again, other = (draw(50, how, generator(s)) for s in (4, 4, 5))
+    first, again, other = (draw(torch.arange(50), how, generator(s)) for s in (4, 4, 5))
     assert torch.equal(first.corner, again.corner)
     assert torch.equal(first.mirrored, again.mirrored)
     assert not torch.equal(first.corner, other.corner)
@@ -132,7 +132,7 @@ def test_the_generator_decides() -> None:
 def test_cutout_equals_numpy(side: int) -> None:
     images = torch.rand(36, 2, 6, 6, generator=generator()) + 1
     holes = torch.cartesian_prod(torch.arange(6), torch.arange(6))  # every place once
-    draws = Draws(torch.zeros_like(holes), torch.zeros(36, dtype=torch.bool), holes)
+    draws = _Draws(torch.zeros_like(holes), torch.zeros(36, dtype=torch.bool), holes)
     found = cut_out(images, draws, side).numpy()
     for image, result, (row, column) in zip(images.numpy(), found, holes.tolist(), strict=True):
         expected = image.copy()
@@ -143,7 +143,7 @@ def test_cutout_equals_numpy(side: int) -> None:
 
 def test_no_cutout_is_no_change() -> None:
     images = torch.rand(3, 1, 6, 6)
-    assert cut_out(images, draw(3, IDLE, generator()), 0) is images
+    assert cut_out(images, draw(torch.arange(3), IDLE, generator()), 0) is images
 
 
 def test_normalised_images_equal_numpy() -> None:
@@ -180,21 +180,21 @@ def test_a_border_wider_than_the_image_is_refused() -> None:
 @pytest.mark.parametrize("classes", [1, 2, 10, 100])
 def test_half_of_each_class_is_mirrored_in_a_turn(classes: int) -> None:
     """Whether images come class by class or in turn, as splits do."""
-    mirrored = takes_turn(torch.arange(10_000), 0)
+    mirrored = _takes_turn(torch.arange(10_000), 0)
     for part in (*mirrored.view(classes, -1), *mirrored.view(-1, classes).T):
         assert binomtest(int(part.sum()), len(part), 0.5).pvalue > UNLIKELY
 
 
 def test_turns_alternate() -> None:
     index = torch.arange(1000)
-    turns = [takes_turn(index, turn) for turn in range(4)]
+    turns = [_takes_turn(index, turn) for turn in range(4)]
     assert torch.equal(turns[0], ~turns[1])
     assert torch.equal(turns[0], turns[2])
     assert torch.equal(turns[1], turns[3])
 
 
 def test_neighbours_do_not_go_together() -> None:
-    mirrored = takes_turn(torch.arange(20_001), 0)
+    mirrored = _takes_turn(torch.arange(20_001), 0)
     for distance in (1, 2, 3, 8, 10):
         same = mirrored[distance:] == mirrored[:-distance]
         assert binomtest(int(same.sum()), len(same), 0.5).pvalue > UNLIKELY
@@ -204,10 +204,10 @@ def test_neighbours_do_not_go_together() -> None:
 def test_taking_turns_goes_before_chance(turn: int) -> None:
     images, index = some_images(), torch.tensor([3, 0, 6, 3, 1])
     how = replace(IDLE, pad=1, flip=True, turn=turn)
-    draws = draw(5, how, generator(1))
+    draws = draw(index, how, generator(1))
     found = crop(images, index, draws, how)
     for i, image in enumerate(images[index].numpy()):
-        mirrored = bool(takes_turn(index, turn)[i])
+        mirrored = bool(_takes_turn(index, turn)[i])
         np.testing.assert_array_equal(found[i].numpy(), cropped(image, 1, draws.corner[i].numpy(), mirrored))
 
 

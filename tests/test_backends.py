@@ -22,12 +22,12 @@ from bench.plan.job import Job
 from bench.plan.settings import Precision, Timed
 from bench.plan.task import Hooks
 from bench.tasks import _calls, _versus
-from bench.tasks._agreement import TOLERANCES, agreement, relative_difference
-from bench.tasks._placing import DTYPES, Autocast, noise, place, with_autocast
+from bench.tasks._agreement import _TOLERANCES, _relative_difference, agreement
+from bench.tasks._placing import DTYPES, _Autocast, noise, place, with_autocast
 from bench.timing import steps
 from bench.timing.clock import CudaEventClock
 from bench.timing.steps import Instruments, instruments
-from bench.training.precision import AUTOCAST
+from bench.training.config import AUTOCAST
 
 COMPILES = shutil.which("g++") or shutil.which("clang++")
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
@@ -282,7 +282,7 @@ def forget_the_compiler() -> None:
 def test_onnx_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     import bench.backends.onnx as module
 
-    monkeypatch.setattr(module, "NEEDS", ("no_such_package",))
+    monkeypatch.setattr(module, "_NEEDS", ("no_such_package",))
     reason = BACKENDS.get("onnx").unsupported(make_job(backend="onnx"))
     assert reason == "no_such_package missing; pip install 'bench[onnx]'"
 
@@ -374,26 +374,26 @@ def test_the_host_draws_no_more_than_64_images(monkeypatch: pytest.MonkeyPatch) 
 def test_without_autocast_the_network_is_itself() -> None:
     model = small_network().eval()
     assert with_autocast(model, make_job()) is model
-    assert isinstance(with_autocast(model, make_job(precision="amp_bf16")), Autocast)
+    assert isinstance(with_autocast(model, make_job(precision="amp_bf16")), _Autocast)
 
 
 def test_every_precision_has_its_numbers() -> None:
     from typing import get_args
 
-    assert set(get_args(Precision)) == set(DTYPES) == set(TOLERANCES)
+    assert set(get_args(Precision)) == set(DTYPES) == set(_TOLERANCES)
 
 
 def test_relative_difference() -> None:
     nan, inf = math.nan, math.inf
     reference = torch.tensor([1.0, -4.0, 0.0])
-    assert relative_difference(reference, torch.tensor([1.0, -3.0, 0.0])) == 1 / 4
-    assert relative_difference(reference, reference) == 0.0
-    assert relative_difference(torch.zeros(2), torch.ones(2)) == 1.0
-    assert relative_difference(torch.tensor([nan, inf, 2.0]), torch.tensor([nan, inf, 1.0])) == 0.5
-    assert relative_difference(torch.tensor([1.0, inf]), torch.tensor([1.0, -inf])) == inf
-    assert relative_difference(torch.ones(1), torch.tensor([nan])) == inf
-    assert relative_difference(torch.ones(2), torch.ones(3)) == inf
-    assert relative_difference(torch.ones(0), torch.ones(0)) == 0.0
+    assert _relative_difference(reference, torch.tensor([1.0, -3.0, 0.0])) == 1 / 4
+    assert _relative_difference(reference, reference) == 0.0
+    assert _relative_difference(torch.zeros(2), torch.ones(2)) == 1.0
+    assert _relative_difference(torch.tensor([nan, inf, 2.0]), torch.tensor([nan, inf, 1.0])) == 0.5
+    assert _relative_difference(torch.tensor([1.0, inf]), torch.tensor([1.0, -inf])) == inf
+    assert _relative_difference(torch.ones(1), torch.tensor([nan])) == inf
+    assert _relative_difference(torch.ones(2), torch.ones(3)) == inf
+    assert _relative_difference(torch.ones(0), torch.ones(0)) == 0.0
 
 
 def test_outputs_that_are_not_finite_are_flagged() -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from bench.datasets import DATASETS, Dataset, Files, Images, hold_back, subset
-from bench.datasets._images import quotas
+from bench.datasets._images import _quotas
 from bench.errors import UnsupportedError
-from bench.training.augment import Augmentation, takes_turn
+from bench.training.augment import Augmentation, _takes_turn
 from bench.training.batches import Batch, Batches, Shape
 
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def test_the_image_decides_whose_turn_it_is_to_be_mirrored(turn: int) -> None:
     how = replace(PLAIN, flip=True, turn=turn)
     order = torch.randperm(12, generator=seeded(1))
     expected = images.images[order]
-    mirrored = takes_turn(order, turn)
+    mirrored = _takes_turn(order, turn)
     expected[mirrored] = expected[mirrored].flip(3)
     found = torch.cat([x for x, _ in epoch(batches_of(images), how)])
     assert torch.allclose(found, scaled(expected), atol=1e-5)
@@ -188,7 +188,7 @@ def test_files_are_chosen_without_decoding() -> None:
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.data())
 def test_quotas_are_proportions_rounded(sizes: list[int], data: st.DataObject) -> None:
     count = data.draw(st.integers(len(sizes), sum(sizes)))
-    found = quotas(sizes, count)
+    found = _quotas(sizes, count)
     assert sum(found) == count
     assert all(1 <= n <= size for n, size in zip(found, sizes, strict=True))
     exact = [size * count / sum(sizes) for size in sizes]

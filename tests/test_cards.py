@@ -26,7 +26,7 @@ from bench.execution.worker import state as state_of_job
 from bench.records import cards, environment
 from bench.records.flags import FLAGS
 from bench.timing.energy import find_meter
-from bench.timing.watch import GpuWatch, HostWatch, watch
+from bench.timing.watch import HostWatch, _GpuWatch, watch
 
 ROOT = Path(bench.__file__).parent
 OLDEST: dict[str, list[str]] = json.loads((Path(__file__).parent / "oldest_names.json").read_text())
@@ -167,10 +167,10 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
     """Return what a watch of a card sees and doubts, in so many looks between its first and its last."""
     FakeHost(card).install(monkeypatch)
     found = watch("cuda:0")
-    assert isinstance(found, GpuWatch)
+    assert isinstance(found, _GpuWatch)
     found.pid, found.host = pid, HostWatch(read=lambda: {"wall_s": 0.0, "cpu_s": 0.0})
-    monkeypatch.setattr("bench.timing.watch.TICK_S", 0.0)
-    monkeypatch.setattr("bench.timing.watch.LOOK_SHARE", 0)
+    monkeypatch.setattr("bench.timing.watch._TICK_S", 0.0)
+    monkeypatch.setattr("bench.timing.watch._LOOK_SHARE", 0)
     found.start()
     for _ in range(ticks):
         found.tick()

@@ -15,7 +15,7 @@ from bench.plan.expand import expand
 from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.timing import ceilings
-from bench.timing.ceilings import best_product, copy_bandwidth, sides
+from bench.timing.ceilings import _best_product, _copy_bandwidth, _sides
 from bench.timing.clock import Workload
 
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.05, min_samples=6)
@@ -36,7 +36,7 @@ class Machine(FakeClock):
 
 def test_the_rate_is_that_of_the_best_size() -> None:
     machine = Machine({10: 1e6, 20: 4e6, 40: 2e6})
-    found = best_product(machine.make, (10, 20, 40), machine, TIMING)
+    found = _best_product(machine.make, (10, 20, 40), machine, TIMING)
     assert (found.name, found.unit, found.better) == ("matmul_rate", "MAC/s", "higher")
     assert found.samples == tuple(pytest.approx(4e6) for _ in found.samples)
     assert found.detail["rates"] == {
@@ -49,36 +49,36 @@ def test_the_rate_is_that_of_the_best_size() -> None:
 
 def test_a_size_that_would_take_too_long_is_not_tried() -> None:
     machine = Machine(dict.fromkeys((10, 20, 40), 1e5))  # 0.01, 0.08 and 0.64 s
-    found = best_product(machine.make, (10, 20, 40), machine, TIMING)
+    found = _best_product(machine.make, (10, 20, 40), machine, TIMING)
     assert machine.made == [10, 20]
     assert set(found.detail["rates"]) == {"10", "20"}
 
 
 def test_sides_double_as_long_as_three_matrices_fit() -> None:
     room = 3 * 8192**2 * 2
-    assert list(sides(2048, room, 2)) == [2048, 4096, 8192]
-    assert list(sides(2048, room, 4)) == [2048, 4096]
-    assert list(sides(2048, 0, 4)) == [2048]
+    assert list(_sides(2048, room, 2)) == [2048, 4096, 8192]
+    assert list(_sides(2048, room, 4)) == [2048, 4096]
+    assert list(_sides(2048, 0, 4)) == [2048]
 
 
 def test_the_watch_looks_between_samples() -> None:
     machine, ticks = Machine({10: 1e6}), []
-    best_product(machine.make, (10,), machine, TIMING, lambda: ticks.append("product"))
-    copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING, lambda: ticks.append("copy"))
+    _best_product(machine.make, (10,), machine, TIMING, lambda: ticks.append("product"))
+    _copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING, lambda: ticks.append("copy"))
     assert ticks.count("product") >= 6
     assert ticks.count("copy") >= 6
 
 
 def test_a_copy_reads_and_writes() -> None:
-    found = copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING)
+    found = _copy_bandwidth("cpu", 1000, FakeClock([0.5]), TIMING)
     assert set(found.samples) == {2 * 1000 / 0.5}
     assert found.unit == "B/s"
 
 
 def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ceilings.FIRST_SIDE, "cpu", 32)
+    monkeypatch.setitem(ceilings._FIRST_SIDE, "cpu", 32)
     monkeypatch.setattr(ceilings, "_free", lambda device: 8 * 3 * 64**2 * 4)  # for sides up to 64
-    monkeypatch.setitem(ceilings.COPY_BYTES, "cpu", 1 << 20)
+    monkeypatch.setitem(ceilings._COPY_BYTES, "cpu", 1 << 20)
     threads = torch.get_num_threads()
     experiment = parse_experiment({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
     (planned,) = expand(experiment, make_catalog())

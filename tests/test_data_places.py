@@ -19,9 +19,9 @@ import torch
 
 from bench.datasets import DATASETS, Images, data_root, fetch, find, is_here, load
 from bench.datasets import _places as places
-from bench.datasets._cifar import read_split as read_batches
-from bench.datasets._idx import read_idx, read_split
-from bench.datasets.imagenette import CLASSES
+from bench.datasets.cifar import _read_split as read_batches
+from bench.datasets.imagenette import _CLASSES
+from bench.datasets.mnist import _read_idx, _read_split
 from bench.errors import UnsupportedError
 
 KNOWN = [name for name, dataset in DATASETS.items() if dataset.kept]
@@ -41,7 +41,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(places, "SYSTEM", (str(tmp_path / "system"),))
+    monkeypatch.setattr(places, "_SYSTEM", (str(tmp_path / "system"),))
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
@@ -75,7 +75,7 @@ def write(folder: Path, files: Mapping[str, bytes], ending: str = "") -> Path:
 def read(name: str, split: Any) -> Images:
     kept = DATASETS.get(name).kept
     assert kept is not None
-    return read_split(kept, data_root(), split)
+    return _read_split(kept, data_root(), split)
 
 
 # Places and forms.
@@ -114,7 +114,7 @@ def test_one_file_may_be_packed_and_another_not_and_spelled_with_a_dot(data: Pat
 def test_a_file_that_was_unpacked_under_its_packed_name_is_read(tmp_path: Path) -> None:
     file = tmp_path / "labels.gz"
     file.write_bytes(idx(np.arange(5)))
-    assert read_idx(file).tolist() == [0, 1, 2, 3, 4]
+    assert _read_idx(file).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_another_set_with_files_of_the_same_names_is_not_taken(data: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_folder_of_imagenette_may_be_the_data_folder_itself(data: Path) -> Non
     assert kept is not None
     assert kept.find(data) is None
     for part in ("train", "val"):
-        for wnid in CLASSES:
+        for wnid in _CLASSES:
             (data / part / wnid).mkdir(parents=True)
     assert kept.find(data) == data
 
@@ -308,7 +308,7 @@ def downloading(monkeypatch: pytest.MonkeyPatch, name: str, **files: Mapping[str
 
     def download(root: Path, download: bool) -> None:
         assert download
-        assert socket.getdefaulttimeout() == places.TIMEOUT_S
+        assert socket.getdefaulttimeout() == places._TIMEOUT_S
         calls.append(root)
         for folder, content in files.items():
             write(root / folder.replace("__", "/"), content)
@@ -343,11 +343,11 @@ def test_a_folder_of_the_system_is_read_and_never_written(
     downloading(monkeypatch, "MNIST", MNIST__raw=idx_files("mnist"))
     system, own = Path("/usr/share/datasets"), tmp_path / "home" / ".cache" / "bench" / "data"
     monkeypatch.setenv("BENCH_DATA", str(system))
-    assert places.own_folder(system) == own
+    assert places._own_folder(system) == own
     fetch("mnist")
     assert is_here("mnist")
     assert (own / "MNIST" / "raw").is_dir()
-    assert places.own_folder(tmp_path / "new") == tmp_path / "new"
+    assert places._own_folder(tmp_path / "new") == tmp_path / "new"
 
 
 def test_files_of_other_contents_in_its_place_are_left_and_told(
@@ -370,7 +370,7 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.M
 def test_an_archive_of_imagenette_is_unpacked_into_the_data_folder(tmp_path: Path, data: Path) -> None:
     whole = tmp_path / "imagenette2-160"
     for part in ("train", "val"):
-        for wnid in CLASSES:
+        for wnid in _CLASSES:
             write(whole / part / wnid, {"a.JPEG": b"?"})
     system = tmp_path / "system"
     system.mkdir()

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from bench.archs.naming import resolve
-from bench.tasks._draws import DRAWN, RepeatedDraws
+from bench.tasks._networks import _DRAWN, RepeatedDraws
 
 
 def test_a_large_tensor_repeats_its_first_numbers() -> None:
     with RepeatedDraws():
         layer = nn.Linear(2048, 1024)
     numbers = layer.weight.detach().flatten()
-    assert torch.equal(numbers[DRAWN:], numbers[: len(numbers) - DRAWN])
-    assert len(numbers[:DRAWN].unique()) > DRAWN / 2
+    assert torch.equal(numbers[_DRAWN:], numbers[: len(numbers) - _DRAWN])
+    assert len(numbers[:_DRAWN].unique()) > _DRAWN / 2
     bound = 2048**-0.5  # of PyTorch's own initialisation, uniform
     assert float(numbers.std()) == pytest.approx(bound / 3**0.5, rel=0.01)
     assert float(numbers.abs().max()) <= bound
@@ -24,7 +24,7 @@ def test_a_large_tensor_repeats_its_first_numbers() -> None:
 
 def test_what_is_made_of_draws_is_repeated_too() -> None:
     with RepeatedDraws():
-        numbers = nn.init.trunc_normal_(torch.empty(2, DRAWN), std=0.02)
+        numbers = nn.init.trunc_normal_(torch.empty(2, _DRAWN), std=0.02)
     assert torch.equal(numbers[0], numbers[1])
     assert float(numbers.std()) == pytest.approx(0.02, rel=0.01)
 
@@ -37,9 +37,9 @@ def test_small_tensors_and_what_follows_are_as_ever() -> None:
     assert torch.equal(small, nn.Conv2d(3, 8, 3).weight)
     torch.manual_seed(0)
     with RepeatedDraws():
-        apart = torch.empty(DRAWN, 2).T.normal_()  # not in order: drawn as ever
+        apart = torch.empty(_DRAWN, 2).T.normal_()  # not in order: drawn as ever
     torch.manual_seed(0)
-    assert torch.equal(apart, torch.empty(DRAWN, 2).T.normal_())
+    assert torch.equal(apart, torch.empty(_DRAWN, 2).T.normal_())
 
 
 def test_every_layer_of_a_network_keeps_its_spread() -> None:

@@ -11,7 +11,7 @@ from fake_clock import FakeClock
 
 from bench.errors import UnsupportedError
 from bench.timing import energy
-from bench.timing.energy import NvmlMeter, RaplMeter, find_meter, measure_energy
+from bench.timing.energy import _NvmlMeter, _RaplMeter, find_meter, measure_energy
 from bench.timing.watch import WatchReport
 
 
@@ -67,7 +67,7 @@ def test_a_counter_that_moves_in_steps_is_read_where_it_moves(step_s: float, cal
     found = measure_energy(
         lambda: None, 1, Stepping(clock, 300.0), clock, FakeWatch(), seconds=2.0, sleep=lambda _: None
     )
-    block_s = max(energy.BLOCK_S, call_s)
+    block_s = max(energy._BLOCK_S, call_s)
     known_to = block_s / (found.detail["seconds"] - block_s)
     assert found.samples[0] == pytest.approx(300.0 * call_s, rel=known_to)
     assert found.detail["seconds"] >= 2.0
@@ -77,7 +77,7 @@ def test_a_counter_that_stands_still_is_no_energy() -> None:
     clock = FakeClock([0.01])
     with pytest.raises(UnsupportedError, match="fake stood still"):
         measure_energy(lambda: None, 1, FakeMeter(clock, 0.0), clock, FakeWatch(), sleep=lambda _: None)
-    assert clock.now() == pytest.approx(energy.ENERGY_S + energy.PATIENCE_S, abs=0.1)
+    assert clock.now() == pytest.approx(energy.ENERGY_S + energy._PATIENCE_S, abs=0.1)
 
 
 def test_idle_power_is_told_and_not_subtracted() -> None:
@@ -114,7 +114,7 @@ def test_a_board_without_a_counter_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     card = FakeCard("NVIDIA K80", "kkkk", watts=None)
     FakeHost(card).install(monkeypatch)
     with pytest.raises(UnsupportedError, match="no NVML counter: NVMLError_NotSupported: Not Supported"):
-        NvmlMeter("cuda:0")
+        _NvmlMeter("cuda:0")
 
 
 def test_without_nvml_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_rapl_sums_packages_and_survives_a_wrap(tmp_path: Path) -> None:
     package(tmp_path, "intel-rapl:0", 900_000)
     package(tmp_path, "intel-rapl:1", 100)
     package(tmp_path, "intel-rapl:0:0", 5)  # a part of package 0
-    meter = RaplMeter(tmp_path)
+    meter = _RaplMeter(tmp_path)
     package(tmp_path, "intel-rapl:0", 100_000)  # 100,000 to the wrap, and 100,000 since
     package(tmp_path, "intel-rapl:1", 400)
     package(tmp_path, "intel-rapl:0:0", 500_000)
@@ -146,10 +146,10 @@ def test_rapl_sums_packages_and_survives_a_wrap(tmp_path: Path) -> None:
 
 def test_rapl_that_is_not_there_or_not_readable(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="no RAPL counter: the kernel shows no package"):
-        RaplMeter(tmp_path)
+        _RaplMeter(tmp_path)
     (package(tmp_path, "intel-rapl:0", 1) / "energy_uj").unlink()
     with pytest.raises(UnsupportedError, match="no RAPL counter"):
-        RaplMeter(tmp_path)
+        _RaplMeter(tmp_path)
 
 
 def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_a_job_with_a_counter_has_its_energy(tmp_path: Path, monkeypatch: pytest
             return Constant.reading
 
     monkeypatch.setattr(_calls, "find_meter", lambda device: Constant())
-    monkeypatch.setattr(energy, "IDLE_S", 0.01)
+    monkeypatch.setattr(energy, "_IDLE_S", 0.01)
     found = measured(user_job(tmp_path, energy_s=0.05))
     detail = found["energy"].detail
     assert found["energy"].samples == (detail["joules"] / (detail["calls"] * 2),)  # calls of two images
@@ -181,8 +181,8 @@ def test_a_job_whose_counter_stands_still_says_so(tmp_path: Path, monkeypatch: p
     from bench.tasks import _calls
 
     monkeypatch.setattr(_calls, "find_meter", lambda device: FakeMeter(FakeClock([0.0]), 0.0))
-    monkeypatch.setattr(energy, "IDLE_S", 0.01)
-    monkeypatch.setattr(energy, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(energy, "_IDLE_S", 0.01)
+    monkeypatch.setattr(energy, "_PATIENCE_S", 0.0)
     found = measured(user_job(tmp_path, energy_s=0.05))
     assert "energy" not in found
     assert "stood still" in found["step_time"].detail["energy"]

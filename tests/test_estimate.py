@@ -11,8 +11,8 @@ from conftest import make_catalog, make_planned
 from bench.plan.config import parse_experiment
 from bench.plan.estimate import estimator
 from bench.plan.expand import Planned, expand
-from bench.tasks.accuracy import GUESS_IMAGE_S, GUESS_S
-from bench.tasks.cost import GUESS_S as COUNT_S
+from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_S
+from bench.tasks.cost import _GUESS_S as COUNT_S
 
 
 def training(arch: str = "net", epochs: int = 4, images: int = 1437, **settings: Any) -> Planned:
@@ -37,10 +37,10 @@ def test_trainings_on_other_images_tell_nothing(other: dict[str, Any]) -> None:
 def test_the_guess_grows_with_images_and_epochs() -> None:
     guess = estimator([])
     assert guess(training(epochs=30, images=50_000)) == pytest.approx(
-        GUESS_S["cpu"] + 30 * 50_000 * GUESS_IMAGE_S["cpu"]
+        _GUESS_S["cpu"] + 30 * 50_000 * _GUESS_IMAGE_S["cpu"]
     )
     assert guess(training(epochs=30, images=50_000, device="cuda")) == pytest.approx(
-        GUESS_S["cuda"] + 30 * 50_000 * GUESS_IMAGE_S["cuda"]
+        _GUESS_S["cuda"] + 30 * 50_000 * _GUESS_IMAGE_S["cuda"]
     )
     assert guess(replace(training(epochs=30, images=50_000), timeout_s=60.0)) == 60.0
     assert guess(make_planned()) == COUNT_S

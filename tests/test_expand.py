@@ -16,7 +16,7 @@ from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.estimate import estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
-from bench.tasks.cost import GUESS_S
+from bench.tasks.cost import _GUESS_S
 
 
 def plan(block: dict[str, Any], *, catalog: Any = None, **top: Any) -> tuple[Planned, ...]:
@@ -280,7 +280,7 @@ def test_estimates_come_from_the_most_alike() -> None:
     assert estimate(one) == 3.0
     assert estimate(other_arch) == (3.0 + 5.0) / 2  # the task at the same batch size
     assert estimate(other_batch) == (3.0 + 5.0) / 2  # the task
-    assert estimator([])(make_planned()) == GUESS_S
+    assert estimator([])(make_planned()) == _GUESS_S
 
 
 def test_all_errors_of_the_plan_are_bench_errors() -> None:

@@ -18,8 +18,8 @@ from fake_executor import FakeExecutor
 from PIL import Image
 
 from bench.datasets import Files, find, load
-from bench.datasets._images import CHUNK, decode
-from bench.datasets.imagenette import CLASSES
+from bench.datasets._images import _CHUNK, _decode
+from bench.datasets.imagenette import _CLASSES
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 from bench.execution import Ended, Event
 from bench.execution.catalog import catalog_for, datasets_of
@@ -117,14 +117,14 @@ def test_decoding_is_torchvisions(size: int, tmp_path: Path) -> None:
     Image.fromarray(photograph(0, 20, 33)).save(file)
     usual = v2.Compose([v2.PILToTensor(), v2.Resize(size, antialias=True), v2.CenterCrop(size)])
     with Image.open(file) as image:
-        assert torch.equal(decode(file, 3, size), usual(image))
+        assert torch.equal(_decode(file, 3, size), usual(image))
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK"])
 def test_every_kind_of_image_becomes_rgb(mode: str, tmp_path: Path) -> None:
     file = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
     Image.fromarray(photograph(0, 16, 16)).convert(mode).save(file)
-    pixels = decode(file, 3, 16)
+    pixels = _decode(file, 3, 16)
     assert pixels.shape == (3, 16, 16)
     with Image.open(file) as image:
         assert np.array_equal(pixels.permute(1, 2, 0), np.array(image.convert("RGB")))
@@ -135,7 +135,7 @@ def test_every_kind_of_image_becomes_rgb(mode: str, tmp_path: Path) -> None:
 def test_a_palette_with_transparency_is_no_warning(tmp_path: Path) -> None:
     image = Image.fromarray(photograph(0, 8, 8)).convert("P")
     image.save(tmp_path / "image.png", transparency=bytes(range(256)))
-    assert decode(tmp_path / "image.png", 3, 8).shape == (3, 8, 8)
+    assert _decode(tmp_path / "image.png", 3, 8).shape == (3, 8, 8)
 
 
 def test_grey_folders_have_one_channel(tmp_path: Path) -> None:
@@ -483,7 +483,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         find(name_of(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("before", [0, CHUNK])  # with and without other processes
+@pytest.mark.parametrize("before", [0, _CHUNK])  # with and without other processes
 @pytest.mark.parametrize("content", ["cut", "text", ""])
 def test_a_broken_image_is_named(content: str, before: int, tmp_path: Path) -> None:
     root = fill(tmp_path, {"cat": 2 + before, "dog": 2 + before})
@@ -509,7 +509,7 @@ def load_split(root: Path, split: Any) -> str | None:
 def test_more_than_8_bits_are_not_clipped_in_silence(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "image.png")
     with pytest.raises(ValueError, match="more than 8 bits"):
-        decode(tmp_path / "image.png", 3, 8)
+        _decode(tmp_path / "image.png", 3, 8)
 
 
 def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
@@ -526,7 +526,7 @@ def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
 def test_files_stand_for_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fill(tmp_path, {"train/cat": 40, "train/dog": 30, "val/cat": 1, "val/dog": 1})
     decoded = load(name_of(root), "train", 8)
-    monkeypatch.setattr("bench.datasets._images.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("bench.datasets._images._MEMORY_SHARE", 0.0)
     files = load(name_of(root), "train", 8)
     assert isinstance(decoded.images, torch.Tensor)
     assert isinstance(files.images, Files)
@@ -551,7 +551,7 @@ def test_a_folder_data_set_can_be_sent_to_another_process(tmp_path: Path) -> Non
 
 
 def imagenette(root: Path, train: int = 1) -> Path:
-    return fill(root, {f"{split}/{wnid}": train for split in ("train", "val") for wnid in CLASSES})
+    return fill(root, {f"{split}/{wnid}": train for split in ("train", "val") for wnid in _CLASSES})
 
 
 def test_imagenette_as_it_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -661,14 +661,14 @@ def test_a_data_set_of_tensors_has_no_fingerprint() -> None:
 
 @pytest.mark.slow
 def test_a_job_may_decode_in_processes_of_its_own(tmp_path: Path) -> None:
-    root = fill(tmp_path, {"train/cat": CHUNK, "train/dog": CHUNK, "val/cat": 1, "val/dog": 1})
+    root = fill(tmp_path, {"train/cat": _CHUNK, "train/dog": _CHUNK, "val/cat": 1, "val/dog": 1})
     executor = ProcessExecutor()
     events: list[Event] = []
     target = "process_targets:load_files"
     ended = executor.call(target, (name_of(root),), timeout_s=120.0, on_event=events.append)
     executor.close()
     assert (ended.exitcode, ended.output) == (0, "")
-    assert events[1:] == [("images", 2 * CHUNK)]
+    assert events[1:] == [("images", 2 * _CHUNK)]
 
 
 def test_an_unknown_data_set_tells_of_folders() -> None:

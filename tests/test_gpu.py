@@ -27,7 +27,7 @@ from bench.tasks._placing import noise
 from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.energy import find_meter
 from bench.timing.memory import CudaMemory
-from bench.timing.training_step import NAMES
+from bench.timing.training_step import _NAMES
 from bench.timing.watch import watch
 
 pytestmark = [
@@ -163,7 +163,7 @@ def test_a_graph_saves_the_time_of_launching() -> None:
 def test_a_training_step_has_its_phases(precision: str) -> None:
     status, found = outcome(timed_job("train_step", batch_size=32, precision=precision))
     assert status == "ok"
-    phases = [median(found[name].samples) for name in NAMES]
+    phases = [median(found[name].samples) for name in _NAMES]
     assert all(seconds > 0 for seconds in phases)
     whole = median(found["step_time"].samples)
     assert 0.5 * whole < sum(phases) < 2 * whole  # marks and the wait at the end cost little

@@ -19,7 +19,7 @@ from fake_cuda import FakeGraph
 from test_gpu_walk import job_of, measured, sure
 from torch import Tensor, nn
 
-from bench.backends.onnx import CUDA
+from bench.backends.onnx import _CUDA
 from bench.errors import UnsupportedError
 
 CALL_S = 4e-3
@@ -64,7 +64,7 @@ class FakeRuntime:
             "__version__": "1.99",
             "SessionOptions": types.SimpleNamespace,
             "InferenceSession": self.session,
-            "get_available_providers": lambda: [CUDA, "CPUExecutionProvider"],
+            "get_available_providers": lambda: [_CUDA, "CPUExecutionProvider"],
         }
         vars(module).update(members)
         return module
@@ -107,7 +107,7 @@ def test_images_and_logits_stay_on_the_card(runtime: FakeRuntime, precision: str
     results = measured(job_of("infer", batch_size=4, backend="onnx", precision=precision))
     sure(results)
     assert list(results) == ["prepare_time", "output_difference", "peak_memory", "latency", "step_time"]
-    assert runtime.providers == [[(CUDA, {"device_id": 0, "use_tf32": tf32}), "CPUExecutionProvider"]]
+    assert runtime.providers == [[(_CUDA, {"device_id": 0, "use_tf32": tf32}), "CPUExecutionProvider"]]
     assert results["output_difference"].flags == ()
     assert results["peak_memory"].flags == ("outside_allocator",)
     assert results["prepare_time"].detail["onnxruntime"] == "1.99"

@@ -85,7 +85,7 @@ def test_each_rank_takes_its_own_card(meetings: Meetings, tmp_path: Path) -> Non
     alone = meetings.sums
     assert alone > 0
     (tmp_path / "checkpoint").unlink()  # rank 0 has ended; the other would go on from it
-    parallel.join(str(meetings.kept), "1", "2")
+    parallel._join(str(meetings.kept), "1", "2")
     assert meetings.sums == 2 * alone  # the other rank meets rank 0 at the same points
     assert [m["backend"] for m in meetings.begun] == ["nccl", "nccl"]
     assert [(m["rank"], m["world_size"]) for m in meetings.begun] == [(0, 2), (1, 2)]

@@ -30,8 +30,8 @@ from bench.plan.task import TASKS, Hooks
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement
 from bench.timing import ceilings, watch
-from bench.timing.energy import BLOCK_S
-from bench.timing.training_step import NAMES
+from bench.timing.energy import _BLOCK_S
+from bench.timing.training_step import _NAMES
 
 TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
 KERNEL_S = 1e-3
@@ -132,10 +132,10 @@ def test_a_backend_that_blocks_the_host_has_no_time_of_launching(
 def test_a_training_step(host: FakeHost, backend: str, precision: str) -> None:
     results = measured(job_of("train_step", batch_size=4, backend=backend, precision=precision))
     sure(results)
-    peaks = {"peak_memory", *(f"{name}_peak_memory" for name in NAMES)}
+    peaks = {"peak_memory", *(f"{name}_peak_memory" for name in _NAMES)}
     own = {"tensor_memory"} if backend == "eager" else {"prepare_time"}
-    assert set(results) == {*own, *peaks, "step_time", *NAMES}
-    whole, phases = median(results["step_time"].samples), [median(results[name].samples) for name in NAMES]
+    assert set(results) == {*own, *peaks, "step_time", *_NAMES}
+    whole, phases = median(results["step_time"].samples), [median(results[name].samples) for name in _NAMES]
     assert sum(phases) == pytest.approx(whole, rel=1e-3)
     assert results["forward"].detail["clock"] == "cuda_event"
     assert {name for name, m in results.items() if "outside_allocator" in m.flags} == (
@@ -153,7 +153,7 @@ def test_energy_goes_from_one_step_of_the_counter_to_another(host: FakeHost, tas
     results = measured(job_of(task, batch_size=4, energy_s=1.0))
     energy, a_step = results["energy"], median(results["step_time"].samples)
     joules, seconds = energy.detail["joules"], energy.detail["seconds"]
-    edge_s = max(BLOCK_S, a_step)  # the counter moved at some moment of a block
+    edge_s = max(_BLOCK_S, a_step)  # the counter moved at some moment of a block
     assert joules / (WATTS * COUNTER_STEP_S) == pytest.approx(round(joules / (WATTS * COUNTER_STEP_S)))
     assert seconds >= 1.0
     assert joules == pytest.approx(WATTS * seconds, abs=2 * WATTS * edge_s)
@@ -171,9 +171,9 @@ def test_energy_where_there_is_no_counter(host: FakeHost, card: FakeCard) -> Non
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
 def test_ceilings(host: FakeHost, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ceilings.FIRST_SIDE, "cuda", 32)
-    monkeypatch.setitem(ceilings.COPY_BYTES, "cuda", 4096)
-    monkeypatch.setattr(ceilings, "sides", lambda first, room, itemsize: [first, 2 * first])
+    monkeypatch.setitem(ceilings._FIRST_SIDE, "cuda", 32)
+    monkeypatch.setitem(ceilings._COPY_BYTES, "cuda", 4096)
+    monkeypatch.setattr(ceilings, "_sides", lambda first, room, itemsize: [first, 2 * first])
     results = measured(job_of("ceiling", precision=precision))
     sure(results)
     assert list(results) == ["matmul_rate", "copy_bandwidth"]
@@ -252,7 +252,7 @@ def test_who_sets_the_pace(
     host.device.launch_s, host.device.kernel_s = KERNEL_S, kernel_s
     reads = itertools.count()
     waits = lambda: {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0 if quiet else float(next(reads))}  # noqa: E731
-    monkeypatch.setattr(watch, "counters", waits)
+    monkeypatch.setattr(watch, "_counters", waits)
     results = measured(job_of("infer", batch_size=4, backend=backend, timing={**TIMING, "min_block_s": 0.1}))
     times = {name: results[name] for name in ("latency", "step_time")}
     assert median(times["latency"].samples) == pytest.approx(latency_s, rel=1e-3)

@@ -127,11 +127,11 @@ def test_a_checkpoint_of_a_job_with_another_recipe_is_not_used(tmp_path: Path) -
 
 
 def write_foreign_key(file: Path) -> None:
-    checkpoints.save(file, "another job", {})
+    checkpoints._save(file, "another job", {})
 
 
 def write_torn(file: Path) -> None:
-    checkpoints.save(file, "job", {"tensor": torch.zeros(1000)})
+    checkpoints._save(file, "job", {"tensor": torch.zeros(1000)})
     file.write_bytes(file.read_bytes()[:-500])
 
 
@@ -174,14 +174,14 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "job.pt"
-    checkpoints.save(file, "job", {"epoch": 1})
+    checkpoints._save(file, "job", {"epoch": 1})
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StoreError, match=r"cannot write the checkpoint .*job\.pt.*No space left"):
-        checkpoints.save(file, "job", {"epoch": 2})
+        checkpoints._save(file, "job", {"epoch": 2})
     assert checkpoints.load(file, "job") == ({"epoch": 1}, None)
     assert list(tmp_path.iterdir()) == [file]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
-from bench.costs.layers import COLUMNS, layers
+from bench.costs.layers import _COLUMNS, layers
 from bench.records.record import Measurement
 
 
@@ -35,7 +35,7 @@ def test_columns_add_up_to_the_counts(name: str) -> None:
 
 def test_a_row_by_hand() -> None:
     found = listed(prepare(resolve("vgg16")))
-    assert found.detail["columns"] == list(COLUMNS)
+    assert found.detail["columns"] == list(_COLUMNS)
     # 3 x 3 x 3 weights and a bias for each of 64 channels; 224 x 224 places, 4 bytes each.
     expected: list[Any] = [
         "features.0",
@@ -76,7 +76,7 @@ class Deep(nn.Module):
 def test_too_many_layers_are_listed_by_module(blocks: int, each: int, rows: int, depth: int | None) -> None:
     found = listed(Subject(Deep(blocks, each).eval(), (1, 3, 4, 4)))
     assert (len(found.detail["rows"]), found.detail["depth"]) == (rows, depth)
-    at = COLUMNS.index("parameters")
+    at = _COLUMNS.index("parameters")
     assert sum(row[at] for row in found.detail["rows"]) == blocks * each * (3 * 3 + 3)
 
 

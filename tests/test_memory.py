@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.timing.memory import CudaMemory, HostMemory, tensor_memory, tensors_of
+from bench.timing.memory import CudaMemory, HostMemory, held_tensors, tensor_memory
 from bench.timing.steps import instruments
 
 MB = 1 << 20
@@ -102,7 +102,7 @@ def test_a_forward_pass_holds_weights_the_input_and_two_activations() -> None:
     model = nn.Sequential(*(nn.Linear(64, 64, bias=False) for _ in range(5)))
     images = torch.zeros(8, 64)
     with torch.inference_mode():
-        measured = peak(lambda: model(images), [*tensors_of(model), images])
+        measured = peak(lambda: model(images), [*held_tensors(model), images])
     assert measured == 4 * (5 * 64 * 64 + 8 * 64 + 2 * 8 * 64)
 
 
@@ -119,7 +119,7 @@ def test_a_training_step_holds_weights_gradients_momentum_and_what_backward_need
 
     step()
     weights, activation = 4 * depth * size**2, 4 * batch * size
-    measured = peak(step, [*tensors_of(model, optimiser), images])
+    measured = peak(step, [*held_tensors(model, optimiser), images])
     # At the update: weights, gradients and momentum; the optimiser may hold one scaled gradient more.
     assert 3 * weights <= measured <= 3 * weights + weights / depth + (depth + 3) * activation
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.archs import ARCHS, _timm, _torchvision
-from bench.archs.naming import expand_names, list_archs, resolve
-from bench.archs.naming.spelling import NetworkName, parse
+from bench.archs.naming import expand_names, list_archs, parse, resolve
+from bench.archs.naming.ways import NetworkName
 from bench.errors import BenchError, ConfigError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.registry import natural
 

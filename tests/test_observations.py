@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from bench.training.fit import FitResult
 from bench.training.observations import (
-    LEAST_STEPS,
-    MOST_STEPS,
+    _LEAST_STEPS,
+    _MOST_STEPS,
+    _dead_units,
+    _gradient_norms,
+    _synthetic_throughput,
     _try,
-    dead_units,
-    gradient_norms,
     measurements,
-    synthetic_throughput,
 )
 
 SIZE = 6
@@ -67,7 +67,7 @@ def made(kind: type[nn.Module] = Backwards) -> nn.Module:
 
 def test_gradients_are_autograds_in_the_order_of_their_use() -> None:
     images, labels = batch()
-    found = gradient_norms(made(), images, labels, F.cross_entropy)
+    found = _gradient_norms(made(), images, labels, F.cross_entropy)
     model = made().train()
     torch.manual_seed(0)  # the same dropout
     names = [name for name, _ in model.named_parameters() if not name.startswith("unused")]
@@ -89,7 +89,9 @@ def test_a_linear_layer_by_hand() -> None:
     """The gradient of the mean squared output of one weight w over x = 3 is 2 w x^2."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 5.0)
-    found = gradient_norms(model, torch.full((2, 1), 3.0), torch.zeros(2), lambda out, _: out.square().mean())
+    found = _gradient_norms(
+        model, torch.full((2, 1), 3.0), torch.zeros(2), lambda out, _: out.square().mean()
+    )
     assert found == {
         "norm": pytest.approx(2 * 5 * 3**2),
         "by_layer": [["weight", pytest.approx(2 * 5 * 3**2)]],
@@ -101,10 +103,10 @@ def test_gradients_leave_no_hook_no_gradient_and_skip_what_is_frozen() -> None:
     model = made()
     model.get_parameter("first.weight").requires_grad_(False)
     images, labels = batch()
-    first = gradient_norms(model, images, labels, F.cross_entropy)
+    first = _gradient_norms(model, images, labels, F.cross_entropy)
     assert [name for name, _ in first["by_layer"]] == ["twice.weight", "head.weight"]
     assert all(p.grad is None for p in model.parameters())
-    assert gradient_norms(model, images, labels, F.cross_entropy) == first
+    assert _gradient_norms(model, images, labels, F.cross_entropy) == first
     F.cross_entropy(model(images), labels).backward()
     assert model.get_parameter("head.weight").grad is not None  # nothing takes it away any more
 
@@ -133,7 +135,7 @@ class Relus(nn.Module):
 
 
 def test_every_way_to_call_relu_is_seen() -> None:
-    found = dead_units(Relus(), [batch(5)[0], batch(3)[0]])
+    found = _dead_units(Relus(), [batch(5)[0], batch(3)[0]])
     assert found is not None
     third, half = pytest.approx(1 / 3), 0.5
     assert [row[1:] for row in found["by_layer"]] == [[third, 3]] * 3 + [[half, 4]] * 3
@@ -148,7 +150,11 @@ def test_a_unit_is_alive_if_any_batch_has_it() -> None:
             return F.relu(torch.cat([images.mean((2, 3)), -images.mean((2, 3)), images.mean((2, 3)) - 99], 1))
 
     ones = torch.ones(2, 1, SIZE, SIZE)
-    by_batch = [dead_units(Signs(), [ones]), dead_units(Signs(), [-ones]), dead_units(Signs(), [ones, -ones])]
+    by_batch = [
+        _dead_units(Signs(), [ones]),
+        _dead_units(Signs(), [-ones]),
+        _dead_units(Signs(), [ones, -ones]),
+    ]
     assert [found and found["share"] for found in by_batch] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
 
 
@@ -159,13 +165,13 @@ def test_units_of_a_sequence_are_its_features() -> None:
                 torch.stack([images.flatten(2).mean(1), torch.full((len(images), SIZE**2), -1.0)], 2)
             ).mean(1)
 
-    found = dead_units(Sequence(), [torch.ones(2, 1, SIZE, SIZE)])
+    found = _dead_units(Sequence(), [torch.ones(2, 1, SIZE, SIZE)])
     assert found is not None
     assert found["by_layer"] == [["", 0.5, 2]]
 
 
 def test_without_relu_there_is_nothing_to_say() -> None:
-    assert dead_units(nn.Sequential(nn.Flatten(), nn.Linear(SIZE**2, 3), nn.Tanh()), [batch()[0]]) is None
+    assert _dead_units(nn.Sequential(nn.Flatten(), nn.Linear(SIZE**2, 3), nn.Tanh()), [batch()[0]]) is None
 
 
 def test_a_network_that_fails_leaves_no_hooks() -> None:
@@ -179,7 +185,7 @@ def test_a_network_that_fails_leaves_no_hooks() -> None:
             raise KeyError("deep")
 
     model = Fails()
-    assert _try(dead_units, model, [batch()[0]]) == {"error": "KeyError: 'deep'"}
+    assert _try(_dead_units, model, [batch()[0]]) == {"error": "KeyError: 'deep'"}
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
@@ -207,11 +213,11 @@ class Batches:
 
 @pytest.mark.parametrize(
     ("steps", "timed", "warm"),
-    [(1, LEAST_STEPS, 0), (180, LEAST_STEPS, 0), (500, 5, 0), (2000, 20, 1), (10**6, MOST_STEPS, 1)],
+    [(1, _LEAST_STEPS, 0), (180, _LEAST_STEPS, 0), (500, 5, 0), (2000, 20, 1), (10**6, _MOST_STEPS, 1)],
 )
 def test_the_same_batch_again_and_again(steps: int, timed: int, warm: int) -> None:
     learner = Learner(steps)
-    found = synthetic_throughput(learner, Batches(), lambda: learner.now)  # type: ignore[arg-type]
+    found = _synthetic_throughput(learner, Batches(), lambda: learner.now)  # type: ignore[arg-type]
     assert found == {"synthetic_throughput": 8 * timed / timed, "steps": timed, "batch_size": 8}
     assert len(learner.seen) == timed + warm
     assert len(set(learner.seen)) == 1

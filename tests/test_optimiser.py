@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.plan.recipe import load_recipe
 from bench.plan.schedules import Cosine, Plateau, Steps, Triangle
-from bench.training.optimiser import Average, lowered, make_optimiser, parameter_groups, rate, set_rate
+from bench.training.optimiser import Average, _lowered, _parameter_groups, make_optimiser, rate, set_rate
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 100])
@@ -86,7 +86,7 @@ def test_a_plateau_is_torchs(patience: int) -> None:
     for i, error in enumerate(errors):
         assert rate(i, 100, schedule, errors[:i]) == optimiser.param_groups[0]["lr"]
         theirs.step(error)
-    assert lowered(errors, patience) > 0
+    assert _lowered(errors, patience) > 0
 
 
 def network_of_all_kinds() -> nn.Module:
@@ -95,14 +95,14 @@ def network_of_all_kinds() -> nn.Module:
 
 def test_usually_all_parameters_are_one_group_in_order() -> None:
     model = network_of_all_kinds()
-    (group,) = parameter_groups(model, PLAIN)
+    (group,) = _parameter_groups(model, PLAIN)
     assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters()]
     assert (group["weight_decay"], group["rate_factor"]) == (5e-4, 1.0)
 
 
 def test_groups_without_decay_and_with_a_rate_of_their_own() -> None:
     model = network_of_all_kinds()
-    groups = parameter_groups(model, PLAIN.model_copy(update={"no_decay": True, "bias_lr": 4.0}))
+    groups = _parameter_groups(model, PLAIN.model_copy(update={"no_decay": True, "bias_lr": 4.0}))
     names = {id(p): name for name, p in model.named_parameters()}
     found = {(g["weight_decay"], g["rate_factor"]): [names[id(p)] for p in g["params"]] for g in groups}
     assert found == {

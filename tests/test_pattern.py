@@ -13,9 +13,9 @@ from torch import nn
 
 from bench.archs._layers import sequential
 from bench.archs.naming import expand_names, resolve
-from bench.archs.naming.spelling import parse as parse_name
+from bench.archs.naming import parse as parse_name
 from bench.archs.pattern import KINDS, Group, Layer, Pattern, check, fit_warnings, layer, min_input, parse
-from bench.archs.pattern.network import build
+from bench.archs.pattern.network import _build
 from bench.errors import BenchError, ConfigError, UnsupportedError
 
 META = torch.device("meta")
@@ -35,7 +35,7 @@ LENET = (
 
 def built(text: str, classes: int = 10, channels: int = 3, size: int = 32) -> nn.Sequential:
     with META:
-        return build(parse(text), num_classes=classes, in_channels=channels, input_size=size)
+        return _build(parse(text), num_classes=classes, in_channels=channels, input_size=size)
 
 
 def parameters(text: str, **shape: int) -> int:
@@ -266,7 +266,7 @@ def test_windows_fit_as_the_lectures_say(layer_: str, size: int, after: int, war
     expected = [f"character 10, {one}: {warning}, rounded down"] if warning else []
     assert fit_warnings(tree, size) == expected
     with META:
-        maps = build(tree, num_classes=2, in_channels=1, input_size=size)[0](torch.zeros(1, 1, size, size))
+        maps = _build(tree, num_classes=2, in_channels=1, input_size=size)[0](torch.zeros(1, 1, size, size))
     assert maps.shape[2:] == (after, after)
 
 
@@ -317,7 +317,7 @@ def test_layers_have_names_to_read() -> None:
 
 
 def test_subsampling_starts_as_average_pooling() -> None:
-    model = build(parse("INPUT -> SUBSAMPLE -> FC"), num_classes=2, in_channels=3, input_size=4)
+    model = _build(parse("INPUT -> SUBSAMPLE -> FC"), num_classes=2, in_channels=3, input_size=4)
     images = torch.randn(2, 3, 4, 4)
     torch.testing.assert_close(model[0](images), nn.functional.avg_pool2d(images, 2))
 
@@ -328,7 +328,7 @@ def test_subsampling_starts_as_average_pooling() -> None:
 def test_a_network_is_written_as_its_pattern(tree: Pattern) -> None:
     try:
         with META:
-            model = build(parse(str(tree)), num_classes=10, in_channels=3, input_size=64)
+            model = _build(parse(str(tree)), num_classes=10, in_channels=3, input_size=64)
     except UnsupportedError:
         return
     assert to_pattern(model) == str(Pattern(tree.layers()))
@@ -349,7 +349,7 @@ def test_own_networks_are_written_as_patterns_and_built_equal(name: str, expecte
     written = to_pattern(arch.build())  # type: ignore[arg-type]
     assert written == expected
     card = arch.card
-    again = build(parse(written), num_classes=10, in_channels=card.in_channels, input_size=card.input_size)
+    again = _build(parse(written), num_classes=10, in_channels=card.in_channels, input_size=card.input_size)
     again.load_state_dict(dict(zip(again.state_dict(), arch.build().state_dict().values(), strict=True)))
 
 

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from bench.archs.naming import resolve
-from bench.costs.receptive_field._axis import LocalAxis, window
+from bench.costs.receptive_field._axis import _LocalAxis, window
 from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
 
 
@@ -112,9 +112,9 @@ def reached(model: nn.Module, rows: int, columns: int, layer: str) -> list[tuple
     return spans
 
 
-def axis_of(fields: FieldTracker, tensor: Tensor, axis: int) -> LocalAxis:
+def axis_of(fields: FieldTracker, tensor: Tensor, axis: int) -> _LocalAxis:
     local = fields._layouts[id(tensor)].axes[axis]
-    assert isinstance(local, LocalAxis)
+    assert isinstance(local, _LocalAxis)
     return local
 
 

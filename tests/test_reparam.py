@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.archs import Arch
-from bench.archs._reparam import fused, has_fused_form, with_fused_form
+from bench.archs._reparam import _fused, has_fused_form, with_fused_form
 from bench.archs.naming import resolve
 from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table
@@ -127,7 +127,7 @@ def test_a_network_is_converted_and_computes_the_same(kind: type[Net]) -> None:
     assert count(model) == BUILT
     images = torch.randn(SHAPE)
     before = model(images)
-    made = fused(model, "net", SHAPE)
+    made = _fused(model, "net", SHAPE)
     assert count(made) == FUSED
     torch.testing.assert_close(made(images), before)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in made.modules())
@@ -141,7 +141,7 @@ def test_the_other_form_is_found_and_the_network_stays_as_it_is() -> None:
     assert after.keys() == before.keys()
     assert all(torch.equal(after[key], value) for key, value in before.items())
     assert has_fused_form(Whole().to("meta"))
-    for other in (Joins(), nn.Conv2d(3, 3, 1), fused(Net(), "net", SHAPE)):
+    for other in (Joins(), nn.Conv2d(3, 3, 1), _fused(Net(), "net", SHAPE)):
         assert not has_fused_form(other)
 
 
@@ -149,12 +149,12 @@ def test_looking_for_the_other_form_draws_nothing() -> None:
     model = Net()
     state = torch.get_rng_state()
     assert has_fused_form(model)
-    fused(model, "net", SHAPE)
+    _fused(model, "net", SHAPE)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_sixteen_bits_agree_to_their_own_precision() -> None:
-    assert count(fused(Net().bfloat16(), "net", SHAPE)) == FUSED
+    assert count(_fused(Net().bfloat16(), "net", SHAPE)) == FUSED
 
 
 def test_a_conversion_that_needs_values_is_another_form_too() -> None:
@@ -185,7 +185,7 @@ def test_a_form_with_other_outputs_is_refused() -> None:
     )
     for model in (Wrong(), Net(wrong=0.05)):
         with pytest.raises(UnsupportedError, match="differ from those of the form that was built") as caught:
-            fused(model, "net", SHAPE)
+            _fused(model, "net", SHAPE)
         assert "leave reparam out" in str(caught.value.tip)
 
 
@@ -195,11 +195,11 @@ def test_what_cannot_be_converted_is_refused() -> None:
             raise KeyError("deep")
 
     with pytest.raises(UnsupportedError, match="net cannot be converted to its fused form: KeyError: 'deep'"):
-        fused(Raises(), "net", SHAPE)
+        _fused(Raises(), "net", SHAPE)
     with pytest.raises(UnsupportedError, match="net comes in one form alone"):
-        fused(Joins(), "net", SHAPE)
+        _fused(Joins(), "net", SHAPE)
     with pytest.raises(UnsupportedError, match="takes values"):
-        fused(Net().to("meta"), "net", SHAPE)
+        _fused(Net().to("meta"), "net", SHAPE)
     with pytest.raises(InvalidModelError, match="reparam is True or False, not 'often'"):
         with_fused_form(arch_of(Net), "net(reparam='often')", "often")
 

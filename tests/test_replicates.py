@@ -14,7 +14,7 @@ from scipy import stats
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.plan.order import in_rounds
+from bench.plan.expand import in_rounds
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.stats.intervals import interpolated_interval, median_interval, within_interval

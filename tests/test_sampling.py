@@ -16,9 +16,9 @@ from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.stats.order import median_ranks
 from bench.timing.clock import CudaEventClock, HostClock
-from bench.timing.sampling import MAX_BLOCK, half_width, sample, warm_up
+from bench.timing.sampling import _MAX_BLOCK, _half_width, _warm_up, sample
 from bench.timing.steps import Instruments, measure_inference
-from bench.timing.training_step import CudaLaps, Phases
+from bench.timing.training_step import Phases, _CudaLaps
 
 TIMING = Timing(warmup_s=0.1, min_s=0.0, limit_s=1.0, min_samples=8, max_samples=200)
 
@@ -73,7 +73,7 @@ def test_blocks_are_at_least_as_long_as_asked() -> None:
     taken = sample(nothing, FakeClock([0.001]), Timing(min_block_s=0.0101, min_s=0), blocks=True)
     assert taken.block == math.ceil(0.0101 / 0.001)
     assert taken.seconds[0] == pytest.approx(0.001)
-    assert sample(nothing, FakeClock([1e-9]), Timing(warmup_s=1e-6, min_s=0), blocks=True).block == MAX_BLOCK
+    assert sample(nothing, FakeClock([1e-9]), Timing(warmup_s=1e-6, min_s=0), blocks=True).block == _MAX_BLOCK
 
 
 class Event:
@@ -106,7 +106,7 @@ def test_making_an_event_is_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     clock = CudaEventClock()
     assert [clock.seconds(work, 2), clock.seconds(work, 4)] == [0.5, 1.0]
-    laps = CudaLaps(Phases(work, work, work))
+    laps = _CudaLaps(Phases(work, work, work))
     assert [laps.seconds(work, 1), laps.seconds(work, 1)] == [0.75, 0.75]
     assert laps.laps == [(0.25, 0.25, 0.25)] * 2
 
@@ -169,8 +169,8 @@ def test_the_interval_covers_and_is_the_narrowest_that_does(n: int) -> None:
 
 @given(st.lists(st.floats(0.1, 10), min_size=6, max_size=50), st.floats(0.01, 100))
 def test_half_width_does_not_depend_on_the_unit(seconds: list[float], factor: float) -> None:
-    assert half_width([s * factor for s in seconds]) == pytest.approx(
-        half_width(seconds), rel=1e-9, abs=1e-12
+    assert _half_width([s * factor for s in seconds]) == pytest.approx(
+        _half_width(seconds), rel=1e-9, abs=1e-12
     )
 
 
@@ -186,8 +186,8 @@ def test_noise_that_more_samples_do_not_narrow_is_a_plateau() -> None:
 
 def test_the_very_first_call_is_no_window_of_the_warm_up() -> None:
     timing = Timing(warmup_s=0.1)
-    alone = warm_up(lambda: None, FakeClock([1.0]), timing, [5.0, 1.0])
+    alone = _warm_up(lambda: None, FakeClock([1.0]), timing, [5.0, 1.0])
     assert (alone.calls, alone.steady) == (1, True)  # one window more, which agrees with the second call
-    cold = warm_up(lambda: None, FakeClock([1.0]), timing, [1.0])
+    cold = _warm_up(lambda: None, FakeClock([1.0]), timing, [1.0])
     assert cold.calls == 2
-    assert warm_up(lambda: None, FakeClock([1.0]), timing, [5.0, 1.0, 1.0]).calls == 0
+    assert _warm_up(lambda: None, FakeClock([1.0]), timing, [5.0, 1.0, 1.0]).calls == 0

@@ -11,14 +11,14 @@ from patches import CLASSES, PLAIN, SIZE, STILL, curves, network, patches, train
 from torch import Tensor, nn
 
 from bench.archs import ARCHS
-from bench.archs.speedrun import block, identity_convolution, normalisation, whitening
-from bench.archs.speedrun import patches as patches_of
+from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
+from bench.archs.speedrun import _patches as patches_of
 from bench.errors import ConfigError
 from bench.plan.recipe import Recipe, load_recipe, read_recipe
 from bench.plan.schedules import Triangle
 from bench.training import checkpoint as checkpoints
 from bench.training.augment import views
-from bench.training.optimiser import Average, parameter_groups, rate
+from bench.training.optimiser import Average, _parameter_groups, rate
 
 
 def recipe_with(**change: Any) -> Recipe:
@@ -57,7 +57,7 @@ def test_the_sides_of_its_maps() -> None:
 
 def test_whitened_samples_have_the_identity_as_second_moments() -> None:
     mixed = torch.randn(500, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64)
-    white = mixed @ whitening(mixed, epsilon=0.0).T
+    white = mixed @ _whitening(mixed, epsilon=0.0).T
     torch.testing.assert_close(white.T @ white / 500, torch.eye(6, dtype=torch.float64))
 
 
@@ -82,7 +82,7 @@ def test_the_first_convolution_whitens_and_has_its_negatives() -> None:
 
 def test_a_convolution_passes_its_input_through() -> None:
     maps = torch.randn(2, 4, 5, 5)
-    seen = identity_convolution(4, 6)(maps)
+    seen = _identity_convolution(4, 6)(maps)
     assert torch.equal(seen[:, :4], maps)
     assert not torch.equal(seen[:, 4:], maps[:, :2])
 
@@ -91,11 +91,11 @@ def test_a_new_block_is_pooling_and_normalisation_of_its_input() -> None:
     maps = torch.randn(8, 4, 6, 6)
     norm = nn.BatchNorm2d(4, eps=1e-12)
     expected = F.gelu(norm(F.gelu(norm(F.max_pool2d(maps, 2)))))
-    torch.testing.assert_close(block(4, 4)(maps), expected)
+    torch.testing.assert_close(_block(4, 4)(maps), expected)
 
 
 def test_running_statistics_keep_six_tenths() -> None:
-    norm = normalisation(3)
+    norm = _normalisation(3)
     maps = torch.randn(8, 3, 4, 4)
     norm(maps)
     torch.testing.assert_close(norm.running_mean, 0.4 * maps.mean((0, 2, 3)))
@@ -127,7 +127,7 @@ class Asks(nn.Module):
 
 
 def test_a_network_is_initialised_with_the_first_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.prepare.INITIAL_IMAGES", 40)
+    monkeypatch.setattr("bench.training.prepare._INITIAL_IMAGES", 40)
     model = Asks()
     seen = trained(model, recipe=recipe_with(learning_rate=1e-12, ema=0.9), epochs=1)
     (given,) = model.given
@@ -156,7 +156,7 @@ def test_its_rates_are_the_papers() -> None:
 
 def test_biases_of_normalisation_have_their_own_rate_and_the_same_shrinking() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2), nn.LayerNorm(2))
-    groups = parameter_groups(model, recipe_with(bias_lr=2.0, norm_bias_lr=8.0, weight_decay=0.5))
+    groups = _parameter_groups(model, recipe_with(bias_lr=2.0, norm_bias_lr=8.0, weight_decay=0.5))
     found = {id(p): (g["rate_factor"], g["weight_decay"]) for g in groups for p in g["params"]}
     names = {name: found[id(p)] for name, p in model.named_parameters()}
     assert names["1.bias"] == names["3.bias"] == (16.0, 0.0625)
@@ -260,7 +260,7 @@ def test_nothing_is_left_of_a_warm_up(monkeypatch: pytest.MonkeyPatch, change: d
     recipe = recipe_with(batch_size=64, **change)  # 160 images: the last batch has 32
     cold, warm = network(dropout=0.3), network(dropout=0.3)
     expected = trained(cold, recipe=recipe)
-    monkeypatch.setattr("bench.training.prepare.needs_warm_up", lambda _: True)
+    monkeypatch.setattr("bench.training.prepare._needs_warm_up", lambda _: True)
     seen = trained(warm, recipe=recipe)
     assert seen.warm_up_time is not None
     assert expected.warm_up_time is None
@@ -273,7 +273,7 @@ def test_a_warm_up_meets_every_size_of_batch(monkeypatch: pytest.MonkeyPatch) ->
     sizes: list[int] = []
     model = network()
     model.register_forward_hook(lambda module, given, _: sizes.append(len(given[0]) * module.training))
-    monkeypatch.setattr("bench.training.prepare.needs_warm_up", lambda _: True)
+    monkeypatch.setattr("bench.training.prepare._needs_warm_up", lambda _: True)
     trained(model, recipe=recipe_with(batch_size=64), epochs=1)
     assert sizes[:2] == [64, 32]
     assert [size for size in sizes if size][2:] == [64, 64, 32]
@@ -283,7 +283,7 @@ def test_checkpoints_are_half_a_minute_apart(tmp_path: Any, monkeypatch: pytest.
     """The clock is read twice before, and three times an epoch, which takes 12 s: epochs end at 13, 25, 37 s and so on."""
     written: list[int] = []
     monkeypatch.setattr(
-        checkpoints, "save", lambda _path, _key, state: written.append(len(state["curves"]["train_loss"]))
+        checkpoints, "_save", lambda _path, _key, state: written.append(len(state["curves"]["train_loss"]))
     )
     times = iter([0.0, 0.0, *(12.0 * epoch + t for epoch in range(7) for t in (1.0, 12.0, 13.0))])
     trained(clock=lambda: next(times), checkpoint=tmp_path / "job.pt", epochs=7)

@@ -21,8 +21,8 @@ from bench.plan.task import Hooks
 from bench.tasks._accuracy import measure_accuracy
 from bench.training.augment import decide
 from bench.training.batches import Batches, Shape
-from bench.training.learner import AUXILIARY_WEIGHT, outputs
-from bench.training.seeds import streams
+from bench.training.config import streams
+from bench.training.learner import _AUXILIARY_WEIGHT, outputs
 
 CPU = torch.device("cpu")
 COMPILES = shutil.which("g++") or shutil.which("clang++")
@@ -316,7 +316,7 @@ def test_auxiliary_heads_are_part_of_the_loss() -> None:
     images = ((data.images / 255 - 0.5) / 0.25).flatten(1)
     parts = [F.cross_entropy(h(images), data.labels, label_smoothing=0.1) for h in (model.head, model.side)]
     expected = parts[0].item() + 0.3 * parts[1].item()
-    assert AUXILIARY_WEIGHT == 0.3
+    assert _AUXILIARY_WEIGHT == 0.3
     assert trained(model, recipe=recipe, epochs=1).train_loss == pytest.approx([expected], rel=1e-5)
 
 

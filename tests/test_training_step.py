@@ -13,11 +13,11 @@ from torch import nn
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.tasks._step import training_step
+from bench.tasks._step import _training_step
 from bench.timing.clock import Workload
 from bench.timing.memory import HostMemory
 from bench.timing.steps import instruments
-from bench.timing.training_step import NAMES, HostLaps, Phases, measure_phases, measure_training, peaks
+from bench.timing.training_step import _NAMES, Phases, _HostLaps, _measure_phases, _peaks, measure_training
 from bench.timing.watch import HostWatch
 
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.2, min_samples=6)
@@ -50,13 +50,13 @@ class FakeLaps:
 
 
 def phases_of(clock: FakeLaps) -> dict[str, Measurement]:
-    return {m.name: m for m in measure_phases(clock, TIMING, HostWatch())}
+    return {m.name: m for m in _measure_phases(clock, TIMING, HostWatch())}
 
 
 def test_phases_are_of_the_same_steps() -> None:
     clock = FakeLaps(lambda step: (0.001 + step * 1e-6, 0.002, 0.004))
     found = phases_of(clock)
-    assert tuple(found) == NAMES
+    assert tuple(found) == _NAMES
     forward = found["forward"].samples
     assert set(found["backward"].samples) == {0.002}
     assert set(found["optimizer"].samples) == {0.004}
@@ -75,9 +75,9 @@ def test_a_noisy_phase_is_flagged_alone() -> None:
 
 def test_host_laps_sum_to_the_step() -> None:
     order: list[str] = []
-    clock = HostLaps(Phases(*(lambda n=n: order.append(n) for n in NAMES)))  # type: ignore[arg-type]
+    clock = _HostLaps(Phases(*(lambda n=n: order.append(n) for n in _NAMES)))  # type: ignore[arg-type]
     total = clock.seconds(lambda: None, 2)
-    assert order == [*NAMES, *NAMES]
+    assert order == [*_NAMES, *_NAMES]
     assert len(clock.laps) == 1
     assert 0 < sum(clock.laps[0]) <= total
 
@@ -90,7 +90,7 @@ def small() -> tuple[nn.Module, torch.Tensor]:
 def test_the_phases_do_a_step_of_sgd_and_clear_up() -> None:
     model, images = small()
     before = [p.detach().clone() for p in model.parameters()]
-    step = training_step(model, images, make_job(task="train_step"))
+    step = _training_step(model, images, make_job(task="train_step"))
     step.forward()
     assert all(p.grad is None for p in model.parameters())
     step.backward()
@@ -103,7 +103,7 @@ def test_the_phases_do_a_step_of_sgd_and_clear_up() -> None:
 
 def test_autocast_keeps_weights_and_gradients_in_single_precision() -> None:
     model, images = small()
-    step = training_step(model, images, make_job(task="train_step", precision="amp_bf16"))
+    step = _training_step(model, images, make_job(task="train_step", precision="amp_bf16"))
     step.forward()
     step.backward()
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
@@ -111,12 +111,12 @@ def test_autocast_keeps_weights_and_gradients_in_single_precision() -> None:
 
 def test_a_training_of_the_harness_measures_all_of_it() -> None:
     model, images = small()
-    step = training_step(model, images, make_job(task="train_step"))
+    step = _training_step(model, images, make_job(task="train_step"))
     stages: list[str] = []
     found = {m.name: m for m in measure_training(step, TIMING, instruments("cpu"), stages.append)}
     assert stages == ["memory", "throughput", "phases"]
-    assert {"peak_memory", "step_time", *NAMES} <= set(found)
-    assert all(min(found[n].samples) > 0 for n in ("step_time", *NAMES))
+    assert {"peak_memory", "step_time", *_NAMES} <= set(found)
+    assert all(min(found[n].samples) > 0 for n in ("step_time", *_NAMES))
     assert {m.unit for n, m in found.items() if n.endswith("memory")} == {"B"}
 
 
@@ -139,14 +139,14 @@ NOTHING = Phases(lambda: None, lambda: None, lambda: None)
 
 
 def test_each_phase_has_its_peak() -> None:
-    found = list(peaks(NOTHING, Meter(5, 9, 7)))
+    found = list(_peaks(NOTHING, Meter(5, 9, 7)))
     assert [(m.name, m.samples[0]) for m in found] == [
         ("peak_memory", 9.0), ("forward_peak_memory", 5.0), ("backward_peak_memory", 9.0), ("optimizer_peak_memory", 7.0),
     ]  # fmt: skip
 
 
 def test_marks_that_cannot_be_told_apart_are_left_out_with_the_reason() -> None:
-    (whole,) = peaks(NOTHING, Meter(5, None, 7))
+    (whole,) = _peaks(NOTHING, Meter(5, None, 7))
     assert "cannot" in whole.detail["phases"] or "does not let" in whole.detail["phases"]
 
 
@@ -164,5 +164,5 @@ def test_the_mark_of_one_call_on_the_cpu() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "amp_bf16"])
 def test_a_training_step_of_a_users_network(tmp_path: Path, precision: str) -> None:
     found: dict[str, Any] = measured(user_job(tmp_path, NET, task="train_step", precision=precision))
-    assert {"peak_memory", "step_time", *NAMES} <= set(found)
+    assert {"peak_memory", "step_time", *_NAMES} <= set(found)
     assert "prepare_time" not in found

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from bench.analysis.trainings import compare_trainings
 from bench.analysis.versus import Standing, compare_run, standings, stored_band
-from bench.api.comparing import at_one_size
+from bench.api.comparing import _at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
@@ -62,15 +62,15 @@ def test_every_second_round_goes_backwards() -> None:
     clock = Turns({"a": 0.01, "b": 0.02, "c": 0.03})
     taken = interleave({n: (lambda n=n: n) for n in "abc"}, clock, TIMING)  # type: ignore[misc]
     assert clock.order.endswith("abccba" * 4)
-    assert {n: len(s) for n, s in taken.seconds.items()} == {"a": 8, "b": 8, "c": 8}
-    assert taken.stop == "precise"
+    assert {n: len(s.seconds) for n, s in taken.items()} == {"a": 8, "b": 8, "c": 8}
+    assert {s.stop for s in taken.values()} == {"precise"}
 
 
 def test_drift_takes_from_each_alike() -> None:
     clock = Turns({"a": 0.01, "b": 0.011}, drift=0.5)
     taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, TIMING)  # type: ignore[misc]
-    assert taken.seconds["a"][-1] > 1.04 * taken.seconds["a"][0]
-    ratios = [b / a for a, b in zip(taken.seconds["a"], taken.seconds["b"], strict=True)]
+    assert taken["a"].seconds[-1] > 1.04 * taken["a"].seconds[0]
+    ratios = [b / a for a, b in zip(taken["a"].seconds, taken["b"].seconds, strict=True)]
     assert np.median(ratios) == pytest.approx(1.1, rel=0.01)
 
 
@@ -78,8 +78,8 @@ def test_short_calls_are_timed_in_blocks() -> None:
     clock = Turns({"a": 1e-4, "b": 1e-3})
     timing = TIMING.model_copy(update={"min_block_s": 0.01})
     taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, timing, blocks=True)  # type: ignore[misc]
-    assert taken.blocks == {"a": 100, "b": 10}
-    assert taken.seconds["a"] == pytest.approx((1e-4,) * 8)
+    assert {n: s.block for n, s in taken.items()} == {"a": 100, "b": 10}
+    assert taken["a"].seconds == pytest.approx((1e-4,) * 8)
 
 
 def test_the_share_of_launching_is_told_of_each() -> None:
@@ -91,9 +91,9 @@ def test_the_share_of_launching_is_told_of_each() -> None:
 
     clock = Launches({"a": 0.01, "b": 0.02})
     taken = interleave({n: (lambda n=n: n) for n in "ab"}, clock, TIMING)  # type: ignore[misc]
-    assert taken.launch_shares == {"a": pytest.approx(0.25), "b": pytest.approx(1.0)}
+    assert [s.launch_share for s in taken.values()] == [pytest.approx(0.25), pytest.approx(1.0)]
     plain = interleave({"a": lambda: "a"}, Turns({"a": 0.01}), TIMING)
-    assert plain.launch_shares == {"a": None}
+    assert plain["a"].launch_share is None
 
 
 @pytest.mark.parametrize(("launch", "flags"), [(0.5, ()), (0.96, ("launch_bound",))])
@@ -463,7 +463,7 @@ def test_a_network_without_a_native_size_takes_that_of_the_others(
     catalog = replace(make_catalog(), archs={card.name: (card,) for card in cards})
     alone = {"cost": {}, "infer": {"processes": {"least": 1, "most": 1}}}
     content = {"blocks": [{"task": t, "grid": {"arch": list(sizes)}, **more} for t, more in alone.items()]}
-    asked = at_one_size(parse_experiment(content), cards)
+    asked = _at_one_size(parse_experiment(content), cards)
     assert [p.job.input_size for p in expand(asked, catalog)] == taken * 2
 
 

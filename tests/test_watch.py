@@ -15,7 +15,7 @@ from bench.plan.settings import Timing
 from bench.records.flags import FLAGS
 from bench.timing.sampling import sample
 from bench.timing.steps import watched
-from bench.timing.watch import CONTENDED, GpuWatch, HostWatch, counters
+from bench.timing.watch import _CONTENDED, HostWatch, _counters, _GpuWatch
 
 ZERO = {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0, "ticks": 0.0, "steal_ticks": 0.0, "swapped_pages": 0.0}
 
@@ -59,7 +59,7 @@ def test_what_the_kernel_does_not_count_is_left_out() -> None:
 
 def test_the_kernel_counts_time_in_the_queue() -> None:
     """Two processes that never wait for anything, held to one core, each stand in its queue half of the time."""
-    if "wait_s" not in counters():
+    if "wait_s" not in _counters():
         pytest.skip("the kernel keeps no statistics of its queues")
     code = (
         "import os, sys, time; from bench.timing.watch import HostWatch\n"
@@ -72,12 +72,12 @@ def test_the_kernel_counts_time_in_the_queue() -> None:
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         share, *doubts = process.communicate(timeout=60)[0].split()
-        assert float(share) > CONTENDED
+        assert float(share) > _CONTENDED
         assert "contended" in doubts
 
 
 def test_a_gpu_without_nvml_is_no_doubt() -> None:
-    watch = GpuWatch(dict, HostWatch(read=lambda: ZERO))
+    watch = _GpuWatch(dict, HostWatch(read=lambda: ZERO))
     watch.start()
     found, doubts = watch.stop()
     assert doubts == ()
@@ -85,12 +85,12 @@ def test_a_gpu_without_nvml_is_no_doubt() -> None:
 
 
 def test_doubts_of_the_watch_travel_with_the_samples() -> None:
-    reads = iter([ZERO, {**ZERO, "cpu_s": 1.0, "wait_s": 2 * CONTENDED}])
+    reads = iter([ZERO, {**ZERO, "cpu_s": 1.0, "wait_s": 2 * _CONTENDED}])
     timing = Timing(warmup_s=0.01, min_s=0, limit_s=1, min_samples=8, max_samples=8)
     look = HostWatch(read=lambda: next(reads))
     measured = watched("latency", lambda: None, FakeClock([0.01]), timing, look, of="a call")
     assert measured.flags == ("contended",)
-    assert measured.detail["watch"]["wait_share"] > CONTENDED
+    assert measured.detail["watch"]["wait_share"] > _CONTENDED
 
 
 def test_launching_as_long_as_the_work_is_a_doubt() -> None:

@@ -14,15 +14,14 @@ from bench.execution.catalog import catalog_for
 from bench.execution.runner import Observer
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment, narrow, parse_experiment
-from bench.plan.expand import expand
-from bench.plan.order import in_rounds
+from bench.plan.expand import expand, in_rounds
 from bench.plan.settings import Processes
 from bench.records import environment
 from bench.records.store import read_info
 from bench.tasks.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, least_processes, versus
 
-SMALLER = "lenet5"
-ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
+_SMALLER = "lenet5"
+_ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
 
 _SMALL = {"batch_size": {"cpu": 4, "cuda": 64}}
 _FILLING = {"batch_size": {"cpu": 4, "cuda": 8}, "input_size": {"cpu": None, "cuda": 768}}
@@ -46,22 +45,15 @@ def compare(
     """Measure what it takes to compare the first network with the others, and store it.
 
     Costs and memory of each alone; latency and throughput of all in turn, in several processes. A network that declares
-    no native size is taken at that of the others, where they share one.
+    no native size is taken at that of the others, where they share one. Beside the arguments of `run` there are:
 
-    Args:
-        names: the network in question, then its baselines.
-        batch_size: for the throughput; None means 8 on the CPU and 64 on a GPU.
-        processes: how often all is timed anew; None means as often as a verdict needs, at least 8.
-        train: data set of a short training with three seeds; None for none.
-        epochs: of that training; None means the recipe's.
-        band: a ratio so near to one is the same; stored with the run, for all who read it. None means what is stored
-            already, else 0.02, or the noise of this machine where a self-test has measured more.
-        overrides: `key=value`, as with `--set`, of `infer` jobs.
-        name: of the run, by default made of the names.
-        results: the folder that holds runs.
-        executor: see `run`.
-        observer: see `run`.
-        argv: see `run`.
+    names: the network in question, then its baselines.
+    batch_size: for the throughput; None means 8 on the CPU and 64 on a GPU.
+    processes: how often all is timed anew; None means as often as a verdict needs, at least 8.
+    train: data set of a short training with three seeds; None for none.
+    epochs: of that training; None means the recipe's.
+    band: a ratio so near to one is the same; stored with the run, for all who read it. None means what is stored
+        already, else 0.02, or the noise of this machine where a self-test has measured more.
 
     Raises:
         ConfigError: for one network alone, and for so few processes that no difference could be decided.
@@ -77,7 +69,7 @@ def compare(
             "grid": {},
             "batch_size": batch_size or {"cpu": 8, "cuda": 64},
             "timing": {"warmup_s": 0.1, "min_s": 0.1, "limit_s": 0.3},
-            "processes": ALONE,
+            "processes": _ALONE,
         },
     ]
     if train:
@@ -90,7 +82,7 @@ def compare(
         compared = next(block for block in experiment.blocks if block.task == "infer")
         cards = [card for name in compared.archs for card in catalog.archs[name]]
         if not any("input_size" in text for text in overrides):
-            experiment = at_one_size(experiment, cards)
+            experiment = _at_one_size(experiment, cards)
         alone = expand(experiment, catalog)
         timed = {p.job.arch: p for p in alone if p.job.task == "infer"}
         for planned in timed.values():
@@ -119,7 +111,7 @@ def _check(processes: int | None, tests: int, usual: int) -> None:
         )
 
 
-def at_one_size(experiment: Experiment, cards: Sequence[ArchCard]) -> Experiment:
+def _at_one_size(experiment: Experiment, cards: Sequence[ArchCard]) -> Experiment:
     """Return the experiment with networks that declare no native size at that of the others, where they share one."""
     sizes = {card.input_size for card in cards if card.sized}
     if len(sizes) != 1 or all(card.sized for card in cards):
@@ -142,21 +134,16 @@ def selftest(
 ) -> Done:
     """Test the harness on networks whose difference is known: the same ones, and ones made slower; store the records.
 
-    A network is compared with itself and with itself made slower, as `compare` does. It and LeNet-5 are timed at
-    batch 1 and at a larger one, in as many processes as several runs would take; the first run's processes come before
-    the comparisons, all others after them, as runs have time between them.
+    A network is compared with itself and with itself made slower, as `compare` does. It and LeNet-5 are timed at batch
+    1 and at a larger one, in as many processes as several runs would take; the first run's processes come before the
+    comparisons, all others after them, as runs have time between them. The run is called ``selftest``. Beside the
+    arguments of `run` there are:
 
-    Args:
-        arch: a network larger than LeNet-5; None is resnet20, but for batch 1 on a GPU with images so large that a few
-            fill the card: of a network that is launch-bound, Python's speed would be judged.
-        comparisons: how many, each of latency and of throughput.
-        processes: of each comparison.
-        runs: how many the further processes would make, at least two.
-        overrides: see `run`.
-        results: see `run`; the run is called ``selftest``, and resumes.
-        executor: see `run`.
-        observer: see `run`.
-        argv: see `run`.
+    arch: a network larger than LeNet-5; None is resnet20, but for batch 1 on a GPU with images so large that a few
+        fill the card: of a network that is launch-bound, Python's speed would be judged.
+    comparisons: how many, each of latency and of throughput.
+    processes: of each comparison.
+    runs: how many the further processes would make, at least two.
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
@@ -165,18 +152,12 @@ def selftest(
     size = Processes().least
     timed = {
         "task": "infer",
-        "timing": {
-            "warmup_s": 0.4,
-            "limit_s": 1.5,
-            "min_samples": 6,
-        },  # as in the default experiment on a CPU
-        "grid": {
-            "arch": list(dict.fromkeys([SMALLER, arch])),
-            "replicate": list(range(runs * size)),
-        },
+        # As in the default experiment on a CPU.
+        "timing": {"warmup_s": 0.4, "limit_s": 1.5, "min_samples": 6},
+        "grid": {"arch": list(dict.fromkeys([_SMALLER, arch])), "replicate": list(range(runs * size))},
     }
     blocks = [
-        {"task": "infer", "grid": {"arch": [arch]}, "processes": ALONE, **filling},
+        {"task": "infer", "grid": {"arch": [arch]}, "processes": _ALONE, **filling},
         {**timed, "batch_size": 1},
         {**timed, **filling},
     ]

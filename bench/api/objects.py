@@ -48,9 +48,8 @@ def name_of(network: Network) -> str:
     if isinstance(network, str):
         return network
     if not callable(network):
-        raise ConfigError(
-            f"{network!r:.80} is no network", "give a name, a torch.nn.Module, or a function that returns one"
-        )
+        message = f"{network!r:.80} is no network"
+        raise ConfigError(message, "give a name, a torch.nn.Module, or a function that returns one")
     name = getattr(network, "__name__", type(network).__name__)
     name = name if name.isidentifier() else "network"
     try:

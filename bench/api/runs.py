@@ -21,9 +21,8 @@ from bench.execution.catalog import catalog_for
 from bench.execution.data import fetch_all, lacking, without
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
-from bench.plan.expand import Catalog, Planned, expand
+from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
-from bench.plan.order import in_rounds
 from bench.plan.study import check_study
 from bench.records.record import Record
 from bench.records.store import RECORDS, Run, Store, read_run
@@ -31,7 +30,7 @@ from bench.records.store import RECORDS, Run, Store, read_run
 if TYPE_CHECKING:
     import pandas as pd
 
-ALL = "all"
+_ALL = "all"
 _TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
 
 
@@ -102,11 +101,10 @@ def prepare(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
-    archs = [] if list(names) == [ALL] else list(names)
-    if ALL in archs:
-        raise ConfigError(
-            "`all` stands for the whole line-up and cannot be joined with other names", "leave it out"
-        )
+    archs = [] if list(names) == [_ALL] else list(names)
+    if _ALL in archs:
+        message = "`all` stands for the whole line-up and cannot be joined with other names"
+        raise ConfigError(message, "leave it out")
     whole = load_experiment(experiment) if isinstance(experiment, str) else experiment
     narrowed = narrow(whole, archs=archs, tasks=tasks, overrides=overrides)
     try:
@@ -218,30 +216,21 @@ def train(
     """Train networks from scratch, each with several seeds, and store the records.
 
     On a CPU, several trainings run side by side with few threads each, since small networks gain little from more;
-    ``overrides=["threads=8"]`` gives each of them so many.
+    ``overrides=["threads=8"]`` gives each of them so many. Beside the arguments of `run` there are:
 
-    Args:
-        names: the networks; see `bench.api.objects` for those that are objects.
-        dataset: that they are trained on.
-        recipe: name or YAML file; None means the standard one.
-        epochs: passes over the training images; None means the recipe's.
-        seeds: trainings of each network, with the seeds 0, 1, ...
-        target: a top-1 accuracy, to measure the time until it is reached.
-        overrides: `key=value`, as with `--set`.
-        name: of the run, by default ``train-DATASET``.
-        results: see `run`; the run resumes.
-        executor: see `run`.
-        observer: see `run`.
-        argv: see `run`.
+    dataset: that they are trained on.
+    recipe: name or YAML file; None means the standard one.
+    epochs: passes over the training images; None means the recipe's.
+    seeds: trainings of each network, with the seeds 0, 1, ...
+    target: a top-1 accuracy, to measure the time until it is reached.
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
     names = names_of(names)
-    if names in ([], [ALL]):
-        raise ConfigError(
-            "no network to train is named", "such as bench train resnet20 plain20 --dataset digits"
-        )
+    if names in ([], [_ALL]):
+        message = "no network to train is named"
+        raise ConfigError(message, "such as bench train resnet20 plain20 --dataset digits")
     options = {"recipe": recipe, "epochs": epochs, "target": target}
     block = {
         "task": "accuracy",
@@ -282,10 +271,8 @@ def run_folder(results: Path | str, name: str) -> Path:
         or len(name.encode()) > 200
     )
     if wrong:
-        raise ConfigError(
-            f"a run cannot be called {name!r}",
-            "one name without slashes or line ends; --results chooses the folder",
-        )
+        message = f"a run cannot be called {name!r}"
+        raise ConfigError(message, "one name without slashes or line ends; --results chooses the folder")
     return Path(results) / name
 
 

@@ -16,16 +16,18 @@ A training asks a network, also one of the user's, for two things that it may ha
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bench
-from bench.archs._published import published
 from bench.errors import UnsupportedError
+from bench.io import JsonObject
 from bench.plan.card import ArchCard
 from bench.registry import Registry
 
@@ -72,10 +74,8 @@ class Arch:
         card = self.card
         size = card.input_size if input_size is None else input_size
         if size < card.min_input:
-            raise UnsupportedError(
-                f"{card.name} needs at least {card.min_input} px, asked for {size} px",
-                f"set input_size to {card.min_input} or more, or leave it out",
-            )
+            message = f"{card.name} needs at least {card.min_input} px, asked for {size} px"
+            raise UnsupportedError(message, f"set input_size to {card.min_input} or more, or leave it out")
         return self.builder(
             num_classes=card.num_classes if num_classes is None else num_classes,
             in_channels=card.in_channels if in_channels is None else in_channels,
@@ -97,7 +97,7 @@ def register(name: str, *, family: str, input_size: int, **declared: Any) -> Cal
             where they are not given.
     """
     card = ArchCard(
-        **{**published(name), **declared, "name": name, "family": family, "input_size": input_size}
+        **{**_published(name), **declared, "name": name, "family": family, "input_size": input_size}
     )
 
     def add(builder: Builder) -> Builder:
@@ -107,11 +107,43 @@ def register(name: str, *, family: str, input_size: int, **declared: Any) -> Cal
     return add
 
 
+_ACCURACIES = ("top1", "top5", "cifar10_top1", "mnist_top1")
+
+
+def _published(name: str) -> JsonObject:
+    """Return what ``published.csv`` has of a network of the package, as fields of its card; nothing of one it lacks.
+
+    Accuracies are fractions, numbers have the digits that are printed. The accuracies of a row are of one network, one
+    source and one `protocol`, the way in which the images were tested: ``1 crop``, ``10 crops``, ``dense`` (the whole
+    image, at one scale), ``multi-scale`` (at several), and of small ones ``whole image`` or ``six views`` (it, its
+    mirror image, and both moved by a pixel). `protocol_source` says where that stands.
+
+    Returns:
+        `year`, `paper`, and `published`: accuracies with their `source` and `protocol`, `macs` and `parameters` each
+        with theirs, `macs_source` and `parameters_source`.
+    """
+    row = _rows().get(name)
+    if row is None:
+        return {}
+    facts: dict[str, object] = {key: float(row[key]) for key in _ACCURACIES if row[key]}
+    if facts:
+        facts |= {key: row[key] for key in ("source", "protocol", "protocol_source")}
+    for key in ("macs", "parameters"):
+        if row[key]:
+            facts |= {key: int(float(row[key])), f"{key}_source": row[f"{key}_source"]}
+    return {"year": int(row["year"]), "paper": row["paper"], "published": facts}
+
+
+@cache
+def _rows() -> dict[str, dict[str, str]]:
+    with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as lines:
+        return {row["name"]: row for row in csv.DictReader(lines)}
+
+
 def _source_of(builder: Builder) -> str | None:
     """Return the SHA-256 of the file that a builder is from; None of the package's own, whose version tells."""
-    file = Path(
-        inspect.getfile(inspect.unwrap(getattr(builder, "func", builder)))
-    )  # of a partial, its function
+    function = getattr(builder, "func", builder)  # of a partial, its function
+    file = Path(inspect.getfile(inspect.unwrap(function)))
     if file.is_relative_to(Path(bench.__file__).parent) or not file.is_file():
         return None
     return hashlib.sha256(file.read_bytes()).hexdigest()

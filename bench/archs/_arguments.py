@@ -73,12 +73,11 @@ def with_fields(function: Callable[..., object]) -> Callable[..., object]:
         signature = inspect.signature(function, eval_str=True)
     except (ValueError, TypeError, NameError, AttributeError, SyntaxError):
         return function
-    needed = [
-        p for p in signature.parameters.values() if p.default is p.empty and _is_configuration(p.annotation)
-    ]
-    if len(needed) != 1:
+    needed = (p for p in signature.parameters.values() if p.default is p.empty)
+    configurations = [p for p in needed if _is_configuration(p.annotation)]
+    if len(configurations) != 1:
         return function
-    (config,) = needed
+    (config,) = configurations
     others = {n: p for n, p in signature.parameters.items() if p is not config}
     fields = [p for n, p in inspect.signature(config.annotation).parameters.items() if n not in others]
     names = {p.name for p in fields}
@@ -88,10 +87,8 @@ def with_fields(function: Callable[..., object]) -> Callable[..., object]:
         rest = {n: v for n, v in given.items() if n not in names}
         return function(**{config.name: config.annotation(**settings)}, **rest)
 
-    by_keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in fields]
-    kept = [p for p in others.values() if p.kind is not p.VAR_KEYWORD]
-    any_keyword = [p for p in others.values() if p.kind is p.VAR_KEYWORD]
-    build.__signature__ = inspect.Signature([*kept, *by_keyword, *any_keyword])  # type: ignore[attr-defined]
+    own = [*others.values(), *(p.replace(kind=p.KEYWORD_ONLY) for p in fields)]
+    build.__signature__ = inspect.Signature(sorted(own, key=lambda p: p.kind))  # type: ignore[attr-defined]
     return build
 
 
@@ -104,22 +101,8 @@ def _is_configuration(annotation: object) -> bool:
     return all(f.default is not missing or f.default_factory is not missing for f in made)
 
 
-def split(
-    arguments: Mapping[str, object], native: Mapping[str, str]
-) -> tuple[dict[str, Any], dict[str, object]]:
-    """Part the arguments into native values of the card, by the card's name for them, and all others.
-
-    Args:
-        arguments: as written.
-        native: the card's name for each name that a native value may have.
-    """
-    ours = {k: v for k, v in arguments.items() if k in native and _is_native(native[k], v)}
-    return {native[k]: v for k, v in ours.items()}, {k: v for k, v in arguments.items() if k not in ours}
-
-
-def _is_native(name: str, value: object) -> bool:
-    if value is None:
-        return name == "num_classes"
+def is_count(value: object) -> bool:
+    """Return whether a value is a whole number above zero, and no truth value."""
     return type(value) is int and value > 0
 
 
@@ -132,7 +115,12 @@ def with_arguments(arch: Arch, name: str, arguments: Mapping[str, object]) -> Ar
     if not arguments:
         return arch
     Parameters.of(arch.builder).check(name, arguments)
-    native, others = split(arguments, {n: n for n in NATIVE})
+    native: dict[str, Any] = {
+        key: arguments[key]
+        for key in arguments.keys() & NATIVE
+        if is_count(arguments[key]) or (arguments[key] is None and key == "num_classes")
+    }
+    others = {key: value for key, value in arguments.items() if key not in native}
     card = replace(arch.card, name=name, parameters=None, published={}, **native)
 
     def build(*, input_size: int, **values: int | None) -> nn.Module:

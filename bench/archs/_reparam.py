@@ -19,11 +19,10 @@ from torch.utils._pytree import tree_leaves
 from bench.archs import Arch
 from bench.errors import InvalidModelError, UnsupportedError, lacks_memory
 
-METHODS = ("fuse", "reparameterize", "switch_to_deploy", "convert_to_deploy")
-TOLERANCE = (
-    1e-3  # of the largest output; roundings of a deep network in single precision add up to a tenth of it
-)
-IMAGES = 2  # that both forms are held against each other on
+_METHODS = ("fuse", "reparameterize", "switch_to_deploy", "convert_to_deploy")
+# Of the largest output; roundings of a deep network in single precision add up to a tenth of it.
+_TOLERANCE = 1e-3
+_IMAGES = 2  # that both forms are held against each other on
 
 
 def with_fused_form(arch: Arch, name: str, asked: object) -> Arch:
@@ -40,22 +39,18 @@ def with_fused_form(arch: Arch, name: str, asked: object) -> Arch:
 
     def build(*, in_channels: int, input_size: int, **values: int | None) -> nn.Module:
         model = arch.builder(in_channels=in_channels, input_size=input_size, **values)
-        return fused(model, name, (IMAGES, in_channels, input_size, input_size))
+        return _fused(model, name, (_IMAGES, in_channels, input_size, input_size))
 
     reason = "its fused form is for inference alone; without reparam it is trained as it was built"
     return replace(arch, card=replace(card, parameters=None, inference_only=reason), builder=build)
 
 
-def fused(model: nn.Module, name: str, shape: tuple[int, ...]) -> nn.Module:
-    """Return a network in its form for inference, in evaluation mode, held against the form in which it was built.
+def _fused(model: nn.Module, name: str, shape: tuple[int, ...]) -> nn.Module:
+    """Return a network in its form for inference, in evaluation mode, held against the form as it was built.
 
-    Both are held against each other on a copy whose constant parameters and statistics, such as those of batch norms,
-    are drawn: as a network is built, most of what is added up is zero or one.
-
-    Args:
-        model: the network; it is changed.
-        name: for messages.
-        shape: of noise [B, C, H, W] that it takes.
+    The network is changed. Both take noise of `shape`, and are held against each other on a copy whose constant
+    parameters and statistics, such as those of batch norms, are drawn: as a network is built, most of what is added up
+    is zero or one.
 
     Raises:
         UnsupportedError: if it has no other form, or one with other outputs, or has no storage to compute them.
@@ -64,9 +59,8 @@ def fused(model: nn.Module, name: str, shape: tuple[int, ...]) -> nn.Module:
     if any(t.is_meta for t in tensors):
         raise UnsupportedError("its two forms are held against each other, which takes values")
     if not has_fused_form(model):
-        raise UnsupportedError(
-            f"{name} comes in one form alone: nothing of it can be fused", "leave reparam out"
-        )
+        message = f"{name} comes in one form alone: nothing of it can be fused"
+        raise UnsupportedError(message, "leave reparam out")
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(model).eval()
@@ -74,9 +68,8 @@ def fused(model: nn.Module, name: str, shape: tuple[int, ...]) -> nn.Module:
         dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
         images = torch.randn(shape, generator=rng).to(dtype)
         before = _values(trial(images))
-        after = _values(_converted(trial, name)(images))
-        difference = _difference(before, after)
-        if not difference <= max(TOLERANCE, 10 * torch.finfo(dtype).eps):
+        difference = _difference(before, _values(_converted(trial, name)(images)))
+        if not difference <= max(_TOLERANCE, 10 * torch.finfo(dtype).eps):
             raise UnsupportedError(
                 f"{name}: the outputs of its fused form differ from those of the form that was built by "
                 f"{difference:.2g} of the largest",
@@ -90,9 +83,7 @@ def has_fused_form(model: nn.Module) -> bool:
 
     A copy without storage is converted; where that fails, there is one, unless what would be fused is no longer there.
     """
-    if isinstance(model, torch.jit.ScriptModule) or all(
-        _method(module) is None for module in model.modules()
-    ):
+    if isinstance(model, torch.jit.ScriptModule) or all(_method(m) is None for m in model.modules()):
         return False
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -105,16 +96,14 @@ def has_fused_form(model: nn.Module) -> bool:
 
 def _method(module: nn.Module) -> Callable[[], object] | None:
     """Return the method of a module that converts it: one of the usual names, without a required argument."""
-    for name in METHODS:
-        method = getattr(type(module), name, None)
-        if callable(method) and _takes_nothing(method):
-            bound: Callable[[], object] = getattr(module, name)
-            return bound
-    return None
+    names = (name for name in _METHODS if _takes_nothing(getattr(type(module), name, None)))
+    return next((getattr(module, name) for name in names), None)
 
 
-def _takes_nothing(method: Callable[..., object]) -> bool:
-    """Return whether a method needs nothing but its object: ``fuse(features, more)`` is no conversion."""
+def _takes_nothing(method: object) -> bool:
+    """Return whether it is a method that needs nothing but its object: ``fuse(features, more)`` is no conversion."""
+    if not callable(method):
+        return False
     try:
         _, *others = inspect.signature(method).parameters.values()
     except (TypeError, ValueError):
@@ -151,10 +140,8 @@ def _call(module: nn.Module) -> nn.Module | None:
 def _convert_parts(above: nn.Module, inside: bool) -> None:
     """Convert the parts of a module.
 
-    Args:
-        above: the module.
-        inside: whether it, or one around it, was converted by itself: it may have converted its parts already,
-            which then may fail to do so again.
+    One that was converted by itself, or is `inside` such a one, may have converted its parts already: they may then
+    fail to do so again.
     """
     for name, part in list(above.named_children()):
         try:
@@ -198,7 +185,6 @@ def _difference(before: list[Tensor], after: list[Tensor]) -> float:
     """Return the largest difference, as a share of the largest output of the same tensor."""
     if not before or [t.shape for t in before] != [t.shape for t in after]:
         return math.inf
-    apart = [
-        float((a - b).abs().max() / b.abs().max()) for b, a in zip(before, after, strict=True) if b.numel()
-    ]
+    pairs = zip(before, after, strict=True)
+    apart = [float((a - b).abs().max() / b.abs().max()) for b, a in pairs if b.numel()]
     return max(apart) if all(map(math.isfinite, apart)) else math.inf

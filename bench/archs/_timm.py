@@ -11,7 +11,7 @@ from bench.plan.card import ArchCard
 if TYPE_CHECKING:
     from torch import nn
 
-LIBRARY = "timm"
+_LIBRARY = "timm"
 
 
 def _timm() -> Any:
@@ -39,7 +39,7 @@ def card(name: str) -> ArchCard:
     channels, height, width = config.input_size
     least = config.min_input_size or (0, 1, 1)
     return ArchCard(
-        name=f"{LIBRARY}:{name}",
+        name=f"{_LIBRARY}:{name}",
         family=timm.models.model_entrypoint(name).__module__.rpartition(".")[2],
         paper=config.paper_name or config.paper_ids,
         input_size=max(height, width),
@@ -73,7 +73,7 @@ def build(
     # Only networks of a fixed size have, and need, an argument for another one.
     resized = config.fixed_input_size and input_size != max(config.input_size[1:])
     arguments = {"img_size": input_size, **arguments} if resized else arguments
-    with library_errors(f"{LIBRARY}:{name}", input_size):
+    with library_errors(f"{_LIBRARY}:{name}", input_size):
         model: nn.Module = _timm().create_model(
             name, pretrained=False, num_classes=num_classes or 0, in_chans=in_channels, **arguments
         )

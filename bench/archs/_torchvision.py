@@ -10,7 +10,7 @@ from bench.plan.card import ArchCard
 if TYPE_CHECKING:
     from torch import nn
 
-LIBRARY = "torchvision"
+_LIBRARY = "torchvision"
 
 
 def names() -> list[str]:
@@ -30,7 +30,7 @@ def card(name: str) -> ArchCard:
     weights = min(models.get_model_weights(name), key=_crop)
     accuracy = weights.meta["_metrics"]["ImageNet-1K"]
     return ArchCard(
-        name=f"{LIBRARY}:{name}",
+        name=f"{_LIBRARY}:{name}",
         family=_family(name),
         input_size=_crop(weights),
         min_input=max(weights.meta["min_size"]),
@@ -39,14 +39,14 @@ def card(name: str) -> ArchCard:
         published={
             "top1": round(accuracy["acc@1"] / 100, 5),
             "top5": round(accuracy["acc@5"] / 100, 5),
-            "source": f"{LIBRARY} {weights.name}",
+            "source": f"{_LIBRARY} {weights.name}",
             "protocol": "1 crop",
-            "protocol_source": f"{LIBRARY}, the weights' transforms",
+            "protocol_source": f"{_LIBRARY}, the weights' transforms",
             # Which it prints in G, with three decimals, and counts as multiply-adds.
             "macs": round(weights.meta["_ops"] * 1e9),
-            "macs_source": f"{LIBRARY} {weights.name}",
+            "macs_source": f"{_LIBRARY} {weights.name}",
             "parameters": weights.meta["num_params"],
-            "parameters_source": f"{LIBRARY} {weights.name}",
+            "parameters_source": f"{_LIBRARY} {weights.name}",
         },
     )
 
@@ -74,7 +74,7 @@ def build(
     from torchvision import models
 
     arguments = {**_family_arguments(_family(name), input_size), **arguments}
-    with library_errors(f"{LIBRARY}:{name}", input_size):
+    with library_errors(f"{_LIBRARY}:{name}", input_size):
         model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
     return model if in_channels == 3 else _with_channels(model, in_channels)
 

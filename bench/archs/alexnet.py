@@ -10,7 +10,7 @@ from bench.archs import register
 from bench.archs._layers import fully_connected, response_norm, sequential, side_after
 
 
-def alexnet(
+def _alexnet(
     *, num_classes: int, in_channels: int, input_size: int, dropout: float = 0.5, towers: int = 1
 ) -> nn.Module:
     """Return five convolutions and three fully connected layers.
@@ -43,5 +43,5 @@ for _name, _towers, _parameters, _note in (
     ("alexnet_2tower", 2, 60_965_224, "conv2, conv4 and conv5 in two groups, as on the paper's two GPUs"),
 ):
     register(_name, family="alexnet", input_size=227, min_input=67, parameters=_parameters, note=_note)(
-        partial(alexnet, towers=_towers)
+        partial(_alexnet, towers=_towers)
     )

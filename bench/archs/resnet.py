@@ -1,4 +1,7 @@
-"""Residual networks: torchvision's for large images, the paper's small ones for 32 px, and both without shortcuts."""
+"""Residual networks: torchvision's for large images, the paper's small ones for 32 px, and both without shortcuts.
+
+Those without are the family `plain`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from bench.archs import register
 from bench.archs._layers import kaiming, sequential
 from bench.archs._torchvision import build
 
-CIFAR_DEPTHS = (20, 32, 44, 56, 110)
+_CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 
 class Block(nn.Module):
@@ -61,12 +64,12 @@ def _network(stem: dict[str, nn.Module], stages: list[nn.Module], width: int, nu
     return kaiming(sequential({**stem, **numbered, **end}))
 
 
-def plain_imagenet(
+def _plain_imagenet(
     blocks: tuple[int, ...],
     *,
     num_classes: int,
     in_channels: int,
-    input_size: int,  # noqa: ARG001 (global pooling: any size)
+    input_size: int,  # noqa: ARG001 (any size)
 ) -> nn.Module:
     """Return the plain network of Table 1 and Fig. 3 for large images: 64 to 512 channels, no shortcuts."""
     stem: dict[str, nn.Module] = {
@@ -78,13 +81,13 @@ def plain_imagenet(
     return _network(stem, _stages(64, blocks, shortcut=False), 512, num_classes)
 
 
-def cifar(
+def _cifar(
     depth: int,
     *,
     shortcut: bool,
     num_classes: int,
     in_channels: int,
-    input_size: int,  # noqa: ARG001 (global pooling: any size)
+    input_size: int,  # noqa: ARG001 (any size)
 ) -> nn.Module:
     """Return the network of section 4.2 for small images: `depth` = 6n + 2 layers, 16, 32 and 64 channels."""
     stem: dict[str, nn.Module] = {
@@ -96,8 +99,8 @@ def cifar(
     return _network(stem, _stages(16, blocks, shortcut=shortcut), 64, num_classes)
 
 
-def cifar_parameters(depth: int) -> int:
-    """Return the parameters of `cifar` at 3 channels and 10 classes; shortcuts of option A have none.
+def _cifar_parameters(depth: int) -> int:
+    """Return the parameters of `_cifar` at 3 channels and 10 classes; shortcuts of option A have none.
 
     A convolution of width w has 9 x inputs x w weights, its batch norm 2 w.
     """
@@ -110,17 +113,16 @@ def cifar_parameters(depth: int) -> int:
 _V15 = "stride in the 3x3 convolutions (v1.5)"
 _OPTION_B = "shortcuts of option B"
 
-# name: parameters, note
-_NETWORKS: dict[str, tuple[int, str]] = {
-    "resnet18": (11_689_512, _OPTION_B),
-    "resnet34": (21_797_672, _OPTION_B),
-    "resnet50": (25_557_032, _V15),
-    "resnet101": (44_549_160, _V15),
-    "resnet152": (60_192_808, _V15),
+_PARAMETERS = {
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
 }
 
 
-def v1(name: str, *, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
+def _v1(name: str, *, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     """Return the paper's bottleneck network: as torchvision's, with the stride in each block's first 1x1."""
     model = build(name, num_classes=num_classes, in_channels=in_channels, input_size=input_size)
     for stage in ("layer2", "layer3", "layer4"):
@@ -135,7 +137,7 @@ def v1(name: str, *, num_classes: int, in_channels: int, input_size: int) -> nn.
     input_size=32,
     num_classes=10,
     # As ResNet-18, with 3x3 in place of 7x7 in its first convolution, and 10 classes in place of 1000.
-    parameters=_NETWORKS["resnet18"][0] - (49 - 9) * 3 * 64 - 990 * (512 + 1),
+    parameters=_PARAMETERS["resnet18"] - (49 - 9) * 3 * 64 - 990 * (512 + 1),
     note="ResNet-18 for 32 px: first convolution 3x3 with stride 1, no pooling behind it",
 )
 def resnet18_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
@@ -147,25 +149,28 @@ def resnet18_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn
     return cast("nn.Module", model)
 
 
-for _name, (_parameters, _note) in _NETWORKS.items():
-    register(_name, family="resnet", input_size=224, parameters=_parameters, note=_note)(
-        partial(build, _name)
-    )
+for _name, _parameters in _PARAMETERS.items():
+    _large = partial(register, input_size=224, parameters=_parameters, family="resnet")
+    _note = _OPTION_B if _name in ("resnet18", "resnet34") else _V15
+    _large(_name, note=_note)(partial(build, _name))
     if _note == _V15:
-        register(
-            f"{_name}_v1",
-            family="resnet",
-            input_size=224,
-            parameters=_parameters,
-            note="stride in the first 1x1 convolution, as in the paper (v1)",
-        )(partial(v1, _name))
+        _paper = "stride in the first 1x1 convolution, as in the paper (v1)"
+        _large(f"{_name}_v1", note=_paper)(partial(_v1, _name))
 
-for _depth in CIFAR_DEPTHS:
-    register(
-        f"resnet{_depth}",
-        family="resnet",
-        input_size=32,
-        num_classes=10,
-        parameters=cifar_parameters(_depth),
-        note="for 32 px, shortcuts of option A",
-    )(partial(cifar, _depth, shortcut=True))
+for _name, _parameters, _blocks in (
+    ("plain18", 11_515_688, (2, 2, 2, 2)),
+    ("plain34", 21_623_848, (3, 4, 6, 3)),
+):
+    _note = f"{_name.replace('plain', 'resnet')} without shortcuts"
+    register(_name, family="plain", input_size=224, parameters=_parameters, note=_note)(
+        partial(_plain_imagenet, _blocks)
+    )
+
+for _depth in _CIFAR_DEPTHS:
+    _small = partial(register, input_size=32, num_classes=10, parameters=_cifar_parameters(_depth))
+    _small(f"resnet{_depth}", family="resnet", note="for 32 px, shortcuts of option A")(
+        partial(_cifar, _depth, shortcut=True)
+    )
+    _small(f"plain{_depth}", family="plain", note=f"resnet{_depth} without shortcuts")(
+        partial(_cifar, _depth, shortcut=False)
+    )

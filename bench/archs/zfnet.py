@@ -10,13 +10,8 @@ from bench.archs import register
 from bench.archs._layers import fully_connected, response_norm, sequential, side_after
 
 
-def zfnet(
-    widths: tuple[int, int, int],
-    *,
-    num_classes: int,
-    in_channels: int,
-    input_size: int,
-    dropout: float = 0.5,
+def _zfnet(
+    widths: tuple[int, int, int], *, num_classes: int, in_channels: int, input_size: int, dropout: float = 0.5
 ) -> nn.Module:
     """Return the network of Fig. 3 with `widths` filters in convolutions 3, 4 and 5."""
     third, fourth, fifth = widths
@@ -46,5 +41,5 @@ for _name, _widths, _parameters, _note in (
     ("zfnet_wide", (512, 1024, 512), 107_627_624, "512, 1024 and 512 filters in convolutions 3, 4 and 5"),
 ):
     register(_name, family="zfnet", input_size=224, min_input=53, parameters=_parameters, note=_note)(
-        partial(zfnet, _widths)
+        partial(_zfnet, _widths)
     )

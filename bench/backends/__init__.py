@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from bench.errors import UnsupportedError, lacks_memory, text_of
+from bench.errors import UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -48,10 +48,6 @@ class PinnedCall:
         return self.call()
 
 
-def _nothing() -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Backend:
     """How a network is run.
@@ -70,9 +66,9 @@ class Backend:
 
     about: str
     prepare: Callable[[nn.Module, Tensor, Job[Timed]], Runnable]
-    unsupported: Callable[[Job[Timed]], str | None]
+    unsupported: Callable[[Job[Timed]], str | None] = lambda _: None
     for_training: Callable[[nn.Module], nn.Module] | None = None
-    load: Callable[[], None] = _nothing
+    load: Callable[[], None] = lambda: None
     blocks_host: bool = False
     outside_allocator: bool = False
 
@@ -92,6 +88,4 @@ def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
     """
     if isinstance(error, UnsupportedError) or lacks_memory(error):
         return error
-    lines = [line.strip() for line in text_of(error).splitlines() if line.strip()]
-    reason = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
-    return UnsupportedError(f"{what} failed: {reason}", tip)
+    return UnsupportedError(f"{what} failed: {reason(error, 300)}", tip)

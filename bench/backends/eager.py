@@ -12,14 +12,6 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: A
     return Runnable(lambda: model(images), held=lambda: [*model.parameters(), *model.buffers(), images])
 
 
-def _unsupported(job: Job) -> str | None:  # noqa: ARG001
-    return None
-
-
-def _for_training(model: nn.Module) -> nn.Module:
-    return model
-
-
 BACKENDS.add(
-    "eager", Backend("torch as it is, operation by operation", _prepare, _unsupported, _for_training)
+    "eager", Backend("torch as it is, operation by operation", _prepare, for_training=lambda model: model)
 )

@@ -23,28 +23,28 @@ from bench.backends import BACKENDS, Backend, Call, PinnedCall, Runnable, on_cpu
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
-NEEDS = ("onnx", "onnxscript", "onnxruntime")
+_NEEDS = ("onnx", "onnxscript", "onnxruntime")
 _INSTALL = "pip install 'bench[onnx]'"
-PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")}
-CUDA = "CUDAExecutionProvider"
-QUIET = 3  # errors and worse
+_PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")}
+_CUDA = "CUDAExecutionProvider"
+_QUIET = 3  # errors and worse
 
 
 def _load() -> None:
-    for name in NEEDS:
+    for name in _NEEDS:
         importlib.import_module(name)
 
 
 def _unsupported(job: Job[Timed]) -> str | None:
-    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         return f"{', '.join(missing)} missing; {_INSTALL}"
     kind = "cpu" if on_cpu(job) else "cuda"
-    if job.settings.precision not in PRECISIONS[kind]:
-        return f"no {job.settings.precision} on {kind}; it has {', '.join(PRECISIONS[kind])}"
+    if job.settings.precision not in _PRECISIONS[kind]:
+        return f"no {job.settings.precision} on {kind}; it has {', '.join(_PRECISIONS[kind])}"
     if job.settings.memory_format != "contiguous":
         return "it lays images out by itself; use memory_format=contiguous"
-    if kind == "cuda" and CUDA not in importlib.import_module("onnxruntime").get_available_providers():
+    if kind == "cuda" and _CUDA not in importlib.import_module("onnxruntime").get_available_providers():
         return "this onnxruntime has no CUDA; pip install onnxruntime-gpu"
     return None
 
@@ -94,7 +94,7 @@ def _session(file: Path, job: Job[Timed]) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = job.settings.threads or 0  # 0 leaves it to the library
     options.inter_op_num_threads = 1
-    options.log_severity_level = QUIET
+    options.log_severity_level = _QUIET
     return runtime.InferenceSession(str(file), options, providers=_providers(job))
 
 
@@ -103,7 +103,7 @@ def _providers(job: Job[Timed]) -> list[Any]:
         return ["CPUExecutionProvider"]
     index = torch.device(job.device).index or 0
     tf32 = int(job.settings.precision == "tf32")  # on by default there
-    return [(CUDA, {"device_id": index, "use_tf32": tf32}), "CPUExecutionProvider"]
+    return [(_CUDA, {"device_id": index, "use_tf32": tf32}), "CPUExecutionProvider"]
 
 
 def _host_call(session: Any, images: Tensor) -> Call:

@@ -50,10 +50,11 @@ def prepare(
     num_classes: int | None = None,
     in_channels: int | None = None,
     input_size: int | None = None,
+    runs: bool = True,
 ) -> Subject:
     """Return the network to count, without storage; one that does not run without is built whole, on the CPU.
 
-    Torch's random state is left as it was.
+    Torch's random state is left as it was. Where it need not run, it is always without storage.
 
     Raises:
         UnsupportedError: if it does not come in this size.
@@ -61,25 +62,32 @@ def prepare(
     """
     from bench.costs._storage import with_lazy_shapes, without_storage
 
-    shape = {"num_classes": num_classes, "in_channels": in_channels, "input_size": input_size}
     size = input_size or arch.card.input_size
     image = (1, in_channels or arch.card.in_channels, size, size)
     reason = ""
+
+    def build() -> nn.Module:
+        model = arch.build(num_classes=num_classes, in_channels=in_channels, input_size=input_size)
+        return with_lazy_shapes(model.eval(), image)
+
     with torch.random.fork_rng(devices=[]):
+        if not runs:
+            with without_storage():
+                return Subject(build(), image)
         torch.manual_seed(0)  # where values decide what is computed, two commands count the same
         # The second place is for networks that compute with tensors while they are built.
         for place in (without_storage(), torch.device("meta")):
             try:
                 with place:
-                    model = _whole(with_lazy_shapes(arch.build(**shape).eval(), image))
+                    model = _whole(build())
                 subject = Subject(model, image)
                 failure = subject.trace.failure
             except (Exception, SystemExit) as error:  # with storage, it will show whether the network stands
                 failure = error
             if failure is None:
                 return subject
-            reason = reason or _brief(failure)
-        return Subject(_whole(with_lazy_shapes(arch.build(**shape).eval(), image)), image, reason)
+            reason = reason or f"{type(failure).__name__}: {failure}".splitlines()[0][:200]
+        return Subject(_whole(build()), image, reason)
 
 
 def _whole(model: nn.Module) -> nn.Module:
@@ -96,21 +104,6 @@ def _whole(model: nn.Module) -> nn.Module:
                 message, "count the network as it was before it was frozen; it can be timed"
             )
     return model
-
-
-def empty(arch: Arch, **shape: int | None) -> Subject:
-    """Return the network to count, without storage, whether it runs or not; for arguments see `prepare`."""
-    from bench.costs._storage import with_lazy_shapes, without_storage
-
-    size = shape["input_size"] or arch.card.input_size
-    image = (1, shape["in_channels"] or arch.card.in_channels, size, size)
-    with torch.random.fork_rng(devices=[]), without_storage():
-        return Subject(with_lazy_shapes(arch.build(**shape).eval(), image), image)
-
-
-def _brief(error: BaseException) -> str:
-    lines = f"{type(error).__name__}: {error}".splitlines()
-    return lines[0][:200]
 
 
 Cost = Callable[[Subject], Iterator[Measurement]]

@@ -28,13 +28,13 @@ from torch.utils.flop_counter import flop_registry
 
 from bench.costs._arguments import numbers
 
-Matrix = Literal["convolution", "linear", "attention"]
-Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction", "transform"]
+_Matrix = Literal["convolution", "linear", "attention"]
+_Other = Literal["normalisation", "elementwise", "pooling", "softmax", "reduction", "transform"]
 
-K = TypeVar("K")
+_K = TypeVar("_K")
 _Function = Callable[..., object]
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 
 
 class _TracedValue:
@@ -120,18 +120,12 @@ def _deformable(inputs: _Values, outputs: _Values) -> int:
     return int(outputs[0].value.numel()) * math.prod(inputs[1].sizes()[1:])
 
 
-def _affine_grid(inputs: _Values, outputs: _Values) -> int:
-    """Count a grid of points [N, H, W, 2], each the product of a matrix [2, 3] with a place of the image."""
-    return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
+def _sums(inputs: _Values, outputs: _Values) -> int:
+    """Count outputs that are sums over the first input's last dimension.
 
-
-def _distances(inputs: _Values, outputs: _Values) -> int:
-    """Count the distances [..., N, M] of vectors of E numbers: N x M x E, by a product of matrices."""
-    return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
-
-
-def _quantised_linear(inputs: _Values, outputs: _Values) -> int:
-    """Count a linear layer whose weights are packed: each output is a sum over the inputs' last dimension."""
+    Such are linear layers whose weights are packed, distances [..., N, M] of vectors, and grids of points [N, H, W, 2],
+    each of which is the product of a matrix [2, 3] with a place of the image.
+    """
     return int(outputs[0].value.numel()) * inputs[0].sizes()[-1]
 
 
@@ -146,7 +140,7 @@ def _packets(names: str) -> list[OpOverloadPacket]:
     packets = []
     for name in names.split():
         library, _, own = name.rpartition(".")
-        operators = getattr(torch.ops, library) if library else aten
+        operators = getattr(torch.ops, library) if library else _aten
         try:
             packets.append(getattr(operators, own))
         except AttributeError:  # an older torch, or a library that is not there
@@ -154,14 +148,14 @@ def _packets(names: str) -> list[OpOverloadPacket]:
     return packets
 
 
-def _table(rows: Iterable[tuple[K, Handle, str]]) -> dict[OpOverloadPacket, tuple[K, Handle]]:
+def _table(rows: Iterable[tuple[_K, Handle, str]]) -> dict[OpOverloadPacket, tuple[_K, Handle]]:
     """Return kind and handle by operator; a row has them with the names of the operators."""
     return {packet: (kind, handle) for kind, handle, names in rows for packet in _packets(names)}
 
 
 # Operators that multiply matrices, with fvcore's handle or one in its form. A convolution of its own library
 # stands here beside `convolution`, and every kernel that `scaled_dot_product_attention` may choose.
-MATRIX: dict[OpOverloadPacket, tuple[Matrix, Handle]] = _table((
+MATRIX: dict[OpOverloadPacket, tuple[_Matrix, Handle]] = _table((
     ("convolution", _convolution,
      "convolution _convolution convolution_overrideable cudnn_convolution cudnn_convolution_transpose "
      "miopen_convolution miopen_convolution_transpose mkldnn_convolution _conv_depthwise2d "
@@ -175,10 +169,9 @@ MATRIX: dict[OpOverloadPacket, tuple[Matrix, Handle]] = _table((
     ("linear", _bilinear, "_trilinear"),
     ("linear", _rnn_layer, "mkldnn_rnn_layer"),
     ("linear", _grouped_product, "_grouped_mm _scaled_grouped_mm"),
-    ("linear", _affine_grid, "affine_grid_generator"),
-    ("linear", _distances, "_euclidean_dist"),
-    ("linear", _quantised_linear,
-     "quantized.linear quantized.linear_relu quantized.linear_dynamic quantized.linear_relu_dynamic"),
+    ("linear", _sums,
+     "affine_grid_generator _euclidean_dist quantized.linear quantized.linear_relu quantized.linear_dynamic "
+     "quantized.linear_relu_dynamic"),
     ("convolution", _quantised_convolution, "quantized.conv1d quantized.conv2d quantized.conv2d_relu quantized.conv3d"),
     ("convolution", _deformable, "torchvision.deform_conv2d"),
     ("attention", _attention,
@@ -194,13 +187,9 @@ def _eval_batch_norm(inputs: _Values, outputs: _Values) -> float:
     return float(batchnorm_flop_jit([*inputs[:5], _TracedValue(False)], outputs))
 
 
-def _window(argument: int) -> Handle:
-    """Return the handle of pooling: each output looks at all elements of its window."""
-
-    def count(inputs: _Values, outputs: _Values) -> int:
-        return math.prod(numbers(inputs[argument].value, 2)) * int(outputs[0].value.numel())
-
-    return count
+def _window(inputs: _Values, outputs: _Values) -> int:
+    """Count pooling: each output looks at all elements of its window, the second argument."""
+    return math.prod(numbers(inputs[1].value, 2)) * int(outputs[0].value.numel())
 
 
 def _inputs(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
@@ -219,14 +208,14 @@ def _fourier(inputs: _Values, outputs: _Values) -> int:
 
 
 # All other work, in operations and not in multiply-accumulates; what torch tags as pointwise is added to it.
-OTHER: dict[OpOverloadPacket, tuple[Other, Handle]] = _table((
+OTHER: dict[OpOverloadPacket, tuple[_Other, Handle]] = _table((
     ("normalisation", batchnorm_flop_jit, "native_batch_norm cudnn_batch_norm miopen_batch_norm"),
     ("normalisation", _eval_batch_norm, "_native_batch_norm_legit_no_training"),
     ("normalisation", norm_flop_counter(2), "native_layer_norm"),
     ("normalisation", norm_flop_counter(1), "native_group_norm"),
     ("normalisation", norm_flop_counter(1),
      "_native_batch_norm_legit _batch_norm_with_update _fused_rms_norm rms_norm"),
-    ("pooling", _window(1),
+    ("pooling", _window,
      "max_pool2d_with_indices avg_pool2d max_pool2d max_pool3d_with_indices avg_pool3d mkldnn_max_pool2d"),
     ("pooling", _inputs, "_adaptive_avg_pool2d adaptive_max_pool2d _adaptive_avg_pool3d mkldnn_adaptive_avg_pool2d"),
     ("pooling", _outputs,
@@ -333,7 +322,7 @@ def reads_values(func: OpOverload, args: Sequence[object]) -> bool:
         return True
     if not {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(func.tags):
         return False
-    if func.overloadpacket is not aten.index:
+    if func.overloadpacket is not _aten.index:
         return True
     indices = args[1] if isinstance(args[1], list | tuple) else ()
     return any(isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in indices)

@@ -41,7 +41,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class _Window:
     """What a convolution or pooling looks through: rows and columns, px of its input."""
 
     kernel: Shape
@@ -79,7 +79,7 @@ class Call:
     depth: int
     input: Shape = ()
     output: Shape = ()
-    window: Window | None = None
+    window: _Window | None = None
     parameters: int = 0
     parameter_bytes: int = 0
     macs: int = 0
@@ -576,12 +576,12 @@ def _check_channels(args: Args) -> None:
         )
 
 
-def _convolution_window(args: Args) -> Window:
+def _convolution_window(args: Args) -> _Window:
     weight, stride, padding, dilation, groups = args[1], args[3], args[4], args[5], args[8]
-    return Window(tuple(weight.shape[2:]), tuple(stride), tuple(padding), tuple(dilation), groups)
+    return _Window(tuple(weight.shape[2:]), tuple(stride), tuple(padding), tuple(dilation), groups)
 
 
-def _pooling_window(func: OpOverload, args: Args) -> Window | None:
+def _pooling_window(func: OpOverload, args: Args) -> _Window | None:
     """Return the window of a pooling with a fixed one."""
     settings = dict(zip(signature(func), args, strict=False))
     if "kernel_size" not in settings:
@@ -594,4 +594,4 @@ def _pooling_window(func: OpOverload, args: Args) -> Window | None:
         settings.get("dilation", 1),
     )
     kernel, stride, padding, dilation = (tuple(numbers(value, 2)) for value in values)
-    return Window(kernel, stride, padding, dilation)
+    return _Window(kernel, stride, padding, dilation)

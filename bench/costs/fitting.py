@@ -14,40 +14,17 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.costs import Subject, empty, prepare
+from bench.costs import Subject, prepare
 from bench.costs._arguments import tensors_of
 
 # px, the most usual ones first
-USUAL = (
-    32,
-    28,
-    64,
-    96,
-    128,
-    256,
-    48,
-    160,
-    192,
-    299,
-    384,
-    448,
-    512,
-    112,
-    84,
-    56,
-    240,
-    288,
-    320,
-    336,
-    331,
-    40,
-    16,
-    8,
-)
-LIMIT_S = 5.0
+_USUAL = (
+    32, 28, 64, 96, 128, 256, 48, 160, 192, 299, 384, 448, 512, 112, 84, 56, 240, 288, 320, 336, 331, 40, 16, 8,
+)  # fmt: skip
+_LIMIT_S = 5.0
 
 
-def fitting(arch: Arch, *, num_classes: int | None = None, limit_s: float = LIMIT_S) -> dict[str, int]:
+def fitting(arch: Arch, *, num_classes: int | None = None, limit_s: float = _LIMIT_S) -> dict[str, int]:
     """Return `input_size` and `in_channels` of the first images that a network takes, if it does not take its card's.
 
     It takes images where it runs to its end and gives one answer for one image: ``x.view(-1, 784)`` makes 192 of one
@@ -65,31 +42,26 @@ def fitting(arch: Arch, *, num_classes: int | None = None, limit_s: float = LIMI
         return {}
     whole = "meta" in (first.reason or "").lower()  # else it needs no storage to show whether it runs
     shapes = itertools.takewhile(lambda _: time.process_time() < until, _shapes(arch, first.model))
-    for shape in shapes:
-        if (
-            shape != own
-            and (subject := _subject(arch, shape, num_classes, whole=whole))
-            and _answers(subject)
-        ):
-            return dict(zip(("input_size", "in_channels"), shape, strict=True))
+    for size, channels in shapes:
+        subject = None
+        if (size, channels) != own:
+            subject = _subject(arch, (size, channels), num_classes, whole=whole)
+        if subject is not None and _answers(subject):
+            return {"input_size": size, "in_channels": channels}
     return {}
 
 
 def _shapes(arch: Arch, model: nn.Module) -> Iterator[tuple[int, int]]:
     """Yield what may be tried: size in px and channels, those that are most likely first."""
     card = arch.card
-    of_layers = first_channels(model)
+    convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
     if card.any_channels:
         channels = [card.in_channels]
+    elif of_first := next(convolutions, None):
+        channels = [of_first]
     else:
-        channels = [of_layers] if of_layers else list(dict.fromkeys((card.in_channels, 1)))
-    return itertools.product((card.input_size, *(() if card.sized else USUAL)), channels)
-
-
-def first_channels(model: nn.Module) -> int | None:
-    """Return the channels that a network's first two-dimensional convolution takes, in the order of its modules."""
-    convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
-    return next(convolutions, None) or None
+        channels = list(dict.fromkeys((card.in_channels, 1)))
+    return itertools.product((card.input_size, *(() if card.sized else _USUAL)), channels)
 
 
 def _subject(
@@ -99,7 +71,7 @@ def _subject(
     try:
         size, channels = shape
         values = {"input_size": size, "in_channels": channels, "num_classes": num_classes}
-        subject = prepare(arch, **values) if whole else empty(arch, **values)
+        subject = prepare(arch, **values, runs=whole)
         subject.trace  # noqa: B018 (counts it)
     except (Exception, SystemExit):  # its own; the job will tell
         return None
@@ -116,12 +88,8 @@ def _answers(subject: Subject) -> bool:
     if trace.failure is not None or not one_answer_each(trace.result, 1):
         return False
     first = next(tensors_of(trace.result), None)
-    return (
-        first is None
-        or first.dim() != 2
-        or len(first) in (0, 1)
-        or bool(math.prod(subject.shape) % len(first))
-    )
+    vectors = len(first) if first is not None and first.dim() == 2 else 0
+    return vectors < 2 or bool(math.prod(subject.shape) % vectors)
 
 
 def one_answer_each(output: object, images: int) -> bool:

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 from bench.archs._reparam import has_fused_form
 from bench.costs import Subject, cost
 from bench.costs._arguments import dtype_of, parameters_of
-from bench.costs.macs import TOLERATED_GAP
+from bench.costs.counted import TOLERATED_GAP
+from bench.io import JsonObject
 from bench.records.record import Measurement, count
 
 if TYPE_CHECKING:
     from bench.costs._trace import Call, Shape
 
-T = TypeVar("T")
-Sum = Literal["parameters", "macs", "activations", "activation_bytes"]
-_SUMS: tuple[Sum, ...] = ("parameters", "macs", "activations", "activation_bytes")
-_CONCENTRATIONS: tuple[Sum, ...] = ("activation_bytes", "parameters", "macs")
+_T = TypeVar("_T")
+_Sum = Literal["parameters", "macs", "activations", "activation_bytes"]
+_SUMS: tuple[_Sum, ...] = ("parameters", "macs", "activations", "activation_bytes")
+_CONCENTRATIONS: tuple[_Sum, ...] = ("activation_bytes", "parameters", "macs")
 _FOREMOST = 3  # rows that are named as those where a quantity concentrates
 
-COLUMNS = ("name", "kind", "output", "parameters", "macs", "activation_bytes", "receptive_field")
+_COLUMNS = ("name", "kind", "output", "parameters", "macs", "activation_bytes", "receptive_field")
 _MOST_ROWS = 400  # of a record, some 25 kB
 
 
-class LayerRow(TypedDict):
+class _LayerRow(TypedDict):
     """A layer, or a function called between layers; what two sides of a window share is one number.
 
     Attributes:
@@ -61,36 +62,12 @@ class LayerRow(TypedDict):
     receptive_field_padding: int | list[int] | None
 
 
-class LayerTable(TypedDict):
-    """A network as plain JSON values.
+def layer_table(subject: Subject, depth: int | None = None) -> JsonObject:
+    """Return the table of a network: as `layers`, in the order of the calls, those of a `_LayerRow` each.
 
-    Attributes:
-        input: [1, C, H, W].
-        layers: in the order of the calls.
-        totals: the sums of the rows, and `parameter_bytes`.
-        memory: bytes of one image through the network.
-        concentration: by quantity, the foremost rows with their shares.
-        counted_on: "meta" or "cpu".
-        doubts: sentences.
-        failure: what the network raised before its end.
-    """
-
-    input: list[int]
-    layers: list[LayerRow]
-    totals: dict[str, int]
-    memory: dict[str, int]
-    concentration: dict[str, list[dict[str, str | float]]]
-    counted_on: str
-    doubts: list[str]
-    failure: str | None
-
-
-def layer_table(subject: Subject, depth: int | None = None) -> LayerTable:
-    """Return the table of a network; its totals are the sums of its rows.
-
-    Args:
-        subject: the network.
-        depth: how deep modules are opened, 1 for those of the network itself; None for all.
+    Modules are opened to a depth of `depth`, 1 for those of the network itself, or all. `totals` are the sums of the
+    rows, and `parameter_bytes`; `memory` is of one image through the network, in bytes; `concentration` has by quantity
+    the foremost rows with their shares; `doubts` are sentences; `failure` is what the network raised before its end.
     """
     trace = subject.trace
     rows = _rows(subject, depth)
@@ -125,7 +102,7 @@ def layers(subject: Subject) -> Iterator[Measurement]:
         deepest = max(call.depth for call in subject.trace.root.walk())
         levels = ((level, _record_rows(subject, level)) for level in range(deepest - 1, 0, -1))
         depth, rows = next((level, cut) for level, cut in levels if len(cut) <= _MOST_ROWS or level == 1)
-    columns, rows_kept = list(COLUMNS), rows[:_MOST_ROWS]
+    columns, rows_kept = list(_COLUMNS), rows[:_MOST_ROWS]
     yield count("layers", len(rows), images=1, depth=depth, columns=columns, rows=rows_kept)
 
 
@@ -146,7 +123,7 @@ def _record_rows(subject: Subject, depth: int | None) -> list[list[object]]:
     ]
 
 
-def _rows(subject: Subject, depth: int | None) -> list[LayerRow]:
+def _rows(subject: Subject, depth: int | None) -> list[_LayerRow]:
     return [_row(call) for call in _cut(subject.trace.root, depth)]
 
 
@@ -159,7 +136,7 @@ def _cut(call: Call, depth: int | None) -> Iterator[Call]:
             yield from _cut(part, depth)
 
 
-def _row(call: Call) -> LayerRow:
+def _row(call: Call) -> _LayerRow:
     window, inside = call.window, list(call.walk())
     size, stride, padding = _receptive_field(call)
     return {
@@ -168,11 +145,11 @@ def _row(call: Call) -> LayerRow:
         "depth": call.depth,
         "input": list(call.input),
         "output": list(call.output),
-        "kernel": list(window.kernel) if window else None,
-        "stride": list(window.stride) if window else None,
-        "padding": list(window.padding) if window else None,
-        "dilation": list(window.dilation) if window else None,
-        "groups": window.groups if window else None,
+        "kernel": window and list(window.kernel),
+        "stride": window and list(window.stride),
+        "padding": window and list(window.padding),
+        "dilation": window and list(window.dilation),
+        "groups": window and window.groups,
         "in_channels": _channels(call.input, call.type),
         "out_channels": _channels(call.output, call.type),
         "parameters": sum(c.parameters for c in inside),
@@ -208,7 +185,7 @@ def _receptive_field(
     )
 
 
-def _same(pair: list[T]) -> T | list[T]:
+def _same(pair: list[_T]) -> _T | list[_T]:
     """Return one value where rows and columns have the same, else both."""
     return pair[0] if pair[0] == pair[1] else pair
 
@@ -228,7 +205,7 @@ def _memory(subject: Subject, activations: int) -> dict[str, int]:
     }
 
 
-def _foremost(rows: Sequence[LayerRow], key: Sum) -> list[dict[str, str | float]]:
+def _foremost(rows: Sequence[_LayerRow], key: _Sum) -> list[dict[str, str | float]]:
     total = sum(row[key] for row in rows)
     ranked = sorted((row for row in rows if row[key]), key=lambda row: -row[key])[:_FOREMOST]
     return [{"name": row["name"], "share": row[key] / total} for row in ranked]
@@ -249,9 +226,9 @@ def _doubts(subject: Subject) -> list[str]:
         named = ", ".join(f"{name} ×{calls}" for name, (calls, _) in sorted(trace.uncounted.items()))
         share = f"{100 * trace.uncounted_share:.2g} % of the estimated work"
         doubts.append(f"operators without a rule for their MACs: {named}; {share}")
-    for call in trace.root.walk():
-        field = call.receptive_field
-        if field is not None and field.reach == "unknown" and not call.parts:
+    leaves = ((call, call.receptive_field) for call in trace.root.walk() if not call.parts)
+    for call, field in leaves:
+        if field is not None and field.reach == "unknown":
             doubts.append(
                 f"the receptive field is not known from {call.name or call.type} on: {field.reason}"
             )

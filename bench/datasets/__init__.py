@@ -36,7 +36,7 @@ __all__ = [
     "subset",
 ]
 
-FOLDER = "imagefolder:"  # before the path of a folder of images
+_FOLDER = "imagefolder:"  # before the path of a folder of images
 
 DATASETS: Registry[Dataset] = Registry("data set", "bench.datasets")
 
@@ -49,7 +49,7 @@ def data_root() -> Path:
 
 def is_known(name: str) -> bool:
     """Return whether a name is of a data set here, or of the form ``imagefolder:PATH``."""
-    return name.startswith(FOLDER) or name in DATASETS
+    return name.startswith(_FOLDER) or name in DATASETS
 
 
 def find(name: str, size: int | None = None) -> Dataset:
@@ -63,12 +63,12 @@ def find(name: str, size: int | None = None) -> Dataset:
         UnknownNameError: if no data set is called so.
         UnsupportedError: if a folder is not there, or does not suit.
     """
-    if name.startswith(FOLDER):
+    if name.startswith(_FOLDER):
         from bench.datasets._folder import folder_dataset
 
-        if name == FOLDER:
-            raise UnsupportedError(f"{FOLDER} names no folder", f"write {FOLDER}PATH")
-        return folder_dataset(name, Path(name.removeprefix(FOLDER)).expanduser(), size)
+        if name == _FOLDER:
+            raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
+        return folder_dataset(name, Path(name.removeprefix(_FOLDER)).expanduser(), size)
     dataset, root = DATASETS.get(name), data_root()
     if dataset.at:
         dataset = dataset.at(root, size)
@@ -101,11 +101,7 @@ def load(name: str, split: Split, size: int | None = None) -> Images:
 
 
 def read(dataset: Dataset, split: Split) -> Images:
-    """Read a split of a data set and check it against its card.
-
-    Args:
-        dataset: as `find` returns it.
-        split: for training, or for testing.
+    """Read a split of a data set, as `find` returns it, and check it against its card.
 
     Raises:
         UnsupportedError: if it is not here, or is not what its card says.
@@ -115,13 +111,11 @@ def read(dataset: Dataset, split: Split) -> Images:
     problem = mismatch(images, dataset.card, split)
     if problem is None:
         return images
-    if name.startswith(FOLDER):
+    if name.startswith(_FOLDER):
         raise UnsupportedError(f"the {split} images of {name}: {problem}", "look at a few of them")
     place = dataset.kept.find(root) if dataset.kept else root
-    raise UnsupportedError(
-        f"the {split} images of {name} are not as declared: {problem}",
-        f"remove its files from {place} so that they are fetched anew",
-    )
+    message = f"the {split} images of {name} are not as declared: {problem}"
+    raise UnsupportedError(message, f"remove its files from {place} so that they are fetched anew")
 
 
 def mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:

@@ -24,35 +24,35 @@ from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
 NATIVE = 224  # px, at most: what the networks for photographs take
-SAMPLE = 16  # files whose headers are read for the channels and the size
-TEST_SHARE = 0.2  # of a folder that is not split
-ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
-TABLES = (".csv", ".tsv", ".json", ".xml", ".xlsx", ".mat", ".parquet")
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
-HIDDEN = ("__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
-HIDDEN_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+_SAMPLE = 16  # files whose headers are read for the channels and the size
+_TEST_SHARE = 0.2  # of a folder that is not split
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+_TABLES = (".csv", ".tsv", ".json", ".xml", ".xlsx", ".mat", ".parquet")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_HIDDEN = ("__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
+_HIDDEN_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 
 # In any case of letters, and with whatever stands between words.
-TRAINING = (
+_TRAINING = (
     *("train", "training", "trainset", "trainingset"),
     *("traindata", "trainingdata", "trainimages", "trainingimages", "trn"),
 )
-TESTING = (
+_TESTING = (
     *("test", "testing", "testset", "testingset", "testdata", "testingdata", "testimages", "tst", "val"),
     *("valid", "validation", "validate", "valset", "validset", "validationset", "valdata", "validationdata"),
     *("valimages", "validationimages", "dev", "eval", "evaluation", "holdout"),
 )
-PARTS = re.compile(  # names of folders that are parts of a whole rather than classes
+_PARTS = re.compile(  # names of folders that are parts of a whole rather than classes
     r"(.*[\W_])?(images?|imgs?|jpe?gs?|photos?|pictures?|parts?|batch|fold|shard|masks|labels|annotations)[\W_]*\d*",
     re.IGNORECASE,
 )
-LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
+_LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
 
 # Of ImageNet's training images, as torchvision's and timm's networks use them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class File(NamedTuple):
+class _File(NamedTuple):
     """An image file: its path, its size in bytes, and a number that all links to it share."""
 
     path: str
@@ -60,11 +60,11 @@ class File(NamedTuple):
     place: int
 
 
-Listing = dict[str, list[File]]  # the files of each class, in order
+_Listing = dict[str, list[_File]]  # the files of each class, in order
 
 
 @dataclass(frozen=True)
-class Folder:
+class _Folder:
     """What lies in a folder of images.
 
     Attributes:
@@ -89,7 +89,7 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
 
     Args:
         name: how it is asked for.
-        path: holds a folder for training and one for testing (see `TRAINING` and `TESTING`, in any case of letters)
+        path: holds a folder for training and one for testing (see `_TRAINING` and `_TESTING`, in any case of letters)
             with a folder for each class; or the classes' folders, of which a fifth, always the same, is for testing.
         size: px; None is the images' own, at most 224.
 
@@ -120,42 +120,42 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
     )
 
 
-def _load(folder: Folder, channels: int, size: int, root: Path, split: Split) -> Images:  # noqa: ARG001
+def _load(folder: _Folder, channels: int, size: int, root: Path, split: Split) -> Images:  # noqa: ARG001
     files = Files(folder.files[split], channels, size)
     return Images(files[:] if files.fits_memory else files, folder.labels[split])
 
 
-def scan(path: Path) -> Folder:
+def scan(path: Path) -> _Folder:
     """Read the names and the sizes of the files below `path`; no image is opened.
 
     Raises:
         UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
     """
     _check_folder(path)
-    tree = Tree(str(path))
+    tree = _Tree(str(path))
     try:
         return _scan(tree)
     except UnsupportedError as error:
         if not (tables := tree.look(tree.path).tables):
             raise
         message = f"{error.message}; labels in a table, such as {tables[0]}, are not read"
-        raise UnsupportedError(message, f"sort the images by it: {LAYOUT}") from error
+        raise UnsupportedError(message, f"sort the images by it: {_LAYOUT}") from error
 
 
 def _check_folder(path: Path) -> None:
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # a name that is too long, or no right to look
-        raise UnsupportedError(f"{path} cannot be read: {error.strerror}", LAYOUT) from error
-    if is_file and path.suffix.lower() in ARCHIVES:
+        raise UnsupportedError(f"{path} cannot be read: {error.strerror}", _LAYOUT) from error
+    if is_file and path.suffix.lower() in _ARCHIVES:
         raise UnsupportedError(f"{path} is an archive, not a folder", "unpack it, and name the folder")
     if is_file:
-        raise UnsupportedError(f"{path} is a file, not a folder", LAYOUT)
+        raise UnsupportedError(f"{path} is a file, not a folder", _LAYOUT)
     if not is_folder:
-        raise UnsupportedError(f"there is no folder {path}", LAYOUT)
+        raise UnsupportedError(f"there is no folder {path}", _LAYOUT)
 
 
-def _scan(tree: Tree) -> Folder:
+def _scan(tree: _Tree) -> _Folder:
     path, notes = tree.path, list[str]()
     parts = _parts(tree)
     if parts is None:
@@ -173,7 +173,7 @@ def _scan(tree: Tree) -> Folder:
         only = next(iter(train))
         tip = f"if its folders are the classes, name it: imagefolder:{path}/{only}"
         raise UnsupportedError(f"{path} has one class, {only}: nothing to tell apart", tip)
-    return Folder(
+    return _Folder(
         classes=tuple(train),
         files={split: tuple(f.path for f in chain(*files.values())) for split, files in listings.items()},
         labels={split: _labels(listing) for split, listing in listings.items()},
@@ -182,7 +182,7 @@ def _scan(tree: Tree) -> Folder:
     )
 
 
-def _note(listings: dict[Split, Listing], parts: dict[Split, str] | None) -> str:
+def _note(listings: dict[Split, _Listing], parts: dict[Split, str] | None) -> str:
     """Return a few words on what was taken."""
     places = parts or {"train": "four fifths", "test": "a fifth"}
     taken = [
@@ -199,7 +199,7 @@ def _rest(left_out: Counter[str]) -> list[str]:
     return [f"left out: {rest}"] if rest else []
 
 
-def _parts(tree: Tree) -> dict[Split, str] | None:
+def _parts(tree: _Tree) -> dict[Split, str] | None:
     """Return the folders for training and for testing of a folder that is split; None for one that holds the classes.
 
     A folder that is called `train` and holds images is a class, if there is none for testing.
@@ -209,7 +209,7 @@ def _parts(tree: Tree) -> dict[Split, str] | None:
     """
     path = tree.path
     names = {_key(name): name for name in tree.look(path).folders}
-    trains, tests = ([names[key] for key in keys if key in names] for keys in (TRAINING, TESTING))
+    trains, tests = ([names[key] for key in keys if key in names] for keys in (_TRAINING, _TESTING))
     inner = {name: tree.look(f"{path}/{name}") for name in (*trains, *tests)}
     split = [name for name in tests if inner[name].folders and not inner[name].images]
     if not trains and split:
@@ -221,7 +221,7 @@ def _parts(tree: Tree) -> dict[Split, str] | None:
         return None
     train, classes = trains[0], {_shown(name) for name in inner[trains[0]].folders}
     if not classes:
-        raise UnsupportedError(f"{path}/{train} holds no folders, one for each class", LAYOUT)
+        raise UnsupportedError(f"{path}/{train} holds no folders, one for each class", _LAYOUT)
     fits = [name for name in tests if classes & {_shown(folder) for folder in inner[name].folders}]
     if not fits:
         raise UnsupportedError(
@@ -231,7 +231,7 @@ def _parts(tree: Tree) -> dict[Split, str] | None:
     return {"train": train, "test": fits[0]}
 
 
-def _found(tests: Sequence[str], inner: dict[str, Listed]) -> str:
+def _found(tests: Sequence[str], inner: dict[str, _Listed]) -> str:
     """Return a few words on what the folders for testing hold instead of the classes."""
     if not tests:
         return ""
@@ -250,7 +250,7 @@ def _shown(name: str) -> str:
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
-def _check_classes(tree: Tree) -> list[str]:
+def _check_classes(tree: _Tree) -> list[str]:
     """Return what should be told of folders that are taken for classes.
 
     Raises:
@@ -262,17 +262,15 @@ def _check_classes(tree: Tree) -> list[str]:
     nested = len(names) > 1 and not any(listed.images for listed in inner)
     common = sorted(set.intersection(*(set(listed.folders) for listed in inner))) if nested else []
     parts = [n for n in names if re.search("train|test|val", n.lower())] if len(common) > 1 else []
-    if parts or (len(names) > 1 and all(map(PARTS.fullmatch, names))):
-        raise UnsupportedError(
-            f"the folders of {path} look like parts and not like classes: {', '.join(names[:4])}",
-            f"call them train and test, or after the classes; {LAYOUT}",
-        )
+    if parts or (len(names) > 1 and all(map(_PARTS.fullmatch, names))):
+        message = f"the folders of {path} look like parts and not like classes: {', '.join(names[:4])}"
+        raise UnsupportedError(message, f"call them train and test, or after the classes; {_LAYOUT}")
     if len(common) > 1:
         return [f"each class holds folders of the same names ({', '.join(common[:3])}), taken together"]
     return []
 
 
-def _check_parts(path: str, listings: dict[Split, Listing]) -> list[str]:
+def _check_parts(path: str, listings: dict[Split, _Listing]) -> list[str]:
     """Return what should be told of images for training and for testing.
 
     Raises:
@@ -282,7 +280,7 @@ def _check_parts(path: str, listings: dict[Split, Listing]) -> list[str]:
     for first, second, purpose in ((train, test, "test"), (test, train, "training")):
         if missing := sorted(first.keys() - second.keys()):
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            tip = f"add them, or remove the class from the other part; {LAYOUT}"
+            tip = f"add them, or remove the class from the other part; {_LAYOUT}"
             raise UnsupportedError(f"{path} has no {purpose} images of class {missing[0]}{more}", tip)
     trained = {file.place for file in chain(*train.values())}
     tested = list(chain(*test.values()))
@@ -295,24 +293,22 @@ def _check_parts(path: str, listings: dict[Split, Listing]) -> list[str]:
     return [f"{len(both):,} images to test are also trained on, by links"] if both else []
 
 
-def _cut(whole: Listing) -> dict[Split, Listing]:
+def _cut(whole: _Listing) -> dict[Split, _Listing]:
     """Return the files of a folder that is not split: a fifth of each class for testing, always the same."""
-    train: Listing = {}
-    test: Listing = {}
+    train: _Listing = {}
+    test: _Listing = {}
     for name, files in whole.items():
         if len(files) == 1:
-            raise UnsupportedError(
-                f"class {name} has a single image, {files[0].path}: training and test need one each",
-                "add images, or remove the class",
-            )
-        count = max(1, round(TEST_SHARE * len(files)))
+            message = f"class {name} has a single image, {files[0].path}: training and test need one each"
+            raise UnsupportedError(message, "add images, or remove the class")
+        count = max(1, round(_TEST_SHARE * len(files)))
         tested = set(choose(torch.zeros(len(files), dtype=torch.int64), count, seed=0).tolist())
         train[name] = [f for i, f in enumerate(files) if i not in tested]
         test[name] = [f for i, f in enumerate(files) if i in tested]
     return {"train": train, "test": test}
 
 
-def _listing(tree: Tree, path: str) -> Listing:
+def _listing(tree: _Tree, path: str) -> _Listing:
     """Return the image files of each folder in `path`, in the order of torchvision's `ImageFolder`.
 
     Raises:
@@ -320,8 +316,8 @@ def _listing(tree: Tree, path: str) -> Listing:
     """
     folders = tree.look(path).folders
     if not folders:
-        raise UnsupportedError(f"{path} holds no folders, one for each class", LAYOUT)
-    listing: Listing = {}
+        raise UnsupportedError(f"{path} holds no folders, one for each class", _LAYOUT)
+    listing: _Listing = {}
     for name in folders:
         before = tree.left_out.copy()
         files = tree.images(f"{path}/{name}", above=(tree.path, path))
@@ -329,7 +325,7 @@ def _listing(tree: Tree, path: str) -> Listing:
             others = ", ".join((tree.left_out - before).keys())
             raise UnsupportedError(
                 f"class {_shown(name)} is empty: no images in {path}/{name}{f', but {others}' if others else ''}",
-                f"add images ({', '.join(ENDINGS)}), or remove the folder",
+                f"add images ({', '.join(_ENDINGS)}), or remove the folder",
             )
         listing.setdefault(_shown(name), []).extend(files)
     tree.count(path)
@@ -337,17 +333,17 @@ def _listing(tree: Tree, path: str) -> Listing:
 
 
 @dataclass
-class Listed:
+class _Listed:
     """What lies right in a folder: the names of folders and of tables, image files, and a count of all else."""
 
     place: int
     folders: list[str] = field(default_factory=list)
-    images: list[File] = field(default_factory=list)
+    images: list[_File] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-class Tree:
+class _Tree:
     """The folders below one; each is listed once, however often it is looked at and however many links lead to it.
 
     Attributes:
@@ -358,9 +354,9 @@ class Tree:
     def __init__(self, path: str) -> None:
         self.path = path
         self.left_out: Counter[str] = Counter()
-        self._listed: dict[int, Listed] = {}
+        self._listed: dict[int, _Listed] = {}
 
-    def look(self, path: str) -> Listed:
+    def look(self, path: str) -> _Listed:
         """Return what lies right in a folder, everything by name.
 
         Raises:
@@ -381,12 +377,10 @@ class Tree:
         self.left_out.update(listed.left_out)
         self.left_out["images outside of the folders of classes"] += len(listed.images)
 
-    def images(self, path: str, above: Iterable[str]) -> list[File]:
+    def images(self, path: str, above: Iterable[str]) -> list[_File]:
         """Return the image files below a folder, in the order of their paths; of several links, the first is followed.
 
-        Args:
-            path: of the folder.
-            above: folders that it is in, to which a link may lead back.
+        It is in folders `above`, to which a link may lead back.
         """
         seen = {self.look(folder).place for folder in above}
         files = []
@@ -404,18 +398,18 @@ class Tree:
                     self.left_out["links to images that were met before"] += 1
                 else:
                     seen.add(place)
-                    files.append(File(f"{folder}/{name}", size, place))
+                    files.append(_File(f"{folder}/{name}", size, place))
             ahead += [f"{folder}/{name}" for name in reversed(listed.folders)]
         return sorted(files)
 
 
-def _list(path: str, place: int) -> Listed:
+def _list(path: str, place: int) -> _Listed:
     """List a folder; what is hidden, no image, no file or a link to nowhere is counted.
 
     Raises:
         OSError: if it cannot be read.
     """
-    listed = Listed(place)
+    listed = _Listed(place)
     with os.scandir(path) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             try:
@@ -425,26 +419,26 @@ def _list(path: str, place: int) -> Listed:
                 continue
             hidden = entry.name.startswith(".")
             if stat.S_ISDIR(status.st_mode):
-                if hidden or entry.name in HIDDEN:
+                if hidden or entry.name in _HIDDEN:
                     listed.left_out["hidden folders"] += 1
                 else:
                     listed.folders.append(entry.name)
-            elif hidden or entry.name.lower() in HIDDEN_FILES:
+            elif hidden or entry.name.lower() in _HIDDEN_FILES:
                 listed.left_out["hidden files"] += 1
             else:
                 _list_file(entry, status, listed)
     return listed
 
 
-def _list_file(entry: os.DirEntry[str], status: os.stat_result, listed: Listed) -> None:
+def _list_file(entry: os.DirEntry[str], status: os.stat_result, listed: _Listed) -> None:
     ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a million of them, as text
     if not stat.S_ISREG(status.st_mode):
         listed.left_out["pipes, sockets and devices"] += 1
-    elif ending in ENDINGS:
-        listed.images.append(File(entry.name, status.st_size, _place(entry.path, status)))
+    elif ending in _ENDINGS:
+        listed.images.append(_File(entry.name, status.st_size, _place(entry.path, status)))
     else:
         listed.left_out[f"*{ending}" if ending else "files without an ending"] += 1
-        if ending in TABLES:
+        if ending in _TABLES:
             listed.tables.append(entry.name)
 
 
@@ -453,12 +447,12 @@ def _place(path: str, status: os.stat_result) -> int:
     return status.st_dev << 64 | status.st_ino if status.st_ino else hash(path)
 
 
-def _labels(listing: Listing) -> Tensor:
+def _labels(listing: _Listing) -> Tensor:
     counts = torch.tensor([len(files) for files in listing.values()])
     return torch.arange(len(listing)).repeat_interleave(counts)
 
 
-def _fingerprint(path: str, listings: dict[Split, Listing]) -> str:
+def _fingerprint(path: str, listings: dict[Split, _Listing]) -> str:
     """Return the SHA-256 of a line for each file: split, name below `path`, size in bytes."""
     digest = hashlib.sha256()
     for split, listing in listings.items():
@@ -476,7 +470,7 @@ def _form(files: Sequence[str]) -> tuple[int, int]:
     from PIL import Image
 
     grey, sides = [], []
-    for file in files[:: max(1, len(files) // SAMPLE)]:
+    for file in files[:: max(1, len(files) // _SAMPLE)]:
         try:
             with Image.open(file) as image:
                 grey.append(image.mode in {"1", "L", "LA"})

@@ -23,8 +23,8 @@ from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 from bench.records.environment import usable_cores
 
-MEMORY_SHARE = 0.25  # of the memory that is free, for each of the two splits; above it they stay files
-CHUNK = 32  # images that a worker decodes at a time, where the order does not matter
+_MEMORY_SHARE = 0.25  # of the memory that is free, for each of the two splits; above it they stay files
+_CHUNK = 32  # images that a worker decodes at a time, where the order does not matter
 
 Split = Literal["train", "test"]
 
@@ -106,8 +106,8 @@ class Files:
 
     @property
     def fits_memory(self) -> bool:
-        """Whether all of them, decoded, take no more than `MEMORY_SHARE` of the memory that is free."""
-        return self.shape.numel() <= MEMORY_SHARE * psutil.virtual_memory().available
+        """Whether all of them, decoded, take no more than `_MEMORY_SHARE` of the memory that is free."""
+        return self.shape.numel() <= _MEMORY_SHARE * psutil.virtual_memory().available
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
         """Return the images [B, C, S, S] uint8 at `index`: numbers [B] int64, or a slice.
@@ -118,7 +118,7 @@ class Files:
         numbers = torch.arange(len(self))[index]
         images = torch.empty((len(numbers), *self.shape[1:]), dtype=torch.uint8)
         if len(numbers):
-            for part, batch in zip(images.split(CHUNK), self.batches(numbers.split(CHUNK)), strict=True):
+            for part, batch in zip(images.split(_CHUNK), self.batches(numbers.split(_CHUNK)), strict=True):
                 part.copy_(batch)
         return images
 
@@ -127,10 +127,7 @@ class Files:
         return replace(self, paths=tuple(self.paths[i] for i in index.tolist()))
 
     def batches(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Decode in processes that work ahead, and yield the images [B, C, S, S] uint8 of each of `parts`.
-
-        Args:
-            parts: numbers [B] int64 of the images of each batch.
+        """Decode in processes that work ahead, and yield the images [B, C, S, S] uint8 of each of `parts`: numbers [B].
 
         Raises:
             UnsupportedError: if a file cannot be decoded; it names the file.
@@ -167,7 +164,7 @@ class _Reader(data.Dataset["np.ndarray | str"]):
     def __getitem__(self, number: int) -> np.ndarray | str:
         path = self.files.paths[number]
         try:
-            return decode(path, self.files.channels, self.files.size).numpy()
+            return _decode(path, self.files.channels, self.files.size).numpy()
         except Exception as error:  # Pillow raises many kinds; each means that this is no sound image
             return f"{path} cannot be decoded: {one_line(error)}"
 
@@ -181,7 +178,7 @@ def _stack(items: Sequence[np.ndarray | str]) -> np.ndarray | str:
     return complaint or np.stack([item for item in items if not isinstance(item, str)])
 
 
-def decode(path: str | Path, channels: int, size: int) -> Tensor:
+def _decode(path: str | Path, channels: int, size: int) -> Tensor:
     """Return an image as [C, S, S] uint8: its shorter side resized to S with antialiasing, the centre kept.
 
     Args:
@@ -208,12 +205,7 @@ def decode(path: str | Path, channels: int, size: int) -> Tensor:
 
 
 def subset(images: Images, count: int, seed: int = 0) -> Images:
-    """Return `count` of the images in their old order, the classes in their proportions, at least one of each.
-
-    Args:
-        images: all of them.
-        count: how many to keep; all where there are no more.
-        seed: of the choice within each class.
+    """Return `count` of the images in their old order, or all, the classes in their proportions, at least one of each.
 
     Raises:
         UnsupportedError: if `count` is smaller than the count of classes.
@@ -224,21 +216,16 @@ def subset(images: Images, count: int, seed: int = 0) -> Images:
 def hold_back(images: Images, share: float, seed: int = 0) -> tuple[Images, Images]:
     """Return the images to train on and those held back, the classes nearly in proportion, both in their old order.
 
-    Every class keeps at least one image to train on; a class of very few may have none held back.
-
-    Args:
-        images: all of them.
-        share: to be held back, above 0 and below 1.
-        seed: of the choice within each class.
+    The share is above 0 and below 1. Every class keeps at least one image to train on; a class of very few may have
+    none held back.
 
     Raises:
         UnsupportedError: if that leaves nothing on one of the two sides.
     """
     count = round(share * len(images))
     if not count:
-        raise UnsupportedError(
-            f"{share:g} of {len(images)} training images is none to hold back", "hold more back, or nothing"
-        )
+        message = f"{share:g} of {len(images)} training images is none to hold back"
+        raise UnsupportedError(message, "hold more back, or nothing")
     kept = choose(images.labels, len(images) - count, seed)
     rest = torch.ones(len(images), dtype=torch.bool)
     rest[kept] = False
@@ -246,12 +233,7 @@ def hold_back(images: Images, share: float, seed: int = 0) -> tuple[Images, Imag
 
 
 def choose(labels: Tensor, count: int, seed: int) -> Tensor:
-    """Return the numbers [count] of images drawn at random within each class, in ascending order.
-
-    Args:
-        labels: [N] int64.
-        count: at most N, at least the count of classes.
-        seed: of the choice.
+    """Return the numbers [count] of images drawn at random within each class of labels [N], in ascending order.
 
     Raises:
         UnsupportedError: if `count` is smaller than the count of classes.
@@ -262,12 +244,12 @@ def choose(labels: Tensor, count: int, seed: int) -> Tensor:
     if count < len(classes):
         message = f"{count} training images are too few for {len(classes)} classes"
         raise UnsupportedError(message, f"ask for {len(classes)} or more")
-    shares = quotas(sizes.tolist(), count)
+    shares = _quotas(sizes.tolist(), count)
     parts = [order[labels[order] == c][:n] for c, n in zip(classes.tolist(), shares, strict=True)]
     return torch.cat(parts).sort().values
 
 
-def quotas(sizes: list[int], count: int) -> list[int]:
+def _quotas(sizes: list[int], count: int) -> list[int]:
     """Return how many of `count` each class of these sizes gets: in proportion, rounded, and at least one."""
     exact = [size * count / sum(sizes) for size in sizes]
     whole = [max(1, int(share)) for share in exact]

@@ -22,13 +22,13 @@ from filelock import FileLock
 
 from bench.errors import UnsupportedError
 
-CACHE = "~/.cache/bench/data"
-LIBRARIES = ("~/.keras/datasets", "~/.fastai/data")
-SYSTEM = ("/usr/local/share/datasets", "/usr/share/datasets")  # of Debian's packages dataset-*
-DIRECT = (".", "raw")  # of the data folder, where it is itself the folder of the one set that it holds
-TIMEOUT_S = 30.0  # without an answer from a server; torchvision would wait for ever
+_CACHE = "~/.cache/bench/data"
+_LIBRARIES = ("~/.keras/datasets", "~/.fastai/data")
+_SYSTEM = ("/usr/local/share/datasets", "/usr/share/datasets")  # of Debian's packages dataset-*
+_DIRECT = (".", "raw")  # of the data folder, where it is itself the folder of the one set that it holds
+_TIMEOUT_S = 30.0  # without an answer from a server; torchvision would wait for ever
 
-Download = Callable[[Path, Path], object]
+_Download = Callable[[Path, Path], object]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Kept:
     name: str
     folders: tuple[str, ...]
     lacking: Callable[[Path], list[str] | None]
-    download: Download
+    download: _Download
     expression: str
     package: str = ""
 
@@ -56,19 +56,14 @@ class Kept:
         return next((place for place, lacking in self._places(root) if not lacking), None)
 
     def missing(self, root: Path, why: str = "") -> UnsupportedError:
-        """Return the error that says that there is no place with all files, and how to bring them.
-
-        Args:
-            root: the data folder.
-            why: they could not be fetched.
-        """
+        """Return the error that says that there is no place with all files, how to bring them, and why that failed."""
         partly = next((f" whole: {p} lacks {', '.join(names[:3])}" for p, names in self._places(root)), "")
         failed = f"{',' if partly else ''} and cannot be fetched: {why}" if why else ""
         return UnsupportedError(f"{self.name} is not on this machine{partly}{failed}", self.tip(root))
 
     def tip(self, root: Path) -> str:
         """Return the command that would bring the files, and where else they may be put."""
-        folder = own_folder(root)
+        folder = _own_folder(root)
         code = self.expression.format(folder=str(folder))
         plain = not re.search(r"[\"$`!\\]", code)  # to a shell, between double quotes
         command = "python -c " + (f'"{code}"' if plain else shlex.quote(code))
@@ -82,7 +77,7 @@ class Kept:
     def _places(self, root: Path) -> Iterator[tuple[Path, list[str]]]:
         """Yield each place where there is something of the set, with the names of the files that it lacks."""
         for folder in filter(Path.is_dir, data_folders(root)):
-            for name in (*self.folders, *(DIRECT if folder == root else ())):
+            for name in (*self.folders, *(_DIRECT if folder == root else ())):
                 lacking = self.lacking(folder / name)
                 if lacking is not None:
                     yield folder / name, lacking
@@ -90,13 +85,13 @@ class Kept:
 
 def data_folders(root: Path) -> list[Path]:
     """Return the folders in which data sets are looked for: `root`, those of libraries, those of the system."""
-    return list(dict.fromkeys([root, *(Path(p).expanduser() for p in (CACHE, *LIBRARIES, *SYSTEM))]))
+    return list(dict.fromkeys([root, *(Path(p).expanduser() for p in (_CACHE, *_LIBRARIES, *_SYSTEM))]))
 
 
-def own_folder(root: Path) -> Path:
+def _own_folder(root: Path) -> Path:
     """Return the folder into which is fetched: `root`, or the user's cache where `root` is the system's."""
     is_systems = root.resolve().is_relative_to("/usr") or (root.is_dir() and not os.access(root, os.W_OK))
-    return Path(CACHE).expanduser() if is_systems else root
+    return Path(_CACHE).expanduser() if is_systems else root
 
 
 def fetch(kept: Kept, root: Path) -> None:
@@ -107,7 +102,7 @@ def fetch(kept: Kept, root: Path) -> None:
     Raises:
         UnsupportedError: if they cannot be had.
     """
-    folder = own_folder(root)
+    folder = _own_folder(root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{kept.name}.lock"):
@@ -135,13 +130,8 @@ def _move(source: Path, target: Path) -> None:
             _move(part, target / part.name)
 
 
-def by_torchvision(name: str, **options: str) -> tuple[Download, str]:
-    """Return what downloads a data set of torchvision's, and the same as an expression of Python.
-
-    Args:
-        name: of its class in `torchvision.datasets`.
-        options: of the class.
-    """
+def by_torchvision(name: str, **options: str) -> tuple[_Download, str]:
+    """Return what downloads a data set of torchvision's, and the same as an expression of Python."""
     words = "".join(f", {key}={value!r}" for key, value in options.items())
     call = f"{name}({{folder!r}}{words}, download=True)"
     return partial(_download, name, options), f"from torchvision.datasets import {name}; {call}"
@@ -156,7 +146,7 @@ def _download(name: str, options: dict[str, str], draft: Path, root: Path) -> No
 @contextmanager
 def _socket_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT_S)
+    socket.setdefaulttimeout(_TIMEOUT_S)
     try:
         yield
     finally:

@@ -19,12 +19,12 @@ from bench.datasets import DATASETS, Dataset, Images, Split
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
-TEST_FROM = 1415  # where the twelfth form begins; its writer and those after it are for testing alone
+_TEST_FROM = 1415  # where the twelfth form begins; its writer and those after it are for testing alone
 
 
 def _load(root: Path, split: Split) -> Images:  # noqa: ARG001 - they lie in scikit-learn, not in the data folder
     pixels, labels = _digits()
-    mine = slice(TEST_FROM, None) if split == "test" else slice(TEST_FROM)
+    mine = slice(_TEST_FROM, None) if split == "test" else slice(_TEST_FROM)
     images = np.rint(pixels[mine] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     return Images(torch.from_numpy(images), torch.from_numpy(labels[mine]))
 

@@ -20,9 +20,8 @@ from bench.execution.outcome import Outcome, judge
 from bench.execution.rounds import further_round, rows_of
 from bench.execution.side_by_side import at_once, side_by_side
 from bench.io import JsonObject
-from bench.plan.expand import Catalog, Planned
+from bench.plan.expand import Catalog, Planned, is_timed
 from bench.plan.job import Job
-from bench.plan.order import is_timed
 from bench.plan.task import TASKS
 from bench.records import environment
 from bench.records.record import Measurement, Record

@@ -21,11 +21,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import ConfigError, suggestion
-from bench.plan.files import configs_dir, find_yaml
+from bench.plan.files import configs_dir, find_yaml, load_yaml, read_yaml
 from bench.plan.settings import NAMED
 from bench.plan.study import Study, parse_study
 from bench.plan.task import TASKS, all_keys, tasks
-from bench.plan.yaml import load_yaml, read_yaml
 
 _TOP = ("name", "about", "blocks", "skip", "study")
 _BLOCK = ("task", "grid")
@@ -64,9 +63,8 @@ def _named(name: str, values: Mapping[str, object]) -> str:
         return name
     name = name.strip()
     if name.startswith("pattern:"):
-        raise ConfigError(
-            f"the layers of a pattern take no {next(iter(values))}: {name}", "give it no such key"
-        )
+        message = f"the layers of a pattern take no {next(iter(values))}: {name}"
+        raise ConfigError(message, "give it no such key")
     if not name.endswith(")"):
         return f"{name}({arguments})"
     head = name[:-1].rstrip()
@@ -126,9 +124,8 @@ def narrow(
     if tasks:
         experiment = _only_tasks(experiment, tasks)
     if archs:
-        blocks = (
-            _with(b, "arch", list(archs)) if TASKS.get(b.task).has_network else b for b in experiment.blocks
-        )
+        named = {b.task for b in experiment.blocks if TASKS.get(b.task).has_network}
+        blocks = (_with(b, "arch", list(archs)) if b.task in named else b for b in experiment.blocks)
         experiment = replace(experiment, blocks=tuple(blocks))
     for text in overrides:
         experiment = _override(experiment, text)
@@ -231,18 +228,13 @@ def _override(experiment: Experiment, text: str) -> Experiment:
     value = read_yaml(raw, f"--set {text}")
     steps = key.strip().split(".")
     task = steps.pop(0) if steps[0] in TASKS and len(steps) > 1 else None
-    chosen = [
-        b for b in experiment.blocks if task in (None, b.task) and steps[0] in TASKS.get(b.task).key_names
-    ]
-    if not chosen:
-        valid = dict.fromkeys(
-            k for b in experiment.blocks if task in (None, b.task) for k in TASKS.get(b.task).key_names
-        )
+    keys = {b.task: TASKS.get(b.task).key_names for b in experiment.blocks if task in (None, b.task)}
+    if not any(steps[0] in names for names in keys.values()):
+        valid = dict.fromkeys(itertools.chain(*keys.values()))
         message = f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}"
         raise ConfigError(message, suggestion(steps[0], valid))
-    return replace(
-        experiment, blocks=tuple(_with_at(b, steps, value) if b in chosen else b for b in experiment.blocks)
-    )
+    blocks = (_with_at(b, steps, value) if steps[0] in keys.get(b.task, ()) else b for b in experiment.blocks)
+    return replace(experiment, blocks=tuple(blocks))
 
 
 def _with_at(block: Block, steps: Sequence[str], value: object) -> Block:

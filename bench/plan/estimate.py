@@ -17,15 +17,13 @@ from bench.plan.task import TASKS
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
 _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
 
-Estimate = Callable[[Planned], float]
+_Estimate = Callable[[Planned], float]
 
 
-def estimator(history: Iterable[tuple[Job, float]]) -> Estimate:
+def estimator(history: Iterable[tuple[Job, float]]) -> _Estimate:
     """Return a function that gives the seconds of a planned job.
 
-    Args:
-        history: jobs that have run, with their seconds; the more alike one is, the more it counts. A training counts
-            by the epoch.
+    Of the jobs that have run, with their seconds, those count that are most alike; a training counts by the epoch.
     """
     by_likeness: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for job, seconds in history:

@@ -1,9 +1,14 @@
-"""Expansion: an experiment and a catalog become a plan, a tuple of jobs in the order they are written."""
+"""Expansion: an experiment and a catalog become a plan, a tuple of jobs, first in the order they are written.
+
+Timed jobs are then done in rounds, shuffled within each, so that drift does not favour the last.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,7 +19,7 @@ from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment, is_by_device
 from bench.plan.job import Job, read_settings
-from bench.plan.settings import NAMED, Keys, Processes, TimedKeys
+from bench.plan.settings import NAMED, Keys, Processes, Timed, TimedKeys
 from bench.plan.task import TASKS, Outline
 
 # Stands where a network does, in jobs of the machine alone.
@@ -76,9 +81,8 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
     planned: dict[str, Planned] = {}
     for block in experiment.blocks:
         if TASKS.get(block.task).has_network and not block.archs:
-            raise ConfigError(
-                f"{block.path}grid.arch: no architecture is named", "give arch: [resnet18, ...]"
-            )
+            message = f"{block.path}grid.arch: no architecture is named"
+            raise ConfigError(message, "give arch: [resnet18, ...]")
         for card, point in _points(block, catalog):
             for one in _processes(_plan(experiment, block, card, point, catalog)):
                 planned.setdefault(one.job.id, one)
@@ -134,10 +138,8 @@ def _device(name: object, catalog: Catalog, path: str) -> str:
         raise DeviceError(f"{path}device: unknown device {name!r}", tip)
     here = ", ".join(catalog.devices)
     reason = f" ({catalog.no_cuda})" if catalog.no_cuda else ""
-    raise DeviceError(
-        f"device {name} is asked for, but this machine has only {here}{reason}",
-        "use --set device=cpu, or device=auto to take a GPU where there is one",
-    )
+    message = f"device {name} is asked for, but this machine has only {here}{reason}"
+    raise DeviceError(message, "use --set device=cpu, or device=auto to take a GPU where there is one")
 
 
 def _by_device(value: object, kind: str, path: str) -> object:
@@ -167,19 +169,13 @@ def _plan(
     if outline.refusal is not None:
         return replace(planned, status="unsupported", reason=outline.refusal)
     if card.batch is not None and (asked := getattr(keys, "batch_size", 1)) != card.batch:
-        return replace(
-            planned,
-            status="unsupported",
-            reason=f"{card.name} takes batches of {card.batch} alone, asked for {asked}",
-            tip=f"time it at batch_size {card.batch} alone, or export it with a dynamic batch",
-        )
+        reason = f"{card.name} takes batches of {card.batch} alone, asked for {asked}"
+        tip = f"time it at batch_size {card.batch} alone, or export it with a dynamic batch"
+        return replace(planned, status="unsupported", reason=reason, tip=tip)
     if job.input_size < card.min_input:
-        return replace(
-            planned,
-            status="unsupported",
-            reason=f"{card.name} needs at least {card.min_input} px, asked for {job.input_size} px",
-            tip=f"set input_size to {card.min_input} or more, or leave it out",
-        )
+        reason = f"{card.name} needs at least {card.min_input} px, asked for {job.input_size} px"
+        tip = f"set input_size to {card.min_input} or more, or leave it out"
+        return replace(planned, status="unsupported", reason=reason, tip=tip)
     return planned
 
 
@@ -227,11 +223,34 @@ def _job(block: Block, keys: Keys, card: ArchCard, outline: Outline, catalog: Ca
 
 def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, object] | None:
     values = {"task": block.task, **keys.model_dump(mode="json")}
-    device = values.get("device")
     spellings = {
         k: [v, getattr(keys, k, v)] for k, v in values.items()
     }  # by their old names and by the new ones
+    device = values.get("device")
     spellings["device"] = [device, str(device).partition(":")[0]]
-    return next(
-        (m for m in experiment.skip if all(v in spellings.get(k, [None]) for k, v in m.items())), None
-    )
+    matches = (m for m in experiment.skip if all(v in spellings.get(k, [None]) for k, v in m.items()))
+    return next(matches, None)
+
+
+def in_rounds(plan: Sequence[Planned], seed: int = 0) -> tuple[Planned, ...]:
+    """Return the plan with its timed jobs in rounds: the first replicate of each, then the second of each ...
+
+    Within a round the order is drawn, from the seed, so that it is the same again. All other jobs stay where they
+    are written, before or after the first timed one.
+    """
+    rounds: defaultdict[int, list[Planned]] = defaultdict(list)
+    others: dict[bool, list[Planned]] = {True: [], False: []}  # behind the first timed one, or before it
+    for planned in plan:
+        settings = planned.job.settings
+        if is_timed(planned) and isinstance(settings, Timed):
+            rounds[settings.replicate or 0].append(planned)
+        else:
+            others[bool(rounds)].append(planned)
+    for number, jobs in rounds.items():
+        random.Random(f"{seed} {number}").shuffle(jobs)
+    return (*others[False], *itertools.chain(*(rounds[n] for n in sorted(rounds))), *others[True])
+
+
+def is_timed(planned: Planned) -> bool:
+    """Return whether a planned job is to be timed, in rounds."""
+    return planned.status is None and TASKS.get(planned.job.task).timed

@@ -22,11 +22,11 @@ _ID_LENGTH = 12
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-SettingsT_co = TypeVar("SettingsT_co", bound=Settings, default=Settings, covariant=True)
+_SettingsT_co = TypeVar("_SettingsT_co", bound=Settings, default=Settings, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(Generic[SettingsT_co]):
+class Job(Generic[_SettingsT_co]):
     """What was asked, and nothing of what was seen.
 
     Attributes:
@@ -47,7 +47,7 @@ class Job(Generic[SettingsT_co]):
     in_channels: int = 3
     num_classes: int | None = 1000
     seed: int = 0
-    settings: SettingsT_co = field(default_factory=dict)  # type: ignore[assignment] # read below, as its task's
+    settings: _SettingsT_co = field(default_factory=dict)  # type: ignore[assignment] # read below, as its task's
     source_sha256: str | None = None
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class Job(Generic[SettingsT_co]):
         """Read a job back; its id is computed anew."""
         return cls(**{k: v for k, v in data.items() if k != "id"})
 
-    def with_settings(self, **values: object) -> Job[SettingsT_co]:
+    def with_settings(self, **values: object) -> Job[_SettingsT_co]:
         """Return the job with other values of some settings; it has another id."""
         return replace(self, settings=self.settings.changed(**values))
 

@@ -12,28 +12,20 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import (
-    BaseModel,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
 from bench.plan.card import DatasetCard
-from bench.plan.files import configs_dir, find_yaml
-from bench.plan.schedules import KINDS, Cosine, Frozen, Plateau, Schedule, Steps, Triangle
-from bench.plan.yaml import load_yaml, read_yaml
+from bench.plan.files import configs_dir, find_yaml, load_yaml, read_yaml
+from bench.plan.schedules import KINDS, Cosine, Plateau, Schedule, Steps, Strict, Triangle
 
 _HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
 _KEY = re.compile(r"(?:^|,)\s*([A-Za-z_][\w.]*)\s*=")
 
 
-class Changes(NamedTuple):
+class _Changes(NamedTuple):
     """What is done to the training images of a data set: see `Augment`."""
 
     pad: int
@@ -41,7 +33,7 @@ class Changes(NamedTuple):
     cutout: int
 
 
-class Augment(Frozen):
+class Augment(Strict):
     """What is done to the training images; None leaves it to the data set.
 
     Attributes:
@@ -56,16 +48,16 @@ class Augment(Frozen):
     cutout: int | None = Field(default=None, ge=0)
     alternate_flip: bool = False
 
-    def on(self, card: DatasetCard) -> Changes:
+    def on(self, card: DatasetCard) -> _Changes:
         """Return what is done to the images of a data set, whose card says what is left open here."""
-        return Changes(
+        return _Changes(
             card.pad if self.pad is None else self.pad,
             card.flip if self.flip is None else self.flip,
             card.cutout if self.cutout is None else self.cutout,
         )
 
 
-class Recipe(Frozen):
+class Recipe(Strict):
     """How a network is trained.
 
     Attributes:
@@ -161,11 +153,10 @@ _CAME_LATER: dict[str, object] = {
     "schedule.kind": "triangle",
     "schedule.start": 0.0,
 }
-_SCHEDULES: dict[str, type[BaseModel]] = dict(zip(KINDS, (Triangle, Cosine, Steps, Plateau), strict=True))
-_SECTIONS: dict[str, type[BaseModel]] = {
+_SECTIONS: dict[str, type[Strict]] = {
     "": Recipe,
     "augment": Augment,
-    **{f"schedule.{kind}": section for kind, section in _SCHEDULES.items()},
+    **{f"schedule.{k}": s for k, s in zip(KINDS, (Triangle, Cosine, Steps, Plateau), strict=True)},
 }
 
 
@@ -181,9 +172,8 @@ def load_recipe(text: str) -> Recipe:
     text = text.strip()
     parts = _ARGUMENTS.fullmatch(text)
     if parts is None and "(" in text and not text.endswith((".yaml", ".yml")):
-        raise ConfigError(
-            f"{text}: expected arguments in one pair of parentheses", "such as std(momentum=0.5)"
-        )
+        message = f"{text}: expected arguments in one pair of parentheses"
+        raise ConfigError(message, "such as std(momentum=0.5)")
     path = find_yaml(parts[1].strip() if parts else text, "recipe", configs_dir() / "recipes")
     recipe = read_recipe(load_yaml(path), str(path))
     return _changed(recipe, parts[2], text) if parts else recipe
@@ -221,18 +211,15 @@ def _values(arguments: str, where: str) -> dict[str, object]:
     """Return the arguments by key, their values read as YAML."""
     before, *parts = _KEY.split(arguments)
     if before.strip():
-        raise ConfigError(
-            f"{where}: an argument must be written key=value, not {before.strip()}",
-            "such as std(momentum=0.5)",
-        )
+        message = f"{where}: an argument must be written key=value, not {before.strip()}"
+        raise ConfigError(message, "such as std(momentum=0.5)")
     keys, texts = parts[::2], parts[1::2]
     for key in keys:
         if keys.count(key) > 1:
             raise ConfigError(f"{where}: the argument {key} is given twice", "keep one of them")
         if key in ("name", "version"):
-            raise ConfigError(
-                f"{where}: {key} is the recipe's own", "write a YAML file for a recipe of another name"
-            )
+            tip = "write a YAML file for a recipe of another name"
+            raise ConfigError(f"{where}: {key} is the recipe's own", tip)
     return {key: read_yaml(text, f"{where}: {key}") for key, text in zip(keys, texts, strict=True)}
 
 
@@ -241,9 +228,8 @@ def _put(data: dict[str, object], key: str, value: object, where: str) -> None:
     for section in sections:
         inner = data.get(section)
         if not isinstance(inner, dict):
-            raise ConfigError(
-                f"{where}: {key}: {section} is no section of a recipe", "sections are schedule and augment"
-            )
+            message = f"{where}: {key}: {section} is no section of a recipe"
+            raise ConfigError(message, "sections are schedule and augment")
         data = inner
     data[last] = value
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from bench.plan.settings import Frozen
 
 KINDS = ("triangle", "cosine", "steps", "plateau")
 
 
-class Frozen(BaseModel):
+class Strict(Frozen, strict=True):
     """A part of a recipe: "1" is no number and 1.5 no count, it says what it means."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-
-class Triangle(Frozen):
+class Triangle(Strict):
     """Up to the peak, then down, both linear.
 
     Attributes:
@@ -31,7 +31,7 @@ class Triangle(Frozen):
     start: float = Field(default=0.0, ge=0, le=1)
 
 
-class Cosine(Frozen):
+class Cosine(Strict):
     """Up from zero to the peak, linear, then down along half a period of a cosine.
 
     Source: Loshchilov and Hutter, arXiv:1608.03983, without restarts.
@@ -46,7 +46,7 @@ class Cosine(Frozen):
     final: float = Field(ge=0, le=1)
 
 
-class Steps(Frozen):
+class Steps(Strict):
     """At the peak from the start, and multiplied by a factor at some moments.
 
     Attributes:
@@ -65,7 +65,7 @@ class Steps(Frozen):
         return self
 
 
-class Plateau(Frozen):
+class Plateau(Strict):
     """At the peak from the start, and multiplied by a factor when the validation error stops falling.
 
     Attributes:
@@ -83,7 +83,5 @@ def _triangle_unless_named(value: object) -> object:
 
 
 Schedule = Annotated[
-    Triangle | Cosine | Steps | Plateau,
-    Field(discriminator="kind"),
-    BeforeValidator(_triangle_unless_named),
+    Triangle | Cosine | Steps | Plateau, Field(discriminator="kind"), BeforeValidator(_triangle_unless_named)
 ]

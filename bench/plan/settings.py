@@ -19,24 +19,24 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from bench.io import JsonObject
 
-Batch = Annotated[int, Field(ge=1, le=1_000_000)]
-Threads = Annotated[int, Field(ge=1, le=4096)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+_Batch = Annotated[int, Field(ge=1, le=1_000_000)]
+_Threads = Annotated[int, Field(ge=1, le=4096)]
+_Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16"]
-MemoryFormat = Literal["contiguous", "channels_last"]
-Max = Literal["max"]
+_MemoryFormat = Literal["contiguous", "channels_last"]
+_Max = Literal["max"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Frozen(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
+    """What somebody has written: a key that is not known is an error."""
 
 
-class Timing(_Frozen):
+class Timing(Frozen):
     """How long to warm up and to sample, and when to stop.
 
     Attributes:
@@ -49,16 +49,16 @@ class Timing(_Frozen):
         min_block_s: unsynchronised calls are timed in blocks of at least this length.
     """
 
-    warmup_s: Seconds = 0.5
+    warmup_s: _Seconds = 0.5
     min_s: Annotated[float, Field(ge=0)] = 0.3
-    limit_s: Seconds = 3.0
+    limit_s: _Seconds = 3.0
     precision: Annotated[float, Field(gt=0, lt=1)] = 0.01
     min_samples: Annotated[int, Field(ge=1, le=100_000)] = 8
     max_samples: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    min_block_s: Seconds = 0.01
+    min_block_s: _Seconds = 0.01
 
 
-class Processes(_Frozen):
+class Processes(Frozen):
     """In how many fresh processes a time is measured, one a round: it varies from process to process.
 
     Attributes:
@@ -85,7 +85,7 @@ class Processes(_Frozen):
         return self.most == 1
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, extra="allow", frozen=True):
     """What a job says beside its network, its shape and its seed; each task has a class of its own.
 
     A stored job may be of another version. What it does not say has the default here; what no class knows any more is
@@ -94,8 +94,6 @@ class Settings(BaseModel):
     Attributes:
         device: where it runs; counting needs no device of its own.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     device: str = "cpu"
 
@@ -150,13 +148,13 @@ class OnDevice(Settings):
     """Settings of every task that runs something on a device."""
 
     precision: Precision = "fp32"
-    threads: Threads | None = None
+    threads: _Threads | None = None
 
 
 class OfNetwork(OnDevice):
     """Settings of every task that runs a network on a device."""
 
-    memory_format: MemoryFormat = "contiguous"
+    memory_format: _MemoryFormat = "contiguous"
 
 
 class Timed(OfNetwork):
@@ -176,8 +174,8 @@ class Timed(OfNetwork):
             the job.
     """
 
-    batch_size: Batch | Max = 1
-    batch_limit: Batch | None = None
+    batch_size: _Batch | _Max = 1
+    batch_limit: _Batch | None = None
     backend: Annotated[str, Field(min_length=1)] = "eager"
     timing: Timing = Timing()
     cudnn_benchmark: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
@@ -201,11 +199,11 @@ class Timed(OfNetwork):
         return (str(self.batch_size),)
 
 
-class Keys(_Frozen):
+class Keys(Frozen):
     """What a block of any task may give beside its settings."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    timeout_s: Seconds = 600.0
+    timeout_s: _Seconds = 600.0
 
 
 class NetworkKeys(Keys):
@@ -237,14 +235,12 @@ NAMED = ("weights", "reparam")
 """Keys that become arguments of the network's name."""
 
 
-class TimedKeys(Timed, ShapeKeys):
+class TimedKeys(Timed, ShapeKeys, extra="forbid", frozen=True):
     """What a block that times calls may give.
 
     Attributes:
         processes: in how many processes; not part of the job.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: Device = "auto"
     processes: Processes = Processes()

@@ -30,16 +30,17 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
+from bench.plan.settings import Frozen
 from bench.plan.task import all_keys
 
 Expect = Literal["higher", "lower", "same"]
-Measure = Literal["difference", "ratio"]
+_Measure = Literal["difference", "ratio"]
 Role = Literal["hypothesis", "side"]
 Selector = Mapping[str, object]
 
@@ -61,36 +62,22 @@ _USAGE: Mapping[str, str] = {
 _QUANTITY = re.compile(r"\s*(?P<name>[a-z]\w*)\s*(\((?P<arguments>[^()]*)\))?\s*")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+class StudyTest(Frozen, populate_by_name=True):
+    """One comparison of a study, as it stands in a file; `measure` is called ``as`` there.
 
-
-class StudyTest(_Frozen):
-    """One comparison of a study.
-
-    Attributes:
-        says: the expectation in words.
-        quantity: a measurement, or what is computed of some.
-        of: which jobs; none means all that have the quantity.
-        against: which jobs they are compared with.
-        trend: the measurement that orders the networks, instead of `against`.
-        expect: what the hypothesis says of the quantity.
-        measure: by difference or by ratio; ``as`` in a file.
-        margin: least difference, or ratio less one, that counts; of `same` the band; of a trend a correlation. Below
-            zero, so much on the other side is allowed: `lower` with -0.05 is at most 0.05 higher.
-        role: of the hypothesis, or a side question that the verdict of the study leaves out.
-        claims: ids of claims that this test bears on, together with the other tests that name them.
+    Of no jobs means of all that have the quantity. The margin of a trend is a correlation; below zero, so much on the
+    other side is allowed: `lower` with -0.05 is at most 0.05 higher.
     """
 
     __test__ = False  # no test of pytest
 
     says: Annotated[str, Field(min_length=1)]
     quantity: Annotated[str, Field(min_length=1)]
-    of: Selector = {}
+    of: Selector = Field(default_factory=dict)
     against: Selector | None = None
     trend: str | None = None
     expect: Expect
-    measure: Annotated[Measure, Field(alias="as")] = "difference"
+    measure: Annotated[_Measure, Field(alias="as")] = "difference"
     margin: Annotated[float, Field(gt=-1)] = 0.0
     role: Role = "hypothesis"
     claims: tuple[str, ...] = ()
@@ -120,7 +107,7 @@ class StudyTest(_Frozen):
         return self
 
 
-class Study(_Frozen):
+class Study(Frozen):
     """A hypothesis, where it comes from, the claims that its tests bear on, and the tests, side questions included."""
 
     hypothesis: Annotated[str, Field(min_length=1)]
@@ -210,9 +197,8 @@ def check_study(study: Study, jobs: Sequence[Job]) -> None:
         for key, selector in (("of", test.of), ("against", test.against or {})):
             if not any(matches(selector, job) for job in jobs):
                 values = ", ".join(f"{k}: {v}" for k, v in selector.items())
-                raise ConfigError(
-                    f"study.tests[{i}].{key}: no job of the plan has {values}", "`bench plan` shows the jobs"
-                )
+                message = f"study.tests[{i}].{key}: no job of the plan has {values}"
+                raise ConfigError(message, "`bench plan` shows the jobs")
 
 
 def _among(key: str, value: object, wanted: object) -> bool:

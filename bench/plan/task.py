@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.records.record import Measurement
 
 
-Summary = Literal["shape", "image", "batch", "rate", "seeds", "derived"]
+_Summary = Literal["shape", "image", "batch", "rate", "seeds", "derived"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Quantity:
     unit: str
     better: Better
     title: str = ""
-    summary: Summary | None = None
+    summary: _Summary | None = None
     of: str = ""
     beside: str = ""
     cell: Literal["number", "whole", "share", "spread"] = "number"
@@ -93,10 +93,10 @@ class Quantity:
 INPUT = ("input_size", "in_channels", "num_classes")
 """Keys of the shape of a network."""
 
-ALIKE = ("in_channels", "num_classes")
+_ALIKE = ("in_channels", "num_classes")
 """Keys in which rows agree whose counts are compared: small networks are no rivals of large ones."""
 
-SIMILAR = ("device_name", "device", *ALIKE)
+_SIMILAR = ("device_name", "device", *_ALIKE)
 """Keys in which rows agree whose costs are compared."""
 
 TAUGHT = ("dataset", "recipe", "epochs")
@@ -162,12 +162,12 @@ def of_network(job: Job) -> str:
     return f" {job.arch} {job.input_size} px"
 
 
-KeysT = TypeVar("KeysT", bound=Keys, default=Any)
-SettingsT = TypeVar("SettingsT", bound=Settings, default=Any)
+_KeysT = TypeVar("_KeysT", bound=Keys, default=Any)
+_SettingsT = TypeVar("_SettingsT", bound=Settings, default=Any)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(Generic[KeysT, SettingsT]):
+class Task(Generic[_KeysT, _SettingsT]):
     """A kind of question that a job asks.
 
     Attributes:
@@ -188,16 +188,16 @@ class Task(Generic[KeysT, SettingsT]):
     """
 
     place: int
-    keys: type[KeysT] | None
-    settings: type[SettingsT]
-    run: Callable[[Job[SettingsT], Hooks], Iterator[Measurement]]
-    estimate: Callable[[Job[SettingsT], int], float]
+    keys: type[_KeysT] | None
+    settings: type[_SettingsT]
+    run: Callable[[Job[_SettingsT], Hooks], Iterator[Measurement]]
+    estimate: Callable[[Job[_SettingsT], int], float]
     quantities: tuple[Quantity, ...] = ()
     batch_column: str = ""
     batch_title: str = ""
-    outline: Callable[[KeysT, ArchCard, Catalog], Outline] = own_shape
-    subject: Callable[[Job[SettingsT]], str] = of_network
-    at_once: Callable[[Job[SettingsT], int], int] = lambda *_: 1
+    outline: Callable[[_KeysT, ArchCard, Catalog], Outline] = own_shape
+    subject: Callable[[Job[_SettingsT]], str] = of_network
+    at_once: Callable[[Job[_SettingsT], int], int] = lambda *_: 1
     alone: bool = True
     trained: bool = False
     matched: bool = True
@@ -221,9 +221,9 @@ class Task(Generic[KeysT, SettingsT]):
 def rivals(task: Task, quantity: Quantity) -> tuple[str, ...]:
     """Return the keys in which rows of the comparison agree that are compared in a quantity of a task."""
     if quantity.summary in ("shape", "seeds"):
-        return ALIKE if quantity.summary == "shape" else TAUGHT
+        return _ALIKE if quantity.summary == "shape" else TAUGHT
     of_a_batch = quantity.summary != "image" and task.batch_column
-    return (*SIMILAR, task.batch_column) if of_a_batch else SIMILAR
+    return (*_SIMILAR, task.batch_column) if of_a_batch else _SIMILAR
 
 
 TASKS: Registry[Task] = Registry("task", "bench.tasks")
@@ -234,7 +234,7 @@ def tasks() -> dict[str, Task]:
     return dict(sorted(TASKS.items(), key=lambda named: named[1].place))
 
 
-def summarised(*summaries: Summary) -> Iterator[tuple[str, Task, Quantity]]:
+def summarised(*summaries: _Summary) -> Iterator[tuple[str, Task, Quantity]]:
     """Yield the quantities that have a column of such a kind in the comparison, with the name and the task of each."""
     for name, task in tasks().items():
         for quantity in task.quantities:

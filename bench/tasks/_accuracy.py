@@ -28,16 +28,11 @@ if TYPE_CHECKING:
     from bench.tasks.accuracy import AccuracySettings
 
 _VALIDATION = 0.1  # of the training images, for a schedule that needs some where the job does not say
-Detail = dict[str, object]
+_Detail = dict[str, object]
 
 
 def _fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> FitConfig:
-    """Return the training that a job asks for.
-
-    Args:
-        job: see `bench.tasks.accuracy`.
-        checkpoint: file to go on from, and to write now and then.
-    """
+    """Return the training that a job asks for."""
     settings = job.settings
     recipe = read_recipe(settings.content.get("recipe"), f"job {job.id}, recipe")
     needed = _VALIDATION if isinstance(recipe.schedule, Plateau) else None
@@ -66,11 +61,8 @@ def _fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> F
 def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
     """Train `model` on the job's data set by the job's recipe.
 
-    Args:
-        model: as `bench.tasks._networks.checked` gives it; it ends with the weights that were tested.
-        job: see `bench.tasks.accuracy`.
-        hooks: told the stages `load` and `training`, and the epochs. The checkpoint is left for the caller to remove;
-            the outputs are written when all is measured.
+    It ends with the weights that were tested. The checkpoint is left for the caller to remove; the outputs are written
+    when all is measured.
 
     Yields:
         `top1`, `top5`, `train_error`, `train_loss`, `test_loss`, and with validation images `val_top1` and
@@ -128,8 +120,8 @@ def _outputs(model: nn.Module, result: FitResult, dataset: Dataset) -> Outputs:
 
 
 def _scores(result: FitResult, data: Splits, dataset: str, stored: dict[str, str]) -> Iterator[Measurement]:
-    train: Detail = {"split": "train", "n": len(data.train), "dataset": dataset}
-    test: Detail = {"split": "test", "n": len(data.test), "dataset": dataset}
+    train: _Detail = {"split": "train", "n": len(data.train), "dataset": dataset}
+    test: _Detail = {"split": "test", "n": len(data.test), "dataset": dataset}
     if result.test_time_augmentation is not None:
         test["test_time_augmentation"] = result.test_time_augmentation
     smooth = "as minimised, label smoothing and auxiliary losses included"
@@ -153,12 +145,12 @@ def _at_best_validation(result: FitResult) -> float:
     return result.test_top1[max(tested, key=result.val_top1.__getitem__)]
 
 
-def _score(name: str, by_epoch: list[float], detail: Detail) -> Measurement:
+def _score(name: str, by_epoch: list[float], detail: _Detail) -> Measurement:
     return measured(name, (by_epoch[-1],), {"by_epoch": by_epoch, **detail})
 
 
 def _times(result: FitResult, reading_s: float, throughput: tuple[float, ...]) -> Iterator[Measurement]:
-    detail: Detail = {"excluded": "evaluation, checkpoints, loading, compiling, initialising, warming up"}
+    detail: _Detail = {"excluded": "evaluation, checkpoints, loading, compiling, initialising, warming up"}
     if result.warm_up_time is not None:
         detail["warm_up_s"] = result.warm_up_time
     if result.resumed_from is not None:
@@ -169,7 +161,7 @@ def _times(result: FitResult, reading_s: float, throughput: tuple[float, ...]) -
     yield measured("epoch_time", tuple(result.epoch_time), detail, resumed)
     yield measured("train_time", (sum(result.epoch_time),), detail, resumed)
     yield measured("eval_time", (sum(result.eval_time),), {"by_epoch": result.eval_time}, resumed)
-    loading: Detail = {"of": "reading, decoding and moving to the device", "reading_s": reading_s}
+    loading: _Detail = {"of": "reading, decoding and moving to the device", "reading_s": reading_s}
     yield measured("load_time", (reading_s + result.load_time,), loading)
     if result.compile_time is not None:
         yield measured("compile_time", (result.compile_time,), {"of": "the first step, less a usual one"})
@@ -186,7 +178,7 @@ def _time_to(target: float | None, result: FitResult) -> Iterator[Measurement]:
     initial_s = result.initial_time or 0.0
     ends = [initial_s + seconds for seconds in accumulate(result.epoch_time)]
     reached = next((i for i, top1 in enumerate(result.test_top1) if top1 >= target), None)
-    detail: Detail = {
+    detail: _Detail = {
         "target": target,
         "best": max(top1 for top1 in result.test_top1 if not math.isnan(top1)),
         "epochs": len(result.test_top1) if reached is None else reached + 1,

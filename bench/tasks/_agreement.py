@@ -15,7 +15,7 @@ from bench.records.record import Measurement, measured
 # The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some
 # ten units in the last place; a wrong result is off by far more. Units in the last place: 1.2e-7 of fp32, 9.8e-4 of
 # tf32 and fp16, 7.8e-3 of bf16.
-TOLERANCES = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2, "amp_fp16": 1e-2, "amp_bf16": 5e-2}
+_TOLERANCES = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2, "amp_fp16": 1e-2, "amp_bf16": 5e-2}
 
 
 def agreement(eager: Call, other: Call, precision: str) -> Measurement:
@@ -29,8 +29,8 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         layer begins at zero: any backend would agree.
     """
     first, second, values = _values_of(eager()), _values_of(eager()), _values_of(other())
-    tolerance = TOLERANCES[precision]
-    eager_twice, difference = relative_difference(first, second), relative_difference(first, values)
+    tolerance = _TOLERANCES[precision]
+    eager_twice, difference = _relative_difference(first, second), _relative_difference(first, values)
     steady = eager_twice <= tolerance
     flags = {
         "differs": steady and not difference <= tolerance,
@@ -49,13 +49,7 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
 
 
 def soundness(call: Call, output: object, held: Sequence[Tensor], precision: str) -> tuple[str, ...]:
-    """Return the doubts about a network that a second call gives rise to.
-
-    Args:
-        call: runs it once more.
-        output: of the first call.
-        held: its parameters and buffers, and its images.
-        precision: of the job, for the tolerance.
+    """Return the doubts about a network after a second call; `held` are its parameters, buffers and images.
 
     Returns:
         `not_finite` where an output is infinite or no number, `not_deterministic` where the second call's differ,
@@ -65,7 +59,7 @@ def soundness(call: Call, output: object, held: Sequence[Tensor], precision: str
     second = _values_of(call())
     flags = {
         "not_finite": not bool(torch.isfinite(first).all()),
-        "not_deterministic": not relative_difference(first, second) <= TOLERANCES[precision],
+        "not_deterministic": not _relative_difference(first, second) <= _TOLERANCES[precision],
         "changes_itself": _sums(held) != before,
     }
     return tuple(name for name, is_raised in flags.items() if is_raised)
@@ -76,7 +70,7 @@ def _sums(tensors: Sequence[Tensor]) -> list[str]:
     return [float(t.sum(dtype=torch.float64)).hex() for t in tensors if not t.is_complex()]
 
 
-def relative_difference(reference: Tensor, other: Tensor) -> float:
+def _relative_difference(reference: Tensor, other: Tensor) -> float:
     """Return the largest absolute difference over the largest absolute value of the reference.
 
     Values that are not finite count as equal where they are the same in both, and else as infinitely far.

@@ -1,13 +1,21 @@
-"""The network of a job: found, built from the job's seed, looked at, and counted."""
+"""The network of a job: found, built from the job's seed, looked at, and counted.
+
+Weights of networks that are only timed are drawn once and repeated. Drawing those of VGG-16 takes three times as long
+as measuring it, and a time is measured in several processes, each of which builds its network. No kernel's time depends
+on which normal or uniform numbers it multiplies (measured: `tests/benchmarks/draws.py`), so that a large tensor repeats
+its first numbers. What is trained is drawn in full.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.archs import Arch
 from bench.archs._reparam import has_fused_form
@@ -19,9 +27,8 @@ from bench.errors import InvalidModelError, typed_text
 from bench.plan.job import Job
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
-from bench.tasks._draws import RepeatedDraws
+from bench.training.config import streams
 from bench.training.learner import outputs
-from bench.training.seeds import streams
 
 
 def subject_of(arch: Arch, job: Job) -> Subject:
@@ -139,3 +146,41 @@ def check(output: object, job: Job, images: int = 1) -> None:
             "let the network take num_classes as an argument (--set num_classes= is of the other tasks: a training has "
             "the classes of its data set)",
         )
+
+
+_DRAWN = (
+    1_000_003  # numbers that are drawn: more than any kernel's tile, and odd, so that no two pages are equal
+)
+_FILLS = (torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default)
+
+
+class RepeatedDraws(TorchDispatchMode):
+    """A context in which `normal_` and `uniform_`, and what is made of them, draw the first numbers of a tensor alone.
+
+    The numbers that follow repeat those; a tensor with few of them, or whose memory is not in order, is as ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own has no types
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Carry out an operation of torch's; fill tensors by repetition."""
+        kwargs = kwargs or {}
+        whole = args[0] if func in _FILLS else None
+        if not isinstance(whole, Tensor) or not _is_large(whole):
+            return func(*args, **kwargs)
+        numbers = whole.view(-1)
+        func(numbers[:_DRAWN], *args[1:], **kwargs)
+        for part in numbers[_DRAWN:].split(_DRAWN):
+            part.copy_(numbers[: len(part)])
+        return whole
+
+
+def _is_large(tensor: Tensor) -> bool:
+    return tensor.numel() > _DRAWN and tensor.is_contiguous() and not tensor.is_meta

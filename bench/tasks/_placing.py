@@ -9,40 +9,35 @@ from torch import Tensor, nn
 
 from bench.plan.job import Job
 from bench.plan.settings import OfNetwork, Timed
-from bench.training.precision import AUTOCAST
+from bench.training.config import AUTOCAST, LAYOUTS, autocast
 
 # What weights and images are kept in; see `bench.plan.settings` for what the names mean.
 DTYPES = {
-    "fp32": torch.float32,
-    "tf32": torch.float32,
+    **dict.fromkeys(("fp32", "tf32", *AUTOCAST), torch.float32),
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
-    "amp_bf16": torch.float32,
-    "amp_fp16": torch.float32,
 }
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
-DRAWN = 64  # images; a larger batch repeats them, since the host is slow to draw and no kernel's time depends on it
+_DRAWN = 64  # images; a larger batch repeats them, since the host is slow to draw and no kernel's time depends on it
 
-Placeable = TypeVar("Placeable", nn.Module, Tensor)
+_Placeable = TypeVar("_Placeable", nn.Module, Tensor)
 
 
-class Autocast(nn.Module):
+class _Autocast(nn.Module):
     """A network under torch.autocast; the context is entered in each call, which casts the weights anew."""
 
     def __init__(self, model: nn.Module, job: Job[OfNetwork]) -> None:
         super().__init__()
         self.model = model
-        self.kind = torch.device(job.device).type
-        self.dtype = AUTOCAST[job.settings.precision]
+        self.precision, self.device = job.settings.precision, job.device
 
     def forward(self, images: Tensor) -> object:
         """Return what the network returns for images [B, C, H, W]."""
-        with torch.autocast(self.kind, dtype=self.dtype):
+        with autocast(self.precision, self.device):
             return self.model(images)
 
 
-def place(thing: Placeable, job: Job[OfNetwork]) -> Placeable:
+def place(thing: _Placeable, job: Job[OfNetwork]) -> _Placeable:
     """Return a network or images [B, C, H, W] on the job's device, in its precision and memory format."""
     moved = thing.to(job.device, DTYPES[job.settings.precision])
     if job.settings.memory_format == "channels_last":
@@ -52,7 +47,7 @@ def place(thing: Placeable, job: Job[OfNetwork]) -> Placeable:
 
 def with_autocast(model: nn.Module, job: Job[OfNetwork]) -> nn.Module:
     """Return the network, under autocast where the job's precision asks for it."""
-    return Autocast(model, job) if job.settings.precision in AUTOCAST else model
+    return _Autocast(model, job) if job.settings.precision in AUTOCAST else model
 
 
 def noise(job: Job[Timed]) -> Tensor:
@@ -61,12 +56,12 @@ def noise(job: Job[Timed]) -> Tensor:
     The images from the 65th on are the first 64 again, copied on the device: the host holds no more than those.
     """
     batch = job.settings.batch
-    shape = (min(batch, DRAWN), job.in_channels, job.input_size, job.input_size)
+    shape = (min(batch, _DRAWN), job.in_channels, job.input_size, job.input_size)
     drawn = place(torch.randn(shape, generator=torch.Generator().manual_seed(job.seed)), job)
-    if batch <= DRAWN:
+    if batch <= _DRAWN:
         return drawn
     layout = LAYOUTS[job.settings.memory_format]
     images = torch.empty((batch, *shape[1:]), dtype=drawn.dtype, device=drawn.device, memory_format=layout)
-    for part in images.split(DRAWN):
+    for part in images.split(_DRAWN):
         part.copy_(drawn[: len(part)])
     return images

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from bench.backends import Backend
 from bench.backends.compiled import compile_now
@@ -17,10 +16,10 @@ from bench.tasks._calls import EAGER
 from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place
 from bench.timing.clock import Clock, Workload
-from bench.timing.memory import tensors_of
+from bench.timing.memory import held_tensors
 from bench.timing.training_step import Phases
-from bench.training.learner import AUXILIARY_WEIGHT, outputs
-from bench.training.precision import AUTOCAST
+from bench.training.config import autocast
+from bench.training.learner import training_loss
 
 
 def ready_step(
@@ -36,11 +35,11 @@ def ready_step(
         raise UnsupportedError(f"backend {name}: it does not train", "use backend=eager")
     model, images = place(checked(job, hooks).train(), job), noise(job)
     if name == EAGER:
-        return training_step(backend.for_training(model), images, job), ()
+        return _training_step(backend.for_training(model), images, job), ()
     hooks.stage("eager")
-    training_step(model, images, job)()  # so that what fails from here on is the backend's
+    _training_step(model, images, job)()  # so that what fails from here on is the backend's
     hooks.stage("prepare")
-    phases = training_step(backend.for_training(model), images, job)
+    phases = _training_step(backend.for_training(model), images, job)
     return phases, (_first_step(phases, job, clock),)
 
 
@@ -58,32 +57,23 @@ def _first_step(step: Workload, job: Job[Timed], clock: Clock) -> Measurement:
     return measured("prepare_time", (clock.now() - start,), detail)
 
 
-def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
-    """Return the phases of a step.
+def _training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
+    """Return the phases of a step of a network in training mode, on images [B, C, H, W]; both are on the device.
 
     The loss, of auxiliary heads too, belongs to `forward`; clearing the gradients to `optimizer`, after the update.
     In amp_fp16 the loss is scaled, and the update looks for overflow first, as `torch.amp.GradScaler` does.
-
-    Args:
-        model: in training mode, on the device; what the step calls.
-        images: [B, C, H, W], on the device.
-        job: its precision and seed.
     """
     classes, precision = job.num_classes or 1, job.settings.precision
-    kind = torch.device(job.device).type
     labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(job.seed))
     labels = labels.to(job.device)
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    scaler = torch.amp.GradScaler(kind, enabled=precision == "amp_fp16")
+    scaler = torch.amp.GradScaler(torch.device(job.device).type, enabled=precision == "amp_fp16")
     loss = torch.zeros(())
 
     def forward() -> None:
         nonlocal loss
-        with torch.autocast(kind, dtype=AUTOCAST.get(precision), enabled=precision in AUTOCAST):
-            logits, auxiliary = outputs(model(images), classes)
-            loss = cross_entropy(logits, labels)
-            for side in auxiliary:
-                loss = loss + AUXILIARY_WEIGHT * cross_entropy(side, labels)
+        with autocast(precision, job.device):
+            _, loss = training_loss(model(images), labels, classes)
 
     def backward() -> None:
         scaler.scale(loss).backward()
@@ -95,4 +85,4 @@ def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
         optimiser.zero_grad(set_to_none=True)
         loss = loss.detach()  # the graph goes with it
 
-    return Phases(forward, backward, update, held=lambda: [*tensors_of(model, optimiser), images, labels])
+    return Phases(forward, backward, update, held=lambda: [*held_tensors(model, optimiser), images, labels])

@@ -18,7 +18,7 @@ from bench.tasks._calls import EAGER, backend_of
 from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place, with_autocast
 from bench.timing.clock import HostClock, Workload
-from bench.timing.sampling import interleave, launch_bound
+from bench.timing.sampling import interleave
 from bench.timing.steps import Instruments, instruments, launch_overhead
 
 if TYPE_CHECKING:
@@ -26,21 +26,17 @@ if TYPE_CHECKING:
 
 _HARNESS_PAIRS = 20
 
-Placed = tuple[nn.Module, Tensor]
-Prepare: TypeAlias = "Callable[[Job[VersusSettings]], Placed]"
+_Placed = tuple[nn.Module, Tensor]
+_Prepare: TypeAlias = "Callable[[Job[VersusSettings]], _Placed]"
 
 
 def measure_versus(
-    job: Job[VersusSettings], hooks: Hooks, prepare: Prepare | None = None
+    job: Job[VersusSettings], hooks: Hooks, prepare: _Prepare | None = None
 ) -> Iterator[Measurement]:
     """Measure `latency` (batch 1) and `step_time` (the job's batch) of each network, in rounds.
 
     The samples of one round stand at the same place in each network's measurement; the detail has its `label`.
-
-    Args:
-        job: its settings name the networks.
-        hooks: told how far it is.
-        prepare: `(job)` of one network to the network and its images, both on the device; None builds it.
+    `prepare` makes of the job of one network that network and its images, on the device; None builds it.
     """
     backend = backend_of(job)
     backend.load()
@@ -74,34 +70,29 @@ def _in_turn(
     tools.watch.start()
     taken = interleave(calls, clock, job.settings.timing, blocks=quantity != "latency", tick=tools.watch.tick)
     floor = launch_overhead(tools.empty_kernel, clock) if quantity == "latency" else None
-    bound = {
-        label: launch_bound(share, taken.seconds[label], floor)
-        for label, share in taken.launch_shares.items()
-    }
+    taken = {label: replace(sampling, overhead=floor) for label, sampling in taken.items()}
     # A ratio is as doubtful as either of its two.
-    watch, doubts = tools.watch.stop(launch_bound=any(bound.values()))
-    unsteady = () if taken.steady else ("unsteady",)
+    watch, doubts = tools.watch.stop(launch_bound=any(s.launch_bound for s in taken.values()))
     for network in networks:
-        label = network.label
-        share = taken.launch_shares[label]
-        flags = (*doubts, *unsteady, *(("launch_bound",) if bound[label] else ()))
-        detail = {"label": label, "arch": network.arch, "batch_size": batch, "clock": clock.name}
-        detail |= {"calls_per_sample": taken.blocks[label], "stop": taken.stop, "watch": watch}
-        detail |= {} if share is None else {"launch_share": share}
-        yield measured(quantity, taken.seconds[label], detail, flags)
+        sampling = taken[network.label]
+        flags = (*doubts, *(flag for flag in sampling.flags() if flag in ("unsteady", "launch_bound")))
+        detail = {"label": network.label, "arch": network.arch, "batch_size": batch, "clock": clock.name}
+        detail |= {"calls_per_sample": sampling.block, "stop": sampling.stop, "watch": watch}
+        detail |= {} if sampling.launch_share is None else {"launch_share": sampling.launch_share}
+        yield measured(quantity, sampling.seconds, detail, flags)
 
 
-def _placed(job: Job[VersusSettings], hooks: Hooks) -> Placed:
+def _placed(job: Job[VersusSettings], hooks: Hooks) -> _Placed:
     return with_autocast(place(checked(job, hooks).eval(), job), job), noise(job)
 
 
-def _prepared(job: Job[VersusSettings], prepare: Prepare) -> dict[str, Placed]:
+def _prepared(job: Job[VersusSettings], prepare: _Prepare) -> dict[str, _Placed]:
     """Return each network that can be called, with its images, by label.
 
     A baseline that fails is left out, and has its own jobs that say why; where fewer than two are left, or the first
     network fails, so does the comparison.
     """
-    models: dict[str, Placed] = {}
+    models: dict[str, _Placed] = {}
     failed: dict[str, Exception] = {}
     for network in job.settings.networks:
         try:
@@ -153,7 +144,7 @@ def _alone(job: Job[VersusSettings], network: Network) -> Job[VersusSettings]:
     )
 
 
-def _call(backend: Backend, placed: Placed, batch: int, job: Job[VersusSettings]) -> Workload:
+def _call(backend: Backend, placed: _Placed, batch: int, job: Job[VersusSettings]) -> Workload:
     model, images = placed
     return backend.prepare(model, images[:batch], job).call
 

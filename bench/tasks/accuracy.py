@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
 from bench.errors import unknown_name
 from bench.io import JsonObject
@@ -18,8 +18,11 @@ from bench.plan.settings import Device, NetworkKeys, OfNetwork, Precision
 from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
 from bench.records.record import Measurement
 
-GUESS_S = {"cpu": 3.0, "cuda": 5.0}
-GUESS_IMAGE_S = {"cpu": 5e-3, "cuda": 2.8e-5}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
+_GUESS_S = {"cpu": 3.0, "cuda": 5.0}
+_GUESS_IMAGE_S = {
+    "cpu": 5e-3,
+    "cuda": 2.8e-5,
+}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
 _LITTLE_SHORT = (
     1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
 )
@@ -27,14 +30,7 @@ _LITTLE_SHORT = (
 QUANTITIES = (
     Quantity("top1", "1", "higher"),
     Quantity(
-        "accuracy",
-        "1",
-        "higher",
-        "Top-1, short training",
-        "seeds",
-        of="top1",
-        cell="spread",
-        marked=True,
+        "accuracy", "1", "higher", "Top-1, short training", "seeds", of="top1", cell="spread", marked=True
     ),
     Quantity("top5", "1", "higher"),
     Quantity("train_error", "1", "lower"),
@@ -65,14 +61,14 @@ def _new_name(precision: object) -> object:
     return _OLD_NAMES.get(precision, precision) if isinstance(precision, str) else precision
 
 
-TrainingPrecision = Annotated[
+_TrainingPrecision = Annotated[
     Precision,
     BeforeValidator(_new_name),
     PlainSerializer(lambda precision: _OLD_NAME_OF.get(precision, precision)),
 ]
 
 
-class Training(OfNetwork):
+class _Training(OfNetwork):
     """Settings that a block may give.
 
     Attributes:
@@ -90,7 +86,7 @@ class Training(OfNetwork):
         ranks: processes that share each batch, one a device. None is one, and not part of the job.
     """
 
-    precision: TrainingPrecision = "fp32"
+    precision: _TrainingPrecision = "fp32"
     dataset: Annotated[str, Field(min_length=1)] = "digits"
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     train_images: Annotated[int, Field(ge=2)] | None = None
@@ -121,7 +117,7 @@ class Training(OfNetwork):
         return self.epochs or 1
 
 
-class AccuracyKeys(Training, NetworkKeys, extra="forbid", frozen=True):
+class _AccuracyKeys(_Training, NetworkKeys, extra="forbid", frozen=True):
     """What a block of this task may give.
 
     Attributes:
@@ -134,16 +130,14 @@ class AccuracyKeys(Training, NetworkKeys, extra="forbid", frozen=True):
     recipe: Annotated[str, Field(min_length=1)] = "std"
 
 
-class RecipeContent(BaseModel):
+class RecipeContent(BaseModel, frozen=True, extra="allow"):
     """The values of a recipe as a job has them, of whatever version; `bench.plan.recipe.read_recipe` checks them."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str = "unnamed"
     version: int | None = None
 
 
-class AccuracySettings(Training):
+class AccuracySettings(_Training):
     """Settings of this task.
 
     Attributes:
@@ -157,7 +151,7 @@ class AccuracySettings(Training):
     dataset_sha256: str | None = None
 
 
-def outline(keys: AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
+def _outline(keys: _AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
     """Return what a training has of its data set, its recipe and its network."""
     dataset = _dataset(keys.dataset, catalog)
     recipe = load_recipe(keys.recipe)
@@ -204,7 +198,7 @@ def _trained_at(dataset: DatasetCard, card: ArchCard) -> int:
     return card.input_size if size < card.input_size <= _LITTLE_SHORT * size else size
 
 
-def run(job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
+def _run(job: Job[AccuracySettings], hooks: Hooks) -> Iterator[Measurement]:
     """Count the network in the shape that it is trained in, and train it."""
     from bench.tasks._accuracy import measure_accuracy
     from bench.tasks._networks import checked, counts
@@ -220,7 +214,7 @@ def _subject(job: Job[AccuracySettings]) -> str:
 
 
 def _estimate(job: Job[AccuracySettings], images: int) -> float:
-    seconds = GUESS_S[job.device_kind] + images * job.settings.length * GUESS_IMAGE_S[job.device_kind]
+    seconds = _GUESS_S[job.device_kind] + images * job.settings.length * _GUESS_IMAGE_S[job.device_kind]
     return seconds + compile_s(job.settings.backend)
 
 
@@ -235,12 +229,12 @@ TASKS.add(
     "accuracy",
     Task(
         place=4,
-        keys=AccuracyKeys,
+        keys=_AccuracyKeys,
         settings=AccuracySettings,
-        run=run,
+        run=_run,
         estimate=_estimate,
         quantities=QUANTITIES,
-        outline=outline,
+        outline=_outline,
         subject=_subject,
         at_once=_at_once,
         trained=True,

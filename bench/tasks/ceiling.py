@@ -9,31 +9,31 @@ from bench.plan.settings import Device, Keys, OnDevice, Timing
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
-GUESS_S = {"cpu": 3.0, "cuda": 5.0}
+_GUESS_S = {"cpu": 3.0, "cuda": 5.0}
 
 QUANTITIES = (Quantity("matmul_rate", "MAC/s", "higher"), Quantity("copy_bandwidth", "B/s", "higher"))
 
 
-class CeilingSettings(OnDevice):
+class _CeilingSettings(OnDevice):
     """Settings of this task: `timing` is of each of the few measurements; all of them together take two seconds."""
 
     timing: Timing = Timing(warmup_s=0.1, min_s=0.1, limit_s=0.4)
 
 
-class CeilingKeys(CeilingSettings, Keys, extra="forbid", frozen=True):
+class _CeilingKeys(_CeilingSettings, Keys, extra="forbid", frozen=True):
     """What a block of this task may give."""
 
     device: Device = "auto"
 
 
-def run(job: Job[CeilingSettings], hooks: Hooks) -> Iterator[Measurement]:
+def _run(job: Job[_CeilingSettings], hooks: Hooks) -> Iterator[Measurement]:
     """Measure what the device can do at most."""
     import torch
 
     from bench.tasks._placing import DTYPES
     from bench.timing.ceilings import measure_ceilings
     from bench.timing.steps import instruments
-    from bench.training.precision import AUTOCAST
+    from bench.training.config import AUTOCAST
 
     precision = job.settings.precision
     dtype = AUTOCAST.get(precision, DTYPES[precision])
@@ -46,10 +46,10 @@ TASKS.add(
     "ceiling",
     Task(
         place=5,
-        keys=CeilingKeys,
-        settings=CeilingSettings,
-        run=run,
-        estimate=lambda job, _: GUESS_S[job.device_kind],
+        keys=_CeilingKeys,
+        settings=_CeilingSettings,
+        run=_run,
+        estimate=lambda job, _: _GUESS_S[job.device_kind],
         quantities=QUANTITIES,
         subject=lambda _: "",
         matched=False,

@@ -9,7 +9,7 @@ from bench.plan.settings import Settings, ShapeKeys
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
-GUESS_S = 2.0
+_GUESS_S = 2.0
 
 QUANTITIES = (
     Quantity("parameters", "1", "lower", "Parameters", "shape", show="always"),
@@ -27,7 +27,7 @@ QUANTITIES = (
 )
 
 
-def run(job: Job, hooks: Hooks) -> Iterator[Measurement]:
+def _run(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Count the network; what was counted before it failed is yielded before the failure is raised."""
     from bench.costs import COSTS
     from bench.tasks._networks import check, imported, subject_of, tell_of_other_form
@@ -54,8 +54,8 @@ TASKS.add(
         place=1,
         keys=ShapeKeys,
         settings=Settings,
-        run=run,
-        estimate=lambda *_: GUESS_S,
+        run=_run,
+        estimate=lambda *_: _GUESS_S,
         quantities=QUANTITIES,
         at_once=lambda _job, cores: cores,
         alone=False,

@@ -10,7 +10,7 @@ from bench.plan.settings import Timed, TimedKeys
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
-GUESS_S = {"cpu": 4.0, "cuda": 3.6}
+_GUESS_S = {"cpu": 4.0, "cuda": 3.6}
 
 QUANTITIES = (
     Quantity("latency", "s", "lower", "Latency, batch 1", "image", marked=True),
@@ -27,7 +27,7 @@ QUANTITIES = (
 )
 
 
-def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
+def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     """Time the network's calls as its backend runs it, then their energy and the tensors that they hold."""
     import torch
 
@@ -81,8 +81,8 @@ TASKS.add(
         place=2,
         keys=TimedKeys,
         settings=Timed,
-        run=run,
-        estimate=lambda job, _: called_s(job, GUESS_S),
+        run=_run,
+        estimate=lambda job, _: called_s(job, _GUESS_S),
         quantities=QUANTITIES,
         batch_column="batch_size",
         batch_title="Batch",

@@ -13,7 +13,7 @@ from bench.plan.settings import Timed, TimedKeys
 from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, own_shape
 from bench.records.record import Measurement
 
-GUESS_S = {"cpu": 5.0, "cuda": 6.0}
+_GUESS_S = {"cpu": 5.0, "cuda": 6.0}
 
 QUANTITIES = (
     Quantity("step_time", "s", "lower"),
@@ -32,15 +32,7 @@ QUANTITIES = (
     Quantity(
         "train_peak_memory", "B", "lower", "Training peak memory", "batch", of="peak_memory", narrow=False
     ),
-    Quantity(
-        "train_energy",
-        "J",
-        "lower",
-        "Training energy of an image",
-        "batch",
-        of="energy",
-        narrow=False,
-    ),
+    Quantity("train_energy", "J", "lower", "Training energy of an image", "batch", of="energy", narrow=False),
     Quantity("forward", "s", "lower"),
     Quantity("backward", "s", "lower"),
     Quantity("optimizer", "s", "lower"),
@@ -50,13 +42,13 @@ QUANTITIES = (
 )
 
 
-def outline(keys: TimedKeys, card: ArchCard, catalog: Catalog) -> Outline:
+def _outline(keys: TimedKeys, card: ArchCard, catalog: Catalog) -> Outline:
     """Return the outline of a job in the shape that is asked for, refused for what has no training."""
     refusal = card.inference_only and f"{card.name} cannot be trained: {card.inference_only}"
     return replace(own_shape(keys, card, catalog), refusal=refusal)
 
 
-def run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
+def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     """Time the network's training steps as its backend runs them, then their energy and the tensors that they hold."""
     from bench.tasks._calls import EAGER, backend_of, doubts_of_memory, tensors, with_doubts, with_energy
     from bench.tasks._step import ready_step
@@ -81,11 +73,11 @@ TASKS.add(
         place=3,
         keys=TimedKeys,
         settings=Timed,
-        run=run,
-        estimate=lambda job, _: called_s(job, GUESS_S),
+        run=_run,
+        estimate=lambda job, _: called_s(job, _GUESS_S),
         quantities=QUANTITIES,
         batch_column="train_batch_size",
         batch_title="Training batch",
-        outline=outline,
+        outline=_outline,
     ),
 )

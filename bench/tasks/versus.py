@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from bench.plan.expand import Planned
 from bench.plan.job import Job
@@ -18,7 +18,7 @@ from bench.plan.settings import Timed, Timing
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
-GUESS_S = 10.0
+_GUESS_S = 10.0
 
 QUANTITIES = (
     Quantity("latency", "s", "lower"),
@@ -28,15 +28,13 @@ QUANTITIES = (
 )
 
 
-class Network(BaseModel):
+class Network(BaseModel, frozen=True, extra="allow"):
     """One of the networks of a process.
 
     Attributes:
         label: its name among the others.
         slowdown: share of its own time that is added to each call, for tests of the harness itself.
     """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     label: str
     arch: str = ""
@@ -64,7 +62,7 @@ class VersusSettings(Timed):
 
 
 # For all networks of a process together; the process is what counts, so each takes little time.
-TIMING = Timing(warmup_s=0.2, min_s=0.4, limit_s=2.0, precision=0.005, min_samples=10)
+_TIMING = Timing(warmup_s=0.2, min_s=0.4, limit_s=2.0, precision=0.005, min_samples=10)
 
 SLOWDOWNS = (0.02, 0.05, 0.1)  # shares of its time, in tests of the harness itself
 SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=0.9, precision=0.005, min_samples=10)
@@ -98,20 +96,16 @@ def versus(
     networks: Mapping[str, Planned],
     processes: int,
     *,
-    timing: Timing = TIMING,
+    timing: Timing = _TIMING,
     slowdown: Mapping[str, float] | None = None,
     group: int | None = None,
     harness: bool | None = None,
 ) -> list[Planned]:
-    """Return a job for each process, in which all networks run in turn.
+    """Return a job for each process, in which all networks run in turn, each beginning with another.
 
-    Args:
-        networks: `infer` jobs by label; the first is the one that is compared, the others are its baselines.
-        processes: how many; each begins with another network.
-        timing: of each process.
-        slowdown: share of its time that a network is made slower by, by label; for tests of the harness itself.
-        group: see `VersusSettings`; None is not part of the jobs.
-        harness: likewise.
+    The first network, by label, is the one that is compared, the others are its baselines. For tests of the harness
+    itself some are made slower by a share of their time; for `group` and `harness` see `VersusSettings`: None is not
+    part of the jobs.
     """
     of_all = [_network(label, one.job, (slowdown or {}).get(label)) for label, one in networks.items()]
     first = next(iter(networks.values()))
@@ -134,18 +128,12 @@ def versus(
 
 def _network(label: str, job: Job, slowdown: float | None) -> dict[str, object]:
     """Return what the settings say of a network, as plain JSON values."""
-    return {
-        "label": label,
-        "arch": job.arch,
-        "input_size": job.input_size,
-        "in_channels": job.in_channels,
-        "num_classes": job.num_classes,
-        "source_sha256": job.source_sha256,
-        **({} if slowdown is None else {"slowdown": slowdown}),
-    }
+    content = job.content()
+    own = {key: content[key] for key in ("arch", "input_size", "in_channels", "num_classes", "source_sha256")}
+    return {"label": label, **own, **({} if slowdown is None else {"slowdown": slowdown})}
 
 
-def run(job: Job[VersusSettings], hooks: Hooks) -> Iterator[Measurement]:
+def _run(job: Job[VersusSettings], hooks: Hooks) -> Iterator[Measurement]:
     """Time the networks in turn."""
     from bench.tasks._versus import measure_versus
 
@@ -162,8 +150,8 @@ TASKS.add(
         place=6,
         keys=None,
         settings=VersusSettings,
-        run=run,
-        estimate=lambda *_: GUESS_S,
+        run=_run,
+        estimate=lambda *_: _GUESS_S,
         quantities=QUANTITIES,
         subject=_subject,
         matched=False,

@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 
 Workload = Callable[[], object]  # what is timed
 
 
-class Clock(Protocol):
-    """Measures back-to-back calls."""
-
-    name: str
-    launch_s: float | None
-    """Seconds that the host took to launch the last calls; None where it does their work itself."""
-
-    def now(self) -> float:
-        """Return seconds since some moment."""
-
-    def seconds(self, call: Workload, calls: int) -> float:
-        """Run `call` `calls` times with no synchronisation between them; return the seconds of all together."""
-
-
 class HostClock:
     """Wall time by `time.perf_counter_ns`.
+
+    Each clock measures back-to-back calls. `launch_s` are the seconds that the host took to launch the last of them;
+    None where it does their work itself.
 
     Args:
         synchronize: waits until the device has done all that was launched; None for the CPU, whose calls
@@ -87,6 +75,9 @@ class CudaEventClock:
         end.synchronize()
         seconds: float = start.elapsed_time(end) * 1e-3
         return seconds
+
+
+Clock = HostClock | CudaEventClock
 
 
 def cuda_events(count: int) -> list[torch.cuda.Event]:

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 from bench.errors import UnsupportedError
 from bench.records.cards import cuda_uuid, energy_of, find_card
@@ -24,26 +23,14 @@ from bench.timing.clock import Clock, Workload
 from bench.timing.watch import Watch
 
 ENERGY_S = 2.0  # least length of the pass, from one step of the counter to another
-BLOCK_S = 0.02  # of calls between two looks at the counter
-PATIENCE_S = 5.0  # beyond the least length, to wait for a counter that stands still
-IDLE_S = 0.5  # of doing nothing before it
+_BLOCK_S = 0.02  # of calls between two looks at the counter
+_PATIENCE_S = 5.0  # beyond the least length, to wait for a counter that stands still
+_IDLE_S = 0.5  # of doing nothing before it
 _POWERCAP = Path("/sys/class/powercap")
 
 
-class Meter(Protocol):
-    """A counter of energy that only rises."""
-
-    name: str
-
-    def joules(self) -> float:
-        """Return the energy since some moment."""
-
-
-class NvmlMeter:
+class _NvmlMeter:
     """NVML's total energy counter of a CUDA device, which is a board or has a counter of its own.
-
-    Args:
-        device: such as ``cuda`` or ``cuda:1``.
 
     Raises:
         UnsupportedError: where there is no such counter, with the reason.
@@ -68,11 +55,8 @@ class NvmlMeter:
         return energy_of(self._card)
 
 
-class RaplMeter:
-    """RAPL's counters of all CPU packages, by the kernel's powercap files; they wrap around.
-
-    Args:
-        root: the folder of the powercap files.
+class _RaplMeter:
+    """RAPL's counters of all CPU packages, by the kernel's powercap files in the folder `root`; they wrap around.
 
     Raises:
         UnsupportedError: where there is none that may be read, with the reason.
@@ -81,8 +65,8 @@ class RaplMeter:
     name = "RAPL"
 
     def __init__(self, root: Path = _POWERCAP) -> None:
-        self._packages = sorted(root.glob("intel-rapl:[0-9]*"))
-        self._packages = [p for p in self._packages if p.name.count(":") == 1]  # not their parts
+        packages = sorted(root.glob("intel-rapl:[0-9]*"))
+        self._packages = [p for p in packages if p.name.count(":") == 1]  # not their parts
         if not self._packages:
             raise UnsupportedError("no RAPL counter: the kernel shows no package")
         try:
@@ -101,21 +85,23 @@ class RaplMeter:
         return self._total * 1e-6
 
 
+_Meter = _NvmlMeter | _RaplMeter
+
+
 def _microjoules(file: Path) -> int:
     return int(file.read_text())
 
 
-def find_meter(device: str) -> Meter:
+def find_meter(device: str) -> _Meter:
     """Return the energy counter of a device.
 
     Raises:
         UnsupportedError: where there is none, with the reason.
     """
-    return RaplMeter() if device == "cpu" else NvmlMeter(device)
+    return _RaplMeter() if device == "cpu" else _NvmlMeter(device)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """A look at the counter that found it higher than the look before: its energy, the calls so far, and the time."""
 
     joules: float
@@ -126,7 +112,7 @@ class _Step:
 def measure_energy(
     call: Workload,
     images: int,
-    meter: Meter,
+    meter: _Meter,
     clock: Clock,
     watch: Watch,
     *,
@@ -135,16 +121,8 @@ def measure_energy(
 ) -> Measurement:
     """Return `energy`, in J an image, over at least so many seconds of calls, one after the other.
 
-    It begins and ends where the counter moves, and is of the calls in between.
-
-    Args:
-        call: one forward pass, or one training step; warm.
-        images: in a call.
-        meter: of the device.
-        clock: waits for the device at both ends of each block of calls.
-        watch: looks on.
-        seconds: least length of the pass.
-        sleep: how to do nothing, for the idle power.
+    The call, of so many images, is warm, and the clock waits for the device. It begins and ends where the counter
+    moves, and is of the calls in between.
 
     Raises:
         UnsupportedError: where the counter does not move often enough.
@@ -169,7 +147,7 @@ def measure_energy(
 
 
 def _between_steps(
-    call: Workload, meter: Meter, clock: Clock, watch: Watch, seconds: float
+    call: Workload, meter: _Meter, clock: Clock, watch: Watch, seconds: float
 ) -> tuple[_Step, _Step]:
     """Run calls until two steps of the counter lie so many seconds apart; return the first step and the last."""
     steps: list[_Step] = []
@@ -177,20 +155,20 @@ def _between_steps(
     while not steps or steps[-1].now - steps[0].now < seconds:
         block_s = clock.seconds(call, block)
         calls += block
-        block = max(1, min(2 * block, int(BLOCK_S / max(block_s / block, 1e-9))))
+        block = max(1, min(2 * block, int(_BLOCK_S / max(block_s / block, 1e-9))))
         watch.tick()
         step = _Step(meter.joules(), calls, clock.now())
         if step.joules != reading:
             reading, steps = step.joules, [*steps[:1], step]
-        elif step.now - start > seconds + PATIENCE_S:
+        elif step.now - start > seconds + _PATIENCE_S:
             reason = f"{meter.name} stood still for too long: no two steps of it lie {seconds:g} s apart"
             raise UnsupportedError(reason, "measure for longer: --set energy_s=SECONDS")
     return steps[0], steps[-1]
 
 
-def _idle_power(meter: Meter, clock: Clock, sleep: Callable[[float], None]) -> float | None:
+def _idle_power(meter: _Meter, clock: Clock, sleep: Callable[[float], None]) -> float | None:
     """Return the mean power of doing nothing for a moment; None where no time passed."""
     joules, start = meter.joules(), clock.now()
-    sleep(IDLE_S)
+    sleep(_IDLE_S)
     elapsed = clock.now() - start
     return (meter.joules() - joules) / elapsed if elapsed > 0 else None

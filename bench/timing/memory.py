@@ -17,7 +17,6 @@ import os
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,18 +31,8 @@ from bench.timing.clock import Workload
 _PASSES = 2
 
 
-class Memory(Protocol):
-    """A meter that is started before the network is built."""
-
-    def peak(self, call: Workload) -> Measurement:
-        """Run `call` twice and return the peak since the meter was started."""
-
-    def high_water(self, call: Workload) -> int | None:
-        """Run `call` once; return the most bytes held meanwhile, above the start; None where that is not known."""
-
-
 class CudaMemory:
-    """The CUDA allocator's own counters."""
+    """The CUDA allocator's own counters; like each meter, it is started before the network is built."""
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
@@ -105,6 +94,9 @@ class HostMemory:
         return _status_bytes("VmHWM") - self.baseline if fresh else None
 
 
+Memory = CudaMemory | HostMemory
+
+
 def _status_bytes(field: str) -> int:
     """Return a field of this process's memory, in bytes; Linux writes it in kB."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -128,15 +120,12 @@ def _reset_high_water() -> bool:
     return True
 
 
-class LiveStorages(TorchDispatchMode):
-    """Counts the bytes of the storages that are alive, while it is entered.
+class _LiveStorages(TorchDispatchMode):
+    """Counts the bytes of the storages that are alive, while it is entered; those that are `held` from the start on.
 
     It sees every operator through torch's dispatcher; each storage that one returns counts from then until it is freed.
     Weights, inputs, activations, gradients and the state of an optimiser are in it, each once. What libraries keep to
     themselves (the CUDA context, workspaces of convolutions, buffers of thread pools) is not.
-
-    Args:
-        held: tensors that are there from the start, such as weights and images.
 
     Attributes:
         live_B: bytes alive now.
@@ -189,7 +178,7 @@ def tensor_memory(call: Workload, held: Iterable[Tensor]) -> Measurement:
     detail: dict[str, object] = {"of": "storages alive at once, counted; no library's own memory"}
     flags: tuple[str, ...] = ()
     try:
-        with LiveStorages(held) as storages:
+        with _LiveStorages(held) as storages:
             detail["held_before_B"] = storages.live_B
             call()
         peak = float(storages.peak_B)
@@ -199,7 +188,7 @@ def tensor_memory(call: Workload, held: Iterable[Tensor]) -> Measurement:
     return measured("tensor_memory", (peak,), detail, flags)
 
 
-def tensors_of(module: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> list[Tensor]:
+def held_tensors(module: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> list[Tensor]:
     """Return parameters, their gradients and buffers of a network, and the state of its optimiser."""
     parameters = list(module.parameters())
     gradients = [p.grad for p in parameters if p.grad is not None]

@@ -6,9 +6,9 @@ import gc
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bench.plan.settings import Timing
 from bench.records.flags import NOISY
@@ -17,12 +17,12 @@ from bench.timing.clock import Clock, Workload
 
 _STEADY = 0.02  # two windows agree when their means differ by at most this share
 _WARMUP_BOUND = 4  # times the least warm-up, then it goes on unsteady
-MAX_BLOCK = 10_000
+_MAX_BLOCK = 10_000
 _PLATEAU_SAMPLES = 64  # least count from which a plateau may be seen
 _PLATEAU = 0.95  # twice the samples must narrow the interval to less than this; independent ones give 0.71
 _LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
 
-Stop = Literal["precise", "plateau", "limit", "max_samples"]
+_Stop = Literal["precise", "plateau", "limit", "max_samples"]
 Tick = Callable[[], None]
 
 
@@ -55,19 +55,27 @@ class Sampling:
     first_call_s: float
     warmup_calls: int
     steady: bool
-    stop: Stop
+    stop: _Stop
     host_s: tuple[float, ...] = ()
     overhead: LaunchOverhead | None = None
 
     @property
     def launch_share(self) -> float | None:
         """The share of the time that the host needs to launch the work; None where it does the work itself."""
-        return launch_share(self.host_s, self.seconds)
+        return sum(self.host_s) / sum(self.seconds) if self.host_s and sum(self.seconds) else None
 
     @property
     def launch_bound(self) -> bool:
-        """Whether the host sets the pace."""
-        return launch_bound(self.launch_share, self.seconds, self.overhead)
+        """Whether the host sets the pace.
+
+        However slow its launching is, a call that is waited for ends with a kernel and the host's way back. The least
+        time that these take is no work of the network's, and counts as the host's.
+        """
+        wait_s = self.overhead.wait_s if self.overhead else 0.0
+        return (
+            self.launch_share is not None
+            and self.launch_share + wait_s / median(self.seconds) >= _LAUNCH_BOUND
+        )
 
     def detail(self, clock: Clock) -> dict[str, object]:
         """Return what stands beside the samples in a measurement."""
@@ -87,32 +95,10 @@ class Sampling:
         doubts = {
             "unsteady": not self.steady,
             "few_samples": median_ranks(len(self.seconds)) is None,
-            "noisy": NOISY < half_width(self.seconds) < math.inf,
+            "noisy": NOISY < _half_width(self.seconds) < math.inf,
             "launch_bound": self.launch_bound,
         }
         return tuple(flag for flag, holds in doubts.items() if holds)
-
-
-def launch_share(host_s: Sequence[float], seconds: Sequence[float]) -> float | None:
-    """Return the host's part of the time; None where none was taken, or no time passed."""
-    return sum(host_s) / sum(seconds) if host_s and sum(seconds) else None
-
-
-def launch_bound(
-    share: float | None, seconds: Sequence[float], overhead: LaunchOverhead | None = None
-) -> bool:
-    """Return whether the host sets the pace.
-
-    However slow its launching is, a call that is waited for ends with a kernel and the host's way back. The least time
-    that these take is no work of the network's, and counts as the host's.
-
-    Args:
-        share: of the time that launching takes; None where the host does the work itself.
-        seconds: of each call.
-        overhead: of calls that are waited for; None for others.
-    """
-    wait_s = overhead.wait_s if overhead else 0.0
-    return share is not None and share + wait_s / median(seconds) >= _LAUNCH_BOUND
 
 
 def sample(
@@ -135,36 +121,88 @@ def sample(
         earlier_s: seconds of the calls so far, by the same clock, the very first included; a slow network is warm after
             few calls, and need not repeat them.
     """
-    earlier_s = earlier_s or [clock.seconds(call, 1)]
-    seconds: list[float] = []
-    launches: list[float] = []
-    stop: Stop = "max_samples"
-    with no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
-        warm = warm_up(call, clock, timing, earlier_s)
-        block = min(MAX_BLOCK, _block(warm.call_s, timing)) if blocks else 1
-        start, ticking_s = clock.now(), 0.0
-        while len(seconds) < timing.max_samples:
-            seconds.append(clock.seconds(call, block) / block)
-            if clock.launch_s is not None:
-                launches.append(clock.launch_s / block)
-            if tick is not None:
-                begin = clock.now()
-                tick()
-                ticking_s += clock.now() - begin
+
+    def enough(seconds: Sequence[Sequence[float]]) -> _Stop | None:
+        if _half_width(seconds[0]) <= timing.precision:
+            return "precise"
+        return "plateau" if _plateau(seconds[0]) else None
+
+    return _take({"": call}, clock, timing, {"": earlier_s}, enough, blocks=blocks, tick=tick)[""]
+
+
+def interleave(
+    calls: Mapping[str, Workload],
+    clock: Clock,
+    timing: Timing,
+    *,
+    blocks: bool = False,
+    tick: Tick | None = None,
+) -> dict[str, Sampling]:
+    """Time calls in turn, A B B A, until each one's ratio to the first is known to `timing.precision`, or the limit.
+
+    `min_s`, `limit_s` and the counts of `timing` are for all calls together. The samples of a round stand at the same
+    place in each one's; they are steady where all warm-ups settled. For the arguments see `sample`.
+    """
+
+    def enough(seconds: Sequence[Sequence[float]]) -> _Stop | None:
+        first, *others = seconds
+        ratios = ([b / a for a, b in zip(first, other, strict=True)] for other in others)
+        return "precise" if all(_half_width(r) <= timing.precision for r in ratios) else None
+
+    earlier_s = {name: [clock.seconds(call, 1)] for name, call in calls.items()}
+    samplings = _take(calls, clock, timing, earlier_s, enough, blocks=blocks, tick=tick)
+    steady = all(s.steady for s in samplings.values())
+    return {name: replace(s, steady=steady) for name, s in samplings.items()}
+
+
+def _take(
+    calls: Mapping[str, Workload],
+    clock: Clock,
+    timing: Timing,
+    earlier_s: Mapping[str, Sequence[float]],
+    enough: Callable[[Sequence[Sequence[float]]], _Stop | None],
+    *,
+    blocks: bool,
+    tick: Tick | None,
+) -> dict[str, Sampling]:
+    """Warm calls up and time them in turn until their samples are `enough`, or the limit.
+
+    Every second round goes backwards, so that drift and neighbours take from each alike. The time of ticks is none of
+    the sampling's.
+    """
+    earlier_s = {name: earlier_s[name] or [clock.seconds(call, 1)] for name, call in calls.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    launches: dict[str, list[float]] = {name: [] for name in calls}
+    stop: _Stop | None = None
+    with _no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
+        warm = {name: _warm_up(call, clock, timing, earlier_s[name]) for name, call in calls.items()}
+        sizes = {name: min(_MAX_BLOCK, _block(w.call_s, timing)) if blocks else 1 for name, w in warm.items()}
+        start, ticking_s, rounds = clock.now(), 0.0, 0
+        while rounds < timing.max_samples and stop is None:
+            for name in reversed(list(calls)) if rounds % 2 else calls:
+                seconds[name].append(clock.seconds(calls[name], sizes[name]) / sizes[name])
+                if clock.launch_s is not None:
+                    launches[name].append(clock.launch_s / sizes[name])
+                if tick is not None:
+                    begin = clock.now()
+                    tick()
+                    ticking_s += clock.now() - begin
+            rounds += 1
             elapsed = clock.now() - start - ticking_s
-            if len(seconds) < timing.min_samples or elapsed < timing.min_s:
-                continue
-            if half_width(seconds) <= timing.precision:
-                stop = "precise"
-                break
-            if _plateau(seconds):
-                stop = "plateau"
-                break
-            if elapsed >= timing.limit_s:
-                stop = "limit"
-                break
-    calls = len(earlier_s) + warm.calls
-    return Sampling(tuple(seconds), block, earlier_s[0], calls, warm.steady, stop, tuple(launches))
+            if rounds >= timing.min_samples and elapsed >= timing.min_s:
+                stop = enough(list(seconds.values())) or ("limit" if elapsed >= timing.limit_s else None)
+    return {
+        name: Sampling(
+            seconds=tuple(seconds[name]),
+            block=sizes[name],
+            first_call_s=earlier_s[name][0],
+            warmup_calls=len(earlier_s[name]) + warm[name].calls,
+            steady=warm[name].steady,
+            stop=stop or "max_samples",
+            host_s=tuple(launches[name]),
+        )
+        for name in calls
+    }
 
 
 def _block(call_s: float, timing: Timing) -> int:
@@ -177,11 +215,10 @@ def _plateau(seconds: Sequence[float]) -> bool:
     n = len(seconds)
     if n < _PLATEAU_SAMPLES or n % 16:
         return False
-    return half_width(seconds) > _PLATEAU * half_width(seconds[: n // 2])
+    return _half_width(seconds) > _PLATEAU * _half_width(seconds[: n // 2])
 
 
-@dataclass(frozen=True, slots=True)
-class Warm:
+class _Warm(NamedTuple):
     """How a warm-up went: its calls, the seconds of one at its end, and whether it settled."""
 
     calls: int
@@ -189,7 +226,7 @@ class Warm:
     steady: bool
 
 
-def warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[float] = ()) -> Warm:
+def _warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[float] = ()) -> _Warm:
     """Run windows of half the warm-up time until two in a row agree; at the bound, go on unsteady.
 
     `earlier_s` are the seconds of calls before. The very first of them loads and chooses; the others have warmed the
@@ -201,7 +238,7 @@ def warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[fl
         steady = abs(mean - previous) <= _STEADY * previous
         bound = spent_s >= _WARMUP_BOUND * timing.warmup_s and not math.isnan(previous)
         if (steady and spent_s >= timing.warmup_s) or bound:
-            return Warm(calls, mean, steady)
+            return _Warm(calls, mean, steady)
         previous = mean
         n, mean = _window(call, clock, timing.warmup_s / 2)
         calls, spent_s = calls + n, spent_s + n * mean
@@ -210,7 +247,7 @@ def warm_up(call: Workload, clock: Clock, timing: Timing, earlier_s: Sequence[fl
 def _window(call: Workload, clock: Clock, length_s: float) -> tuple[int, float]:
     """Run at least `length_s`, in blocks that double as long as that is not too much; return calls and mean seconds."""
     calls, total, block = 0, 0.0, 1
-    while total < length_s and calls < MAX_BLOCK:
+    while total < length_s and calls < _MAX_BLOCK:
         total += clock.seconds(call, block)
         calls += block
         rest = math.ceil((length_s - total) / max(total / calls, 1e-9))
@@ -218,7 +255,7 @@ def _window(call: Workload, clock: Clock, length_s: float) -> tuple[int, float]:
     return calls, total / calls
 
 
-def half_width(seconds: Sequence[float]) -> float:
+def _half_width(seconds: Sequence[float]) -> float:
     """Return half the 95 % interval of the median as a share of the median; infinite below 6 samples."""
     ranks = median_ranks(len(seconds))
     if ranks is None:
@@ -229,8 +266,7 @@ def half_width(seconds: Sequence[float]) -> float:
 
 
 @contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Keep Python from collecting garbage inside."""
+def _no_garbage_collection() -> Iterator[None]:
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
@@ -239,80 +275,3 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-@dataclass(frozen=True, slots=True)
-class Interleaved:
-    """Samples of several calls' times in turn, by name; the samples of a round stand at the same place.
-
-    Attributes:
-        seconds: for each name as many samples as there were rounds.
-        blocks: calls in a sample, by name.
-        steady: whether all warm-ups settled.
-        stop: "precise", "limit" or "max_samples".
-        launch_shares: by name, the share of its time that the host needs to launch it; None where it does the work.
-    """
-
-    seconds: Mapping[str, tuple[float, ...]]
-    blocks: Mapping[str, int]
-    steady: bool
-    stop: str
-    launch_shares: Mapping[str, float | None]
-
-
-def interleave(
-    calls: Mapping[str, Workload],
-    clock: Clock,
-    timing: Timing,
-    *,
-    blocks: bool = False,
-    tick: Tick | None = None,
-) -> Interleaved:
-    """Time calls in turn, A B B A, until each one's ratio to the first is known to `timing.precision`, or the limit.
-
-    Every second round goes backwards, so that drift and neighbours take from each alike. `min_s`, `limit_s` and the
-    counts of `timing` are for all calls together.
-
-    Args:
-        calls: what to time, by name; the first is what the others are compared with.
-        clock: measures them.
-        timing: how long.
-        blocks: time blocks of unsynchronised calls of at least `timing.min_block_s`, rather than single calls.
-        tick: called between samples, for whoever looks on.
-    """
-    names = list(calls)
-    for call in calls.values():
-        clock.seconds(call, 1)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    host_s: dict[str, list[float]] = {name: [] for name in names}
-    with no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
-        warm = {name: warm_up(calls[name], clock, timing) for name in names}
-        sizes = {name: _block(warm[name].call_s, timing) if blocks else 1 for name in names}
-        start, stop, rounds = clock.now(), "max_samples", 0
-        while rounds < timing.max_samples:
-            for name in names if rounds % 2 == 0 else reversed(names):
-                seconds[name].append(clock.seconds(calls[name], sizes[name]) / sizes[name])
-                if clock.launch_s is not None:
-                    host_s[name].append(clock.launch_s / sizes[name])
-                if tick is not None:
-                    tick()
-            rounds += 1
-            elapsed = clock.now() - start
-            if rounds < timing.min_samples or elapsed < timing.min_s:
-                continue
-            if _precise(seconds, names, timing.precision):
-                stop = "precise"
-                break
-            if elapsed >= timing.limit_s:
-                stop = "limit"
-                break
-    samples = {name: tuple(values) for name, values in seconds.items()}
-    shares = {name: launch_share(host_s[name], seconds[name]) for name in names}
-    return Interleaved(samples, sizes, all(w.steady for w in warm.values()), stop, shares)
-
-
-def _precise(seconds: Mapping[str, list[float]], names: list[str], precision: float) -> bool:
-    """Return whether the median ratio of each call to the first is known well enough."""
-    first = seconds[names[0]]
-    ratios = ([b / a for a, b in zip(first, seconds[n], strict=True)] for n in names[1:])
-    return all(half_width(r) <= precision for r in ratios)

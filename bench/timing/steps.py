@@ -15,7 +15,7 @@ from bench.timing.memory import CudaMemory, HostMemory, Memory
 from bench.timing.sampling import LaunchOverhead, Sampling, sample
 from bench.timing.watch import HostWatch, Watch, WatchReport, watch
 
-Stage = Callable[[str], None]
+_Stage = Callable[[str], None]
 
 _OVERHEAD_CALLS = 101
 
@@ -63,7 +63,7 @@ def measure_inference(
     call: Workload,
     timing: Timing,
     instruments: Instruments,
-    stage: Stage,
+    stage: _Stage,
     inspect: Callable[[object], None] | None = None,
 ) -> Iterator[Measurement]:
     """Measure one forward pass: `peak_memory`, `latency`, `step_time`.
@@ -124,16 +124,8 @@ def watched(
 ) -> Measurement:
     """Sample a call under a watch; what it saw stands in the detail, and its doubts are flags.
 
-    Args:
-        name: of the measurement.
-        call: what to time.
-        clock: measures it.
-        timing: how long.
-        watch: looks on.
-        of: what the measurement is of, in words.
-        blocks: see `sample`.
-        earlier_s: see `sample`.
-        empty_kernel: launches next to no work, for calls that are launched and waited for one by one.
+    `of` says in words what the measurement is of. The empty kernel launches next to no work, for calls that are
+    launched and waited for one by one. For the other arguments see `sample`.
     """
     watch.start()
     sampling = sample(call, clock, timing, blocks=blocks, tick=watch.tick, earlier_s=earlier_s)

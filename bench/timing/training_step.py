@@ -11,21 +11,20 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.timing.clock import Clock, CudaEventClock, Workload, cuda_events
+from bench.timing.clock import CudaEventClock, HostClock, Workload, cuda_events
 from bench.timing.memory import Memory
 from bench.timing.sampling import sample
 from bench.timing.steps import Instruments, time_of, watched
 from bench.timing.watch import Watch
 
-NAMES = ("forward", "backward", "optimizer")
-Laps = tuple[float, ...]
+_NAMES = ("forward", "backward", "optimizer")
+_Laps = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Phases:
 
     @property
     def calls(self) -> tuple[Workload, ...]:
-        """Return the phases in the order of `NAMES`."""
+        """The phases in the order of `_NAMES`."""
         return (self.forward, self.backward, self.optimizer)
 
     def __call__(self) -> None:
@@ -55,41 +54,28 @@ class Phases:
             call()
 
 
-class LapClock(Clock, Protocol):
-    """A clock of one step, the sum of its phases, that also keeps the seconds of these."""
-
-    laps: list[Laps]
-
-
-class _Steps:
-    """Runs steps phase by phase, and keeps the laps of the last of each block."""
+class _Steps(HostClock):
+    """A clock of one step, the sum of its phases, that keeps the laps of the last step of each block."""
 
     def __init__(self, phases: Phases) -> None:
+        super().__init__()
         self.phases = phases
-        self.laps: list[Laps] = []
-        self.launch_s: float | None = None
-
-    def now(self) -> float:
-        return time.perf_counter_ns() * 1e-9
+        self.laps: list[_Laps] = []
 
     def seconds(self, call: Workload, calls: int) -> float:  # noqa: ARG002 (the step is known)
-        total = 0.0
-        for _ in range(calls):
-            laps = self._laps()
-            total += sum(laps)
-        self.laps.append(laps)
-        return total
+        """Return the time of so many steps."""
+        blocks = [self._laps() for _ in range(calls)]
+        self.laps.append(blocks[-1])
+        return sum(map(sum, blocks))
 
-    def _laps(self) -> Laps:
+    def _laps(self) -> _Laps:
         raise NotImplementedError
 
 
-class HostLaps(_Steps):
+class _HostLaps(_Steps):
     """Laps by `time.perf_counter_ns`, for a device whose calls return when they are done."""
 
-    name = "perf_counter"
-
-    def _laps(self) -> Laps:
+    def _laps(self) -> _Laps:
         marks = [time.perf_counter_ns()]
         for call in self.phases.calls:
             call()
@@ -97,7 +83,7 @@ class HostLaps(_Steps):
         return tuple((b - a) * 1e-9 for a, b in itertools.pairwise(marks))
 
 
-class CudaLaps(_Steps):
+class _CudaLaps(_Steps):
     """Laps by CUDA events between the phases; only the end of the step is waited for."""
 
     name = CudaEventClock.name
@@ -106,8 +92,8 @@ class CudaLaps(_Steps):
         super().__init__(phases)
         self._marks: list[torch.cuda.Event] = []
 
-    def _laps(self) -> Laps:
-        marks = self._marks = self._marks or cuda_events(len(NAMES) + 1)
+    def _laps(self) -> _Laps:
+        marks = self._marks = self._marks or cuda_events(len(_NAMES) + 1)
         torch.cuda.synchronize()
         marks[0].record()
         for call, mark in zip(self.phases.calls, marks[1:], strict=True):
@@ -128,40 +114,36 @@ def measure_training(
         `step_time` of the whole; `forward`, `backward` and `optimizer`.
     """
     stage("memory")
-    yield from peaks(phases, instruments.memory)
+    yield from _peaks(phases, instruments.memory)
     stage("throughput")
     clock, on_gpu = instruments.step or instruments.latency, instruments.step is not None
     of = "forward, backward and optimiser, with no mark between them"
     yield watched("step_time", phases, clock, timing, instruments.watch, of=of, blocks=on_gpu)
     stage("phases")
-    laps = CudaLaps(phases) if on_gpu else HostLaps(phases)
-    yield from measure_phases(laps, timing, instruments.watch)
+    laps = _CudaLaps(phases) if on_gpu else _HostLaps(phases)
+    yield from _measure_phases(laps, timing, instruments.watch)
 
 
-def measure_phases(clock: LapClock, timing: Timing, watch: Watch) -> Iterator[Measurement]:
+def _measure_phases(clock: _Steps, timing: Timing, watch: Watch) -> Iterator[Measurement]:
     """Sample steps until the time of a whole one is known well enough; yield the phases of the same steps."""
     watch.start()
-    sampling = sample(_nothing, clock, timing, tick=watch.tick)
+    sampling = sample(lambda: None, clock, timing, tick=watch.tick)  # the clock knows the step
     report = watch.stop()
     laps = clock.laps[-len(sampling.seconds) :]
-    for name, seconds in zip(NAMES, zip(*laps, strict=True), strict=True):
+    for name, seconds in zip(_NAMES, zip(*laps, strict=True), strict=True):
         phase = replace(sampling, seconds=tuple(seconds), host_s=())
         yield time_of(name, phase, clock, f"{name} of a step that is waited for at its end", report)
 
 
-def peaks(phases: Phases, memory: Memory) -> Iterator[Measurement]:
+def _peaks(phases: Phases, memory: Memory) -> Iterator[Measurement]:
     """Yield `peak_memory` of two steps, then that of each phase of a third."""
     whole = memory.peak(phases)
     marks = [mark for call in phases.calls if (mark := memory.high_water(call)) is not None]
-    if len(marks) < len(NAMES):
+    if len(marks) < len(_NAMES):
         reason = "the kernel does not let the high-water mark be reset"
         yield whole.changed(detail={**whole.detail, "phases": reason})
         return
     yield whole
-    for name, mark in zip(NAMES, marks, strict=True):
+    for name, mark in zip(_NAMES, marks, strict=True):
         detail = {"of": f"all that is held while {name} runs", "meter": whole.detail.get("meter")}
         yield whole.changed(name=f"{name}_peak_memory", samples=(float(mark),), detail=detail)
-
-
-def _nothing() -> None:
-    """Stand for the step, which a lap clock knows by itself."""

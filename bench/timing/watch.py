@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 
@@ -22,11 +22,11 @@ from bench.records import environment
 from bench.records.cards import cuda_uuid
 
 # Shares of time from which a measurement is doubted.
-CONTENDED = 0.02  # of its runnable time, this process waited for a core
+_CONTENDED = 0.02  # of its runnable time, this process waited for a core
 _STOLEN = 0.02  # of the machine's time, the host gave away
 _CLOCK_VARIED = 0.05  # of the highest clock seen, the lowest lay below it
-TICK_S = 0.25
-LOOK_SHARE = 4  # between two looks there is so many times as long as one takes
+_TICK_S = 0.25
+_LOOK_SHARE = 4  # between two looks there is so many times as long as one takes
 
 # Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness. The first is how a card
 # works under full load, the others are disturbances.
@@ -47,28 +47,14 @@ class WatchReport(NamedTuple):
     flags: tuple[str, ...]
 
 
-class Watch(Protocol):
-    """Looks on while something is measured; start it, tick now and then, and stop it."""
-
-    def start(self) -> None:
-        """Take the state before."""
-
-    def tick(self) -> None:
-        """Look, where looking costs little; called between samples."""
-
-    def stop(self, *, launch_bound: bool = False) -> WatchReport:
-        """Return what was seen, and the doubts; `launch_bound` says that the host set the device's pace."""
-
-
 @dataclass(slots=True)
 class HostWatch:
-    """This process's time in the queue for a core, time that the host took away, and swapping.
+    """This process's time in the queue for a core, time that the host took away, and swapping; see `_counters`.
 
-    Args:
-        read: of the counters, by name, as `counters` returns them; another one in tests.
+    A watch is started, looks on between samples where that costs little, and is stopped.
     """
 
-    read: Callable[[], Mapping[str, float]] = field(default_factory=lambda: counters)
+    read: Callable[[], Mapping[str, float]] = field(default_factory=lambda: _counters)
     before: Mapping[str, float] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -91,7 +77,7 @@ class HostWatch:
         if "wait_s" in passed:
             waited = passed["wait_s"] / max(passed["wait_s"] + passed["cpu_s"], 1e-9)
             detail["wait_share"] = waited
-            flags += ["contended"] if waited > CONTENDED else []
+            flags += ["contended"] if waited > _CONTENDED else []
         if passed.get("ticks"):
             stolen = passed["steal_ticks"] / passed["ticks"]
             detail["steal_share"] = stolen
@@ -102,7 +88,7 @@ class HostWatch:
         return WatchReport(detail, tuple(flags))
 
 
-def counters() -> dict[str, float]:
+def _counters() -> dict[str, float]:
     """Return growing counters of this process and of the machine; those that the kernel does not keep are left out."""
     values = {"wall_s": time.perf_counter(), "cpu_s": time.process_time()}
     try:
@@ -124,14 +110,8 @@ def counters() -> dict[str, float]:
 
 
 @dataclass(slots=True)
-class GpuWatch:
-    """A GPU's clocks, power, temperature, reasons for lower clocks, and other processes on it, by NVML.
-
-    Args:
-        look: returns the state of the device, see `bench.records.environment.look_at`.
-        host: watches the CPU, which launches the work.
-        pid: of this process.
-    """
+class _GpuWatch:
+    """A GPU's clocks, power, temperature, reasons for lower clocks, and other processes, by NVML; and its host."""
 
     look: Callable[[], JsonObject]
     host: HostWatch = field(default_factory=HostWatch)
@@ -150,7 +130,7 @@ class GpuWatch:
     def tick(self) -> None:
         """Look again, a few times a second; seldomer where a look takes long, as NVML's can in a virtual machine."""
         begin = time.perf_counter()
-        if begin - self.last_s >= max(TICK_S, LOOK_SHARE * self.look_s):
+        if begin - self.last_s >= max(_TICK_S, _LOOK_SHARE * self.look_s):
             self.states.append(self.look())
             self.last_s = time.perf_counter()
             self.look_s = self.last_s - begin
@@ -158,7 +138,8 @@ class GpuWatch:
     def stop(self, *, launch_bound: bool = False) -> WatchReport:
         """Return what was seen since the start, of each quantity its least, median and most, and the doubts.
 
-        The host's queue for a core is a doubt only where launching sets the pace; else it is in the detail alone.
+        The host's queue for a core is a doubt only where launching sets the pace (`launch_bound`); else it is in the
+        detail alone.
         """
         self.states.append(self.look())
         host = self.host.stop()
@@ -200,9 +181,12 @@ class GpuWatch:
         return {"came": len(came), "busy": len(busy - came), "idle": max(0, len(idle) - (not own))}
 
 
+Watch = HostWatch | _GpuWatch
+
+
 def watch(device: str) -> Watch:
     """Return the watch of a device."""
     if device == "cpu":
         return HostWatch()
     torch.cuda.synchronize(device)  # this process is on the card from the first look on
-    return GpuWatch(environment.look_at(cuda_uuid(device)))
+    return _GpuWatch(environment.look_at(cuda_uuid(device)))

@@ -50,15 +50,13 @@ def decide(augment: Augment, card: DatasetCard) -> Augmentation:
     """
     pad, flip, cutout = augment.on(card)
     if pad >= card.size:
-        raise ConfigError(
-            f"augment.pad: {pad} px cannot be reflected from an image of {card.size} px",
-            f"at most {card.size - 1}",
-        )
+        message = f"augment.pad: {pad} px cannot be reflected from an image of {card.size} px"
+        raise ConfigError(message, f"at most {card.size - 1}")
     return Augmentation(card.size, pad, flip, cutout, 0 if flip and augment.alternate_flip else None)
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class _Draws:
     """The random numbers of N images.
 
     Attributes:
@@ -71,54 +69,50 @@ class Draws:
     mirrored: Tensor
     hole: Tensor
 
-    def __getitem__(self, part: slice) -> Draws:
-        return Draws(self.corner[part], self.mirrored[part], self.hole[part])
+    def __getitem__(self, part: slice) -> _Draws:
+        return _Draws(self.corner[part], self.mirrored[part], self.hole[part])
 
-    def to(self, device: torch.device) -> Draws:
+    def to(self, device: torch.device) -> _Draws:
         """Return the same draws on `device`."""
-        return Draws(self.corner.to(device), self.mirrored.to(device), self.hole.to(device))
+        return _Draws(self.corner.to(device), self.mirrored.to(device), self.hole.to(device))
 
 
-def draw(count: int, augmentation: Augmentation, rng: torch.Generator) -> Draws:
-    """Draw the random numbers of `count` images from a CPU generator.
+def draw(index: Tensor, augmentation: Augmentation, rng: torch.Generator) -> _Draws:
+    """Draw the random numbers of the images at `index` [N] from a CPU generator.
 
-    Each kind is drawn whether used or not, so that one switched off leaves the others as they were.
+    Each kind is drawn whether used or not, so that one switched off leaves the others as they were. Where images are
+    mirrored in turn, whose turn it is is none of chance.
     """
-    corner = torch.randint(0, 2 * augmentation.pad + 1, (count, 2), generator=rng)
-    mirrored = torch.rand(count, generator=rng) < 0.5
-    hole = torch.randint(0, augmentation.size, (count, 2), generator=rng)
-    return Draws(corner, mirrored & augmentation.flip, hole)
+    corner = torch.randint(0, 2 * augmentation.pad + 1, (len(index), 2), generator=rng)
+    mirrored = torch.rand(len(index), generator=rng) < 0.5
+    hole = torch.randint(0, augmentation.size, (len(index), 2), generator=rng)
+    if augmentation.turn is not None:
+        mirrored = _takes_turn(index, augmentation.turn)
+    return _Draws(corner, mirrored & augmentation.flip, hole)
 
 
-def crop(images: Tensor, index: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
-    """Return the crops [B, C, H, W] of ``images[index]``, mirrored or not; padded images are never made.
-
-    Args:
-        images: [N, C, H, W], any type.
-        index: [B] int64, which images.
-        draws: of these B images.
-        augmentation: for which they were drawn.
-    """
+def crop(images: Tensor, index: Tensor, draws: _Draws, augmentation: Augmentation) -> Tensor:
+    """Return the crops [B, C, H, W] of ``images[index]`` as drawn, of any type; padded images are never made."""
     if not augmentation.moves:
         return images[index]
     height, width = images.shape[2:]
     device = images.device
     rows = torch.arange(height, device=device) + draws.corner[:, :1] - augmentation.pad  # [B, H]
     columns = torch.arange(width, device=device) + draws.corner[:, 1:] - augmentation.pad  # [B, W]
-    mirrored = draws.mirrored if augmentation.turn is None else takes_turn(index, augmentation.turn)
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    place = reflect(rows, height)[:, :, None] * width + reflect(columns, width)[:, None, :]  # [B, H, W]
+    columns = torch.where(draws.mirrored[:, None], columns.flip(1), columns)
+    place = _reflect(rows, height)[:, :, None] * width + _reflect(columns, width)[:, None, :]  # [B, H, W]
     # Whole images first, then one gather along their pixels: four times as fast as one index for each axis.
     pixels = images[index].flatten(2)
-    return pixels.gather(2, place.flatten(1)[:, None].expand_as(pixels)).view(
-        -1, pixels.shape[1], height, width
+    crops: Tensor = pixels.gather(2, place.flatten(1)[:, None].expand_as(pixels)).unflatten(
+        2, (height, width)
     )
+    return crops
 
 
 _MURMUR = (-0x00AE502812AA7333, -0x3B314601E57A13AD)  # 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, signed
 
 
-def takes_turn(index: Tensor, turn: int) -> Tensor:
+def _takes_turn(index: Tensor, turn: int) -> Tensor:
     """Return [B] bool, whether images are mirrored in this turn: half of them, and the others in the next.
 
     Which half is a matter of the image's number alone, mixed well so that no class lies in one half.
@@ -130,21 +124,14 @@ def takes_turn(index: Tensor, turn: int) -> Tensor:
     return ((mixed >> 33) + turn) % 2 == 1
 
 
-def reflect(index: Tensor, size: int) -> Tensor:
+def _reflect(index: Tensor, size: int) -> Tensor:
     """Fold indices from -(size - 1) to 2 x (size - 1) back into 0..size-1, not repeating the edge."""
     last = size - 1
     return last - (last - index.abs()).abs()
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return uint8 images [B, C, H, W] scaled to 0..1, less the mean, over the standard deviation.
-
-    Args:
-        images: uint8.
-        mean: [C], of each channel of pixels scaled to 0..1.
-        std: [C], of each channel of pixels scaled to 0..1.
-        dtype: of the result.
-    """
+    """Return uint8 images [B, C, H, W] scaled to 0..1, less the mean [C], over the standard deviation [C]."""
     scale = (1 / (255 * std))[:, None, None]
     shift = (-mean / std)[:, None, None]
     return (images * scale).add_(shift).to(dtype)
@@ -171,7 +158,7 @@ def views(images: Tensor, *, mirror: bool, translate: bool) -> Iterator[tuple[fl
             yield weight, view
 
 
-def cut_out(images: Tensor, draws: Draws, side: int) -> Tensor:
+def cut_out(images: Tensor, draws: _Draws, side: int) -> Tensor:
     """Set a square of `side` px around each image's hole to zero, which is the mean of normalised images.
 
     The square is cut at the border, so that a smaller part is hidden there.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.datasets import Dataset, Files, Images
 from bench.errors import UnsupportedError
-from bench.training.augment import Augmentation, Draws, crop, cut_out, draw, normalise, takes_turn
+from bench.training.augment import Augmentation, crop, cut_out, draw, normalise
 
 Batch = tuple[Tensor, Tensor]  # images [B, C, S, S] float32, labels [B] int64
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's
@@ -42,14 +42,7 @@ class Shape:
 
 
 class Batches:
-    """The batches of a split, on a device.
-
-    Args:
-        data: the split.
-        dataset: that it is of.
-        shape: of the images that the network takes.
-        size: images a batch.
-        device: where batches are put, and the whole split if it fits.
+    """The batches of a split of a data set on a device, on which the whole of it lies if it fits.
 
     Raises:
         UnsupportedError: if the network's channels are neither the images', nor three for grey images.
@@ -78,7 +71,7 @@ class Batches:
         """Yield all images once, as they are."""
         labels = self.labels.split(self.size)
         for part, pixels in zip(labels, self._pixels(torch.arange(len(self.data))), strict=True):
-            yield self.shape.fit(self._floats(pixels)), part
+            yield self.shape.fit(normalise(pixels, self.mean, self.std)), part
 
     def shuffled(
         self, augmentation: Augmentation, order_rng: torch.Generator, augment_rng: torch.Generator
@@ -86,15 +79,14 @@ class Batches:
         """Yield an epoch: all images once, in new order and augmented, but for a last batch of one image."""
         augmentation = replace(augmentation, size=self.data.images.shape[-1])
         index = torch.randperm(len(self.data), generator=order_rng)
-        draws = _draws(index, augmentation, augment_rng).to(self.device)
-        augmentation = replace(augmentation, turn=None)  # the draws have it
+        draws = draw(index, augmentation, augment_rng).to(self.device)
         labels = self.labels[index.to(self.device)]
         starts = range(0, self.trained, self.size)
         for start, pixels in zip(starts, self._pixels(index[: self.trained]), strict=True):
             part = slice(start, start + len(pixels))
             all_of_them = torch.arange(len(pixels), device=self.device)
             crops = crop(pixels, all_of_them, draws[part], augmentation)
-            images = cut_out(self._floats(crops), draws[part], augmentation.cutout)
+            images = cut_out(normalise(crops, self.mean, self.std), draws[part], augmentation.cutout)
             yield self.shape.fit(images), labels[part]
 
     def _pixels(self, index: Tensor) -> Iterator[Tensor]:
@@ -115,20 +107,9 @@ class Batches:
         count = len(self.data)
         return count - 1 if count > self.size and count % self.size == 1 else count
 
-    def _floats(self, images: Tensor) -> Tensor:
-        return normalise(images, self.mean, self.std)
-
 
 def _fits(data: Images, device: torch.device) -> bool:
     """Return whether a split takes no more than `_DEVICE_SHARE` of the device's free memory."""
     if device.type != "cuda":
         return True
     return data.images.shape.numel() <= _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
-
-
-def _draws(index: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Draws:
-    """Return the draws of the images at `index` [N]; where they are mirrored in turn, whose turn it is."""
-    draws = draw(len(index), augmentation, rng)
-    if augmentation.turn is None:
-        return draws
-    return replace(draws, mirrored=takes_turn(index, augmentation.turn))

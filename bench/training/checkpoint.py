@@ -18,11 +18,8 @@ EVERY_S = 30.0  # least time between two checkpoints; epochs may be far shorter
 class Writer:
     """Writes the checkpoints of a training: the last epoch's, others at most every `EVERY_S`, and at an interruption.
 
-    Args:
-        path: of the checkpoint; None to write none.
-        key: of the training, see `save`.
-        state: returns what is to be written.
-        start: when the training began, in s.
+    Seconds are of one clock, on which the training began at `start`. None are written without a path; for the key see
+    `_save`.
     """
 
     def __init__(
@@ -35,11 +32,7 @@ class Writer:
         self.behind = False  # an epoch was done that is in no checkpoint
 
     def epoch_done(self, time: float, *, last: bool) -> None:
-        """Write a checkpoint if one is due.
-
-        Args:
-            time: when the epoch was done, in s, of the same clock as `start`.
-            last: whether it was the last epoch.
+        """Write a checkpoint if one is due, of an epoch that was done at `time`.
 
         Raises:
             StoreError: if it cannot be written.
@@ -62,16 +55,13 @@ class Writer:
     def _write(self) -> None:
         self.behind = False
         if self.path is not None:
-            save(self.path, self.key, self.state())
+            _save(self.path, self.key, self.state())
 
 
-def save(path: Path, key: str, state: dict[str, object]) -> None:
+def _save(path: Path, key: str, state: dict[str, object]) -> None:
     """Write `state` under `key`; whoever reads `path`, at any moment, finds the old state or the new one.
 
-    Args:
-        path: of the checkpoint; its folder is made.
-        key: what the state belongs to; only a reader with the same key gets it back.
-        state: tensors, numbers, texts, and lists and dictionaries of these.
+    Only a reader with the same key gets it back. It has tensors, numbers, texts, and lists and dictionaries of these.
 
     Raises:
         StoreError: if it cannot be written.
@@ -81,9 +71,8 @@ def save(path: Path, key: str, state: dict[str, object]) -> None:
         with atomic_write(path) as file:
             torch.save({"key": key, "state": state}, file)
     except (OSError, RuntimeError) as error:  # torch's own writer turns a full disk into a RuntimeError
-        raise StoreError(
-            f"cannot write the checkpoint {path}: {error}", "free space, or choose another folder"
-        ) from error
+        message = f"cannot write the checkpoint {path}: {error}"
+        raise StoreError(message, "free space, or choose another folder") from error
 
 
 def load(path: Path, key: str) -> tuple[dict[str, Any] | None, str | None]:

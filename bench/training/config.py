@@ -1,14 +1,18 @@
-"""What decides a training: its settings, made once from the job, and its images."""
+"""What decides a training: its settings, made once from the job, its images, its precision and its random numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from bench.datasets import Dataset, Images
+from bench.errors import UnsupportedError, unknown_name
 from bench.plan.recipe import Recipe
 from bench.training.batches import Shape
 
@@ -17,25 +21,15 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """The settings of a training.
+    """The settings of a training; those that are not told here are those of a job, see `bench.tasks.accuracy`.
 
     Attributes:
-        recipe: how to train.
-        dataset: name of the data set.
-        train_images: how many of its training images are trained on; None is all of them.
         validation_share: of the training images that are held back, and looked at after every epoch; None is none.
-        epochs: passes over the training images.
         seed: of order, augmentation and the network's own noise; the initial parameters are the caller's.
         device: where everything happens; of several ranks, the first one's.
         input_size: S; images of another size are resized.
         in_channels: C; grey images are repeated for three.
         precision: fp32, tf32, amp_bf16 or amp_fp16.
-        memory_format: of images and parameters.
-        backend: eager, or compiled.
-        ranks: processes that share each batch, see `bench.training.parallel`.
-        threads: of the CPU; None leaves torch's count.
-        test_every: the test images are looked at after so many epochs, and after the last.
-        target: top-1 accuracy, to measure the time until it is reached; None is none.
         checkpoint: file to go on from, and to write after the last epoch, after others at most every
             `bench.training.checkpoint.EVERY_S`, and where `Callbacks.on_epoch` raises; None for none.
         checkpoint_key: of this training; a checkpoint with another key is not used, and overwritten.
@@ -68,16 +62,76 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class Splits:
-    """The images of a training.
-
-    Attributes:
-        dataset: whose they are.
-        train: to train on.
-        test: to report on.
-        validation: held back from `train`, and looked at after every epoch; a schedule may need them.
-    """
+    """The images of a training: to train on, to report on, and those held back to look at after every epoch."""
 
     dataset: Dataset
     train: Images
     test: Images
     validation: Images | None = None
+
+
+# --- precision ---
+
+AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
+"""What torch.autocast casts to, by precision, wherever it is used; see `bench.plan.settings` for the names."""
+
+_PRECISIONS = ("fp32", "tf32", *AUTOCAST)
+_CUDA_ONLY = ("tf32", "amp_fp16")
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse a precision that `device` cannot train in.
+
+    Raises:
+        UnknownNameError: if there is no such precision.
+        UnsupportedError: for TF32 and FP16 anywhere but on a CUDA device.
+    """
+    if precision not in _PRECISIONS:
+        raise unknown_name("precision", precision, _PRECISIONS)
+    if precision in _CUDA_ONLY and device.type != "cuda":
+        raise UnsupportedError(f"no training in {precision} on {device.type}", "use fp32 or amp_bf16 there")
+
+
+def autocast(precision: str, device: torch.device | str) -> torch.autocast:
+    """Return the context of a forward pass and its loss; parameters and gradients stay in fp32."""
+    kind, dtype = torch.device(device).type, AUTOCAST.get(precision)
+    return torch.autocast(kind, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32 in CUDA's matrix products and convolutions, and put back what was."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+# --- random numbers: one seed becomes independent streams, so that a change of one use leaves the others alone ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Seeds:
+    """A seed for each use of random numbers in a training.
+
+    Attributes:
+        init: of the initial parameters.
+        order: of the images within an epoch.
+        augment: of crops, flips and cutouts.
+        noise: of what the network draws itself, such as dropout.
+    """
+
+    init: int
+    order: int
+    augment: int
+    noise: int
+
+
+def streams(seed: int) -> _Seeds:
+    """Return independent seeds, each below 2**63, derived from `seed` by NumPy's `SeedSequence.spawn`."""
+    children = np.random.SeedSequence(seed).spawn(4)
+    # 63 bits: torch takes 64, but a signed number survives JSON readers and logs.
+    return _Seeds(*(int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children))

@@ -18,10 +18,9 @@ from bench.plan.schedules import Plateau
 from bench.training import checkpoint as checkpoints
 from bench.training import parallel
 from bench.training.batches import Batches
-from bench.training.config import FitConfig, Splits
+from bench.training.config import FitConfig, Splits, check_precision, tf32
 from bench.training.learner import Evaluation, Learner, set_dropout
 from bench.training.parallel import Group
-from bench.training.precision import check_precision, tf32
 from bench.training.prepare import compile_learner, initialise, warm_up
 
 _CURVES = (
@@ -37,11 +36,9 @@ class FitResult:
     Attributes:
         train_loss: mean over the images of what was minimised, label smoothing and auxiliary losses included.
         train_error: share of the augmented images that were wrong at the moment they were trained on.
-        test_loss: mean cross-entropy.
-        test_top1: share of the test images whose class came first.
+        test_loss: mean cross-entropy, as `val_loss` is, which is empty where there are no validation images.
+        test_top1: share of the images whose class came first, as `val_top1` is.
         test_top5: share whose class was among the first five; None where there are no more than five classes.
-        val_loss: mean cross-entropy of the validation images; empty where there are none.
-        val_top1: share of the validation images whose class came first; empty where there are none.
         epoch_time: s, of training alone.
         eval_time: s, of the test and the validation images alone.
         logits: [N, K] float32 on the CPU, of the test images in order, as they were reported last.
@@ -137,13 +134,8 @@ _NO_CALLBACKS = Callbacks()
 def fit(model: nn.Module, data: Splits, config: FitConfig, callbacks: Callbacks = _NO_CALLBACKS) -> FitResult:
     """Train `model` as it is given, and look at the test images after its epochs.
 
-    The model ends with the weights that were tested last: where the recipe averages them, the average.
-
-    Args:
-        model: from images [B, C, S, S] to logits [B, classes], or a named tuple of `logits`, `aux_logits*`.
-        data: the images.
-        config: how to train.
-        callbacks: for whoever looks on.
+    From images [B, C, S, S] the model makes logits [B, classes], or a named tuple of `logits` and `aux_logits*`. It
+    ends with the weights that were tested last: where the recipe averages them, the average.
 
     Raises:
         ConfigError: if the schedule needs validation images and there are none.

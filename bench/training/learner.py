@@ -17,13 +17,11 @@ from bench.errors import DivergedError, InvalidModelError
 from bench.plan.card import DatasetCard
 from bench.training.augment import decide, views
 from bench.training.batches import Batches
-from bench.training.config import FitConfig
+from bench.training.config import FitConfig, autocast, streams
 from bench.training.optimiser import Average, make_optimiser, rate, set_rate
 from bench.training.parallel import ALONE, Group
-from bench.training.precision import autocast
-from bench.training.seeds import streams
 
-AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
+_AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
 _DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -48,14 +46,7 @@ class Evaluation:
 
 
 class Learner:
-    """A network in training.
-
-    Args:
-        model: on the device already.
-        config: how to train.
-        card: of the data set.
-        steps: of the whole training, over which the schedule runs.
-        group: the processes that share each batch.
+    """A network in training, on the device already; the schedule runs over all its steps.
 
     Attributes:
         network: what a step calls; it averages gradients over the group.
@@ -102,10 +93,7 @@ class Learner:
     def train(self, batches: Batches, epoch: int, errors: Sequence[float] = ()) -> tuple[float, float]:
         """Train on every image once; return the mean loss and the share of wrong answers.
 
-        Args:
-            batches: of the training images.
-            epoch: from 0.
-            errors: the validation error after each epoch so far, for schedules that look at it.
+        Epochs count from 0; `errors` are those of validation after each so far, for schedules that look at them.
 
         Raises:
             DivergedError: if a step's loss was not finite; raised at the end, so that no step waits for its loss.
@@ -134,12 +122,9 @@ class Learner:
         return mean, self.group.total(wrong).item() / sum(sizes)
 
     def step(self, images: Tensor, labels: Tensor, done: float) -> tuple[Tensor, Tensor]:
-        """Do one step; return the rank's part of the loss and of the count of wrong answers, still on the device.
+        """Do one step on the group's images [B, C, S, S] and labels [B]; after it so much of the training is `done`.
 
-        Args:
-            images: [B, C, S, S], the whole group's.
-            labels: [B].
-            done: share of the training's steps, this one included.
+        Returned are the rank's part of the loss and of the count of wrong answers, still on the device.
         """
         whole = len(labels) == self.recipe.batch_size  # a smaller last batch is not worth a compilation
         network = self.compiled if self.compiled is not None and whole else self.network
@@ -168,12 +153,7 @@ class Learner:
 
     @torch.no_grad()
     def test(self, batches: Batches, epoch: int, split: str = "test") -> Evaluation:
-        """Evaluate every image once, with the averaged weights where the recipe has them.
-
-        Args:
-            batches: of the images.
-            epoch: after which it is done, from 0.
-            split: name of the images in messages.
+        """Evaluate every image once, with the averaged weights where the recipe has them; `split` is for messages.
 
         Raises:
             DivergedError: if the loss is not finite.
@@ -259,10 +239,8 @@ class Learner:
 def _check_finite(losses: Sequence[float], epoch: int) -> None:
     for i, value in enumerate(losses):
         if not math.isfinite(value):
-            raise DivergedError(
-                f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}",
-                _DIVERGED_TIP,
-            )
+            message = f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}"
+            raise DivergedError(message, _DIVERGED_TIP)
 
 
 def set_dropout(model: nn.Module, probability: float | None) -> None:
@@ -307,11 +285,7 @@ def training_loss(
 ) -> tuple[Tensor, Tensor]:
     """Return the logits [B, K] in what a network returned, and the loss, that of auxiliary logits included.
 
-    Args:
-        result: of the network in training mode.
-        labels: [B] int64.
-        classes: of the data set.
-        label_smoothing: share of each target that is spread over all classes.
+    Of the labels [B] int64, a share of each is spread over all classes: `label_smoothing`.
 
     Raises:
         InvalidModelError: see `outputs`.
@@ -319,5 +293,5 @@ def training_loss(
     logits, auxiliary = outputs(result, classes)
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     for side in auxiliary:
-        loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=label_smoothing)
+        loss = loss + _AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=label_smoothing)
     return logits, loss

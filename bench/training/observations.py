@@ -31,11 +31,11 @@ from bench.training.learner import Learner, training_loss
 _GRADIENT_IMAGES = 32
 _DEAD_IMAGES = 64
 _SYNTHETIC_SHARE = 0.01  # of the training's steps are done once more on synthetic data
-LEAST_STEPS, MOST_STEPS = 3, 200
+_LEAST_STEPS, _MOST_STEPS = 3, 200
 _ENOUGH_STEPS = 10  # fewer are a rough number
 
-Loss = Callable[[object, Tensor], Tensor]
-Observation = JsonObject
+_Loss = Callable[[object, Tensor], Tensor]
+_Observation = JsonObject
 
 
 def with_observations(callbacks: Callbacks, data: Splits, config: FitConfig) -> Callbacks:
@@ -53,21 +53,21 @@ def with_observations(callbacks: Callbacks, data: Splits, config: FitConfig) -> 
     def loss(result: object, labels: Tensor) -> Tensor:
         return training_loss(result, labels, data.dataset.card.num_classes, config.recipe.label_smoothing)[1]
 
-    def gradients(model: nn.Module) -> Observation:
-        return gradient_norms(model, *next(images(_GRADIENT_IMAGES).in_order()), loss)
+    def gradients(model: nn.Module) -> _Observation:
+        return _gradient_norms(model, *next(images(_GRADIENT_IMAGES).in_order()), loss)
 
-    def dead(model: nn.Module) -> Observation | None:
-        return dead_units(model, (batch for batch, _ in images(_DEAD_IMAGES).in_order()))
+    def dead(model: nn.Module) -> _Observation | None:
+        return _dead_units(model, (batch for batch, _ in images(_DEAD_IMAGES).in_order()))
 
     return replace(
         callbacks,
         before=lambda model: _try(gradients, model),
         after=lambda model: {"gradients": _try(gradients, model), "dead": _try(dead, model)},
-        last=partial(_try, synthetic_throughput),
+        last=partial(_try, _synthetic_throughput),
     )
 
 
-def _try(observe: Callable[..., Observation | None], *args: object) -> Observation | None:
+def _try(observe: Callable[..., _Observation | None], *args: object) -> _Observation | None:
     """Return what `observe` returns, or in `error` why it failed: no observation is worth a training."""
     try:
         return observe(*args)
@@ -78,12 +78,8 @@ def _try(observe: Callable[..., Observation | None], *args: object) -> Observati
 def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[Measurement]:
     """Yield the measurements of what was observed.
 
-    `gradient_norm_start` and `gradient_norm_end`; `dead_units`, of networks with ReLU; `synthetic_share`, of trainings
-    by one rank.
-
-    Args:
-        result: of a training with the callbacks of `with_observations`.
-        throughput: images/s of each epoch.
+    `gradient_norm_start` and `gradient_norm_end`; `_dead_units`, of networks with ReLU; `synthetic_share`, of trainings
+    by one rank. The throughput is that of each epoch, in images/s.
     """
     ended = result.ended or {}
     for name, gradients in (
@@ -102,24 +98,18 @@ def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[M
         yield _measurement("synthetic_share", synthetic, "share", few)
 
 
-def _measurement(name: str, observation: Observation, key: str, flags: tuple[str, ...] = ()) -> Measurement:
+def _measurement(name: str, observation: _Observation, key: str, flags: tuple[str, ...] = ()) -> Measurement:
     detail = {k: v for k, v in observation.items() if k != key}
     flags = ("unobserved",) if "error" in observation else flags
     return measured(name, (observation.get(key, math.nan),), detail, flags)
 
 
-def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> Observation:
+def _gradient_norms(model: nn.Module, images: Tensor, labels: Tensor, loss: _Loss) -> _Observation:
     """Return the norm of the loss's gradient: how much of the loss reaches each layer, in a batch not trained on.
 
     In training mode, as the optimiser would meet it: batch normalisation by the batch's own statistics, dropout with
     a seed that is always the same. In single precision, whatever the training's, so that nothing underflows. The
     network's mode, its running statistics and torch's generators are not put back; its gradients are gone.
-
-    Args:
-        model: on the images' device.
-        images: [B, C, S, S] as the network takes them.
-        labels: [B] int64.
-        loss: of what the network returns and the labels.
 
     Returns:
         `norm`: of the whole gradient, over all trained parameters. `by_layer`: a list [name, norm] for each
@@ -164,16 +154,12 @@ def _removed(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
-def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> Observation | None:
+def _dead_units(model: nn.Module, batches: Iterable[Tensor]) -> _Observation | None:
     """Return the share of ReLU units that are zero for all images, and so learn nothing from them; None without ReLU.
 
     A unit is a channel of a map [B, C, ...], or a feature of [B, F] or [B, T, F]. Counted is every call of ReLU, as a
     module, a function or a tensor's method. Not counted are a maximum with zero written in other ways (clamp,
     threshold, ReLU6), and what a scripted network does.
-
-    Args:
-        model: put into evaluation mode, and left in it.
-        batches: images [B, C, S, S] as the network takes them.
 
     Returns:
         `share`: over all layers. `by_layer`: a list [name, share, units] for each ReLU in the order of the calls;
@@ -247,21 +233,14 @@ def _module_names(model: nn.Module) -> Iterator[list[str]]:
         yield names
 
 
-def synthetic_throughput(learner: Learner, batches: Batches, now: Callable[[], float]) -> Observation:
+def _synthetic_throughput(learner: Learner, batches: Batches, now: Callable[[], float]) -> _Observation:
     """Train on one batch that lies on the device already: how fast the same training goes without its images.
 
-    What the training falls short of it is the share of reading, augmenting and moving images.
-
-    Args:
-        learner: that has trained on `batches`; its network learns on.
-        batches: the first of them is used.
-        now: seconds since some moment, after the device has finished its work.
-
-    Returns:
-        `synthetic_throughput` in images/s, `steps` and `batch_size`.
+    The network learns on. What the training falls short of it is the share of reading, augmenting and moving images.
+    Returned are `_synthetic_throughput` in images/s, `steps` and `batch_size`.
     """
     batch = next(batches.in_order())
-    steps = max(LEAST_STEPS, min(MOST_STEPS, round(_SYNTHETIC_SHARE * learner.steps)))
+    steps = max(_LEAST_STEPS, min(_MOST_STEPS, round(_SYNTHETIC_SHARE * learner.steps)))
     # A short training has no time for warming up, and is warm.
     if steps >= _ENOUGH_STEPS or learner.compiled is not None:
         _train(learner, batch, 1)

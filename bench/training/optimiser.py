@@ -18,7 +18,7 @@ _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # of batc
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimiser of the parameters that require gradients; `set_rate` sets the rate of each step."""
-    groups = parameter_groups(model, recipe)
+    groups = _parameter_groups(model, recipe)
     # Fused: one call for all parameters; with many small ones, a call for each takes longer than the work.
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999), fused=True)
@@ -32,7 +32,7 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return sgd
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the trained parameters in groups of one `weight_decay` and one `rate_factor`, for torch's optimisers.
 
     A bias is a parameter whose name ends in `bias`, and has the recipe's `bias_lr` as its factor; that of a
@@ -64,15 +64,10 @@ def rate(step: int, steps: int, schedule: Schedule, errors: Sequence[float] = ()
     """Return the learning rate of `step` (from 0) of `steps`, as a share of the peak.
 
     Triangle and cosine are read at (step + 1) / (steps + 1), so that the first and the last step learn something too.
-
-    Args:
-        step: counted over the whole training.
-        steps: of the whole training.
-        schedule: of the recipe.
-        errors: the validation error after each epoch so far; only a plateau uses them.
+    Only a plateau looks at the validation errors after each epoch so far.
     """
     if isinstance(schedule, Plateau):
-        return schedule.factor ** lowered(errors, schedule.patience)
+        return schedule.factor ** _lowered(errors, schedule.patience)
     if isinstance(schedule, Steps):
         return schedule.factor ** sum(step >= share * steps for share in schedule.at)
     time = (step + 1) / (steps + 1)
@@ -85,7 +80,7 @@ def rate(step: int, steps: int, schedule: Schedule, errors: Sequence[float] = ()
     return schedule.final + (1 - schedule.final) * left
 
 
-def lowered(errors: Sequence[float], patience: int) -> int:
+def _lowered(errors: Sequence[float], patience: int) -> int:
     """Return how often the rate has been lowered: each time more than `patience` epochs brought no new least error.
 
     The count of epochs starts anew each time, as in torch's `ReduceLROnPlateau` with a threshold of zero.
@@ -102,19 +97,15 @@ def lowered(errors: Sequence[float], patience: int) -> int:
 class Average:
     """The exponential moving average of all floating-point tensors of a network, running statistics included.
 
-    Others, such as counters, are as they last were. The decay rises to `decay` as (1 + step) / (10 + step), so that
-    the weights before the training are soon forgotten; TensorFlow's ExponentialMovingAverage does the same.
+    It is updated after every `every` steps, by the decay of so many.
+
+    Other tensors, such as counters, are as they last were. The decay rises to `decay` as (1 + step) / (10 + step), so
+    that the weights before the training are soon forgotten; TensorFlow's ExponentialMovingAverage does the same.
     Source: Polyak and Juditsky, SIAM J. Control Optim. 30(4), 1992; Tarvainen and Valpola, arXiv:1703.01780.
 
     With `lookahead`, the network takes over the average whenever that is updated, and the decay is the full one times
     the cube of the share of the training that is done.
     Source: Zhang et al., arXiv:1907.08610, in the form of Jordan, arXiv:2404.00498, section 3.4.
-
-    Args:
-        model: whose weights are averaged; those it has now are the first.
-        decay: what the average keeps of itself at a step.
-        every: steps from one update to the next; an update has the decay of so many steps.
-        lookahead: see above.
     """
 
     def __init__(self, model: nn.Module, decay: float, every: int = 1, *, lookahead: bool = False) -> None:
@@ -126,12 +117,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, done: float = 1.0) -> None:
-        """Count a step, and update the average after every `every` steps.
-
-        Args:
-            model: with the weights after the step.
-            done: share of the training's steps, this one included.
-        """
+        """Count a step, after which so much of the training is `done`, and update the average where that is due."""
         self.step += 1
         if self.step % self.every:
             return

@@ -37,7 +37,7 @@ _START = "import sys; from bench.training.parallel import join; join(*sys.argv[1
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class _Share:
     """A rank's part of a batch of B images.
 
     Attributes:
@@ -77,17 +77,17 @@ class Group:
     rank: int = 0
     count: int = 1
 
-    def share(self, images: Tensor, labels: Tensor) -> Share:
+    def share(self, images: Tensor, labels: Tensor) -> _Share:
         """Return the rank's part of a batch; all ranks get the whole of one with less than two images for each.
 
         One image has no variance for batch normalisation to work with.
         """
         size = len(labels)
         if self.count == 1 or size < 2 * self.count:
-            return Share(images, labels, 1, 0, self.count, size)
+            return _Share(images, labels, 1, 0, self.count, size)
         layout = torch.channels_last if _is_channels_last(images) else torch.contiguous_format
         part = images[self.rank :: self.count].contiguous(memory_format=layout)
-        return Share(part, labels[self.rank :: self.count], self.count, self.rank, 1, size)
+        return _Share(part, labels[self.rank :: self.count], self.count, self.rank, 1, size)
 
     def averaging(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Return the network whose backward pass averages the gradients over the ranks."""
@@ -160,7 +160,7 @@ def start(
             raise failed.error() from error
 
 
-def join(folder: str, rank: str, count: str) -> None:
+def _join(folder: str, rank: str, count: str) -> None:
     """Be another rank: read what rank 0 stored, meet the others, and train."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     task = _receive(Path(folder))
@@ -271,10 +271,8 @@ def _check_devices(count: int, device: torch.device) -> None:
         return
     first, devices = device.index or 0, torch.cuda.device_count()
     if first + count > devices:
-        raise UnsupportedError(
-            f"{count} ranks need {count} CUDA devices from {device} on, and this machine has {devices}",
-            f"set ranks to {devices - first} or less, or device=cpu",
-        )
+        message = f"{count} ranks need {count} CUDA devices from {device} on, and this machine has {devices}"
+        raise UnsupportedError(message, f"set ranks to {devices - first} or less, or device=cpu")
 
 
 class _Task(NamedTuple):
@@ -297,9 +295,8 @@ def _send(task: _Task, folder: Path) -> None:
         torch.save(_sources(task.args[0]), folder / "sources")
         torch.save(task, folder / "task")
     except (OSError, RuntimeError) as error:  # torch's own writer turns a full disk into a RuntimeError
-        raise StoreError(
-            f"cannot write what the other ranks need: {error}", f"free space in {folder.parent}"
-        ) from error
+        message = f"cannot write what the other ranks need: {error}"
+        raise StoreError(message, f"free space in {folder.parent}") from error
     except Exception as error:  # pickle fails in many ways
         raise UnsupportedError(
             f"the network cannot be sent to other processes: {typed_text(error)}",

@@ -16,7 +16,7 @@ from bench.training.batches import Batches, Shape
 from bench.training.config import Splits
 from bench.training.learner import Learner
 
-INITIAL_IMAGES = 5000  # the first training images, in the data set's order, as they are
+_INITIAL_IMAGES = 5000  # the first training images, in the data set's order, as they are
 _TRAINING_BACKENDS = ("eager", "compiled")
 
 
@@ -25,19 +25,11 @@ def initialise(
 ) -> float | None:
     """Let a network that takes something from the training images do so, see `bench.archs`, method `initialise`.
 
-    Args:
-        model: on `device` already.
-        data: whose first training images it is given.
-        shape: of the images that the network takes.
-        device: where all of it happens.
-        now: seconds since some moment, after the device has finished its work.
-
-    Returns:
-        The seconds that it took; None for a network without such a method.
+    Returned are the seconds that it took on the device; None for a network without such a method.
     """
     if not callable(getattr(model, "initialise", None)):
         return None
-    first = data.train.pick(torch.arange(min(INITIAL_IMAGES, len(data.train))))
+    first = data.train.pick(torch.arange(min(_INITIAL_IMAGES, len(data.train))))
     images, _ = next(Batches(first, data.dataset, shape, len(first), device).in_order())
     if device.type == "cuda":  # loads the kernels; the seconds are of their work
         with torch.random.fork_rng([device]):
@@ -57,9 +49,8 @@ def compile_learner(learner: Learner, batches: Batches, backend: str) -> float |
         UnsupportedError: if the backend cannot train, or the network or the machine does not let it compile.
     """
     if backend not in _TRAINING_BACKENDS:
-        raise UnsupportedError(
-            f"no training with backend {backend}", f"use one of {', '.join(_TRAINING_BACKENDS)}"
-        )
+        message = f"no training with backend {backend}"
+        raise UnsupportedError(message, f"use one of {', '.join(_TRAINING_BACKENDS)}")
     batch = next(batches.in_order())
     if backend == "eager" or len(batch[1]) < learner.recipe.batch_size:
         return None
@@ -86,7 +77,7 @@ def compile_learner(learner: Learner, batches: Batches, backend: str) -> float |
     return max(0.0, first_s - usual_s)
 
 
-def needs_warm_up(device: torch.device) -> bool:
+def _needs_warm_up(device: torch.device) -> bool:
     """Return whether the first use of a kernel takes longer than the others: on a CPU, there is nothing to load."""
     return device.type == "cuda"
 
@@ -95,18 +86,10 @@ def warm_up(learner: Learner, batches: Batches, tests: Batches, now: Callable[[]
     """Do steps with batches of each size that an epoch has, and look at test images.
 
     What a GPU loads and chooses at the first use of a kernel is then no part of the training. Nothing else is left of
-    it: weights, running statistics, averages, the optimiser and all generators are what they were.
-
-    Args:
-        learner: its network is compiled already, where it is to be.
-        batches: of the training images.
-        tests: of the test images.
-        now: seconds since some moment, after the device has finished its work.
-
-    Returns:
-        The seconds that it took; None on a device that needs none.
+    it: weights, running statistics, averages, the optimiser and all generators are what they were. Returned are the
+    seconds that it took; None on a device that needs none.
     """
-    if not needs_warm_up(learner.device):
+    if not _needs_warm_up(learner.device):
         return None
     start = now()
     state = copy.deepcopy(learner.state())

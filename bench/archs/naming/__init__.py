@@ -1,15 +1,31 @@
-"""How a name becomes a network: see `bench.archs.naming.spelling` for the spellings."""
+"""How a network is named, and how a name becomes a network. Nothing of the text is executed.
+
+    NAME                        registered, or else one of torchvision
+    torchvision:NAME  timm:NAME of a library
+    hf:NAME                     of transformers: a type, a class, a folder with config.json, or a name of the hub
+    path/to/file.py:NAME        of the user's, in a file
+    package.module:NAME         of the user's, in a module
+    path/to/folder:NAME         an entry of the folder's hubconf.py
+    path/to/net.pt2             saved by torch.export
+    path/to/net.pt              saved by torch.jit (.pt, .pth, .torchscript)
+    pattern:INPUT -> ... -> FC  layers in a row, see `bench.archs.pattern`
+
+each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``. Each is a file of
+this folder, see `bench.archs.naming.ways`. Two arguments are bench's own wherever the network has none of that name:
+``weights='net.pt'`` loads a state dict, and ``reparam=True`` takes the form for inference that the network comes with.
+"""
 
 from __future__ import annotations
 
+import ast
 import fnmatch
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.archs import Arch
-from bench.archs.naming.spelling import parse
 from bench.archs.naming.ways import WAYS, NetworkName, Way, ways
-from bench.errors import UnknownNameError, nearest
+from bench.errors import BenchError, UnknownNameError, error_at, nearest
 from bench.plan.card import ArchCard
 from bench.registry import natural
 
@@ -113,3 +129,97 @@ def list_archs(pattern: str = "*") -> list[ArchCard]:
         UnknownNameError: if it means none.
     """
     return [resolve(name).card for name in expand_names([pattern])]
+
+
+# --- spelling ---
+
+_PREFIX = re.compile(r"([^(:]*):")
+
+
+def parse(text: str) -> NetworkName:
+    """Parse the name of a network.
+
+    Raises:
+        ConfigError: if it is none; the message points at the character.
+    """
+    text = " ".join(text.splitlines()).strip()
+    for kind, way in ways():
+        if begun := way.begins.match(text):
+            return _read(kind, way, text, begun)
+    raise _unread(text)
+
+
+def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
+    groups, end = begun.groupdict(), begun.end()
+    source = groups.get("source") or ""
+    if way.normal is not None:
+        return NetworkName(kind, source, way.normal(text))
+    target = groups.get("target")
+    if target is None:
+        named = way.target.match(text, end)
+        if named is None:
+            raise error_at(text, end, "the name of a network is missing")
+        target, end = named.group(), named.end()
+    return NetworkName(kind, source, target, _arguments(text, end))
+
+
+def _unread(text: str) -> BenchError:
+    path = text.partition("(")[0].rstrip()
+    if path.endswith(".py"):
+        return error_at(text, len(path), "which network of the file?", f"write {path}:NAME")
+    prefix = _PREFIX.match(text)
+    tip = "the colon stands behind torchvision, timm, hf, pattern, a path that ends in .py, a folder, or a module"
+    return error_at(text, 0, f"{prefix[1] if prefix else text!r} is no library, file or module", tip)
+
+
+def _arguments(text: str, end: int) -> dict[str, object]:
+    """Return the arguments that follow the name, which ends at `end`."""
+    rest = text[end:].lstrip()
+    if not rest:
+        return {}
+    start = len(text) - len(rest)
+    if not rest.startswith("("):
+        raise error_at(text, start, "unexpected text behind the name", "arguments look like (width=2)")
+    if not rest.endswith(")"):
+        raise error_at(text, len(text), "the parenthesis is not closed")
+    values: dict[str, object] = {}
+    for keyword in _keywords(text, start):
+        at = _position(text, start, keyword.col_offset)
+        if keyword.arg is None:
+            raise error_at(text, at, "an argument must be written key=value")
+        if keyword.arg in values:
+            raise error_at(text, at, f"the argument {keyword.arg!r} is given twice")
+        values[keyword.arg] = _literal(text, start, keyword.arg, keyword.value)
+    return values
+
+
+def _keywords(text: str, start: int) -> list[ast.keyword]:
+    """Parse the arguments as those of a call; nothing is evaluated."""
+    try:
+        call = ast.parse("f" + text[start:], mode="eval").body
+    except SyntaxError as error:
+        at = start + (error.offset or 1) - 2
+        raise error_at(text, min(max(at, start), len(text)), f"bad arguments: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise error_at(text, start, f"bad arguments: {error}") from error
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise error_at(text, start, "expected one pair of parentheses: (key=value, ...)")
+    if call.args:
+        at = _position(text, start, call.args[0].col_offset)
+        raise error_at(text, at, "an argument must be written key=value")
+    return call.keywords
+
+
+def _literal(text: str, start: int, key: str, value: ast.expr) -> object:
+    try:
+        literal: object = ast.literal_eval(value)
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        tip = f"put a text in quotes: {key}='{value.id}'" if isinstance(value, ast.Name) else None
+        at = _position(text, start, value.col_offset)
+        raise error_at(text, at, f"the value of {key!r} must be a literal", tip) from error
+    return literal
+
+
+def _position(text: str, start: int, column: int) -> int:
+    """Return the index in `text` of a column in bytes of the parsed call, which has an f before `start`."""
+    return start - 1 + len(("f" + text[start:]).encode()[:column].decode())

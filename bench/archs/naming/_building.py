@@ -13,47 +13,35 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from bench.archs._arguments import NATIVE, Parameters, with_fields
+from bench.archs._arguments import NATIVE, Parameters, is_count, with_fields
 from bench.archs.naming.ways import NetworkName
 from bench.errors import BenchError, InvalidModelError, lacks_memory
 
-# The card's name for each name that a parameter may have.
-ALIASES = {
-    **dict.fromkeys(
-        (
-            *("num_classes", "n_classes", "nb_classes", "num_class", "n_class", "nclass", "nclasses"),
-            *("class_num", "num_labels", "number_of_classes", "nb_class", "n_labels"),
-        ),
-        "num_classes",
-    ),
-    **dict.fromkeys(
-        (
-            *("in_channels", "in_chans", "in_chan", "in_ch", "input_channels", "image_channels"),
-            *("img_channels", "num_input_channels", "n_input_channels", "in_channel", "input_channel"),
-            *("img_channel", "image_channel", "num_in_channels"),
-        ),
-        "in_channels",
-    ),
-    **dict.fromkeys(
-        ("input_size", "image_size", "img_size", "input_resolution", "image_resolution", "img_resolution"),
-        "input_size",
-    ),
-}
+
+def _by_name(**names: str) -> dict[str, str]:
+    """Return the card's name by each of the names, in a text, that a parameter for it may have."""
+    return {name: card for card, text in names.items() for name in text.split()}
+
+
+_ALIASES = _by_name(
+    num_classes="num_classes n_classes nb_classes num_class n_class nclass nclasses class_num num_labels "
+    "number_of_classes nb_class n_labels",
+    in_channels="in_channels in_chans in_chan in_ch input_channels image_channels img_channels num_input_channels "
+    "n_input_channels in_channel input_channel img_channel image_channel num_in_channels",
+    input_size="input_size image_size img_size input_resolution image_resolution img_resolution",
+)
 # What a parameter without a default may mean by such a name, which often means something else: the shapes of the first
-# or the last weight decide, see `Builder`.
-_LIKELY = {
-    **dict.fromkeys(
-        ("channels", "num_channels", "n_channels", "nchannels", "n_colors", "in_c", "c_in"), "in_channels"
-    ),
-    **dict.fromkeys(
-        ("output_dim", "out_dim", "output_size", "num_outputs", "n_outputs", "n_out"), "num_classes"
-    ),
-}
+# or the last weight decide, see `_Builder`.
+_LIKELY = _by_name(
+    in_channels="channels num_channels n_channels nchannels n_colors in_c c_in",
+    num_classes="output_dim out_dim output_size num_outputs n_outputs n_out",
+)
 # Beside one of these `input_size` is the length of a vector, as in torch.nn.LSTM(input_size, hidden_size).
 _OF_VECTORS = frozenset(("hidden_size", "hidden_sizes", "output_size", "hidden_dim"))
 _PRETRAINED = "pretrained"
@@ -64,7 +52,7 @@ _OWN_SIZE = 224  # of a network that declares none
 
 
 @dataclass(frozen=True)
-class Builder:
+class _Builder:
     """Builds a network from what the user's file defines.
 
     Attributes:
@@ -94,20 +82,13 @@ class Builder:
     likely: tuple[str, ...] = ()
 
     def describe(self, shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
-        """Return a line for each native value: what it is, where it was taken from, and whether it is handed on.
-
-        Args:
-            shape: what was asked for; None where nothing was.
-            used: the values that the network was built for.
-        """
+        """Return a line for each native value: what it is, where from, and whether it is handed on; see `Describe`."""
         parameters = {n: p for p, n in self.native.items()}
         lines = []
+        otherwise = "handed on where it is another" if self.any_keyword else "not handed on"
         for name in NATIVE:
             origin = "asked for" if shape.get(name) else self.origins.get(name, "nothing in the file says")
-            if name in parameters:
-                handed = f"handed on as {parameters[name]}"
-            else:
-                handed = "handed on where it is another" if self.any_keyword else "not handed on"
+            handed = f"handed on as {parameters[name]}" if name in parameters else otherwise
             lines.append(f"{name} {'-' if used[name] is None else used[name]}: {origin}; {handed}")
         if self.arguments.get(_PRETRAINED) is False:
             lines.append(f"{_PRETRAINED} False: networks are measured with random weights")
@@ -120,7 +101,7 @@ class Builder:
             InvalidModelError: if the user's code raises, or returns something else.
         """
         if self.likely and not self._means_it():
-            raise needs_arguments(self.name, self.likely)
+            raise _needs_arguments(self.name, self.likely)
         given = {p: (values[n],) * 2 if p in self.pairs else values[n]
                  for p, n in self.native.items() if values[n] is not None or n in self.written}  # fmt: skip
         model = self._called({**given, **self._by_keyword(values)}, values)
@@ -135,12 +116,8 @@ class Builder:
         The image's channels are the second dimension of the first weight, classes the first one of the last.
         """
         for tried in ({"in_channels": 3, "num_classes": 11}, {"in_channels": 5, "num_classes": 7}):
-            values = {
-                **tried,
-                "input_size": _OWN_SIZE,
-                **self.declared,
-                **{n: tried[n] for n in self._unsure()},
-            }
+            unsure = {n: tried[n] for n in (self.native[p] for p in self.likely)}
+            values = {**tried, "input_size": _OWN_SIZE, **self.declared, **unsure}
             try:
                 with torch.device("meta"):
                     model = replace(self, likely=())(**{n: values[n] for n in NATIVE})
@@ -148,13 +125,9 @@ class Builder:
                 ends = {"in_channels": weights[0][1], "num_classes": weights[-1][0]}
             except Exception:  # then nothing is known
                 return False
-            if any(ends[n] != tried[n] for n in self._unsure()):
+            if any(ends[n] != value for n, value in unsure.items()):
                 return False
         return True
-
-    def _unsure(self) -> set[str]:
-        """Return the card's names of what the likely parameters are taken for."""
-        return {self.native[p] for p in self.likely}
 
     def _by_keyword(self, values: Mapping[str, int | None]) -> dict[str, int | None]:
         """Return the values without a parameter that differ from the network's own, as far as those are known."""
@@ -185,16 +158,19 @@ class Builder:
                     if isinstance(error, BenchError) or lacks_memory(error):
                         raise
                     message = f"building {self.name} raised {type(error).__name__}: {error}"
-                    raise InvalidModelError(message, self._tip(error)) from error
+                    raise InvalidModelError(message, _tip(error)) from error
                 untried -= named
                 given = {n: v for n, v in given.items() if n not in refused} | {n: values[n] for n in lacking}
 
-    def _tip(self, error: BaseException) -> str | None:
-        if isinstance(error, FileNotFoundError) and error.filename:
-            return f"run bench in the folder from which {error.filename} is to be read"
-        if isinstance(error, OSError):
-            return "where it loads weights, let it be built without them: what is measured does not depend on them"
-        return None
+
+def _tip(error: BaseException) -> str | None:
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"run bench in the folder from which {error.filename} is to be read"
+    if isinstance(error, OSError):
+        return (
+            "where it loads weights, let it be built without them: what is measured does not depend on them"
+        )
+    return None
 
 
 def _is_about(error: BaseException, keyword: str) -> bool:
@@ -204,13 +180,8 @@ def _is_about(error: BaseException, keyword: str) -> bool:
 
 def builder_of(
     definition: object, name: NetworkName, importable: Callable[[], AbstractContextManager[None]]
-) -> Builder:
-    """Return a builder of what the user defines, with its arguments checked.
-
-    Args:
-        definition: a class, a function or an instance.
-        name: with the arguments as they were written.
-        importable: a context in which more of the user's modules may be imported.
+) -> _Builder:
+    """Return a builder of a class, a function or an instance of the user's, with its arguments checked.
 
     Raises:
         InvalidModelError: if it is no network, does not take an argument, or needs one that is not given.
@@ -218,9 +189,8 @@ def builder_of(
     if isinstance(definition, nn.Module):
         Parameters().check(name.bare, name.arguments)
         said = _Said(attributes=_attributes_of_instance(definition))
-        return Builder(
-            name.bare, lambda: _copied(definition), importable, said.card(), origins=said.origins()
-        )
+        copied = partial(_copied, definition)
+        return _Builder(name.bare, copied, importable, said.card(), origins=said.origins())
     if not callable(definition):
         message = f"{name.bare} is of type {type(definition).__name__}; expected a torch.nn.Module"
         raise InvalidModelError(message, _NO_NETWORK)
@@ -229,25 +199,25 @@ def builder_of(
     parameters.check(name.bare, name.arguments)
     written = {k: v for k, v in name.arguments.items() if _takes(k, v, parameters)}
     others = {k: v for k, v in name.arguments.items() if k not in written}
-    named = [
-        p for p in parameters.names if p in ALIASES and p not in others and not _is_length(p, parameters)
-    ]
+    named = [p for p in parameters.names if p in _aliases(parameters) and p not in others]
     defaults = {p: parameters.defaults.get(p) for p in named}
-    native = {p: d for p, d in defaults.items() if p in written or _is_native(p, d)}
+    native = {
+        p: d for p, d in defaults.items() if p in written or d is None or type(d) is int or _is_side(p, d)
+    }
     missing = [p for p in parameters.required if p not in native and p not in others]
     likely = _likely(missing, native)
     if missing := [p for p in missing if p not in likely]:
-        raise needs_arguments(name.bare, missing)
+        raise _needs_arguments(name.bare, missing)
     native |= dict.fromkeys(likely)
     if parameters.defaults.get(_PRETRAINED) is True:
         others = {_PRETRAINED: False, **others}
     said = _Said(
         attributes=_attributes(definition),
-        written={ALIASES[p]: _pair(v) or v for p, v in written.items()},
+        written={_ALIASES[p]: _pair(v) or v for p, v in written.items()},
         native=native,
         required=frozenset(parameters.required),
     )
-    return Builder(
+    return _Builder(
         name=name.bare,
         function=function,
         importable=importable,
@@ -262,30 +232,28 @@ def builder_of(
     )
 
 
-def needs_arguments(name: str, missing: Sequence[str]) -> InvalidModelError:
+def _needs_arguments(name: str, missing: Sequence[str]) -> InvalidModelError:
     """Return the error of a network that cannot be built without these arguments."""
     written = ", ".join(f"{argument}=..." for argument in missing)
-    more = f", {', '.join(map(repr, missing[1:]))}" if missing[1:] else ""
-    return InvalidModelError(
-        f"{name} needs an argument {missing[0]!r}{more}", f"write {name}({written}), in quotes for a shell"
-    )
+    message = f"{name} needs an argument {', '.join(map(repr, missing))}"
+    return InvalidModelError(message, f"write {name}({written}), in quotes for a shell")
 
 
 def _meaning(parameter: str) -> str:
     """Return the card's name for the native value that a parameter takes."""
-    return ALIASES.get(parameter) or _LIKELY[parameter]
+    return _ALIASES.get(parameter) or _LIKELY[parameter]
 
 
 def _likely(missing: Sequence[str], native: Mapping[str, object]) -> tuple[str, ...]:
     """Return which of the arguments that are missing may be native values; one at most of each kind."""
-    meant = {ALIASES[p] for p in native}
+    meant = {_ALIASES[p] for p in native}
     likely = {_LIKELY[p]: p for p in reversed(missing) if p in _LIKELY and _LIKELY[p] not in meant}
     return tuple(likely.values())
 
 
-def _is_length(parameter: str, parameters: Parameters) -> bool:
-    """Return whether a parameter is the length of a vector, rather than the side of an image."""
-    return parameter == "input_size" and bool(_OF_VECTORS.intersection(parameters.names))
+def _aliases(parameters: Parameters) -> set[str]:
+    """Return the names of native values for a function; beside some, `input_size` is the length of a vector."""
+    return _ALIASES.keys() - ({"input_size"} if _OF_VECTORS & {*parameters.names} else ())
 
 
 def _copied(network: nn.Module) -> nn.Module:
@@ -307,11 +275,11 @@ def _takes(argument: str, value: object, parameters: Parameters) -> bool:
 
     One that goes to any keyword is a native value by the card's own name alone; else it is passed as it was written.
     """
-    named = argument in (parameters.names if not parameters.any_keyword else (*parameters.names, *NATIVE))
-    if not named or argument not in ALIASES or _is_length(argument, parameters):
+    named = {*parameters.names, *(NATIVE if parameters.any_keyword else ())} & _aliases(parameters)
+    if argument not in named:
         return False
-    pair = ALIASES[argument] == "input_size" and _pair(value) is not None
-    return _is_count(value) or pair or (value is None and ALIASES[argument] == "num_classes")
+    no_classifier = value is None and _ALIASES[argument] == "num_classes"
+    return is_count(value) or no_classifier or _is_side(argument, value)
 
 
 def parameters_of(function: object) -> Parameters:
@@ -323,19 +291,14 @@ def parameters_of(function: object) -> Parameters:
     return Parameters.of(function)
 
 
-def _is_native(parameter: str, default: object) -> bool:
-    """Return whether a parameter takes a native value: by its default, which is none, a number or a pair for a size."""
-    number = default is None or type(default) is int
-    return number or (ALIASES[parameter] == "input_size" and _pair(default) is not None)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value > 0
+def _is_side(parameter: str, value: object) -> bool:
+    """Return whether a value is height and width, of a parameter for the size."""
+    return _ALIASES[parameter] == "input_size" and _pair(value) is not None
 
 
 def _pair(value: object) -> int | None:
     """Return the side of ``(224, 224)``; None for anything else."""
-    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1] and _is_count(value[0]):
+    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1] and is_count(value[0]):
         return int(value[0])
     return None
 
@@ -382,7 +345,7 @@ class _Said:
         """Return parameter and default of each native value; None of classes is no classifier."""
         said: dict[str, tuple[str, int | None]] = {}
         for parameter, default in self.native.items():
-            value = _pair(default) or (default if isinstance(default, int) and _is_count(default) else None)
+            value = _pair(default) or (default if isinstance(default, int) and is_count(default) else None)
             meaning = _meaning(parameter)
             if value is not None or (meaning == "num_classes" and parameter not in self.required):
                 said.setdefault(meaning, (parameter, value))
@@ -393,7 +356,7 @@ def _attributes(definition: object) -> dict[str, Any]:
     """Return the attributes that the card declares, where they are of the right type."""
     # Static look-up: a property of the user's must not run here.
     values = {n: inspect.getattr_static(definition, n, ...) for n in (*_NUMBERS, *_TEXTS)}
-    numbers = {n: values[n] for n in _NUMBERS if _is_count(values[n])}
+    numbers = {n: values[n] for n in _NUMBERS if is_count(values[n])}
     texts = {n: values[n] for n in _TEXTS if isinstance(values[n], str)}
     sides = {} if (side := _pair(values["input_size"])) is None else {"input_size": side}
     no_classifier = {"num_classes": None} if values["num_classes"] is None else {}
@@ -410,8 +373,6 @@ def _attributes_of_instance(network: nn.Module) -> dict[str, Any]:
     convolutions = [m.in_channels for m in layers if isinstance(m, nn.Conv2d)]
     last = [m.out_channels if isinstance(m, nn.Conv2d) else m.out_features for m in layers]
     facts = {"in_channels": convolutions[:1], "num_classes": last[-1:]}
-    said = _attributes(network)
-    wrong = {
-        n for n, fact in facts.items() if n in vars(network) and fact and said.get(n) not in (None, *fact)
-    }
+    said, own = _attributes(network), vars(network)
+    wrong = {n for n, fact in facts.items() if fact and n in own and said.get(n) not in (None, *fact)}
     return {n: value for n, value in said.items() if n not in wrong}

@@ -18,7 +18,7 @@ from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO, cast
+from typing import NamedTuple, TextIO, cast
 
 from torch import nn
 
@@ -30,10 +30,10 @@ from bench.archs.naming.ways import NetworkName
 from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
 from bench.plan.card import ArchCard
 
-OWN = "bench_user_"  # begins the names of modules that are made of users' files
-PACKAGE = "bench_folder_"  # and of packages that are made of their folders
-LAST_WORDS = 500  # characters of what a file prints that are kept
-REPOSITORY_DEPTH = 6  # folders above a file, in which its repository's root is looked for
+_OWN = "bench_user_"  # begins the names of modules that are made of users' files
+_PACKAGE = "bench_folder_"  # and of packages that are made of their folders
+_LAST_WORDS = 500  # characters of what a file prints that are kept
+_REPOSITORY_DEPTH = 6  # folders above a file, in which its repository's root is looked for
 
 # Of each of the user's modules that was imported, the name of whose file or module brought it in. Those of one are
 # forgotten before another is imported or builds: two folders may each have a `layers.py`, and what a network is made of
@@ -70,15 +70,8 @@ def parameters(name: NetworkName) -> Parameters:
 # --- importing ---
 
 
-@dataclass(frozen=True)
-class _Code:
-    """The user's code, imported.
-
-    Attributes:
-        module: what it defines.
-        place: where it was imported.
-        sources: SHA-256 of each file of the user's that it depends on, see `bench.archs.naming.sources`.
-    """
+class _Code(NamedTuple):
+    """The user's code, imported; SHA-256 of each file that it depends on, see `bench.archs.naming.sources`."""
 
     module: ModuleType
     place: _Place
@@ -130,8 +123,8 @@ def _load_file(source: str) -> _Code:
 def _code(module: ModuleType, path: Path, place: _Place) -> _Code:
     """Return what was imported, with the files that it depends on: those its text names, and those it has loaded."""
     if place.source not in _loaded:
-        names = (name for name, owner in _owners.items() if owner == place.source and name in sys.modules)
-        files = {Path(file) for name in names if (file := getattr(sys.modules[name], "__file__", None))}
+        modules = [sys.modules[name] for name in _brought_in_by(place) if name in sys.modules]
+        files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
         _loaded[place.source] = files, together(sources(path, place.folders, files))
     files, _ = _loaded[place.source]
     return _Code(module, place, sources(path, place.folders, files))
@@ -142,15 +135,14 @@ def _forget_if_edited(path: Path, place: _Place) -> None:
     if place.source in _loaded:
         files, before = _loaded[place.source]
         if together(sources(path, place.folders, files)) != before:
-            _forget({name for name, owner in _owners.items() if owner == place.source})
-            _forget({name for name in sys.modules if _is_of(name, path)})
+            made = {name for name in sys.modules if name.rpartition(".")[2].startswith(_OWN)}
+            of_it = {name for name in made if getattr(sys.modules[name], "__file__", None) == str(path)}
+            _forget(_brought_in_by(place) | of_it)
             del _loaded[place.source]
 
 
-def _is_of(name: str, path: Path) -> bool:
-    """Return whether a module is one that was made of a user's file."""
-    made = name.rpartition(".")[2].startswith(OWN)
-    return made and getattr(sys.modules[name], "__file__", None) == str(path)
+def _brought_in_by(place: _Place) -> set[str]:
+    return {name for name, owner in _owners.items() if owner == place.source}
 
 
 def _forget(names: set[str]) -> None:
@@ -173,7 +165,7 @@ def _roots(path: Path, text: bytes) -> Iterator[Path]:
 
     In a repository ``models/net.py`` may say ``from models.parts import Block``, run from its root.
     """
-    above = [*path.parents[1:REPOSITORY_DEPTH], Path.cwd()]
+    above = [*path.parents[1:_REPOSITORY_DEPTH], Path.cwd()]
     if relative_imports(text):  # its package may import from its own name
         yield next(folder for folder in path.parents if not (folder / "__init__.py").is_file())
     for name in imported(text):
@@ -199,7 +191,7 @@ def _execute(path: Path, text: bytes) -> ModuleType:
     The bytes that were hashed are executed, past the cache of compiled files, which may be older.
     """
     digest = hashlib.sha256(bytes(path) + b"\0" + text).hexdigest()[:12]
-    name = f"{OWN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    name = f"{_OWN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
     lacking: ImportError | None = None
     if levels := relative_imports(text):
         try:
@@ -210,21 +202,18 @@ def _execute(path: Path, text: bytes) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # for a path that ends in .py there is always one
+    module = importlib.util.module_from_spec(spec)
     try:
-        return _run(
-            importlib.util.module_from_spec(spec),
-            lambda module: exec(compile(text, str(path), "exec"), module.__dict__),
-        )
+        return _run(module, lambda module: exec(compile(text, str(path), "exec"), module.__dict__))
     except ImportError as error:
         raise lacking or error from None
 
 
-def _run(module: ModuleType, execute: Callable[[ModuleType], object] | None) -> ModuleType:
+def _run(module: ModuleType, execute: Callable[[ModuleType], object]) -> ModuleType:
     """Fill a module while it is known by its name, which dataclasses and pickle look up; forget one that fails."""
     sys.modules[module.__name__] = module
     try:
-        if execute is not None:
-            execute(module)
+        execute(module)
     except BaseException:
         del sys.modules[module.__name__]
         raise
@@ -234,24 +223,22 @@ def _run(module: ModuleType, execute: Callable[[ModuleType], object] | None) -> 
 def _package(path: Path, levels: int) -> str:
     """Return the name of the package that a file with relative imports lies in; it is imported if it was not.
 
-    Args:
-        path: of the file.
-        levels: over how many packages its imports reach, at least; it lies in as many more as have an ``__init__.py``.
+    Its imports reach over `levels` packages at least; it lies in as many more as have an ``__init__.py``.
     """
     above = list(path.parents)
     while levels < len(above) - 1 and (above[levels] / "__init__.py").is_file():
         levels += 1
     top = above[levels - 1]
-    name = f"{PACKAGE}{hashlib.sha256(bytes(top)).hexdigest()[:12]}"
+    name = f"{_PACKAGE}{hashlib.sha256(bytes(top)).hexdigest()[:12]}"
     if name not in sys.modules:
         init = top / "__init__.py"
-        if init.is_file():
-            spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(top)])
-        else:
+        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(top)])
+        if not init.is_file():
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [str(top)]
         assert spec is not None
-        _run(importlib.util.module_from_spec(spec), spec.loader.exec_module if spec.loader else None)
+        execute = spec.loader.exec_module if spec.loader else lambda _: None
+        _run(importlib.util.module_from_spec(spec), execute)
     below = [folder.name for folder in reversed(above[: levels - 1])]
     inner = ".".join([name, *below])
     importlib.import_module(inner)
@@ -293,13 +280,12 @@ def _import_errors(source: str) -> Iterator[None]:
         message = f"importing {source} ended Python: {last}"
         tip = "let it parse arguments under `if __name__ == '__main__':`; bench gives it none"
         raise InvalidModelError(message, tip) from error
-    except ModuleNotFoundError as error:
-        message = f"importing {source} raised {type(error).__name__}: {error}"
-        tip = f"make {error.name} importable, or run bench in the folder from which {source} imports it"
-        raise InvalidModelError(message, tip) from error
     except Exception as error:
         message = f"importing {source} raised {type(error).__name__}: {error}"
-        raise InvalidModelError(message, "mend the file; python runs it as it stands") from error
+        tip = "mend the file; python runs it as it stands"
+        if isinstance(error, ModuleNotFoundError):
+            tip = f"make {error.name} importable, or run bench in the folder from which {source} imports it"
+        raise InvalidModelError(message, tip) from error
 
 
 class _Heard:
@@ -310,7 +296,7 @@ class _Heard:
         self.last = ""
 
     def write(self, text: str) -> int:
-        self.last = (self.last + text)[-LAST_WORDS:]
+        self.last = (self.last + text)[-_LAST_WORDS:]
         return self.stream.write(text)
 
     def __getattr__(self, name: str) -> object:
@@ -345,7 +331,7 @@ def _is_brought_in(module: ModuleType) -> bool:
     """Return whether a module is the user's, but not the very file that was asked for: its classes need it."""
     # A package without __init__.py has no file, but a path.
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    asked_for = module.__name__.rpartition(".")[2].startswith(OWN)
+    asked_for = module.__name__.rpartition(".")[2].startswith(_OWN)
     return file is not None and not asked_for and is_users(Path(file))
 
 
@@ -369,5 +355,5 @@ def _find(module: ModuleType, name: NetworkName) -> object:
 def _is_candidate(value: object) -> bool:
     if isinstance(value, nn.Module):
         return True
-    is_network = inspect.isclass(value) and issubclass(value, nn.Module)
-    return (is_network or inspect.isfunction(value)) and value.__module__.partition(".")[0] != "torch"
+    made = inspect.isfunction(value) or (inspect.isclass(value) and issubclass(value, nn.Module))
+    return made and value.__module__.partition(".")[0] != "torch"

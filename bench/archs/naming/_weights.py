@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from bench.archs import Arch
-from bench.archs.naming.scripted import is_script
-from bench.archs.naming.sources import digest, together
-from bench.errors import InvalidModelError, UnknownNameError, lacks_memory, nearest
+from bench.archs.naming.saved import is_script
+from bench.archs.naming.sources import digest, existing, together
+from bench.errors import InvalidModelError, lacks_memory, reason
 
-ENVELOPES = ("state_dict", "model_state_dict", "model_state", "model")  # under which checkpoints keep it
-PREFIX, COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
-SHOWN = 3  # keys that a message names
+_ENVELOPES = ("state_dict", "model_state_dict", "model_state", "model")  # under which checkpoints keep it
+_PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
+_SHOWN = 3  # keys that a message names
 
 _DTYPES = {
     "F64": torch.float64,
@@ -50,9 +50,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
     """
     if not isinstance(asked, str):
         raise InvalidModelError(f"{name}: weights are the path of a file, not {asked!r}", "weights='net.pt'")
-    file = Path(asked).expanduser()
-    if not file.is_file():
-        raise _no_file(asked, file)
+    file = existing(asked, "file of weights", "weights come of files: torch.save(net.state_dict(), FILE)")
     card = arch.card
     first = card.name.partition("(")[0].rpartition(":")[0] or card.name
     own = card.sources or ({first: card.source_sha256} if card.source_sha256 else {})
@@ -60,7 +58,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
 
     def build(*, num_classes: int | None, **values: int) -> nn.Module:
         model = arch.builder(num_classes=num_classes, **values)
-        load(model, file, name)
+        _load(model, file, name)
         return model
 
     def describe(shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
@@ -72,29 +70,18 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
     return Arch(card, build, describe)
 
 
-def _no_file(asked: str, file: Path) -> UnknownNameError:
-    there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
-    close = [str(file.parent / name) for name in nearest(file.name, there)]
-    tip = (
-        f"did you mean {', '.join(close)}?"
-        if close
-        else "weights come of files: torch.save(net.state_dict(), FILE)"
-    )
-    return UnknownNameError(f"no file of weights {asked!r}", tip)
-
-
-def load(model: nn.Module, file: Path, name: str) -> None:
+def _load(model: nn.Module, file: Path, name: str) -> None:
     """Load the weights of a file into a network; into one without storage nothing is loaded, but they must fit as well.
 
     Raises:
         InvalidModelError: if the file cannot be read, or does not fit; the message names the first keys.
     """
     own = {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
-    weights = _like(read(file), own)
+    weights = _like(_read(file), own)
     for key in own.keys() - weights.keys():
         if key.endswith(
             "num_batches_tracked"
-        ):  # which nothing but a training reads, and many files leave out
+        ):  # nothing but a training reads it, and many files leave it out
             weights[key] = own[key]
     _check(own, weights, file, name)
     if any(tensor.is_meta for tensor in own.values()):
@@ -102,23 +89,22 @@ def load(model: nn.Module, file: Path, name: str) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InvalidModelError(
-            f"{file} does not fit {name}: {error}", "give the weights of this network"
-        ) from error
+        message = f"{file} does not fit {name}: {error}"
+        raise InvalidModelError(message, "give the weights of this network") from error
 
 
 def _like(weights: Mapping[str, Tensor], own: Mapping[str, object]) -> dict[str, Tensor]:
     """Return the weights without what wrappers put into keys, where the network's own keys have none of it."""
     keys = {key: key for key in weights}
-    if not any(COMPILED in key for key in own):
-        keys = {key: short.replace(COMPILED, "") for key, short in keys.items()}
-    while keys and all(short.startswith(PREFIX) for short in keys.values()) and not _all_begin(own):
-        keys = {key: short.removeprefix(PREFIX) for key, short in keys.items()}
+    if not any(_COMPILED in key for key in own):
+        keys = {key: short.replace(_COMPILED, "") for key, short in keys.items()}
+    while _all_begin(keys.values()) and not _all_begin(own):
+        keys = {key: short.removeprefix(_PREFIX) for key, short in keys.items()}
     return {short: weights[key] for key, short in keys.items()}
 
 
-def _all_begin(own: Mapping[str, object]) -> bool:
-    return bool(own) and all(key.startswith(PREFIX) for key in own)
+def _all_begin(keys: Collection[str]) -> bool:
+    return bool(keys) and all(key.startswith(_PREFIX) for key in keys)
 
 
 def _check(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], file: Path, name: str) -> None:
@@ -132,17 +118,15 @@ def _check(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], file: Path,
         raise InvalidModelError(f"{file} does not fit {name}: {told}", tip)
     other = [k for k in own if not is_lazy(own[k]) and own[k].shape != weights[k].shape]
     if other:
-        shapes = [
-            f"{k} is {list(weights[k].shape)}, and {list(own[k].shape)} in the network" for k in other[:SHOWN]
-        ]
-        more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-        raise InvalidModelError(
-            f"{file} does not fit {name}: {'; '.join(shapes)}{more}", _classes_tip(own, weights, other)
-        )
+        pairs = [(k, list(weights[k].shape), list(own[k].shape)) for k in other[:_SHOWN]]
+        told = "; ".join(f"{k} is {theirs}, and {ours} in the network" for k, theirs, ours in pairs)
+        more = f", and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
+        message = f"{file} does not fit {name}: {told}{more}"
+        raise InvalidModelError(message, _classes_tip(own, weights, other))
 
 
 def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:SHOWN]) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+    return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
 
 
 def _classes_tip(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], other: list[str]) -> str:
@@ -157,7 +141,7 @@ def _classes_tip(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], other
 # --- files ---
 
 
-def read(file: Path) -> Mapping[str, Tensor]:
+def _read(file: Path) -> Mapping[str, Tensor]:
     """Return the tensors of a file of weights, by their keys.
 
     Raises:
@@ -170,18 +154,15 @@ def read(file: Path) -> Mapping[str, Tensor]:
     except Exception as error:  # readers raise whatever they meet
         if lacks_memory(error):
             raise
-        reason = next(iter(str(error).splitlines()), "")[:200]
-        message = f"{file} cannot be read as weights: {type(error).__name__}: {reason}"
+        message = f"{file} cannot be read as weights: {reason(error)}"
         raise InvalidModelError(message, "save them with torch.save(net.state_dict(), FILE)") from error
-    while isinstance(content, Mapping) and (key := next((k for k in ENVELOPES if _holds(content, k)), None)):
-        content = content[key]
-    tensors = (
-        {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    )
+    while isinstance(content, Mapping) and (inner := [content[k] for k in _ENVELOPES if _holds(content, k)]):
+        content = inner[0]
+    items = content.items() if isinstance(content, Mapping) else ()
+    tensors = {key: value for key, value in items if isinstance(value, Tensor)}
     if not tensors:
-        raise InvalidModelError(
-            f"{file} holds no state dict", "save one with torch.save(net.state_dict(), FILE)"
-        )
+        message = f"{file} holds no state dict"
+        raise InvalidModelError(message, "save one with torch.save(net.state_dict(), FILE)")
     return tensors
 
 
@@ -191,9 +172,8 @@ def _holds(content: Mapping[object, object], key: str) -> bool:
 
 def _of_torch(file: Path) -> object:
     if is_script(file):
-        raise InvalidModelError(
-            f"{file} is TorchScript, and no weights alone", f"it is a network: name it, {file}"
-        )
+        message = f"{file} is TorchScript, and no weights alone"
+        raise InvalidModelError(message, f"it is a network: name it, {file}")
     try:
         content: object = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

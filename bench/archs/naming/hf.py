@@ -22,17 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.archs import Arch
-from bench.archs._arguments import NATIVE, library_errors
+from bench.archs._arguments import library_errors
 from bench.archs.naming.sources import digest
-from bench.archs.naming.ways import WAYS, NetworkName, Way
-from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError, nearest, unknown_name
+from bench.archs.naming.ways import WAYS, NetworkName, Way, origins
+from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError, nearest, reason, unknown_name
 from bench.plan.card import ArchCard
 
 if TYPE_CHECKING:
     from torch import nn
 
-CONFIG = "config.json"
-IMAGES = "pixel_values"  # what transformers calls images, by which its image models are told
+_CONFIG = "config.json"
+_IMAGES = "pixel_values"  # what transformers calls images, by which its image models are told
 
 # What a type stands for: the first kind of model that there is for it.
 _KINDS = (
@@ -54,19 +54,14 @@ def _transformers() -> Any:
     return transformers
 
 
-def names() -> list[str]:
+def _names() -> list[str]:
     """Return all types of image classifiers."""
     made = {kind: _class(classes) for kind, classes in _of_kind("IMAGE_CLASSIFICATION").items()}
     return [f"hf:{kind}" for kind, one in made.items() if one is not None and _takes_images(one)]
 
 
-def check(name: NetworkName) -> NetworkName:
-    """Return the name.
-
-    Raises:
-        UnsupportedError: if transformers is not installed.
-    """
-    _transformers()
+def _check(name: NetworkName) -> NetworkName:
+    _transformers()  # raises where it is not installed
     return name
 
 
@@ -87,7 +82,7 @@ class _Model:
     source_sha256: str | None = None
 
 
-def resolve(name: NetworkName) -> Arch:
+def _resolve(name: NetworkName) -> Arch:
     """Return the network of a configuration.
 
     Raises:
@@ -102,16 +97,16 @@ def resolve(name: NetworkName) -> Arch:
     if not _takes_images(model.made):
         message = f"hf:{name.target} is {model.made.__name__}, which takes no images"
         raise InvalidModelError(message, "see `bench list 'hf:*'` for those that do")
-    config, written = model.config, model.written
-    labels = getattr(config, "num_labels", None) if "num_labels" in written else _CLASSES
+    config, channels = model.config, getattr(model.config, "num_channels", None)
+    labels = getattr(config, "num_labels", None) if "num_labels" in model.written else _CLASSES
     size = _side(getattr(config, "image_size", None))
     card = ArchCard(
         name=str(name),
         family=str(config.model_type),
         input_size=size or _SIZE,
         sized=size is not None,
-        in_channels=getattr(config, "num_channels", None) or 3,
-        any_channels=isinstance(getattr(config, "num_channels", None), int),
+        in_channels=channels or 3,
+        any_channels=isinstance(channels, int),
         num_classes=labels if "Classification" in model.made.__name__ else None,
         source_sha256=model.source_sha256,
     )
@@ -124,15 +119,15 @@ def resolve(name: NetworkName) -> Arch:
 def _model(target: str) -> _Model:
     """Return what a name means: a folder, a class, a type, or else a model of the hub."""
     transformers = _transformers()
-    if (Path(target).expanduser() / CONFIG).is_file():
-        file = Path(target).expanduser() / CONFIG
-        return _configured(_from_pretrained(str(file.parent), target), target, digest(file))
+    folder = Path(target).expanduser()
+    if (folder / _CONFIG).is_file():
+        return _configured(_from_pretrained(str(folder), target), target, digest(folder / _CONFIG))
     made: Any = getattr(transformers, target, None) if target.isidentifier() else None
     if getattr(made, "config_class", None) is not None:
         return _Model(made, made.config_class())
     if target in transformers.CONFIG_MAPPING:
         return _Model(_class_of(target), transformers.CONFIG_MAPPING[target]())
-    if "/" not in target and not Path(target).expanduser().is_dir():
+    if "/" not in target and not folder.is_dir():
         known = [*_of_kind("IMAGE_CLASSIFICATION"), *(n for n in dir(transformers) if "ForImage" in n)]
         raise unknown_name("model of transformers", target, known, "see `bench list 'hf:*'`")
     config = _from_pretrained(target, target)
@@ -157,10 +152,8 @@ def _from_pretrained(path: str, target: str) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
-        tip = f"save its {CONFIG} in a folder and write hf:path/to/folder, or name a type such as hf:resnet"
-        message = f"no configuration of hf:{target}: {type(error).__name__}: {reason}"
-        raise UnknownNameError(message, tip) from error
+        tip = f"save its {_CONFIG} in a folder and write hf:path/to/folder, or name a type such as hf:resnet"
+        raise UnknownNameError(f"no configuration of hf:{target}: {reason(error)}", tip) from error
 
 
 def _of_kind(kind: str) -> dict[str, Any]:
@@ -190,7 +183,7 @@ def _class(names: Any) -> Any:
 
 def _takes_images(made: Any) -> bool:
     """Return whether images are what a class takes first."""
-    return list(inspect.signature(made.forward).parameters)[1:2] == [IMAGES]
+    return list(inspect.signature(made.forward).parameters)[1:2] == [_IMAGES]
 
 
 # --- configuration ---
@@ -203,8 +196,7 @@ def _with_arguments(model: _Model, name: NetworkName) -> _Model:
         InvalidModelError: for one that the configuration does not have, which would be taken and never read.
     """
     config = copy.deepcopy(model.config)
-    ours = {_OURS[k]: v for k, v in name.arguments.items() if k in _OURS}
-    values = {**{k: v for k, v in name.arguments.items() if k not in NATIVE}, **ours}
+    values = {_OURS.get(key, key): value for key, value in name.arguments.items()}
     for key, value in values.items():
         if not hasattr(config, key):
             close = nearest(key, [k for k in config.to_dict() if not k.startswith("_")])
@@ -247,22 +239,20 @@ def _build(
 
 def _lacking(name: str, error: ImportError) -> UnsupportedError:
     """Return what is told of a model that needs another library."""
-    reason = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
+    missing = reason(error).partition(": ")[2]
     return UnsupportedError(
-        f"{name} needs what is not installed: {reason}", "install it, or name another model"
+        f"{name} needs what is not installed: {missing}", "install it, or name another model"
     )
 
 
 def _describe(model: _Model, shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
     """Return where each native value is from."""
-    lines = []
+    said = dict.fromkeys(_OURS, "nothing in its configuration says")
     for key, ours in _OURS.items():
-        has = getattr(model.config, ours, None) is not None
-        origin = f"its configuration's {ours}" if has else "nothing in its configuration says"
-        if key == "num_classes" and ours not in model.written:
-            origin = "nothing in its configuration says"
-        lines.append(f"{key} {used[key]}: {'asked for' if shape.get(key) else origin}")
-    return [f"class {model.made.__name__} of transformers", *lines]
+        chosen = key != "num_classes" or ours in model.written
+        if chosen and getattr(model.config, ours, None) is not None:
+            said[key] = f"its configuration's {ours}"
+    return [f"class {model.made.__name__} of transformers", *origins(said, shape, used)]
 
 
 WAYS.add(
@@ -271,8 +261,8 @@ WAYS.add(
         place=32,
         begins=re.compile(r"(?P<source>hf):"),
         target=re.compile(r"[^(\s](?:[^(]*[^(\s])?"),
-        check=check,
-        resolve=resolve,
-        names=names,
+        check=_check,
+        resolve=_resolve,
+        names=_names,
     ),
 )

@@ -1,14 +1,26 @@
-"""Ways in: torchvision's and timm's networks, by prefix."""
+"""Ways in: networks that have a name of their own: registered ones, torchvision's and timm's by prefix, and patterns.
+
+A plain name that is not registered is torchvision's, if it is one of its. The language of patterns, layers in a row, is
+that of `bench.archs.pattern`.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
-from bench.archs import Arch, _timm, _torchvision
-from bench.archs._arguments import with_arguments
+from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
+from bench.archs._arguments import Parameters, with_arguments
 from bench.archs.naming.ways import WAYS, NetworkName, Way
 from bench.errors import unknown_name
+
+
+def _registered(name: NetworkName) -> NetworkName:
+    if name.target in ARCHS or name.target not in _torchvision.names():
+        ARCHS.get(name.target)  # raises for one that nobody knows
+        return name
+    return replace(name, kind="torchvision", source="torchvision")
 
 
 def _in_torchvision(name: NetworkName) -> NetworkName:
@@ -33,6 +45,23 @@ def _of_timm(name: NetworkName) -> Arch:
     return with_arguments(arch, str(name), name.arguments)
 
 
+def _of_pattern(name: NetworkName) -> Arch:
+    from bench.archs.pattern import network  # imports torch
+
+    return network.resolve(name)
+
+
+WAYS.add(
+    "registered",
+    Way(
+        place=90,
+        begins=re.compile(r"(?![^(]*\.py\s*(?:\(|$))(?=[^:(]*(?:\(|$))"),
+        check=_registered,
+        resolve=lambda name: with_arguments(ARCHS.get(name.target), str(name), name.arguments),
+        parameters=lambda name: Parameters(Parameters.of(ARCHS.get(name.target).builder).names),
+        names=ARCHS.names,
+    ),
+)
 WAYS.add(
     "torchvision",
     Way(
@@ -51,5 +80,14 @@ WAYS.add(
         check=_in_timm,
         resolve=_of_timm,
         names=lambda: [f"timm:{name}" for name in _timm.names()],
+    ),
+)
+WAYS.add(
+    "pattern",
+    Way(
+        place=10,
+        begins=re.compile(r"(?P<source>pattern):"),
+        normal=lambda text: str(pattern.parse(text)),
+        resolve=_of_pattern,
     ),
 )

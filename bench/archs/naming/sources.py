@@ -17,9 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import bench
+from bench.errors import UnknownNameError, nearest
 
-LONGEST_NAME = 255  # bytes that a file's name may have
-LARGE = 64 * 2**20  # bytes of a file from which its size and time stand for what it holds
+_LONGEST_NAME = 255  # bytes that a file's name may have
+_LARGE = 64 * 2**20  # bytes of a file from which its size and time stand for what it holds
 _WRITES, _MODES = frozenset("wax"), frozenset("rwaxbt+")  # of a file that is opened
 _WRITERS = frozenset(("save", "dump", "savefig", "savez", "savetxt", "imwrite", "write_text", "write_bytes"))
 _PATHS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -57,7 +58,7 @@ def digest(file: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _digest(file: Path, size: int, changed_ns: int) -> str:
-    content = f"{size} {changed_ns}".encode() if size >= LARGE else file.read_bytes()
+    content = f"{size} {changed_ns}".encode() if size >= _LARGE else file.read_bytes()
     return hashlib.sha256(content).hexdigest()
 
 
@@ -66,6 +67,23 @@ def together(digests: Mapping[str, str]) -> str:
     if len(digests) == 1:
         return next(iter(digests.values()))
     return hashlib.sha256("\n".join(f"{name} {sha}" for name, sha in digests.items()).encode()).hexdigest()
+
+
+def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
+    """Return the path of a file, which messages call `what`.
+
+    The tip is `otherwise` where no file beside it has a similar name.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    file = Path(asked).expanduser()
+    if file.is_file():
+        return file
+    there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
+    close = [str(file.parent / name) for name in nearest(file.name, there)]
+    tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"
+    raise UnknownNameError(f"no {what} {asked!r}", tip)
 
 
 def is_users(file: Path) -> bool:
@@ -153,7 +171,7 @@ def _modules(name: str, folders: Sequence[Path]) -> Iterator[Path]:
 
 def _file(text: str, folders: Sequence[Path]) -> Iterator[Path]:
     """Yield the file that a string names; one without an ending, or with a line break, is taken for other text."""
-    if not 2 < len(text.encode("utf-8", "replace")) <= LONGEST_NAME or "\n" in text or "\0" in text:
+    if not 2 < len(text.encode("utf-8", "replace")) <= _LONGEST_NAME or "\n" in text or "\0" in text:
         return
     if not Path(text).suffix or text.startswith("."):
         return

@@ -10,8 +10,7 @@ from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.registry import Registry
 
-NAME = re.compile(r"[A-Za-z_][\w.-]*")
-IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +40,11 @@ class NetworkName:
         return f"{self.source}:{self.target}" if self.source else self.target
 
 
-def as_it_is(name: NetworkName) -> NetworkName:
-    """Return the name: nothing is known of it before its code is loaded."""
-    return name
-
-
-def no_parameters(_name: NetworkName) -> Parameters:
-    """Return that the network itself takes neither `weights` nor `reparam`."""
-    return Parameters()
+def origins(
+    said: Mapping[str, str], shape: Mapping[str, int | None], used: Mapping[str, int | None]
+) -> list[str]:
+    """Return a line for each native value in `said`, which tells where it was taken from; see `Describe`."""
+    return [f"{key} {used[key]}: {'asked for' if shape.get(key) else origin}" for key, origin in said.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +57,21 @@ class Way:
         target: the network's name behind that.
         normal: `(text)` to the normal spelling of the target, for a way that has a language of its own; it takes no
             arguments then.
-        check: `(name)` to the name that it is; raises where the name is not known, and loads no code of the user's.
+        check: `(name)` to the name that it is; raises where the name is not known, and loads no code of the user's: of
+            that, nothing is known before.
         resolve: `(name)` to the network.
-        parameters: what the network itself can be called with: `weights` and `reparam` are its own if they are there.
+        parameters: what the network itself can be called with: `weights` and `reparam` are its own if they are there,
+            as they never are by default.
         names: of all its networks, for patterns such as ``timm:resnet*``.
     """
 
     place: int
     begins: re.Pattern[str]
-    target: re.Pattern[str] = NAME
+    target: re.Pattern[str] = _NAME
     normal: Callable[[str], str] | None = None
-    check: Callable[[NetworkName], NetworkName] = as_it_is
+    check: Callable[[NetworkName], NetworkName] = lambda name: name
     resolve: Callable[[NetworkName], Arch]
-    parameters: Callable[[NetworkName], Parameters] = no_parameters
+    parameters: Callable[[NetworkName], Parameters] = lambda _: Parameters()
     names: Callable[[], list[str]] | None = None
 
 

@@ -19,7 +19,7 @@ from bench.archs.pattern._tree import (
 )
 from bench.errors import error_at, nearest
 
-MAX_LAYERS, MAX_DEPTH, MAX_NUMBER = 2_000, 20, 65_536
+_MAX_LAYERS, _MAX_DEPTH, _MAX_NUMBER = 2_000, 20, 65_536
 
 _ALIASES = {"MAXPOOL": "POOL", "DROPOUT": "DROP", "BATCHNORM": "BN"}
 _OPTIONS = {"s": "stride", "p": "padding", "d": "dilation", "g": "groups", "bias": "bias"}
@@ -90,8 +90,8 @@ class _Reader:
 
     def group(self) -> Group:
         start = self.at
-        if self.depth == MAX_DEPTH:
-            self.fail(start, f"groups are nested more than {MAX_DEPTH} deep")
+        if self.depth == _MAX_DEPTH:
+            self.fail(start, f"groups are nested more than {_MAX_DEPTH} deep")
         self.at, self.depth = start + 1, self.depth + 1
         items = self.sequence()
         if not self.peek():
@@ -100,8 +100,8 @@ class _Reader:
             self.unexpected()
         self.at, self.depth = self.at + 1, self.depth - 1
         times = self.times() if self.peek() == "*" else 1
-        if times * count(items) > MAX_LAYERS:
-            self.fail(start, f"this group makes more than {MAX_LAYERS:,} layers")
+        if times * count(items) > _MAX_LAYERS:
+            self.fail(start, f"this group makes more than {_MAX_LAYERS:,} layers")
         return Group(items, times)
 
     def times(self) -> int:
@@ -185,13 +185,13 @@ class _Reader:
 
     def check(self, items: tuple[Layer | Group, ...]) -> None:
         """Refuse what is well written, but no network."""
-        if count(items) > MAX_LAYERS:
-            self.fail(0, f"more than {MAX_LAYERS:,} layers")
+        if count(items) > _MAX_LAYERS:
+            self.fail(0, f"more than {_MAX_LAYERS:,} layers")
         last: Layer | None = None
         dense = False
         for last in expand(items):
-            if (last.width or 0) > MAX_NUMBER:
-                self.fail(last.at, f"the width grows beyond {MAX_NUMBER:,}")
+            if (last.width or 0) > _MAX_NUMBER:
+                self.fail(last.at, f"the width grows beyond {_MAX_NUMBER:,}")
             if dense and KINDS[last.word].maps:
                 self.fail(last.at, f"{last.word} needs maps, and behind FC there are none")
             dense = dense or last.word == "FC"
@@ -215,8 +215,8 @@ class _Reader:
 
     def whole(self, match: re.Match[str], part: str, *, least: int = 1) -> int:
         digits = match[part]
-        if not re.fullmatch(r"[0-9]{1,9}", digits) or not least <= int(digits) <= MAX_NUMBER:
-            problem = f"{digits[:12]} is not a whole number from {least} to {MAX_NUMBER:,}"
+        if not re.fullmatch(r"[0-9]{1,9}", digits) or not least <= int(digits) <= _MAX_NUMBER:
+            problem = f"{digits[:12]} is not a whole number from {least} to {_MAX_NUMBER:,}"
             self.fail(match.start(part), problem)
         return int(digits)
 

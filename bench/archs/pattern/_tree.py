@@ -202,12 +202,7 @@ def min_input(tree: Pattern) -> int:
 def fit_warnings(tree: Pattern, input_size: int) -> list[str]:
     """Say which layers' windows leave a rest of their map, so that its last rows and columns are not seen.
 
-    Args:
-        tree: as `parse` returns it.
-        input_size: height and width of the images in px.
-
-    Returns:
-        One line a layer: its character, itself, and the sum that is no integer.
+    One line a layer: its character, itself, and the sum that is no integer.
     """
     misfits = []
     side = input_size
@@ -219,12 +214,7 @@ def fit_warnings(tree: Pattern, input_size: int) -> list[str]:
 
 
 def check(tree: Pattern, *, in_channels: int, input_size: int) -> None:
-    """Refuse images that the network cannot be built for.
-
-    Args:
-        tree: as `parse` returns it.
-        in_channels: channels of the images.
-        input_size: height and width of the images in px.
+    """Refuse images of `input_size` px that the network cannot be built for.
 
     Raises:
         UnsupportedError: if nothing is left of them, or their channels, or those of any convolution,

@@ -25,7 +25,7 @@ from bench.archs.pattern._tree import (
 )
 from bench.plan.card import ArchCard
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
     "RELU": nn.ReLU,
     "LEAKYRELU": nn.LeakyReLU,
     "TANH": nn.Tanh,
@@ -57,10 +57,10 @@ def resolve(name: NetworkName) -> Arch:
         num_classes=tree.num_classes or NUM_CLASSES,
         note=f"windows that do not fit at {size} px: {'; '.join(misfits)}" if misfits else None,
     )
-    return Arch(card, partial(build, tree))
+    return Arch(card, partial(_build, tree))
 
 
-def build(tree: Pattern, *, num_classes: int, in_channels: int, input_size: int) -> nn.Sequential:
+def _build(tree: Pattern, *, num_classes: int, in_channels: int, input_size: int) -> nn.Sequential:
     """Return the network of a pattern, with random weights, in training mode.
 
     Subsampling starts as average pooling; convolutions are drawn as `kaiming` does, the rest as torch does.
@@ -77,7 +77,7 @@ def build(tree: Pattern, *, num_classes: int, in_channels: int, input_size: int)
             inputs *= side**2
         dense = "flatten" in layers
         width = one.width or (num_classes if one.word == "FC" else inputs)
-        layers[name] = module_of(one, inputs, width, dense)
+        layers[name] = _module_of(one, inputs, width, dense)
         inputs, side = width, one.side(side)
     model = sequential(layers)
     kaiming(model)
@@ -107,15 +107,8 @@ def _with_names(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Layer]]:
         yield name if uses[name] == 1 else f"{name}x{uses[name]}", one
 
 
-def module_of(one: Layer, inputs: int, width: int, dense: bool) -> nn.Module:
-    """Return one layer.
-
-    Args:
-        one: what it is.
-        inputs: channels, or units, that it takes.
-        width: those that it gives.
-        dense: whether it stands behind the maps.
-    """
+def _module_of(one: Layer, inputs: int, width: int, dense: bool) -> nn.Module:
+    """Return one layer of so many channels or units in and out, before or behind (`dense`) the maps' end."""
     window = (one.window, one.stride, one.padding)
     module: nn.Module
     match one.word:
@@ -139,6 +132,6 @@ def module_of(one: Layer, inputs: int, width: int, dense: bool) -> nn.Module:
         case "FC":
             module = nn.Linear(inputs, width, one.bias)
         case activation:
-            kind = ACTIVATIONS[activation]
+            kind = _ACTIVATIONS[activation]
             module = kind(inplace=True) if "inplace" in getattr(kind, "__constants__", ()) else kind()
     return module

@@ -2,7 +2,7 @@
 
 `tracker` follows every operator of a pass, and says what a unit of any tensor sees; `_rules` holds what each operator
 does to the fields of its operands; `_layout` knows where in a tensor the image's positions are, and how they move, mix
-and join; `_memory` which part of a tensor another one is; `_axis` which pixels the positions along one axis see.
+and join; `_axis` which pixels the positions along one axis see.
 """
 
 from __future__ import annotations

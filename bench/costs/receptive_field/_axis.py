@@ -16,11 +16,11 @@ from math import gcd, lcm
 from typing import Literal
 
 # Sampling by factors that share no divisor, over and over, makes periods grow; no network comes near.
-LONGEST_PERIOD = 4096
+_LONGEST_PERIOD = 4096
 
 
-Span = tuple[float, float]  # the first and the last pixel, whole numbers but for what sees none
-NOTHING: Span = (math.inf, -math.inf)
+_Span = tuple[float, float]  # the first and the last pixel, whole numbers but for what sees none
+_NOTHING: _Span = (math.inf, -math.inf)
 
 
 class NoRuleError(Exception):
@@ -28,14 +28,14 @@ class NoRuleError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class LocalAxis:
+class _LocalAxis:
     """Position i sees the pixels from ``low(i)`` to ``high(i)``, both included, and perhaps not all between.
 
     Attributes:
         pixels: of the image along this axis.
         shift: in pixels, for every ``len(lows)`` positions: ``low(i + len(lows)) == low(i) + shift``.
         lows: of the first positions; may lie outside the image.
-        highs: of the first positions; may lie outside the image. Of a position that sees `NOTHING`, such as one that
+        highs: of the first positions; may lie outside the image. Of a position that sees `_NOTHING`, such as one that
             nothing was written to, it lies below its `low`.
     """
 
@@ -55,12 +55,12 @@ class LocalAxis:
         spans = zip(self.lows, self.highs, strict=True)
         return int(max((high - low + 1 for low, high in spans if low <= high), default=0))
 
-    def span(self, positions: Iterable[int]) -> Span:
+    def span(self, positions: Iterable[int]) -> _Span:
         """Return the first and the last pixel that any of the positions sees."""
         period, shift, lows, highs = len(self.lows), self.shift, self.lows, self.highs
         laps = [divmod(p, period) for p in positions]
         if not laps:
-            return NOTHING
+            return _NOTHING
         return min(q * shift + lows[r] for q, r in laps), max(q * shift + highs[r] for q, r in laps)
 
 
@@ -72,7 +72,7 @@ class NonlocalAxis:
     reason: str
 
 
-Axis = LocalAxis | NonlocalAxis
+Axis = _LocalAxis | NonlocalAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,9 @@ def nested_index(indices: Sequence[tuple[int, int]]) -> Sampling:
     return Sampling(advance, tuple((sum(p),) for p in positions))
 
 
-def image_axis(pixels: int) -> LocalAxis:
+def image_axis(pixels: int) -> _LocalAxis:
     """Return an axis of the image itself, on which each position sees one pixel."""
-    return LocalAxis(pixels, 1, (0,), (0,))
+    return _LocalAxis(pixels, 1, (0,), (0,))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -190,10 +190,12 @@ def overlay(one: Axis, other: Axis) -> Axis:
         return nonlocal_union((one, other))
     if one.shift * other.period != other.shift * one.period:
         return NonlocalAxis("unknown", "writes a map of different stride into another")
-    return _position_by_position(one, other, lambda a, b: a if b == NOTHING else b)
+    return _position_by_position(one, other, lambda a, b: a if b == _NOTHING else b)
 
 
-def _position_by_position(one: LocalAxis, other: LocalAxis, both: Callable[[Span, Span], Span]) -> LocalAxis:
+def _position_by_position(
+    one: _LocalAxis, other: _LocalAxis, both: Callable[[_Span, _Span], _Span]
+) -> _LocalAxis:
     period = lcm(one.period, other.period)
     _check_period(period)
     spans = [both(one.span([j]), other.span([j])) for j in range(period)]
@@ -210,7 +212,7 @@ def constant(axis: Axis) -> Axis:
     """Return the axis on which every position sees what the first one saw: a single position, broadcast."""
     if isinstance(axis, NonlocalAxis):
         return axis
-    return LocalAxis(axis.pixels, 0, axis.lows[:1], axis.highs[:1])
+    return _LocalAxis(axis.pixels, 0, axis.lows[:1], axis.highs[:1])
 
 
 def gather(axis: Axis, positions: Iterable[int], reason: str) -> Axis:
@@ -220,21 +222,21 @@ def gather(axis: Axis, positions: Iterable[int], reason: str) -> Axis:
     low, high = axis.span(positions)
     if _covers(axis, low, high):
         return NonlocalAxis("global", reason)
-    return LocalAxis(axis.pixels, 0, (low,), (high,))
+    return _LocalAxis(axis.pixels, 0, (low,), (high,))
 
 
-def _covers(axis: LocalAxis, low: float, high: float) -> bool:
+def _covers(axis: _LocalAxis, low: float, high: float) -> bool:
     # Rounding down in strided layers may leave out pixels at the far border, always fewer than the stride.
     stride = max(1, -(-abs(axis.shift) // axis.period))
     return low <= 0 and high >= axis.pixels - stride
 
 
 def _check_period(period: int) -> None:
-    if period > LONGEST_PERIOD:
+    if period > _LONGEST_PERIOD:
         raise NoRuleError("makes a pattern of sampling that is too long to follow")
 
 
-def _shortest(pixels: int, shift: int, spans: list[Span]) -> LocalAxis:
+def _shortest(pixels: int, shift: int, spans: list[_Span]) -> _LocalAxis:
     """Return the axis of these spans, with the shortest period that says the same."""
     whole = len(spans)
     for period in (d for d in range(1, whole + 1) if whole % d == 0 and shift * d % whole == 0):
@@ -243,4 +245,4 @@ def _shortest(pixels: int, shift: int, spans: list[Span]) -> LocalAxis:
         if all(b == (a[0] + step, a[1] + step) for a, b in pairs):
             break
     first = spans[:period]
-    return LocalAxis(pixels, step, tuple(low for low, _ in first), tuple(high for _, high in first))
+    return _LocalAxis(pixels, step, tuple(low for low, _ in first), tuple(high for _, high in first))

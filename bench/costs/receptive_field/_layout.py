@@ -51,8 +51,8 @@ class Factor(NamedTuple):
     step: int = 0
 
 
-Dim = tuple[Factor, ...]
-Dims = tuple[Dim, ...]
+_Dim = tuple[Factor, ...]
+_Dims = tuple[_Dim, ...]
 
 
 class Slice(NamedTuple):
@@ -92,10 +92,10 @@ class Layout:
         axes: rows and columns.
     """
 
-    dims: Dims | None
+    dims: _Dims | None
     axes: tuple[Axis, Axis]
 
-    def known_dims(self) -> Dims:
+    def known_dims(self) -> _Dims:
         """Return `dims`, which must be there."""
         if self.dims is None:
             raise NoRuleError("the order of the positions is lost")
@@ -105,7 +105,7 @@ class Layout:
         """Return the axis of a flag."""
         return self.axes[flag - 1]
 
-    def along(self, flag: int) -> dict[int, Dim]:
+    def along(self, flag: int) -> dict[int, _Dim]:
         """Return the factors that count along an axis to more than one, by dimension."""
         factors = {
             d: tuple(f for f in dim if f.axes & flag and f.size > 1)
@@ -113,7 +113,7 @@ class Layout:
         }
         return {d: dim for d, dim in factors.items() if dim}
 
-    def with_dim(self, index: int, *dims: Dim) -> Layout:
+    def with_dim(self, index: int, *dims: _Dim) -> Layout:
         """Return the layout with one dimension replaced by these."""
         old = self.known_dims()
         return replace(self, dims=(*old[:index], *dims, *old[index + 1 :]))
@@ -131,17 +131,17 @@ class Layout:
         return self.with_axis(flag, resample(self.axis(flag), sampling))
 
 
-def channel_dim(size: int) -> Dim:
+def channel_dim(size: int) -> _Dim:
     """Return a dimension that says nothing of position."""
     return (Factor(size),) if size > 1 else ()
 
 
-def is_channels(dim: Dim) -> bool:
+def is_channels(dim: _Dim) -> bool:
     """Return whether a dimension says nothing of position."""
     return not any(f.axes for f in dim)
 
 
-def size_of(dim: Iterable[Factor]) -> int:
+def _size_of(dim: Iterable[Factor]) -> int:
     """Return the size of a dimension."""
     return prod(f.size for f in dim)
 
@@ -172,7 +172,7 @@ def _without(factor: Factor, flag: int) -> Factor:
     return Factor(factor.size, axes, factor.step if axes == factor.axes else 0)
 
 
-def _merge(factors: Sequence[Factor]) -> Dim:
+def _merge(factors: Sequence[Factor]) -> _Dim:
     """Merge neighbours that count on, such as H / 2 and 2."""
     merged: list[Factor] = []
     for f in factors:
@@ -196,7 +196,7 @@ def reshape(layout: Layout, shape: Sequence[int]) -> Layout:
     return Layout(regroup(layout.known_dims(), shape), layout.axes)
 
 
-def regroup(dims: Sequence[Dim], shape: Sequence[int]) -> Dims:
+def regroup(dims: Sequence[_Dim], shape: Sequence[int]) -> _Dims:
     """Return the dimensions of this shape that have the factors of the old ones, in their order."""
     left = list(_merge([f for dim in dims for f in dim if f.size > 1]))[::-1]
     new = []
@@ -237,7 +237,7 @@ def one_factor(layout: Layout, index: int) -> Layout:
     if not factors or (len(factors) == 1 and factors[0].step <= 1):
         return layout
     if is_channels(factors):
-        return layout.with_dim(index, channel_dim(size_of(factors)))
+        return layout.with_dim(index, channel_dim(_size_of(factors)))
     flag = factors[0].axes
     if (
         flag not in FLAGS
@@ -246,7 +246,7 @@ def one_factor(layout: Layout, index: int) -> Layout:
     ):
         raise NoRuleError("reads along positions of both axes, or of a part of the map")
     layout = layout.sampled(flag, nested_index([(f.size, f.step) for f in factors]))
-    return layout.with_dim(index, (Factor(size_of(factors), flag, 1),))
+    return layout.with_dim(index, (Factor(_size_of(factors), flag, 1),))
 
 
 def sample_dim(
@@ -256,7 +256,7 @@ def sample_dim(
 
     A dimension of size 1 is taken for one of the axis `default`, if nothing else counts along that.
     """
-    if sampling == UNCHANGED and size == size_of(layout.known_dims()[index]):
+    if sampling == UNCHANGED and size == _size_of(layout.known_dims()[index]):
         return layout
     layout = one_factor(layout, index)
     factors = layout.known_dims()[index]
@@ -312,7 +312,7 @@ def take(layout: Layout, index: int, positions: Sequence[int] | None, size: int)
         return layout.with_dim(index, channel_dim(size))
     if positions:
         with suppress(NoRuleError):
-            return sample_dim(layout, index, listed(positions, size_of(factors)), size)
+            return sample_dim(layout, index, listed(positions, _size_of(factors)), size)
     if any(layout.along(flag).keys() - {index} for flag in FLAGS for f in factors if f.axes & flag):
         raise NoRuleError("takes a part of the positions in an order that is not followed")
     return layout.with_dim(index, unordered_dim(factors, size))
@@ -387,7 +387,7 @@ def mark_unknown(layout: Layout, index: int, size: int, reason: str) -> Layout:
     return layout.with_dim(index, unordered_dim(factors, size))
 
 
-def unordered_dim(factors: Dim, size: int) -> Dim:
+def unordered_dim(factors: _Dim, size: int) -> _Dim:
     """Return a dimension of positions in an order that is not followed, such as patches behind a class token."""
     return (Factor(size, reduce(int.__or__, (f.axes for f in factors), 0), 0),)
 
@@ -402,12 +402,12 @@ def mix(layout: Layout, over: Sequence[int], reason: str) -> Layout:
     if not mixed:
         return layout
     for d in over:
-        dims[d] = channel_dim(size_of(dims[d]))
+        dims[d] = channel_dim(_size_of(dims[d]))
     rows, columns = (_mix_axis(layout.axis(flag), flag, mixed, dims, reason) for flag in FLAGS)
     return simplify(Layout(tuple(dims), (rows, columns)))
 
 
-def _mix_axis(axis: Axis, flag: int, mixed: list[Factor], left: list[Dim], reason: str) -> Axis:
+def _mix_axis(axis: Axis, flag: int, mixed: list[Factor], left: list[_Dim], reason: str) -> Axis:
     """Return the axis after the factors `mixed` are seen together; `left` are the dimensions that remain."""
     own = [f for f in mixed if f.axes & flag]
     if not own:
@@ -487,10 +487,10 @@ def join(one: Layout, other: Layout, reason: str) -> Layout:
     return layout
 
 
-def _common_sizes(one: Dim, other: Dim) -> list[int]:
+def _common_sizes(one: _Dim, other: _Dim) -> list[int]:
     """Return the sizes of indices that a dimension has in both of two ways to count it, the outermost first."""
-    if one == other or size_of(one) == 1:
-        return [size_of(one)]
+    if one == other or _size_of(one) == 1:
+        return [_size_of(one)]
     left, right, sizes = [f.size for f in one][::-1], [f.size for f in other][::-1], []
     while left and right:
         a, b = left.pop(), right.pop()
@@ -519,13 +519,13 @@ def _counted_alike(one: Layout, other: Layout, flag: int) -> tuple[Layout, Layou
     return one, _recounted(other, here, flag)
 
 
-def _recounted(layout: Layout, along: dict[int, Dim], flag: int) -> Layout:
+def _recounted(layout: Layout, along: dict[int, _Dim], flag: int) -> Layout:
     """Return the layout with the positions along an axis counted as they are in another.
 
     So are those of windows, which all see the same, when they are joined to the positions within them.
     """
     dims, outermost_first = list(layout.known_dims()), sorted(along, key=lambda d: -along[d][0].step)
-    indices, inside = [], size_of([along[d][0] for d in along])
+    indices, inside = [], _size_of([along[d][0] for d in along])
     for d in outermost_first:
         factor, own = along[d][0], tuple(f for f in dims[d] if f.axes & flag)
         inside //= factor.size

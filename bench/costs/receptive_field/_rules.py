@@ -107,10 +107,10 @@ def _view(op: Operation) -> Layout:
 @_rule("permute", "transpose", "t", "movedim")
 def _permute(op: Operation) -> Layout:
     ndim = len(op.shape)
-    order = list(range(ndim))
     if op.name == "permute":
-        order = [d % ndim for d in op["dims"]]
-    elif ndim > 1:
+        return layouts.permute(op.only(), [d % ndim for d in op["dims"]])
+    order = list(range(ndim))
+    if ndim > 1:
         a, b = (0, 1) if op.name == "t" else (op["dim0"] % ndim, op["dim1"] % ndim)
         order[a], order[b] = b, a
     return layouts.permute(op.only(), order)
@@ -123,7 +123,10 @@ def _expand(op: Operation) -> Layout:
 
 @_rule("unsqueeze")
 def _unsqueeze(op: Operation) -> Layout:
-    layout, dim = op.only(), op["dim"] % len(op.shape)
+    return _unsqueezed(op.only(), op["dim"] % len(op.shape))
+
+
+def _unsqueezed(layout: Layout, dim: int) -> Layout:
     dims = layout.known_dims()
     return Layout((*dims[:dim], (), *dims[dim:]), layout.axes)
 
@@ -321,9 +324,7 @@ def _stack(op: Operation) -> Layout:
     dim, parts = op["dim"] % len(op.shape), []
     for i, tensor in enumerate(op["tensors"]):
         if layout := op.of(tensor):
-            dims = layout.known_dims()
-            part = Layout((*dims[:dim], (), *dims[dim:]), layout.axes)
-            parts.append((part, Slice(op.shape[dim], i, 1)))
+            parts.append((_unsqueezed(layout, dim), Slice(op.shape[dim], i, 1)))
     return _written(op, dim, parts)
 
 

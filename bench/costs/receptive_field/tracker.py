@@ -17,8 +17,7 @@ from bench.costs._arguments import Args, Kwargs, tensors_of
 from bench.costs.receptive_field import _layout as layouts
 from bench.costs.receptive_field import _rules as rules
 from bench.costs.receptive_field._axis import Axis, NonlocalAxis, NoRuleError, constant, image_axis
-from bench.costs.receptive_field._layout import FLAGS, Factor, Layout, channel_dim
-from bench.costs.receptive_field._memory import Place, overlap, place
+from bench.costs.receptive_field._layout import FLAGS, Factor, Layout, Slice, channel_dim
 
 _Pair = tuple[int | None, int | None]  # of rows and columns
 
@@ -147,14 +146,14 @@ class FieldTracker:
             self._keep(whole, self._rewritten(whole, tensor, layout, func))
         after = layout if tensor is whole else self._layouts.get(id(whole))
         for view in views:
-            if view is not tensor and overlap(view, tensor):
+            if view is not tensor and _overlap(view, tensor):
                 self._keep(view, after and _viewed(after, whole, view, func))
 
     def _rewritten(
         self, whole: Tensor, part: Tensor, layout: Layout | None, func: OpOverload
     ) -> Layout | None:
         """Return the layout of a tensor of whose memory a part was written to."""
-        before, at = self._layouts.get(id(whole)), place(whole, part)
+        before, at = self._layouts.get(id(whole)), _place(whole, part)
         if layout is None:  # constants
             return before if whole.numel() > part.numel() else None
         try:
@@ -173,13 +172,13 @@ def _viewed(layout: Layout, whole: Tensor, view: Tensor, func: OpOverload) -> La
     if layout.dims is None:
         return layout
     try:
-        at = place(whole, view)
+        at = _place(whole, view)
         return _reshaped(layout, whole, view) if at is None else _sliced(layout, at, view.dim(), str(func))
     except NoRuleError as error:
         return layouts.unknown([layout], f"{func} {error}")
 
 
-def _sliced(layout: Layout, at: Place, ndim: int, name: str) -> Layout:
+def _sliced(layout: Layout, at: _Place, ndim: int, name: str) -> Layout:
     for d, part in enumerate(at.slices):
         layout = layouts.slice_dim(layout, d, part, name)
     dims = {view: layout.known_dims()[d] for d, view in enumerate(at.dims) if view is not None}
@@ -191,6 +190,59 @@ def _reshaped(layout: Layout, tensor: Tensor, other: Tensor) -> Layout:
     if tensor.numel() != other.numel() or not (tensor.is_contiguous() and other.is_contiguous()):
         raise NoRuleError("writes to memory that is viewed in another way")
     return layouts.reshape(layout, other.shape)
+
+
+# --- which part of one tensor's memory another tensor is: what slicing, selecting and permuting make of it ---
+
+
+class _Place(NamedTuple):
+    """Where a tensor lies in another one.
+
+    Attributes:
+        slices: of each dimension of the whole.
+        dims: the dimension of the part along each of them; None where it takes a single place there.
+    """
+
+    slices: tuple[Slice, ...]
+    dims: tuple[int | None, ...]
+
+
+def _place(whole: Tensor, part: Tensor) -> _Place | None:
+    """Return where `part` lies in `whole`, whose memory it shares; None where it is no slice of it.
+
+    Both are told by their strides: the start along a dimension is a digit of the distance between the first elements.
+    """
+    distance = int(part.storage_offset() - whole.storage_offset())
+    strides: tuple[int, ...] = whole.stride()
+    outermost_first = sorted((d for d, n in enumerate(whole.shape) if n > 1), key=lambda d: -strides[d])
+    starts, dims, steps = [0] * whole.dim(), [-1] * whole.dim(), [1] * whole.dim()
+    for d in outermost_first:
+        if not strides[d]:
+            return None
+        starts[d], distance = divmod(distance, strides[d])
+    for d, (size, stride) in enumerate(zip(part.shape, part.stride(), strict=True)):
+        if size > 1:
+            along = next((w for w in outermost_first if strides[w] <= stride), None)
+            if along is None or dims[along] >= 0 or stride % strides[along]:
+                return None
+            dims[along], steps[along] = d, stride // strides[along]
+    sizes = [1 if d < 0 else part.shape[d] for d in dims]
+    slices = tuple(map(Slice, whole.shape, starts, sizes, steps))
+    if distance or any(s.start < 0 or s.stop > s.whole for s in slices):
+        return None
+    return _Place(slices, tuple(None if d < 0 else d for d in dims))
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors of the same memory may share elements."""
+    (a, b), (c, d) = _extent(one), _extent(other)
+    return a <= d and c <= b
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """Return the first and the last place in its memory."""
+    start = int(tensor.storage_offset())
+    return start, start + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 class _Traits(NamedTuple):

@@ -1,4 +1,7 @@
-"""The two CIFAR data sets as their authors publish them: batches of pickled arrays, in a folder or in its archive."""
+"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32 px each, of things and animals.
+
+They lie as their authors publish them: batches of pickled arrays, in a folder or in its archive.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,25 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.datasets import DATASETS, Dataset
 from bench.datasets._images import Images, Split
 from bench.datasets._places import Kept, by_torchvision, reading
+from bench.plan.card import DatasetCard
+
+_SOURCE = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto, 2009"
+_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+_FINE_CLASSES = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
+lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
+pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
+shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
 
 
-def kept_as_batches(name: str, torchvision_name: str, folder: str, archive: str) -> Kept:
-    """Return how a CIFAR data set is kept.
-
-    Args:
-        name: of the data set.
-        torchvision_name: of its class in `torchvision.datasets`, which has the names and MD5 sums of its files.
-        folder: that its archive holds.
-        archive: the archive's name.
-    """
-    download, expression = by_torchvision(torchvision_name)
-    return Kept(name, (folder, archive), partial(_lacking, torchvision_name), download, expression)
-
-
-def read_split(kept: Kept, torchvision_name: str, root: Path, split: Split) -> Images:
+def _read_split(kept: Kept, torchvision_name: str, root: Path, split: Split) -> Images:
     """Read a split of a CIFAR data set; an archive is read without being unpacked.
 
     Raises:
@@ -105,3 +109,53 @@ def _batch(name: str, content: bytes, md5: str) -> dict[str, Any]:
         raise ValueError(f"{name} is not as it was published: {len(content):,} bytes of MD5 {actual}")
     batch: dict[str, Any] = pickle.loads(content, encoding="latin1")
     return batch
+
+
+def _add(
+    name: str,
+    torchvision_name: str,
+    folder: str,
+    archive: str,
+    *,
+    classes: str,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> None:
+    """Register a data set; its class in torchvision has the names and MD5 sums of its files."""
+    download, expression = by_torchvision(torchvision_name)
+    kept = Kept(name, (folder, archive), partial(_lacking, torchvision_name), download, expression)
+    names = tuple(classes.split())
+    card = DatasetCard(
+        name=name,
+        num_classes=len(names),
+        in_channels=3,
+        size=32,
+        train=50_000,
+        test=10_000,
+        source=_SOURCE,
+        pad=4,
+        flip=True,
+        cutout=8,
+    )
+    load = partial(_read_split, kept, torchvision_name)
+    DATASETS.add(name, Dataset(card=card, load=load, kept=kept, mean=mean, std=std, class_names=names))
+
+
+_add(
+    "cifar10",
+    "CIFAR10",
+    "cifar-10-batches-py",
+    "cifar-10-python.tar.gz",
+    classes=_CLASSES,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+)
+_add(
+    "cifar100",
+    "CIFAR100",
+    "cifar-100-python",
+    "cifar-100-python.tar.gz",
+    classes=_FINE_CLASSES,
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+)

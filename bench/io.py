@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar, overload
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, overload
 
 _K = TypeVar("_K")
 
@@ -45,6 +46,17 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
             draft.unlink(missing_ok=True)
 
 
+class ToJson:
+    """A dataclass that becomes plain values, and so do those among its fields."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as plain values; what is not a number is None."""
+        values = {one.name: getattr(self, one.name) for one in fields(cast(Any, self))}
+        return {name: finite_json(value) for name, value in values.items()}
+
+
 @overload
 def finite_json(value: Mapping[_K, object]) -> dict[str, object]: ...
 @overload
@@ -52,9 +64,11 @@ def finite_json(value: Sequence[Mapping[_K, object]]) -> list[dict[str, object]]
 @overload
 def finite_json(value: object) -> object: ...
 def finite_json(value: object) -> object:
-    """Return `value` with tuples as lists and every NaN or infinity as None, as JSON has no such numbers."""
+    """Return plain values: tuples as lists, and every NaN or infinity as None, as JSON has no such numbers."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, ToJson):
+        return value.to_json()
     if isinstance(value, Mapping):
         return {str(k): finite_json(v) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import exponnorm, t
+
+from bench.stats.order import median_ranks
 
 Tail = Literal["normal", "log-normal", "t3"]
 
@@ -49,6 +52,13 @@ def disturbed_median(sd: float, share: float, longer: float = 0.3) -> float:
     """Return the median of `disturbed`, by the distribution of a normal plus an exponential (exponnorm)."""
     both = exponnorm(longer / sd, scale=sd)
     return brentq(lambda x: (1 - share) * ndtr(x / sd) + share * both.cdf(x) - 0.5, -sd, 10 * sd + longer)
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float]:
+    """Return the order statistics that bound the median of independent samples, six at least."""
+    first, last = median_ranks(len(samples)) or (-1, -1)
+    assert first >= 0, "too few samples"
+    return sorted(samples)[first], sorted(samples)[last]
 
 
 def times(

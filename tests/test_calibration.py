@@ -9,11 +9,16 @@ import pytest
 from scipy import stats
 from series import times
 
-from bench.stats.calibration import Calibration, calibrate, held_expected, noise_floor, splits
+from bench.stats.calibration import Calibration, calibrate, held_expected, noise_floor, splits, two_levels
 from bench.stats.effects import Effect
-from bench.stats.intervals import neighbour_correlation, prediction_interval
-from bench.stats.levels import two_levels
-from bench.stats.proportions import Proportion, below_chance, binomial_interval, proportion
+from bench.stats.intervals import (
+    Proportion,
+    below_chance,
+    binomial_interval,
+    neighbour_correlation,
+    prediction_interval,
+    proportion,
+)
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 4), (4, 4), (11, 12), (12, 12), (1, 40), (20, 40)])

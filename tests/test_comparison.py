@@ -26,13 +26,14 @@ from make_records import (
     stepped,
     training,
 )
+from series import median_interval
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, failures, progress
 from bench.analysis.frame import PENDING, UNREADABLE, to_frame
-from bench.analysis.pareto import pareto_front
 from bench.records.record import STATUSES, Measurement, Record, count
-from bench.stats.intervals import mean_interval, median_interval
+from bench.report.figures._shared import pareto_front
+from bench.stats.intervals import mean_interval
 from bench.stats.samples import median
 
 ALEXNET, RESNET18, RESNET50, LENET = by_name("alexnet", "resnet18", "resnet50", "lenet5")[1:] + by_name(
@@ -242,7 +243,7 @@ def test_a_failure_with_measurements_is_listed_once() -> None:
 
 def test_progress_counts_each_job_once() -> None:
     done = progress(to_frame([make_run()]))
-    assert (done.planned, done.ok, done.pending) == (14 * 7 + 9 + 4, 14 * 7, 4)
+    assert (done.planned, done.ok, done.counts["pending"]) == (14 * 7 + 9 + 4, 14 * 7, 4)
     assert str(done).startswith("98 of 111 measured, 1 unsupported, 1 out of memory, ")
     assert str(done).endswith(", 4 pending")
 

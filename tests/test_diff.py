@@ -34,7 +34,7 @@ from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run, Store
-from bench.report.tables.diff import diff_markdown, diff_report, diff_view
+from bench.report.tables.verdicts import diff_markdown, diff_report, diff_view
 
 RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 GPU = ENVIRONMENT["gpu"][0]

@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 from series import Tail, scattered
 
-from bench.stats.differ import differ
-from bench.stats.verdicts import CHANGED, corrected
+from bench.stats.verdicts import CHANGED, corrected, differ
 
 ROWS = 20
 

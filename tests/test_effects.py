@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.stats.differ import differ
 from bench.stats.effects import Effect, correlation, exact, mcnemar, rank_sums, ratio, two_groups, welch
 from bench.stats.ranks import (
     can_decide,
@@ -29,6 +28,7 @@ from bench.stats.verdicts import (
     decide_difference,
     decide_expectation,
     decide_ratio,
+    differ,
     direction,
     holm,
     of_counts,

@@ -16,7 +16,7 @@ from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.records.record import Record
 from bench.records.store import Run, Store
-from bench.report.tables.comparisons import ensembles_table
+from bench.report.tables.verdicts import ensembles_table
 
 LABELS = [0] * 30 + [1] * 30 + [2] * 30
 THIRDS = [range(30), range(30, 60), range(60, 90)]

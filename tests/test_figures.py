@@ -39,8 +39,7 @@ from bench.contracts import check_figure
 from bench.records.record import Record
 from bench.records.store import Run
 from bench.report.figures import FIGURES, in_order
-from bench.report.figures._panels import steps
-from bench.report.figures._rows import accuracies
+from bench.report.figures._shared import accuracies, steps
 from bench.report.figures.labels import (
     LabelLayout,
     Point,

@@ -33,8 +33,9 @@ from bench.analysis.frame import to_frame
 from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record, count
 from bench.report.figures import FIGURES
-from bench.report.figures._rows import failed_note, layer_lists, weighted_layers
+from bench.report.figures._shared import failed_note
 from bench.report.figures.drawing import DrawingOptions, draw, drawing
+from bench.report.figures.layers import layer_lists, weighted_layers
 from bench.report.figures.style import KINDS, SURFACE, canvas, freeze, styled
 from bench.stats.intervals import process_interval
 

@@ -25,6 +25,7 @@ from make_records import (
     speed,
     training,
 )
+from series import median_interval
 
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.machine import device_name, dig, flatten, torch_version
@@ -33,7 +34,6 @@ from bench.plan.job import Job
 from bench.records.line import decode, encode
 from bench.records.record import Measurement
 from bench.records.store import uncollected
-from bench.stats.intervals import median_interval
 from bench.stats.samples import mean, median, sd
 
 RESNET = by_name("resnet18")[0]

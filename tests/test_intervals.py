@@ -7,20 +7,18 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from series import Tail, correlated, disturbed, disturbed_median, times
+from series import Tail, correlated, disturbed, disturbed_median, median_interval, times
 
+from bench.stats.calibration import two_levels
 from bench.stats.intervals import (
     ONE_PROCESS,
     effective_size,
     interpolated_interval,
     mean_interval,
-    median_interval,
     percentile,
-    percentiles,
     process_interval,
     within_interval,
 )
-from bench.stats.levels import best_samples, two_levels
 from bench.stats.order import median_ranks
 
 NAN = math.nan
@@ -162,7 +160,7 @@ def test_the_effective_size_at_its_ends() -> None:
 
 def test_a_percentile_that_n_cannot_carry_is_refused() -> None:
     samples = np.random.default_rng(2).permutation(100).astype(float).tolist()
-    found = percentiles(samples)
+    found = {share: percentile(samples, share) for share in (0.5, 0.9, 0.99)}
     assert found[0.5].interval is not None
     assert found[0.9].interval is not None
     assert found[0.99].interval is None
@@ -207,31 +205,3 @@ def test_levels_of_too_little() -> None:
     assert math.isnan(two_levels([]).within)
     alone = two_levels([[1.0, 1.1, 0.9, 1.0]])
     assert (math.isnan(alone.between), alone.processes) == (True, 1)
-
-
-@pytest.mark.parametrize(
-    ("between", "within", "process", "sample", "best"),
-    [
-        (1.0, 4.0, 9.0, 1.0, 6),  # sqrt(9 / 1 * 4 / 1)
-        (1.0, 1.0, 0.0, 1.0, 1),
-        (4.0, 1.0, 1.0, 1.0, 1),
-        (1.0, 1e9, 9.0, 1.0, 1000),
-        (0.0, 1.0, 1.0, 1.0, 1000),
-        (0.0, 0.0, 1.0, 1.0, 1),
-    ],
-)
-def test_best_samples_by_hand(
-    between: float, within: float, process: float, sample: float, best: int
-) -> None:
-    assert best_samples(between, within, process, sample) == best
-
-
-def test_no_other_count_of_samples_has_less_variance_in_the_same_time() -> None:
-    rng = np.random.default_rng(6)
-    for between, within, process, sample in rng.uniform(0.1, 10, (50, 4)):
-        best = best_samples(between, within, process, sample)
-        n = np.arange(1, 500)
-        product = (between + within / n) * (process + n * sample)  # variance times time
-        assert abs(best - n[product.argmin()]) <= 1
-    with pytest.raises(ValueError, match="above zero"):
-        best_samples(1.0, 1.0, 1.0, 0.0)

@@ -24,16 +24,16 @@ from bench.claims.table import native_rows
 from bench.records.flags import explain
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.commands import row_commands
 from bench.report.figures.drawing import Picture
 from bench.report.page import html as html_module
 from bench.report.page.data import page_data, to_script
 from bench.report.page.html import figure_markup, own_script, to_html
 from bench.report.page.markdown import to_document
-from bench.report.tables import studies as shown_studies
+from bench.report.summary import row_commands
+from bench.report.tables import verdicts
 from bench.report.tables.columns import classic_view
 from bench.report.tables.formats import to_markdown
-from bench.report.tables.studies import study_view
+from bench.report.tables.verdicts import study_view
 from bench.report.tables.view import View
 from bench.report.text import plain
 from bench.units import DASH
@@ -343,7 +343,7 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     )  # fmt: skip
     failed = replace(test, verdict="undecided", effect=math.nan, low=math.nan, p=math.nan, n_against=0)
     verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", (test, failed))
-    monkeypatch.setattr(shown_studies, "study_verdict", lambda _run: verdict)
+    monkeypatch.setattr(verdicts, "study_verdict", lambda _run: verdict)
     content = content_of(make_run(records(SMALL)))
     (study,) = content.studies
     cells = [[cell.text for cell in row][1:9] for row in study_view(study).rows]

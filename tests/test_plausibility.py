@@ -20,7 +20,8 @@ from bench.plan.job import Job
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement, Record, count
 from bench.report.summary import summarise
-from bench.report.tables.columns import comparison_view, trainings_view
+from bench.report.tables.columns import TRAININGS, comparison_view
+from bench.report.tables.view import view
 
 VGG16, VGG19, RESNET18, RESNET34 = by_name("vgg16", "vgg19", "resnet18", "resnet34")
 
@@ -263,7 +264,7 @@ def test_short_trainings_that_a_rule_doubts_are_not_crowned() -> None:
     ]
     frame = to_frame([make_run([*broken, *poor])])
     assert accuracy_table(frame)["accuracy_flags"].tolist() == ["top5_below_top1", ""]
-    shown = trainings_view(accuracy_table(frame))
+    shown = view(accuracy_table(frame), TRAININGS)
     assert not any(cell.best for row in shown.rows for cell in row)
 
 

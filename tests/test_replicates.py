@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from conftest import make_job, make_planned, make_record, seconds
 from scipy import stats
+from series import median_interval
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.expand import in_rounds
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.stats.intervals import interpolated_interval, median_interval, within_interval
+from bench.stats.intervals import interpolated_interval, within_interval
 
 SETTINGS = {
     "device": "cpu",

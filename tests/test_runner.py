@@ -10,8 +10,8 @@ import pytest
 from conftest import count, make_catalog, make_planned, make_record, ok_events, scripted, seconds
 from fake_executor import FakeExecutor
 
-from bench.analysis.drift import drifts
 from bench.analysis.frame import to_frame
+from bench.analysis.machine import drifts
 from bench.errors import UnknownNameError
 from bench.execution import Ended, Event, load_target
 from bench.execution import side_by_side as beside

@@ -25,7 +25,7 @@ from bench.records.store import Run, Store, read_run
 from bench.report.selftest import selftest_lines
 from bench.report.write import write_report
 from bench.stats.calibration import held_expected
-from bench.stats.proportions import Proportion, binomial_interval
+from bench.stats.intervals import Proportion, binomial_interval
 from bench.tasks.versus import versus
 
 

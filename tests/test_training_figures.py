@@ -32,10 +32,8 @@ from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_ou
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
 from bench.report.figures import FIGURES
-from bench.report.figures._rows import stored_answers
-from bench.report.figures.confusion import confusion_shares, most_confused
-from bench.report.figures.gradient_depth import power
-from bench.report.figures.kernels import mosaic
+from bench.report.figures.answers import confusion_shares, mosaic, most_confused, stored_answers
+from bench.report.figures.curves import power
 from bench.report.figures.style import freeze, styled, to_bytes
 from bench.report.tables.export import long_csv
 

@@ -18,8 +18,8 @@ from bench.errors import StoreError, UnknownNameError
 from bench.records.outputs import outputs_path
 from bench.records.record import Measurement
 from bench.records.store import Run
-from bench.report.tables.comparisons import training_comparisons
 from bench.report.tables.formats import to_markdown
+from bench.report.tables.verdicts import training_comparisons
 from bench.stats.effects import correlation, exact, mcnemar, over_images, rank_sums, welch
 
 A, B = [0.91, 0.92, 0.90, 0.93], [0.85, 0.88, 0.86, 0.87]

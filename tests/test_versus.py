@@ -31,7 +31,7 @@ from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.tables.comparisons import versus_notes, versus_view
+from bench.report.tables.verdicts import versus_notes, versus_view
 from bench.report.write import write_report
 from bench.tasks import _versus as in_turn
 from bench.tasks._versus import _call, measure_versus

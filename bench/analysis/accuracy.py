@@ -23,7 +23,7 @@ _SEEDS = tuple(quantity for _, _, quantity in summarised("seeds"))
 SUMMARIES = tuple(
     column for quantity in _SEEDS for column in (quantity.name, *quantity.ends, f"{quantity.name}_flags")
 )
-COLUMNS = (
+_COLUMNS = (
     *("run", "network", *_SETTINGS, *SUMMARIES),
     *("n_ok", "n_planned", "diverged"),
     *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
@@ -40,9 +40,6 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     ended well. Rows are ordered by how many networks were trained under the same conditions (data set,
     recipe, epochs), then by name.
 
-    Args:
-        frame: of `bench.analysis.frame.to_frame`.
-
     Columns: `accuracy` and `top5_accuracy` (means, as fractions), `accuracy_sd`, `accuracy_low`, `accuracy_high`,
         `accuracy_flags` (of all trainings that ended well), `n_ok`, `n_planned`, `diverged` (counts of trainings),
         `train_time` (s, median), `test_images`, `parameters` and `macs` (MAC) of the network as it was trained, and
@@ -51,9 +48,10 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
         where fewer than half reached it.
     """
     trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
-    for row in _trainings(frame)[_NEEDED].to_dict("records"):
+    rows = frame[frame["task"] == "accuracy"].reset_index(drop=True).rename(columns={"arch": "network"})
+    for row in doubted(rows)[_NEEDED].to_dict("records"):
         trainings[row["run"], row["series"]].append(row)
-    table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(COLUMNS))
+    table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(_COLUMNS))
     conditions = table.groupby(list(TAUGHT), dropna=False)
     table["shared"] = conditions["network"].transform("nunique")
     places = {name: place for place, name in enumerate(sorted(set(table["network"]), key=natural))}
@@ -63,15 +61,10 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=["shared", "place"]).reset_index(drop=True)
 
 
-def _trainings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of trainings, with the flags of what contradicts itself; `network` is their `arch`."""
-    rows = frame[frame["task"] == "accuracy"].reset_index(drop=True)
-    return doubted(rows.rename(columns={"arch": "network"}))
-
-
 def _row(rows: Sequence[_Row]) -> dict[str, Any]:
     """Return the row of one series from all measurements of its trainings."""
     states = {row["job_id"]: row["status"] for row in rows}
+    images = (row["detail"].get("n") for row in rows if row["measurement"] == "top1")
     return {
         **{key: rows[0][key] for key in ("run", "network", *_SETTINGS)},
         **{column: value for quantity in _SEEDS for column, value in _spread(rows, quantity)},
@@ -80,7 +73,7 @@ def _row(rows: Sequence[_Row]) -> dict[str, Any]:
         "diverged": list(states.values()).count("diverged"),
         "top5_accuracy": mean(_values(rows, "top5")),
         "train_time": median(_values(rows, "train_time")),
-        "test_images": _test_images(rows),
+        "test_images": next((float(n) for n in images if isinstance(n, int | float)), math.nan),
         "parameters": median(_values(rows, "parameters")),
         "macs": median(_values(rows, "macs")),
         **_reached(rows, states),
@@ -127,8 +120,3 @@ def _values(rows: Sequence[_Row], measurement: str) -> list[float]:
         r["job_id"]: r["median"] for r in rows if r["measurement"] == measurement and r["status"] == "ok"
     }
     return finite(list(ended.values()))
-
-
-def _test_images(rows: Sequence[_Row]) -> float:
-    counts = [row["detail"].get("n") for row in rows if row["measurement"] == "top1"]
-    return next((float(n) for n in counts if isinstance(n, int | float)), math.nan)

@@ -12,9 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.accuracy import SUMMARIES, accuracy_table
-from bench.analysis.counts import COUNTS, counts_of
 from bench.analysis.flags import FLAGS, with_flags
-from bench.analysis.frame import PENDING, UNREADABLE
+from bench.analysis.frame import COUNTS, PENDING, UNREADABLE, counts_of
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.plausibility import doubted
 from bench.analysis.replicates import PERCENTILES, percentile_table, pooled
@@ -23,15 +22,15 @@ from bench.plan.task import INPUT, TASKS, TAUGHT, summarised, tasks
 from bench.registry import natural
 
 _OF_THE_MACHINE = [name for name, task in tasks().items() if not task.has_network]
-PUBLISHED = (
+_PUBLISHED = (
     "published_top1",
     "published_top5",
     "published_source",
     "published_protocol",
     "published_classes",
 )
-CARD = ("family", "year", *PUBLISHED)
-TRAINED = (
+_CARD = ("family", "year", *_PUBLISHED)
+_TRAINED = (
     *(*TAUGHT, *SUMMARIES),
     *("n_ok", "n_planned", "diverged", "trained_size", "trained_channels", "trained_classes"),
     *("trained_parameters", "trained_macs"),
@@ -49,8 +48,8 @@ def _measured() -> Iterator[str]:
 
 
 COLUMNS = (
-    *("label", "network", *CARD, *INPUT, *COUNTS, *VARIANT, "device_name"),
-    *(*_measured(), *TRAINED, *FLAGS, "run"),
+    *("label", "network", *_CARD, *INPUT, *COUNTS, *VARIANT, "device_name"),
+    *(*_measured(), *_TRAINED, *FLAGS, "run"),
 )
 _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
@@ -68,9 +67,6 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     and `accuracy_table` has all. Measurements of jobs that failed later on are used; trainings count only where they
     ended well.
 
-    Args:
-        frame: of `bench.analysis.frame.to_frame`, latest attempts.
-
     Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, the variant
         (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), and each quantity of
         `bench.tasks` that has a summary, in its unit, with its interval where it has one and with its doubts in
@@ -82,19 +78,22 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     processes = _without_the_pending(frame.rename(columns={"arch": "network"}))
     numbers = doubted(pooled(processes))
     machine, frame = numbers, numbers[~numbers["task"].isin(_OF_THE_MACHINE)]
-    if frame.empty:
-        return _nothing()
+    if frame.empty:  # columns of the kinds that they have where there are rows
+        return pd.DataFrame({c: pd.Series(dtype=object if c in _TEXTS else np.float64) for c in COLUMNS})
     table = _shapes(frame)
     table = table.merge(counts_of(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
-    latencies = processes[_is_latency(processes)]
+    one_image = (processes["task"] == "infer") & (processes["batch_size"] == 1)
+    latencies = processes[one_image & (processes["measurement"] == "latency")]
     table = table.merge(percentile_table(latencies, WAY), on=WAY, how="left")
     table = _with_accuracies(table, frame)
-    table = table.merge(_cards(frame), on=["run", "network"], how="left")
+    cards = frame.groupby(["run", "network"], sort=False)[list(_CARD)].last().reset_index()
+    table = table.merge(cards, on=["run", "network"], how="left")
     table["label"] = row_labels(table)
     table = with_flags(add_roofline(table, machine), frame)
     table = table.reindex(columns=list(COLUMNS))
-    order = sorted(range(len(table)), key=_rank(table).__getitem__)
-    return table.iloc[order].reset_index(drop=True)
+    years, macs = (table[c].fillna(np.inf).tolist() for c in ("year", "macs"))  # unknown ones last
+    ranks = list(zip(years, macs, map(natural, table["label"]), table["run"].tolist(), strict=True))
+    return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)
 
 
 def _without_the_pending(frame: pd.DataFrame) -> pd.DataFrame:
@@ -102,18 +101,6 @@ def _without_the_pending(frame: pd.DataFrame) -> pd.DataFrame:
     pending = frame["status"] == PENDING
     known = frame["network"].isin(frame.loc[~pending, "network"])
     return frame[~(pending & known & (frame["task"] != "accuracy"))]
-
-
-def _nothing() -> pd.DataFrame:
-    """Return a table without rows, with columns of the kinds that they have where there are some."""
-    return pd.DataFrame({c: pd.Series(dtype=object if c in _TEXTS else np.float64) for c in COLUMNS})
-
-
-def _rank(table: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Return the sort key of each row: year and MACs, unknown ones last, then the name."""
-    years, macs = (table[c].fillna(np.inf).tolist() for c in ("year", "macs"))
-    names = [natural(label) for label in table["label"]]
-    return list(zip(years, macs, names, table["run"].tolist(), strict=True))
 
 
 def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -185,11 +172,6 @@ def _rates(times: pd.DataFrame) -> pd.DataFrame:
     return times.assign(**rates)
 
 
-def _is_latency(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Return which rows are of a latency of one image."""
-    return (frame["task"] == "infer") & (frame["measurement"] == "latency") & (frame["batch_size"] == 1)
-
-
 _TRAINED_AS = {
     "input_size": "trained_size",
     "in_channels": "trained_channels",
@@ -203,17 +185,12 @@ def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with what was trained: all conditions of networks only trained, else those that come first."""
     found = accuracy_table(frame)
     shape = found[list(INPUT)]
-    found = found.rename(columns=_TRAINED_AS)[["run", "network", *TRAINED]]
+    found = found.rename(columns=_TRAINED_AS)[["run", "network", *_TRAINED]]
     first = found.drop_duplicates(["run", "network"], keep="first")
     every = found.join(shape).drop_duplicates([*SHAPE, *TAUGHT], keep="first")
     alone = _only_trained(table, frame)
     beside = table[~alone].merge(first, on=["run", "network"], how="left")
     return pd.concat([beside, table[alone].merge(every, on=SHAPE, how="left")]) if alone.any() else beside
-
-
-def _cards(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = ["run", "network"]
-    return frame[keys + list(CARD)].groupby(keys, sort=False)[list(CARD)].last().reset_index()
 
 
 def row_labels(table: pd.DataFrame) -> list[str]:
@@ -266,18 +243,14 @@ _NAMES = {"cudnn_benchmark": "cudnn_benchmark ", "batch_size": "batch ", "train_
 
 def setting_words(row: Mapping[Any, Any], settings: Sequence[str]) -> list[str]:
     """Return the settings of a row in words, such as ``224 px`` and ``batch 4``; missing ones are left out."""
-    known = [(s, _word(row[s])) for s in settings if not pd.isna(row[s])]
-    return [_NAMES.get(s, "") + word + _unit(s, word) for s, word in known]
+    return [_setting_words(s, row[s]) for s in settings if not pd.isna(row[s])]
 
 
-def _unit(setting: str, word: str) -> str:
-    """Return the unit of a setting: `` channels``, of one `` channel``."""
-    unit = _UNITS.get(setting, "")
-    return unit.removesuffix("es" if unit == " classes" else "s") if word == "1" else unit
-
-
-def _word(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _setting_words(setting: str, value: Any) -> str:
+    word, unit = f"{value:g}" if isinstance(value, float) else str(value), _UNITS.get(setting, "")
+    if word == "1":
+        unit = unit.removesuffix("es" if unit == " classes" else "s")
+    return _NAMES.get(setting, "") + word + unit
 
 
 def failures(frame: pd.DataFrame) -> pd.DataFrame:
@@ -322,11 +295,6 @@ class Progress:
     def ok(self) -> int:
         """Return the count of jobs that were measured whole."""
         return self.counts.get("ok", 0)
-
-    @property
-    def pending(self) -> int:
-        """Return the count of planned jobs without a record."""
-        return self.counts.get(PENDING, 0)
 
     @property
     def sentence(self) -> str:

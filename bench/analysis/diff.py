@@ -3,7 +3,7 @@
 Each process gives one number, the median of its samples; records that differ only in the setting `replicate` are
 processes of one job, and so are the seeds of a training. From four in each run Welch's t of the logarithms decides, on
 the ratio of their geometric means, and Holm's correction holds the chance of any false alarm among all rows at 5 %
-(`bench.stats.differ`). With fewer nothing is certain: what is beyond the noise floor is suspected, by the ratio of
+(`bench.stats.verdicts`). With fewer nothing is certain: what is beyond the noise floor is suspected, by the ratio of
 medians, and the row says what to run to know. The floor is how much two processes of the same may differ: 5 %, and more
 where the ratios of the runs scatter more than that, or a self-test of the machine says so. Counts are exact. Where
 nearly all times moved together although nothing that is known differs, the machine is the likelier cause, and what
@@ -17,21 +17,20 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from bench.analysis.counts import COUNTS
+from bench.analysis.frame import COUNTS
 from bench.analysis.matching import Matching, Repeats, match, names_of
 from bench.errors import unknown_name
 from bench.io import finite_json
 from bench.records.record import Measurement
 from bench.records.store import Run
-from bench.stats.differ import FLOOR, centres, differ
 from bench.stats.effects import Effect
-from bench.stats.proportions import binomial_interval
+from bench.stats.intervals import binomial_interval
 from bench.stats.samples import mean, median, robust_sd
-from bench.stats.verdicts import BAND, CHANGED, corrected, of_counts, of_means
+from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, corrected, differ, of_counts, of_means
 from bench.units import Better
 
-SCATTERED = 6  # ratios, from which their scatter tells of the noise
-DOUBTED = {
+_SCATTERED = 6  # ratios, from which their scatter tells of the noise
+_DOUBTED = {
     "noisy",
     "unsteady",
     "few_samples",
@@ -42,8 +41,8 @@ DOUBTED = {
     "clock_varied",
     "shared_device",
 }
-HOST_METER = "process high-water mark"
-ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
+_HOST_METER = "process high-water mark"
+_ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
 _WHAT_TO_RUN = {
     "accuracy": "to know, train both with more seeds: bench train ... --seeds {n}",
@@ -54,34 +53,22 @@ _WHAT_TO_RUN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One quantity of one job in both runs.
+    """One quantity of one job in both runs."""
 
-    Attributes:
-        arch: the network.
-        task: of the job.
-        label: the job in one line.
-        quantity: name of the measurement.
-        unit: of `a` and `b`.
-        better: which direction is an improvement.
-        a: in the first run: the geometric mean of its processes' medians, where processes are too few for a test the
-            median of their logarithms; the mean over seeds, or the count.
-        b: in the second; over `a` it is the effect's estimate.
-        n_a: processes or seeds of the first.
-        n_b: of the second.
-        effect: B / A, its p corrected for the number of rows. Where processes are too few for a test, p is NaN, and
-            `low` and `high` are the range of the processes' ratios; of one process a run there is none.
-    """
-
-    arch: str
-    task: str
-    label: str
-    quantity: str
-    unit: str
-    better: Better
+    arch: str  # the network
+    task: str  # of the job
+    label: str  # the job in one line
+    quantity: str  # name of the measurement
+    unit: str  # of `a` and `b`
+    better: Better  # which direction is an improvement
+    # in the first run: the geometric mean of its processes' medians, where processes are too few for a test
+    # the median of their logarithms; the mean over seeds, or the count
     a: float
-    b: float
-    n_a: int
-    n_b: int
+    b: float  # in the second; over `a` it is the effect's estimate
+    n_a: int  # processes or seeds of the first
+    n_b: int  # of the second
+    # B / A, its p corrected for the number of rows. Where processes are too few for a test, p is NaN, and
+    # `low` and `high` are the range of the processes' ratios; of one process a run there is none.
     effect: Effect
 
     def to_json(self) -> dict[str, object]:
@@ -90,7 +77,7 @@ class Change:
         return {**fields, **self.effect.to_json("ratio")}
 
 
-class Shift(NamedTuple):
+class _Shift(NamedTuple):
     """How times moved together: by which factor in the median, how many that way, and of how many."""
 
     factor: float
@@ -111,7 +98,8 @@ class Diff:
 
     def slowdowns(self, above: float) -> list[Change]:
         """Return the rows that are certainly slower by more than a share: all of the interval is beyond it."""
-        return [r for r in self.rows if r.effect.verdict == "slower" and _least(r) > 1 + above]
+        slower = [r for r in self.rows if r.effect.verdict == "slower"]
+        return [r for r in slower if (r.effect.low if r.better == "lower" else 1 / r.effect.high) > 1 + above]
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
@@ -131,20 +119,20 @@ class Diff:
         return plain
 
     @property
-    def shift(self) -> Shift | None:
+    def shift(self) -> _Shift | None:
         """Return how the times of networks moved together; None where they are few, or move each their own way.
 
         They moved together where the 99 % interval of the share that went one way leaves a half out.
         """
         ratios = [r.effect.estimate for r in self.rows if r.task != "accuracy" and r.unit == "s"]
         ratios = [ratio for ratio in ratios if ratio > 0]
-        if len(ratios) < SCATTERED:
+        if len(ratios) < _SCATTERED:
             return None
         factor = median(ratios)
         moved = sum((ratio > 1) == (factor > 1) for ratio in ratios)
         together = binomial_interval(moved, len(ratios), 0.99)[0] > 1 / 2
         together = together and abs(math.log(factor)) > math.log1p(BAND)
-        return Shift(factor, moved, len(ratios)) if together else None
+        return _Shift(factor, moved, len(ratios)) if together else None
 
     @property
     def tested(self) -> int:
@@ -155,11 +143,6 @@ class Diff:
     def sure(self) -> int:
         """Return how many of them changed for certain."""
         return sum(r.effect.verdict in CHANGED for r in self.rows)
-
-
-def _least(row: Change) -> float:
-    """Return the least factor by which a time grew, or a rate fell."""
-    return row.effect.low if row.better == "lower" else 1 / row.effect.high
 
 
 def diff(
@@ -238,7 +221,7 @@ def _scatter(matching: Matching) -> float:
             if all(len(m) == 1 and m[0] > 0 for m in medians):
                 logs.append(math.log(medians[1][0] / medians[0][0]))
                 break
-    if len(logs) < SCATTERED:
+    if len(logs) < _SCATTERED:
         return 0.0
     return math.expm1(3 * robust_sd(logs))
 
@@ -260,7 +243,7 @@ def _change(
         effect = of_counts(others, ones)
         before, after = ones[-1], others[-1]
     elif task == "accuracy" and unit == "1":
-        effect = of_means(others, ones, ACCURACY_BAND, better=better, unit=unit)
+        effect = of_means(others, ones, _ACCURACY_BAND, better=better, unit=unit)
         before, after = mean(ones), mean(others)
     else:
         effect = _measured(a, b, floor if unit in _TIMES else min(floor, FLOOR))
@@ -281,7 +264,7 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) 
         return effect
     if ones == others and a[0].unit not in _TIMES:
         return replace(effect, verdict="same", reason="equal in one process a run")
-    doubts = sorted(DOUBTED & {*a[0].flags, *b[0].flags})
+    doubts = sorted(_DOUBTED & {*a[0].flags, *b[0].flags})
     if doubts:
         return replace(effect, verdict="undecided", reason=f"{_ALONE}; flagged {', '.join(doubts)}")
     beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
@@ -290,7 +273,7 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) 
 
 def _of_host(a: Sequence[Measurement], b: Sequence[Measurement]) -> bool:
     """Return whether a quantity of two runs is the high-water mark of processes."""
-    return HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter"))
+    return _HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter"))
 
 
 def _host_memory(a: float, b: float, floor: float, one: Measurement) -> Effect:

@@ -22,53 +22,33 @@ import pandas as pd
 
 from bench.analysis.trainings import Series, Training, read_trainings, same_images, series_of
 from bench.errors import ConfigError, StoreError
+from bench.io import ToJson
 from bench.records.store import Run
 from bench.stats.effects import Effect, over_images
 
-MIXTURE = "one of each"
+_MIXTURE = "one of each"
 
 
 @dataclass(frozen=True, slots=True)
-class Ensemble:
-    """An ensemble and its members; accuracies are top-1 fractions.
+class Ensemble(ToJson):
+    """An ensemble and its members; accuracies are top-1 fractions."""
 
-    Attributes:
-        label: the network, or `MIXTURE`.
-        kind: `seeds` of one network, or a `mixture` of one training of each network.
-        members: names of the members, with their seeds.
-        dataset: whose test images.
-        images: count of test images.
-        accuracy: of the ensemble.
-        mean_member: mean accuracy of the members.
-        best_member: accuracy of the best of them on these images.
-        gain: over the mean member.
-        gain_low: lower end of its 95 % interval over test images.
-        gain_high: upper end; likewise.
-        over_best: gain over the best member.
-        over_best_low: lower end of its interval.
-        over_best_high: upper end; likewise.
-        disagreement: share of images that two members classify differently, mean over all pairs.
-    """
-
-    label: str
+    label: str  # the network, or `_MIXTURE`
+    # `seeds` of one network, or a `mixture` of one training of each network
     kind: Literal["seeds", "mixture"]
-    members: tuple[str, ...]
-    dataset: str
-    images: int
-    accuracy: float
-    mean_member: float
-    best_member: float
-    gain: float
-    gain_low: float
-    gain_high: float
-    over_best: float
-    over_best_low: float
-    over_best_high: float
-    disagreement: float
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain values."""
-        return {**asdict(self), "members": list(self.members)}
+    members: tuple[str, ...]  # names of the members, with their seeds
+    dataset: str  # whose test images
+    images: int  # count of test images
+    accuracy: float  # of the ensemble
+    mean_member: float  # mean accuracy of the members
+    best_member: float  # accuracy of the best of them on these images
+    gain: float  # over the mean member
+    gain_low: float  # lower end of its 95 % interval over test images
+    gain_high: float  # upper end; likewise
+    over_best: float  # gain over the best member
+    over_best_low: float  # lower end of its interval
+    over_best_high: float  # upper end; likewise
+    disagreement: float  # share of images that two members classify differently, mean over all pairs
 
 
 def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None) -> list[Ensemble]:
@@ -95,7 +75,7 @@ def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None
     joined = [_ensemble(one.label, "seeds", name, members) for one, members in stored if len(members) > 1]
     if len(stored) > 1:
         joined.append(
-            _ensemble(MIXTURE, "mixture", name, [_best_validated(members) for _, members in stored])
+            _ensemble(_MIXTURE, "mixture", name, [_best_validated(members) for _, members in stored])
         )
     if not joined:
         raise ConfigError(

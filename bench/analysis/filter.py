@@ -27,11 +27,11 @@ from bench.analysis.keys import WAY
 from bench.errors import ConfigError, unknown_name
 from bench.records.store import Run
 
-Known = pd.arrays.BooleanArray
+_Known = pd.arrays.BooleanArray
 """For each row: true, false, or not known; ``&``, ``|`` and ``~`` of these are Kleene's."""
 
-Test = Callable[[pd.DataFrame], Known]
-Value = float | str | None
+_Test = Callable[[pd.DataFrame], _Known]
+_Value = float | str | None
 
 _LONGEST = 1000  # characters of a condition
 _DEEPEST = 20  # parentheses in each other
@@ -62,9 +62,9 @@ class Condition:
 
     text: str
     columns: tuple[str, ...]
-    test: Test
+    test: _Test
 
-    def known(self, table: pd.DataFrame) -> Known:
+    def known(self, table: pd.DataFrame) -> _Known:
         """Return for each row whether the condition holds, where that is known.
 
         Raises:
@@ -155,26 +155,26 @@ class _Reader:
         self.at += 1
         return True
 
-    def either(self) -> Test:
+    def either(self) -> _Test:
         tests = [self.both()]
         while self.accept("or"):
             tests.append(self.both())
         return _joined(tests, operator.or_)
 
-    def both(self) -> Test:
+    def both(self) -> _Test:
         tests = [self.one()]
         while self.accept("and"):
             tests.append(self.one())
         return _joined(tests, operator.and_)
 
-    def one(self) -> Test:
+    def one(self) -> _Test:
         negated = False
         while self.accept("not"):
             negated = not negated
         inner = self.inside() if self.accept("(") else self.comparison()
         return (lambda table: ~inner(table)) if negated else inner
 
-    def inside(self) -> Test:
+    def inside(self) -> _Test:
         self.depth += 1
         if self.depth > _DEEPEST:
             raise self.expected(f"at most {_DEEPEST} parentheses in each other")
@@ -183,7 +183,7 @@ class _Reader:
         self.depth -= 1
         return test
 
-    def comparison(self) -> Test:
+    def comparison(self) -> _Test:
         column = self.take("name", what="a column, `not` or `(`")
         self.columns.append(column)
         if self.kind in ("in", "not"):
@@ -193,10 +193,11 @@ class _Reader:
             return (lambda table: ~test(table)) if negated else test
         sign = self.take(*_COMPARE, "~", "!~", what="one of == != < <= > >= ~ !~ in")
         if sign.endswith("~"):
-            return _like(column, self.quoted(), negated=sign == "!~")
+            pattern = self.take("text", what="a pattern in quotes")[1:-1]
+            return _like(column, pattern, negated=sign == "!~")
         return _compared(column, sign, self.value())
 
-    def among(self, column: str) -> Test:
+    def among(self, column: str) -> _Test:
         self.take("[", what="`[`")
         tests = [_compared(column, "==", self.value())]
         while self.accept(","):
@@ -204,17 +205,14 @@ class _Reader:
         self.take("]", what="`,` or `]`")
         return _joined(tests, operator.or_)
 
-    def value(self) -> Value:
+    def value(self) -> _Value:
         kind = self.kind
         word = self.take("number", "text", "none", what="a number, text in quotes or none")
         return float(word) if kind == "number" else None if kind == "none" else word[1:-1]
 
-    def quoted(self) -> str:
-        return self.take("text", what="a pattern in quotes")[1:-1]
 
-
-def _joined(tests: Sequence[Test], join: Callable[[Known, Known], Known]) -> Test:
-    def test(table: pd.DataFrame) -> Known:
+def _joined(tests: Sequence[_Test], join: Callable[[_Known, _Known], _Known]) -> _Test:
+    def test(table: pd.DataFrame) -> _Known:
         first, *rest = (one(table) for one in tests)
         for other in rest:
             first = join(first, other)
@@ -223,34 +221,34 @@ def _joined(tests: Sequence[Test], join: Callable[[Known, Known], Known]) -> Tes
     return test if len(tests) > 1 else tests[0]
 
 
-def _compared(column: str, sign: str, value: Value) -> Test:
+def _compared(column: str, sign: str, value: _Value) -> _Test:
     if value is None:
         return lambda table: _missing(table, column, sign)
     compare = _COMPARE[sign]
 
-    def test(table: pd.DataFrame) -> Known:
+    def test(table: pd.DataFrame) -> _Known:
         return _known(_values(table, column, value), lambda v: compare(v, value))
 
     return test
 
 
-def _missing(table: pd.DataFrame, column: str, sign: str) -> Known:
+def _missing(table: pd.DataFrame, column: str, sign: str) -> _Known:
     if sign not in ("==", "!="):
         raise ConfigError(f"`{column} {sign} none`: what is missing has no order", "use == none or != none")
     missing = _column(table, column).isna().to_numpy(dtype=bool)
     return pd.array(missing if sign == "==" else ~missing, dtype="boolean")
 
 
-def _like(column: str, pattern: str, *, negated: bool) -> Test:
+def _like(column: str, pattern: str, *, negated: bool) -> _Test:
     match = re.compile(fnmatch.translate(pattern)).match
 
-    def test(table: pd.DataFrame) -> Known:
+    def test(table: pd.DataFrame) -> _Known:
         return _known(_values(table, column, pattern), lambda v: (match(v) is None) is negated)
 
     return test
 
 
-def _known(values: list[Any], test: Callable[[Any], bool]) -> Known:
+def _known(values: list[Any], test: Callable[[Any], bool]) -> _Known:
     """Return what a test says of each value; of a missing one, nothing is known."""
     return pd.array([None if v is None else test(v) for v in values], dtype="boolean")
 
@@ -287,7 +285,7 @@ def _other_kind(name: str, value: float | str, like: float | str) -> ConfigError
 
 # --- runs ---
 
-Rows = np.ndarray[tuple[int], np.dtype[np.bool_]]
+_Rows = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _TIMED = ("infer", "train_step")
 
 
@@ -318,15 +316,17 @@ def _filtered(runs: Sequence[Run], condition: Condition) -> list[Run]:
         jobs.loc[rows, "run"]
     )  # where anything of a run stays
     ids = jobs.loc[rows | ceilings].groupby("run")["job_id"].agg(set).to_dict()
-    return [_with_jobs(run, ids.get(name, set())) for name, run in named(runs)]
+    return [
+        replace(
+            run,
+            records=tuple(r for r in run.records if r.job.id in ids.get(name, ())),
+            planned=tuple(j for j in run.planned if j.id in ids.get(name, ())),
+        )
+        for name, run in named(runs)
+    ]
 
 
-def _with_jobs(run: Run, ids: set[str]) -> Run:
-    records = tuple(r for r in run.records if r.job.id in ids)
-    return replace(run, records=records, planned=tuple(j for j in run.planned if j.id in ids))
-
-
-def _by_job(jobs: pd.DataFrame, condition: Condition) -> Rows:
+def _by_job(jobs: pd.DataFrame, condition: Condition) -> _Rows:
     """Return which rows a condition holds for, with the counts that it does not ask, of their networks."""
     known = condition.known(jobs)
     holds = known.to_numpy(dtype=bool, na_value=False)
@@ -334,7 +334,7 @@ def _by_job(jobs: pd.DataFrame, condition: Condition) -> Rows:
     return np.asarray(holds | ((jobs["task"] == "cost").to_numpy() & known.isna() & of_networks))
 
 
-def _by_network(jobs: pd.DataFrame, table: pd.DataFrame, condition: Condition) -> Rows:
+def _by_network(jobs: pd.DataFrame, table: pd.DataFrame, condition: Condition) -> _Rows:
     """Return the rows of the jobs that are behind those rows of the comparison that a condition holds for."""
     _check(condition, list(jobs.columns), list(table.columns))
     table = table[condition.holds(table)]

@@ -1,16 +1,28 @@
-"""The flags of each number of the comparison: those of the row of the frame that it was made of."""
+"""The flags of each number of the comparison, those of the row of the frame that it was made of; and which is the best.
+
+One rule says it for bold numbers and for the cards of a report alike. A number is sure where it has no doubt and,
+unless it is exact, an interval. The best is the first of the sure ones, together with those that are not apart from it:
+whose interval overlaps its own, or that look the same in print. Where a number that is not sure stands ahead, or where
+nothing sure is behind, none is the best.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from bench.analysis.keys import SHAPE, WAY
-from bench.plan.task import Quantity, Task, summarised
+from bench.plan.task import Quantity, summarised
 from bench.records.flags import doubts
+from bench.units import Better
+
+Row = Mapping[Any, Any]
 
 
 class _Source(NamedTuple):
@@ -22,16 +34,14 @@ class _Source(NamedTuple):
     columns: Sequence[str]
 
 
-def _source(name: str, task: Task, quantity: Quantity) -> _Source:
-    if quantity.summary == "shape":
-        return _Source(name, quantity, SHAPE, SHAPE)
-    if quantity.summary == "image":
-        return _Source(name, quantity, WAY, WAY)
-    return _Source(name, quantity, (*WAY, "batch_size"), (*WAY, task.batch_column))
-
-
+_KEYS: Mapping[str, Sequence[str]] = {"shape": SHAPE, "image": WAY}
 _SOURCES: Mapping[str, _Source] = {
-    quantity.name: _source(name, task, quantity)
+    quantity.name: _Source(
+        name,
+        quantity,
+        _KEYS.get(str(quantity.summary), (*WAY, "batch_size")),
+        _KEYS.get(str(quantity.summary), (*WAY, task.batch_column)),
+    )
     for name, task, quantity in summarised("shape", "image", "rate", "batch")
     if quantity.has_flags
 }
@@ -44,10 +54,6 @@ def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column `<column>_flags` for each that has any: ``noisy;one_process``, or nothing.
 
     Those of trainings are in `bench.analysis.accuracy.accuracy_table`.
-
-    Args:
-        table: the comparison.
-        frame: that it was made of, of `bench.analysis.plausibility.doubted`.
     """
     return table.assign(**{f"{column}_flags": _flags(table, frame, column) for column in _SOURCES})
 
@@ -65,12 +71,9 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    return zip(*(_plain(rows[column]) for column in columns), strict=True)
-
-
-def _plain(values: pd.Series[Any]) -> list[Any]:
-    """Return values that equal each other where both are missing."""
-    return values.astype(object).where(values.notna(), None).tolist()
+    """Return the values of each row, which equal each other where both are missing."""
+    values = rows[list(columns)].astype(object)
+    return values.where(values.notna(), None).itertuples(index=False, name=None)
 
 
 def flags_text(flags: Iterable[Iterable[str]]) -> str:
@@ -78,12 +81,90 @@ def flags_text(flags: Iterable[Iterable[str]]) -> str:
     return ";".join(dict.fromkeys(map(str, chain.from_iterable(flags))))
 
 
-def flags_of(row: Mapping[Any, Any], column: str) -> tuple[str, ...]:
+def flags_of(row: Row, column: str) -> tuple[str, ...]:
     """Return the flags of a number of a row of the comparison."""
     text = row.get(f"{column}_flags")
     return tuple(text.split(";")) if isinstance(text, str) and text else ()
 
 
-def doubts_of(row: Mapping[Any, Any], column: str) -> tuple[str, ...]:
+def doubts_of(row: Row, column: str) -> tuple[str, ...]:
     """Return those flags of a number of a row for which it is not called the best of others."""
     return doubts(flags_of(row, column))
+
+
+# --- the best ---
+
+
+@dataclass(frozen=True, slots=True)
+class Leaders:
+    """Who is ahead among the rows that are compared in a column; rows are given by their positions."""
+
+    rows: Sequence[int]  # all that have a number there, the first ahead
+    unsure: Sequence[int]  # those of them that are ahead of the first sure one; all, where none is sure
+    sure: Sequence[int]  # those whose number is sure, the first ahead
+    near: Sequence[int]  # those of `sure` that are not apart from its first
+
+    @property
+    def best(self) -> list[int]:
+        """Return the best; none where nothing says which it is, or where it has no rival."""
+        decided = self.sure and not self.unsure and 1 + len(self.near) < len(self.sure)
+        return [self.sure[0], *self.near] if decided else []
+
+
+def leaders(
+    rows: Sequence[Row],
+    column: str,
+    better: Better,
+    *,
+    within: Sequence[str] = (),
+    exact: bool = False,
+    texts: Sequence[str],
+) -> Iterator[Leaders]:
+    """Yield who is ahead in a column among the rows that may be compared, for each group of them.
+
+    Args:
+        rows: of a table.
+        column: whose numbers are compared.
+        better: whether the lowest or the highest is the best.
+        within: columns that rows must agree in to be compared.
+        exact: whether the numbers need no interval.
+        texts: the numbers as shown; a row is as good where nobody sees a difference.
+    """
+    groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        if _has_number(row, column):
+            groups[tuple(str(row[key]) for key in within)].append(i)
+    sign = -1 if better == "higher" else 1
+    for rivals in groups.values():
+        ranked = sorted(rivals, key=lambda i: sign * rows[i][column])
+        sure = [i for i in ranked if not unsure(rows[i], column, exact=exact)]
+        near = [
+            i
+            for i in sure[1:]
+            if texts[i] == texts[sure[0]] or (not exact and _overlap(rows[i], rows[sure[0]], column))
+        ]
+        yield Leaders(ranked, ranked[: ranked.index(sure[0])] if sure else ranked, sure, near)
+
+
+def unsure(row: Row, column: str, *, exact: bool) -> tuple[str, ...]:
+    """Return why a number is not called the best: its doubts, and that it has no interval; nothing where it is sure."""
+    lacking = not exact and not _has_interval(row, column)
+    return (*doubts_of(row, column), *(["no_interval"] * lacking))
+
+
+def _has_number(row: Row, column: str) -> bool:
+    """Return whether a row has a finite number in a column."""
+    value = row[column]
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _overlap(one: Row, other: Row, column: str) -> bool:
+    """Return whether the intervals of two rows overlap."""
+    low, high = (f"{column}_{end}" for end in ("low", "high"))
+    return bool(one[low] <= other[high] and other[low] <= one[high])
+
+
+def _has_interval(row: Row, column: str) -> bool:
+    """Return whether the interval of a number is known."""
+    ends = (row.get(f"{column}_{end}", math.nan) for end in ("low", "high"))
+    return all(math.isfinite(end) for end in ends)

@@ -13,23 +13,24 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bench.analysis.keys import SHAPE
 from bench.analysis.machine import device_name
 from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
-from bench.plan.task import tasks
+from bench.plan.task import summarised, tasks
 from bench.records.record import Measurement, Record
-from bench.records.store import RECORDS, Rejected, Run, latest, uncollected
+from bench.records.store import RECORDS, Run, latest, uncollected
 from bench.stats.samples import summarise
 from bench.tasks.accuracy import AccuracySettings, RecipeContent
 
-Attempts = Literal["latest", "all"]
+_Attempts = Literal["latest", "all"]
 
 PENDING = "pending"
 UNREADABLE = "unreadable"  # its record is there, on a line that was set aside
 
 TIMED = frozenset(name for name, task in tasks().items() if task.timed)
-TRAINED = frozenset(name for name, task in tasks().items() if task.trained)
+_TRAINED = frozenset(name for name, task in tasks().items() if task.trained)
 
 _NO_CARD = ArchCard(name="", family="")
 _NOTHING: Any = SimpleNamespace(
@@ -37,7 +38,7 @@ _NOTHING: Any = SimpleNamespace(
 )  # no measurement
 
 
-def to_frame(runs: Sequence[Run], attempts: Attempts = "latest") -> pd.DataFrame:
+def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFrame:
     """Return the long table of some runs.
 
     One row a measurement of a record, in file order; a record without any, and a planned job without a record
@@ -114,7 +115,7 @@ class _Row(NamedTuple):
     record: Record | _Pending
 
 
-def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
+def _rows(name: str, run: Run, attempts: _Attempts) -> Iterator[_Row]:
     """Yield each record of a run, then each job that has none yet."""
     last = latest(run.records)
     folder = run.path.absolute()
@@ -126,22 +127,11 @@ def _rows(name: str, run: Run, attempts: Attempts) -> Iterator[_Row]:
     for job in {j.id: j for j in run.planned}.values():
         if job.id not in last:
             lacking = _Pending(environment=machine)
-            if job.id in unread:
-                lacking = lacking._replace(status=UNREADABLE, error=_unread(unread[job.id]))
+            if line := unread.get(job.id):
+                message = f"its record, line {line.line} of {RECORDS}, is set aside: {line.reason}"
+                error = {"message": message, "tip": "give the command of the run again to measure it anew"}
+                lacking = lacking._replace(status=UNREADABLE, error=error)
             yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), lacking)
-
-
-def _unread(line: Rejected) -> Mapping[str, Any]:
-    """Return the error of a job whose record was set aside."""
-    message = f"its record, line {line.line} of {RECORDS}, is set aside: {line.reason}"
-    return {"message": message, "tip": "give the command of the run again to measure it anew"}
-
-
-def _cudnn_benchmark(row: _Row) -> str | None:
-    """Return ``on`` or ``off``, as a job may ask for it; None for tasks that cannot."""
-    if row.job.task not in TIMED:
-        return None
-    return "on" if row.job.settings.tries_kernels else "off"
 
 
 def _batch_size(row: _Row) -> Any:
@@ -155,7 +145,7 @@ def _batch_size(row: _Row) -> Any:
 
 def _outputs(row: _Row) -> str | None:
     """Return the path of the test outputs that a training stored in the folder of its run, None without any."""
-    top1 = row.record.measurement("top1") if row.job.task in TRAINED else None
+    top1 = row.record.measurement("top1") if row.job.task in _TRAINED else None
     name = top1.detail.get("outputs") if top1 else None
     return str(row.folder / name) if isinstance(name, str) else None
 
@@ -179,7 +169,7 @@ _COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
     "run": "run",
     "job_id": "job.id",
     "label": lambda row: row.job.label(),
-    "series": lambda row: row.job.series() if row.job.task in TRAINED else None,
+    "series": lambda row: row.job.series() if row.job.task in _TRAINED else None,
     "task": "job.task",
     "arch": "job.arch",
     "family": lambda row: row.card.family or None,
@@ -193,7 +183,9 @@ _COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
     "precision": "settings",
     "memory_format": "settings",
     "backend": "settings",
-    "cudnn_benchmark": _cudnn_benchmark,
+    "cudnn_benchmark": lambda row: (
+        None if row.job.task not in TIMED else "on" if row.job.settings.tries_kernels else "off"
+    ),
     "threads": "settings",
     "dataset": "settings",
     "epochs": "settings",
@@ -272,3 +264,27 @@ def _measured(seen: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(
         asked | {k: getattr(summary, k) for k in ("n", "median", "low", "high", "mean", "sd")}
     )
+
+
+# --- counts: the same in every process and on every machine ---
+
+COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
+
+# Networks of the user's: in a file, in a module or folder, or a file themselves.
+_USERS = r"\.py:|^(?!torchvision:|timm:|pattern:)[^(]*:|\.(?:pt2?|pth|torchscript|ts)\s*(?:\(|$)"
+
+
+def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFrame:
+    """Return one row a run, network and shape with its counts as columns, NaN for what was not counted.
+
+    What a run has not counted is taken from another run of the same network and shape, where all agree. Networks in
+    files are left alone: another run may have met another version.
+    """
+    counted = wide(frame[frame["measurement"].isin(names)], SHAPE, names)
+    table = frame[SHAPE].drop_duplicates().merge(counted, on=SHAPE, how="left")
+    own = ~table["network"].str.contains(_USERS, regex=True)
+    columns = list(names)
+    groups = table[own].groupby([key for key in SHAPE if key != "run"], dropna=False)[columns]
+    several, first = groups.transform("nunique"), groups.transform("first")
+    table.loc[own, columns] = table.loc[own, columns].where(several != 1, first)
+    return table

@@ -27,17 +27,11 @@ _MEANING = ("of", "clock", "meter", "counter", "excluded", "split", "dataset", "
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The records of one job in one run: its processes, or the seeds of a training.
+    """The records of one job in one run: its processes, or the seeds of a training."""
 
-    Attributes:
-        job: the last one.
-        records: those that ended well, of the same source of the network.
-        status: of the last record.
-    """
-
-    job: Job
-    records: Sequence[Record]
-    status: str
+    job: Job  # the last one
+    records: Sequence[Record]  # those that ended well, of the same source of the network
+    status: str  # of the last record
 
     @property
     def label(self) -> str:
@@ -54,22 +48,18 @@ class Repeats:
         return by_name
 
 
-Pair = tuple[Repeats, Repeats]
+_Pair = tuple[Repeats, Repeats]
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What two runs have in common.
+    """What two runs have in common."""
 
-    Attributes:
-        pairs: the records of a job in both runs, that ended well in both.
-        only: (job, run, why) of those that are in one run alone, or failed in one; the run is empty where both have it
-            but their largest batches differ.
-        changes: (what, value in A, value in B) of the surroundings that differ.
-    """
-
-    pairs: Sequence[Pair]
+    pairs: Sequence[_Pair]  # the records of a job in both runs, that ended well in both
+    # (job, run, why) of those that are in one run alone, or failed in one; the run is empty where both have
+    # it but their largest batches differ
     only: Sequence[tuple[str, str, str]] = ()
+    # (what, value in A, value in B) of the surroundings that differ
     changes: Sequence[tuple[str, str, str]] = field(default=())
 
 
@@ -131,8 +121,8 @@ def _key(job: Job, without: Collection[str] = ()) -> str:
 
 
 def _across(
-    ones: Mapping[str, Repeats], others: Mapping[str, Repeats], pairs: Sequence[Pair], across: bool
-) -> Iterator[Pair]:
+    ones: Mapping[str, Repeats], others: Mapping[str, Repeats], pairs: Sequence[_Pair], across: bool
+) -> Iterator[_Pair]:
     """Yield pairs that differ in nothing but a condition, where none of that network matches as it is.
 
     Raises:
@@ -152,11 +142,11 @@ def _across(
             yield xs[0], ys[0]
 
 
-Properties = Callable[[Record], Iterable[tuple[str, Any]]]
+_Properties = Callable[[Record], Iterable[tuple[str, Any]]]
 """What a record is like, by name; None is not known."""
 
 
-def _differing(pair: Pair, of: Properties) -> Iterator[tuple[str, str, str]]:
+def _differing(pair: _Pair, of: _Properties) -> Iterator[tuple[str, str, str]]:
     """Yield (what, value in A, value in B) of what differs; what one of them does not know does not differ."""
     a, b = ({what: values for what, values in _values(side, of).items() if values} for side in pair)
     for what in a:
@@ -164,7 +154,7 @@ def _differing(pair: Pair, of: Properties) -> Iterator[tuple[str, str, str]]:
             yield what, ", ".join(sorted(a[what])), ", ".join(sorted(b[what]))
 
 
-def _values(repeats: Repeats, of: Properties) -> dict[str, set[str]]:
+def _values(repeats: Repeats, of: _Properties) -> dict[str, set[str]]:
     """Return the values of each property among some records; of none the settings of their job."""
     pairs = [pair for record in repeats.records for pair in of(record)]
     values: defaultdict[str, set[str]] = defaultdict(set)
@@ -190,7 +180,7 @@ def _recipe(content: Mapping[str, Any]) -> str:
     return f"{content.get('name', 'unnamed')} v{content.get('version', '?')}, content {digest}"
 
 
-def _conditions(quantities: Collection[str]) -> Properties:
+def _conditions(quantities: Collection[str]) -> _Properties:
     """Return what makes numbers comparable: the machine, precision, threads, and what each number is."""
 
     def properties(record: Record) -> Iterator[tuple[str, Any]]:
@@ -261,7 +251,7 @@ def _batches(repeats: Repeats) -> set[float]:
 
 
 def _only(
-    a: Run, b: Run, ones: Mapping[str, Repeats], others: Mapping[str, Repeats], pairs: Sequence[Pair]
+    a: Run, b: Run, ones: Mapping[str, Repeats], others: Mapping[str, Repeats], pairs: Sequence[_Pair]
 ) -> Iterator[tuple[str, str, str]]:
     """Yield what has no partner, and what failed in one run."""
     paired = {id(repeats) for pair in pairs for repeats in pair}

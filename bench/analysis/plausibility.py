@@ -12,25 +12,25 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis.counts import counts_of
+from bench.analysis.frame import counts_of
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
 from bench.plan.task import INPUT
-from bench.stats.proportions import below_chance
+from bench.stats.intervals import below_chance
 from bench.units import percent, show
 
-MORE = 1.1  # times as much, from which a network has clearly more of something
-BEYOND = 1.05  # times as long, from which a time is clearly longer
+_MORE = 1.1  # times as much, from which a network has clearly more of something
+_BEYOND = 1.05  # times as long, from which a time is clearly longer
 
 
-class Doubt(NamedTuple):
+class _Doubt(NamedTuple):
     """A row of the frame, by its index, and what is wrong there."""
 
     row: Hashable
     where: str
 
 
-Rule = Callable[[pd.DataFrame], Iterator[Doubt]]
+_Rule = Callable[[pd.DataFrame], Iterator[_Doubt]]
 _Row = Mapping[Hashable, Any]
 
 _SIZES = ("parameters", "macs", "activations")
@@ -38,11 +38,7 @@ _AT_A_BATCH = ["task", *WAY, "batch_size"]
 
 
 def doubted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the flags of the rules that its rows break.
-
-    Args:
-        frame: of `bench.analysis.replicates.pooled`.
-    """
+    """Return the frame with the flags of the rules that its rows break."""
     raised: defaultdict[Hashable, list[str]] = defaultdict(list)
     for flag, some in _contradictions(frame).items():
         for doubt in some:
@@ -57,16 +53,12 @@ def doubted(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the places of each doubt, by flag; flags without any are left out.
-
-    Args:
-        frame: of `bench.analysis.replicates.pooled`.
-    """
+    """Return the places of each doubt, by flag; flags without any are left out."""
     contradictions = _contradictions(frame).items()
     return {flag: list(dict.fromkeys(doubt.where for doubt in some)) for flag, some in contradictions}
 
 
-def _contradictions(frame: pd.DataFrame) -> dict[str, list[Doubt]]:
+def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
     """Return the rows that break each rule; rules that none breaks are left out."""
     frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
     if frame.empty:
@@ -75,7 +67,7 @@ def _contradictions(frame: pd.DataFrame) -> dict[str, list[Doubt]]:
     return {flag: some for flag, some in by_flag.items() if some}
 
 
-def _larger_but_faster(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _larger_but_faster(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     times = _counted(frame, frame["measurement"].isin(["latency", "step_time"]), _SIZES)
     keys = ["run", "task", "family", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
@@ -87,40 +79,40 @@ def _larger_but_faster(frame: pd.DataFrame) -> Iterator[Doubt]:
             for small in some:
                 if _more(large, small) and large["high"] < small["low"]:
                     other = f"{small['network']} ({show(small['median'], 's')})"
-                    yield Doubt(large["row"], f"{_measured(large)} is below that of {other}")
+                    yield _Doubt(large["row"], f"{_measured(large)} is below that of {other}")
 
 
 def _more(large: _Row, small: _Row) -> bool:
     """Return whether a network has more of everything, and clearly more MACs: vgg19 has 4 % more weights than vgg16."""
-    return all(large[k] > small[k] for k in _SIZES) and bool(large["macs"] >= MORE * small["macs"])
+    return all(large[k] > small[k] for k in _SIZES) and bool(large["macs"] >= _MORE * small["macs"])
 
 
-def _slower_without_waiting(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _slower_without_waiting(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find steps that took clearly longer than a call of the same batch that is waited for."""
     for row in _side_by_side(frame, "step_time", "latency", _AT_A_BATCH):
-        if row["low"] > BEYOND * row["high_other"]:
+        if row["low"] > _BEYOND * row["high_other"]:
             where = f"{_measured(row)} is above its latency ({show(row['median_other'], 's')})"
-            yield Doubt(row["row"], where)
+            yield _Doubt(row["row"], where)
 
 
-def _batch_costs_throughput(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _batch_costs_throughput(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find batches at which clearly fewer images a second go through than at batch 1."""
     steps = frame[frame["measurement"] == "step_time"]
     single, several = steps[steps["batch_size"] == 1], steps[steps["batch_size"] > 1]
     for row in _merged(several, single, ["task", *WAY, "device_name"]):
-        if row["low"] / row["batch_size"] > MORE * row["high_other"]:
+        if row["low"] / row["batch_size"] > _MORE * row["high_other"]:
             rates = [1 / row["median_other"], row["batch_size"] / row["median"]]
-            yield Doubt(row["row"], f"{row['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
+            yield _Doubt(row["row"], f"{row['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
 
 
-def _backward_too_fast(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _backward_too_fast(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find backward passes that took less than a third of the forward pass."""
     for row in _side_by_side(frame, "backward", "forward", _AT_A_BATCH):
         if row["high"] < row["low_other"] / 3:
-            yield Doubt(row["row"], f"{_measured(row)}, forward {show(row['median_other'], 's')}")
+            yield _Doubt(row["row"], f"{_measured(row)}, forward {show(row['median_other'], 's')}")
 
 
-def _above_roofline(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _above_roofline(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find work that was done faster than this machine can, where its ceilings were measured."""
     steps = (frame["task"] == "infer") & (frame["measurement"] == "step_time") & (frame["median"] > 0)
     if not steps.any() or not (frame["task"] == "ceiling").any():
@@ -128,10 +120,10 @@ def _above_roofline(frame: pd.DataFrame) -> Iterator[Doubt]:
     rows = _counted(frame, steps, ("macs", "activation_bytes", "parameter_bytes"))
     table = add_roofline(rows.assign(throughput=rows["batch_size"] / rows["median"]), frame)
     for row in table[table["roofline_share"] > 1].to_dict("records"):
-        yield Doubt(row["row"], f"throughput of {row['label']}: {percent(row['roofline_share'])}")
+        yield _Doubt(row["row"], f"throughput of {row['label']}: {percent(row['roofline_share'])}")
 
 
-def _memory_below_weights(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _memory_below_weights(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find peaks of memory that do not even hold the weights, where the meter is to be trusted."""
     peaks = frame["measurement"] == "peak_memory"
     for row in _counted(frame, peaks, ("parameters",)).to_dict("records"):
@@ -139,28 +131,28 @@ def _memory_below_weights(frame: pd.DataFrame) -> Iterator[Doubt]:
             continue
         least = WEIGHT_BYTES.get(row["precision"], 1) * row["parameters"]
         if row["median"] < least:
-            yield Doubt(row["row"], f"{_measured(row, 'B')} for weights of {show(least, 'B')}")
+            yield _Doubt(row["row"], f"{_measured(row, 'B')} for weights of {show(least, 'B')}")
 
 
-def _below_chance(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _below_chance(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find accuracies that guessing would exceed, by three standard deviations of guessing."""
     rows = frame[(frame["measurement"] == "top1") & (frame["status"] == "ok")]
     for row in _numbered(rows).to_dict("records"):
         images, chance = row["detail"].get("n"), 1 / row["num_classes"]
         if below_chance(row["median"], images if isinstance(images, int | float) else None, chance):
             where = f"{row['label']}: {percent(row['median'])}, chance is {percent(chance)}"
-            yield Doubt(row["row"], where)
+            yield _Doubt(row["row"], where)
 
 
-def _top5_below_top1(frame: pd.DataFrame) -> Iterator[Doubt]:
+def _top5_below_top1(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find trainings with fewer labels among the first five than in the first place; both numbers are in doubt."""
     for row in _side_by_side(frame, "top5", "top1", ["run", "job_id", "attempt"]):
         if row["median"] < row["median_other"]:
             where = f"{row['label']}: {percent(row['median'])} against {percent(row['median_other'])}"
-            yield from (Doubt(row[name], where) for name in ("row", "row_other"))
+            yield from (_Doubt(row[name], where) for name in ("row", "row_other"))
 
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, _Rule] = {
     "larger_but_faster": _larger_but_faster,
     "slower_without_waiting": _slower_without_waiting,
     "batch_costs_throughput": _batch_costs_throughput,

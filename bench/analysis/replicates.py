@@ -13,22 +13,19 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.frame import TIMED
 from bench.analysis.keys import WAY
 from bench.plan.job import unnumbered
 from bench.records.flags import NOISY, joined_flags
-from bench.stats.intervals import percentiles, process_interval, within_interval
+from bench.stats.intervals import percentile, process_interval, within_interval
 from bench.stats.samples import finite, summarise
 
 _SAME = (*WAY, "task", "batch_size", "measurement")
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 PERCENTILES = tuple(f"latency_{name}{end}" for name in SHARES for end in ("", "_low", "_high", "_needed"))
-
-_Positions = npt.NDArray[np.intp]
 
 
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -40,9 +37,6 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     there are fewer than six. `flags` are those of all processes, each once, `noisy` where the interval of a time is
     wide, and `one_process`. A time of a job without a number of its process has the interval of its samples, which hang
     together (`bench.stats.intervals.within_interval`).
-
-    Args:
-        frame: of `bench.analysis.frame.to_frame`.
     """
     frame = frame.rename(columns={"arch": "network"}).reset_index(drop=True)
     timed = frame["task"].isin(TIMED) & frame["measurement"].notna()
@@ -50,23 +44,21 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     many = timed & numbered
     kept = _joined(frame, many) if many.any() else frame
     alone = frame.index[timed & ~numbered & (frame["unit"] == "s")]
-    intervals = [_within(samples) for samples in frame.loc[alone, "samples"]]
+    intervals = [within_interval(samples) for samples in frame.loc[alone, "samples"]]
     flags = [(*map(str, own), "one_process") for own in frame.loc[alone, "flags"]]
     return _with(
-        kept, alone, {"low": [i[0] for i in intervals], "high": [i[1] for i in intervals], "flags": flags}
+        kept, alone, {"low": [i.low for i in intervals], "high": [i.high for i in intervals], "flags": flags}
     )
-
-
-def _within(samples: Sequence[float]) -> tuple[float, float]:
-    """Return the interval of the samples of one process; NaN where they are too few."""
-    interval = within_interval(samples)
-    return interval.low, interval.high
 
 
 def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
     """Return the frame with one row for all rows of a quantity among `many`."""
     rows = frame[many]
-    groups = _groups(rows)
+    group = rows.groupby(list(_SAME), sort=False, dropna=False).ngroup().to_numpy()
+    order = np.lexsort((rows["replicate"].to_numpy(), group))
+    groups = np.split(
+        order, np.flatnonzero(np.diff(group[order])) + 1
+    )  # positions of each, process by process
     medians, units, raised = (rows[name].to_numpy() for name in ("median", "unit", "flags"))
     samples = [tuple(medians[places].tolist()) for places in groups]
     summary = summarise(samples)
@@ -90,13 +82,6 @@ def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
     return _with(frame.drop(index=rows.index.difference(last)), last, columns)
 
 
-def _groups(rows: pd.DataFrame) -> list[_Positions]:
-    """Return the positions of the rows of each quantity, process by process."""
-    group = rows.groupby(list(_SAME), sort=False, dropna=False).ngroup().to_numpy()
-    order = np.lexsort((rows["replicate"].to_numpy(), group))
-    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-
-
 def _with(frame: pd.DataFrame, index: pd.Index[Any], columns: dict[str, list[Any]]) -> pd.DataFrame:
     """Return the frame with other values in some rows."""
     frame = frame.copy()
@@ -109,19 +94,15 @@ def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFra
     """Return one row a network and way of running it with the columns of `PERCENTILES`.
 
     Samples stand process by process, so that what a process has in common counts as correlation. Where they cannot
-    carry a percentile it is NaN, and `latency_p99_needed` says how many of such samples could.
-
-    Args:
-        latencies: the rows of the frame that are a latency at batch 1, one a process.
-        keys: columns that tell the rows apart.
+    carry a percentile it is NaN, and `latency_p99_needed` says how many of such samples could. `latencies` are the
+    rows of the frame that are a latency at batch 1, one a process.
     """
     table = []
     for key, rows in latencies.groupby(list(keys), sort=False, dropna=False):
         by_process = rows.sort_values("replicate", kind="stable").drop_duplicates("replicate", keep="last")
         row = list(key)
-        for one in percentiles(
-            list(chain.from_iterable(by_process["samples"])), tuple(SHARES.values())
-        ).values():
+        samples = list(chain.from_iterable(by_process["samples"]))
+        for one in (percentile(samples, share) for share in SHARES.values()):
             interval = one.interval
             ends = (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
             row += [*ends, math.nan if interval else float(one.needed)]

@@ -17,7 +17,7 @@ from bench.analysis.keys import CEILING
 
 # Bytes of one number, by precision: of activations and of weights. Counts are of single precision, 4 bytes.
 _COUNTED = 4
-ACTIVATION_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 2, "amp_fp16": 2}
+_ACTIVATION_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 2, "amp_fp16": 2}
 WEIGHT_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 4, "amp_fp16": 4}
 
 _CEILINGS = ("matmul_rate", "copy_bandwidth")
@@ -25,9 +25,6 @@ _CEILINGS = ("matmul_rate", "copy_bandwidth")
 
 def ceilings(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the machine's ceilings: one row for each run, device, precision and count of threads.
-
-    Args:
-        frame: of `bench.analysis.frame.to_frame`.
 
     Columns: run, device, precision, threads, `matmul_rate` (MAC/s), `copy_bandwidth` (B/s).
     """
@@ -50,7 +47,7 @@ def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         frame: of `bench.analysis.frame.to_frame`, with the ceilings.
     """
     batch = table["batch_size"].astype(float)
-    activations = table["activation_bytes"].astype(float) * _scale(table["precision"], ACTIVATION_BYTES)
+    activations = table["activation_bytes"].astype(float) * _scale(table["precision"], _ACTIVATION_BYTES)
     weights = table["parameter_bytes"].astype(float) * _scale(table["precision"], WEIGHT_BYTES)
     intensity = table["macs"].astype(float) * batch / (activations * batch + weights)
     peak, bandwidth = ceilings_of(table, ceilings(frame))
@@ -65,12 +62,7 @@ def _scale(precisions: pd.Series, sizes: Mapping[str, int]) -> pd.Series:
 
 
 def ceilings_of(table: pd.DataFrame, machine: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return for each row of the table the peak (MAC/s) and the bandwidth (B/s) it is held against.
-
-    Args:
-        table: of `bench.analysis.comparison.compare_table`.
-        machine: of `ceilings`.
-    """
+    """Return for each row of the table the peak (MAC/s) and the bandwidth (B/s) it is held against."""
     rows = machine.to_dict("records")
     by_key = {tuple(row[k] for k in CEILING): row for row in rows}
     values = []

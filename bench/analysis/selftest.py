@@ -14,52 +14,38 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bench.analysis.versus import process_ratios
-from bench.io import finite_json
+from bench.io import ToJson, finite_json
 from bench.plan.settings import Processes
 from bench.records import environment
 from bench.records.record import Record
 from bench.records.store import RECORDS, Run, latest, read_run
-from bench.stats.calibration import Calibration, calibrate, noise_floor
+from bench.stats.calibration import Calibration, Levels, calibrate, noise_floor, two_levels
 from bench.stats.effects import Effect
-from bench.stats.levels import Levels, two_levels
-from bench.stats.proportions import Proportion, proportion
+from bench.stats.intervals import Proportion, proportion
 from bench.stats.samples import median
 from bench.stats.verdicts import BAND, of_ratios
 from bench.tasks.versus import SLOWDOWNS
 
 SELFTEST = "selftest"  # the run
-SAME = "A again"
-QUANTITIES = ("latency", "step_time")
+_SAME = "A again"
+_TIMES = ("latency", "step_time")
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """Comparisons of a network with itself, made slower by `slowdown` (0 for not at all).
+class Trial(ToJson):
+    """Comparisons of a network with itself, made slower by `slowdown` (0 for not at all)."""
 
-    Attributes:
-        slowdown: as a share of its time.
-        called: how many comparisons called it slower, or, where nothing was slowed down, different.
-        ratio: median of the estimated ratios.
-        reach: median half width of their intervals, as a share: the smallest effect that they resolve.
-    """
-
-    slowdown: float
-    called: Proportion
-    ratio: float
-    reach: float
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain values; what is not a number is None."""
-        numbers = finite_json({"slowdown": self.slowdown, "ratio": self.ratio, "reach": self.reach})
-        return {**numbers, "called": self.called.to_json()}
+    slowdown: float  # as a share of its time
+    called: Proportion  # how many comparisons called it slower, or, where nothing was slowed down, different
+    ratio: float  # median of the estimated ratios
+    reach: float  # median half width of their intervals, as a share: the smallest effect that they resolve
 
 
 @dataclass(frozen=True, slots=True)
-class Scatter:
-    """One time of one network: `latency` or `step_time`, and how it scatters; see `bench.stats.levels.Levels`."""
+class Scatter(ToJson):
+    """One time of one network: `latency` or `step_time`, and how it scatters; see `bench.stats.calibration.Levels`."""
 
     arch: str
     quantity: str
@@ -80,43 +66,19 @@ class Scatter:
 
 
 @dataclass(frozen=True, slots=True)
-class Selftest:
-    """The whole.
+class Selftest(ToJson):
+    """The whole."""
 
-    Attributes:
-        trials: comparisons, by rising slowdown.
-        overhead: of a call in the harness over a bare loop's, a ratio.
-        timer_resolution: the clock's step in s.
-        noise_floor: the ratio less one that 95 % of the comparisons of equal networks stay below, and at least the
-            smallest effect that they resolve.
-        doubts: flags of the times.
-        rows: how times scatter; none in a self-test from before they were measured.
-        calibration: what two runs of those rows say of each other; None where there are too few processes for two.
-    """
-
-    trials: tuple[Trial, ...]
-    overhead: float
-    timer_resolution: float
+    trials: tuple[Trial, ...]  # comparisons, by rising slowdown
+    overhead: float  # of a call in the harness over a bare loop's, a ratio
+    timer_resolution: float  # the clock's step in s
+    # the ratio less one that 95 % of the comparisons of equal networks stay below, and at least the smallest
+    # effect that they resolve
     noise_floor: float
-    doubts: tuple[str, ...] = ()
-    rows: tuple[Scatter, ...] = ()
+    doubts: tuple[str, ...] = ()  # flags of the times
+    rows: tuple[Scatter, ...] = ()  # how times scatter; none in a self-test from before they were measured
+    # what two runs of those rows say of each other; None where there are too few processes for two
     calibration: Calibration | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain values; what is not a number is None."""
-        numbers = ("overhead", "timer_resolution", "noise_floor", "doubts")
-        return {
-            "trials": [trial.to_json() for trial in self.trials],
-            **finite_json({name: getattr(self, name) for name in numbers}),
-            "rows": [row.to_json() for row in self.rows],
-            "calibration": None if self.calibration is None else _calibration_json(self.calibration),
-        }
-
-
-def _calibration_json(calibration: Calibration) -> dict[str, Any]:
-    plain = {key: getattr(calibration, key) for key in calibration.__slots__ if key != "slowed"}
-    slowed = [{"slowdown": s.slowdown, "called": s.called.to_json()} for s in calibration.slowed]
-    return {k: v.to_json() if isinstance(v, Proportion) else v for k, v in plain.items()} | {"slowed": slowed}
 
 
 def selftest_of(run: Run, size: int = Processes().least) -> Selftest | None:
@@ -139,9 +101,9 @@ def selftest_of(run: Run, size: int = Processes().least) -> Selftest | None:
         trials=trials,
         overhead=_median(comparisons, "overhead"),
         timer_resolution=_median(comparisons, "timer_resolution"),
-        noise_floor=noise_floor(_effects(comparisons, SAME), trials[0].reach),
+        noise_floor=noise_floor(_effects(comparisons, _SAME), trials[0].reach),
         doubts=tuple(
-            sorted({f for r in records for m in r.measurements if m.name in QUANTITIES for f in m.flags})
+            sorted({f for r in records for m in r.measurements if m.name in _TIMES for f in m.flags})
         ),
         rows=rows,
         calibration=calibration if calibration and calibration.alarms.of else None,
@@ -212,7 +174,7 @@ def _effects(records: Sequence[Record], label: str) -> list[Effect]:
     groups: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
         groups[record.job.settings.given["group"]].append(record)
-    pairs = [process_ratios(group, name, label, "A")[0] for group in groups.values() for name in QUANTITIES]
+    pairs = [process_ratios(group, name, label, "A")[0] for group in groups.values() for name in _TIMES]
     return [of_ratios(ratios, band=0.0) for ratios in pairs]
 
 
@@ -228,24 +190,22 @@ def _trial(slowdown: float, effects: Sequence[Effect]) -> Trial:
 
 def _rows(records: Sequence[Record]) -> tuple[tuple[Scatter, ...], list[list[float]]]:
     """Return how each time scatters, and the medians of its processes, in the order of their numbers."""
+
+    def place(record: Record) -> tuple[str, str, int]:
+        settings = record.job.settings.given
+        return record.job.arch, str(settings["batch_size"]), int(settings.get("replicate", 0))
+
     series: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=_place):
+    for record in sorted(records, key=place):
         series[record.job.series()].append(record)
     rows, medians = [], []
-    for job, name, group in ((group[0].job, _quantity(group[0]), group) for group in series.values()):
+    for group in series.values():
+        arch, batch = group[0].job.arch, group[0].job.settings.given["batch_size"]
+        name = "latency" if batch == 1 else "step_time"
         samples = [m.samples for r in group if (m := r.measurement(name)) is not None]
-        rows.append(Scatter(job.arch, name, job.settings.given["batch_size"], two_levels(samples)))
+        rows.append(Scatter(arch, name, batch, two_levels(samples)))
         medians.append([median(s) for s in samples])
     return tuple(rows), medians
-
-
-def _place(record: Record) -> tuple[str, str, int]:
-    settings = record.job.settings.given
-    return record.job.arch, str(settings["batch_size"]), int(settings.get("replicate", 0))
-
-
-def _quantity(record: Record) -> str:
-    return "latency" if record.job.settings.given["batch_size"] == 1 else "step_time"
 
 
 def _median(records: Sequence[Record], name: str) -> float:

@@ -12,72 +12,68 @@ images. The p of each is that the effect lies at the margin, corrected for the n
 The verdict of a study is that of all tests of its hypothesis together; a side question has a verdict of its own alone.
 Of `same`, the sides are within the band and beyond it. A training that diverged is worse than any that ended, and stays
 in n; what failed or is not measured yet does not, and the note says so.
+
+A number of a record is what was measured, or derived of it; an infinity what was never reached, or the worst that there
+is, of a training that diverged.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
-from bench.analysis.evidence import Evidence, conditions, gather, selector_words
-from bench.io import finite_json
-from bench.plan.study import Expect, Role, StudyTest, parse_study
-from bench.records.store import Run
-from bench.stats.effects import Effect
+from bench.analysis.comparison import STATUS_WORDS
+from bench.analysis.ensembles import gain
+from bench.analysis.frame import COUNTS
+from bench.analysis.trainings import differing_keys, read_trainings, series_of, settings_of
+from bench.io import ToJson
+from bench.plan.job import Job
+from bench.plan.study import Expect, Role, Selector, StudyTest, matches, parse_study
+from bench.plan.task import tasks
+from bench.records.record import Measurement, Record
+from bench.records.store import Run, latest
+from bench.stats.effects import Effect, Kind, correlation, none, two_groups
+from bench.stats.samples import mean_with_misses, median
 from bench.stats.verdicts import corrected, decide_expectation, p_is
-from bench.units import DASH, show
+from bench.units import DASH, Better, show
 
 Decision = Literal["supported", "refuted", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
-class TestVerdict:
-    """What became of one test of a study.
-
-    Attributes:
-        says: the expectation in words.
-        quantity: as the study has it.
-        unit: of `effect`, `low` and `high`: the quantity's; `ratio` of a ratio; `rho` of a rank correlation.
-        of: which jobs, such as ``arch plain56``.
-        against: which others; of a trend the quantity that orders the networks.
-        expect: `higher`, `lower` or `same`.
-        margin: least difference, or ratio less one, that counts; of `same` the band.
-        role: `hypothesis`, or `side`, which the study's verdict leaves out.
-        claims: ids of claims that it bears on, together with the other tests that name them.
-        verdict: `supported`, `refuted` or `undecided`.
-        effect: the difference, ratio or correlation; NaN where there is none.
-        low: lower end of its 95 % interval, uncorrected; NaN where there is none.
-        high: upper end; NaN likewise.
-        p: two-sided, that the effect lies at the margin, corrected for the study's tests (Holm); NaN where untested.
-        n_of: numbers on this side (trainings, processes; networks of a trend).
-        n_against: on the other side; 0 of a trend.
-        note: how it was tested, why it is undecided, what is missing or diverged.
-        p_floor: the least p that an exact test of so many numbers gives; a smaller one is shown as a bound.
-        conditions: the networks, data set and scale of its jobs, see `bench.analysis.evidence.conditions`.
-    """
+class TestVerdict(ToJson):
+    """What became of one test of a study."""
 
     __test__ = False  # no test of pytest
 
-    says: str
-    quantity: str
+    says: str  # the expectation in words
+    quantity: str  # as the study has it
+    # of `effect`, `low` and `high`: the quantity's; `ratio` of a ratio; `rho` of a rank correlation
     unit: str
-    of: str
-    against: str
-    expect: Expect
-    verdict: Decision
-    effect: float
-    low: float
-    high: float
+    of: str  # which jobs, such as ``arch plain56``
+    against: str  # which others; of a trend the quantity that orders the networks
+    expect: Expect  # `higher`, `lower` or `same`
+    verdict: Decision  # `supported`, `refuted` or `undecided`
+    effect: float  # the difference, ratio or correlation; NaN where there is none
+    low: float  # lower end of its 95 % interval, uncorrected; NaN where there is none
+    high: float  # upper end; NaN likewise
+    # two-sided, that the effect lies at the margin, corrected for the study's tests (Holm); NaN where
+    # untested
     p: float
-    n_of: int
-    n_against: int
-    note: str
-    margin: float = 0.0
-    role: Role = "hypothesis"
+    n_of: int  # numbers on this side (trainings, processes; networks of a trend)
+    n_against: int  # on the other side; 0 of a trend
+    note: str  # how it was tested, why it is undecided, what is missing or diverged
+    margin: float = 0.0  # least difference, or ratio less one, that counts; of `same` the band
+    role: Role = "hypothesis"  # `hypothesis`, or `side`, which the study's verdict leaves out
+    # ids of claims that it bears on, together with the other tests that name them
     claims: tuple[str, ...] = ()
+    # the least p that an exact test of so many numbers gives; a smaller one is shown as a bound
     p_floor: float = 0.0
+    # the networks, data set and scale of its jobs, see `_conditions`
     conditions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -105,15 +101,9 @@ class TestVerdict:
         parts.append(f"n = {self.n_of}" + (f", {self.n_against}" if self.n_against else ""))
         return f"{self.verdict}: {', '.join(parts)}"
 
-    def to_json(self) -> dict[str, object]:
-        """Return plain values; what is not a number is None."""
-        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        plain = finite_json(values)
-        return {**plain, "claims": list(self.claims), "conditions": dict(self.conditions)}
-
 
 @dataclass(frozen=True, slots=True)
-class StudyVerdict:
+class StudyVerdict(ToJson):
     """What a run says of its study.
 
     Of the tests of its hypothesis: `supported` where all are, `refuted` where any is, else `undecided`. Side questions
@@ -142,17 +132,6 @@ class StudyVerdict:
             tests = tuple(test for test in self.tests if test.role == "hypothesis")
         return replace(self, tests=tests) if tests else None
 
-    def to_json(self) -> dict[str, object]:
-        """Return plain values."""
-        return {
-            "name": self.name,
-            "hypothesis": self.hypothesis,
-            "source": self.source,
-            "claims": list(self.claims),
-            "verdict": self.verdict,
-            "tests": [test.to_json() for test in self.tests],
-        }
-
 
 def study_verdict(run: Run) -> StudyVerdict | None:
     """Return what the records of a run say of its study; None where its experiment has none.
@@ -167,8 +146,12 @@ def study_verdict(run: Run) -> StudyVerdict | None:
     if not experiment.get("study"):
         return None
     study = parse_study(experiment["study"], f"run {run.name}: study")
-    evidence = [gather(run, test) for test in study.tests]
-    effects = corrected([_decided(e.effect, t) for t, e in zip(study.tests, evidence, strict=True)])
+    evidence = [_gather(run, test) for test in study.tests]
+    alone = [
+        decide_expectation(e.effect, t.expect, *_margins(t.margin, as_ratio=t.measure == "ratio"))
+        for t, e in zip(study.tests, evidence, strict=True)
+    ]
+    effects = corrected(alone)
     tests = tuple(_verdict(*each) for each in zip(study.tests, evidence, effects, strict=True))
     return StudyVerdict(
         name=str(experiment.get("name") or run.name),
@@ -187,15 +170,15 @@ def all_in_all(verdicts: Sequence[Decision]) -> Decision:
     return "undecided" if "undecided" in verdicts else "supported"
 
 
-def _verdict(test: StudyTest, evidence: Evidence, effect: Effect) -> TestVerdict:
+def _verdict(test: StudyTest, evidence: _Evidence, effect: Effect) -> TestVerdict:
     return TestVerdict(
         says=test.says,
         quantity=test.quantity,
         unit="ratio" if test.measure == "ratio" else evidence.unit,
-        of=selector_words(test.of),
-        against=test.trend or selector_words(test.against or {}),
+        of=_selector_words(test.of),
+        against=test.trend or _selector_words(test.against or {}),
         expect=test.expect,
-        verdict=_decision(effect),
+        verdict=effect.verdict if effect.verdict in ("supported", "refuted") else "undecided",
         effect=effect.estimate,
         low=effect.low,
         high=effect.high,
@@ -207,17 +190,8 @@ def _verdict(test: StudyTest, evidence: Evidence, effect: Effect) -> TestVerdict
         role=test.role,
         claims=test.claims,
         p_floor=effect.p_floor,
-        conditions=conditions(evidence.sides),
+        conditions=_conditions(evidence.sides),
     )
-
-
-def _decision(effect: Effect) -> Decision:
-    return effect.verdict if effect.verdict in ("supported", "refuted") else "undecided"
-
-
-def _decided(effect: Effect, test: StudyTest) -> Effect:
-    """Return the effect with the verdict of one test on its own."""
-    return decide_expectation(effect, test.expect, *_margins(test.margin, as_ratio=test.measure == "ratio"))
 
 
 def _margins(margin: float, *, as_ratio: bool) -> tuple[float, float]:
@@ -236,3 +210,279 @@ def effect_text(value: float, unit: str) -> str:
     if unit in ("1", "rho", "epochs"):
         return f"{value:+.4g}" + (f" {unit}" if unit == "epochs" else "")
     return show(value, unit) if value < 0 else f"+{show(value, unit)}"
+
+
+# --- one number of a record ---
+
+
+@dataclass(frozen=True, slots=True)
+class _StudyQuantity:
+    """What a study asks of records."""
+
+    value: Callable[[Record], float | None]  # the number of a record; None where it has none
+    source: str  # the measurement that it comes from
+    unit: str = ""  # of the number; empty for the measurement's
+    better: Better | None = None  # which direction is an improvement; None for the measurement's
+    censored: bool = False  # whether it may never be reached, so that only ranks can tell
+
+
+def _study_quantity(name: str, arguments: tuple[str, ...] = ()) -> _StudyQuantity:
+    """Return the quantity of a name and its arguments, see `bench.plan.study`."""
+    if derived := _DERIVED.get(name):
+        return derived(*arguments)
+    return _StudyQuantity(lambda r: _number(r.measurement(name)), name, censored=name == "time_to_accuracy")
+
+
+def _number(measurement: Measurement | None) -> float | None:
+    if measurement is None:
+        return None
+    if "missed" in measurement.flags:
+        return -math.inf if measurement.better == "higher" else math.inf
+    value = median(measurement.samples)
+    return None if math.isnan(value) else value
+
+
+def _epochs_to(name: str, goal: str) -> _StudyQuantity:
+    """Return the number (from 1) of the first epoch at whose end a goal was reached; infinite where none was."""
+
+    def value(record: Record) -> float | None:
+        measurement = record.measurement(name)
+        by_epoch = None if measurement is None else measurement.detail.get("by_epoch")
+        if measurement is None or not by_epoch:
+            return None
+        sign = 1 if measurement.better == "higher" else -1
+        reached = (
+            i for i, v in enumerate(by_epoch, start=1) if v is not None and sign * v >= sign * float(goal)
+        )
+        return float(next(reached, math.inf))
+
+    return _StudyQuantity(value, name, "epochs", "lower", censored=True)
+
+
+def _gradient(of: Callable[[float, float], float], when: str = "start") -> _StudyQuantity:
+    """Return a number of the norms of the gradient by the first layer's weights and by the last's."""
+    name = f"gradient_norm_{when}"
+
+    def value(record: Record) -> float | None:
+        measurement = record.measurement(name)
+        layers = [] if measurement is None else measurement.detail.get("by_layer") or []
+        if not layers or layers[0][1] is None or layers[-1][1] is None:
+            return None
+        number = of(layers[0][1], layers[-1][1])
+        return None if math.isnan(number) else number
+
+    return _StudyQuantity(value, name, "1", "neither")
+
+
+def _throughput() -> _StudyQuantity:
+    def value(record: Record) -> float | None:
+        step, largest = record.measurement("step_time"), record.measurement("max_batch")
+        batch = largest.samples[-1] if largest else record.job.settings.given.get("batch_size")
+        if step is None or not isinstance(batch, int | float):
+            return None
+        return batch / median(step.samples)
+
+    return _StudyQuantity(value, "step_time", "1/s", "higher")
+
+
+_DERIVED: Mapping[str, Callable[..., _StudyQuantity]] = {
+    "epochs_to": _epochs_to,
+    "gradient_first": partial(_gradient, lambda first, _last: first),
+    "gradient_imbalance": partial(  # whichever is larger: at least 1
+        _gradient, lambda first, last: max(first, last) / low if (low := min(first, last)) > 0 else math.inf
+    ),
+    "gradient_ratio": partial(_gradient, lambda first, last: first / last if last > 0 else math.nan),
+    "throughput": _throughput,
+}
+
+# --- all numbers of a test ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """The effect that a test is about, the unit of its difference, how many numbers there are, and what is to be said.
+
+    `sides` are the jobs compared: two sides, or one of a trend and of an ensemble.
+    """
+
+    effect: Effect
+    unit: str
+    n_of: int
+    n_against: int = 0
+    notes: tuple[str, ...] = ()
+    sides: tuple[tuple[Job, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The jobs that one side of a test is about: those planned, their last records, and what they came to."""
+
+    jobs: tuple[Job, ...] = ()  # of one task
+    records: tuple[Record, ...] = ()  # that have the quantity, or diverged; as many as `values`
+    values: tuple[float, ...] = ()  # infinite where a goal was missed or a training diverged
+    problem: str = ""  # why they cannot be taken together; empty where they can
+    notes: tuple[str, ...] = ()  # what is missing, diverged or missed
+
+
+def _gather(run: Run, test: StudyTest) -> _Evidence:
+    """Return what a run has for a test.
+
+    Raises:
+        StoreError: for test outputs that cannot be read.
+    """
+    name, arguments = test.function
+    if name == "ensemble_gain":
+        return _ensemble(run, test.of)
+    quantity = _study_quantity(name, arguments)
+    if test.trend is not None:
+        return _trend(run, test, quantity)
+    sides = [_side(run, selector, quantity) for selector in (test.of, test.against or {})]
+    notes = [
+        f"{label}: {note}"
+        for label, side in zip(("of", "against"), sides, strict=True)
+        for note in side.notes
+    ]
+    problem = next((side.problem for side in sides if side.problem), "")
+    effect = none(problem) if problem else _effect(name, quantity, sides, as_ratio=test.measure == "ratio")
+    measured = _measurement(quantity, [r for side in sides for r in side.records])
+    unit = quantity.unit or (measured.unit if measured else "1")
+    n_of, n_against = (len(side.values) for side in sides)
+    return _Evidence(effect, unit, n_of, n_against, tuple(notes), tuple(side.jobs for side in sides))
+
+
+def _conditions(sides: Sequence[Sequence[Job]]) -> dict[str, str]:
+    """Return under what jobs were compared: their networks, and of trainings the data set and the scale.
+
+    ``{"networks": "plain56 against plain20", "dataset": "cifar10", "train_images": "all", "input_size": "32",
+    "epochs": "20"}``; several values of one key are joined by commas, and networks that are alike told once.
+    """
+    jobs = [job for side in sides for job in side]
+    networks = dict.fromkeys(_joined([job.arch for job in side]) for side in sides)
+    values = {"networks": " against ".join(networks)}
+    if jobs and all(job.task == "accuracy" for job in jobs):
+        values["dataset"] = _joined([job.settings.given.get("dataset") for job in jobs])
+        values["train_images"] = _joined([job.settings.given.get("train_images") or "all" for job in jobs])
+        values["input_size"] = _joined([job.input_size for job in jobs])
+        values["epochs"] = _joined([job.settings.given.get("epochs") for job in jobs])
+    return values
+
+
+def _joined(values: Sequence[object]) -> str:
+    return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
+
+
+def _effect(name: str, quantity: _StudyQuantity, sides: Sequence[_Side], *, as_ratio: bool) -> Effect:
+    task = next((r.job.task for side in sides for r in side.records), None)
+    kind: Kind = "ranks" if quantity.censored or task != "accuracy" else "means"
+    unit = "trainings" if task == "accuracy" else "processes"
+    of, against = (side.values for side in sides)
+    return two_groups(of, against, unit, by="counts" if name in COUNTS else kind, as_ratio=as_ratio)
+
+
+def _side(run: Run, selector: Selector, quantity: _StudyQuantity) -> _Side:
+    """Return the jobs of one task that match; the first task that has the quantity, unless one is named."""
+    last = latest(run.records)
+    jobs = [j for j in _planned(run) if matches(selector, j)]
+    having = {j.task for j in jobs if j.id in last and last[j.id].measurement(quantity.source)}
+    task = next((t for t in tasks() if t in having), None)
+    if task is None:
+        return _Side(problem=f"no {quantity.source} of {_selector_words(selector) or 'any job'} is stored")
+    jobs = [j for j in jobs if j.task == task]
+    records = [last[j.id] for j in jobs if j.id in last]
+    measured = _measurement(quantity, records)
+    better: Better = quantity.better or (measured.better if measured else "neither")
+    pairs = [(r, v) for r in records if (v := _value(r, quantity, better)) is not None]
+    return _Side(
+        jobs=tuple(jobs),
+        records=tuple(r for r, _ in pairs),
+        values=tuple(v for _, v in pairs),
+        problem=_differing(jobs),
+        notes=_notes(jobs, records, [v for r, v in pairs if r.status == "ok"]),
+    )
+
+
+def _planned(run: Run) -> tuple[Job, ...]:
+    """Return the jobs that the run last planned; where that is not known, all that have a record."""
+    return run.planned or tuple(r.job for r in latest(run.records).values())
+
+
+def _measurement(quantity: _StudyQuantity, records: Sequence[Record]) -> Measurement | None:
+    """Return the first measurement that a quantity comes from."""
+    return next((m for r in records if (m := r.measurement(quantity.source)) is not None), None)
+
+
+def _value(record: Record, quantity: _StudyQuantity, better: Better) -> float | None:
+    """Return the number of a record: of a training that diverged the worst that there is."""
+    if record.status == "diverged" and better != "neither":
+        return -math.inf if better == "higher" else math.inf
+    return quantity.value(record) if record.status in ("ok", "diverged") else None
+
+
+def _notes(jobs: Sequence[Job], records: Sequence[Record], values: Sequence[float]) -> tuple[str, ...]:
+    states = Counter(r.status for r in records)
+    pending = len(jobs) - len(records)
+    notes = [f"{n} of {len(jobs)} {STATUS_WORDS[s]}" for s, n in states.items() if s != "ok"]
+    missed = sum(map(math.isinf, values))
+    notes += [f"reached by {len(values) - missed} of {len(values)}"] if missed else []
+    return (*notes, *([f"{pending} of {len(jobs)} pending"] if pending else []))
+
+
+def _differing(jobs: Sequence[Job]) -> str:
+    """Return what the jobs differ in beside their seeds and replicates; empty where they are alike."""
+    if len({job.series() for job in jobs}) < 2:
+        return ""
+    keys = differing_keys([{"arch": job.arch, **settings_of(job)} for job in jobs])
+    keys = [k for k in keys if k != "replicate"] or ["network"]
+    return f"the jobs differ in {', '.join(keys)}: name one in the study"
+
+
+def _trend(run: Run, test: StudyTest, quantity: _StudyQuantity) -> _Evidence:
+    """Return the rank correlation of two quantities over networks, with the mean over the trainings of each."""
+    side = _side(run, test.of, quantity)
+    scale = _study_quantity(str(test.trend))
+    networks: defaultdict[str, list[int]] = defaultdict(list)
+    for i, record in enumerate(side.records):
+        networks[record.job.series()].append(i)
+    firsts = [side.records[places[0]] for places in networks.values()]
+    values = [mean_with_misses([side.values[i] for i in places]) for places in networks.values()]
+    points = zip([_of_network(run, record, scale) for record in firsts], values, strict=True)
+    known = [(x, y) for x, y in points if x is not None and not math.isnan(y)]
+    if len({record.job.arch for record in firsts}) < len(firsts):
+        effect = none(f"one network has several points: {side.problem}")
+    elif side.problem and not side.records:
+        effect = none(side.problem)
+    else:
+        effect = correlation([x for x, _ in known], [y for _, y in known])
+    lost = len(firsts) - len(known)
+    notes = (*side.notes, *([f"{lost} networks without {test.trend}"] if lost else []))
+    return _Evidence(effect, "rho", len(known), notes=notes, sides=(side.jobs,))
+
+
+def _of_network(run: Run, record: Record, scale: _StudyQuantity) -> float | None:
+    """Return a quantity of the network of a record: its own, or that of another record of it at the same input size."""
+    own = scale.value(record)
+    if own is not None:
+        return own
+    shape = (record.job.arch, record.job.input_size)
+    others = [r for r in latest(run.records).values() if (r.job.arch, r.job.input_size) == shape]
+    values = (scale.value(r) for r in others if r.status == "ok")
+    return next((v for v in values if v is not None), None)
+
+
+def _ensemble(run: Run, selector: Selector) -> _Evidence:
+    """Return the gain of the ensemble of the seeds of one network over its mean member."""
+    planned = {job.id for job in _planned(run)}
+    series = [s for s in series_of(run) if any(j.id in planned and matches(selector, j) for j in s.jobs)]
+    if len(series) != 1:
+        what = "no training is stored" if not series else f"{len(series)} kinds of trainings match: name one"
+        return _Evidence(none(f"{_selector_words(selector) or 'any job'}: {what}"), "1", 0)
+    [one] = series
+    members = read_trainings(run, one)
+    few = f"{len(members)} trainings have test outputs: an ensemble needs 2"
+    effect = gain(members) if len(members) > 1 else none(few)
+    return _Evidence(effect, "1", len(members), notes=_notes(one.jobs, one.records, ()), sides=(one.jobs,))
+
+
+def _selector_words(selector: Selector) -> str:
+    """Return ``arch plain56, epochs 20``."""
+    return ", ".join(f"{key} {value}" for key, value in selector.items())

@@ -20,8 +20,9 @@ import fnmatch
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -107,9 +108,7 @@ class Series:
 def series_of(run: Run, networks: Sequence[str] = ()) -> list[Series]:
     """Return the trainings of a run by network, in the order they were planned.
 
-    Args:
-        run: as it is stored.
-        networks: names or globs; none for all.
+    `networks` are names or globs; none for all.
 
     Raises:
         UnknownNameError: for a pattern that no trained network matches.
@@ -140,11 +139,11 @@ def _labels(jobs: Sequence[Job]) -> list[str]:
     settings: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for job in jobs:
         settings[job.arch].append(settings_of(job))
-    return [" · ".join([job.arch, *_telling(settings_of(job), settings[job.arch])]) for job in jobs]
-
-
-def _telling(settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{key} {settings.get(key)}" for key in differing_keys(others)]
+    telling = {arch: differing_keys(some) for arch, some in settings.items()}
+    return [
+        " · ".join([job.arch, *(f"{key} {settings_of(job).get(key)}" for key in telling[job.arch])])
+        for job in jobs
+    ]
 
 
 def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -188,33 +187,33 @@ def same_images(trainings: Sequence[Training]) -> bool:
     return all(np.array_equal(trainings[0].labels, other.labels) for other in trainings[1:])
 
 
+def by_epoch(details: Iterable[Mapping[str, Any]]) -> list[tuple[int, list[float]]]:
+    """Return the number of each epoch with the values that trainings have of it; those without any are left out."""
+    stored = (detail.get("by_epoch") for detail in details)
+    curves = [values for values in stored if isinstance(values, list | tuple)]
+    epochs = [
+        [v for v in values if isinstance(v, int | float) and math.isfinite(v)]
+        for values in zip_longest(*curves)
+    ]
+    return [(number, values) for number, values in enumerate(epochs, start=1) if values]
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesComparison:
-    """One network against another; differences are the first's top-1 accuracy less the other's, as fractions.
+    """One network against another; differences are the first's top-1 accuracy less the other's, as fractions."""
 
-    Attributes:
-        network: the first of those that were trained.
-        baseline: the other.
-        dataset: on which both were trained.
-        effect: the difference, its interval and p over trainings, or McNemar's of one each; p is corrected for the
-            number of comparisons (Holm). `higher`, `lower` or `same` where it is certain, else `undecided`.
-        n: trainings of the network, with those that diverged.
-        n_baseline: of the other.
-        image_low: lower end of the 95 % interval over test images; NaN where no outputs are stored.
-        image_high: upper end; likewise.
-        trainings_error: standard error of the difference that comes of training anew; NaN where unknown.
-        images_error: standard error of the difference that comes of the choice of test images; NaN where unknown.
-    """
-
-    network: str
-    baseline: str
-    dataset: str
+    network: str  # the first of those that were trained
+    baseline: str  # the other
+    dataset: str  # on which both were trained
+    # the difference, its interval and p over trainings, or McNemar's of one each; p is corrected for the
+    # number of comparisons (Holm). `higher`, `lower` or `same` where it is certain, else `undecided`.
     effect: Effect
-    n: int
-    n_baseline: int
-    image_low: float
-    image_high: float
-    trainings_error: float
+    n: int  # trainings of the network, with those that diverged
+    n_baseline: int  # of the other
+    image_low: float  # lower end of the 95 % interval over test images; NaN where no outputs are stored
+    image_high: float  # upper end; likewise
+    trainings_error: float  # standard error of the difference that comes of training anew; NaN where unknown
+    # standard error of the difference that comes of the choice of test images; NaN where unknown
     images_error: float
 
     def to_json(self) -> dict[str, object]:

@@ -41,30 +41,22 @@ QUANTITIES: Mapping[str, str] = {
 }
 """All that two networks are compared in, with their names."""
 
-TRAIN_ON = "fashion_mnist"  # for a network whose accuracy was never measured
+_TRAIN_ON = "fashion_mnist"  # for a network whose accuracy was never measured
 
-Overall = Literal["dominates", "dominated", "same", "traded", "undecided"]
+_Overall = Literal["dominates", "dominated", "same", "traded", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One quantity of a network over that of a baseline.
+    """One quantity of a network over that of a baseline."""
 
-    Attributes:
-        arch: the network that is compared.
-        baseline: with which.
-        quantity: of `QUANTITIES`.
-        effect: of the ratio, the network's over the baseline's; its p is corrected for the number of tests (Holm).
-        flags: of the measurements, see `bench.records.flags`.
-        band: a ratio of times so near to one is the same.
-    """
-
-    arch: str
-    baseline: str
-    quantity: str
+    arch: str  # the network that is compared
+    baseline: str  # with which
+    quantity: str  # of `QUANTITIES`
+    # of the ratio, the network's over the baseline's; its p is corrected for the number of tests (Holm)
     effect: Effect
-    flags: tuple[str, ...] = ()
-    band: float = BAND
+    flags: tuple[str, ...] = ()  # of the measurements, see `bench.records.flags`
+    band: float = BAND  # a ratio of times so near to one is the same
 
     @property
     def sign(self) -> int:
@@ -98,7 +90,7 @@ class Standing:
 
     arch: str
     baseline: str
-    verdict: Overall
+    verdict: _Overall
     sentence: str
 
     def to_json(self) -> dict[str, object]:
@@ -268,7 +260,7 @@ def _standing(ratios: Sequence[Ratio]) -> Standing:
     decided = [ratio for ratio in ratios if ratio.decided]
     signs = {ratio.sign for ratio in decided}
     complete = {ratio.quantity for ratio in decided} == QUANTITIES.keys()
-    word: Overall = "undecided"
+    word: _Overall = "undecided"
     if signs >= {1, -1}:
         word = "traded"
     elif complete:
@@ -306,13 +298,13 @@ def _open(ratios: Sequence[Ratio]) -> Iterator[str]:
         yield f"undecided in {', '.join(QUANTITIES[q] for q in undecided)}{more}"
     missing = [q for q in QUANTITIES if q not in {ratio.quantity for ratio in ratios}]
     if missing:
-        how = f" (to know: bench compare {pair} --train {TRAIN_ON})" if "accuracy" in missing else ""
+        how = f" (to know: bench compare {pair} --train {_TRAIN_ON})" if "accuracy" in missing else ""
         yield f"never measured: {', '.join(QUANTITIES[q] for q in missing)}{how}"
 
 
 # --- all pairs of networks ---
 
-SPEEDUP_COLUMNS = (
+_SPEEDUP_COLUMNS = (
     *("run", "quantity", "batch_size", "network", "baseline"),
     *("speedup", "low", "high", "processes", "decided"),
 )
@@ -320,9 +312,6 @@ SPEEDUP_COLUMNS = (
 
 def speedups(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row a run of `bench compare`, quantity and ordered pair of its networks.
-
-    Args:
-        frame: of `bench.analysis.frame.to_frame`.
 
     Columns: run, `quantity` (`latency` or `step_time`), `batch_size`, `network`, `baseline`, `speedup` (time of the
         baseline over that of the network: 2 is twice as fast), `low` and `high` of its 95 % interval (NaN where there
@@ -335,7 +324,7 @@ def speedups(frame: pd.DataFrame) -> pd.DataFrame:
     rows = frame[(frame["task"] == "versus") & (frame["status"] == "ok") & timed]
     rows = rows.assign(network=[_text(detail.get("label")) for detail in rows["detail"]])
     pairs = [pair for _, part in rows.groupby(["run", "measurement"], sort=False) for pair in _pairs(part)]
-    return pd.DataFrame(pairs, columns=list(SPEEDUP_COLUMNS))
+    return pd.DataFrame(pairs, columns=list(_SPEEDUP_COLUMNS))
 
 
 def _text(label: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -13,9 +13,9 @@ from pathlib import Path
 from bench.errors import ConfigError, nearest
 
 SHIPPED = Path(__file__).with_name("claims.csv")
-CONDITIONS = ("dataset", "networks", "relation", "scale")
-COLUMNS = ("id", "source", "subject", "quantity", "claimed", "unit", "printed", "convention", *CONDITIONS)
-_REQUIRED = COLUMNS[:6]
+_CONDITIONS = ("dataset", "networks", "relation", "scale")
+_COLUMNS = ("id", "source", "subject", "quantity", "claimed", "unit", "printed", "convention", *_CONDITIONS)
+_REQUIRED = _COLUMNS[:6]
 _SCALES = ("input_size", "train_images", "epochs", "trainings")
 # Units of claims that are numbers; any other unit says what kind of text the claim is.
 NUMBERS = ("1", "op", "MAC", "B", "px", "s")
@@ -28,40 +28,29 @@ _HEDGED = re.compile(r"(?:\b(?:about|approx\w*|roughly|around)\b|~)\.?\s*(\d[\d,
 
 @dataclass(frozen=True)
 class Claim:
-    """What a source says of a network or of networks at large.
+    """What a source says of a network or of networks at large."""
 
-    Attributes:
-        id: its name in the file.
-        source: who says it.
-        subject: ``NETWORK`` or ``NETWORK/LAYER``, such as ``vgg16/conv3_1``, ``alexnet/fc6`` or ``NAME/conv`` for
-            all convolutions; what a check needs no network for is named in words.
-        quantity: what is claimed; it chooses the check.
-        claimed: the value: a number whose digits are those printed (``60.3e6``), a shape, a formula or words.
-        unit: stored unit of a number, or what the value is, such as ``shape``.
-        printed: the words of the source, or where in it they stand.
-        convention: what the source says of how it counted.
-        dataset: of what only trainings decide, the data set that the claim is of; empty where it names none.
-        networks: which networks it compares: ``plain56 against plain20``; empty likewise.
-        relation: the relations of quantities that it states, with semicolons between: ``train_error higher``; see
-            `bench.analysis.studies.TestVerdict.relation`.
-        scale: of its trainings, ``key=value`` of `input_size`, `train_images`, `epochs` and `trainings`;
-            `train_images=all` are all of the data set.
-        place: file and line, for messages.
-    """
-
-    id: str
-    source: str
+    id: str  # its name in the file
+    source: str  # who says it
+    # ``NETWORK`` or ``NETWORK/LAYER``, such as ``vgg16/conv3_1``, ``alexnet/fc6`` or ``NAME/conv`` for all
+    # convolutions; what a check needs no network for is named in words
     subject: str
-    quantity: str
+    quantity: str  # what is claimed; it chooses the check
+    # the value: a number whose digits are those printed (``60.3e6``), a shape, a formula or words
     claimed: str
-    unit: str
-    printed: str = ""
-    convention: str = ""
+    unit: str  # stored unit of a number, or what the value is, such as ``shape``
+    printed: str = ""  # the words of the source, or where in it they stand
+    convention: str = ""  # what the source says of how it counted
+    # of what only trainings decide, the data set that the claim is of; empty where it names none
     dataset: str = ""
-    networks: str = ""
+    networks: str = ""  # which networks it compares: ``plain56 against plain20``; empty likewise
+    # the relations of quantities that it states, with semicolons between: ``train_error higher``; see
+    # `bench.analysis.studies.TestVerdict.relation`
     relation: str = ""
+    # of its trainings, ``key=value`` of `input_size`, `train_images`, `epochs` and `trainings`;
+    # `train_images=all` are all of the data set
     scale: str = ""
-    place: str = ""
+    place: str = ""  # file and line, for messages
 
     @cached_property
     def number(self) -> Decimal:
@@ -134,11 +123,9 @@ def _digits(number: str) -> str:
 
 
 def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[Claim]:
-    """Read a file of claims: CSV with the columns `COLUMNS`, of which the first six must be there.
+    """Read a file of claims: CSV with the columns `_COLUMNS`, of which the first six must be there.
 
-    Args:
-        path: of the file.
-        quantities: the units that each known quantity may have; none: any.
+    `quantities` has the units that each known quantity may have; none: any.
 
     Raises:
         ConfigError: naming file and line, if it cannot be read, a cell is wrong or an id comes twice.
@@ -150,7 +137,7 @@ def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[C
         raise ConfigError(f"cannot read the claims {path}: {why}", "give a CSV file of claims") from error
     claims = list(_claims(path, text.splitlines(keepends=True)))
     if not claims:
-        raise ConfigError(f"{path} holds no claim", f"write one a line below the header {','.join(COLUMNS)}")
+        raise ConfigError(f"{path} holds no claim", f"write one a line below the header {','.join(_COLUMNS)}")
     first: dict[str, Claim] = {}
     for claim in claims:
         if claim.id in first:
@@ -164,42 +151,34 @@ def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[C
     return claims
 
 
+_QUOTES = "put a cell that holds commas in double quotes"
+
+
 def _claims(path: Path, lines: Iterable[str]) -> Iterator[Claim]:
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
-        _check_header(f"{path}, line 1", header)
+        missing = [c for c in _REQUIRED if c not in header]
+        unknown = [c for c in header if c not in _COLUMNS]
+        if missing or unknown or len(set(header)) != len(header):
+            wrong = f"has unknown or double columns: {', '.join(unknown or header)}"
+            wrong = f"lacks {', '.join(missing)}" if missing else wrong
+            raise ConfigError(f"{path}, line 1: the header {wrong}", f"the header is {','.join(_COLUMNS)}")
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield _claim(f"{path}, line {reader.line_num}", header, cells)
+            values, place = [cell.strip() for cell in cells], f"{path}, line {reader.line_num}"
+            if any(values) and len(values) != len(header):
+                raise ConfigError(f"{place}: {len(values)} cells under {len(header)} columns", _QUOTES)
+            if any(values):
+                yield Claim(**dict(zip(header, values, strict=True)), place=place)
     except csv.Error as error:
         raise ConfigError(f"{path}, line {reader.line_num}: not CSV: {error}", _QUOTES) from error
 
 
-_QUOTES = "put a cell that holds commas in double quotes"
-
-
-def _check_header(place: str, header: Sequence[str]) -> None:
-    missing = [c for c in _REQUIRED if c not in header]
-    unknown = [c for c in header if c not in COLUMNS]
-    if missing or unknown or len(set(header)) != len(header):
-        wrong = f"has unknown or double columns: {', '.join(unknown or header)}"
-        wrong = f"lacks {', '.join(missing)}" if missing else wrong
-        raise ConfigError(f"{place}: the header {wrong}", f"the header is {','.join(COLUMNS)}")
-
-
-def _claim(place: str, header: Sequence[str], cells: Sequence[str]) -> Claim:
-    if len(cells) != len(header):
-        raise ConfigError(f"{place}: {len(cells)} cells under {len(header)} columns", _QUOTES)
-    values = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
-    for key in _REQUIRED:
-        if not values[key]:
-            raise ConfigError(f"{place}: {key} is empty", f"every claim has {', '.join(_REQUIRED)}")
-    return Claim(**values, place=place)
-
-
 def _check(claim: Claim, quantities: Mapping[str, Collection[str]]) -> None:
-    """Refuse a quantity that has no check, a unit that it does not come in, and what is no number."""
+    """Refuse what is empty, a quantity that has no check, a unit that it does not come in, and what is no number."""
+    for key in _REQUIRED:
+        if not getattr(claim, key):
+            raise ConfigError(f"{claim.place}: {key} is empty", f"every claim has {', '.join(_REQUIRED)}")
     if claim.quantity not in quantities:
         known = nearest(claim.quantity, quantities) or sorted(quantities)
         raise ConfigError(

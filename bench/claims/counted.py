@@ -10,10 +10,11 @@ from decimal import Decimal
 from itertools import accumulate, pairwise
 
 from bench.claims.claim import Claim
-from bench.claims.context import Context, Facts
-from bench.claims.finding import Finding, Reading, agreement, decide_in_column, decide_number, decide_text
-from bench.claims.layers import (
+from bench.claims.context import (
+    Context,
+    Facts,
     Row,
+    check,
     elements,
     kind_of,
     longest_path,
@@ -22,6 +23,7 @@ from bench.claims.layers import (
     weights,
     weights_written,
 )
+from bench.claims.finding import Finding, Reading, agreement, decide_in_column, decide_number, decide_text
 
 _BYTES = 4  # of a number in single precision
 _MEBI = 2**20
@@ -29,7 +31,8 @@ _MEBI = 2**20
 # --- parameters ---
 
 
-def params(claim: Claim, context: Context) -> Finding:
+@check("params", "1")
+def _params(claim: Claim, context: Context) -> Finding:
     """Decide a count of parameters, of a network or of one of its layers."""
     if claim.layer[0]:
         return _layer_params(claim, context.rows(claim))
@@ -119,7 +122,8 @@ def _pinned(claim: Claim, context: Context, ours: int) -> str:
     return ""
 
 
-def params_without_sharing(claim: Claim, context: Context) -> Finding:
+@check("params_without_sharing", "1")
+def _params_without_sharing(claim: Claim, context: Context) -> Finding:
     """Decide what a convolution would have if each of its outputs had weights of its own."""
     row = context.layer(claim, "conv")
     out, each = elements(row), weights(row) // row["out_channels"]
@@ -130,7 +134,8 @@ def params_without_sharing(claim: Claim, context: Context) -> Finding:
     return decide_number(claim, [Reading(own, how), Reading(out * each, f"{out * each:,}", "without biases")])
 
 
-def params_ratio(claim: Claim, context: Context) -> Finding:
+@check("params_ratio", "1", needs=lambda claim: claim.pair)
+def _params_ratio(claim: Claim, context: Context) -> Finding:
     """Decide how many times the parameters of a network another has: of ``alexnet : googlenet``."""
     more, less = (context.network(claim, name)["counts"]["parameters"] for name in claim.pair)
     ratio = Decimal(more) / Decimal(less)
@@ -149,7 +154,8 @@ def _printed_params(claim: Claim, context: Context, name: str) -> int:
     return int(printed[0].number) if printed else 0
 
 
-def weights_alone(claim: Claim, context: Context) -> Finding:
+@check("weights", "1")
+def _weights_alone(claim: Claim, context: Context) -> Finding:
     """Decide a count of weights without biases."""
     rows = of_kind(context.rows(claim), "conv", "fc")
     total = sum(map(weights, rows))
@@ -157,13 +163,15 @@ def weights_alone(claim: Claim, context: Context) -> Finding:
     return decide_number(claim, [Reading(total, how)])
 
 
-def weight_list(claim: Claim, context: Context) -> Finding:
+@check("weights", "list")
+def _weight_list(claim: Claim, context: Context) -> Finding:
     """Decide the weights of convolutions and fully connected layers, without biases, row by row."""
     rows = of_kind(context.rows(claim), "conv", "fc")
     return _by_row(claim, [(weights(row), weights_written(row)) for row in rows])
 
 
-def connections(claim: Claim, context: Context) -> Finding:
+@check("connections", "1")
+def _connections(claim: Claim, context: Context) -> Finding:
     """Decide to how many numbers of its input one place of a layer is connected, its bias left out."""
     row = context.layer(claim, "conv", "fc")
     each = weights(row) // row["out_channels"]
@@ -179,7 +187,8 @@ _TWICE = "two operations each"
 _ALL = "with norms, activation functions and pooling"
 
 
-def macs(claim: Claim, context: Context) -> Finding:
+@check("macs", "MAC")
+def _macs(claim: Claim, context: Context) -> Finding:
     """Decide a count of multiply-accumulates."""
     if claim.layer[0]:
         return decide_number(claim, _multiply_adds(context.rows(claim)))
@@ -207,7 +216,8 @@ def _counted(value: int, how: str, counting: str, variant: str = "") -> Reading:
     return Reading(value, how, f"{variant}; {counting}" if variant else counting, counting)
 
 
-def operations(claim: Claim, context: Context) -> Finding:
+@check("operations", "op")
+def _operations(claim: Claim, context: Context) -> Finding:
     """Decide a count of operations: a multiply-add is two of them, though many sources count it as one."""
     if claim.layer[0]:
         once = sum(row["macs"] for row in context.rows(claim))
@@ -255,26 +265,30 @@ def _relative(claim: Claim, context: Context) -> str:
 # --- activations ---
 
 
-def activations(claim: Claim, context: Context) -> Finding:
+@check("activations", "1")
+def _activations(claim: Claim, context: Context) -> Finding:
     """Decide how many numbers a forward pass writes."""
     printed = _printed_rows(claim, context)
     hint = f"the rows that the same source prints come to {printed:,}" if printed else ""
-    return decide_number(claim, _activations(claim, context), hint)
+    return decide_number(claim, _activation_counts(claim, context), hint)
 
 
-def activation_bytes(claim: Claim, context: Context) -> Finding:
+@check("activation_bytes", "B")
+def _activation_bytes(claim: Claim, context: Context) -> Finding:
     """Decide the memory of the activations of one image, in single precision."""
     printed = _printed_rows(claim, context)
     hint = f"the rows that the same source prints come to {printed:,} numbers, × 4 B = {_BYTES * printed:,} B"
     return decide_number(claim, _in_bytes(_written(claim, context), _BYTES, "4 B"), hint if printed else "")
 
 
-def activation_and_gradient_bytes(claim: Claim, context: Context) -> Finding:
+@check("activation_and_gradient_bytes", "B")
+def _activation_and_gradient_bytes(claim: Claim, context: Context) -> Finding:
     """Decide the memory of the activations of one image and of their gradients, in single precision."""
     return decide_number(claim, _in_bytes(_written(claim, context), 2 * _BYTES, "4 B × 2"))
 
 
-def activation_list(claim: Claim, context: Context) -> Finding:
+@check("activations", "list")
+def _activation_list(claim: Claim, context: Context) -> Finding:
     """Decide what image, convolutions, poolings and fully connected layers write, row by row."""
     return _by_row(claim, _written_rows(context.network(claim)))
 
@@ -311,7 +325,7 @@ def _by_row(claim: Claim, ours: Sequence[tuple[int, str]]) -> Finding:
 
 def _written(claim: Claim, context: Context) -> list[Reading]:
     """Return the ways to count what memory holds; ours are all numbers that layers write, not in place."""
-    counts = _activations(claim, context)
+    counts = _activation_counts(claim, context)
     if claim.layer[0]:
         return counts
     total = context.network(claim)["totals"]["activations"]
@@ -330,7 +344,7 @@ def _in_bytes(counts: Sequence[Reading], factor: int, written: str) -> list[Read
     return [*sizes, Reading(binary * 10**6, how, "MB of 2^20 B")]
 
 
-def _activations(claim: Claim, context: Context) -> list[Reading]:
+def _activation_counts(claim: Claim, context: Context) -> list[Reading]:
     """Return the ways to count activations; ours are the outputs of convolutions and matrix products."""
     rows = context.rows(claim)
     if claim.layer[0]:
@@ -366,7 +380,8 @@ def _sums(rows: Sequence[Row]) -> str:
 # --- receptive field, depth, pooling ---
 
 
-def receptive_field(claim: Claim, context: Context) -> Finding:
+@check("receptive_field", "px")
+def _receptive_field(claim: Claim, context: Context) -> Finding:
     """Decide the side of the image part that one place of a layer sees; of the last such layer by default."""
     rows = context.rows(claim)
     row = _last_local(rows)
@@ -419,7 +434,8 @@ def _steps(path: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return list(Counter(jumps).items())
 
 
-def weight_layers(claim: Claim, context: Context) -> Finding:
+@check("weight_layers", "1")
+def _weight_layers(claim: Claim, context: Context) -> Finding:
     """Decide the depth: layers with weights along the longest path."""
     rows = context.rows(claim)
     path, every = longest_path(rows), of_kind(rows, "conv", "fc")
@@ -430,7 +446,8 @@ def weight_layers(claim: Claim, context: Context) -> Finding:
     return decide_number(claim, [Reading(len(path), how), others])
 
 
-def discarded(claim: Claim, context: Context) -> Finding:
+@check("discarded", "1")
+def _discarded(claim: Claim, context: Context) -> Finding:
     """Decide the share of its input that a pooling leaves out."""
     row = context.layer(claim, "pool")
     share = 1 - Decimal(elements(row)) / elements(row, "input")
@@ -438,7 +455,8 @@ def discarded(claim: Claim, context: Context) -> Finding:
     return decide_number(claim, [Reading(share, how)])
 
 
-def fc_layers(claim: Claim, context: Context) -> Finding:
+@check("fc_layers", "1")
+def _fc_layers(claim: Claim, context: Context) -> Finding:
     """Decide the number of fully connected layers, the classifier among them."""
     dense = of_kind(context.rows(claim), "fc")
     how = ", ".join(f"{row['name']} ({weights_written(row)})" for row in dense)

@@ -41,7 +41,7 @@ Verdict = Literal[
 ]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-Agreement = Literal["exact", "rounded", "cut off", "about"]
+_Agreement = Literal["exact", "rounded", "cut off", "about"]
 _EXACTLY = Context(prec=99)
 _LENIENT = {"cut off": ", cut off after the printed digits", "about": ", about what the source calls so"}
 _WIDEST = Decimal("0.05")  # of the claim, for what is cut off or said to be about right
@@ -62,29 +62,18 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What became of a claim.
+    """What became of a claim."""
 
-    Attributes:
-        claim: as read.
-        verdict: one of `VERDICTS`.
-        ours: the value by our own convention; None where only a training gives one.
-        arithmetic: one line that shows why.
-        convention: by which the claim holds, where it is not ours.
-        agreement: how a number agrees.
-        tolerance: by how much it might have differed, in the claim's unit; None where it is no number.
-        measured: what the runs at hand have of it.
-        studies: their studies that bear on it.
-    """
-
-    claim: Claim
-    verdict: Verdict
-    ours: Decimal | str | None
-    arithmetic: str
-    convention: str = ""
-    agreement: Agreement | None = None
+    claim: Claim  # as read
+    verdict: Verdict  # one of `VERDICTS`
+    ours: Decimal | str | None  # the value by our own convention; None where only a training gives one
+    arithmetic: str  # one line that shows why
+    convention: str = ""  # by which the claim holds, where it is not ours
+    agreement: _Agreement | None = None  # how a number agrees
+    # by how much it might have differed, in the claim's unit; None where it is no number
     tolerance: Decimal | None = None
-    measured: str = ""
-    studies: tuple[StudyVerdict, ...] = ()
+    measured: str = ""  # what the runs at hand have of it
+    studies: tuple[StudyVerdict, ...] = ()  # their studies that bear on it
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values; numbers are numbers."""
@@ -114,7 +103,7 @@ def _plain_number(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def agreement(claim: Claim, number: Decimal | int) -> Agreement | None:
+def agreement(claim: Claim, number: Decimal | int) -> _Agreement | None:
     """Return how a number agrees with the digits that are printed; None where it does not."""
     value, claimed, unit = Decimal(number), claim.number, claim.last_digit
     if how := agreement_in_print(value, claimed, unit):
@@ -124,7 +113,7 @@ def agreement(claim: Claim, number: Decimal | int) -> Agreement | None:
     return None
 
 
-def agreement_in_print(value: Decimal, printed: Decimal, unit: Decimal) -> Agreement | None:
+def agreement_in_print(value: Decimal, printed: Decimal, unit: Decimal) -> _Agreement | None:
     """Return how a number agrees with one in print whose last digit is worth `unit`; None where it does not."""
     if value == printed:
         return "exact"
@@ -135,7 +124,7 @@ def agreement_in_print(value: Decimal, printed: Decimal, unit: Decimal) -> Agree
     return None
 
 
-_UNITS: Mapping[Agreement, Decimal] = {
+_UNITS: Mapping[_Agreement, Decimal] = {
     "exact": Decimal(0), "rounded": Decimal("0.5"), "cut off": Decimal(1), "about": Decimal(2)
 }  # fmt: skip
 """By how many units of the last printed digit a number may differ that agrees in this way."""
@@ -144,10 +133,8 @@ _UNITS: Mapping[Agreement, Decimal] = {
 def decide_number(claim: Claim, readings: Sequence[Reading], hint: str = "") -> Finding:
     """Return the finding for a number.
 
-    Args:
-        claim: a number.
-        readings: ours first, then by other conventions; the first that agrees decides.
-        hint: what explains the difference, should it be an erratum.
+    `readings` are ours first, then by other conventions: the first that agrees decides. `hint` explains an
+    erratum.
     """
     ours, *others = readings
     for reading in readings:
@@ -212,7 +199,7 @@ def _agree(claim: Claim, readings: Sequence[Reading], counting: str) -> bool:
     return any(agreement(claim, r.value) is not None for r in readings if r.counting == counting)
 
 
-def _agreed(claim: Claim, ours: Reading, reading: Reading, how: Agreement) -> Finding:
+def _agreed(claim: Claim, ours: Reading, reading: Reading, how: _Agreement) -> Finding:
     verdict: Verdict = "confirmed" if how == "exact" else "rounding"
     arithmetic = reading.how + _LENIENT.get(how, "")
     if reading is not ours:
@@ -239,11 +226,7 @@ def _erratum(claim: Claim, ours: Reading, why: str) -> Finding:
 def decide_text(claim: Claim, ours: str, how: str, others: Mapping[str, str] | None = None) -> Finding:
     """Return the finding for words, shapes and formulas: equal or not.
 
-    Args:
-        claim: a text.
-        ours: what it is by our own convention.
-        how: why it is.
-        others: what it is by other conventions, by their names.
+    `how` says why it is ours; `others` are what it is by other conventions, by their names.
     """
     if ours == claim.claimed:
         return Finding(claim=claim, verdict="confirmed", ours=ours, arithmetic=how, agreement="exact")

@@ -8,19 +8,21 @@ from decimal import Decimal
 from statistics import fmean
 
 from bench.claims.claim import Claim
-from bench.claims.context import Context
+from bench.claims.context import Context, check, nothing
 from bench.claims.finding import Finding, Reading, agreement, decide_number, needs_run, undecidable
 from bench.records.record import Record
 
 _PAPERS = "published_top5_error_"  # the quantity of a paper's line; its end is the set of images
 
 
-def top5_error(claim: Claim, context: Context) -> Finding:
+@check("published_top5_error", "1", needs=nothing)
+def _top5_error(claim: Claim, context: Context) -> Finding:
     """Decide a published top-5 error: that of one network on the validation images is ours, others follow."""
     return _published(claim, context, accuracy=False)
 
 
-def top5(claim: Claim, context: Context) -> Finding:
+@check("published_top5", "1", needs=nothing)
+def _top5(claim: Claim, context: Context) -> Finding:
     """Decide a published top-5 accuracy, likewise."""
     return _published(claim, context, accuracy=True)
 
@@ -69,7 +71,13 @@ def _reading(paper: Claim, known: str = "", *, accuracy: bool) -> Reading:
     return Reading(value, sums, f"{source}{paper.convention}")
 
 
-def training(claim: Claim, context: Context) -> Finding:
+@check("published_top5_error_val", "1", needs=nothing)
+@check("published_top1_error_val", "1", needs=nothing)
+@check("published_test_error_cifar10", "1", needs=nothing)
+@check("accuracy", "1", needs=nothing)
+@check("seconds_to_94", "s", needs=nothing)
+@check("relation", needs=nothing)
+def _training(claim: Claim, context: Context) -> Finding:
     """Leave a claim to a run; show what the runs at hand have of it."""
     what = claim.convention or claim.claimed
     if claim.relation:
@@ -77,18 +85,14 @@ def training(claim: Claim, context: Context) -> Finding:
     return needs_run(claim, f"a training decides it: {what}", context.measured.get(claim.id, ""))
 
 
-def hidden(claim: Claim, _context: Context) -> Finding:
+@check("published_top5_error_test", "1", needs=nothing)
+def _hidden(claim: Claim, _context: Context) -> Finding:
     """Leave an error on the test images of ILSVRC as it was published: their labels are not public."""
     return undecidable(claim, f"{claim.convention}: the labels of these images are not public")
 
 
 def measured(claims: Iterable[Claim], records: Mapping[str, Sequence[Record]]) -> dict[str, str]:
-    """Return by claim id what runs have of it: the test errors of short trainings on CIFAR-10.
-
-    Args:
-        claims: of a file.
-        records: of each run, by its name.
-    """
+    """Return by claim id what runs have of it: the test errors of short trainings on CIFAR-10."""
     texts = {
         claim.id: [text for run, some in records.items() if (text := _errors(claim, run, some))]
         for claim in claims

@@ -8,15 +8,27 @@ from decimal import Decimal
 from itertools import groupby, product
 
 from bench.claims.claim import Claim
-from bench.claims.context import Context, Facts
+from bench.claims.context import (
+    Context,
+    Facts,
+    Row,
+    check,
+    elements,
+    fits_exactly,
+    kind_of,
+    of_kind,
+    shape,
+    side_written,
+    weights,
+)
 from bench.claims.finding import Finding, Reading, decide_number, decide_rule, decide_text, undecidable
-from bench.claims.layers import Row, elements, fits_exactly, kind_of, of_kind, shape, side_written, weights
 from bench.errors import ConfigError
 
 # --- shapes ---
 
 
-def output(claim: Claim, context: Context) -> Finding:
+@check("output", "shape", "px")
+def _output(claim: Claim, context: Context) -> Finding:
     """Decide the output of a layer, or of the network: a shape, or its side in px."""
     row = context.rows(claim)[-1]
     windowed = kind_of(row) in ("conv", "pool")
@@ -26,7 +38,8 @@ def output(claim: Claim, context: Context) -> Finding:
     return decide_text(claim, shape(row["output"]), how)
 
 
-def shapes(claim: Claim, context: Context) -> Finding:
+@check("shapes", "shape")
+def _shapes(claim: Claim, context: Context) -> Finding:
     """Decide the shapes that an image goes through, ``32x32x3 > 16x16x12 > ...``; those that stay equal once."""
     facts = context.network(claim)
     maps = [row["output"] for row in facts["layers"] if row["type"] not in ("Flatten", "Dropout")]
@@ -34,7 +47,8 @@ def shapes(claim: Claim, context: Context) -> Finding:
     return decide_text(claim, ours, ours)
 
 
-def fits(claim: Claim, context: Context) -> Finding:
+@check("fits", "bool")
+def _fits(claim: Claim, context: Context) -> Finding:
     """Decide whether a window covers its map without a rest."""
     row = context.layer(claim, "conv", "pool")
     return decide_text(claim, "yes" if fits_exactly(row) else "no", side_written(row))
@@ -43,28 +57,30 @@ def fits(claim: Claim, context: Context) -> Finding:
 # --- layers ---
 
 
-def conv_fc(claim: Claim, context: Context) -> Finding:
+@check("conv+fc", "layers")
+def _conv_fc(claim: Claim, context: Context) -> Finding:
     """Decide the numbers of convolutions and of fully connected layers: ``5+3``.
 
     The classifier may be left out, if the same source leaves it out everywhere.
     """
-    conv, dense = _conv_fc(context.network(claim))
+    conv, dense = _conv_fc_of(context.network(claim))
     ours, without = f"{conv}+{dense}", f"{conv}+{dense - 1}"
     how = f"{conv} convolutions + {dense} fully connected layers"
     column = [c for c in context.claims if (c.source, c.quantity) == (claim.source, claim.quantity)]
-    counted = [c for c in column if c.claimed == "{}+{}".format(*_conv_fc(context.network(c)))]
+    counted = [c for c in column if c.claimed == "{}+{}".format(*_conv_fc_of(context.network(c)))]
     if claim.claimed == without and counted:
         how += f"; {without} leaves out the classifier, which the source counts in {counted[0].network}"
         return decide_text(claim, ours, how)
     return decide_text(claim, ours, how, {"without the classifier": without})
 
 
-def _conv_fc(facts: Facts) -> tuple[int, int]:
+def _conv_fc_of(facts: Facts) -> tuple[int, int]:
     conv, dense = (len(of_kind(facts["layers"], kind)) for kind in ("conv", "fc"))
     return conv, dense
 
 
-def structure(claim: Claim, context: Context) -> Finding:
+@check("structure", "shape")
+def _structure(claim: Claim, context: Context) -> Finding:
     """Decide ``7x7 stride 2`` of a layer, or ``conv2 conv4 grouped by 2`` of a network."""
     if "grouped" not in claim.claimed:
         row = context.layer(claim, "conv", "pool")
@@ -79,7 +95,8 @@ def structure(claim: Claim, context: Context) -> Finding:
     return decide_text(claim, ours, f"{ours}; whole: {rest}")
 
 
-def windows(claim: Claim, context: Context) -> Finding:
+@check("structure", "windows")
+def _windows(claim: Claim, context: Context) -> Finding:
     """Decide which windows the convolutions and poolings have: ``conv 3x3 stride 1 pad 1, pool 2x2 stride 2``."""
     rows = of_kind(context.network(claim)["layers"], "conv", "pool")
     ours = ", ".join(sorted(dict.fromkeys(map(_window, rows))))
@@ -91,7 +108,8 @@ def _window(row: Row) -> str:
     return f"{kind_of(row)} {height}x{width} stride {stride}" + (f" pad {padding}" if padding else "")
 
 
-def filters(claim: Claim, context: Context) -> Finding:
+@check("structure", "filters")
+def _filters(claim: Claim, context: Context) -> Finding:
     """Decide the widths of a network's last convolutions: ``384/384/256``."""
     count = claim.claimed.count("/") + 1
     ours = _widths(context.network(claim), count)
@@ -103,7 +121,8 @@ def _widths(facts: Facts, count: int) -> str:
     return "/".join(str(row["out_channels"]) for row in of_kind(facts["layers"], "conv")[-count:])
 
 
-def split_output(claim: Claim, context: Context) -> Finding:
+@check("output", "split")
+def _split_output(claim: Claim, context: Context) -> Finding:
     """Decide the output of a convolution as the groups of the next grouped one read it: ``2 x 55x55x48``."""
     row = context.layer(claim, "conv")
     rows = of_kind(context.network(claim)["layers"], "conv")
@@ -114,13 +133,15 @@ def split_output(claim: Claim, context: Context) -> Finding:
     return decide_text(claim, f"{groups} x {height}x{width}x{channels // groups}", how)
 
 
-def sequence(claim: Claim, context: Context) -> Finding:
+@check("sequence", "layers")
+def _sequence(claim: Claim, context: Context) -> Finding:
     """Decide the order of convolutions, poolings and fully connected layers: ``conv pool fc``."""
     kinds = [kind_of(row) for row in of_kind(context.network(claim)["layers"], "conv", "pool", "fc")]
     return decide_text(claim, " ".join(kinds), f"{len(kinds)} layers in this order")
 
 
-def typical(claim: Claim, context: Context) -> Finding:
+@check("typical", "range", needs=lambda claim: claim.listed)
+def _typical(claim: Claim, context: Context) -> Finding:
     """Decide a range, ``relu_layers 10 to 20``, of networks that a source does not name, by the subject's examples.
 
     It is confirmed where all have it, an erratum where none has, and not decided where some do.
@@ -149,7 +170,8 @@ _TYPICAL: Mapping[str, Callable[[Facts], int]] = {
 }
 
 
-def distribution(claim: Claim, context: Context) -> Finding:
+@check("where", "trend")
+def _distribution(claim: Claim, context: Context) -> Finding:
     """Decide whether the first half of the convolutions writes most, while most weights are fully connected."""
     rows = context.network(claim)["layers"]
     conv, dense = of_kind(rows, "conv"), of_kind(rows, "fc")
@@ -166,7 +188,7 @@ def distribution(claim: Claim, context: Context) -> Finding:
 # --- the grammar of layer patterns ---
 
 
-def instances(claim: Claim) -> list[str]:
+def _instances(claim: Claim) -> list[str]:
     """Return patterns that the grammar allows: repetitions filled in, optional layers in and out."""
     text = re.sub(r"^INPUT\b", "INPUT(32x32x3)", claim.claimed)
     letters = list(dict.fromkeys(re.findall(r"\*([A-Z])\b", text)))
@@ -186,9 +208,10 @@ def _options(text: str) -> Iterator[str]:
         yield re.sub(r"\s*->\s*\w+\?", "", text)
 
 
-def grammar(claim: Claim, context: Context) -> Finding:
+@check("pattern", "grammar", needs=_instances)
+def _grammar(claim: Claim, context: Context) -> Finding:
     """Decide whether the networks that a grammar allows can be read and built."""
-    names = instances(claim)
+    names = _instances(claim)
     refused = [name for name in names if "error" in context.networks.get(name, {"error": "unknown"})]
     how = f"{len(names) - len(refused)} of {len(names)} patterns of this form, with 0 to 2 repetitions, are built"
     return decide_rule(claim, not refused, how + (f"; not {refused[0]}" if refused else ""))

@@ -25,10 +25,6 @@ def studied(finding: Finding, studies: Mapping[str, Sequence[StudyVerdict]]) -> 
     """Return the finding with what the studies of some runs say of its claim.
 
     What is counted keeps its verdict, with the studies beside it.
-
-    Args:
-        finding: as it is without them.
-        studies: by the name of a run.
     """
     claim = finding.claim
     bearing = [(run, s) for run, some in studies.items() for one in some if (s := one.on(claim.id))]

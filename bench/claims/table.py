@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pandas as pd
 
-from bench.analysis.best import Row
-from bench.claims import CHECKS, Claim, Context, Finding, claims_of
+from bench.analysis.flags import Row
+from bench.claims import Claim, Context, Finding, claims_of
+from bench.claims.context import check_of
 from bench.claims.finding import Reading, agreement_in_print, decide_number
 from bench.plan.card import ArchCard
 from bench.records.store import Run
@@ -29,11 +30,6 @@ Native = Mapping[str, Row]
 def published_table(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> pd.DataFrame:
     """Return one row a network, in the order of `bench.analysis.comparison.compare_table`.
 
-    Args:
-        table: the comparison.
-        runs: that it was made of.
-        native: of `native_rows`.
-
     Columns: `network`, `year`, `published_top5`, `published_protocol`; `parameters` and `macs` as counted, at the
         network's own input size and classes where it was counted so; `published_parameters` and `published_macs`, with
         `_gap` behind by which share ours differs, NaN where the digits in print explain it or ours is of another shape.
@@ -52,19 +48,16 @@ def native_rows(table: pd.DataFrame, runs: Sequence[Run]) -> Native:
     cards = _cards(runs)
     native: dict[str, Row] = {}
     for row in table[table["parameters"].notna()].to_dict("records"):
-        if _is_native(row, cards.get(row["network"], _NO_CARD)):
+        card = cards.get(row["network"], _NO_CARD)
+        shape = (row["input_size"], row["in_channels"], row["num_classes"])
+        own = (card.input_size, card.in_channels, card.num_classes)
+        if all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(shape, own, strict=True)):
             native.setdefault(row["network"], row)
     return native
 
 
 def _cards(runs: Sequence[Run]) -> dict[str, ArchCard]:
     return {record.job.arch: record.card for run in runs for record in run.records}
-
-
-def _is_native(row: Row, card: ArchCard) -> bool:
-    shape = (row["input_size"], row["in_channels"], row["num_classes"])
-    own = (card.input_size, card.in_channels, card.num_classes)
-    return all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(shape, own, strict=True))
 
 
 def _row(native: Row | None, first: Row, card: ArchCard) -> dict[str, object]:
@@ -96,9 +89,6 @@ def findings_of(rows: Native) -> list[Finding]:
 
     Held against parameters, MACs and operations of whole networks, and published accuracies against the papers'. A
     count by layers may know a convention that these do not.
-
-    Args:
-        rows: of `native_rows`.
     """
     claims = claims_of()
     findings = (_find(claim, claims, rows[claim.network]) for claim in claims if claim.network in rows)
@@ -114,7 +104,7 @@ def _find(claim: Claim, claims: Sequence[Claim], row: Row) -> Finding | None:
     if claim.layer[0]:
         return None
     if claim.quantity in _PUBLISHED_ACCURACIES:
-        return CHECKS[claim.quantity].decide(claim, Context(claims, {}))
+        return check_of(claim).decide(claim, Context(claims, {}))
     readings = _readings(claim.quantity, row) if claim.unit in ("1", "MAC", "op") else []
     return decide_number(claim, readings) if readings else None
 

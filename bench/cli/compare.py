@@ -95,8 +95,8 @@ def compare(
 
 
 def _print(rows: Sequence[Ratio]) -> None:
-    from bench.report.tables.comparisons import versus_notes, versus_view
     from bench.report.tables.formats import Terminal
+    from bench.report.tables.verdicts import versus_notes, versus_view
 
     console = stdout()
     if not rows:

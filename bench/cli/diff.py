@@ -107,7 +107,7 @@ def _print(changes: Diff, form: Format) -> None:
     if form is Format.json:
         print_json(changes.to_json())
         return
-    from bench.report.tables.diff import diff_markdown, diff_report
+    from bench.report.tables.verdicts import diff_markdown, diff_report
 
     if form is Format.md:
         write(diff_markdown(changes))

@@ -30,7 +30,7 @@ def ensemble(
     Against their mean and their best member, with intervals over the test images. Nothing is trained.
     """
     from bench.analysis.ensembles import ensembles
-    from bench.report.tables.comparisons import ensembles_table
+    from bench.report.tables.verdicts import ensembles_table
 
     rows = ensembles(stored_run(run, results), networks or (), dataset)
     if as_json:

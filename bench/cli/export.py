@@ -56,7 +56,7 @@ def _write(data: str | bytes, out: Path | None) -> None:
     if out is None:
         write(str(data))
         return
-    from bench.report.files import save
+    from bench.report.write import save
 
     if not out.parent.is_dir():
         raise ConfigError(f"no folder {out.parent}", "make it, or name another file")

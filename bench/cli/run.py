@@ -111,7 +111,7 @@ def _print_table(done: Done) -> None:
     from bench.analysis.frame import to_frame
     from bench.analysis.studies import study_verdict
     from bench.report.tables.columns import rich_table
-    from bench.report.tables.studies import study_report
+    from bench.report.tables.verdicts import study_report
 
     run = done.invocation
     if run.records:

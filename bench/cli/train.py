@@ -95,7 +95,7 @@ def _table(done: Done) -> pd.DataFrame:
 
 def _print(done: Done) -> None:
     from bench.analysis.trainings import compare_trainings
-    from bench.report.tables.comparisons import training_comparisons, trainings_table
+    from bench.report.tables.verdicts import training_comparisons, trainings_table
 
     run = done.invocation
     if run.records:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.analysis.selftest import Scatter, Selftest, Trial
     from bench.records.store import Run
     from bench.stats.calibration import Calibration
-    from bench.stats.proportions import Proportion
+    from bench.stats.intervals import Proportion
 
 
 def _share(proportion: Proportion) -> str:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pandas as pd
 
-LONG = 24  # letters
+_LONG = 24  # letters
 _PATTERN, _ARROW = "pattern:", " -> "
 
 
@@ -40,7 +40,7 @@ def _renamed(label: str, network: str, networks: dict[str, str], recipes: dict[s
 def short_patterns(names: Iterable[str]) -> dict[str, str]:
     """Return each name with a shorter one: of layer patterns the layers that not all of them have; others stay."""
     every = list(names)
-    patterns = [n for n in every if n.startswith(_PATTERN) and len(n) > LONG]
+    patterns = [n for n in every if n.startswith(_PATTERN) and len(n) > _LONG]
     short = _differences([n.removeprefix(_PATTERN).split(_ARROW) for n in patterns], _layers)
     return {**{n: n for n in every}, **dict(zip(patterns, short or patterns, strict=True))}
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.best import Leaders, Row, unsure
 from bench.analysis.comparison import Progress, progress, setting_words
-from bench.analysis.drift import Drift, drifts
-from bench.analysis.flags import flags_of
-from bench.analysis.machine import flatten, torch_version
+from bench.analysis.flags import Leaders, Row, flags_of, unsure
+from bench.analysis.keys import VARIANT
+from bench.analysis.machine import Drift, dig, drifts, flatten, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
 from bench.records.flags import explain, spoken
 from bench.records.store import Run
-from bench.report.commands import run_commands
 from bench.report.tables.columns import COMPARISON
-from bench.report.tables.view import Column, leaders_of
+from bench.report.tables.view import Column, leaders_of, missing
 from bench.report.text import plain
 from bench.units import DASH, percent, show, significant
 
@@ -36,7 +36,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class _Doubt:
     """One flag, what it means, and the measurements that bear it."""
 
     flag: str
@@ -46,31 +46,20 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The words of a report.
+    """The words of a report."""
 
-    Attributes:
-        networks: how many there are.
-        machines: models of the devices that measured.
-        dates: first and last day, or the only one.
-        versions: of torch and bench.
-        progress: of all jobs.
-        facts: what stands out.
-        doubts: flags, with where they are.
-        rejected: lines of the stores that are no sound records, as (run, line, reason).
-        environments: for each run the parts that did not change while it went on, as (path, value).
-        commands: what was typed for each run, where it is known, one line a command.
-    """
-
-    networks: int
-    machines: Sequence[str]
-    dates: str
-    versions: Sequence[str]
-    progress: Progress
-    facts: Sequence[Fact]
-    doubts: Sequence[Doubt]
+    networks: int  # how many there are
+    machines: Sequence[str]  # models of the devices that measured
+    dates: str  # first and last day, or the only one
+    versions: Sequence[str]  # of torch and bench
+    progress: Progress  # of all jobs
+    facts: Sequence[Fact]  # what stands out
+    doubts: Sequence[_Doubt]  # flags, with where they are
+    # lines of the stores that are no sound records, as (run, line, reason)
     rejected: Sequence[tuple[str, int, str]]
+    # for each run the parts that did not change while it went on, as (path, value)
     environments: Mapping[str, Sequence[tuple[str, str]]]
-    commands: Mapping[str, str]
+    commands: Mapping[str, str]  # what was typed for each run, where it is known, one line a command
 
     @property
     def lead(self) -> str:
@@ -86,34 +75,24 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
     versions = _distinct(torch_version(r.environment) for r in records)
     benches = _distinct(r.bench_version for r in records)
     ran = frame[frame["device"].notna()]
+    days = sorted({plain(r.started_at)[:10] for r in records if r.started_at})
     return Summary(
         networks=int(frame.loc[frame["task"] != "ceiling", "arch"].nunique()),
         machines=_distinct((ran if len(ran) else frame)["device_name"]),
-        dates=_dates(r.started_at for r in records),
+        dates=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
         progress=progress(frame),
         facts=[*_facts(table), *(_drift(d) for run in runs for d in drifts(run))],
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
         environments={run.name: _environment(run) for run in runs if run.records},
-        commands={run.name: command for run in runs if (command := run_commands(run))},
+        commands={run.name: command for run in runs if (command := _run_commands(run))},
     )
 
 
 def _distinct(values: Iterable[Any]) -> list[str]:
     """Return texts without repetition, in order of first appearance; empty and missing ones are left out."""
     return [plain(v) for v in dict.fromkeys(v for v in values if isinstance(v, str) and v)]
-
-
-def _dates(started: Iterable[str]) -> str:
-    days = sorted({plain(s)[:10] for s in started if s})
-    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
-
-
-def _protocol(row: Mapping[Any, Any]) -> str:
-    """Return `` (10 crops)``, how the images of a published accuracy were tested; nothing where it is not known."""
-    protocol = row["published_protocol"]
-    return f" ({plain(protocol)})" if isinstance(protocol, str) and protocol else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +178,7 @@ def _drift(drift: Drift) -> Fact:
     return Fact("Time at the end of the run against its beginning", plain(drift.label), change)
 
 
-def _doubts(frame: pd.DataFrame) -> list[Doubt]:
+def _doubts(frame: pd.DataFrame) -> list[_Doubt]:
     """Return the flags of all numbers, each over all of its processes, and where rows contradict each other."""
     where: defaultdict[str, list[str]] = defaultdict(list)
     numbers = pooled(frame)
@@ -211,7 +190,7 @@ def _doubts(frame: pd.DataFrame) -> list[Doubt]:
             where[flag].append(plain(f"{name} of {label}{_uncounted(flag, detail)}"))
     for flag, places in doubts(numbers).items():
         where[flag] += map(plain, places)
-    return [Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
+    return [_Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
 
 
 def _uncounted(flag: str, detail: Mapping[str, Any]) -> str:
@@ -236,14 +215,74 @@ def _values(values: Sequence[str]) -> str:
 
 
 def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Return (network, published accuracies, source) of each network that has a published one."""
+    """Return (network, published accuracies and how they were tested, source) of each network that has one."""
     rows = table.drop_duplicates("network")
     rows = rows[rows["published_top1"].notna() | rows["published_top5"].notna()]
+    lines = []
+    for row in rows.to_dict("records"):
+        protocol = row["published_protocol"]
+        values = f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}"
+        values += f" ({plain(protocol)})" if isinstance(protocol, str) and protocol else ""
+        lines.append((plain(row["network"]), values, plain(row["published_source"] or DASH)))
+    return lines
+
+
+# --- the commands that made a run, and those that measure one of its rows again ---
+
+# Options of a command that say what is measured; the others say where it goes, and stay away.
+_KEPT = {
+    "run": ("--config", "-c", "--task", "-t", "--set", "-s"),
+    "train": ("--dataset", "-d", "--recipe", "-r", "--epochs", "--seeds", "--target", "--set", "-s"),
+}
+_RUN_SETTINGS = ("input_size", *VARIANT)
+
+
+def _run_commands(run: Run) -> str:
+    """Return the command lines that made a run, each once and one a line; nothing where they are not known."""
+    return "\n".join(dict.fromkeys(_line(words) for words in _invocations(run)))
+
+
+def row_commands(table: pd.DataFrame, runs: Sequence[Run]) -> list[str]:
+    """Return for each row of `bench.analysis.comparison.compare_table` the line that measures it again.
+
+    It is the run's last command with the row's network, the settings in which rows differ, and a name of its own,
+    as a run of the old name would take what is stored. Empty where the command is not known.
+    """
+    commands = {run.name: invocations[-1] for run in runs if (invocations := _invocations(run))}
+    differing = [key for key in _RUN_SETTINGS if table[key].nunique() > 1]
+    return [_again(commands.get(row["run"], []), row, differing) for row in table.to_dict("records")]
+
+
+def _invocations(run: Run) -> list[list[str]]:
+    """Return the words of the commands that made a run, ``bench`` first, whatever path it was started by."""
+    stored = dig(run.info, "invocations")
+    stored = stored if isinstance(stored, list | tuple) else [run.info]
+    argvs = [dig(invocation, "argv") for invocation in stored]
+    commands = [[str(word) for word in argv] for argv in argvs if isinstance(argv, list | tuple) and argv]
     return [
-        (
-            plain(row["network"]),
-            f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}{_protocol(row)}",
-            plain(row["published_source"] or DASH),
-        )
-        for row in rows.to_dict("records")
+        ["bench", *(argv[1:] if PurePath(argv[0]).name in {"bench", "__main__.py"} else argv)]
+        for argv in commands
     ]
+
+
+def _line(words: Sequence[str]) -> str:
+    return plain(shlex.join(words), 2000)
+
+
+def _again(argv: Sequence[str], row: Mapping[Any, Any], differing: Sequence[str]) -> str:
+    if len(argv) < 2 or argv[1] not in _KEPT:
+        return _line(argv)
+    task = argv[1]
+    values = {key: row[key] for key in differing if task == "run" and not missing(row[key])}
+    texts = {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in values.items()}
+    words = [word for key, text in texts.items() for word in ("--set", f"{key}={text}")]
+    return _line(["bench", task, row["network"], *_options(argv[2:], _KEPT[task]), *words, "--name", "again"])
+
+
+def _options(words: Sequence[str], kept: Sequence[str]) -> Iterator[str]:
+    """Yield those options, with their values, whether ``--set a=1`` or ``--set=a=1``."""
+    for position, word in enumerate(words):
+        if word in kept and position + 1 < len(words):
+            yield from (word, words[position + 1])
+        elif word.partition("=")[0] in kept and "=" in word:
+            yield word

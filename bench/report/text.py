@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-LIMIT = 400
+_LIMIT = 400
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~$#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
-def plain(text: object, limit: int = LIMIT) -> str:
+def plain(text: object, limit: int = _LIMIT) -> str:
     """Return one line without control characters, such as those of terminals or of writing direction.
 
     White space becomes a blank, any other control or format character (but the joiners of emoji) and lone

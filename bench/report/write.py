@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pandas as pd
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import unknown_name
+from bench.errors import StoreError, unknown_name
+from bench.io import atomic_write
 from bench.records.store import Run
-from bench.report.figures.drawing import DrawingOptions, Finish, Picture, drawing
+from bench.report.figures.drawing import DrawingOptions, Picture, drawing
 from bench.report.figures.style import KINDS
-from bench.report.files import make_folder, remove, save
 from bench.report.page.content import Content, gather
 from bench.report.page.html import to_html
 from bench.report.page.markdown import to_document
@@ -63,13 +64,15 @@ def write_report(
     Raises:
         StoreError: if the folder cannot be written.
     """
-    make_folder(out / "figures" if saved_kinds(formats) else out)
+    folder = out / "figures" if saved_kinds(formats) else out
+    with _written_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     options = DrawingOptions(figures, saved_kinds(formats), page="html" in formats, style=style or {})
     drawn = options.page or options.kinds
     with drawing(sum(len(run.records) for run in runs if drawn), options) as draw:
         frame = to_frame(runs)
         table = compare_table(frame)
-        content = gather(runs, frame, table, title, draw if drawn else _no_figures)
+        content = gather(runs, frame, table, title, draw if drawn else lambda *_: list)
     written = _save_figures(content.figures, out / "figures", saved_kinds(formats))
     for name, text in _texts(content, frame, table, formats):
         written.append(save(out / name, text))
@@ -77,10 +80,6 @@ def write_report(
         beside = [path.relative_to(out).as_posix() for path in written]
         written.append(save(out / "index.html", to_html(content, beside)))
     return ReportFiles(out, tuple(written), table)
-
-
-def _no_figures(_table: pd.DataFrame, _frame: pd.DataFrame) -> Finish:
-    return list
 
 
 def _texts(
@@ -102,14 +101,36 @@ def _texts(
 def _save_figures(figures: Sequence[Picture], folder: Path, kinds: Sequence[str]) -> list[Path]:
     """Save each figure; files of an earlier report, of figures that there is nothing to draw for any more, go."""
     written = []
-    for figure in figures:
-        for kind in kinds:
-            path = folder / f"{figure.name}.{kind}"
-            if figure.files:
-                written.append(save(path, figure.files[kind]))
-            else:
-                remove(path)
+    for path, data in ((folder / f"{f.name}.{kind}", f.files.get(kind)) for f in figures for kind in kinds):
+        if data is not None:
+            written.append(save(path, data))
+        else:
+            with _written_to(folder):
+                path.unlink(missing_ok=True)
     return written
+
+
+def save(path: Path, data: bytes | str) -> Path:
+    """Write a file so that a reader sees the old content or the new one and nothing between.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    with _written_to(path.parent), atomic_write(path, synced=False) as file:  # many, which can be drawn again
+        file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+    return path
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    """Tell what cannot be written to a folder, and what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write a report to {folder}: {error.strerror or error}",
+            "choose another folder for reports; the results are untouched",
+        ) from error
 
 
 def read_formats(texts: Sequence[str]) -> tuple[str, ...]:

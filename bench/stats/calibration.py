@@ -1,10 +1,11 @@
-"""Calibration: how often intervals hold and tests are right, of processes that all measured the same.
+"""Calibration: how processes scatter that all measured the same, how often their intervals hold and tests are right.
 
 They are dealt into two sets of as many as a run has, in every way or in some that are drawn, as if each were a run. Of
 two such sets nothing differs, but for what is multiplied here. Splits share processes: the share over all of them
 varies at most as much as that over those which have none in common, and is told with the interval of so many.
 
-Source: Hoeffding, A class of statistics with asymptotically normal distribution, Ann. Math. Stat. 19, 1948, section 5.
+Sources: Hoeffding, A class of statistics with asymptotically normal distribution, Ann. Math. Stat. 19, 1948, section 5;
+of two levels of variance Kalibera & Jones, Rigorous benchmarking in reasonable time, ISMM 2013, sections 6 and 7.
 """
 
 from __future__ import annotations
@@ -18,19 +19,26 @@ from functools import lru_cache
 
 import numpy as np
 
-from bench.stats.differ import differ
+from bench.io import ToJson
 from bench.stats.effects import Effect
-from bench.stats.intervals import prediction_interval, process_interval
-from bench.stats.proportions import Proportion, proportion
-from bench.stats.verdicts import CHANGED, corrected
+from bench.stats.intervals import (
+    Proportion,
+    effective_size,
+    neighbour_correlation,
+    prediction_interval,
+    process_interval,
+    proportion,
+)
+from bench.stats.samples import finite, median, robust_sd
+from bench.stats.verdicts import CHANGED, corrected, differ
 
 _MOST = 200  # splits: more of them say hardly more
 
-Split = tuple[Sequence[float], Sequence[float]]
+_Split = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Slowed:
+class _Slowed(ToJson):
     """How often one of several times was called slower, once it was multiplied by 1 + `slowdown` in one set."""
 
     slowdown: float
@@ -38,28 +46,23 @@ class Slowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """What splits of the same processes come to.
+class Calibration(ToJson):
+    """What splits of the same processes come to."""
 
-    Attributes:
-        size: processes of a set.
-        held: intervals of a time that hold the time of the other set.
-        held_expected: the share of those, were all processes alike and their logarithms normal; less than 95 %, since
-            the other set's time varies as well.
-        predicted: processes of the other set that lie in the interval for a next one, of which 95 % are expected.
-        alarms: pairs of sets of which any time is called changed, corrected for their number; at most 5 % are expected.
-        alarms_in_order: the same of sets as they were measured one after another, which have no process in common;
-            what changed on the machine in the meantime is in them.
-        slowed: times that are called slower, likewise corrected, while all others are as measured.
-    """
-
-    size: int
-    held: Proportion
+    size: int  # processes of a set
+    held: Proportion  # intervals of a time that hold the time of the other set
+    # the share of those, were all processes alike and their logarithms normal; less than 95 %, since the
+    # other set's time varies as well
     held_expected: float
+    # processes of the other set that lie in the interval for a next one, of which 95 % are expected
     predicted: Proportion
+    # pairs of sets of which any time is called changed, corrected for their number; at most 5 % are expected
     alarms: Proportion
+    # the same of sets as they were measured one after another, which have no process in common; what changed
+    # on the machine in the meantime is in them
     alarms_in_order: Proportion
-    slowed: tuple[Slowed, ...]
+    # times that are called slower, likewise corrected, while all others are as measured
+    slowed: tuple[_Slowed, ...]
 
 
 def calibrate(
@@ -89,7 +92,7 @@ def calibrate(
         alarms=proportion([_alarm(effects) for effects in alone], apart),
         alarms_in_order=proportion([_alarm([differ(*row) for row in rows]) for rows in in_order]),
         slowed=tuple(
-            Slowed(slowdown, proportion(list(_slower(dealt, alone, slowdown)), apart * len(times)))
+            _Slowed(slowdown, proportion(list(_slower(dealt, alone, slowdown)), apart * len(times)))
             for slowdown in slowdowns
         ),
     )
@@ -134,7 +137,7 @@ def held_expected(size: int, others: int, trials: int = 4000) -> float:
     return float(np.mean([_held(row[:size], row[size:]) for row in drawn.tolist()]))
 
 
-def _dealt(times: Sequence[Sequence[float]], split: tuple[Sequence[int], Sequence[int]]) -> list[Split]:
+def _dealt(times: Sequence[Sequence[float]], split: tuple[Sequence[int], Sequence[int]]) -> list[_Split]:
     """Return of each row its numbers in both sets."""
     one, other = split
     return [([row[i] for i in one], [row[i] for i in other]) for row in times]
@@ -155,7 +158,7 @@ def _alarm(effects: Sequence[Effect]) -> bool:
 
 
 def _slower(
-    dealt: Sequence[Sequence[Split]], alone: Sequence[Sequence[Effect]], slowdown: float
+    dealt: Sequence[Sequence[_Split]], alone: Sequence[Sequence[Effect]], slowdown: float
 ) -> Iterator[bool]:
     """Yield of each split and row whether it is called slower when it alone takes so much longer in the second set."""
     for rows, effects in zip(dealt, alone, strict=True):
@@ -163,3 +166,48 @@ def _slower(
             longer = differ(one, [time * (1 + slowdown) for time in other])
             changed = corrected([*effects[:at], longer, *effects[at + 1 :]], "suspected")
             yield changed[at].verdict == "slower"
+
+
+# --- two levels of variance: processes differ from each other, and samples within a process ---
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Variances of the logarithm of a time."""
+
+    # of processes' medians, had each endless samples; at least 0; NaN of fewer than two processes
+    between: float
+    within: float  # what a process's median of one sample would add; of n samples it adds `within / n`
+    processes: int  # how many they were estimated from
+    # standard deviation of one process's samples, by their median absolute deviation; mean of the processes
+    spread: float = math.nan
+    # of neighbouring samples, median of the processes; NaN where all have fewer than ten
+    correlation: float = math.nan
+
+
+def two_levels(processes: Sequence[Sequence[float]]) -> Levels:
+    """Return the variances between and within processes, the latter with what its samples' correlation adds.
+
+    A median's variance is pi / 2 times that of a normal mean, over the effective size; the spread within is by the
+    median absolute deviation, so that a spike does not count for all. Estimates from few processes are rough: of 8, the
+    variance between them is known to a factor of two or so.
+
+    Args:
+        processes: of each its samples, in order, all above zero; processes of fewer than two samples are left out.
+    """
+    logs = [np.log(values) for samples in processes if len(values := finite(samples)) > 1]
+    if not logs:
+        return Levels(math.nan, math.nan, 0)
+    spreads = [robust_sd(v.tolist()) for v in logs]
+    adds = [math.pi / 2 * s**2 / effective_size(v.tolist()) for s, v in zip(spreads, logs, strict=True)]
+    within = float(np.mean([a * len(v) for a, v in zip(adds, logs, strict=True)]))
+    told = (
+        within,
+        len(logs),
+        float(np.mean(spreads)),
+        median([neighbour_correlation(v.tolist()) for v in logs]),
+    )
+    if len(logs) < 2:
+        return Levels(math.nan, *told)
+    apart = float(np.var([median(v.tolist()) for v in logs], ddof=1))
+    return Levels(max(0.0, apart - float(np.mean(adds))), *told)

@@ -74,32 +74,22 @@ def _unknown(_at: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A difference, or a ratio, and how sure it is.
+    """A difference, or a ratio, and how sure it is."""
 
-    Attributes:
-        estimate: of the first to the second; NaN where there is none.
-        low: lower end of the 95 % interval; NaN where so few numbers have none.
-        high: upper end; NaN likewise.
-        p: two-sided, that there is no effect; NaN where it is not tested. Corrected where a verdict is one of several.
-        n: numbers of the side that has fewer.
-        reason: how it was tested, or why it was not.
-        p_floor: the least p that an exact test of so many numbers can give; a smaller one is a bound (see `show_p`).
-        verdict: what is certain.
-        counted: whether it is beyond doubt.
-        error: standard error of a difference of means; NaN where there is none.
-        p_at: the two-sided p that the effect is a given number; NaN where it cannot be told.
-    """
-
-    estimate: float
-    low: float = math.nan
-    high: float = math.nan
+    estimate: float  # of the first to the second; NaN where there is none
+    low: float = math.nan  # lower end of the 95 % interval; NaN where so few numbers have none
+    high: float = math.nan  # upper end; NaN likewise
+    # two-sided, that there is no effect; NaN where it is not tested. Corrected where a verdict is one of
+    # several.
     p: float = math.nan
-    n: int = 0
-    reason: str = ""
+    n: int = 0  # numbers of the side that has fewer
+    reason: str = ""  # how it was tested, or why it was not
+    # the least p that an exact test of so many numbers can give; a smaller one is a bound (see `show_p`)
     p_floor: float = 0.0
-    verdict: Verdict = "undecided"
-    counted: bool = False
-    error: float = math.nan
+    verdict: Verdict = "undecided"  # what is certain
+    counted: bool = False  # whether it is beyond doubt
+    error: float = math.nan  # standard error of a difference of means; NaN where there is none
+    # the two-sided p that the effect is a given number; NaN where it cannot be told
     p_at: Callable[[float], float] = field(default=_unknown, repr=False, compare=False)
 
     def to_json(self, name: str) -> dict[str, float | str]:
@@ -134,12 +124,8 @@ def welch(of: Values, against: Values, unit: str = "trainings", *, safe: bool = 
     It supposes independent, about normal numbers; spreads may differ. Its degrees of freedom mislead where groups are
     unequal and the smaller has two or three (simulated size up to 0.12): there the smaller group's alone are taken,
     which errs on the safe side. Then the size is at most 0.06 for 2 to 8 numbers and spreads of 1/4 to 4 times.
-
-    Args:
-        of: one number a training or process.
-        against: likewise; the counts may differ.
-        unit: what the numbers are of, for the reason.
-        safe: take the smaller group's freedom wherever groups are unequal, for a p far below 0.05, as of many tests.
+    `safe` takes the smaller group's freedom wherever groups are unequal, for a p far below 0.05, as of many tests.
+    `unit` is what the numbers are of, for the reason.
     """
     a, b = (np.asarray(v, dtype=np.float64) for v in (of, against))
     n, sizes = min(len(a), len(b)), f"{len(a)} and {len(b)} {unit}"
@@ -226,9 +212,8 @@ def two_groups(
 def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
     """Return the mean of one number an image, such as the difference of two networks, by a paired bootstrap.
 
-    Args:
-        differences: [N] of the test images; as few different ones as trainings make, which is what makes this fast.
-        resamples: test sets of N images that are drawn, with a fixed seed.
+    `differences` [N] have few different values, as few as trainings make, which is what makes this fast; N
+    images are drawn anew each time, with a fixed seed.
     """
     count = len(differences)
     if count < 2:

@@ -1,15 +1,18 @@
 """Intervals: between which numbers a quantity lies, by which method, and what the method supposes.
 
-    median_interval      of one distribution's median, from order statistics; independent samples of any distribution
     mean_interval        Student's t; independent and about normal
     process_interval     of a time, over processes: of the median of their medians
     interpolated_interval  of one distribution's median, with less excess of confidence than whole ranks have
     prediction_interval  of the median of the next process
     within_interval      of the median within one process, whose samples are correlated; says nothing of the next one
     percentile           order statistics; refused where the samples cannot carry it
+    proportion           of so many of so many: exact binomial, also of trials that hang together
 
 Sources: David & Nagaraja, Order Statistics, 7.1; Hahn & Meeker, Statistical Intervals, 4.7; Kalibera & Jones, Rigorous
-benchmarking in reasonable time, ISMM 2013; Geyer, Practical Markov chain Monte Carlo, Statistical Science 7, 1992.
+benchmarking in reasonable time, ISMM 2013; Geyer, Practical Markov chain Monte Carlo, Statistical Science 7, 1992;
+Clopper & Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial, Biometrika 26,
+1934; of trials that hang together Korn & Graubard, Confidence intervals for proportions with small expected number of
+positive counts estimated from survey data, Survey Methodology 24, 1998.
 """
 
 from __future__ import annotations
@@ -20,13 +23,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr, betaincinv, stdtrit
 
+from bench.io import ToJson
 from bench.stats.order import least_samples, median_ranks, quantile_ranks
 from bench.stats.ranks import NONE, doubled_ranks
 from bench.stats.samples import finite, mean, median, sd
 
-Method = Literal["t of logarithms", "order statistics", "none"]
+_Method = Literal["t of logarithms", "order statistics", "none"]
 
 ONE_PROCESS = "one process: its interval says nothing of the next one"
 _ORDERED = 5  # processes, from which their range holds the median in 94 % of cases
@@ -35,30 +39,14 @@ _FEW = 6  # independent samples' worth, below which `within_interval` covers les
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and between which numbers it lies.
+    """An estimate and between which numbers it lies."""
 
-    Attributes:
-        estimate: in the unit of the numbers; NaN where there is none.
-        low: lower end; NaN where there is none.
-        high: upper end; NaN likewise.
-        n: count of what it is over, processes or samples.
-        method: how it was made.
-        note: what it does not say, or why there is none; empty where nothing is to be said.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    n: int
-    method: Method
-    note: str = ""
-
-
-def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return the distribution-free interval of the median of independent samples; NaN where n is too small."""
-    values = sorted(finite(samples))
-    ranks = median_ranks(len(values), confidence)
-    return NONE if ranks is None else (values[ranks[0]], values[ranks[1]])
+    estimate: float  # in the unit of the numbers; NaN where there is none
+    low: float  # lower end; NaN where there is none
+    high: float  # upper end; NaN likewise
+    n: int  # count of what it is over, processes or samples
+    method: _Method  # how it was made
+    note: str = ""  # what it does not say, or why there is none; empty where nothing is to be said
 
 
 def mean_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -74,17 +62,14 @@ def mean_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[f
 def process_interval(medians: Sequence[float], confidence: float = 0.95) -> Interval:
     """Return the interval of a time from one number of each of several processes.
 
-    The time is the median over processes: others' work on the machine only slows a process down, and a mean would tell
-    how much of that there was. From five processes on the interval is of order statistics, exact for independent
+    The time is the median over processes: others' work on the machine only slows a process down, and a mean would
+    tell how much of that there was. From five processes on the interval is of order statistics, exact for independent
     processes of any distribution (93.8 % of five, 94 to 95 % of more); of fewer it is Student's t of the logarithms,
     which a single slow process makes wide. Where one process in ten to four takes an exponential 30 % longer, t holds
     the mean in 51 to 83 % of cases, and order statistics the median in 94 to 95 %, from seven processes on with less
     width. How the samples within a process hang together does not matter. What all processes of a run have in common,
-    such as a machine that was slower that day, it cannot see.
-
-    Args:
-        medians: of each process, above zero; NaN and infinities are left out.
-        confidence: with which the interval holds the median over all processes.
+    such as a machine that was slower that day, it cannot see. Medians are above zero; NaN and infinities are left
+    out.
 
     Raises:
         ValueError: for a number that is not above zero.
@@ -95,7 +80,7 @@ def process_interval(medians: Sequence[float], confidence: float = 0.95) -> Inte
         return Interval(median(medians), *NONE, len(logs), "none", note)
     few = len(logs) < _ORDERED
     low, high = mean_interval(logs, confidence) if few else interpolated_interval(logs, confidence)
-    method: Method = "t of logarithms" if few else "order statistics"
+    method: _Method = "t of logarithms" if few else "order statistics"
     return Interval(math.exp(median(logs)), math.exp(low), math.exp(high), len(logs), method)
 
 
@@ -125,11 +110,7 @@ def interpolated_interval(samples: Sequence[float], confidence: float = 0.95) ->
 
     Pairs of order statistics hold it with a few probabilities alone, of 8 samples with 93.0 and 99.2 %; the ends are
     interpolated so that about `confidence` comes out for any distribution. Where even the range holds it less often,
-    it is the range.
-
-    Args:
-        samples: NaN and infinities are left out; at least two.
-        confidence: with which the interval holds the median.
+    it is the range. At least two samples; NaN and infinities are left out.
 
     Source: Hettmansperger and Sheather, Confidence intervals based on interpolated order statistics, Statistics and
     Probability Letters 4, 1986.
@@ -178,13 +159,10 @@ def within_interval(samples: Sequence[float], confidence: float = 0.95) -> Inter
     """Return the interval of the median within one process, for samples that are correlated.
 
     Order statistics as far from the middle as Student's t of the effective size says. Simulated with AR(1) series of
-    normal, log-normal and t3 samples it covers 92 to 98 % from 50 samples up to a correlation of 0.8, from 100 at 0.9,
-    from 200 at 0.95. Shorter series cover less, since they do not show how far they reach: 88 % of 20 samples at 0.8,
-    82 % of 50 at 0.95; where the effective size tells of it, the note does.
-
-    Args:
-        samples: in the order taken; NaN and infinities are left out.
-        confidence: with which the interval holds this process's median.
+    normal, log-normal and t3 samples it covers 92 to 98 % from 50 samples up to a correlation of 0.8, from 100 at
+    0.9, from 200 at 0.95. Shorter series cover less, since they do not show how far they reach: 88 % of 20 samples at
+    0.8, 82 % of 50 at 0.95; where the effective size tells of it, the note does. Samples are in the order taken; NaN
+    and infinities are left out.
     """
     values = finite(samples)
     n, middle = len(values), median(values)
@@ -209,13 +187,9 @@ class Percentile:
 def percentile(samples: Sequence[float], share: float, confidence: float = 0.95) -> Percentile:
     """Return the quantile below which a share of the samples lies, 0.99 of p99, with its order-statistic interval.
 
-    Exact for independent samples. Correlated ones count for their effective size, which is of their middle: far out in
-    the tail it is too strict where spikes come alone, and too mild where they come in bursts.
-
-    Args:
-        samples: in the order taken; NaN and infinities are left out.
-        share: between 0 and 1.
-        confidence: with which the interval holds it.
+    Exact for independent samples. Correlated ones count for their effective size, which is of their middle: far out
+    in the tail it is too strict where spikes come alone, and too mild where they come in bursts. Samples are in the
+    order taken; NaN and infinities are left out.
     """
     values = finite(samples)
     n = len(values)
@@ -230,8 +204,53 @@ def percentile(samples: Sequence[float], share: float, confidence: float = 0.95)
     return Percentile(Interval(estimate, ordered[low], ordered[high], n, "order statistics"), needed)
 
 
-def percentiles(
-    samples: Sequence[float], shares: Sequence[float] = (0.5, 0.9, 0.99)
-) -> dict[float, Percentile]:
-    """Return several percentiles of one process's samples by their share; see `percentile`."""
-    return {share: percentile(samples, share) for share in shares}
+# --- shares ---
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion(ToJson):
+    """A count of trials."""
+
+    count: int  # of those that came out so
+    of: int  # all of them
+    # how many independent ones they are worth; fewer than `of` where trials share what was measured
+    worth: int
+
+    @property
+    def share(self) -> float:
+        """Return count / of; NaN of no trial."""
+        return self.count / self.of if self.of else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the share; NaN of no trial."""
+        return binomial_interval(self.share * self.worth, self.worth) if self.of else NONE
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values; what is not a number is None."""
+        low, high = self.interval if self.worth else (None, None)
+        return {"count": self.count, "of": self.of, "worth": self.worth, "low": low, "high": high}
+
+
+def proportion(trials: Sequence[bool], worth: int | None = None) -> Proportion:
+    """Return how many trials came out so; they are independent where nothing else is said."""
+    return Proportion(sum(trials), len(trials), len(trials) if worth is None else worth)
+
+
+def below_chance(share: float, n: int | float | None, chance: float) -> bool:
+    """Return whether guessing n times would come to more, by three of its standard deviations; 0 of no known n."""
+    slack = 3 * math.sqrt(chance * (1 - chance) / n) if n else 0.0
+    return share < chance - slack
+
+
+def binomial_interval(count: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a binomial share; it covers at least what it says, and NaN of no trial.
+
+    `count` need not be whole where n is what dependent trials are worth.
+    """
+    if not n:
+        return NONE
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(count, n - count + 1, tail)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
+    return low, high

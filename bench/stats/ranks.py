@@ -22,7 +22,7 @@ from bench.stats.samples import Floats
 
 ALPHA = 0.05
 NONE = (math.nan, math.nan)
-MANY = 120  # numbers in all, from which the normal approximation is as good as the exact distribution
+_MANY = 120  # numbers in all, from which the normal approximation is as good as the exact distribution
 
 
 def hodges_lehmann(values: Floats) -> float:
@@ -43,7 +43,7 @@ def signed_rank_p(values: Floats) -> float:
     values = values[values != 0]
     if len(values) == 0:
         return 1.0
-    if len(values) > MANY:
+    if len(values) > _MANY:
         from scipy.stats import wilcoxon
 
         return float(wilcoxon(values, method="asymptotic").pvalue)
@@ -76,7 +76,7 @@ def rank_sum_p(a: Floats, b: Floats) -> float:
     both = np.concatenate([a, b])
     if (both == both[0]).all():
         return 1.0
-    if len(both) > MANY:
+    if len(both) > _MANY:
         from scipy.stats import mannwhitneyu
 
         return float(mannwhitneyu(a, b, method="asymptotic").pvalue)
@@ -149,7 +149,7 @@ def _sums_of_choices(ranks: tuple[int, ...], n: int) -> Floats:
 @lru_cache(maxsize=512)
 def _signed_rank_end(n: int, confidence: float) -> int:
     """Return the largest k with 2 P(W < k) <= 1 - confidence, for n values without ties."""
-    if n > MANY:
+    if n > _MANY:
         return _normal_end(n * (n + 1) / 4, n * (n + 1) * (2 * n + 1) / 24, confidence)
     return _end(_sums_of_signs(tuple(range(1, n + 1))), confidence)
 
@@ -157,7 +157,7 @@ def _signed_rank_end(n: int, confidence: float) -> int:
 @lru_cache(maxsize=512)
 def _rank_sum_end(n: int, m: int, confidence: float) -> int:
     """Return the largest k with 2 P(U < k) <= 1 - confidence, for samples of n and m without ties."""
-    if n + m > MANY:
+    if n + m > _MANY:
         return _normal_end(n * m / 2, n * m * (n + m + 1) / 12, confidence)
     least = n * (n + 1) // 2
     return _end(_sums_of_choices(tuple(range(1, n + m + 1)), n)[least:], confidence)

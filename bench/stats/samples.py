@@ -71,23 +71,15 @@ def median_ratio(of: Sequence[float], against: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Statistics of many samples at once, one entry each.
+    """Statistics of many samples at once, one entry each."""
 
-    Attributes:
-        n: count of finite samples.
-        median: NaN where n is 0.
-        low: lower end of the 95 % interval of the median; the least sample where 2 <= n < 6; NaN where n < 2.
-        high: upper end, likewise.
-        mean: NaN where n is 0.
-        sd: with n - 1; NaN where n < 2.
-    """
-
-    n: npt.NDArray[np.int64]
-    median: Floats
+    n: npt.NDArray[np.int64]  # count of finite samples
+    median: Floats  # NaN where n is 0
+    # lower end of the 95 % interval of the median; the least sample where 2 <= n < 6; NaN where n < 2
     low: Floats
-    high: Floats
-    mean: Floats
-    sd: Floats
+    high: Floats  # upper end, likewise
+    mean: Floats  # NaN where n is 0
+    sd: Floats  # with n - 1; NaN where n < 2
 
 
 def summarise(samples: Sequence[Sequence[float]]) -> Summary:

@@ -22,21 +22,18 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from series import disturbed, disturbed_median, times  # noqa: E402
+from series import disturbed, disturbed_median, median_interval, times  # noqa: E402
 
 from bench.records.store import latest, read_run  # noqa: E402
-from bench.stats.calibration import calibrate, held_expected  # noqa: E402
-from bench.stats.differ import differ  # noqa: E402
+from bench.stats.calibration import calibrate, held_expected, two_levels  # noqa: E402
 from bench.stats.intervals import (  # noqa: E402
     Interval,
     effective_size,
-    median_interval,
     process_interval,
     within_interval,
 )
-from bench.stats.levels import best_samples, two_levels  # noqa: E402
 from bench.stats.samples import median  # noqa: E402
-from bench.stats.verdicts import CHANGED  # noqa: E402
+from bench.stats.verdicts import CHANGED, differ  # noqa: E402
 
 RESULTS = HERE.parents[1] / "results"
 TIMES = ("latency", "step_time", "forward_time", "backward_time")
@@ -177,15 +174,6 @@ def show_alarms(timed: Sequence[Timed]) -> None:
     print(f"corrected for their number; they are worth {sum(m.worth for m in mixed)}")
 
 
-def show_best(timed: Sequence[Timed]) -> None:
-    """Print how many samples a process is best given, by what a process and a sample cost."""
-    print("\nBest samples a process, where it costs 0.3 s before its first sample")
-    for one in (t for t in timed if len(t.processes) > 4):
-        levels, cost = two_levels(one.processes), median(one.medians)
-        best = best_samples(levels.between, levels.within, 0.3, cost)
-        print(f"  {one.run:18} {one.name[:34]:34} {1e3 * cost:9.2f} ms a sample: {best}")
-
-
 def main() -> None:
     names = sys.argv[1:] or sorted(p.name for p in RESULTS.iterdir() if (p / "records.jsonl").is_file())
     timed = [t for name in names for t in stored(name)]
@@ -195,7 +183,6 @@ def main() -> None:
     show_simulation(*show_variances(timed))
     show_held_out(timed)
     show_alarms(timed)
-    show_best(timed)
 
 
 if __name__ == "__main__":

@@ -15,22 +15,14 @@ Draw = Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure of a report.
+    """One figure of a report."""
 
-    Attributes:
-        title: what it shows, in a few words.
-        draw: of `compare_table` and `to_frame`; None where there is nothing to draw.
-        caption: how to read it.
-        needs: what must have been measured for it.
-        place: figures stand on the page in this order.
-        charted: whether an interactive chart of the page shows the same, so that it may stay folded there.
-    """
-
-    title: str
-    draw: Draw
-    caption: str
-    needs: str
-    place: int = 100
+    title: str  # what it shows, in a few words
+    draw: Draw  # of `compare_table` and `to_frame`; None where there is nothing to draw
+    caption: str  # how to read it
+    needs: str  # what must have been measured for it
+    place: int = 100  # figures stand on the page in this order
+    # whether an interactive chart of the page shows the same, so that it may stay folded there
     charted: bool = False
 
 

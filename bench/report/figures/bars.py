@@ -15,8 +15,16 @@ from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.flags import doubts_of
 from bench.records.flags import spoken
 from bench.report.figures import figure
-from bench.report.figures._panels import Looks, by_family, heading, not_drawn, spans
-from bench.report.figures._rows import by_machine, conditions, unmeasured
+from bench.report.figures._shared import (
+    Looks,
+    by_family,
+    by_machine,
+    conditions,
+    heading,
+    not_drawn,
+    spans,
+    unmeasured,
+)
 from bench.report.figures.style import (
     GRID,
     INK,
@@ -41,28 +49,19 @@ _LOG = 30.0  # largest over smallest value from which an axis is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
-    """What is drawn.
+class _Bars:
+    """What is drawn."""
 
-    Attributes:
-        key: column of the table, with `_low` and `_high`.
-        unit: of its numbers.
-        axis: title of the axis.
-        lower_is_better: which rows are on top.
-        batch: the batch size that it is of, None where that is the row's own.
-        points: whether values are points with their intervals in words, instead of bars.
-    """
-
-    key: str
-    unit: str
-    axis: str
-    lower_is_better: bool
-    batch: int | None = None
-    points: bool = False
+    key: str  # column of the table, with `_low` and `_high`
+    unit: str  # of its numbers
+    axis: str  # title of the axis
+    lower_is_better: bool  # which rows are on top
+    batch: int | None = None  # the batch size that it is of, None where that is the row's own
+    points: bool = False  # whether values are points with their intervals in words, instead of bars
 
 
-_LATENCY = Bars("latency", "s", "Latency at batch 1", lower_is_better=True, batch=1, points=True)
-_THROUGHPUT = Bars("throughput", "1", "Images per second", lower_is_better=False)
+_LATENCY = _Bars("latency", "s", "Latency at batch 1", lower_is_better=True, batch=1, points=True)
+_THROUGHPUT = _Bars("throughput", "1", "Images per second", lower_is_better=False)
 
 
 @figure(
@@ -75,7 +74,7 @@ _THROUGHPUT = Bars("throughput", "1", "Images per second", lower_is_better=False
     place=30,
     charted=True,
 )
-def draw_latency(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+def _latency_forest(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine."""
     return _draw(table, frame, _LATENCY)
 
@@ -90,12 +89,12 @@ def draw_latency(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     place=40,
     charted=True,
 )
-def draw_throughput(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+def _throughput_bars(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine."""
     return _draw(table, frame, _THROUGHPUT)
 
 
-def _draw(table: pd.DataFrame, frame: pd.DataFrame, bars: Bars) -> Figure | None:
+def _draw(table: pd.DataFrame, frame: pd.DataFrame, bars: _Bars) -> Figure | None:
     """Draw the best on top, and what failed below; on a logarithmic axis points, as lengths mean nothing there."""
     missing = unmeasured(table, frame, bars.key, bars.batch)
     by_name = by_machine(pd.concat([table[table[bars.key] > 0].assign(why=None), missing]))
@@ -117,7 +116,7 @@ def _draw(table: pd.DataFrame, frame: pd.DataFrame, bars: Bars) -> Figure | None
     return drawing
 
 
-def _rows(rows: pd.DataFrame, bars: Bars) -> pd.DataFrame:
+def _rows(rows: pd.DataFrame, bars: _Bars) -> pd.DataFrame:
     """Return the rows of a panel at their places: the best of those measured, then some of those that failed."""
     order = [bars.key, "label"]
     ranked = rows.sort_values(order, ascending=[bars.lower_is_better, True], kind="stable")
@@ -142,7 +141,7 @@ def _say_left_out(axes: Axes, rows: pd.DataFrame, some: pd.DataFrame, key: str) 
         axes.set_title(" · ".join([axes.get_title("left"), *words]))
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Looks, common: Sequence[str]) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, bars: _Bars, look: Looks, common: Sequence[str]) -> None:
     measured, failed = rows[rows[bars.key].notna()], rows[rows[bars.key].isna()]
     values = measured[bars.key].tolist()
     logarithmic = spans(values) > _LOG
@@ -169,7 +168,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: Bars, look: Looks, common: Sequ
     axes.tick_params(axis="y", length=0)
 
 
-def _words(value: float, low: float, high: float, bars: Bars) -> str:
+def _words(value: float, low: float, high: float, bars: _Bars) -> str:
     """Return the value, and of points the interval in the same unit: ``49 ms (44 – 52)``."""
     digits = digits_for(value, low, high)
     text = show(value, bars.unit, digits)
@@ -181,7 +180,7 @@ def _words(value: float, low: float, high: float, bars: Bars) -> str:
     return f"{text}  ({ends})"
 
 
-def _axis(axes: Axes, rows: pd.DataFrame, bars: Bars, *, logarithmic: bool, letters: int) -> None:
+def _axis(axes: Axes, rows: pd.DataFrame, bars: _Bars, *, logarithmic: bool, letters: int) -> None:
     """Set up the axis of values, with room for texts of so many letters behind them, and lines that lead to points."""
     values = rows[bars.key].tolist()
     reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]

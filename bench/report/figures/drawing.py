@@ -45,24 +45,20 @@ class Picture:
         return inline(self.files["svg"], self.name) if "svg" in self.files else ""
 
 
-Finish = Callable[[], list[Picture]]
-Start = Callable[[pd.DataFrame, pd.DataFrame], Finish]
+_Finish = Callable[[], list[Picture]]
+Start = Callable[[pd.DataFrame, pd.DataFrame], _Finish]
 
 
 @dataclass(frozen=True, slots=True)
 class DrawingOptions:
-    """What is to be drawn, and how.
+    """What is to be drawn, and how."""
 
-    Attributes:
-        names: of the figures, all where there is none; they stand on the page in their own order.
-        kinds: formats, of `bench.report.figures.style.KINDS`.
-        page: whether they stand on a page as well, which takes SVG, and PNG of what is too large for that.
-        style: settings of matplotlib that replace those of `bench.report.figures.style`.
-    """
-
+    # of the figures, all where there is none; they stand on the page in their own order
     names: Sequence[str] = ()
-    kinds: Sequence[str] = ("svg", "png")
+    kinds: Sequence[str] = ("svg", "png")  # formats, of `bench.report.figures.style.KINDS`
+    # whether they stand on a page as well, which takes SVG, and PNG of what is too large for that
     page: bool = False
+    # settings of matplotlib that replace those of `bench.report.figures.style`
     style: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -87,7 +83,7 @@ def drawing(records: int, options: DrawingOptions | None = None) -> Iterator[Sta
         yield lambda table, frame: _begin(helper, table, frame, options)
 
 
-def _begin(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions) -> Finish:
+def _begin(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions) -> _Finish:
     """Let the helper begin with the first figure; to end it, draw from the last backwards until the two meet."""
     names = options.figures
     with bare_main():
@@ -132,10 +128,6 @@ def inline(svg: bytes, name: str) -> str:
 
     Comments and metadata go, ids get the figure's name in front so that figures do not share any, and the greys of
     axes and texts become variables of the page's style sheet. The figure keeps its natural width as its largest.
-
-    Args:
-        svg: as matplotlib wrote it.
-        name: of the figure, unique on the page.
     """
     text = _NOTES.sub("", _HEAD.sub("", svg.decode(), count=1))
     text = _SIZE.sub(r'\1 style="max-width:\2pt" aria-hidden="true" focusable="false"', text, count=1)

@@ -18,7 +18,7 @@ from matplotlib.transforms import Affine2D, Transform
 
 from bench.report.figures.style import MUTED, drawable, freeze, renderer
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 _SIZE = 8.0
 _LINE = 1.2 * _SIZE
@@ -28,24 +28,15 @@ _PAD = 1.0  # pt around a label that stay free
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point to label.
+    """A point to label."""
 
-    Attributes:
-        x: place in data coordinates.
-        y: place in data coordinates.
-        text: what is written beside it.
-        radius: of its marker in pt.
-        halo: of a pale ball around it in pt.
-        first: whether it is labelled before others.
-        spread: half the length of the upright bar through it, in data coordinates; NaN or 0 for none.
-    """
-
-    x: float
-    y: float
-    text: str
-    radius: float = 3.0
-    halo: float = 0.0
-    first: bool = False
+    x: float  # place in data coordinates
+    y: float  # place in data coordinates
+    text: str  # what is written beside it
+    radius: float = 3.0  # of its marker in pt
+    halo: float = 0.0  # of a pale ball around it in pt
+    first: bool = False  # whether it is labelled before others
+    # half the length of the upright bar through it, in data coordinates; NaN or 0 for none
     spread: float = 0.0
 
 
@@ -77,13 +68,13 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         halos=np.array([p.halo for p in points]),
         bounds=np.array(axes.get_window_extent().extents) * 72 / figure.dpi,
         on_lines=np.concatenate(
-            [np.zeros((0, 2)), *(along(_in_print(axes, figure, line)) for line in lines)]
+            [np.zeros((0, 2)), *(_along(_in_print(axes, figure, line)) for line in lines)]
         ),
         first=np.array([p.first for p in points]),
         unnamed=_in_print(axes, figure, unnamed),
     )
     corner = layout.quiet_corner(_measure(figure, [_note(len(points))], _NOTE)[0] + 4 * _PAD)
-    if len(points) <= MANY:
+    if len(points) <= _MANY:
         layout.solve()
     if len(layout.placed) < len(points):  # of many some surely find no room
         layout.reserved = corner[None]
@@ -98,13 +89,10 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
     """Write names to the right of where curves end, moved apart up and down where they are too close.
 
-    Room is made by widening the axis; its ticks still end where the curves do. Of crowded names every second, third and
-    so on is written, and how many are not is said in the lower left corner. Call it when all else is drawn: it
-    settles the layout of the figure.
-
-    Args:
-        axes: where the curves are.
-        ends: last place, last value and name of each curve, in data coordinates.
+    Room is made by widening the axis; its ticks still end where the curves do. Of crowded names every second, third
+    and so on is written, and how many are not is said in the lower left corner. Call it when all else is drawn: it
+    settles the layout of the figure. `ends` are the last place, last value and name of each curve, in data
+    coordinates.
     """
     figure = _figure(axes)
     if not ends:
@@ -131,13 +119,13 @@ def _note(count: int) -> str:
     return f"{count} label{'' if count == 1 else 's'} left out for want of room; the table has all"
 
 
-def _in_print(axes: Axes, figure: Figure, places: Line) -> Floats:
+def _in_print(axes: Axes, figure: Figure, places: Line) -> _Floats:
     """Return places in data coordinates as [n, 2] in pt from the lower left of the figure."""
     data = np.array(places, dtype=np.float64).reshape(-1, 2)
     return np.asarray(axes.transData.transform(data), dtype=np.float64) * 72 / figure.dpi
 
 
-def _measure(figure: Figure, texts: Sequence[str], size: float = _SIZE) -> Floats:
+def _measure(figure: Figure, texts: Sequence[str], size: float = _SIZE) -> _Floats:
     """Return width and height [n, 2] of labels in pt."""
     measure, font = renderer(figure).get_text_width_height_descent, FontProperties(size=size)
     # As matplotlib lays out one line: at least as high as `lp`. A Text of its own takes four times as long.
@@ -162,7 +150,7 @@ def _widen(axes: Axes, figure: Figure, room: float) -> None:
 def _write(
     axes: Axes,
     text: str,
-    place: Floats,
+    place: _Floats,
     *,
     anchor: Literal["left", "center"] = "center",
     size: float = _SIZE,
@@ -175,7 +163,7 @@ def _write(
     )  # fmt: skip
 
 
-def _lead(axes: Axes, lines: Sequence[Floats] | Floats) -> None:
+def _lead(axes: Axes, lines: Sequence[_Floats] | _Floats) -> None:
     """Draw the lines that lead to labels, through places in pt from the lower left of the figure."""
     segments = [np.asarray(line)[[0, -1]] for line in lines]
     axes.add_collection(
@@ -202,10 +190,10 @@ _REACH = 60.0  # pt of the largest one
 _ANGLES = np.radians(
     [0, 180, 90, 270, 45, 135, 315, 225, 22.5, 157.5, 337.5, 202.5, 67.5, 112.5, 292.5, 247.5]
 )
-_STEPS: Floats = np.array([0.0, *np.geomspace(4.0, _REACH, 9).tolist()])
+_STEPS: _Floats = np.array([0.0, *np.geomspace(4.0, _REACH, 9).tolist()])
 # Of equal places the first angle is preferred.
-_PREFERENCE: Floats = np.tile(np.arange(len(_ANGLES), dtype=np.float64), len(_STEPS)) * 0.15
-MANY = 60  # labels, from which the first outcome is taken as it comes
+_PREFERENCE: _Floats = np.tile(np.arange(len(_ANGLES), dtype=np.float64), len(_STEPS)) * 0.15
+_MANY = 60  # labels, from which the first outcome is taken as it comes
 
 # What a box costs, in pt of distance that it is worth to go to avoid it.
 _ON_MARKER, _ON_BALL, _ON_LINE, _LED, _LED_PAST, _NEARER_TO_ANOTHER, _LEFT_OUT = 40, 15, 25, 6, 30, 20, 90
@@ -214,35 +202,25 @@ _LED_ACROSS = _LEFT_OUT  # a line through another label: rather no label
 
 @dataclass(slots=True)
 class LabelLayout:
-    """The labels of one panel: what is to be labelled, what is in the way, and the boxes taken so far.
+    """The labels of one panel: what is to be labelled, what is in the way, and the boxes taken so far."""
 
-    Attributes:
-        centres: of the points, [n, 2].
-        sizes: width and height of the labels, [n, 2].
-        radii: of the markers, [n]; a label keeps clear of them.
-        halos: of pale balls around the points, [n]; a label may lie on one where there is no better place.
-        bounds: left, bottom, right and top of the panel.
-        on_lines: places along the lines drawn through the panel, [m, 2].
-        first: which points are labelled before all others, [n].
-        reserved: boxes that stay free of labels, [k, 4].
-        unnamed: places of markers without a label, [u, 2].
-        placed: boxes (left, bottom, right, top) of the labels that found room.
-        leaders: places along the lines that lead to labels.
-    """
+    centres: _Floats  # of the points, [n, 2]
+    sizes: _Floats  # width and height of the labels, [n, 2]
+    radii: _Floats  # of the markers, [n]; a label keeps clear of them
+    # of pale balls around the points, [n]; a label may lie on one where there is no better place
+    halos: _Floats
+    bounds: _Floats  # left, bottom, right and top of the panel
+    on_lines: _Floats  # places along the lines drawn through the panel, [m, 2]
+    first: npt.NDArray[np.bool_]  # which points are labelled before all others, [n]
+    # boxes that stay free of labels, [k, 4]
+    reserved: _Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    # places of markers without a label, [u, 2]
+    unnamed: _Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    # boxes (left, bottom, right, top) of the labels that found room
+    placed: dict[int, _Floats] = field(default_factory=dict)
+    leaders: dict[int, _Floats] = field(default_factory=dict)  # places along the lines that lead to labels
 
-    centres: Floats
-    sizes: Floats
-    radii: Floats
-    halos: Floats
-    bounds: Floats
-    on_lines: Floats
-    first: npt.NDArray[np.bool_]
-    reserved: Floats = field(default_factory=lambda: np.zeros((0, 4)))
-    unnamed: Floats = field(default_factory=lambda: np.zeros((0, 2)))
-    placed: dict[int, Floats] = field(default_factory=dict)
-    leaders: dict[int, Floats] = field(default_factory=dict)
-
-    def quiet_corner(self, size: Floats) -> Floats:
+    def quiet_corner(self, size: _Floats) -> _Floats:
         """Return the box of that size in the corner of the panel that covers least, of equal ones the lower right."""
         (left, bottom, right, top), (width, height) = self.bounds, size
         corners = itertools.product((bottom, top - height), (right - width, left))
@@ -256,7 +234,7 @@ class LabelLayout:
         for order in self._orders():
             self.placed, self.leaders = {}, {}
             total = sum(self._place(i) for i in order)
-            if len(order) <= MANY:
+            if len(order) <= _MANY:
                 total = sum(self._place(i) for i in order)
             outcomes.append((total, self.placed, self.leaders))
         _, self.placed, self.leaders = min(outcomes, key=lambda outcome: outcome[0])
@@ -267,7 +245,7 @@ class LabelLayout:
         x, y = self.centres.T
         keys = [-near.all(axis=2).sum(axis=1), -y, x, -x]
         orders = [np.lexsort((-y, x, key, ~self.first)).tolist() for key in keys]
-        return orders if len(x) <= MANY else orders[:1]
+        return orders if len(x) <= _MANY else orders[:1]
 
     def _place(self, i: int) -> float:
         """Take the cheapest free box for a label, and the line that leads to it, and return what it costs.
@@ -278,7 +256,7 @@ class LabelLayout:
         self.leaders.pop(i, None)
         boxes, steps = _candidates(self.centres[i], self.sizes[i], self.radii[i])
         preference = _PREFERENCE
-        if len(self.centres) > MANY:  # no room for long lines, and no time to look for it
+        if len(self.centres) > _MANY:  # no room for long lines, and no time to look for it
             boxes, steps, preference = (a[: len(a) // 2] for a in (boxes, steps, preference))
         taken = np.concatenate([self.reserved, *(box[None] for box in self.placed.values())])
         inside = ((boxes[:, :2] >= self.bounds[:2]) & (boxes[:, 2:] <= self.bounds[2:])).all(axis=1)
@@ -293,25 +271,25 @@ class LabelLayout:
             return _LEFT_OUT
         box = self.placed[i] = boxes[best]
         if led[best]:
-            self.leaders[i] = along(self._leader(i, box))
+            self.leaders[i] = _along(self._leader(i, box))
         return float(cost[best])
 
-    def _leader(self, i: int, box: Floats) -> Floats:
+    def _leader(self, i: int, box: _Floats) -> _Floats:
         """Return the ends [2, 2] of the line from the edge of a marker to the nearest spot of a box."""
         start, end = self.centres[i], np.clip(self.centres[i], box[:2], box[2:])
         length = math.dist(start, end) or 1.0
         return np.stack([start + (end - start) * min(1.0, self.radii[i] / length), end])
 
-    def _needs_leader(self, i: int, boxes: Floats, steps: Floats) -> npt.NDArray[np.bool_]:
+    def _needs_leader(self, i: int, boxes: _Floats, steps: _Floats) -> npt.NDArray[np.bool_]:
         """Return for which boxes a line must lead to the label: far ones, and those nearer to another point."""
         far = steps > _LEADER + max(0.0, self.halos[i] - self.radii[i])
         return np.asarray(far | self._nearer(i, boxes))
 
-    def _nearer(self, i: int, boxes: Floats) -> npt.NDArray[np.bool_]:
+    def _nearer(self, i: int, boxes: _Floats) -> npt.NDArray[np.bool_]:
         away = distances(boxes, self.centres)
         return np.asarray((away < away[:, [i]] - 1e-9).any(axis=1))
 
-    def _cost(self, i: int, boxes: Floats, taken: Floats, led: npt.NDArray[np.bool_]) -> Floats:
+    def _cost(self, i: int, boxes: _Floats, taken: _Floats, led: npt.NDArray[np.bool_]) -> _Floats:
         """Return what each box costs beyond its distance: what it covers, and what its line runs through."""
         markers = np.hstack([self.centres - self.radii[:, None], self.centres + self.radii[:, None]])
         halves = 0.95 * self.halos[:, None]
@@ -328,7 +306,7 @@ class LabelLayout:
         return np.asarray(cost, dtype=np.float64)
 
 
-def _candidates(centre: Floats, size: Floats, radius: float) -> tuple[Floats, Floats]:
+def _candidates(centre: _Floats, size: _Floats, radius: float) -> tuple[_Floats, _Floats]:
     """Return boxes [n, 4] around a point, by rising distance, and their distances [n]."""
     steps, angles = (grid.ravel() for grid in np.meshgrid(_STEPS, _ANGLES, indexing="ij"))
     away = (radius + _GAP + steps)[:, None] + size / 2
@@ -336,7 +314,7 @@ def _candidates(centre: Floats, size: Floats, radius: float) -> tuple[Floats, Fl
     return np.hstack([middle - size / 2, middle + size / 2]), steps
 
 
-def along(corners: Floats, every: float = 3.0) -> Floats:
+def _along(corners: _Floats, every: float = 3.0) -> _Floats:
     """Return places [n, 2] along the line through corners [m, 2], one `every` so many pt."""
     places = [corners[:0]]
     for start, end in itertools.pairwise(corners):
@@ -344,19 +322,19 @@ def along(corners: Floats, every: float = 3.0) -> Floats:
     return np.concatenate(places)
 
 
-def overlaps(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
+def overlaps(boxes: _Floats, others: _Floats) -> npt.NDArray[np.bool_]:
     """Return which boxes [n, 4] overlap which others [m, 4], as [n, m]; edges that touch do not."""
     (left, bottom, right, top), (west, south, east, north) = boxes.T[..., None], others.T
     return np.asarray((left < east) & (west < right) & (bottom < north) & (south < top))
 
 
-def distances(boxes: Floats, points: Floats) -> Floats:
+def distances(boxes: _Floats, points: _Floats) -> _Floats:
     """Return how far boxes [n, 4] are from points [m, 2], as [n, m]; 0 inside."""
     beyond = np.maximum(boxes[:, None, :2] - points, points - boxes[:, None, 2:])
     return np.asarray(np.hypot(*np.moveaxis(np.maximum(beyond, 0.0), 2, 0)))
 
 
-def _crossed(centre: Floats, boxes: Floats, others: Floats) -> npt.NDArray[np.int64]:
+def _crossed(centre: _Floats, boxes: _Floats, others: _Floats) -> npt.NDArray[np.int64]:
     """Return how many other boxes the line from a point to each box runs through."""
     ends = np.clip(centre, boxes[:, :2], boxes[:, 2:])
     places = centre + np.linspace(0.1, 0.9, 10)[:, None, None] * (ends - centre)
@@ -366,7 +344,7 @@ def _crossed(centre: Floats, boxes: Floats, others: Floats) -> npt.NDArray[np.in
     return np.asarray(inside.any(axis=0).sum(axis=1))
 
 
-def spread(heights: Floats, gap: float, bottom: float, top: float) -> Floats:
+def spread(heights: _Floats, gap: float, bottom: float, top: float) -> _Floats:
     """Return the heights moved as little as possible, in their order, at least `gap` apart, from bottom to top.
 
     Neighbours that are too close are pooled into blocks around their middle: least squares under an order.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,33 +13,21 @@ from bench.analysis.comparison import row_labels
 from bench.analysis.keys import CEILING
 from bench.analysis.roofline import ceilings, ceilings_of
 from bench.report.figures import figure
-from bench.report.figures._panels import (
+from bench.report.figures._shared import (
     Labels,
     Looks,
+    Part,
+    absent,
     by_family,
     draw_corners,
     draw_marks,
     draw_scatter,
     heading,
+    in_doubt,
 )
-from bench.report.figures._rows import absent, doubt_note, failed_note, in_doubt
 from bench.report.figures.labels import Point
 from bench.report.figures.style import SURFACE, log_axis
 from bench.units import show
-
-
-@dataclass(frozen=True, slots=True)
-class Roof:
-    """A machine in one precision: `peak` (MAC/s), `bandwidth` (B/s), and the rows that ran below it."""
-
-    title: str
-    peak: float
-    bandwidth: float
-    rows: pd.DataFrame
-
-    def at(self, intensity: float) -> float:
-        """Return the most MAC/s at an intensity in MAC/B."""
-        return min(self.peak, intensity * self.bandwidth)
 
 
 @figure(
@@ -52,19 +40,15 @@ class Roof:
     needs="infer jobs with a step time, counted MACs and bytes of the same network, and the machine's ceilings",
     place=55,
 )
-def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+def _roofline(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each run, device, precision and count of threads that has ceilings."""
     measured = table.loc[table["intensity"].notna(), "network"]
-
-    def notes(drawing: Figure, shown: Sequence[Roof]) -> list[str]:
-        doubts = doubt_note([roof.rows for roof in shown], "throughput", "macs")
-        return [doubts, failed_note(drawing, absent(frame, ["infer", "cost"], measured))]
-
-    return draw_scatter(table, list(_roofs(table, frame)), _panel, notes)
+    failed = absent(frame, ["infer", "cost"], measured)
+    return draw_scatter(table, list(_roofs(table, frame)), doubts=("throughput", "macs"), failed=failed)
 
 
-def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Roof]:
-    """Yield each roof that rows are below."""
+def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Part]:
+    """Yield the rows below each roof: that of a machine in one precision."""
     peak, bandwidth = ceilings_of(table, ceilings(frame))
     rows = table.assign(
         attained=table["throughput"].astype(float) * table["macs"].astype(float),
@@ -79,23 +63,24 @@ def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Roof]:
         words = [name if isinstance(name, str) else device, precision]
         words += [f"{threads:.0f} threads"] if device == "cpu" else []
         words += [run] if several else []
-        yield Roof(", ".join(map(str, words)), float(first["peak"]), float(first["bandwidth"]), part)
+        yield part, partial(_panel, ", ".join(map(str, words)), part)
 
 
-def _panel(axes: Axes, roof: Roof, look: Looks) -> Labels:
+def _panel(title: str, rows: pd.DataFrame, axes: Axes, look: Looks) -> Labels:
     """Draw the roof and the points below it, and return what is to be labelled."""
-    rows = roof.rows
+    peak, bandwidth = (float(rows[key].iloc[0]) for key in ("peak", "bandwidth"))  # MAC/s, B/s
     for style, part in by_family(rows, look):
         for hollow, some in part.groupby(in_doubt(part, "throughput", "macs")):
             face = SURFACE if hollow else style.colour
             draw_marks(axes, some, "intensity", "attained", style, size=6.5, markerfacecolor=face)
-    ridge = roof.peak / roof.bandwidth
-    ceiling = f"roof: {show(roof.bandwidth, 'B/s')}, {show(roof.peak, 'MAC/s')}"
+    ridge = peak / bandwidth
+    ceiling = f"roof: {show(bandwidth, 'B/s')}, {show(peak, 'MAC/s')}"
     label = f"Multiply-accumulates per byte moved; {ceiling}"
     log_axis(axes.xaxis, [*rows["intensity"], ridge], label, "MAC/B")
     left, right = axes.get_xlim()
-    lines = draw_corners(axes, [(left, roof.at(left)), (ridge, roof.peak), (right, roof.peak)], 1.4)
-    log_axis(axes.yaxis, [*rows["attained"], roof.at(left), roof.peak], "Attained", "MAC/s")
-    heading(axes, roof.title)
+    start = min(peak, left * bandwidth)
+    lines = draw_corners(axes, [(left, start), (ridge, peak), (right, peak)], 1.4)
+    log_axis(axes.yaxis, [*rows["attained"], start, peak], "Attained", "MAC/s")
+    heading(axes, title)
     places = zip(rows["intensity"], rows["attained"], row_labels(rows), strict=True)
     return Labels([Point(*place, radius=4) for place in places], lines)

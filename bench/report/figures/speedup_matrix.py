@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.versus import speedups
 from bench.report.figures import figure
-from bench.report.figures._panels import grid, heading, not_drawn
+from bench.report.figures._shared import grid, heading, not_drawn
 from bench.report.figures.style import COLOURS, GRID, INK, MUTED, SURFACE, drawable, ticks_at
 from bench.report.tables.view import fixed, interval
 from bench.units import significant
@@ -34,7 +34,7 @@ _SHADES = LinearSegmentedColormap.from_list("speedup", [COLOURS[1], SURFACE, COL
     needs="a run of bench compare",
     place=58,
 )
-def draw(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
+def _speedup_matrix(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each run and quantity."""
     parts = list(speedups(frame).groupby(["run", "quantity"], sort=False))
     if not parts:

@@ -33,7 +33,7 @@ INK, MUTED, GRID, SURFACE = "#1c2128", "#59636e", "#dfe3e8", "#ffffff"
 # Hues of Okabe and Ito that differ for colour-blind readers too, each at least 3:1 against white and against
 # near-black; what is still close differs in its marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5568F", "#3A9BD0", "#9A6F00", "#7B5CC9", "#7A7A7A")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">")
 
 _RC: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib
@@ -98,7 +98,7 @@ class Look:
 def looks(families: Iterable[Any]) -> dict[str, Look]:
     """Return a look for each family, in the order of their first appearance; 88 differ."""
     names = dict.fromkeys(family_name(f) for f in families)
-    return {n: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, n in enumerate(names)}
+    return {n: Look(COLOURS[i % len(COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, n in enumerate(names)}
 
 
 def family_name(family: Any) -> str:
@@ -257,9 +257,6 @@ _BARE = re.compile(r"\s*(?:#.*)?")
 
 def read_style_sheet(path: Path) -> dict[str, Any]:
     """Return the settings of a style sheet, checked one by one.
-
-    Args:
-        path: of a file with lines such as ``font.size: 8``, as matplotlib's own style sheets are.
 
     Raises:
         ConfigError: says which line is wrong, and why.

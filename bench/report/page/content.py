@@ -14,17 +14,15 @@ from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import compare_run
 from bench.claims.table import native_rows
 from bench.records.store import Run
-from bench.report.commands import row_commands
 from bench.report.figures.drawing import Picture, Start
 from bench.report.page.data import page_data
 from bench.report.selftest import selftests_of
 from bench.report.short_names import shortened
-from bench.report.summary import Summary, sources, summarise
+from bench.report.summary import Summary, row_commands, sources, summarise
 from bench.report.tables.claims import findings_view
-from bench.report.tables.columns import classic_view, comparison_view, failures_view, trainings_view
-from bench.report.tables.comparisons import versus_notes, versus_view
-from bench.report.tables.studies import studies_of
-from bench.report.tables.view import View
+from bench.report.tables.columns import FAILURES, TRAININGS, classic_view, comparison_view
+from bench.report.tables.verdicts import studies_of, versus_notes, versus_view
+from bench.report.tables.view import View, view
 from bench.report.text import plain
 
 
@@ -78,12 +76,7 @@ def gather(
 ) -> Content:
     """Return all that a report of some runs shows.
 
-    Args:
-        runs: as `bench.records.store.read_run` gives them.
-        frame: of `bench.analysis.frame.to_frame`, made of the runs.
-        table: of `bench.analysis.comparison.compare_table`, made of the frame.
-        title: of the page; by default the names of the runs.
-        draw: begins to draw the figures, see `bench.report.figures.drawing.drawing`.
+    `draw` begins to draw the figures, see `bench.report.figures.drawing.drawing`.
     """
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
@@ -100,9 +93,9 @@ def gather(
         of_studies=len(studies) == len(runs),
         verdicts=versus_view([row for rows in compared for row in rows]),
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],
-        trainings=trainings_view(accuracy_table(frame)),
+        trainings=view(accuracy_table(frame), TRAININGS),
         findings=findings_view(native),
-        failures=failures_view(failures(frame)),
+        failures=view(failures(frame), FAILURES),
         sources=sources(table),
         selftests=selftests_of(runs),
         data=page_data(*charted),

@@ -12,17 +12,17 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import setting_words
-from bench.analysis.curves import by_epoch
 from bench.analysis.flags import doubts_of
 from bench.analysis.keys import WAY
 from bench.analysis.replicates import SHARES, pooled
+from bench.analysis.trainings import by_epoch
 from bench.plan.task import tasks
 from bench.records.flags import spoken
 from bench.report.figures.style import family_name, looks
 from bench.report.tables.columns import COMPARISON, quantity_column
 from bench.report.tables.view import Column, missing, number, share, spread, whole
 from bench.report.text import plain
-from bench.units import UNITS, scale_for
+from bench.units import UNITS, Scale, scale_for
 
 _NUMERIC = (number, share, spread, whole)
 _PUBLISHED = Column(
@@ -63,10 +63,6 @@ _DIGITS = 7  # the tables' CSV has them all
 def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
     """Return all that the charts need; rows are numbered as in the table.
 
-    Args:
-        table: of `bench.analysis.comparison.compare_table`.
-        frame: of `bench.analysis.frame.to_frame` that the table was made of.
-
     Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
         `quantities` (key to title, unit, which direction is better, whether it is exact, `within` which settings it is
         compared, and those that are told as well, that it is `at`), `rows`, `batches`, `curves`, `layers`.
@@ -74,8 +70,19 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
     columns = _quantities(table)
     return {
         "families": {plain(n): [look.colour, look.marker] for n, look in looks(table["family"]).items()},
-        "scales": {unit: _scales(unit) for unit in UNITS},
-        "quantities": {c.key: _quantity(c) for c in columns},
+        "scales": {unit: [[s.factor, s.symbol] for s in _scales(unit)] for unit in UNITS},
+        "quantities": {
+            c.key: {
+                "title": c.title,
+                "unit": c.unit,
+                "better": c.better,
+                "whole": c.cell is whole,
+                "exact": c.exact,
+                "within": list(c.within),
+                "at": _at(c),
+            }
+            for c in columns
+        },
         "rows": [_row(row, columns) for row in table.to_dict("records")],
         "batches": list(_batches(table, frame)),
         "curves": list(_curves(frame)),
@@ -91,10 +98,9 @@ def to_script(data: Mapping[str, Any]) -> str:
     return text
 
 
-def _scales(unit: str) -> list[list[Any]]:
-    """Return [factor, symbol] of each prefix of a unit, the smallest first."""
-    scales = {scale_for(10.0**power, unit) for power in range(-12, 16)}
-    return [[scale.factor, scale.symbol] for scale in sorted(scales, key=lambda scale: scale.factor)]
+def _scales(unit: str) -> list[Scale]:
+    """Return the scale of each prefix of a unit, the smallest first."""
+    return sorted({scale_for(10.0**power, unit) for power in range(-12, 16)}, key=lambda scale: scale.factor)
 
 
 def _quantities(table: pd.DataFrame) -> list[Column]:
@@ -105,18 +111,6 @@ def _quantities(table: pd.DataFrame) -> list[Column]:
     return [
         c for c in columns if c.key in refused or pd.to_numeric(table[c.key], errors="coerce").nunique() > 1
     ]
-
-
-def _quantity(column: Column) -> dict[str, Any]:
-    return {
-        "title": column.title,
-        "unit": column.unit,
-        "better": column.better,
-        "whole": column.cell is whole,
-        "exact": column.exact,
-        "within": list(column.within),
-        "at": _at(column),
-    }
 
 
 def _at(column: Column) -> list[str]:

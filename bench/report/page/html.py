@@ -16,28 +16,26 @@ from bench.report.figures.drawing import LARGEST_SVG, Picture
 from bench.report.figures.style import KINDS
 from bench.report.page.content import Content
 from bench.report.page.data import to_script
-from bench.report.tables.studies import NOTE, study_view
+from bench.report.tables.verdicts import NOTE, study_view
 from bench.report.text import plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # In this order: what a later one uses, an earlier one has.
-SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
-STYLES = ("base", "tables", "charts", "print")
+_SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
+_STYLES = ("base", "tables", "charts", "print")
 
 
 def to_html(content: Content, beside: Collection[str] = ()) -> str:
     """Return the page; whatever stands in a record is escaped, and no script but its own may run in it.
 
-    Args:
-        content: of the report.
-        beside: the files that lie beside it, by their paths from its folder, such as ``table.csv``.
+    `beside` are the files that lie beside it, by their paths from its folder, such as ``table.csv``.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.globals |= {"explain": explain, "study_view": study_view, "study_note": NOTE}
     environment.filters["plain"] = plain
-    script, style = own_script(), _joined("style", STYLES, "css")
+    script, style = own_script(), _joined("style", _STYLES, "css")
     shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html.j2").render(
@@ -55,7 +53,7 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
 
 def own_script() -> str:
     """Return the script of the page, the same in every report; its names stay within a block."""
-    return '"use strict";\n{\n' + _joined("script", SCRIPTS, "js") + "}\n"
+    return '"use strict";\n{\n' + _joined("script", _SCRIPTS, "js") + "}\n"
 
 
 def figure_markup(figure: Picture) -> str:

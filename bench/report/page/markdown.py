@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.report.page.content import Content
 from bench.report.tables.formats import to_markdown
-from bench.report.tables.studies import study_markdown
+from bench.report.tables.verdicts import study_markdown
 from bench.report.text import markdown
 
 _MOST = 20  # places of a doubt

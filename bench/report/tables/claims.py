@@ -56,14 +56,6 @@ def _word(finding: Finding) -> str:
     return _VERDICTS[finding.verdict][0]
 
 
-def _printed(finding: Finding) -> str:
-    return ", ".join(filter(None, (finding.claim.printed, finding.claim.convention))) or DASH
-
-
-def _reasons(finding: Finding) -> str:
-    return "; ".join(filter(None, (finding.arithmetic, finding.measured)))
-
-
 def _claimed(claim: Claim) -> str:
     return _number(claim, claim.number, 0) if claim.unit in NUMBERS else plain(claim.claimed)
 
@@ -77,16 +69,13 @@ def _ours(finding: Finding) -> str:
     return _number(finding.claim, value, 2)
 
 
-def _places(value: Decimal) -> int:
-    return max(0, -int(value.normalize().as_tuple().exponent))
-
-
 def _number(claim: Claim, value: Decimal, more: int) -> str:
     """Show a number of a claim with as many digits as are printed, and some more; whole numbers whole."""
     digits, exponent = len(claim.number.as_tuple().digits), int(claim.number.as_tuple().exponent)
     unit = "" if claim.unit == "1" else f" {claim.unit}"
     if exponent < 0:
-        places = -exponent if value == claim.number else min(-exponent + more, _places(value))
+        own = max(0, -int(value.normalize().as_tuple().exponent))
+        places = -exponent if value == claim.number else min(-exponent + more, own)
         return f"{value:.{places}f}{unit}"
     if exponent == 0 and value == value.to_integral_value():
         return f"{int(value):,}{unit}"
@@ -95,11 +84,11 @@ def _number(claim: Claim, value: Decimal, more: int) -> str:
 
 _MARKDOWN: Fields[Finding] = (
     (Head("Claim"), lambda finding: finding.claim.id),
-    (Head("Printed"), _printed),
+    (Head("Printed"), lambda f: ", ".join(filter(None, (f.claim.printed, f.claim.convention))) or DASH),
     (Head("Claimed"), lambda finding: _claimed(finding.claim)),
     (Head("Ours"), _ours),
     (Head("Verdict"), _word),
-    (Head("Arithmetic"), _reasons),
+    (Head("Arithmetic"), lambda finding: "; ".join(filter(None, (finding.arithmetic, finding.measured)))),
 )
 
 
@@ -169,43 +158,27 @@ _QUANTITIES = {
 }
 
 
-def _quantity(claim: Claim) -> str:
-    return plain(_QUANTITIES.get(claim.quantity, claim.quantity.replace("_", " ")))
-
-
-def _printed_number(claim: Claim) -> str:
-    return plain(show(float(claim.number), claim.unit, len(claim.number.as_tuple().digits)))
+def _in_print(claim: Claim) -> str:
+    return show(float(claim.number), claim.unit, len(claim.number.as_tuple().digits))
 
 
 def _counted(finding: Finding) -> str:
     return show(float(finding.ours), finding.claim.unit, 4) if isinstance(finding.ours, Decimal) else DASH
 
 
-def _page_word(finding: Finding) -> str:
-    return "differs" if may_hold(finding) else _word(finding)
-
-
-def _source(claim: Claim) -> str:
-    return plain(f"{claim.source}: {claim.printed}" if claim.printed else claim.source)
-
-
 _PAGE: Fields[Finding] = (
     (Head("Network"), lambda finding: plain(finding.claim.network)),
-    (Head("Claim"), lambda finding: _quantity(finding.claim)),
-    (Head("Claimed"), lambda finding: _printed_number(finding.claim)),
+    (Head("Claim"), lambda f: plain(_QUANTITIES.get(f.claim.quantity, f.claim.quantity.replace("_", " ")))),
+    (Head("Claimed"), lambda finding: plain(_in_print(finding.claim))),
     (Head("Ours"), _counted),
-    (Head("Verdict"), _page_word),
+    (Head("Verdict"), lambda finding: "differs" if may_hold(finding) else _word(finding)),
     (Head("Arithmetic"), lambda finding: plain(finding.arithmetic)),
-    (Head("Source"), lambda finding: _source(finding.claim)),
+    (Head("Source"), lambda f: plain(": ".join(filter(None, (f.claim.source, f.claim.printed))))),
 )
 
 
 def findings_view(rows: Mapping[str, Mapping[Any, Any]]) -> View:
-    """Return the claims on networks that were counted, those that differ first; `bench verify` decides the others.
-
-    Args:
-        rows: of `bench.claims.table.native_rows`.
-    """
+    """Return the claims on networks that were counted, those that differ first; `bench verify` decides the others."""
     return view_of(
         sorted(findings_of(rows), key=lambda finding: finding.verdict != "erratum"), _PAGE, sortable=True
     )

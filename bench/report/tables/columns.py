@@ -165,21 +165,9 @@ FAILURES: tuple[Column, ...] = (
 def comparison_view(table: pd.DataFrame, *, narrow: bool = False) -> View:
     """Return the view of `bench.analysis.comparison.compare_table`.
 
-    Args:
-        table: the comparison.
-        narrow: without the columns that only a page has room for.
+    `narrow` leaves out the columns that only a page has room for.
     """
     return view(table, [column for column in COMPARISON if column.narrow or not narrow])
-
-
-def trainings_view(table: pd.DataFrame) -> View:
-    """Return the view of `bench.analysis.accuracy.accuracy_table`."""
-    return view(table, TRAININGS)
-
-
-def failures_view(table: pd.DataFrame) -> View:
-    """Return the view of `bench.analysis.comparison.failures`."""
-    return view(table, FAILURES)
 
 
 def rich_table(table: pd.DataFrame, title: str | None = None) -> Terminal:
@@ -198,7 +186,7 @@ def _published(row: Row, column: Column, _scale: Scale) -> Cell:
     return Cell(show(value, unit, min(digits, 4)), note, float(value))
 
 
-CLASSIC: tuple[Column, ...] = (
+_CLASSIC: tuple[Column, ...] = (
     Column("network", "Network", show="always"),
     Column("year", "Year", whole, show="always"),
     Column("published_top5", "Top-5, published", share, "%", show="always"),
@@ -211,11 +199,5 @@ CLASSIC: tuple[Column, ...] = (
 
 
 def classic_view(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> View:
-    """Return the classic table, one row a network: published accuracies, and published counts beside our own.
-
-    Args:
-        table: of `bench.analysis.comparison.compare_table`.
-        runs: that it was made of.
-        native: of `bench.claims.table.native_rows`.
-    """
-    return view(published_table(table, runs, native), CLASSIC)
+    """Return the classic table, one row a network: published accuracies, and published counts beside our own."""
+    return view(published_table(table, runs, native), _CLASSIC)

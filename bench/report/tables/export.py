@@ -19,11 +19,7 @@ _WAYS = ("run", "device_name", *VARIANT)
 
 
 def measurements_csv(frame: pd.DataFrame) -> str:
-    """Return one row a measurement with plain values only; the raw samples are in the store.
-
-    Args:
-        frame: of `bench.analysis.frame.to_frame`.
-    """
+    """Return one row a measurement with plain values only; the raw samples are in the store."""
     flat = frame.drop(columns=["samples", "detail", "series", "outputs"])
     return csv_text(flat.assign(flags=[";".join(map(str, flags)) for flags in frame["flags"]]))
 
@@ -77,9 +73,6 @@ def timm_frame(table: pd.DataFrame) -> pd.DataFrame:
     Names and units are timm's: images/s, ms, 10^9 multiply-accumulates, 10^6 activations and 10^6 parameters. Speeds
     are at the largest batch, medians and not means; nothing is rounded. What timm keeps in the name of its file
     (device, precision, ...) is not in its columns: `variants` names what would be lost.
-
-    Args:
-        table: of `bench.analysis.comparison.compare_table`.
     """
     speed, trained = table["throughput"], table["train_throughput"]
     sizes = table["input_size"]

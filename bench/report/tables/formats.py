@@ -18,7 +18,6 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bench.records.flags import explain
 from bench.report.tables.view import Cell, Column, Head, View
 from bench.report.text import latex, markdown
 
@@ -31,10 +30,8 @@ def to_markdown(view: View) -> str:
         _markdown_line("---:" if head.numeric else "---" for head in view.heads),
         *(_markdown_line(_markdown_cell(cell, letters) for cell in row) for row in view.rows),
     ]
-    if view.common:
-        lines += ["", "The same in every row: " + markdown(view.note)]
-    for flag, letter in letters.items():
-        lines += ["", f"<sup>{letter}</sup> {markdown(flag)}: {markdown(explain(flag))}"]
+    for letter, text in view.remarks:
+        lines += ["", (f"<sup>{letter}</sup> " if letter else "") + markdown(text)]
     return "\n".join(lines) + "\n"
 
 
@@ -56,12 +53,11 @@ def to_html(view: View) -> str:
     letters = view.footnotes
     heads = "".join(f"<th>{html.escape(str(head))}</th>" for head in view.heads)
     rows = "".join(f"<tr>{''.join(_html_cell(cell, letters) for cell in row)}</tr>" for row in view.rows)
-    common = f"<p>{html.escape(f'The same in every row: {view.note}')}</p>" if view.common else ""
-    doubts = [
-        f"<p><sup>{letter}</sup> {html.escape(f'{flag}: {explain(flag)}')}</p>"
-        for flag, letter in letters.items()
+    below = [
+        f"<p>{f'<sup>{letter}</sup> ' if letter else ''}{html.escape(text)}</p>"
+        for letter, text in view.remarks
     ]
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{common}{''.join(doubts)}"
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{''.join(below)}"
 
 
 def _html_cell(cell: Cell, letters: Mapping[str, str]) -> str:
@@ -72,17 +68,11 @@ def _html_cell(cell: Cell, letters: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """A view for rich to print: where the terminal is too narrow, the table goes on below; no number is cut.
+    """A view for rich to print: where the terminal is too narrow, the table goes on below; no number is cut."""
 
-    Attributes:
-        view: the table.
-        title: above it.
-        notes: sentences below it.
-    """
-
-    view: View
-    title: str | None = None
-    notes: Sequence[str] = ()
+    view: View  # the table
+    title: str | None = None  # above it
+    notes: Sequence[str] = ()  # sentences below it
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield a table for each block of columns that fits; each begins with the first column."""
@@ -94,9 +84,7 @@ class Terminal:
         for block in blocks:
             part = View([view.heads[i] for i in block], [[row[i] for i in block] for row in view.rows])
             yield _rich_table(part, self.title if block is blocks[0] else None, letters)
-        common = [f"The same in every row: {self.view.note}"] if self.view.common else []
-        doubts = [f"{letter} {flag}: {explain(flag)}" for flag, letter in letters.items()]
-        for note in (*common, *doubts, *self.notes):
+        for note in (*(f"{letter} {text}".strip() for letter, text in self.view.remarks), *self.notes):
             yield Text(note, style="dim")
 
 
@@ -160,7 +148,7 @@ def to_latex(view: View, caption: str, label: str = "tab:bench") -> str:
         *(_latex_line(_latex_cell(cell, letters) for cell in row) for row in view.rows),
         r"\bottomrule",
         r"\end{tabular}",
-        *_latex_notes(view, letters),
+        *map(_latex_remark, view.remarks),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -220,14 +208,11 @@ def _latex_head(head: Head) -> str:
     return f"\\shortstack{side}{{" + r"\\".join(map(_latex_text, lines)) + "}"
 
 
-def _latex_notes(view: View, letters: Mapping[str, str]) -> list[str]:
-    """Return what stands below a table, a paragraph each."""
-    common = [f"The same in every row: {latex(view.note)}."] if view.common else []
-    doubts = [
-        f"\\textsuperscript{{{letter}}} {latex(f'{flag}: {explain(flag)}')}."
-        for flag, letter in letters.items()
-    ]
-    return [f"\\par\\smallskip{{\\footnotesize\\raggedright {note}\\par}}" for note in [*common, *doubts]]
+def _latex_remark(remark: tuple[str, str]) -> str:
+    """Return what stands below a table as a paragraph."""
+    letter, text = remark
+    mark = f"\\textsuperscript{{{letter}}} " if letter else ""
+    return f"\\par\\smallskip{{\\footnotesize\\raggedright {mark}{latex(text)}.\\par}}"
 
 
 _SUFFIX = {"": "", "1": "", "%": "", "1/s": "_images_per_s"}

@@ -11,22 +11,22 @@ from bench.report.tables.view import Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.units import DASH, percent, show
 
-Layer = Mapping[str, Any]
+_Layer = Mapping[str, Any]
 
 
-def _text(key: str) -> Callable[[Layer], str]:
+def _text(key: str) -> Callable[[_Layer], str]:
     return lambda layer: plain(layer[key])
 
 
-def _shape(key: str) -> Callable[[Layer], str]:
+def _shape(key: str) -> Callable[[_Layer], str]:
     """Return the function that shows a shape [1, C, H, W] without the image's own dimension, as ``3×224×224``."""
     return lambda layer: "×".join(str(n) for n in layer[key][1:]) or DASH
 
 
-def _pair(key: str) -> Callable[[Layer], str]:
+def _pair(key: str) -> Callable[[_Layer], str]:
     """Return the function that shows rows and columns, as ``3×3`` for a kernel and ``2`` for equal strides."""
 
-    def text(layer: Layer) -> str:
+    def text(layer: _Layer) -> str:
         value = layer[key]
         if value is None:
             return DASH
@@ -43,16 +43,16 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _count(key: str) -> Callable[[Layer], str]:
+def _count(key: str) -> Callable[[_Layer], str]:
     return lambda layer: DASH if layer[key] is None else _number(layer[key])
 
 
-def _channels(layer: Layer) -> str:
+def _channels(layer: _Layer) -> str:
     reads, writes = (DASH if layer[k] is None else str(layer[k]) for k in ("in_channels", "out_channels"))
     return DASH if reads == writes == DASH else f"{reads} → {writes}"
 
 
-_FIELDS: Fields[Layer] = (
+_FIELDS: Fields[_Layer] = (
     (Head("Layer"), _text("name")),
     (Head("Type"), _text("type")),
     (Head("Input"), _shape("input")),

@@ -9,34 +9,26 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from bench.analysis.best import Leaders, leaders
 from bench.analysis.comparison import STATUS_WORDS
-from bench.analysis.flags import flags_of
-from bench.records.flags import spoken
+from bench.analysis.flags import Leaders, flags_of, leaders
+from bench.records.flags import explain, spoken
 from bench.report.text import plain
 from bench.units import DASH, Better, Scale, scale_for, show, significant
 
 Row = Mapping[str, Any]
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one cell shows.
+    """What one cell shows."""
 
-    Attributes:
-        text: without marks.
-        note: smaller, for the page.
-        sort: the value that the page sorts by; None comes last.
-        best: whether it is the best of its column among rows that may be compared, see `bench.analysis.best`.
-        flags: codes of remarks on the number, see `bench.records.flags`.
-    """
-
-    text: str
-    note: str = ""
-    sort: float | str | None = None
+    text: str  # without marks
+    note: str = ""  # smaller, for the page
+    sort: float | str | None = None  # the value that the page sorts by; None comes last
+    # whether it is the best of its column among rows that may be compared, see `bench.analysis.flags`
     best: bool = False
-    flags: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()  # codes of remarks on the number, see `bench.records.flags`
 
     @property
     def aside(self) -> str:
@@ -86,7 +78,13 @@ class View:
     def footnotes(self) -> dict[str, str]:
         """Return a letter for each flag of a cell that its note does not say in words, in the order of appearance."""
         flags = dict.fromkeys(flag for row in self.rows for cell in row for flag in cell.flags)
-        return {flag: _letters(i) for i, flag in enumerate(f for f in flags if f not in SPOKEN)}
+        return {flag: _letters(i) for i, flag in enumerate(f for f in flags if f not in _SPOKEN)}
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """Return (letter, text) of what stands below: what is the same in every row, without a letter, and doubts."""
+        common = [("", f"The same in every row: {self.note}")] if self.common else []
+        return common + [(letter, f"{flag}: {explain(flag)}") for flag, letter in self.footnotes.items()]
 
 
 def _letters(number: int) -> str:
@@ -95,13 +93,13 @@ def _letters(number: int) -> str:
     return (_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
-SPOKEN = ("one_process", "launch_bound")  # flags that stand in words beside the number
+_SPOKEN = ("one_process", "launch_bound")  # flags that stand in words beside the number
 
-Fields = Sequence[tuple[Head, Callable[[T], str | Cell]]]
+Fields = Sequence[tuple[Head, Callable[[_T], str | Cell]]]
 """The columns of a table of objects: the head of each, and the function that gives its cell."""
 
 
-def view_of(items: Iterable[T], fields: Fields[T], *, sortable: bool = False) -> View:
+def view_of(items: Iterable[_T], fields: Fields[_T], *, sortable: bool = False) -> View:
     """Return a table of one row an item; where it is `sortable`, the page sorts cells by their text."""
     rows = [[_cell(cell(item), sortable) for _, cell in fields] for item in items]
     return View([head for head, _ in fields], rows)
@@ -201,34 +199,23 @@ def fixed(value: float, model: float, digits: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a frame as it is shown.
+    """One column of a frame as it is shown."""
 
-    Attributes:
-        key: of the frame.
-        title: without the unit.
-        cell: makes the cell of a row; the scale is that of the whole column.
-        unit: of the stored numbers; `%` shows fractions as percentages.
-        show: `always`, where any row has it (`present`), where rows differ in it (`differing`), or where rows of
-            one network differ in it (`telling`); what is the same for all rows is said once, below the table.
-        raw: further keys that belong to it, for CSV, with their units.
-        narrow: whether a terminal has it as well.
-        better: which direction is an improvement.
-        within: keys that rows must agree in to be compared.
-        exact: whether its numbers are counted or as published, so that they need no interval.
-        marked: whether the best is marked, see `bench.analysis.best`.
-    """
-
-    key: str
-    title: str
+    key: str  # of the frame
+    title: str  # without the unit
+    # makes the cell of a row; the scale is that of the whole column
     cell: Callable[[Row, Column, Scale], Cell] = words
-    unit: str = ""
+    unit: str = ""  # of the stored numbers; `%` shows fractions as percentages
+    # `always`, where any row has it (`present`), where rows differ in it (`differing`), or where rows of one
+    # network differ in it (`telling`); what is the same for all rows is said once, below the table
     show: Literal["always", "present", "differing", "telling"] = "present"
+    # further keys that belong to it, for CSV, with their units
     raw: Mapping[str, str] = field(default_factory=dict)
-    narrow: bool = True
-    better: Better = "neither"
-    within: Sequence[str] = ()
-    exact: bool = False
-    marked: bool = False
+    narrow: bool = True  # whether a terminal has it as well
+    better: Better = "neither"  # which direction is an improvement
+    within: Sequence[str] = ()  # keys that rows must agree in to be compared
+    exact: bool = False  # whether its numbers are counted or as published, so that they need no interval
+    marked: bool = False  # whether the best is marked, see `bench.analysis.flags`
 
     @property
     def numeric(self) -> bool:
@@ -267,20 +254,20 @@ def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[H
 
 
 def leaders_of(rows: Sequence[Mapping[Any, Any]], column: Column, texts: Sequence[str]) -> Iterator[Leaders]:
-    """Yield who is ahead in a column, for each group of rows that may be compared in it; see `bench.analysis.best`."""
+    """Yield who is ahead in a column, for each group of rows that may be compared in it; see `bench.analysis.flags`."""
     return leaders(rows, column.key, column.better, within=column.within, exact=column.exact, texts=texts)
 
 
 def _of_all(rows: Sequence[Row], key: str) -> tuple[str, ...]:
     """Return the flags to be said in words that all numbers of a column have."""
     flags_by_row = [flags_of(row, key) for row in rows if not missing(row[key])]
-    return tuple(flag for flag in SPOKEN if flags_by_row and all(flag in flags for flags in flags_by_row))
+    return tuple(flag for flag in _SPOKEN if flags_by_row and all(flag in flags for flags in flags_by_row))
 
 
 def _flagged(cell: Cell, flags: tuple[str, ...], in_head: tuple[str, ...]) -> Cell:
     if not flags:
         return cell
-    note = [cell.note, *(spoken(flag) for flag in SPOKEN if flag in flags and flag not in in_head)]
+    note = [cell.note, *(spoken(flag) for flag in _SPOKEN if flag in flags and flag not in in_head)]
     return replace(cell, note=", ".join(filter(None, note)), flags=tuple(map(plain, flags)))
 
 

@@ -1,0 +1,267 @@
+"""What trainings answered to the test images, and the kernels they learnt: of the networks that do best."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from bench.errors import StoreError
+from bench.records.outputs import Outputs, load_outputs
+from bench.report.figures import figure
+from bench.report.figures._shared import FIXED, grid, heading
+from bench.report.figures.style import COLOURS, GRID, drawable, ticks_at
+from bench.units import percent
+
+_Floats = npt.NDArray[np.float64]
+_Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The trainings of one network that differ in their seed, with the outputs that each stored, the best first."""
+
+    network: str
+    dataset: str
+    accuracy: float  # top-1 on the test images, the mean over the seeds that ended well
+    files: Sequence[tuple[str, str]]  # (path, SHA-256) of each seed's outputs
+
+    @property
+    def outputs(self) -> Iterator[Outputs]:
+        """Read the files one by one; those that are gone, stale or torn are left out."""
+        for path, digest in self.files:
+            with suppress(StoreError):  # a report is made of what there is
+                outputs = load_outputs(Path(path), digest)
+                if outputs is not None:
+                    yield outputs
+
+
+def stored_answers(frame: pd.DataFrame) -> list[_Answers]:
+    """Return the trainings that stored their answers to the test images, most accurate first."""
+    rows = frame[(frame["measurement"] == "top1") & (frame["status"] == "ok") & frame["outputs"].notna()]
+    rows = rows.sort_values("median", ascending=False, kind="stable")
+    trainings = []
+    for _, seeds in rows.groupby(["run", "series"], sort=False):
+        digests = [str(detail.get("outputs_sha256")) for detail in seeds["detail"]]
+        files = list(zip(seeds["outputs"], digests, strict=True))
+        network, dataset = (str(seeds[key].iloc[0]) for key in ("arch", "dataset"))
+        trainings.append(_Answers(network, dataset, float(seeds["median"].mean()), files))
+    return sorted(trainings, key=lambda one: -one.accuracy)
+
+
+# --- confusion ---
+
+_DATA_SETS = 4
+_MOST_CLASSES = 20
+_NAMED = 3  # confusions below a panel
+_WRITTEN = 0.005  # share from which a cell has its number
+_DARKEST = 0.75  # opacity, on which text can still be read
+
+
+@dataclass(frozen=True, slots=True)
+class _Confusion:
+    """Of each true class (row), the share of its test images that is taken for each class: [K, K], rows add to 1."""
+
+    title: str
+    classes: Sequence[str]
+    shares: _Floats
+
+
+@figure(
+    "confusion",
+    title="Confusion matrix of the best network",
+    caption="Of the test images of each class, the share in per cent that the most accurate network of a data set took "
+    "for each class, over all seeds that ended well; shares below 0.5 % are not written. The diagonal, grey, is what "
+    "it got right. Of more than 20 classes those are shown that are most often mistaken, and a row then adds to less "
+    "than 100 %. Below, the confusions that are most frequent.",
+    needs="trainings that stored their test outputs",
+    place=70,
+)
+def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
+    """Draw a panel for each data set."""
+    shown = list(_confusions(frame))[:_DATA_SETS]
+    if not shown:
+        return None
+    side = 5.4 if max(len(c.classes) for c in shown) <= 10 else 8.2
+    columns = 2 if len(shown) > 1 and side < 6 else 1
+    height = (side + 0.9) * math.ceil(len(shown) / columns)
+    drawing, panels = grid(side * columns, height, columns, len(shown), FIXED)
+    for axes, confusion in zip(panels, shown, strict=True):
+        _confusion_panel(axes, confusion)
+        heading(axes, confusion.title)
+    return drawing
+
+
+def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
+    """Yield the confusions of the best network of each data set."""
+    datasets: set[str] = set()
+    for best in stored_answers(frame):
+        outputs = [] if best.dataset in datasets else list(best.outputs)
+        if outputs:
+            datasets.add(best.dataset)
+            title = f"{best.network} on {best.dataset} · {percent(best.accuracy)}"
+            yield _Confusion(title, outputs[0].class_names, confusion_shares(outputs))
+
+
+def confusion_shares(outputs: Sequence[Outputs]) -> _Floats:
+    """Return [K, K]: of the images of each true class, the share taken for each class; NaN where there are none."""
+    classes = len(outputs[0].class_names)
+    places = np.concatenate([o.labels * classes + o.logits.argmax(axis=1) for o in outputs])
+    counts = np.bincount(places, minlength=classes**2).reshape(classes, classes)
+    images = counts.sum(axis=1, keepdims=True)
+    shares: _Floats = np.divide(counts, images, out=np.full(counts.shape, math.nan), where=images > 0)
+    return shares
+
+
+def most_confused(shares: _Floats, count: int) -> list[tuple[int, int]]:
+    """Return the true and the taken class of the largest shares off the diagonal, largest first, none of zero."""
+    wrong = np.nan_to_num(shares * (1 - np.eye(len(shares))))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    places = [(int(place) // len(shares), int(place) % len(shares)) for place in order]
+    return [place for place in places if wrong[place] > 0]
+
+
+def _confusion_panel(axes: Axes, confusion: _Confusion) -> None:
+    shares, names = confusion.shares, [drawable(name, 20) for name in confusion.classes]
+    worst = most_confused(shares, len(names) ** 2)
+    kept = _mistaken(worst, len(names))
+    _cells(axes, shares[np.ix_(kept, kept)])
+    ticks_at(axes.xaxis, range(len(kept)), [names[k] for k in kept])
+    ticks_at(axes.yaxis, range(len(kept)), [names[k] for k in kept])
+    axes.tick_params(length=0)
+    axes.tick_params(axis="x", rotation=90 if max(map(len, names)) > 3 else 0)
+    axes.set_ylabel("True class")
+    pairs = [
+        f"{names[true]} as {names[taken]} {percent(shares[true, taken])}" for true, taken in worst[:_NAMED]
+    ]
+    pairs = [text.replace(" ", "\N{NO-BREAK SPACE}") for text in pairs]
+    often = textwrap.fill(f"Most often: {', '.join(pairs)}", 64) if pairs else ""
+    axes.set_xlabel(f"Taken for\n\n{often}".rstrip())
+
+
+def _mistaken(worst: Sequence[tuple[int, int]], classes: int) -> list[int]:
+    """Return all classes, or of many those of the worst confusions, in their usual order."""
+    if classes <= _MOST_CLASSES:
+        return list(range(classes))
+    kept: set[int] = set()
+    for pair in worst:
+        if len(kept.union(pair)) <= _MOST_CLASSES:
+            kept.update(pair)
+    return sorted(kept or range(_MOST_CLASSES))
+
+
+def _cells(axes: Axes, shares: _Floats) -> None:
+    """Draw a cell for each pair of classes, the darker the more frequent, with its share in per cent."""
+    count = len(shares)
+    wrong = np.nan_to_num(shares * (1 - np.eye(count)))
+    darkness = _DARKEST * wrong / max(wrong.max(), 1e-9)
+    colours = [
+        to_rgba(GRID) if true == taken else to_rgba(COLOURS[0], darkness[true, taken])
+        for true in range(count)
+        for taken in range(count)
+    ]
+    corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    squares = [corners + np.array([taken, true]) for true in range(count) for taken in range(count)]
+    axes.add_collection(PolyCollection(squares, facecolors=colours, edgecolors=GRID, linewidths=0.7))
+    for true, taken in np.argwhere(np.nan_to_num(shares) >= _WRITTEN):
+        text = f"{100 * shares[true, taken]:.0f}"
+        axes.text(taken, true, text, ha="center", va="center", fontsize=8 if count <= 10 else 7)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+# --- kernels ---
+
+_NETWORKS = 6
+_MOST_KERNELS = 96  # of a network
+_COLUMNS = 3
+_SIDE = 3.5  # of a panel in inches
+_FINE = 6  # pixels of the picture a weight
+
+
+@figure(
+    "kernels",
+    title="Kernels of the first convolution",
+    caption="What the first layer of the most accurate networks looks for: each square is one kernel of the seed that "
+    "did best, in colour where the images have three channels. Grey is a weight of zero, and each kernel is scaled by "
+    "its own largest weight. Smooth edges, bars and blobs of colour are learnt; noise is what a kernel began with. "
+    "Beside the name, the top-1 accuracy.",
+    needs="trainings that stored their test outputs, of networks that begin with a convolution of 2 px or more",
+    place=68,
+)
+def _kernels(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
+    """Draw a panel for each of the best networks."""
+    shown = list(_with_kernels(frame))
+    if not shown:
+        return None
+    columns = 2 if len(shown) in {2, 4} else min(len(shown), _COLUMNS)
+    rows = math.ceil(len(shown) / columns)
+    images = [mosaic(kernels[:_MOST_KERNELS]) for _, kernels in shown]
+    tallest = max(image.shape[0] / image.shape[1] for image in images)
+    drawing, panels = grid(_SIDE * columns, (_SIDE * tallest + 0.6) * rows, columns, len(shown), FIXED)
+    for axes, image, (answers, kernels) in zip(panels, images, shown, strict=True):
+        axes.imshow(image, interpolation="none")
+        axes.set_anchor("NW")
+        _describe_kernels(axes, kernels, answers.dataset)
+        heading(axes, f"{answers.network} · {percent(answers.accuracy)}", 32)
+    return drawing
+
+
+def _with_kernels(frame: pd.DataFrame) -> Iterator[tuple[_Answers, _Pixels]]:
+    """Yield the best training of each of the most accurate networks, with kernels [O, C, h, w] that can be shown."""
+    names: set[tuple[str, str]] = set()
+    for answers in stored_answers(frame):
+        name = (answers.network, answers.dataset)
+        outputs = next(answers.outputs, None) if name not in names else None
+        kernels = outputs.kernels if outputs else None
+        if kernels is not None and kernels.shape[1] in {1, 3} and max(kernels.shape[2:]) > 1:
+            names.add(name)
+            yield answers, kernels
+        if len(names) == _NETWORKS:
+            return
+
+
+def _describe_kernels(axes: Axes, kernels: _Pixels, dataset: str) -> None:
+    count, channels, height, width = kernels.shape
+    some = f"{_MOST_KERNELS} of " if count > _MOST_KERNELS else ""
+    kind = "RGB" if channels == 3 else "grey"
+    text = f"{dataset} · {some}{count} kernels, {height} × {width} px, {kind}"
+    axes.set_xlabel(drawable(text, 60), loc="left")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def mosaic(kernels: _Pixels) -> _Pixels:
+    """Return kernels [O, C, h, w] of one or three channels side by side, as an image [H, W, 4] with clear gaps.
+
+    Zero is mid-grey, and the largest weight of each kernel, of either sign, reaches black or white.
+    """
+    count, _, height, width = kernels.shape
+    largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
+    shades = 0.5 + kernels / (2 * np.where(largest > 0, largest, 1))
+    tiles = np.broadcast_to(shades, (count, 3, height, width)).transpose(0, 2, 3, 1)
+    tiles = tiles.repeat(_FINE, axis=1).repeat(_FINE, axis=2)
+    columns = math.ceil(math.sqrt(count * height / width))
+    rows = math.ceil(count / columns)
+    gap = _FINE
+    down, across = height * _FINE + gap, width * _FINE + gap
+    image = np.zeros((rows * down - gap, columns * across - gap, 4), dtype=np.float32)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * down, place % columns * across
+        image[top : top + down - gap, left : left + across - gap] = np.dstack([tile, np.ones(tile.shape[:2])])
+    return image

@@ -1,0 +1,376 @@
+"""Tables of verdicts: of networks against each other, of trainings and ensembles, of a study, and of two runs.
+
+For a terminal, for the page and in Markdown; words say what changed, colours do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+from rich.console import Group
+from rich.text import Text
+
+from bench.analysis.diff import Change, Diff
+from bench.analysis.ensembles import Ensemble
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, effect_text, study_verdict
+from bench.analysis.trainings import SeriesComparison
+from bench.analysis.versus import QUANTITIES, Ratio, standings
+from bench.records.flags import doubts, explain
+from bench.records.store import Run
+from bench.report.tables.columns import TRAININGS
+from bench.report.tables.formats import Terminal, to_markdown
+from bench.report.tables.view import (
+    EMPTY,
+    Cell,
+    Column,
+    Fields,
+    Head,
+    Row,
+    View,
+    interval,
+    missing,
+    view,
+    view_of,
+)
+from bench.report.text import markdown, plain
+from bench.stats.effects import Effect
+from bench.stats.verdicts import ENOUGH, show_p
+from bench.units import DASH, Scale, percent, show, significant
+
+
+def _p(effect: Effect) -> str:
+    return show_p(effect.p, effect.p_floor)
+
+
+def _counts(n: int, other: int) -> str:
+    """Return how many processes or trainings each side has."""
+    return f"{n}" if n == other else f"{n}, {other}"
+
+
+# --- bench compare ---
+
+_VERSUS: Fields[Ratio] = (
+    (Head("Baseline"), lambda row: plain(row.baseline)),
+    (Head("Quantity"), lambda row: QUANTITIES[row.quantity]),
+    (Head("Ratio", numeric=True), lambda row: _ratio(row.effect.estimate)),
+    (Head("95 % interval", numeric=True), lambda row: interval(row.effect.low, row.effect.high, _ratio)),
+    (Head("p", numeric=True), lambda row: _p(row.effect)),
+    (Head("n", numeric=True), lambda row: str(row.effect.n)),
+    (Head("Verdict"), lambda row: row.effect.verdict),
+    (Head("Why"), lambda row: plain(row.effect.reason)),
+)
+
+
+def _known(value: float, text: str, factor: float = 1.0) -> str:
+    """Return a number as text, a dash where it is none."""
+    return text.format(factor * value) if math.isfinite(value) else DASH
+
+
+def _ratio(value: float) -> str:
+    return _known(value, "{:.3f}")
+
+
+def versus_view(rows: Sequence[Ratio]) -> View:
+    """Return the table of `bench.analysis.versus.compare_run`; ratios are the network's over the baseline's."""
+    return view_of(rows, _VERSUS)
+
+
+def versus_notes(rows: Sequence[Ratio]) -> list[str]:
+    """Return sentences on the rows of one run: how the networks stand, what counts as the same, and the flags."""
+    if not rows:
+        return []
+    lines = [plain(one.sentence, 1000) + "." for one in standings(rows)]
+    lines.append(f"Times within ±{100 * rows[0].band:.3g} % are the same.")
+    flags = dict.fromkeys(flag for row in rows for flag in row.flags)
+    return lines + [f"{'Doubt' if doubts([flag]) else 'Told'}: {flag}: {explain(flag)}." for flag in flags]
+
+
+# --- trainings and ensembles ---
+
+
+def _accuracy_interval(row: Row, _column: Column, _scale: Scale) -> Cell:
+    low, high = row["accuracy_low"], row["accuracy_high"]
+    return EMPTY if missing(low) else Cell(interval(low, high, lambda value: f"{100 * value:.1f}"))
+
+
+def _target(row: Row, column: Column, _scale: Scale) -> Cell:
+    """Show how many trainings reached the target, and their median time with the misses as never."""
+    reached, tried, time = row["n_reached"], row["n_planned"], row[column.key]
+    if missing(reached):
+        return EMPTY
+    return Cell(f"{'never' if time == math.inf else show(time, 's')}; {reached:.0f} of {tried:.0f}")
+
+
+def _training_columns() -> list[Column]:
+    """Return the columns of trainings with the interval behind the accuracy, and the target at the end."""
+    columns = [replace(c, show="differing") if c.key == "dataset" else c for c in TRAININGS]
+    behind = next(i for i, c in enumerate(columns) if c.key == "accuracy") + 1
+    columns.insert(behind, Column("accuracy_low", "95 % interval", _accuracy_interval, "%"))
+    return [*columns, Column("time_to_accuracy", "Time to target; reached", _target)]
+
+
+def trainings_table(table: pd.DataFrame) -> Terminal:
+    """Return the rows of `bench.analysis.accuracy.accuracy_table`: mean, deviation and interval over seeds, time."""
+    return Terminal(view(table, _training_columns()))
+
+
+_COMPARISONS: Fields[SeriesComparison] = (
+    (Head("Network"), lambda one: plain(one.network)),
+    (Head("Against"), lambda one: plain(one.baseline)),
+    (Head("Difference", "points", numeric=True), lambda one: _known(one.effect.estimate, "{:+.2f}", 100)),
+    (
+        Head("95 %, trained anew", numeric=True),
+        lambda one: interval(one.effect.low, one.effect.high, _points),
+    ),
+    (Head("95 %, other images", numeric=True), lambda one: interval(one.image_low, one.image_high, _points)),
+    (Head("p", numeric=True), lambda one: _p(one.effect)),
+    (Head("n", numeric=True), lambda one: _counts(one.n, one.n_baseline)),
+    (Head("Verdict"), lambda one: one.effect.verdict),
+    (Head("Why"), lambda one: plain(one.effect.reason)),
+)
+_COMPARISONS_NOTE = (
+    "Differences of mean top-1 accuracy in percentage points. p and verdict are over trainings, by Welch's t, "
+    "corrected for the number of comparisons (Holm), or by McNemar's test where there is one training each; p is a "
+    "bound (≤) where it is below what an exact test of so many trainings can give. The interval over other images is a "
+    "bootstrap paired over the test images, for these trained networks."
+)
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def training_comparisons(comparisons: Sequence[SeriesComparison]) -> Terminal:
+    """Return the table of `bench.analysis.trainings.compare_trainings`."""
+    return Terminal(view_of(comparisons, _COMPARISONS), "Trainings compared", [_COMPARISONS_NOTE])
+
+
+_ENSEMBLES: Fields[Ensemble] = (
+    (Head("Ensemble"), lambda one: plain(one.label)),
+    (Head("Members", numeric=True), lambda one: str(len(one.members))),
+    (Head("Top-1", "%", numeric=True), lambda one: _points(one.accuracy)),
+    (Head("Mean member", "%", numeric=True), lambda one: _points(one.mean_member)),
+    (Head("Best member", "%", numeric=True), lambda one: _points(one.best_member)),
+    (
+        Head("Gain over mean", "points", numeric=True),
+        lambda one: _gain(one.gain, one.gain_low, one.gain_high),
+    ),
+    (
+        Head("Gain over best", "points", numeric=True),
+        lambda one: _gain(one.over_best, one.over_best_low, one.over_best_high),
+    ),
+    (Head("Disagreement", "%", numeric=True), lambda one: f"{100 * one.disagreement:.1f}"),
+)
+
+
+def _gain(value: float, low: float, high: float) -> str:
+    """Return ``+1.20 (0.85 – 1.55)``, a difference of fractions in percentage points with its interval."""
+    return f"{100 * value:+.2f} ({_points(low)} – {_points(high)})"
+
+
+def ensembles_table(ensembles: Sequence[Ensemble]) -> Terminal:
+    """Return the table of `bench.analysis.ensembles.ensembles`; gains have their 95 % interval."""
+    dataset, images = plain(ensembles[0].dataset), ensembles[0].images
+    note = (
+        f"Gains in percentage points with 95 % intervals over the {images} test images of "
+        f"{dataset}, paired; they hold for these trained networks."
+    )
+    return Terminal(view_of(ensembles, _ENSEMBLES), f"Ensembles on {dataset}", [note])
+
+
+# --- studies ---
+
+_STYLES: Mapping[Decision, str] = {
+    "supported": "bold green",
+    "refuted": "bold red",
+    "undecided": "bold yellow",
+}
+NOTE = (
+    "A test is supported or refuted where the 95 % interval lies wholly on one side of its margin and p, corrected for "
+    "the tests of the study (Holm), is at most 0.05. The study has the verdict of all tests of its hypothesis "
+    "together: all must be supported, and one refuted refutes it; a side question has a verdict of its own."
+)
+
+
+def _interval(test: TestVerdict) -> str:
+    if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high:
+        return DASH
+    return f"{effect_text(test.low, test.unit)} … {effect_text(test.high, test.unit)}"
+
+
+def _says(test: TestVerdict) -> str:
+    return test.says if test.role == "hypothesis" else f"{test.says} (side question)"
+
+
+_COMPARED = Head("Compared")
+_FIELDS: Fields[TestVerdict] = (
+    (Head("Test"), lambda test: plain(_says(test))),
+    (Head("Verdict"), lambda test: test.verdict),
+    (Head("Effect", numeric=True), lambda test: effect_text(test.effect, test.unit)),
+    (Head("95 % interval", numeric=True), _interval),
+    (Head("Expected"), lambda test: test.expected),
+    (Head("p", numeric=True), lambda test: show_p(test.p, test.p_floor)),
+    (Head("n", numeric=True), lambda t: f"{t.n_of}, {t.n_against}" if t.n_against else str(t.n_of)),
+    (Head("Quantity"), lambda test: plain(test.quantity)),
+    (_COMPARED, lambda test: plain(" against ".join(filter(None, (test.of, test.against))))),
+    (Head("How"), lambda test: plain(test.note)),
+)
+
+
+def studies_of(runs: Sequence[Run]) -> list[StudyVerdict]:
+    """Return the verdicts of the studies that the runs were made for."""
+    return [verdict for run in runs if (verdict := study_verdict(run)) is not None]
+
+
+def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:
+    """Return one row a test; `narrow` leaves out which networks it compares."""
+    fields = [field for field in _FIELDS if not (narrow and field[0] == _COMPARED)]
+    return view_of(study.tests, fields, sortable=True)
+
+
+def study_markdown(study: StudyVerdict) -> str:
+    """Return the hypothesis, the verdict and the tests."""
+    parts = [f"## Study {markdown(study.name)}", f"**{study.verdict}**: {markdown(study.hypothesis)}"]
+    if study.source:
+        parts.append(f"Source: {markdown(study.source)}")
+    return "\n\n".join([*parts, to_markdown(study_view(study)).rstrip(), NOTE]) + "\n"
+
+
+def study_report(study: StudyVerdict) -> Group:
+    """Return the tests and, at the end, the verdict for rich to print."""
+    table = Terminal(study_view(study, narrow=True), f"Study {plain(study.name)}", [NOTE])
+    return Group(table, Text(f"{study.verdict}: {plain(study.hypothesis)}", style=_STYLES[study.verdict]))
+
+
+# --- two runs ---
+
+_TIMED = ("infer", "train_step")
+_TESTS = ("Welch's t", "Mann-Whitney", "all of", "counted", "equal")  # reasons that go without saying
+
+
+def diff_view(diff: Diff) -> View:
+    """Return the rows of a diff, without counts that are equal in both; why a row is undecided stands in `_after`."""
+    return view_of(
+        _listed(diff),
+        (
+            (Head("Job"), lambda row: plain(row.label)),
+            (Head("Quantity"), lambda row: plain(row.quantity)),
+            (Head(plain(diff.a), numeric=True), lambda row: _value(row, row.a)),
+            (Head(plain(diff.b), numeric=True), lambda row: _value(row, row.b)),
+            (
+                Head("Ratio", numeric=True),
+                lambda row: _number(row.effect.estimate, _change(row.effect.estimate)),
+            ),
+            (Head("Interval", "95 %", numeric=True), _ends),
+            (
+                Head("p", numeric=True),
+                lambda row: _number(row.effect.p, _p(row.effect)),
+            ),
+            (Head("n", numeric=True), lambda row: _counts(row.n_a, row.n_b)),
+            (Head("Verdict"), lambda row: row.effect.verdict),
+        ),
+    )
+
+
+def _listed(diff: Diff) -> list[Change]:
+    """Return the changes but for counts that are equal, which are counted and not listed."""
+    return [row for row in diff.rows if row.effect.verdict != "equal"]
+
+
+def _value(row: Change, value: float) -> str:
+    if row.task == "accuracy" and row.unit == "1" and row.quantity.startswith("top"):
+        return percent(value)
+    return f"{value:,.0f}" if row.effect.verdict == "different" else show(value, row.unit)
+
+
+def _number(value: float, text: str) -> Cell:
+    return EMPTY if missing(value) else Cell(text, sort=value)
+
+
+def _change(value: float) -> str:
+    return f"{value:.3f}" if 0.1 <= value < 100 else significant(value)
+
+
+def _ends(row: Change) -> Cell:
+    low, high = row.effect.low, row.effect.high
+    return EMPTY if missing(low) or missing(high) else Cell(interval(low, high, _change), sort=low)
+
+
+def diff_report(diff: Diff) -> Group:
+    """Return a diff for rich to print: what else differs, the table, and what it leaves open."""
+    shown, notes = diff_view(diff), [Text(line, style="dim") for line in _after(diff)]
+    table = [Terminal(shown, f"{plain(diff.b)} against {plain(diff.a)}")] if shown.rows else []
+    return Group(*map(Text, _before(diff)), *table, *notes)
+
+
+def diff_markdown(diff: Diff) -> str:
+    """Return a diff as Markdown."""
+    shown = diff_view(diff)
+    parts = [
+        f"# {markdown(diff.b)} against {markdown(diff.a)}\n",
+        *(f"- {markdown(line)}" for line in _before(diff)),
+        "",
+        to_markdown(shown) if shown.rows else "",
+        *(f"- {markdown(line)}" for line in _after(diff)),
+    ]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _before(diff: Diff) -> list[str]:
+    """Return what else differs between the runs, and whether anything of them can be certain."""
+    lines = [f"{plain(what)}: {plain(a)} → {plain(b)}" for what, a, b in diff.changes]
+    if diff.rows and not diff.tested and any(row.task in _TIMED for row in diff.rows):
+        lines.append(
+            "Too few processes to test: no change below is certain, and some may be suspected. To know, measure both "
+            'in several: bench run ... --set "infer.replicate=[0,1,2,3,4,5,6,7]".'
+        )
+    return lines
+
+
+def _after(diff: Diff) -> list[str]:
+    """Return how the rows came out, why some are undecided, and which jobs have no partner."""
+    return [*_summary(diff), *_reasons(diff), *_alone(diff.only)]
+
+
+def _summary(diff: Diff) -> Iterator[str]:
+    counts = Counter(row.effect.verdict for row in diff.rows)
+    verdicts = ", ".join(f"{n} {word}" for word, n in counts.most_common())
+    yield f"{len(diff.rows)} quantities: {verdicts or 'none'}. A ratio is {plain(diff.b)} over {plain(diff.a)}."
+    if any(row.n_a + row.n_b > 2 and row.unit in ("s", "1/s") for row in diff.rows):
+        yield f"Times are geometric means of the processes' medians, of fewer than {ENOUGH} a run medians."
+    if shift := diff.shift:
+        way = "longer" if shift.factor > 1 else "shorter"
+        yield (
+            f"Times moved together: {shift.moved} of {shift.of} are {way} in {plain(diff.b)}, "
+            f"{_change(shift.factor)} times in the median. That is the machine, or what all networks share, such as "
+            "torch; bench compare measures networks in turn, which takes it out."
+        )
+    if diff.tested > 1:
+        yield (
+            f"{diff.tested} were tested, and p is corrected for their number (Holm): the chance that any of them is "
+            f"called changed by chance alone is at most 5 %. {diff.sure} changed for certain."
+        )
+
+
+def _reasons(diff: Diff) -> Iterator[str]:
+    """Yield why rows are undecided, or what a verdict without a test stands on; each reason once."""
+    effects = [row.effect for row in _listed(diff)]
+    reasons = Counter(
+        (effect.verdict, effect.reason)
+        for effect in effects
+        if not effect.reason.startswith(_TESTS) or effect.verdict == "suspected"
+    )
+    for (word, reason), n in reasons.most_common():
+        yield f"{word} ({n}): {plain(reason)}"
+
+
+def _alone(only: Sequence[tuple[str, str, str]], most: int = 20) -> Iterator[str]:
+    for label, run, why in only[:most]:
+        where = f"only in {plain(run)}" if run else "not compared"
+        yield f"{where}: {plain(label)} ({plain(why)})"
+    if len(only) > most:
+        yield f"and {len(only) - most} more jobs in one run only"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import hashlib
 import json
 import os
@@ -23,6 +25,7 @@ from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
 
+gc.disable()  # until all is imported, which stays; no test looks for garbage there
 TASKS.load()  # here, so that no test is slow for it
 DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
@@ -67,6 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in SLOW_FILES or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that is there by now out of the search for garbage, which measured jobs begin with."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

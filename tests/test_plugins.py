@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from bench.archs import ARCHS
+from bench.cli.app import app
 from bench.errors import BenchError
-from bench.execution import ExecutorKind
+from bench.execution import EXECUTORS, ExecutorKind
 from bench.execution.executors.inline import InlineExecutor
 from bench.registry import PLUGINS, Registry
 
@@ -117,32 +121,63 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+COUNT = ("run", "tiny_plugged", "-c", "smoke", "-t", "cost", "--json", "--no-report")
+
+
+def parameters(width: int) -> int:
+    return (3 * 3 * 3 + 1) * width + (width + 1) * 10
+
+
+def counted(stdout: str) -> tuple[float, int]:
+    """Return the parameters that a run tells, and how many of its records were measured before."""
+    answer = json.loads(stdout)
+    (record,) = answer["records"]
+    values = {m["name"]: m["samples"][0] for m in record["measurements"]}
+    return values["parameters"], answer["reused"]
+
+
 @pytest.mark.slow
-def test_a_network_from_a_file_is_listed_counted_and_measured_again_once_it_is_edited(tmp_path: Path) -> None:
+def test_a_network_from_a_file_is_counted_in_a_job_s_process(tmp_path: Path) -> None:
     file = tmp_path / "nets.py"
-    count = [
-        "--plugin",
-        str(file),
-        "run",
-        "tiny_plugged",
-        "-c",
-        "smoke",
-        "-t",
-        "cost",
-        "--json",
-        "--no-report",
-    ]
-    for width in (4, 8):
+    file.write_text(f"WIDTH = 4\n{NETWORK}")
+    ended = run(tmp_path, "--plugin", str(file), *COUNT)
+    assert ended.returncode == 0, ended.stderr
+    assert counted(ended.stdout) == (parameters(4), 0)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Return a function that runs a command here, jobs as well, with registries that know no plug-in yet."""
+    EXECUTORS.load()
+    ARCHS.load()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(PLUGINS, "")  # as it was, once the test has ended
+    monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
+    modules, archs = set(sys.modules), dict(ARCHS._units)
+
+    def invoke(*words: str) -> Result:
+        for name in set(sys.modules) - modules:
+            if name.startswith("bench_plugin_"):
+                monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(ARCHS, "_units", dict(archs))
+        monkeypatch.setattr(ARCHS, "_loaded", False)
+        return CliRunner().invoke(app, list(words))
+
+    return invoke
+
+
+@pytest.mark.slow
+def test_a_network_from_a_file_is_listed_and_measured_again_once_it_is_edited(
+    in_this_process: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = tmp_path / "nets.py"
+    for width in (4, 80):  # of another length, so that no compiled file stands for the edited one
         file.write_text(f"WIDTH = {width}\n{NETWORK}")
-        assert "tiny_plugged" in run(tmp_path, "--plugin", str(file), "list", "tiny*").stdout
-        ended = run(tmp_path, *count)
-        assert ended.returncode == 0, ended.stderr
-        answer = json.loads(ended.stdout)
-        (record,) = answer["records"]
-        values = {m["name"]: m["samples"][0] for m in record["measurements"]}
-        assert values["parameters"] == (3 * 3 * 3 + 1) * width + (width + 1) * 10
-        assert answer["reused"] == 0
-    assert json.loads(run(tmp_path, *count).stdout)["reused"] == 1
-    missing = run(tmp_path, "--plugin", "nowhere.py", "list")
-    assert missing.returncode == 2
+        assert "tiny_plugged" in in_this_process("--plugin", str(file), "list", "tiny*").stdout
+        ended = in_this_process("--plugin", str(file), *COUNT)
+        assert ended.exit_code == 0, ended.stderr
+        assert counted(ended.stdout) == (parameters(width), 0)
+    assert counted(in_this_process("--plugin", str(file), *COUNT).stdout) == (parameters(80), 1)
+    missing = in_this_process("--plugin", "nowhere.py", "list")
+    assert missing.exit_code == 2
     assert "nowhere.py" in missing.stderr

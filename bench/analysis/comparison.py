@@ -140,8 +140,15 @@ def _of_one_image(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFram
         one = rows[(rows["measurement"] == quantity.source) & (rows["batch_size"] == 1)]
         columns = dict(zip(("median", "low", "high"), (quantity.name, *quantity.ends), strict=True))
         one = _last(one[[*keys, *columns]], keys).rename(columns=columns)
-        table = table.merge(one, on=keys, how="left")
+        table = _beside(table, one, keys)
     return table
+
+
+def _beside(table: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the table with the columns of those rows that agree in the keys; without a merge where there are none."""
+    if rows.empty:
+        return table.assign(**dict.fromkeys([column for column in rows if column not in keys], np.nan))
+    return table.merge(rows, on=keys, how="left")
 
 
 def _of_largest_batch(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFrame:
@@ -158,7 +165,7 @@ def _of_largest_batch(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.Data
         if quantity.summary == "rate":
             one = _rates(one)
         columns = dict(zip(("median", "low", "high"), (quantity.name, *quantity.ends), strict=False))
-        table = table.merge(one[[*by_batch, *columns]].rename(columns=columns), on=by_batch, how="left")
+        table = _beside(table, one[[*by_batch, *columns]].rename(columns=columns), by_batch)
     return table.rename(columns={"batch_size": column})
 
 

@@ -63,6 +63,8 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
     rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.quantity.source)]
     if source.quantity.summary == "image":
         rows = rows[rows["batch_size"] == 1]
+    if rows.empty:
+        return [""] * len(table)
     texts = [flags_text([flags]) for flags in rows["flags"]]
     flags = dict(
         zip(_keys(rows, source.keys), texts, strict=True)
@@ -71,9 +73,12 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Return the values of each row, which equal each other where both are missing."""
-    values = rows[list(columns)].astype(object)
-    return values.where(values.notna(), None).itertuples(index=False, name=None)
+    return zip(*(_plain(rows[column]) for column in columns), strict=True)
+
+
+def _plain(values: pd.Series[Any]) -> list[Any]:
+    """Return values that equal each other where both are missing."""
+    return [None if pd.isna(value) else value for value in values.tolist()]
 
 
 def flags_text(flags: Iterable[Iterable[str]]) -> str:

@@ -79,10 +79,13 @@ def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
 def wide(rows: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
     """Return one row for each key, in their order, with the last medians of the named measurements as columns."""
     keys = list(keys)
-    table = rows[keys].drop_duplicates()
+    places = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    table = rows[keys].drop_duplicates(ignore_index=True)
     for name in names:
-        one = rows.loc[rows["measurement"] == name, [*keys, "median"]].drop_duplicates(keys, keep="last")
-        table = table.merge(one.rename(columns={"median": name}), on=keys, how="left")
+        here = (rows["measurement"] == name).to_numpy()
+        medians = np.full(len(table), np.nan)
+        medians[places[here]] = rows["median"].to_numpy()[here]  # of those with equal keys the last
+        table[name] = medians
     return table
 
 
@@ -282,6 +285,8 @@ def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFram
     """
     counted = wide(frame[frame["measurement"].isin(names)], SHAPE, names)
     table = frame[SHAPE].drop_duplicates().merge(counted, on=SHAPE, how="left")
+    if table["run"].nunique() < 2:  # there is no other run to take a count from
+        return table
     own = ~table["network"].str.contains(_USERS, regex=True)
     columns = list(names)
     groups = table[own].groupby([key for key in SHAPE if key != "run"], dropna=False)[columns]

@@ -181,6 +181,8 @@ def _side_by_side(frame: pd.DataFrame, name: str, other: str, key: list[str]) ->
 
 
 def _merged(rows: pd.DataFrame, others: pd.DataFrame, key: list[str]) -> Iterator[_Row]:
+    if rows.empty or others.empty:
+        return
     others = _numbered(others.drop_duplicates(key, keep="last"))[[*key, "row", "median", "low", "high"]]
     yield from _numbered(rows).merge(others, on=key, how="inner", suffixes=("", "_other")).to_dict("records")
 

@@ -5,11 +5,14 @@ The server must never run a torch operation: a fork after a two-thread matrix pr
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import pkgutil
 import warnings
 
+gc.disable()  # modules stay: to look for garbage among them took a sixth of the imports' time
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a library's notice at import is not the job's
     import fvcore.nn
@@ -33,6 +36,10 @@ with warnings.catch_warnings():
             registry.load()
     for module in pkgutil.iter_modules(bench.tasks.__path__):  # what tasks import where they run: 0.12 s
         importlib.import_module(f"bench.tasks.{module.name}")
+
+gc.freeze()  # nor do jobs look there, which would also copy the pages that they share with the server
+atexit.register(gc.unfreeze)  # a library counts at the server's end what was not collected, and prints it
+gc.enable()
 
 bench.execution.executors._orphans.adopt_orphans()
 # An orphan's end is not what the server of Python waits for.

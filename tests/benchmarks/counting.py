@@ -3,7 +3,8 @@
     python tests/benchmarks/counting.py [PATTERN]
 
 CPU seconds of one thread, so that a neighbour does not count. At most 1 is promised for the ratio of counting, with
-the audit, the receptive fields and the layer tables; and less than 1 GB for the process.
+the audit, the receptive fields and the layer tables; and less than 1 GB for the process. Of torchvision's networks all
+counts are held against torchvision's own, of which the tests do so for one of each family.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import resource
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,6 +22,9 @@ from bench.archs.naming import expand_names, resolve
 from bench.costs import COSTS, Subject
 from bench.costs._storage import without_storage
 from bench.costs.layers import layer_table
+
+sys.path.append(str(Path(__file__).parents[1]))
+from torchvision_counts import check_counts
 
 
 def seconds(call: object) -> float:
@@ -60,6 +65,8 @@ def main(pattern: str = "torchvision:*") -> None:
         else:
             theirs += seconds(theirs_alone)
             ours += seconds(count)
+        if name.startswith("torchvision:"):
+            check_counts(name.removeprefix("torchvision:"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(f"building {building:.1f} s, FlopCounterMode {theirs:.1f} s, bench {ours:.1f} s")
     print(f"ratio {ours / theirs:.2f} x, peak memory of the process {peak:.0f} MB")

@@ -6,6 +6,7 @@ Stored units are `s`, `B`, `MAC`, `op`, `J`, `px`, `1` (a count or a fraction), 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,3 +91,25 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+_QUANTITY = re.compile(r"\s*([0-9][0-9_,]*\.?[0-9]*|\.[0-9]+)\s*(\S*)\s*")
+_SPELLINGS = {"us": "µs", "μs": "µs", "images/s": "/s"}  # as they are typed; the second µ is the Greek letter
+
+
+def quantity_in(text: str, unit: str) -> float:
+    """Return a number that people write, in its stored unit: ``quantity_in("20ms", "s") == 0.02``.
+
+    Raises:
+        ValueError: where there is no number, or no unit of that kind behind it; a count needs none.
+    """
+    match = _QUANTITY.fullmatch(text)
+    symbols = {scale.symbol: scale.factor for scale in _STEPS[unit]}
+    known = ", ".join(symbol for symbol in symbols if symbol)
+    if match is None:
+        raise ValueError(f"expected a number with a unit ({known})")
+    number, symbol = match[1].replace("_", "").replace(",", ""), _SPELLINGS.get(match[2], match[2])
+    if symbol not in symbols:
+        problem = f"{symbol} is no unit of it" if symbol else "it has no unit"
+        raise ValueError(f"{problem}: write one of {known} behind the number")
+    return float(number) * symbols[symbol]

@@ -29,10 +29,10 @@ from make_records import (
 from series import median_interval
 
 from bench.analysis.accuracy import accuracy_table
+from bench.analysis.choosing import pareto_front
 from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, failures, progress
 from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.records.record import STATUSES, Measurement, Record, count
-from bench.report.figures._shared import pareto_front
 from bench.stats.intervals import mean_interval
 from bench.stats.samples import median
 

@@ -19,10 +19,10 @@ ROOT = Path(bench.__file__).parent
 # A room may import from the rooms before it, and from itself.
 ROOMS = (
     "errors", "units", "io", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
-    "training", "tasks", "execution", "analysis", "claims", "report", "contracts", "api", "cli",
+    "training", "tasks", "execution", "analysis", "claims", "facts", "report", "contracts", "api", "cli",
 )  # fmt: skip
 MEASURING = ("archs", "datasets", "backends", "costs", "timing", "training", "execution")
-READING = ("analysis", "claims", "report")
+READING = ("analysis", "claims", "facts", "report")
 HEAVY_READING = ("pandas", "matplotlib", "plotly", "itables", "pyarrow")
 TORCH = ("torch", "torchvision", "fvcore", "timm")
 

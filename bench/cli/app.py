@@ -9,7 +9,22 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import compare, diff, ensemble, env, export, plan, report, run, selftest, show, train, verify
+from bench.cli import (
+    choose,
+    compare,
+    diff,
+    ensemble,
+    env,
+    export,
+    facts,
+    plan,
+    report,
+    run,
+    selftest,
+    show,
+    train,
+    verify,
+)
 from bench.cli import list as list_
 from bench.registry import PLUGINS
 
@@ -27,6 +42,7 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
+app.command("choose")(choose.choose)
 app.command("train")(train.train)
 app.command("ensemble")(ensemble.ensemble)
 app.command("selftest")(selftest.selftest)
@@ -36,6 +52,7 @@ app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("list")(list_.list_)
 app.command("env")(env.env)
+app.add_typer(facts.app, name="facts")
 
 
 def _version(value: bool) -> None:

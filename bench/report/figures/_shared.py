@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.analysis.choosing import pareto_front
 from bench.analysis.comparison import STATUS_WORDS, row_labels
 from bench.analysis.flags import doubts_of
 from bench.analysis.frame import PENDING
@@ -401,28 +400,6 @@ def draw_front(
     front[~doubtful] = pareto_front(rows[~doubtful], cost, value, cost_better=better)
     best = rows[front].sort_values(cost)
     return front, draw_corners(axes, steps(best[cost].tolist(), best[value].tolist(), better))
-
-
-def pareto_front(
-    frame: pd.DataFrame, cost: str, value: str, cost_better: Literal["lower", "higher"] = "lower"
-) -> npt.NDArray[np.bool_]:
-    """Return a mask of the rows that no other row dominates.
-
-    A row dominates another if it is at least as good in both columns and better in one; equal rows stand side by
-    side. A row where either number is missing is not on the front. `cost` should be low, or high where `cost_better`
-    says so; `value` high.
-    """
-    costs = frame[cost].to_numpy(dtype=np.float64) * (1 if cost_better == "lower" else -1)
-    values = frame[value].to_numpy(dtype=np.float64)
-    front = np.zeros(len(frame), dtype=np.bool_)
-    best, best_cost = -np.inf, np.inf
-    for row in np.lexsort((-values, costs)):  # cheapest first, of equal cost the most valuable first
-        if np.isnan(costs[row]) or np.isnan(values[row]):
-            continue
-        if values[row] > best or (values[row] == best and costs[row] == best_cost):
-            best, best_cost = values[row], costs[row]
-            front[row] = True
-    return front
 
 
 def steps(

@@ -1,0 +1,229 @@
+"""Choosing: of networks whose accuracy and costs are known, the most accurate within a budget, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.units import Better, quantity_in, show
+
+# What a budget may be of: its unit, and which direction is the cheap one.
+COSTS: dict[str, tuple[str, Better]] = {
+    "latency": ("s", "lower"),
+    "throughput": ("1/s", "higher"),
+    "memory": ("B", "lower"),
+    "parameters": ("1", "lower"),
+    "macs": ("MAC", "lower"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a network may cost at most; of a throughput, what it must come to at least."""
+
+    quantity: str
+    limit: float
+
+    @classmethod
+    def read(cls, quantity: str, text: str) -> Budget:
+        """Return the budget of ``20ms``.
+
+        Raises:
+            BenchError: where it is no number above zero with a unit of the quantity.
+        """
+        unit, _ = COSTS[quantity]
+        try:
+            limit = quantity_in(text, unit)
+        except ValueError as error:
+            raise BenchError(f"--{quantity} {text}: {error}") from error
+        if not (math.isfinite(limit) and limit > 0):
+            raise BenchError(f"--{quantity} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}")
+        return cls(quantity, limit)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the limit."""
+        return COSTS[self.quantity][0]
+
+    @property
+    def text(self) -> str:
+        """Return ``latency ≤ 20.0 ms``."""
+        sign = "≤" if COSTS[self.quantity][1] == "lower" else "≥"
+        return f"{self.quantity} {sign} {show(self.limit, self.unit)}"
+
+    def excess(self, values: pd.Series[float]) -> pd.Series[float]:
+        """Return by what factor values miss the limit: above one they do."""
+        return values / self.limit if COSTS[self.quantity][1] == "lower" else self.limit / values
+
+
+_EXAMPLES = {
+    "latency": "20ms",
+    "throughput": "500/s",
+    "memory": "300MB",
+    "parameters": "25M",
+    "macs": "4GMAC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The answer.
+
+    Attributes:
+        candidates: all networks, with `accuracy`, `accuracy_low`, `accuracy_high`, their costs, `excess` (of the budget
+            that they miss most; at most one where they hold all), `holds` (`yes`, `open` where the interval of a cost
+            lies on both sides of a limit, `no`), and `on_front`.
+        budgets: what was to be held.
+        cost: the quantity that the front is of.
+        best: the most accurate that holds all; None where none does.
+        rivals: others that hold all, and whose accuracy the test images do not tell from that of the best; the cheapest
+            first.
+        open: those that are more accurate and may hold all.
+        nearest: where none holds all, what misses by least.
+        dearer: the next on the front beyond the budget.
+    """
+
+    candidates: pd.DataFrame
+    budgets: tuple[Budget, ...]
+    cost: str
+    best: pd.Series[Any] | None
+    rivals: pd.DataFrame
+    open: pd.DataFrame
+    nearest: pd.Series[Any] | None
+    dearer: pd.Series[Any] | None
+
+
+def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int) -> Choice:
+    """Return the most accurate network that holds all budgets.
+
+    Two accuracies are told apart where their difference is beyond 1.96 of its standard errors, as if they were of
+    different images: on the same images less may do, so that no two are told apart wrongly.
+
+    Args:
+        candidates: a row a network: `network`, `accuracy` (a share), the costs, and for those that were measured in
+            several processes their interval in ``COST_low`` and ``COST_high``.
+        budgets: each of a column of the candidates.
+        images: how many the accuracies are of.
+
+    Raises:
+        BenchError: where there is no candidate, or none has a number for a budget.
+    """
+    if candidates.empty:
+        raise BenchError(
+            "there is no network with an accuracy and a cost to choose from", "name others, or another --on"
+        )
+    for budget in budgets:
+        if candidates[budget.quantity].isna().all():
+            raise BenchError(
+                f"no {budget.quantity} is known of any of these networks", "leave that budget out"
+            )
+    table = candidates.reset_index(drop=True)
+    cost = _front_of(table, budgets)
+    table["holds"], table["excess"] = _holds(table, budgets)
+    table["on_front"] = pareto_front(table, cost, "accuracy", COSTS[cost][1])
+    holding = table[table["holds"] == "yes"]
+    cheap_first = COSTS[cost][1] == "lower"
+    by_worth = holding.sort_values(["accuracy", cost], ascending=[False, cheap_first], kind="stable")
+    best = by_worth.iloc[0] if len(by_worth) else None
+    none = table.iloc[:0]
+    rivals = none if best is None else by_worth.iloc[1:].pipe(_not_told_apart, best, images)
+    least = 0.0 if best is None else best["accuracy"]
+    beyond = table[table["on_front"] & (table["holds"] == "no") & (table["accuracy"] > least)]
+    return Choice(
+        candidates=table,
+        budgets=tuple(budgets),
+        cost=cost,
+        best=best,
+        rivals=rivals.sort_values(cost, ascending=cheap_first, kind="stable"),
+        open=table[(table["holds"] == "open") & (table["accuracy"] > least)],
+        nearest=None if best is not None else _least(table),
+        dearer=None if best is None or beyond.empty else _least(beyond),
+    )
+
+
+def _front_of(table: pd.DataFrame, budgets: Sequence[Budget]) -> str:
+    """Return the cost that the front is of: what the first budget is of, else the speed that most networks have."""
+    return budgets[0].quantity if budgets else max(("throughput", "latency"), key=lambda c: table[c].count())
+
+
+def _least(table: pd.DataFrame) -> pd.Series[Any]:
+    """Return what misses its budgets by least."""
+    return table.iloc[int(table["excess"].to_numpy().argmin())]
+
+
+def _holds(
+    table: pd.DataFrame, budgets: Sequence[Budget]
+) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
+    """Return of each network whether it holds all budgets, and by what factor it misses the one that it misses most."""
+    verdicts, excess = np.zeros(len(table), dtype=int), np.zeros(len(table))
+    for budget in budgets:
+        values = table[budget.quantity]
+        ends = [table[c].fillna(values) if c in table else values for c in _ends(budget.quantity)]
+        ratios = np.array([budget.excess(end).fillna(math.inf).to_numpy() for end in ends])
+        within, beyond = (ratios <= 1).all(axis=0), (ratios > 1).all(axis=0)
+        verdicts = np.maximum(verdicts, np.select([within, beyond], [0, 2], 1))
+        excess = np.maximum(excess, budget.excess(values).fillna(math.inf).to_numpy())
+    return np.array(["yes", "open", "no"])[verdicts], excess
+
+
+def _ends(quantity: str) -> tuple[str, str]:
+    return f"{quantity}_low", f"{quantity}_high"
+
+
+def _not_told_apart(others: pd.DataFrame, best: pd.Series[Any], images: int) -> pd.DataFrame:
+    variance = others["accuracy"] * (1 - others["accuracy"]) + best["accuracy"] * (1 - best["accuracy"])
+    close = (best["accuracy"] - others["accuracy"]).to_numpy() <= 1.96 * np.sqrt(variance.to_numpy() / images)
+    return others.iloc[np.flatnonzero(close)]
+
+
+def dismissals(choice: Choice) -> pd.Series[str]:
+    """Return for each candidate why it was not chosen, in words; empty for the one that was."""
+    table, unit = choice.candidates, COSTS[choice.cost][0]
+    front = table[table["on_front"]].sort_values("accuracy")
+
+    def why(row: pd.Series[Any]) -> str:
+        if choice.best is not None and row.name == choice.best.name:
+            return ""
+        if row["holds"] == "open":
+            return "the interval of its cost lies on both sides of the budget"
+        if row["holds"] == "no" and not math.isfinite(row["excess"]):
+            return "a cost that the budget is of is not known"
+        if row["holds"] == "no":
+            return f"{row['excess']:.2f} times the budget"
+        if row["on_front"] or math.isnan(row[choice.cost]):
+            return "less accurate"
+        costs = front[choice.cost] if COSTS[choice.cost][1] == "lower" else -front[choice.cost]
+        bound = row[choice.cost] if COSTS[choice.cost][1] == "lower" else -row[choice.cost]
+        other = front[(front["accuracy"] >= row["accuracy"]) & (costs <= bound)].iloc[0]
+        return f"{other['network']} is as accurate or more, at {show(other[choice.cost], unit)}"
+
+    return table.apply(why, axis=1)
+
+
+def pareto_front(
+    frame: pd.DataFrame, cost: str, value: str, cost_better: Better = "lower"
+) -> npt.NDArray[np.bool_]:
+    """Return a mask of the rows that no other row dominates.
+
+    A row dominates another if it is at least as good in both columns and better in one; equal rows stand side by
+    side. A row where either number is missing is not on the front. `cost` should be low, or high where `cost_better`
+    says so; `value` high.
+    """
+    costs = frame[cost].to_numpy(dtype=np.float64) * (1 if cost_better == "lower" else -1)
+    values = frame[value].to_numpy(dtype=np.float64)
+    front = np.zeros(len(frame), dtype=np.bool_)
+    best, best_cost = -np.inf, np.inf
+    for row in np.lexsort((-values, costs)):  # cheapest first, of equal cost the most valuable first
+        if np.isnan(costs[row]) or np.isnan(values[row]):
+            continue
+        if values[row] > best or (values[row] == best and costs[row] == best_cost):
+            best, best_cost = values[row], costs[row]
+            front[row] = True
+    return front

@@ -1,0 +1,196 @@
+"""Candidates: networks with a published accuracy, and what they cost on a machine, as published or as measured here."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from bench.analysis.choosing import Budget
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.errors import unknown_name
+from bench.facts import SETS, Source, accuracies, sources, speeds
+from bench.records.store import Run
+from bench.units import show
+
+# What `--accuracy` may name: a set of images, and the column.
+ACCURACIES = {
+    "top1": ("val", "top1"),
+    "top5": ("val", "top5"),
+    **{name: (name, "top1") for name in SETS if name != "val"},
+}
+_TIMM = "timm:"
+_MEASURED = {"latency": "latency", "throughput": "throughput", "memory": "tensor_memory"}  # of a comparison
+_BESIDE = [f"{cost}_{what}" for cost in ("latency", "throughput") for what in ("low", "high", "flags")]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What there is to choose from.
+
+    Attributes:
+        table: a row a network: `network`, `accuracy` (a share), `input_size` (px), and costs, NaN where they are not
+            known: `latency` (s, of one image alone), `throughput` (1/s), `memory` (B), `parameters`, `macs`, those that
+            were measured with their intervals.
+        accuracy: ``top-1`` or ``top-5``.
+        images: how many the accuracies are of.
+        remarks: what is to be known of the numbers, in sentences.
+    """
+
+    table: pd.DataFrame
+    accuracy: str
+    images: int
+    remarks: tuple[str, ...]
+
+
+def published_machines() -> list[str]:
+    """Return the machines whose speeds are published, and the names of those sources."""
+    of_speeds = [source for source in sources() if source.kind == "speed"]
+    return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
+
+
+def published(machine: str, accuracy: str, patterns: Sequence[str]) -> Candidates:
+    """Return networks with what is published of their speed on a machine.
+
+    Args:
+        machine: such as ``rtx4090``, which stands for the newest of its sources, or the name of a source.
+        accuracy: of `ACCURACIES`.
+        patterns: names or globs of networks; none for all.
+
+    Raises:
+        UnknownNameError: for a machine that no facts are of, or where no network matches.
+    """
+    source = _speed_source(machine)
+    images, column = ACCURACIES[accuracy]
+    rows = _accuracies(images, column)
+    timed = speeds()
+    timed = timed[timed["source"] == source.name].drop(columns=["source", "machine", "parameters"])
+    joined = rows.merge(timed, on=["network", "input_size"])
+    joined["latency"] = (1 / joined["throughput"]).where(joined["batch_size"] == 1)
+    joined["memory"] = float("nan")
+    joined["network"] = _TIMM + joined["weights"]
+    table = _matching(joined, patterns)
+    remarks = (_said(source, table), _of_accuracies(images, column))
+    return Candidates(table, _word(column), SETS[images][0], remarks)
+
+
+def of_batches(candidates: Candidates, budgets: Sequence[Budget]) -> tuple[Candidates, list[Budget]]:
+    """Return candidates and budgets, where no latency is known a budget of it as one of throughput, which is told."""
+    table = candidates.table
+    if table["latency"].notna().any() or table["throughput"].isna().all():
+        return candidates, list(budgets)
+    taken = [Budget("throughput", 1 / b.limit) if b.quantity == "latency" else b for b in budgets]
+    remarks = [
+        f"No latency is known there, of one image alone: {show(budget.limit, 's')} is taken as the share of an image "
+        "in the time of its batch. One image alone takes longer, so that a latency is not what was tested."
+        for budget in budgets
+        if budget.quantity == "latency"
+    ]
+    return replace(candidates, remarks=(*remarks, *candidates.remarks)), taken
+
+
+def _speed_source(machine: str) -> Source:
+    named = [s for s in sources() if s.kind == "speed" and machine in (s.of, s.name)]
+    if not named:
+        raise unknown_name(
+            "machine",
+            machine,
+            published_machines(),
+            "`bench facts list` shows those whose speeds are published",
+        )
+    return max(named, key=lambda source: source.recency)
+
+
+def _said(source: Source, table: pd.DataFrame) -> str:
+    """Return a sentence on published speeds: whose, under which conditions, and what they are not."""
+    said = source.conditions
+    conditions = [
+        str(said["precision"]),
+        str(said["layout"]),
+        "compiled" if said["compiled"] else "eager",
+        f"torch {said['torch']}",
+        *([f"CUDA {said['cuda']}"] if said["cuda"] else []),
+    ]
+    batches = sorted(set(table["batch_size"]))
+    batch = f"batch {batches[0]:,}" if len(batches) == 1 else f"batches of {batches[0]:,} to {batches[-1]:,}"
+    return (
+        f"Speeds are published, not measured here: {source.of}, {', '.join(conditions)}, {batch}; "
+        f"{source.url}, {source.date or 'no date'}, {source.licence or 'no licence told'}. They are single runs "
+        "without spread: of two that are close, either may be the faster."
+    )
+
+
+def measured(run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
+    """Return the networks of a run that have a published accuracy at the size they were timed at, with what they cost.
+
+    Args:
+        run: a run with times.
+        accuracy: of `ACCURACIES`.
+        patterns: names or globs of networks; none for all.
+
+    Raises:
+        UnknownNameError: where no network matches.
+    """
+    images, column = ACCURACIES[accuracy]
+    timed = compare_table(to_frame([run]))
+    timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
+    costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
+    costs = costs[["network", "label", "input_size", *_MEASURED, *_BESIDE, "macs"]].astype(
+        {"input_size": "int32"}
+    )
+    costs["key"] = costs["network"].map(_without_tag)
+    rows = _accuracies(images, column)
+    rows["key"] = rows["network"].where(rows["network"].str.contains(":"), _TIMM + rows["network"])
+    joined = costs.merge(rows.drop(columns="network"), on=["key", "input_size"])
+    several = costs["network"].duplicated(keep=False).any()
+    weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
+    joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
+    without = sorted(set(costs["key"]) - set(joined["key"]))
+    missing = (
+        f"Left out, as no accuracy of theirs is published at that size: {', '.join(without)}."
+        if without
+        else ""
+    )
+    own = f"Speeds are measured: run {run.name}, with their 95 % intervals over processes."
+    remarks = tuple(filter(None, (own, missing, _of_accuracies(images, column))))
+    return Candidates(_matching(joined, patterns), _word(column), SETS[images][0], remarks)
+
+
+def _without_tag(network: str) -> str:
+    """Return ``timm:resnet50`` of ``timm:resnet50.a1_in1k``: one architecture, with other weights."""
+    return network.partition(".")[0] if network.startswith(_TIMM) else network
+
+
+def _accuracies(images: str, column: str) -> pd.DataFrame:
+    rows = accuracies()
+    rows = rows[rows["set"] == images]
+    return rows[["weights", "network", "input_size", "parameters"]].assign(accuracy=rows[column])
+
+
+def _word(column: str) -> str:
+    return f"top-{column[-1]}"
+
+
+def _of_accuracies(images: str, column: str) -> str:
+    return f"Accuracies are published, {_word(column)}: {SETS[images][1]}; {SETS[images][0]:,} images."
+
+
+def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
+    if not patterns:
+        return table.reset_index(drop=True)
+    names = table["network"]
+    chosen = names.map(
+        lambda name: any(fnmatch.fnmatchcase(_bare(name), _bare(p)) or name == p for p in patterns)
+    )
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(_bare(name), _bare(pattern)) for name in names):
+            raise unknown_name("network", pattern, names, "it has no published accuracy, or no cost there")
+    return table[chosen].reset_index(drop=True)
+
+
+def _bare(name: str) -> str:
+    """Return a name without timm's prefix, so that `resnet50*` and `timm:resnet50*` match alike."""
+    return name.removeprefix(_TIMM)

@@ -1,0 +1,224 @@
+"""How files of others become facts: results of pytorch-image-models (CSV), and what torchvision says of its weights.
+
+A file is told by its name, as that project names them: ``results-imagenet.csv`` holds accuracies,
+``benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv`` speeds, with the conditions in the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.facts import SHIPPED, SOURCES, Source, accuracies, sources, speeds, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TORCHVISION = "torchvision"
+
+_SETS = {
+    "results-imagenet": "val",
+    "results-imagenet-real": "real",
+    "results-imagenetv2-matched-frequency": "v2",
+    "results-sketch": "sketch",
+    "results-imagenet-a-clean": "val_a",
+    "results-imagenet-r-clean": "val_r",
+}
+_SPEED = re.compile(
+    r"benchmark-infer-(?P<precision>[a-z0-9]+)-(?P<layout>nchw|nhwc)-pt(?P<torch>\d{3})"
+    r"-(?:cu(?P<cuda>\d{3})|cpu)-(?P<machine>\w+?)(?P<compiled>-dynamo)?"
+)
+_ACCURACY_COLUMNS = ("model", "img_size", "top1", "top5", "param_count", "crop_pct", "interpolation")
+_SPEED_COLUMNS = ("model", "infer_img_size", "infer_samples_per_sec", "infer_batch_size", "param_count")
+
+TIMM = {"url": "https://github.com/huggingface/pytorch-image-models", "licence": "Apache-2.0"}
+
+
+def update(
+    files: Iterable[Path],
+    output: Path,
+    *,
+    commit: str | None = None,
+    date: str | None = None,
+    others: Sequence[tuple[Source, pd.DataFrame]] = (),
+) -> list[Source]:
+    """Read files into the facts of a folder, and return what was read.
+
+    A source of the same name is replaced; the others of the folder, or else those that are shipped, stay.
+
+    Args:
+        files: CSV files.
+        output: the folder.
+        commit: of the project that published the files.
+        date: of that commit, YYYY-MM-DD.
+        others: facts that are no files, such as `of_torchvision`.
+
+    Raises:
+        BenchError: for a file that is none of those, cannot be read, or lacks a column.
+    """
+    import pandas as pd
+
+    read = [*others, *(_of_file(file, commit, date) for file in files)]
+    new = {source.name for source, _ in read}
+    base = output if (output / SOURCES).is_file() else SHIPPED
+    known = sources(base) if (base / SOURCES).is_file() else []
+    tables = {}
+    for kind, stored in (("accuracy", accuracies), ("speed", speeds)):
+        parts = [table for source, table in read if source.kind == kind]
+        if known:
+            before = stored(base)
+            parts.insert(0, before[~before["source"].isin(new)])
+        tables[kind] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    kept = [source for source in known if source.name not in new]
+    write(
+        output,
+        sorted([*kept, *(source for source, _ in read)], key=lambda s: (s.kind, s.of, s.recency, s.name)),
+        tables,
+    )
+    return [source for source, _ in read]
+
+
+def _of_file(file: Path, commit: str | None, date: str | None) -> tuple[Source, pd.DataFrame]:
+    speed = _SPEED.fullmatch(file.stem)
+    if file.stem in _SETS:
+        table, of, conditions = _accuracy_rows(file, _SETS[file.stem]), _SETS[file.stem], {}
+    elif speed is not None:
+        table, of, conditions = (
+            _speed_rows(file, _machine(speed["machine"])),
+            _machine(speed["machine"]),
+            _conditions(speed),
+        )
+    else:
+        known = ", ".join(f"{name}.csv" for name in _SETS)
+        raise BenchError(
+            f"{file.name} is no file of facts that is known by its name",
+            f"name {TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
+        )
+    kind = "accuracy" if speed is None else "speed"
+    source = Source(
+        name=file.stem,
+        kind=kind,
+        of=of,
+        rows=len(table),
+        commit=commit,
+        date=date,
+        conditions=conditions,
+        **TIMM,
+    )
+    return source, table
+
+
+def _machine(name: str) -> str:
+    """Return ``rtx4090`` of `4090`, as other files have it."""
+    return f"rtx{name}" if name.isdigit() else name
+
+
+def _conditions(match: re.Match[str]) -> dict[str, str | bool | None]:
+    torch, cuda = match["torch"], match["cuda"]
+    return {
+        "precision": match["precision"],
+        "layout": match["layout"],
+        "torch": f"{torch[0]}.{torch[1]}.{torch[2]}" if torch else None,
+        "cuda": f"{cuda[:2]}.{cuda[2]}" if cuda else None,
+        "compiled": match["compiled"] is not None,
+    }
+
+
+def _rows(file: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """Return a CSV file that has these columns."""
+    import pandas as pd
+
+    try:
+        rows = pd.read_csv(file, thousands=",")
+    except OSError as error:
+        raise BenchError(
+            f"cannot read {file}: {error.strerror or error}", "name a CSV file that you may read"
+        ) from error
+    except ValueError as error:  # pandas' and unicode's errors are one of them
+        raise BenchError(
+            f"{file} is no CSV file: {str(error).strip()}", "take it anew from where it was published"
+        ) from error
+    missing = [column for column in columns if column not in rows]
+    if missing:
+        raise BenchError(f"{file} lacks {', '.join(missing)}", f"columns there: {', '.join(map(str, rows))}")
+    for column in (c for c in columns if c not in ("model", "interpolation")):
+        numbers = pd.to_numeric(rows[column], errors="coerce")
+        bad = rows.index[numbers.isna() | (numbers <= 0)]
+        if len(bad):
+            raise BenchError(
+                f"{file}, line {bad[0] + 2}: {column} is {rows[column][bad[0]]!r}, which is no number above zero",
+                "mend or leave out the line",
+            )
+        rows[column] = numbers
+    return rows
+
+
+def _accuracy_rows(file: Path, images: str) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = _rows(file, _ACCURACY_COLUMNS)
+    return pd.DataFrame(
+        {
+            "source": file.stem,
+            "weights": rows["model"],
+            "network": rows["model"].str.partition(".")[0],
+            "input_size": rows["img_size"].astype("int32"),
+            "crop": rows["crop_pct"],
+            "interpolation": rows["interpolation"],
+            "set": images,
+            "top1": (rows["top1"] / 100).round(6),
+            "top5": (rows["top5"] / 100).round(6),
+            "parameters": _millions(rows["param_count"]),
+        }
+    )
+
+
+def _speed_rows(file: Path, machine: str) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = _rows(file, _SPEED_COLUMNS)
+    return pd.DataFrame(
+        {
+            "source": file.stem,
+            "machine": machine,
+            "network": rows["model"],
+            "input_size": rows["infer_img_size"].astype("int32"),
+            "batch_size": rows["infer_batch_size"].astype("int32"),
+            "throughput": rows["infer_samples_per_sec"],
+            "parameters": _millions(rows["param_count"]),
+            "macs": _scaled(rows, "infer_gmacs", 1e9),
+            "activations": _scaled(rows, "infer_macts", 1e6),
+        }
+    )
+
+
+def _millions(values: pd.Series[float]) -> pd.Series[int]:
+    return (values * 1e6).round().astype("int64")
+
+
+def _scaled(rows: pd.DataFrame, column: str, factor: float) -> pd.Series[float]:
+    import pandas as pd
+
+    values = rows[column] if column in rows else pd.Series(float("nan"), index=rows.index)
+    return (values * factor).round()
+
+
+def of_torchvision(version: str, weights: Sequence[Mapping[str, object]]) -> tuple[Source, pd.DataFrame]:
+    """Return the facts of what a version of torchvision says of its weights, see `bench.archs.published`."""
+    import pandas as pd
+
+    table = pd.DataFrame(weights).assign(source=TORCHVISION, set="val")
+    table = table.astype({"input_size": "int32", "parameters": "int64"})
+    source = Source(
+        name=TORCHVISION,
+        kind="accuracy",
+        of="val",
+        rows=len(table),
+        url="https://github.com/pytorch/vision",
+        commit=f"v{version}",
+        licence="BSD-3-Clause",
+    )
+    return source, table

@@ -1,0 +1,205 @@
+"""Published facts of a network, and the answer of a choice, for a terminal, in Markdown and as JSON."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench.analysis.choosing import COSTS, Choice, dismissals
+from bench.analysis.flags import flags_of
+from bench.errors import unknown_name
+from bench.facts import SETS
+from bench.facts.candidates import Candidates
+from bench.io import finite_json
+from bench.report.tables.formats import Terminal, to_markdown
+from bench.report.tables.view import EMPTY, Cell, Fields, Head, View, view_of
+from bench.report.text import markdown
+from bench.stats.intervals import binomial_interval
+from bench.units import percent, show
+
+_MOST_RIVALS = 5  # rows of the table; the sentence says how many there are
+_TITLES = {
+    "latency": "Latency",
+    "throughput": "Throughput",
+    "memory": "Memory of tensors",
+    "parameters": "Parameters",
+    "macs": "MACs",
+}
+
+_Row = pd.Series  # of a table of candidates
+
+
+def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[Terminal]:
+    """Yield the published accuracies of a network's weights and its published speeds, each as a table."""
+    weights = accuracies.pivot_table(
+        index=["weights", "input_size"], columns="set", values="top1"
+    ).reset_index()
+    fields: Fields[_Row[Any]] = [
+        (Head("Weights"), lambda row: str(row["weights"])),
+        (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
+        *((Head(f"Top-1, {name}", numeric=True), _share(name)) for name in SETS if name in weights),
+    ]
+    if len(weights):
+        yield Terminal(view_of((row for _, row in weights.iterrows()), fields), "Published accuracies")
+    timed: Fields[_Row[Any]] = [
+        (Head("Machine"), lambda row: str(row["machine"])),
+        (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
+        (Head("Batch", numeric=True), lambda row: f"{row['batch_size']:,}"),
+        (Head("Throughput", numeric=True), lambda row: show(row["throughput"], "1/s")),
+        (Head("Source"), lambda row: str(row["source"])),
+    ]
+    if len(speeds):
+        yield Terminal(
+            view_of((row for _, row in speeds.iterrows()), timed),
+            "Published speeds: single runs, without spread",
+        )
+
+
+def _share(name: str) -> Callable[[_Row[Any]], str]:
+    return lambda row: percent(row[name], 2)
+
+
+def choice_report(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> RenderableType:
+    """Return the answer for a terminal: sentences, the table, what is to be known of it, and why not others."""
+    said = [Text(sentence) for sentence in sentences(choice, candidates)]
+    why = [Text(line) for line in explained(choice, explain)]
+    return Group(*said, Text(), Terminal(_table(choice, candidates), notes=candidates.remarks), *why)
+
+
+def choice_markdown(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> str:
+    """Return the answer in Markdown."""
+    said = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(choice, candidates))
+    below = "\n".join(f"- {markdown(line)}" for line in (*candidates.remarks, *explained(choice, explain)))
+    return f"{said}\n\n{to_markdown(_table(choice, candidates))}\n{below}\n"
+
+
+def choice_json(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> dict[str, object]:
+    """Return the answer as plain values; what is not known is None."""
+
+    def plain(rows: pd.DataFrame) -> object:
+        return finite_json(rows[_columns(choice)].to_dict("records"))
+
+    def one(row: _Row[Any] | None) -> object:
+        return None if row is None else finite_json(row[_columns(choice)].to_dict())
+
+    return {
+        "answer": sentences(choice, candidates),
+        "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
+        "candidates": len(choice.candidates),
+        "best": one(choice.best),
+        "not_told_apart": plain(choice.rivals),
+        "open": plain(choice.open),
+        "nearest": one(choice.nearest),
+        "dearer": one(choice.dearer),
+        "front": plain(choice.candidates[choice.candidates["on_front"]]),
+        "remarks": list(candidates.remarks),
+        "explained": explained(choice, explain),
+    }
+
+
+def _columns(choice: Choice) -> list[str]:
+    table = choice.candidates
+    ends = [f"{cost}_{end}" for cost in COSTS for end in ("low", "high") if f"{cost}_{end}" in table]
+    return ["network", "accuracy", "input_size", *COSTS, *ends, "holds", "on_front"]
+
+
+def sentences(choice: Choice, candidates: Candidates) -> list[str]:
+    """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
+
+    def words(row: _Row[Any]) -> str:
+        return _described(row, choice, candidates)
+
+    every, budget = len(choice.candidates), " and ".join(b.text for b in choice.budgets)
+    if choice.best is None:
+        assert choice.nearest is not None
+        excess = choice.nearest["excess"]
+        miss = f", which misses it by a factor of {excess:.2f}" if 1 < excess < math.inf else ""
+        certain = f" for certain, and {len(choice.open):,} may have" if len(choice.open) else ""
+        return [f"None of {every:,} has {budget}{certain}. The nearest is {words(choice.nearest)}{miss}."]
+    held = int((choice.candidates["holds"] == "yes").sum())
+    of = f"the {held:,} of {every:,} that have {budget}" if choice.budgets else f"{every:,}"
+    said = [f"Take {words(choice.best)}: the most accurate of {of}."]
+    if rivals := len(choice.rivals):
+        others = "Another is" if rivals == 1 else f"{rivals} others are"
+        first = "it is" if rivals == 1 else "the cheapest of them is"
+        cheapest = f"{first} {words(choice.rivals.iloc[0])}"
+        said.append(f"{others} not told apart from it by {candidates.images:,} images: {cheapest}.")
+    for _, row in choice.open.iterrows():
+        said.append(f"{words(row)} may be better: the interval of its cost lies on both sides of the budget.")
+    if choice.dearer is not None:
+        said.append(
+            f"Beyond the budget, by a factor of {choice.dearer['excess']:.2f}: {words(choice.dearer)}."
+        )
+    return said
+
+
+def _described(row: _Row[Any], choice: Choice, candidates: Candidates) -> str:
+    """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1.20 k/s)``."""
+    low, high = binomial_interval(row["accuracy"] * candidates.images, candidates.images)
+    accuracy = f"{candidates.accuracy} {percent(row['accuracy'])}, {100 * low:.1f} – {100 * high:.1f}"
+    costs = dict.fromkeys([choice.cost, *(b.quantity for b in choice.budgets)])
+    known = [show(row[cost], COSTS[cost][0]) + " parameters" * (cost == "parameters") for cost in costs]
+    return f"{row['network']} at {row['input_size']} px ({'; '.join([accuracy, *known])})"
+
+
+def _table(choice: Choice, candidates: Candidates) -> View:
+    """Return the networks that matter, the most accurate first, with what is said of each."""
+    table = choice.candidates
+    words: dict[Hashable, str] = dict.fromkeys(
+        table.index[table["on_front"] & (table["holds"] == "yes")], "on the front"
+    )
+    words |= dict.fromkeys(choice.rivals.index[:_MOST_RIVALS], "not told apart")
+    words |= dict.fromkeys(choice.open.index, "may hold")
+    ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
+    words |= {row.name: word for row, word in ones if row is not None}
+    rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
+    costs = [cost for cost in COSTS if rows[cost].notna().any()]
+    fields: Fields[_Row[Any]] = [
+        (Head("Network"), lambda row: str(row["network"])),
+        (
+            Head(f"{candidates.accuracy.capitalize()}, published", "%", numeric=True),
+            lambda row: f"{100 * row['accuracy']:.1f}",
+        ),
+        (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
+        *((Head(_TITLES[cost], numeric=True), _cost_cell(cost)) for cost in costs),
+        (Head("Verdict"), lambda row: words[row.name]),
+    ]
+    return view_of((row for _, row in rows.iterrows()), fields)
+
+
+def _cost_cell(cost: str) -> Callable[[_Row[Any]], str | Cell]:
+    unit = COSTS[cost][0]
+
+    def cell(row: _Row[Any]) -> Cell:
+        if math.isnan(row[cost]):
+            return EMPTY
+        low, high = (row.get(f"{cost}_{end}", math.nan) for end in ("low", "high"))
+        note = "" if math.isnan(low) else f"{show(low, unit)} – {show(high, unit)}"
+        return Cell(show(row[cost], unit), note, flags=flags_of(row.to_dict(), cost))
+
+    return cell
+
+
+def explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
+    """Return a line for each network that a pattern names: why it was not chosen.
+
+    Raises:
+        UnknownNameError: for a pattern that no candidate matches.
+    """
+    if not patterns:
+        return []
+    reasons, names = dismissals(choice), choice.candidates["network"]
+    lines = []
+    for pattern in patterns:
+        rows = [row for row, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)]
+        if not rows:
+            raise unknown_name("candidate", pattern, names, "it has no published accuracy, or no cost there")
+        sizes = choice.candidates["input_size"]
+        lines += [f"{names[row]} at {sizes[row]} px: {reasons[row] or 'chosen'}" for row in rows]
+    return lines

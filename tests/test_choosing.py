@@ -1,0 +1,309 @@
+"""Choosing within a budget: against brute force, on tables by hand, and on what is published."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from bench.analysis.choosing import COSTS, Budget, choose, dismissals
+from bench.api.facts import update_facts
+from bench.cli.app import app
+from bench.errors import BenchError
+from bench.facts import SETS, accuracies, sources, speeds
+from bench.facts.candidates import Candidates, measured, of_batches, published
+from bench.facts.convert import update
+from bench.records.store import read_run
+from bench.report.facts import sentences
+
+RESULTS = Path(__file__).parents[1] / "results"
+ACCURACY_CSV = "model,img_size,top1,top5,param_count,crop_pct,interpolation\n"
+SPEED_CSV = (
+    "model,infer_img_size,infer_samples_per_sec,infer_batch_size,param_count,infer_gmacs,infer_macts\n"
+)
+
+
+def table(*rows: tuple[str, float, float], **columns: list[float]) -> pd.DataFrame:
+    """Return candidates of (name, accuracy, latency in s)."""
+    made = pd.DataFrame(rows, columns=["network", "accuracy", "latency"])
+    unknown = {cost: math.nan for cost in COSTS if cost not in made}
+    return made.assign(input_size=224, **unknown).assign(**columns)
+
+
+ROWS = table(("small", 0.70, 0.005), ("good", 0.80, 0.010), ("slow", 0.75, 0.020), ("large", 0.85, 0.050))
+TWENTY = Budget("latency", 0.02)
+
+
+def test_the_most_accurate_within_the_budget_is_taken() -> None:
+    choice = choose(ROWS, [TWENTY], images=50_000)
+    assert choice.best is not None
+    assert choice.best["network"] == "good"
+    assert choice.rivals.empty
+    assert choice.dearer is not None
+    assert (choice.dearer["network"], choice.dearer["excess"]) == ("large", 0.05 / 0.02)
+    assert dismissals(choice).tolist() == [
+        "less accurate", "", "good is as accurate or more, at 10.0 ms", "2.50 times the budget",
+    ]  # fmt: skip
+
+
+def test_two_accuracies_are_told_apart_by_enough_images() -> None:
+    """At 0.80 against 0.79 of n images: 0.01 is 1.96 standard errors at n = 1.96² (0.16 + 0.1659) / 0.01²."""
+    rows = table(("a", 0.80, 0.010), ("b", 0.79, 0.005))
+    enough = 1.96**2 * (0.8 * 0.2 + 0.79 * 0.21) / 0.01**2
+    assert choose(rows, [TWENTY], images=math.ceil(enough)).rivals.empty
+    assert choose(rows, [TWENTY], images=math.floor(enough)).rivals["network"].tolist() == ["b"]
+
+
+def test_an_interval_on_both_sides_of_the_limit_is_open() -> None:
+    rows = ROWS.assign(latency_low=[0.004, 0.009, 0.018, 0.019], latency_high=[0.006, 0.011, 0.022, 0.090])
+    choice = choose(rows, [TWENTY], images=50_000)
+    assert choice.candidates["holds"].tolist() == ["yes", "yes", "open", "open"]
+    assert choice.open["network"].tolist() == ["large"]  # the others are less accurate than the best
+    said = sentences(choice, Candidates(rows, "top-1", 50_000, ()))
+    assert said[0].startswith(
+        "Take good at 224 px (top-1 80.0 %, 79.6 – 80.3; 10.0 ms): the most accurate of the 2 of 4"
+    )
+    assert "large at 224 px" in said[1]
+
+
+def test_where_nothing_holds_the_nearest_is_named() -> None:
+    choice = choose(ROWS, [Budget("latency", 0.001)], images=50_000)
+    assert choice.best is None
+    assert choice.nearest is not None
+    said = sentences(choice, Candidates(ROWS, "top-1", 50_000, ()))
+    assert said == [
+        "None of 4 has latency ≤ 1.00 ms. The nearest is small at 224 px (top-1 70.0 %, 69.6 – 70.4; 5.00 ms), "
+        "which misses it by a factor of 5.00."
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+def test_several_budgets_against_brute_force(rows: list[tuple[int, int, int]], most: int, least: int) -> None:
+    frame = table(*((str(i), a / 10, t) for i, (a, t, _) in enumerate(rows)), throughput=[r[2] for r in rows])
+    budgets = [Budget("latency", most), Budget("throughput", least)]
+    choice = choose(frame, budgets, images=10)
+    holding = [(a, -t) for a, t, rate in rows if t <= most and rate >= least]
+    assert (choice.candidates["holds"] == "yes").sum() == len(holding)
+    if holding:
+        assert choice.best is not None
+        assert (round(10 * choice.best["accuracy"]), -choice.best["latency"]) == max(holding)
+    else:
+        assert choice.best is None
+    front = [not any(o[0] >= a and o[1] <= t and (o[0] > a or o[1] < t) for o in rows) for a, t, _ in rows]
+    assert choice.candidates["on_front"].tolist() == front
+
+
+def test_an_unknown_cost_is_held_by_nobody() -> None:
+    choice = choose(
+        ROWS.assign(memory=[1e6, math.nan, 1e6, 1e6]), [TWENTY, Budget("memory", 2e6)], images=50_000
+    )
+    assert choice.best is not None
+    assert choice.best["network"] == "slow"
+    assert dismissals(choice)[1] == "a cost that the budget is of is not known"
+    with pytest.raises(BenchError, match="no throughput is known"):
+        choose(ROWS, [Budget("throughput", 1.0)], images=50_000)
+    with pytest.raises(BenchError, match="no network"):
+        choose(ROWS.iloc[:0], [], images=50_000)
+
+
+LIMITS = [
+    ("latency", "20ms", 0.02),
+    ("latency", "1.5 s", 1.5),
+    ("latency", "300us", 3e-4),
+    ("throughput", "1,000/s", 1000),
+    ("memory", "300MB", 3e8),
+    ("parameters", "25M", 25e6),
+    ("parameters", "1000", 1000),
+    ("macs", "4GMAC", 4e9),
+]
+WRONG = [
+    *(("latency", text) for text in ("20", "20 MB", "soon", "0ms", "-3ms", f"{'9' * 400}s")),
+    *(("memory", text) for text in ("1e400GB", "")),
+    ("parameters", "5 %"),
+]
+
+
+@pytest.mark.parametrize(("quantity", "text", "limit"), LIMITS)
+def test_budgets_as_they_are_written(quantity: str, text: str, limit: float) -> None:
+    assert Budget.read(quantity, text).limit == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("quantity", "text"), WRONG)
+def test_a_budget_that_is_none_is_told(quantity: str, text: str) -> None:
+    with pytest.raises(BenchError, match=f"--{quantity}"):
+        Budget.read(quantity, text)
+
+
+def test_what_is_shipped_has_its_sources() -> None:
+    rows, timed = accuracies(), speeds()
+    known = {source.name: source for source in sources()}
+    counts = pd.concat([rows["source"], timed["source"]]).value_counts().to_dict()
+    assert counts == {name: source.rows for name, source in known.items()}
+    assert all(source.licence and source.url and (source.date or source.commit) for source in known.values())
+    assert rows["top1"].between(0, 1).all()
+    assert (rows["top5"] >= rows["top1"]).all()
+    assert set(rows["set"]) == set(SETS)
+    assert not rows.duplicated(["source", "weights", "input_size"]).any()
+    assert (timed["throughput"] > 0).all()
+
+
+def test_published_speeds_choose_as_the_tables_say() -> None:
+    """The best of those within the budget, by hand of the same tables."""
+    candidates, (budget,) = of_batches(published("rtx4090", "top1", ["timm:*"]), [Budget("latency", 1e-3)])
+    assert budget == Budget("throughput", 1000.0)
+    assert "one image alone" in candidates.remarks[0]
+    choice = choose(candidates.table, [budget], candidates.images)
+    val = accuracies().query("set == 'val'")
+    timed = speeds().query("source == 'benchmark-infer-amp-nchw-pt291-cu128-4090' and throughput >= 1000")
+    networks = set(zip(timed["network"], timed["input_size"], strict=True))
+    inside = [key in networks for key in zip(val["network"], val["input_size"], strict=True)]
+    best = val[inside].sort_values("top1").iloc[-1]
+    assert choice.best is not None
+    assert choice.best["network"] == f"timm:{best['weights']}"
+    assert (choice.candidates["holds"] == "yes").sum() == sum(inside)
+
+
+def test_a_latency_of_one_image_stays_one() -> None:
+    candidates = published("i7_12700h", "real", [])
+    same, budgets = of_batches(candidates, [Budget("latency", 0.02)])
+    assert same is candidates
+    assert budgets == [Budget("latency", 0.02)]
+    assert candidates.images == 46_837
+    assert np.allclose(candidates.table["latency"] * candidates.table["throughput"], 1)
+
+
+def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> None:
+    run = read_run(RESULTS / "h100-line-up")
+    candidates = measured(run, "top1", ["torchvision:convnext_tiny.*"])
+    (row,) = candidates.table.to_dict("records")
+    assert row["network"] == "torchvision:convnext_tiny.IMAGENET1K_V1"
+    assert row["accuracy"] == 0.8252  # as torchvision says
+    assert row["throughput_low"] < row["throughput"] < row["throughput_high"]
+    assert "run h100-line-up" in candidates.remarks[0]
+    assert "resnet50" in candidates.remarks[1]  # whose accuracy nobody has published: it is not torchvision's
+
+
+def files(folder: Path) -> list[Path]:
+    accuracy, speed = (
+        folder / "results-imagenet.csv",
+        folder / "benchmark-infer-amp-nchw-pt300-cu140-9090.csv",
+    )
+    accuracy.write_text(
+        ACCURACY_CSV + 'net.one,224,80.5,95.25,1.5,0.9,bicubic\nnet.two,224,81,95.5,"1,001.5",1,bilinear\n'
+    )
+    speed.write_text(SPEED_CSV + "net,224,1234.5,256,1.5,0.5,2\n")
+    return [accuracy, speed]
+
+
+def test_files_become_facts_and_replace_their_like(tmp_path: Path) -> None:
+    read = update(files(tmp_path), tmp_path / "facts", commit="abc", date="2026-01-02")
+    assert [(s.name, s.kind, s.of, s.rows) for s in read] == [
+        ("results-imagenet", "accuracy", "val", 2),
+        ("benchmark-infer-amp-nchw-pt300-cu140-9090", "speed", "rtx9090", 1),
+    ]
+    assert read[1].conditions == {
+        "precision": "amp", "layout": "nchw", "torch": "3.0.0", "cuda": "14.0", "compiled": False,
+    }  # fmt: skip
+    rows = accuracies(tmp_path / "facts")
+    val = rows[rows["source"] == "results-imagenet"]
+    assert val["top1"].tolist() == [0.805, 0.81]
+    assert val["parameters"].tolist() == [1_500_000, 1_001_500_000]
+    assert (rows["set"] == "real").sum() == (accuracies()["set"] == "real").sum()  # the others stay
+    assert len(sources(tmp_path / "facts")) == len(sources()) + 1
+    again = update(files(tmp_path)[:1], tmp_path / "facts")
+    assert again[0].commit is None
+    assert len(accuracies(tmp_path / "facts")) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("notes.csv", "a,b\n1,2\n", "known by its name"),
+        ("results-sketch.csv", "model,img_size\nx,224\n", "lacks top1"),
+        ("results-sketch.csv", ACCURACY_CSV + "x,224,high,90,1,1,bicubic\n", "line 2: top1 is 'high'"),
+        ("results-sketch.csv", ACCURACY_CSV + "x,224,70,90,-1,1,bicubic\n", "line 2: param_count"),
+        ("results-sketch.csv", "", "no CSV"),
+        ("results-sketch.csv", None, "cannot read"),
+    ],
+)
+def test_a_file_that_is_none_changes_nothing(
+    tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(BenchError, match=message):
+        update([tmp_path / name], tmp_path / "facts")
+    assert not (tmp_path / "facts").exists()
+
+
+def test_torchvision_joins_by_what_is_installed(tmp_path: Path) -> None:
+    (source,) = update_facts(["torchvision"], tmp_path)
+    rows = accuracies(tmp_path).query("source == 'torchvision'").set_index("weights")
+    assert source.rows == len(rows)
+    assert rows.loc["torchvision:resnet50.IMAGENET1K_V2", "top1"] == 0.80858
+    assert rows.loc["torchvision:alexnet.IMAGENET1K_V1", "parameters"] == 61_100_840
+    assert "torchvision:vgg16.IMAGENET1K_FEATURES" not in rows.index  # which has no answer, and no accuracy
+
+
+def test_damaged_facts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_FACTS", str(tmp_path))
+    with pytest.raises(BenchError, match="no facts in"):
+        sources()
+    (tmp_path / "sources.json").write_text("[{}]")
+    with pytest.raises(BenchError, match="no list of sources"):
+        sources()
+    (tmp_path / "speed.parquet").write_bytes(b"PAR1")
+    with pytest.raises(BenchError, match="cannot read the facts"):
+        speeds()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--on", "rtx4009"], "rtx4090"),
+        (["--on", "rtx4090", "--latency", "20"], "no unit"),
+        (["--on", "rtx4090", "--memory", "3MB"], "no memory is known"),
+        (["--on", "rtx4090", "--accuracy", "top2"], "top5"),
+        (["--on", "rtx4090", "nothing_like_it"], "nothing_like_it"),
+        (["--on", "rtx4090", "--explain", "nothing_like_it"], "nothing_like_it"),
+    ],
+)
+def test_wrong_words_have_a_message(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["choose", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_the_command_answers_in_each_form() -> None:
+    words = ["choose", "--on", "i7_12700h", "--latency", "5ms", "--among", "timm:mobilenet*", "levit*"]
+    answer = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert answer["best"]["latency"] <= 0.005
+    assert answer["best"]["accuracy"] == max(
+        row["accuracy"] for row in answer["front"] if row["holds"] == "yes"
+    )
+    text, markdown = (CliRunner().invoke(app, [*words, *more]).stdout for more in ([], ["--format", "md"]))
+    for shown in (text, markdown):
+        assert answer["best"]["network"] in shown.replace("\\_", "_")
+        assert "published, not measured here" in shown
+    why = CliRunner().invoke(app, [*words, "--explain", "timm:levit_128s*"]).stdout
+    assert "timm:levit_128s.fb_dist_in1k at 224 px: " in why
+
+
+def test_facts_are_listed_and_shown() -> None:
+    listed = json.loads(CliRunner().invoke(app, ["facts", "list", "--json"]).stdout)
+    assert {row["licence"] for row in listed} == {"Apache-2.0", "BSD-3-Clause"}
+    shown = json.loads(CliRunner().invoke(app, ["facts", "show", "timm:resnet50.a1_in1k", "--json"]).stdout)
+    assert {row["weights"] for row in shown["accuracies"]} == {"resnet50.a1_in1k"}
+    assert {row["machine"] for row in shown["speeds"]} >= {"rtx3090", "i7_12700h"}
+    assert "resnet50" in CliRunner().invoke(app, ["facts", "show", "resnet5"]).stderr

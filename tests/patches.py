@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from bench.datasets import Dataset, Images
 from bench.plan.card import DatasetCard
-from bench.plan.recipe import Augment, Recipe
-from bench.plan.schedules import Triangle
+from bench.plan.recipe import Augment, Recipe, Triangle
 from bench.training.config import FitConfig, Splits
 from bench.training.fit import Callbacks, FitResult, fit
 

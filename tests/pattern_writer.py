@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.archs.pattern import Group, Layer, Pattern, layer, parse
+from bench.archs.pattern import Layer, Pattern, _Group, layer, parse
 from bench.archs.pattern.network import _ACTIVATIONS, _module_of
 from bench.errors import UnsupportedError
 
@@ -112,7 +112,7 @@ def fold(tree: Pattern) -> Pattern:
     return parse(str(replace(tree, items=items)))
 
 
-def _folded(layers: Sequence[Layer]) -> tuple[Layer | Group, ...]:
+def _folded(layers: Sequence[Layer]) -> tuple[Layer | _Group, ...]:
     saved, size, start, times = 0, 0, 0, 0
     for period in range(1, len(layers) // 2 + 1):
         run = 0  # how many layers from `at` on are those a period later
@@ -122,5 +122,5 @@ def _folded(layers: Sequence[Layer]) -> tuple[Layer | Group, ...]:
                 saved, size, start, times = run // period * period, period, at, run // period + 1
     if not saved:
         return tuple(layers)
-    group = Group(_folded(layers[start : start + size]), times)
+    group = _Group(_folded(layers[start : start + size]), times)
     return (*_folded(layers[:start]), group, *_folded(layers[start + size * times :]))

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from bench.archs.naming import resolve
-from bench.tasks._networks import _DRAWN, RepeatedDraws
+from bench.tasks._networks import _DRAWN, _RepeatedDraws
 
 
 def test_a_large_tensor_repeats_its_first_numbers() -> None:
-    with RepeatedDraws():
+    with _RepeatedDraws():
         layer = nn.Linear(2048, 1024)
     numbers = layer.weight.detach().flatten()
     assert torch.equal(numbers[_DRAWN:], numbers[: len(numbers) - _DRAWN])
@@ -23,7 +23,7 @@ def test_a_large_tensor_repeats_its_first_numbers() -> None:
 
 
 def test_what_is_made_of_draws_is_repeated_too() -> None:
-    with RepeatedDraws():
+    with _RepeatedDraws():
         numbers = nn.init.trunc_normal_(torch.empty(2, _DRAWN), std=0.02)
     assert torch.equal(numbers[0], numbers[1])
     assert float(numbers.std()) == pytest.approx(0.02, rel=0.01)
@@ -31,12 +31,12 @@ def test_what_is_made_of_draws_is_repeated_too() -> None:
 
 def test_small_tensors_and_what_follows_are_as_ever() -> None:
     torch.manual_seed(0)
-    with RepeatedDraws():
+    with _RepeatedDraws():
         small = nn.Conv2d(3, 8, 3).weight
     torch.manual_seed(0)
     assert torch.equal(small, nn.Conv2d(3, 8, 3).weight)
     torch.manual_seed(0)
-    with RepeatedDraws():
+    with _RepeatedDraws():
         apart = torch.empty(_DRAWN, 2).T.normal_()  # not in order: drawn as ever
     torch.manual_seed(0)
     assert torch.equal(apart, torch.empty(_DRAWN, 2).T.normal_())
@@ -45,7 +45,7 @@ def test_small_tensors_and_what_follows_are_as_ever() -> None:
 def test_every_layer_of_a_network_keeps_its_spread() -> None:
     torch.manual_seed(0)
     drawn = resolve("alexnet").build()
-    with RepeatedDraws():
+    with _RepeatedDraws():
         repeated = resolve("alexnet").build()
     for (name, one), other in zip(drawn.state_dict().items(), repeated.state_dict().values(), strict=True):
         assert float(other.std()) == pytest.approx(float(one.std()), rel=0.2, abs=1e-4), name

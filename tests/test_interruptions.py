@@ -15,8 +15,7 @@ from conftest import make_job
 from patches import PLAIN, curves, network, patches, trained
 
 from bench.errors import StoreError
-from bench.plan.recipe import Augment, load_recipe
-from bench.plan.schedules import Plateau
+from bench.plan.recipe import Augment, Plateau, load_recipe
 from bench.training import checkpoint as checkpoints
 
 

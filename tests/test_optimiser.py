@@ -9,8 +9,7 @@ import torch
 from patches import PLAIN, network, trained
 from torch import nn
 
-from bench.plan.recipe import load_recipe
-from bench.plan.schedules import Cosine, Plateau, Steps, Triangle
+from bench.plan.recipe import Cosine, Plateau, Steps, Triangle, load_recipe
 from bench.training.optimiser import Average, _lowered, _parameter_groups, make_optimiser, rate, set_rate
 
 

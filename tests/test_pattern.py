@@ -12,9 +12,9 @@ from pattern_writer import fold, to_pattern
 from torch import nn
 
 from bench.archs._layers import sequential
+from bench.archs.naming import _parse as parse_name
 from bench.archs.naming import expand_names, resolve
-from bench.archs.naming import parse as parse_name
-from bench.archs.pattern import KINDS, Group, Layer, Pattern, check, fit_warnings, layer, min_input, parse
+from bench.archs.pattern import KINDS, Layer, Pattern, _Group, check, fit_warnings, layer, min_input, parse
 from bench.archs.pattern.network import _build
 from bench.errors import BenchError, ConfigError, UnsupportedError
 
@@ -93,9 +93,9 @@ GROWING = st.builds(lambda width: layer("CONV", width=width, growth=2), POSITIVE
 MAPS = st.one_of(CONV, POOLING, PLAIN, DROP)
 
 
-def groups(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Group]:
+def groups(items: st.SearchStrategy[Any]) -> st.SearchStrategy[_Group]:
     several = st.lists(st.one_of(items, GROWING), min_size=1, max_size=4)
-    return st.builds(Group, several.map(tuple), st.integers(0, 3))
+    return st.builds(_Group, several.map(tuple), st.integers(0, 3))
 
 
 TREES = st.builds(

@@ -16,9 +16,8 @@ from bench.errors import ConfigError
 from bench.plan.config import narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.files import configs_dir
-from bench.plan.recipe import Augment, load_recipe, read_recipe
-from bench.plan.schedules import Cosine, Steps
-from bench.plan.schedules import Triangle as Schedule
+from bench.plan.recipe import Augment, Cosine, Steps, load_recipe, read_recipe
+from bench.plan.recipe import Triangle as Schedule
 
 PLAIN: dict[str, Any] = {
     "name": "plain",

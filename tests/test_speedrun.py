@@ -14,8 +14,7 @@ from bench.archs import ARCHS
 from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
 from bench.archs.speedrun import _patches as patches_of
 from bench.errors import ConfigError
-from bench.plan.recipe import Recipe, load_recipe, read_recipe
-from bench.plan.schedules import Triangle
+from bench.plan.recipe import Recipe, Triangle, load_recipe, read_recipe
 from bench.training import checkpoint as checkpoints
 from bench.training.augment import views
 from bench.training.optimiser import Average, _parameter_groups, rate

@@ -11,8 +11,7 @@ from patches import PLAIN, SIZE, STILL, Spy, curves, network, patches, trained
 from torch import nn
 
 from bench.errors import ConfigError
-from bench.plan.recipe import Recipe
-from bench.plan.schedules import Plateau
+from bench.plan.recipe import Plateau, Recipe
 from bench.training.learner import set_dropout
 
 CPU = torch.device("cpu")

@@ -10,19 +10,105 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
 from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir, find_yaml, load_yaml, read_yaml
-from bench.plan.schedules import KINDS, Cosine, Plateau, Schedule, Steps, Strict, Triangle
+from bench.plan.settings import Frozen
 
 _HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
 _KEY = re.compile(r"(?:^|,)\s*([A-Za-z_][\w.]*)\s*=")
+
+
+# Schedules of the learning rate; `bench.training.optimiser` computes their values.
+_KINDS = ("triangle", "cosine", "steps", "plateau")
+
+
+class _Strict(Frozen, strict=True):
+    """A part of a recipe: "1" is no number and 1.5 no count, it says what it means."""
+
+
+class Triangle(_Strict):
+    """Up to the peak, then down, both linear.
+
+    Attributes:
+        warm_up: share of the steps before the peak, 0 to 1.
+        final: the rate at the end, as a share of the peak.
+        start: the rate at the start, likewise.
+    """
+
+    kind: Literal["triangle"] = "triangle"
+    warm_up: float = Field(ge=0, lt=1)
+    final: float = Field(ge=0, le=1)
+    start: float = Field(default=0.0, ge=0, le=1)
+
+
+class Cosine(_Strict):
+    """Up from zero to the peak, linear, then down along half a period of a cosine.
+
+    Source: Loshchilov and Hutter, arXiv:1608.03983, without restarts.
+
+    Attributes:
+        warm_up: share of the steps before the peak, 0 to 1.
+        final: the rate at the end, as a share of the peak.
+    """
+
+    kind: Literal["cosine"]
+    warm_up: float = Field(ge=0, lt=1)
+    final: float = Field(ge=0, le=1)
+
+
+class Steps(_Strict):
+    """At the peak from the start, and multiplied by a factor at some moments.
+
+    Attributes:
+        at: these moments, as shares of the steps, increasing.
+        factor: of each.
+    """
+
+    kind: Literal["steps"]
+    at: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, min_length=1)]
+    factor: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _increase(self) -> Steps:
+        if list(self.at) != sorted(set(self.at)):
+            raise ValueError("the shares in at must increase")
+        return self
+
+
+class Plateau(_Strict):
+    """At the peak from the start, and multiplied by a factor when the validation error stops falling.
+
+    Attributes:
+        factor: of each time.
+        patience: epochs without a lower error that are waited through; the one after them lowers the rate.
+    """
+
+    kind: Literal["plateau"]
+    factor: float = Field(gt=0, lt=1)
+    patience: int = Field(ge=0)
+
+
+def _triangle_unless_named(value: object) -> object:
+    return {"kind": "triangle", **value} if isinstance(value, Mapping) else value
+
+
+Schedule = Annotated[
+    Triangle | Cosine | Steps | Plateau, Field(discriminator="kind"), BeforeValidator(_triangle_unless_named)
+]
 
 
 class _Changes(NamedTuple):
@@ -33,7 +119,7 @@ class _Changes(NamedTuple):
     cutout: int
 
 
-class Augment(Strict):
+class Augment(_Strict):
     """What is done to the training images; None leaves it to the data set.
 
     Attributes:
@@ -57,7 +143,7 @@ class Augment(Strict):
         )
 
 
-class Recipe(Strict):
+class Recipe(_Strict):
     """How a network is trained.
 
     Attributes:
@@ -153,10 +239,13 @@ _CAME_LATER: dict[str, object] = {
     "schedule.kind": "triangle",
     "schedule.start": 0.0,
 }
-_SECTIONS: dict[str, type[Strict]] = {
+_SECTIONS: dict[str, type[_Strict]] = {
     "": Recipe,
     "augment": Augment,
-    **{f"schedule.{k}": s for k, s in zip(KINDS, (Triangle, Cosine, Steps, Plateau), strict=True)},
+    "schedule.triangle": Triangle,
+    "schedule.cosine": Cosine,
+    "schedule.steps": Steps,
+    "schedule.plateau": Plateau,
 }
 
 
@@ -253,12 +342,12 @@ def _shown(value: object) -> str:
 def _problem(error: ErrorDetails) -> str:
     steps = [str(part) for part in error["loc"]]
     if steps[:1] == ["schedule"]:  # the kind stands in the location, and nowhere in the file
-        steps = [steps[0], *(s for s in steps[1:] if s not in KINDS)]
+        steps = [steps[0], *(s for s in steps[1:] if s not in _KINDS)]
     key = ".".join(steps)
     text = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
     given = error["input"]
     if error["type"] == "union_tag_invalid":
-        key, text, given = f"{key}.kind", f"must be one of {', '.join(KINDS)}", given["kind"]
+        key, text, given = f"{key}.kind", f"must be one of {', '.join(_KINDS)}", given["kind"]
     shown = f", got {given!r}" if error["type"] != "missing" and not isinstance(given, Mapping) else ""
     return f"{key}: {text}{shown}" if key else text
 
@@ -277,7 +366,7 @@ def _tip(error: ValidationError) -> str | None:
         if problem["type"] == "float_type" and _is_number(problem["input"]):
             return "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"
         if problem["type"] == "union_tag_invalid":
-            return suggestion(str(problem["input"]["kind"]), KINDS)
+            return suggestion(str(problem["input"]["kind"]), _KINDS)
         if problem["type"] == "extra_forbidden":
             *parents, key = (str(part) for part in problem["loc"])
             return suggestion(key, _SECTIONS[".".join(parents)].model_fields)

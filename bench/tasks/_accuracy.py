@@ -15,8 +15,7 @@ from torch import nn
 
 from bench.datasets import Dataset, find, hold_back, read, subset
 from bench.plan.job import Job
-from bench.plan.recipe import read_recipe
-from bench.plan.schedules import Plateau
+from bench.plan.recipe import Plateau, read_recipe
 from bench.plan.task import Hooks
 from bench.records.outputs import Outputs, encode_outputs, save_outputs
 from bench.records.record import Measurement, measured

@@ -79,7 +79,7 @@ def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     arch = imported(job, hooks)
     hooks.stage("build")
     torch.manual_seed(streams(job.seed).init)
-    with contextlib.nullcontext() if in_full else RepeatedDraws():
+    with contextlib.nullcontext() if in_full else _RepeatedDraws():
         model = arch.build(
             num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size
         )
@@ -154,7 +154,7 @@ _DRAWN = (
 _FILLS = (torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default)
 
 
-class RepeatedDraws(TorchDispatchMode):
+class _RepeatedDraws(TorchDispatchMode):
     """A context in which `normal_` and `uniform_`, and what is made of them, draw the first numbers of a tensor alone.
 
     The numbers that follow repeat those; a tensor with few of them, or whose memory is not in order, is as ever.

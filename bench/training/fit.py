@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.datasets import Images
 from bench.errors import ConfigError
 from bench.io import JsonObject
-from bench.plan.schedules import Plateau
+from bench.plan.recipe import Plateau
 from bench.training import checkpoint as checkpoints
 from bench.training import parallel
 from bench.training.batches import Batches

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.plan.recipe import Recipe
-from bench.plan.schedules import Cosine, Plateau, Schedule, Steps
+from bench.plan.recipe import Cosine, Plateau, Recipe, Schedule, Steps
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # of batches, instances, groups, layers
 

@@ -16,14 +16,14 @@ from _side_by_side import in_turn, show, show_ratio
 from torch import Tensor, nn
 
 from bench.archs.naming import resolve
-from bench.tasks._networks import RepeatedDraws
+from bench.tasks._networks import _RepeatedDraws
 
 BUILDS, CALLS = 5, 60
 NETWORKS = ("vgg16", "resnet18", "torchvision:vit_b_16")
 
 
 def repeated(name: str) -> nn.Module:
-    with RepeatedDraws():
+    with _RepeatedDraws():
         return resolve(name).build()
 
 

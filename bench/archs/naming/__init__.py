@@ -79,7 +79,7 @@ def _checked(text: str) -> NetworkName:
         UnknownNameError: if its registry or library does not know it.
         UnsupportedError: if its library is not installed.
     """
-    name = parse(text)
+    name = _parse(text)
     return WAYS.get(name.kind).check(name)
 
 
@@ -113,13 +113,13 @@ def _matches(text: str) -> list[str]:
     if (source := prefix if colon else "registered") in lists:
         known = lists[source]()
     else:
-        parse(text)
+        _parse(text)
     names = sorted((n for n in known if fnmatch.fnmatchcase(n, glob)), key=natural)
     if not names:
         close = nearest(glob.strip("*?"), known)
         tip = f"did you mean {', '.join(close)}?" if close else "see `bench list`"
         raise UnknownNameError(f"no architecture matches {glob!r}", tip)
-    return [str(parse(n + parenthesis + arguments)) for n in names] if parenthesis else names
+    return [str(_parse(n + parenthesis + arguments)) for n in names] if parenthesis else names
 
 
 def list_archs(pattern: str = "*") -> list[ArchCard]:
@@ -136,7 +136,7 @@ def list_archs(pattern: str = "*") -> list[ArchCard]:
 _PREFIX = re.compile(r"([^(:]*):")
 
 
-def parse(text: str) -> NetworkName:
+def _parse(text: str) -> NetworkName:
     """Parse the name of a network.
 
     Raises:

@@ -10,8 +10,7 @@ from torch import nn
 from bench.archs import Arch
 from bench.archs._layers import kaiming, response_norm, sequential
 from bench.archs.naming.ways import NetworkName
-from bench.archs.pattern._reader import parse
-from bench.archs.pattern._tree import (
+from bench.archs.pattern import (
     IN_CHANNELS,
     INPUT_SIZE,
     KINDS,
@@ -22,6 +21,7 @@ from bench.archs.pattern._tree import (
     check,
     fit_warnings,
     min_input,
+    parse,
 )
 from bench.plan.card import ArchCard
 

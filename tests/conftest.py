@@ -40,7 +40,7 @@ settings.load_profile("suite")
 # Files of tests that draw reports and figures, or walk whole jobs, nearly each of which takes seconds.
 SLOW_FILES = {
     *("test_browser", "test_figures", "test_figures_cost", "test_page", "test_report", "test_report_cli"),
-    *("test_training_figures", "test_gpu_walk"),
+    *("test_training_figures", "test_gpu_walk", "test_wild_networks"),
 }
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.
@@ -73,10 +73,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave all that is there by now out of the search for garbage, which measured jobs begin with."""
-    gc.freeze()
+    """Look for garbage from now on, as all is imported that is imported at the top."""
     atexit.register(gc.unfreeze)
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_old_is_garbage() -> None:
+    """Leave all that is there out of the search for garbage, with which each measurement begins."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,10 +8,13 @@ from html.parser import HTMLParser
 
 from make_records import NETS, by_name, failed, job, make_run, record, records, speed
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Rejected, Run
+from bench.report.figures import FIGURES
+from bench.report.figures.style import styled
 from bench.report.page.content import Content, gather
 
 SMALL = by_name("alexnet", "resnet18")
@@ -50,6 +53,14 @@ def doubtful_run() -> Run:
     return replace(
         run, rejected=rejected, info={"invocations": [{"argv": ["/somewhere/bin/bench", "run", NASTY]}]}
     )
+
+
+def drawn_each(names: Iterable[str], *runs: Run) -> dict[str, Drawing | None]:
+    """Return figures by name, all of one table: to make that takes as long as to draw some."""
+    frame = to_frame(runs)
+    table = compare_table(frame)
+    with styled():
+        return {name: FIGURES.get(name).draw(table, frame) for name in names}
 
 
 class Page(HTMLParser):

@@ -70,7 +70,13 @@ def count(model: nn.Module) -> int:
 # --- the contract of every registered network ---
 
 
-@pytest.mark.parametrize("name", NAMES)
+def _marked(name: str) -> Any:
+    """Return a parameter; that of a network of many layers or weights is slow."""
+    large = (ARCHS.get(name).card.parameters or 0) > 40e6
+    return pytest.param(name, marks=pytest.mark.slow) if large else name
+
+
+@pytest.mark.parametrize("name", [_marked(name) for name in NAMES])
 def test_every_network_keeps_the_contract(name: str) -> None:
     check_arch(name)
 

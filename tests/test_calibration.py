@@ -85,6 +85,7 @@ def test_splits_are_all_or_so_many(n: int, size: int, most: int, count: int) -> 
         assert len({frozenset((frozenset(a), frozenset(b))) for a, b in pairs}) == count
 
 
+@pytest.mark.slow
 def test_how_often_the_time_of_others_is_expected_in_an_interval() -> None:
     # The range of five misses the median of five others where the first three of all ten, or the last, are the others'.
     assert held_expected(5, 5) == pytest.approx(1 - 2 * math.comb(7, 2) / math.comb(10, 5), abs=0.015)

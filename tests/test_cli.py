@@ -184,6 +184,7 @@ class TestPlan:
 
 
 class TestReport:
+    @pytest.mark.slow
     def test_a_run_is_redrawn(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--no-report")
         assert not Path("reports").exists()

@@ -78,8 +78,8 @@ def _find(name: str, unpacked: Path) -> Path | None:
 
 
 def _marked(name: str) -> Any:
-    """Return a parameter; to unpack CIFAR-10 and check its sums takes seconds, and more on a slow disk."""
-    return pytest.param(name, marks=pytest.mark.slow) if name == "cifar10" else name
+    """Return a parameter; to unpack a data set and check its sums takes seconds, and more on a slow disk."""
+    return pytest.param(name, marks=pytest.mark.slow) if name in FOLDERS else name
 
 
 @pytest.mark.parametrize("name", DATASETS.names())
@@ -96,7 +96,7 @@ def test_the_data_is_as_its_card_says(
     assert check_dataset(name, tolerance=6e-5) is None
 
 
-@pytest.mark.parametrize("name", [_marked("cifar10"), "fashion_mnist"])
+@pytest.mark.parametrize("name", [_marked("cifar10"), _marked("fashion_mnist")])
 def test_images_and_labels_are_torchvisions(
     name: str, local_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def test_unequal_scatter_keeps_false_alarms_near(spread: float) -> None:
 
 
 @pytest.mark.parametrize(("tail", "least"), [("normal", 0.95), ("t3", 0.90)])
+@pytest.mark.slow
 def test_a_row_slowed_by_ten_percent_is_found_among_twenty(tail: Tail, least: float) -> None:
     rng = np.random.default_rng(13)
     a, b = (scattered(rng, (400, ROWS, 8), 0.03, tail) for _ in "ab")

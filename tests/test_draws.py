@@ -42,6 +42,7 @@ def test_small_tensors_and_what_follows_are_as_ever() -> None:
     assert torch.equal(apart, torch.empty(_DRAWN, 2).T.normal_())
 
 
+@pytest.mark.slow
 def test_every_layer_of_a_network_keeps_its_spread() -> None:
     torch.manual_seed(0)
     drawn = resolve("alexnet").build()

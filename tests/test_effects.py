@@ -375,6 +375,7 @@ def size_of_welch(n: int, m: int, spread: float, trials: int = 20_000) -> float:
     return float(np.mean(ps <= 0.05))
 
 
+@pytest.mark.slow
 def test_the_size_of_welch_is_held_for_small_groups_with_unequal_spread() -> None:
     sizes = {
         (n, m, spread): size_of_welch(n, m, spread)
@@ -457,6 +458,7 @@ def no_change() -> list:
     return [paired(a, b) for a, b in zip(*simulated(1, 1.0), strict=True)]
 
 
+@pytest.mark.slow
 def test_an_interval_of_95_percent_holds_the_truth_as_often_as_it_says(no_change: list) -> None:
     slower = [paired(a, b) for a, b in zip(*simulated(2, 1.03), strict=True)]
     for truth, effects in ((1.0, no_change), (1.03, slower)):
@@ -477,6 +479,7 @@ def test_a_slowdown_of_five_percent_is_found() -> None:
     assert not any(e.verdict == "faster" for e in effects)
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_are_called_different_at_most_once_in_twenty() -> None:
     a, b = simulated(4, 1.0)
     sizes = zip(itertools.cycle([8, 6, 4]), itertools.cycle([8, 5]), strict=False)

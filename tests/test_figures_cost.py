@@ -32,18 +32,16 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record, count
-from bench.report.figures import FIGURES
 from bench.report.figures._shared import failed_note
 from bench.report.figures.drawing import DrawingOptions, draw, drawing
 from bench.report.figures.layers import layer_lists, weighted_layers
-from bench.report.figures.style import KINDS, SURFACE, canvas, freeze, styled
+from bench.report.figures.style import KINDS, SURFACE, canvas, freeze
 from bench.stats.intervals import process_interval
+from reports import drawn_each
 
 
 def drawn(name: str, seen: Iterable[Record]) -> Drawing | None:
-    frame = to_frame([make_run(seen)])
-    with styled():
-        return FIGURES.get(name).draw(compare_table(frame), frame)
+    return drawn_each([name], make_run(seen))[name]
 
 
 def words(figure: Drawing) -> str:
@@ -83,8 +81,7 @@ def test_what_is_in_doubt_is_hollow_and_on_no_front() -> None:
 def test_what_failed_is_named_in_each_figure_of_speed() -> None:
     seen = [*everything(by_name("vgg16", "resnet50")), *out_of_memory()]
     names = ("throughput_accuracy", "accuracy_cost", "latency_forest", "throughput_bars", "throughput_batch")
-    for name in (*names, "roofline"):
-        figure = drawn(name, seen)
+    for name, figure in drawn_each([*names, "roofline"], make_run(seen)).items():
         assert figure is not None
         assert "too_large" in words(figure), name
         assert "out of memory" in words(figure), name

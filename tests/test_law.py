@@ -222,12 +222,14 @@ def test_the_parent_of_a_run_imports_neither_torch_nor_pandas() -> None:
     assert not loaded & {"torch", "pandas", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_the_worker_imports_neither_pandas_nor_matplotlib() -> None:
     loaded = loaded_after("import bench.execution.worker, bench.execution.probe")
     assert "torch" in loaded
     assert not loaded & {"pandas", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_the_reading_half_does_not_import_torch() -> None:
     loaded = loaded_after(
         "from bench.plan.task import TASKS\nTASKS.load()\nimport bench.analysis.frame, bench.report.write"

@@ -129,7 +129,7 @@ def usual_tags() -> set[str]:
 names = st.text(min_size=1, max_size=40)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8)
 @given(names, names, names)
 def test_any_text_stays_text(name: str, family: str, message: str) -> None:
     net = replace(SMALL[1], name=name, family=family)

@@ -211,6 +211,7 @@ def test_what_all_processes_say_is_told_once_and_without_a_process() -> None:
 # --- the flags of cells ---
 
 
+@pytest.mark.slow
 def test_a_doubt_is_a_flag_of_the_cell_that_it_names() -> None:
     fast = processes(VGG19, "latency", *(s / 2 for s in SOUND))
     seen = [cost(VGG16), cost(VGG19), *processes(VGG16, "latency", *SOUND), *fast]

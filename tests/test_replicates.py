@@ -103,6 +103,7 @@ def with_energy(record: Record, joules: float, *flags: str) -> Record:
     return record.changed(measurements=(*record.measurements, energy))
 
 
+@pytest.mark.slow
 def test_what_is_told_of_one_process_is_told_of_the_number_but_for_its_own_noise() -> None:
     alone = flagged(timed("net", None, 1.0), "noisy", "unsteady")
     assert flags_in([alone], "latency") == flags_in([alone], "throughput") == ["noisy;unsteady;one_process"]

@@ -206,6 +206,7 @@ def stored(run: Run, folder: Path) -> Run:
     return replace(run, path=folder)
 
 
+@pytest.mark.slow
 def test_a_page_quotes_the_selftest_of_its_machine(tmp_path: Path) -> None:
     run = stored(run_of(TIMES), tmp_path / "mine")
     formats = ("html", "md")

@@ -26,24 +26,21 @@ from make_records import (
 )
 from matplotlib.figure import Figure as Drawing
 
-from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
-from bench.report.figures import FIGURES
 from bench.report.figures.answers import confusion_shares, mosaic, most_confused, stored_answers
 from bench.report.figures.curves import power
 from bench.report.figures.style import freeze, styled, to_bytes
 from bench.report.tables.export import long_csv
+from reports import drawn_each
 
 RESNET18, RESNET34 = by_name("resnet18", "resnet34")
 
 
 def drawn(name: str, run: Run) -> Drawing | None:
-    frame = to_frame([run])
-    with styled():
-        return FIGURES.get(name).draw(compare_table(frame), frame)
+    return drawn_each([name], run)[name]
 
 
 def must_draw(name: str, run: Run) -> Drawing:

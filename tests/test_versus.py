@@ -378,6 +378,7 @@ def test_processes_of_an_earlier_definition_are_left_out() -> None:
     assert compare_run(both) == compare_run(run)
 
 
+@pytest.mark.slow
 def test_the_band_is_the_runs(tmp_path: Path) -> None:
     run = run_of({**TIMES, "mine.py:Net": 1.03}, spread=0.0005)
 
@@ -394,6 +395,7 @@ def test_the_band_is_the_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("failing", "left"), [("b", ["a", "c"]), ("a", None), ("bc", None)])
+@pytest.mark.slow
 def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] | None) -> None:
     def prepare(job: Job) -> tuple[Any, Any]:
         if job.arch in failing:
@@ -441,6 +443,7 @@ def test_the_table_and_its_json() -> None:
     assert compare_run(Run("empty", Path("empty"), ())) == []
 
 
+@pytest.mark.slow
 def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     files = write_report([run_of(TIMES)], tmp_path)
     assert '<section id="verdicts">' in files.index.read_text(encoding="utf-8")

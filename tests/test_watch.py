@@ -57,6 +57,7 @@ def test_what_the_kernel_does_not_count_is_left_out() -> None:
     assert doubts == ()
 
 
+@pytest.mark.slow
 def test_the_kernel_counts_time_in_the_queue() -> None:
     """Two processes that never wait for anything, held to one core, each stand in its queue half of the time."""
     if "wait_s" not in _counters():

@@ -332,6 +332,14 @@ def test_networks_of_ones_own_good_and_bad_in_one_run(
     assert capfd.readouterr() == ("", "")  # nor did a job's process write there
 
 
+def test_an_experiment_is_named_as_all_is(run: Bench) -> None:
+    by_option, by_name = (run("plan", *words, "--json") for words in (["-c", "smoke"], ["smoke"]))
+    assert by_name.stdout == by_option.stdout
+    both = run("plan", "smoke", "linear")
+    assert both.exit_code == 2
+    assert "smoke is an experiment: --config smoke" in both.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

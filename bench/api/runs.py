@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ALL = "all"
+_DEFAULT = "default"
 _TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
 
 
@@ -93,7 +94,8 @@ def prepare(
 
     Args:
         experiment: name of a shipped experiment, path of a YAML file, or an experiment itself.
-        names: architectures instead of its line-up; none, or ``["all"]``, keeps it.
+        names: architectures instead of its line-up; none, or ``["all"]``, keeps it. The name of a shipped experiment
+            alone stands for that one.
         tasks: only these, such as ``["cost"]``.
         overrides: `key=value`, as with `--set`.
         executor: where networks are inspected.
@@ -102,6 +104,8 @@ def prepare(
         BenchError: for whatever cannot be carried out as written.
     """
     archs = [] if list(names) == [_ALL] else list(names)
+    if experiment == _DEFAULT and len(archs) == 1 and archs[0] in experiments():
+        experiment, archs = archs[0], []
     if _ALL in archs:
         message = "`all` stands for the whole line-up and cannot be joined with other names"
         raise ConfigError(message, "leave it out")

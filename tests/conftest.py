@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from fake_executor import FakeExecutor
 from hypothesis import HealthCheck, settings
+from typer.testing import CliRunner, Result
 
-from bench.execution import Ended, Event
+from bench.execution import EXECUTORS, Ended, Event
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
@@ -37,30 +38,17 @@ ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# Files of tests that draw reports and figures, or walk whole jobs, nearly each of which takes seconds.
+# Files of tests that draw reports and figures, walk whole jobs or wait for processes, nearly each of which takes long.
 SLOW_FILES = {
     *("test_browser", "test_figures", "test_figures_cost", "test_page", "test_report", "test_report_cli"),
-    *("test_training_figures", "test_gpu_walk", "test_wild_networks"),
+    *("test_training_figures", "test_gpu_walk", "test_wild_networks", "test_process_executor"),
 }
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.
 LONGEST = (
-    *(
-        "test_cli",
-        "test_receptive_field",
-        "test_parallel",
-        "test_plugins",
-        "test_costs",
-        "test_wild_networks",
-    ),
-    *(
-        "test_process_executor",
-        "test_backends",
-        "test_report",
-        "test_figures",
-        "test_page",
-        "test_report_cli",
-    ),
+    *("test_cli", "test_process_executor", "test_parallel", "test_figures", "test_report_cli", "test_report"),
+    *("test_backends", "test_plugins", "test_receptive_field", "test_wild_networks", "test_figures_cost"),
+    *("test_gpu_walk", "test_archs", "test_page", "test_contracts", "test_datasets", "test_torchrun"),
 )
 
 
@@ -169,6 +157,44 @@ def scripted(*ends: tuple[Sequence[Event], Ended] | BaseException) -> FakeExecut
         return end
 
     return FakeExecutor(play)
+
+
+@pytest.fixture
+def inline_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands run their jobs in this process: a server of processes takes seconds to start."""
+    EXECUTORS.load()
+    monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
+
+
+@pytest.fixture
+def threads_as_they_were() -> Iterator[None]:
+    """Set torch's threads back after the test."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def one_thread(threads_as_they_were: None) -> None:
+    """For networks and batches that are too small to share: waiting for the other thread would take most of the time."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+Bench = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    """Return the command line, in a folder that is empty."""
+    from bench.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
 
 
 @pytest.fixture

@@ -57,6 +57,11 @@ PLAIN = Recipe(
 STILL = Augment(pad=0, flip=False, cutout=0)
 
 
+def recipe_with(**change: Any) -> Recipe:
+    """Return the plain recipe with some keys changed."""
+    return PLAIN.model_copy(update=change)
+
+
 def patches(count: int, seed: int = 0) -> Images:
     """Return noisy images of a class each, told by where a bright patch of 2x2 px lies."""
     noise = torch.randint(0, 40, (count, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(seed))

@@ -4,7 +4,6 @@ import ast
 import csv
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,7 @@ NAMES = ARCHS.names()
 META = torch.device("meta")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """These batches are too small to share; waiting for the other thread would take most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=NAMES)
@@ -134,9 +127,7 @@ def test_a_name_is_registered_once() -> None:
 
 
 def test_a_name_is_parsed_without_torch() -> None:
-    program = (
-        "import sys; from bench.archs.naming import _parse; _parse('vgg16'); assert 'torch' not in sys.modules"
-    )
+    program = "import sys; from bench.archs.naming import _parse; _parse('vgg16'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

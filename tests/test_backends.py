@@ -47,11 +47,7 @@ class Net(nn.Module):
 """
 
 
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads_as_they_were")
 
 
 def make_job(arch: str = "net", task: str = "infer", num_classes: int = 10, **settings: Any) -> Job:

@@ -109,6 +109,7 @@ def test_a_step_that_fails_leaves_the_others(tree: Path) -> None:
     assert campaign(tree, "line-up")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_piece_is_cut_off_and_the_next_has_its_own_time(tree: Path) -> None:
     start = time.monotonic()
     code, words, _ = campaign(tree, "ways", "accuracy", PIECE_S="5")

@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_job, make_planned, make_record, ok_events, scripted, seconds
+from conftest import Bench, make_job, make_planned, make_record, ok_events, scripted, seconds
 from fake_executor import FakeExecutor
-from typer.testing import CliRunner, Result
 
 from bench.api.runs import run_folder
 from bench.cli._progress import edits, failure_lines, headline, summary_line
@@ -29,8 +27,6 @@ from bench.plan.card import ArchCard
 from bench.records.record import count
 from bench.records.store import RECORDS, Run, read_run
 
-Bench = Callable[..., Result]
-
 
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
@@ -39,13 +35,6 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
     EXECUTORS.load()
     monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda *_: fake))
     return fake
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
 
 
 def fail_with(fake: FakeExecutor, *ends: Any) -> None:
@@ -332,7 +321,7 @@ def test_networks_of_ones_own_good_and_bad_in_one_run(
     assert capfd.readouterr() == ("", "")  # nor did a job's process write there
 
 
-def test_an_experiment_is_named_as_all_is(run: Bench) -> None:
+def test_an_experiment_is_named_as_all_is(run: Bench, inline_jobs: None) -> None:
     by_option, by_name = (run("plan", *words, "--json") for words in (["-c", "smoke"], ["smoke"]))
     assert by_name.stdout == by_option.stdout
     both = run("plan", "smoke", "linear")
@@ -351,7 +340,7 @@ def test_an_experiment_is_named_as_all_is(run: Bench) -> None:
     ],
 )
 def test_names_that_mean_nothing_name_the_nearest(
-    run: Bench, tmp_path: Path, name: str, message: str
+    run: Bench, inline_jobs: None, tmp_path: Path, name: str, message: str
 ) -> None:
     (tmp_path / "nets.py").write_text(NETS)
     result = run("run", name, "-c", "smoke", "-t", "cost")

@@ -10,7 +10,7 @@ import socket
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import URLError
 
 import numpy as np
@@ -148,9 +148,19 @@ def cifar(monkeypatch: pytest.MonkeyPatch, name: str, key: str) -> dict[str, byt
     return files
 
 
+class Cifar(NamedTuple):
+    """A data set of CIFAR's: its names here and at torchvision, where its labels are, and in which files it lies."""
+
+    name: str
+    theirs: str
+    key: str
+    folder: str
+    archive: str
+
+
 CIFARS = [
-    ("cifar10", "CIFAR10", "labels", "cifar-10-batches-py", "cifar-10-python.tar.gz"),
-    ("cifar100", "CIFAR100", "fine_labels", "cifar-100-python", "cifar-100-python.tar.gz"),
+    Cifar("cifar10", "CIFAR10", "labels", "cifar-10-batches-py", "cifar-10-python.tar.gz"),
+    Cifar("cifar100", "CIFAR100", "fine_labels", "cifar-100-python", "cifar-100-python.tar.gz"),
 ]
 
 
@@ -166,31 +176,23 @@ def pack(archive: Path, folder: Path) -> Path:
     return archive
 
 
-@pytest.mark.parametrize(("name", "theirs", "key", "folder", "archive"), CIFARS)
+@pytest.mark.parametrize("kind", CIFARS, ids=[kind.name for kind in CIFARS])
 @pytest.mark.parametrize("packed", [False, True])
 def test_cifar_is_read_from_its_folder_its_archive_or_the_data_folder_itself(
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    theirs: str,
-    key: str,
-    folder: str,
-    archive: str,
-    packed: bool,
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Cifar, packed: bool
 ) -> None:
-    files = cifar(monkeypatch, theirs, key)
-    assert not is_here(name)
+    files = cifar(monkeypatch, kind.theirs, kind.key)
+    assert not is_here(kind.name)
     if packed:
-        pack(data / archive, write(tmp_path / folder, files))
+        pack(data / kind.archive, write(tmp_path / kind.folder, files))
     else:
         write(data, files)
-    assert is_here(name)
-    train, test = read_cifar(name, "train"), read_cifar(name, "test")
+    assert is_here(kind.name)
+    train, test = read_cifar(kind.name, "train"), read_cifar(kind.name, "test")
     assert train.labels.tolist() == [0, 1, 2, 0, 0, 1, 2, 1]
     assert train.images[4, :, 31, 0].tolist() == [255, 1, 1]
     assert (test.labels.tolist(), tuple(test.images.shape)) == ([0, 1, 2, 2], (4, 3, 32, 32))
-    assert sorted(p.name for p in data.iterdir()) == ([archive] if packed else sorted(files))
+    assert sorted(p.name for p in data.iterdir()) == ([kind.archive] if packed else sorted(files))
 
 
 def test_a_folder_of_imagenette_may_be_the_data_folder_itself(data: Path) -> None:
@@ -232,25 +234,18 @@ def test_a_damaged_file_is_named(
     assert caught.value.tip == "remove it, and the next run fetches it anew"
 
 
-@pytest.mark.parametrize(("name", "theirs", "key", "folder", "archive"), CIFARS)
+@pytest.mark.parametrize("kind", CIFARS, ids=[kind.name for kind in CIFARS])
 def test_a_damaged_cifar_is_named(
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    theirs: str,
-    key: str,
-    folder: str,
-    archive: str,
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Cifar
 ) -> None:
-    files = cifar(monkeypatch, theirs, key)
-    packed = pack(data / archive, write(tmp_path / folder, files))
+    files = cifar(monkeypatch, kind.theirs, kind.key)
+    packed = pack(data / kind.archive, write(tmp_path / kind.folder, files))
     packed.write_bytes(cut(packed.read_bytes()))
-    with pytest.raises(UnsupportedError, match=f"{archive} cannot be read"):
-        load(name, "train")
-    place = write(data / folder, files | {"two": b"cposix\nsystem\n(S'exit 1'\ntR."})
+    with pytest.raises(UnsupportedError, match=f"{kind.archive} cannot be read"):
+        load(kind.name, "train")
+    place = write(data / kind.folder, files | {"two": b"cposix\nsystem\n(S'exit 1'\ntR."})
     with pytest.raises(UnsupportedError, match="two is not as it was published: 28 bytes of MD5") as caught:
-        load(name, "train")
+        load(kind.name, "train")
     assert caught.value.message.startswith(f"{place / 'two'} cannot be read: ")
 
 

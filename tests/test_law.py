@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ def imports(file: Path, source: str) -> Iterator[Import]:
     yield from visit(ast.parse(source), True)
 
 
+@cache
 def all_imports() -> list[Import]:
     files = [
         f for f in sorted(ROOT.rglob("*.py")) if f.parent != ROOT or f.stem not in {"__init__", "__main__"}

@@ -342,7 +342,9 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
         note=NASTY,
     )  # fmt: skip
     failed = replace(test, verdict="undecided", effect=math.nan, low=math.nan, p=math.nan, n_against=0)
-    verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", (test, failed))
+    trend = replace(test, of="", against="macs", n_against=0)  # of all networks
+    tests = (test, failed, trend)
+    verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", tests)
     monkeypatch.setattr(verdicts, "study_verdict", lambda _run: verdict)
     content = content_of(make_run(records(SMALL)))
     (study,) = content.studies
@@ -351,6 +353,7 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     assert cells == [
         ["supported", "+0.125", "+0.1 … +0.15", "higher", "0.004", "3, 4", *asked],
         ["undecided", DASH, DASH, "higher", DASH, "3", *asked],
+        ["supported", "+0.125", "+0.1 … +0.15", "higher", "0.004", "3", "train_error", "against macs"],
     ]
     shown = Page(to_html(content))
     assert "deeper is worse" in shown.text

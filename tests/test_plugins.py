@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from bench.archs import ARCHS
 from bench.cli.app import app
 from bench.errors import BenchError
-from bench.execution import EXECUTORS, ExecutorKind
+from bench.execution import ExecutorKind
 from bench.execution.executors.inline import InlineExecutor
 from bench.registry import PLUGINS, Registry
 
@@ -146,13 +146,13 @@ def test_a_network_from_a_file_is_counted_in_a_job_s_process(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+def in_this_process(
+    inline_jobs: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Result]:
     """Return a function that runs a command here, jobs as well, with registries that know no plug-in yet."""
-    EXECUTORS.load()
     ARCHS.load()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(PLUGINS, "")  # as it was, once the test has ended
-    monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
     modules, archs = set(sys.modules), dict(ARCHS._units)
 
     def invoke(*words: str) -> Result:

@@ -7,13 +7,13 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
+from conftest import Bench
 from make_records import (
     ENVIRONMENT,
     NETS,
@@ -26,10 +26,8 @@ from make_records import (
     speed,
     training,
 )
-from typer.testing import CliRunner, Result
 
 import bench
-from bench.cli.app import app
 from bench.errors import BenchError, UnknownNameError
 from bench.records.line import encode
 from bench.records.record import Measurement, Record, count
@@ -38,16 +36,8 @@ from bench.report.figures import FIGURES
 from bench.report.figures.style import read_style_sheet, styled
 from bench.report.write import FORMATS, USUAL, read_formats, saved_kinds
 
-Bench = Callable[..., Result]
 SMALL = by_name("alexnet", "vgg16", "resnet18", "resnet50")
 TEXTS = ("--format", "csv,md,latex", "--figure", "macs_accuracy")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
 
 
 def store(seen: list[Record], name: str = "some") -> Path:

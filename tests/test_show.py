@@ -6,19 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import Bench
 from torch import Tensor, nn
 from torch.nn import functional as F
-from typer.testing import CliRunner, Result
 
 from bench.archs import Arch
 from bench.archs.naming import resolve
-from bench.cli.app import app
 from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
@@ -188,13 +186,11 @@ def test_latex_has_nothing_unescaped() -> None:
 
 
 @pytest.fixture
-def show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *words: CliRunner().invoke(app, ["show", *map(str, words)])
+def show(run: Bench, inline_jobs: None) -> Bench:
+    return lambda *words: run("show", *words)
 
 
-def test_the_command(show: Callable[..., Result], tmp_path: Path) -> None:
+def test_the_command(show: Bench, tmp_path: Path) -> None:
     (tmp_path / "my.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Sequential):\n"
@@ -224,7 +220,7 @@ def test_the_command(show: Callable[..., Result], tmp_path: Path) -> None:
         (["lenet5", "--format", "pdf"], 2, "pdf"),
     ],
 )
-def test_bad_input(show: Callable[..., Result], words: list[str], code: int, message: str) -> None:
+def test_bad_input(show: Bench, words: list[str], code: int, message: str) -> None:
     found = show(*words)
     assert found.exit_code == code, found.output
     assert message in found.output

@@ -7,21 +7,17 @@ from typing import Any, ClassVar
 import pytest
 import torch
 import torch.nn.functional as F
-from patches import CLASSES, PLAIN, SIZE, STILL, curves, network, patches, trained
+from patches import CLASSES, PLAIN, SIZE, STILL, curves, network, patches, recipe_with, trained
 from torch import Tensor, nn
 
 from bench.archs import ARCHS
 from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
 from bench.archs.speedrun import _patches as patches_of
 from bench.errors import ConfigError
-from bench.plan.recipe import Recipe, Triangle, load_recipe, read_recipe
+from bench.plan.recipe import Triangle, load_recipe, read_recipe
 from bench.training import checkpoint as checkpoints
 from bench.training.augment import views
 from bench.training.optimiser import Average, _parameter_groups, rate
-
-
-def recipe_with(**change: Any) -> Recipe:
-    return PLAIN.model_copy(update=change)
 
 
 def images(count: int = 64) -> Tensor:

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,7 @@ def test_kill_9_while_writing_leaves_a_sound_prefix(tmp_path: Path) -> None:
     process.start()
     while not (tmp_path / RECORDS).is_file() or (tmp_path / RECORDS).stat().st_size < 20_000:
         assert process.is_alive()
+        time.sleep(0.001)
     process.kill()
     process.join()
     write(tmp_path, 1)  # the lock of a killed process is free

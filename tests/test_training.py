@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from patches import CLASSES, PATCHES, PLAIN, SIZE, STILL, Spy, curves, network, patches, trained
+from patches import CLASSES, PATCHES, PLAIN, SIZE, STILL, Spy, curves, network, patches, recipe_with, trained
 from torch import Tensor, nn
 
 from bench.datasets import DATASETS, Images
 from bench.errors import DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.plan.job import Job
-from bench.plan.recipe import Recipe, load_recipe
+from bench.plan.recipe import load_recipe
 from bench.plan.task import Hooks
 from bench.tasks._accuracy import measure_accuracy
 from bench.training.augment import decide
@@ -28,15 +28,11 @@ CPU = torch.device("cpu")
 COMPILES = shutil.which("g++") or shutil.which("clang++")
 
 
-def recipe_with(**change: Any) -> Recipe:
-    return PLAIN.model_copy(update=change)
-
-
 # What is learned
 
 
 def test_separable_classes_are_separated() -> None:
-    seen = trained(epochs=12, recipe=PLAIN.model_copy(update={"augment": STILL}))
+    seen = trained(epochs=12, recipe=recipe_with(augment=STILL))
     assert seen.test_top1[-1] > 0.95
     assert seen.train_error[-1] < 0.05
     assert seen.test_loss[-1] < seen.test_loss[0]
@@ -217,7 +213,7 @@ def test_bfloat16_trains_and_leaves_the_parameters_in_fp32() -> None:
     types = []
     model = network()
     model[0].register_forward_hook(lambda module, images, output: types.append(output.dtype))
-    seen = trained(model, precision="amp_bf16", epochs=8, recipe=PLAIN.model_copy(update={"augment": STILL}))
+    seen = trained(model, precision="amp_bf16", epochs=8, recipe=recipe_with(augment=STILL))
     assert set(types) == {torch.bfloat16}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert seen.test_top1[-1] > 0.8

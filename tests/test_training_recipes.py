@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
-from patches import PLAIN, SIZE, STILL, Spy, curves, network, patches, trained
+from patches import SIZE, STILL, Spy, curves, network, patches, recipe_with, trained
 from torch import nn
 
 from bench.errors import ConfigError
-from bench.plan.recipe import Plateau, Recipe
+from bench.plan.recipe import Plateau
 from bench.training.learner import set_dropout
 
 CPU = torch.device("cpu")
-
-
-def recipe_with(**change: Any) -> Recipe:
-    return PLAIN.model_copy(update=change)
 
 
 def test_the_logits_are_those_of_the_last_test() -> None:

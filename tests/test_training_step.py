@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from fake_clock import FakeClock
 from test_backends import NET, make_job, measured, user_job
 from torch import nn
 
@@ -23,30 +24,21 @@ from bench.timing.watch import HostWatch
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.2, min_samples=6)
 
 
-class FakeLaps:
+class FakeLaps(FakeClock):
     """Plays the laps of known steps back."""
 
-    name = "fake"
-
     def __init__(self, laps: Callable[[int], tuple[float, ...]]) -> None:
+        super().__init__([0.0])
         self.known = laps
         self.laps: list[tuple[float, ...]] = []
-        self.launch_s: float | None = None
-        self.steps = 0
-        self._now = 0.0
-
-    def now(self) -> float:
-        return self._now
 
     def seconds(self, call: Workload, calls: int) -> float:
-        total = 0.0
-        for _ in range(calls):
-            laps = self.known(self.steps)
-            self.steps += 1
-            total += sum(laps)
-        self.laps.append(laps)
-        self._now += total
-        return total
+        steps = [self.known(self.calls + i) for i in range(calls)]
+        self.laps.append(steps[-1])
+        self.calls += calls
+        taken = sum(map(sum, steps))
+        self._now += taken
+        return taken
 
 
 def phases_of(clock: FakeLaps) -> dict[str, Measurement]:
@@ -61,8 +53,8 @@ def test_phases_are_of_the_same_steps() -> None:
     assert set(found["backward"].samples) == {0.002}
     assert set(found["optimizer"].samples) == {0.004}
     # The last steps, in order: nothing of the warm-up, nothing left out.
-    assert forward[-1] == pytest.approx(0.001 + (clock.steps - 1) * 1e-6)
-    assert forward[0] == pytest.approx(0.001 + (clock.steps - len(forward)) * 1e-6)
+    assert forward[-1] == pytest.approx(0.001 + (clock.calls - 1) * 1e-6)
+    assert forward[0] == pytest.approx(0.001 + (clock.calls - len(forward)) * 1e-6)
     assert list(forward) == sorted(forward)
     assert len({len(m.samples) for m in found.values()}) == 1
 

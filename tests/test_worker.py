@@ -20,7 +20,7 @@ from bench.errors import DivergedError, InvalidModelError, StoreError, Unsupport
 from bench.execution.worker import classify, clean, describe, own_traceback, tip_for, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
-from bench.plan.settings import Timed
+from bench.plan.settings import Timed, Timing
 from bench.plan.task import Hooks
 from bench.records.record import Measurement
 from bench.tasks._networks import checked, counts
@@ -42,11 +42,7 @@ class Base(nn.Module):
 """
 
 
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads_as_they_were")
 
 
 def make(tmp_path: Path, body: str, task: str = "cost", **fields: Any) -> Job:
@@ -466,7 +462,9 @@ class Net(Base):
 @pytest.mark.parametrize("at_the_top", ["", "torch.set_grad_enabled(True)", "torch.set_grad_enabled(False)"])
 def test_what_is_timed_runs_without_gradients(tmp_path: Path, at_the_top: str) -> None:
     mine = make(tmp_path, at_the_top + WITHOUT_GRADIENTS, "infer")
-    (in_turn,) = versus(labelled([replace(make_planned(), job=job) for job in (mine, mine)]), 1)
+    (in_turn,) = versus(
+        labelled([replace(make_planned(), job=job) for job in (mine, mine)]), 1, timing=Timing(**QUICK)
+    )
     for job in (mine, in_turn.job):
         found = story(job)
         assert found["status"] == "ok", found["error"]
@@ -475,7 +473,7 @@ def test_what_is_timed_runs_without_gradients(tmp_path: Path, at_the_top: str) -
 def test_networks_in_turn_are_each_of_their_own_files(tmp_path: Path) -> None:
     mine = make(tmp_path, "class Net(Base): pass", "infer")
     jobs = (mine, replace(mine, arch="linear", source_sha256=None))
-    (one,) = versus(labelled([replace(make_planned(), job=job) for job in jobs]), 1)
+    (one,) = versus(labelled([replace(make_planned(), job=job) for job in jobs]), 1, timing=Timing(**QUICK))
     found = story(one.job)
     assert found["status"] == "ok", found["error"]
     assert "latency" in found["measurements"]

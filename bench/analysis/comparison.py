@@ -147,7 +147,7 @@ def _of_one_image(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFram
 def _beside(table: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return the table with the columns of those rows that agree in the keys; without a merge where there are none."""
     if rows.empty:
-        return table.assign(**dict.fromkeys([column for column in rows if column not in keys], np.nan))
+        return table.assign(**{str(column): np.nan for column in rows if column not in keys})
     return table.merge(rows, on=keys, how="left")
 
 

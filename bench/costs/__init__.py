@@ -1,6 +1,6 @@
 """Costs: what is counted, without a clock. Everything is for one image, and says so in its detail.
 
-`COSTS` holds one function a file: `(Subject) -> Iterator[Measurement]`. A new cost is one new file.
+`COSTS` holds functions `(Subject) -> Iterator[Measurement]`. A new cost is one new file.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ class Subject:
 
 def prepare(
     arch: Arch,
+    runs: bool = True,
+    /,
     *,
     num_classes: int | None = None,
     in_channels: int | None = None,
     input_size: int | None = None,
-    runs: bool = True,
 ) -> Subject:
     """Return the network to count, without storage; one that does not run without is built whole, on the CPU.
 
-    Torch's random state is left as it was. Where it need not run, it is always without storage.
+    Torch's random state is left as it was. Where it need not run (`runs`), it is always without storage.
 
     Raises:
         UnsupportedError: if it does not come in this size.

@@ -71,7 +71,7 @@ def _subject(
     try:
         size, channels = shape
         values = {"input_size": size, "in_channels": channels, "num_classes": num_classes}
-        subject = prepare(arch, **values, runs=whole)
+        subject = prepare(arch, whole, **values)
         subject.trace  # noqa: B018 (counts it)
     except (Exception, SystemExit):  # its own; the job will tell
         return None

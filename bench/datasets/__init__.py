@@ -1,6 +1,6 @@
 """Data sets: images and labels as whole tensors, checked when they are read.
 
-A data set is one file that adds a `Dataset` to `DATASETS`; ``imagefolder:PATH`` names any folder of images.
+A data set is added to `DATASETS` by its file; ``imagefolder:PATH`` names any folder of images.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@
     path/to/net.pt              saved by torch.jit (.pt, .pth, .torchscript)
     pattern:INPUT -> ... -> FC  layers in a row, see `bench.archs.pattern`
 
-each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``. Each is a file of
-this folder, see `bench.archs.naming.ways`. Two arguments are bench's own wherever the network has none of that name:
-``weights='net.pt'`` loads a state dict, and ``reparam=True`` takes the form for inference that the network comes with.
+each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``. They are in the
+files of this folder, see `bench.archs.naming.ways`. Two arguments are bench's own wherever the network has none of that
+name: ``weights='net.pt'`` loads a state dict, and ``reparam=True`` takes the form for inference that the network comes
+with.
 """
 
 from __future__ import annotations

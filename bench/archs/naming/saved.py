@@ -131,7 +131,7 @@ def _classes(program: ExportedProgram) -> int | None:
     """Return how many numbers come out for each image; None where it is not one row of them."""
     outputs = program.graph_signature.user_outputs
     values = _values(program, outputs)
-    shape = getattr(values[0], "shape", ()) if len(outputs) == len(values) == 1 else ()
+    shape: tuple[Any, ...] = getattr(values[0], "shape", ()) if len(outputs) == len(values) == 1 else ()
     return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
 
 

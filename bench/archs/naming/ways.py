@@ -1,4 +1,4 @@
-"""Ways in: the spellings of a network's name, one file each in this folder, and what each of them means."""
+"""Ways in: the spellings of a network's name, in the files of this folder, and what each of them means."""
 
 from __future__ import annotations
 

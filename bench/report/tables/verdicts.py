@@ -216,7 +216,7 @@ _FIELDS: Fields[TestVerdict] = (
     (Head("p", numeric=True), lambda test: show_p(test.p, test.p_floor)),
     (Head("n", numeric=True), lambda t: f"{t.n_of}, {t.n_against}" if t.n_against else str(t.n_of)),
     (Head("Quantity"), lambda test: plain(test.quantity)),
-    (_COMPARED, lambda test: plain(" against ".join(filter(None, (test.of, test.against))))),
+    (_COMPARED, lambda test: plain(f"{test.of} against {test.against}" if test.against else test.of)),
     (Head("How"), lambda test: plain(test.note)),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -44,6 +45,28 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):  # its folder may be none, which the first error says
             draft.unlink(missing_ok=True)
+
+
+_DRAFT = re.compile(r"\..+\.(\d{1,9})")
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove the drafts that killed processes have left in a folder and in those within."""
+    for file in folder.rglob(".*"):
+        draft = _DRAFT.fullmatch(file.name)
+        if draft and not _runs(int(draft[1])):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 class ToJson:

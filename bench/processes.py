@@ -1,12 +1,14 @@
-"""Starting processes of Python without running the user's script anew in them."""
+"""Starting processes of Python without running the user's script anew in them, and deaf to Ctrl-C at the terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import threading
 import types
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 
 _one_at_a_time = threading.Lock()
 
@@ -25,3 +27,17 @@ def bare_main() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def deaf() -> Iterator[None]:
+    """Let a process that starts here never hear Ctrl-C: whoever starts it ends it.
+
+    Ctrl-C at the terminal reaches it too, and it would tell where it was in its imports.
+    """
+    resource_tracker.ensure_running()  # it would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from typing import Any
+
+import psutil
 
 
 def facts(send: Any) -> None:
@@ -17,6 +20,7 @@ def facts(send: Any) -> None:
             {
                 "pid": os.getpid(),
                 "group": os.getpgid(0),
+                "session": os.getsid(0),
                 "torch": "torch" in sys.modules,
                 "argv0": sys.argv[0],
             },
@@ -88,10 +92,51 @@ def crash_with_a_daemon(send: Any) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def kill_the_server(send: Any) -> None:
+def kill_the_parent(send: Any) -> None:
     send(("before", None))
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
+
+
+def kill_the_server(send: Any) -> None:
+    send(("before", None))
+    os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL)
+    time.sleep(0.5)
+    send(("after", None))
+
+
+def write_everywhere(send: Any) -> None:
+    """Write junk into every descriptor but its own pipe, then send."""
+    for descriptor in range(3, 256):
+        with contextlib.suppress(OSError):
+            if descriptor != send.args[1].fileno():
+                os.write(descriptor, b"junk\n" * 3)
+    send(("after", None))
+
+
+def close_everything(send: Any) -> None:
+    send(("before", None))
+    os.closerange(3, 256)
+    send(("after", None))
+
+
+def hold_the_pipe(send: Any) -> None:
+    """Leave a daemon that has begun to write an event and holds the pipe."""
+    send(("before", None))
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(send.args[1].fileno(), b"\0\0")
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    time.sleep(0.2)
+
+
+def work_a_while(send: Any, seconds: float) -> None:
+    send(("pid", os.getpid()))
+    time.sleep(seconds)
+    send(("after", None))
 
 
 def multiply(send: Any) -> None:

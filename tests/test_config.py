@@ -112,6 +112,43 @@ def test_what_is_no_yaml_is_told(tmp_path: Path, content: bytes, reason: str) ->
     assert caught.value.tip
 
 
+def bomb(lines: int, width: int) -> str:
+    """Return YAML of which the last line has ``width ** lines`` words."""
+    text = f"about: &a0 [{', '.join(['x'] * width)}]\n"
+    for i in range(1, lines):
+        text += f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * width)}]\n"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (bomb(12, 9), "with its aliases it has more than 100,000 values"),
+        (bomb(200, 2), "with its aliases it has more than 100,000 values"),
+        ("blocks: &a [*a]", "an alias stands within what it repeats"),
+        ("blocks: &a {grid: *a}", "an alias stands within what it repeats"),
+        (f"seed: 1{'0' * 400}", "a number has more digits than any here"),
+        (f"seed: -{2**63}", "a number has more digits than any here"),
+        ("about: !!timestamp 2001-01-01", "a value is a date, and none here is"),
+        ("about: !!binary aGVsbG8=", "a value is a bytes, and none here is"),
+        ("about: !!set {a, b}", "a value is a set, and none here is"),
+        ("about: !!omap [a: 1]", "a value is a tuple, and none here is"),
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=f"broken.yaml: {reason}") as caught:
+        load_experiment(str(file))
+    assert caught.value.tip == "mend the YAML there"
+
+
+def test_an_alias_repeats_a_value(tmp_path: Path) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text("blocks:\n- {task: cost, grid: {arch: &a [b, c]}}\n- {task: infer, grid: {arch: *a}}\n")
+    assert [block.archs for block in load_experiment(str(file)).blocks] == [["b", "c"], ["b", "c"]]
+
+
 def test_a_mark_of_an_editor_is_no_content_and_a_date_is_text(tmp_path: Path) -> None:
     file = tmp_path / "marked.yaml"
     file.write_bytes(

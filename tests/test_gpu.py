@@ -19,6 +19,7 @@ from bench.execution.catalog import ask
 from bench.execution.locks import device_locks
 from bench.execution.max_batch import find_max_batch, with_batch
 from bench.execution.outcome import judge
+from bench.plan.expand import Catalog
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.records import environment
@@ -103,7 +104,7 @@ def test_out_of_memory_is_a_status_and_the_next_job_is_well() -> None:
 
 def test_the_environment_names_the_gpu() -> None:
     executor = EXECUTORS.get("process").make()
-    found = ask(executor, "bench.execution.probe:probe_machine", [])
+    found = ask(executor, Catalog, "bench.execution.probe:probe_machine", [])
     assert "cuda:0" in found.devices
     assert found.environment["gpu"][0]["name"]
     (state,) = environment.state([cuda_uuid("cuda:0")])["gpu"]

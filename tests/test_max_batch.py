@@ -20,6 +20,7 @@ from bench.execution import EXECUTORS, Ended, Event
 from bench.execution.fits import ONCE, memory_limit, try_batch
 from bench.execution.max_batch import GRAIN, LargestBatch, find_max_batch, wants_max, with_batch
 from bench.execution.worker import work
+from bench.plan.estimate import SEARCH_S, called_s
 from bench.plan.job import Job
 
 JOB = make_job(task="infer", settings={"batch_size": "max", "device": "cpu"})
@@ -114,6 +115,37 @@ def test_a_failure_while_it_bisects_leaves_the_best_until_then() -> None:
     found = find(fitting(21, {24: outcome("crashed")}))
     assert found.batch == 16
     assert found.measurement().flags == ("cut_short",)
+
+
+def test_the_search_ends_with_its_time_and_what_fitted_until_then() -> None:
+    """Each try takes as many seconds as it has images, and there are 120 on a CPU."""
+    now = 0.0
+
+    def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+        nonlocal now
+        now += args[0].settings.batch_size
+        return outcome("ok")
+
+    begun: list[int] = []
+    found = find_max_batch(FakeExecutor(play), JOB, 600.0, begun.append, clock=lambda: now)
+    assert 1 + 2 + 4 + 8 + 16 + 32 < 120 <= 1 + 2 + 4 + 8 + 16 + 32 + 64
+    assert begun == [1, 2, 4, 8, 16, 32, 64, 128]  # of the last there was no time for a try
+    assert [(t.batch, t.status) for t in found.tries[-2:]] == [(64, "ok"), (128, "timeout")]
+    assert found.batch == 64
+    assert found.measurement().flags == ("cut_short",)
+    assert found.measurement().detail["failure"] == "the search had 120 s"
+
+
+def test_a_search_without_time_for_one_image_is_a_timeout() -> None:
+    found = find_max_batch(fitting(9), JOB, 0.0)
+    assert found.batch is None
+    assert found.failure is not None
+    assert found.failure[0] == "timeout"
+
+
+def test_the_search_is_planned() -> None:
+    plain = called_s(with_batch(JOB, 1), {"cpu": 3.0})
+    assert called_s(JOB, {"cpu": 3.0}) - plain == SEARCH_S["cpu"]
 
 
 def test_a_batch_that_no_kernel_is_for_is_too_large() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import subprocess
@@ -21,6 +21,7 @@ import pytest
 from bench.contracts import check_executor
 from bench.errors import BenchError
 from bench.execution import EXECUTORS, Ended, Event
+from bench.execution.executors import process
 from bench.execution.executors.process import OUTPUT_BYTES, ProcessExecutor
 
 HERE = Path(__file__).parent
@@ -71,7 +72,7 @@ def test_every_executor_keeps_the_contract(name: str) -> None:
 def test_the_process_is_its_own_and_warm(executor: ProcessExecutor) -> None:
     ((_, facts),), _ = call(executor, "facts")
     assert facts["pid"] != os.getpid()
-    assert facts["group"] == facts["pid"]
+    assert facts["group"] == facts["session"] != os.getpgid(0)
     assert facts["torch"]
 
 
@@ -144,13 +145,67 @@ def test_what_a_job_leaves_behind_is_ended_beside_another_that_runs(executor: Pr
     other.join()
 
 
-@pytest.mark.slow
-def test_the_server_s_death_ends_one_job_and_not_the_next() -> None:
-    executor = ProcessExecutor()
-    events, ended = call(executor, "kill_the_server")
+def server() -> int:
+    return multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+
+
+def test_a_job_that_kills_its_parent_ends_itself_alone(executor: ProcessExecutor) -> None:
+    call(executor, "facts")
+    before = server()
+    events, ended = call(executor, "kill_the_parent")
     assert events == [("before", None)]
-    assert ended.exitcode != 0
+    assert ended.exitcode == -signal.SIGKILL
+    call(executor, "facts")
+    assert server() == before
+
+
+def test_a_job_that_writes_into_every_descriptor_reaches_no_other(
+    executor: ProcessExecutor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    call(executor, "facts")
+    before = server()
+    assert call(executor, "write_everywhere")[0] == [("after", None)]
+    assert call(executor, "facts")[0][0][0] == "facts"
+    assert server() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_job_that_closes_every_descriptor_ends_itself(executor: ProcessExecutor) -> None:
+    events, ended = call(executor, "close_everything")
+    assert events == [("before", None)]
+    assert ended.exitcode == 1
+    assert "Bad file descriptor" in ended.output
+
+
+def test_whoever_holds_the_pipe_does_not_hold_the_parent(executor: ProcessExecutor) -> None:
+    events, ended = call(executor, "hold_the_pipe")
+    assert events == [("before", None)]
+    assert not ended.timed_out
+
+
+@pytest.mark.slow
+def test_the_server_s_death_ends_no_job_and_the_next_has_a_new_server() -> None:
+    executor = ProcessExecutor()
+    begun, beside = threading.Event(), list[Event]()
+
+    def hear(event: Event) -> None:
+        beside.append(event)
+        begun.set()
+
+    def run_on() -> None:
+        executor.call("process_targets:work_a_while", (2.0,), timeout_s=60, on_event=hear)
+
+    other = threading.Thread(target=run_on)
+    other.start()
+    assert begun.wait(60)
+    before = server()
+    events, _ = call(executor, "kill_the_server")
+    assert events == [("before", None), ("after", None)]
     assert [kind for kind, _ in call(executor, "facts")[0]] == ["facts"]
+    other.join()
+    assert [kind for kind, _ in beside] == ["pid", "after"]
+    assert server() != before
+    wait_until_gone(beside[0][1])
 
 
 def test_a_server_that_dies_while_a_process_starts_is_started_anew(
@@ -181,8 +236,8 @@ def test_an_error_of_the_target_is_an_exit_code_with_its_text(executor: ProcessE
 
 @pytest.mark.parametrize(
     ("junk", "garbled"),
-    [(b"\0\0\0\3abc", True), (b"a message of two gigabytes", False), (b"\0\0\0\0", False)],
-    ids=["no event", "endless", "empty"],
+    [(b"\0\0\0\3abc", True), (b"\xff\0\0\0", True), (b"\0\0\0\0", True), (b"\0\0\0\x09abc", False)],
+    ids=["no event", "endless", "empty", "torn"],
 )
 def test_junk_among_the_events_ends_the_job_and_nothing_else(
     executor: ProcessExecutor, junk: bytes, garbled: bool
@@ -193,10 +248,24 @@ def test_junk_among_the_events_ends_the_job_and_nothing_else(
     assert call(executor, "leave", 7)[1].exitcode == 7
 
 
-def test_of_much_that_is_printed_the_end_is_kept(executor: ProcessExecutor) -> None:
+@pytest.mark.parametrize("limit", [1000, 1 << 30], ids=["begun anew", "whole"])
+def test_of_much_that_is_printed_the_end_is_kept(
+    executor: ProcessExecutor, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("bench.execution.executors.process._OUTPUT_LIMIT", limit)
     _, ended = call(executor, "print_much", 100)
     assert ended.output.endswith("x\nthe end\n")
     assert len(ended.output) == OUTPUT_BYTES
+
+
+def test_what_is_printed_takes_no_more_than_its_file_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_OUTPUT_LIMIT", 5000)
+    with process._output_file() as output:
+        for size in (5000, 5001, 100_000):
+            os.write(output, b"x" * (size - os.fstat(output).st_size - 1) + b"\n")
+            process._shorten(output)
+            assert os.fstat(output).st_size == (size if size <= 5000 else OUTPUT_BYTES)
+            assert process._tail(output).endswith(b"\n")
 
 
 def test_the_parent_sleeps_while_the_child_runs(executor: ProcessExecutor) -> None:

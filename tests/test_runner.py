@@ -410,7 +410,7 @@ class TestCatalog:
             return [("error", UnknownNameError("unknown", "a tip"))], Ended()
 
         with pytest.raises(UnknownNameError) as caught:
-            ask(FakeExecutor(play), "x:y")
+            ask(FakeExecutor(play), str, "x:y")
         assert caught.value.tip == "a tip"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import multiprocessing
@@ -235,7 +236,22 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("info", ["{", "[]", '{"jobs": [1]}', '{"jobs": [{"task": "cost"}]}', '{"jobs": 3}'])
+@pytest.mark.parametrize(
+    "info",
+    [
+        *("{", "[]", "", "\0", "[" * 100_000, "1" * 5000),
+        *('{"jobs": [1]}', '{"jobs": [{"task": "cost"}]}', '{"jobs": 3}', '{"jobs": [null]}'),
+        '{"jobs": [{"task": "cost", "arch": 3, "input_size": 32}]}',
+        '{"jobs": [{"task": "cost", "arch": "a", "input_size": 32, "settings": 3}]}',
+        f'{{"jobs": [{{"task": "cost", "arch": "a", "input_size": 1{"0" * 400}}}]}}',
+        '{"invocations": 3}',
+        '{"invocations": ["bench"]}',
+        '{"experiment": []}',
+        '{"band": "wide"}',
+        '{"schema": "one"}',
+    ],
+    ids=lambda text: text[:60],
+)
 def test_a_store_that_cannot_be_read_is_let_go_of(tmp_path: Path, info: str) -> None:
     (tmp_path / INFO).write_text(info)
     with pytest.raises(StoreError, match=INFO) as caught, Store(tmp_path):
@@ -244,6 +260,54 @@ def test_a_store_that_cannot_be_read_is_let_go_of(tmp_path: Path, info: str) -> 
     (tmp_path / INFO).unlink()
     write(tmp_path, 1)  # although the error, and with it the store, is still at hand
     assert len(read_run(tmp_path).records) == 1
+
+
+def test_run_json_of_a_newer_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / INFO).write_text('{"schema": 9, "jobs": "of another kind"}')
+    with pytest.raises(StoreError, match="of a newer version: its schema is 9, not 1") as caught:
+        read_run(tmp_path)
+    assert caught.value.tip == "update bench"
+
+
+def test_the_file_of_a_link_is_not_cut(tmp_path: Path) -> None:
+    """It may be another run's, whose writer is in the midst of that line."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    write(theirs, 1)
+    whole = (theirs / RECORDS).read_bytes()
+    (theirs / RECORDS).write_bytes(whole + whole[:50])
+    ours.mkdir()
+    (ours / RECORDS).symlink_to(theirs / RECORDS)
+    write(ours, 1)
+    assert (theirs / RECORDS).read_bytes().startswith(whole + whole[:50] + b"\n")
+    assert not (ours / REJECTED).exists()
+    assert len(read_run(ours).records) == 2
+    assert [r.line for r in read_run(ours).rejected] == [2]
+
+
+def test_drafts_of_killed_processes_are_swept(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / "checkpoints").mkdir()
+    left = [tmp_path / f".{INFO}.{ended.pid}", tmp_path / "checkpoints" / f".0123.pt.{ended.pid}"]
+    kept = [tmp_path / f".{INFO}.{os.getpid()}", tmp_path / ".hidden", tmp_path / f"{INFO}.{ended.pid}"]
+    for file in (*left, *kept):
+        file.touch()
+    write(tmp_path, 1)
+    assert [file.exists() for file in left] == [False, False]
+    assert [file.exists() for file in kept] == [True, True, True]
+
+
+def test_a_line_with_more_in_it_than_can_be_walked_is_set_aside(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    data = make_record().to_json()
+    deep = sound_line({**data, "error": {"message": "DEEP"}}).replace(b'"DEEP"', b"[" * 5000 + b"]" * 5000)
+    body = deep.rpartition(b',"checksum"')[0]
+    checksum = hashlib.sha256(body + b"}").hexdigest()[:16].encode()
+    with (tmp_path / RECORDS).open("ab") as file:
+        file.write(body + b',"checksum":"' + checksum + b'"}\n')
+    run = read_run(tmp_path)
+    assert len(run.records) == 1
+    assert [r.line for r in run.rejected] == [2]
 
 
 def test_a_run_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING, Any
 from bench.api.objects import Network, name_of
 from bench.api.runs import open_executor
 from bench.errors import InvalidModelError
-from bench.execution.catalog import ask
+from bench.execution.catalog import AnswerT, ask
 from bench.io import JsonObject
+from bench.plan.expand import Catalog
 from bench.records.environment import key, state
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.plan.expand import Catalog
 
-
-def _probe(name: str, *args: object) -> Any:
-    """Return the answer of a function of `bench.execution.probe`."""
+def _probe(kind: type[AnswerT], name: str, *args: object) -> AnswerT:
+    """Return the answer, of this type, of a function of `bench.execution.probe`."""
     with open_executor() as executor:
-        return ask(executor, f"bench.execution.probe:{name}", *args)
+        return ask(executor, kind, f"bench.execution.probe:{name}", *args)
 
 
 def machine() -> dict[str, object]:
     """Return the machine as a record describes it, as plain values."""
-    catalog: Catalog = _probe("probe_machine", [])
+    catalog = _probe(Catalog, "probe_machine", [])
     environment = catalog.environment
     return {
         "devices": list(catalog.devices),
@@ -58,8 +57,7 @@ def layers(
         in_channels: channels of the image.
     """
     shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
-    table: JsonObject = _probe("probe_layers", arch, depth, shape)
-    return table
+    return _probe(dict[str, Any], "probe_layers", arch, depth, shape)
 
 
 def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.DataFrame:
@@ -85,8 +83,7 @@ def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.
 
 def counts(networks: Sequence[str]) -> JsonObject:
     """Return what is counted of each network, for the claims about it; ``NAME_*`` means all such."""
-    facts: JsonObject = _probe("probe_facts", networks)
-    return facts
+    return _probe(dict[str, Any], "probe_facts", networks)
 
 
 def units(prefixed: str | None = None) -> dict[str, list[JsonObject]]:
@@ -95,5 +92,4 @@ def units(prefixed: str | None = None) -> dict[str, list[JsonObject]]:
     Args:
         prefixed: pattern with a library's prefix, such as ``timm:*``; None is what the package itself has.
     """
-    of_kinds: dict[str, list[JsonObject]] = _probe("probe_units", prefixed)
-    return of_kinds
+    return _probe(dict[str, list[JsonObject]], "probe_units", prefixed)

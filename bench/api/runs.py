@@ -25,7 +25,7 @@ from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
 from bench.plan.study import check_study
 from bench.records.record import Record
-from bench.records.store import RECORDS, Run, Store, read_run
+from bench.records.store import INFO_SCHEMA, RECORDS, Run, Store, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -297,7 +297,7 @@ def _info(
     band = before.info.get("band") if band is None else band
     return {
         **({} if band is None else {"band": band}),
-        "schema": 1,
+        "schema": INFO_SCHEMA,
         "bench_version": bench.__version__,
         "versions": packages,
         "invocations": [*before.info.get("invocations", ()), invocation],

@@ -1,31 +1,26 @@
-"""What the commands share: consoles, errors turned into exit codes, options."""
+"""What the commands share: errors turned into exit codes, options."""
 
 from __future__ import annotations
 
 import functools
-import json
 import os
-import signal
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from bench.errors import BenchError
+from bench.cli._interrupts import EXIT_CANCELLED, heed
+from bench.cli._streams import note, show_error
+from bench.errors import BenchError, text_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from bench.records.store import Run
 
 P = ParamSpec("P")
 
 EXIT_FAILED = 1
-EXIT_CANCELLED = 130
 
 
 class Format(StrEnum):
@@ -65,20 +60,6 @@ NamesArgument = Annotated[
 ]
 
 
-def stdout() -> Console:
-    """Return a console for results; wide where the output is a file, so that nothing is cut."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty())
-
-
-def stderr() -> Console:
-    """Return a console for progress and errors."""
-    from rich.console import Console
-
-    return Console(stderr=True, soft_wrap=True, highlight=False)
-
-
 def words_of(text: str | None) -> list[str]:
     """Return the words of ``cost,infer``."""
     return [word.strip() for word in (text or "").split(",") if word.strip()]
@@ -103,29 +84,12 @@ def stored_run(run: str, results: Path) -> Run:
     return stored
 
 
-def print_json(value: object) -> None:
-    """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def write(text: str) -> None:
-    """Print a document on stdout as it is."""
-    sys.stdout.write(text)
-
-
-def note(text: str) -> None:
-    """Print a line on stderr as it is."""
-    stderr().print(text, markup=False)
-
-
 def handled(command: Callable[P, None]) -> Callable[P, None]:
     """Turn errors into a message on stderr and an exit code; the one handler of all commands."""
 
     @functools.wraps(command)
     def safely(*args: P.args, **kwargs: P.kwargs) -> None:
-        # A shell ignores SIGINT for what it runs in the background.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _cancel)
+        heed()
         try:
             command(*args, **kwargs)
         except BenchError as error:
@@ -134,23 +98,14 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             show_error("cancelled", None)
             raise typer.Exit(EXIT_CANCELLED) from None
-        except BrokenPipeError:
-            # The reader of our output has gone, as with `bench list | head`; say nothing more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+        except OSError as error:
+            show_error(*words_of_os(error))
+            raise typer.Exit(EXIT_FAILED) from None
 
     return safely
 
 
-def show_error(message: str, tip: str | None) -> None:
-    """Write what is wrong and what to do next to stderr."""
-    from rich.markup import escape
-
-    console = stderr()
-    console.print(f"[bold red]error:[/] {escape(message)}")
-    if tip:
-        console.print(f"  [bold]tip:[/] {escape(tip)}")
-
-
-def _cancel(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's signature)
-    raise KeyboardInterrupt
+def words_of_os(error: OSError) -> tuple[str, str]:
+    """Return what the system refused, and what to do next."""
+    place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    return f"{error.strerror or text_of(error)}{place}", "mend that, or name another file or folder"

@@ -18,13 +18,16 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from bench.api import Done
-from bench.cli._common import EXIT_CANCELLED, EXIT_FAILED, note, stderr
+from bench.cli._common import EXIT_FAILED
+from bench.cli._interrupts import EXIT_CANCELLED, GO_ON, keeping
+from bench.cli._streams import note, stderr
 from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
 from bench.plan.expand import Planned
 from bench.records.flags import OF_SAMPLES, spoken
 from bench.records.record import Record
 from bench.records.store import Run, set_aside
+from bench.report.text import visible
 from bench.units import duration, percent, show
 
 
@@ -39,6 +42,7 @@ def finish(done: Done, lines: Iterable[str]) -> None:
     for line in lines:
         note(line)
     if done.summary.cancelled:
+        note(f"cancelled; {GO_ON}")
         raise typer.Exit(EXIT_CANCELLED)
     if done.summary.failed:
         raise typer.Exit(EXIT_FAILED)
@@ -83,6 +87,7 @@ class Progress(Observer):
     def planned(self, plan: Sequence[Planned], before: Run) -> None:
         """Say what could not be read, and what is measured again."""
         self.jobs = len(plan)
+        keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
             self._print(f"[dim]{escape(words)}[/]")
         for line in edits(plan, before):
@@ -92,7 +97,7 @@ class Progress(Observer):
 
     def fetching(self, dataset: str) -> None:
         """Say that a data set is fetched."""
-        self._print(f"{dataset} is not on this machine, and is fetched")
+        self._print(f"{escape(dataset)} is not on this machine, and is fetched")
 
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
@@ -103,7 +108,8 @@ class Progress(Observer):
 
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
-        self.label, self.total = planned.job.label(), max(total, self.total)
+        # The bar is drawn behind the console's back.
+        self.label, self.total = visible(planned.job.label()), max(total, self.total)
         self.job_begin_s = time.monotonic()
         self.begin_s = self.begin_s or self.job_begin_s
         self.bar.update(
@@ -116,7 +122,7 @@ class Progress(Observer):
 
     def stage(self, name: str) -> None:
         """Show how far the job has come."""
-        self.bar.update(self.task, description=f"{self.label}: {name}")
+        self.bar.update(self.task, description=f"{self.label}: {visible(name)}")
 
     def progress(self, done: int, total: int) -> None:
         """Show the epochs of a training, and how long the rest of them will take."""

@@ -26,6 +26,7 @@ from bench.cli import (
     verify,
 )
 from bench.cli import list as list_
+from bench.cli._streams import open_standard_streams
 from bench.registry import PLUGINS
 
 app = typer.Typer(
@@ -84,4 +85,5 @@ def callback(
 
 def main() -> None:
     """Run the command line."""
+    open_standard_streams()
     app()

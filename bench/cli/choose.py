@@ -7,18 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import (
-    Format,
-    FormatOption,
-    JsonOption,
-    ResultsOption,
-    handled,
-    print_json,
-    run_path,
-    stdout,
-    stored_run,
-    write,
-)
+from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, run_path, stored_run
+from bench.cli._streams import print_json, stdout, write
 
 
 @handled

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    JsonOption,
-    ReportsOption,
-    ResultsOption,
-    SetOption,
-    handled,
-    print_json,
-    stdout,
-)
+from bench.cli._common import JsonOption, ReportsOption, ResultsOption, SetOption, handled
+from bench.cli._streams import print_json, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.versus import Ratio

@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    Format,
-    FormatOption,
-    JsonOption,
-    ResultsOption,
-    handled,
-    print_json,
-    show_error,
-    stdout,
-    stored_run,
-    words_of,
-    write,
-)
+from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, stored_run, words_of
+from bench.cli._streams import print_json, show_error, stdout, write
 
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, print_json, stdout, stored_run
+from bench.cli._common import JsonOption, ResultsOption, handled, stored_run
+from bench.cli._streams import print_json, stdout
 
 
 @handled

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.cli._common import JsonOption, handled, print_json, stdout
+from bench.cli._common import JsonOption, handled
+from bench.cli._streams import print_json, stdout
 
 
 @handled

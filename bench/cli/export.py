@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import ResultsOption, handled, note, stored_run, write
+from bench.cli._common import ResultsOption, handled, stored_run
+from bench.cli._streams import note, write
 from bench.errors import ConfigError
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, handled, note, print_json, stdout
+from bench.cli._common import JsonOption, handled
+from bench.cli._streams import note, print_json, stdout
 
 app = typer.Typer(no_args_is_help=True, help="Published accuracies and speeds: list, show, update.")
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, handled, print_json, stdout
+from bench.cli._common import JsonOption, handled
+from bench.cli._streams import print_json, stdout
 from bench.io import JsonObject
 
 KINDS = ("archs", "datasets", "backends", "executors", "figures", "configs")

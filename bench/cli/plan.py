@@ -15,10 +15,9 @@ from bench.cli._common import (
     SetOption,
     TaskOption,
     handled,
-    print_json,
-    stdout,
     words_of,
 )
+from bench.cli._streams import print_json, stdout
 
 if TYPE_CHECKING:
     from bench.api import Prepared

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, note, print_json, stdout, stored_run
+from bench.cli._common import JsonOption, ResultsOption, handled, stored_run
+from bench.cli._streams import note, print_json, stdout
 
 if TYPE_CHECKING:
     from bench.records.store import Run

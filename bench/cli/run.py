@@ -19,10 +19,9 @@ from bench.cli._common import (
     SetOption,
     TaskOption,
     handled,
-    print_json,
-    stdout,
     words_of,
 )
+from bench.cli._streams import print_json, stdout
 from bench.cli._torchrun import torchrun_overrides
 
 if TYPE_CHECKING:

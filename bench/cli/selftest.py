@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    EXIT_FAILED,
-    JsonOption,
-    ResultsOption,
-    SetOption,
-    handled,
-    print_json,
-    stdout,
-)
+from bench.cli._common import EXIT_FAILED, JsonOption, ResultsOption, SetOption, handled
+from bench.cli._streams import print_json, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.selftest import Selftest

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import handled, print_json, stderr, stdout, write
+from bench.cli._common import handled
+from bench.cli._streams import print_json, show_error, stdout, write
 from bench.errors import ConfigError
 from bench.io import JsonObject
 
@@ -56,7 +57,7 @@ def show(
     table = layers(arch, depth, input_size=input_size, num_classes=num_classes, in_channels=in_channels)
     _print(table, Format.json if as_json else form)
     if table["failure"]:
-        stderr().print(f"[bold red]error:[/] {arch} failed before its end", markup=True)
+        show_error(f"{arch} failed before its end", None)
         raise typer.Exit(1)
 
 

@@ -15,8 +15,8 @@ from bench.cli._common import (
     ResultsOption,
     SetOption,
     handled,
-    stdout,
 )
+from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
 from bench.cli.run import conclude
 

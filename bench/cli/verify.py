@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    Format,
-    FormatOption,
-    JsonOption,
-    ResultsOption,
-    handled,
-    note,
-    print_json,
-    stderr,
-    stdout,
-    stored_run,
-    write,
-)
+from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, stored_run
+from bench.cli._streams import note, print_json, stderr, stdout, write
 from bench.io import JsonObject
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import msgspec
 
 from bench.errors import BenchError, UnknownNameError
 from bench.execution import Ended, Event, Executor
@@ -13,6 +15,7 @@ from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
 from bench.plan.expand import Catalog
 
+AnswerT = TypeVar("AnswerT")
 PROBE_S = 120.0
 FIT_S = 30.0
 LIBRARIES = ("torchvision", "timm", "hf", "pattern")
@@ -30,7 +33,7 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
     names = list(dict.fromkeys(name for block in experiment.blocks for name in block.archs))
     own = [n for n in names if is_users(n)]
     others = [n for n in names if n not in own]
-    catalog: Catalog = ask(executor, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
+    catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
     return replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
 
 
@@ -52,22 +55,33 @@ def is_users(name: str) -> bool:
     return saved or (":" in bare and bare.partition(":")[0] not in LIBRARIES)
 
 
-def ask(executor: Executor, target: str, *args: object, timeout_s: float = PROBE_S) -> Any:
-    """Return the answer of a probe.
+def ask(
+    executor: Executor, kind: type[AnswerT], target: str, *args: object, timeout_s: float = PROBE_S
+) -> AnswerT:
+    """Return the answer of a probe, which is of this type.
 
     Raises:
-        BenchError: what the probe sent, or that it ended without an answer.
+        BenchError: what the probe sent, or that it ended without such an answer.
     """
     events: list[Event] = []
     ended = executor.call(target, args, timeout_s=timeout_s, on_event=events.append)
-    for kind, value in events:
-        if kind == "error":
+    for name, value in events:
+        if name == "error":
             raise value
-        if kind == "answer":
-            return value
+        if name == "answer":
+            return _answer(value, kind)
     raise BenchError(
         f"the probe ended without an answer: {_why(ended, timeout_s)}", "run `bench env` to see the machine"
     )
+
+
+def _answer(value: object, kind: type[AnswerT]) -> AnswerT:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BenchError(
+            f"the probe's answer is none: {error}", "look for what it ran that writes so"
+        ) from error
 
 
 def _why(ended: Ended, timeout_s: float) -> str:
@@ -83,7 +97,7 @@ def _users_cards(executor: Executor, name: str) -> tuple[ArchCard, ...]:
     The job then meets the same failure in its own process, and its record says what it was.
     """
     try:
-        cards: tuple[ArchCard, ...] = ask(executor, "bench.execution.probe:probe_arch", name)
+        cards = ask(executor, tuple[ArchCard, ...], "bench.execution.probe:probe_arch", name)
     except UnknownNameError:
         raise
     except BenchError:
@@ -99,7 +113,7 @@ def _fitted(executor: Executor, card: ArchCard) -> ArchCard:
     if card.sized and card.any_channels:
         return card
     try:
-        fit = ask(executor, "bench.execution.probe:probe_fit", card.name, timeout_s=FIT_S)
+        fit = ask(executor, dict[str, int], "bench.execution.probe:probe_fit", card.name, timeout_s=FIT_S)
     except BenchError:
         return card
     return card.fitted(**fit) if fit else card

@@ -34,7 +34,7 @@ def fetch_all(
     for name in names:
         begin(name)
         try:
-            ask(executor, "bench.execution.probe:fetch_data", name, timeout_s=FETCH_S)
+            ask(executor, str, "bench.execution.probe:fetch_data", name, timeout_s=FETCH_S)
         except BenchError as error:
             refused[name] = error
     return refused

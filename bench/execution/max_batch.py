@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -10,6 +11,7 @@ from typing import TypeGuard
 from bench.execution import Event, Executor
 from bench.execution.outcome import Outcome, judge
 from bench.io import JsonObject
+from bench.plan.estimate import SEARCH_S
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.records.record import Measurement, Status, measured
@@ -82,22 +84,35 @@ def with_batch(job: Job[Timed], batch: int) -> Job[Timed]:
     return job.with_settings(batch_size=batch)
 
 
-def find_max_batch(executor: Executor, job: Job[Timed], timeout_s: float) -> LargestBatch:
+def find_max_batch(
+    executor: Executor,
+    job: Job[Timed],
+    timeout_s: float,
+    begin: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> LargestBatch:
     """Return the largest batch of the job that fits: doubles until one does not, then bisects.
 
     One image is tried first: where that fails, so does the search. From then on want of memory makes a batch too
-    large, and so does what no kernel is for. Every other failure ends the search with the best batch until then.
+    large, and so does what no kernel is for. Every other failure ends the search with the best batch until then, and
+    so does the end of its time: on the CPU, whose memory holds more images than anybody waits for, `SEARCH_S`.
 
     Args:
         executor: where each batch is tried, in a process of its own.
         job: an `infer` or `train_step` job; its batch size does not matter.
-        timeout_s: of each try.
+        timeout_s: of the whole search.
+        begin: is told the batch of each try.
+        clock: in seconds.
     """
     limit = job.settings.batch_limit or LIMIT
+    whole_s = min(timeout_s, SEARCH_S.get(job.device_kind, timeout_s))
+    end_s = clock() + whole_s
     tries: list[Try] = []
 
     def fits(batch: int) -> bool:
-        tried = _try(executor, with_batch(job, batch), timeout_s)
+        left_s = end_s - clock()
+        begin(batch)
+        tried = _try(executor, with_batch(job, batch), left_s) if left_s > 0 else _late(batch, whole_s)
         tries.append(tried)
         if tried.status not in {"ok", *_WHY}:
             raise _OtherError
@@ -128,6 +143,12 @@ def _search(fits: Callable[[int], bool], limit: int) -> None:
             good = middle
         else:
             bad = middle
+
+
+def _late(batch: int, whole_s: float) -> Try:
+    """Return the try of a batch that there was no time for."""
+    message = f"the search had {whole_s:g} s"
+    return Try(batch, "timeout", {"type": "Timeout", "message": message, "tip": "give a batch_limit"})
 
 
 def _try(executor: Executor, job: Job[Timed], timeout_s: float) -> Try:

@@ -12,14 +12,16 @@ import importlib
 import pkgutil
 import warnings
 
+from bench.execution.executors._server import importing
+
 gc.disable()  # modules stay: to look for garbage among them took a sixth of the imports' time
-with warnings.catch_warnings():
+with importing(), warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a library's notice at import is not the job's
     import fvcore.nn
     import scipy.special  # intervals need it: in the midst of sampling, its import took half a second of the limit
     import torchvision
 
-    import bench.execution.executors._orphans
+    import bench.execution.executors._child
     import bench.execution.probe
     import bench.execution.worker
     import bench.tasks
@@ -40,9 +42,5 @@ with warnings.catch_warnings():
 gc.freeze()  # nor do jobs look there, which would also copy the pages that they share with the server
 atexit.register(gc.unfreeze)  # a library counts at the server's end what was not collected, and prints it
 gc.enable()
-
-bench.execution.executors._orphans.adopt_orphans()
-# An orphan's end is not what the server of Python waits for.
-warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
 
 __all__ = ["bench", "fvcore", "scipy", "torchvision"]

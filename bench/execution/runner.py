@@ -140,10 +140,7 @@ def reusable(records: Sequence[Record], catalog: Catalog, plan: Sequence[Planned
     known = {planned.job.id for planned in plan if planned.status is not None}
 
     def as_here(record: Record) -> bool:
-        then, now = (
-            environment.key(e, record.job.devices) for e in (record.environment, catalog.environment)
-        )
-        return then == now
+        return environment.agree(record.environment, catalog.environment, record.job.devices)
 
     return {
         job_id: record
@@ -272,7 +269,10 @@ def _execute(planned: Planned, bench: _Bench, story: _Story, observer: Observer 
         with _alone([planned], bench, observer) if observer else contextlib.nullcontext():
             if wants_max(job):
                 story.hear(("stage", "max_batch"))
-                largest = find_max_batch(bench.executor, job, timeout_s=planned.timeout_s)
+                tell = story.observer.stage
+                largest = find_max_batch(
+                    bench.executor, job, planned.timeout_s, lambda batch: tell(f"max_batch, {batch} images")
+                )
                 if largest.failure is not None:
                     return largest.failure
                 story.hear(("measurement", largest.measurement()))

@@ -1,11 +1,4 @@
-"""The worker: what the process of one job does. It sends events and never raises.
-
-("stage", name)            how far it has come
-("measurement", Measurement)  as soon as it is there
-("progress", (done, total))   of a training, in epochs
-("environment", dict)      switches and state as they stood
-("outcome", (status, error))  the last event
-"""
+"""The worker: what the process of one job does. It sends events, see `bench.execution.events`, and never raises."""
 
 from __future__ import annotations
 
@@ -243,7 +236,7 @@ def describe(error: BaseException) -> dict[str, object]:
     return {
         "type": type(error).__name__,
         "message": clean(message),
-        "tip": getattr(error, "tip", None),
+        "tip": error.tip if isinstance(error, BenchError) else None,
         "traceback": clean(own_traceback(cause)) if not isinstance(cause, BenchError) else None,
     }
 

@@ -17,6 +17,10 @@ from bench.plan.task import TASKS
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
 _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
 
+# The longest that the largest batch is looked for; on a GPU the job's own limit holds.
+SEARCH_S = {"cpu": 120.0}
+_GUESS_SEARCH_S = {**SEARCH_S, "cuda": 15.0}
+
 _Estimate = Callable[[Planned], float]
 
 
@@ -51,9 +55,11 @@ def _likenesses(job: Job) -> list[tuple[str, ...]]:
 
 
 def called_s(job: Job[Timed], guess_s: Mapping[str, float]) -> float:
-    """Return the seconds of a job that times the calls of a network; `guess_s` is without energy and compiling."""
+    """Return the seconds of a job that times calls of a network; `guess_s` is without energy, compiling and search."""
+    search_s = _GUESS_SEARCH_S[job.device_kind] if job.settings.batch_size == "max" else 0.0
     energy_s = _GUESS_ENERGY_S if job.settings.energy_s is None else job.settings.energy_s
-    return guess_s[job.device_kind] + energy_s * (job.device_kind == "cuda") + compile_s(job.settings.backend)
+    on_gpu_s = energy_s * (job.device_kind == "cuda")
+    return guess_s[job.device_kind] + search_s + on_gpu_s + compile_s(job.settings.backend)
 
 
 def compile_s(backend: str | None) -> float:

@@ -1,6 +1,7 @@
 """The files of experiments, studies and recipes: where they are, and how they are read.
 
-YAML is read as safe, a date is text, and a key that is given twice is an error, as one would be lost.
+YAML is plain values, a date is text, and a key that is given twice is an error, as one would be lost. Aliases may
+repeat a value, but neither hold themselves nor multiply to more than anybody would write.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def read_yaml(text: str, where: str) -> object:
         ConfigError: if it is none, or gives a key twice, with the line.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        value: object = yaml.load(text, Loader=_Loader)
+        _size(value, {}, where)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -96,6 +98,48 @@ def read_yaml(text: str, where: str) -> object:
             "it is nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
         )
         raise ConfigError(f"{where}: no readable YAML: {reason}", "mend the YAML there") from error
+    return value
+
+
+_MOST = 100_000  # values in a document, each counted as often as aliases repeat it
+_WITHIN = -1  # the size of what is being counted
+
+
+def _size(value: object, sizes: dict[int, int], where: str) -> int:
+    """Return how many values there are in a value with those in it.
+
+    Args:
+        value: of YAML.
+        sizes: those known before, by the identity of the value.
+        where: its origin, for messages.
+
+    Raises:
+        ConfigError: for more than `_MOST`, for a value within itself, or for one that is not plain.
+    """
+    if value is None or isinstance(value, str | bool | float):
+        return 1
+    if isinstance(value, int):
+        if abs(value) >= 1 << 63:
+            raise _refused(where, "a number has more digits than any here")
+        return 1
+    if not isinstance(value, dict | list):
+        raise _refused(
+            where, f"a value is a {type(value).__name__}, and none here is; as text it stands in quotes"
+        )
+    size = sizes.get(id(value))
+    if size == _WITHIN:
+        raise _refused(where, "an alias stands within what it repeats")
+    if size is None:
+        sizes[id(value)] = _WITHIN
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        size = sizes[id(value)] = 1 + sum(_size(one, sizes, where) for one in inner)
+    if size > _MOST:
+        raise _refused(where, f"with its aliases it has more than {_MOST:,} values")
+    return size
+
+
+def _refused(where: str, problem: str) -> ConfigError:
+    return ConfigError(f"{where}: {problem}", "mend the YAML there")
 
 
 def load_yaml(path: Path) -> object:

@@ -78,10 +78,21 @@ def key(environment: JsonObject, devices: Sequence[str] = ()) -> str:
         environment: of a record or a catalog.
         devices: that the result is of, as `bench.plan.job.Job.devices` gives them; other cards do not matter.
     """
+    parts = _parts(environment, devices)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def agree(one: JsonObject, other: JsonObject, devices: Sequence[str] = ()) -> bool:
+    """Return whether two environments have the same key; in a fraction of the time where their values are equal."""
+    same = _parts(one, devices) == _parts(other, devices)
+    return same or key(one, devices) == key(other, devices)
+
+
+def _parts(environment: JsonObject, devices: Sequence[str]) -> list[object]:
+    """Return what of an environment is in its key."""
     parts = [_at(environment, path) for path in _KEY]
     cards = (card_of(environment, device) for device in devices if device != "cpu")
-    parts += [[card.get(k) for k in _GPU_KEY] for card in cards]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+    return [*parts, *([card.get(k) for k in _GPU_KEY] for card in cards)]
 
 
 def card_of(environment: JsonObject, device: str) -> JsonObject:

@@ -16,11 +16,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Annotated, Any
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError, nearest
-from bench.io import JsonObject, atomic_write, finite_json
+from bench.io import JsonObject, atomic_write, finite_json, sweep_drafts
 from bench.plan.job import Job
 from bench.records.flags import OF_OTHERS
 from bench.records.line import decode, encode
@@ -30,6 +32,7 @@ RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
 BOM = b"\xef\xbb\xbf"
 INFO = "run.json"
+INFO_SCHEMA = 1
 _LOCK = ".lock"
 
 
@@ -79,11 +82,37 @@ def read_run(path: Path | str) -> Run:
     return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info)
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
+class _Planned(msgspec.Struct):
+    """A job of `run.json`; keys that this version does not know are left out."""
+
+    task: str
+    arch: str
+    input_size: _Count
+    in_channels: _Count = 3
+    num_classes: _Count | None = 1000
+    seed: int = 0
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    source_sha256: str | None = None
+
+
+class _Info(msgspec.Struct):
+    """What is read of `run.json`; all other keys are kept as they are."""
+
+    schema: int = INFO_SCHEMA
+    jobs: list[_Planned] = msgspec.field(default_factory=list)
+    invocations: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    experiment: dict[str, Any] | None = None
+    band: float | None = None
+
+
 def _planned(file: Path, info: JsonObject) -> tuple[Job, ...]:
     try:
-        return tuple(Job.from_json(job) for job in info.get("jobs", ()))
-    except (TypeError, AttributeError) as error:
-        raise StoreError(f"{file} has jobs that are none: {error}", _DELETE) from error
+        return tuple(Job(**msgspec.structs.asdict(job)) for job in msgspec.convert(info, _Info).jobs)
+    except (ValueError, TypeError, OverflowError) as error:  # settings are their task's to check
+        raise StoreError(f"{file} is not as bench writes it: {error}", _DELETE) from error
 
 
 def set_aside(run: Run) -> str:
@@ -131,10 +160,14 @@ def read_info(path: Path) -> JsonObject:
         return {}
     try:
         info = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{file} is not JSON: {error}", _DELETE) from error
     if not isinstance(info, dict):
         raise StoreError(f"{file} is not a JSON object", _DELETE)
+    if isinstance(schema := info.get("schema"), int) and schema > INFO_SCHEMA:
+        raise StoreError(
+            f"{file} is of a newer version: its schema is {schema}, not {INFO_SCHEMA}", "update bench"
+        )
     return info
 
 
@@ -150,7 +183,7 @@ def _read_records(file: Path) -> tuple[list[Record], list[Rejected]]:
                 continue
             try:
                 records.append(decode(content))
-            except ValueError as error:
+            except (ValueError, OverflowError, RecursionError) as error:
                 job = _JOB_ID.search(content)
                 rejected.append(Rejected(number, str(error), job[1].decode() if job else None))
             except StoreError as error:
@@ -180,6 +213,7 @@ class Store:
                 held.enter_context(FileLock(self.path / _LOCK, timeout=0))
                 self._stream = held.enter_context(self.file.open("ab", buffering=0))
                 self._repair()
+                sweep_drafts(self.path)
             except Timeout as error:
                 raise StoreError(
                     f"another bench is writing to {self.path}", "wait for it, or choose another --name"
@@ -232,9 +266,15 @@ class Store:
         )
 
     def _repair(self) -> None:
-        """Set a torn last line aside, so that the next record starts on a line of its own."""
+        """Set a torn last line aside, so that the next record starts on a line of its own.
+
+        A link's file may be another run's, which writes to it at this moment: it is not cut.
+        """
         torn = _torn_tail(self.file)
         if not torn:
+            return
+        if self.file.is_symlink():
+            self._write(b"\n")
             return
         try:
             decode(torn)  # whole but for its line end

@@ -16,13 +16,22 @@ def plain(text: object, limit: int = _LIMIT) -> str:
     surrogates become U+FFFD. Longer text than `limit` characters is cut off with an ellipsis.
     """
     words = " ".join(str(text).split())
-    shown = "".join(_visible(c) for c in words[: limit + 1])
+    shown = visible(words[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
 
 
+def visible(text: str) -> str:
+    """Return text whose control and format characters are U+FFFD, but for line ends, tabs and the joiners of emoji."""
+    return text if text.isprintable() else "".join(_visible(char) for char in text)
+
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # categories of Unicode
+_KEPT = "\n\t\u200d\u200c"
+
+
 def _visible(char: str) -> str:
-    hidden = unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    return "\N{REPLACEMENT CHARACTER}" if hidden and char not in "\u200d\u200c" else char
+    hidden = unicodedata.category(char) in _HIDDEN and char not in _KEPT
+    return "\N{REPLACEMENT CHARACTER}" if hidden else char
 
 
 def markdown(text: object) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import StoreError, unknown_name
-from bench.io import atomic_write
+from bench.io import atomic_write, sweep_drafts
 from bench.records.store import Run
 from bench.report.figures.drawing import DrawingOptions, Picture, drawing
 from bench.report.figures.style import KINDS
@@ -67,6 +67,7 @@ def write_report(
     folder = out / "figures" if saved_kinds(formats) else out
     with _written_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    sweep_drafts(out)
     options = DrawingOptions(figures, saved_kinds(formats), page="html" in formats, style=style or {})
     drawn = options.page or options.kinds
     with drawing(sum(len(run.records) for run in runs if drawn), options) as draw:

@@ -1,7 +1,7 @@
 """What a job leaves behind in sessions of their own: processes that the end of its group does not take along.
 
-On Linux, a process without a parent goes to the nearest process above that adopts. A job adopts while it lives, and
-the fork server after that; whoever is the server's child and no job that runs was left behind.
+On Linux, a process without a parent goes to the nearest process above that adopts. A job's keeper adopts while the job
+lives, and the fork server after that; whoever is the server's child and no job that runs was left behind.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_orphans(server: int, jobs: Collection[int]) -> None:
-    """End the children of the fork server, with all below them, that are no jobs which run.
+def end_children(parent: int, but: Collection[int] = ()) -> None:
+    """End the children of a process, with all below them.
 
     Args:
-        server: its process id.
-        jobs: the process ids of the jobs that run.
+        parent: its process id.
+        but: the ids of children that are left alone.
     """
     with contextlib.suppress(psutil.Error):
-        for orphan in psutil.Process(server).children():
-            if orphan.pid not in jobs:
-                _end_tree(orphan)
+        for child in psutil.Process(parent).children():
+            if child.pid not in but:
+                _end_tree(child)
 
 
 def _end_tree(process: psutil.Process) -> None:

@@ -1,36 +1,43 @@
 """The process executor: each call in a process of its own, forked from a server that has imported torch.
 
-The process leads a group and a session of its own: Ctrl-C at the terminal does not reach it, and all that it
-starts can be ended with it. The parent sleeps until an event, the end or the time limit. Where the parent is
-killed, the process ends itself and its group.
+The process is in a group and a session of its own: Ctrl-C at the terminal does not reach it, and all that it starts
+can be ended with it, see `_child`. The parent sleeps until an event, the end or the time limit; now and then it looks
+whether what is printed has become too much.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import faulthandler
+import fcntl
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from bench.errors import BenchError
-from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, load_target
-from bench.execution.executors._orphans import adopt_orphans, end_orphans
-from bench.processes import bare_main
+from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
+from bench.execution.events import Inbox
+from bench.execution.executors._child import GRACE_S, SWEEP_S, begin
+from bench.execution.executors._orphans import end_children
+from bench.execution.executors._server import OF
+from bench.processes import bare_main, deaf
 from bench.records.environment import usable_cores
 
-_GRACE_S = 1.0  # between the request to end and the kill
-OUTPUT_BYTES = 4000
+_END_S = GRACE_S + SWEEP_S + 1.0  # that a keeper may take to end its job and itself
+OUTPUT_BYTES = 4000  # of what was printed that are kept
+_OUTPUT_LIMIT = 64 << 20  # bytes of the file of it, which is begun anew beyond
+_LOOK_S = 2.0  # between looks at its size
 
 
 class ProcessExecutor:
@@ -39,6 +46,8 @@ class ProcessExecutor:
     Raises:
         BenchError: where the current folder is gone, in which processes would start.
     """
+
+    preload = "bench.execution.preload"  # what the server imports
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         try:
@@ -49,29 +58,26 @@ class ProcessExecutor:
         self.at_once = usable_cores()
         self._running: set[int] = set()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["bench.execution.preload", *libraries])
-        with bare_main():
-            forkserver.ensure_running()
+        self._context.set_forkserver_preload([self.preload, *libraries])
+        with _starting():
+            pass
 
     def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
         """Run the call in a process of its own; at the time limit its whole group is ended."""
         receiver, sender = self._context.Pipe(duplex=False)
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, receiver:
-            output = Path(folder) / "output"
+        with receiver, _output_file() as output:
             before = _oom_kills()
+            # A connection is what can be handed to a process; it closes its descriptor.
+            printed = connection.Connection(os.dup(output), readable=False)
             # No daemon in Python's sense: those may have no children, and trainings have some that load images.
-            process = self._context.Process(target=_child, args=(sender, str(output), target, args))
+            process = self._context.Process(target=begin, args=(sender, printed, target, args))
             pid = _start(process)
             sender.close()
+            printed.close()
             self._running.add(pid)
-            # A message that never comes to its end would hold the parent beyond the limit.
-            guard = threading.Timer(timeout_s + _GRACE_S, _signal_group, (pid, signal.SIGKILL))
-            guard.daemon = True
-            guard.start()
             try:
-                end = _listen(receiver, process.sentinel, time.monotonic() + timeout_s, on_event)
+                end = _listen(receiver, process, time.monotonic() + timeout_s, on_event, output)
             finally:
-                guard.cancel()
                 self._running.discard(pid)
                 exitcode = _end(process)
                 _forget(pid)
@@ -79,7 +85,7 @@ class ProcessExecutor:
                 exitcode=exitcode,
                 timed_out=end == "limit",
                 garbled=end == "garbled",
-                output=_tail(output),
+                output=_tail(output).decode("utf-8", "replace"),
                 oom_kill=_oom_kills() > before,
             )
 
@@ -92,9 +98,41 @@ class ProcessExecutor:
         """Leave the server: it ends with this process, and the next executor uses it again."""
 
 
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """Start the server where none runs, and then processes of it.
+
+    It is told the folder of its sockets, to remove it where this process is killed.
+    """
+    with bare_main():
+        os.environ[OF] = f"{os.getpid()} {get_temp_dir()}"
+        try:
+            with deaf():
+                forkserver.ensure_running()
+        finally:
+            os.environ.pop(OF, None)
+        yield
+
+
+def _server() -> int | None:
+    """Return the process id of the fork server, where there is one."""
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    return pid
+
+
+@atexit.register
+def _end_server() -> None:
+    """End the server with this process, also in the midst of its imports."""
+    pid = _server()
+    if pid is not None and _parent == os.getpid():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+_parent = os.getpid()
 _jobs: set[int] = set()  # the processes of all jobs of this process, whichever executor they are of
 _jobs_lock = threading.Lock()
-
 
 _PAUSES_S = (
     0.05,
@@ -109,7 +147,7 @@ def _start(process: BaseProcess) -> int:
     with _jobs_lock:  # so that no job is taken for an orphan before it is known
         for pause_s in _PAUSES_S:
             try:
-                with bare_main():
+                with _starting():
                     process.start()
                 break
             except (
@@ -118,7 +156,7 @@ def _start(process: BaseProcess) -> int:
             ):  # the server has gone, and is noticed as gone once the kernel has ended it
                 time.sleep(pause_s)
         else:
-            with bare_main():
+            with _starting():
                 process.start()
         pid = int(process.pid or 0)
         _jobs.add(pid)
@@ -129,90 +167,65 @@ def _forget(pid: int) -> None:
     """End what a job has left behind, now that it has ended."""
     with _jobs_lock:
         _jobs.discard(pid)
-        server = getattr(forkserver._forkserver, "_forkserver_pid", None)
+        server = _server()
         if server is not None:
-            end_orphans(server, _jobs)
+            end_children(server, but=_jobs)
 
 
 def _listen(
-    receiver: connection.Connection, sentinel: int, deadline: float, on_event: Send
+    receiver: connection.Connection, process: BaseProcess, deadline: float, on_event: Send, output: int
 ) -> Literal["end", "limit", "garbled"]:
     """Hand events on until the process has ended; return what came first: that, the time limit, or what is no event."""
-    open_ends: list[connection.Connection | int] = [receiver, sentinel]
-    while True:
+    inbox = Inbox(receiver.fileno())
+    open_ends = [inbox.descriptor, process.sentinel]
+    while open_ends:
         left_s = deadline - time.monotonic()
-        ready = connection.wait(open_ends, timeout=max(0.0, left_s))
-        if not ready or left_s < 0:
+        if left_s < 0:
             return "limit"
-        if receiver in ready:
+        ready = connection.wait(open_ends, timeout=min(left_s, _LOOK_S))
+        if inbox.descriptor in ready:
             try:
-                event = receiver.recv()
-            except (EOFError, OSError):
-                open_ends.remove(receiver)
-            except Exception:  # the network has written into the pipe: unpickling that may raise anything
+                for event in inbox.read():
+                    on_event(event)
+            except ValueError:
                 return "garbled"
-            else:
-                on_event(event)
-        elif sentinel in ready:
-            return "end"
+            if inbox.ended:
+                open_ends.remove(inbox.descriptor)
+        elif process.sentinel in ready:
+            if not _runs(process):
+                return "end"
+            open_ends.remove(process.sentinel)  # it was the server that has died, and the job goes on
+        _shorten(output)
+    return "end"
 
 
 def _end(process: BaseProcess) -> int:
     """End the process and all of its group, politely and then for good; return its exit code."""
     pid = int(process.pid or 0)
-    if process.is_alive():
+    until = time.monotonic() + _END_S
+    if _runs(process):
         _signal_group(pid, signal.SIGTERM)
-        process.join(_GRACE_S)
+    process.join(_END_S)
+    while _runs(process) and time.monotonic() < until:  # the server that knew of its end has died
+        time.sleep(0.02)
     _signal_group(pid, signal.SIGKILL)
-    if process.is_alive():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
     process.join()
     exitcode = process.exitcode
     process.close()
     return int(exitcode or 0)
 
 
+def _runs(process: BaseProcess) -> bool:
+    """Return whether a process still runs, also where the server that would know of its end has died."""
+    try:
+        return psutil.Process(int(process.pid or 0)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-
-
-def _child(sender: connection.Connection, output: str, target: str, args: tuple[object, ...]) -> None:
-    """Be the process: a group of its own, what it prints kept apart, then the call."""
-    os.setsid()
-    adopt_orphans()
-    _die_with_parent()
-    fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (as long as the process)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    faulthandler.enable(file=2)
-    load_target(target)(partial(_send_as, os.getpid(), sender), *args)
-    sender.close()
-    # Leave without finalisers: a network's threads or exit hooks must not outlive the job.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _send_as(pid: int, sender: connection.Connection, event: Event) -> None:
-    """Send an event from the process of this id; a copy of it, which a network forked and left running, is silent."""
-    if os.getpid() == pid:
-        sender.send(event)
-
-
-def _die_with_parent() -> None:
-    """Wait, in a thread that sleeps, for the parent's death, and end the whole group then."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            connection.wait([parent.sentinel])
-            os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _oom_kills() -> int:
@@ -226,14 +239,35 @@ def _oom_kills() -> int:
     return 0
 
 
-def _tail(file: Path) -> str:
-    """Return the last of what was printed, which may be more than fits into memory."""
+@contextlib.contextmanager
+def _output_file() -> Iterator[int]:
+    """Yield the descriptor of a file without a name, which is gone with whoever has it open.
+
+    Raises:
+        BenchError: where there is no place for it.
+    """
     try:
-        with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - OUTPUT_BYTES))
-            return stream.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed below)
+    except OSError as error:
+        problem = f"no file can be made for what a job prints: {error.strerror or error}"
+        raise BenchError(problem, "free space, or name another folder in TMPDIR") from error
+    with file:
+        flags = fcntl.fcntl(file, fcntl.F_GETFL)
+        fcntl.fcntl(file, fcntl.F_SETFL, flags | os.O_APPEND)  # so that it can be begun anew
+        yield file.fileno()
+
+
+def _tail(output: int) -> bytes:
+    """Return the last of what was printed."""
+    return os.pread(output, OUTPUT_BYTES, max(0, os.fstat(output).st_size - OUTPUT_BYTES))
+
+
+def _shorten(output: int) -> None:
+    """Keep but the last of what was printed, where it has become too much."""
+    if os.fstat(output).st_size > _OUTPUT_LIMIT:
+        tail = _tail(output)
+        os.ftruncate(output, 0)
+        os.write(output, tail)
 
 
 EXECUTORS.add("process", ExecutorKind("a process for each job, forked from a warm server", ProcessExecutor))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import re
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.processes import bare_main
+from bench.processes import bare_main, deaf
 from bench.records.environment import usable_cores
 from bench.report.figures import FIGURES, in_order
 from bench.report.figures.style import GRID, INK, MUTED, SURFACE, styled, to_bytes
@@ -78,22 +81,64 @@ def drawing(records: int, options: DrawingOptions | None = None) -> Iterator[Sta
         yield lambda table, frame: lambda: [draw(name, table, frame, options) for name in options.figures]
         return
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as helper:
-        with bare_main():
-            helper.submit(in_order)  # imports matplotlib and the figures meanwhile
-        yield lambda table, frame: _begin(helper, table, frame, options)
+        try:
+            with bare_main(), deaf():
+                helper.submit(in_order)  # imports matplotlib and the figures meanwhile
+            yield lambda table, frame: _Shared(helper, table, frame, options).finish
+        except BaseException:
+            _end(helper)
+            raise
 
 
-def _begin(helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions) -> _Finish:
-    """Let the helper begin with the first figure; to end it, draw from the last backwards until the two meet."""
-    names = options.figures
-    with bare_main():
-        handed: dict[str, Future[Picture]] = {n: helper.submit(draw, n, table, frame, options) for n in names}
+def _end(helper: ProcessPoolExecutor) -> None:
+    """End a helper in the midst of a figure, for which nobody waits any more."""
+    for process in list(helper._processes.values()):
+        process.kill()
+    helper.shutdown(wait=False, cancel_futures=True)
 
-    def finish() -> list[Picture]:
-        own = {name: draw(name, table, frame, options) for name in reversed(names) if handed[name].cancel()}
-        return [own[name] if name in own else handed[name].result() for name in names]
 
-    return finish
+class _Shared:
+    """The figures of a report between two processes: the helper draws from the first on, this one from the last."""
+
+    def __init__(
+        self, helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions
+    ) -> None:
+        self._helper = helper
+        self._draw = partial(draw, table=table, frame=frame, options=options)
+        self._names = options.figures
+        self._left = deque(self._names)
+        self._handed: dict[str, Future[Picture]] = {}
+        self._one_at_a_time = threading.Lock()
+        self._hand_on()
+
+    def _hand_on(self, _: object = None) -> None:
+        """Hand the next figure to the helper, which has ended the one before; where it has died, nothing."""
+        with self._one_at_a_time:
+            if self._left:
+                name = self._left[0]
+                try:
+                    self._handed[name] = self._helper.submit(self._draw, name)
+                except RuntimeError:
+                    return
+                self._left.popleft()
+        if self._left:
+            self._handed[name].add_done_callback(self._hand_on)
+
+    def finish(self) -> list[Picture]:
+        """Return all figures, in their order."""
+        own = {}
+        while (name := self._last()) is not None:
+            own[name] = self._draw(name)
+        for name, picture in self._handed.items():
+            try:
+                own[name] = picture.result()
+            except BrokenExecutor:  # the helper was killed
+                own[name] = self._draw(name)
+        return [own[name] for name in self._names]
+
+    def _last(self) -> str | None:
+        with self._one_at_a_time:
+            return self._left.pop() if self._left else None
 
 
 def draw(

@@ -1,0 +1,145 @@
+"""The side of the processes: a keeper, forked from the server, and the job, forked from the keeper.
+
+The keeper leads a group and a session of its own, in which the job is. It does nothing but wait: for the job's end, to
+end all that the job has left behind and then end as the job did; and for the end of the process that runs it all, to
+end the job and itself. A network that kills its parent kills its keeper, and no other job's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import math
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import time
+from functools import partial
+from multiprocessing import connection, forkserver, resource_tracker
+from typing import NoReturn
+
+from bench.execution import Event, events, load_target
+from bench.execution.executors._orphans import adopt_orphans, end_children
+
+GRACE_S = 1.0  # between the request to end and the kill
+SWEEP_S = 3.0  # the longest that a keeper ends what goes on forking
+
+
+def begin(
+    sender: connection.Connection, output: connection.Connection, target: str, args: tuple[object, ...]
+) -> None:
+    """Be the process that the server has forked: a keeper, with a job that is another one.
+
+    Args:
+        sender: the pipe of the events.
+        output: the file for all that is printed.
+        target: what the job calls, see `bench.execution.Executor`.
+        args: what it is given.
+    """
+    os.setsid()
+    adopt_orphans()
+    _let_go()
+    for descriptor in (1, 2):
+        os.dup2(output.fileno(), descriptor)
+    output.close()
+    job = os.fork()
+    if job == 0:
+        _do(sender, target, args)
+    sender.close()
+    _keep(job)
+
+
+def _let_go() -> None:
+    """Let go of what a job has in common with the server and with other jobs: what it wrote there would end them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    ends: list[tuple[object, str]] = [
+        (forkserver._forkserver, "_forkserver_alive_fd"),
+        (resource_tracker._resource_tracker, "_fd"),
+    ]
+    for owner, name in ends:
+        with contextlib.suppress(OSError, TypeError):
+            os.close(getattr(owner, name))
+        setattr(owner, name, None)  # whoever needs one starts one of its own
+
+
+def _keep(job: int) -> NoReturn:
+    """Wait for the job's end, the request to end it, or the parent's end; leave nothing behind, and end as it did."""
+    signals, parent = _signals(), multiprocessing.parent_process()
+    ends = [signals] if parent is None else [signals, parent.sentinel]
+    deadline = math.inf
+    while (status := _reap(job)) is None and (left_s := deadline - time.monotonic()) > 0:
+        ready = connection.wait(ends, None if math.isinf(left_s) else left_s)
+        if parent is not None and parent.sentinel in ready:
+            break
+        if signals in ready and signal.SIGTERM in os.read(signals, 1 << 12):  # the job has it too
+            deadline = min(deadline, time.monotonic() + GRACE_S)
+    _sweep()
+    _end_as(signal.SIGKILL if status is None else status)
+
+
+def _signals() -> int:
+    """Return the end of a pipe from which the numbers of the signals can be read that come from now on."""
+    ready, full = os.pipe()
+    os.set_blocking(full, False)
+    signal.set_wakeup_fd(full, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return ready
+
+
+def _reap(job: int) -> int | None:
+    """Take leave of all children that have ended; return the job's status where it is among them."""
+    status = None
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == job:
+                status = ended[1]
+    return status
+
+
+def _sweep() -> None:
+    """End all that is below this process, until nothing is left or it has lasted too long."""
+    until = time.monotonic() + SWEEP_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                end_children(os.getpid())
+                time.sleep(0.002)
+
+
+def _end_as(status: int) -> NoReturn:
+    """End with the exit code, or of the signal, of a status."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # there is one of the job, where any is wanted
+        with contextlib.suppress(OSError):  # of SIGKILL, whose handler is nobody's
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _do(sender: connection.Connection, target: str, args: tuple[object, ...]) -> NoReturn:
+    """Be the job: call the target, and leave without finalisers, as no thread or exit hook may outlive the job."""
+    code = 1
+    try:
+        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (as long as the process)
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        faulthandler.enable(file=2)
+        load_target(target)(partial(_send_as, os.getpid(), sender), *args)
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(BaseException):  # what they are by now is the network's
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _send_as(pid: int, sender: connection.Connection, event: Event) -> None:
+    """Send an event from the process of this id; a copy of it, which a network forked and left running, ends here."""
+    if os.getpid() != pid:
+        os._exit(0)
+    events.send(sender.fileno(), event)

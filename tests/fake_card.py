@@ -6,6 +6,7 @@ them is in `fake_cuda`.
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections import Counter
@@ -80,6 +81,16 @@ class FakeHost:
         self.calls: Counter[str] = Counter()
         self.current = 0
 
+    @property
+    def visible(self) -> list[FakeCard]:
+        """The cards that CUDA shows this process: by CUDA_VISIBLE_DEVICES, with UUIDs or numbers, where that is set."""
+        names = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if names is None:
+            return self.shown
+        known = {f"{kind}-{card.bare}": card for card in self.shown for kind in ("GPU", "MIG")}
+        known |= {str(number): card for number, card in enumerate(self.shown)}
+        return [known[name] for name in names.split(",") if name in known]
+
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
         """Put this host in the place of the real one, until the test ends."""
         monkeypatch.setitem(sys.modules, "pynvml", self.nvml())
@@ -96,7 +107,7 @@ class FakeHost:
             return self.current if given is None else given
 
         def properties(device: Any = None) -> Any:
-            card = self.shown[index(device)]
+            card = self.visible[index(device)]
             uuid = type("Uuid", (), {"__str__": lambda _: card.bare})()
             return types.SimpleNamespace(
                 name=card.name, uuid=uuid, total_memory=card.memory, clock_rate=CLOCK_KHZ
@@ -111,9 +122,9 @@ class FakeHost:
             self.current = given
 
         return {
-            **self.device.functions(lambda: self.shown[self.current].memory),
-            "is_available": lambda: bool(self.shown),
-            "device_count": lambda: len(self.shown),
+            **self.device.functions(lambda: self.visible[self.current].memory),
+            "is_available": lambda: bool(self.visible),
+            "device_count": lambda: len(self.visible),
             "current_device": lambda: self.current,
             "get_device_properties": properties,
             "set_device": set_device,

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bench, make_job, make_planned, make_record, ok_events, scripted, seconds
+from conftest import (
+    Bench,
+    make_catalog,
+    make_job,
+    make_planned,
+    make_record,
+    ok_events,
+    scripted,
+    seconds,
+)
 from fake_executor import FakeExecutor
 
 from bench.api.runs import run_folder
@@ -170,6 +179,66 @@ class TestPlan:
         experiment.write_text(experiment.read_text() + "skip: [{arch: b}]\n")
         result = run("plan", "-c", experiment)
         assert "2 to run, 1 skipped" in result.stdout
+
+
+CARDS = [{"name": "NVIDIA H100", "uuid": f"GPU-{c}", "memory_B": 80, "driver": "580"} for c in "abc"]
+ON_CARDS = "blocks: [{task: infer, device: all, grid: {arch: [a, b, c], replicate: [0, 1, 2]}}]\n"
+
+
+def with_three_cards(executor: FakeExecutor) -> None:
+    """Put three cards into the host of a fake executor, which runs several jobs at once."""
+    env = {"cpu": {"model": "test", "cores": 8}, "packages": {"torch": "2.11"}, "gpu": CARDS}
+    devices = ("cpu", "cuda:0", "cuda:1", "cuda:2")
+    play = executor.play
+
+    def on_three(target: str, args: tuple[Any, ...]) -> Any:
+        if target.endswith(":probe_machine"):
+            return [("answer", make_catalog(*args[0], devices=devices, environment=env))], Ended()
+        return play(target, args)
+
+    executor.play, executor.at_once = on_three, 8
+
+
+class TestThreeCards:
+    def test_a_plan_says_where_and_how_long_with_several(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        with_three_cards(executor)
+        experiment.write_text(ON_CARDS)
+        document = json.loads(run("plan", "-c", experiment, "--json").stdout)
+        assert document["places"] == ["cuda:0", "cuda:1", "cuda:2", "host"]
+        assert len(document["jobs"]) == 9
+        assert document["estimate_s"] == pytest.approx(sum(j["estimate_s"] for j in document["jobs"]) / 3)
+        told = run("plan", "-c", experiment).stdout
+        assert "9 jobs: 9 to run; about " in told
+        assert "on cuda:0, cuda:1, cuda:2, host, " in told
+        assert "one after the other" in told
+
+    def test_a_run_names_the_card_of_each_record_and_measures_nothing_twice(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        with_three_cards(executor)
+        experiment.write_text(ON_CARDS)
+        result = run("run", "-c", experiment, "--no-report")
+        assert result.exit_code == 0, result.stderr
+        assert "jobs run at 4 places side by side: cuda:0, cuda:1, cuda:2, host" in result.stderr
+        assert "9 of 9 measured" in result.stderr
+        again = run("run", "-c", experiment, "--no-report")
+        assert "9 of 9 measured (all of them before)" in again.stderr
+        assert "side by side" not in again.stderr
+
+    def test_one_card_is_asked_for_by_its_number(
+        self, run: Bench, executor: FakeExecutor, experiment: Path
+    ) -> None:
+        with_three_cards(executor)
+        experiment.write_text(ON_CARDS)
+        document = json.loads(run("plan", "-c", experiment, "--set", "device=cuda:1", "--json").stdout)
+        assert document["places"] == []
+        assert {j["job"]["settings"]["device"] for j in document["jobs"]} == {"cuda:1"}
+
+    def test_the_machine_tells_its_places(self, run: Bench, executor: FakeExecutor) -> None:
+        with_three_cards(executor)
+        assert json.loads(run("env", "--json").stdout)["places"] == ["cuda:0", "cuda:1", "cuda:2"]
 
 
 class TestReport:

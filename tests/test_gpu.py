@@ -19,6 +19,7 @@ from bench.execution.catalog import ask
 from bench.execution.locks import device_locks
 from bench.execution.max_batch import find_max_batch, with_batch
 from bench.execution.outcome import judge
+from bench.execution.places import CardExecutor, visible
 from bench.plan.expand import Catalog
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -109,6 +110,16 @@ def test_the_environment_names_the_gpu() -> None:
     assert found.environment["gpu"][0]["name"]
     (state,) = environment.state([cuda_uuid("cuda:0")])["gpu"]
     assert state["uuid"] == found.environment["gpu"][0]["uuid"]
+
+
+def test_a_process_that_is_shown_the_last_card_has_it_as_its_first() -> None:
+    executor = EXECUTORS.get("process").make()
+    whole = ask(executor, Catalog, "bench.execution.probe:probe_machine", [])
+    last = len(whole.devices) - 2  # but for the CPU and itself
+    card = CardExecutor(executor, visible(whole.environment, last))
+    there = ask(card, Catalog, "bench.execution.probe:probe_machine", [])
+    assert there.devices == ("cpu", "cuda:0")
+    assert there.environment["gpu"][0]["uuid"] == whole.environment["gpu"][last]["uuid"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -11,6 +11,7 @@ from bench.api.runs import Done, Prepared, carry_out, open_executor, run_folder,
 from bench.errors import ConfigError
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
+from bench.execution.places import places_for
 from bench.execution.runner import Observer
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment, narrow, parse_experiment
@@ -94,7 +95,8 @@ def compare(
         together = versus(networks, processes or enough(baselines))
         path = run_folder(results, experiment.name)
         if band is None:
-            machines = {environment.key(catalog.environment, p.job.devices) for p in timed.values()}
+            places = places_for(together, opened, catalog)
+            machines = {environment.key(p.environment, j.job.devices) for p in places for j in timed.values()}
             band = read_info(path).get("band", band_in(Path(results), machines))
         prepared = Prepared(experiment, catalog, (*alone, *together))
         return carry_out(prepared, path, opened, observer, argv, band=band)

@@ -32,6 +32,7 @@ def machine() -> dict[str, object]:
     environment = catalog.environment
     return {
         "devices": list(catalog.devices),
+        "places": [f"cuda:{i}" for i in catalog.equal_cards] or ["cpu"],
         "no_cuda": catalog.no_cuda,
         "key": {device: key(environment, [device]) for device in catalog.devices},
         **environment,

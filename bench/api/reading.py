@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.records.machines import every_machine
 from bench.records.store import read_run, set_aside
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     """Return the records of one or several runs as a frame, one row a measurement; torch is not imported.
+
+    A run of several machines, such as a merged one, is one of each in the column `run`.
 
     It is shown as the comparison that it comes to, which is its `comparison`.
 
@@ -38,7 +41,7 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     for run in runs:
         if run.rejected:
             warnings.warn(set_aside(run), stacklevel=2)
-    return Records(to_frame(filter_runs(runs, conditions)))
+    return Records(to_frame(filter_runs(every_machine(runs), conditions)))
 
 
 def figure(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = None) -> Figure | None:

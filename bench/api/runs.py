@@ -19,11 +19,13 @@ from bench.errors import ConfigError, UnknownNameError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.data import fetch_all, lacking, without
+from bench.execution.places import places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
 from bench.plan.study import check_study
+from bench.records.machines import by_machine, machine_of, machines_of
 from bench.records.record import Record
 from bench.records.store import INFO_SCHEMA, RECORDS, Run, Store, read_run
 
@@ -55,6 +57,13 @@ class Done:
     def run(self) -> Run:
         """The run as it was stored, with records of earlier invocations."""
         return read_run(self.path)
+
+    @property
+    def here(self) -> Run:
+        """Return the run with the records of the machine of this invocation alone, where its folder has several."""
+        here = {machine_of(record.environment) for record in self.summary.records[-1:]}
+        runs = by_machine(self.run)
+        return next((run for run in runs if here & machines_of(run.records).keys()), runs[-1])
 
     @property
     def invocation(self) -> Run:
@@ -158,7 +167,7 @@ def run(
         prepared = plan()
         path = run_folder(results, prepared.experiment.name if name is None else name)
         missing = prepared.catalog.missing
-        if missing and (missing := lacking(prepared.plan, missing, _done(path, prepared))):
+        if missing and (missing := lacking(prepared.plan, missing, _done(path, prepared, opened))):
             refused = fetch_all(missing, opened, observer.fetching)
             if len(refused) < len(missing):
                 prepared = plan()  # what is in the files may be part of a job
@@ -166,10 +175,11 @@ def run(
         return carry_out(prepared, path, opened, observer, argv)
 
 
-def _done(path: Path, prepared: Prepared) -> Mapping[str, Record]:
+def _done(path: Path, prepared: Prepared, executor: Executor) -> Mapping[str, Record]:
     """Return by job id the records, in the folder of a run, of jobs that will not run again."""
     records = read_run(path).records if (path / RECORDS).is_file() else ()
-    return reusable(records, prepared.catalog, prepared.plan)
+    places = places_for(prepared.plan, executor, prepared.catalog)
+    return reusable(records, [place.environment for place in places], prepared.plan)
 
 
 @contextlib.contextmanager

@@ -21,9 +21,11 @@ from bench.api import Done
 from bench.cli._common import EXIT_FAILED
 from bench.cli._interrupts import EXIT_CANCELLED, GO_ON, keeping
 from bench.cli._streams import note, stderr
+from bench.execution.places import HOST
 from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
 from bench.plan.expand import Planned
+from bench.plan.job import Job
 from bench.records.flags import OF_SAMPLES, spoken
 from bench.records.record import Record
 from bench.records.store import Run, set_aside
@@ -49,6 +51,7 @@ def finish(done: Done, lines: Iterable[str]) -> None:
 
 
 _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]lib[/\\]python\d")
+_ROWS = 16  # on a terminal, of places; more have no row
 _COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
 
 
@@ -58,7 +61,7 @@ class Progress(Observer):
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bar = Bar(
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[head]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.description}", markup=False),
             TextColumn("[dim]{task.fields[left]}"),
@@ -66,7 +69,9 @@ class Progress(Observer):
             transient=True,
             disable=not console.is_terminal,
         )
-        self.task: TaskID = self.bar.add_task("finding out what is here", total=1, left="")
+        self.task: TaskID = self.bar.add_task("finding out what is here", total=1, left="", head="0/1")
+        self.places: dict[str, _AtPlace] = {}
+        self.made_at: dict[str, str] = {}  # where each job ran, by its id
         self.label = ""
         self.total = 0
         self.jobs = 0
@@ -108,17 +113,9 @@ class Progress(Observer):
 
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
-        # The bar is drawn behind the console's back.
-        self.label, self.total = visible(planned.job.label()), max(total, self.total)
+        self.label = visible(planned.job.label())  # the bar is drawn behind the console's back
         self.job_begin_s = time.monotonic()
-        self.begin_s = self.begin_s or self.job_begin_s
-        self.bar.update(
-            self.task,
-            description=self.label,
-            completed=self.done,
-            total=total,
-            left=self._left(),
-        )
+        self.begun(self.label, total)
 
     def stage(self, name: str) -> None:
         """Show how far the job has come."""
@@ -133,15 +130,41 @@ class Progress(Observer):
         """Say that another run holds the device."""
         self._print(f"waiting: another bench is measuring on {device} ({escape(holder)})")
 
+    def begun(self, description: str, total: int) -> None:
+        """Show how far the run is, and beside it a description."""
+        self.total = max(total, self.total)
+        self.begin_s = self.begin_s or time.monotonic()
+        self.bar.update(
+            self.task,
+            description=description,
+            completed=self.done,
+            total=total,
+            head=f"{self.done}/{total}",
+            left=self._left(),
+        )
+
+    def shared_out(self, places: Sequence[str]) -> None:
+        """Say where jobs run."""
+        self._print(f"jobs run at {len(places)} places side by side: {escape(_few(places, most=_ROWS))}")
+
+    def lost(self, place: str, reason: str) -> None:
+        """Say that a place is gone."""
+        self._print(f"[red]lost:[/] {escape(place or 'where jobs ran')}: {escape(reason)}")
+
+    def at(self, place: str) -> Observer:
+        """Return who shows the jobs at a place, in a row of its own."""
+        return self.places.setdefault(place, _AtPlace(self, place, len(self.places) < _ROWS))
+
     def recorded(self, record: Record) -> None:
         """Print the record's line."""
         self.done += 1
         colour = _COLOURS.get(record.status, "red")
         count = f"{self.done:>{len(str(self.total))}}/{self.total}"
         words = escape(self._words(record))
-        line = f"[dim]{count}[/] {escape(record.job.label())}  [{colour}]{record.status}[/]  {words}"
+        label = at_place(record.job, self.made_at.get(record.job.id, ""))
+        line = f"[dim]{count}[/] {escape(label)}  [{colour}]{record.status}[/]  {words}"
         self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
-        self.bar.update(self.task, completed=self.done)
+        self.bar.update(self.task, completed=self.done, head=f"{self.done}/{self.total}")
 
     def again(self, jobs: int) -> None:
         """Say that disturbed measurements are repeated."""
@@ -165,6 +188,54 @@ class Progress(Observer):
 
     def _print(self, text: str) -> None:
         self.console.print(text)
+
+
+class _AtPlace(Observer):
+    """What one of several places does: on a terminal a row with its job, and the epochs of a training as a bar."""
+
+    def __init__(self, run: Progress, place: str, has_row: bool) -> None:
+        self.run, self.place, self.label = run, place, ""
+        self.row: TaskID | None = None
+        if has_row:
+            self.row = run.bar.add_task("", total=1, left="", head=visible(place))
+        self.begin_s = 0.0
+
+    def started(self, planned: Planned, total: int) -> None:
+        """Show the job, and how far the run is."""
+        self.run.made_at[planned.job.id] = self.place
+        self.label, self.begin_s = at_place(planned.job, self.place), time.monotonic()
+        self._show(self.label, completed=0, total=1)
+        self.run.begun("", total)
+
+    def stage(self, name: str) -> None:
+        """Show how far the job has come; what has come to its end is shown no longer."""
+        self._show("" if name == "done" else f"{self.label}: {name}")
+
+    def progress(self, done: int, total: int) -> None:
+        """Show the epochs of a training, and how long the rest of them will take."""
+        left = duration((time.monotonic() - self.begin_s) / done * (total - done))
+        self._show(f"{self.label}: epoch {done} of {total}, {left} to go", completed=done, total=total)
+
+    def waiting(self, device: str, holder: str) -> None:
+        """Say that another run holds the device."""
+        self.run.waiting(device if self.place == HOST else self.place, holder)
+
+    def lost(self, place: str, reason: str) -> None:
+        """Say that it is gone."""
+        self.run.lost(place, reason)
+        self._show("lost")
+
+    def _show(self, description: str, **fields: int) -> None:
+        if self.row is not None:
+            self.run.bar.update(self.row, description=visible(description), **fields)  # type: ignore[arg-type]
+
+
+def at_place(job: Job, place: str) -> str:
+    """Return the label of a job with the place where it ran, of several, instead of its device."""
+    label, device = job.label(), f" {job.device}"
+    if place in ("", HOST):
+        return label
+    return label.replace(device, f" {place}") if device in label else f"{label} {place}"
 
 
 def edits(plan: Sequence[Planned], before: Run) -> list[str]:

@@ -17,6 +17,7 @@ from bench.cli import (
     env,
     export,
     facts,
+    merge,
     plan,
     report,
     run,
@@ -49,6 +50,7 @@ app.command("ensemble")(ensemble.ensemble)
 app.command("selftest")(selftest.selftest)
 app.command("report")(report.report)
 app.command("diff")(diff.diff)
+app.command("merge")(merge.merge)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("list")(list_.list_)

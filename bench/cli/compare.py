@@ -78,7 +78,7 @@ def compare(
         name=name,
         results=results,
     )
-    rows = compare_run(done.run)
+    rows = compare_run(done.here)
     if as_json:
         print_json([*(row.to_json() for row in rows), *(one.to_json() for one in standings(rows))])
     else:

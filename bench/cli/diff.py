@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +55,7 @@ def diff(
     limit = None if fail_above is None else share(fail_above, "--fail-above")
     noise = None if floor is None else share(floor, "--floor")
     changes = _compare(results, a, b, across=across, floor=noise, quantities=words_of(quantity))
-    slow = changes.slowdowns(limit) if limit is not None else []
+    slow = [row for one in changes.values() for row in one.slowdowns(limit)] if limit is not None else []
     _print(changes, Format.json if as_json else form)
     for row in slow:
         least = f"at least {row.effect.low if row.better == 'lower' else 1 / row.effect.high:.3f} times"
@@ -83,22 +83,41 @@ def share(text: str, option: str) -> float:
 
 def _compare(
     results: Path, a: str, b: str, *, across: bool, floor: float | None, quantities: Sequence[str]
-) -> Diff:
+) -> dict[str, Diff]:
+    """Return what changed on each machine that both runs have, by the name of the later run there."""
     from bench.analysis.diff import diff as compare
     from bench.analysis.selftest import band_of
+    from bench.errors import ConfigError
+    from bench.records.machines import by_machine, same_machines
 
     earlier, later = stored_run(a, results), stored_run(b, results)
-    noise = band_of(results, later, 0.0)
-    return compare(earlier, later, across=across, floor=floor, quantities=quantities, noise=noise)
+    pairs = same_machines(earlier, later)
+    if not pairs:
+        here, there = (" and ".join(run.name for run in by_machine(one)) for one in (earlier, later))
+        raise ConfigError(f"no machine is in both runs: {here}, against {there}", "measure one of them anew")
+    return {
+        of_later.name: compare(
+            of_earlier,
+            of_later,
+            across=across,
+            floor=floor,
+            quantities=quantities,
+            noise=band_of(results, of_later, 0.0),
+        )
+        for of_earlier, of_later in pairs
+    }
 
 
-def _print(changes: Diff, form: Format) -> None:
+def _print(changes: Mapping[str, Diff], form: Format) -> None:
+    """Print the changes; of several machines, of each."""
     if form is Format.json:
-        print_json(changes.to_json())
+        documents = {name: one.to_json() for name, one in changes.items()}
+        print_json(documents if len(documents) > 1 else next(iter(documents.values())))
         return
     from bench.report.tables.verdicts import diff_markdown, diff_report
 
-    if form is Format.md:
-        write(diff_markdown(changes))
-    else:
-        stdout().print(diff_report(changes))
+    for one in changes.values():
+        if form is Format.md:
+            write(diff_markdown(one))
+        else:
+            stdout().print(diff_report(one))

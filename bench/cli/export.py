@@ -38,9 +38,10 @@ def export(
     """Write stored results as CSV or Parquet, one row a measurement, or in timm's columns."""
     if form is Format.parquet and out is None:
         raise ConfigError("Parquet is not text for a terminal", "name a file: --out measurements.parquet")
+    from bench.records.machines import every_machine
     from bench.report.tables import export as exports
 
-    stored = [stored_run(run, results) for run in runs]
+    stored = every_machine(stored_run(run, results) for run in runs)
     if form is not Format.timm:
         _write((exports.long_csv if form is Format.csv else exports.long_parquet)(stored), out)
         return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -21,6 +22,7 @@ from bench.cli._streams import print_json, stdout
 
 if TYPE_CHECKING:
     from bench.api import Prepared
+    from bench.execution.places import Place
     from bench.plan.expand import Planned
 
 
@@ -42,19 +44,35 @@ def plan(
     """
     from bench.api import prepare
     from bench.api.runs import open_executor, run_folder
+    from bench.execution.places import places_for
 
     with open_executor() as executor:
         prepared = prepare(
             config, names or (), tasks=words_of(task), overrides=override or (), executor=executor
         )
+        places = places_for(prepared.plan, executor, prepared.catalog)
     rows = _rows(prepared, run_folder(results, prepared.experiment.name if name is None else name))
     if as_json:
-        print_json(_document(prepared, rows))
+        print_json(_document(prepared, rows, places))
     else:
-        _print(prepared, rows)
+        _print(prepared, rows, places)
 
 
-def _rows(prepared: Prepared, folder: Path) -> list[tuple[Planned, str, float]]:
+Rows: TypeAlias = "list[tuple[Planned, str, float]]"
+
+
+def _together_s(rows: Rows, places: Sequence[Place]) -> float:
+    """Return how long the jobs will take: one after the other, or at several places."""
+    from bench.execution.sharing import rehearse
+
+    if len(places) == 1:
+        return sum(seconds for *_, seconds in rows)
+    seconds = {planned.job.id: s for planned, _, s in rows}
+    jobs = [planned for planned, state, _ in rows if state == "run"]
+    return rehearse(jobs, places, lambda planned: seconds[planned.job.id])
+
+
+def _rows(prepared: Prepared, folder: Path) -> Rows:
     """Return each job with what would become of it (run, done, skipped, unsupported) and its seconds."""
     from bench.execution.runner import reusable
     from bench.plan.estimate import estimator
@@ -62,7 +80,7 @@ def _rows(prepared: Prepared, folder: Path) -> list[tuple[Planned, str, float]]:
 
     records = read_run(folder).records if (folder / RECORDS).is_file() else ()
     estimate = estimator((r.job, r.duration_s) for r in records if r.status == "ok")
-    here = reusable(records, prepared.catalog, prepared.plan)
+    here = reusable(records, [prepared.catalog.environment], prepared.plan)
     return [
         (
             p,
@@ -73,10 +91,11 @@ def _rows(prepared: Prepared, folder: Path) -> list[tuple[Planned, str, float]]:
     ]
 
 
-def _document(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> dict[str, object]:
+def _document(prepared: Prepared, rows: Rows, places: Sequence[Place]) -> dict[str, object]:
     return {
         "experiment": prepared.experiment.to_json(),
         "devices": list(prepared.catalog.devices),
+        "places": [place.name for place in places if place.name],
         "jobs": [
             {
                 "state": state,
@@ -87,11 +106,11 @@ def _document(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> dic
             }
             for p, state, seconds in rows
         ],
-        "estimate_s": sum(seconds for *_, seconds in rows),
+        "estimate_s": _together_s(rows, places),
     }
 
 
-def _print(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> None:
+def _print(prepared: Prepared, rows: Rows, places: Sequence[Place]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -124,8 +143,19 @@ def _print(prepared: Prepared, rows: list[tuple[Planned, str, float]]) -> None:
     states = [state for _, state, _ in rows]
     counts = ", ".join(f"{states.count(s)} {w}" for s, w in _WORDS.items() if s in states)
     console.print(
-        f"{len(rows)} jobs: {counts}; about {duration(sum(seconds for *_, seconds in rows))}", markup=False
+        f"{len(rows)} jobs: {counts}; about {duration(_together_s(rows, places))}{_at(rows, places)}",
+        markup=False,
     )
+
+
+def _at(rows: Rows, places: Sequence[Place]) -> str:
+    """Return where jobs run, where that is several places, and how long it would take one after the other."""
+    from bench.units import duration
+
+    if len(places) == 1:
+        return ""
+    names = ", ".join(place.name for place in places)
+    return f" on {names}, {duration(sum(seconds for *_, seconds in rows))} one after the other"
 
 
 _WORDS = {"run": "to run", "done": "done before", "skipped": "skipped", "unsupported": "unsupported"}

@@ -53,6 +53,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
+    from bench.records.machines import every_machine
     from bench.report.figures.style import read_style_sheet
     from bench.report.tables.columns import rich_table
     from bench.report.write import read_formats, write_report
@@ -61,9 +62,10 @@ def report(
     figures = _figures(figure or ())
     settings = read_style_sheet(style) if style else None
     stored = [stored_run(run, results) for run in runs or [_newest(results)]]
+    of_machines = every_machine(stored)
     names = ", ".join(r.name for r in stored)
     files = write_report(
-        _narrowed(stored, where or ()),
+        _narrowed(of_machines, where or ()),
         out or Path("reports") / "+".join(r.name for r in stored),
         title=f"{names} where {' and '.join(where)}" if where else None,
         formats=formats,

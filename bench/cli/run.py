@@ -101,7 +101,7 @@ def _study(done: Done) -> dict[str, object]:
     """Return the verdict of the run's study, where it has one."""
     from bench.analysis.studies import study_verdict
 
-    verdict = study_verdict(done.run)
+    verdict = study_verdict(done.here)
     return {} if verdict is None else {"study": verdict.to_json()}
 
 
@@ -109,11 +109,12 @@ def _print_table(done: Done) -> None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
     from bench.analysis.studies import study_verdict
+    from bench.records.machines import by_machine
     from bench.report.tables.columns import rich_table
     from bench.report.tables.verdicts import study_report
 
     run = done.invocation
     if run.records:
-        stdout().print(rich_table(compare_table(to_frame([run]))))
-    if verdict := study_verdict(done.run):
+        stdout().print(rich_table(compare_table(to_frame(by_machine(run)))))
+    if verdict := study_verdict(done.here):
         stdout().print(study_report(verdict))

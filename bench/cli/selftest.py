@@ -50,7 +50,7 @@ def selftest(
         overrides=override or (),
         results=results,
     )
-    tested = selftest_of(done.run)
+    tested = selftest_of(done.here)
     if as_json:
         print_json(None if tested is None else tested.to_json())
     elif tested is not None:

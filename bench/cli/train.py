@@ -89,8 +89,9 @@ def _document(done: Done) -> dict[str, object]:
 def _table(done: Done) -> pd.DataFrame:
     from bench.analysis.accuracy import accuracy_table
     from bench.analysis.frame import to_frame
+    from bench.records.machines import by_machine
 
-    return accuracy_table(to_frame([done.invocation]))
+    return accuracy_table(to_frame(by_machine(done.invocation)))
 
 
 def _print(done: Done) -> None:

@@ -1,6 +1,8 @@
 """Execution: where a job runs, and how its end, whatever it is, becomes a record.
 
 runner   plan -> each job -> store
+places   where jobs go: the host, each of several equal cards, or what an executor of other machines offers
+sharing  one queue for several places
 worker   what the job's process does
 executors/  where that happens: process, inline
 """

@@ -7,13 +7,16 @@ import os
 import platform
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
 from bench.errors import BenchError
+from bench.records.lock import take_lock
 
 POLL_S = 0.2
 
@@ -43,9 +46,16 @@ def lock_folder() -> Path:
     return folder
 
 
+def _never() -> bool:
+    return False
+
+
 @contextlib.contextmanager
 def device_locks(
-    hardware: Mapping[str, str], run: str, waiting: Callable[[str, str], None]
+    hardware: Mapping[str, str],
+    run: str,
+    waiting: Callable[[str, str], None],
+    cancelled: Callable[[], bool] = _never,
 ) -> Iterator[None]:
     """Hold devices for the length of a with block.
 
@@ -53,30 +63,78 @@ def device_locks(
         hardware: what each is called here, such as ``cuda:0``, by what it is called everywhere, such as its UUID.
         run: what they are held for.
         waiting: called once for each that another process holds, with its name and with who holds it since when.
+        cancelled: asked while it waits, whether to go on waiting.
 
     Raises:
         BenchError: where a lock cannot be had; with its path.
+        KeyboardInterrupt: once it is cancelled.
     """
     with contextlib.ExitStack() as stack:
         for name in sorted(hardware):  # in one order, so that no two runs wait for each other
-            stack.enter_context(_device_lock(name, hardware[name], run, waiting))
+            stack.enter_context(_device_lock(name, hardware[name], run, waiting, cancelled))
         yield
 
 
+@dataclass(slots=True)
+class _Shared:
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    jobs: int = 0
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+
+class SharedLocks:
+    """The same for jobs of one run in several threads, which may share a device: it is held while any of them is."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, _Shared] = {}
+
+    @contextlib.contextmanager
+    def hold(
+        self,
+        hardware: Mapping[str, str],
+        run: str,
+        waiting: Callable[[str, str], None],
+        cancelled: Callable[[], bool],
+    ) -> Iterator[None]:
+        """Hold devices for the length of a with block, see `device_locks`."""
+        with contextlib.ExitStack() as stack:
+            for name in sorted(hardware):
+                lock = device_locks({name: hardware[name]}, run, waiting, cancelled)
+                stack.enter_context(self._share(name, lock))
+            yield
+
+    @contextlib.contextmanager
+    def _share(self, name: str, lock: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+        shared = self._devices.setdefault(name, _Shared())
+        with shared.guard:
+            if not shared.jobs:
+                shared.held.enter_context(lock)
+            shared.jobs += 1
+        try:
+            yield
+        finally:
+            with shared.guard:
+                shared.jobs -= 1
+                if not shared.jobs:
+                    shared.held.close()
+
+
 @contextlib.contextmanager
-def _device_lock(name: str, device: str, run: str, waiting: Callable[[str, str], None]) -> Iterator[None]:
+def _device_lock(
+    name: str, device: str, run: str, waiting: Callable[[str, str], None], cancelled: Callable[[], bool]
+) -> Iterator[None]:
     # A card's UUID is its own; other names are of this machine, and homes may be shared by several.
     known = name if name.startswith(("GPU-", "MIG-")) else f"{name}-{platform.node()}"
     path = lock_folder() / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', known)}.lock"
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise _refused(f"the lock {path} is a {'link' if path.is_symlink() else 'folder'}, not a file")
-    lock = FileLock(path, mode=0o666)
     try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        if (lock := _taken(path, 0.0)) is None:
             waiting(device, _holder(path))
-            lock.acquire(poll_interval=POLL_S)
+        while lock is None:
+            if cancelled():
+                raise KeyboardInterrupt
+            lock = _taken(path, POLL_S)
     except OSError as error:
         raise _refused(f"the lock {path} cannot be taken, as one of another user cannot: {error}") from error
     since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -86,6 +144,13 @@ def _device_lock(name: str, device: str, run: str, waiting: Callable[[str, str],
         yield
     finally:
         lock.release()
+
+
+def _taken(path: Path, within_s: float) -> BaseFileLock | None:
+    try:
+        return take_lock(path, within_s=within_s, poll_s=POLL_S, mode=0o666)
+    except Timeout:
+        return None
 
 
 def _holder(path: Path) -> str:

@@ -10,20 +10,24 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 
 from bench import __version__
 from bench.execution import Event, Executor
-from bench.execution.locks import device_locks
+from bench.execution.locks import SharedLocks, device_locks
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
 from bench.execution.outcome import Outcome, judge
+from bench.execution.places import Place, PlaceLostError, by_host, placed, places_for
 from bench.execution.rounds import further_round, rows_of
-from bench.execution.side_by_side import at_once, side_by_side
+from bench.execution.sharing import End, Tell, Threads, share_out
+from bench.execution.side_by_side import at_once, beside, side_by_side
 from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned, is_timed
 from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records import environment
+from bench.records.machines import machines_of
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store, is_disturbed, latest
 
@@ -60,6 +64,35 @@ class Observer:
     def again(self, jobs: int) -> None:
         """So many jobs were disturbed by others, and are tried once more."""
 
+    def shared_out(self, places: Sequence[str]) -> None:
+        """The jobs run at several places, of these names."""
+
+    def lost(self, place: str, reason: str) -> None:
+        """A place is gone; the job that ran there is tried elsewhere."""
+
+    def at(self, place: str) -> Observer:  # noqa: ARG002 (for those who tell places apart)
+        """Return who is told of the jobs at a place, where a run has several; told in the thread that called."""
+        return self
+
+
+class _Relay(Observer):
+    """Tells an observer of a job in the thread that waits for the jobs, whichever thread that runs in."""
+
+    def __init__(self, observer: Observer, tell: Tell) -> None:
+        self.observer, self.tell = observer, tell
+
+    def stage(self, name: str) -> None:
+        self.tell(partial(self.observer.stage, name))
+
+    def progress(self, done: int, total: int) -> None:
+        self.tell(partial(self.observer.progress, done, total))
+
+    def waiting(self, device: str, holder: str) -> None:
+        self.tell(partial(self.observer.waiting, device, holder))
+
+    def lost(self, place: str, reason: str) -> None:
+        self.tell(partial(self.observer.lost, place, reason))
+
 
 @dataclass(slots=True)
 class Summary:
@@ -90,19 +123,25 @@ def run_plan(
 ) -> Summary:
     """Run what is not there yet; write each record the moment it exists.
 
-    A job is there when its latest record in the store is `ok` under an equal environment. Ctrl-C ends the job
-    under way, records it as cancelled, and leaves the rest pending. Times that are in doubt when all is measured are
-    measured in further processes, see `bench.execution.rounds`.
+    A job is there when its latest record in the store is `ok` under an equal environment. Ctrl-C ends the jobs
+    under way, records them as cancelled, and leaves the rest pending. Times that are in doubt when all is measured are
+    measured in further processes, see `bench.execution.rounds`. Where there are several places, see
+    `bench.execution.places`, jobs run at all of them.
 
     Raises:
         StoreError: if a record cannot be written.
     """
     observer = observer or Observer()
-    here = reusable(store.run.records, catalog, plan)
+    places = places_for(plan, executor, catalog)
+    plan = placed(plan, places)
+    here = reusable(store.run.records, [place.environment for place in places], plan)
     reused = [here[p.job.id] for p in plan if p.job.id in here]
     summary = Summary(reused=len(reused))
     observer.reused(reused)
-    with contextlib.closing(_all(plan, here, _Bench(executor, store, catalog, observer))) as records:
+    if len(places) > 1 and len(reused) < len(plan):
+        observer.shared_out([place.name for place in places])
+    bench = _Bench(places, store, observer)
+    with _checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
         for record in records:
             store.append(record)
             _clear_checkpoint(store.path, record)
@@ -110,7 +149,7 @@ def run_plan(
             observer.recorded(record)
             if record.status == "cancelled":
                 summary.cancelled = True
-                break
+                _cancel(bench)
     summary.records = [here[p.job.id] for p in plan if p.job.id in here]
     summary.pending = len(plan) - len(summary.records)
     planned = {p.job.id for p in plan}
@@ -124,40 +163,90 @@ def _all(plan: Sequence[Planned], here: Mapping[str, Record], bench: _Bench) -> 
     todo = [p for p in plan if p.job.id not in here]
     yield from _records(todo, bench)
     total = len(todo)
-    while further := further_round(rows_of(plan, here)):
+    while not bench.over and (further := further_round(rows_of(plan, here))):
         total += len(further)
-        for planned in further:
-            bench.observer.started(planned, total)
-            yield _run_one(planned, bench, bench.observer)
+        yield from _once(further, bench, total)
 
 
-def reusable(records: Sequence[Record], catalog: Catalog, plan: Sequence[Planned]) -> dict[str, Record]:
+def reusable(
+    records: Sequence[Record], environments: Sequence[JsonObject], plan: Sequence[Planned]
+) -> dict[str, Record]:
     """Return by job id the stored records that answer a job which is asked for again.
 
-    The latest record of the job must be `ok`, or known from the plan alone and still known from it, under an equal
-    environment.
+    The latest record of the job on its machine must be `ok`, or known from the plan alone and still known from it,
+    under an environment that is equal to one of the places. Of a time that any of several equal cards may take, a card
+    of the same model will do.
     """
     known = {planned.job.id for planned in plan if planned.status is not None}
+    any_card = {planned.job.series() for planned in plan if planned.any_card}
+
+    @cache
+    def keys(devices: tuple[str, ...], any_card: bool) -> set[str]:
+        return {environment.key(e, devices, any_card=any_card) for e in environments}
 
     def as_here(record: Record) -> bool:
-        return environment.agree(record.environment, catalog.environment, record.job.devices)
+        devices, any_of_them = record.job.devices, bool(any_card) and record.job.series() in any_card
+        first = environment.agree(record.environment, environments[0], devices, any_card=any_of_them)
+        then = partial(environment.key, record.environment, devices, any_card=any_of_them)
+        return first or (len(environments) > 1 and then() in keys(devices, any_of_them))
 
     return {
         job_id: record
-        for job_id, record in latest(records).items()
+        for of_machine in machines_of(records).values()
+        for job_id, record in latest(of_machine).items()
         if (record.status == "ok" or (record.stage == "plan" and job_id in known)) and as_here(record)
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What every job of a run is carried out with."""
+    """What every job of a run is carried out with.
 
-    executor: Executor
+    Attributes:
+        places: where jobs run.
+        store: of their records.
+        observer: told what happens.
+        cancelled: set where no further job is to begin.
+        locks: of devices, where jobs run at several places.
+        timed_at: places of the jobs that were timed, by their ids.
+        lost: places that are gone; where none is left, the run is over.
+    """
+
+    places: Sequence[Place]
     store: Store
-    catalog: Catalog
     observer: Observer
     cancelled: threading.Event = field(default_factory=threading.Event)
+    locks: SharedLocks = field(default_factory=SharedLocks)
+    timed_at: dict[str, Place] = field(default_factory=dict)
+    lost: set[Place] = field(default_factory=set)
+
+    @property
+    def left(self) -> list[Place]:
+        """The places that are not gone."""
+        return [place for place in self.places if place not in self.lost]
+
+    @property
+    def over(self) -> bool:
+        """Whether no further job is to begin."""
+        return self.cancelled.is_set()
+
+    def note(self, end: End) -> None:
+        """Remember where a job was timed."""
+        if is_timed(end.planned):
+            self.timed_at[end.planned.job.id] = end.place
+
+    def lose(self, place: Place) -> None:
+        """Let nothing more go to a place."""
+        self.lost.add(place)
+        if not self.left:
+            self.cancelled.set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done(End):
+    """The end of a job, with its record."""
+
+    record: Record
 
 
 _DRIFT_FROM = 4  # timed jobs, from which the first is timed again at the end
@@ -174,78 +263,133 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
         if is_disturbed(record):
             again.add(record.job.id)
         yield record
-    if again:
+    if again and not bench.over:
         bench.observer.again(len(again))
         for record in _once([p for p in todo if p.job.id in again], bench, len(todo) + len(again)):
             yield record.changed(role="repeated")
-    yield from _drift_control(todo, bench)
+    controls = _controls(todo, bench)
+    for record in _once(controls, bench, len(todo) + len(controls), bench.timed_at):
+        yield record.changed(role="drift_control")
 
 
-def _drift_control(todo: Sequence[Planned], bench: _Bench) -> Iterator[Record]:
-    """Yield one more record of the first job that was timed: it shows how the machine changed meanwhile."""
-    timed = [planned for planned in todo if is_timed(planned)]
-    if len(timed) >= _DRIFT_FROM:
-        bench.observer.started(timed[0], len(todo) + 1)
-        yield _run_one(timed[0], bench, bench.observer).changed(role="drift_control")
+def _controls(todo: Sequence[Planned], bench: _Bench) -> list[Planned]:
+    """Return the first job that was timed at each place: once more, it shows how the machine changed meanwhile."""
+    timed: dict[Place, list[Planned]] = {}
+    for planned in todo:
+        if is_timed(planned) and (place := bench.timed_at.get(planned.job.id)) is not None:
+            timed.setdefault(place, []).append(planned)
+    return [jobs[0] for place in bench.left if len(jobs := timed.get(place, [])) >= _DRIFT_FROM]
 
 
-def _once(todo: Sequence[Planned], bench: _Bench, total: int) -> Generator[Record]:
-    """Yield the record of each job as it ends: some run side by side, others one by one."""
+def _once(
+    todo: Sequence[Planned], bench: _Bench, total: int, at: Mapping[str, Place] | None = None
+) -> Generator[Record]:
+    """Yield the record of each job as it ends: at several places, or some side by side and others one by one.
+
+    Args:
+        todo: the jobs.
+        bench: what they are carried out with.
+        total: of the jobs, for progress.
+        at: the places that some have to run at, by their ids.
+    """
+    if bench.over or not todo:
+        return
+    if len(bench.places) > 1:
+        yield from _at_places(todo, bench, total, at or {})
+        return
+    (place,) = bench.places
 
     def begin(planned: Planned) -> None:
         bench.observer.started(planned, total)
 
-    for cores, group in itertools.groupby(todo, key=lambda planned: at_once(planned, bench.executor.at_once)):
+    for cores, group in itertools.groupby(todo, key=lambda planned: at_once(planned, place.executor.at_once)):
         jobs = list(group)
-        if cores > 1:
-            with _alone(jobs, bench, bench.observer):
+        if cores > 1 and not bench.over:
+            with _alone(jobs, place, bench, bench.observer):
                 yield from side_by_side(
                     jobs,
                     min(cores, len(jobs)),
-                    lambda planned: _run_one(planned, bench),
+                    lambda planned: _run_one(planned, place, bench).record,
                     begin=begin,
                     cancelled=bench.cancelled,
                     cancel=lambda: _cancel(bench),
                 )
             continue
         for planned in jobs:
+            if bench.over:
+                return
             begin(planned)
-            yield _run_one(planned, bench, bench.observer)
+            end = _run_one(planned, place, bench, bench.observer)
+            bench.note(end)
+            yield end.record
+
+
+def _at_places(
+    todo: Sequence[Planned], bench: _Bench, total: int, at: Mapping[str, Place]
+) -> Generator[Record]:
+    """Yield the record of each job as it ends, at several places at once."""
+    observers = {place: bench.observer.at(place.name) for place in bench.left}
+
+    def begin(planned: Planned, place: Place) -> None:
+        observers[place].started(planned, total)
+
+    def run(planned: Planned, place: Place, tell: Tell) -> _Done:
+        return _run_one(planned, place, bench, _Relay(observers[place], tell))
+
+    most = sum(max(p.cores for p in of_host) for of_host in by_host(bench.left).values())
+    with (
+        Threads(run, most, bench.cancelled, lambda: _cancel(bench)) as crew,
+        contextlib.closing(share_out(todo, bench.left, crew, begin, at)) as ends,
+    ):
+        for end in ends:
+            bench.note(end)
+            yield _beside(end)
+
+
+def _beside(end: _Done) -> Record:
+    """Return the record of a job that has ended; with a doubt about its times, where others had cores beside it."""
+    shares = end.planned.job.device_kind == "cpu" and end.place.cores_of(end.planned) < end.place.cores
+    return beside(end.record) if shares else end.record
 
 
 def _alone(
-    jobs: Sequence[Planned], bench: _Bench, observer: Observer
+    jobs: Sequence[Planned], place: Place, bench: _Bench, observer: Observer
 ) -> contextlib.AbstractContextManager[None]:
     """Hold all devices of the jobs that are timed; counting disturbs nobody, and nobody disturbs it."""
-    devices = {
-        device for planned in jobs if TASKS.get(planned.job.task).alone for device in planned.job.devices
-    }
-    hardware = {
-        str(environment.card_of(bench.catalog.environment, d).get("uuid") or d) if d != "cpu" else d: d
-        for d in sorted(devices)
-    }
-    return device_locks(hardware, bench.store.run.name, observer.waiting)
+    hardware = {name: device for planned in jobs for name, device in place.devices(planned).items()}
+    if not place.is_here:
+        return contextlib.nullcontext()
+    if len(bench.places) == 1:
+        return device_locks(hardware, bench.store.run.name, observer.waiting)
+    return bench.locks.hold(hardware, bench.store.run.name, observer.waiting, bench.cancelled.is_set)
 
 
 def _cancel(bench: _Bench) -> None:
     bench.cancelled.set()
-    bench.executor.cancel()
+    for place in bench.places:
+        place.executor.cancel()
 
 
-def _run_one(planned: Planned, bench: _Bench, observer: Observer | None = None) -> Record:
+def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer | None = None) -> _Done:
     """Carry out one job; with an observer it holds the device, without one somebody else does."""
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
     story = _Story(observer or Observer())
+    lost = False
     if planned.status is None:
-        status, error = _execute(planned, bench, story, observer)
+        try:
+            status, error = _execute(planned, place, bench, story, observer)
+        except PlaceLostError as gone:
+            lost, (status, error) = True, _lost(gone, place, story.stage)
+            bench.lose(place)
+            story.observer.lost(place.name, gone.message)
     else:
         status, error = planned.status, {"type": "Plan", "message": planned.reason, "tip": planned.tip}
         story.stage = "plan"
-    return Record(
+    record = Record(
         job=planned.job,
         card=planned.card,
-        environment={**bench.catalog.environment, **story.environment, "stages_s": story.stages_s()},
+        environment={**place.environment, **story.environment, "stages_s": story.stages_s()},
         started_at=started_at,
         duration_s=time.monotonic() - start,
         status=status,
@@ -255,6 +399,12 @@ def _run_one(planned: Planned, bench: _Bench, observer: Observer | None = None) 
         attempt=bench.store.attempts(planned.job.id) + 1,
         bench_version=__version__,
     )
+    return _Done(planned=planned, place=place, record=record, lost=lost)
+
+
+def _lost(gone: PlaceLostError, place: Place, stage: str) -> Outcome:
+    message = f"{place.name or 'its place'} was lost in stage {stage}: {gone.message}"
+    return "killed", {"type": "PlaceLost", "message": message, "tip": gone.tip or "run it again to go on"}
 
 
 _CANCELLED: Outcome = (
@@ -263,22 +413,26 @@ _CANCELLED: Outcome = (
 )
 
 
-def _execute(planned: Planned, bench: _Bench, story: _Story, observer: Observer | None) -> Outcome:
+def _execute(
+    planned: Planned, place: Place, bench: _Bench, story: _Story, observer: Observer | None
+) -> Outcome:
     job = planned.job
     try:
-        with _alone([planned], bench, observer) if observer else contextlib.nullcontext():
+        with _alone([planned], place, bench, observer) if observer else contextlib.nullcontext():
+            if observer and bench.cancelled.is_set():
+                return _CANCELLED
             if wants_max(job):
                 story.hear(("stage", "max_batch"))
                 tell = story.observer.stage
                 largest = find_max_batch(
-                    bench.executor, job, planned.timeout_s, lambda batch: tell(f"max_batch, {batch} images")
+                    place.executor, job, planned.timeout_s, lambda batch: tell(f"max_batch, {batch} images")
                 )
                 if largest.failure is not None:
                     return largest.failure
                 story.hear(("measurement", largest.measurement()))
                 job = with_batch(job, largest.batch or 1)
             args = (job, *kept_files(bench.store.path, planned.job))
-            ended = bench.executor.call(
+            ended = place.executor.call(
                 "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
             )
     except KeyboardInterrupt:
@@ -307,8 +461,16 @@ def _clear_checkpoint(folder: Path, record: Record) -> None:
     path = _checkpoint_path(folder, record.job)
     if path is not None and record.status in {"ok", "diverged"}:
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _checkpoints_cleared(folder: Path) -> Iterator[None]:
+    """Remove the folder of checkpoints at the end of a with block, if it is empty; not while a job may write there."""
+    try:
+        yield
+    finally:
         with contextlib.suppress(OSError):
-            path.parent.rmdir()  # only once it is empty
+            (folder / _CHECKPOINTS).rmdir()
 
 
 class _Story:

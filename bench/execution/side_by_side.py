@@ -54,7 +54,7 @@ def side_by_side(
                 else:
                     for record in [future.result() for future in ended]:
                         took[record.job.arch] = record.duration_s
-                        yield _beside(record, count)
+                        yield beside(record) if count > 1 else record
         finally:
             if running:
                 cancel()
@@ -73,9 +73,9 @@ def _next(waiting: Sequence[Planned], took: Mapping[str, float]) -> int:
 _OF_THE_CLOCK = ("s", "1/s", "image/s")
 
 
-def _beside(record: Record, count: int) -> Record:
+def beside(record: Record) -> Record:
     """Return the record with a doubt about its times, where others were trained beside it."""
-    if count == 1 or not TASKS.get(record.job.task).trained:
+    if not TASKS.get(record.job.task).trained:
         return record
     doubted = (
         m.changed(flags=(*m.flags, "side_by_side")) if m.unit in _OF_THE_CLOCK else m

@@ -11,8 +11,9 @@ import pandas as pd
 from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import unknown_name
+from bench.errors import ConfigError, unknown_name
 from bench.facts import SETS, Source, accuracies, sources, speeds
+from bench.records.machines import by_machine
 from bench.records.store import Run
 from bench.units import show
 
@@ -132,8 +133,14 @@ def measured(run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
         patterns: names or globs of networks; none for all.
 
     Raises:
+        ConfigError: for a run of several machines: a choice is for one.
         UnknownNameError: where no network matches.
     """
+    if len(machines := by_machine(run)) > 1:
+        names = " and ".join(one.name for one in machines)
+        raise ConfigError(
+            f"several machines were measured: {names}", "choose from a run of one of them: --on RUN"
+        )
     images, column = ACCURACIES[accuracy]
     timed = compare_table(to_frame([run]))
     timed = timed[timed["latency"].notna() | timed["throughput"].notna()]

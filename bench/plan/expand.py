@@ -50,13 +50,35 @@ class Catalog:
     environment: JsonObject = field(default_factory=dict)
     no_cuda: str | None = None
 
+    @property
+    def equal_cards(self) -> tuple[int, ...]:
+        """The numbers of the CUDA devices that equal the first in model and memory, itself among them.
+
+        Slices of a board (MIG) share its power and its clocks: what runs on one tells on the times of another.
+        """
+        kinds = [(card.get("name"), card.get("memory_B")) for card in self._cards]
+        sliced = bool(kinds) and " MIG " in str(kinds[0][0])
+        return tuple(i for i, kind in enumerate(kinds) if i == 0 or (kind == kinds[0] and not sliced))
+
+    @property
+    def other_cards(self) -> tuple[str, ...]:
+        """The CUDA devices that do not, each with its model."""
+        others = (i for i in range(len(self._cards)) if i not in self.equal_cards)
+        return tuple(f"cuda:{i} ({self._cards[i].get('name')})" for i in others)
+
+    @property
+    def _cards(self) -> Sequence[JsonObject]:
+        cards: Sequence[JsonObject] = self.environment.get("gpu", ())
+        return cards[: sum(d.startswith("cuda") for d in self.devices)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A job of a plan; with a status and a reason where it is known beforehand that it will not run.
 
     `images` are those of an epoch, for trainings; `processes` say how many further processes there may be, for times
-    that are measured in several; `note` is what a reader should know of the data.
+    that are measured in several; `note` is what a reader should know of the data; `any_card` says that its device
+    stands for any card that equals it.
     """
 
     job: Job
@@ -68,6 +90,7 @@ class Planned:
     reason: str | None = None
     tip: str | None = None
     note: str = ""
+    any_card: bool = False
 
 
 def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
@@ -83,9 +106,10 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
         if TASKS.get(block.task).has_network and not block.archs:
             message = f"{block.path}grid.arch: no architecture is named"
             raise ConfigError(message, "give arch: [resnet18, ...]")
-        for card, point in _points(block, catalog):
-            for one in _processes(_plan(experiment, block, card, point, catalog)):
-                planned.setdefault(one.job.id, one)
+        for card, point, device in _points(block, catalog):
+            one = _on_cards(_plan(experiment, block, card, point, catalog), device, catalog)
+            for process in _processes(one):
+                planned.setdefault(process.job.id, process)
     return tuple(planned.values())
 
 
@@ -102,8 +126,11 @@ def in_process(planned: Planned, number: int) -> Planned:
     return replace(planned, job=planned.job.with_settings(replicate=number))
 
 
-def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str, object]]]:
-    """Yield each point of the grid: a network's card, and the values as a flat mapping, those by device resolved."""
+def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str, object], object]]:
+    """Yield each point of the grid: a network's card, the values as a flat mapping, and the device as it is written.
+
+    Values by device are resolved.
+    """
     task = TASKS.get(block.task)
     networks = [(card, own) for name, own in block.networks for card in catalog.archs[name]]
     axes = {key: values for key, values in block.axes.items() if key not in ("arch", *NAMED)}
@@ -113,20 +140,40 @@ def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str
         point = {**block.fixed, **own, **dict(zip(axes, values, strict=True))}
         if task.has_network:
             point["arch"] = card.name
+        written = point.get("device", "auto")
         if "device" in task.key_names:
-            point["device"] = _device(point.get("device", "auto"), catalog, block.path)
+            point["device"] = _device(written, catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
-        yield card, {k: _by_device(v, kind, block.path + k) for k, v in point.items()}
+        yield card, {k: _by_device(v, kind, block.path + k) for k, v in point.items()}, written
+
+
+_SEVERAL = ("auto", "all", "cuda")  # devices that name no card: any that equals the first will do
+
+
+def _on_cards(planned: Planned, written: object, catalog: Catalog) -> Planned:
+    """Return a planned job with whether any of several cards may do it, as the device that is written says.
+
+    One with several ranks has the first cards. Which cards are left out is told.
+    """
+    if planned.job.device_kind != "cuda" or written not in _SEVERAL:
+        return planned
+    any_card = planned.job.settings.device_count == 1 and len(catalog.equal_cards) > 1
+    others = catalog.other_cards if any_card or written == "all" else ()
+    note = f"left out, as they are no cards like cuda:0, or slices of one board: {', '.join(others)}"
+    note = note if others else ""
+    return replace(planned, any_card=any_card, note="; ".join(filter(None, (planned.note, note))))
 
 
 def _device(name: object, catalog: Catalog, path: str) -> str:
-    """Return the device that `auto` or `cuda` means, or the one named, as one of the catalog's.
+    """Return the device that `auto`, `all` or `cuda` means, or the one named, as one of the catalog's.
+
+    Where there are several cards, it is the first; whether others may take its place, `_on_cards` tells.
 
     Raises:
         DeviceError: if it is not there.
     """
     cuda = [d for d in catalog.devices if d.startswith("cuda")]
-    if name == "auto":
+    if name in ("auto", "all"):
         return cuda[0] if cuda else "cpu"
     if name == "cuda" and cuda:
         return cuda[0]
@@ -134,7 +181,7 @@ def _device(name: object, catalog: Catalog, path: str) -> str:
         return str(name)
     if not str(name).startswith("cuda"):
         like = "cuda" if name in ("gpu", "nvidia") else str(name)
-        tip = suggestion(like, ("auto", "cpu", "cuda"), "known: auto, cpu, cuda, cuda:N")
+        tip = suggestion(like, ("auto", "cpu", "cuda", "all"), "known: auto, cpu, cuda, cuda:N, all")
         raise DeviceError(f"{path}device: unknown device {name!r}", tip)
     here = ", ".join(catalog.devices)
     reason = f" ({catalog.no_cuda})" if catalog.no_cuda else ""

@@ -26,7 +26,7 @@ from bench.io import JsonObject
 _Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 _Threads = Annotated[int, Field(ge=1, le=4096)]
 _Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Device = Annotated[str, Field(pattern=r"^(auto|all|cpu|cuda(:\d+)?)$")]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16"]
 _MemoryFormat = Literal["contiguous", "channels_last"]
 _Max = Literal["max"]

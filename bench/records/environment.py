@@ -71,28 +71,30 @@ _KEY = (
 _GPU_KEY = ("name", "uuid", "driver")
 
 
-def key(environment: JsonObject, devices: Sequence[str] = ()) -> str:
+def key(environment: JsonObject, devices: Sequence[str] = (), *, any_card: bool = False) -> str:
     """Return a hash of the parts that must agree for a stored result to stand for a new one.
 
     Args:
         environment: of a record or a catalog.
         devices: that the result is of, as `bench.plan.job.Job.devices` gives them; other cards do not matter.
+        any_card: a result of any card of the same model stands.
     """
-    parts = _parts(environment, devices)
+    parts = _parts(environment, devices, any_card)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def agree(one: JsonObject, other: JsonObject, devices: Sequence[str] = ()) -> bool:
+def agree(one: JsonObject, other: JsonObject, devices: Sequence[str] = (), *, any_card: bool = False) -> bool:
     """Return whether two environments have the same key; in a fraction of the time where their values are equal."""
-    same = _parts(one, devices) == _parts(other, devices)
-    return same or key(one, devices) == key(other, devices)
+    same = _parts(one, devices, any_card) == _parts(other, devices, any_card)
+    return same or key(one, devices, any_card=any_card) == key(other, devices, any_card=any_card)
 
 
-def _parts(environment: JsonObject, devices: Sequence[str]) -> list[object]:
+def _parts(environment: JsonObject, devices: Sequence[str], any_card: bool) -> list[object]:
     """Return what of an environment is in its key."""
     parts = [_at(environment, path) for path in _KEY]
     cards = (card_of(environment, device) for device in devices if device != "cpu")
-    return [*parts, *([card.get(k) for k in _GPU_KEY] for card in cards)]
+    left_out = "uuid" if any_card else None
+    return [*parts, *([card.get(k) for k in _GPU_KEY if k != left_out] for card in cards)]
 
 
 def card_of(environment: JsonObject, device: str) -> JsonObject:

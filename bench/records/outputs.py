@@ -110,18 +110,31 @@ def load_outputs(path: Path, sha256: str) -> Outputs | None:
     Raises:
         StoreError: if the file is there and is torn, or is something else.
     """
-    if not path.exists():
+    kept = _kept(path, sha256)
+    if not kept.exists():
         return None
     try:
-        content = path.read_bytes()
+        content = kept.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             outputs = _decode(arrays)
     except Exception as error:  # a torn archive fails in more ways than NumPy documents
         raise StoreError(
-            f"{path} has no readable test outputs ({type(error).__name__})",
+            f"{kept} has no readable test outputs ({type(error).__name__})",
             "delete it, and train its network again where they are needed",
         ) from error
     return outputs if hashlib.sha256(content).hexdigest() == sha256 else None
+
+
+def kept_path(folder: Path, job_id: str, sha256: str) -> Path | None:
+    """Return the file in the folder of a run that has the outputs of this SHA-256, None where there is none."""
+    path = _kept(outputs_path(folder, job_id), sha256)
+    return path if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256 else None
+
+
+def _kept(path: Path, sha256: str) -> Path:
+    """Return the file of one training of several of the same job, as a merged run has them, or else that of the job."""
+    own = path.with_stem(f"{path.stem}-{sha256[:12]}")
+    return own if own.exists() else path
 
 
 def _decode(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Outputs:

@@ -5,6 +5,7 @@ Each line is flushed and fsynced before `append` returns, so that a kill loses a
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import math
@@ -19,13 +20,14 @@ from statistics import median
 from typing import Annotated, Any
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bench.errors import StoreError, nearest
 from bench.io import JsonObject, atomic_write, finite_json, sweep_drafts
 from bench.plan.job import Job
 from bench.records.flags import OF_OTHERS
 from bench.records.line import decode, encode
+from bench.records.lock import soft_path, take_lock
 from bench.records.record import Record
 
 RECORDS = "records.jsonl"
@@ -174,21 +176,39 @@ def read_info(path: Path) -> JsonObject:
 def _read_records(file: Path) -> tuple[list[Record], list[Rejected]]:
     records: list[Record] = []
     rejected: list[Rejected] = []
+    for _, content in _lines(file):
+        (rejected if isinstance(content, Rejected) else records).append(content)  # type: ignore[arg-type]
+    return records, rejected
+
+
+def sound_lines(file: Path) -> Iterator[tuple[bytes, Record]]:
+    """Yield each sound line of a file of records, without its end, and its record.
+
+    Raises:
+        StoreError: if it was written by a newer version.
+        OSError: if it cannot be read.
+    """
+    for line, content in _lines(file):
+        if isinstance(content, Record):
+            yield line, content
+
+
+def _lines(file: Path) -> Iterator[tuple[bytes, Record | Rejected]]:
     if not file.is_file():
-        return records, rejected
+        return
     with file.open("rb", buffering=1 << 16) as lines:
         for number, line in enumerate(lines, start=1):
             content = line.removeprefix(BOM).strip()  # line ends, and the mark of an editor, are no content
             if not content:
                 continue
             try:
-                records.append(decode(content))
+                record: Record | Rejected = decode(content)
             except (ValueError, OverflowError, RecursionError) as error:
                 job = _JOB_ID.search(content)
-                rejected.append(Rejected(number, str(error), job[1].decode() if job else None))
+                record = Rejected(number, str(error), job[1].decode() if job else None)
             except StoreError as error:
                 raise StoreError(f"{file}, line {number}: {error.message}", error.tip) from error
-    return records, rejected
+            yield content, record
 
 
 class Store:
@@ -210,13 +230,14 @@ class Store:
         with ExitStack() as held:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(self.path / _LOCK, timeout=0))
+                held.callback(take_lock(self.path / _LOCK).release)
                 self._stream = held.enter_context(self.file.open("ab", buffering=0))
                 self._repair()
                 sweep_drafts(self.path)
             except Timeout as error:
                 raise StoreError(
-                    f"another bench is writing to {self.path}", "wait for it, or choose another --name"
+                    f"another bench is writing to {self.path}",
+                    "wait for it, or choose another --name" + _left_behind(self.path / _LOCK),
                 ) from error
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -240,7 +261,7 @@ class Store:
         """
         try:
             self._write(encode(record))
-            os.fsync(self._stream.fileno())
+            _sync(self._stream.fileno())
         except OSError as error:
             raise self._unwritable(error) from error
         self._attempts[record.job.id] += 1
@@ -283,6 +304,21 @@ class Store:
             with (self.path / REJECTED).open("ab") as aside:
                 aside.write(torn + b"\n")
             os.truncate(self.file, self.file.stat().st_size - len(torn))
+
+
+def _left_behind(lock: Path) -> str:
+    """Return what to do where a file stands for the lock: whoever was killed on another machine has left it."""
+    held = soft_path(lock)
+    return f"; if none runs, on any machine, delete {held}" if held.exists() else ""
+
+
+def _sync(descriptor: int) -> None:
+    """Have a file on its disk, as far as its file system knows how to."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def _torn_tail(file: Path) -> bytes:

@@ -18,7 +18,9 @@ from bench.analysis.keys import VARIANT
 from bench.analysis.machine import Drift, dig, drifts, flatten, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
+from bench.records.environment import card_of
 from bench.records.flags import explain, spoken
+from bench.records.record import Record
 from bench.records.store import Run
 from bench.report.tables.columns import COMPARISON
 from bench.report.tables.view import Column, leaders_of, missing
@@ -78,7 +80,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
     days = sorted({plain(r.started_at)[:10] for r in records if r.started_at})
     return Summary(
         networks=int(frame.loc[frame["task"] != "ceiling", "arch"].nunique()),
-        machines=_distinct((ran if len(ran) else frame)["device_name"]),
+        machines=_machines(records, _distinct((ran if len(ran) else frame)["device_name"])),
         dates=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
         progress=progress(frame),
@@ -93,6 +95,16 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
 def _distinct(values: Iterable[Any]) -> list[str]:
     """Return texts without repetition, in order of first appearance; empty and missing ones are left out."""
     return [plain(v) for v in dict.fromkeys(v for v in values if isinstance(v, str) and v)]
+
+
+def _machines(records: Iterable[Record], names: Sequence[str]) -> list[str]:
+    """Return the names of machines, with the count of cards where several of one model measured."""
+    cards: defaultdict[str, set[str]] = defaultdict(set)
+    for record in records:
+        card = card_of(record.environment, record.job.device) if record.job.device_kind == "cuda" else {}
+        if card.get("uuid"):
+            cards[plain(str(card.get("name")))].add(card["uuid"])
+    return [f"{len(cards[name])} cards of {name}" if len(cards[name]) > 1 else name for name in names]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
+from bench.records.machines import every_machine
 from bench.records.store import Run
 from bench.report.figures.drawing import DrawingOptions, Picture, drawing
 from bench.report.figures.style import KINDS
@@ -54,7 +55,7 @@ def write_report(
     """Write a report of some runs into the folder `out`; equal records give equal bytes.
 
     Args:
-        runs: as `bench.records.store.read_run` gives them.
+        runs: as `bench.records.store.read_run` gives them; one of several machines is shown as one of each.
         out: the folder, such as ``reports/cpu-reference``; made where it is missing.
         title: of the page; by default the names of the runs.
         formats: of `FORMATS`; files of others that are there stay as they are.
@@ -64,6 +65,7 @@ def write_report(
     Raises:
         StoreError: if the folder cannot be written.
     """
+    runs = every_machine(runs)
     folder = out / "figures" if saved_kinds(formats) else out
     with _written_to(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,249 @@
+"""Places: where the jobs of a run go, to each as many at a time as it has room for.
+
+Most runs have one place, the host as a whole. Where several equal cards are asked for, each of them is a place beside
+the host; an executor of other machines has places of its own, see `Spread`. What runs at a place:
+
+- a job on a card has its card to itself, and a core of the host;
+- a job without a clock takes a core, a training on the CPU the cores that it has threads for;
+- a job that is timed on a CPU has the host to itself, its cards included;
+- the processes of one time go to whichever equal card is free, in the drawn order of each round: so their interval
+  holds what cards differ by, and no network has the better one. What is compared in turn is one process, on one card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from bench.errors import BenchError
+from bench.execution import Ended, Executor, Send
+from bench.io import JsonObject
+from bench.plan.expand import Catalog, Planned
+from bench.plan.task import TASKS
+from bench.records.environment import card_of
+
+HOST = "host"  # the place beside those of its cards
+NOTHING = ""
+ANY_CARD = "cuda"  # what a job wants that any of several equal cards may do
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class PlaceLostError(BenchError):
+    """A place is gone, such as a node that was switched off; raised by the `call` of its executor.
+
+    The job that ran there is tried again elsewhere, and nothing more goes there.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Place:
+    """Where a job runs.
+
+    Attributes:
+        name: for progress, such as ``cuda:1`` or ``node-2/cuda:0``; no two places of a run have the same.
+        executor: runs calls there, several at once each from a thread of its own. Where the place is gone it raises
+            `PlaceLostError`.
+        environment: what a record made there carries, as `bench.records.environment.machine` has it; its cards are in
+            the order in which a job there counts them.
+        takes: what jobs want that go there, see `wanted`; of no matter where there is one place alone.
+        host: whose cores it shares with other places; empty for this machine, whose devices this process locks. On
+            others the executor does.
+        cores: of the host.
+    """
+
+    name: str
+    executor: Executor
+    environment: JsonObject
+    takes: frozenset[str] = frozenset()
+    host: str = ""
+    cores: int = 1
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return not self.host
+
+    def devices(self, planned: Planned) -> dict[str, str]:
+        """Return what a job holds there: each device as it calls it, by its name everywhere, such as a UUID."""
+        if not TASKS.get(planned.job.task).alone:
+            return {}
+        called = {d: card_of(self.environment, d).get("uuid") or d for d in planned.job.devices if d != "cpu"}
+        cpu = {"cpu": "cpu"} if "cpu" in planned.job.devices else {}
+        return cpu | {str(uuid): device for device, uuid in sorted(called.items())}
+
+    def cores_of(self, planned: Planned) -> int:
+        """Return how many cores of the host a job takes there."""
+        if planned.status is not None:
+            return 0
+        if planned.job.device_kind != "cpu":
+            return 1
+        beside = TASKS.get(planned.job.task).at_once(planned.job, self.cores)
+        return max(1, self.cores // max(1, beside))
+
+
+@runtime_checkable
+class Spread(Executor, Protocol):
+    """An executor with places of its own, such as the nodes of a cluster."""
+
+    def places(self, plan: Sequence[Planned], catalog: Catalog) -> Sequence[Place]:
+        """Return the places for the jobs of a plan, those before others that jobs are to be given to first."""
+
+
+def places_for(plan: Sequence[Planned], executor: Executor, catalog: Catalog) -> tuple[Place, ...]:
+    """Return the places of a run: those of the executor, or the host, and each of several equal cards asked for.
+
+    Where the executor runs one job at a time, the host is one place.
+    """
+    if isinstance(executor, Spread):
+        return tuple(executor.places(plan, catalog))
+    cores = executor.at_once
+    host = Place(name="", executor=executor, environment=catalog.environment, cores=cores)
+    if cores < 2 or not any(p.any_card and p.status is None for p in plan):
+        return (host,)
+    named = {d for p in plan for d in p.job.devices if not p.any_card}
+    cards = (
+        Place(
+            name=f"cuda:{index}",
+            executor=CardExecutor(executor, visible(catalog.environment, index)),
+            environment=with_card_first(catalog.environment, index),
+            takes=frozenset({ANY_CARD}),
+            cores=cores,
+        )
+        for index in catalog.equal_cards
+    )
+    return (*cards, replace(host, name=HOST, takes=frozenset({"cpu", *named})))
+
+
+def wanted(planned: Planned) -> str:
+    """Return what a job wants of a place: `cpu`, a card such as ``cuda:1``, or `ANY_CARD` of several equal ones.
+
+    What will not run wants nothing, which all places have.
+    """
+    if planned.status is not None:
+        return NOTHING
+    return ANY_CARD if planned.any_card else planned.job.device
+
+
+def placed(plan: Sequence[Planned], places: Sequence[Place]) -> tuple[Planned, ...]:
+    """Return a plan with the jobs marked as unsupported that none of several places takes."""
+    if len(places) == 1:
+        return tuple(plan)
+    taken = {NOTHING}.union(*(place.takes for place in places))
+    kinds = ", ".join(sorted(taken - {NOTHING}))
+    return tuple(
+        planned
+        if wanted(planned) in taken
+        else replace(
+            planned,
+            status="unsupported",
+            reason=f"no place for a job on {planned.job.device}: there are some for {kinds}",
+            tip="choose a device of theirs with --set device=",
+        )
+        for planned in plan
+    )
+
+
+def with_card_first(environment: JsonObject, index: int) -> dict[str, object]:
+    """Return the environment of a process that is shown the card of this number alone, as its first."""
+    cards = list(environment.get("gpu", ()))
+    order = [index, *(i for i in range(len(cards)) if i != index)]
+    reasons = {_renumbered(path, order): why for path, why in environment.get("unknown", {}).items()}
+    variables = {**environment.get("variables", {}), _VISIBLE: visible(environment, index)}
+    return {
+        **environment,
+        "gpu": [cards[i] for i in order],
+        "variables": dict(sorted(variables.items())),
+        "unknown": reasons,
+    }
+
+
+def _renumbered(path: str, order: Sequence[int]) -> str:
+    head, _, rest = path.partition(".")
+    number, dot, field = rest.partition(".")
+    if head != "gpu" or not number.isdigit() or int(number) not in order:
+        return path
+    return f"gpu.{order.index(int(number))}{dot}{field}"
+
+
+def visible(environment: JsonObject, index: int) -> str:
+    """Return the CUDA_VISIBLE_DEVICES of a process that is to see one card alone: its UUID, or else its number."""
+    cards: Sequence[Mapping[str, object]] = environment.get("gpu", ())
+    uuid = str(cards[index].get("uuid") or "") if index < len(cards) else ""
+    if uuid.startswith(("GPU-", "MIG-")):
+        return uuid
+    shown = [name for name in str(environment.get("variables", {}).get(_VISIBLE, "")).split(",") if name]
+    return shown[index] if index < len(shown) else str(index)
+
+
+@dataclass(slots=True)
+class CardExecutor:
+    """An executor each of whose calls sees one card alone, as ``cuda:0``."""
+
+    executor: Executor
+    card: str
+    at_once: int = 1
+
+    def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        """Run one call to its end, in a process that is shown the card before CUDA begins there."""
+        own = (self.card, target, args)
+        return self.executor.call(
+            "bench.execution.visible:with_card", own, timeout_s=timeout_s, on_event=on_event
+        )
+
+    def cancel(self) -> None:
+        """End the calls under way, on all cards: they are of one run."""
+        self.executor.cancel()
+
+    def close(self) -> None:
+        """Let go of all that the executor holds."""
+        self.executor.close()
+
+
+def by_host(places: Iterable[Place]) -> dict[str, list[Place]]:
+    """Return the places of each host."""
+    hosts: dict[str, list[Place]] = {}
+    for place in places:
+        hosts.setdefault(place.host, []).append(place)
+    return hosts
+
+
+class Free:
+    """What of the places no job holds: cores by host, and devices."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = tuple(places)
+        self._hosts = by_host(self.places)
+        self._cores = {host: max(p.cores for p in of_host) for host, of_host in self._hosts.items()}
+        self._held: set[tuple[str, str]] = set()
+
+    def has(self, place: Place, planned: Planned) -> bool:
+        """Return whether a job could begin at a place."""
+        if place.cores_of(planned) > self._cores[place.host]:
+            return False
+        return planned.status is not None or self._held.isdisjoint(self._cards(place, planned))
+
+    def take(self, place: Place, planned: Planned) -> None:
+        """Let a job hold what it needs."""
+        self._cores[place.host] -= place.cores_of(planned)
+        if planned.status is None:
+            self._held |= self._cards(place, planned)
+
+    def give(self, place: Place, planned: Planned) -> None:
+        """Take it back."""
+        self._cores[place.host] += place.cores_of(planned)
+        if planned.status is None:
+            self._held -= self._cards(place, planned)
+
+    def lose(self, place: Place) -> None:
+        """Let nothing more go to a place."""
+        self.places = tuple(p for p in self.places if p is not place)
+        self._hosts[place.host].remove(place)
+
+    def beside(self, place: Place) -> tuple[Place, ...]:
+        """Return the places that share its cores, itself among them: what ends there is of use to no others."""
+        return tuple(self._hosts[place.host])
+
+    def _cards(self, place: Place, planned: Planned) -> set[tuple[str, str]]:
+        """Trainings on the CPU share it by its cores."""
+        return {(place.host, name) for name in place.devices(planned) if name != "cpu"}

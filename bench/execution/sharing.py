@@ -1,0 +1,241 @@
+"""Sharing out: one queue of jobs for several places, each of which is given the next job that fits there.
+
+A job runs in a thread of its own. What it has to tell goes through a queue to the thread that called, which alone talks
+to observers and stores records.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from bench.execution.places import NOTHING, Free, Place, wanted
+from bench.plan.expand import Planned
+
+_CANCEL_S = 1.0
+TRIES = 3  # of a job whose places are lost: it may be what ends them
+
+
+Tell: TypeAlias = Callable[[Callable[[], None]], None]
+"""Takes what is to be called in the thread that waits for the jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """A job has ended: where, and whether that place is gone."""
+
+    planned: Planned
+    place: Place
+    lost: bool = False
+
+
+EndT = TypeVar("EndT", bound=End)
+EndT_co = TypeVar("EndT_co", bound=End, covariant=True)
+
+
+class Crew(Protocol[EndT_co]):
+    """Who does the work of jobs; `cancelled` is set where no further job is to begin."""
+
+    cancelled: threading.Event
+
+    def begin(self, planned: Planned, place: Place) -> None:
+        """Begin a job at a place."""
+
+    def wait(self) -> EndT_co:
+        """Return the next job that ends."""
+
+    def stop(self) -> None:
+        """End the jobs under way; each of them ends as others do."""
+
+
+class Queue:
+    """Jobs that wait, in their order, by what they want of a place."""
+
+    def __init__(self, jobs: Iterable[Planned], at: Mapping[str, Place]) -> None:
+        self._at = at
+        self._waiting: dict[str, deque[tuple[int, Planned]]] = {}
+        for number, planned in enumerate(jobs):
+            self._waiting.setdefault(self._wanted(planned), deque()).append((number, planned))
+
+    def _wanted(self, planned: Planned) -> str:
+        """Return what a job wants of a place; one that is bound to a place wants that alone, by its name."""
+        bound = self._at.get(planned.job.id)
+        return wanted(planned) if bound is None else f"={bound.name}"
+
+    def next(self, place: Place, free: Free) -> Planned | None:
+        """Take the first job that a place takes and has room for; none overtakes one that wants the same."""
+        kinds = self._waiting.keys() & {NOTHING, *place.takes, f"={place.name}"}
+        heads = [self._waiting[kind][0] for kind in kinds if self._waiting[kind]]
+        fitting = [head for head in heads if free.has(place, head[1])]
+        if not fitting:
+            return None
+        _, planned = min(fitting, key=lambda head: head[0])
+        self._waiting[self._wanted(planned)].popleft()
+        return planned
+
+    def again(self, planned: Planned) -> None:
+        """Put a job in front."""
+        self._waiting[self._wanted(planned)].appendleft((-1, planned))
+
+
+def share_out(
+    jobs: Sequence[Planned],
+    places: Sequence[Place],
+    crew: Crew[EndT],
+    begin: Callable[[Planned, Place], None],
+    at: Mapping[str, Place] | None = None,
+) -> Generator[EndT]:
+    """Yield the end of each job as it comes; one whose place was lost may end once more, elsewhere.
+
+    Jobs for which no place is left do not end at all.
+
+    Args:
+        jobs: what to run.
+        places: where, those first that are given jobs first.
+        crew: runs them.
+        begin: is told each job that begins.
+        at: the places that some jobs are bound to, by their ids.
+    """
+    queue, free, lost = Queue(jobs, at or {}), Free(places), Counter[str]()
+    running, idle = 0, free.places
+    try:
+        while True:
+            for place in idle:
+                while not crew.cancelled.is_set() and (planned := queue.next(place, free)) is not None:
+                    free.take(place, planned)
+                    begin(planned, place)
+                    crew.begin(planned, place)
+                    running += 1
+            if not running:
+                return
+            end = crew.wait()
+            running -= 1
+            free.give(end.place, end.planned)
+            yield end
+            idle = free.beside(end.place)
+            if end.lost:
+                lost[end.planned.job.id] += 1
+                free.lose(end.place)
+                if lost[end.planned.job.id] < TRIES:
+                    queue.again(end.planned)
+                idle = free.places
+    finally:
+        if running:
+            crew.stop()
+
+
+class Threads(Generic[EndT]):
+    """A crew of threads.
+
+    Args:
+        run: `(planned, place, tell)` does one job; `tell` takes what is to be called in the thread that waits.
+        count: threads at most.
+        cancelled: see `Crew`.
+        cancel: ends the jobs under way.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Planned, Place, Tell], EndT],
+        count: int,
+        cancelled: threading.Event,
+        cancel: Callable[[], None],
+    ) -> None:
+        self.run, self.cancelled, self.cancel = run, cancelled, cancel
+        self._pool = ThreadPoolExecutor(count)
+        self._under_way: set[Future[None]] = set()
+        self._told: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._ends: list[EndT | BaseException] = []
+        self._told_of = self._taken = 0
+
+    def __enter__(self) -> Threads[EndT]:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        while self.cancelled.is_set() and wait(set(self._under_way), timeout=_CANCEL_S).not_done:
+            self.cancel()  # once more, for a job that was about to begin
+        self._pool.shutdown()
+
+    def begin(self, planned: Planned, place: Place) -> None:
+        """Begin a job in a thread."""
+        job = self._pool.submit(self._work, planned, place)
+        self._under_way.add(job)
+        job.add_done_callback(self._under_way.discard)
+
+    def _work(self, planned: Planned, place: Place) -> None:
+        try:
+            self._ends.append(self.run(planned, place, self._told.put))
+        except BaseException as error:
+            self._ends.append(error)
+        self._told.put(self._tell_of_end)
+
+    def _tell_of_end(self) -> None:
+        self._told_of += 1
+
+    def wait(self) -> EndT:
+        """Return the next job that ends; until then hand on what jobs have to tell. Ctrl-C ends all of them.
+
+        An end is taken when all has been told that was told before it. But ends are in a list of their own, and once
+        the jobs are cancelled that alone counts: Ctrl-C may come between taking something from the queue and using it.
+        """
+        while True:
+            try:
+                self._told.get(timeout=_CANCEL_S if self.cancelled.is_set() else None)()
+            except KeyboardInterrupt:
+                self.stop()
+            except Empty:
+                self.cancel()  # once more, for a job that was about to begin
+            if self._taken < (len(self._ends) if self.cancelled.is_set() else self._told_of):
+                end = self._ends[self._taken]
+                self._taken += 1
+                if isinstance(end, BaseException):
+                    raise end
+                return end
+
+    def stop(self) -> None:
+        """Let no job begin, and end those under way."""
+        self.cancelled.set()
+        self.cancel()
+
+
+class Rehearsal:
+    """A crew that works in no time: jobs take known seconds of a clock of its own, and end in their order.
+
+    Args:
+        seconds: that a job takes.
+    """
+
+    def __init__(self, seconds: Callable[[Planned], float]) -> None:
+        self.seconds = seconds
+        self.now_s = 0.0
+        self.cancelled = threading.Event()
+        self._running: list[tuple[float, int, End]] = []
+        self._numbers = itertools.count()
+
+    def begin(self, planned: Planned, place: Place) -> None:
+        """Know when it will end."""
+        end = End(planned=planned, place=place)
+        heapq.heappush(self._running, (self.now_s + self.seconds(planned), next(self._numbers), end))
+
+    def wait(self) -> End:
+        """Let the clock go on to the next end."""
+        self.now_s, _, end = heapq.heappop(self._running)
+        return end
+
+    def stop(self) -> None:
+        """End nothing: nothing runs."""
+
+
+def rehearse(jobs: Sequence[Planned], places: Sequence[Place], seconds: Callable[[Planned], float]) -> float:
+    """Return the seconds that jobs take at several places together, of known seconds each."""
+    crew = Rehearsal(seconds)
+    for _ in share_out(jobs, places, crew, lambda *_: None):
+        pass
+    return crew.now_s

@@ -1,0 +1,87 @@
+"""Machines of a run: records of several in one store, such as a merged one, are read as a run of each.
+
+A machine is its CPU and the models of its cards; equal ones are one machine, as the nodes of a cluster are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from bench.io import JsonObject
+from bench.records.record import Record
+from bench.records.store import Run
+
+Machine: TypeAlias = tuple[str | None, int | None, tuple[str, ...]]
+"""Model and cores of the CPU, and the models of its cards."""
+
+_UNKNOWN: Machine = (None, None, ())
+
+
+def machine_of(environment: JsonObject) -> Machine:
+    """Return the machine of a record's environment."""
+    cpu = environment.get("cpu") or {}
+    cards = {str(card["name"]) for card in environment.get("gpu") or () if card.get("name")}
+    return cpu.get("model"), cpu.get("cores"), tuple(sorted(cards))
+
+
+def by_machine(run: Run) -> list[Run]:
+    """Return a run of each machine, called ``RUN on MACHINE``; where there is one machine, the run as it is.
+
+    Each has the planned jobs that have a record there. Those that have none anywhere are with the last machine, where
+    the run would go on.
+    """
+    machines = machines_of(run.records)
+    if len(machines) < 2:
+        return [run]
+    at = {machine: {r.job.id for r in records} for machine, records in machines.items()}
+    nowhere = {job.id for job in run.planned}.difference(*at.values())
+    last = next(m for m, records in machines.items() if run.records[-1] is records[-1])
+    at[last] |= nowhere
+    return [
+        replace(
+            run,
+            name=f"{run.name} on {words}",
+            records=tuple(machines[machine]),
+            planned=tuple(job for job in run.planned if job.id in at[machine]),
+        )
+        for machine, words in _words(machines).items()
+    ]
+
+
+def same_machines(one: Run, other: Run) -> list[tuple[Run, Run]]:
+    """Return what two runs have of each machine that both have; where each is of one machine, the runs as they are."""
+    ones, others = by_machine(one), by_machine(other)
+    if len(ones) == len(others) == 1:
+        return [(one, other)]
+    here = {machine: run for run in others for machine in machines_of(run.records)}
+    pairs = ((run, here.get(machine)) for run in ones for machine in machines_of(run.records))
+    return [(run, same) for run, same in pairs if same is not None]
+
+
+def every_machine(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs of each machine of some runs."""
+    return [of_one for run in runs for of_one in by_machine(run)]
+
+
+def machines_of(records: Sequence[Record]) -> dict[Machine, list[Record]]:
+    """Return the records of each machine, in their order; those that say nothing of theirs are with the first."""
+    each = [machine_of(record.environment) for record in records]
+    first = next((machine for machine in each if machine != _UNKNOWN), _UNKNOWN)
+    machines: dict[Machine, list[Record]] = {}
+    for machine, record in zip(each, records, strict=True):
+        machines.setdefault(first if machine == _UNKNOWN else machine, []).append(record)
+    return machines
+
+
+def _words(machines: Mapping[Machine, Sequence[Record]]) -> dict[Machine, str]:
+    """Return what each machine is called: its cards, else its CPU; both and its cores where that tells too little."""
+    short = {machine: " and ".join(machine[2]) or machine[0] or "an unknown CPU" for machine in machines}
+    names = list(short.values())
+    return {m: words if names.count(words) == 1 else _long(m) for m, words in short.items()}
+
+
+def _long(machine: Machine) -> str:
+    cpu, cores, cards = machine
+    return " and ".join((*cards, f"{cpu or 'an unknown CPU'} ({cores or '?'} cores)"))

@@ -1,0 +1,113 @@
+"""A host of three cards that are made up, walked from an experiment to its records: each names the card it was made on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fake_card import GIB, FakeCard, FakeHost
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.api.runs import Done, run
+from bench.execution import Ended, Send, load_target
+from bench.plan.config import parse_experiment
+from bench.records.environment import card_of
+from bench.records.record import Record
+from bench.report.summary import summarise
+
+pytestmark = pytest.mark.slow
+NET = "pattern:INPUT -> CONV3-4 -> RELU -> FC"
+TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
+BLOCKS = [
+    {"task": "cost", "grid": {"arch": [NET]}},
+    {
+        "task": "infer",
+        "device": "all",
+        "threads": 1,
+        "energy_s": 0.0,
+        "timing": TIMING,
+        "input_size": 8,
+        "grid": {"arch": [NET], "batch_size": [1, 2], "replicate": [0, 1, 2]},
+    },
+    {
+        "task": "accuracy",
+        "dataset": "digits",
+        "epochs": 1,
+        "threads": 1,
+        "grid": {"arch": [NET], "seed": [0, 1]},
+    },
+]
+
+
+class Walk:
+    """Runs each call in this process, as if it had one of its own: one at a time, with what it sets taken back."""
+
+    at_once = 4
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host, self.lock = host, threading.Lock()
+
+    def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        """Run the call on the host's cards."""
+        with self.lock, self.host.device.at_work(), _environment():
+            self.host.current = 0
+            load_target(target)(on_event, *args)
+        return Ended()
+
+    def cancel(self) -> None:
+        """Nothing can be ended."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        yield
+    finally:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def walked(host: FakeHost, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Done:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    host.install(monkeypatch)
+    return run(parse_experiment({"name": "walk", "blocks": BLOCKS}), executor=Walk(host), results=folder)
+
+
+def test_every_task_runs_on_the_card_that_its_record_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = FakeHost(*(FakeCard("NVIDIA H100", f"{c}{c}") for c in "abc"))
+    done = walked(host, tmp_path, monkeypatch)
+    assert done.summary.counts == {"ok": 1 + 6 + 2}, [r.error for r in done.summary.records]
+    on_cards = [r for r in done.run.records if r.job.device != "cpu"]
+    assert {r.job.device for r in on_cards} == {"cuda:0"}
+    for record in on_cards:
+        assert _shown_there(record) == [card_of(record.environment, "cuda:0")["uuid"]]
+    assert {card for r in on_cards for card in _shown_there(r)} == {"GPU-aa", "GPU-bb", "GPU-cc"}
+    frame = to_frame([done.run])
+    assert " on 3 cards of NVIDIA H100, " in summarise([done.run], frame, compare_table(frame)).lead
+
+
+def test_an_unequal_card_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = FakeCard("NVIDIA T4", "bb", 16 * GIB)
+    fast = [FakeCard("NVIDIA H100", f"{c}{c}") for c in "ac"]
+    done = walked(FakeHost(fast[0], slow, fast[1]), tmp_path, monkeypatch)
+    cards = Counter(card for r in done.run.records if r.job.device != "cpu" for card in _shown_there(r))
+    assert set(cards) == {"GPU-aa", "GPU-cc"}
+
+
+def _shown_there(record: Record) -> list[str]:
+    """Return the cards that CUDA showed in the process of the job, as that saw them itself."""
+    cards = record.environment["state"]["gpu"]
+    return [str(card["uuid"]) for card in cards]

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 
 
 def main() -> None:
     """Run the command line."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)
+    atexit.register(_rest)
     from bench.cli.app import main as run
 
     run()
+
+
+def _rest() -> None:
+    """Hear no signal any more: the last step at the end, from which the exit code stands."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: object) -> None:  # noqa: ARG001 (a signal handler's signature)

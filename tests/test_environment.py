@@ -53,6 +53,22 @@ def test_the_key_is_of_what_changes_numbers(machine: dict[str, Any]) -> None:
     assert environment.key({}) == environment.key({})
 
 
+def test_environments_are_the_same_where_their_keys_are(machine: dict[str, Any]) -> None:
+    now = {**machine, "gpu": ({"name": "H100", "uuid": "1", "driver": "2"},)}
+    same = environment.same_as([now])
+    stored = json.loads(json.dumps(now))
+    variants = [
+        stored,
+        *({**stored, part: {**stored[part], "more": 1}} for part in ("cpu", "host", "unknown")),
+    ]
+    variants += [{**stored, "cpu": {**stored["cpu"], "model": "another"}}, {**stored, "gpu": []}, {}]
+    for then in variants:
+        for devices in ((), ("cpu",), ("cuda:0",)):
+            assert same(then, devices, False) == (environment.key(then, devices) == environment.key(now, devices))
+    assert same(stored, ("cuda:0",), False)
+    assert not same({}, (), False)
+
+
 def test_state_and_flags() -> None:
     assert environment.state()["load_1min"] >= 0
     assert environment.torch_flags()["threads"] >= 1

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 from conftest import make_planned, make_record
 from rich.console import Console
 from rich.table import Table
 
 from bench.cli import _interrupts, _streams
+from bench.cli._common import handled
 from bench.cli._console import AllVisible, console
 from bench.cli._progress import Progress
 from bench.records.store import Run
@@ -134,3 +137,19 @@ def test_streams_that_were_closed_are_opened(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "stdout", None)
     _streams.open_standard_streams()
     assert sys.stdout.fileno() == 1
+
+
+def test_whatever_an_interrupted_import_ends_in_is_a_cancellation(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        try:
+            _interrupts._interrupt(2, None)
+        except KeyboardInterrupt:
+            raise SyntaxError("no module could be loaded") from None
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with pytest.raises(typer.Exit) as caught:
+        handled(command)()
+    for number, handler in zip((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), before, strict=True):
+        signal.signal(number, handler)
+    assert caught.value.exit_code == 130
+    assert capsys.readouterr().err == "error: cancelled\n"

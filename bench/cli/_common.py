@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from bench.cli._interrupts import EXIT_CANCELLED, heed
+from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted
 from bench.cli._streams import note, show_error
 from bench.errors import BenchError, text_of
 
@@ -101,6 +101,11 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
         except OSError as error:
             show_error(*words_of_os(error))
             raise typer.Exit(EXIT_FAILED) from None
+        except Exception as error:
+            if isinstance(error, typer.Exit) or not interrupted():
+                raise
+            show_error("cancelled", None)  # an import that was interrupted may end in any error
+            raise typer.Exit(EXIT_CANCELLED) from None
 
     return safely
 

@@ -40,6 +40,11 @@ def keeping(folder: Path) -> None:
     _Interrupts.kept = folder
 
 
+def interrupted() -> bool:
+    """Return whether this command was interrupted."""
+    return _Interrupts.count > 0
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's signature)
     _Interrupts.count += 1
     if _Interrupts.count == 1:

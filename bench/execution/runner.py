@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from bench import __version__
@@ -180,15 +180,11 @@ def reusable(
     known = {planned.job.id for planned in plan if planned.status is not None}
     any_card = {planned.job.series() for planned in plan if planned.any_card}
 
-    @cache
-    def keys(devices: tuple[str, ...], any_card: bool) -> set[str]:
-        return {environment.key(e, devices, any_card=any_card) for e in environments}
+    same = environment.same_as(environments)
 
     def as_here(record: Record) -> bool:
-        devices, any_of_them = record.job.devices, bool(any_card) and record.job.series() in any_card
-        first = environment.agree(record.environment, environments[0], devices, any_card=any_of_them)
-        then = partial(environment.key, record.environment, devices, any_card=any_of_them)
-        return first or (len(environments) > 1 and then() in keys(devices, any_of_them))
+        any_of_them = bool(any_card) and record.job.series() in any_card
+        return same(record.environment, record.job.devices, any_of_them)
 
     return {
         job_id: record

@@ -176,11 +176,11 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
         stage: where.
         custom: whether the network is from outside the package, so that its code is under suspicion everywhere.
     """
+    if lacks_memory(_cause(error)):
+        return "oom"
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
             return status
-    if lacks_memory(error):
-        return "oom"
     text = text_of(error)
     if text.startswith(_GUARD):
         return "unsupported"
@@ -225,9 +225,14 @@ def images_that_work(job: Job) -> dict[str, int]:
     return {key: value for key, value in fit.items() if key == "input_size" or value != job.in_channels}
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return what the network's code raised, where that is why it is invalid."""
+    return error.__cause__ if isinstance(error, InvalidModelError) and error.__cause__ else error
+
+
 def describe(error: BaseException) -> dict[str, object]:
     """Return an error as JSON values: `type`, `message`, `tip`, and the traceback of code that is not bench's."""
-    cause = error.__cause__ if isinstance(error, InvalidModelError) and error.__cause__ else error
+    cause = _cause(error)
     message = text_of(error)
     if isinstance(error, SystemExit):
         message = f"it called sys.exit({error.code!r})"

@@ -12,14 +12,15 @@ import contextlib
 import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from multiprocessing import connection, forkserver
-from multiprocessing.process import BaseProcess
-from multiprocessing.util import get_temp_dir
+from multiprocessing.process import BaseProcess, current_process
+from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
 from typing import Literal
 
@@ -105,13 +106,26 @@ def _starting() -> Iterator[None]:
     It is told the folder of its sockets, to remove it where this process is killed.
     """
     with bare_main():
-        os.environ[OF] = f"{os.getpid()} {get_temp_dir()}"
+        os.environ[OF] = f"{os.getpid()} {_sockets()}"
         try:
             with deaf():
                 forkserver.ensure_running()
         finally:
             os.environ.pop(OF, None)
         yield
+
+
+def _sockets() -> str:
+    """Return multiprocessing's folder, with this process in its name; remove those of processes that were killed."""
+    config = current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir") is None:
+        for left in Path(tempfile.gettempdir()).glob("bench-*-*"):
+            pid = left.name.split("-")[1]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = config["tempdir"] = tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-")
+        Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-100)
+    return get_temp_dir()
 
 
 def _server() -> int | None:

@@ -14,16 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import (
-    Bench,
-    make_catalog,
-    make_job,
-    make_planned,
-    make_record,
-    ok_events,
-    scripted,
-    seconds,
-)
+from conftest import Bench, make_catalog, make_job, make_planned, make_record, ok_events, scripted, seconds
 from fake_executor import FakeExecutor
 
 from bench.api.runs import run_folder

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import DIGITS, make_catalog, make_job, make_record, ok_events
 from fake_executor import FakeExecutor
 from rich.console import Console
@@ -16,6 +17,7 @@ from bench.api import Done, train
 from bench.cli._progress import Progress, failure_lines
 from bench.errors import UnsupportedError
 from bench.execution import Ended, Event
+from bench.execution.probe import probe_machine
 
 MNIST = replace(DIGITS, name="mnist", size=28)
 ABSENT = UnsupportedError(
@@ -63,6 +65,13 @@ class Machine:
 
     def calls(self, name: str) -> int:
         return sum(target.endswith(f":{name}") for target, _ in self.executor.calls)
+
+
+def test_the_probe_says_which_sets_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.datasets.is_here", lambda name: name != "mnist")
+    events: list[Event] = []
+    probe_machine(events.append, [], ["digits", "mnist", "fashion_mnist"])
+    assert events[0][1].missing == ("mnist",)
 
 
 def test_it_is_fetched_once_and_then_planned_with_what_it_holds(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_environments_are_the_same_where_their_keys_are(machine: dict[str, Any])
     variants += [{**stored, "cpu": {**stored["cpu"], "model": "another"}}, {**stored, "gpu": []}, {}]
     for then in variants:
         for devices in ((), ("cpu",), ("cuda:0",)):
-            assert same(then, devices, False) == (environment.key(then, devices) == environment.key(now, devices))
+            assert same(then, devices, False) == (
+                environment.key(then, devices) == environment.key(now, devices)
+            )
     assert same(stored, ("cuda:0",), False)
     assert not same({}, (), False)
 

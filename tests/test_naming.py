@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.archs import ARCHS, _timm, _torchvision
-from bench.archs.naming import _parse, expand_names, list_archs, resolve
+from bench.archs.naming import expand_names, list_archs, parse, resolve
 from bench.archs.naming.ways import NetworkName
 from bench.errors import BenchError, ConfigError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.registry import natural
@@ -50,8 +50,8 @@ def count(model: nn.Module) -> int:
     ],
 )
 def test_a_name_is_parsed_and_written_back(text: str, name: NetworkName) -> None:
-    assert _parse(text) == name
-    assert _parse(str(name)) == name
+    assert parse(text) == name
+    assert parse(str(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_name_is_parsed_and_written_back(text: str, name: NetworkName) -> None
 )
 def test_a_bad_name_is_refused_at_the_character(text: str, at: int, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem) as caught:
-        _parse(text)
+        parse(text)
     first, quoted, pointer = caught.value.message.split("\n")
     assert first.endswith(f"at character {at + 1}:")
     assert quoted == f"  {text}"
@@ -92,7 +92,7 @@ def test_a_bad_name_is_refused_at_the_character(text: str, at: int, problem: str
 
 def test_a_bare_word_is_told_to_be_quoted() -> None:
     with pytest.raises(ConfigError) as caught:
-        _parse("mlp(activation=relu)")
+        parse("mlp(activation=relu)")
     assert caught.value.tip == "put a text in quotes: activation='relu'"
 
 
@@ -101,10 +101,10 @@ def test_a_bare_word_is_told_to_be_quoted() -> None:
 @pytest.mark.slow
 def test_any_text_is_a_name_that_reads_back_or_a_config_error(text: str) -> None:
     try:
-        name = _parse(text)
+        name = parse(text)
     except ConfigError:
         return
-    assert _parse(str(name)) == name
+    assert parse(str(name)) == name
 
 
 # --- registered names ---

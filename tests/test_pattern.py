@@ -12,8 +12,8 @@ from pattern_writer import fold, to_pattern
 from torch import nn
 
 from bench.archs._layers import sequential
-from bench.archs.naming import _parse as parse_name
 from bench.archs.naming import expand_names, resolve
+from bench.archs.naming import parse as parse_name
 from bench.archs.pattern import KINDS, Layer, Pattern, _Group, check, fit_warnings, layer, min_input, parse
 from bench.archs.pattern.network import _build
 from bench.errors import BenchError, ConfigError, UnsupportedError

@@ -145,7 +145,7 @@ class TestTheHost:
         plan = [*timed(1), *on_cpu(1), make_planned(task="infer", settings={"device": "cuda:2"})]
         found = places_for(plan, executor(), host(*CARDS))
         assert [p.name for p in found] == ["cuda:0", "cuda:1", "cuda:2", "host"]
-        assert [sorted(p.takes) for p in found] == [["cuda"]] * 3 + [["cpu", "cuda:2"]]
+        assert [sorted(p.takes) for p in found] == [["cuda"]] * 3 + [["cpu", "cuda:2", "no clock"]]
         assert [wanted(p) for p in plan] == ["cuda", "cpu", "cuda:2"]
 
     @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from bench.errors import ConfigError, UnknownNameError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.data import fetch_all, lacking, without
-from bench.execution.places import places_for
+from bench.execution.places import Remote, places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
@@ -206,6 +206,10 @@ def carry_out(
 ) -> Done:
     """Run what is not measured yet of a plan, and store it in the folder of a run, with the band of a comparison."""
     observer = observer or Observer()
+    for place, reason in prepared.catalog.unused:
+        observer.unused(place, reason)
+    if isinstance(executor, Remote) and (records := executor.collect(path)):
+        observer.collected(records)
     with Store(path) as store:
         store.write_info(_info(prepared, store.run, argv, band))
         observer.planned(prepared.plan, store.run)

@@ -13,7 +13,7 @@ import typer
 
 from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted
 from bench.cli._streams import note, show_error
-from bench.errors import BenchError, text_of
+from bench.errors import BenchError, ConfigError, text_of
 
 if TYPE_CHECKING:
     from bench.records.store import Run
@@ -49,7 +49,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds runs.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")]
-ExecutorOption = Annotated[str, typer.Option("--executor", help="Where jobs run: process or inline.")]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="Where jobs run: process, inline, ray or slurm.")
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Head of a Ray cluster, or auto; without it --executor ray begins one of this machine.",
+    ),
+]
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -58,6 +67,19 @@ NamesArgument = Annotated[
         "None or `all`: the line-up.",
     ),
 ]
+
+
+def at_address(executor: str, ray_address: str | None) -> str:
+    """Return the executor, once it knows the address of its cluster: Ray's own variable says it.
+
+    Raises:
+        ConfigError: for an address of no use.
+    """
+    if ray_address is not None:
+        if executor != "ray":
+            raise ConfigError("--ray-address is of use with --executor ray alone", "add --executor ray")
+        os.environ["RAY_ADDRESS"] = ray_address
+    return executor
 
 
 def words_of(text: str | None) -> list[str]:

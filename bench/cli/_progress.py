@@ -166,6 +166,15 @@ class Progress(Observer):
         self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
         self.bar.update(self.task, completed=self.done, head=f"{self.done}/{self.total}")
 
+    def unused(self, place: str, reason: str) -> None:
+        """Say which node of a cluster is not used, and why."""
+        self._print(f"[yellow]{escape(place)} is not used:[/] {escape(reason)}")
+
+    def collected(self, records: int) -> None:
+        """Say what the nodes of a cluster still had."""
+        lay = "1 record of this run lay" if records == 1 else f"{records} records of this run lay"
+        self._print(f"{lay} on the nodes, and {'is' if records == 1 else 'are'} stored now")
+
     def again(self, jobs: int) -> None:
         """Say that disturbed measurements are repeated."""
         what = "measurement was" if jobs == 1 else "measurements were"

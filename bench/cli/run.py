@@ -13,11 +13,13 @@ from bench.cli._common import (
     ExecutorOption,
     JsonOption,
     NamesArgument,
+    RayAddressOption,
     ReportOption,
     ReportsOption,
     ResultsOption,
     SetOption,
     TaskOption,
+    at_address,
     handled,
     words_of,
 )
@@ -41,6 +43,7 @@ def run(
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     executor: ExecutorOption = "process",
+    ray_address: RayAddressOption = None,
     report: ReportOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +62,7 @@ def run(
         overrides=[*torchrun_overrides(), *(override or ())],
         name=name,
         results=results,
-        executor=executor,
+        executor=at_address(executor, ray_address),
     )
     conclude(done, reports if report else None, as_json, _print_table, _study)
 

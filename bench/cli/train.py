@@ -10,10 +10,12 @@ import typer
 from bench.cli._common import (
     ExecutorOption,
     JsonOption,
+    RayAddressOption,
     ReportOption,
     ReportsOption,
     ResultsOption,
     SetOption,
+    at_address,
     handled,
 )
 from bench.cli._streams import stdout
@@ -52,6 +54,7 @@ def train(
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     executor: ExecutorOption = "process",
+    ray_address: RayAddressOption = None,
     report: ReportOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,7 +76,7 @@ def train(
         overrides=[*torchrun_overrides(), *(override or ())],
         name=name,
         results=results,
-        executor=executor,
+        executor=at_address(executor, ray_address),
     )
     conclude(done, reports if report else None, as_json, _print, _document)
 

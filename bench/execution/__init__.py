@@ -4,7 +4,9 @@ runner   plan -> each job -> store
 places   where jobs go: the host, each of several equal cards, or what an executor of other machines offers
 sharing  one queue for several places
 worker   what the job's process does
-executors/  where that happens: process, inline
+places, sharing  where jobs run, and which goes where
+cluster, agent, copies  places on other machines: who leads, who does the jobs there, and the user's files on their way
+executors/  where that happens: process, inline, ray, slurm
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import msgspec
 
 from bench.errors import BenchError, UnknownNameError
 from bench.execution import Ended, Event, Executor
+from bench.execution.places import Remote
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
 from bench.plan.expand import Catalog
@@ -23,7 +24,7 @@ SAVED = (".pt2", ".pt", ".pth", ".torchscript", ".ts", ".safetensors")  # ending
 
 
 def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
-    """Return the machine's devices and environment, and the cards of all that the experiment names.
+    """Return the devices and the environment of the machine, or of a cluster, and the cards of all networks named.
 
     Raises:
         UnknownNameError: for a name, file or class that is not there.
@@ -34,7 +35,8 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
     own = [n for n in names if is_users(n)]
     others = [n for n in names if n not in own]
     catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
-    return replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
+    whole = replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
+    return executor.survey(whole) if isinstance(executor, Remote) else whole
 
 
 def datasets_of(experiment: Experiment) -> list[str]:

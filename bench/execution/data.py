@@ -16,7 +16,7 @@ FETCH_S = 3600.0
 def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]) -> tuple[str, ...]:
     """Return the missing data sets that jobs of a plan need, but for the jobs that are done, told by their ids."""
     done = set(done)
-    needed = {_dataset(p) for p in plan if p.status is None and p.job.id not in done}
+    needed = {dataset_of(p) for p in plan if p.status is None and p.job.id not in done}
     return tuple(name for name in missing if name in needed)
 
 
@@ -44,11 +44,12 @@ def without(plan: Sequence[Planned], refused: dict[str, BenchError]) -> tuple[Pl
     """Return the plan with the jobs marked as unsupported whose data set cannot be had."""
     return tuple(
         replace(p, status="unsupported", reason=error.message, tip=error.tip)
-        if p.status is None and (error := refused.get(_dataset(p)))
+        if p.status is None and (error := refused.get(dataset_of(p)))
         else p
         for p in plan
     )
 
 
-def _dataset(planned: Planned) -> str:
+def dataset_of(planned: Planned) -> str:
+    """Return the name of the data set that a job needs; empty where it needs none."""
     return str(planned.job.settings.given.get("dataset", ""))

@@ -12,8 +12,9 @@ the host; an executor of other machines has places of its own, see `Spread`. Wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from bench.errors import BenchError
@@ -22,10 +23,12 @@ from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned
 from bench.plan.task import TASKS
 from bench.records.environment import card_of
+from bench.records.record import Record
 
 HOST = "host"  # the place beside those of its cards
-NOTHING = ""
 ANY_CARD = "cuda"  # what a job wants that any of several equal cards may do
+NO_CLOCK = "no clock"  # one whose time is of no concern
+NOTHING = "nothing"  # one of which it is known that it will not run
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -50,6 +53,8 @@ class Place:
         host: whose cores it shares with other places; empty for this machine, whose devices this process locks. On
             others the executor does.
         cores: of the host.
+        carry_out: `(planned, folder of the run, hear)` does a whole job on another machine, where its record is made;
+            it raises as the executor does. None where calls go to the executor.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Place:
     takes: frozenset[str] = frozenset()
     host: str = ""
     cores: int = 1
+    carry_out: Callable[[Planned, Path, Send], Record] | None = None
 
     @property
     def is_here(self) -> bool:
@@ -84,10 +90,24 @@ class Place:
 
 @runtime_checkable
 class Spread(Executor, Protocol):
-    """An executor with places of its own, such as the nodes of a cluster."""
+    """An executor with places of its own."""
 
     def places(self, plan: Sequence[Planned], catalog: Catalog) -> Sequence[Place]:
         """Return the places for the jobs of a plan, those before others that jobs are to be given to first."""
+
+
+@runtime_checkable
+class Remote(Spread, Protocol):
+    """One whose places are on other machines, which keep the records that they make until they are stored."""
+
+    def survey(self, catalog: Catalog) -> Catalog:
+        """Return the catalog of a plan with the machines of the places instead of this one."""
+
+    def collect(self, run: Path) -> int:
+        """Bring what earlier invocations of a run have left at the places into its store; return how many records."""
+
+    def stored(self, job_id: str) -> None:
+        """Be told that the record of a job is in the store, and need not be kept elsewhere any more."""
 
 
 def places_for(plan: Sequence[Planned], executor: Executor, catalog: Catalog) -> tuple[Place, ...]:
@@ -101,33 +121,39 @@ def places_for(plan: Sequence[Planned], executor: Executor, catalog: Catalog) ->
     host = Place(name="", executor=executor, environment=catalog.environment, cores=cores)
     if cores < 2 or not any(p.any_card and p.status is None for p in plan):
         return (host,)
-    named = {d for p in plan for d in p.job.devices if not p.any_card}
+    spread = frozenset(wanted(p) for p in plan if p.any_card)
     cards = (
         Place(
             name=f"cuda:{index}",
             executor=CardExecutor(executor, visible(catalog.environment, index)),
             environment=with_card_first(catalog.environment, index),
-            takes=frozenset({ANY_CARD}),
+            takes=spread,
             cores=cores,
         )
         for index in catalog.equal_cards
     )
-    return (*cards, replace(host, name=HOST, takes=frozenset({"cpu", *named})))
+    others = frozenset(wanted(p) for p in plan if not p.any_card)
+    return (*cards, replace(host, name=HOST, takes=others | {"cpu", NO_CLOCK}))
 
 
 def wanted(planned: Planned) -> str:
-    """Return what a job wants of a place: `cpu`, a card such as ``cuda:1``, or `ANY_CARD` of several equal ones.
+    """Return what a job wants of a place.
 
-    What will not run wants nothing, which all places have.
+    That is `cpu`, a card such as ``cuda:1``, or `ANY_CARD` of several equal ones, with the type that it has to be of;
+    `NO_CLOCK` where its time is of no concern, and `NOTHING` where it will not run.
     """
     if planned.status is not None:
         return NOTHING
-    return ANY_CARD if planned.any_card else planned.job.device
+    if not TASKS.get(planned.job.task).alone:
+        return NO_CLOCK
+    device = ANY_CARD if planned.any_card else planned.job.device
+    device_type = planned.job.settings.device_type
+    return device if device_type is None else f"{device} of {device_type}"
 
 
 def placed(plan: Sequence[Planned], places: Sequence[Place]) -> tuple[Planned, ...]:
     """Return a plan with the jobs marked as unsupported that none of several places takes."""
-    if len(places) == 1:
+    if len(places) == 1 and places[0].is_here:
         return tuple(plan)
     taken = {NOTHING}.union(*(place.takes for place in places))
     kinds = ", ".join(sorted(taken - {NOTHING}))
@@ -236,9 +262,10 @@ class Free:
             self._held -= self._cards(place, planned)
 
     def lose(self, place: Place) -> None:
-        """Let nothing more go to a place."""
-        self.places = tuple(p for p in self.places if p is not place)
-        self._hosts[place.host].remove(place)
+        """Let nothing more go to a place, nor to others of its host, which went with it if that is another machine."""
+        gone = {place} if place.is_here else {place, *self._hosts[place.host]}
+        self.places = tuple(p for p in self.places if p not in gone)
+        self._hosts[place.host] = [p for p in self._hosts[place.host] if p not in gone]
 
     def beside(self, place: Place) -> tuple[Place, ...]:
         """Return the places that share its cores, itself among them: what ends there is of use to no others."""

@@ -149,6 +149,7 @@ def _catalog(names: Sequence[str], datasets: Sequence[str]) -> Catalog:
         threads=environment.usable_cores(),
         archs={name: _cards(name) for name in names},
         datasets=_datasets(datasets),
+        missing=_missing(datasets),
         backends=tuple(BACKENDS),
         environment=environment.machine(),
         no_cuda=None if cuda else why,

@@ -18,7 +18,7 @@ from bench.execution import Event, Executor
 from bench.execution.locks import SharedLocks, device_locks
 from bench.execution.max_batch import find_max_batch, wants_max, with_batch
 from bench.execution.outcome import Outcome, judge
-from bench.execution.places import Place, PlaceLostError, by_host, placed, places_for
+from bench.execution.places import Place, PlaceLostError, Remote, by_host, placed, places_for
 from bench.execution.rounds import further_round, rows_of
 from bench.execution.sharing import End, Tell, Threads, share_out
 from bench.execution.side_by_side import at_once, beside, side_by_side
@@ -69,6 +69,12 @@ class Observer:
 
     def lost(self, place: str, reason: str) -> None:
         """A place is gone; the job that ran there is tried elsewhere."""
+
+    def unused(self, place: str, reason: str) -> None:
+        """A place of a cluster cannot be used."""
+
+    def collected(self, records: int) -> None:
+        """So many records of an earlier invocation lay at the places of a cluster, and are in the store now."""
 
     def at(self, place: str) -> Observer:  # noqa: ARG002 (for those who tell places apart)
         """Return who is told of the jobs at a place, where a run has several; told in the thread that called."""
@@ -144,6 +150,8 @@ def run_plan(
     with _checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
         for record in records:
             store.append(record)
+            if isinstance(executor, Remote):
+                executor.stored(record.job.id)
             _clear_checkpoint(store.path, record)
             here.update(latest([*filter(None, [here.get(record.job.id)]), record]))
             observer.recorded(record)
@@ -206,6 +214,8 @@ class _Bench:
         locks: of devices, where jobs run at several places.
         timed_at: places of the jobs that were timed, by their ids.
         lost: places that are gone; where none is left, the run is over.
+        cut_off: jobs that were under way there.
+        guard: of the lost places, as several jobs may find out at once.
     """
 
     places: Sequence[Place]
@@ -215,6 +225,8 @@ class _Bench:
     locks: SharedLocks = field(default_factory=SharedLocks)
     timed_at: dict[str, Place] = field(default_factory=dict)
     lost: set[Place] = field(default_factory=set)
+    cut_off: list[Planned] = field(default_factory=list)
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def left(self) -> list[Place]:
@@ -231,11 +243,14 @@ class _Bench:
         if is_timed(end.planned):
             self.timed_at[end.planned.job.id] = end.place
 
-    def lose(self, place: Place) -> None:
-        """Let nothing more go to a place."""
-        self.lost.add(place)
+    def lose(self, place: Place) -> bool:
+        """Let nothing more go to a place; return whether that is news."""
+        with self.guard:
+            news = place not in self.lost
+            self.lost.update(p for p in self.places if p is place or (p.host == place.host and not p.is_here))
         if not self.left:
             self.cancelled.set()
+        return news
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +305,7 @@ def _once(
     """
     if bench.over or not todo:
         return
-    if len(bench.places) > 1:
+    if len(bench.places) > 1 or not bench.places[0].is_here:
         yield from _at_places(todo, bench, total, at or {})
         return
     (place,) = bench.places
@@ -327,7 +342,7 @@ def _at_places(
     observers = {place: bench.observer.at(place.name) for place in bench.left}
 
     def begin(planned: Planned, place: Place) -> None:
-        observers[place].started(planned, total)
+        observers[place].started(planned, total + len(bench.cut_off))
 
     def run(planned: Planned, place: Place, tell: Tell) -> _Done:
         return _run_one(planned, place, bench, _Relay(observers[place], tell))
@@ -344,6 +359,8 @@ def _at_places(
 
 def _beside(end: _Done) -> Record:
     """Return the record of a job that has ended; with a doubt about its times, where others had cores beside it."""
+    if end.place.carry_out is not None:  # there it is known already
+        return end.record
     shares = end.planned.job.device_kind == "cpu" and end.place.cores_of(end.planned) < end.place.cores
     return beside(end.record) if shares else end.record
 
@@ -362,8 +379,8 @@ def _alone(
 
 def _cancel(bench: _Bench) -> None:
     bench.cancelled.set()
-    for place in bench.places:
-        place.executor.cancel()
+    for executor in {id(place.executor): place.executor for place in bench.places}.values():
+        executor.cancel()
 
 
 def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer | None = None) -> _Done:
@@ -374,11 +391,15 @@ def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer |
     lost = False
     if planned.status is None:
         try:
+            if place.carry_out is not None:
+                record = _carried_out(planned, place, bench, story)
+                return _Done(planned=planned, place=place, record=record)
             status, error = _execute(planned, place, bench, story, observer)
         except PlaceLostError as gone:
             lost, (status, error) = True, _lost(gone, place, story.stage)
-            bench.lose(place)
-            story.observer.lost(place.name, gone.message)
+            bench.cut_off.append(planned)
+            if bench.lose(place):
+                story.observer.lost(place.name, gone.message)
     else:
         status, error = planned.status, {"type": "Plan", "message": planned.reason, "tip": planned.tip}
         story.stage = "plan"
@@ -396,6 +417,36 @@ def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer |
         bench_version=__version__,
     )
     return _Done(planned=planned, place=place, record=record, lost=lost)
+
+
+def _carried_out(planned: Planned, place: Place, bench: _Bench, story: _Story) -> Record:
+    """Return the record of a job that another machine carries out; which attempt it is, is known here."""
+    assert place.carry_out is not None
+    record = place.carry_out(planned, bench.store.path, story.hear)
+    return record.changed(attempt=bench.store.attempts(planned.job.id) + 1)
+
+
+def run_at(
+    place: Place,
+    planned: Planned,
+    store: Store,
+    observer: Observer,
+    *,
+    locks: SharedLocks,
+    cancelled: threading.Event,
+) -> Record:
+    """Carry out one job of a run that another machine leads, and return its record.
+
+    Args:
+        place: on this machine.
+        planned: the job.
+        store: that keeps its files.
+        observer: told how far it is.
+        locks: of this machine's devices, which other jobs of the run may share.
+        cancelled: set where the run is.
+    """
+    bench = _Bench((), store, observer, cancelled, locks)  # which places there are is known elsewhere
+    return _beside(_run_one(planned, place, bench, observer))
 
 
 def _lost(gone: PlaceLostError, place: Place, stage: str) -> Outcome:
@@ -494,6 +545,8 @@ class _Story:
             self.environment = value
         elif kind == "outcome":
             self.outcome = value
+        elif kind == "waiting":  # of another machine
+            self.observer.waiting(*value)
 
     def stages_s(self) -> dict[str, float]:
         """Return the seconds spent in each stage; the last one lasts until now."""

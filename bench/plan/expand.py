@@ -39,6 +39,8 @@ class Catalog:
         backends: names of those there are; empty where they are not known.
         environment: see `bench.records.environment.machine`.
         no_cuda: why there is no CUDA device, where there is none.
+        machines: by kind of device, the environments of all machines of a cluster that have one; empty for this one.
+        unused: names of further ones that cannot be used, each with the reason.
     """
 
     devices: tuple[str, ...] = ("cpu",)
@@ -49,6 +51,8 @@ class Catalog:
     backends: tuple[str, ...] = ()
     environment: JsonObject = field(default_factory=dict)
     no_cuda: str | None = None
+    machines: Mapping[str, tuple[JsonObject, ...]] = field(default_factory=dict)
+    unused: tuple[tuple[str, str], ...] = ()
 
     @property
     def equal_cards(self) -> tuple[int, ...]:
@@ -70,6 +74,21 @@ class Catalog:
     def _cards(self) -> Sequence[JsonObject]:
         cards: Sequence[JsonObject] = self.environment.get("gpu", ())
         return cards[: sum(d.startswith("cuda") for d in self.devices)]
+
+
+def type_of(environment: JsonObject, device: str) -> str:
+    """Return the name of a card, or of the CPU, in an environment; empty where it is not known."""
+    if device == "cpu":
+        return str(environment.get("cpu", {}).get("model") or "")
+    number = device.partition(":")[2]
+    cards = environment.get("gpu", ())
+    place = int(number) if number.isdigit() else 0
+    return str(cards[place].get("name") or "") if place < len(cards) else ""
+
+
+def is_of_type(environment: JsonObject, device: str, device_type: str) -> bool:
+    """Return whether the name of a card, or of the CPU, has a part, in whichever case it is written."""
+    return device_type.casefold() in type_of(environment, device).casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +232,8 @@ def _plan(
         planned = replace(planned, processes=keys.processes)
     if match := _skipped(experiment, block, keys):
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
+    if refusal := _of_no_machine(job, catalog):
+        return replace(planned, status="unsupported", reason=refusal)
     if outline.refusal is not None:
         return replace(planned, status="unsupported", reason=outline.refusal)
     if card.batch is not None and (asked := getattr(keys, "batch_size", 1)) != card.batch:
@@ -224,6 +245,18 @@ def _plan(
         tip = f"set input_size to {card.min_input} or more, or leave it out"
         return replace(planned, status="unsupported", reason=reason, tip=tip)
     return planned
+
+
+def _of_no_machine(job: Job, catalog: Catalog) -> str | None:
+    """Return why no machine has the devices that a job asks for, in number or of their type; None where one has."""
+    if catalog.machines and not {*job.devices} <= {*catalog.devices, "cpu"}:
+        return f"it takes {len(job.devices)} cards of one machine; at a cluster a job has one"
+    wish = job.settings.device_type
+    machines = catalog.machines.get(job.device_kind, (catalog.environment,))
+    if wish is None or any(is_of_type(machine, job.device, wish) for machine in machines):
+        return None
+    names = ", ".join(sorted({type_of(machine, job.device) or "of no known name" for machine in machines}))
+    return f"no {job.device} here is of the type {wish!r}: {names}"
 
 
 def _validate(block: Block, point: Mapping[str, object]) -> Keys:

@@ -145,7 +145,7 @@ def unnumbered(label: str) -> str:
     return re.sub(r" (seed|process) \d+\b", "", label)
 
 
-_IN_LABEL = ("precision", "memory_format", "backend", "device")
+_IN_LABEL = ("precision", "memory_format", "backend", "device", "device_type")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")
 
 

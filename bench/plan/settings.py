@@ -93,9 +93,12 @@ class Settings(BaseModel, extra="allow", frozen=True):
 
     Attributes:
         device: where it runs; counting needs no device of its own.
+        device_type: a part of the name that the card, or the CPU, must have, such as ``H100``; None is any, and not
+            part of the job.
     """
 
     device: str = "cpu"
+    device_type: Annotated[str, Field(min_length=1)] | None = None
 
     @classmethod
     def read(cls, values: JsonObject) -> Self:

@@ -80,7 +80,7 @@ def _checked(text: str) -> NetworkName:
         UnknownNameError: if its registry or library does not know it.
         UnsupportedError: if its library is not installed.
     """
-    name = _parse(text)
+    name = parse(text)
     return WAYS.get(name.kind).check(name)
 
 
@@ -114,13 +114,13 @@ def _matches(text: str) -> list[str]:
     if (source := prefix if colon else "registered") in lists:
         known = lists[source]()
     else:
-        _parse(text)
+        parse(text)
     names = sorted((n for n in known if fnmatch.fnmatchcase(n, glob)), key=natural)
     if not names:
         close = nearest(glob.strip("*?"), known)
         tip = f"did you mean {', '.join(close)}?" if close else "see `bench list`"
         raise UnknownNameError(f"no architecture matches {glob!r}", tip)
-    return [str(_parse(n + parenthesis + arguments)) for n in names] if parenthesis else names
+    return [str(parse(n + parenthesis + arguments)) for n in names] if parenthesis else names
 
 
 def list_archs(pattern: str = "*") -> list[ArchCard]:
@@ -137,7 +137,7 @@ def list_archs(pattern: str = "*") -> list[ArchCard]:
 _PREFIX = re.compile(r"([^(:]*):")
 
 
-def _parse(text: str) -> NetworkName:
+def parse(text: str) -> NetworkName:
     """Parse the name of a network.
 
     Raises:

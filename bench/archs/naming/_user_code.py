@@ -25,7 +25,14 @@ from torch import nn
 from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.archs.naming._building import builder_of, parameters_of
-from bench.archs.naming.sources import imported, is_users, relative_imports, sources, together
+from bench.archs.naming.sources import (
+    imported,
+    is_users,
+    relative_imports,
+    sources,
+    together,
+    users_path,
+)
 from bench.archs.naming.ways import NetworkName
 from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
 from bench.plan.card import ArchCard
@@ -108,7 +115,7 @@ class _Place:
 
 
 def _load_file(source: str) -> _Code:
-    path = Path(source).expanduser()
+    path = users_path(source)
     if not path.is_file():
         raise _no_file(source, path)
     path = path.resolve()

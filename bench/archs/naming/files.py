@@ -15,6 +15,7 @@ from types import ModuleType
 
 from bench.archs import Arch
 from bench.archs._arguments import Parameters
+from bench.archs.naming.sources import users_path
 from bench.archs.naming.ways import WAYS, NetworkName, Way
 from bench.errors import UnknownNameError, UnsupportedError
 
@@ -70,7 +71,7 @@ def _resolve_entry(name: NetworkName) -> Arch:
 
 def _entry(name: NetworkName) -> NetworkName:
     """Return the entry as a network of a file, once what the file depends on is there."""
-    folder = Path(name.source).expanduser()
+    folder = users_path(name.source)
     file = folder / _HUB
     if not folder.is_dir():
         raise UnknownNameError(f"no folder {name.source!r}", "a network of a file is path/to/file.py:NAME")

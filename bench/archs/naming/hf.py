@@ -18,12 +18,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.archs import Arch
 from bench.archs._arguments import library_errors
-from bench.archs.naming.sources import digest
+from bench.archs.naming.sources import digest, users_path
 from bench.archs.naming.ways import WAYS, NetworkName, Way, origins
 from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError, nearest, reason, unknown_name
 from bench.plan.card import ArchCard
@@ -119,7 +118,7 @@ def _resolve(name: NetworkName) -> Arch:
 def _model(target: str) -> _Model:
     """Return what a name means: a folder, a class, a type, or else a model of the hub."""
     transformers = _transformers()
-    folder = Path(target).expanduser()
+    folder = users_path(target)
     if (folder / _CONFIG).is_file():
         return _configured(_from_pretrained(str(folder), target), target, digest(folder / _CONFIG))
     made: Any = getattr(transformers, target, None) if target.isidentifier() else None

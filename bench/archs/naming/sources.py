@@ -19,12 +19,23 @@ from pathlib import Path
 import bench
 from bench.errors import UnknownNameError, nearest
 
+COPIES = "BENCH_COPIES"
+"""The variable that names the folder below which files of another machine lie, under the paths that they have there."""
+
 _LONGEST_NAME = 255  # bytes that a file's name may have
 _LARGE = 64 * 2**20  # bytes of a file from which its size and time stand for what it holds
 _WRITES, _MODES = frozenset("wax"), frozenset("rwaxbt+")  # of a file that is opened
 _WRITERS = frozenset(("save", "dump", "savefig", "savez", "savetxt", "imwrite", "write_text", "write_bytes"))
 _PATHS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _INSTALLED = tuple({f"{Path(path).resolve()}{os.sep}" for path in (*_PATHS, os.path.dirname(bench.__file__))})  # noqa: PTH120
+
+
+def users_path(text: str) -> Path:
+    """Return the path that a name means; where files of another machine lie here, that of their copy."""
+    copies = os.environ.get(COPIES)
+    if copies and text.startswith(("/", "~")) and (copy := Path(copies) / text.lstrip("/")).exists():
+        return copy
+    return Path(text).expanduser()
 
 
 def sources(file: Path, folders: Sequence[Path], more: Iterable[Path] = ()) -> Mapping[str, str]:
@@ -77,7 +88,7 @@ def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
     Raises:
         UnknownNameError: if there is none.
     """
-    file = Path(asked).expanduser()
+    file = users_path(asked)
     if file.is_file():
         return file
     there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []

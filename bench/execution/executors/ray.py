@@ -1,0 +1,277 @@
+"""The Ray executor: a run's jobs at all nodes of a Ray cluster, each in a process of its own as on one machine.
+
+Ray starts an agent for each card and for each CPU, with the resources that it needs and no retries of its own; which
+job goes where is this run's to say, see `bench.execution.cluster`. RAY_ADDRESS, or `--ray-address`, says which cluster:
+``host:port`` of its head, or ``auto`` for the one of this machine; without it, one of this machine alone is begun.
+Nodes have the same version of bench, and of torch but for what it was built for; others are told, and not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, UnsupportedError, typed_text
+from bench.execution import EXECUTORS, ExecutorKind
+from bench.execution.agent import Left, Message
+from bench.execution.cluster import ClusterExecutor, Node
+from bench.execution.copies import Copies
+from bench.execution.executors._node import NodeAgent
+from bench.execution.executors.process import ProcessExecutor
+from bench.execution.places import PlaceLostError
+from bench.plan.expand import Catalog, Planned
+
+ADDRESS = "RAY_ADDRESS"
+ANSWER_S = 10.0  # within which the head of a cluster, and then its nodes, answer
+START_S = 180.0  # within which an agent has begun; a card that others hold is not waited for any longer
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # an agent of a CPU need not see no cards
+}
+
+
+class RayAgent:
+    """An agent on a node, called by Ray."""
+
+    def __init__(self, ray: Any, actor: Any) -> None:
+        self.ray, self.actor = ray, actor
+
+    def machine(self) -> Catalog:
+        """Return what its machine is."""
+        machine: Catalog = self._get(self.actor.machine.remote(), START_S)
+        return machine
+
+    def work(self, run: str, name: str, planned: Planned, files: Mapping[str, bytes]) -> Iterator[Message]:
+        """Yield what is told of a job."""
+        return self._each(self.actor.work.options(num_returns="streaming").remote(run, name, planned, files))
+
+    def lying(self, run: str) -> Iterable[Left]:
+        """Yield what lies there of a run."""
+        return self._each(self.actor.lying.options(num_returns="streaming").remote(run))
+
+    def stored(self, run: str, jobs: Sequence[str]) -> None:
+        """Let it go; a job that is tried again must not find it half gone."""
+        self._get(self.actor.stored.remote(run, jobs), ANSWER_S)
+
+    def cancel(self) -> None:
+        """End the jobs under way."""
+        self._get(self.actor.cancel.remote(), ANSWER_S)
+
+    def _each(self, stream: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                reference = next(stream)
+            except StopIteration:
+                return
+            except self.ray.exceptions.RayError as error:
+                raise self._lost(_gone(error)) from error
+            yield self._get(reference)
+
+    def _get(self, reference: Any, timeout_s: float | None = None) -> Any:
+        try:
+            return self.ray.get(reference, timeout=timeout_s)
+        except self.ray.exceptions.GetTimeoutError:
+            why = f"no answer within {timeout_s:g} s: others hold what it needs, or it hangs"
+        except self.ray.exceptions.RayTaskError as error:
+            why = typed_text(error.cause)
+        except self.ray.exceptions.RayError as error:
+            why = _gone(error)
+        raise self._lost(why)
+
+    def _lost(self, why: str) -> PlaceLostError:
+        return PlaceLostError(why, "look at the cluster with `ray status`, then run again")
+
+
+def _gone(error: Exception) -> str:
+    """Return in one line what Ray tells over many."""
+    return f"the node, or the agent on it, is gone ({type(error).__name__})"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+class RayFleet:
+    """Agents on the nodes of a Ray cluster.
+
+    Args:
+        address: of the cluster; None begins one of this machine.
+        names: of networks that will be asked for, see `bench.execution.ExecutorKind`.
+
+    Raises:
+        UnsupportedError: if Ray is not installed.
+        BenchError: if no cluster answers there, or one of another version.
+    """
+
+    def __init__(self, address: str | None, names: Sequence[str] = ()) -> None:
+        os.environ.update({key: os.environ.get(key, value) for key, value in _QUIET.items()})
+        try:
+            import ray
+        except ImportError as error:
+            raise UnsupportedError("ray is not installed", "pip install 'bench[ray]'") from error
+        self.ray, self.names = ray, names
+        self.actors: list[Any] = []
+        self._cores: dict[str, int] = {}
+        self.is_ours = not ray.is_initialized()
+        _keep_off_stdout()
+        if self.is_ours:
+            self._connect(address)
+
+    def _connect(self, address: str | None) -> None:
+        if address not in (None, "auto", "local"):
+            _check_answer(str(address))
+        try:
+            self.ray.init(
+                address=address or "local",
+                namespace="bench",
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                **({} if address not in (None, "local") else {"include_dashboard": False}),
+            )
+        except Exception as error:  # of another version, say; Ray has no class of its own for most of it
+            raise BenchError(
+                f"no Ray cluster at {address or 'local'}: {_first_line(error)}", _START
+            ) from error
+
+    def nodes(self) -> Sequence[Node]:
+        """Return the nodes that are there, with what of them cannot be used."""
+        alive = [node for node in self.ray.nodes() if node["Alive"]]
+        versions = self._versions([node["NodeID"] for node in alive])
+        here = _version_probe()()
+        hosts = [node["NodeManagerHostname"] for node in alive]
+        named = []
+        for node, host in zip(alive, hosts, strict=True):
+            key, resources = node["NodeID"], node["Resources"]
+            self._cores[key] = int(versions[key].get("cores") or 1)
+            named.append(
+                Node(
+                    name=host if hosts.count(host) == 1 else f"{host}-{key[:4]}",
+                    key=key,
+                    has_cpu=resources.get("CPU", 0) >= 1,
+                    cards=int(resources.get("GPU", 0)),
+                    refusal=refusal(here, versions[key]),
+                )
+            )
+        return named
+
+    def _versions(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return by node what is installed there; ``error`` where it does not say so."""
+        probe = self.ray.remote(_version_probe())
+        asked = {
+            key: probe.options(num_cpus=0, max_retries=0, scheduling_strategy=self._on(key)).remote()
+            for key in keys
+        }
+        self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=START_S)
+        answers = {}
+        for key, reference in asked.items():
+            try:
+                answers[key] = self.ray.get(reference, timeout=0)
+            except self.ray.exceptions.RayError as error:
+                answers[key] = {"error": _first_line(error)}
+        return answers
+
+    def _on(self, key: str) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(key, soft=False)
+
+    def start(self, node: Node, cards: int, copies: Copies) -> RayAgent:
+        """Start an agent on a node; Ray holds so many of its cards for it."""
+        actor = (
+            self.ray.remote(NodeAgent)
+            .options(
+                num_cpus=0,
+                num_gpus=cards,
+                max_restarts=0,
+                max_task_retries=0,
+                max_concurrency=self._cores[node.key] + 4,  # and as many again that cancel or let go
+                scheduling_strategy=self._on(node.key),
+            )
+            .remote(self.names, copies)
+        )
+        self.actors.append(actor)
+        return RayAgent(self.ray, actor)
+
+    def close(self) -> None:
+        """End all agents, and the cluster where it was begun here."""
+        for actor in self.actors:
+            with contextlib.suppress(self.ray.exceptions.RayError):
+                self.ray.kill(actor)
+        if self.is_ours:
+            self.ray.shutdown()
+
+
+def _keep_off_stdout() -> None:
+    """Keep Ray from printing on stdout what ends on its nodes: JSON may stand there, and lost nodes are told anyway."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
+
+
+_START = "start one with `ray start --head`, or leave --ray-address out to use this machine alone"
+
+
+def _check_answer(address: str) -> None:
+    """Raise an error at once where nobody answers; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        message = f"--ray-address {address} is no address of the head of a cluster"
+        raise BenchError(message, "such as 10.0.0.1:6379, as `ray start --head` prints it, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise BenchError(f"no Ray cluster answers at {address}: {error}", _START) from error
+
+
+def refusal(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+    """Return why a node cannot be used, from what is installed here and there; None where it can."""
+    if error := there.get("error"):
+        return f"it does not answer: {error}"
+    if there.get("bench") is None:
+        return f"it has no bench ({there.get('no_bench')}): pip install bench=={here['bench']} there"
+    for name in ("bench", "torch"):
+        own, other = (str(at.get(name)).partition("+")[0] for at in (here, there))
+        if own != other:
+            return f"it has {name} {other}, and here is {own}: install that there"
+    if here.get("files") != there.get("files"):
+        return f"its bench {here['bench']} has other files than that here: install the same there"
+    return None
+
+
+def _version_probe() -> Callable[[], dict[str, Any]]:
+    """Return a function that says what is installed; made here, as one of a module would need bench to be there."""
+
+    def versions() -> dict[str, Any]:
+        import contextlib
+        import hashlib
+        import importlib.metadata
+        import os
+
+        known: dict[str, Any] = {"bench": None, "torch": None, "cores": os.cpu_count()}
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            known["torch"] = importlib.metadata.version("torch")
+        try:
+            import bench
+        except ImportError as error:
+            return {**known, "no_bench": str(error)}
+        files = hashlib.sha256()
+        root = Path(bench.__file__).parent
+        for file in sorted(root.rglob("*.py")):
+            files.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+        return {**known, "bench": bench.__version__, "files": files.hexdigest()}
+
+    return versions
+
+
+def make(names: Sequence[str] = ()) -> ClusterExecutor:
+    """Return the executor; the cluster is connected to when it is first needed."""
+    return ClusterExecutor(lambda: RayFleet(os.environ.get(ADDRESS) or None, names), ProcessExecutor(names))
+
+
+EXECUTORS.add("ray", ExecutorKind("at every node of a Ray cluster (bench[ray])", make))

@@ -17,7 +17,7 @@ import torch
 from conftest import make_catalog
 from torch import Tensor, nn
 
-from bench.archs.naming import _parse, expand_names, resolve
+from bench.archs.naming import expand_names, parse, resolve
 from bench.archs.naming.ways import NetworkName
 from bench.costs import COSTS, prepare
 from bench.errors import BenchError, InvalidModelError, UnknownNameError, UnsupportedError
@@ -113,8 +113,8 @@ def refused(name: str, error: type[BenchError] = InvalidModelError, build: bool 
     ],
 )
 def test_a_way_in_is_read_and_written_back(text: str, name: NetworkName, users: bool) -> None:
-    assert _parse(text) == name
-    assert _parse(str(name)) == name
+    assert parse(text) == name
+    assert parse(str(name)) == name
     assert is_users(str(name)) == users
 
 

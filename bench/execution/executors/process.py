@@ -115,15 +115,20 @@ def _starting() -> Iterator[None]:
         yield
 
 
+_LONGEST = 60  # bytes of TMPDIR: a socket's path has 104 at most on macOS, 108 on Linux, and 42 of them follow
+
+
 def _sockets() -> str:
     """Return multiprocessing's folder, with this process in its name; remove those of processes that were killed."""
     config = current_process()._config  # type: ignore[attr-defined]
     if config.get("tempdir") is None:
-        for left in Path(tempfile.gettempdir()).glob("bench-*-*"):
+        given = tempfile.gettempdir()
+        place = given if len(os.fsencode(given)) <= _LONGEST else "/tmp"
+        for left in Path(place).glob("bench-*-*"):
             pid = left.name.split("-")[1]
             if pid.isdecimal() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = config["tempdir"] = tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-")
+        folder = config["tempdir"] = tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=place)
         Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-100)
     return get_temp_dir()
 

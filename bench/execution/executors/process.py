@@ -115,7 +115,8 @@ def _starting() -> Iterator[None]:
         yield
 
 
-_LONGEST = 60  # bytes of TMPDIR: a socket's path has 104 at most on macOS, 108 on Linux, and 42 of them follow
+# Bytes of TMPDIR: a socket's path has 104 at most on macOS, 108 on Linux, and 42 of them follow.
+_LONGEST = 60
 
 
 def _sockets() -> str:

@@ -11,6 +11,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, overload
 
+from bench.errors import StoreError
+
 _K = TypeVar("_K")
 
 JsonObject: TypeAlias = Mapping[str, Any]
@@ -67,6 +69,22 @@ def _runs(pid: int) -> bool:
     except OSError:  # another user's
         return True
     return True
+
+
+def write_file(
+    path: Path, content: bytes, *, what: str = "", tip: str = "free space there, then run again"
+) -> None:
+    """Write a file and the folders above it; a reader finds the old content or the new one, and nothing between.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise StoreError(f"cannot write {what}{path}: {error.strerror or error}", tip) from error
 
 
 class ToJson:

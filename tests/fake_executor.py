@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from bench.execution import Ended, Event, Send
@@ -43,3 +44,25 @@ class FakeExecutor:
     def close(self) -> None:
         """Remember it."""
         self.closed = True
+
+
+class Crowd(FakeExecutor):
+    """Lets calls end once `together` are under way; cancelled, they end as if a signal had ended them."""
+
+    def __init__(self, play: Play, together: int, at_once: int) -> None:
+        super().__init__(play)
+        self.at_once = at_once
+        self.barrier = threading.Barrier(together, timeout=20)
+
+    def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        """Wait for the others, then answer as the script has it."""
+        try:
+            self.barrier.wait()
+        except threading.BrokenBarrierError:
+            self.calls.append((target, args))
+            return Ended(exitcode=-15)
+        return super().call(target, args, timeout_s=timeout_s, on_event=on_event)
+
+    def cancel(self) -> None:
+        """End all that wait."""
+        self.barrier.abort()

@@ -21,11 +21,11 @@ from bench.cli._common import at_address
 from bench.cli._progress import Progress
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Ended, Event
-from bench.execution.agent import write_file
 from bench.execution.cluster import ClusterExecutor, token_of
 from bench.execution.executors.ray import ADDRESS, RayFleet, _version_probe, refusal
 from bench.execution.places import NO_CLOCK, Remote
 from bench.execution.runner import Summary, run_plan
+from bench.io import write_file
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned, expand
 from bench.records.record import Record

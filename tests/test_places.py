@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import make_catalog, make_planned, ok_events, seconds
 from fake_crew import FakeCrew, Span
-from fake_executor import FakeExecutor
+from fake_executor import Crowd, FakeExecutor
 
 from bench.errors import BenchError
 from bench.execution import Ended, Event, locks, sharing
@@ -246,24 +246,11 @@ class TestWhatRunsBesideWhat:
         assert {s.place.name for s in spans} == {"cuda:0", "cuda:2"}
 
 
-class Meeting(FakeExecutor):
-    """Lets calls end once so many are under way together; cancelled, they end as if a signal had ended them."""
+class Meeting(Crowd):
+    """So many calls under way together, of up to eight."""
 
     def __init__(self, together: int) -> None:
-        super().__init__(lambda *_: (ok_events(seconds("latency", 1.0)), Ended()))
-        self.at_once = 8
-        self.barrier = threading.Barrier(together, timeout=WAIT_S)
-
-    def call(self, target: str, args: tuple[Any, ...], **kwargs: Any) -> Ended:
-        try:
-            self.barrier.wait()
-        except threading.BrokenBarrierError:
-            self.calls.append((target, args))
-            return Ended(exitcode=-15)
-        return super().call(target, args, **kwargs)
-
-    def cancel(self) -> None:
-        self.barrier.abort()
+        super().__init__(lambda *_: (ok_events(seconds("latency", 1.0)), Ended()), together, at_once=8)
 
 
 class Cluster(FakeExecutor):

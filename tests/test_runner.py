@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import count, make_catalog, make_planned, make_record, ok_events, scripted, seconds
-from fake_executor import FakeExecutor
+from fake_executor import Crowd, FakeExecutor
 
 from bench.analysis.frame import to_frame
 from bench.analysis.machine import drifts
@@ -95,28 +95,13 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_the_rest(tmp_path: Path) -> None:
     assert again.reused == 1
 
 
-class Crowd(FakeExecutor):
-    """Runs two calls at once; each waits until `together` are under way, or for ever until it is cancelled."""
-
-    def __init__(self, together: int) -> None:
-        super().__init__(scripted().play)
-        self.at_once = 2
-        self.barrier = threading.Barrier(together, timeout=20)
-
-    def call(self, target: str, args: tuple[Any, ...], **kwargs: Any) -> Ended:
-        try:
-            self.barrier.wait()
-        except threading.BrokenBarrierError:
-            self.calls.append((target, args))
-            return Ended(exitcode=-15)
-        return super().call(target, args, **kwargs)
-
-    def cancel(self) -> None:
-        self.barrier.abort()
+def crowd(together: int) -> Crowd:
+    """Return an executor that runs two calls at once; each waits until `together` are under way, or it is cancelled."""
+    return Crowd(scripted().play, together, at_once=2)
 
 
 def test_jobs_that_only_count_run_side_by_side(tmp_path: Path) -> None:
-    summary = run(tmp_path, Crowd(2), plan(4))
+    summary = run(tmp_path, crowd(2), plan(4))
     assert summary.counts == {"ok": 4}
     assert [r.job.seed for r in summary.records] == [0, 1, 2, 3]  # of the plan, whoever ended first
     assert sorted(r.job.seed for r in read_run(tmp_path).records) == [0, 1, 2, 3]
@@ -161,7 +146,7 @@ def test_trainings_that_leave_cores_to_others_run_side_by_side_and_say_so(tmp_pa
         ("measurement", count("top1", 0.9)),
         ("outcome", ("ok", None)),
     )
-    executor = Crowd(2)
+    executor = crowd(2)
     executor.play = scripted((timed, Ended()), (timed, Ended())).play
     summary = run(tmp_path, executor, trainings())
     assert [[m.flags for m in r.measurements] for r in summary.records] == [[("side_by_side",), ()]] * 2
@@ -192,18 +177,18 @@ def test_one_of_each_network_begins_and_then_the_longest_are_trained_first() -> 
 def test_trainings_that_need_all_cores_or_a_device_run_alone(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    summary = run(tmp_path, Crowd(1), trainings(**settings))
+    summary = run(tmp_path, crowd(1), trainings(**settings))
     assert summary.counts == {"ok": 2}
     assert not any(m.flags for r in summary.records for m in r.measurements)
 
 
 def test_jobs_that_are_timed_run_alone(tmp_path: Path) -> None:
     jobs = [make_planned(task="infer", seed=i, settings={"device": "cpu"}) for i in range(2)]
-    assert run(tmp_path, Crowd(1), jobs).counts == {"ok": 2}
+    assert run(tmp_path, crowd(1), jobs).counts == {"ok": 2}
 
 
 def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = Crowd(3)  # of which there will only be two
+    executor = crowd(3)  # of which there will only be two
     real = beside.wait
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:

@@ -20,14 +20,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, TypeAlias
 
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError
 from bench.execution import Executor
 from bench.execution.catalog import ask
 from bench.execution.data import dataset_of, fetch_all, without
 from bench.execution.locks import SharedLocks
 from bench.execution.places import Place
 from bench.execution.runner import Observer, kept_files, run_at
-from bench.io import atomic_write
+from bench.io import write_file
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.records.line import encode
@@ -213,19 +213,3 @@ def _changed_ns(file: Path | None) -> int:
         return 0 if file is None else file.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that came from another machine; whoever reads it finds the old content or the new one.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror or error}", "free space there, then run again"
-        ) from error

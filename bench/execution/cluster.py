@@ -21,9 +21,10 @@ from typing import Protocol
 
 from bench.errors import BenchError
 from bench.execution import Ended, Executor, Send
-from bench.execution.agent import Left, Message, write_file
+from bench.execution.agent import Left, Message
 from bench.execution.copies import Copies, copies_of
 from bench.execution.places import Place, PlaceLostError, wanted
+from bench.io import write_file
 from bench.plan.expand import Catalog, Planned, is_of_type
 from bench.plan.task import TASKS
 from bench.records import environment

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import StoreError
-from bench.io import atomic_write
+from bench.io import write_file
 from bench.records.record import Record
 
 _OUTPUTS = "outputs"
@@ -80,15 +80,8 @@ def save_outputs(path: Path, content: bytes) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write the test outputs {path}: {error.strerror or error}",
-            "what was measured is kept; free space, or choose another --results folder, then run again",
-        ) from error
+    tip = "what was measured is kept; free space, or choose another --results folder, then run again"
+    write_file(path, content, what="the test outputs ", tip=tip)
 
 
 def read_outputs(folder: Path, record: Record) -> Outputs | None:

@@ -32,6 +32,13 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What is printed.")]
+
+
+def examples_of(*examples: str) -> str:
+    """Return the end of a command's --help: its examples, a line each."""
+    return "\n  ".join(["\b\nExamples:", *examples])
+
+
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="Experiment: a shipped name or the path of a YAML file.")
 ]

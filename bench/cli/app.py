@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from bench import __version__
 from bench.cli import (
@@ -27,35 +29,103 @@ from bench.cli import (
     verify,
 )
 from bench.cli import list as list_
+from bench.cli._common import examples_of
 from bench.cli._streams import open_standard_streams
 from bench.registry import PLUGINS
 
+
+class _Groups(TyperGroup):
+    """Commands by what they are for, with the first example of each."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 # types that move with typer's version
+        """Write a section for each group of commands, in the order in which they were added."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            example = str(command.epilog).splitlines()[2].strip()
+            rows = groups.setdefault(str(getattr(command, "rich_help_panel", "Commands")), [])
+            rows += [(name, command.get_short_help_str(limit=200)), ("", example)]
+        for group, rows in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="bench",
-    help="Benchmark neural architectures: cost, speed, memory and short-training accuracy, with defended numbers.",
+    cls=_Groups,
+    help="Benchmark image architectures: their cost, their speed here, what they learn, and how sure that is.",
+    epilog="\b\nFirst: bench run smoke. The options of a command: bench run --help.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # boxes and colours would double the time of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("run")(run.run)
-app.command("plan")(plan.plan)
-app.command("show")(show.show)
-app.command("compare")(compare.compare)
-app.command("choose")(choose.choose)
-app.command("train")(train.train)
-app.command("ensemble")(ensemble.ensemble)
-app.command("selftest")(selftest.selftest)
-app.command("report")(report.report)
-app.command("diff")(diff.diff)
-app.command("merge")(merge.merge)
-app.command("export")(export.export)
-app.command("verify")(verify.verify)
-app.command("list")(list_.list_)
-app.command("env")(env.env)
-app.add_typer(facts.app, name="facts")
+
+def _add(group: str, name: str, command: Callable[..., None], *examples: str) -> None:
+    """Add a command to a group of the list; its --help ends with the examples."""
+    app.command(name, rich_help_panel=group, epilog=examples_of(*examples))(command)
+
+
+_MEASURE, _COMPARE, _READ, _MACHINE = "Measure", "Compare", "Read what is stored", "This machine"
+
+_add(_MEASURE, "run", run.run, "bench run smoke", "bench run my_net.py:Net resnet18 --set batch_size=8")
+_add(
+    _MEASURE,
+    "train",
+    train.train,
+    "bench train lenet5 mlp -d digits",
+    "bench train resnet20 -d cifar10 --seeds 5",
+)
+_add(_MEASURE, "plan", plan.plan, "bench plan", "bench plan resnet18 --config modern")
+_add(_MEASURE, "show", show.show, "bench show vgg16", "bench show googlenet --depth 2 --format md")
+_add(
+    _COMPARE,
+    "compare",
+    compare.compare,
+    "bench compare my_net.py:Net resnet18",
+    "bench compare resnet34 plain34 --processes 8",
+)
+_add(
+    _COMPARE,
+    "choose",
+    choose.choose,
+    "bench choose --on rtx4090 --latency 1ms",
+    'bench choose --on default --throughput 20/s "resnet*"',
+)
+_add(_COMPARE, "diff", diff.diff, "bench diff before after", "bench diff before after --fail-above 5%")
+_add(_COMPARE, "verify", verify.verify, "bench verify", "bench verify results/study-depth")
+_add(
+    _COMPARE,
+    "ensemble",
+    ensemble.ensemble,
+    "bench ensemble study-ensembles",
+    "bench ensemble default --networks lenet5",
+)
+_add(
+    _READ,
+    "report",
+    report.report,
+    "bench report default",
+    "bench report default --where \"family == 'resnet'\" --format md,latex",
+)
+_add(
+    _READ,
+    "export",
+    export.export,
+    "bench export default --out default.csv",
+    "bench export default --format timm",
+)
+_add(
+    _READ,
+    "merge",
+    merge.merge,
+    "bench merge laptop server --name both",
+    "bench merge a b c --name all --json",
+)
+app.add_typer(facts.app, name="facts", rich_help_panel=_READ)
+_add(_MACHINE, "env", env.env, "bench env", "bench env --json")
+_add(_MACHINE, "list", list_.list_, "bench list", 'bench list "torchvision:resnet*"')
+_add(_MACHINE, "selftest", selftest.selftest, "bench selftest", "bench selftest --arch mobilenet_v2 --runs 3")
 
 
 def _version(value: bool) -> None:
@@ -79,7 +149,7 @@ def callback(
         ),
     ] = None,
 ) -> None:
-    """Benchmark neural architectures: cost, speed, memory and short-training accuracy, with defended numbers."""
+    """Read what every command takes."""
     files = [str(file.resolve()) for file in plugin or ()]
     if files:  # in the environment, as jobs run in processes of their own
         os.environ[PLUGINS] = os.pathsep.join(filter(None, [*files, os.environ.get(PLUGINS, "")]))

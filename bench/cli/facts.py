@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, handled
+from bench.cli._common import JsonOption, examples_of, handled
 from bench.cli._streams import note, print_json, stdout
 
-app = typer.Typer(no_args_is_help=True, help="Published accuracies and speeds: list, show, update.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Published accuracies and speeds: list, show, update.",
+    epilog=examples_of("bench facts show resnet50", "bench facts list"),
+)
 
 
-@app.command("list")
+@app.command("list", epilog=examples_of("bench facts list", "bench facts list --json"))
 @handled
 def list_(as_json: JsonOption = False) -> None:
     """List the sources of facts: of what, how many, under which conditions, from where, when, under which licence."""
@@ -47,7 +51,9 @@ def list_(as_json: JsonOption = False) -> None:
     note(f"in {folder()}")
 
 
-@app.command("show")
+@app.command(
+    "show", epilog=examples_of("bench facts show resnet50", "bench facts show resnet50.a1_in1k --json")
+)
 @handled
 def show(
     network: Annotated[
@@ -81,7 +87,12 @@ def show(
         stdout().print(table)
 
 
-@app.command("update")
+@app.command(
+    "update",
+    epilog=examples_of(
+        "bench facts update results-imagenet.csv", "bench facts update torchvision -o my-facts"
+    ),
+)
 @handled
 def update(
     files: Annotated[

@@ -20,10 +20,10 @@ ROOT = Path(bench.__file__).parent
 # A room may import from the rooms before it, and from itself.
 ROOMS = (
     "errors", "units", "io", "processes", "registry", "stats", "plan", "records", "archs", "datasets", "backends", "costs", "timing",
-    "training", "tasks", "execution", "analysis", "claims", "facts", "report", "contracts", "api", "cli",
+    "training", "tasks", "execution", "analysis", "claims", "facts", "report", "docs", "contracts", "api", "cli",
 )  # fmt: skip
 MEASURING = ("archs", "datasets", "backends", "costs", "timing", "training", "execution")
-READING = ("analysis", "claims", "facts", "report")
+READING = ("analysis", "claims", "facts", "report", "docs")
 HEAVY_READING = ("pandas", "matplotlib", "plotly", "itables", "pyarrow")
 TORCH = ("torch", "torchvision", "fvcore", "timm")
 

@@ -17,6 +17,7 @@ from bench.cli import (
     diff,
     ensemble,
     env,
+    explain,
     export,
     facts,
     merge,
@@ -123,6 +124,7 @@ _add(
     "bench merge a b c --name all --json",
 )
 app.add_typer(facts.app, name="facts", rich_help_panel=_READ)
+_add(_READ, "explain", explain.explain, "bench explain noisy", "bench explain intervals")
 _add(_MACHINE, "env", env.env, "bench env", "bench env --json")
 _add(_MACHINE, "list", list_.list_, "bench list", 'bench list "torchvision:resnet*"')
 _add(_MACHINE, "selftest", selftest.selftest, "bench selftest", "bench selftest --arch mobilenet_v2 --runs 3")

@@ -52,6 +52,7 @@ class Quantity:
         narrow: whether a terminal has room for it.
         marked: whether the best of those rows is marked that may be compared in it, see `rivals`.
         exact: whether it is counted, so that it needs no interval; what has the summary `shape` is.
+        about: what it is, in half a sentence; shown by `bench explain`.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Quantity:
     narrow: bool = True
     marked: bool = False
     exact: bool = False
+    about: str = ""
 
     @property
     def source(self) -> str:
@@ -177,6 +179,7 @@ class Task(Generic[_KeysT, _SettingsT]):
         run: `(job, hooks)` measures; in the job's own process, where torch may be imported.
         estimate: `(job, images of an epoch)` to the seconds of a job whose like has never run, by rule of thumb.
         quantities: what comes of it.
+        about: what it does, in a line; shown by `bench explain`.
         batch_column: where the comparison has the largest batch that was timed, of a task that times several.
         batch_title: the head of that column.
         outline: `(keys, card, catalog)` to what a planned job has of the network and the machine.
@@ -193,6 +196,7 @@ class Task(Generic[_KeysT, _SettingsT]):
     run: Callable[[Job[_SettingsT], Hooks], Iterator[Measurement]]
     estimate: Callable[[Job[_SettingsT], int], float]
     quantities: tuple[Quantity, ...] = ()
+    about: str = ""
     batch_column: str = ""
     batch_title: str = ""
     outline: Callable[[_KeysT, ArchCard, Catalog], Outline] = own_shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,18 +16,30 @@ from bench.units import Better
 SCHEMA = 1
 
 Status = Literal[
-    "ok",  # all that was asked for was measured
-    "unsupported",  # this machine, device or network cannot do it; nobody's failure
-    "oom",  # out of memory, on the device or the host
-    "timeout",  # the time limit ended it
-    "killed",  # a signal from outside ended it
-    "crashed",  # its process died, or an error that is not the network's
-    "invalid_model",  # the network cannot be imported, built or called as asked
-    "diverged",  # the loss was no longer finite
-    "skipped",  # left out on purpose
-    "cancelled",  # the user ended the run
+    "ok",
+    "unsupported",
+    "oom",
+    "timeout",
+    "killed",
+    "crashed",
+    "invalid_model",
+    "diverged",
+    "skipped",
+    "cancelled",
 ]
-STATUSES: tuple[Status, ...] = get_args(Status)
+STATUSES: dict[Status, str] = {
+    "ok": "all that was asked for was measured",
+    "unsupported": "this machine, device or network cannot do it; nobody's failure",
+    "oom": "out of memory, on the device or the host",
+    "timeout": "the time limit ended it",
+    "killed": "a signal from outside ended it",
+    "crashed": "its process died, or an error that is not the network's",
+    "invalid_model": "the network cannot be imported, built or called as asked",
+    "diverged": "the loss was no longer finite",
+    "skipped": "left out on purpose",
+    "cancelled": "the user ended the run",
+}
+"""How a job may end, and what that means."""
 
 Role = Literal[
     "measured",

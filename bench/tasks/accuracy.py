@@ -28,27 +28,57 @@ _LITTLE_SHORT = (
 )
 
 QUANTITIES = (
-    Quantity("top1", "1", "higher"),
+    Quantity("top1", "1", "higher", about="share of test images whose label comes first"),
     Quantity(
-        "accuracy", "1", "higher", "Top-1, short training", "seeds", of="top1", cell="spread", marked=True
+        "accuracy",
+        "1",
+        "higher",
+        "Top-1, short training",
+        "seeds",
+        of="top1",
+        cell="spread",
+        marked=True,
+        about="top-1 after a short training from scratch: mean and standard deviation over seeds",
     ),
-    Quantity("top5", "1", "higher"),
-    Quantity("train_error", "1", "lower"),
-    Quantity("train_loss", "1", "lower"),
-    Quantity("test_loss", "1", "lower"),
-    Quantity("val_top1", "1", "higher"),
-    Quantity("val_loss", "1", "lower"),
-    Quantity("epoch_time", "s", "lower"),
-    Quantity("train_time", "s", "lower"),
-    Quantity("eval_time", "s", "lower"),
-    Quantity("load_time", "s", "lower"),
-    Quantity("compile_time", "s", "lower"),
-    Quantity("time_to_accuracy", "s", "lower"),
-    Quantity("train_throughput", "image/s", "higher"),
-    Quantity("synthetic_share", "1", "higher"),
-    Quantity("gradient_norm_start", "1", "neither"),
-    Quantity("gradient_norm_end", "1", "neither"),
-    Quantity("dead_units", "1", "lower"),
+    Quantity("top5", "1", "higher", about="share of test images whose label is among the first five"),
+    Quantity(
+        "train_error",
+        "1",
+        "lower",
+        about="share of augmented images that were wrong when they were trained on, in the last epoch",
+    ),
+    Quantity(
+        "train_loss",
+        "1",
+        "lower",
+        about="mean over the last epoch of what was minimised, label smoothing and auxiliary losses included",
+    ),
+    Quantity("test_loss", "1", "lower", about="mean cross-entropy over the test images"),
+    Quantity("val_top1", "1", "higher", about="top-1 on the images that were held out for choosing"),
+    Quantity("val_loss", "1", "lower", about="mean cross-entropy on these"),
+    Quantity("epoch_time", "s", "lower", about="of the steps of an epoch"),
+    Quantity("train_time", "s", "lower", about="of all steps"),
+    Quantity("eval_time", "s", "lower", about="of the test at the end"),
+    Quantity("load_time", "s", "lower", about="of moving the images to the device"),
+    Quantity("compile_time", "s", "lower", about="of compiling the training's step"),
+    Quantity("time_to_accuracy", "s", "lower", about="of the steps until the target was reached"),
+    Quantity("train_throughput", "image/s", "higher", about="images per second of the training's steps"),
+    Quantity(
+        "synthetic_share",
+        "1",
+        "higher",
+        about="images per second as a share of the same steps on images that lie ready",
+    ),
+    Quantity(
+        "gradient_norm_start",
+        "1",
+        "neither",
+        about="norm of the gradient in a batch not trained on, before the training; the detail has it by layer",
+    ),
+    Quantity("gradient_norm_end", "1", "neither", about="the same after the training"),
+    Quantity(
+        "dead_units", "1", "lower", about="share of rectifiers that are zero on all of a sample of images"
+    ),
 )
 
 # What 16 bits were called when trainings alone had them by autocast. Jobs keep these names in their JSON, and with them
@@ -229,6 +259,7 @@ TASKS.add(
     "accuracy",
     Task(
         place=4,
+        about="trains a network from scratch for a short while, and tests it",
         keys=_AccuracyKeys,
         settings=AccuracySettings,
         run=_run,

@@ -11,7 +11,10 @@ from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 3.0, "cuda": 5.0}
 
-QUANTITIES = (Quantity("matmul_rate", "MAC/s", "higher"), Quantity("copy_bandwidth", "B/s", "higher"))
+QUANTITIES = (
+    Quantity("matmul_rate", "MAC/s", "higher", about="what matrix products reach on this machine"),
+    Quantity("copy_bandwidth", "B/s", "higher", about="what copies reach, reading and writing counted"),
+)
 
 
 class _CeilingSettings(OnDevice):
@@ -46,6 +49,7 @@ TASKS.add(
     "ceiling",
     Task(
         place=5,
+        about="measures the machine alone: matrix products in a precision, and copies",
         keys=_CeilingKeys,
         settings=_CeilingSettings,
         run=_run,

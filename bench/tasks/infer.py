@@ -13,17 +13,76 @@ from bench.records.record import Measurement
 _GUESS_S = {"cpu": 4.0, "cuda": 3.6}
 
 QUANTITIES = (
-    Quantity("latency", "s", "lower", "Latency, batch 1", "image", marked=True),
-    Quantity("step_time", "s", "lower"),
-    Quantity("throughput", "1/s", "higher", "Throughput", "rate", of="step_time", marked=True),
-    Quantity("tensor_memory", "B", "lower", "Memory of tensors", "batch", marked=True, exact=True),
-    Quantity("peak_memory", "B", "lower", "Peak memory", "batch"),
-    Quantity("energy", "J", "lower", "Energy of an image", "batch"),
-    Quantity("roofline_share", "1", "higher", "Of the roofline", "derived", cell="share", narrow=False),
-    Quantity("intensity", "MAC/B", "neither", "Operational intensity", "derived", beside="roofline_share"),
-    Quantity("max_batch", "1", "higher"),
-    Quantity("prepare_time", "s", "lower"),
-    Quantity("output_difference", "1", "lower"),
+    Quantity(
+        "latency",
+        "s",
+        "lower",
+        "Latency, batch 1",
+        "image",
+        marked=True,
+        about="of a call with one image that is waited for",
+    ),
+    Quantity(
+        "step_time", "s", "lower", about="of a call of the batch among others, without waiting between them"
+    ),
+    Quantity(
+        "throughput",
+        "1/s",
+        "higher",
+        "Throughput",
+        "rate",
+        of="step_time",
+        marked=True,
+        about="images per second at the largest batch that was timed: the batch over the time of a call",
+    ),
+    Quantity(
+        "tensor_memory",
+        "B",
+        "lower",
+        "Memory of tensors",
+        "batch",
+        marked=True,
+        exact=True,
+        about="most bytes of tensors alive at once, counted; the same on every device",
+    ),
+    Quantity(
+        "peak_memory",
+        "B",
+        "lower",
+        "Peak memory",
+        "batch",
+        about="most bytes in a pass of its own, libraries' memory included",
+    ),
+    Quantity(
+        "energy", "J", "lower", "Energy of an image", "batch", about="of one image, idle power included"
+    ),
+    Quantity(
+        "roofline_share",
+        "1",
+        "higher",
+        "Of the roofline",
+        "derived",
+        cell="share",
+        narrow=False,
+        about="share of what this machine's ceilings allow at such an intensity",
+    ),
+    Quantity(
+        "intensity",
+        "MAC/B",
+        "neither",
+        "Operational intensity",
+        "derived",
+        beside="roofline_share",
+        about="MACs a byte that has to be moved",
+    ),
+    Quantity("max_batch", "1", "higher", about="the largest batch that goes through all that the job does"),
+    Quantity("prepare_time", "s", "lower", about="what a backend takes to compile, capture or export"),
+    Quantity(
+        "output_difference",
+        "1",
+        "lower",
+        about="largest difference from eager outputs, as a share of the largest of these",
+    ),
 )
 
 
@@ -79,6 +138,7 @@ TASKS.add(
     "infer",
     Task(
         place=2,
+        about="times the forward pass, and measures its memory and energy",
         keys=TimedKeys,
         settings=Timed,
         run=_run,

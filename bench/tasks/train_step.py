@@ -16,8 +16,17 @@ from bench.records.record import Measurement
 _GUESS_S = {"cpu": 5.0, "cuda": 6.0}
 
 QUANTITIES = (
-    Quantity("step_time", "s", "lower"),
-    Quantity("train_throughput", "1/s", "higher", "Training throughput", "rate", of="step_time", marked=True),
+    Quantity("step_time", "s", "lower", about="of a step of forward, backward and optimiser"),
+    Quantity(
+        "train_throughput",
+        "1/s",
+        "higher",
+        "Training throughput",
+        "rate",
+        of="step_time",
+        marked=True,
+        about="images per second of such steps",
+    ),
     Quantity(
         "train_tensor_memory",
         "B",
@@ -28,17 +37,34 @@ QUANTITIES = (
         narrow=False,
         marked=True,
         exact=True,
+        about="most bytes of tensors alive at once in a step, counted",
     ),
     Quantity(
-        "train_peak_memory", "B", "lower", "Training peak memory", "batch", of="peak_memory", narrow=False
+        "train_peak_memory",
+        "B",
+        "lower",
+        "Training peak memory",
+        "batch",
+        of="peak_memory",
+        narrow=False,
+        about="most bytes in a step, libraries' memory included",
     ),
-    Quantity("train_energy", "J", "lower", "Training energy of an image", "batch", of="energy", narrow=False),
-    Quantity("forward", "s", "lower"),
-    Quantity("backward", "s", "lower"),
-    Quantity("optimizer", "s", "lower"),
-    Quantity("forward_peak_memory", "B", "lower"),
-    Quantity("backward_peak_memory", "B", "lower"),
-    Quantity("optimizer_peak_memory", "B", "lower"),
+    Quantity(
+        "train_energy",
+        "J",
+        "lower",
+        "Training energy of an image",
+        "batch",
+        of="energy",
+        narrow=False,
+        about="of one image of a step, idle power included",
+    ),
+    Quantity("forward", "s", "lower", about="of the forward pass alone"),
+    Quantity("backward", "s", "lower", about="of the backward pass alone"),
+    Quantity("optimizer", "s", "lower", about="of the optimiser's step alone"),
+    Quantity("forward_peak_memory", "B", "lower", about="most bytes within the forward pass"),
+    Quantity("backward_peak_memory", "B", "lower", about="most bytes within the backward pass"),
+    Quantity("optimizer_peak_memory", "B", "lower", about="most bytes within the optimiser's step"),
 )
 
 
@@ -71,6 +97,7 @@ TASKS.add(
     "train_step",
     Task(
         place=3,
+        about="times a step of forward, backward and optimiser, and its phases; measures memory and energy",
         keys=TimedKeys,
         settings=Timed,
         run=_run,

@@ -29,9 +29,9 @@ _SHARE = 8  # all matrices, or both buffers, take no more than one part in so ma
 def measure_ceilings(
     device: str, dtype: torch.dtype, timing: Timing, instruments: Instruments, stage: Callable[[str], None]
 ) -> Iterator[Measurement]:
-    """Measure `matmul_rate` (MAC/s), of the best of a few sizes, and `_copy_bandwidth` (B/s).
+    """Measure `matmul_rate` (MAC/s), of the best of a few sizes, and `copy_bandwidth` (B/s).
 
-    `_copy_bandwidth` counts each byte that is read and each that is written, of a copy within the device's memory.
+    `copy_bandwidth` counts each byte that is read and each that is written, of a copy within the device's memory.
     """
     kind, clock = torch.device(device).type, instruments.step or instruments.latency
     watch = instruments.watch
@@ -97,7 +97,7 @@ def _best_product(
 def _copy_bandwidth(
     device: str, size: int, clock: Clock, timing: Timing, tick: Tick | None = None
 ) -> Measurement:
-    """Return `_copy_bandwidth` of a copy of so many bytes within the memory of the device."""
+    """Return `copy_bandwidth` of a copy of so many bytes within the memory of the device."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     sampling = sample(lambda: target.copy_(source), clock, timing, blocks=True, tick=tick)

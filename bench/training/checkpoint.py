@@ -19,7 +19,7 @@ class Writer:
     """Writes the checkpoints of a training: the last epoch's, others at most every `EVERY_S`, and at an interruption.
 
     Seconds are of one clock, on which the training began at `start`. None are written without a path; for the key see
-    `_save`.
+    `save`.
     """
 
     def __init__(

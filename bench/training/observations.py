@@ -78,7 +78,7 @@ def _try(observe: Callable[..., _Observation | None], *args: object) -> _Observa
 def measurements(result: FitResult, throughput: tuple[float, ...]) -> Iterator[Measurement]:
     """Yield the measurements of what was observed.
 
-    `gradient_norm_start` and `gradient_norm_end`; `_dead_units`, of networks with ReLU; `synthetic_share`, of trainings
+    `gradient_norm_start` and `gradient_norm_end`; `dead_units`, of networks with ReLU; `synthetic_share`, of trainings
     by one rank. The throughput is that of each epoch, in images/s.
     """
     ended = result.ended or {}
@@ -237,7 +237,7 @@ def _synthetic_throughput(learner: Learner, batches: Batches, now: Callable[[], 
     """Train on one batch that lies on the device already: how fast the same training goes without its images.
 
     The network learns on. What the training falls short of it is the share of reading, augmenting and moving images.
-    Returned are `_synthetic_throughput` in images/s, `steps` and `batch_size`.
+    Returned are `synthetic_throughput` in images/s, `steps` and `batch_size`.
     """
     batch = next(batches.in_order())
     steps = max(_LEAST_STEPS, min(_MOST_STEPS, round(_SYNTHETIC_SHARE * learner.steps)))

@@ -1,0 +1,156 @@
+"""What `bench explain` shows: guides, in Markdown files beside this one, and what the registries say of each word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+
+from bench.errors import unknown_name
+from bench.plan.task import tasks
+from bench.records.flags import FLAGS, doubts
+from bench.records.record import STATUSES
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "all that was asked for is there; a change that is merely suspected is no failure",
+    1: "some jobs failed, or a folder of results cannot be read or written",
+    2: "the request cannot be carried out as written; the message says why, and what to do",
+    3: "`bench diff --fail-above`: something became slower for certain",
+    130: "ended by Ctrl-C (143 by SIGTERM); what has been measured is kept, and the same command goes on",
+}
+"""What a command's exit code says; every command has these and no others."""
+
+
+VERDICTS: Mapping[str, str] = {
+    "faster": "certain: the test's interval lies beyond the band, in which all is the same to a user",
+    "slower": "certain: the test's interval lies beyond the band on the other side",
+    "lower": "certain, of what is no time",
+    "higher": "certain, of what is no time",
+    "same": "the whole interval lies within the band",
+    "suspected": "beyond the noise, and not tested well enough to be certain; the row says what to run",
+    "undecided": "the test could not tell; nothing is said of either direction",
+    "equal": "of counts: exactly equal",
+    "different": "of counts: not equal",
+    "supported": "of an expectation: tested, and certain",
+    "refuted": "of an expectation: tested, and certainly otherwise",
+    "confirmed": "of a claim: equal to what is counted",
+    "rounding": "of a claim: equal to the digits that are printed",
+    "confirmed_other_convention": "of a claim: right by another way of counting, which is named",
+    "erratum": "of a claim: no way of counting that is known gives it",
+    "indicated_for": "of a claim: a test under other conditions than the claim's own speaks for it",
+    "indicated_against": "of a claim: a test under other conditions than the claim's own speaks against it",
+    "needs_run": "of a claim: only trainings or times decide it, and none is stored",
+    "undecidable": "of a claim: nothing here can decide it",
+}
+"""What a verdict says, of comparisons and of claims."""
+
+
+_UNITS = {"1": "a number or a share", "MAC": "MAC (multiply-accumulate)", "op": "operations"}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What can be explained.
+
+    Attributes:
+        name: the word.
+        kind: of what it is one, in the plural: guides, quantities ...
+        about: it in one line.
+        text: all that there is to say, in Markdown.
+    """
+
+    name: str
+    kind: str
+    about: str
+    text: str
+
+
+@cache
+def topics() -> Mapping[str, Topic]:
+    """Return all topics by name; a word that is of two kinds, such as `accuracy`, has one text of both."""
+    merged: dict[str, Topic] = {}
+    for each in (*_guides(), *_tables(), *_words()):
+        first = merged.setdefault(each.name, each)
+        if first is not each:
+            merged[each.name] = replace(first, text=f"{first.text}\n{each.text}")
+    return merged
+
+
+def topic(name: str) -> Topic:
+    """Return what there is to say of a word; blanks and hyphens are as good as underscores.
+
+    Raises:
+        UnknownNameError: with the nearest ones.
+    """
+    known = topics()
+    for spelled in (name, name.replace(" ", "_").replace("-", "_"), name.replace(" ", "-").replace("_", "-")):
+        if spelled.lower() in known:
+            return known[spelled.lower()]
+    raise unknown_name("topic", name, known, "`bench explain` lists all")
+
+
+def _guides() -> Iterator[Topic]:
+    for file in sorted(files(__name__).iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".md"):
+            text = file.read_text("utf-8")
+            title = text.partition("\n")[0].removeprefix("# ")
+            yield Topic(file.name.removesuffix(".md"), "guides", title, text)
+
+
+def _tables() -> Iterator[Topic]:
+    """Yield the lists of all words of a kind."""
+    measured = [
+        (q.name, name, _UNITS.get(q.unit, q.unit), q.better, q.about)
+        for name, task in tasks().items()
+        for q in task.quantities
+    ]
+    yield _table("quantities", "what is measured", ("quantity", "task", "unit", "better", "is"), measured)
+    yield _table("doubts", "codes that travel with a number", ("code", "says", ""), _flags())
+    yield _table("statuses", "how a job may end", ("status", "means"), STATUSES.items())
+    yield _table(
+        "verdict-words", "what a comparison or a claim comes to", ("verdict", "says"), VERDICTS.items()
+    )
+    yield _table(
+        "tasks", "what a job may do", ("task", "what it does"), [(n, t.about) for n, t in tasks().items()]
+    )
+    codes = [(str(code), means) for code, means in EXIT_CODES.items()]
+    yield _table("exit-codes", "what a command's exit code says", ("code", "means"), codes)
+
+
+def _flags() -> Iterator[tuple[str, str, str]]:
+    for flag, says in FLAGS.items():
+        yield flag, says, "a doubt: never the best" if doubts([flag]) else "told, and no doubt"
+
+
+def _table(name: str, about: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Topic:
+    lines = [heads, ["---"] * len(heads), *([f"`{row[0]}`", *row[1:]] for row in rows)]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    title = name.replace("-", " ").capitalize()
+    return Topic(name, "lists", about, f"# {title}: {about}\n\n{body}\n")
+
+
+def _words() -> Iterator[Topic]:
+    """Yield what the registries say of each word."""
+    for name, task in tasks().items():
+        measures = ", ".join(f"`{q.name}`" for q in task.quantities)
+        keys = ", ".join(f"`{key}`" for key in task.key_names) or "nothing: commands alone plan it"
+        text = f"It {task.about}.\n\n- Measures {measures}.\n- A block of an experiment may give {keys}."
+        yield _word(name, "tasks", task.about, "a task", text)
+        for q in task.quantities:
+            text = f"{_sentence(q.about)} Unit: {_UNITS.get(q.unit, q.unit)}. Better: {q.better}."
+            yield _word(q.name, "quantities", q.about, f"a quantity of the task `{name}`", text)
+    for flag, says, kind in _flags():
+        yield _word(flag, "doubts", says, kind, _sentence(says))
+    for status, means in STATUSES.items():
+        yield _word(status, "statuses", means, "a status of a job", _sentence(means))
+    for verdict, says in VERDICTS.items():
+        yield _word(verdict, "verdict-words", says, "a verdict", _sentence(says))
+
+
+def _word(name: str, kind: str, about: str, what: str, text: str) -> Topic:
+    return Topic(name, kind, about, f"# {name}: {what}\n\n{text}\n")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

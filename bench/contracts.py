@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bench.plan.settings import Timed
     from bench.records.store import Run
 
-LARGE = 2e6  # parameters, from which a network is built without storage: that costs time, but no memory
-OTHER_CLASSES = 7
+_LARGE = 2e6  # parameters, from which a network is built without storage: that costs time, but no memory
+_OTHER_CLASSES = 7
 
 
 def check_arch(name: str) -> None:
@@ -38,7 +38,7 @@ def check_arch(name: str) -> None:
     card = arch.card
     assert card.name == name, f"its card is called {card.name}"
     assert 1 <= card.min_input <= card.input_size, "its least input is larger than its own"
-    place = torch.device("meta" if (card.parameters or 0) > LARGE else "cpu")
+    place = torch.device("meta" if (card.parameters or 0) > _LARGE else "cpu")
     with place:
         model = arch.build()
         images = torch.zeros(2, card.in_channels, card.input_size, card.input_size)
@@ -63,7 +63,7 @@ def _check_least_shape(arch: Arch) -> None:
     least, channels = card.min_input, card.in_channels
     if card.any_channels:
         channels = 3 if channels == 1 else 1
-    classes = OTHER_CLASSES if card.num_classes else None
+    classes = _OTHER_CLASSES if card.num_classes else None
     with torch.device("meta"):
         model = arch.build(num_classes=classes, in_channels=channels, input_size=least)
     model.to_empty(device="cpu")  # without the time to draw weights
@@ -150,7 +150,7 @@ def check_backend(name: str) -> str | None:
     job = _small_job(name)
     if reason := backend.unsupported(job):
         return reason
-    model = small_network().eval()
+    model = _small_network().eval()
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         backend.load()
@@ -183,7 +183,7 @@ def _small_job(backend: str, **settings: object) -> Job[Timed]:
     )
 
 
-def small_network() -> nn.Module:
+def _small_network() -> nn.Module:
     """Return a network of ten classes for images [B, 3, 8, 8]: a convolution, a batch norm and a linear layer."""
     import torch
     from torch import nn
@@ -201,7 +201,7 @@ def check_cost(name: str) -> None:
     from bench.plan.task import quantities
 
     first, again = (
-        {m.name: m for m in COSTS.get(name)(Subject(small_network().eval(), (1, 3, 8, 8)))} for _ in range(2)
+        {m.name: m for m in COSTS.get(name)(Subject(_small_network().eval(), (1, 3, 8, 8)))} for _ in range(2)
     )
     assert first, "it counts nothing"
     for key, measurement in first.items():
@@ -244,7 +244,7 @@ def check_executor(name: str) -> None:
         executor.cancel()  # nothing is under way
         for size in (1, 3_000_000):
             events: list[Event] = []
-            ended = executor.call("bench.contracts:answer", (size,), timeout_s=120.0, on_event=events.append)
+            ended = executor.call("bench.contracts:_answer", (size,), timeout_s=120.0, on_event=events.append)
             assert events == [("begun", size), ("ended", "x" * size)], (
                 f"of {size} bytes came {len(events)} events"
             )
@@ -253,7 +253,7 @@ def check_executor(name: str) -> None:
         executor.close()
 
 
-def answer(send: Callable[[tuple[str, object]], None], size: int) -> None:
+def _answer(send: Callable[[tuple[str, object]], None], size: int) -> None:
     """Send two events, the second of so many bytes: what `check_executor` calls."""
     send(("begun", size))
     send(("ended", "x" * size))
@@ -293,7 +293,7 @@ def _drawn(name: str, *runs: Run) -> Drawing | None:
 def _check_drawing(drawing: Drawing) -> None:
     import numpy as np
 
-    from bench.report.figures.labels import overlaps
+    from bench.report.figures._labels import overlaps
     from bench.report.figures.style import freeze, renderer
 
     for axes in drawing.axes:

@@ -20,7 +20,7 @@ import pytest
 import torch
 from fake_cuda import CLOCK_KHZ, FakeDevice
 
-from bench.records import cards
+from bench.records import environment
 
 GIB = 1 << 30
 COUNTER_STEP_S = 0.1  # between two steps of the counter of energy
@@ -94,7 +94,7 @@ class FakeHost:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
         """Put this host in the place of the real one, until the test ends."""
         monkeypatch.setitem(sys.modules, "pynvml", self.nvml())
-        monkeypatch.setattr(cards, "nvml", cache(cards.nvml.__wrapped__))
+        monkeypatch.setattr(environment, "_nvml", cache(environment._nvml.__wrapped__))
         for name, function in self.cuda().items():
             monkeypatch.setattr(torch.cuda, name, function)
         return self

@@ -18,7 +18,8 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from bench.timing import energy, watch
+from bench.timing import _watch as watch
+from bench.timing import energy
 from bench.timing.memory import _LiveStorages
 
 READING_S = 1e-9  # of the clock

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.datasets import Dataset, Images
 from bench.plan.card import DatasetCard
-from bench.plan.recipe import Augment, Recipe, Triangle
+from bench.plan.recipe import Augment, Recipe, _Triangle
 from bench.training.config import FitConfig, Splits
 from bench.training.fit import Callbacks, FitResult, fit
 
@@ -51,7 +51,7 @@ PLAIN = Recipe(
     nesterov=True,
     weight_decay=5e-4,
     label_smoothing=0.1,
-    schedule=Triangle(warm_up=0.2, final=0.0),
+    schedule=_Triangle(warm_up=0.2, final=0.0),
     epochs=4,
 )
 STILL = Augment(pad=0, flip=False, cutout=0)

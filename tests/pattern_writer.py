@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.archs.pattern import Layer, Pattern, _Group, layer, parse
+from bench.archs.pattern._language import Layer, Pattern, _Group, _layer, parse
 from bench.archs.pattern.network import _ACTIVATIONS, _module_of
 from bench.errors import UnsupportedError
 
@@ -44,7 +44,7 @@ def to_pattern(model: nn.Sequential) -> str:
     for name, module in _flat(model):
         if type(module) is nn.Flatten:
             continue
-        one = _layer(module)
+        one = _layer_of(module)
         if one is None or one.rate == 1 or not _says_all(one, module, any(m.word == "FC" for m in layers)):
             raise UnsupportedError(f"a pattern cannot say {name}, which is {module}")
         layers.append(one)
@@ -70,16 +70,16 @@ def _subsamples(module: nn.Sequential) -> bool:
     return False
 
 
-def _layer(module: nn.Module) -> Layer | None:
+def _layer_of(module: nn.Module) -> Layer | None:
     """Return what a module is by its type and main settings, if there is a word for it."""
     if isinstance(module, nn.Sequential):
-        average = _layer(module[0])
+        average = _layer_of(module[0])
         return average and replace(average, word="SUBSAMPLE")
     word = _WORDS.get(type(module))
     given = {field: _one(getattr(module, name)) for name, field in _FIELDS.items() if hasattr(module, name)}
     if word is None or not all(isinstance(v, int | float) for v in given.values()):
         return None  # such as a window that is not square
-    return layer(word, **given, bias=word not in {"CONV", "FC"} or module.bias is not None)
+    return _layer(word, **given, bias=word not in {"CONV", "FC"} or module.bias is not None)
 
 
 def _says_all(one: Layer, module: nn.Module, dense: bool) -> bool:

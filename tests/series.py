@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import exponnorm, t
 
-from bench.stats.order import median_ranks
+from bench.stats.intervals import median_ranks
 
 Tail = Literal["normal", "log-normal", "t3"]
 

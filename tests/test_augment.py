@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.datasets import DATASETS
 from bench.errors import ConfigError
 from bench.plan.recipe import Augment
-from bench.training.augment import (
+from bench.training._augment import (
     Augmentation,
     _Draws,
     _reflect,

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable, refusal
-from bench.contracts import check_backend, small_network
+from bench.contracts import _small_network, check_backend
 from bench.errors import UnknownNameError, UnsupportedError
-from bench.execution.worker import measure, switch
+from bench.execution.worker import _measure, switch
 from bench.plan.job import Job
 from bench.plan.settings import Precision, Timed
 from bench.plan.task import Hooks
@@ -65,7 +65,7 @@ def user_job(tmp_path: Path, source: str = NET, **settings: Any) -> Job:
 
 def measured(job: Job) -> dict[str, Any]:
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
-    return {m.name: m for m in measure(job, hooks)}
+    return {m.name: m for m in _measure(job, hooks)}
 
 
 def slow_if_compiling(name: str) -> Any:
@@ -332,7 +332,7 @@ def test_a_network_that_cannot_be_exported_is_unsupported(tmp_path: Path) -> Non
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_precision_and_layout_are_what_they_say(precision: str, memory_format: str) -> None:
     job = make_job(precision=precision, memory_format=memory_format)
-    model, images = place(small_network().eval(), job), noise(job)
+    model, images = place(_small_network().eval(), job), noise(job)
     assert images.dtype == model[0].weight.dtype == DTYPES[precision]  # type: ignore[index]
     layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
     assert images.is_contiguous(memory_format=layout)
@@ -368,7 +368,7 @@ def test_the_host_draws_no_more_than_64_images(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_autocast_the_network_is_itself() -> None:
-    model = small_network().eval()
+    model = _small_network().eval()
     assert with_autocast(model, make_job()) is model
     assert isinstance(with_autocast(model, make_job(precision="amp_bf16")), _Autocast)
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from bench.datasets import DATASETS, Dataset, Files, Images, hold_back, subset
 from bench.datasets._images import _quotas
 from bench.errors import UnsupportedError
-from bench.training.augment import Augmentation, _takes_turn
-from bench.training.batches import Batch, Batches, Shape
+from bench.training._augment import Augmentation, _takes_turn
+from bench.training._batches import Batch, Batches, Shape
 
 CPU = torch.device("cpu")
 SIDE = 6

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from series import times
 
-from bench.stats.calibration import Calibration, calibrate, held_expected, noise_floor, splits, two_levels
+from bench.stats.calibration import Calibration, _held_expected, _splits, calibrate, noise_floor, two_levels
 from bench.stats.effects import Effect
 from bench.stats.intervals import (
     Proportion,
@@ -75,9 +75,9 @@ def test_the_interval_of_the_next_process_by_hand() -> None:
     ],
 )
 def test_splits_are_all_or_so_many(n: int, size: int, most: int, count: int) -> None:
-    pairs = splits(n, size, most)
+    pairs = _splits(n, size, most)
     assert len(pairs) == count
-    assert pairs == splits(n, size, most)
+    assert pairs == _splits(n, size, most)
     for one, other in pairs:
         assert len({*one, *other}) == 2 * size
         assert {*one, *other} <= {*range(n)}
@@ -88,10 +88,10 @@ def test_splits_are_all_or_so_many(n: int, size: int, most: int, count: int) -> 
 @pytest.mark.slow
 def test_how_often_the_time_of_others_is_expected_in_an_interval() -> None:
     # The range of five misses the median of five others where the first three of all ten, or the last, are the others'.
-    assert held_expected(5, 5) == pytest.approx(1 - 2 * math.comb(7, 2) / math.comb(10, 5), abs=0.015)
-    assert held_expected(5, 301) == pytest.approx(1 - 2 / 2**5, abs=0.015)
+    assert _held_expected(5, 5) == pytest.approx(1 - 2 * math.comb(7, 2) / math.comb(10, 5), abs=0.015)
+    assert _held_expected(5, 301) == pytest.approx(1 - 2 / 2**5, abs=0.015)
     # Student's t of three: t s / root 3, against a median of 301 that hardly scatters.
-    assert held_expected(3, 301) == pytest.approx(0.95, abs=0.015)
+    assert _held_expected(3, 301) == pytest.approx(0.95, abs=0.015)
 
 
 def scattered(seed: int, rows: int = 4, n: int = 10, sd: float = 0.03) -> list[list[float]]:
@@ -103,9 +103,9 @@ def test_shares_are_as_expected_of_processes_that_are_alike() -> None:
     found = calibrate(scattered(1, rows=300, n=10), 5, most=10)
     assert found.held.of == 10 * 2 * 300
     assert (found.held.worth, found.predicted.of) == (300, 5 * found.held.of)
-    assert found.held.share == pytest.approx(held_expected(5, 5), abs=0.04)
+    assert found.held.share == pytest.approx(_held_expected(5, 5), abs=0.04)
     assert found.predicted.share == pytest.approx(0.95, abs=0.02)
-    assert found.held.interval[0] < held_expected(5, 5) < found.held.interval[1]
+    assert found.held.interval[0] < _held_expected(5, 5) < found.held.interval[1]
 
 
 def test_false_alarms_are_at_most_what_is_promised() -> None:

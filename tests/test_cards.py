@@ -22,11 +22,11 @@ import bench
 from bench.analysis.machine import device_name
 from bench.cli.app import app
 from bench.execution import EXECUTORS
-from bench.execution.worker import state as state_of_job
-from bench.records import cards, environment
+from bench.execution.worker import _state as state_of_job
+from bench.records import environment
 from bench.records.flags import FLAGS
+from bench.timing._watch import HostWatch, _GpuWatch, watch
 from bench.timing.energy import find_meter
-from bench.timing.watch import HostWatch, _GpuWatch, watch
 
 ROOT = Path(bench.__file__).parent
 OLDEST: dict[str, list[str]] = json.loads((Path(__file__).parent / "oldest_names.json").read_text())
@@ -169,8 +169,8 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
     found = watch("cuda:0")
     assert isinstance(found, _GpuWatch)
     found.pid, found.host = pid, HostWatch(read=lambda: {"wall_s": 0.0, "cpu_s": 0.0})
-    monkeypatch.setattr("bench.timing.watch._TICK_S", 0.0)
-    monkeypatch.setattr("bench.timing.watch._LOOK_SHARE", 0)
+    monkeypatch.setattr("bench.timing._watch._TICK_S", 0.0)
+    monkeypatch.setattr("bench.timing._watch._LOOK_SHARE", 0)
     found.start()
     for _ in range(ticks):
         found.tick()
@@ -241,7 +241,7 @@ def test_other_processes(
 
 def test_a_card_that_is_lost_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeHost(shown=[FakeCard("H100", "c")]).install(monkeypatch)
-    assert environment.look_at(cards.cuda_uuid("cuda:0"))() == {}
+    assert environment.look_at(environment.cuda_uuid("cuda:0"))() == {}
 
 
 def test_energy_is_of_the_jobs_card(monkeypatch: pytest.MonkeyPatch) -> None:

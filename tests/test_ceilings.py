@@ -9,7 +9,7 @@ import torch
 from conftest import make_catalog
 from fake_clock import FakeClock
 
-from bench.execution.worker import measure
+from bench.execution.worker import _measure
 from bench.plan.config import load_experiment, narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.settings import Timing
@@ -84,7 +84,7 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     (planned,) = expand(experiment, make_catalog())
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
     try:
-        found = {m.name: m for m in measure(planned.job, hooks)}
+        found = {m.name: m for m in _measure(planned.job, hooks)}
     finally:
         torch.set_num_threads(threads)
     assert set(found) == {"matmul_rate", "copy_bandwidth"}

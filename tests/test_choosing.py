@@ -21,7 +21,7 @@ from bench.facts import SETS, accuracies, sources, speeds
 from bench.facts.candidates import Candidates, measured, of_batches, published
 from bench.facts.convert import update
 from bench.records.store import read_run
-from bench.report.facts import sentences
+from bench.report.facts import _sentences
 
 RESULTS = Path(__file__).parents[1] / "results"
 ACCURACY_CSV = "model,img_size,top1,top5,param_count,crop_pct,interpolation\n"
@@ -66,7 +66,7 @@ def test_an_interval_on_both_sides_of_the_limit_is_open() -> None:
     choice = choose(rows, [TWENTY], images=50_000)
     assert choice.candidates["holds"].tolist() == ["yes", "yes", "open", "open"]
     assert choice.open["network"].tolist() == ["large"]  # the others are less accurate than the best
-    said = sentences(choice, Candidates(rows, "top-1", 50_000, ()))
+    said = _sentences(choice, Candidates(rows, "top-1", 50_000, ()))
     assert said[0].startswith(
         "Take good at 224 px (top-1 80.0 %, 79.6 – 80.3; 10.0 ms): the most accurate of the 2 of 4"
     )
@@ -77,7 +77,7 @@ def test_where_nothing_holds_the_nearest_is_named() -> None:
     choice = choose(ROWS, [Budget("latency", 0.001)], images=50_000)
     assert choice.best is None
     assert choice.nearest is not None
-    said = sentences(choice, Candidates(ROWS, "top-1", 50_000, ()))
+    said = _sentences(choice, Candidates(ROWS, "top-1", 50_000, ()))
     assert said == [
         "None of 4 has latency ≤ 1.00 ms. The nearest is small at 224 px (top-1 70.0 %, 69.6 – 70.4; 5.00 ms), "
         "which misses it by a factor of 5.00."

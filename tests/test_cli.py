@@ -360,7 +360,7 @@ class Wrong(Net):
 def test_networks_of_ones_own_good_and_bad_in_one_run(
     run: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.execution.catalog.FIT_S", 1.0)
+    monkeypatch.setattr("bench.execution.catalog._FIT_S", 1.0)
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "broken.py").write_text("1/0")
     expected = {

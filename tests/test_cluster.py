@@ -21,9 +21,9 @@ from bench.cli._common import at_address
 from bench.cli._progress import Progress
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Ended, Event
-from bench.execution.cluster import ClusterExecutor, token_of
-from bench.execution.executors.ray import ADDRESS, RayFleet, _version_probe, refusal
-from bench.execution.places import NO_CLOCK, Remote
+from bench.execution.cluster import ClusterExecutor, _token_of
+from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _version_probe
+from bench.execution.places import _NO_CLOCK, Remote
 from bench.execution.runner import Summary, run_plan
 from bench.io import write_file
 from bench.plan.config import parse_experiment
@@ -78,10 +78,10 @@ class TestPlaces:
         executor = cluster(FakeNode(tmp_path / "a", well, cards=["T4", "T4"]), FakeNode(tmp_path / "b", well))
         plan = [*costs(1), *timed(1), *timed(1, device="cuda:0")]
         assert takes(executor, plan) == {
-            "a/cpu": ["cpu", NO_CLOCK],
-            "a/cuda:0": ["cuda:0", NO_CLOCK],
-            "a/cuda:1": ["cuda:0", NO_CLOCK],
-            "b/cpu": ["cpu", NO_CLOCK],
+            "a/cpu": ["cpu", _NO_CLOCK],
+            "a/cuda:0": ["cuda:0", _NO_CLOCK],
+            "a/cuda:1": ["cuda:0", _NO_CLOCK],
+            "b/cpu": ["cpu", _NO_CLOCK],
         }
 
     def test_what_is_timed_goes_to_nodes_of_the_most_frequent_kind_and_what_is_counted_to_all(
@@ -89,9 +89,9 @@ class TestPlaces:
     ) -> None:
         kinds = {"a": "old", "b": "new", "c": "new"}
         executor = cluster(*(FakeNode(tmp_path / name, well, cpu=cpu) for name, cpu in kinds.items()))
-        usual = ["cpu", NO_CLOCK]
+        usual = ["cpu", _NO_CLOCK]
         assert takes(executor, [*costs(1), *timed(1)]) == {
-            "a/cpu": [NO_CLOCK],
+            "a/cpu": [_NO_CLOCK],
             "b/cpu": usual,
             "c/cpu": usual,
         }
@@ -169,7 +169,7 @@ class TestPlaces:
     def test_nodes_that_give_their_cards_alone_count_as_well(self, tmp_path: Path) -> None:
         node = FakeNode(tmp_path / "a", well, cards=["T4"], has_cpu=False)
         executor = cluster(node)
-        assert takes(executor, [*costs(1), *timed(1)]) == {"a/cuda:0": [NO_CLOCK]}
+        assert takes(executor, [*costs(1), *timed(1)]) == {"a/cuda:0": [_NO_CLOCK]}
         assert executor.survey(make_catalog()).devices == ("cuda:0",)
 
     def test_without_a_type_the_job_is_what_it_was(self) -> None:
@@ -324,7 +324,7 @@ class TestADriverThatIsKilled:
 
     def left_behind(self, path: Path, node: FakeNode, plan: Sequence[Planned]) -> None:
         """Do jobs on a node for a driver that is gone before it has heard of their ends."""
-        agent, token = node.agent(None), token_of(path)
+        agent, token = node.agent(None), _token_of(path)
         for planned in plan:
             assert [*agent.work(token, "run", planned, {})]
 
@@ -366,26 +366,26 @@ class TestADriverThatIsKilled:
         assert cluster(node).collect(tmp_path / "other") == 1
 
     def test_a_run_keeps_its_token_when_its_folder_is_moved(self, tmp_path: Path) -> None:
-        token = token_of(tmp_path / "run")
+        token = _token_of(tmp_path / "run")
         (tmp_path / "run").rename(tmp_path / "moved")
-        assert token_of(tmp_path / "moved") == token != token_of(tmp_path / "run")
+        assert _token_of(tmp_path / "moved") == token != _token_of(tmp_path / "run")
 
     @pytest.mark.parametrize("content", [b"../../elsewhere", b"", b"\xff" * 32])
     def test_a_token_that_is_none_is_replaced(self, tmp_path: Path, content: bytes) -> None:
         write_file(tmp_path / "run/.cluster", content)
-        assert re.fullmatch(r"[0-9a-f]{32}", token_of(tmp_path / "run"))
+        assert re.fullmatch(r"[0-9a-f]{32}", _token_of(tmp_path / "run"))
 
     def test_a_checkpoint_of_a_job_that_was_cut_off_comes_home(self, tmp_path: Path) -> None:
         node, path, job = FakeNode(tmp_path / "a", well), tmp_path / "run", trained()
         file = f"checkpoints/{job.job.id}.pt"
-        write_file(node.folder / token_of(path) / job.job.id / "agent/run" / file, b"epoch 3")
+        write_file(node.folder / _token_of(path) / job.job.id / "agent/run" / file, b"epoch 3")
         assert cluster(node).collect(path) == 0
         assert (path / file).read_bytes() == b"epoch 3"
 
     def test_a_newer_checkpoint_here_stays(self, tmp_path: Path) -> None:
         node, path, job = FakeNode(tmp_path / "a", well), tmp_path / "run", trained()
         file = f"checkpoints/{job.job.id}.pt"
-        write_file(node.folder / token_of(path) / job.job.id / "agent/run" / file, b"epoch 3")
+        write_file(node.folder / _token_of(path) / job.job.id / "agent/run" / file, b"epoch 3")
         write_file(path / file, b"epoch 5")
         cluster(node).collect(path)
         assert (path / file).read_bytes() == b"epoch 5"
@@ -420,16 +420,16 @@ class TestTheCommand:
     ) -> None:
         monkeypatch.setitem(__import__("sys").modules, "ray", None)
         with pytest.raises(BenchError, match="ray is not installed") as caught:
-            RayFleet(None)
+            _RayFleet(None)
         assert caught.value.tip == "pip install 'bench[ray]'"
 
 
 def test_an_address_is_of_use_with_ray_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ADDRESS, "")
+    monkeypatch.setenv(_ADDRESS, "")
     with pytest.raises(ConfigError, match="with --executor ray alone"):
         at_address("process", "10.0.0.1:6379")
-    assert (at_address("process", None), os.environ[ADDRESS]) == ("process", "")
-    assert (at_address("ray", "10.0.0.1:6379"), os.environ[ADDRESS]) == ("ray", "10.0.0.1:6379")
+    assert (at_address("process", None), os.environ[_ADDRESS]) == ("process", "")
+    assert (at_address("ray", "10.0.0.1:6379"), os.environ[_ADDRESS]) == ("ray", "10.0.0.1:6379")
 
 
 HERE = {"bench": "0.1.0", "torch": "2.15.0+cpu", "files": "abc"}
@@ -449,11 +449,11 @@ HERE = {"bench": "0.1.0", "torch": "2.15.0+cpu", "files": "abc"}
     ],
 )
 def test_only_nodes_with_the_same_of_all_are_used(there: dict[str, Any], words: str | None) -> None:
-    reason = refusal(HERE, there)
+    reason = _refusal(HERE, there)
     assert (reason is None) if words is None else (reason is not None and words in reason)
 
 
 def test_what_is_installed_here_is_the_same_twice() -> None:
     versions = _version_probe()()
-    assert refusal(versions, _version_probe()()) is None
+    assert _refusal(versions, _version_probe()()) is None
     assert versions["bench"]

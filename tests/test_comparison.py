@@ -30,7 +30,7 @@ from series import median_interval
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.choosing import pareto_front
-from bench.analysis.comparison import COLUMNS, STATUS_WORDS, compare_table, failures, progress
+from bench.analysis.comparison import _COLUMNS, STATUS_WORDS, compare_table, failures, progress
 from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.records.record import STATUSES, Measurement, Record, count
 from bench.stats.intervals import mean_interval
@@ -62,7 +62,7 @@ def test_counted_timed_and_trained_make_one_row() -> None:
     assert (row["published_top1"], row["published_top5"]) == (RESNET18.top1, RESNET18.top5)
     assert row[["latency", "throughput", "peak_memory", "train_throughput", "accuracy"]].notna().all()
     assert (row["dataset"], row["recipe"], row["epochs"], row["n_ok"]) == ("cifar10", "std v1", 8, 3)
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(_COLUMNS)
 
 
 def test_latency_is_that_of_batch_one() -> None:
@@ -221,7 +221,7 @@ def test_row_has_the_training_that_most_networks_share() -> None:
 
 def test_empty_frame_gives_empty_tables() -> None:
     frame = to_frame([])
-    assert list(compare_table(frame).columns) == list(COLUMNS)
+    assert list(compare_table(frame).columns) == list(_COLUMNS)
     assert len(compare_table(frame)) == len(accuracy_table(frame)) == len(failures(frame)) == 0
     assert (progress(frame).planned, str(progress(frame))) == (0, "0 of 0 measured")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.execution.conditions import CONDITIONS, changes, read, restore
+from bench.execution._conditions import _CONDITIONS, changes, read, restore
 
 CHANGES: dict[str, Callable[[], object]] = {
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
@@ -47,13 +47,13 @@ def as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # anomaly detection says that it is slow
-@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("name", _CONDITIONS)
 def test_a_condition_that_a_file_changes_is_set_back_and_told(name: str) -> None:
     before = read()
     assert changes(before) == {}
     CHANGES[name]()
-    assert CONDITIONS[name].read() != before[name]
-    told = {name} if CONDITIONS[name].decides else set()
+    assert _CONDITIONS[name].read() != before[name]
+    told = {name} if _CONDITIONS[name].decides else set()
     assert set(changes(before)) == told
     assert set(restore(before)) == told
     assert read() == before

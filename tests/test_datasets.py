@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from bench.contracts import check_dataset
-from bench.datasets import DATASETS, Images, Split, data_root, load, mismatch
+from bench.datasets import DATASETS, Images, Split, _mismatch, data_root, load
 from bench.errors import UnknownNameError, UnsupportedError
 from bench.plan.card import DatasetCard
 
@@ -174,8 +174,8 @@ def tiny_images() -> Images:
 
 def test_the_check_accepts_what_the_card_says() -> None:
     tiny = tiny_images()
-    assert mismatch(tiny, TINY, "train") is None
-    assert mismatch(Images(tiny.images[4:], tiny.labels[4:]), TINY, "test") is None
+    assert _mismatch(tiny, TINY, "train") is None
+    assert _mismatch(Images(tiny.images[4:], tiny.labels[4:]), TINY, "test") is None
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_the_check_accepts_what_the_card_says() -> None:
     ],
 )
 def test_the_check_names_what_differs(change: Callable[[Images], Images], problem: str) -> None:
-    found = mismatch(change(tiny_images()), TINY, "train")
+    found = _mismatch(change(tiny_images()), TINY, "train")
     assert found is not None
     assert problem in found
 

@@ -29,12 +29,12 @@ from typer.testing import CliRunner, Result
 
 from bench.analysis.diff import Change, Diff, diff
 from bench.cli.app import app
-from bench.cli.diff import share
+from bench.cli.diff import _share
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run, Store
-from bench.report.tables.verdicts import diff_markdown, diff_report, diff_view
+from bench.report.tables.verdicts import _diff_view, diff_markdown, diff_report
 
 RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 GPU = ENVIRONMENT["gpu"][0]
@@ -462,7 +462,7 @@ def test_the_table_tells_all_but_equal_counts() -> None:
         infer(around(0.1), batch_size=4),
     ]
     found = between(a, b)
-    assert [row[1].text for row in diff_view(found).rows] == ["latency"]
+    assert [row[1].text for row in _diff_view(found).rows] == ["latency"]
     for text in (shown(found), diff_markdown(found)):
         assert "7 quantities: 6 equal, 1 slower. A ratio is b over a." in text
         assert "Times are geometric means of the processes' medians, of fewer than 4 a run medians." in text
@@ -598,10 +598,10 @@ def test_command_refuses(run: Any, words: list[str], message: str) -> None:
 
 
 def test_shares() -> None:
-    assert (share("5%", "-x"), share("0.05", "-x"), share("0%", "-x")) == (0.05, 0.05, 0.0)
+    assert (_share("5%", "-x"), _share("0.05", "-x"), _share("0%", "-x")) == (0.05, 0.05, 0.0)
     for text in ("5", "-1%", "nan", "", "%", "100%"):
         with pytest.raises(BenchError):
-            share(text, "-x")
+            _share(text, "-x")
 
 
 def test_trainings_are_times_too() -> None:

@@ -11,7 +11,7 @@ import pytest
 from commands import lines_of, read
 from typer.testing import CliRunner
 
-from bench.claims import finding
+from bench.claims import _finding as finding
 from bench.cli.app import app
 from bench.docs import EXIT_CODES, VERDICTS, topic, topics
 from bench.errors import UnknownNameError

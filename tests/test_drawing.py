@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench.report.figures import drawing
+from bench.report.figures import _drawing as drawing
 
 NAMES = tuple("abcdefgh")
 Finish = Callable[[Executor], list[Any]]
@@ -19,7 +19,7 @@ Finish = Callable[[Executor], list[Any]]
 def finish(monkeypatch: pytest.MonkeyPatch) -> Finish:
     """Return what draws figures, which are capitals, with a helper."""
     monkeypatch.setattr(drawing, "in_order", lambda: [(name, None) for name in NAMES])
-    monkeypatch.setattr(drawing, "draw", lambda name, table, frame, options: name.upper())
+    monkeypatch.setattr(drawing, "_draw", lambda name, table, frame, options: name.upper())
     nothing = pd.DataFrame()
     return lambda helper: drawing._Shared(helper, nothing, nothing, drawing.DrawingOptions()).finish()
 

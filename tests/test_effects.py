@@ -12,31 +12,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.stats.effects import Effect, correlation, exact, mcnemar, rank_sums, ratio, two_groups, welch
-from bench.stats.ranks import (
-    can_decide,
-    hodges_lehmann,
-    rank_sum_p,
-    shift,
-    shift_interval,
-    signed_rank_interval,
-    signed_rank_p,
+from bench.stats.effects import (
+    Effect,
+    _can_decide,
+    _exact,
+    _hodges_lehmann,
+    _rank_sum_p,
+    _shift,
+    _shift_interval,
+    _signed_rank_interval,
+    _signed_rank_p,
+    correlation,
+    mcnemar,
+    rank_sums,
+    ratio,
+    two_groups,
+    welch,
 )
 from bench.stats.verdicts import (
-    Expectation,
+    _decide_ratio,
+    _Expectation,
+    _holm,
+    _verdict,
     corrected,
     decide_difference,
     decide_expectation,
-    decide_ratio,
     differ,
     direction,
-    holm,
     of_counts,
     of_means,
     of_ratios,
     p_is,
     show_p,
-    verdict,
 )
 
 NAN, INF = math.nan, math.inf
@@ -48,7 +55,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Effect:
 
 
 def unpaired(a: Sequence[float], b: Sequence[float]) -> Effect:
-    return decide_ratio(ratio(rank_sums(np.log(b), np.log(a), "processes")))
+    return _decide_ratio(ratio(rank_sums(np.log(b), np.log(a), "processes")))
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
@@ -58,8 +65,8 @@ def draw(seed: int, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("n", [1, 5, 6, 8, 13, 30])
 def test_p_without_ties_is_scipys(n: int) -> None:
     a, b = draw(n, n), draw(n + 100, n + 3) + 0.4
-    assert signed_rank_p(a) == pytest.approx(stats.wilcoxon(a, method="exact").pvalue, rel=1e-9)
-    assert rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue, rel=1e-9)
+    assert _signed_rank_p(a) == pytest.approx(stats.wilcoxon(a, method="exact").pvalue, rel=1e-9)
+    assert _rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -89,7 +96,7 @@ def test_signed_rank_p_with_ties_counts_every_choice_of_signs(values: np.ndarray
     sums = np.array([np.dot(ranks, signs) for signs in itertools.product([0, 1], repeat=len(values))])
     seen = ranks[values > 0].sum()
     expected = min(1, 2 * min((sums <= seen).mean(), (sums >= seen).mean()))
-    assert signed_rank_p(values) == pytest.approx(expected)
+    assert _signed_rank_p(values) == pytest.approx(expected)
 
 
 @settings(deadline=None)
@@ -100,26 +107,26 @@ def test_rank_sum_p_with_ties_counts_every_choice_of_places(a: np.ndarray, b: np
     sums = np.array([sum(chosen) for chosen in itertools.combinations(ranks, len(a))])
     seen = ranks[: len(a)].sum()
     expected = min(1, 2 * min((sums <= seen + 1e-9).mean(), (sums >= seen - 1e-9).mean()))
-    assert rank_sum_p(a, b) == pytest.approx(expected)
-    assert rank_sum_p(b, a) == pytest.approx(expected)
+    assert _rank_sum_p(a, b) == pytest.approx(expected)
+    assert _rank_sum_p(b, a) == pytest.approx(expected)
 
 
 def test_many_numbers_are_approximated_closely() -> None:
     for n in (120, 121):  # on either side of the border
         d = draw(3, n) + 0.15
-        assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, rel=0.02)
-        low, high = signed_rank_interval(d)
-        assert (low <= 0 <= high) == (signed_rank_p(d) > 0.05)
+        assert _signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, rel=0.02)
+        low, high = _signed_rank_interval(d)
+        assert (low <= 0 <= high) == (_signed_rank_p(d) > 0.05)
     a, b = draw(1, 70), draw(2, 80) + 0.3
-    assert rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue, rel=0.05)
+    assert _rank_sum_p(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue, rel=0.05)
 
 
 def test_estimates_by_hand() -> None:
     # Walsh averages of 1, 2, 6: 1, 1.5, 2, 3.5, 4, 6
-    assert hodges_lehmann(np.array([1.0, 6.0, 2.0])) == (2 + 3.5) / 2
-    assert shift(np.array([1.0, 2.0]), np.array([4.0, 8.0])) == (3 + 6) / 2  # of 3, 2, 7, 6
-    assert math.isnan(hodges_lehmann(np.array([])))
-    assert math.isnan(shift(np.array([]), np.array([1.0])))
+    assert _hodges_lehmann(np.array([1.0, 6.0, 2.0])) == (2 + 3.5) / 2
+    assert _shift(np.array([1.0, 2.0]), np.array([4.0, 8.0])) == (3 + 6) / 2  # of 3, 2, 7, 6
+    assert math.isnan(_hodges_lehmann(np.array([])))
+    assert math.isnan(_shift(np.array([]), np.array([1.0])))
 
 
 def test_signed_rank_interval_of_the_published_table() -> None:
@@ -127,8 +134,8 @@ def test_signed_rank_interval_of_the_published_table() -> None:
     for n, end in ((6, 1), (8, 4), (10, 9)):
         d = draw(n, n)
         walsh = sorted((d[i] + d[j]) / 2 for i in range(n) for j in range(i, n))
-        assert signed_rank_interval(d) == pytest.approx((walsh[end - 1], walsh[-end]))
-    assert all(map(math.isnan, signed_rank_interval(draw(5, 5))))
+        assert _signed_rank_interval(d) == pytest.approx((walsh[end - 1], walsh[-end]))
+    assert all(map(math.isnan, _signed_rank_interval(draw(5, 5))))
 
 
 def ends_at(low: float, high: float, p: Callable[[float], float]) -> bool:
@@ -142,8 +149,8 @@ def ends_at(low: float, high: float, p: Callable[[float], float]) -> bool:
 @pytest.mark.parametrize("seed", range(20))
 def test_intervals_hold_what_the_tests_do_not_refuse(n: int, seed: int) -> None:
     d, b = draw(seed, n), draw(seed + 1000, n + 2)
-    assert ends_at(*signed_rank_interval(d), lambda at: signed_rank_p(d - at))
-    assert ends_at(*shift_interval(d, b), lambda at: rank_sum_p(d + at, b))
+    assert ends_at(*_signed_rank_interval(d), lambda at: _signed_rank_p(d - at))
+    assert ends_at(*_shift_interval(d, b), lambda at: _rank_sum_p(d + at, b))
 
 
 def test_asv_would_not_see_two_samples_completely_apart() -> None:
@@ -184,12 +191,12 @@ def test_six_pairs_can_decide() -> None:
 
 
 def test_which_sizes_can_decide() -> None:
-    sizes = {(n, m) for n in range(1, 12) for m in range(n, 12) if can_decide(n, m)}
+    sizes = {(n, m) for n in range(1, 12) for m in range(n, 12) if _can_decide(n, m)}
     assert min(n + m for n, m in sizes) == 8
     assert (4, 4) in sizes
     assert (3, 5) in sizes
     assert not {(3, 4), (3, 3), (1, 11), (2, 7)} & sizes
-    assert not can_decide(0, 100)
+    assert not _can_decide(0, 100)
 
 
 def test_pairs_take_away_what_processes_have_in_common() -> None:
@@ -254,7 +261,7 @@ def test_extreme_numbers_do_not_overflow() -> None:
     ],
 )
 def test_verdicts(low: float, high: float, p: float, expected: str) -> None:
-    assert verdict(low, high, p, 0.02) == expected
+    assert _verdict(low, high, p, 0.02) == expected
 
 
 @pytest.mark.parametrize(
@@ -269,7 +276,7 @@ def test_verdicts(low: float, high: float, p: float, expected: str) -> None:
 )
 def test_words_by_quantity(better: str, unit: str, up: str, down: str) -> None:
     assert (direction(2.0, better, unit), direction(0.5, better, unit)) == (up, down)
-    assert verdict(1.5, 2.0, 0.01, 0.02, better=better, unit=unit) == up
+    assert _verdict(1.5, 2.0, 0.01, 0.02, better=better, unit=unit) == up
 
 
 def test_means_as_a_ratio_are_scipys() -> None:
@@ -313,9 +320,9 @@ def test_two_groups_are_tested_as_suits_their_numbers() -> None:
     ],
 )
 def test_an_expectation_of_a_count_is_decided_by_its_margin(
-    expect: Expectation, gap: float, word: str
+    expect: _Expectation, gap: float, word: str
 ) -> None:
-    decided = decide_expectation(exact([2.0 + gap], [2.0]), expect, -0.5, 0.5)
+    decided = decide_expectation(_exact([2.0 + gap], [2.0]), expect, -0.5, 0.5)
     assert decided.verdict == word
     assert math.isnan(decided.p)
 
@@ -393,7 +400,7 @@ def test_holm_is_a_naive_loop(seed: int) -> None:
         max((min(1.0, (len(ps) - rank) * q) for rank, q in enumerate(sorted(ps)) if q <= p), default=1.0)
         for p in ps
     ]
-    assert holm(ps) == pytest.approx(np.array(expected), rel=1e-9)
+    assert _holm(ps) == pytest.approx(np.array(expected), rel=1e-9)
 
 
 def effect(p: float, word: str = "slower", floor: float = 0.0) -> Effect:
@@ -423,9 +430,9 @@ def test_a_p_below_what_an_exact_test_can_give_is_a_bound() -> None:
 
 def test_holm_by_hand() -> None:
     # sorted 0.01, 0.02, 0.04 times 3, 2, 1, never falling
-    np.testing.assert_allclose(holm([0.04, 0.01, NAN, 0.02]), [0.04, 0.03, NAN, 0.04])
-    np.testing.assert_allclose(holm([0.5, 0.9]), [1.0, 1.0])
-    assert holm([]).size == 0
+    np.testing.assert_allclose(_holm([0.04, 0.01, NAN, 0.02]), [0.04, 0.03, NAN, 0.04])
+    np.testing.assert_allclose(_holm([0.5, 0.9]), [1.0, 1.0])
+    assert _holm([]).size == 0
 
 
 # How often it is right. Times of A and B, taken in turn in each of n processes: noise that is skewed, that goes on from

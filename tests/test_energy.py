@@ -11,8 +11,8 @@ from fake_clock import FakeClock
 
 from bench.errors import UnsupportedError
 from bench.timing import energy
+from bench.timing._watch import WatchReport
 from bench.timing.energy import _NvmlMeter, _RaplMeter, find_meter, measure_energy
-from bench.timing.watch import WatchReport
 
 
 class FakeMeter:

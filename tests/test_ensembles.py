@@ -10,7 +10,7 @@ import pytest
 from trainings import run_of, told, trained, with_logits, with_outputs
 from typer.testing import CliRunner
 
-from bench.analysis.ensembles import disagreement, ensembles, gain, to_table
+from bench.analysis.ensembles import _disagreement, ensembles, gain, to_table
 from bench.analysis.trainings import read_trainings, series_of
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
@@ -92,7 +92,7 @@ def test_the_gain_is_that_of_the_ensemble(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path), path=tmp_path)
     some = read_trainings(run, series_of(run)[0])
     assert gain(some).estimate == pytest.approx(1 / 3)
-    assert np.isnan(disagreement(some[:1]))
+    assert np.isnan(_disagreement(some[:1]))
 
 
 @pytest.mark.parametrize("case", ["none stored", "no trainings", "one", "data sets", "images"])

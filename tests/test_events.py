@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 from bench.execution import Ended, Event
+from bench.execution._events import _FRAME_BYTES, Inbox, decode, encode, send
 from bench.execution.catalog import ask
-from bench.execution.events import FRAME_BYTES, Inbox, decode, encode, send
 from bench.plan.expand import Catalog
 from bench.records.record import Measurement, count
 
@@ -176,15 +176,15 @@ def test_an_event_before_junk_is_kept(pipe: tuple[Inbox, int]) -> None:
 
 def test_a_frame_beyond_the_bound_is_not_waited_for(pipe: tuple[Inbox, int]) -> None:
     inbox, end = pipe
-    os.write(end, struct.pack("!I", FRAME_BYTES + 1))
-    with pytest.raises(ValueError, match=f"an event of {FRAME_BYTES + 1} bytes"):
+    os.write(end, struct.pack("!I", _FRAME_BYTES + 1))
+    with pytest.raises(ValueError, match=f"an event of {_FRAME_BYTES + 1} bytes"):
         list(inbox.read())
 
 
 def test_of_all_events_together_there_is_a_bound(
     pipe: tuple[Inbox, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.execution.events.CALL_BYTES", 100)
+    monkeypatch.setattr("bench.execution._events._CALL_BYTES", 100)
     inbox = Inbox(pipe[0].descriptor)
     frame = encode(("stage", "build"))
     for _ in range(100 // (len(frame) + 4)):

@@ -22,7 +22,7 @@ from bench.analysis.frame import to_frame
 from bench.cli.app import app
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run, Store
-from bench.report.tables.export import long_csv, long_parquet, timm_csv, timm_frame, variants
+from bench.report.tables.export import _timm_frame, long_csv, long_parquet, timm_csv, variants
 
 TIMM = (
     *("model", "infer_img_size", "infer_samples_per_sec", "infer_step_time", "infer_batch_size"),
@@ -104,7 +104,7 @@ def table_of(seen: Iterable[Record]) -> pd.DataFrame:
 
 
 def test_timms_columns_have_timms_units() -> None:
-    (row,) = timm_frame(table_of(timed())).to_dict("records")
+    (row,) = _timm_frame(table_of(timed())).to_dict("records")
     assert list(row) == list(TIMM)
     expected = {
         "model": "resnet18",
@@ -125,7 +125,7 @@ def test_timms_columns_have_timms_units() -> None:
 
 def test_prefixes_are_dropped_in_timms_model() -> None:
     names = ["timm:resnet18", "torchvision:resnet18", "resnet18", "my_net.py:Net(width=2)"]
-    frame = timm_frame(table_of([r for n in names for r in timed(n)]))
+    frame = _timm_frame(table_of([r for n in names for r in timed(n)]))
     assert sorted(frame["model"]) == ["my_net.py:Net(width=2)", "resnet18", "resnet18", "resnet18"]
 
 
@@ -134,7 +134,7 @@ def test_fastest_comes_first_and_the_counted_alone_last() -> None:
     seen = [record(job(VGG16), VGG16, counted(VGG16)), *timed()]
     fast = by_name("lenet5")[0]
     seen.append(record(job(fast, "infer", **speed(batch_size=64)), fast, stepped(fast, 64, rng)))
-    frame = timm_frame(table_of(seen))
+    frame = _timm_frame(table_of(seen))
     assert frame["model"].tolist() == ["lenet5", "resnet18", "vgg16"]
     assert math.isnan(frame["infer_samples_per_sec"].iloc[-1])
 

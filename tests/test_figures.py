@@ -37,16 +37,16 @@ from bench.contracts import check_figure
 from bench.records.record import Record
 from bench.records.store import Run
 from bench.report.figures import FIGURES
-from bench.report.figures._shared import accuracies, steps
-from bench.report.figures.labels import (
-    LabelLayout,
+from bench.report.figures._labels import (
     Point,
-    distances,
+    _distances,
+    _LabelLayout,
+    _spread,
     label_ends,
     overlaps,
     place_labels,
-    spread,
 )
+from bench.report.figures._shared import accuracies, steps
 from bench.report.figures.style import (
     COLOURS,
     canvas,
@@ -397,7 +397,7 @@ coordinates = st.tuples(st.floats(0, 300), st.floats(0, 200))
 @settings(max_examples=30, deadline=None)
 def test_boxes_never_overlap_and_stay_inside(places: list[tuple[float, float]], halo: float) -> None:
     count = len(places)
-    layout = LabelLayout(
+    layout = _LabelLayout(
         centres=np.array(places),
         sizes=np.tile([40.0, 10.0], (count, 1)),
         radii=np.full(count, 3.0),
@@ -415,7 +415,7 @@ def test_boxes_never_overlap_and_stay_inside(places: list[tuple[float, float]], 
 
 
 def test_a_lone_label_is_right_of_its_point() -> None:
-    layout = LabelLayout(
+    layout = _LabelLayout(
         centres=np.array([[50.0, 50.0]]),
         sizes=np.array([[20.0, 10.0]]),
         radii=np.array([3.0]),
@@ -434,7 +434,7 @@ def test_overlaps_and_distances_by_hand() -> None:
     others = np.array([[1.0, 1.0, 3.0, 3.0]])
     assert overlaps(boxes, others).tolist() == [[True], [True]]
     assert overlaps(boxes, boxes).tolist() == [[True, False], [False, True]]
-    assert distances(boxes, np.array([[5.0, 6.0], [1.0, 1.0]])).tolist() == [
+    assert _distances(boxes, np.array([[5.0, 6.0], [1.0, 1.0]])).tolist() == [
         [5.0, 0.0],
         [math.hypot(1, 4), 1.0],
     ]
@@ -443,12 +443,12 @@ def test_overlaps_and_distances_by_hand() -> None:
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=12), st.floats(1, 8))
 def test_spread_keeps_order_and_gaps(wanted: list[float], gap: float) -> None:
-    heights = spread(np.array(wanted), gap, 0.0, 100.0)
+    heights = _spread(np.array(wanted), gap, 0.0, 100.0)
     order = np.argsort(wanted, kind="stable")
     assert (np.diff(heights[order]) >= gap - 1e-9).all()
     assert heights.min() >= -1e-9
 
 
 def test_spread_leaves_alone_what_is_apart_and_centres_what_is_not() -> None:
-    np.testing.assert_allclose(spread(np.array([10.0, 50.0]), 5, 0, 100), [10, 50])
-    np.testing.assert_allclose(spread(np.array([50.0, 50.0, 50.0]), 10, 0, 100), [40, 50, 60])
+    np.testing.assert_allclose(_spread(np.array([10.0, 50.0]), 5, 0, 100), [10, 50])
+    np.testing.assert_allclose(_spread(np.array([50.0, 50.0, 50.0]), 10, 0, 100), [40, 50, 60])

@@ -32,9 +32,9 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record, count
+from bench.report.figures._drawing import DrawingOptions, _draw, drawing
 from bench.report.figures._shared import failed_note
-from bench.report.figures.drawing import DrawingOptions, draw, drawing
-from bench.report.figures.layers import layer_lists, weighted_layers
+from bench.report.figures.layers import _layer_lists, weighted_layers
 from bench.report.figures.style import KINDS, SURFACE, canvas, freeze
 from bench.stats.intervals import process_interval
 from reports import drawn_each
@@ -253,7 +253,7 @@ def test_a_torn_layer_list_is_left_out(change: dict[str, object]) -> None:
     good = layer_list(net)
     seen = record(job(net), net, [*counted(net), good.changed(detail={**good.detail, **change})])
     frame = to_frame([make_run([seen])])
-    assert layer_lists(frame) == {}
+    assert _layer_lists(frame) == {}
     assert drawn("layers", [seen]) is None
 
 
@@ -262,7 +262,7 @@ def test_numbers_of_a_layer_list_may_be_missing() -> None:
     good = layer_list(net)
     rows = [["conv", "Conv2d", "1", None, "many", -1.0, None], ["fc", "Linear", "1", 10, 10, 40, "global"]]
     seen = record(job(net), net, [good.changed(detail={**good.detail, "rows": rows})])
-    (table,) = layer_lists(to_frame([make_run([seen])])).values()
+    (table,) = _layer_lists(to_frame([make_run([seen])])).values()
     assert table[["parameters", "macs", "activation_bytes"]].to_numpy().tolist() == [[0, 0, 0], [10, 10, 40]]
 
 
@@ -339,7 +339,7 @@ def test_only_what_is_wished_is_drawn() -> None:
     assert {tuple(one.files) for one in found} == {("svg", "png", "pdf")}
     assert all(one.files["pdf"].startswith(b"%PDF") for one in found)
     assert b"#eeeeee" in found[0].files["svg"]
-    assert b"#eeeeee" not in draw("macs_accuracy", table, frame).files["svg"]
+    assert b"#eeeeee" not in _draw("macs_accuracy", table, frame).files["svg"]
 
 
 def test_more_panels_than_a_figure_holds_are_said_to_be_left_out() -> None:

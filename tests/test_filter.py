@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from make_records import NETS, by_name, counted, failed, job, make_run, record, records, speed, stepped
 
 from bench.analysis.comparison import compare_table
-from bench.analysis.filter import filter_runs, parse
+from bench.analysis.filter import _parse, filter_runs
 from bench.analysis.frame import to_frame
 from bench.errors import BenchError, ConfigError, UnknownNameError
 
@@ -28,7 +28,7 @@ TABLE = pd.DataFrame(
 
 
 def select(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    return table[parse(where).holds(table)]
+    return table[_parse(where).holds(table)]
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_rows_that_a_condition_holds_for(condition: str, names: str) -> None:
     "condition", ["year < 2015", "not (year < 2015)", "year in [2014]", "family !~ 'v*'"]
 )
 def test_of_a_missing_value_nothing_is_known(condition: str) -> None:
-    assert parse(condition).known(TABLE).isna().tolist() == [False, False, False, True]
+    assert _parse(condition).known(TABLE).isna().tolist() == [False, False, False, True]
 
 
 def test_what_is_known_decides_where_it_can() -> None:
-    assert parse("year < 2015 or arch == 'mine'").known(TABLE)[3]
-    assert not parse("year < 2015 and arch != 'mine'").known(TABLE)[3]
+    assert _parse("year < 2015 or arch == 'mine'").known(TABLE)[3]
+    assert not _parse("year < 2015 and arch != 'mine'").known(TABLE)[3]
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_de_morgan(parts: list[tuple[str, int]]) -> None:
     tests = [f"{c} == {TABLE[c].tolist()[i]!r}" for c, i in parts if not (c == "year" and i == 3)] or [
         "arch == 'mine'"
     ]
-    one = parse(f"not ({' or '.join(tests)})").known(TABLE)
-    other = parse(" and ".join(f"not {t}" for t in tests)).known(TABLE)
+    one = _parse(f"not ({' or '.join(tests)})").known(TABLE)
+    other = _parse(" and ".join(f"not {t}" for t in tests)).known(TABLE)
     pd.testing.assert_extension_array_equal(one, other)
 
 

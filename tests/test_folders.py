@@ -22,13 +22,13 @@ from bench.datasets._images import _CHUNK, _decode
 from bench.datasets.imagenette import _CLASSES
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 from bench.execution import Ended, Event
-from bench.execution.catalog import catalog_for, datasets_of
+from bench.execution.catalog import _datasets_of, catalog_for
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.probe import probe_machine
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
 from bench.plan.recipe import Augment
-from bench.training.augment import decide
+from bench.training._augment import decide
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -597,7 +597,7 @@ def test_an_experiment_names_its_data_sets() -> None:
         },
         {"task": "cost", "grid": {"arch": ["net"]}},
     ]
-    assert datasets_of(parse_experiment({"blocks": blocks})) == ["digits", "imagefolder:x"]
+    assert _datasets_of(parse_experiment({"blocks": blocks})) == ["digits", "imagefolder:x"]
 
 
 def test_the_probe_looks_at_folders_that_are_named(tmp_path: Path) -> None:

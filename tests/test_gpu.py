@@ -15,22 +15,22 @@ import torch
 from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
 from bench.execution import EXECUTORS, Event
+from bench.execution._locks import device_locks
+from bench.execution._max_batch import find_max_batch, with_batch
+from bench.execution._outcome import judge
 from bench.execution.catalog import ask
-from bench.execution.locks import device_locks
-from bench.execution.max_batch import find_max_batch, with_batch
-from bench.execution.outcome import judge
-from bench.execution.places import CardExecutor, visible
+from bench.execution.places import _CardExecutor, _visible
 from bench.plan.expand import Catalog
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.records import environment
-from bench.records.cards import cuda_uuid
+from bench.records.environment import cuda_uuid
 from bench.tasks._placing import noise
+from bench.timing._watch import watch
 from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.energy import find_meter
 from bench.timing.memory import CudaMemory
-from bench.timing.training_step import _NAMES
-from bench.timing.watch import watch
+from bench.timing.steps import _NAMES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -116,7 +116,7 @@ def test_a_process_that_is_shown_the_last_card_has_it_as_its_first() -> None:
     executor = EXECUTORS.get("process").make()
     whole = ask(executor, Catalog, "bench.execution.probe:probe_machine", [])
     last = len(whole.devices) - 2  # but for the CPU and itself
-    card = CardExecutor(executor, visible(whole.environment, last))
+    card = _CardExecutor(executor, _visible(whole.environment, last))
     there = ask(card, Catalog, "bench.execution.probe:probe_machine", [])
     assert there.devices == ("cpu", "cuda:0")
     assert there.environment["gpu"][0]["uuid"] == whole.environment["gpu"][last]["uuid"]

@@ -21,7 +21,7 @@ from test_gpu_walk import SMALL, training_job
 from torch import Tensor, nn
 
 from bench.errors import UnsupportedError
-from bench.training import parallel
+from bench.training import _parallel as parallel
 
 IMAGES = 96
 

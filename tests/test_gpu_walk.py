@@ -22,16 +22,17 @@ from fake_cuda import Failure
 from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
 from bench.execution import EXECUTORS
-from bench.execution.max_batch import find_max_batch
-from bench.execution.worker import measure, work
+from bench.execution._max_batch import find_max_batch
+from bench.execution.worker import _measure, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.task import TASKS, Hooks
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement
-from bench.timing import ceilings, watch
+from bench.timing import _watch as watch
+from bench.timing import ceilings
 from bench.timing.energy import _BLOCK_S
-from bench.timing.training_step import _NAMES
+from bench.timing.steps import _NAMES
 
 TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
 KERNEL_S = 1e-3
@@ -65,7 +66,7 @@ HOOKS = Hooks()
 
 
 def measured(job: Job) -> Results:
-    return {m.name: m for m in measure(job, HOOKS)}
+    return {m.name: m for m in _measure(job, HOOKS)}
 
 
 def sure(results: Results) -> None:
@@ -194,7 +195,7 @@ def versus(**settings: Any) -> Job:
 
 
 def test_two_networks_in_turn(host: FakeHost) -> None:
-    results = list(measure(versus(), HOOKS))
+    results = list(_measure(versus(), HOOKS))
     assert [m.name for m in results] == [*["latency"] * 2, *["step_time"] * 2, "overhead", "timer_resolution"]
     for a, b in (results[:2], results[2:4]):
         assert median(b.samples) / median(a.samples) == pytest.approx(1.5, rel=0.01)
@@ -211,7 +212,7 @@ def training_job(folder: Path, arch: str = SMALL, **settings: Any) -> Results:
         task="accuracy", arch=arch, input_size=8, in_channels=1, num_classes=10, settings={**usual, **own}
     )
     hooks = Hooks(checkpoint=folder / "checkpoint", outputs=folder / "outputs")
-    return {m.name: m for m in measure(job, hooks)}
+    return {m.name: m for m in _measure(job, hooks)}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_who_sets_the_pace(
 
 def test_networks_that_launching_sets_the_pace_of_are_flagged(host: FakeHost) -> None:
     host.device.launch_s, host.device.kernel_s = KERNEL_S, KERNEL_S / 20
-    results = list(measure(versus(), HOOKS))
+    results = list(_measure(versus(), HOOKS))
     assert all("launch_bound" in m.flags for m in results if m.detail.get("label") == "a")
 
 

@@ -16,7 +16,7 @@ from patches import PLAIN, curves, network, patches, trained
 
 from bench.errors import StoreError
 from bench.plan.recipe import Augment, Plateau, load_recipe
-from bench.training import checkpoint as checkpoints
+from bench.training import _checkpoint as checkpoints
 
 
 class Killed(BaseException):
@@ -37,7 +37,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tmp_path: Path, 
         reading = next(readings)
         if reading == at:
             raise Killed
-        return checkpoints.EVERY_S * reading
+        return checkpoints._EVERY_S * reading
 
     with pytest.raises(Killed):
         trained(network(dropout=0.3), checkpoint=file, checkpoint_key="job", clock=clock)

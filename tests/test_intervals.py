@@ -11,15 +11,15 @@ from series import Tail, correlated, disturbed, disturbed_median, median_interva
 
 from bench.stats.calibration import two_levels
 from bench.stats.intervals import (
-    ONE_PROCESS,
+    _ONE_PROCESS,
+    _interpolated_interval,
     effective_size,
-    interpolated_interval,
     mean_interval,
+    median_ranks,
     percentile,
     process_interval,
     within_interval,
 )
-from bench.stats.order import median_ranks
 
 NAN = math.nan
 
@@ -50,7 +50,7 @@ def test_the_interval_of_a_time_over_more_processes_is_of_their_order() -> None:
 @pytest.mark.parametrize("n", [3, 5, 6, 20, 101])
 def test_an_interpolated_interval_lies_between_those_of_whole_ranks(n: int) -> None:
     samples = np.random.default_rng(n).normal(size=n).tolist()
-    low, high = interpolated_interval(samples)
+    low, high = _interpolated_interval(samples)
     ordered, ranks = sorted(samples), median_ranks(n)
     if ranks is None:
         assert (low, high) == (ordered[0], ordered[-1])
@@ -76,7 +76,7 @@ def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k
 
 def test_one_process_has_no_interval_of_the_next() -> None:
     found = process_interval([0.01])
-    assert (found.estimate, found.n, found.method, found.note) == (0.01, 1, "none", ONE_PROCESS)
+    assert (found.estimate, found.n, found.method, found.note) == (0.01, 1, "none", _ONE_PROCESS)
     assert math.isnan(found.low)
     assert process_interval([]).note == "no process"
     with pytest.raises(ValueError, match="above zero"):
@@ -85,7 +85,7 @@ def test_one_process_has_no_interval_of_the_next() -> None:
 
 def test_an_interval_within_a_process_says_that_it_is_of_no_other() -> None:
     (series,) = correlated(np.random.default_rng(1), (1, 40), 0.5, "log-normal").tolist()
-    assert within_interval(series).note.startswith(ONE_PROCESS)
+    assert within_interval(series).note.startswith(_ONE_PROCESS)
 
 
 @pytest.mark.parametrize("k", range(2, 11))

@@ -46,7 +46,7 @@ class Import:
     @property
     def to_private(self) -> bool:
         """Whether it is of such a module."""
-        return any(part.startswith("_") for part in self.target.split(".")[1:])
+        return any(part.startswith("_") and part != "__version__" for part in self.target.split(".")[1:])
 
 
 def room_of(file: Path) -> str:
@@ -100,6 +100,8 @@ def breaches(every: list[Import]) -> list[str]:
         heavy = top in TORCH or other in MEASURING or i.to_private
         if i.room == "tasks" and i.at_once and not i.is_private and heavy:
             bad.append(f"{i.place}: a task imports {i.target} before it runs")
+        if top == "bench" and i.to_private and i.room not in {other, "contracts"}:
+            bad.append(f"{i.place}: {i.room} imports {i.target}, which is the room {other}'s own")
         if i.room in READING and top in TORCH:
             bad.append(f"{i.place}: the reading half imports {top}")
         if i.room == "stats" and top in (*TORCH, *HEAVY_READING):
@@ -184,6 +186,8 @@ def test_a_circle_is_seen(lazy: bool) -> None:
         ("tasks/a.py", "from bench.tasks._calls import ready"),
         ("tasks/_a.py", "import pandas as pd"),
         ("training/a.py", "def f():\n    from bench.tasks.accuracy import run"),
+        ("report/a.py", "from bench.claims._finding import Finding"),
+        ("cli/a.py", "from bench.costs import _trace"),
     ],
 )
 def test_the_test_can_fail(file: str, source: str) -> None:
@@ -198,6 +202,8 @@ def test_the_test_can_fail(file: str, source: str) -> None:
         ("tasks/a.py", "def f():\n    import torch\n    from bench.tasks._calls import ready"),
         ("tasks/_a.py", "import torch\nfrom bench.timing.clock import Clock"),
         ("timing/a.py", "import torch\nfrom bench.plan.settings import Timing"),
+        ("claims/a.py", "from bench.claims._finding import Finding"),
+        ("contracts.py", "from bench.tasks._agreement import agreement"),
         ("api.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas as pd"),
     ],
 )

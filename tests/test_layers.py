@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from bench.archs.naming import resolve
 from bench.costs import COSTS, Subject, prepare
-from bench.costs.layers import _COLUMNS, layers
+from bench.costs.layers import _COLUMNS, _layers
 from bench.records.record import Measurement
 
 
 def listed(subject: Subject) -> Measurement:
-    (found,) = layers(subject)
+    (found,) = _layers(subject)
     return found
 
 
@@ -86,4 +86,4 @@ class Broken(nn.Module):
 
 
 def test_nothing_is_listed_of_a_network_that_fails() -> None:
-    assert list(layers(Subject(Broken().eval(), (1, 3, 4, 4)))) == []
+    assert list(_layers(Subject(Broken().eval(), (1, 3, 4, 4)))) == []

@@ -13,8 +13,9 @@ import pytest
 from conftest import make_catalog, make_job, make_planned, scripted
 
 from bench.errors import BenchError
-from bench.execution import locks, runner
-from bench.execution.locks import device_locks, lock_folder
+from bench.execution import _locks as locks
+from bench.execution import runner
+from bench.execution._locks import _lock_folder, device_locks
 from bench.execution.runner import Observer, run_plan
 from bench.records.store import Store
 
@@ -25,7 +26,7 @@ BOTH = {"GPU-b": "cuda:0", "GPU-a": "cuda:1"}
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_LOCKS", str(tmp_path / "locks"))
-    monkeypatch.setattr(locks, "POLL_S", 0.005)
+    monkeypatch.setattr(locks, "_POLL_S", 0.005)
 
 
 def unexpected(device: str, holder: str) -> None:
@@ -78,7 +79,7 @@ def test_who_waits_is_told_for_whom() -> None:
 
 _HOLD = """
 import sys
-from bench.execution.locks import device_locks
+from bench.execution._locks import device_locks
 with device_locks({"GPU-a": "cuda:0"}, "other", print):
     print("held", flush=True)
     sys.stdin.read()
@@ -112,7 +113,7 @@ def test_processes_with_other_temporary_folders_meet(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_a_lock_that_is_no_file_is_refused(kind: str) -> None:
-    path = lock_folder() / "GPU-a.lock"
+    path = _lock_folder() / "GPU-a.lock"
     path.mkdir() if kind == "folder" else path.symlink_to("/dev/null")
     with (
         pytest.raises(BenchError, match=f"GPU-a.lock is a {kind}, not a file") as caught,
@@ -135,7 +136,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / "file").touch()
     monkeypatch.setenv("BENCH_LOCKS", str(tmp_path / "file" / "locks"))
     with pytest.raises(BenchError, match="the folder of locks .*file/locks cannot be made"):
-        lock_folder()
+        _lock_folder()
 
 
 def test_without_a_home_the_locks_are_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,7 @@ def test_without_a_home_the_locks_are_temporary(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("BENCH_LOCKS")
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert lock_folder() == tmp_path / f"bench-locks-{os.getuid()}"
+    assert _lock_folder() == tmp_path / f"bench-locks-{os.getuid()}"
 
 
 def test_a_run_holds_the_cards_of_all_its_ranks_and_none_to_count(

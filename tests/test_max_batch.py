@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.execution import EXECUTORS, Ended, Event
-from bench.execution.fits import ONCE, memory_limit, try_batch
-from bench.execution.max_batch import GRAIN, LargestBatch, find_max_batch, wants_max, with_batch
+from bench.execution._fits import _ONCE, _memory_limit, try_batch
+from bench.execution._max_batch import _GRAIN, _LargestBatch, find_max_batch, wants_max, with_batch
 from bench.execution.worker import work
 from bench.plan.estimate import SEARCH_S, called_s
 from bench.plan.job import Job
@@ -43,7 +43,7 @@ def fitting(capacity: int, ends: dict[int, tuple[Sequence[Event], Ended]] | None
     return FakeExecutor(play)
 
 
-def find(executor: FakeExecutor, limit: int | None = None) -> LargestBatch:
+def find(executor: FakeExecutor, limit: int | None = None) -> _LargestBatch:
     return find_max_batch(executor, JOB.with_settings(batch_limit=limit), timeout_s=60)
 
 
@@ -55,7 +55,7 @@ def test_it_doubles_then_bisects() -> None:
     executor = fitting(21)
     assert find(executor).batch == 21
     assert batches(executor) == [1, 2, 4, 8, 16, 32, 24, 20, 22, 21]
-    assert {target for target, _ in executor.calls} == {"bench.execution.fits:try_batch"}
+    assert {target for target, _ in executor.calls} == {"bench.execution._fits:try_batch"}
 
 
 @given(st.integers(1, 70_000), st.integers(1, 70_000))
@@ -64,7 +64,7 @@ def test_the_answer_fits_and_is_nearly_the_largest(capacity: int, limit: int) ->
     found = find(executor, limit)
     best = min(capacity, limit)
     assert found.batch is not None
-    assert best - best // GRAIN <= found.batch <= best
+    assert best - best // _GRAIN <= found.batch <= best
     assert max(batches(executor)) <= limit
     assert len(executor.calls) <= 17 + 6
     assert len(set(batches(executor))) == len(executor.calls)  # none is tried twice
@@ -205,7 +205,7 @@ def test_a_try_goes_through_all_that_the_job_does(task: str) -> None:
     worked: list[Event] = []
     job = replace(with_batch(real(), 2), task=task)
     try_batch(tried.append, job)
-    work(worked.append, job.with_settings(timing=ONCE))
+    work(worked.append, job.with_settings(timing=_ONCE))
     assert [*stages(tried), "done"] == stages(worked)
     assert not [e for e in tried if e[0] == "measurement"]
 
@@ -235,7 +235,7 @@ def test_a_batch_beyond_the_free_memory_is_refused_before_it_is_touched() -> Non
     events: list[Event] = []
     executor = EXECUTORS.get("process").make()
     huge = with_batch(real(), 1_000_000_000)  # 4 TB of images
-    executor.call("bench.execution.fits:try_batch", (huge,), timeout_s=60, on_event=events.append)
+    executor.call("bench.execution._fits:try_batch", (huge,), timeout_s=60, on_event=events.append)
     assert events[-1][1][0] == "oom"
 
 
@@ -245,13 +245,13 @@ def test_the_limit_is_of_what_is_free() -> None:
     import psutil
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    with memory_limit("cpu"):
+    with _memory_limit("cpu"):
         torch.empty(1 << 20)
         too_much = psutil.virtual_memory().available
         with pytest.raises(RuntimeError, match="can't allocate memory"):
             torch.empty(too_much, dtype=torch.uint8)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    with memory_limit("cuda"):
+    with _memory_limit("cuda"):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
@@ -264,6 +264,6 @@ def test_without_linux_the_limit_is_of_what_the_process_has(monkeypatch: pytest.
     limits: list[int] = []
     monkeypatch.setattr(Path, "read_text", missing)
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit[0]))
-    with memory_limit("cpu"):
+    with _memory_limit("cpu"):
         pass
     assert limits[0] > 0

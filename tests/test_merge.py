@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.api.reading import load
+from bench.api._reading import load
 from bench.api.runs import Done
 from bench.cli.app import app
 from bench.errors import StoreError
-from bench.execution.locks import device_locks, lock_folder
+from bench.execution._locks import _lock_folder, device_locks
 from bench.execution.runner import Summary, run_plan
 from bench.io import JsonObject
 from bench.records.lock import soft_path, take_lock
@@ -370,8 +370,8 @@ class TestSharedStorage:
     def test_devices_are_locked_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BENCH_LOCKS", str(tmp_path))
         with device_locks({"GPU-a": "cuda:0"}, "r", lambda *_: None):
-            assert soft_path(lock_folder() / "GPU-a.lock").exists()
-        assert not soft_path(lock_folder() / "GPU-a.lock").exists()
+            assert soft_path(_lock_folder() / "GPU-a.lock").exists()
+        assert not soft_path(_lock_folder() / "GPU-a.lock").exists()
 
     def test_other_errors_of_a_lock_are_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def flock(_file: object, _how: int) -> None:

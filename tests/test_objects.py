@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import bench
-from bench.api.objects import name_of, names_of
+from bench.api._objects import name_of, names_of
 from bench.archs.naming import resolve
 from bench.errors import ConfigError, InvalidModelError, StoreError
 

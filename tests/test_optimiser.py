@@ -9,15 +9,15 @@ import torch
 from patches import PLAIN, network, trained
 from torch import nn
 
-from bench.plan.recipe import Cosine, Plateau, Steps, Triangle, load_recipe
-from bench.training.optimiser import Average, _lowered, _parameter_groups, make_optimiser, rate, set_rate
+from bench.plan.recipe import Cosine, Plateau, Steps, _Triangle, load_recipe
+from bench.training._optimiser import Average, _lowered, _parameter_groups, make_optimiser, rate, set_rate
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 100])
 @pytest.mark.parametrize("warm_up", [0.0, 0.2, 0.5])
 @pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
 def test_the_rate_is_a_triangle(steps: int, warm_up: float, final: float) -> None:
-    schedule = Triangle(warm_up=warm_up, final=final)
+    schedule = _Triangle(warm_up=warm_up, final=final)
     rates = [rate(step, steps, schedule) for step in range(steps)]
     times = [(step + 1) / (steps + 1) for step in range(steps)]
     for time, value in zip(times, rates, strict=True):
@@ -28,7 +28,7 @@ def test_the_rate_is_a_triangle(steps: int, warm_up: float, final: float) -> Non
 
 
 def test_the_peak_is_met_exactly() -> None:
-    assert [rate(step, 9, Triangle(warm_up=0.2, final=0.0)) for step in (0, 1, 5)] == pytest.approx(
+    assert [rate(step, 9, _Triangle(warm_up=0.2, final=0.0)) for step in (0, 1, 5)] == pytest.approx(
         [0.5, 1, 0.5]
     )
 

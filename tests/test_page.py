@@ -24,17 +24,17 @@ from bench.claims.table import native_rows
 from bench.records.flags import explain
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.figures.drawing import Picture
+from bench.report._summary import row_commands
+from bench.report.figures._drawing import Picture
 from bench.report.page import html as html_module
 from bench.report.page.data import page_data, to_script
-from bench.report.page.html import figure_markup, own_script, to_html
+from bench.report.page.html import _figure_markup, _own_script, to_html
 from bench.report.page.markdown import to_document
-from bench.report.summary import row_commands
 from bench.report.tables import verdicts
+from bench.report.tables._view import View
 from bench.report.tables.columns import classic_view
 from bench.report.tables.formats import to_markdown
 from bench.report.tables.verdicts import study_view
-from bench.report.tables.view import View
 from bench.report.text import plain
 from bench.units import DASH
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
@@ -85,7 +85,7 @@ def test_page_tells_how_to_reproduce_without_the_path_of_the_program(html: str) 
 def test_no_script_but_its_own_may_run_and_nothing_is_fetched(html: str) -> None:
     shown = Page(html)
     data, script = shown.scripts
-    assert script == own_script()
+    assert script == _own_script()
     assert json.loads(data)["rows"]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in html
@@ -109,9 +109,9 @@ def test_figures_are_inside_with_alternative_texts_and_ids_of_their_own(html: st
 
 def test_a_large_figure_is_a_picture_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html_module, "LARGEST_SVG", 10)
-    assert figure_markup(DRAWN) == '<img alt="" src="data:image/png;base64,cG5n">'
-    assert figure_markup(replace(DRAWN, files={"svg": PICTURE})).startswith("<svg")
-    assert figure_markup(replace(DRAWN, charted=True)) == ""  # a chart of the page shows it
+    assert _figure_markup(DRAWN) == '<img alt="" src="data:image/png;base64,cG5n">'
+    assert _figure_markup(replace(DRAWN, files={"svg": PICTURE})).startswith("<svg")
+    assert _figure_markup(replace(DRAWN, charted=True)) == ""  # a chart of the page shows it
 
 
 def test_nasty_text_is_shown_as_text(html: str) -> None:

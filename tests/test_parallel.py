@@ -25,10 +25,10 @@ from bench.archs.naming import resolve
 from bench.datasets import DATASETS, Images, load
 from bench.errors import BenchError, DivergedError, UnsupportedError
 from bench.plan.recipe import load_recipe
-from bench.training import parallel
+from bench.training import _parallel as parallel
+from bench.training._parallel import Group, start
 from bench.training.config import FitConfig, Splits
 from bench.training.fit import FitResult, fit
-from bench.training.parallel import Group, start
 
 DIGITS = DATASETS.get("digits")
 
@@ -139,7 +139,7 @@ def test_with_batch_normalisation_three_learn_about_the_same() -> None:
 
 @pytest.mark.slow
 def test_ranks_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.checkpoint.EVERY_S", 0.0)
+    monkeypatch.setattr("bench.training._checkpoint._EVERY_S", 0.0)
     noisy = nn.Sequential(nn.Dropout(0.3), network())
     start = deepcopy(noisy.state_dict())
     file, after_one = tmp_path / "job.pt", tmp_path / "after_one.pt"

@@ -14,7 +14,17 @@ from torch import nn
 from bench.archs._layers import sequential
 from bench.archs.naming import expand_names, resolve
 from bench.archs.naming import parse as parse_name
-from bench.archs.pattern import KINDS, Layer, Pattern, _Group, check, fit_warnings, layer, min_input, parse
+from bench.archs.pattern._language import (
+    KINDS,
+    Layer,
+    Pattern,
+    _Group,
+    _layer,
+    check,
+    fit_warnings,
+    min_input,
+    parse,
+)
 from bench.archs.pattern.network import _build
 from bench.errors import BenchError, ConfigError, UnsupportedError
 
@@ -78,18 +88,18 @@ WINDOWED = st.fixed_dictionaries(
 )
 WIDE = st.fixed_dictionaries({}, optional={"width": POSITIVE, "bias": st.booleans()})
 CONV = st.builds(
-    lambda window, wide, rest: layer("CONV", **window, **wide, **rest),
+    lambda window, wide, rest: _layer("CONV", **window, **wide, **rest),
     WINDOWED, WIDE, st.fixed_dictionaries({}, optional={"dilation": POSITIVE, "groups": POSITIVE}),
 )  # fmt: skip
 POOLING = st.builds(
-    lambda word, window: layer(word, **{"window": 2, **window} | {"window": 1 + window.get("window", 1)}),
+    lambda word, window: _layer(word, **{"window": 2, **window} | {"window": 1 + window.get("window", 1)}),
     st.sampled_from(["POOL", "AVGPOOL", "SUBSAMPLE", "STRIDED"]), WINDOWED,
 )  # fmt: skip
 PLAIN = st.sampled_from([w for w, kind in KINDS.items() if kind == KINDS["RELU"] or w in {"GAP", "LRN"}]).map(
-    layer
+    _layer
 )
-DROP = st.floats(0, 1, exclude_max=True).map(lambda rate: layer("DROP", rate=rate))
-GROWING = st.builds(lambda width: layer("CONV", width=width, growth=2), POSITIVE)
+DROP = st.floats(0, 1, exclude_max=True).map(lambda rate: _layer("DROP", rate=rate))
+GROWING = st.builds(lambda width: _layer("CONV", width=width, growth=2), POSITIVE)
 MAPS = st.one_of(CONV, POOLING, PLAIN, DROP)
 
 
@@ -101,8 +111,8 @@ def groups(items: st.SearchStrategy[Any]) -> st.SearchStrategy[_Group]:
 TREES = st.builds(
     lambda maps, dense, last, shape: Pattern((*maps, *dense, last), *shape),
     st.lists(st.recursive(MAPS, groups, max_leaves=8), max_size=5),
-    st.lists(st.builds(lambda wide: layer("FC", **wide), WIDE), max_size=2),
-    st.builds(lambda wide: layer("FC", **wide), WIDE),
+    st.lists(st.builds(lambda wide: _layer("FC", **wide), WIDE), max_size=2),
+    st.builds(lambda wide: _layer("FC", **wide), WIDE),
     st.sampled_from([(None, None), (32, 3), (7, 1)]),
 )  # fmt: skip
 
@@ -274,7 +284,7 @@ def test_windows_fit_as_the_lectures_say(layer_: str, size: int, after: int, war
 @given(st.lists(st.one_of(CONV, POOLING), max_size=4))
 def test_the_least_input_is_the_least(maps: list[Layer]) -> None:
     tree = parse(
-        str(Pattern((*(layer(m.word, window=m.window, stride=m.stride) for m in maps), layer("FC"))))
+        str(Pattern((*(_layer(m.word, window=m.window, stride=m.stride) for m in maps), _layer("FC"))))
     )
     least = min_input(tree)
     check(tree, in_channels=3, input_size=least)

@@ -19,19 +19,20 @@ from fake_crew import FakeCrew, Span
 from fake_executor import Crowd, FakeExecutor
 
 from bench.errors import BenchError
-from bench.execution import Ended, Event, locks, sharing
+from bench.execution import Ended, Event, sharing
+from bench.execution import _locks as locks
+from bench.execution._locks import device_locks
 from bench.execution.executors.process import ProcessExecutor
-from bench.execution.locks import device_locks
 from bench.execution.places import (
-    CardExecutor,
     Place,
     PlaceLostError,
+    _CardExecutor,
+    _with_card_first,
     places_for,
     wanted,
-    with_card_first,
 )
 from bench.execution.runner import Observer, Summary, run_plan
-from bench.execution.sharing import TRIES, share_out
+from bench.execution.sharing import _TRIES, share_out
 from bench.execution.visible import with_card
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Catalog, Planned, expand, in_process
@@ -159,7 +160,7 @@ class TestTheHost:
 
     def test_a_record_names_the_card_that_it_was_made_on(self) -> None:
         env = {**host(*CARDS).environment, "unknown": {"gpu.0.mig": "x", "gpu.2.mig": "y", "cpu.cores": "z"}}
-        there = with_card_first(env, 2)
+        there = _with_card_first(env, 2)
         assert environment.card_of(there, "cuda:0")["uuid"] == "GPU-c"
         assert [card["uuid"] for card in there["gpu"]] == ["GPU-c", "GPU-a", "GPU-b"]
         assert there["unknown"] == {"gpu.1.mig": "x", "gpu.0.mig": "y", "cpu.cores": "z"}
@@ -179,7 +180,7 @@ class TestTheHost:
     ) -> None:
         cards = [CARDS[0], {**CARDS[1], "uuid": uuid}]
         env = {"gpu": cards, "variables": {"CUDA_VISIBLE_DEVICES": shown}}
-        assert with_card_first(env, 1)["variables"] == {"CUDA_VISIBLE_DEVICES": expected}
+        assert _with_card_first(env, 1)["variables"] == {"CUDA_VISIBLE_DEVICES": expected}
 
     def test_a_process_is_shown_its_card_before_all_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
@@ -478,7 +479,7 @@ class TestInterruptions:
     def test_a_card_that_another_run_holds_keeps_no_other_waiting(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(locks, "POLL_S", 0.005)
+        monkeypatch.setattr(locks, "_POLL_S", 0.005)
         story = Story()
         done = threading.Event()
 
@@ -502,7 +503,7 @@ class TestInterruptions:
     def test_ctrl_c_ends_the_waiting_for_a_card(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(locks, "POLL_S", 0.005)
+        monkeypatch.setattr(locks, "_POLL_S", 0.005)
 
         class Impatient(Story):
             def at(self, place: str) -> Story:
@@ -554,7 +555,7 @@ def test_a_job_that_no_place_takes_is_told_and_one_that_will_not_run_needs_none(
 def test_a_real_process_is_shown_its_card_and_no_other_process_is() -> None:
     real = ProcessExecutor()
     heard: list[Event] = []
-    card = CardExecutor(real, "GPU-b")
+    card = _CardExecutor(real, "GPU-b")
     words = (f"{__name__}:tell_what_is_shown", ("word",))
     assert card.call(*words, timeout_s=60.0, on_event=heard.append).exitcode == 0
     assert heard == [("shown", "GPU-b word")]
@@ -597,7 +598,7 @@ class TestLostPlaces:
 
         summary = run(tmp_path, timed(20), Deadly(8))
         assert summary.counts == {"ok": 19, "killed": 1}
-        assert sum(r.job.id == deadly for r in read_run(tmp_path).records) == TRIES
+        assert sum(r.job.id == deadly for r in read_run(tmp_path).records) == _TRIES
 
     def test_a_single_place_that_is_lost_ends_the_run(self, tmp_path: Path) -> None:
         summary = run(tmp_path, timed(3), Cluster(1, {"node-0": 1}))
@@ -626,8 +627,8 @@ class TestACampaign:
         lost = Counter(s.planned.job.id for s in spans if s.lost)
         assert set(ok) | set(lost) == {job.job.id for job in jobs}  # every one is accounted for
         assert set(ok.values()) == {1}  # and measured once
-        assert max(lost.values()) == TRIES
-        assert {job for job, count in lost.items() if job not in ok and count < TRIES} == set()
+        assert max(lost.values()) == _TRIES
+        assert {job for job, count in lost.items() if job not in ok and count < _TRIES} == set()
         assert deadly & set(ok) == set()
         gone = Counter(s.place.name for s in spans if s.lost)
         assert set(gone.values()) == {1}  # nothing goes to a place that is gone

@@ -14,14 +14,14 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import compare_table
 from bench.analysis.flags import flags_of
 from bench.analysis.frame import to_frame
-from bench.analysis.plausibility import RULES, doubts
+from bench.analysis.plausibility import _RULES, doubts
 from bench.analysis.replicates import pooled
 from bench.plan.job import Job
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement, Record, count
-from bench.report.summary import summarise
+from bench.report._summary import summarise
+from bench.report.tables._view import view
 from bench.report.tables.columns import TRAININGS, comparison_view
-from bench.report.tables.view import view
 
 VGG16, VGG19, RESNET18, RESNET34 = by_name("vgg16", "vgg19", "resnet18", "resnet34")
 
@@ -49,13 +49,13 @@ def flagged(*seen: Record) -> dict[str, dict[str, list[str]]]:
     cells: dict[str, dict[str, list[str]]] = {}
     for row in compare_table(to_frame([make_run(seen)])).to_dict("records"):
         for column in (c.removesuffix("_flags") for c in row if c.endswith("_flags")):
-            if flags := [flag for flag in flags_of(row, column) if flag in RULES]:
+            if flags := [flag for flag in flags_of(row, column) if flag in _RULES]:
                 cells.setdefault(row["network"], {})[column] = flags
     return cells
 
 
 def test_every_rule_is_explained() -> None:
-    assert set(RULES) <= set(FLAGS)
+    assert set(_RULES) <= set(FLAGS)
 
 
 def test_a_sound_run_raises_no_doubt() -> None:

@@ -15,7 +15,7 @@ from bench.archs import ARCHS
 from bench.cli.app import app
 from bench.errors import BenchError
 from bench.execution import ExecutorKind
-from bench.execution.executors.inline import InlineExecutor
+from bench.execution.executors.inline import _InlineExecutor
 from bench.registry import PLUGINS, Registry
 
 NETWORK = """
@@ -93,7 +93,7 @@ def test_a_plug_in_that_takes_a_name_of_the_packages_is_told(monkeypatch: pytest
     monkeypatch.setattr("bench.execution.EXECUTORS", registry)
     for module in ("inline", "process"):
         monkeypatch.delitem(sys.modules, f"bench.execution.executors.{module}", raising=False)
-    registry.add("inline", ExecutorKind("a plug-in's", InlineExecutor))
+    registry.add("inline", ExecutorKind("a plug-in's", _InlineExecutor))
     with pytest.raises(BenchError, match="executor 'inline' is registered twice, by a plug-in too") as caught:
         registry.load()
     assert caught.value.tip

@@ -22,7 +22,7 @@ from bench.contracts import check_executor
 from bench.errors import BenchError
 from bench.execution import EXECUTORS, Ended, Event
 from bench.execution.executors import process
-from bench.execution.executors.process import OUTPUT_BYTES, ProcessExecutor
+from bench.execution.executors.process import _OUTPUT_BYTES, ProcessExecutor
 
 HERE = Path(__file__).parent
 
@@ -255,7 +255,7 @@ def test_of_much_that_is_printed_the_end_is_kept(
     monkeypatch.setattr("bench.execution.executors.process._OUTPUT_LIMIT", limit)
     _, ended = call(executor, "print_much", 100)
     assert ended.output.endswith("x\nthe end\n")
-    assert len(ended.output) == OUTPUT_BYTES
+    assert len(ended.output) == _OUTPUT_BYTES
 
 
 def test_what_is_printed_takes_no_more_than_its_file_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_what_is_printed_takes_no_more_than_its_file_may(monkeypatch: pytest.Mon
         for size in (5000, 5001, 100_000):
             os.write(output, b"x" * (size - os.fstat(output).st_size - 1) + b"\n")
             process._shorten(output)
-            assert os.fstat(output).st_size == (size if size <= 5000 else OUTPUT_BYTES)
+            assert os.fstat(output).st_size == (size if size <= 5000 else _OUTPUT_BYTES)
             assert process._tail(output).endswith(b"\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binom
 
-from bench.stats.order import least_samples, median_ranks, quantile_ranks
+from bench.stats.intervals import _least_samples, _quantile_ranks, median_ranks
 
 
 @pytest.mark.parametrize("n", [-1, *range(6)])
@@ -33,15 +33,15 @@ def test_ranks_are_the_narrowest_that_hold(n: int, confidence: float) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 def test_ranks_of_a_quantile_hold_it_and_no_narrower_do(share: float) -> None:
-    least = least_samples(share)
-    assert quantile_ranks(least - 1, share) is None
+    least = _least_samples(share)
+    assert _quantile_ranks(least - 1, share) is None
     for n in (least, 2 * least, 1000):
-        first, last = quantile_ranks(n, share) or (-1, -1)
+        first, last = _quantile_ranks(n, share) or (-1, -1)
         # The k-th smallest lies above the quantile where fewer than k samples lie below it.
         assert binom.cdf(first, n, share) <= 0.025 < binom.cdf(first + 1, n, share)
         assert binom.sf(last, n, share) <= 0.025 < binom.sf(last - 1, n, share)
 
 
 def test_the_least_count_is_that_of_the_largest_sample() -> None:
-    assert [least_samples(share) for share in (0.5, 0.9, 0.99)] == [6, 36, 368]
+    assert [_least_samples(share) for share in (0.5, 0.9, 0.99)] == [6, 36, 368]
     assert 0.99**368 <= 0.025 < 0.99**367

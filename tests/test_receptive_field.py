@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_iter
 
 from bench.archs.naming import resolve
 from bench.costs.receptive_field._axis import _LocalAxis, window
-from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
+from bench.costs.receptive_field._tracker import FieldTracker, ReceptiveField
 
 
 class Watch(TorchDispatchMode):

@@ -17,7 +17,7 @@ from bench.plan.config import narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.files import configs_dir
 from bench.plan.recipe import Augment, Cosine, Steps, load_recipe, read_recipe
-from bench.plan.recipe import Triangle as Schedule
+from bench.plan.recipe import _Triangle as Schedule
 
 PLAIN: dict[str, Any] = {
     "name": "plain",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.archs import Arch
-from bench.archs._reparam import _fused, has_fused_form, with_fused_form
 from bench.archs.naming import resolve
+from bench.archs.reparam import _fused, has_fused_form, with_fused_form
 from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table
 from bench.errors import ConfigError, InvalidModelError, UnsupportedError

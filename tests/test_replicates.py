@@ -18,7 +18,7 @@ from bench.analysis.frame import to_frame
 from bench.plan.expand import in_rounds
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.stats.intervals import interpolated_interval, within_interval
+from bench.stats.intervals import _interpolated_interval, within_interval
 
 SETTINGS = {
     "device": "cpu",
@@ -73,7 +73,7 @@ def test_the_process_is_the_unit() -> None:
     assert len(rows) == 2
     middle = math.sqrt(1.1 * 1.15)
     assert rows["many"]["latency"] == pytest.approx(middle)
-    low, high = np.exp(interpolated_interval(np.log(medians).tolist()))
+    low, high = np.exp(_interpolated_interval(np.log(medians).tolist()))
     assert (rows["many"]["latency_low"], rows["many"]["latency_high"]) == pytest.approx((low, high))
     assert rows["many"]["throughput"] == pytest.approx(1 / middle)
     assert rows["one"]["latency"] == 2.1

@@ -29,27 +29,27 @@ from bench.analysis.frame import to_frame
 from bench.errors import StoreError
 from bench.records.record import Measurement
 from bench.records.store import Run, Store
-from bench.report.figures import drawing
+from bench.report._summary import summarise
+from bench.report.figures import _drawing as drawing
 from bench.report.figures.style import to_bytes
 from bench.report.page import html
-from bench.report.summary import summarise
 from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.formats import to_csv
-from bench.report.write import ReportFiles, write_report
+from bench.report.write import _ReportFiles, write_report
 from bench.units import show
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+def written(tmp_path_factory: pytest.TempPathFactory) -> _ReportFiles:
     return write_report([doubtful_run()], tmp_path_factory.mktemp("reports") / "mine", title="Mine & yours")
 
 
-def figures(files: ReportFiles) -> list[Path]:
+def figures(files: _ReportFiles) -> list[Path]:
     return [path for path in files.written if path.parent.name == "figures"]
 
 
-def test_all_files_are_written(written: ReportFiles) -> None:
+def test_all_files_are_written(written: _ReportFiles) -> None:
     folder = written.index.parent
     assert {p.name for p in folder.iterdir()} == {
         "index.html", "report.md", "table.csv", "measurements.csv", "figures",
@@ -60,7 +60,7 @@ def test_all_files_are_written(written: ReportFiles) -> None:
     }
 
 
-def test_table_csv_has_raw_numbers_with_units_in_their_names(written: ReportFiles) -> None:
+def test_table_csv_has_raw_numbers_with_units_in_their_names(written: _ReportFiles) -> None:
     run = doubtful_run()
     table = compare_table(to_frame([run]))
     rows = list(csv.DictReader(io.StringIO((written.folder / "table.csv").read_text(encoding="utf-8"))))
@@ -80,7 +80,7 @@ def test_table_csv_has_raw_numbers_with_units_in_their_names(written: ReportFile
     assert next(r for r in rows if r["network"] == "lenet5")["published_top5"] == ""
 
 
-def test_measurements_csv_has_every_row_of_the_frame(written: ReportFiles) -> None:
+def test_measurements_csv_has_every_row_of_the_frame(written: _ReportFiles) -> None:
     frame = to_frame([doubtful_run()])
     rows = list(
         csv.DictReader(io.StringIO((written.folder / "measurements.csv").read_text(encoding="utf-8")))
@@ -204,7 +204,7 @@ def test_every_column_of_the_comparison_is_in_the_csv() -> None:
     assert set(table.columns) - stems == {"published_classes", "parameter_bytes"} - stems
 
 
-def test_markdown_has_the_same_and_no_markup_from_records(written: ReportFiles) -> None:
+def test_markdown_has_the_same_and_no_markup_from_records(written: _ReportFiles) -> None:
     document = (written.folder / "report.md").read_text(encoding="utf-8")
     assert not {"html_block", "html_inline", "code_inline", "link_open"} & set(tokens(document))
     assert document.startswith("# Mine &amp; yours\n")
@@ -266,7 +266,7 @@ def test_pixels_are_drawn_only_for_what_the_page_shows_in_them(
 
 
 def test_equal_records_give_equal_files_in_two_processes_as_in_one(
-    written: ReportFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: _ReportFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drawing, "_MANY_RECORDS", 1)
     monkeypatch.setattr(drawing, "usable_cores", lambda: 2)

@@ -34,7 +34,7 @@ from bench.records.record import Measurement, Record, count
 from bench.records.store import RECORDS, Store
 from bench.report.figures import FIGURES
 from bench.report.figures.style import read_style_sheet, styled
-from bench.report.write import FORMATS, USUAL, read_formats, saved_kinds
+from bench.report.write import _FORMATS, _USUAL, _saved_kinds, read_formats
 
 SMALL = by_name("alexnet", "vgg16", "resnet18", "resnet50")
 TEXTS = ("--format", "csv,md,latex", "--figure", "macs_accuracy")
@@ -95,7 +95,7 @@ def test_conditions_that_cannot_be(run: Bench, condition: str, code: int, messag
 
 def test_formats_are_words_with_commas_each_once() -> None:
     assert read_formats(["html, md", "pdf,md"]) == ("html", "md", "pdf")
-    assert read_formats([]) == USUAL
+    assert read_formats([]) == _USUAL
     with pytest.raises(UnknownNameError) as caught:
         read_formats(["htm"])
     assert "html" in str(caught.value.tip)
@@ -108,11 +108,11 @@ def test_formats_are_words_with_commas_each_once() -> None:
         (("html",), ()),
         (("md",), ("svg",)),
         (("pdf",), ("pdf",)),
-        (FORMATS, ("svg", "png", "pdf")),
+        (_FORMATS, ("svg", "png", "pdf")),
     ],
 )
 def test_only_what_is_asked_for_is_saved(formats: tuple[str, ...], kinds: tuple[str, ...]) -> None:
-    assert saved_kinds(formats) == kinds
+    assert _saved_kinds(formats) == kinds
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_equal_stores_give_equal_bytes_in_every_format(run: Bench) -> None:
             "--figure",
             "macs_accuracy",
             "--format",
-            ",".join(FORMATS),
+            ",".join(_FORMATS),
         ]
         code = f"from bench.cli.app import app; app({words!r})"
         subprocess.run(

@@ -14,7 +14,7 @@ from conftest import make_catalog, make_planned
 from fake_executor import FakeExecutor
 
 from bench.execution import Ended
-from bench.execution.rounds import Row, further_round, rows_of
+from bench.execution._rounds import _Row, further_round, rows_of
 from bench.execution.runner import run_plan
 from bench.plan.expand import Planned, in_process
 from bench.plan.settings import Processes
@@ -36,11 +36,11 @@ def _fields(one: Planned) -> dict[str, Any]:
     return {name: getattr(one, name) for name in one.__dataclass_fields__}
 
 
-def row(arch: str, *times: float, spent_s: float = 1.0, processes: Processes = PROCESSES) -> Row:
-    return Row(planned(arch, processes), list(times), [spent_s] * len(times), next=len(times))
+def row(arch: str, *times: float, spent_s: float = 1.0, processes: Processes = PROCESSES) -> _Row:
+    return _Row(planned(arch, processes), list(times), [spent_s] * len(times), next=len(times))
 
 
-def chosen(*rows: Row) -> list[tuple[str, int]]:
+def chosen(*rows: _Row) -> list[tuple[str, int]]:
     return sorted((p.job.arch, p.job.settings.replicate) for p in further_round(rows))
 
 

@@ -14,11 +14,11 @@ from bench.analysis.frame import to_frame
 from bench.analysis.machine import drifts
 from bench.errors import UnknownNameError
 from bench.execution import Ended, Event, load_target
-from bench.execution import side_by_side as beside
-from bench.execution.catalog import ask, catalog_for, is_users
-from bench.execution.outcome import judge
+from bench.execution import _side_by_side as beside
+from bench.execution._outcome import judge
+from bench.execution._side_by_side import side_by_side
+from bench.execution.catalog import _is_users, ask, catalog_for
 from bench.execution.runner import Observer, Summary, run_plan
-from bench.execution.side_by_side import side_by_side
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Catalog, Planned
 from bench.records.record import Record
@@ -360,10 +360,10 @@ def test_a_training_that_was_cut_short_keeps_its_checkpoint(
 
 class TestCatalog:
     def test_users_code_is_told_from_names(self) -> None:
-        assert [is_users(n) for n in ("resnet18", "torchvision:resnet18", "timm:vit*", "pattern:INPUT")] == [
+        assert [_is_users(n) for n in ("resnet18", "torchvision:resnet18", "timm:vit*", "pattern:INPUT")] == [
             False
         ] * 4
-        assert [is_users(n) for n in ("net.py:Net", "a/b.py:f(x='c:d')", "pkg.mod:Net")] == [True] * 3
+        assert [_is_users(n) for n in ("net.py:Net", "a/b.py:f(x='c:d')", "pkg.mod:Net")] == [True] * 3
 
     def test_every_name_gets_its_cards(self) -> None:
         experiment = parse_experiment({"blocks": [{"task": "cost", "grid": {"arch": ["a", "net.py:Net"]}}]})

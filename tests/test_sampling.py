@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.stats.order import median_ranks
+from bench.stats.intervals import median_ranks
 from bench.timing.clock import CudaEventClock, HostClock
 from bench.timing.sampling import _MAX_BLOCK, _half_width, _warm_up, sample
-from bench.timing.steps import Instruments, measure_inference
-from bench.timing.training_step import Phases, _CudaLaps
+from bench.timing.steps import Instruments, Phases, _CudaLaps, measure_inference
 
 TIMING = Timing(warmup_s=0.1, min_s=0.0, limit_s=1.0, min_samples=8, max_samples=200)
 

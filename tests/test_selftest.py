@@ -17,14 +17,14 @@ from test_versus import _SETTINGS, TIMES, measured, run_of
 from typer.testing import CliRunner
 
 from bench.analysis.selftest import SLOWDOWNS, band_of, selftest_of, selftests_beside
-from bench.api.comparing import selftest
+from bench.api._comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.records.record import Record, count
 from bench.records.store import Run, Store, read_run
 from bench.report.selftest import selftest_lines
 from bench.report.write import write_report
-from bench.stats.calibration import held_expected
+from bench.stats.calibration import _held_expected
 from bench.stats.intervals import Proportion, binomial_interval
 from bench.tasks.versus import versus
 
@@ -138,7 +138,7 @@ def test_scatter_comes_back_and_shares_are_counted() -> None:
     tested = found.calibration
     assert tested is not None
     assert (tested.size, tested.held.worth, tested.alarms.worth) == (5, 4 * 4, 4)
-    assert tested.held_expected == held_expected(5, 5)
+    assert tested.held_expected == _held_expected(5, 5)
     assert tested.held.interval[0] < tested.held_expected < tested.held.interval[1]
     assert tested.predicted.share == pytest.approx(0.95, abs=0.04)
     assert tested.alarms.share < 0.2

@@ -9,7 +9,7 @@ from make_records import NETS, make_run, records
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.report.short_names import short_patterns, short_recipes, shortened
+from bench.report._short_names import _short_patterns, _short_recipes, shortened
 
 BLOCK = "pattern:INPUT -> [CONV3-16x2 -> {} -> POOL]*3 -> FC"
 
@@ -39,13 +39,13 @@ BLOCK = "pattern:INPUT -> [CONV3-16x2 -> {} -> POOL]*3 -> FC"
     ],
 )
 def test_patterns_are_told_apart_by_the_layers_that_differ(names: list[str], short: list[str]) -> None:
-    assert short_patterns(names) == dict(zip(names, short, strict=True))
+    assert _short_patterns(names) == dict(zip(names, short, strict=True))
 
 
 def test_recipes_are_told_apart_by_the_changes_that_differ() -> None:
     names = ["std(learning_rate=0.01,momentum=0) v1", "std(learning_rate=0.01,momentum=0.9) v1", "adamw v1"]
-    assert list(short_recipes(names).values()) == ["std(momentum=0)", "std(momentum=0.9)", "adamw v1"]
-    assert short_recipes(names[1:]) == {n: n for n in names[1:]}
+    assert list(_short_recipes(names).values()) == ["std(momentum=0)", "std(momentum=0.9)", "adamw v1"]
+    assert _short_recipes(names[1:]) == {n: n for n in names[1:]}
 
 
 layers = st.lists(st.sampled_from(["A", "B", "[A", "B]*2", "CONV3-16(d=2)"]), min_size=3, max_size=7)
@@ -54,7 +54,7 @@ layers = st.lists(st.sampled_from(["A", "B", "[A", "B]*2", "CONV3-16(d=2)"]), mi
 @given(st.lists(layers, max_size=6))
 def test_short_names_are_as_many_as_the_long_ones(patterns: list[list[str]]) -> None:
     names = ["pattern:INPUT -> " + " -> ".join(words) for words in patterns]
-    short = short_patterns(names)
+    short = _short_patterns(names)
     assert list(short) == list(dict.fromkeys(names))
     assert len(set(short.values())) == len(short)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.execution.executors.slurm import SlurmFleet, _read
+from bench.execution.executors.slurm import _read, _SlurmFleet
 from bench.records.store import read_run
 
 
@@ -32,18 +32,18 @@ def test_a_request_is_in_submitits_words() -> None:
 def test_without_submitit_the_command_that_brings_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(BenchError, match="submitit is not installed") as caught:
-        SlurmFleet("slots=2")
+        _SlurmFleet("slots=2")
     assert caught.value.tip == "pip install 'bench[slurm]'"
 
 
 def test_slots_are_of_cards_or_of_cpus() -> None:
     pytest.importorskip("submitit", reason="submitit is not installed: pip install 'bench[slurm]'")
-    cards = SlurmFleet("slots=2,gpus_per_node=1").nodes()
+    cards = _SlurmFleet("slots=2,gpus_per_node=1").nodes()
     assert [(node.name, node.has_cpu, node.cards) for node in cards] == [
         ("slot-0", False, 1),
         ("slot-1", False, 1),
     ]
-    assert [(node.has_cpu, node.cards) for node in SlurmFleet("").nodes()] == [(True, 0)]
+    assert [(node.has_cpu, node.cards) for node in _SlurmFleet("").nodes()] == [(True, 0)]
 
 
 @pytest.mark.slow

@@ -14,10 +14,10 @@ from bench.archs import ARCHS
 from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
 from bench.archs.speedrun import _patches as patches_of
 from bench.errors import ConfigError
-from bench.plan.recipe import Triangle, load_recipe, read_recipe
-from bench.training import checkpoint as checkpoints
-from bench.training.augment import views
-from bench.training.optimiser import Average, _parameter_groups, rate
+from bench.plan.recipe import _Triangle, load_recipe, read_recipe
+from bench.training import _checkpoint as checkpoints
+from bench.training._augment import views
+from bench.training._optimiser import Average, _parameter_groups, rate
 
 
 def images(count: int = 64) -> Tensor:
@@ -122,7 +122,7 @@ class Asks(nn.Module):
 
 
 def test_a_network_is_initialised_with_the_first_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.prepare._INITIAL_IMAGES", 40)
+    monkeypatch.setattr("bench.training._prepare._INITIAL_IMAGES", 40)
     model = Asks()
     seen = trained(model, recipe=recipe_with(learning_rate=1e-12, ema=0.9), epochs=1)
     (given,) = model.given
@@ -160,7 +160,7 @@ def test_biases_of_normalisation_have_their_own_rate_and_the_same_shrinking() ->
 
 
 def test_a_triangle_may_start_above_zero() -> None:
-    schedule = Triangle(warm_up=0.4, final=0.0, start=0.2)
+    schedule = _Triangle(warm_up=0.4, final=0.0, start=0.2)
     assert [rate(step, 9, schedule) for step in range(4)] == pytest.approx([0.4, 0.6, 0.8, 1.0])
 
 
@@ -255,7 +255,7 @@ def test_nothing_is_left_of_a_warm_up(monkeypatch: pytest.MonkeyPatch, change: d
     recipe = recipe_with(batch_size=64, **change)  # 160 images: the last batch has 32
     cold, warm = network(dropout=0.3), network(dropout=0.3)
     expected = trained(cold, recipe=recipe)
-    monkeypatch.setattr("bench.training.prepare._needs_warm_up", lambda _: True)
+    monkeypatch.setattr("bench.training._prepare._needs_warm_up", lambda _: True)
     seen = trained(warm, recipe=recipe)
     assert seen.warm_up_time is not None
     assert expected.warm_up_time is None
@@ -268,7 +268,7 @@ def test_a_warm_up_meets_every_size_of_batch(monkeypatch: pytest.MonkeyPatch) ->
     sizes: list[int] = []
     model = network()
     model.register_forward_hook(lambda module, given, _: sizes.append(len(given[0]) * module.training))
-    monkeypatch.setattr("bench.training.prepare._needs_warm_up", lambda _: True)
+    monkeypatch.setattr("bench.training._prepare._needs_warm_up", lambda _: True)
     trained(model, recipe=recipe_with(batch_size=64), epochs=1)
     assert sizes[:2] == [64, 32]
     assert [size for size in sizes if size][2:] == [64, 64, 32]

@@ -83,7 +83,7 @@ def test_interval_of_a_mean_is_students() -> None:
 @given(st.lists(samples, max_size=6))
 def test_summary_equals_one_by_one(many: list[list[float]]) -> None:
     many = [*many, [], [NAN, *many[0]] if many else [NAN]]
-    summary = s.summarise(many)
+    summary = i.summarise(many)
     for k, one in enumerate(many):
         assert summary.n[k] == len(s.finite(one))
         assert summary.median[k] == pytest.approx(s.median(one), nan_ok=True)
@@ -92,7 +92,7 @@ def test_summary_equals_one_by_one(many: list[list[float]]) -> None:
 
 
 def test_summary_shows_the_range_where_an_interval_needs_more_samples() -> None:
-    summary = s.summarise([[5.0], [3.0, 1.0, 2.0], list(range(9)), []])
+    summary = i.summarise([[5.0], [3.0, 1.0, 2.0], list(range(9)), []])
     np.testing.assert_array_equal(summary.low, [NAN, 1.0, 1.0, NAN])
     np.testing.assert_array_equal(summary.high, [NAN, 3.0, 7.0, NAN])
     np.testing.assert_array_equal(summary.n, [1, 3, 9, 0])

@@ -19,7 +19,7 @@ from bench.execution import Ended, Send, load_target
 from bench.plan.config import parse_experiment
 from bench.records.environment import card_of
 from bench.records.record import Record
-from bench.report.summary import summarise
+from bench.report._summary import summarise
 
 pytestmark = pytest.mark.slow
 NET = "pattern:INPUT -> CONV3-4 -> RELU -> FC"

@@ -19,8 +19,8 @@ from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.task import Hooks
 from bench.tasks._accuracy import measure_accuracy
-from bench.training.augment import decide
-from bench.training.batches import Batches, Shape
+from bench.training._augment import decide
+from bench.training._batches import Batches, Shape
 from bench.training.config import streams
 from bench.training.learner import _AUXILIARY_WEIGHT, outputs
 

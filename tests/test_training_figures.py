@@ -30,8 +30,8 @@ from bench.analysis.frame import to_frame
 from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
-from bench.report.figures.answers import confusion_shares, mosaic, most_confused, stored_answers
-from bench.report.figures.curves import power
+from bench.report.figures.answers import _confusion_shares, _mosaic, _most_confused, _stored_answers
+from bench.report.figures.curves import _power
 from bench.report.figures.style import freeze, styled, to_bytes
 from bench.report.tables.export import long_csv
 from reports import drawn_each
@@ -190,7 +190,7 @@ def test_start_and_end_share_their_scale() -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(1e-5, "10⁻⁵"), (2e-10, "2 × 10⁻¹⁰")])
 def test_small_ticks_are_powers(value: float, text: str) -> None:
-    assert power(value) == text
+    assert _power(value) == text
 
 
 # receptive field
@@ -243,7 +243,7 @@ def test_outputs_column_is_the_absolute_path_of_trainings_alone(
 def test_best_training_comes_first_and_its_best_seed_too(tmp_path: Path) -> None:
     tops = {RESNET18: (0.7, 0.9), RESNET34: (0.85, 0.83)}
     seen = [scored(net, seed, top1) for net, seeds in tops.items() for seed, top1 in enumerate(seeds)]
-    first, second = stored_answers(to_frame([keep_outputs(make_run(seen), tmp_path)]))
+    first, second = _stored_answers(to_frame([keep_outputs(make_run(seen), tmp_path)]))
     assert (first.network, first.accuracy) == ("resnet34", pytest.approx((0.85 + 0.83) / 2))
     assert [Path(path).stem for path, _ in second.files] == [seen[1].job.id, seen[0].job.id]
 
@@ -254,7 +254,7 @@ def test_files_that_are_gone_stale_or_torn_are_passed_over(tmp_path: Path) -> No
     gone.unlink()
     stale.write_bytes(sound.read_bytes())
     torn.write_bytes(sound.read_bytes()[:100])
-    (trained,) = stored_answers(to_frame([run]))
+    (trained,) = _stored_answers(to_frame([run]))
     (read,) = trained.outputs
     np.testing.assert_array_equal(read.labels, outputs_of(run.records[3]).labels)
     sound.unlink()
@@ -269,7 +269,7 @@ def test_mosaic_scales_each_kernel_about_grey() -> None:
     kernels = np.zeros((3, 1, 2, 2), dtype=np.float32)
     kernels[0, 0] = [[1, -1], [0, 0.5]]
     kernels[1, 0] = [[0.001, 0], [0, 0]]
-    image = mosaic(kernels)
+    image = _mosaic(kernels)
     assert image.shape == (2 * 12 + 6, 2 * 12 + 6, 4)
     np.testing.assert_allclose(image[::6, ::6, 0][:2, :2], [[1, 0], [0.5, 0.75]])
     np.testing.assert_allclose(image[::6, ::6, 0][:2, 3:], [[1, 0.5], [0.5, 0.5]])
@@ -281,7 +281,7 @@ def test_mosaic_scales_each_kernel_about_grey() -> None:
 
 def test_mosaic_of_colours_keeps_channels_apart() -> None:
     kernel = np.array([1.0, 0.0, -1.0], dtype=np.float32).reshape(1, 3, 1, 1)
-    np.testing.assert_allclose(mosaic(kernel)[0, 0], [1, 0.5, 0, 1])
+    np.testing.assert_allclose(_mosaic(kernel)[0, 0], [1, 0.5, 0, 1])
 
 
 def test_kernels_are_those_of_the_six_best_networks_that_have_some(tmp_path: Path) -> None:
@@ -299,10 +299,10 @@ def test_kernels_are_those_of_the_six_best_networks_that_have_some(tmp_path: Pat
 
 def test_confusion_is_the_share_of_each_true_class_over_all_seeds() -> None:
     seeds = [answers([0, 0, 1, 1], [0, 0, 0, 1]), answers([0, 1, 1, 0], [0, 0, 0, 1])]
-    shares = confusion_shares(seeds)
+    shares = _confusion_shares(seeds)
     np.testing.assert_allclose(shares[:2], [[3 / 6, 3 / 6, 0], [1 / 2, 1 / 2, 0]])
     assert np.isnan(shares[2]).all(), "no test image is of this class"
-    assert most_confused(shares, 5) == [(0, 1), (1, 0)]
+    assert _most_confused(shares, 5) == [(0, 1), (1, 0)]
 
 
 def test_confusion_of_the_best_network_names_what_it_takes_for_what(tmp_path: Path) -> None:

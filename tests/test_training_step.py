@@ -15,11 +15,18 @@ from torch import nn
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.tasks._step import _training_step
+from bench.timing._watch import HostWatch
 from bench.timing.clock import Workload
 from bench.timing.memory import HostMemory
-from bench.timing.steps import instruments
-from bench.timing.training_step import _NAMES, Phases, _HostLaps, _measure_phases, _peaks, measure_training
-from bench.timing.watch import HostWatch
+from bench.timing.steps import (
+    _NAMES,
+    Phases,
+    _HostLaps,
+    _measure_phases,
+    _peaks,
+    instruments,
+    measure_training,
+)
 
 TIMING = Timing(warmup_s=0.01, min_s=0.0, limit_s=0.2, min_samples=6)
 

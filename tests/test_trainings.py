@@ -20,7 +20,7 @@ from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.report.tables.formats import to_markdown
 from bench.report.tables.verdicts import training_comparisons
-from bench.stats.effects import correlation, exact, mcnemar, over_images, rank_sums, welch
+from bench.stats.effects import _exact, correlation, mcnemar, over_images, rank_sums, welch
 
 A, B = [0.91, 0.92, 0.90, 0.93], [0.85, 0.88, 0.86, 0.87]
 
@@ -90,9 +90,9 @@ class TestEstimates:
         assert "at least 6" in correlation([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]).reason
 
     def test_counts_are_exact(self) -> None:
-        found = exact([12.0, 12.0], [10.0])
+        found = _exact([12.0, 12.0], [10.0])
         assert (found.estimate, found.low, found.high, found.counted) == (2.0, 2.0, 2.0, True)
-        assert "differ" in exact([1.0, 2.0], [1.0]).reason
+        assert "differ" in _exact([1.0, 2.0], [1.0]).reason
 
 
 def test_mcnemar_is_a_coin_thrown_for_each_image_that_only_one_tells_right() -> None:

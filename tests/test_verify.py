@@ -27,16 +27,16 @@ from bench.claims import (
     networks_of,
     verify,
 )
-from bench.claims.context import CHECKS
-from bench.claims.finding import Reading, agreement, decide_number
-from bench.claims.formulas import evaluate
-from bench.claims.studied import studied
+from bench.claims._context import CHECKS
+from bench.claims._finding import Reading, agreement, decide_number
+from bench.claims._studied import studied
+from bench.claims.formulas import _evaluate
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import probe
 from bench.records.record import count
 from bench.records.store import Store
-from bench.report.tables.claims import claims_markdown, claims_report, summary
+from bench.report.tables.claims import _summary, claims_markdown, claims_report
 
 Facts = dict[str, dict[str, Any]]
 CLAIMS = claims_of()
@@ -284,7 +284,7 @@ def test_every_check_that_counts_is_shown_to_say_no() -> None:
         (quantity, one.units)
         for quantity, some in CHECKS.items()
         for one in some
-        if not one.decide.__module__.endswith(".published") and quantity != "custom"  # which decides nothing
+        if not one.decide.__module__.endswith("._published") and quantity != "custom"  # which decides nothing
         if not said & {(quantity, unit) for unit in one.units}
     ]
     assert silent == []
@@ -348,11 +348,11 @@ def test_our_convention_comes_first_and_the_nearest_other_is_named() -> None:
 
 
 def test_formulas() -> None:
-    assert evaluate("(In-K+2P)/S+1", {"In": 227, "K": 11, "P": 0, "S": 4}) == 55
-    assert evaluate("27C^2", {"C": 3}) == 243
+    assert _evaluate("(In-K+2P)/S+1", {"In": 227, "K": 11, "P": 0, "S": 4}) == 55
+    assert _evaluate("27C^2", {"C": 3}) == 243
     for bad in ("__import__('os')", "K.x", "K**99", "(K", "K/0", ""):
         with pytest.raises(ValueError):  # noqa: PT011 (each has its own message)
-            evaluate(bad, {"K": 3})
+            _evaluate(bad, {"K": 3})
 
 
 @pytest.mark.parametrize(
@@ -543,7 +543,7 @@ def test_markdown_holds_all_arithmetic(findings: dict[str, Finding]) -> None:
     assert text.count("\n| ") >= len(findings)
     assert "138,357,544 + 65,664" in text
     counts = Counter(f.verdict for f in findings.values())
-    assert f"{counts['erratum']} erratum" in summary(list(findings.values()))
+    assert f"{counts['erratum']} erratum" in _summary(list(findings.values()))
 
 
 # --- beside studies ---

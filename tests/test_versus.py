@@ -18,8 +18,8 @@ from fake_executor import FakeExecutor
 from typer.testing import CliRunner
 
 from bench.analysis.trainings import compare_trainings
-from bench.analysis.versus import Standing, compare_run, standings, stored_band
-from bench.api.comparing import _at_one_size
+from bench.analysis.versus import _Standing, _stored_band, compare_run, standings
+from bench.api._comparing import _at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
@@ -36,9 +36,9 @@ from bench.report.write import write_report
 from bench.tasks import _versus as in_turn
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import enough, labelled, least_processes, versus
+from bench.timing._watch import WatchReport
 from bench.timing.sampling import interleave
 from bench.timing.steps import instruments
-from bench.timing.watch import WatchReport
 
 TIMING = Timing(warmup_s=0.01, min_s=0, limit_s=10, precision=0.01, min_samples=8, max_samples=100)
 
@@ -274,7 +274,7 @@ FASTER = {"mine.py:Net": 0.5, "resnet18": 1.0, "resnet18 #2": 0.5}
 BETTER = alone("mine.py:Net", 90, 50e6, GOOD), alone("resnet18", 100, 52e6, POOR)
 
 
-def standing_of(run: Run) -> Standing:
+def standing_of(run: Run) -> _Standing:
     return standings(compare_run(run))[0]
 
 
@@ -391,7 +391,7 @@ def test_the_band_is_the_runs(tmp_path: Path) -> None:
 
     assert told(run) == ["slower", "0.02"]
     assert told(replace(run, info={"band": 0.1})) == ["same", "0.1"]
-    assert stored_band(replace(run, info={"band": "wide"})) == 0.02
+    assert _stored_band(replace(run, info={"band": "wide"})) == 0.02
 
 
 @pytest.mark.parametrize(("failing", "left"), [("b", ["a", "c"]), ("a", None), ("bc", None)])

@@ -13,9 +13,9 @@ from fake_clock import FakeClock
 
 from bench.plan.settings import Timing
 from bench.records.flags import FLAGS
+from bench.timing._watch import _CONTENDED, HostWatch, _counters, _GpuWatch
 from bench.timing.sampling import sample
-from bench.timing.steps import watched
-from bench.timing.watch import _CONTENDED, HostWatch, _counters, _GpuWatch
+from bench.timing.steps import _watched
 
 ZERO = {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0, "ticks": 0.0, "steal_ticks": 0.0, "swapped_pages": 0.0}
 
@@ -63,7 +63,7 @@ def test_the_kernel_counts_time_in_the_queue() -> None:
     if "wait_s" not in _counters():
         pytest.skip("the kernel keeps no statistics of its queues")
     code = (
-        "import os, sys, time; from bench.timing.watch import HostWatch\n"
+        "import os, sys, time; from bench.timing._watch import HostWatch\n"
         "os.sched_setaffinity(0, {int(sys.argv[1])})\n"
         "watch = HostWatch(); watch.start(); stop = time.perf_counter() + 1\n"
         "while time.perf_counter() < stop: sum(range(1000))\n"
@@ -89,7 +89,7 @@ def test_doubts_of_the_watch_travel_with_the_samples() -> None:
     reads = iter([ZERO, {**ZERO, "cpu_s": 1.0, "wait_s": 2 * _CONTENDED}])
     timing = Timing(warmup_s=0.01, min_s=0, limit_s=1, min_samples=8, max_samples=8)
     look = HostWatch(read=lambda: next(reads))
-    measured = watched("latency", lambda: None, FakeClock([0.01]), timing, look, of="a call")
+    measured = _watched("latency", lambda: None, FakeClock([0.01]), timing, look, of="a call")
     assert measured.flags == ("contended",)
     assert measured.detail["watch"]["wait_share"] > _CONTENDED
 

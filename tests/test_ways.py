@@ -21,7 +21,7 @@ from bench.archs.naming import expand_names, parse, resolve
 from bench.archs.naming.ways import NetworkName
 from bench.costs import COSTS, prepare
 from bench.errors import BenchError, InvalidModelError, UnknownNameError, UnsupportedError
-from bench.execution.catalog import is_users
+from bench.execution.catalog import _is_users
 from bench.plan.card import ArchCard, edited
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned, expand
@@ -115,7 +115,7 @@ def refused(name: str, error: type[BenchError] = InvalidModelError, build: bool 
 def test_a_way_in_is_read_and_written_back(text: str, name: NetworkName, users: bool) -> None:
     assert parse(text) == name
     assert parse(str(name)) == name
-    assert is_users(str(name)) == users
+    assert _is_users(str(name)) == users
 
 
 def test_arguments_of_a_pattern_of_names_are_those_of_each() -> None:

@@ -20,7 +20,7 @@ import bench
 from bench.archs.naming import resolve
 from bench.costs.fitting import fitting
 from bench.errors import InvalidModelError
-from bench.execution import conditions
+from bench.execution import _conditions as conditions
 from bench.execution.probe import _layers
 from bench.execution.worker import work
 from bench.plan.job import Job

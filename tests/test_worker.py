@@ -17,7 +17,7 @@ from conftest import make_job, make_planned
 from bench.backends import refusal
 from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
-from bench.execution.worker import classify, clean, describe, own_traceback, tip_for, work
+from bench.execution.worker import _classify, _clean, _describe, _own_traceback, _tip_for, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.settings import Timed, Timing
@@ -341,13 +341,13 @@ def test_a_network_that_fails_on_its_device_too_is_refused(tmp_path: Path) -> No
     ],
 )
 def test_classify(error: BaseException, stage: str, custom: bool, status: str) -> None:
-    assert classify(error, stage, custom=custom) == status
+    assert _classify(error, stage, custom=custom) == status
 
 
 def test_text_that_utf8_cannot_hold_is_mended() -> None:
-    assert clean("a\ud800b") == "a?b"
-    assert len(clean("x" * 10_000)) == 8_000
-    assert describe(SystemExit(2))["message"] == "it called sys.exit(2)"
+    assert _clean("a\ud800b") == "a?b"
+    assert len(_clean("x" * 10_000)) == 8_000
+    assert _describe(SystemExit(2))["message"] == "it called sys.exit(2)"
 
 
 class MuteError(Exception):
@@ -358,15 +358,15 @@ class MuteError(Exception):
 
 
 def test_an_exception_whose_text_cannot_be_had_is_told_all_the_same() -> None:
-    described = describe(MuteError())
+    described = _describe(MuteError())
     assert (described["type"], described["message"]) == ("MuteError", "its text cannot be had: RuntimeError")
-    assert classify(MuteError(), "latency", custom=True) == "invalid_model"
-    assert tip_for(MuteError(), make_job(), "latency") is None
+    assert _classify(MuteError(), "latency", custom=True) == "invalid_model"
+    assert _tip_for(MuteError(), make_job(), "latency") is None
     assert "its text cannot be had" in str(refusal("torch.compile", MuteError(), "use backend=eager"))
 
 
 def test_a_traceback_without_frames_is_its_message() -> None:
-    assert own_traceback(ValueError("x")).strip() == "ValueError: x"
+    assert _own_traceback(ValueError("x")).strip() == "ValueError: x"
 
 
 def test_files_that_changed_since_the_plan_are_not_measured(tmp_path: Path) -> None:

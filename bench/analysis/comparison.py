@@ -47,7 +47,7 @@ def _measured() -> Iterator[str]:
             yield task.batch_column
 
 
-COLUMNS = (
+_COLUMNS = (
     *("label", "network", *_CARD, *INPUT, *COUNTS, *VARIANT, "device_name"),
     *(*_measured(), *_TRAINED, *FLAGS, "run"),
 )
@@ -79,7 +79,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     numbers = doubted(pooled(processes))
     machine, frame = numbers, numbers[~numbers["task"].isin(_OF_THE_MACHINE)]
     if frame.empty:  # columns of the kinds that they have where there are rows
-        return pd.DataFrame({c: pd.Series(dtype=object if c in _TEXTS else np.float64) for c in COLUMNS})
+        return pd.DataFrame({c: pd.Series(dtype=object if c in _TEXTS else np.float64) for c in _COLUMNS})
     table = _shapes(frame)
     table = table.merge(counts_of(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
     one_image = (processes["task"] == "infer") & (processes["batch_size"] == 1)
@@ -90,7 +90,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(cards, on=["run", "network"], how="left")
     table["label"] = row_labels(table)
     table = with_flags(add_roofline(table, machine), frame)
-    table = table.reindex(columns=list(COLUMNS))
+    table = table.reindex(columns=list(_COLUMNS))
     years, macs = (table[c].fillna(np.inf).tolist() for c in ("year", "macs"))  # unknown ones last
     ranks = list(zip(years, macs, map(natural, table["label"]), table["run"].tolist(), strict=True))
     return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)

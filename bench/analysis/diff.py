@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from bench.analysis._matching import Matching, Repeats, match, names_of
 from bench.analysis.frame import COUNTS
-from bench.analysis.matching import Matching, Repeats, match, names_of
 from bench.errors import unknown_name
 from bench.io import finite_json
 from bench.records.record import Measurement
@@ -87,7 +87,7 @@ class _Shift(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """Two runs side by side: their names, a row a quantity, and see `bench.analysis.matching.Matching`."""
+    """Two runs side by side: their names, a row a quantity, and see `bench.analysis._matching.Matching`."""
 
     a: str
     b: str

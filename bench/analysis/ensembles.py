@@ -95,7 +95,7 @@ def gain(members: Sequence[Training]) -> Effect:
     return over_images(_correct(members) - np.mean([m.correct for m in members], axis=0))
 
 
-def disagreement(members: Sequence[Training]) -> float:
+def _disagreement(members: Sequence[Training]) -> float:
     """Return the share of images that two members classify differently, mean over all pairs; NaN of one member."""
     pairs = [float(np.mean(a.answers != b.answers)) for a, b in combinations(members, 2)]
     return sum(pairs) / len(pairs) if pairs else math.nan
@@ -129,7 +129,7 @@ def _ensemble(
         over_best=over_best.estimate,
         over_best_low=over_best.low,
         over_best_high=over_best.high,
-        disagreement=disagreement(members),
+        disagreement=_disagreement(members),
     )
 
 

@@ -57,7 +57,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class _Condition:
     """A condition as read: its text, the columns it looks at, and the test itself."""
 
     text: str
@@ -78,7 +78,7 @@ class Condition:
         return np.asarray(self.known(table).to_numpy(dtype=bool, na_value=False))
 
 
-def parse(text: str) -> Condition:
+def _parse(text: str) -> _Condition:
     """Read a condition.
 
     Raises:
@@ -90,7 +90,7 @@ def parse(text: str) -> Condition:
     test = reader.either()
     if reader.kind != "end":
         raise reader.expected("`and`, `or` or the end")
-    return Condition(text, tuple(dict.fromkeys(reader.columns)), test)
+    return _Condition(text, tuple(dict.fromkeys(reader.columns)), test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +300,12 @@ def filter_runs(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
         ConfigError: for a condition that cannot be read.
         UnknownNameError: for a column that is in neither table.
     """
-    for condition in map(parse, conditions):
+    for condition in map(_parse, conditions):
         runs = _filtered(runs, condition)
     return list(runs)
 
 
-def _filtered(runs: Sequence[Run], condition: Condition) -> list[Run]:
+def _filtered(runs: Sequence[Run], condition: _Condition) -> list[Run]:
     frame = to_frame(runs)
     jobs = frame.assign(network=frame["arch"])
     if all(column in jobs.columns for column in condition.columns):
@@ -326,7 +326,7 @@ def _filtered(runs: Sequence[Run], condition: Condition) -> list[Run]:
     ]
 
 
-def _by_job(jobs: pd.DataFrame, condition: Condition) -> _Rows:
+def _by_job(jobs: pd.DataFrame, condition: _Condition) -> _Rows:
     """Return which rows a condition holds for, with the counts that it does not ask, of their networks."""
     known = condition.known(jobs)
     holds = known.to_numpy(dtype=bool, na_value=False)
@@ -334,7 +334,7 @@ def _by_job(jobs: pd.DataFrame, condition: Condition) -> _Rows:
     return np.asarray(holds | ((jobs["task"] == "cost").to_numpy() & known.isna() & of_networks))
 
 
-def _by_network(jobs: pd.DataFrame, table: pd.DataFrame, condition: Condition) -> _Rows:
+def _by_network(jobs: pd.DataFrame, table: pd.DataFrame, condition: _Condition) -> _Rows:
     """Return the rows of the jobs that are behind those rows of the comparison that a condition holds for."""
     _check(condition, list(jobs.columns), list(table.columns))
     table = table[condition.holds(table)]
@@ -347,7 +347,7 @@ def _keys(table: pd.DataFrame, columns: list[str]) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(table[columns].astype(object))
 
 
-def _check(condition: Condition, of_jobs: Sequence[str], of_rows: Sequence[str]) -> None:
+def _check(condition: _Condition, of_jobs: Sequence[str], of_rows: Sequence[str]) -> None:
     """Check that the comparison has all columns of a condition.
 
     Raises:

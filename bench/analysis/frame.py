@@ -21,7 +21,7 @@ from bench.plan.settings import Timed
 from bench.plan.task import summarised, tasks
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, latest, uncollected
-from bench.stats.samples import summarise
+from bench.stats.intervals import summarise
 from bench.tasks.accuracy import AccuracySettings, RecipeContent
 
 _Attempts = Literal["latest", "all"]
@@ -58,7 +58,7 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
             published_classes: of the card.
         outputs: of trainings, the file with the answers to the test images, an absolute path, or None.
         measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
-        n, median, low, high, mean, sd: of the samples, see `bench.stats.samples.summarise`.
+        n, median, low, high, mean, sd: of the samples, see `bench.stats.intervals.summarise`.
     """
     with uncollected():
         rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]

@@ -63,7 +63,7 @@ def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
     frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
     if frame.empty:
         return {}
-    by_flag = {flag: list(rule(frame)) for flag, rule in RULES.items()}
+    by_flag = {flag: list(rule(frame)) for flag, rule in _RULES.items()}
     return {flag: some for flag, some in by_flag.items() if some}
 
 
@@ -152,7 +152,7 @@ def _top5_below_top1(frame: pd.DataFrame) -> Iterator[_Doubt]:
             yield from (_Doubt(row[name], where) for name in ("row", "row_other"))
 
 
-RULES: Mapping[str, _Rule] = {
+_RULES: Mapping[str, _Rule] = {
     "larger_but_faster": _larger_but_faster,
     "slower_without_waiting": _slower_without_waiting,
     "batch_costs_throughput": _batch_costs_throughput,

@@ -19,8 +19,8 @@ from bench.analysis.frame import TIMED
 from bench.analysis.keys import WAY
 from bench.plan.job import unnumbered
 from bench.records.flags import NOISY, joined_flags
-from bench.stats.intervals import percentile, process_interval, within_interval
-from bench.stats.samples import finite, summarise
+from bench.stats.intervals import percentile, process_interval, summarise, within_interval
+from bench.stats.samples import finite
 
 _SAME = (*WAY, "task", "batch_size", "measurement")
 

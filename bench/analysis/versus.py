@@ -82,7 +82,7 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class _Standing:
     """How a network stands to a baseline in all quantities together: `verdict` is the word, `sentence` says it whole.
 
     `dominates` and `dominated` are said only where every quantity is decided, accuracy among them.
@@ -99,7 +99,7 @@ class Standing:
         return {**names, "verdict": self.verdict, "reason": self.sentence}
 
 
-def stored_band(run: Run) -> float:
+def _stored_band(run: Run) -> float:
     """Return by how much a ratio of times may be off one and is the same, as it is stored with the run; else `BAND`."""
     stored = run.info.get("band")
     return float(stored) if isinstance(stored, int | float) and 0 <= stored <= 1 else BAND
@@ -122,7 +122,7 @@ def compare_run(run: Run) -> list[Ratio]:
         timed=[r for r in timed if _process_settings(r) == _process_settings(timed[-1])],
         settings=settings,
         networks={one["label"]: one for one in settings["networks"]},
-        band=stored_band(run),
+        band=_stored_band(run),
     )
     first, *others = settings["labels"]
     ratios = [ratio for other in others for ratio in compared.ratios(first, other)]
@@ -250,12 +250,12 @@ def process_ratios(
     return ratios, tuple(sorted(flags))
 
 
-def standings(ratios: Sequence[Ratio]) -> list[Standing]:
+def standings(ratios: Sequence[Ratio]) -> list[_Standing]:
     """Return for each baseline of a run how the network stands to it."""
     return [_standing(list(part)) for _, part in groupby(ratios, key=lambda ratio: ratio.baseline)]
 
 
-def _standing(ratios: Sequence[Ratio]) -> Standing:
+def _standing(ratios: Sequence[Ratio]) -> _Standing:
     arch, baseline = ratios[0].arch, ratios[0].baseline
     decided = [ratio for ratio in ratios if ratio.decided]
     signs = {ratio.sign for ratio in decided}
@@ -267,7 +267,7 @@ def _standing(ratios: Sequence[Ratio]) -> Standing:
         word = "dominates" if 1 in signs else "dominated" if -1 in signs else "same"
     heads = {"dominates": f"{arch} dominates {baseline}", "dominated": f"{arch} is dominated by {baseline}"}
     head = heads.get(word, f"{arch} against {baseline}")
-    return Standing(arch, baseline, word, f"{head}: {'; '.join([*_certain(ratios), *_open(ratios)])}")
+    return _Standing(arch, baseline, word, f"{head}: {'; '.join([*_certain(ratios), *_open(ratios)])}")
 
 
 _WORDS = {"lower": "smaller", "higher": "larger", "same": "the same", "equal": "the same"}

@@ -5,9 +5,9 @@ done = bench.run("smoke", names=["resnet18", "my_net.py:Net"], results="results"
 frame = bench.load("results/smoke")
 """
 
-from bench.api.comparing import compare, selftest
+from bench.api._comparing import compare, selftest
+from bench.api._reading import ensembles, figure, load
 from bench.api.inspecting import show
-from bench.api.reading import ensembles, figure, load
 from bench.api.runs import Done, Prepared, prepare, run, train
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.api.objects import Network, name_of
+from bench.api._objects import Network, name_of
 from bench.api.runs import open_executor
 from bench.errors import InvalidModelError
 from bench.execution.catalog import AnswerT, ask

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
-from bench.api.objects import Network, names_of
+from bench.api._objects import Network, names_of
 from bench.errors import ConfigError, UnknownNameError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
@@ -73,7 +73,7 @@ class Done:
     @property
     def frame(self) -> pd.DataFrame:
         """Return the run as a frame, one row a measurement."""
-        from bench.api.reading import load
+        from bench.api._reading import load
 
         return load(self.path)
 

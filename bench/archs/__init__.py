@@ -8,7 +8,7 @@ A network is a function that is registered in one file a family:
 A training asks a network, also one of the user's, for two things that it may have:
 
 - a method ``initialise(images)``: it is called before the first step with the first training images, up to 5,000,
-  [N, C, S, S], normalised and on the network's device, and sets what depends on them; see `bench.training.prepare`.
+  [N, C, S, S], normalised and on the network's device, and sets what depends on them; see `bench.training._prepare`.
 - an attribute ``frozen_after``: by the name of a parameter, the epochs that it is trained for before it stays as it is.
 
 `bench.archs.naming.resolve` turns every other way to name a network into the same `Arch`.
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 # Called with the keyword arguments `num_classes`, `in_channels` and `input_size` (px), and optional ones of
 # its own; returns a network with random weights, in training mode.
-Builder = Callable[..., "nn.Module"]
+_Builder = Callable[..., "nn.Module"]
 
 # Called with the shape that was asked for, None where nothing was, and with the one that the network is built for;
 # returns a line for each thing that a network was given, and where it was taken from.
-Describe = Callable[[Mapping[str, int | None], Mapping[str, int | None]], list[str]]
+_Describe = Callable[[Mapping[str, int | None], Mapping[str, int | None]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Arch:
 
     Attributes:
         card: what is declared; its native values stand for what `build` is not given.
-        builder: see `Builder`.
-        describe: see `Describe`; None where there is nothing to tell.
+        builder: see `_Builder`.
+        describe: see `_Describe`; None where there is nothing to tell.
     """
 
     card: ArchCard
-    builder: Builder
-    describe: Describe | None = None
+    builder: _Builder
+    describe: _Describe | None = None
 
     def build(
         self, *, num_classes: int | None = None, in_channels: int | None = None, input_size: int | None = None
@@ -86,7 +86,7 @@ class Arch:
 ARCHS: Registry[Arch] = Registry("architecture", "bench.archs")
 
 
-def register(name: str, *, family: str, input_size: int, **declared: Any) -> Callable[[Builder], Builder]:
+def register(name: str, *, family: str, input_size: int, **declared: Any) -> Callable[[_Builder], _Builder]:
     """Return a decorator that registers a builder under `name`.
 
     Args:
@@ -100,7 +100,7 @@ def register(name: str, *, family: str, input_size: int, **declared: Any) -> Cal
         **{**_published(name), **declared, "name": name, "family": family, "input_size": input_size}
     )
 
-    def add(builder: Builder) -> Builder:
+    def add(builder: _Builder) -> _Builder:
         ARCHS.add(name, Arch(replace(card, source_sha256=_source_of(builder)), builder))
         return builder
 
@@ -140,7 +140,7 @@ def _rows() -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(lines)}
 
 
-def _source_of(builder: Builder) -> str | None:
+def _source_of(builder: _Builder) -> str | None:
     """Return the SHA-256 of the file that a builder is from; None of the package's own, whose version tells."""
     function = getattr(builder, "func", builder)  # of a partial, its function
     file = Path(inspect.getfile(inspect.unwrap(function)))

@@ -17,7 +17,7 @@ from bench.archs._layers import sequential, side_after
     parameters=(3 * 3 * 3 + 1) * 12 + (16 * 16 * 12 + 1) * 10,
     note="32x32x3 > 32x32x12 > 16x16x12 > 10",
 )
-def convnet(*, num_classes: int, in_channels: int, input_size: int, filters: int = 12) -> nn.Module:
+def _convnet(*, num_classes: int, in_channels: int, input_size: int, filters: int = 12) -> nn.Module:
     """Return one 3x3 convolution with `filters` filters, max pooling by 2, and a fully connected layer."""
     layers: dict[str, nn.Module] = {
         "conv": nn.Conv2d(in_channels, filters, 3, padding=1),

@@ -43,7 +43,7 @@ def _classifier(module: nn.Module, width: int, num_classes: int | None) -> nn.Mo
     parameters=256 * (128 + 9 * 192 + 25 * 96) + 128 + 192 + 96,
     note="Fig. 2(a): one module on a 28x28x256 input, 672 channels out",
 )
-def inception_naive(*, num_classes: int | None, in_channels: int, input_size: int) -> nn.Module:  # noqa: ARG001
+def _inception_naive(*, num_classes: int | None, in_channels: int, input_size: int) -> nn.Module:  # noqa: ARG001
     """Return 1x1, 3x3 and 5x5 filters and max pooling side by side; with `num_classes`, a classifier."""
     module = Inception(
         conv1=nn.Sequential(*_conv(in_channels, 128, 1)),
@@ -63,7 +63,7 @@ def inception_naive(*, num_classes: int | None, in_channels: int, input_size: in
     parameters=256 * (128 + 3 * 64) + 64 * (9 * 192 + 25 * 96) + 128 + 192 + 96 + 3 * 64,
     note="Fig. 2(b): one module on a 28x28x256 input, 64 channels in each bottleneck, 480 channels out",
 )
-def inception_reduced(*, num_classes: int | None, in_channels: int, input_size: int) -> nn.Module:  # noqa: ARG001
+def _inception_reduced(*, num_classes: int | None, in_channels: int, input_size: int) -> nn.Module:  # noqa: ARG001
     """Return the naive module with 64 1x1 filters before 3x3 and 5x5 and after the pooling."""
     module = Inception(
         conv1=nn.Sequential(*_conv(in_channels, 128, 1)),

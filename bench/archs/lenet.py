@@ -19,7 +19,7 @@ from bench.archs._layers import sequential, side_after
     note="all maps of C3 see all maps of S2, pooling has no weights, and the end is linear: the paper "
     "connects C3 sparsely, trains its subsampling and ends in radial basis functions",
 )
-def lenet5(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
+def _lenet5(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     """Return three convolutions and two fully connected layers with tanh and average pooling."""
     maps: dict[str, nn.Module] = {
         "c1": nn.Conv2d(in_channels, 6, 5),

@@ -17,7 +17,7 @@ from bench.archs import register
     parameters=32 * 32 * 3 * 10 + 10,
     note="multinomial logistic regression on the pixels",
 )
-def linear(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
+def _linear(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     """Return one fully connected layer over all pixels."""
     return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * input_size**2, num_classes))
 
@@ -30,7 +30,7 @@ def linear(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     parameters=(32 * 32 * 3 + 1) * 512 + (512 + 1) * 512 + (512 + 1) * 10,
     note="rectifiers instead of the paper's sigmoids",
 )
-def mlp(
+def _mlp(
     *, num_classes: int, in_channels: int, input_size: int, width: int = 512, depth: int = 2
 ) -> nn.Module:
     """Return `depth` hidden layers of `width` rectified units, and the classes."""

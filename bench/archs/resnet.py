@@ -140,7 +140,7 @@ def _v1(name: str, *, num_classes: int, in_channels: int, input_size: int) -> nn
     parameters=_PARAMETERS["resnet18"] - (49 - 9) * 3 * 64 - 990 * (512 + 1),
     note="ResNet-18 for 32 px: first convolution 3x3 with stride 1, no pooling behind it",
 )
-def resnet18_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
+def _resnet18_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     """Return ResNet-18 with the stem that people give it for small images, as in kuangliu/pytorch-cifar."""
     model: Any = build("resnet18", num_classes=num_classes, in_channels=in_channels, input_size=input_size)
     model.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)

@@ -111,7 +111,7 @@ def _parameters() -> int:
     parameters=_parameters(),
     note="airbench94: the whitening convolution's weights and the scales of normalisation are fixed",
 )
-def speedrun_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
+def _speedrun_cifar(*, num_classes: int, in_channels: int, input_size: int) -> nn.Module:
     """Return the network of section 3; without `Speedrun.initialise`, its first convolution is drawn as torch does."""
     filters = 2 * in_channels * _SIDE**2
     whiten = nn.Conv2d(in_channels, filters, _SIDE)

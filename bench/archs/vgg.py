@@ -44,7 +44,7 @@ for _name, _parameters in _PARAMETERS.items():
     + (512 + 1) * 10,
     note="VGG-16's convolutions with batch norm and one fully connected layer, for 32 px",
 )
-def vgg16_cifar(
+def _vgg16_cifar(
     *,
     num_classes: int,
     in_channels: int,

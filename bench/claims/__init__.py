@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.analysis.studies import StudyVerdict
-from bench.claims import counted, formulas, published, structure  # noqa: F401 (they register their checks)
+from bench.claims import _published, counted, formulas, structure  # noqa: F401 (they register their checks)
+from bench.claims._context import CHECKS, Context, Facts, check_of
+from bench.claims._finding import VERDICTS, Finding, Verdict
+from bench.claims._published import measured
+from bench.claims._studied import studied
 from bench.claims.claim import SHIPPED, Claim, read_claims
-from bench.claims.context import CHECKS, Context, Facts, check_of
-from bench.claims.finding import VERDICTS, Finding, Verdict
-from bench.claims.published import measured
-from bench.claims.studied import studied
 
 __all__ = [
     "SHIPPED",
@@ -64,7 +64,7 @@ def verify(
 
     Args:
         claims: of one file.
-        networks: facts by name, see `bench.claims.context`.
+        networks: facts by name, see `bench.claims._context`.
         measured: by claim id, what the runs at hand have of it.
         studies: by the name of a run, its studies: what only a training decides has their verdict.
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, pairwise
 
-from bench.claims.claim import Claim
-from bench.claims.context import (
+from bench.claims._context import (
     Context,
     Facts,
     Row,
@@ -23,7 +22,8 @@ from bench.claims.context import (
     weights,
     weights_written,
 )
-from bench.claims.finding import Finding, Reading, agreement, decide_in_column, decide_number, decide_text
+from bench.claims._finding import Finding, Reading, agreement, decide_in_column, decide_number, decide_text
+from bench.claims.claim import Claim
 
 _BYTES = 4  # of a number in single precision
 _MEBI = 2**20

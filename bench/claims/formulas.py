@@ -10,9 +10,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from bench.claims._context import Context, Row, check, fits_exactly, nothing, of_kind, side_written, window
+from bench.claims._finding import Finding, decide_rule, decide_text, undecidable
 from bench.claims.claim import Claim
-from bench.claims.context import Context, Row, check, fits_exactly, nothing, of_kind, side_written, window
-from bench.claims.finding import Finding, decide_rule, decide_text, undecidable
 from bench.errors import BenchError, ConfigError
 from bench.plan.recipe import load_recipe
 
@@ -36,7 +36,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] =
 }
 
 
-def evaluate(text: str, values: Mapping[str, int | Fraction]) -> Fraction:
+def _evaluate(text: str, values: Mapping[str, int | Fraction]) -> Fraction:
     """Return the value of a formula; ``2P`` is a product and ``C^2`` a power.
 
     Raises:
@@ -67,7 +67,7 @@ def _formula(claim: Claim, values: Mapping[str, int | Fraction], text: str = "")
         ConfigError: naming the claim's place, if it is no formula of these names.
     """
     try:
-        return evaluate(text or claim.claimed, values)
+        return _evaluate(text or claim.claimed, values)
     except ValueError as error:
         raise ConfigError(f"{claim.place}: {error}", f"use {', '.join(values)}") from error
 

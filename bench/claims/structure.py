@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby, product
 
-from bench.claims.claim import Claim
-from bench.claims.context import (
+from bench.claims._context import (
     Context,
     Facts,
     Row,
@@ -21,7 +20,8 @@ from bench.claims.context import (
     side_written,
     weights,
 )
-from bench.claims.finding import Finding, Reading, decide_number, decide_rule, decide_text, undecidable
+from bench.claims._finding import Finding, Reading, decide_number, decide_rule, decide_text, undecidable
+from bench.claims.claim import Claim
 from bench.errors import ConfigError
 
 # --- shapes ---

@@ -10,8 +10,8 @@ import pandas as pd
 
 from bench.analysis.flags import Row
 from bench.claims import Claim, Context, Finding, claims_of
-from bench.claims.context import check_of
-from bench.claims.finding import Reading, agreement_in_print, decide_number
+from bench.claims._context import check_of
+from bench.claims._finding import Reading, agreement_in_print, decide_number
 from bench.plan.card import ArchCard
 from bench.records.store import Run
 

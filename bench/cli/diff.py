@@ -52,8 +52,8 @@ def diff(
     Exit codes: 0, also for a suspicion; 2 where the runs may not be compared; 3 for a certain slowdown beyond
     --fail-above.
     """
-    limit = None if fail_above is None else share(fail_above, "--fail-above")
-    noise = None if floor is None else share(floor, "--floor")
+    limit = None if fail_above is None else _share(fail_above, "--fail-above")
+    noise = None if floor is None else _share(floor, "--floor")
     changes = _compare(results, a, b, across=across, floor=noise, quantities=words_of(quantity))
     slow = [row for one in changes.values() for row in one.slowdowns(limit)] if limit is not None else []
     _print(changes, Format.json if as_json else form)
@@ -64,7 +64,7 @@ def diff(
         raise typer.Exit(_EXIT_REGRESSION)
 
 
-def share(text: str, option: str) -> float:
+def _share(text: str, option: str) -> float:
     """Return the fraction that ``5%`` or ``0.05`` means.
 
     Raises:

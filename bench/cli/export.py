@@ -13,7 +13,7 @@ from bench.cli._streams import note, write
 from bench.errors import ConfigError
 
 
-class Format(StrEnum):
+class _Format(StrEnum):
     """What is written."""
 
     csv = "csv"
@@ -25,25 +25,25 @@ class Format(StrEnum):
 def export(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs: their names or paths.")],
     form: Annotated[
-        Format,
+        _Format,
         typer.Option(
             "--format", "-f", help="Every measurement as csv or parquet, or the columns of timm's files."
         ),
-    ] = Format.csv,
+    ] = _Format.csv,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; by default stdout, but for parquet.")
     ] = None,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Write stored results as CSV or Parquet, one row a measurement, or in timm's columns."""
-    if form is Format.parquet and out is None:
+    if form is _Format.parquet and out is None:
         raise ConfigError("Parquet is not text for a terminal", "name a file: --out measurements.parquet")
     from bench.records.machines import every_machine
     from bench.report.tables import export as exports
 
     stored = every_machine(stored_run(run, results) for run in runs)
-    if form is not Format.timm:
-        _write((exports.long_csv if form is Format.csv else exports.long_parquet)(stored), out)
+    if form is not _Format.timm:
+        _write((exports.long_csv if form is _Format.csv else exports.long_parquet)(stored), out)
         return
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame

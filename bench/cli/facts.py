@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.command("list", epilog=examples_of("bench facts list", "bench facts list --json"))
 @handled
-def list_(as_json: JsonOption = False) -> None:
+def _list(as_json: JsonOption = False) -> None:
     """List the sources of facts: of what, how many, under which conditions, from where, when, under which licence."""
     import msgspec
     from rich.markup import escape
@@ -55,7 +55,7 @@ def list_(as_json: JsonOption = False) -> None:
     "show", epilog=examples_of("bench facts show resnet50", "bench facts show resnet50.a1_in1k --json")
 )
 @handled
-def show(
+def _show(
     network: Annotated[
         str, typer.Argument(help="A network or weights, such as resnet50 or resnet50.a1_in1k.")
     ],
@@ -94,7 +94,7 @@ def show(
     ),
 )
 @handled
-def update(
+def _update(
     files: Annotated[
         list[str],
         typer.Argument(

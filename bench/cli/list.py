@@ -12,7 +12,7 @@ from bench.cli._common import JsonOption, handled
 from bench.cli._streams import print_json, stdout
 from bench.io import JsonObject
 
-KINDS = ("archs", "datasets", "backends", "executors", "figures", "configs")
+_KINDS = ("archs", "datasets", "backends", "executors", "figures", "configs")
 
 
 @handled
@@ -46,8 +46,8 @@ def _units(pattern: str | None) -> dict[str, list[JsonObject]]:
     """
     from bench.errors import unknown_name
 
-    kinds = [pattern] if pattern in KINDS else list(KINDS)
-    names = None if pattern in KINDS else pattern
+    kinds = [pattern] if pattern in _KINDS else list(_KINDS)
+    names = None if pattern in _KINDS else pattern
     if names and names.startswith(("torchvision:", "timm:", "hf:")):
         kinds = ["archs"]
     matching = {
@@ -55,8 +55,8 @@ def _units(pattern: str | None) -> dict[str, list[JsonObject]]:
         for kind, rows in _all(kinds, names).items()
     }
     if not any(matching.values()):
-        known = [row["name"] for rows in _all(KINDS, None).values() for row in rows]
-        raise unknown_name("name or pattern", str(pattern), [*known, *KINDS], "`bench list` shows all")
+        known = [row["name"] for rows in _all(_KINDS, None).values() for row in rows]
+        raise unknown_name("name or pattern", str(pattern), [*known, *_KINDS], "`bench list` shows all")
     return {kind: rows for kind, rows in matching.items() if rows or pattern == kind}
 
 
@@ -67,7 +67,7 @@ def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[JsonObject
 
         rows |= units(pattern if pattern and ":" in pattern else None)
     rows |= {kind: read() for kind, read in _READING.items() if kind in kinds}
-    return {kind: rows[kind] for kind in KINDS if kind in kinds}
+    return {kind: rows[kind] for kind in _KINDS if kind in kinds}
 
 
 def _executors() -> list[JsonObject]:
@@ -115,14 +115,14 @@ def _print(kind: str, rows: Sequence[JsonObject]) -> None:
     console.print()
 
 
-Cell = Callable[[JsonObject], str]
+_Cell = Callable[[JsonObject], str]
 
 
-def _text(key: str) -> Cell:
+def _text(key: str) -> _Cell:
     return lambda row: "" if row.get(key) is None else str(row[key])
 
 
-def _count(key: str) -> Cell:
+def _count(key: str) -> _Cell:
     return lambda row: "" if row.get(key) is None else f"{row[key]:,}"
 
 
@@ -149,7 +149,7 @@ _TITLES = {
     "configs": "Experiments",
 }
 _NUMBERS = ("year", "parameters", "px", "least px", "published top-5", "classes", "channels", "train", "test")
-_COLUMNS: Mapping[str, Mapping[str, Cell]] = {
+_COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
     "archs": {
         "name": _text("name"),
         "family": _text("family"),

@@ -58,10 +58,10 @@ def plan(
         _print(prepared, rows, places)
 
 
-Rows: TypeAlias = "list[tuple[Planned, str, float]]"
+_Rows: TypeAlias = "list[tuple[Planned, str, float]]"
 
 
-def _together_s(rows: Rows, places: Sequence[Place]) -> float:
+def _together_s(rows: _Rows, places: Sequence[Place]) -> float:
     """Return how long the jobs will take: one after the other, or at several places."""
     from bench.execution.sharing import rehearse
 
@@ -72,7 +72,7 @@ def _together_s(rows: Rows, places: Sequence[Place]) -> float:
     return rehearse(jobs, places, lambda planned: seconds[planned.job.id])
 
 
-def _rows(prepared: Prepared, folder: Path) -> Rows:
+def _rows(prepared: Prepared, folder: Path) -> _Rows:
     """Return each job with what would become of it (run, done, skipped, unsupported) and its seconds."""
     from bench.execution.runner import reusable
     from bench.plan.estimate import estimator
@@ -91,7 +91,7 @@ def _rows(prepared: Prepared, folder: Path) -> Rows:
     ]
 
 
-def _document(prepared: Prepared, rows: Rows, places: Sequence[Place]) -> dict[str, object]:
+def _document(prepared: Prepared, rows: _Rows, places: Sequence[Place]) -> dict[str, object]:
     return {
         "experiment": prepared.experiment.to_json(),
         "devices": list(prepared.catalog.devices),
@@ -110,7 +110,7 @@ def _document(prepared: Prepared, rows: Rows, places: Sequence[Place]) -> dict[s
     }
 
 
-def _print(prepared: Prepared, rows: Rows, places: Sequence[Place]) -> None:
+def _print(prepared: Prepared, rows: _Rows, places: Sequence[Place]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -148,7 +148,7 @@ def _print(prepared: Prepared, rows: Rows, places: Sequence[Place]) -> None:
     )
 
 
-def _at(rows: Rows, places: Sequence[Place]) -> str:
+def _at(rows: _Rows, places: Sequence[Place]) -> str:
     """Return where jobs run, where that is several places, and how long it would take one after the other."""
     from bench.units import duration
 

@@ -12,14 +12,14 @@ from bench.cli._streams import print_json, show_error, stdout, write
 from bench.errors import ConfigError
 from bench.io import JsonObject
 
-NAMES = (
+_NAMES = (
     "A name as `bench run` takes it: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
     "module:NAME, folder:NAME (hubconf.py), net.pt2, net.pt, pattern:...; in parentheses its arguments, "
     "weights='FILE' and reparam=True."
 )
 
 
-class Format(StrEnum):
+class _Format(StrEnum):
     """How a table is printed."""
 
     rich = "rich"
@@ -31,11 +31,11 @@ class Format(StrEnum):
 
 @handled
 def show(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help=NAMES)],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help=_NAMES)],
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", "-f", help="What is printed.")] = Format.rich,
+    form: Annotated[_Format, typer.Option("--format", "-f", help="What is printed.")] = _Format.rich,
     input_size: Annotated[
         int | None,
         typer.Option(min=1, help="Height and width of the image in px; by default the native ones."),
@@ -55,17 +55,17 @@ def show(
     from bench.api.inspecting import layers
 
     table = layers(arch, depth, input_size=input_size, num_classes=num_classes, in_channels=in_channels)
-    _print(table, Format.json if as_json else form)
+    _print(table, _Format.json if as_json else form)
     if table["failure"]:
         show_error(f"{arch} failed before its end", None)
         raise typer.Exit(1)
 
 
-def _print(table: JsonObject, form: Format) -> None:
-    if form is Format.json:
+def _print(table: JsonObject, form: _Format) -> None:
+    if form is _Format.json:
         print_json(table)
         return
-    if form is Format.csv:
+    if form is _Format.csv:
         from bench.report.tables.layers import layers_csv
 
         write(layers_csv(table))
@@ -75,9 +75,9 @@ def _print(table: JsonObject, form: Format) -> None:
 
     shown = layers_view(table)
     title = f"{table['arch']}, one image {'×'.join(map(str, table['input'][1:]))}"
-    if form is Format.latex:
+    if form is _Format.latex:
         write(to_longtable(shown, title))
-    elif form is Format.md:
+    elif form is _Format.md:
         write(to_markdown(shown) + "\n" + "\n".join(f"- {line}" for line in layers_notes(table)) + "\n")
     else:
         console = stdout()

@@ -14,12 +14,15 @@ import torch
 from torch import nn
 
 from bench.archs import Arch
+from bench.costs._arguments import dtype_of, tensors_of
 from bench.errors import UnsupportedError
 from bench.records.record import Measurement
 from bench.registry import Registry
 
 if TYPE_CHECKING:
     from bench.costs._trace import Trace
+
+__all__ = ["COSTS", "Subject", "cost", "dtype_of", "prepare", "tensors_of"]
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,11 @@ def _whole(model: nn.Module) -> nn.Module:
     return model
 
 
-Cost = Callable[[Subject], Iterator[Measurement]]
+_Cost = Callable[[Subject], Iterator[Measurement]]
 
-COSTS: Registry[Cost] = Registry("cost", "bench.costs")
+COSTS: Registry[_Cost] = Registry("cost", "bench.costs")
 
 
-def cost(name: str) -> Callable[[Cost], Cost]:
+def cost(name: str) -> Callable[[_Cost], _Cost]:
     """Register a cost under `name`."""
     return lambda function: COSTS.add(name, function)

@@ -35,7 +35,7 @@ from bench.costs._operators import (
     watched_kernel,
 )
 from bench.costs._storage import all_meta
-from bench.costs.receptive_field.tracker import FieldTracker, ReceptiveField
+from bench.costs.receptive_field._tracker import FieldTracker, ReceptiveField
 
 Shape = tuple[int, ...]
 

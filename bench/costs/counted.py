@@ -18,7 +18,7 @@ _SECOND_COUNTER = "torch.utils.flop_counter"
 
 
 @cost("parameters")
-def parameters(subject: Subject) -> Iterator[Measurement]:
+def _parameters(subject: Subject) -> Iterator[Measurement]:
     """Count the parameters; one that two modules share counts once.
 
     `parameters` includes frozen ones (the detail counts the trainable ones) and those of quantised layers, and leaves
@@ -40,7 +40,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 @cost("activations")
-def activations(subject: Subject) -> Iterator[Measurement]:
+def _activations(subject: Subject) -> Iterator[Measurement]:
     """Count `activations` and `activation_bytes` of one image, and `matrix_activations`.
 
     `activations` is the number of elements that layers, and the functions called between them, write; not what works
@@ -59,7 +59,7 @@ def activations(subject: Subject) -> Iterator[Measurement]:
 
 
 @cost("macs")
-def macs(subject: Subject) -> Iterator[Measurement]:
+def _macs(subject: Subject) -> Iterator[Measurement]:
     """Count `macs` of one image, by two counters, and say what neither has a rule for.
 
     `macs` is of convolutions, linear layers and attention (any product of activations with activations), without

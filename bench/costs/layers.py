@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
-from bench.archs._reparam import has_fused_form
+from bench.archs.reparam import has_fused_form
 from bench.costs import Subject, cost
 from bench.costs._arguments import dtype_of, parameters_of
 from bench.costs.counted import TOLERATED_GAP
@@ -85,7 +85,7 @@ def layer_table(subject: Subject, depth: int | None = None) -> JsonObject:
 
 
 @cost("layers")
-def layers(subject: Subject) -> Iterator[Measurement]:
+def _layers(subject: Subject) -> Iterator[Measurement]:
     """List the `layers` of one image's pass: how many there are, with the table of them in the detail.
 
     The detail has `columns` and `rows`, in the order of the calls: name, kind (the class or function), output

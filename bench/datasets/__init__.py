@@ -108,7 +108,7 @@ def read(dataset: Dataset, split: Split) -> Images:
     """
     name, root = dataset.card.name, data_root()
     images = dataset.load(root, split)
-    problem = mismatch(images, dataset.card, split)
+    problem = _mismatch(images, dataset.card, split)
     if problem is None:
         return images
     if name.startswith(_FOLDER):
@@ -118,7 +118,7 @@ def read(dataset: Dataset, split: Split) -> Images:
     raise UnsupportedError(message, f"remove its files from {place} so that they are fetched anew")
 
 
-def mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:
+def _mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:
     """Return the first way in which `data` differs from the card, or None."""
     images, labels = data.images, data.labels
     shape = (card.train if split == "train" else card.test, card.in_channels, card.size, card.size)

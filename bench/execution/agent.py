@@ -22,9 +22,9 @@ from typing import Any, Literal, TypeAlias
 
 from bench.errors import BenchError
 from bench.execution import Executor
+from bench.execution._locks import SharedLocks
 from bench.execution.catalog import ask
 from bench.execution.data import dataset_of, fetch_all, without
-from bench.execution.locks import SharedLocks
 from bench.execution.places import Place
 from bench.execution.runner import Observer, kept_files, run_at
 from bench.io import write_file

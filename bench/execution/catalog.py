@@ -17,10 +17,10 @@ from bench.plan.config import Experiment
 from bench.plan.expand import Catalog
 
 AnswerT = TypeVar("AnswerT")
-PROBE_S = 120.0
-FIT_S = 30.0
-LIBRARIES = ("torchvision", "timm", "hf", "pattern")
-SAVED = (".pt2", ".pt", ".pth", ".torchscript", ".ts", ".safetensors")  # endings of networks that are files
+_PROBE_S = 120.0
+_FIT_S = 30.0
+_LIBRARIES = ("torchvision", "timm", "hf", "pattern")
+_SAVED = (".pt2", ".pt", ".pth", ".torchscript", ".ts", ".safetensors")  # endings of networks that are files
 
 
 def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
@@ -32,14 +32,14 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
         BenchError: where the machine cannot be probed.
     """
     names = list(dict.fromkeys(name for block in experiment.blocks for name in block.archs))
-    own = [n for n in names if is_users(n)]
+    own = [n for n in names if _is_users(n)]
     others = [n for n in names if n not in own]
-    catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", others, datasets_of(experiment))
+    catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", others, _datasets_of(experiment))
     whole = replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
     return executor.survey(whole) if isinstance(executor, Remote) else whole
 
 
-def datasets_of(experiment: Experiment) -> list[str]:
+def _datasets_of(experiment: Experiment) -> list[str]:
     """Return the names of the data sets that an experiment gives, whichever device they are for."""
     given = [
         value
@@ -50,15 +50,15 @@ def datasets_of(experiment: Experiment) -> list[str]:
     return list(dict.fromkeys(v for v in flat if isinstance(v, str)))
 
 
-def is_users(name: str) -> bool:
+def _is_users(name: str) -> bool:
     """Return whether a name, such as ``my_net.py:Net(width=2)``, means code from outside the package."""
     bare = name.partition("(")[0]
-    saved = bare.rstrip().endswith(SAVED) or name.rstrip().endswith(SAVED)
-    return saved or (":" in bare and bare.partition(":")[0] not in LIBRARIES)
+    saved = bare.rstrip().endswith(_SAVED) or name.rstrip().endswith(_SAVED)
+    return saved or (":" in bare and bare.partition(":")[0] not in _LIBRARIES)
 
 
 def ask(
-    executor: Executor, kind: type[AnswerT], target: str, *args: object, timeout_s: float = PROBE_S
+    executor: Executor, kind: type[AnswerT], target: str, *args: object, timeout_s: float = _PROBE_S
 ) -> AnswerT:
     """Return the answer of a probe, which is of this type.
 
@@ -115,7 +115,7 @@ def _fitted(executor: Executor, card: ArchCard) -> ArchCard:
     if card.sized and card.any_channels:
         return card
     try:
-        fit = ask(executor, dict[str, int], "bench.execution.probe:probe_fit", card.name, timeout_s=FIT_S)
+        fit = ask(executor, dict[str, int], "bench.execution.probe:probe_fit", card.name, timeout_s=_FIT_S)
     except BenchError:
         return card
     return card.fitted(**fit) if fit else card

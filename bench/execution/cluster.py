@@ -1,6 +1,6 @@
 """The cluster: jobs at the nodes of several machines, as places of one run that is led from here.
 
-Whatever starts processes on the nodes, such as Ray, is a `Fleet`. On each node an agent has the CPU, and an agent each
+Whatever starts processes on the nodes, such as Ray, is a `_Fleet`. On each node an agent has the CPU, and an agent each
 card or group of cards; `bench.execution.agent` is what it does there. Networks are looked at here, and their files
 travel. What is timed or trained goes to nodes of one kind, so that no network has the better machine, unless its
 `device_type` names another one; what is counted goes to all of them. Nodes of two kinds are never mixed in one number.
@@ -58,7 +58,7 @@ class Node:
     refusal: str | None = None
 
 
-class RemoteAgent(Protocol):
+class _RemoteAgent(Protocol):
     """An agent on a node, see `bench.execution.agent.Agent`; each method raises `PlaceLostError` where it is gone."""
 
     def machine(self) -> Catalog:
@@ -77,13 +77,13 @@ class RemoteAgent(Protocol):
         """End the jobs under way."""
 
 
-class Fleet(Protocol):
+class _Fleet(Protocol):
     """What starts agents on nodes."""
 
     def nodes(self) -> Sequence[Node]:
         """Return the nodes that are there."""
 
-    def start(self, node: Node, cards: int, copies: Copies) -> RemoteAgent:
+    def start(self, node: Node, cards: int, copies: Copies) -> _RemoteAgent:
         """Start an agent on a node for so many of its cards, or for its CPU; it need not have begun on return."""
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class Fleet(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Station:
+class _Station:
     """An agent on a node, and what its machine is.
 
     Attributes:
@@ -104,7 +104,7 @@ class Station:
 
     name: str
     node: Node
-    agent: RemoteAgent
+    agent: _RemoteAgent
     machine: Catalog
     kind: str
 
@@ -152,12 +152,12 @@ class ClusterExecutor:
         local: looks at networks.
     """
 
-    def __init__(self, connect: Callable[[], Fleet], local: Executor) -> None:
+    def __init__(self, connect: Callable[[], _Fleet], local: Executor) -> None:
         self._connect, self._local = connect, local
-        self._fleet: Fleet | None = None
-        self._stations: list[Station] = []
+        self._fleet: _Fleet | None = None
+        self._stations: list[_Station] = []
         self._unused: dict[str, str] = {}
-        self._unstored: dict[str, tuple[RemoteAgent, str]] = {}
+        self._unstored: dict[str, tuple[_RemoteAgent, str]] = {}
         self._guard = threading.Lock()
         self.at_once = local.at_once
 
@@ -193,7 +193,7 @@ class ClusterExecutor:
             raise BenchError(f"no node of the cluster can be used: {reasons}", "see --ray-address")
         return _of_cluster(catalog, self._stations, tuple(self._unused.items()))
 
-    def _start(self, fleet: Fleet, copies: Copies) -> None:
+    def _start(self, fleet: _Fleet, copies: Copies) -> None:
         """Start an agent for each place of all nodes at once; note which cannot be used."""
         wishes = []
         for node in fleet.nodes():
@@ -203,18 +203,18 @@ class ClusterExecutor:
             wishes += [(node, f"{node.name}/cpu", "cpu")] * node.has_cpu
             wishes += [(node, f"{node.name}/cuda:{card}", "cuda") for card in range(node.cards)]
 
-        def station(wish: tuple[Node, str, str]) -> Station | BenchError:
+        def station(wish: tuple[Node, str, str]) -> _Station | BenchError:
             node, name, kind = wish
             try:
                 agent = fleet.start(node, int(kind == "cuda"), copies)
-                return Station(name, node, agent, agent.machine(), kind)
+                return _Station(name, node, agent, agent.machine(), kind)
             except BenchError as error:
                 return error
 
         pool = ThreadPoolExecutor(max(1, len(wishes)))
         try:
             for (_, name, _), made in zip(wishes, pool.map(station, wishes), strict=True):
-                if isinstance(made, Station):
+                if isinstance(made, _Station):
                     self._stations.append(made)
                 else:
                     self._unused[name] = made.message
@@ -237,10 +237,10 @@ class ClusterExecutor:
             for station in self._stations
         ]
 
-    def _at(self, station: Station) -> Callable[[Planned, Path, Send], Record]:
+    def _at(self, station: _Station) -> Callable[[Planned, Path, Send], Record]:
         def carry_out(planned: Planned, run: Path, hear: Send) -> Record:
             with self._guard:  # the first jobs of a run may all find no token yet
-                token = token_of(run)
+                token = _token_of(run)
             checkpoint = run / _CHECKPOINTS / f"{planned.job.id}.pt"
             files = {_CHECKPOINTS + checkpoint.name: checkpoint.read_bytes()} if checkpoint.is_file() else {}
             for kind, value in station.work(token, run.resolve().name, planned, files):
@@ -265,7 +265,7 @@ class ClusterExecutor:
 
     def collect(self, run: Path) -> int:
         """Bring what lies on the nodes of an earlier run into its store, and return how many records that were."""
-        token, count = token_of(run), 0
+        token, count = _token_of(run), 0
         with Store(run) as store:
             known = {_identity(record) for record in store.run.records}
             for station in {s.node.name: s for s in self._stations}.values():
@@ -294,7 +294,7 @@ def _identity(record: Record) -> tuple[object, ...]:
     return record.job.id, record.started_at, record.duration_s
 
 
-def token_of(run: Path) -> str:
+def _token_of(run: Path) -> str:
     """Return what tells a run from all others on the nodes; kept in its folder, with which it moves."""
     file = run / _TOKEN
     if not file.is_file() or not _TOKEN_TEXT.fullmatch(file.read_bytes()):
@@ -302,14 +302,14 @@ def token_of(run: Path) -> str:
     return file.read_text(encoding="ascii")
 
 
-def _usual(stations: Sequence[Station]) -> dict[str, str]:
+def _usual(stations: Sequence[_Station]) -> dict[str, str]:
     """Return by kind of device the key of most stations, of the first where several kinds have as many."""
     counts = {kind: Counter(s.key for s in stations if s.kind == kind) for kind in ("cpu", "cuda")}
     return {kind: max(of, key=lambda key: of[key]) for kind, of in counts.items() if of}
 
 
 def _of_cluster(
-    catalog: Catalog, stations: Sequence[Station], unused: tuple[tuple[str, str], ...]
+    catalog: Catalog, stations: Sequence[_Station], unused: tuple[tuple[str, str], ...]
 ) -> Catalog:
     """Return a catalog of what the stations are; its environment is of those that most jobs go to."""
     usual = _usual(stations)

@@ -10,7 +10,7 @@ from bench.execution import Executor
 from bench.execution.catalog import ask
 from bench.plan.expand import Planned
 
-FETCH_S = 3600.0
+_FETCH_S = 3600.0
 
 
 def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def fetch_all(
     for name in names:
         begin(name)
         try:
-            ask(executor, str, "bench.execution.probe:fetch_data", name, timeout_s=FETCH_S)
+            ask(executor, str, "bench.execution.probe:fetch_data", name, timeout_s=_FETCH_S)
         except BenchError as error:
             refused[name] = error
     return refused

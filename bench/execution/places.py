@@ -1,7 +1,7 @@
 """Places: where the jobs of a run go, to each as many at a time as it has room for.
 
 Most runs have one place, the host as a whole. Where several equal cards are asked for, each of them is a place beside
-the host; an executor of other machines has places of its own, see `Spread`. What runs at a place:
+the host; an executor of other machines has places of its own, see `_Spread`. What runs at a place:
 
 - a job on a card has its card to itself, and a core of the host;
 - a job without a clock takes a core, a training on the CPU the cores that it has threads for;
@@ -26,8 +26,8 @@ from bench.records.environment import card_of
 from bench.records.record import Record
 
 HOST = "host"  # the place beside those of its cards
-ANY_CARD = "cuda"  # what a job wants that any of several equal cards may do
-NO_CLOCK = "no clock"  # one whose time is of no concern
+_ANY_CARD = "cuda"  # what a job wants that any of several equal cards may do
+_NO_CLOCK = "no clock"  # one whose time is of no concern
 NOTHING = "nothing"  # one of which it is known that it will not run
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -89,7 +89,7 @@ class Place:
 
 
 @runtime_checkable
-class Spread(Executor, Protocol):
+class _Spread(Executor, Protocol):
     """An executor with places of its own."""
 
     def places(self, plan: Sequence[Planned], catalog: Catalog) -> Sequence[Place]:
@@ -97,7 +97,7 @@ class Spread(Executor, Protocol):
 
 
 @runtime_checkable
-class Remote(Spread, Protocol):
+class Remote(_Spread, Protocol):
     """One whose places are on other machines, which keep the records that they make until they are stored."""
 
     def survey(self, catalog: Catalog) -> Catalog:
@@ -115,7 +115,7 @@ def places_for(plan: Sequence[Planned], executor: Executor, catalog: Catalog) ->
 
     Where the executor runs one job at a time, the host is one place.
     """
-    if isinstance(executor, Spread):
+    if isinstance(executor, _Spread):
         return tuple(executor.places(plan, catalog))
     cores = executor.at_once
     host = Place(name="", executor=executor, environment=catalog.environment, cores=cores)
@@ -125,28 +125,28 @@ def places_for(plan: Sequence[Planned], executor: Executor, catalog: Catalog) ->
     cards = (
         Place(
             name=f"cuda:{index}",
-            executor=CardExecutor(executor, visible(catalog.environment, index)),
-            environment=with_card_first(catalog.environment, index),
+            executor=_CardExecutor(executor, _visible(catalog.environment, index)),
+            environment=_with_card_first(catalog.environment, index),
             takes=spread,
             cores=cores,
         )
         for index in catalog.equal_cards
     )
     others = frozenset(wanted(p) for p in plan if not p.any_card)
-    return (*cards, replace(host, name=HOST, takes=others | {"cpu", NO_CLOCK}))
+    return (*cards, replace(host, name=HOST, takes=others | {"cpu", _NO_CLOCK}))
 
 
 def wanted(planned: Planned) -> str:
     """Return what a job wants of a place.
 
-    That is `cpu`, a card such as ``cuda:1``, or `ANY_CARD` of several equal ones, with the type that it has to be of;
-    `NO_CLOCK` where its time is of no concern, and `NOTHING` where it will not run.
+    That is `cpu`, a card such as ``cuda:1``, or `_ANY_CARD` of several equal ones, with the type that it has to be of;
+    `_NO_CLOCK` where its time is of no concern, and `NOTHING` where it will not run.
     """
     if planned.status is not None:
         return NOTHING
     if not TASKS.get(planned.job.task).alone:
-        return NO_CLOCK
-    device = ANY_CARD if planned.any_card else planned.job.device
+        return _NO_CLOCK
+    device = _ANY_CARD if planned.any_card else planned.job.device
     device_type = planned.job.settings.device_type
     return device if device_type is None else f"{device} of {device_type}"
 
@@ -170,12 +170,12 @@ def placed(plan: Sequence[Planned], places: Sequence[Place]) -> tuple[Planned, .
     )
 
 
-def with_card_first(environment: JsonObject, index: int) -> dict[str, object]:
+def _with_card_first(environment: JsonObject, index: int) -> dict[str, object]:
     """Return the environment of a process that is shown the card of this number alone, as its first."""
     cards = list(environment.get("gpu", ()))
     order = [index, *(i for i in range(len(cards)) if i != index)]
     reasons = {_renumbered(path, order): why for path, why in environment.get("unknown", {}).items()}
-    variables = {**environment.get("variables", {}), _VISIBLE: visible(environment, index)}
+    variables = {**environment.get("variables", {}), _VISIBLE: _visible(environment, index)}
     return {
         **environment,
         "gpu": [cards[i] for i in order],
@@ -192,7 +192,7 @@ def _renumbered(path: str, order: Sequence[int]) -> str:
     return f"gpu.{order.index(int(number))}{dot}{field}"
 
 
-def visible(environment: JsonObject, index: int) -> str:
+def _visible(environment: JsonObject, index: int) -> str:
     """Return the CUDA_VISIBLE_DEVICES of a process that is to see one card alone: its UUID, or else its number."""
     cards: Sequence[Mapping[str, object]] = environment.get("gpu", ())
     uuid = str(cards[index].get("uuid") or "") if index < len(cards) else ""
@@ -203,7 +203,7 @@ def visible(environment: JsonObject, index: int) -> str:
 
 
 @dataclass(slots=True)
-class CardExecutor:
+class _CardExecutor:
     """An executor each of whose calls sees one card alone, as ``cuda:0``."""
 
     executor: Executor

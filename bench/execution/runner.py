@@ -15,13 +15,13 @@ from pathlib import Path
 
 from bench import __version__
 from bench.execution import Event, Executor
-from bench.execution.locks import SharedLocks, device_locks
-from bench.execution.max_batch import find_max_batch, wants_max, with_batch
-from bench.execution.outcome import Outcome, judge
+from bench.execution._locks import SharedLocks, device_locks
+from bench.execution._max_batch import find_max_batch, wants_max, with_batch
+from bench.execution._outcome import Outcome, judge
+from bench.execution._rounds import further_round, rows_of
+from bench.execution._side_by_side import at_once, beside, side_by_side
 from bench.execution.places import Place, PlaceLostError, Remote, by_host, placed, places_for
-from bench.execution.rounds import further_round, rows_of
 from bench.execution.sharing import End, Tell, Threads, share_out
-from bench.execution.side_by_side import at_once, beside, side_by_side
 from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned, is_timed
 from bench.plan.job import Job
@@ -131,7 +131,7 @@ def run_plan(
 
     A job is there when its latest record in the store is `ok` under an equal environment. Ctrl-C ends the jobs
     under way, records them as cancelled, and leaves the rest pending. Times that are in doubt when all is measured are
-    measured in further processes, see `bench.execution.rounds`. Where there are several places, see
+    measured in further processes, see `bench.execution._rounds`. Where there are several places, see
     `bench.execution.places`, jobs run at all of them.
 
     Raises:

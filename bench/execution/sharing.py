@@ -20,7 +20,7 @@ from bench.execution.places import NOTHING, Free, Place, wanted
 from bench.plan.expand import Planned
 
 _CANCEL_S = 1.0
-TRIES = 3  # of a job whose places are lost: it may be what ends them
+_TRIES = 3  # of a job whose places are lost: it may be what ends them
 
 
 Tell: TypeAlias = Callable[[Callable[[], None]], None]
@@ -36,11 +36,11 @@ class End:
     lost: bool = False
 
 
-EndT = TypeVar("EndT", bound=End)
-EndT_co = TypeVar("EndT_co", bound=End, covariant=True)
+_EndT = TypeVar("_EndT", bound=End)
+_EndT_co = TypeVar("_EndT_co", bound=End, covariant=True)
 
 
-class Crew(Protocol[EndT_co]):
+class _Crew(Protocol[_EndT_co]):
     """Who does the work of jobs; `cancelled` is set where no further job is to begin."""
 
     cancelled: threading.Event
@@ -48,14 +48,14 @@ class Crew(Protocol[EndT_co]):
     def begin(self, planned: Planned, place: Place) -> None:
         """Begin a job at a place."""
 
-    def wait(self) -> EndT_co:
+    def wait(self) -> _EndT_co:
         """Return the next job that ends."""
 
     def stop(self) -> None:
         """End the jobs under way; each of them ends as others do."""
 
 
-class Queue:
+class _Queue:
     """Jobs that wait, in their order, by what they want of a place."""
 
     def __init__(self, jobs: Iterable[Planned], at: Mapping[str, Place]) -> None:
@@ -88,10 +88,10 @@ class Queue:
 def share_out(
     jobs: Sequence[Planned],
     places: Sequence[Place],
-    crew: Crew[EndT],
+    crew: _Crew[_EndT],
     begin: Callable[[Planned, Place], None],
     at: Mapping[str, Place] | None = None,
-) -> Generator[EndT]:
+) -> Generator[_EndT]:
     """Yield the end of each job as it comes; one whose place was lost may end once more, elsewhere.
 
     Jobs for which no place is left do not end at all.
@@ -103,7 +103,7 @@ def share_out(
         begin: is told each job that begins.
         at: the places that some jobs are bound to, by their ids.
     """
-    queue, free, lost = Queue(jobs, at or {}), Free(places), Counter[str]()
+    queue, free, lost = _Queue(jobs, at or {}), Free(places), Counter[str]()
     running, idle = 0, free.places
     try:
         while True:
@@ -123,7 +123,7 @@ def share_out(
             if end.lost:
                 lost[end.planned.job.id] += 1
                 free.lose(end.place)
-                if lost[end.planned.job.id] < TRIES:
+                if lost[end.planned.job.id] < _TRIES:
                     queue.again(end.planned)
                 idle = free.places
     finally:
@@ -131,19 +131,19 @@ def share_out(
             crew.stop()
 
 
-class Threads(Generic[EndT]):
+class Threads(Generic[_EndT]):
     """A crew of threads.
 
     Args:
         run: `(planned, place, tell)` does one job; `tell` takes what is to be called in the thread that waits.
         count: threads at most.
-        cancelled: see `Crew`.
+        cancelled: see `_Crew`.
         cancel: ends the jobs under way.
     """
 
     def __init__(
         self,
-        run: Callable[[Planned, Place, Tell], EndT],
+        run: Callable[[Planned, Place, Tell], _EndT],
         count: int,
         cancelled: threading.Event,
         cancel: Callable[[], None],
@@ -152,10 +152,10 @@ class Threads(Generic[EndT]):
         self._pool = ThreadPoolExecutor(count)
         self._under_way: set[Future[None]] = set()
         self._told: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._ends: list[EndT | BaseException] = []
+        self._ends: list[_EndT | BaseException] = []
         self._told_of = self._taken = 0
 
-    def __enter__(self) -> Threads[EndT]:
+    def __enter__(self) -> Threads[_EndT]:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -179,7 +179,7 @@ class Threads(Generic[EndT]):
     def _tell_of_end(self) -> None:
         self._told_of += 1
 
-    def wait(self) -> EndT:
+    def wait(self) -> _EndT:
         """Return the next job that ends; until then hand on what jobs have to tell. Ctrl-C ends all of them.
 
         An end is taken when all has been told that was told before it. But ends are in a list of their own, and once
@@ -205,7 +205,7 @@ class Threads(Generic[EndT]):
         self.cancel()
 
 
-class Rehearsal:
+class _Rehearsal:
     """A crew that works in no time: jobs take known seconds of a clock of its own, and end in their order.
 
     Args:
@@ -235,7 +235,7 @@ class Rehearsal:
 
 def rehearse(jobs: Sequence[Planned], places: Sequence[Place], seconds: Callable[[Planned], float]) -> float:
     """Return the seconds that jobs take at several places together, of known seconds each."""
-    crew = Rehearsal(seconds)
+    crew = _Rehearsal(seconds)
     for _ in share_out(jobs, places, crew, lambda *_: None):
         pass
     return crew.now_s

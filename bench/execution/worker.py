@@ -1,4 +1,4 @@
-"""The worker: what the process of one job does. It sends events, see `bench.execution.events`, and never raises."""
+"""The worker: what the process of one job does. It sends events, see `bench.execution._events`, and never raises."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from bench.errors import (
     says_too_large,
     text_of,
 )
-from bench.execution import Send, conditions
+from bench.execution import Send
+from bench.execution import _conditions as conditions
 from bench.plan.job import Job
 from bench.plan.settings import OnDevice, Timed
 from bench.plan.task import TASKS, Hooks
 from bench.records import environment
-from bench.records.cards import cuda_cards
+from bench.records.environment import cuda_cards
 from bench.records.record import Measurement, Status
 
 # Stages in which only the network's own code can be at fault.
@@ -71,7 +72,7 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
             checkpoint=checkpoint,
             outputs=outputs,
         )
-        for measurement in measure(job, hooks):
+        for measurement in _measure(job, hooks):
             send(("measurement", measurement))
         enter("done")
 
@@ -99,24 +100,24 @@ def send_outcome(send: Send, job: Job, do: Callable[[Callable[[str], None]], Non
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
-        content = describe(error)
-        status = classify(error, stage, custom=job.source_sha256 is not None)
+        content = _describe(error)
+        status = _classify(error, stage, custom=job.source_sha256 is not None)
         if job.device == "cpu" and status in ("invalid_model", "crashed") and says_needs_gpu(error):
             content["message"] = f"it runs on a GPU alone, and this is on the CPU: {content['message']}"
             status, content["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
-        content["tip"] = content["tip"] or tip_for(error, job, stage)
+        content["tip"] = content["tip"] or _tip_for(error, job, stage)
         outcome = (status, content)
     send(("outcome", outcome))
 
 
-def measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
+def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Yield each measurement of the job as soon as it is there; what the user's code set in the process is told."""
     switch(job)
     before, reset, flags = conditions.read(), dict[str, str](), list[str]()
 
     def tell() -> None:
         more = {"set_by_the_file": dict(reset)} if reset else {}
-        hooks.environment({"flags": environment.torch_flags(), "state": state(job), **more})
+        hooks.environment({"flags": environment.torch_flags(), "state": _state(job), **more})
 
     def settle() -> None:
         if changed := conditions.restore(before):
@@ -138,7 +139,7 @@ def _under(measurement: Measurement, reset: Mapping[str, str], changed: Mapping[
     return measurement.changed(flags=(*measurement.flags, *flags), detail=detail)
 
 
-def state(job: Job) -> dict[str, object]:
+def _state(job: Job) -> dict[str, object]:
     """Return the machine's state, with that of the job's own cards."""
     cards = () if job.device == "cpu" else cuda_cards()
     return environment.state(card["uuid"] for i, card in enumerate(cards) if f"cuda:{i}" in job.devices)
@@ -168,7 +169,7 @@ def switch(job: Job) -> None:
         torch.cuda.set_device(job.device)
 
 
-def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
+def _classify(error: BaseException, stage: str, *, custom: bool) -> Status:
     """Return the status that an exception means.
 
     Args:
@@ -189,7 +190,7 @@ def classify(error: BaseException, stage: str, *, custom: bool) -> Status:
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
 
 
-def tip_for(error: BaseException, job: Job, stage: str) -> str | None:
+def _tip_for(error: BaseException, job: Job, stage: str) -> str | None:
     """Return what would help where a network failed by itself; None where nothing is known."""
     if _NEEDS_IMAGES in text_of(error):
         return "batch norm of a vector needs several images: --set batch_size=2, or more"
@@ -203,7 +204,7 @@ def _tip_on_images(error: Exception, job: Job, stage: str) -> str | None:
     """Return which images would help a network of the user's, or how it can be given something else."""
     if "required positional argument" in text_of(error) and stage != "build":
         return f"a network is given one batch of images {_IMAGES}; {_WRAP} passes what else it takes"
-    if fit := images_that_work(job):
+    if fit := _images_that_work(job):
         images = ", ".join(
             f"{value} {'px' if key == 'input_size' else 'channels'}" for key, value in fit.items()
         )
@@ -211,7 +212,7 @@ def _tip_on_images(error: Exception, job: Job, stage: str) -> str | None:
     return _NO_SIZE if _OF_SHAPES.search(text_of(error)) else None
 
 
-def images_that_work(job: Job) -> dict[str, int]:
+def _images_that_work(job: Job) -> dict[str, int]:
     """Return what of the images would have to be another for a network to run, where that is known."""
     from bench.archs.naming import resolve
     from bench.costs.fitting import fitting
@@ -230,7 +231,7 @@ def _cause(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, InvalidModelError) and error.__cause__ else error
 
 
-def describe(error: BaseException) -> dict[str, object]:
+def _describe(error: BaseException) -> dict[str, object]:
     """Return an error as JSON values: `type`, `message`, `tip`, and the traceback of code that is not bench's."""
     cause = _cause(error)
     message = text_of(error)
@@ -240,13 +241,13 @@ def describe(error: BaseException) -> dict[str, object]:
         message = type(error).__name__
     return {
         "type": type(error).__name__,
-        "message": clean(message),
+        "message": _clean(message),
         "tip": error.tip if isinstance(error, BenchError) else None,
-        "traceback": clean(own_traceback(cause)) if not isinstance(cause, BenchError) else None,
+        "traceback": _clean(_own_traceback(cause)) if not isinstance(cause, BenchError) else None,
     }
 
 
-def own_traceback(error: BaseException) -> str:
+def _own_traceback(error: BaseException) -> str:
     """Return the traceback without the frames of bench, of torch's module calls and of the import machinery."""
     hidden = (
         str(Path(bench.__file__).parent),
@@ -259,6 +260,6 @@ def own_traceback(error: BaseException) -> str:
     return "".join(report.format(chain=False))
 
 
-def clean(text: str, limit: int = 8000) -> str:
+def _clean(text: str, limit: int = 8000) -> str:
     """Return text that UTF-8 can hold, cut to its last `limit` characters."""
     return text[-limit:].encode("utf-8", "replace").decode("utf-8")

@@ -34,7 +34,7 @@ _SPEED = re.compile(
 _ACCURACY_COLUMNS = ("model", "img_size", "top1", "top5", "param_count", "crop_pct", "interpolation")
 _SPEED_COLUMNS = ("model", "infer_img_size", "infer_samples_per_sec", "infer_batch_size", "param_count")
 
-TIMM = {"url": "https://github.com/huggingface/pytorch-image-models", "licence": "Apache-2.0"}
+_TIMM = {"url": "https://github.com/huggingface/pytorch-image-models", "licence": "Apache-2.0"}
 
 
 def update(
@@ -106,7 +106,7 @@ def _of_file(file: Path, commit: str | None, date: str | None) -> tuple[Source, 
         commit=commit,
         date=date,
         conditions=conditions,
-        **TIMM,
+        **_TIMM,
     )
     return source, table
 

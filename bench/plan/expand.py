@@ -76,7 +76,7 @@ class Catalog:
         return cards[: sum(d.startswith("cuda") for d in self.devices)]
 
 
-def type_of(environment: JsonObject, device: str) -> str:
+def _type_of(environment: JsonObject, device: str) -> str:
     """Return the name of a card, or of the CPU, in an environment; empty where it is not known."""
     if device == "cpu":
         return str(environment.get("cpu", {}).get("model") or "")
@@ -88,7 +88,7 @@ def type_of(environment: JsonObject, device: str) -> str:
 
 def is_of_type(environment: JsonObject, device: str, device_type: str) -> bool:
     """Return whether the name of a card, or of the CPU, has a part, in whichever case it is written."""
-    return device_type.casefold() in type_of(environment, device).casefold()
+    return device_type.casefold() in _type_of(environment, device).casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +255,7 @@ def _of_no_machine(job: Job, catalog: Catalog) -> str | None:
     machines = catalog.machines.get(job.device_kind, (catalog.environment,))
     if wish is None or any(is_of_type(machine, job.device, wish) for machine in machines):
         return None
-    names = ", ".join(sorted({type_of(machine, job.device) or "of no known name" for machine in machines}))
+    names = ", ".join(sorted({_type_of(machine, job.device) or "of no known name" for machine in machines}))
     return f"no {job.device} here is of the type {wish!r}: {names}"
 
 

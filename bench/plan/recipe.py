@@ -32,7 +32,7 @@ _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
 _KEY = re.compile(r"(?:^|,)\s*([A-Za-z_][\w.]*)\s*=")
 
 
-# Schedules of the learning rate; `bench.training.optimiser` computes their values.
+# Schedules of the learning rate; `bench.training._optimiser` computes their values.
 _KINDS = ("triangle", "cosine", "steps", "plateau")
 
 
@@ -40,7 +40,7 @@ class _Strict(Frozen, strict=True):
     """A part of a recipe: "1" is no number and 1.5 no count, it says what it means."""
 
 
-class Triangle(_Strict):
+class _Triangle(_Strict):
     """Up to the peak, then down, both linear.
 
     Attributes:
@@ -107,7 +107,7 @@ def _triangle_unless_named(value: object) -> object:
 
 
 Schedule = Annotated[
-    Triangle | Cosine | Steps | Plateau, Field(discriminator="kind"), BeforeValidator(_triangle_unless_named)
+    _Triangle | Cosine | Steps | Plateau, Field(discriminator="kind"), BeforeValidator(_triangle_unless_named)
 ]
 
 
@@ -242,7 +242,7 @@ _CAME_LATER: dict[str, object] = {
 _SECTIONS: dict[str, type[_Strict]] = {
     "": Recipe,
     "augment": Augment,
-    "schedule.triangle": Triangle,
+    "schedule.triangle": _Triangle,
     "schedule.cosine": Cosine,
     "schedule.steps": Steps,
     "schedule.plateau": Plateau,

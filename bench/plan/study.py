@@ -20,7 +20,7 @@ study:
       expect: higher
 
 The verdict of the study is that of all tests of its hypothesis together. Whether a test decides a claim or only
-indicates something of it is not the study's to say: see `bench.claims.studied`.
+indicates something of it is not the study's to say: see `bench.claims._studied`.
 """
 
 from __future__ import annotations

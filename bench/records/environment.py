@@ -15,31 +15,19 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import TypedDict, TypeVar
 
 import psutil
 
 import bench
 from bench.io import JsonObject
-from bench.records.cards import (
-    FACTS,
-    STATE,
-    Card,
-    CudaCard,
-    Probes,
-    busy_pids,
-    card_in,
-    count,
-    cuda_cards,
-    driver,
-    find_card,
-    pids,
-)
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm", "transformers")
 _VARIABLES = (
@@ -182,7 +170,7 @@ class _Ask:
     def __init__(self, unknown: dict[str, str]) -> None:
         self.unknown = unknown
 
-    def __call__(self, path: str, probe: Callable[[], T]) -> T | None:
+    def __call__(self, path: str, probe: Callable[[], _T]) -> _T | None:
         try:
             value = probe()
         except Exception as error:  # a probe may fail in any way; none may stop a measurement
@@ -260,24 +248,28 @@ def _gpus(ask: _Ask) -> list[dict[str, object]]:
 
     One that may not be opened is there too, with what is known of it.
     """
-    slots = ask("gpu", count)
-    version = None if slots is None else ask("gpu.driver", driver)
+    slots = ask("gpu", _card_count)
+    version = None if slots is None else ask("gpu.driver", _driver)
     shown = ask("gpu.cuda", lambda: list(cuda_cards())) or []
     gpus = [_gpu(partial(find_card, card["uuid"]), card) for card in shown]
     uuids = [gpu["uuid"] for gpu, _ in gpus]
-    others = (_gpu(partial(card_in, slot)) for slot in range(slots or 0))
+    others = (_gpu(partial(_card_in, slot)) for slot in range(slots or 0))
     gpus += [other for other in others if other[0]["uuid"] not in uuids]
     for i, (_, reasons) in enumerate(gpus):
         ask.unknown |= {f"gpu.{i}{path}": reason for path, reason in reasons.items()}
     return [{**gpu, "driver": version} for gpu, _ in gpus]
 
 
-def _gpu(find: Callable[[], Card], shown: CudaCard | None = None) -> tuple[dict[str, object], dict[str, str]]:
+def _gpu(
+    find: Callable[[], _Card], shown: _CudaCard | None = None
+) -> tuple[dict[str, object], dict[str, str]]:
     """Return what NVML says of a card, or else CUDA, where that shows it; and the reasons for what is unknown."""
     reasons: dict[str, str] = {}
     ask = _Ask(reasons)
     card = ask("", find)
-    gpu = {name: ask(f".{name}", partial(probe, card)) if card else None for name, probe in FACTS.items()}
+    gpu = {
+        name: ask(f".{name}", partial(probe, card)) if card else None for name, probe in _CARD_FACTS.items()
+    }
     for name, value in (shown or {}).items():
         if gpu[name] is None:
             gpu[name] = value
@@ -300,7 +292,7 @@ def look_at(uuid: str) -> Callable[[], JsonObject]:
     def look() -> JsonObject:
         nonlocal last_us
         since_us, last_us = last_us, time.time_ns() // 1000
-        probes: Probes = {**STATE, "pids": pids, "busy": partial(busy_pids, since_us=since_us)}
+        probes: _Probes = {**_CARD_STATE, "pids": _pids, "busy": partial(_busy_pids, since_us=since_us)}
         return {name: ask(name, partial(probe, card)) for name, probe in probes.items()}
 
     return look
@@ -308,6 +300,160 @@ def look_at(uuid: str) -> Callable[[], JsonObject]:
 
 def _gpu_state(ask: _Ask, path: str, uuid: str) -> dict[str, object]:
     card = ask(path, partial(find_card, uuid))
-    probes: Probes = {"uuid": FACTS["uuid"], **STATE, "processes": lambda card: len(pids(card))}
+    probes: _Probes = {"uuid": _CARD_FACTS["uuid"], **_CARD_STATE, "processes": lambda card: len(_pids(card))}
     now = {n: ask(f"{path}.{n}", partial(probe, card)) if card else None for n, probe in probes.items()}
     return {**now, "uuid": now["uuid"] or uuid}
+
+
+# --- NVIDIA's cards: which ones CUDA shows, and what NVML says of each, found by its UUID ---
+#
+# NVML counts cards by their slots, CUDA the fastest first, and CUDA_VISIBLE_DEVICES hides some: only the UUID is the
+# same in both. A slice of a card (MIG) has a UUID of its own; power, clocks and temperature are of its board.
+# Source: https://docs.nvidia.com/deploy/nvml-api/
+
+_BUSY = 5  # % of the time on the card, from which a process is said to compute
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """A card that NVML has opened, or a slice of one.
+
+    Attributes:
+        handle: NVML's, of what computes: the card or the slice.
+        board: NVML's, of the whole card.
+    """
+
+    handle: object
+    board: object
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether it is a part of a board (MIG)."""
+        return self.handle is not self.board
+
+
+@cache
+def _nvml() -> ModuleType:
+    """Return the NVML module, initialised.
+
+    Raises:
+        pynvml.NVMLError: where there is no NVIDIA driver.
+    """
+    import pynvml
+
+    pynvml.nvmlInit()
+    module: ModuleType = pynvml
+    return module
+
+
+def _card_count() -> int:
+    """Return how many cards NVML counts, those that may not be opened too."""
+    return int(_nvml().nvmlDeviceGetCount())
+
+
+def _driver() -> str:
+    """Return the version of the driver."""
+    return str(_text(_nvml().nvmlSystemGetDriverVersion()))
+
+
+def find_card(uuid: str) -> _Card:
+    """Return the card or slice of a UUID; without ``GPU-`` or ``MIG-`` in front, as CUDA gives it, it may be either.
+
+    Raises:
+        pynvml.NVMLError: where it is not there, or may not be opened.
+    """
+    bare = uuid.removeprefix("GPU-").removeprefix("MIG-")
+    try:
+        handle = _nvml().nvmlDeviceGetHandleByUUID(f"GPU-{bare}")
+    except (_nvml().NVMLError_NotFound, _nvml().NVMLError_InvalidArgument):
+        handle = _nvml().nvmlDeviceGetHandleByUUID(f"MIG-{bare}")
+        return _Card(handle, _nvml().nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle))
+    return _Card(handle, handle)
+
+
+def _card_in(slot: int) -> _Card:
+    """Return a card by NVML's own count.
+
+    Raises:
+        pynvml.NVMLError: where it is not there, or may not be opened.
+    """
+    handle = _nvml().nvmlDeviceGetHandleByIndex(slot)
+    return _Card(handle, handle)
+
+
+def cuda_uuid(device: str) -> str:
+    """Return the UUID of a device such as ``cuda:1``, as CUDA gives it."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(torch.device(device)).uuid)
+
+
+class _CudaCard(TypedDict):
+    """What CUDA says of a card, by the names of `_CARD_FACTS`."""
+
+    name: str
+    uuid: str
+    memory_B: int
+
+
+def cuda_cards() -> Iterator[_CudaCard]:
+    """Yield each card that CUDA shows, ``cuda:0`` first."""
+    import torch
+
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        card = torch.cuda.get_device_properties(index)
+        yield {"name": card.name, "uuid": str(card.uuid), "memory_B": card.total_memory}
+
+
+def _pids(card: _Card) -> list[int]:
+    """Return the processes that have a context on a card; in a container they may have other numbers, or none."""
+    return sorted(p.pid for p in _nvml().nvmlDeviceGetComputeRunningProcesses(card.handle))
+
+
+def energy_of(card: _Card) -> float:
+    """Return the energy in J that a card has taken since the driver was loaded.
+
+    Raises:
+        pynvml.NVMLError: where it has no counter, as a slice: that of the board is of all its slices.
+    """
+    return float(_nvml().nvmlDeviceGetTotalEnergyConsumption(card.handle)) * 1e-3
+
+
+def _busy_pids(card: _Card, since_us: int) -> list[int]:
+    """Return the processes that computed after a moment in µs since 1970; none where NVML does not sample them."""
+    try:
+        samples = _nvml().nvmlDeviceGetProcessUtilization(card.handle, since_us)
+    except _nvml().NVMLError:  # nothing ran since then; or a slice, or an old board
+        return []
+    return sorted({s.pid for s in samples if s.smUtil >= _BUSY and s.timeStamp > since_us})
+
+
+def _text(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+_Probes = Mapping[str, Callable[[_Card], object]]
+
+_CARD_FACTS: _Probes = {
+    "name": lambda card: _text(_nvml().nvmlDeviceGetName(card.handle)),
+    "uuid": lambda card: _text(_nvml().nvmlDeviceGetUUID(card.handle)),
+    "memory_B": lambda card: _nvml().nvmlDeviceGetMemoryInfo(card.handle).total,
+    "power_limit_W": lambda card: _nvml().nvmlDeviceGetPowerManagementLimit(card.board) / 1e3,
+    "max_sm_clock_MHz": lambda card: _nvml().nvmlDeviceGetMaxClockInfo(card.board, _nvml().NVML_CLOCK_SM),
+    "max_memory_clock_MHz": lambda card: _nvml().nvmlDeviceGetMaxClockInfo(
+        card.board, _nvml().NVML_CLOCK_MEM
+    ),
+    "persistence": lambda card: bool(_nvml().nvmlDeviceGetPersistenceMode(card.board)),
+    "mig": lambda card: bool(_nvml().nvmlDeviceGetMigMode(card.board)[0]),
+}
+"""What does not change of a card, each by a function that may raise."""
+
+_CARD_STATE: _Probes = {
+    "sm_clock_MHz": lambda card: _nvml().nvmlDeviceGetClockInfo(card.board, _nvml().NVML_CLOCK_SM),
+    "memory_clock_MHz": lambda card: _nvml().nvmlDeviceGetClockInfo(card.board, _nvml().NVML_CLOCK_MEM),
+    "temperature_C": lambda card: _nvml().nvmlDeviceGetTemperature(card.board, _nvml().NVML_TEMPERATURE_GPU),
+    "power_W": lambda card: _nvml().nvmlDeviceGetPowerUsage(card.board) / 1e3,
+    "throttle_reasons": lambda card: _nvml().nvmlDeviceGetCurrentClocksEventReasons(card.board),
+    "used_B": lambda card: _nvml().nvmlDeviceGetMemoryInfo(card.handle).used,
+}
+"""What changes of a card from moment to moment, each by a function that may raise."""

@@ -17,8 +17,8 @@ from bench.errors import unknown_name
 from bench.facts import SETS
 from bench.facts.candidates import Candidates
 from bench.io import finite_json
+from bench.report.tables._view import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
-from bench.report.tables.view import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.text import markdown
 from bench.stats.intervals import binomial_interval
 from bench.units import percent, show
@@ -67,15 +67,15 @@ def _share(name: str) -> Callable[[_Row[Any]], str]:
 
 def choice_report(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> RenderableType:
     """Return the answer for a terminal: sentences, the table, what is to be known of it, and why not others."""
-    said = [Text(sentence) for sentence in sentences(choice, candidates)]
-    why = [Text(line) for line in explained(choice, explain)]
+    said = [Text(sentence) for sentence in _sentences(choice, candidates)]
+    why = [Text(line) for line in _explained(choice, explain)]
     return Group(*said, Text(), Terminal(_table(choice, candidates), notes=candidates.remarks), *why)
 
 
 def choice_markdown(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> str:
     """Return the answer in Markdown."""
-    said = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(choice, candidates))
-    below = "\n".join(f"- {markdown(line)}" for line in (*candidates.remarks, *explained(choice, explain)))
+    said = "\n".join(f"- {markdown(sentence)}" for sentence in _sentences(choice, candidates))
+    below = "\n".join(f"- {markdown(line)}" for line in (*candidates.remarks, *_explained(choice, explain)))
     return f"{said}\n\n{to_markdown(_table(choice, candidates))}\n{below}\n"
 
 
@@ -89,7 +89,7 @@ def choice_json(choice: Choice, candidates: Candidates, explain: Sequence[str]) 
         return None if row is None else finite_json(row[_columns(choice)].to_dict())
 
     return {
-        "answer": sentences(choice, candidates),
+        "answer": _sentences(choice, candidates),
         "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
         "candidates": len(choice.candidates),
         "best": one(choice.best),
@@ -99,7 +99,7 @@ def choice_json(choice: Choice, candidates: Candidates, explain: Sequence[str]) 
         "dearer": one(choice.dearer),
         "front": plain(choice.candidates[choice.candidates["on_front"]]),
         "remarks": list(candidates.remarks),
-        "explained": explained(choice, explain),
+        "explained": _explained(choice, explain),
     }
 
 
@@ -109,7 +109,7 @@ def _columns(choice: Choice) -> list[str]:
     return ["network", "accuracy", "input_size", *COSTS, *ends, "holds", "on_front"]
 
 
-def sentences(choice: Choice, candidates: Candidates) -> list[str]:
+def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
 
     def words(row: _Row[Any]) -> str:
@@ -186,7 +186,7 @@ def _cost_cell(cost: str) -> Callable[[_Row[Any]], str | Cell]:
     return cell
 
 
-def explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
+def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     """Return a line for each network that a pattern names: why it was not chosen.
 
     Raises:

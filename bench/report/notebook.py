@@ -59,9 +59,9 @@ def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None)
     Raises:
         UnknownNameError: for a name that no figure has.
     """
+    from bench.report._short_names import shortened
     from bench.report.figures import FIGURES
     from bench.report.figures.style import styled
-    from bench.report.short_names import shortened
 
     figure, rows = FIGURES.get(name), pd.DataFrame(frame)
     table = compare_table(rows)

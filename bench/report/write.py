@@ -16,7 +16,7 @@ from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import every_machine
 from bench.records.store import Run
-from bench.report.figures.drawing import DrawingOptions, Picture, drawing
+from bench.report.figures._drawing import DrawingOptions, Picture, drawing
 from bench.report.figures.style import KINDS
 from bench.report.page.content import Content, gather
 from bench.report.page.html import to_html
@@ -25,12 +25,12 @@ from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.export import measurements_csv
 from bench.report.tables.formats import to_csv, to_latex
 
-FORMATS = ("html", "md", "csv", "latex", *KINDS)
-USUAL = ("html", "md", "csv", "svg", "png")
+_FORMATS = ("html", "md", "csv", "latex", *KINDS)
+_USUAL = ("html", "md", "csv", "svg", "png")
 
 
 @dataclass(frozen=True, slots=True)
-class ReportFiles:
+class _ReportFiles:
     """The files of a report, those that were `written`, and the `comparison` that they show."""
 
     folder: Path
@@ -48,17 +48,17 @@ def write_report(
     out: Path,
     *,
     title: str | None = None,
-    formats: Sequence[str] = USUAL,
+    formats: Sequence[str] = _USUAL,
     figures: Sequence[str] = (),
     style: Mapping[str, Any] | None = None,
-) -> ReportFiles:
+) -> _ReportFiles:
     """Write a report of some runs into the folder `out`; equal records give equal bytes.
 
     Args:
         runs: as `bench.records.store.read_run` gives them; one of several machines is shown as one of each.
         out: the folder, such as ``reports/cpu-reference``; made where it is missing.
         title: of the page; by default the names of the runs.
-        formats: of `FORMATS`; files of others that are there stay as they are.
+        formats: of `_FORMATS`; files of others that are there stay as they are.
         figures: names of those to draw; none for all.
         style: settings of matplotlib that replace the report's own.
 
@@ -66,23 +66,23 @@ def write_report(
         StoreError: if the folder cannot be written.
     """
     runs = every_machine(runs)
-    folder = out / "figures" if saved_kinds(formats) else out
+    folder = out / "figures" if _saved_kinds(formats) else out
     with _written_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
     sweep_drafts(out)
-    options = DrawingOptions(figures, saved_kinds(formats), page="html" in formats, style=style or {})
+    options = DrawingOptions(figures, _saved_kinds(formats), page="html" in formats, style=style or {})
     drawn = options.page or options.kinds
     with drawing(sum(len(run.records) for run in runs if drawn), options) as draw:
         frame = to_frame(runs)
         table = compare_table(frame)
         content = gather(runs, frame, table, title, draw if drawn else lambda *_: list)
-    written = _save_figures(content.figures, out / "figures", saved_kinds(formats))
+    written = _save_figures(content.figures, out / "figures", _saved_kinds(formats))
     for name, text in _texts(content, frame, table, formats):
         written.append(save(out / name, text))
     if "html" in formats:
         beside = [path.relative_to(out).as_posix() for path in written]
         written.append(save(out / "index.html", to_html(content, beside)))
-    return ReportFiles(out, tuple(written), table)
+    return _ReportFiles(out, tuple(written), table)
 
 
 def _texts(
@@ -144,11 +144,11 @@ def read_formats(texts: Sequence[str]) -> tuple[str, ...]:
     """
     formats = dict.fromkeys(word.strip() for text in texts for word in text.split(",") if word.strip())
     for word in formats:
-        if word not in FORMATS:
-            raise unknown_name("format", word, FORMATS)
-    return tuple(formats) or USUAL
+        if word not in _FORMATS:
+            raise unknown_name("format", word, _FORMATS)
+    return tuple(formats) or _USUAL
 
 
-def saved_kinds(formats: Collection[str]) -> tuple[str, ...]:
+def _saved_kinds(formats: Collection[str]) -> tuple[str, ...]:
     """Return the kinds of files that figures are saved as; the Markdown shows SVG beside it."""
     return tuple(kind for kind in KINDS if kind in formats or (kind == "svg" and "md" in formats))

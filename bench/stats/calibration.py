@@ -79,7 +79,7 @@ def calibrate(
     """
     rounds = min(map(len, times), default=0)
     apart = rounds // (2 * size)  # pairs of sets that have no process in common
-    dealt = [_dealt(times, split) for split in splits(rounds, size, most)]
+    dealt = [_dealt(times, split) for split in _splits(rounds, size, most)]
     both_ways = [way for rows in dealt for one, other in rows for way in ((one, other), (other, one))]
     in_order = [_dealt(times, (range(at, at + size), range(at + size, at + 2 * size)))
                 for at in range(0, 2 * size * apart, 2 * size)]  # fmt: skip
@@ -87,7 +87,7 @@ def calibrate(
     return Calibration(
         size=size,
         held=proportion([_held(*way) for way in both_ways], apart * len(times)),
-        held_expected=held_expected(size, size),
+        held_expected=_held_expected(size, size),
         predicted=proportion([p for way in both_ways for p in _predicted(*way)], apart * len(times)),
         alarms=proportion([_alarm(effects) for effects in alone], apart),
         alarms_in_order=proportion([_alarm([differ(*row) for row in rows]) for rows in in_order]),
@@ -111,7 +111,7 @@ def noise_floor(same: Sequence[Effect], reach: float) -> float:
     return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
 
 
-def splits(n: int, size: int, most: int = _MOST) -> list[tuple[Sequence[int], Sequence[int]]]:
+def _splits(n: int, size: int, most: int = _MOST) -> list[tuple[Sequence[int], Sequence[int]]]:
     """Return pairs of disjoint sets of places below n: each once where there are at most so many, else some of them.
 
     Those that are drawn are the same ones every time.
@@ -128,7 +128,7 @@ def splits(n: int, size: int, most: int = _MOST) -> list[tuple[Sequence[int], Se
 
 
 @lru_cache
-def held_expected(size: int, others: int, trials: int = 4000) -> float:
+def _held_expected(size: int, others: int, trials: int = 4000) -> float:
     """Return how often the interval of `size` processes holds the time of so many others, of alike normal ones.
 
     It is simulated, always alike: two standard errors are 0.014 at most.

@@ -6,6 +6,7 @@
     prediction_interval  of the median of the next process
     within_interval      of the median within one process, whose samples are correlated; says nothing of the next one
     percentile           order statistics; refused where the samples cannot carry it
+    median_ranks         of independent samples, whatever their distribution; `summarise` does many at once
     proportion           of so many of so many: exact binomial, also of trials that hang together
 
 Sources: David & Nagaraja, Order Statistics, 7.1; Hahn & Meeker, Statistical Intervals, 4.7; Kalibera & Jones, Rigorous
@@ -20,19 +21,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import bdtr, betaincinv, stdtrit
 
 from bench.io import ToJson
-from bench.stats.order import least_samples, median_ranks, quantile_ranks
-from bench.stats.ranks import NONE, doubled_ranks
-from bench.stats.samples import finite, mean, median, sd
+from bench.stats.samples import NONE, Floats, doubled_ranks, finite, mean, median, sd
 
 _Method = Literal["t of logarithms", "order statistics", "none"]
 
-ONE_PROCESS = "one process: its interval says nothing of the next one"
+_ONE_PROCESS = "one process: its interval says nothing of the next one"
 _ORDERED = 5  # processes, from which their range holds the median in 94 % of cases
 _FEW = 6  # independent samples' worth, below which `within_interval` covers less than 90 %
 
@@ -76,10 +79,10 @@ def process_interval(medians: Sequence[float], confidence: float = 0.95) -> Inte
     """
     logs = _logarithms(medians)
     if len(logs) < 2:
-        note = ONE_PROCESS if logs else "no process"
+        note = _ONE_PROCESS if logs else "no process"
         return Interval(median(medians), *NONE, len(logs), "none", note)
     few = len(logs) < _ORDERED
-    low, high = mean_interval(logs, confidence) if few else interpolated_interval(logs, confidence)
+    low, high = mean_interval(logs, confidence) if few else _interpolated_interval(logs, confidence)
     method: _Method = "t of logarithms" if few else "order statistics"
     return Interval(math.exp(median(logs)), math.exp(low), math.exp(high), len(logs), method)
 
@@ -105,7 +108,7 @@ def _logarithms(times: Sequence[float]) -> list[float]:
     return [math.log(v) for v in values]
 
 
-def interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def _interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """Return the interval of the median of independent samples, between those of two neighbouring pairs of ranks.
 
     Pairs of order statistics hold it with a few probabilities alone, of 8 samples with 93.0 and 99.2 %; the ends are
@@ -167,24 +170,24 @@ def within_interval(samples: Sequence[float], confidence: float = 0.95) -> Inter
     values = finite(samples)
     n, middle = len(values), median(values)
     if median_ranks(n, confidence) is None:
-        return Interval(middle, *NONE, n, "none", f"{ONE_PROCESS}; {n} samples are too few for one")
+        return Interval(middle, *NONE, n, "none", f"{_ONE_PROCESS}; {n} samples are too few for one")
     worth = max(effective_size(values), 2.0)
     half = float(stdtrit(worth - 1, (1 + confidence) / 2)) / (2 * math.sqrt(worth))
     ordered = sorted(values)
     low, high = max(0, math.floor((0.5 - half) * n)), min(n, math.ceil((0.5 + half) * n)) - 1
     few = f"; {n} correlated samples are worth {worth:.0f}" if worth < _FEW else ""
-    return Interval(middle, ordered[low], ordered[high], n, "order statistics", ONE_PROCESS + few)
+    return Interval(middle, ordered[low], ordered[high], n, "order statistics", _ONE_PROCESS + few)
 
 
 @dataclass(frozen=True, slots=True)
-class Percentile:
+class _Percentile:
     """A percentile with its interval, or None where it is refused, and how many such samples it needs at least."""
 
     interval: Interval | None
     needed: int
 
 
-def percentile(samples: Sequence[float], share: float, confidence: float = 0.95) -> Percentile:
+def percentile(samples: Sequence[float], share: float, confidence: float = 0.95) -> _Percentile:
     """Return the quantile below which a share of the samples lies, 0.99 of p99, with its order-statistic interval.
 
     Exact for independent samples. Correlated ones count for their effective size, which is of their middle: far out
@@ -194,14 +197,113 @@ def percentile(samples: Sequence[float], share: float, confidence: float = 0.95)
     values = finite(samples)
     n = len(values)
     worth = max(1, math.floor(effective_size(values))) if n else 1
-    needed = math.ceil(least_samples(share, confidence) * max(n, 1) / worth)
-    ranks = quantile_ranks(min(worth, n), share, confidence)
+    needed = math.ceil(_least_samples(share, confidence) * max(n, 1) / worth)
+    ranks = _quantile_ranks(min(worth, n), share, confidence)
     if ranks is None:
-        return Percentile(None, max(needed, n + 1))
+        return _Percentile(None, max(needed, n + 1))
     ordered = sorted(values)
     low, high = math.floor(ranks[0] / worth * n), math.ceil((ranks[1] + 1) / worth * n) - 1
     estimate = float(np.quantile(ordered, share))
-    return Percentile(Interval(estimate, ordered[low], ordered[high], n, "order statistics"), needed)
+    return _Percentile(Interval(estimate, ordered[low], ordered[high], n, "order statistics"), needed)
+
+
+# --- order statistics that hold a quantile of independent samples, whatever their distribution ---
+
+
+@lru_cache(maxsize=4096)
+def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int] | None:
+    """Return the ranks (from 0) that bound the median, alike from both ends; None of n < 6 at 95 %."""
+    return _quantile_ranks(n, 0.5, confidence)
+
+
+@lru_cache(maxsize=4096)
+def _quantile_ranks(n: int, share: float, confidence: float = 0.95) -> tuple[int, int] | None:
+    """Return the ranks (from 0) of the order statistics that bound a quantile with at least `confidence`.
+
+    The count of samples below it is binomial(n, share): the k-th smallest lies beyond it with probability P(X < k).
+    Of each end the narrowest k is taken that misses at most half of what may be missed.
+
+    Args:
+        n: count of samples.
+        share: of the distribution that lies below the quantile, between 0 and 1.
+        confidence: with which the interval holds it.
+
+    Returns:
+        Two ranks; None where even the whole range holds it less often, see `_least_samples`.
+    """
+    tail = (1 - confidence) / 2
+    low, high = _from_below(n, share, tail), _from_below(n, 1 - share, tail)
+    return (low - 1, n - high) if low and high else None
+
+
+def _least_samples(share: float, confidence: float = 0.95) -> int:
+    """Return how many samples an interval of a quantile needs at least: 6 of the median, 368 of the 99th percentile."""
+    return math.ceil(math.log((1 - confidence) / 2) / math.log(max(share, 1 - share)))
+
+
+def _from_below(n: int, share: float, tail: float) -> int:
+    """Return the largest k with P(X < k) <= tail, of X binomial(n, share); 0 where there is none."""
+
+    def misses(k: int) -> float:
+        return float(bdtr(float(k - 1), n, share)) if k > 0 else 0.0
+
+    if n < 1:
+        return 0
+    wide = NormalDist().inv_cdf(1 - tail) * math.sqrt(n * share * (1 - share))
+    k = max(0, int(n * share - wide))  # near enough that few steps remain
+    while misses(k) > tail:
+        k -= 1
+    while k < n and misses(k + 1) <= tail:
+        k += 1
+    return k
+
+
+# --- many samples at once ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """Statistics of many samples at once, one entry each."""
+
+    n: npt.NDArray[np.int64]  # count of finite samples
+    median: Floats  # NaN where n is 0
+    # lower end of the 95 % interval of the median; the least sample where 2 <= n < 6; NaN where n < 2
+    low: Floats
+    high: Floats  # upper end, likewise
+    mean: Floats  # NaN where n is 0
+    sd: Floats  # with n - 1; NaN where n < 2
+
+
+def summarise(samples: Sequence[Sequence[float]]) -> _Summary:
+    """Return the statistics of each of many sequences; those of equal length are computed together."""
+    counts = np.fromiter(map(len, samples), dtype=np.int64, count=len(samples))
+    every = np.fromiter(chain.from_iterable(samples), dtype=np.float64, count=int(counts.sum()))
+    starts = np.cumsum(counts) - counts
+    columns = np.full((5, len(samples)), math.nan)
+    order = np.argsort(counts, kind="stable")
+    order = order[counts[order] > 0]
+    for alike in np.split(order, np.flatnonzero(np.diff(counts[order])) + 1) if len(order) else ():
+        values = every[starts[alike][:, None] + np.arange(counts[alike[0]])]
+        sound = np.isfinite(values).all(axis=1)
+        columns[:, alike[sound]] = _of_equal_length(values[sound])
+        for i, row in zip(alike[~sound], values[~sound], strict=True):
+            left = row[np.isfinite(row)]
+            counts[i] = len(left)
+            columns[:, i] = _of_equal_length(left[None])[:, 0]
+    return _Summary(counts, *columns)
+
+
+def _of_equal_length(values: Floats) -> Floats:
+    """Return median, low, high, mean and sd [5, rows] of samples [rows, n]."""
+    values.sort(axis=1)
+    rows, n = values.shape
+    if not n or not rows:
+        return np.full((5, rows), math.nan)
+    first, last = median_ranks(n) or (0, n - 1)
+    nothing = np.full(rows, math.nan)
+    low, high = (values[:, first], values[:, last]) if n > 1 else (nothing, nothing)
+    spread = values.std(axis=1, ddof=1) if n > 1 else nothing
+    return np.stack([np.median(values, axis=1), low, high, values.mean(axis=1), spread])
 
 
 # --- shares ---

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.order import median_ranks
-
 Floats = npt.NDArray[np.float64]
 Values = Sequence[float] | Floats
+NONE = (math.nan, math.nan)  # the interval of what has none
 
 
 def finite(samples: Sequence[float]) -> list[float]:
@@ -69,46 +66,7 @@ def median_ratio(of: Sequence[float], against: Sequence[float]) -> float:
     return median([a / b for a, b in zip(of, against, strict=False) if b > 0])
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Statistics of many samples at once, one entry each."""
-
-    n: npt.NDArray[np.int64]  # count of finite samples
-    median: Floats  # NaN where n is 0
-    # lower end of the 95 % interval of the median; the least sample where 2 <= n < 6; NaN where n < 2
-    low: Floats
-    high: Floats  # upper end, likewise
-    mean: Floats  # NaN where n is 0
-    sd: Floats  # with n - 1; NaN where n < 2
-
-
-def summarise(samples: Sequence[Sequence[float]]) -> Summary:
-    """Return the statistics of each of many sequences; those of equal length are computed together."""
-    counts = np.fromiter(map(len, samples), dtype=np.int64, count=len(samples))
-    every = np.fromiter(chain.from_iterable(samples), dtype=np.float64, count=int(counts.sum()))
-    starts = np.cumsum(counts) - counts
-    columns = np.full((5, len(samples)), math.nan)
-    order = np.argsort(counts, kind="stable")
-    order = order[counts[order] > 0]
-    for alike in np.split(order, np.flatnonzero(np.diff(counts[order])) + 1) if len(order) else ():
-        values = every[starts[alike][:, None] + np.arange(counts[alike[0]])]
-        sound = np.isfinite(values).all(axis=1)
-        columns[:, alike[sound]] = _of_equal_length(values[sound])
-        for i, row in zip(alike[~sound], values[~sound], strict=True):
-            left = row[np.isfinite(row)]
-            counts[i] = len(left)
-            columns[:, i] = _of_equal_length(left[None])[:, 0]
-    return Summary(counts, *columns)
-
-
-def _of_equal_length(values: Floats) -> Floats:
-    """Return median, low, high, mean and sd [5, rows] of samples [rows, n]."""
-    values.sort(axis=1)
-    rows, n = values.shape
-    if not n or not rows:
-        return np.full((5, rows), math.nan)
-    first, last = median_ranks(n) or (0, n - 1)
-    nothing = np.full(rows, math.nan)
-    low, high = (values[:, first], values[:, last]) if n > 1 else (nothing, nothing)
-    spread = values.std(axis=1, ddof=1) if n > 1 else nothing
-    return np.stack([np.median(values, axis=1), low, high, values.mean(axis=1), spread])
+def doubled_ranks(values: Floats) -> npt.NDArray[np.int64]:
+    """Return twice the ranks (from 1), whole numbers also where ties share the middle one."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((2 * np.cumsum(counts) - counts + 1)[places], dtype=np.int64)

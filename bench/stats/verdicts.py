@@ -22,12 +22,11 @@ from typing import Literal
 
 import numpy as np
 
-from bench.stats.effects import Effect, Verdict, none, rank_sums, ratio, share, signed_ranks, welch
-from bench.stats.ranks import ALPHA, NONE
-from bench.stats.samples import Floats, Values, array, median
+from bench.stats.effects import ALPHA, Effect, Verdict, none, rank_sums, ratio, share, signed_ranks, welch
+from bench.stats.samples import NONE, Floats, Values, array, median
 from bench.units import DASH, Better
 
-Expectation = Literal["higher", "lower", "same"]
+_Expectation = Literal["higher", "lower", "same"]
 BAND = 0.02  # ratios this near to one are the same to a user
 ENOUGH = 4  # processes in each run, from which a test decides
 FLOOR = 0.05  # by how much two processes of the same may well differ
@@ -35,7 +34,7 @@ CHANGED = ("faster", "slower", "lower", "higher")
 _CERTAIN = (*CHANGED, "supported", "refuted")
 
 
-def holm(ps: Values) -> Floats:
+def _holm(ps: Values) -> Floats:
     """Return p-values corrected for their number, in their order; NaN (not tested) stays NaN and does not count.
 
     The chance that any true hypothesis of them has one of at most 0.05 is at most 0.05, whatever they have in common.
@@ -49,7 +48,7 @@ def holm(ps: Values) -> Floats:
 
 def corrected(effects: Sequence[Effect], lost: Verdict = "undecided") -> list[Effect]:
     """Return effects with p corrected for their number (Holm); what is not certain any more is `lost`."""
-    ps = holm([e.p for e in effects]).tolist()
+    ps = _holm([e.p for e in effects]).tolist()
     many = sum(not math.isnan(p) for p in ps)
     return [e if math.isnan(p) else _one_of(e, p, many, lost) for e, p in zip(effects, ps, strict=True)]
 
@@ -61,7 +60,7 @@ def _one_of(effect: Effect, p: float, many: int, lost: Verdict) -> Effect:
     return replace(effect, p=p, verdict=lost, reason=reason)
 
 
-def verdict(
+def _verdict(
     low: float, high: float, p: float, band: float = BAND, *, better: Better = "lower", unit: str = "s"
 ) -> Verdict:
     """Return what the interval of a ratio and its p say.
@@ -90,9 +89,9 @@ def direction(value: float, better: Better = "lower", unit: str = "s") -> Verdic
     return "faster" if (value > 1) == (better == "higher") else "slower"
 
 
-def decide_ratio(effect: Effect, band: float = BAND, *, better: Better = "lower", unit: str = "s") -> Effect:
-    """Return the effect, which is a ratio, with its verdict and why; see `verdict`."""
-    word = verdict(effect.low, effect.high, effect.p, band, better=better, unit=unit)
+def _decide_ratio(effect: Effect, band: float = BAND, *, better: Better = "lower", unit: str = "s") -> Effect:
+    """Return the effect, which is a ratio, with its verdict and why; see `_verdict`."""
+    word = _verdict(effect.low, effect.high, effect.p, band, better=better, unit=unit)
     if word == "same":
         return replace(effect, verdict=word, reason=f"all of the interval is within ±{100 * band:g} %")
     if word == "undecided" and not math.isnan(effect.p):
@@ -107,13 +106,13 @@ def of_ratios(
 
     Wilcoxon's signed ranks of the logarithms, so that B / A and A / B say the same. It supposes independent
     processes, and logarithms that are symmetric about their centre; what each process has of its own does not matter.
-    One ratio a process, such as `bench.stats.samples.median_ratio`; NaN and infinities are left out. See `verdict`
+    One ratio a process, such as `bench.stats.samples.median_ratio`; NaN and infinities are left out. See `_verdict`
     for the rest.
     """
     values = array(ratios)
     if not len(values) or values.min() <= 0:
         return none("a ratio needs numbers above zero" if len(values) else "no value", n=len(values))
-    return decide_ratio(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
+    return _decide_ratio(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
 
 
 def of_means(
@@ -126,7 +125,7 @@ def of_means(
 ) -> Effect:
     """Return the verdict on two means over trainings, by Welch's t, as the ratio to the second.
 
-    One number a training; NaN and infinities are left out. See `verdict` for the rest.
+    One number a training; NaN and infinities are left out. See `_verdict` for the rest.
     """
     a, b = array(of), array(against)
     n = min(len(a), len(b))
@@ -134,7 +133,7 @@ def of_means(
         return none("no value" if n == 0 else "a ratio needs a mean above zero", n=n)
     if n > 1 and len({*a.tolist(), *b.tolist()}) == 1:
         return Effect(1.0, 1.0, 1.0, 1.0, n, "equal", verdict="same")
-    return decide_ratio(share(welch(a, b), float(b.mean())), band, better=better, unit=unit)
+    return _decide_ratio(share(welch(a, b), float(b.mean())), band, better=better, unit=unit)
 
 
 def differ(
@@ -155,7 +154,7 @@ def differ(
         floor: a ratio this near to one is noise where there are too few processes to test.
         band: a ratio this near to one is the same to a user.
         better: which direction is an improvement.
-        unit: of the quantity, see `bench.stats.verdicts.verdict`.
+        unit: of the quantity, see `_verdict`.
         of: what the numbers are of, for the reason.
     """
     one, other = array(a), array(b)
@@ -168,7 +167,7 @@ def differ(
     effect = welch(*logs, f"{of}, of logarithms", safe=True)
     if math.isnan(effect.p):  # no spread, such as of memory
         effect = rank_sums(*logs, of)
-    return decide_ratio(ratio(effect), band, better=better, unit=unit)
+    return _decide_ratio(ratio(effect), band, better=better, unit=unit)
 
 
 def centres(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
@@ -222,7 +221,7 @@ def decide_difference(effect: Effect) -> Effect:
     return replace(effect, verdict="higher" if effect.low > 0 else "lower")
 
 
-def decide_expectation(effect: Effect, expect: Expectation, least: float, most: float) -> Effect:
+def decide_expectation(effect: Effect, expect: _Expectation, least: float, most: float) -> Effect:
     """Return the effect as `supported` or `refuted` by itself, with the p that it lies at the margin.
 
     It is `undecided` where p is above 0.05, or the interval reaches over the margin. The p of a count is NaN.

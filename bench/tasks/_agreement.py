@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.backends import Call
-from bench.costs._arguments import tensors_of
+from bench.costs import tensors_of
 from bench.records.record import Measurement, measured
 
 # The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some

@@ -18,10 +18,9 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.archs import Arch
-from bench.archs._reparam import has_fused_form
 from bench.archs.naming import resolve
-from bench.costs import COSTS, Subject, prepare
-from bench.costs._arguments import dtype_of, tensors_of
+from bench.archs.reparam import has_fused_form
+from bench.costs import COSTS, Subject, dtype_of, prepare, tensors_of
 from bench.costs.fitting import one_answer_each
 from bench.errors import InvalidModelError, typed_text
 from bench.plan.job import Job

@@ -17,7 +17,7 @@ from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place
 from bench.timing.clock import Clock, Workload
 from bench.timing.memory import held_tensors
-from bench.timing.training_step import Phases
+from bench.timing.steps import Phases
 from bench.training.config import autocast
 from bench.training.learner import training_loss
 

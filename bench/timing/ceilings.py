@@ -14,10 +14,10 @@ import torch
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement, measured
+from bench.timing._watch import Watch
 from bench.timing.clock import Clock, Workload
 from bench.timing.sampling import Sampling, Tick, sample
 from bench.timing.steps import Instruments
-from bench.timing.watch import Watch
 
 # Side of the first square matrices, which doubles; GPUs need large ones to fill, CPUs are at their best at some.
 _FIRST_SIDE = {"cpu": 256, "cuda": 2048}

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import UnsupportedError
-from bench.records.cards import cuda_uuid, energy_of, find_card
+from bench.records.environment import cuda_uuid, energy_of, find_card
 from bench.records.record import Measurement, measured
+from bench.timing._watch import Watch
 from bench.timing.clock import Clock, Workload
-from bench.timing.watch import Watch
 
 ENERGY_S = 2.0  # least length of the pass, from one step of the counter to another
 _BLOCK_S = 0.02  # of calls between two looks at the counter

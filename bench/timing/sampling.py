@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from bench.plan.settings import Timing
 from bench.records.flags import NOISY
-from bench.stats.order import median_ranks
+from bench.stats.intervals import median_ranks
 from bench.timing.clock import Clock, Workload
 
 _STEADY = 0.02  # two windows agree when their means differ by at most this share

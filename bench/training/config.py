@@ -14,7 +14,7 @@ import torch
 from bench.datasets import Dataset, Images
 from bench.errors import UnsupportedError, unknown_name
 from bench.plan.recipe import Recipe
-from bench.training.batches import Shape
+from bench.training._batches import Shape
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -31,7 +31,7 @@ class FitConfig:
         in_channels: C; grey images are repeated for three.
         precision: fp32, tf32, amp_bf16 or amp_fp16.
         checkpoint: file to go on from, and to write after the last epoch, after others at most every
-            `bench.training.checkpoint.EVERY_S`, and where `Callbacks.on_epoch` raises; None for none.
+            `bench.training._checkpoint._EVERY_S`, and where `Callbacks.on_epoch` raises; None for none.
         checkpoint_key: of this training; a checkpoint with another key is not used, and overwritten.
     """
 

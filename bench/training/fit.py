@@ -15,13 +15,13 @@ from bench.datasets import Images
 from bench.errors import ConfigError
 from bench.io import JsonObject
 from bench.plan.recipe import Plateau
-from bench.training import checkpoint as checkpoints
-from bench.training import parallel
-from bench.training.batches import Batches
+from bench.training import _checkpoint as checkpoints
+from bench.training import _parallel as parallel
+from bench.training._batches import Batches
+from bench.training._parallel import Group
+from bench.training._prepare import compile_learner, initialise, warm_up
 from bench.training.config import FitConfig, Splits, check_precision, tf32
 from bench.training.learner import Evaluation, Learner, set_dropout
-from bench.training.parallel import Group
-from bench.training.prepare import compile_learner, initialise, warm_up
 
 _CURVES = (
     *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),
@@ -46,9 +46,9 @@ class FitResult:
         test_time_augmentation: `mirror`, `translate` or `mirror_translate`, where the logits of test images are means
             over these views of them; else None.
         load_time: s, of moving the images to the device.
-        initial_time: s, see `bench.training.prepare.initialise`; None where the network takes nothing from the images.
-        warm_up_time: s, see `bench.training.prepare.warm_up`; None where there was none.
-        compile_time: s, see `bench.training.prepare.compile_learner`; None where nothing was compiled.
+        initial_time: s, see `bench.training._prepare.initialise`; None where the network takes nothing from the images.
+        warm_up_time: s, see `bench.training._prepare.warm_up`; None where there was none.
+        compile_time: s, see `bench.training._prepare.compile_learner`; None where nothing was compiled.
         started: what `Callbacks.before` returned, of the first process where a checkpoint was gone on from.
         ended: what `Callbacks.after` returned.
         last: what `Callbacks.last` returned.

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from bench.errors import DivergedError, InvalidModelError
 from bench.plan.card import DatasetCard
-from bench.training.augment import decide, views
-from bench.training.batches import Batches
+from bench.training._augment import decide, views
+from bench.training._batches import Batches
+from bench.training._optimiser import Average, make_optimiser, rate, set_rate
+from bench.training._parallel import ALONE, Group
 from bench.training.config import FitConfig, autocast, streams
-from bench.training.optimiser import Average, make_optimiser, rate, set_rate
-from bench.training.parallel import ALONE, Group
 
 _AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
 _DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"

@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 from bench.errors import typed_text
 from bench.io import JsonObject
 from bench.records.record import Measurement, measured
-from bench.training.batches import Batch, Batches
+from bench.training._batches import Batch, Batches
 from bench.training.config import FitConfig, Splits
 from bench.training.fit import Callbacks, FitResult
 from bench.training.learner import Learner, training_loss

@@ -21,7 +21,7 @@ from bench.api import prepare
 from bench.execution import Executor
 from bench.execution.cluster import ClusterExecutor
 from bench.execution.executors.process import ProcessExecutor
-from bench.execution.executors.ray import RayFleet
+from bench.execution.executors.ray import _RayFleet
 from bench.execution.runner import run_plan
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Catalog, Planned
@@ -91,7 +91,7 @@ def main() -> None:
     by_nodes = {}
     for nodes in (1, 2):
         with cluster(nodes) as address:
-            executor = ClusterExecutor(lambda at=address: RayFleet(at), ProcessExecutor())  # type: ignore[misc]
+            executor = ClusterExecutor(lambda at=address: _RayFleet(at), ProcessExecutor())  # type: ignore[misc]
             by_nodes[nodes] = measure(blocks, executor)
             executor.close()
     everywhere = os.sched_getaffinity(0)

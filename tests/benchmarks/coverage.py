@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 from series import disturbed, disturbed_median, median_interval, times  # noqa: E402
 
 from bench.records.store import latest, read_run  # noqa: E402
-from bench.stats.calibration import calibrate, held_expected, two_levels  # noqa: E402
+from bench.stats.calibration import _held_expected, calibrate, two_levels  # noqa: E402
 from bench.stats.intervals import (  # noqa: E402
     Interval,
     effective_size,
@@ -137,7 +137,7 @@ def show_held_out(timed: Sequence[Timed]) -> None:
 
 @cache
 def _expected(k: int, others: int) -> float:
-    return held_expected(k, others)  # the ones left out vary as well
+    return _held_expected(k, others)  # the ones left out vary as well
 
 
 def _choices(n: int, k: int, most: int = 300) -> Sequence[tuple[int, ...]]:

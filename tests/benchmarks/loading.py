@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.archs.naming import resolve
 from bench.datasets import Dataset, Images, data_root, find, load, subset
 from bench.plan.recipe import Recipe, load_recipe
-from bench.training.batches import Batches, Shape
+from bench.training._batches import Batches, Shape
 from bench.training.config import FitConfig
 from bench.training.learner import Learner
 

@@ -49,7 +49,7 @@ def resolve(text: str) -> Arch:
 
         arch = with_weights(arch, str(name), ours["weights"])
     if "reparam" in ours:
-        from bench.archs._reparam import with_fused_form
+        from bench.archs.reparam import with_fused_form
 
         arch = with_fused_form(arch, str(name), ours["reparam"])
     return arch

@@ -15,11 +15,11 @@ from bench.costs import Subject, cost
 from bench.records.record import Measurement, measured
 
 if TYPE_CHECKING:
-    from bench.costs.receptive_field.tracker import ReceptiveField
+    from bench.costs.receptive_field._tracker import ReceptiveField
 
 
 @cost("receptive_field")
-def receptive_field(subject: Subject) -> Iterator[Measurement]:
+def _receptive_field(subject: Subject) -> Iterator[Measurement]:
     """Measure `receptive_field` in px: the larger side of what a unit of the last local feature map sees.
 
     The last call, in the order of the calls, whose output depends on a bounded part of the image; from there on

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
 
 
-class InlineExecutor:
+class _InlineExecutor:
     """Runs calls where it stands; for debugging a network, and the floor that the others are measured against."""
 
     at_once = 1
@@ -34,4 +34,4 @@ class InlineExecutor:
         """Hold nothing."""
 
 
-EXECUTORS.add("inline", ExecutorKind("in this process: no isolation, no time limit", InlineExecutor))
+EXECUTORS.add("inline", ExecutorKind("in this process: no isolation, no time limit", _InlineExecutor))

@@ -28,7 +28,7 @@ import psutil
 
 from bench.errors import BenchError
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
-from bench.execution.events import Inbox
+from bench.execution._events import Inbox
 from bench.execution.executors._child import GRACE_S, SWEEP_S, begin
 from bench.execution.executors._orphans import end_children
 from bench.execution.executors._server import OF
@@ -36,7 +36,7 @@ from bench.processes import bare_main, deaf
 from bench.records.environment import usable_cores
 
 _END_S = GRACE_S + SWEEP_S + 1.0  # that a keeper may take to end its job and itself
-OUTPUT_BYTES = 4000  # of what was printed that are kept
+_OUTPUT_BYTES = 4000  # of what was printed that are kept
 _OUTPUT_LIMIT = 64 << 20  # bytes of the file of it, which is begun anew beyond
 _LOOK_S = 2.0  # between looks at its size
 
@@ -279,7 +279,7 @@ def _output_file() -> Iterator[int]:
 
 def _tail(output: int) -> bytes:
     """Return the last of what was printed."""
-    return os.pread(output, OUTPUT_BYTES, max(0, os.fstat(output).st_size - OUTPUT_BYTES))
+    return os.pread(output, _OUTPUT_BYTES, max(0, os.fstat(output).st_size - _OUTPUT_BYTES))
 
 
 def _shorten(output: int) -> None:

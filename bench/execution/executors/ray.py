@@ -26,16 +26,16 @@ from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import PlaceLostError
 from bench.plan.expand import Catalog, Planned
 
-ADDRESS = "RAY_ADDRESS"
-ANSWER_S = 10.0  # within which the head of a cluster, and then its nodes, answer
-START_S = 180.0  # within which an agent has begun; a card that others hold is not waited for any longer
+_ADDRESS = "RAY_ADDRESS"
+_ANSWER_S = 10.0  # within which the head of a cluster, and then its nodes, answer
+_START_S = 180.0  # within which an agent has begun; a card that others hold is not waited for any longer
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # an agent of a CPU need not see no cards
 }
 
 
-class RayAgent:
+class _RayAgent:
     """An agent on a node, called by Ray."""
 
     def __init__(self, ray: Any, actor: Any) -> None:
@@ -43,7 +43,7 @@ class RayAgent:
 
     def machine(self) -> Catalog:
         """Return what its machine is."""
-        machine: Catalog = self._get(self.actor.machine.remote(), START_S)
+        machine: Catalog = self._get(self.actor.machine.remote(), _START_S)
         return machine
 
     def work(self, run: str, name: str, planned: Planned, files: Mapping[str, bytes]) -> Iterator[Message]:
@@ -56,11 +56,11 @@ class RayAgent:
 
     def stored(self, run: str, jobs: Sequence[str]) -> None:
         """Let it go; a job that is tried again must not find it half gone."""
-        self._get(self.actor.stored.remote(run, jobs), ANSWER_S)
+        self._get(self.actor.stored.remote(run, jobs), _ANSWER_S)
 
     def cancel(self) -> None:
         """End the jobs under way."""
-        self._get(self.actor.cancel.remote(), ANSWER_S)
+        self._get(self.actor.cancel.remote(), _ANSWER_S)
 
     def _each(self, stream: Iterator[Any]) -> Iterator[Any]:
         while True:
@@ -96,7 +96,7 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-class RayFleet:
+class _RayFleet:
     """Agents on the nodes of a Ray cluster.
 
     Args:
@@ -154,7 +154,7 @@ class RayFleet:
                     key=key,
                     has_cpu=resources.get("CPU", 0) >= 1,
                     cards=int(resources.get("GPU", 0)),
-                    refusal=refusal(here, versions[key]),
+                    refusal=_refusal(here, versions[key]),
                 )
             )
         return named
@@ -166,7 +166,7 @@ class RayFleet:
             key: probe.options(num_cpus=0, max_retries=0, scheduling_strategy=self._on(key)).remote()
             for key in keys
         }
-        self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=START_S)
+        self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=_START_S)
         answers = {}
         for key, reference in asked.items():
             try:
@@ -180,7 +180,7 @@ class RayFleet:
 
         return NodeAffinitySchedulingStrategy(key, soft=False)
 
-    def start(self, node: Node, cards: int, copies: Copies) -> RayAgent:
+    def start(self, node: Node, cards: int, copies: Copies) -> _RayAgent:
         """Start an agent on a node; Ray holds so many of its cards for it."""
         actor = (
             self.ray.remote(NodeAgent)
@@ -195,7 +195,7 @@ class RayFleet:
             .remote(self.names, copies)
         )
         self.actors.append(actor)
-        return RayAgent(self.ray, actor)
+        return _RayAgent(self.ray, actor)
 
     def close(self) -> None:
         """End all agents, and the cluster where it was begun here."""
@@ -224,12 +224,12 @@ def _check_answer(address: str) -> None:
         message = f"--ray-address {address} is no address of the head of a cluster"
         raise BenchError(message, "such as 10.0.0.1:6379, as `ray start --head` prints it, or auto")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
     except (OSError, OverflowError) as error:
         raise BenchError(f"no Ray cluster answers at {address}: {error}", _START) from error
 
 
-def refusal(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+def _refusal(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
     """Return why a node cannot be used, from what is installed here and there; None where it can."""
     if error := there.get("error"):
         return f"it does not answer: {error}"
@@ -269,9 +269,9 @@ def _version_probe() -> Callable[[], dict[str, Any]]:
     return versions
 
 
-def make(names: Sequence[str] = ()) -> ClusterExecutor:
+def _make(names: Sequence[str] = ()) -> ClusterExecutor:
     """Return the executor; the cluster is connected to when it is first needed."""
-    return ClusterExecutor(lambda: RayFleet(os.environ.get(ADDRESS) or None, names), ProcessExecutor(names))
+    return ClusterExecutor(lambda: _RayFleet(os.environ.get(_ADDRESS) or None, names), ProcessExecutor(names))
 
 
-EXECUTORS.add("ray", ExecutorKind("at every node of a Ray cluster (bench[ray])", make))
+EXECUTORS.add("ray", ExecutorKind("at every node of a Ray cluster (bench[ray])", _make))

@@ -24,11 +24,11 @@ from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import PlaceLostError
 from bench.plan.expand import Catalog, Planned
 
-REQUEST = "BENCH_SLURM"
+_REQUEST = "BENCH_SLURM"
 _MARGIN_S = 600.0  # beyond a job's own limit: for its start, its files and its images
 
 
-class SlurmAgent:
+class _SlurmAgent:
     """Does each call in a job of Slurm's.
 
     Args:
@@ -90,7 +90,7 @@ def _work(names: Sequence[str], copies: Copies, *arguments: Any) -> list[Message
     return list(NodeAgent(names, copies).work(*arguments))
 
 
-class SlurmFleet:
+class _SlurmFleet:
     """So many jobs of Slurm's at once.
 
     Args:
@@ -112,7 +112,7 @@ class SlurmFleet:
         self._slots = self._values.pop("slots", 1)
         self._cluster = self._values.pop("cluster", None)
         self._submitit = submitit
-        self._agents: list[SlurmAgent] = []
+        self._agents: list[_SlurmAgent] = []
 
     def nodes(self) -> Sequence[Node]:
         """Return a node for each slot: with so many cards, or a CPU."""
@@ -122,7 +122,7 @@ class SlurmFleet:
             for slot in range(self._slots)
         ]
 
-    def start(self, node: Node, cards: int, copies: Copies) -> SlurmAgent:  # noqa: ARG002 (all slots are alike)
+    def start(self, node: Node, cards: int, copies: Copies) -> _SlurmAgent:  # noqa: ARG002 (all slots are alike)
         """Return an agent, which begins with its first job."""
         folder = jobs_folder()
 
@@ -131,7 +131,7 @@ class SlurmFleet:
             executor.update_parameters(name="bench", timeout_min=math.ceil(limit_s / 60), **self._values)
             return executor.submit(function, *arguments)
 
-        agent = SlurmAgent(submit, Agent(ProcessExecutor(self.names), folder), self.names, copies)
+        agent = _SlurmAgent(submit, Agent(ProcessExecutor(self.names), folder), self.names, copies)
         self._agents.append(agent)
         return agent
 
@@ -147,15 +147,15 @@ def _read(request: str) -> dict[str, Any]:
     for word in filter(None, request.split(",")):
         key, equals, value = word.partition("=")
         if not equals or (key == "slots" and not (value.isdigit() and int(value))):
-            message = f"{REQUEST}: {word!r} is no key and value"
+            message = f"{_REQUEST}: {word!r} is no key and value"
             raise ConfigError(message, "such as slots=4,slurm_partition=gpu,gpus_per_node=1")
         values[key.strip()] = int(value) if value.isdigit() else value
     return values
 
 
-def make(names: Sequence[str] = ()) -> ClusterExecutor:
+def _make(names: Sequence[str] = ()) -> ClusterExecutor:
     """Return the executor; Slurm is asked when it is first needed."""
-    return ClusterExecutor(lambda: SlurmFleet(os.environ.get(REQUEST, ""), names), ProcessExecutor(names))
+    return ClusterExecutor(lambda: _SlurmFleet(os.environ.get(_REQUEST, ""), names), ProcessExecutor(names))
 
 
-EXECUTORS.add("slurm", ExecutorKind("each job as one of Slurm's (bench[slurm])", make))
+EXECUTORS.add("slurm", ExecutorKind("each job as one of Slurm's (bench[slurm])", _make))

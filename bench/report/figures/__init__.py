@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.registry import Registry
 
-Draw = Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]
+_Draw = Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Figure:
     """One figure of a report."""
 
     title: str  # what it shows, in a few words
-    draw: Draw  # of `compare_table` and `to_frame`; None where there is nothing to draw
+    draw: _Draw  # of `compare_table` and `to_frame`; None where there is nothing to draw
     caption: str  # how to read it
     needs: str  # what must have been measured for it
     place: int = 100  # figures stand on the page in this order
@@ -31,10 +31,10 @@ FIGURES: Registry[Figure] = Registry("figure", "bench.report.figures")
 
 def figure(
     name: str, *, title: str, caption: str, needs: str, place: int = 100, charted: bool = False
-) -> Callable[[Draw], Draw]:
+) -> Callable[[_Draw], _Draw]:
     """Register a drawing function as the figure `name`."""
 
-    def register(draw: Draw) -> Draw:
+    def register(draw: _Draw) -> _Draw:
         FIGURES.add(name, Figure(title, draw, caption, needs, place, charted))
         return draw
 

@@ -21,7 +21,7 @@ from bench.analysis.flags import doubts_of
 from bench.analysis.frame import PENDING
 from bench.analysis.keys import WAY
 from bench.records.flags import spoken
-from bench.report.figures.labels import Line, Point, place_labels
+from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures.style import (
     MUTED,
     SURFACE,

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.flags import flags_text
 from bench.report.figures import figure
+from bench.report.figures._labels import Line, Point
 from bench.report.figures._shared import (
     MOST,
     AccuracyKind,
@@ -36,7 +37,6 @@ from bench.report.figures._shared import (
     whole_numbers,
     worthwhile,
 )
-from bench.report.figures.labels import Line, Point
 from bench.report.figures.layers import weighted_layers
 from bench.report.figures.style import MUTED, SURFACE, legend, log_axis, number_axis, tick
 

@@ -47,7 +47,7 @@ class _Answers:
                     yield outputs
 
 
-def stored_answers(frame: pd.DataFrame) -> list[_Answers]:
+def _stored_answers(frame: pd.DataFrame) -> list[_Answers]:
     """Return the trainings that stored their answers to the test images, most accurate first."""
     rows = frame[(frame["measurement"] == "top1") & (frame["status"] == "ok") & frame["outputs"].notna()]
     rows = rows.sort_values("median", ascending=False, kind="stable")
@@ -106,15 +106,15 @@ def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # no
 def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
     """Yield the confusions of the best network of each data set."""
     datasets: set[str] = set()
-    for best in stored_answers(frame):
+    for best in _stored_answers(frame):
         outputs = [] if best.dataset in datasets else list(best.outputs)
         if outputs:
             datasets.add(best.dataset)
             title = f"{best.network} on {best.dataset} · {percent(best.accuracy)}"
-            yield _Confusion(title, outputs[0].class_names, confusion_shares(outputs))
+            yield _Confusion(title, outputs[0].class_names, _confusion_shares(outputs))
 
 
-def confusion_shares(outputs: Sequence[Outputs]) -> _Floats:
+def _confusion_shares(outputs: Sequence[Outputs]) -> _Floats:
     """Return [K, K]: of the images of each true class, the share taken for each class; NaN where there are none."""
     classes = len(outputs[0].class_names)
     places = np.concatenate([o.labels * classes + o.logits.argmax(axis=1) for o in outputs])
@@ -124,7 +124,7 @@ def confusion_shares(outputs: Sequence[Outputs]) -> _Floats:
     return shares
 
 
-def most_confused(shares: _Floats, count: int) -> list[tuple[int, int]]:
+def _most_confused(shares: _Floats, count: int) -> list[tuple[int, int]]:
     """Return the true and the taken class of the largest shares off the diagonal, largest first, none of zero."""
     wrong = np.nan_to_num(shares * (1 - np.eye(len(shares))))
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
@@ -134,7 +134,7 @@ def most_confused(shares: _Floats, count: int) -> list[tuple[int, int]]:
 
 def _confusion_panel(axes: Axes, confusion: _Confusion) -> None:
     shares, names = confusion.shares, [drawable(name, 20) for name in confusion.classes]
-    worst = most_confused(shares, len(names) ** 2)
+    worst = _most_confused(shares, len(names) ** 2)
     kept = _mistaken(worst, len(names))
     _cells(axes, shares[np.ix_(kept, kept)])
     ticks_at(axes.xaxis, range(len(kept)), [names[k] for k in kept])
@@ -210,7 +210,7 @@ def _kernels(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
         return None
     columns = 2 if len(shown) in {2, 4} else min(len(shown), _COLUMNS)
     rows = math.ceil(len(shown) / columns)
-    images = [mosaic(kernels[:_MOST_KERNELS]) for _, kernels in shown]
+    images = [_mosaic(kernels[:_MOST_KERNELS]) for _, kernels in shown]
     tallest = max(image.shape[0] / image.shape[1] for image in images)
     drawing, panels = grid(_SIDE * columns, (_SIDE * tallest + 0.6) * rows, columns, len(shown), FIXED)
     for axes, image, (answers, kernels) in zip(panels, images, shown, strict=True):
@@ -224,7 +224,7 @@ def _kernels(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
 def _with_kernels(frame: pd.DataFrame) -> Iterator[tuple[_Answers, _Pixels]]:
     """Yield the best training of each of the most accurate networks, with kernels [O, C, h, w] that can be shown."""
     names: set[tuple[str, str]] = set()
-    for answers in stored_answers(frame):
+    for answers in _stored_answers(frame):
         name = (answers.network, answers.dataset)
         outputs = next(answers.outputs, None) if name not in names else None
         kernels = outputs.kernels if outputs else None
@@ -246,7 +246,7 @@ def _describe_kernels(axes: Axes, kernels: _Pixels, dataset: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def mosaic(kernels: _Pixels) -> _Pixels:
+def _mosaic(kernels: _Pixels) -> _Pixels:
     """Return kernels [O, C, h, w] of one or three channels side by side, as an image [H, W, 4] with clear gaps.
 
     Zero is mid-grey, and the largest weight of each kernel, of either sign, reaches black or white.

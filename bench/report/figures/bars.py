@@ -38,7 +38,7 @@ from bench.report.figures.style import (
     number_axis,
     ticks_at,
 )
-from bench.report.tables.view import digits_for, fixed, interval
+from bench.report.tables._view import digits_for, fixed, interval
 from bench.units import scale_for, show, significant
 
 _MOST = 40  # rows of a panel

@@ -22,6 +22,7 @@ from bench.analysis.keys import VARIANT, WAY
 from bench.analysis.replicates import pooled
 from bench.analysis.trainings import by_epoch
 from bench.report.figures import figure
+from bench.report.figures._labels import label_ends
 from bench.report.figures._shared import (
     Looks,
     by_machine,
@@ -36,7 +37,6 @@ from bench.report.figures._shared import (
     spans,
     whole_numbers,
 )
-from bench.report.figures.labels import label_ends
 from bench.report.figures.style import (
     GRID,
     family_name,
@@ -184,12 +184,12 @@ def _norm_axes(when: str, norms: Sequence[float]) -> Callable[[Axes], None]:
         ticks_at(axes.xaxis, list(_TICKS), list(_TICKS.values()))
         axes.set_xlabel("Layers with weights, from the last back to the first")
         log_axis(axes.yaxis, norms, f"Norm of the gradient {when}", "1")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: power(v) if v < 1e-3 else tick(v, "1")))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _power(v) if v < 1e-3 else tick(v, "1")))
 
     return setup
 
 
-def power(value: float) -> str:
+def _power(value: float) -> str:
     """Return a small number as a power of ten: ``10⁻⁵``, ``2 × 10⁻⁵``."""
     digit, exponent = f"{value:.0e}".split("e")
     power = "10" + str(int(exponent)).translate(_RAISED)

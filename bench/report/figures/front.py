@@ -17,6 +17,7 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import row_labels
 from bench.analysis.flags import flags_text
 from bench.report.figures import figure
+from bench.report.figures._labels import Point
 from bench.report.figures._shared import (
     CROWDED,
     MOST,
@@ -40,7 +41,6 @@ from bench.report.figures._shared import (
     in_doubt,
     worthwhile,
 )
-from bench.report.figures.labels import Point
 from bench.report.figures.style import SURFACE, drawable, log_axis
 
 

@@ -39,7 +39,7 @@ _KINDS: Mapping[str, str] = {
 )
 def _layers(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a row of two panels for each network."""
-    lists = layer_lists(frame)
+    lists = _layer_lists(frame)
     if not lists:
         return None
     shown = _largest(table, lists)
@@ -97,7 +97,7 @@ def _kind(kind: str) -> str:
 _LAYER_NUMBERS = ("parameters", "macs", "activation_bytes")
 
 
-def layer_lists(frame: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+def _layer_lists(frame: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """Return the layers of each (run, network), in the order of the pass, with the columns of the record's list.
 
     Of a network that was counted in several shapes, those of the largest image. Lists that hold no such table are
@@ -131,5 +131,5 @@ def weighted_layers(frame: pd.DataFrame) -> dict[tuple[str, str], int]:
     Convolutions and fully connected layers on all branches count, and so do projections on shortcuts: 21 of resnet18.
     Networks of which whole modules are listed have none.
     """
-    whole = {key: table for key, table in layer_lists(frame).items() if table["depth"].isna().all()}
+    whole = {key: table for key, table in _layer_lists(frame).items() if table["depth"].isna().all()}
     return {key: int(((t["macs"] > 0) & (t["parameters"] > 0)).sum()) for key, t in whole.items()}

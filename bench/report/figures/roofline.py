@@ -13,6 +13,7 @@ from bench.analysis.comparison import row_labels
 from bench.analysis.keys import CEILING
 from bench.analysis.roofline import ceilings, ceilings_of
 from bench.report.figures import figure
+from bench.report.figures._labels import Point
 from bench.report.figures._shared import (
     Labels,
     Looks,
@@ -25,7 +26,6 @@ from bench.report.figures._shared import (
     heading,
     in_doubt,
 )
-from bench.report.figures.labels import Point
 from bench.report.figures.style import SURFACE, log_axis
 from bench.units import show
 

@@ -14,15 +14,15 @@ from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import compare_run
 from bench.claims.table import native_rows
 from bench.records.store import Run
-from bench.report.figures.drawing import Picture, Start
+from bench.report._short_names import shortened
+from bench.report._summary import Summary, row_commands, sources, summarise
+from bench.report.figures._drawing import Picture, Start
 from bench.report.page.data import page_data
 from bench.report.selftest import selftests_of
-from bench.report.short_names import shortened
-from bench.report.summary import Summary, row_commands, sources, summarise
+from bench.report.tables._view import View, view
 from bench.report.tables.claims import findings_view
 from bench.report.tables.columns import FAILURES, TRAININGS, classic_view, comparison_view
 from bench.report.tables.verdicts import studies_of, versus_notes, versus_view
-from bench.report.tables.view import View, view
 from bench.report.text import plain
 
 
@@ -76,7 +76,7 @@ def gather(
 ) -> Content:
     """Return all that a report of some runs shows.
 
-    `draw` begins to draw the figures, see `bench.report.figures.drawing.drawing`.
+    `draw` begins to draw the figures, see `bench.report.figures._drawing.drawing`.
     """
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.analysis.comparison import STATUS_WORDS
 from bench.records.flags import explain
-from bench.report.figures.drawing import LARGEST_SVG, Picture
+from bench.report.figures._drawing import LARGEST_SVG, Picture
 from bench.report.figures.style import KINDS
 from bench.report.page.content import Content
 from bench.report.page.data import to_script
@@ -35,13 +35,13 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     )
     environment.globals |= {"explain": explain, "study_view": study_view, "study_note": NOTE}
     environment.filters["plain"] = plain
-    script, style = own_script(), _joined("style", _STYLES, "css")
+    script, style = _own_script(), _joined("style", _STYLES, "css")
     shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html.j2").render(
         shown,
         status_words=STATUS_WORDS,
-        markup=figure_markup,
+        markup=_figure_markup,
         script=script,
         style=style,
         script_hash=f"sha256-{digest}",
@@ -51,12 +51,12 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     )
 
 
-def own_script() -> str:
+def _own_script() -> str:
     """Return the script of the page, the same in every report; its names stay within a block."""
     return '"use strict";\n{\n' + _joined("script", _SCRIPTS, "js") + "}\n"
 
 
-def figure_markup(figure: Picture) -> str:
+def _figure_markup(figure: Picture) -> str:
     """Return a figure as an element: SVG, or of a large one the PNG; nothing of a large one that is a chart too."""
     if len(figure.files["svg"]) <= LARGEST_SVG:
         return figure.svg

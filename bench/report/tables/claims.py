@@ -16,8 +16,8 @@ from rich.text import Text
 from bench.claims import VERDICTS, Claim, Finding, Verdict
 from bench.claims.claim import NUMBERS
 from bench.claims.table import findings_of, may_hold
+from bench.report.tables._view import Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
-from bench.report.tables.view import Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.units import DASH, show
 
@@ -94,13 +94,13 @@ _MARKDOWN: Fields[Finding] = (
 
 def claims_markdown(findings: Sequence[Finding]) -> str:
     """Return all findings with their arithmetic, a table a source."""
-    parts = ["# Claims", summary(findings), _TOLERANCE]
+    parts = ["# Claims", _summary(findings), _TOLERANCE]
     for source, group in _by_source(findings):
         parts += [f"## {plain(source)}", to_markdown(view_of(group, _MARKDOWN)).rstrip()]
     return "\n\n".join(parts) + "\n"
 
 
-def summary(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[Finding]) -> str:
     """Return ``117 claims: 41 confirmed, 16 rounding, ...``."""
     counts = Counter(f.verdict for f in findings)
     verdicts = ", ".join(f"{counts[v]} {_VERDICTS[v][0]}" for v in VERDICTS if counts[v])
@@ -113,7 +113,7 @@ def claims_report(findings: Sequence[Finding]) -> Group:
     for verdict, title in _IN_LINES.items():
         parts += _lines(title, [(f, f.arithmetic) for f in findings if f.verdict == verdict])
     parts += _lines("Measured so far", [(f, f.measured) for f in findings if f.measured])
-    return Group(*parts, Text(summary(findings), style="bold"), Text(_TOLERANCE, style="dim"))
+    return Group(*parts, Text(_summary(findings), style="bold"), Text(_TOLERANCE, style="dim"))
 
 
 def _by_source(findings: Sequence[Finding]) -> Iterator[tuple[str, list[Finding]]]:

@@ -13,8 +13,7 @@ from bench.claims.table import COUNTS, Native, in_print, published_table
 from bench.plan.settings import OnDevice
 from bench.plan.task import Quantity, Task, rivals, tasks
 from bench.records.store import Run
-from bench.report.tables.formats import Terminal
-from bench.report.tables.view import (
+from bench.report.tables._view import (
     EMPTY,
     Cell,
     Column,
@@ -30,6 +29,7 @@ from bench.report.tables.view import (
     view,
     whole,
 )
+from bench.report.tables.formats import Terminal
 from bench.units import Scale, show
 
 _CELLS = {"number": number, "whole": whole, "share": share, "spread": spread}

@@ -67,7 +67,7 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(**{k: pd.Series(v, dtype=object, index=frame.index) for k, v in columns.items()})
 
 
-def timm_frame(table: pd.DataFrame) -> pd.DataFrame:
+def _timm_frame(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of timm's benchmark files, one row a network and way of running it, fastest first.
 
     Names and units are timm's: images/s, ms, 10^9 multiply-accumulates, 10^6 activations and 10^6 parameters. Speeds
@@ -98,8 +98,8 @@ def timm_frame(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def timm_csv(table: pd.DataFrame) -> str:
-    """Return `timm_frame` as CSV; training columns are left out where no training step was timed."""
-    frame = timm_frame(table)
+    """Return `_timm_frame` as CSV; training columns are left out where no training step was timed."""
+    frame = _timm_frame(table)
     keep = [c for c in map(str, frame) if not c.startswith("train_") or frame[c].notna().any()]
     return csv_text(frame[keep])
 

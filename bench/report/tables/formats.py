@@ -18,7 +18,7 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.tables.view import Cell, Column, Head, View
+from bench.report.tables._view import Cell, Column, Head, View
 from bench.report.text import latex, markdown
 
 

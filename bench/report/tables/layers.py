@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.report.tables.view import Cell, Fields, Head, View, view_of
+from bench.report.tables._view import Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.units import DASH, percent, show
 

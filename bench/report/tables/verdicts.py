@@ -21,9 +21,7 @@ from bench.analysis.trainings import SeriesComparison
 from bench.analysis.versus import QUANTITIES, Ratio, standings
 from bench.records.flags import doubts, explain
 from bench.records.store import Run
-from bench.report.tables.columns import TRAININGS
-from bench.report.tables.formats import Terminal, to_markdown
-from bench.report.tables.view import (
+from bench.report.tables._view import (
     EMPTY,
     Cell,
     Column,
@@ -36,6 +34,8 @@ from bench.report.tables.view import (
     view,
     view_of,
 )
+from bench.report.tables.columns import TRAININGS
+from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.stats.effects import Effect
 from bench.stats.verdicts import ENOUGH, show_p
@@ -252,7 +252,7 @@ _TIMED = ("infer", "train_step")
 _TESTS = ("Welch's t", "Mann-Whitney", "all of", "counted", "equal")  # reasons that go without saying
 
 
-def diff_view(diff: Diff) -> View:
+def _diff_view(diff: Diff) -> View:
     """Return the rows of a diff, without counts that are equal in both; why a row is undecided stands in `_after`."""
     return view_of(
         _listed(diff),
@@ -302,14 +302,14 @@ def _ends(row: Change) -> Cell:
 
 def diff_report(diff: Diff) -> Group:
     """Return a diff for rich to print: what else differs, the table, and what it leaves open."""
-    shown, notes = diff_view(diff), [Text(line, style="dim") for line in _after(diff)]
+    shown, notes = _diff_view(diff), [Text(line, style="dim") for line in _after(diff)]
     table = [Terminal(shown, f"{plain(diff.b)} against {plain(diff.a)}")] if shown.rows else []
     return Group(*map(Text, _before(diff)), *table, *notes)
 
 
 def diff_markdown(diff: Diff) -> str:
     """Return a diff as Markdown."""
-    shown = diff_view(diff)
+    shown = _diff_view(diff)
     parts = [
         f"# {markdown(diff.b)} against {markdown(diff.a)}\n",
         *(f"- {markdown(line)}" for line in _before(diff)),

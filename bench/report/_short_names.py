@@ -14,8 +14,8 @@ _PATTERN, _ARROW = "pattern:", " -> "
 
 def shortened(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the comparison table and the frame with short names of networks and recipes, for charts."""
-    networks = short_patterns(frame["arch"].dropna().unique())
-    recipes = short_recipes(frame["recipe"].dropna().unique())
+    networks = _short_patterns(frame["arch"].dropna().unique())
+    recipes = _short_recipes(frame["recipe"].dropna().unique())
     if networks.keys() == set(networks.values()) and recipes.keys() == set(recipes.values()):
         return table, frame
     labels = {
@@ -37,7 +37,7 @@ def _renamed(label: str, network: str, networks: dict[str, str], recipes: dict[s
     return networks.get(network, network) + " · ".join(recipes.get(s, s) for s in settings)
 
 
-def short_patterns(names: Iterable[str]) -> dict[str, str]:
+def _short_patterns(names: Iterable[str]) -> dict[str, str]:
     """Return each name with a shorter one: of layer patterns the layers that not all of them have; others stay."""
     every = list(names)
     patterns = [n for n in every if n.startswith(_PATTERN) and len(n) > _LONG]
@@ -45,7 +45,7 @@ def short_patterns(names: Iterable[str]) -> dict[str, str]:
     return {**{n: n for n in every}, **dict(zip(patterns, short or patterns, strict=True))}
 
 
-def short_recipes(names: Iterable[str]) -> dict[str, str]:
+def _short_recipes(names: Iterable[str]) -> dict[str, str]:
     """Return each recipe with a shorter name: of changed ones the changes that not all of one name have."""
     every = list(names)
     short = {n: n for n in every}

@@ -19,7 +19,7 @@ import torch
 
 from bench.io import JsonObject
 from bench.records import environment
-from bench.records.cards import cuda_uuid
+from bench.records.environment import cuda_uuid
 
 # Shares of time from which a measurement is doubted.
 _CONTENDED = 0.02  # of its runnable time, this process waited for a core

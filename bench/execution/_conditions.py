@@ -36,11 +36,11 @@ _LIBRARIES = (
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 
 
-T = TypeVar("T", default=Any)
+_T = TypeVar("_T", default=Any)
 
 
 @dataclass(frozen=True, slots=True)
-class Condition(Generic[T]):
+class _Condition(Generic[_T]):
     """One part of the state.
 
     Attributes:
@@ -49,13 +49,13 @@ class Condition(Generic[T]):
         decides: whether another value changes times or results, so that it is told of.
     """
 
-    read: Callable[[], T]
-    write: Callable[[T], object]
+    read: Callable[[], _T]
+    write: Callable[[_T], object]
     decides: bool = True
 
 
-def _of_cudnn(name: str) -> Condition[bool]:
-    return Condition(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
+def _of_cudnn(name: str) -> _Condition[bool]:
+    return _Condition(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
 
 
 def _set_variables(values: Mapping[str, str]) -> None:
@@ -70,10 +70,10 @@ def _set_filters(filters: Sequence[object]) -> None:
     warnings.filters[:] = filters  # type: ignore[index] # typeshed has it as a sequence
 
 
-Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
+_Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
 
 
-def _set_handlers(handlers: Mapping[signal.Signals, Handler]) -> None:
+def _set_handlers(handlers: Mapping[signal.Signals, _Handler]) -> None:
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():
             if handler is not None:  # not set from Python
@@ -92,41 +92,41 @@ def _set_gradients(as_usual: bool) -> None:
     torch.set_grad_enabled(as_usual != torch.is_inference_mode_enabled())
 
 
-CONDITIONS: Mapping[str, Condition] = {
-    "threads": Condition(torch.get_num_threads, torch.set_num_threads),
-    "matmul_precision": Condition(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+_CONDITIONS: Mapping[str, _Condition] = {
+    "threads": _Condition(torch.get_num_threads, torch.set_num_threads),
+    "matmul_precision": _Condition(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "cudnn_benchmark": _of_cudnn("benchmark"),
     "cudnn_tf32": _of_cudnn("allow_tf32"),
     "cudnn_deterministic": _of_cudnn("deterministic"),
     "cudnn_enabled": _of_cudnn("enabled"),
-    "deterministic": Condition(
+    "deterministic": _Condition(
         torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
     ),
-    "default_dtype": Condition(torch.get_default_dtype, torch.set_default_dtype),
-    "default_device": Condition(torch.get_default_device, torch.set_default_device),
-    "anomaly_detection": Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    "onednn": Condition(lambda: mkldnn.enabled, torch._C._set_mkldnn_enabled),
-    "flash_attention": Condition(cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
-    "efficient_attention": Condition(cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
-    "cudnn_attention": Condition(cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
-    "attention_fast_path": Condition(mha.get_fastpath_enabled, mha.set_fastpath_enabled),
+    "default_dtype": _Condition(torch.get_default_dtype, torch.set_default_dtype),
+    "default_device": _Condition(torch.get_default_device, torch.set_default_device),
+    "anomaly_detection": _Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "onednn": _Condition(lambda: mkldnn.enabled, torch._C._set_mkldnn_enabled),
+    "flash_attention": _Condition(cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
+    "efficient_attention": _Condition(cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
+    "cudnn_attention": _Condition(cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
+    "attention_fast_path": _Condition(mha.get_fastpath_enabled, mha.set_fastpath_enabled),
     # What a pass turns off by itself, and a measurement is told of in the midst of it.
-    "gradients": Condition(_gradients_as_usual, _set_gradients, decides=False),
-    "folder": Condition(os.getcwd, os.chdir, decides=False),
-    "variables": Condition(lambda: dict(os.environ), _set_variables, decides=False),
-    "warnings": Condition(lambda: list(warnings.filters), _set_filters, decides=False),
-    "signals": Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, decides=False),
+    "gradients": _Condition(_gradients_as_usual, _set_gradients, decides=False),
+    "folder": _Condition(os.getcwd, os.chdir, decides=False),
+    "variables": _Condition(lambda: dict(os.environ), _set_variables, decides=False),
+    "warnings": _Condition(lambda: list(warnings.filters), _set_filters, decides=False),
+    "signals": _Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, decides=False),
 }
 
 
 def read() -> dict[str, object]:
     """Return the state as it is."""
-    return {name: condition.read() for name, condition in CONDITIONS.items()}
+    return {name: condition.read() for name, condition in _CONDITIONS.items()}
 
 
 def changes(before: Mapping[str, object]) -> dict[str, str]:
     """Return what of the state that is told of is another than before, such as ``{"threads": "2 -> 1"}``."""
-    now = {name: CONDITIONS[name].read() for name in before if CONDITIONS[name].decides}
+    now = {name: _CONDITIONS[name].read() for name in before if _CONDITIONS[name].decides}
     return {name: f"{before[name]} -> {value}" for name, value in now.items() if value != before[name]}
 
 
@@ -134,6 +134,6 @@ def restore(before: Mapping[str, object]) -> dict[str, str]:
     """Set the state back; return what of it that is told of was another."""
     changed = changes(before)
     for name, value in before.items():
-        if CONDITIONS[name].read() != value:
-            CONDITIONS[name].write(value)
+        if _CONDITIONS[name].read() != value:
+            _CONDITIONS[name].write(value)
     return changed

@@ -22,14 +22,14 @@ from bench.records.environment import card_of
 from bench.records.flags import explain, spoken
 from bench.records.record import Record
 from bench.records.store import Run
+from bench.report.tables._view import Column, leaders_of, missing
 from bench.report.tables.columns import COMPARISON
-from bench.report.tables.view import Column, leaders_of, missing
 from bench.report.text import plain
 from bench.units import DASH, percent, show, significant
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class _Fact:
     """One thing that stands out: what, which network, and its value."""
 
     what: str
@@ -55,7 +55,7 @@ class Summary:
     dates: str  # first and last day, or the only one
     versions: Sequence[str]  # of torch and bench
     progress: Progress  # of all jobs
-    facts: Sequence[Fact]  # what stands out
+    facts: Sequence[_Fact]  # what stands out
     doubts: Sequence[_Doubt]  # flags, with where they are
     # lines of the stores that are no sound records, as (run, line, reason)
     rejected: Sequence[tuple[str, int, str]]
@@ -116,7 +116,7 @@ class _Respect:
     name: str
     text: Callable[[float], str]
 
-    def fact(self, rows: Sequence[Row]) -> Fact | None:
+    def fact(self, rows: Sequence[Row]) -> _Fact | None:
         """Return the best of the rows that may be compared, where that is decided; None where at most one has a number.
 
         Of several groups that may not be compared with each other, it is that with the most networks.
@@ -130,8 +130,8 @@ class _Respect:
         among = ", ".join(plain(word) for word in setting_words(rows[largest.rows[0]], differing))
         what = f"{self.title} ({among})" if among else self.title
         if largest.best:
-            return Fact(what, self._who(rows[largest.best[0]]), self._values(rows, largest))
-        return Fact(what, "undecided", self._why(rows, largest))
+            return _Fact(what, self._who(rows[largest.best[0]]), self._values(rows, largest))
+        return _Fact(what, "undecided", self._why(rows, largest))
 
     def _who(self, row: Row) -> str:
         return plain(row[self.name])
@@ -177,7 +177,7 @@ _RESPECTS = (
 )
 
 
-def _facts(table: pd.DataFrame) -> list[Fact]:
+def _facts(table: pd.DataFrame) -> list[_Fact]:
     """Return the best network in each respect that at least two have, by the rule of the marks in the table."""
     facts = [
         respect.fact(table[table[respect.column.key].notna()].to_dict("records")) for respect in _RESPECTS
@@ -185,9 +185,9 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
     return [fact for fact in facts if fact is not None]
 
 
-def _drift(drift: Drift) -> Fact:
+def _drift(drift: Drift) -> _Fact:
     change = f"{'+' if drift.ratio >= 1 else '−'}{percent(abs(drift.ratio - 1))}"
-    return Fact("Time at the end of the run against its beginning", plain(drift.label), change)
+    return _Fact("Time at the end of the run against its beginning", plain(drift.label), change)
 
 
 def _doubts(frame: pd.DataFrame) -> list[_Doubt]:

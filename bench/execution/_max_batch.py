@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from bench.execution import Event, Executor
-from bench.execution.outcome import Outcome, judge
+from bench.execution._outcome import Outcome, judge
 from bench.io import JsonObject
 from bench.plan.estimate import SEARCH_S
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.records.record import Measurement, Status, measured
 
-LIMIT = 65_536  # images, where the job does not say
-GRAIN = 32  # the answer is right to within one part in so many; a batch at the very edge would not fit twice
+_LIMIT = 65_536  # images, where the job does not say
+_GRAIN = 32  # the answer is right to within one part in so many; a batch at the very edge would not fit twice
 
-_TARGET = "bench.execution.fits:try_batch"
+_TARGET = "bench.execution._fits:try_batch"
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class _Try:
     """One batch, and how it went."""
 
     batch: int
@@ -36,7 +36,7 @@ _WHY: Mapping[Status, str] = {"oom": "", "unsupported": "at_index_limit"}
 
 
 @dataclass(frozen=True, slots=True)
-class LargestBatch:
+class _LargestBatch:
     """The largest batch that fits.
 
     Attributes:
@@ -46,7 +46,7 @@ class LargestBatch:
     """
 
     batch: int | None
-    tries: tuple[Try, ...]
+    tries: tuple[_Try, ...]
     limit: int
 
     @property
@@ -55,7 +55,7 @@ class LargestBatch:
         return (self.tries[-1].status, self.tries[-1].error) if self.batch is None else None
 
     @property
-    def bound(self) -> Try | None:
+    def bound(self) -> _Try | None:
         """The smallest batch that failed: what keeps larger ones away; None where the limit does."""
         return min((t for t in self.tries if t.status != "ok"), key=lambda t: t.batch, default=None)
 
@@ -90,7 +90,7 @@ def find_max_batch(
     timeout_s: float,
     begin: Callable[[int], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
-) -> LargestBatch:
+) -> _LargestBatch:
     """Return the largest batch of the job that fits: doubles until one does not, then bisects.
 
     One image is tried first: where that fails, so does the search. From then on want of memory makes a batch too
@@ -104,10 +104,10 @@ def find_max_batch(
         begin: is told the batch of each try.
         clock: in seconds.
     """
-    limit = job.settings.batch_limit or LIMIT
+    limit = job.settings.batch_limit or _LIMIT
     whole_s = min(timeout_s, SEARCH_S.get(job.device_kind, timeout_s))
     end_s = clock() + whole_s
-    tries: list[Try] = []
+    tries: list[_Try] = []
 
     def fits(batch: int) -> bool:
         left_s = end_s - clock()
@@ -121,7 +121,7 @@ def find_max_batch(
     with contextlib.suppress(_OtherError):
         _search(fits, limit)
     good = [t.batch for t in tries if t.status == "ok"]
-    return LargestBatch(max(good, default=None), tuple(tries), limit)
+    return _LargestBatch(max(good, default=None), tuple(tries), limit)
 
 
 class _OtherError(Exception):
@@ -129,7 +129,7 @@ class _OtherError(Exception):
 
 
 def _search(fits: Callable[[int], bool], limit: int) -> None:
-    """Try batches until the largest that fits is known to within 1/`GRAIN` of it; one image first."""
+    """Try batches until the largest that fits is known to within 1/`_GRAIN` of it; one image first."""
     good, bad = 0, limit + 1
     batch = 1
     while bad > limit and good < limit:
@@ -137,7 +137,7 @@ def _search(fits: Callable[[int], bool], limit: int) -> None:
             good, batch = batch, min(2 * batch, limit)
         else:
             bad = batch
-    while bad - good > max(1, good // GRAIN):
+    while bad - good > max(1, good // _GRAIN):
         middle = (good + bad) // 2
         if fits(middle):
             good = middle
@@ -145,13 +145,13 @@ def _search(fits: Callable[[int], bool], limit: int) -> None:
             bad = middle
 
 
-def _late(batch: int, whole_s: float) -> Try:
+def _late(batch: int, whole_s: float) -> _Try:
     """Return the try of a batch that there was no time for."""
     message = f"the search had {whole_s:g} s"
-    return Try(batch, "timeout", {"type": "Timeout", "message": message, "tip": "give a batch_limit"})
+    return _Try(batch, "timeout", {"type": "Timeout", "message": message, "tip": "give a batch_limit"})
 
 
-def _try(executor: Executor, job: Job[Timed], timeout_s: float) -> Try:
+def _try(executor: Executor, job: Job[Timed], timeout_s: float) -> _Try:
     outcome: Outcome | None = None
     stage = "start"
 
@@ -165,4 +165,4 @@ def _try(executor: Executor, job: Job[Timed], timeout_s: float) -> Try:
 
     ended = executor.call(_TARGET, (job,), timeout_s=timeout_s, on_event=hear)
     status, error = judge(ended, outcome, timeout_s, stage)
-    return Try(job.settings.batch, status, error)
+    return _Try(job.settings.batch, status, error)

@@ -122,7 +122,7 @@ def missing(value: Any) -> bool:
 # The kinds of columns: each function makes the cell of a row, in the scale of the whole column.
 
 
-def words(row: Row, column: Column, _scale: Scale) -> Cell:
+def _words(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show text."""
     value = row[column.key]
     return EMPTY if missing(value) or value == "" else _cell(plain(value), True)
@@ -204,7 +204,7 @@ class Column:
     key: str  # of the frame
     title: str  # without the unit
     # makes the cell of a row; the scale is that of the whole column
-    cell: Callable[[Row, Column, Scale], Cell] = words
+    cell: Callable[[Row, Column, Scale], Cell] = _words
     unit: str = ""  # of the stored numbers; `%` shows fractions as percentages
     # `always`, where any row has it (`present`), where rows differ in it (`differing`), or where rows of one
     # network differ in it (`telling`); what is the same for all rows is said once, below the table
@@ -220,7 +220,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether its cells are numbers."""
-        return self.cell not in (words, machine, status)
+        return self.cell not in (_words, machine, status)
 
 
 def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:

@@ -26,9 +26,9 @@ from bench.errors import BenchError
 from bench.execution import Event
 from bench.records.record import Measurement, Status
 
-FRAME_BYTES = 32 << 20  # of one event
-CALL_BYTES = 256 << 20  # of all events of a call
-DEPTH = 40  # of values in values
+_FRAME_BYTES = 32 << 20  # of one event
+_CALL_BYTES = 256 << 20  # of all events of a call
+_DEPTH = 40  # of values in values
 _HEADER = 4
 
 
@@ -101,7 +101,7 @@ _decode = msgspec.msgpack.Decoder(tuple[_Word, msgspec.Raw]).decode
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def _check_plain(value: object, depth: int = DEPTH) -> None:
+def _check_plain(value: object, depth: int = _DEPTH) -> None:
     """Refuse what JSON has not, and what is too deep for those who walk through it."""
     if isinstance(value, _PLAIN):
         return
@@ -135,7 +135,7 @@ class Inbox:
         self.descriptor = descriptor
         self.ended = False
         self._buffer = bytearray()
-        self._left = CALL_BYTES
+        self._left = _CALL_BYTES
 
     def read(self) -> Iterator[Event]:
         """Yield the events that have arrived whole; at the end of the pipe, `ended` is set.
@@ -150,7 +150,7 @@ class Inbox:
         self.ended = not content
         self._left -= len(content)
         if self._left < 0:
-            raise ValueError(f"more than {CALL_BYTES} bytes of events")
+            raise ValueError(f"more than {_CALL_BYTES} bytes of events")
         self._buffer += content
         yield from self._frames()
 
@@ -160,7 +160,7 @@ class Inbox:
             while len(self._buffer) >= start + _HEADER:
                 body = start + _HEADER
                 length = int.from_bytes(self._buffer[start:body], "big")
-                if length > FRAME_BYTES:
+                if length > _FRAME_BYTES:
                     raise ValueError(f"an event of {length} bytes")
                 if len(self._buffer) < body + length:
                     break

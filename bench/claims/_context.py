@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from bench.claims._finding import Finding
 from bench.claims.claim import Claim
-from bench.claims.finding import Finding
 from bench.errors import ConfigError
 from bench.io import JsonObject
 
@@ -25,7 +25,7 @@ _Decide: TypeAlias = "Callable[[Claim, Context], Finding]"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class _Check:
     """How the claims of a quantity are decided, see `check`."""
 
     decide: _Decide
@@ -33,7 +33,7 @@ class Check:
     needs: Callable[[Claim], list[str]]
 
 
-CHECKS: dict[str, list[Check]] = {}
+CHECKS: dict[str, list[_Check]] = {}
 """The checks of each quantity; the unit of a claim says which of several decides it."""
 
 
@@ -47,13 +47,13 @@ def check(
     """
 
     def register(decide: _Decide) -> _Decide:
-        CHECKS.setdefault(quantity, []).append(Check(decide, units, needs or _network))
+        CHECKS.setdefault(quantity, []).append(_Check(decide, units, needs or _network))
         return decide
 
     return register
 
 
-def check_of(claim: Claim) -> Check:
+def check_of(claim: Claim) -> _Check:
     """Return what decides a claim, whose quantity and unit are known."""
     return next(one for one in CHECKS[claim.quantity] if not one.units or claim.unit in one.units)
 

@@ -18,20 +18,20 @@ from bench.plan.task import TASKS, Hooks
 # A try on the CPU may have this share of the memory that is available; the rest keeps the machine out of swap.
 _MARGIN = 0.8
 # No warm-up to speak of, and one sample of each quantity.
-ONCE = Timing(warmup_s=1e-9, min_s=0, limit_s=1e-9, min_samples=1, max_samples=1, min_block_s=1e-9)
+_ONCE = Timing(warmup_s=1e-9, min_s=0, limit_s=1e-9, min_samples=1, max_samples=1, min_block_s=1e-9)
 
 
 def try_batch(send: Send, job: Job[Timed]) -> None:
     """Send the stages of one try, then ``("outcome", (status, error))``: `ok`, `oom`, or how it failed."""
 
     def do(enter: Callable[[str], None]) -> None:
-        with memory_limit(job.device):
-            one_of_each(job, Hooks(stage=enter))
+        with _memory_limit(job.device):
+            _one_of_each(job, Hooks(stage=enter))
 
     send_outcome(send, job, do)
 
 
-def one_of_each(job: Job[Timed], hooks: Hooks) -> None:
+def _one_of_each(job: Job[Timed], hooks: Hooks) -> None:
     """Run all that the job would run, with next to no repetition, and keep nothing of what it measures.
 
     A single call is not enough to tell that a batch fits: the job holds the first output while it calls again, looks
@@ -41,14 +41,14 @@ def one_of_each(job: Job[Timed], hooks: Hooks) -> None:
         Exception: whatever the network, the backend or the allocator raises.
     """
     switch(job)
-    for _ in TASKS.get(job.task).run(job.with_settings(timing=ONCE, energy_s=0), hooks):
+    for _ in TASKS.get(job.task).run(job.with_settings(timing=_ONCE, energy_s=0), hooks):
         pass
     if job.device != "cpu":
         torch.cuda.synchronize()
 
 
 @contextlib.contextmanager
-def memory_limit(device: str) -> Iterator[None]:
+def _memory_limit(device: str) -> Iterator[None]:
     """On the CPU, let this process map no more than a share of the free memory for the length of a with block.
 
     An allocation beyond it fails in this process, before a page of it is touched: the kernel need not end

@@ -12,7 +12,7 @@ from torch import nn
 
 from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
-from bench.training.batches import Batches, Shape
+from bench.training._batches import Batches, Shape
 from bench.training.config import Splits
 from bench.training.learner import Learner
 

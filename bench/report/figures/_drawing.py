@@ -45,7 +45,7 @@ class Picture:
     @property
     def svg(self) -> str:
         """Return the figure as an element of a page."""
-        return inline(self.files["svg"], self.name) if "svg" in self.files else ""
+        return _inline(self.files["svg"], self.name) if "svg" in self.files else ""
 
 
 _Finish = Callable[[], list[Picture]]
@@ -78,7 +78,7 @@ def drawing(records: int, options: DrawingOptions | None = None) -> Iterator[Sta
     """
     options = options or DrawingOptions()
     if records < _MANY_RECORDS or usable_cores() < 2:
-        yield lambda table, frame: lambda: [draw(name, table, frame, options) for name in options.figures]
+        yield lambda table, frame: lambda: [_draw(name, table, frame, options) for name in options.figures]
         return
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as helper:
         try:
@@ -104,7 +104,7 @@ class _Shared:
         self, helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions
     ) -> None:
         self._helper = helper
-        self._draw = partial(draw, table=table, frame=frame, options=options)
+        self._draw = partial(_draw, table=table, frame=frame, options=options)
         self._names = options.figures
         self._left = deque(self._names)
         self._handed: dict[str, Future[Picture]] = {}
@@ -141,7 +141,7 @@ class _Shared:
             return self._left.pop() if self._left else None
 
 
-def draw(
+def _draw(
     name: str, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions | None = None
 ) -> Picture:
     """Draw one figure of the comparison table and the frame; equal ones give equal bytes."""
@@ -168,7 +168,7 @@ _SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)pt" height="[\d.]+pt"')
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
-def inline(svg: bytes, name: str) -> str:
+def _inline(svg: bytes, name: str) -> str:
     """Return a figure as an element of an HTML page.
 
     Comments and metadata go, ids get the figure's name in front so that figures do not share any, and the greys of

@@ -23,7 +23,7 @@ _ALIKE = 0.02  # times this near to one another need no order
 
 
 @dataclass(slots=True)
-class Row:
+class _Row:
     """One time, and the processes that it was measured in.
 
     Attributes:
@@ -59,12 +59,12 @@ class Row:
             self.times.append(median(measured.samples))
 
 
-def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[Row]:
+def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[_Row]:
     """Return the times of a plan that are measured in several processes, with the records of their jobs."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, _Row] = {}
     for planned in plan:
         if planned.processes is not None and planned.status is None:
-            rows.setdefault(planned.job.series(), Row(planned))
+            rows.setdefault(planned.job.series(), _Row(planned))
     for record in records.values():
         row = rows.get(record.job.series())
         if row is not None and "replicate" in record.job.settings.content:
@@ -72,7 +72,7 @@ def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[Row]
     return list(rows.values())
 
 
-def further_round(rows: Sequence[Row]) -> list[Planned]:
+def further_round(rows: Sequence[_Row]) -> list[Planned]:
     """Return the next process of each time that is in doubt, in an order of its own, as far as what is granted lasts.
 
     Every time grants some seconds to all; what further rounds took before is taken off.
@@ -88,7 +88,7 @@ def further_round(rows: Sequence[Row]) -> list[Planned]:
     return chosen
 
 
-def _doubtful(rows: Sequence[Row]) -> list[Row]:
+def _doubtful(rows: Sequence[_Row]) -> list[_Row]:
     """Return the rows whose interval is wide, or overlaps that of the next one although the two are not alike."""
     known = {i: process_interval(row.times) for i, row in enumerate(rows) if len(row.times) > 1}
     doubtful = {i for i, interval in known.items() if _half(interval) > rows[i].processes.within}
@@ -103,7 +103,7 @@ def _half(interval: Interval) -> float:
     return (interval.high - interval.low) / 2 / interval.estimate
 
 
-def _neighbours(rows: Sequence[Row], known: Mapping[int, Interval]) -> Iterator[tuple[int, int]]:
+def _neighbours(rows: Sequence[_Row], known: Mapping[int, Interval]) -> Iterator[tuple[int, int]]:
     """Yield rows that follow one another in time among those that were run alike, the quicker one first."""
     alike: dict[str, list[int]] = {}
     for i in known:

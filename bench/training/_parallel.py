@@ -33,7 +33,7 @@ _MEETING_LIMIT = timedelta(minutes=30)  # for all ranks to arrive; what one does
 _READY = b"ready\n"
 _END_S = 5.0  # for the other ranks to end by themselves, once the training is done
 _OUTPUT_QUOTED = 2000  # last characters of a failed rank's output that a message quotes
-_START = "import sys; from bench.training.parallel import _join; _join(*sys.argv[1:])"
+_START = "import sys; from bench.training._parallel import _join; _join(*sys.argv[1:])"
 
 
 @dataclass(frozen=True, slots=True)

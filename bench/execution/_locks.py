@@ -18,10 +18,10 @@ from filelock import BaseFileLock, Timeout
 from bench.errors import BenchError
 from bench.records.lock import take_lock
 
-POLL_S = 0.2
+_POLL_S = 0.2
 
 
-def lock_folder() -> Path:
+def _lock_folder() -> Path:
     """Return the folder of the locks: the environment's BENCH_LOCKS, or ~/.cache/bench/locks.
 
     Not a folder for temporary files or of a session, which differ between a terminal, a service and a batch job of the
@@ -125,7 +125,7 @@ def _device_lock(
 ) -> Iterator[None]:
     # A card's UUID is its own; other names are of this machine, and homes may be shared by several.
     known = name if name.startswith(("GPU-", "MIG-")) else f"{name}-{platform.node()}"
-    path = lock_folder() / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', known)}.lock"
+    path = _lock_folder() / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', known)}.lock"
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise _refused(f"the lock {path} is a {'link' if path.is_symlink() else 'folder'}, not a file")
     try:
@@ -134,7 +134,7 @@ def _device_lock(
         while lock is None:
             if cancelled():
                 raise KeyboardInterrupt
-            lock = _taken(path, POLL_S)
+            lock = _taken(path, _POLL_S)
     except OSError as error:
         raise _refused(f"the lock {path} cannot be taken, as one of another user cannot: {error}") from error
     since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -148,7 +148,7 @@ def _device_lock(
 
 def _taken(path: Path, within_s: float) -> BaseFileLock | None:
     try:
-        return take_lock(path, within_s=within_s, poll_s=POLL_S, mode=0o666)
+        return take_lock(path, within_s=within_s, poll_s=_POLL_S, mode=0o666)
     except Timeout:
         return None
 

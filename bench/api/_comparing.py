@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.selftest import SELFTEST, band_in
-from bench.api.objects import Network, names_of
+from bench.api._objects import Network, names_of
 from bench.api.runs import Done, Prepared, carry_out, open_executor, run_folder, run_name
 from bench.errors import ConfigError
 from bench.execution import Executor

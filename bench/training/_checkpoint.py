@@ -12,11 +12,11 @@ import torch
 from bench.errors import StoreError
 from bench.io import atomic_write
 
-EVERY_S = 30.0  # least time between two checkpoints; epochs may be far shorter
+_EVERY_S = 30.0  # least time between two checkpoints; epochs may be far shorter
 
 
 class Writer:
-    """Writes the checkpoints of a training: the last epoch's, others at most every `EVERY_S`, and at an interruption.
+    """Writes the checkpoints of a training: the last epoch's, others at most every `_EVERY_S`, and at an interruption.
 
     Seconds are of one clock, on which the training began at `start`. None are written without a path; for the key see
     `save`.
@@ -38,7 +38,7 @@ class Writer:
             StoreError: if it cannot be written.
         """
         self.behind = True
-        if last or time - self.saved_at >= EVERY_S:
+        if last or time - self.saved_at >= _EVERY_S:
             self.saved_at = time
             self._write()
 

@@ -61,7 +61,7 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
     freeze(figure)
     names = [drawable(p.text) for p in points]
     lines = [*lines, *([(p.x, p.y - p.spread), (p.x, p.y + p.spread)] for p in points if p.spread > 0)]
-    layout = LabelLayout(
+    layout = _LabelLayout(
         centres=_in_print(axes, figure, [(p.x, p.y) for p in points]),
         sizes=_measure(figure, names) + 2 * _PAD,
         radii=np.array([p.radius for p in points]),
@@ -104,7 +104,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
     _widen(axes, figure, _measure(figure, [text for _, _, text in ends])[:, 0].max() + 20)
     places = _in_print(axes, figure, [(x, y) for x, y, _ in ends])
     bottom, top = (v * 72 / figure.dpi for v in axes.get_window_extent().intervaly)
-    heights = spread(places[:, 1], _LINE, bottom + _LINE / 2, top - _LINE / 2)
+    heights = _spread(places[:, 1], _LINE, bottom + _LINE / 2, top - _LINE / 2)
     starts, names = places + np.array([4.0, 0.0]), np.column_stack([places[:, 0] + 14.0, heights])
     for (_, _, text), name in zip(ends, names, strict=True):
         _write(axes, text, name, anchor="left")
@@ -201,7 +201,7 @@ _LED_ACROSS = _LEFT_OUT  # a line through another label: rather no label
 
 
 @dataclass(slots=True)
-class LabelLayout:
+class _LabelLayout:
     """The labels of one panel: what is to be labelled, what is in the way, and the boxes taken so far."""
 
     centres: _Floats  # of the points, [n, 2]
@@ -286,7 +286,7 @@ class LabelLayout:
         return np.asarray(far | self._nearer(i, boxes))
 
     def _nearer(self, i: int, boxes: _Floats) -> npt.NDArray[np.bool_]:
-        away = distances(boxes, self.centres)
+        away = _distances(boxes, self.centres)
         return np.asarray((away < away[:, [i]] - 1e-9).any(axis=1))
 
     def _cost(self, i: int, boxes: _Floats, taken: _Floats, led: npt.NDArray[np.bool_]) -> _Floats:
@@ -328,7 +328,7 @@ def overlaps(boxes: _Floats, others: _Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((left < east) & (west < right) & (bottom < north) & (south < top))
 
 
-def distances(boxes: _Floats, points: _Floats) -> _Floats:
+def _distances(boxes: _Floats, points: _Floats) -> _Floats:
     """Return how far boxes [n, 4] are from points [m, 2], as [n, m]; 0 inside."""
     beyond = np.maximum(boxes[:, None, :2] - points, points - boxes[:, None, 2:])
     return np.asarray(np.hypot(*np.moveaxis(np.maximum(beyond, 0.0), 2, 0)))
@@ -344,7 +344,7 @@ def _crossed(centre: _Floats, boxes: _Floats, others: _Floats) -> npt.NDArray[np
     return np.asarray(inside.any(axis=0).sum(axis=1))
 
 
-def spread(heights: _Floats, gap: float, bottom: float, top: float) -> _Floats:
+def _spread(heights: _Floats, gap: float, bottom: float, top: float) -> _Floats:
     """Return the heights moved as little as possible, in their order, at least `gap` apart, from bottom to top.
 
     Neighbours that are too close are pooled into blocks around their middle: least squares under an order.

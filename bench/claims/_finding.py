@@ -6,7 +6,7 @@
     erratum                     no way to count it that we know gives it; the finding shows the arithmetic
     needs_run                   nothing that can be counted decides it, a training does
     supported, refuted          tests of the runs at hand, of the claim's own data set, networks, relation and scale
-    indicated_for, _against     tests of the runs at hand under other conditions: see `bench.claims.studied`
+    indicated_for, _against     tests of the runs at hand under other conditions: see `bench.claims._studied`
     undecided                   such tests leave it open, or disagree
     undecidable                 nothing here decides it: a matter of history or of custom
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.datasets import Dataset, Files, Images
 from bench.errors import UnsupportedError
-from bench.training.augment import Augmentation, crop, cut_out, draw, normalise
+from bench.training._augment import Augmentation, crop, cut_out, draw, normalise
 
 Batch = tuple[Tensor, Tensor]  # images [B, C, S, S] float32, labels [B] int64
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's

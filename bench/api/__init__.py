@@ -6,6 +6,7 @@ frame = bench.load("results/smoke")
 """
 
 from bench.api._comparing import compare, selftest
+from bench.api._gating import gate
 from bench.api._reading import ensembles, figure, load
 from bench.api.inspecting import show
 from bench.api.runs import Done, Prepared, prepare, run, train
@@ -16,6 +17,7 @@ __all__ = [
     "compare",
     "ensembles",
     "figure",
+    "gate",
     "load",
     "prepare",
     "run",

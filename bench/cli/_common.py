@@ -143,3 +143,20 @@ def words_of_os(error: OSError) -> tuple[str, str]:
     """Return what the system refused, and what to do next."""
     place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
     return f"{error.strerror or text_of(error)}{place}", "mend that, or name another file or folder"
+
+
+def share(text: str, option: str) -> float:
+    """Return the fraction that ``5%`` or ``0.05`` means.
+
+    Raises:
+        ConfigError: for anything else, a bare 5 included, which would be 500 %.
+    """
+    from bench.errors import ConfigError
+
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise ConfigError(f"{option}: {text!r} is no share", "write 5% or 0.05")
+    return value

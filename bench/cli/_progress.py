@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
+from typing import TypeVar
 
 import typer
 from rich.console import Console
@@ -32,8 +33,10 @@ from bench.records.store import Run, set_aside
 from bench.report.text import visible
 from bench.units import duration, percent, show
 
+_T = TypeVar("_T")
 
-def measure(function: Callable[..., Done], *args: object, **options: object) -> Done:
+
+def measure(function: Callable[..., _T], *args: object, **options: object) -> _T:
     """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
     with Progress(stderr()) as progress:
         return function(*args, **options, observer=progress, argv=["bench", *sys.argv[1:]])

@@ -20,6 +20,7 @@ from bench.cli import (
     explain,
     export,
     facts,
+    gate,
     merge,
     plan,
     report,
@@ -94,6 +95,13 @@ _add(
     'bench choose --on default --throughput 20/s "resnet*"',
 )
 _add(_COMPARE, "diff", diff.diff, "bench diff before after", "bench diff before after --fail-above 5%")
+_add(
+    _COMPARE,
+    "gate",
+    gate.gate,
+    "bench gate main HEAD nets/mine.py:Net",
+    "bench gate v1.0 HEAD nets/mine.py:Net --fail-above 10%",
+)
 _add(_COMPARE, "verify", verify.verify, "bench verify", "bench verify results/study-depth")
 _add(
     _COMPARE,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, stored_run, words_of
+from bench.cli._common import (
+    Format,
+    FormatOption,
+    JsonOption,
+    ResultsOption,
+    handled,
+    share,
+    stored_run,
+    words_of,
+)
 from bench.cli._streams import print_json, show_error, stdout, write
 
 if TYPE_CHECKING:
@@ -52,8 +61,8 @@ def diff(
     Exit codes: 0, also for a suspicion; 2 where the runs may not be compared; 3 for a certain slowdown beyond
     --fail-above.
     """
-    limit = None if fail_above is None else _share(fail_above, "--fail-above")
-    noise = None if floor is None else _share(floor, "--floor")
+    limit = None if fail_above is None else share(fail_above, "--fail-above")
+    noise = None if floor is None else share(floor, "--floor")
     changes = _compare(results, a, b, across=across, floor=noise, quantities=words_of(quantity))
     slow = [row for one in changes.values() for row in one.slowdowns(limit)] if limit is not None else []
     _print(changes, Format.json if as_json else form)
@@ -62,23 +71,6 @@ def diff(
         show_error(f"slower: {row.quantity} of {row.label}, {least}", None)
     if slow:
         raise typer.Exit(_EXIT_REGRESSION)
-
-
-def _share(text: str, option: str) -> float:
-    """Return the fraction that ``5%`` or ``0.05`` means.
-
-    Raises:
-        ConfigError: for anything else, a bare 5 included, which would be 500 %.
-    """
-    from bench.errors import ConfigError
-
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise ConfigError(f"{option}: {text!r} is no share", "write 5% or 0.05")
-    return value
 
 
 def _compare(

@@ -16,7 +16,7 @@ EXIT_CODES: Mapping[int, str] = {
     0: "all that was asked for is there; a change that is merely suspected is no failure",
     1: "some jobs failed, or a folder of results cannot be read or written",
     2: "the request cannot be carried out as written; the message says why, and what to do",
-    3: "`bench diff --fail-above`: something became slower for certain",
+    3: "`bench diff --fail-above` and `bench gate`: something became slower for certain",
     130: "ended by Ctrl-C (143 by SIGTERM); what has been measured is kept, and the same command goes on",
 }
 """What a command's exit code says; every command has these and no others."""

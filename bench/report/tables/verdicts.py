@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -16,10 +16,11 @@ from rich.text import Text
 
 from bench.analysis.diff import Change, Diff
 from bench.analysis.ensembles import Ensemble
+from bench.analysis.gate import TwoRounds
 from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, effect_text, study_verdict
 from bench.analysis.trainings import SeriesComparison
 from bench.analysis.versus import QUANTITIES, Ratio, standings
-from bench.records.flags import doubts, explain
+from bench.records.flags import doubts, explain, spoken
 from bench.records.store import Run
 from bench.report.tables._view import (
     EMPTY,
@@ -87,6 +88,47 @@ def versus_notes(rows: Sequence[Ratio]) -> list[str]:
     lines.append(f"Times within ±{100 * rows[0].band:.3g} % are the same.")
     flags = dict.fromkeys(flag for row in rows for flag in row.flags)
     return lines + [f"{'Doubt' if doubts([flag]) else 'Told'}: {flag}: {explain(flag)}." for flag in flags]
+
+
+# --- bench gate ---
+
+_GATE: Fields[TwoRounds] = (
+    (Head("Network"), lambda row: plain(row.ratio.arch)),
+    (Head("Quantity"), lambda row: QUANTITIES[row.ratio.quantity]),
+    (Head("Ratio", numeric=True), lambda row: _rounds(row, lambda one: _ratio(one.estimate))),
+    (
+        Head("95 % interval", numeric=True),
+        lambda row: _rounds(row, lambda one: interval(one.low, one.high, _ratio)),
+    ),
+    (Head("Verdict"), lambda row: row.verdict + (f" ({spoken(*row.flags)})" if row.flags else "")),
+)
+
+
+def _rounds(row: TwoRounds, show_one: Callable[[Effect], str]) -> str:
+    """Return what each round of a change shows."""
+    return "; again ".join(show_one(one.effect) for one in (row.ratio, row.again) if one is not None)
+
+
+def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = ()) -> str:
+    """Return what two commits come to, as a comment: what is slower, what is new, and the table of all the others."""
+    slower, suspected = (
+        ", ".join(
+            f"{markdown(c.ratio.arch)} in {QUANTITIES[c.ratio.quantity]}"
+            for c in changes
+            if c.verdict == word
+        )
+        for word in ("slower", "suspected")
+    )
+    lines = [
+        f"**Slower for certain, in two rounds: {slower}.**" if slower else "Nothing is slower for certain.",
+        *([f"Suspected, in one round alone: {suspected}."] if suspected else []),
+        *([f"New, with nothing to compare: {', '.join(map(markdown, new))}."] if new else []),
+    ]
+    if not changes:
+        return f"{' '.join(lines[1:]) or 'Nothing was compared.'}\n"
+    before, after = changes[0].ratio.baseline.split()
+    table = to_markdown(view_of(changes, _GATE))
+    return f"### {after} against {before}\n\n{' '.join(lines)}\n\n{table.strip()}\n"
 
 
 # --- trainings and ensembles ---

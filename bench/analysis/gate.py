@@ -1,0 +1,58 @@
+"""What two commits come to: a slowdown counts where two rounds of a comparison are certain of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.analysis.versus import Ratio
+from bench.records.flags import joined_flags
+
+_TIMES = ("latency", "throughput")
+
+
+@dataclass(frozen=True, slots=True)
+class TwoRounds:
+    """A quantity of a network in the later commit over that in the earlier one.
+
+    Attributes:
+        ratio: of the first round; its `arch` and `baseline` are the network's name and the commits.
+        again: of the second round, where there was one.
+        limit: share by which the interval must lie beyond 1 for a slowdown to count.
+    """
+
+    ratio: Ratio
+    again: Ratio | None
+    limit: float
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Doubts of both rounds, each once."""
+        return joined_flags(
+            [one.flags for one in (self.ratio, self.again) if one is not None], several=False, wide=False
+        )
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in a word or a few.
+
+        ``slower`` where both rounds are certain of it, ``suspected`` where one is; ``slower in doubt`` and ``slower
+        within the limit``, which do not count; else the first round's verdict.
+        """
+        first = self.ratio
+        if is_slower(first, self.limit):
+            return "slower" if self.again is not None and is_slower(self.again, self.limit) else "suspected"
+        if first.effect.verdict != "slower":
+            return first.effect.verdict
+        return "slower within the limit" if first.decided else "slower in doubt"
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values."""
+        again = None if self.again is None else self.again.to_json()
+        return {**self.ratio.to_json(), "verdict": self.verdict, "again": again, "fail_above": self.limit}
+
+
+def is_slower(row: Ratio, limit: float) -> bool:
+    """Whether a time is certainly slower, without a doubt, and all of its interval is beyond the limit."""
+    if row.quantity not in _TIMES or row.effect.verdict != "slower" or not row.decided:
+        return False
+    return row.effect.low > 1 + limit if row.quantity == "latency" else row.effect.high < 1 / (1 + limit)

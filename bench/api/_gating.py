@@ -1,0 +1,148 @@
+"""Two commits of a repository of networks: is any network certainly slower in the later one?
+
+Both commits' files are taken out of the repository side by side, and each network is compared with its former self as
+`compare` does: in turn, in each of several processes. What is slower is measured a second time, in fresh processes, and
+counts where both rounds say so: where nothing has changed, a network is called slower in at most 1 of 400 cases, as
+each round does so in at most 1 of 20.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.analysis.gate import TwoRounds, is_slower
+from bench.analysis.versus import Ratio, compare_run
+from bench.api._comparing import compare
+from bench.api.runs import Done, run_name
+from bench.errors import ConfigError
+from bench.execution import Executor
+from bench.execution.runner import Observer
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What two commits come to.
+
+    Attributes:
+        changes: of each network that is in both, by quantity.
+        new: networks that the earlier commit lacks.
+        runs: in which it was measured.
+    """
+
+    changes: tuple[TwoRounds, ...]
+    new: tuple[str, ...]
+    runs: tuple[Done, ...]
+
+
+def gate(
+    base: str,
+    head: str,
+    names: Sequence[str],
+    *,
+    limit: float = 0.05,
+    processes: int | None = None,
+    overrides: Sequence[str] = (),
+    repository: Path | str = ".",
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Gate:
+    """Compare networks of two commits with their former selves.
+
+    Beside the arguments of `compare` there are:
+
+    base: the earlier commit, as git knows it.
+    head: the later one.
+    names: networks in files of the repository, by their paths from its root: ``nets/mine.py:Net(width=64)``.
+    limit: a slowdown counts where its interval lies beyond this share.
+    processes: of each round; None means as often as a verdict needs.
+    repository: a folder in it.
+
+    Raises:
+        ConfigError: for what is no repository, commit or file of it.
+        BenchError: as `compare` does.
+    """
+    root = Path(_git(Path(repository), "rev-parse", "--show-toplevel").decode().strip())
+    commits = [_commit(root, name) for name in (base, head)]
+    changes: list[TwoRounds] = []
+    runs: list[Done] = []
+    with _side_by_side(root, commits) as (before, after):
+        new = _new(names, before, after, commits[1])
+
+        def ratios(name: str, run: str) -> dict[str, Ratio]:
+            together = [f"{after}/{name}", f"{before}/{name}"]
+            options = {
+                "processes": processes,
+                "overrides": overrides,
+                "results": results,
+                "executor": executor,
+            }
+            runs.append(compare(together, name=run, observer=observer, argv=argv, **options))
+            rows = compare_run(runs[-1].here)
+            return {row.quantity: replace(row, arch=name, baseline=" ".join(commits)) for row in rows}
+
+        for name in names:
+            if name in new or (runs and runs[-1].summary.cancelled):
+                continue
+            run = run_name(f"gate-{commits[0]}-{commits[1]}", [name])
+            first = ratios(name, run)
+            slower = any(is_slower(row, limit) for row in first.values())
+            again = ratios(name, f"{run}-again") if slower and not runs[-1].summary.cancelled else {}
+            changes += [TwoRounds(row, again.get(quantity), limit) for quantity, row in first.items()]
+    return Gate(tuple(changes), new, tuple(runs))
+
+
+def _new(names: Sequence[str], before: Path, after: Path, head: str) -> tuple[str, ...]:
+    """Return the networks whose files the earlier commit lacks.
+
+    Raises:
+        ConfigError: for a name that is of no file of the later one.
+    """
+    files = {name: name.partition(":")[0] for name in names}
+    for file in files.values():
+        if not (after / file).is_file():
+            raise ConfigError(f"{head} has no file {file}", "name networks by their files: nets/mine.py:Net")
+    return tuple(name for name, file in files.items() if not (before / file).is_file())
+
+
+@contextmanager
+def _side_by_side(root: Path, commits: Sequence[str]) -> Iterator[list[Path]]:
+    """Give folders with the files of commits; what is not committed is not in them."""
+    with tempfile.TemporaryDirectory(prefix="bench-gate-") as folder:
+        folders = [Path(folder) / commit for commit in commits]
+        for commit, into in zip(commits, folders, strict=True):
+            packed = _git(root, "archive", "--format=tar", commit)
+            with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+                files.extractall(into, filter="data")
+        yield folders
+
+
+def _commit(root: Path, name: str) -> str:
+    """Return the short hash of a commit."""
+    return _git(root, "rev-parse", "--short", "--verify", f"{name}^{{commit}}").decode().strip()
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    """Return what git says.
+
+    Raises:
+        ConfigError: with its words, where it refuses.
+    """
+    try:
+        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "git is not installed", "install it, or use `bench compare` on two folders"
+        ) from error
+    if answer.returncode:
+        lines = answer.stderr.decode(errors="replace").strip().splitlines() or ["failed"]
+        raise ConfigError(f"git {words[0]}: {lines[-1]}", "`git log --oneline` shows the commits")
+    return answer.stdout

@@ -1,0 +1,61 @@
+"""`bench gate`: did a commit make a network slower, for certain?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli._common import JsonOption, ResultsOption, SetOption, handled, share
+from bench.cli._streams import print_json, write
+
+_EXIT_REGRESSION = 3
+
+
+@handled
+def gate(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="The earlier commit, such as main.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The later one.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NET...", help="Networks by their files in the repository: nets/mine.py:Net."),
+    ],
+    fail_above: Annotated[
+        str, typer.Option(metavar="SHARE", help="A slowdown counts where it is certainly more than this.")
+    ] = "5%",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Of each round; by default as a verdict needs, at least 8.")
+    ] = None,
+    override: SetOption = None,
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Compare networks of two commits, measured in turn; what is slower is measured again before it counts.
+
+    What comes of it is Markdown, as for a comment on a change.
+
+    Exit codes: 0 nothing is slower for certain, 1 some jobs failed, 2 usage, 3 slower in both rounds, 130 cancelled.
+    """
+    from bench.api import gate as compare_commits
+    from bench.cli._progress import failure_lines, finish, measure
+    from bench.report.tables.verdicts import gate_markdown
+
+    gated = measure(
+        compare_commits,
+        base,
+        head,
+        names,
+        limit=share(fail_above, "--fail-above"),
+        processes=processes,
+        overrides=override or (),
+        results=results,
+    )
+    if as_json:
+        print_json([change.to_json() for change in gated.changes])
+    else:
+        write(gate_markdown(gated.changes, gated.new))
+    for done in gated.runs:
+        finish(done, [*failure_lines(done.summary.records), f"results: {done.path}"])
+    if any(change.verdict == "slower" for change in gated.changes):
+        raise typer.Exit(_EXIT_REGRESSION)

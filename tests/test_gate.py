@@ -1,0 +1,232 @@
+"""`bench gate`: what is taken from two commits, when a second round is run, and what counts as slower."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from bench.analysis.gate import TwoRounds
+from bench.analysis.versus import Ratio
+from bench.api import _gating
+from bench.cli.app import app
+from bench.stats.effects import none
+
+
+def latency(ratio: float, *, spread: float = 0.01, flags: tuple[str, ...] = ()) -> Ratio:
+    """Return a ratio of latencies, later over earlier, with an interval of so much to either side."""
+    low, high = ratio * (1 - spread), ratio * (1 + spread)
+    verdict = "slower" if low > 1.02 else "faster" if high < 1 / 1.02 else "same"
+    effect = replace(none("", 8), estimate=ratio, low=low, high=high, p=0.01, n=8, verdict=verdict)
+    return Ratio("", "", "latency", effect, flags)
+
+
+def throughput(ratio: float) -> Ratio:
+    slower = replace(latency(1 / ratio), quantity="throughput")
+    low, high = 1 / slower.effect.high, 1 / slower.effect.low
+    return replace(slower, effect=replace(slower.effect, estimate=ratio, low=low, high=high))
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "verdict"),
+    [
+        (latency(1.2), latency(1.2), "slower"),
+        (latency(1.2), latency(1.0), "suspected"),
+        (latency(1.2), None, "suspected"),  # the second round was cut off
+        (latency(1.2, flags=("contended",)), None, "slower in doubt"),
+        (latency(1.04), None, "slower within the limit"),
+        (latency(1.055), None, "slower within the limit"),  # its interval begins at 1.0445
+        (latency(1.0), None, "same"),
+        (latency(0.8), None, "faster"),
+        (throughput(0.8), throughput(0.8), "slower"),
+        (throughput(0.96), None, "slower within the limit"),
+    ],
+)
+def test_a_slowdown_counts_where_both_rounds_are_certain_of_it(
+    first: Ratio, again: Ratio | None, verdict: str
+) -> None:
+    assert TwoRounds(first, again, 0.05).verdict == verdict
+
+
+def test_more_parameters_are_told_and_do_not_count() -> None:
+    more = replace(latency(2.0), quantity="parameters", effect=replace(latency(2.0).effect, verdict="higher"))
+    assert TwoRounds(more, None, 0.05).verdict == "higher"
+
+
+# --- the command, on a repository of two commits ---
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository whose second commit edits what a network imports, and adds a second network."""
+    folder = tmp_path / "repository"
+    (folder / "nets").mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "nets" / "net.py").write_text("from layers import WIDTH\n")
+    (folder / "layers.py").write_text("WIDTH = 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "one")
+    (folder / "layers.py").write_text("WIDTH = 2\n")
+    (folder / "nets" / "new.py").write_text("")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "two")
+    (folder / "layers.py").write_text("WIDTH = 3\n")  # not committed
+    monkeypatch.chdir(folder)
+    return folder
+
+
+Rounds = Callable[[str], Sequence[Ratio]]
+
+
+def gate(
+    monkeypatch: pytest.MonkeyPatch, rounds: Rounds, *words: str
+) -> tuple[Result, list[tuple[str, str, str]]]:
+    """Run the command where a comparison called so has such ratios; return it, and what was compared."""
+    compared: list[tuple[str, str, str]] = []
+
+    def compare(names: Sequence[str], *, name: str, **_: Any) -> Any:
+        widths = [(Path(n.partition(":")[0]).parent.parent / "layers.py").read_text() for n in names]
+        compared.append((name, *widths))
+        ratios = list(rounds(name))
+        summary = SimpleNamespace(cancelled=False, failed=0, records=[])
+        return SimpleNamespace(here=ratios, summary=summary, path=Path("results") / name)
+
+    monkeypatch.setattr(_gating, "compare", compare)
+    monkeypatch.setattr(_gating, "compare_run", lambda ratios: ratios)
+    return CliRunner().invoke(app, ["gate", *words]), compared
+
+
+def test_a_slowdown_is_measured_again_and_ends_with_3(repository, monkeypatch):
+    result, compared = gate(
+        monkeypatch, lambda _: [latency(1.2), throughput(1.0)], "HEAD~", "HEAD", "nets/net.py:Net"
+    )
+    before, after = (
+        git(repository, "rev-parse", "--short", "HEAD~"),
+        git(repository, "rev-parse", "--short", "HEAD"),
+    )
+    assert result.exit_code == 3, result.output
+    # The later commit's files first, and what is not committed in neither.
+    widths = ("WIDTH = 2\n", "WIDTH = 1\n")
+    assert compared == [
+        (f"gate-{before}-{after}-Net", *widths),
+        (f"gate-{before}-{after}-Net-again", *widths),
+    ]
+    assert f"### {after} against {before}" in result.output
+    assert "**Slower for certain, in two rounds: nets/net.py:Net in latency.**" in result.output
+    assert (
+        "| nets/net.py:Net | latency | 1.200; again 1.200 | 1.188 – 1.212; again 1.188 – 1.212 | slower |"
+        in result.output
+    )
+    assert git(repository, "status", "--porcelain") == "M layers.py"  # the repository is as it was
+
+
+def test_what_one_round_alone_says_is_suspected(repository, monkeypatch):
+    result, compared = gate(
+        monkeypatch,
+        lambda name: [latency(1.0 if name.endswith("again") else 1.2)],
+        "HEAD~",
+        "main",
+        "nets/net.py:Net",
+    )
+    assert result.exit_code == 0, result.output
+    assert len(compared) == 2
+    assert (
+        "Nothing is slower for certain. Suspected, in one round alone: nets/net.py:Net in latency."
+        in result.output
+    )
+
+
+def test_without_a_slowdown_there_is_one_round(repository, monkeypatch):
+    result, compared = gate(
+        monkeypatch, lambda _: [latency(1.0)], "HEAD~", "HEAD", "nets/net.py:Net", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    assert len(compared) == 1
+    (row,) = json.loads(result.stdout)
+    assert (row["arch"], row["verdict"], row["again"], row["fail_above"]) == (
+        "nets/net.py:Net",
+        "same",
+        None,
+        0.05,
+    )
+    assert math.isclose(row["ratio"], 1.0)
+
+
+def test_a_network_that_is_new_is_left_out(repository, monkeypatch):
+    names = ("nets/new.py:Net", "nets/net.py:Net")
+    result, compared = gate(monkeypatch, lambda _: [latency(1.0)], "HEAD~", "HEAD", *names)
+    assert result.exit_code == 0, result.output
+    assert [name.rpartition("-")[2] for name, *_ in compared] == ["Net"]
+    assert "Nothing is slower for certain. New, with nothing to compare: nets/new.py:Net." in result.output
+    alone, _ = gate(monkeypatch, lambda _: [], "HEAD~", "HEAD", "nets/new.py:Net")
+    assert alone.exit_code == 0
+    assert alone.stdout == "New, with nothing to compare: nets/new.py:Net.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nowhere", "HEAD", "nets/net.py:Net"), "git rev-parse: "),
+        (("HEAD~", "HEAD", "resnet18"), "has no file resnet18"),
+        (("HEAD~", "HEAD", "nets/gone.py:Net"), "has no file nets/gone.py"),
+        (("HEAD~", "HEAD", "nets/net.py:Net", "--fail-above", "5"), "is no share"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(repository, monkeypatch, words, message):
+    result, compared = gate(monkeypatch, lambda _: [], *words)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert not compared
+
+
+def test_outside_of_a_repository_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    result, _ = gate(monkeypatch, lambda _: [], "HEAD~", "HEAD", "net.py:Net")
+    assert result.exit_code == 2
+    assert "not a git repository" in result.output
+
+
+def test_the_action_runs_the_command_and_keeps_its_exit_code(tmp_path: Path) -> None:
+    """Its step, as a runner would execute it, with a `bench` that says what it was called with."""
+    action = yaml.safe_load((Path(__file__).parent.parent / ".github/actions/gate/action.yml").read_text())
+    (step,) = action["runs"]["steps"]
+    stub = tmp_path / "bench"
+    stub.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 3\n")
+    stub.chmod(0o755)
+    given = {"networks": "a.py:A b.py:B", "base": "one", "head": "two", "fail-above": "10%", "options": ""}
+    assert set(given) == set(action["inputs"])
+    values = {
+        name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda m: given[m[1]], v)
+        for name, v in step["env"].items()
+    }
+    summary = tmp_path / "summary.md"
+    environment = {**values, "PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(summary)}
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    words = ["gate", "one", "two", "a.py:A", "b.py:B", "--fail-above", "10%"]
+    assert (done.returncode, done.stdout.split()) == (3, words)
+    assert summary.read_text().split() == words

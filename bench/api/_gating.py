@@ -79,14 +79,18 @@ def gate(
 
         def ratios(name: str, run: str) -> dict[str, Ratio]:
             together = [f"{after}/{name}", f"{before}/{name}"]
-            options = {
-                "processes": processes,
-                "overrides": overrides,
-                "results": results,
-                "executor": executor,
-            }
-            runs.append(compare(together, name=run, observer=observer, argv=argv, **options))
-            rows = compare_run(runs[-1].here)
+            done = compare(
+                together,
+                processes=processes,
+                overrides=overrides,
+                name=run,
+                results=results,
+                executor=executor,
+                observer=observer,
+                argv=argv,
+            )
+            runs.append(done)
+            rows = compare_run(done.here)
             return {row.quantity: replace(row, arch=name, baseline=" ".join(commits)) for row in rows}
 
         for name in names:

@@ -283,7 +283,7 @@ def _drawn(name: str, *runs: Run) -> Drawing | None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
     from bench.report.figures import FIGURES
-    from bench.report.figures.style import styled
+    from bench.report.figures._style import styled
 
     frame = to_frame(runs)
     with styled():
@@ -294,7 +294,7 @@ def _check_drawing(drawing: Drawing) -> None:
     import numpy as np
 
     from bench.report.figures._labels import overlaps
-    from bench.report.figures.style import freeze, renderer
+    from bench.report.figures._style import freeze, renderer
 
     for axes in drawing.axes:
         if axes.axison:  # else a picture

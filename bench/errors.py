@@ -15,7 +15,6 @@ Library code raises these; a failing job becomes a record with a status; only `b
 from __future__ import annotations
 
 import difflib
-import traceback
 from collections.abc import Iterable
 
 
@@ -77,65 +76,10 @@ _NO_MEMORY = (
     "allocation_failed",  # cuDNN 9, of the host or of the device
 )
 
-# What they say where a tensor is larger than a kernel can count, or no kernel is for one so large; in lower case.
-_TOO_LARGE = (
-    "32-bit index",
-    "32bitindex",
-    "integer out of range",
-    "int without overflow",
-    "int32_t without overflow",
-    "int_max",
-    "numeric_limits<int",
-    "too many elements",
-    "invalid configuration argument",  # more blocks than a launch can have
-    "cudnn_status_not_supported",
-    "unable to find an engine",
-)
-
-
-# What torch, its compilers and libraries of kernels say where something that runs on a GPU alone was called without
-# one; in lower case.
-_NEEDS_GPU = (
-    "not compiled with cuda enabled",
-    "not compiled with gpu support",
-    "found no nvidia driver",
-    "no cuda gpus are available",
-    "cuda is not available",
-    "cuda is required",
-    "requires cuda",
-    "requires a gpu",
-    "only supports cuda",
-    "must be a cuda tensor",
-    "must be on cuda",
-    "is_cuda",
-    "torch.cuda.is_available() is false",
-    "torch.cuda.floattensor",
-    "cuda:0 and cpu",
-    "cpu and cuda:0",
-    "not implemented on the cpu",
-    "from the 'cpu' backend",
-    "active drivers ([])",  # Triton's
-    "device=cpu (supported: {'cuda'})",  # of fused attention
-    "pointer argument (at 0) cannot be accessed from triton (cpu tensor?)",
-)
-
 
 def says_no_memory(text: str) -> bool:
     """Return whether an error's type and message, or what a process printed at its end, speaks of want of memory."""
     return any(words in text.lower() for words in _NO_MEMORY)
-
-
-def says_needs_gpu(error: BaseException) -> bool:
-    """Return whether an exception says that its code runs on a GPU alone, in its message or as a bare assertion."""
-    text = str(error).lower()
-    if isinstance(error, AssertionError) and error.__traceback__ is not None:
-        text += traceback.extract_tb(error.__traceback__)[-1].line or ""
-    return any(words in text for words in _NEEDS_GPU)
-
-
-def says_too_large(text: str) -> bool:
-    """Return whether a message says that a tensor is beyond what a kernel can index, whatever memory is free."""
-    return any(words in text.lower() for words in _TOO_LARGE)
 
 
 def text_of(error: BaseException) -> str:

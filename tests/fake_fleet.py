@@ -11,9 +11,9 @@ from fake_executor import FakeExecutor, Play
 
 from bench.errors import BenchError
 from bench.execution import Ended, Event
-from bench.execution.agent import Agent, Left, Message
+from bench.execution._agent import Agent, Left, Message
+from bench.execution._copies import Copies
 from bench.execution.cluster import Node
-from bench.execution.copies import Copies
 from bench.execution.places import PlaceLostError
 from bench.plan.expand import Catalog, Planned
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench.archs.pattern._language import Layer, Pattern, _Group, _layer, parse
-from bench.archs.pattern.network import _ACTIVATIONS, _module_of
+from bench.archs.pattern._network import _ACTIVATIONS, _module_of
 from bench.errors import UnsupportedError
 
 _WORDS: dict[type[nn.Module], str] = {

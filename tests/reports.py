@@ -14,8 +14,8 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Rejected, Run
 from bench.report.figures import FIGURES
-from bench.report.figures.style import styled
-from bench.report.page.content import Content, gather
+from bench.report.figures._style import styled
+from bench.report.page._content import Content, gather
 
 SMALL = by_name("alexnet", "resnet18")
 NASTY = "<script>alert(1)</script>|\"x'[bold]`_*\u202eevil 😀 $x$\n# no"

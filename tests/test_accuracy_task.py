@@ -18,8 +18,8 @@ from conftest import make_job, make_record
 from torch import Tensor, nn
 
 from bench.datasets import DATASETS, find, hold_back, load, subset
+from bench.execution._worker import work
 from bench.execution.runner import kept_files
-from bench.execution.worker import work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.task import Hooks

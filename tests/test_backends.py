@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.contracts import _small_network, check_backend
 from bench.errors import UnknownNameError, UnsupportedError
-from bench.execution.worker import _measure, switch
+from bench.execution._worker import _measure, switch
 from bench.plan.job import Job
 from bench.plan.settings import Precision, Timed
 from bench.plan.task import Hooks

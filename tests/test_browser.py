@@ -13,7 +13,7 @@ from browser import Tab, chromium, tab
 from make_records import NETS, by_name, counted, in_processes, job, make_run, record, records, scored
 
 from bench.records.record import count
-from bench.report.page.html import to_html
+from bench.report.page._html import to_html
 from bench.report.text import plain
 from reports import NASTY, content_of, doubtful_run
 

@@ -22,7 +22,7 @@ import bench
 from bench.analysis.machine import device_name
 from bench.cli.app import app
 from bench.execution import EXECUTORS
-from bench.execution.worker import _state as state_of_job
+from bench.execution._worker import _state as state_of_job
 from bench.records import environment
 from bench.records.flags import FLAGS
 from bench.timing._watch import HostWatch, _GpuWatch, watch

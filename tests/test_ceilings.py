@@ -9,7 +9,7 @@ import torch
 from conftest import make_catalog
 from fake_clock import FakeClock
 
-from bench.execution.worker import _measure
+from bench.execution._worker import _measure
 from bench.plan.config import load_experiment, narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.settings import Timing

@@ -28,7 +28,7 @@ from bench.plan.task import TASKS, Quantity
 from bench.records.record import Measurement, count
 from bench.registry import Registry
 from bench.report.figures import FIGURES, Figure
-from bench.report.figures.style import canvas
+from bench.report.figures._style import canvas
 
 EXAMPLE = Path(__file__).parent / "example"
 

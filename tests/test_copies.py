@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.archs.naming.sources import COPIES, users_path
-from bench.execution.copies import Copies, copies_of
+from bench.execution._copies import Copies, copies_of
 from bench.plan.card import ArchCard
 from bench.registry import PLUGINS
 
@@ -36,7 +36,7 @@ class Net(nn.Module):
 RESOLVE = """
 import json, sys
 from pathlib import Path
-from bench.execution.copies import copies_of
+from bench.execution._copies import copies_of
 import pickle
 if sys.argv[1]:
     copies = pickle.loads(Path(sys.argv[1]).read_bytes())

@@ -10,8 +10,8 @@ import pytest
 from trainings import run_of, told, trained, with_logits, with_outputs
 from typer.testing import CliRunner
 
+from bench.analysis._series import read_trainings, series_of
 from bench.analysis.ensembles import _disagreement, ensembles, gain, to_table
-from bench.analysis.trainings import read_trainings, series_of
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.records.record import Record

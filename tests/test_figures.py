@@ -47,7 +47,7 @@ from bench.report.figures._labels import (
     place_labels,
 )
 from bench.report.figures._shared import accuracies, steps
-from bench.report.figures.style import (
+from bench.report.figures._style import (
     COLOURS,
     canvas,
     drawable,

@@ -34,8 +34,8 @@ from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record, count
 from bench.report.figures._drawing import DrawingOptions, _draw, drawing
 from bench.report.figures._shared import failed_note
+from bench.report.figures._style import KINDS, SURFACE, canvas, freeze
 from bench.report.figures.layers import _layer_lists, weighted_layers
-from bench.report.figures.style import KINDS, SURFACE, canvas, freeze
 from bench.stats.intervals import process_interval
 from reports import drawn_each
 

@@ -28,12 +28,13 @@ from make_records import (
 from series import median_interval
 
 from bench.analysis.frame import PENDING, to_frame
-from bench.analysis.machine import device_name, dig, flatten, torch_version
+from bench.analysis.machine import device_name, dig, torch_version
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.line import decode, encode
 from bench.records.record import Measurement
 from bench.records.store import uncollected
+from bench.report._summary import _flatten
 from bench.stats.samples import mean, median, sd
 
 RESNET = by_name("resnet18")[0]
@@ -170,7 +171,7 @@ def test_any_environment_is_read_without_an_error(environment: dict[str, object]
     asked = job(RESNET, "infer", **speed(device))
     row = one_row(to_frame([make_run([record(asked, RESNET, environment=environment)])]))
     assert row["device_name"] is None or isinstance(row["device_name"], str)
-    assert all(isinstance(v, str) for pair in flatten(environment) for v in pair)
+    assert all(isinstance(v, str) for pair in _flatten(environment) for v in pair)
     assert torch_version(environment) is None or isinstance(torch_version(environment), str)
 
 
@@ -186,7 +187,7 @@ def test_dig_and_flatten() -> None:
     assert dig(data, "a", 0, "b") == 1
     assert dig(data, "a", 2, "b") is None
     assert dig(data, "c", "b") is None
-    assert dict(flatten(data)) == {"a.0.b": "1", "c": "1, 2"}
+    assert dict(_flatten(data)) == {"a.0.b": "1", "c": "1, 2"}
 
 
 def test_reading_leaves_the_collector_as_it_was() -> None:

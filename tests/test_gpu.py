@@ -49,7 +49,7 @@ def infer(arch: str = "resnet18", input_size: int = 64, **settings: Any) -> Job:
 def outcome(job: Job) -> tuple[str, dict[str, Any]]:
     events: list[Event] = []
     executor = EXECUTORS.get("process").make()
-    ended = executor.call("bench.execution.worker:work", (job,), timeout_s=200, on_event=events.append)
+    ended = executor.call("bench.execution._worker:work", (job,), timeout_s=200, on_event=events.append)
     said = next((v for k, v in events if k == "outcome"), None)
     return judge(ended, said, 200, "")[0], {v.name: v for k, v in events if k == "measurement"}
 

@@ -23,7 +23,7 @@ from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
 from bench.execution import EXECUTORS
 from bench.execution._max_batch import find_max_batch
-from bench.execution.worker import _measure, work
+from bench.execution._worker import _measure, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.task import TASKS, Hooks

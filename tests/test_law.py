@@ -232,7 +232,7 @@ def test_the_parent_of_a_run_imports_neither_torch_nor_pandas() -> None:
 
 @pytest.mark.slow
 def test_the_worker_imports_neither_pandas_nor_matplotlib() -> None:
-    loaded = loaded_after("import bench.execution.worker, bench.execution.probe")
+    loaded = loaded_after("import bench.execution._worker, bench.execution.probe")
     assert "torch" in loaded
     assert not loaded & {"pandas", "matplotlib"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from bench.report.figures.style import family_legend, looks
+from bench.report.figures._style import family_legend, looks
 
 LONG = ["alexnet", "vgg", "resnet", "convnext", "efficientnet", "swin_transformer", "vision_transformer"]
 

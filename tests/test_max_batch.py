@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from bench.execution import EXECUTORS, Ended, Event
 from bench.execution._fits import _ONCE, _memory_limit, try_batch
 from bench.execution._max_batch import _GRAIN, _LargestBatch, find_max_batch, wants_max, with_batch
-from bench.execution.worker import work
+from bench.execution._worker import work
 from bench.plan.estimate import SEARCH_S, called_s
 from bench.plan.job import Job
 

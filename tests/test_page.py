@@ -26,10 +26,10 @@ from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report._summary import row_commands
 from bench.report.figures._drawing import Picture
-from bench.report.page import html as html_module
-from bench.report.page.data import page_data, to_script
-from bench.report.page.html import _figure_markup, _own_script, to_html
-from bench.report.page.markdown import to_document
+from bench.report.page import _html as html_module
+from bench.report.page._data import page_data, to_script
+from bench.report.page._html import _figure_markup, _own_script, to_html
+from bench.report.page._markdown import to_document
 from bench.report.tables import verdicts
 from bench.report.tables._view import View
 from bench.report.tables.columns import classic_view

@@ -25,7 +25,7 @@ from bench.archs.pattern._language import (
     min_input,
     parse,
 )
-from bench.archs.pattern.network import _build
+from bench.archs.pattern._network import _build
 from bench.errors import BenchError, ConfigError, UnsupportedError
 
 META = torch.device("meta")

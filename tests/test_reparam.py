@@ -17,7 +17,7 @@ from bench.archs.reparam import _fused, has_fused_form, with_fused_form
 from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table
 from bench.errors import ConfigError, InvalidModelError, UnsupportedError
-from bench.execution.worker import work
+from bench.execution._worker import work
 from bench.plan.card import ArchCard
 from bench.plan.config import narrow, parse_experiment
 from bench.plan.expand import expand

@@ -31,8 +31,8 @@ from bench.records.record import Measurement
 from bench.records.store import Run, Store
 from bench.report._summary import summarise
 from bench.report.figures import _drawing as drawing
-from bench.report.figures.style import to_bytes
-from bench.report.page import html
+from bench.report.figures._style import to_bytes
+from bench.report.page import _html as html
 from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.formats import to_csv
 from bench.report.write import _ReportFiles, write_report

@@ -33,7 +33,8 @@ from bench.records.line import encode
 from bench.records.record import Measurement, Record, count
 from bench.records.store import RECORDS, Store
 from bench.report.figures import FIGURES
-from bench.report.figures.style import read_style_sheet, styled
+from bench.report.figures._style import styled
+from bench.report.style_sheet import read_style_sheet
 from bench.report.write import _FORMATS, _USUAL, _saved_kinds, read_formats
 
 SMALL = by_name("alexnet", "vgg16", "resnet18", "resnet50")

@@ -147,7 +147,7 @@ import subprocess
 import sys
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.report.page.data import page_data
+from bench.report.page._data import page_data
 from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.formats import to_csv, to_markdown
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.errors import ConfigError
 from bench.plan.recipe import Plateau
-from bench.training.learner import set_dropout
+from bench.training.fit import _set_dropout
 
 CPU = torch.device("cpu")
 
@@ -106,7 +106,7 @@ def nearly_in(image: tuple[float, ...], images: set[tuple[float, ...]]) -> bool:
 @pytest.mark.parametrize(("asked", "expected"), [(None, [0.3, 0.2]), (0.0, [0.0, 0.0]), (0.5, [0.5, 0.5])])
 def test_dropout_is_the_recipes_where_it_says(asked: float | None, expected: list[float]) -> None:
     model = nn.Sequential(nn.Dropout(0.3), nn.Sequential(nn.ReLU(), nn.Dropout2d(0.2)))
-    set_dropout(model, asked)
+    _set_dropout(model, asked)
     assert [m.p for m in model.modules() if isinstance(m, nn.Dropout | nn.Dropout2d)] == expected
 
 

@@ -11,9 +11,10 @@ import pytest
 from scipy.stats import bootstrap, ttest_ind
 from trainings import diverged, run_of, told, trained, training, with_outputs
 
+from bench.analysis._series import series_of
 from bench.analysis.accuracy import accuracy_table, to_json
 from bench.analysis.frame import to_frame
-from bench.analysis.trainings import compare_trainings, series_of
+from bench.analysis.trainings import compare_trainings
 from bench.errors import StoreError, UnknownNameError
 from bench.records.outputs import outputs_path
 from bench.records.record import Measurement

@@ -17,7 +17,7 @@ from conftest import make_job, make_planned
 from bench.backends import refusal
 from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
-from bench.execution.worker import _classify, _clean, _describe, _own_traceback, _tip_for, work
+from bench.execution._worker import _classify, _clean, _describe, _own_traceback, _tip_for, work
 from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.settings import Timed, Timing

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.trainings import Series, Training, read_trainings, same_images, series_of
+from bench.analysis._series import Series, Training, read_trainings, same_images, series_of
 from bench.errors import ConfigError, StoreError
 from bench.io import ToJson
 from bench.records.store import Run

@@ -49,20 +49,6 @@ def torch_version(environment: Mapping[str, Any]) -> str | None:
     return None if version is None else str(version)
 
 
-def flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted path, value as text) for each leaf of nested values; lists of plain values are one leaf."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            yield from flatten(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(data, list | tuple) and any(isinstance(v, Mapping) for v in data):
-        for position, value in enumerate(data):
-            yield from flatten(value, f"{path}.{position}")
-    elif isinstance(data, list | tuple):
-        yield path, ", ".join(map(str, data))
-    elif data is not None:
-        yield path, str(data)
-
-
 # --- how it changed while a run went on, by its first timed job, which is timed again at the end ---
 
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby, permutations
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.analysis._series import Series, conditions_of, series_of
 from bench.analysis.keys import VARIANT
-from bench.analysis.trainings import Series, compare_series, conditions_of, series_of
+from bench.analysis.trainings import compare_series
 from bench.io import finite_json
 from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags, spoken

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -21,7 +21,7 @@ from rich.progress import Progress as Bar
 from bench.api import Done
 from bench.cli._common import EXIT_FAILED
 from bench.cli._interrupts import EXIT_CANCELLED, GO_ON, keeping
-from bench.cli._streams import note, stderr
+from bench.cli._streams import note, print_json, stderr
 from bench.execution.places import HOST
 from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
@@ -40,6 +40,37 @@ def measure(function: Callable[..., _T], *args: object, **options: object) -> _T
     """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
     with Progress(stderr()) as progress:
         return function(*args, **options, observer=progress, argv=["bench", *sys.argv[1:]])
+
+
+def conclude(
+    done: Done,
+    reports: Path | None,
+    as_json: bool,
+    show: Callable[[Done], None],
+    more: Callable[[Done], Mapping[str, object]],
+) -> None:
+    """Write the report, print what a run came to, and leave with its exit code.
+
+    Args:
+        done: the run.
+        reports: folder that holds reports; None for no report.
+        as_json: print one JSON document.
+        show: prints the results.
+        more: what the document has beside the records.
+    """
+    page = _write_report(done.run, reports) if reports and done.summary.records else None
+    if as_json:
+        print_json({**done.to_json(page), **more(done)})
+    else:
+        show(done)
+    lines = [*failure_lines(done.summary.records), summary_line(done.summary), f"results: {done.path}"]
+    finish(done, lines if page is None else [*lines, f"report:  {page}"])
+
+
+def _write_report(run: Run, reports: Path) -> Path:
+    from bench.report.write import write_report
+
+    return write_report([run], reports / run.name).index
 
 
 def finish(done: Done, lines: Iterable[str]) -> None:

@@ -145,7 +145,7 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def callback(
+def _callback(
     version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,

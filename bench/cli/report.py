@@ -54,7 +54,7 @@ def report(
 ) -> None:
     """Redraw every table and figure from stored results."""
     from bench.records.machines import every_machine
-    from bench.report.figures.style import read_style_sheet
+    from bench.report.style_sheet import read_style_sheet
     from bench.report.tables.columns import rich_table
     from bench.report.write import read_formats, write_report
 

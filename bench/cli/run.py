@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +22,11 @@ from bench.cli._common import (
     handled,
     words_of,
 )
-from bench.cli._streams import print_json, stdout
+from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
 
 if TYPE_CHECKING:
     from bench.api import Done
-    from bench.records.store import Run
 
 
 @handled
@@ -52,7 +50,7 @@ def run(
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
     from bench.api import run as run_experiment
-    from bench.cli._progress import measure
+    from bench.cli._progress import conclude, measure
 
     done = measure(
         run_experiment,
@@ -65,39 +63,6 @@ def run(
         executor=at_address(executor, ray_address),
     )
     conclude(done, reports if report else None, as_json, _print_table, _study)
-
-
-def conclude(
-    done: Done,
-    reports: Path | None,
-    as_json: bool,
-    show: Callable[[Done], None],
-    more: Callable[[Done], Mapping[str, object]],
-) -> None:
-    """Write the report, print what a run came to, and leave with its exit code.
-
-    Args:
-        done: the run.
-        reports: folder that holds reports; None for no report.
-        as_json: print one JSON document.
-        show: prints the results.
-        more: what the document has beside the records.
-    """
-    from bench.cli._progress import failure_lines, finish, summary_line
-
-    page = _write_report(done.run, reports) if reports and done.summary.records else None
-    if as_json:
-        print_json({**done.to_json(page), **more(done)})
-    else:
-        show(done)
-    lines = [*failure_lines(done.summary.records), summary_line(done.summary), f"results: {done.path}"]
-    finish(done, lines if page is None else [*lines, f"report:  {page}"])
-
-
-def _write_report(run: Run, reports: Path) -> Path:
-    from bench.report.write import write_report
-
-    return write_report([run], reports / run.name).index
 
 
 def _study(done: Done) -> dict[str, object]:

@@ -20,7 +20,6 @@ from bench.cli._common import (
 )
 from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
-from bench.cli.run import conclude
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +62,7 @@ def train(
     Exit codes: 0 all trained, 1 some trainings failed, 2 usage, 130 cancelled.
     """
     from bench.api import train as train_networks
-    from bench.cli._progress import measure
+    from bench.cli._progress import conclude, measure
 
     done = measure(
         train_networks,

@@ -31,7 +31,6 @@ __all__ = [
     "is_here",
     "is_known",
     "load",
-    "mismatch",
     "read",
     "subset",
 ]

@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from bench.execution import Send
-from bench.execution.worker import send_outcome, switch
+from bench.execution._worker import send_outcome, switch
 from bench.plan.job import Job
 from bench.plan.settings import Timed, Timing
 from bench.plan.task import TASKS, Hooks

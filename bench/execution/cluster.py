@@ -1,7 +1,7 @@
 """The cluster: jobs at the nodes of several machines, as places of one run that is led from here.
 
 Whatever starts processes on the nodes, such as Ray, is a `_Fleet`. On each node an agent has the CPU, and an agent each
-card or group of cards; `bench.execution.agent` is what it does there. Networks are looked at here, and their files
+card or group of cards; `bench.execution._agent` is what it does there. Networks are looked at here, and their files
 travel. What is timed or trained goes to nodes of one kind, so that no network has the better machine, unless its
 `device_type` names another one; what is counted goes to all of them. Nodes of two kinds are never mixed in one number.
 """
@@ -21,8 +21,8 @@ from typing import Protocol
 
 from bench.errors import BenchError
 from bench.execution import Ended, Executor, Send
-from bench.execution.agent import Left, Message
-from bench.execution.copies import Copies, copies_of
+from bench.execution._agent import Left, Message
+from bench.execution._copies import Copies, copies_of
 from bench.execution.places import Place, PlaceLostError, wanted
 from bench.io import write_file
 from bench.plan.expand import Catalog, Planned, is_of_type
@@ -59,7 +59,7 @@ class Node:
 
 
 class _RemoteAgent(Protocol):
-    """An agent on a node, see `bench.execution.agent.Agent`; each method raises `PlaceLostError` where it is gone."""
+    """An agent on a node, see `bench.execution._agent.Agent`; each method raises `PlaceLostError` where it is gone."""
 
     def machine(self) -> Catalog:
         """Return what its machine is."""

@@ -480,7 +480,7 @@ def _execute(
                 job = with_batch(job, largest.batch or 1)
             args = (job, *kept_files(bench.store.path, planned.job))
             ended = place.executor.call(
-                "bench.execution.worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
+                "bench.execution._worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
             )
     except KeyboardInterrupt:
         return _CANCELLED

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from bench.execution.places import NOTHING, Free, Place, wanted
+from bench.execution.places import NOTHING, Place, by_host, wanted
 from bench.plan.expand import Planned
 
 _CANCEL_S = 1.0
@@ -55,6 +55,48 @@ class _Crew(Protocol[_EndT_co]):
         """End the jobs under way; each of them ends as others do."""
 
 
+class _Free:
+    """What of the places no job holds: cores by host, and devices."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = tuple(places)
+        self._hosts = by_host(self.places)
+        self._cores = {host: max(p.cores for p in of_host) for host, of_host in self._hosts.items()}
+        self._held: set[tuple[str, str]] = set()
+
+    def has(self, place: Place, planned: Planned) -> bool:
+        """Return whether a job could begin at a place."""
+        if place.cores_of(planned) > self._cores[place.host]:
+            return False
+        return planned.status is not None or self._held.isdisjoint(self._cards(place, planned))
+
+    def take(self, place: Place, planned: Planned) -> None:
+        """Let a job hold what it needs."""
+        self._cores[place.host] -= place.cores_of(planned)
+        if planned.status is None:
+            self._held |= self._cards(place, planned)
+
+    def give(self, place: Place, planned: Planned) -> None:
+        """Take it back."""
+        self._cores[place.host] += place.cores_of(planned)
+        if planned.status is None:
+            self._held -= self._cards(place, planned)
+
+    def lose(self, place: Place) -> None:
+        """Let nothing more go to a place, nor to others of its host, which went with it if that is another machine."""
+        gone = {place} if place.is_here else {place, *self._hosts[place.host]}
+        self.places = tuple(p for p in self.places if p not in gone)
+        self._hosts[place.host] = [p for p in self._hosts[place.host] if p not in gone]
+
+    def beside(self, place: Place) -> tuple[Place, ...]:
+        """Return the places that share its cores, itself among them: what ends there is of use to no others."""
+        return tuple(self._hosts[place.host])
+
+    def _cards(self, place: Place, planned: Planned) -> set[tuple[str, str]]:
+        """Trainings on the CPU share it by its cores."""
+        return {(place.host, name) for name in place.devices(planned) if name != "cpu"}
+
+
 class _Queue:
     """Jobs that wait, in their order, by what they want of a place."""
 
@@ -69,7 +111,7 @@ class _Queue:
         bound = self._at.get(planned.job.id)
         return wanted(planned) if bound is None else f"={bound.name}"
 
-    def next(self, place: Place, free: Free) -> Planned | None:
+    def next(self, place: Place, free: _Free) -> Planned | None:
         """Take the first job that a place takes and has room for; none overtakes one that wants the same."""
         kinds = self._waiting.keys() & {NOTHING, *place.takes, f"={place.name}"}
         heads = [self._waiting[kind][0] for kind in kinds if self._waiting[kind]]
@@ -103,7 +145,7 @@ def share_out(
         begin: is told each job that begins.
         at: the places that some jobs are bound to, by their ids.
     """
-    queue, free, lost = _Queue(jobs, at or {}), Free(places), Counter[str]()
+    queue, free, lost = _Queue(jobs, at or {}), _Free(places), Counter[str]()
     running, idle = 0, free.places
     try:
         while True:

@@ -6,7 +6,6 @@ A fact is never what was measured here, and is never shown as that. Each has its
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -117,25 +116,3 @@ def _read(kind: str, of: Path | None) -> pd.DataFrame:
         return pd.read_parquet(file)
     except (OSError, ValueError) as error:  # pyarrow's errors are one of them
         raise BenchError(f"cannot read the facts in {file}: {error}", _TIP) from error
-
-
-def write(of: Path, all_sources: list[Source], tables: Mapping[str, pd.DataFrame]) -> None:
-    """Replace the facts of a folder, which is made where it is missing.
-
-    Raises:
-        BenchError: where it cannot be written.
-    """
-    from bench.io import atomic_write
-
-    try:
-        of.mkdir(parents=True, exist_ok=True)
-        for kind, table in tables.items():
-            with atomic_write(of / f"{kind}.parquet") as file:
-                table.to_parquet(file, index=False, compression="zstd")
-        text = json.dumps([msgspec.to_builtins(source) for source in all_sources], indent=1)
-        with atomic_write(of / SOURCES) as file:
-            file.write(f"{text}\n".encode())
-    except OSError as error:
-        raise BenchError(
-            f"cannot write facts to {of}: {error.strerror or error}", "name another folder: -o FOLDER"
-        ) from error

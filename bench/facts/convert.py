@@ -6,13 +6,17 @@ A file is told by its name, as that project names them: ``results-imagenet.csv``
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bench.errors import BenchError
-from bench.facts import SHIPPED, SOURCES, Source, accuracies, sources, speeds, write
+from bench.facts import SHIPPED, SOURCES, Source, accuracies, sources, speeds
+from bench.io import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +77,7 @@ def update(
             parts.insert(0, before[~before["source"].isin(new)])
         tables[kind] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     kept = [source for source in known if source.name not in new]
-    write(
+    _write(
         output,
         sorted([*kept, *(source for source, _ in read)], key=lambda s: (s.kind, s.of, s.recency, s.name)),
         tables,
@@ -222,3 +226,23 @@ def of_torchvision(version: str, weights: Sequence[Mapping[str, object]]) -> tup
         licence="BSD-3-Clause",
     )
     return source, table
+
+
+def _write(of: Path, all_sources: list[Source], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Replace the facts of a folder, which is made where it is missing.
+
+    Raises:
+        BenchError: where it cannot be written.
+    """
+    try:
+        of.mkdir(parents=True, exist_ok=True)
+        for kind, table in tables.items():
+            with atomic_write(of / f"{kind}.parquet") as file:
+                table.to_parquet(file, index=False, compression="zstd")
+        text = json.dumps([msgspec.to_builtins(source) for source in all_sources], indent=1)
+        with atomic_write(of / SOURCES) as file:
+            file.write(f"{text}\n".encode())
+    except OSError as error:
+        raise BenchError(
+            f"cannot write facts to {of}: {error.strerror or error}", "name another folder: -o FOLDER"
+        ) from error

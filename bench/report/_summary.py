@@ -15,7 +15,7 @@ import pandas as pd
 from bench.analysis.comparison import Progress, progress, setting_words
 from bench.analysis.flags import Leaders, Row, flags_of, unsure
 from bench.analysis.keys import VARIANT
-from bench.analysis.machine import Drift, dig, drifts, flatten, torch_version
+from bench.analysis.machine import Drift, dig, drifts, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
 from bench.records.environment import card_of
@@ -217,7 +217,7 @@ def _environment(run: Run) -> list[tuple[str, str]]:
     """Return what the records of a run agree on; where they do not, up to three values."""
     by_path: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for record in run.records:
-        for path, value in flatten(record.environment):
+        for path, value in _flatten(record.environment):
             by_path[path][value] = None
     return [(plain(path), _values(list(values))) for path, values in sorted(by_path.items())]
 
@@ -298,3 +298,17 @@ def _options(words: Sequence[str], kept: Sequence[str]) -> Iterator[str]:
             yield from (word, words[position + 1])
         elif word.partition("=")[0] in kept and "=" in word:
             yield word
+
+
+def _flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted path, value as text) for each leaf of nested values; lists of plain values are one leaf."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _flatten(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(data, list | tuple) and any(isinstance(v, Mapping) for v in data):
+        for position, value in enumerate(data):
+            yield from _flatten(value, f"{path}.{position}")
+    elif isinstance(data, list | tuple):
+        yield path, ", ".join(map(str, data))
+    elif data is not None:
+        yield path, str(data)

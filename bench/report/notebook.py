@@ -61,7 +61,7 @@ def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None)
     """
     from bench.report._short_names import shortened
     from bench.report.figures import FIGURES
-    from bench.report.figures.style import styled
+    from bench.report.figures._style import styled
 
     figure, rows = FIGURES.get(name), pd.DataFrame(frame)
     table = compare_table(rows)

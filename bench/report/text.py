@@ -37,15 +37,3 @@ def _visible(char: str) -> str:
 def markdown(text: object) -> str:
     """Return text for a cell of a Markdown table: nothing in it is markup, HTML or the end of the cell."""
     return plain(text).translate(_MARKDOWN)
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$", "→": r"$\to$", "–": "--", "<": r"$<$",
-    ">": r"$>$", "|": r"$|$", "±": r"$\pm$", "µ": r"$\mu$", "…": r"\ldots{}", "·": r"$\cdot$",
-}  # fmt: skip
-
-
-def latex(text: object) -> str:
-    """Return text for a cell of a LaTeX table; what pdfLaTeX has no letter for becomes a question mark."""
-    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in plain(text))

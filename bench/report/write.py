@@ -17,10 +17,10 @@ from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import every_machine
 from bench.records.store import Run
 from bench.report.figures._drawing import DrawingOptions, Picture, drawing
-from bench.report.figures.style import KINDS
-from bench.report.page.content import Content, gather
-from bench.report.page.html import to_html
-from bench.report.page.markdown import to_document
+from bench.report.figures._style import KINDS
+from bench.report.page._content import Content, gather
+from bench.report.page._html import to_html
+from bench.report.page._markdown import to_document
 from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.export import measurements_csv
 from bench.report.tables.formats import to_csv, to_latex

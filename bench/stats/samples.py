@@ -20,11 +20,6 @@ def finite(samples: Sequence[float]) -> list[float]:
     return [s for s in samples if math.isfinite(s)]
 
 
-def array(samples: Sequence[float]) -> Floats:
-    """Return the samples that are numbers, in their order, as an array."""
-    return np.array(finite(samples), dtype=np.float64)
-
-
 def median(samples: Sequence[float]) -> float:
     """Return the median, or NaN where there is no sample."""
     values = finite(samples)

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from bench.stats.effects import ALPHA, Effect, Verdict, none, rank_sums, ratio, share, signed_ranks, welch
-from bench.stats.samples import NONE, Floats, Values, array, median
+from bench.stats.samples import NONE, Floats, Values, finite, median
 from bench.units import DASH, Better
 
 _Expectation = Literal["higher", "lower", "same"]
@@ -109,7 +109,7 @@ def of_ratios(
     One ratio a process, such as `bench.stats.samples.median_ratio`; NaN and infinities are left out. See `_verdict`
     for the rest.
     """
-    values = array(ratios)
+    values = _array(ratios)
     if not len(values) or values.min() <= 0:
         return none("a ratio needs numbers above zero" if len(values) else "no value", n=len(values))
     return _decide_ratio(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
@@ -127,7 +127,7 @@ def of_means(
 
     One number a training; NaN and infinities are left out. See `_verdict` for the rest.
     """
-    a, b = array(of), array(against)
+    a, b = _array(of), _array(against)
     n = min(len(a), len(b))
     if n == 0 or float(b.mean()) <= 0:
         return none("no value" if n == 0 else "a ratio needs a mean above zero", n=n)
@@ -157,7 +157,7 @@ def differ(
         unit: of the quantity, see `_verdict`.
         of: what the numbers are of, for the reason.
     """
-    one, other = array(a), array(b)
+    one, other = _array(a), _array(b)
     n = min(len(one), len(other))
     if not n or min(one.min(), other.min()) <= 0:
         return none("a ratio needs numbers above zero" if n else "no value", n=n)
@@ -175,7 +175,7 @@ def centres(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
 
     Both are of logarithms; where those do not exist, they are medians.
     """
-    one, other = array(a), array(b)
+    one, other = _array(a), _array(b)
     n = min(len(one), len(other))
     if not n or min(one.min(), other.min()) <= 0:
         return median(a), median(b)
@@ -246,6 +246,11 @@ def decide_expectation(effect: Effect, expect: _Expectation, least: float, most:
         return replace(effect, p=math.nan, verdict="supported" if inside else "refuted")
     clear = p <= ALPHA and (inside or outside)
     return replace(effect, p=p, verdict="undecided" if not clear else "supported" if inside else "refuted")
+
+
+def _array(samples: Sequence[float]) -> Floats:
+    """Return the samples that are numbers, in their order, as an array."""
+    return np.array(finite(samples), dtype=np.float64)
 
 
 def show_p(p: float, floor: float = 0.0) -> str:

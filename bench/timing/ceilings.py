@@ -16,7 +16,7 @@ from bench.plan.settings import Timing
 from bench.records.record import Measurement, measured
 from bench.timing._watch import Watch
 from bench.timing.clock import Clock, Workload
-from bench.timing.sampling import Sampling, Tick, sample
+from bench.timing.sampling import Sampling, sample
 from bench.timing.steps import Instruments
 
 # Side of the first square matrices, which doubles; GPUs need large ones to fill, CPUs are at their best at some.
@@ -71,7 +71,7 @@ def _best_product(
     sides: Iterable[int],
     clock: Clock,
     timing: Timing,
-    tick: Tick | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> Measurement:
     """Return `matmul_rate` of the size with the highest; its detail has the rates of all sizes tried, rising.
 
@@ -95,7 +95,7 @@ def _best_product(
 
 
 def _copy_bandwidth(
-    device: str, size: int, clock: Clock, timing: Timing, tick: Tick | None = None
+    device: str, size: int, clock: Clock, timing: Timing, tick: Callable[[], None] | None = None
 ) -> Measurement:
     """Return `copy_bandwidth` of a copy of so many bytes within the memory of the device."""
     source = torch.ones(size, dtype=torch.uint8, device=device)

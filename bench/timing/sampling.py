@@ -23,7 +23,6 @@ _PLATEAU = 0.95  # twice the samples must narrow the interval to less than this;
 _LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
 
 _Stop = Literal["precise", "plateau", "limit", "max_samples"]
-Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def sample(
     timing: Timing,
     *,
     blocks: bool = False,
-    tick: Tick | None = None,
+    tick: Callable[[], None] | None = None,
     earlier_s: Sequence[float] = (),
 ) -> Sampling:
     """Warm `call` up and time it until the median is known to `timing.precision`, or the limit.
@@ -136,7 +135,7 @@ def interleave(
     timing: Timing,
     *,
     blocks: bool = False,
-    tick: Tick | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> dict[str, Sampling]:
     """Time calls in turn, A B B A, until each one's ratio to the first is known to `timing.precision`, or the limit.
 
@@ -163,7 +162,7 @@ def _take(
     enough: Callable[[Sequence[Sequence[float]]], _Stop | None],
     *,
     blocks: bool,
-    tick: Tick | None,
+    tick: Callable[[], None] | None,
 ) -> dict[str, Sampling]:
     """Warm calls up and time them in turn until their samples are `enough`, or the limit.
 

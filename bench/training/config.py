@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +10,6 @@ import numpy as np
 import torch
 
 from bench.datasets import Dataset, Images
-from bench.errors import UnsupportedError, unknown_name
 from bench.plan.recipe import Recipe
 from bench.training._batches import Shape
 
@@ -75,39 +72,11 @@ class Splits:
 AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
 """What torch.autocast casts to, by precision, wherever it is used; see `bench.plan.settings` for the names."""
 
-_PRECISIONS = ("fp32", "tf32", *AUTOCAST)
-_CUDA_ONLY = ("tf32", "amp_fp16")
-
-
-def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse a precision that `device` cannot train in.
-
-    Raises:
-        UnknownNameError: if there is no such precision.
-        UnsupportedError: for TF32 and FP16 anywhere but on a CUDA device.
-    """
-    if precision not in _PRECISIONS:
-        raise unknown_name("precision", precision, _PRECISIONS)
-    if precision in _CUDA_ONLY and device.type != "cuda":
-        raise UnsupportedError(f"no training in {precision} on {device.type}", "use fp32 or amp_bf16 there")
-
 
 def autocast(precision: str, device: torch.device | str) -> torch.autocast:
     """Return the context of a forward pass and its loss; parameters and gradients stay in fp32."""
     kind, dtype = torch.device(device).type, AUTOCAST.get(precision)
     return torch.autocast(kind, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in CUDA's matrix products and convolutions, and put back what was."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 # --- random numbers: one seed becomes independent streams, so that a change of one use leaves the others alone ---

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.datasets import Images
-from bench.errors import ConfigError
+from bench.errors import ConfigError, UnsupportedError, unknown_name
 from bench.io import JsonObject
 from bench.plan.recipe import Plateau
 from bench.training import _checkpoint as checkpoints
@@ -20,8 +21,8 @@ from bench.training import _parallel as parallel
 from bench.training._batches import Batches
 from bench.training._parallel import Group
 from bench.training._prepare import compile_learner, initialise, warm_up
-from bench.training.config import FitConfig, Splits, check_precision, tf32
-from bench.training.learner import Evaluation, Learner, set_dropout
+from bench.training.config import AUTOCAST, FitConfig, Splits
+from bench.training.learner import Evaluation, Learner
 
 _CURVES = (
     *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),
@@ -145,7 +146,7 @@ def fit(model: nn.Module, data: Splits, config: FitConfig, callbacks: Callbacks 
             compiled, or there are not as many devices as ranks.
         StoreError: if the checkpoint cannot be written.
     """
-    check_precision(config.precision, config.device)
+    _check_precision(config.precision, config.device)
     if isinstance(config.recipe.schedule, Plateau) and data.validation is None:
         raise ConfigError(
             f"recipe {config.recipe.name}: its schedule looks at the validation error, and no images are held back",
@@ -184,7 +185,7 @@ class _Rank:
         self.tests = batches(data.test, 2 * size)
         self.validations = None if data.validation is None else batches(data.validation, 2 * size)
         self.loaded = self.now()
-        set_dropout(model, config.recipe.dropout)
+        _set_dropout(model, config.recipe.dropout)
         model.to(device=self.device, memory_format=config.shape.memory_format)  # type: ignore[call-overload]
         initial_time = initialise(model, data, config.shape, self.device, self.now)
         steps = len(self.batches) * config.epochs
@@ -210,7 +211,7 @@ class _Rank:
         if callbacks.before is not None and result.resumed_from is None:
             with learner.undisturbed():
                 result.started = callbacks.before(self.model)
-        with tf32(self.config.precision == "tf32"):
+        with _tf32(self.config.precision == "tf32"):
             self._epochs()
         if learner.average is not None:
             self.model.load_state_dict(learner.average.tensors)
@@ -218,7 +219,7 @@ class _Rank:
             with learner.undisturbed():
                 result.ended = callbacks.after(self.model)
         if callbacks.last is not None and self.group.count == 1:
-            with learner.undisturbed(), tf32(self.config.precision == "tf32"):
+            with learner.undisturbed(), _tf32(self.config.precision == "tf32"):
                 result.last = callbacks.last(learner, self.batches, self.now)
         return result
 
@@ -277,3 +278,43 @@ class _Rank:
         result.started = state.get("started")
         result.initial_time = state.get("initial_time")
         result.resumed_from = len(result.train_loss)
+
+
+# --- what the device and the network are told ---
+
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+_PRECISIONS = ("fp32", "tf32", *AUTOCAST)
+_CUDA_ONLY = ("tf32", "amp_fp16")
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    """Refuse a precision that `device` cannot train in.
+
+    Raises:
+        UnknownNameError: if there is no such precision.
+        UnsupportedError: for TF32 and FP16 anywhere but on a CUDA device.
+    """
+    if precision not in _PRECISIONS:
+        raise unknown_name("precision", precision, _PRECISIONS)
+    if precision in _CUDA_ONLY and device.type != "cuda":
+        raise UnsupportedError(f"no training in {precision} on {device.type}", "use fp32 or amp_bf16 there")
+
+
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32 in CUDA's matrix products and convolutions, and put back what was."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def _set_dropout(model: nn.Module, probability: float | None) -> None:
+    """Give every dropout layer this probability; None leaves them. Dropout called as a function is not reached."""
+    if probability is not None:
+        for module in model.modules():
+            if isinstance(module, _DROPOUTS):
+                module.p = probability

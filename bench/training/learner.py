@@ -23,7 +23,6 @@ from bench.training.config import FitConfig, autocast, streams
 
 _AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
 _DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +240,6 @@ def _check_finite(losses: Sequence[float], epoch: int) -> None:
         if not math.isfinite(value):
             message = f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}"
             raise DivergedError(message, _DIVERGED_TIP)
-
-
-def set_dropout(model: nn.Module, probability: float | None) -> None:
-    """Give every dropout layer this probability; None leaves them. Dropout called as a function is not reached."""
-    if probability is not None:
-        for module in model.modules():
-            if isinstance(module, _DROPOUTS):
-                module.p = probability
 
 
 def outputs(result: object, classes: int) -> tuple[Tensor, list[Tensor]]:

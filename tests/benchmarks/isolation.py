@@ -20,7 +20,7 @@ def main() -> None:
     process, inline = EXECUTORS.get("process").make(), EXECUTORS.get("inline").make()
 
     def run(executor: object) -> None:
-        executor.call("bench.execution.worker:work", (job,), timeout_s=60, on_event=lambda _: None)  # type: ignore[attr-defined]
+        executor.call("bench.execution._worker:work", (job,), timeout_s=60, on_event=lambda _: None)  # type: ignore[attr-defined]
 
     taken = in_turn({"process": lambda: run(process), "inline": lambda: run(inline)}, ROUNDS)
     for name, values in taken.items():

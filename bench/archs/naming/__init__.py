@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.archs import Arch
-from bench.archs.naming.ways import WAYS, NetworkName, Way, ways
+from bench.archs.naming.ways import WAYS, NetworkName, Way
 from bench.errors import BenchError, UnknownNameError, error_at, nearest
 from bench.plan.card import ArchCard
 from bench.registry import natural
@@ -109,7 +109,7 @@ def _is_glob(text: str) -> bool:
 def _matches(text: str) -> list[str]:
     glob, parenthesis, arguments = text.partition("(")
     prefix, colon, _ = glob.rpartition(":")
-    lists = {source: way.names for source, way in ways() if way.names is not None}
+    lists = {source: way.names for source, way in _ways() if way.names is not None}
     known: list[str] = []
     if (source := prefix if colon else "registered") in lists:
         known = lists[source]()
@@ -134,6 +134,12 @@ def list_archs(pattern: str = "*") -> list[ArchCard]:
 
 # --- spelling ---
 
+
+def _ways() -> list[tuple[str, Way]]:
+    """Return all ways in by name, in the order in which they are tried."""
+    return sorted(WAYS.items(), key=lambda named: named[1].place)
+
+
 _PREFIX = re.compile(r"([^(:]*):")
 
 
@@ -144,7 +150,7 @@ def parse(text: str) -> NetworkName:
         ConfigError: if it is none; the message points at the character.
     """
     text = " ".join(text.splitlines()).strip()
-    for kind, way in ways():
+    for kind, way in _ways():
         if begun := way.begins.match(text):
             return _read(kind, way, text, begun)
     raise _unread(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
@@ -30,25 +31,20 @@ def _in_torchvision(name: NetworkName) -> NetworkName:
     return name
 
 
-def _of_torchvision(name: NetworkName) -> Arch:
-    arch = Arch(_torchvision.card(name.target), partial(_torchvision.build, name.target))
-    return with_arguments(arch, str(name), name.arguments)
-
-
 def _in_timm(name: NetworkName) -> NetworkName:
     _timm.card(name.target)
     return name
 
 
-def _of_timm(name: NetworkName) -> Arch:
-    arch = Arch(_timm.card(name.target), partial(_timm.build, name.target))
+def _of_library(library: ModuleType, name: NetworkName) -> Arch:
+    arch = Arch(library.card(name.target), partial(library.build, name.target))
     return with_arguments(arch, str(name), name.arguments)
 
 
 def _of_pattern(name: NetworkName) -> Arch:
-    from bench.archs.pattern import network  # imports torch
+    from bench.archs.pattern._network import resolve  # imports torch
 
-    return network.resolve(name)
+    return resolve(name)
 
 
 WAYS.add(
@@ -68,7 +64,7 @@ WAYS.add(
         place=30,
         begins=re.compile(r"(?P<source>torchvision):"),
         check=_in_torchvision,
-        resolve=_of_torchvision,
+        resolve=partial(_of_library, _torchvision),
         names=lambda: [f"torchvision:{name}" for name in _torchvision.names()],
     ),
 )
@@ -78,7 +74,7 @@ WAYS.add(
         place=31,
         begins=re.compile(r"(?P<source>timm):"),
         check=_in_timm,
-        resolve=_of_timm,
+        resolve=partial(_of_library, _timm),
         names=lambda: [f"timm:{name}" for name in _timm.names()],
     ),
 )

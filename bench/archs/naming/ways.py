@@ -76,8 +76,3 @@ class Way:
 
 
 WAYS: Registry[Way] = Registry("way in", "bench.archs.naming")
-
-
-def ways() -> list[tuple[str, Way]]:
-    """Return all ways in by name, in the order in which they are tried."""
-    return sorted(WAYS.items(), key=lambda named: named[1].place)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.execution.agent import Agent, jobs_folder
-from bench.execution.copies import Copies
+from bench.execution._agent import Agent, jobs_folder
+from bench.execution._copies import Copies
 from bench.execution.executors.process import ProcessExecutor
 
 

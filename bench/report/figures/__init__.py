@@ -9,6 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from bench.registry import Registry
+from bench.report.figures._style import canvas
+
+__all__ = ["FIGURES", "Figure", "canvas", "figure", "in_order"]
 
 _Draw = Callable[[pd.DataFrame, pd.DataFrame], Drawing | None]
 

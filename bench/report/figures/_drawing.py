@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from bench.processes import bare_main, deaf
 from bench.records.environment import usable_cores
 from bench.report.figures import FIGURES, in_order
-from bench.report.figures.style import GRID, INK, MUTED, SURFACE, styled, to_bytes
+from bench.report.figures._style import GRID, INK, MUTED, SURFACE, styled, to_bytes
 
 # A second process costs some 2 s until it has imported what it needs; so many records take longer to draw.
 _MANY_RECORDS = 40
@@ -58,10 +58,10 @@ class DrawingOptions:
 
     # of the figures, all where there is none; they stand on the page in their own order
     names: Sequence[str] = ()
-    kinds: Sequence[str] = ("svg", "png")  # formats, of `bench.report.figures.style.KINDS`
+    kinds: Sequence[str] = ("svg", "png")  # formats, of `bench.report.figures._style.KINDS`
     # whether they stand on a page as well, which takes SVG, and PNG of what is too large for that
     page: bool = False
-    # settings of matplotlib that replace those of `bench.report.figures.style`
+    # settings of matplotlib that replace those of `bench.report.figures._style`
     style: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Affine2D, Transform
 
-from bench.report.figures.style import MUTED, drawable, freeze, renderer
+from bench.report.figures._style import MUTED, drawable, freeze, renderer
 
 _Floats = npt.NDArray[np.float64]
 

@@ -22,7 +22,7 @@ from bench.analysis.frame import PENDING
 from bench.analysis.keys import WAY
 from bench.records.flags import spoken
 from bench.report.figures._labels import Line, Point, place_labels
-from bench.report.figures.style import (
+from bench.report.figures._style import (
     MUTED,
     SURFACE,
     Look,

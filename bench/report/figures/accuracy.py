@@ -37,8 +37,8 @@ from bench.report.figures._shared import (
     whole_numbers,
     worthwhile,
 )
+from bench.report.figures._style import MUTED, SURFACE, legend, log_axis, number_axis, tick
 from bench.report.figures.layers import weighted_layers
-from bench.report.figures.style import MUTED, SURFACE, legend, log_axis, number_axis, tick
 
 # --- MACs ---
 

@@ -21,7 +21,7 @@ from bench.errors import StoreError
 from bench.records.outputs import Outputs, load_outputs
 from bench.report.figures import figure
 from bench.report.figures._shared import FIXED, grid, heading
-from bench.report.figures.style import COLOURS, GRID, drawable, ticks_at
+from bench.report.figures._style import COLOURS, GRID, drawable, ticks_at
 from bench.units import percent
 
 _Floats = npt.NDArray[np.float64]

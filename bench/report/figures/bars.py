@@ -25,7 +25,7 @@ from bench.report.figures._shared import (
     spans,
     unmeasured,
 )
-from bench.report.figures.style import (
+from bench.report.figures._style import (
     GRID,
     INK,
     MUTED,

@@ -37,7 +37,7 @@ from bench.report.figures._shared import (
     spans,
     whole_numbers,
 )
-from bench.report.figures.style import (
+from bench.report.figures._style import (
     GRID,
     family_name,
     footnote,

@@ -41,7 +41,7 @@ from bench.report.figures._shared import (
     in_doubt,
     worthwhile,
 )
-from bench.report.figures.style import SURFACE, drawable, log_axis
+from bench.report.figures._style import SURFACE, drawable, log_axis
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures import figure
 from bench.report.figures._shared import grid
-from bench.report.figures.style import COLOURS, drawable, legend, number_axis
+from bench.report.figures._style import COLOURS, drawable, legend, number_axis
 from bench.units import percent, show
 
 _MOST = 6  # networks

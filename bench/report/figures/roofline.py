@@ -26,7 +26,7 @@ from bench.report.figures._shared import (
     heading,
     in_doubt,
 )
-from bench.report.figures.style import SURFACE, log_axis
+from bench.report.figures._style import SURFACE, log_axis
 from bench.units import show
 
 

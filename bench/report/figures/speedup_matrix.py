@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bench.analysis.versus import speedups
 from bench.report.figures import figure
 from bench.report.figures._shared import grid, heading, not_drawn
-from bench.report.figures.style import COLOURS, GRID, INK, MUTED, SURFACE, drawable, ticks_at
+from bench.report.figures._style import COLOURS, GRID, INK, MUTED, SURFACE, drawable, ticks_at
 from bench.report.tables._view import fixed, interval
 from bench.units import significant
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.tables._view import Cell, Column, Head, View
-from bench.report.text import latex, markdown
+from bench.report.text import markdown, plain
 
 
 def to_markdown(view: View) -> str:
@@ -137,7 +137,7 @@ def to_latex(view: View, caption: str, label: str = "tab:bench") -> str:
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        f"\\caption{{{latex(caption)}}}",
+        f"\\caption{{{_latex(caption)}}}",
         f"\\label{{{label}}}",
         r"\small",
         r"\setlength{\tabcolsep}{4pt}",
@@ -159,7 +159,7 @@ def to_longtable(view: View, caption: str) -> str:
     *rows, total = view.rows
     lines = [
         f"\\begin{{longtable}}{{{_alignment(view.heads)}}}",
-        f"\\caption{{{latex(caption)}}}\\\\",
+        f"\\caption{{{_latex(caption)}}}\\\\",
         r"\toprule",
         _latex_line(_latex_text(str(head)) for head in view.heads),
         r"\midrule",
@@ -178,20 +178,32 @@ def _alignment(heads: Sequence[Head]) -> str:
     return "".join("r" if head.numeric else "l" for head in heads)
 
 
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$", "→": r"$\to$", "–": "--", "<": r"$<$",
+    ">": r"$>$", "|": r"$|$", "±": r"$\pm$", "µ": r"$\mu$", "…": r"\ldots{}", "·": r"$\cdot$",
+}  # fmt: skip
+
+
+def _latex(text: object) -> str:
+    """Return text for a cell of a LaTeX table; what pdfLaTeX has no letter for becomes a question mark."""
+    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in plain(text))
+
+
 def _latex_line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
 def _latex_text(words: str) -> str:
     """Return a cell; one that begins with a bracket or a star would be an argument of the line end before it."""
-    escaped = latex(words)
+    escaped = _latex(words)
     return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
 
 
 def _latex_cell(cell: Cell, letters: Mapping[str, str]) -> str:
     marks = cell.marks(letters)
-    text = f"\\textbf{{{latex(cell.text)}}}" if cell.best else _latex_text(cell.text)
-    note = f" {{\\scriptsize {latex(cell.aside.strip())}}}" if cell.note else ""
+    text = f"\\textbf{{{_latex(cell.text)}}}" if cell.best else _latex_text(cell.text)
+    note = f" {{\\scriptsize {_latex(cell.aside.strip())}}}" if cell.note else ""
     return text + note + (f"\\textsuperscript{{{marks}}}" if marks else "")
 
 
@@ -212,7 +224,7 @@ def _latex_remark(remark: tuple[str, str]) -> str:
     """Return what stands below a table as a paragraph."""
     letter, text = remark
     mark = f"\\textsuperscript{{{letter}}} " if letter else ""
-    return f"\\par\\smallskip{{\\footnotesize\\raggedright {mark}{latex(text)}.\\par}}"
+    return f"\\par\\smallskip{{\\footnotesize\\raggedright {mark}{_latex(text)}.\\par}}"
 
 
 _SUFFIX = {"": "", "1": "", "%": "", "1/s": "_images_per_s"}

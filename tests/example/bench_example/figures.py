@@ -1,7 +1,6 @@
 """A figure: the parameters of each network as bars."""
 
-from bench.report.figures import figure
-from bench.report.figures.style import canvas
+from bench.report.figures import canvas, figure
 
 
 @figure("example_bars", title="Parameters", caption="Shorter is smaller.", needs="counted networks")

@@ -18,7 +18,7 @@ from bench.analysis.replicates import SHARES, pooled
 from bench.analysis.trainings import by_epoch
 from bench.plan.task import tasks
 from bench.records.flags import spoken
-from bench.report.figures.style import family_name, looks
+from bench.report.figures._style import family_name, looks
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.tables.columns import COMPARISON, quantity_column
 from bench.report.text import plain

@@ -17,7 +17,7 @@ from bench.records.store import Run
 from bench.report._short_names import shortened
 from bench.report._summary import Summary, row_commands, sources, summarise
 from bench.report.figures._drawing import Picture, Start
-from bench.report.page.data import page_data
+from bench.report.page._data import page_data
 from bench.report.selftest import selftests_of
 from bench.report.tables._view import View, view
 from bench.report.tables.claims import findings_view

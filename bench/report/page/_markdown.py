@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.page.content import Content
+from bench.report.page._content import Content
 from bench.report.tables.formats import to_markdown
 from bench.report.tables.verdicts import study_markdown
 from bench.report.text import markdown

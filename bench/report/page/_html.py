@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.analysis.comparison import STATUS_WORDS
 from bench.records.flags import explain
 from bench.report.figures._drawing import LARGEST_SVG, Picture
-from bench.report.figures.style import KINDS
-from bench.report.page.content import Content
-from bench.report.page.data import to_script
+from bench.report.figures._style import KINDS
+from bench.report.page._content import Content
+from bench.report.page._data import to_script
 from bench.report.tables.verdicts import NOTE, study_view
 from bench.report.text import plain
 

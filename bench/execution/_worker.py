@@ -19,8 +19,6 @@ from bench.errors import (
     UnknownNameError,
     UnsupportedError,
     lacks_memory,
-    says_needs_gpu,
-    says_too_large,
     text_of,
 )
 from bench.execution import Send
@@ -102,7 +100,7 @@ def send_outcome(send: Send, job: Job, do: Callable[[Callable[[str], None]], Non
     except BaseException as error:  # a network may raise anything, SystemExit too
         content = _describe(error)
         status = _classify(error, stage, custom=job.source_sha256 is not None)
-        if job.device == "cpu" and status in ("invalid_model", "crashed") and says_needs_gpu(error):
+        if job.device == "cpu" and status in ("invalid_model", "crashed") and _says_needs_gpu(error):
             content["message"] = f"it runs on a GPU alone, and this is on the CPU: {content['message']}"
             status, content["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
         content["tip"] = content["tip"] or _tip_for(error, job, stage)
@@ -185,7 +183,7 @@ def _classify(error: BaseException, stage: str, *, custom: bool) -> Status:
     text = text_of(error)
     if text.startswith(_GUARD):
         return "unsupported"
-    if "not implemented for '" in text or says_too_large(text) or _NEEDS_IMAGES in text:
+    if "not implemented for '" in text or _says_too_large(text) or _NEEDS_IMAGES in text:
         return "unsupported"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
 
@@ -263,3 +261,62 @@ def _own_traceback(error: BaseException) -> str:
 def _clean(text: str, limit: int = 8000) -> str:
     """Return text that UTF-8 can hold, cut to its last `limit` characters."""
     return text[-limit:].encode("utf-8", "replace").decode("utf-8")
+
+
+# --- what libraries say ---
+
+# What torch and its libraries say where a tensor is larger than a kernel can count, or no kernel is for one so large;
+# in lower case.
+_TOO_LARGE = (
+    "32-bit index",
+    "32bitindex",
+    "integer out of range",
+    "int without overflow",
+    "int32_t without overflow",
+    "int_max",
+    "numeric_limits<int",
+    "too many elements",
+    "invalid configuration argument",  # more blocks than a launch can have
+    "cudnn_status_not_supported",
+    "unable to find an engine",
+)
+
+
+# What torch, its compilers and libraries of kernels say where something that runs on a GPU alone was called without
+# one; in lower case.
+_NEEDS_GPU = (
+    "not compiled with cuda enabled",
+    "not compiled with gpu support",
+    "found no nvidia driver",
+    "no cuda gpus are available",
+    "cuda is not available",
+    "cuda is required",
+    "requires cuda",
+    "requires a gpu",
+    "only supports cuda",
+    "must be a cuda tensor",
+    "must be on cuda",
+    "is_cuda",
+    "torch.cuda.is_available() is false",
+    "torch.cuda.floattensor",
+    "cuda:0 and cpu",
+    "cpu and cuda:0",
+    "not implemented on the cpu",
+    "from the 'cpu' backend",
+    "active drivers ([])",  # Triton's
+    "device=cpu (supported: {'cuda'})",  # of fused attention
+    "pointer argument (at 0) cannot be accessed from triton (cpu tensor?)",
+)
+
+
+def _says_needs_gpu(error: BaseException) -> bool:
+    """Return whether an exception says that its code runs on a GPU alone, in its message or as a bare assertion."""
+    text = str(error).lower()
+    if isinstance(error, AssertionError) and error.__traceback__ is not None:
+        text += traceback.extract_tb(error.__traceback__)[-1].line or ""
+    return any(words in text for words in _NEEDS_GPU)
+
+
+def _says_too_large(text: str) -> bool:
+    """Return whether a message says that a tensor is beyond what a kernel can index, whatever memory is free."""
+    return any(words in text.lower() for words in _TOO_LARGE)

@@ -11,6 +11,7 @@ from scipy.stats import binomtest, chisquare
 from torch import Tensor
 
 from bench.datasets import DATASETS
+from bench.datasets.transforms import normalise
 from bench.errors import ConfigError
 from bench.plan.recipe import Augment
 from bench.training._augment import (
@@ -22,7 +23,6 @@ from bench.training._augment import (
     cut_out,
     decide,
     draw,
-    normalise,
 )
 
 IDLE = Augmentation(size=6, pad=0, flip=False, cutout=0)

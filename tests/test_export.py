@@ -51,7 +51,7 @@ def test_csv_has_every_row_with_raw_samples() -> None:
     frame = to_frame([everything()])
     rows = list(csv.DictReader(io.StringIO(long_csv([everything()]))))
     assert [r["job_id"] for r in rows] == frame["job_id"].tolist()
-    assert set(frame.columns) - {"outputs"} == set(rows[0])
+    assert set(frame.columns) - {"outputs", "evaluation"} == set(rows[0])
     odd = next(r for r in rows if r["measurement"] == "odd")
     assert json.loads(odd["samples"]) == [0.1 + 0.2, None, 1e-300]
     assert json.loads(odd["flags"]) == ["noisy", "unsteady"]
@@ -62,7 +62,7 @@ def test_csv_has_every_row_with_raw_samples() -> None:
 def test_parquet_gives_the_frame_back() -> None:
     frame = to_frame([everything()])
     back = pd.read_parquet(io.BytesIO(long_parquet([everything()])))
-    assert back.columns.tolist() == frame.columns.drop("outputs").tolist()
+    assert back.columns.tolist() == frame.columns.drop(["outputs", "evaluation"]).tolist()
     assert len(back) == len(frame)
     for name in ("median", "low", "n", "year", "batch_size"):
         pd.testing.assert_series_equal(back[name], frame[name], check_dtype=False)

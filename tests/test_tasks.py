@@ -66,7 +66,7 @@ def test_settings_are_changed_and_nothing_else_is_said() -> None:
 
 
 def test_tasks_stand_in_an_order_of_their_own() -> None:
-    assert list(tasks()) == ["cost", "infer", "train_step", "accuracy", "ceiling", "versus"]
+    assert list(tasks()) == ["cost", "infer", "train_step", "accuracy", "ceiling", "versus", "evaluate"]
 
 
 @pytest.mark.parametrize("name", list(TASKS))
@@ -220,7 +220,7 @@ def run(job, hooks):
 TASKS.add(
     "folding",
     Task(
-        place=7,
+        place=8,
         keys=FoldingKeys,
         settings=FoldingSettings,
         run=run,

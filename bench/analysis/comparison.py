@@ -12,13 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.accuracy import SUMMARIES, accuracy_table
-from bench.analysis.flags import FLAGS, with_flags
+from bench.analysis.evaluations import Evaluation, evaluations
+from bench.analysis.flags import FLAGS, flags_text, with_flags
 from bench.analysis.frame import COUNTS, PENDING, UNREADABLE, counts_of
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.plausibility import doubted
 from bench.analysis.replicates import PERCENTILES, percentile_table, pooled
 from bench.analysis.roofline import add_roofline
-from bench.plan.task import INPUT, TASKS, TAUGHT, summarised, tasks
+from bench.plan.task import EVALUATED, INPUT, TASKS, TAUGHT, summarised, tasks
 from bench.registry import natural
 
 _OF_THE_MACHINE = [name for name, task in tasks().items() if not task.has_network]
@@ -47,15 +48,21 @@ def _measured() -> Iterator[str]:
             yield task.batch_column
 
 
+_EVALUATIONS = tuple(
+    column
+    for _, _, quantity in summarised("images")
+    for column in (quantity.name, *quantity.ends, f"{quantity.name}_flags")
+)
 _COLUMNS = (
     *("label", "network", *_CARD, *INPUT, *COUNTS, *VARIANT, "device_name"),
-    *(*_measured(), *_TRAINED, *FLAGS, "run"),
+    *(*_measured(), *_TRAINED, *EVALUATED, *_EVALUATIONS, *FLAGS, "run"),
 )
 _TEXTS = (
     *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
     "published_protocol",
     *("device", "precision", "memory_format", "backend", "cudnn_benchmark"),
-    *(column for column in (*SUMMARIES, *FLAGS) if column.endswith("_flags")),
+    "evaluated_on",
+    *(column for column in (*SUMMARIES, *_EVALUATIONS, *FLAGS) if column.endswith("_flags")),
 )
 
 
@@ -73,7 +80,8 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
         ``NAME_flags`` (see `bench.analysis.flags`). `latency` has `PERCENTILES` as well, and a rate the batch that it
         is of. What was trained has its conditions (`dataset`, `recipe`, `epochs`), the counts of trainings (`n_ok`,
         `n_planned`, `diverged`), and the shape it was trained in with its counts: `trained_size` (px),
-        `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC).
+        `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC). What was evaluated is the
+        first plain evaluation of the network and its weights, on the images of `evaluated_on`.
     """
     processes = _without_the_pending(frame.rename(columns={"arch": "network"}))
     numbers = doubted(pooled(processes))
@@ -85,7 +93,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     one_image = (processes["task"] == "infer") & (processes["batch_size"] == 1)
     latencies = processes[one_image & (processes["measurement"] == "latency")]
     table = table.merge(percentile_table(latencies, WAY), on=WAY, how="left")
-    table = _with_accuracies(table, frame)
+    table = _with_evaluations(_with_accuracies(table, frame), frame)
     cards = frame.groupby(["run", "network"], sort=False)[list(_CARD)].last().reset_index()
     table = table.merge(cards, on=["run", "network"], how="left")
     table["label"] = row_labels(table)
@@ -198,6 +206,28 @@ def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     alone = _only_trained(table, frame)
     beside = table[~alone].merge(first, on=["run", "network"], how="left")
     return pd.concat([beside, table[alone].merge(every, on=SHAPE, how="left")]) if alone.any() else beside
+
+
+def _with_evaluations(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with what their networks came to on the images that they were first evaluated on."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in evaluations(frame).plain:
+        first.setdefault((one.run, one.network), _evaluated(one))
+    keys = zip(table["run"], table["network"], strict=True)
+    rows = [first.get(key, {}) for key in keys]
+    names = (*EVALUATED, *_EVALUATIONS) if first else ()
+    columns: dict[str, Sequence[Any]] = {name: [row.get(name) for row in rows] for name in names}
+    return table.assign(**columns)
+
+
+def _evaluated(one: Evaluation) -> dict[str, Any]:
+    columns: dict[str, Any] = {"evaluated_on": one.data}
+    for _, _, quantity in summarised("images"):
+        share = one.top1 if quantity.source == "top1" else one.top5
+        columns[quantity.name] = share.value
+        columns |= dict(zip(quantity.ends, share.interval, strict=True))
+        columns[f"{quantity.name}_flags"] = flags_text([one.flags])
+    return columns
 
 
 def row_labels(table: pd.DataFrame) -> list[str]:

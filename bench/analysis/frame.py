@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ UNREADABLE = "unreadable"  # its record is there, on a line that was set aside
 
 TIMED = frozenset(name for name, task in tasks().items() if task.timed)
 _TRAINED = frozenset(name for name, task in tasks().items() if task.trained)
+_KEEPING = frozenset(name for name, task in tasks().items() if task.keeps_files)
 
 _NO_CARD = ArchCard(name="", family="")
 _NOTHING: Any = SimpleNamespace(
@@ -56,7 +58,8 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
         status, stage, error, tip, attempt, started_at, duration_s, device_name: how it went.
         published_top1, published_top5 (fractions), published_source, published_protocol (how its images were tested),
             published_classes: of the card.
-        outputs: of trainings, the file with the answers to the test images, an absolute path, or None.
+        outputs: of trainings and evaluations, the file with the answers to the images, an absolute path, or None.
+        evaluation: of evaluations, their settings as JSON.
         measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
         n, median, low, high, mean, sd: of the samples, see `bench.stats.intervals.summarise`.
     """
@@ -147,8 +150,8 @@ def _batch_size(row: _Row) -> Any:
 
 
 def _outputs(row: _Row) -> str | None:
-    """Return the path of the test outputs that a training stored in the folder of its run, None without any."""
-    top1 = row.record.measurement("top1") if row.job.task in _TRAINED else None
+    """Return the path of what a job stored of each test image in the folder of its run, None without any."""
+    top1 = row.record.measurement("top1") if row.job.task in _KEEPING else None
     name = top1.detail.get("outputs") if top1 else None
     return str(row.folder / name) if isinstance(name, str) else None
 
@@ -208,6 +211,9 @@ _COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
     "published_protocol": lambda row: protocol_of(row.card.published),
     "published_classes": "card.num_classes",
     "outputs": _outputs,
+    "evaluation": lambda row: (
+        json.dumps(row.job.settings.content, sort_keys=True) if row.job.task == "evaluate" else None
+    ),
 }
 """Columns of a record rather than of one of its measurements: where in a row, or among its settings, or a function."""
 

@@ -44,6 +44,34 @@ _Describe = Callable[[Mapping[str, int | None], Mapping[str, int | None]], list[
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What is declared of trained weights.
+
+    Attributes:
+        name: of them, as in the name of the network: of a library's, or the path of a file.
+        transform: what is done to images, as fields of `bench.datasets.transforms.Transform`; None where that is not
+            declared.
+        classes: names of the outputs, with synonyms behind commas; empty where they are not known.
+        ids: the WordNet ids of the outputs; empty where they are not known.
+        source: who declares it.
+        training: of a stored training, what decides how its test images were looked at.
+        find: where they lie; None where they are not on this machine.
+        belongs: where a library looks for them, and which file that is, in words.
+        fetch: brings them there; None where they are nobody's to fetch.
+    """
+
+    name: str
+    transform: JsonObject | None = None
+    classes: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    source: str = ""
+    training: JsonObject | None = None
+    find: Callable[[], Path | None] = lambda: None
+    belongs: str = ""
+    fetch: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
 class Arch:
     """A network: what is declared of it, and how it is built.
 
@@ -51,11 +79,13 @@ class Arch:
         card: what is declared; its native values stand for what `build` is not given.
         builder: see `_Builder`.
         describe: see `_Describe`; None where there is nothing to tell.
+        weights: what is declared of its weights; None where they are drawn, or its own code's to load.
     """
 
     card: ArchCard
     builder: _Builder
     describe: _Describe | None = None
+    weights: Weights | None = None
 
     def build(
         self, *, num_classes: int | None = None, in_channels: int | None = None, input_size: int | None = None

@@ -9,7 +9,7 @@ from bench.errors import UnsupportedError, unknown_name
 from bench.plan.card import ArchCard
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _LIBRARY = "timm"
 
@@ -35,7 +35,7 @@ def card(name: str) -> ArchCard:
         UnsupportedError: if timm is not installed.
     """
     timm = _timm()
-    config = _config(name)
+    config = configuration(name)
     channels, height, width = config.input_size
     least = config.min_input_size or (0, 1, 1)
     return ArchCard(
@@ -49,7 +49,12 @@ def card(name: str) -> ArchCard:
     )
 
 
-def _config(name: str) -> Any:
+def configuration(name: str) -> Any:
+    """Return what timm declares of a network's default weights, or of its tagged ones.
+
+    Raises:
+        UnknownNameError: if timm has no such network or tag.
+    """
     timm = _timm()
     if not timm.is_model(name):
         raise unknown_name("timm network", name, names(), "see `bench list 'timm:*'`")
@@ -69,7 +74,7 @@ def build(
         InvalidModelError: for an argument that it does not take.
         UnsupportedError: for a size that it does not come in.
     """
-    config = _config(name)
+    config = configuration(name)
     # Only networks of a fixed size have, and need, an argument for another one.
     resized = config.fixed_input_size and input_size != max(config.input_size[1:])
     arguments = {"img_size": input_size, **arguments} if resized else arguments
@@ -77,4 +82,24 @@ def build(
         model: nn.Module = _timm().create_model(
             name, pretrained=False, num_classes=num_classes or 0, in_chans=in_channels, **arguments
         )
+    return model
+
+
+def build_with(name: str, state: dict[str, Tensor] | None, input_size: int) -> nn.Module:
+    """Return a network with weights [by their keys], renamed and cut to it as timm does; None leaves them drawn.
+
+    Raises:
+        UnsupportedError: for a size that it does not come in.
+    """
+    config = configuration(name)
+    arguments: dict[str, object] = {}
+    if config.fixed_input_size and input_size != max(config.input_size[1:]):
+        arguments["img_size"] = input_size
+    if state is not None:
+        arguments |= {
+            "pretrained": True,
+            "pretrained_cfg_overlay": {"state_dict": state, "custom_load": False},
+        }
+    with library_errors(f"{_LIBRARY}:{name}", input_size):
+        model: nn.Module = _timm().create_model(name, **arguments)
     return model

@@ -27,7 +27,11 @@ def card(name: str) -> ArchCard:
     """
     from torchvision import models
 
-    weights = min(models.get_model_weights(name), key=_crop)
+    return card_of(name, min(models.get_model_weights(name), key=_crop))
+
+
+def card_of(name: str, weights: Any) -> ArchCard:
+    """Return what torchvision declares of a network with these of its weights, at the size of their crop."""
     accuracy = weights.meta["_metrics"]["ImageNet-1K"]
     return ArchCard(
         name=f"{_LIBRARY}:{name}",
@@ -79,7 +83,23 @@ def build(
     return model if in_channels == 3 else _with_channels(model, in_channels)
 
 
-def _family_arguments(family: str, input_size: int) -> dict[str, object]:
+def build_for_weights(name: str, input_size: int) -> nn.Module:
+    """Return a network in the form that trained weights are for, as torchvision's own builders make it then.
+
+    Raises:
+        UnsupportedError: for a size that it does not come in.
+    """
+    from torchvision import models
+
+    kind = _family(name)
+    arguments = _family_arguments(kind, input_size)
+    if kind in ("googlenet", "inception"):
+        arguments = {**arguments, "init_weights": False, "transform_input": True}
+    model: nn.Module = models.get_model(name, weights=None, **arguments)
+    return model
+
+
+def _family_arguments(kind: str, input_size: int) -> dict[str, object]:
     """Return the arguments without which a family would not fit its card or the images."""
     families: dict[str, dict[str, object]] = {
         "vision_transformer": {"image_size": input_size},
@@ -88,7 +108,7 @@ def _family_arguments(family: str, input_size: int) -> dict[str, object]:
         "googlenet": {"aux_logits": False, "init_weights": True},
         "inception": {"init_weights": True},
     }
-    return families.get(family, {})
+    return families.get(kind, {})
 
 
 def _with_channels(model: nn.Module, in_channels: int) -> nn.Module:

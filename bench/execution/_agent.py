@@ -55,7 +55,7 @@ def jobs_folder() -> Path:
 
 
 _PROBE = "bench.execution.probe:probe_machine"
-_KEPT = ("checkpoints", "outputs")  # folders of files that come back with a job
+_KEPT = ("checkpoints", "outputs", "weights")  # folders of files that come back with a job
 
 
 class Agent:
@@ -176,7 +176,7 @@ class _Telling(Observer):
 
     def __init__(self, told: _Told, folder: Path, job: Job) -> None:
         self.told, self.folder = told, folder
-        self.checkpoint, self.outputs = kept_files(folder, job)
+        self.checkpoint, *self.results = kept_files(folder, job)
         self.written_ns = _changed_ns(self.checkpoint)
 
     def stage(self, name: str) -> None:
@@ -194,8 +194,9 @@ class _Telling(Observer):
         """Pass on what the job has left; a training that has finished goes on from nothing."""
         if not finished:
             self._tell_checkpoint()
-        if self.outputs is not None and self.outputs.is_file():
-            self._tell(self.outputs)
+        for file in self.results:
+            if file is not None and file.is_file():
+                self._tell(file)
 
     def _tell_checkpoint(self) -> None:
         changed_ns = _changed_ns(self.checkpoint)

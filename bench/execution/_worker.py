@@ -52,14 +52,21 @@ _STATUSES: dict[type[BenchError], Status] = {
 }
 
 
-def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | None = None) -> None:
+def work(
+    send: Send,
+    job: Job,
+    checkpoint: Path | None = None,
+    outputs: Path | None = None,
+    weights: Path | None = None,
+) -> None:
     """Do one job and send what comes of it; every failure becomes an outcome.
 
     Args:
         send: takes the events.
         job: what to do.
-        checkpoint: file of a training's checkpoint; None for none.
-        outputs: file of a training's test outputs; None for none.
+        checkpoint: file of how far it came, to go on from; None for none.
+        outputs: file of the answers to each image; None for none.
+        weights: file of the weights that a training ends with; None for none.
     """
 
     def do(enter: Callable[[str], None]) -> None:
@@ -69,6 +76,7 @@ def work(send: Send, job: Job, checkpoint: Path | None = None, outputs: Path | N
             environment=lambda switches: send(("environment", switches)),
             checkpoint=checkpoint,
             outputs=outputs,
+            weights=weights,
         )
         for measurement in _measure(job, hooks):
             send(("measurement", measurement))

@@ -13,8 +13,8 @@ from bench.errors import BenchError, UnknownNameError
 from bench.execution import Ended, Event, Executor
 from bench.execution.places import Remote
 from bench.plan.card import ArchCard
-from bench.plan.config import Experiment
-from bench.plan.expand import Catalog
+from bench.plan.config import Block, Experiment
+from bench.plan.expand import USUAL_SPLIT, Catalog
 
 AnswerT = TypeVar("AnswerT")
 _PROBE_S = 120.0
@@ -34,20 +34,33 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
     names = list(dict.fromkeys(name for block in experiment.blocks for name in block.archs))
     own = [n for n in names if _is_users(n)]
     others = [n for n in names if n not in own]
-    catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", others, _datasets_of(experiment))
+    asked = (others, _datasets_of(experiment), _evaluated_of(experiment))
+    catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", *asked[: 3 if asked[2] else 2])
     whole = replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
     return executor.survey(whole) if isinstance(executor, Remote) else whole
 
 
 def _datasets_of(experiment: Experiment) -> list[str]:
     """Return the names of the data sets that an experiment gives, whichever device they are for."""
-    given = [
-        value
+    return list(dict.fromkeys(name for block in experiment.blocks for name in _texts(block, "dataset")))
+
+
+def _evaluated_of(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return the data sets and their splits that an experiment evaluates networks on."""
+    pairs = [
+        (data, split)
         for block in experiment.blocks
-        for value in (*block.axes.get("dataset", ()), block.fixed.get("dataset"))
+        for data in _texts(block, "data")
+        for split in _texts(block, "split") or [USUAL_SPLIT]
     ]
+    return list(dict.fromkeys(pairs))
+
+
+def _texts(block: Block, key: str) -> list[str]:
+    """Return the values of a key of a block that are text, whichever device they are for."""
+    given = [*block.axes.get(key, ()), block.fixed.get(key)]
     flat = [v for value in given for v in (value.values() if isinstance(value, dict) else [value])]
-    return list(dict.fromkeys(v for v in flat if isinstance(v, str)))
+    return [v for v in flat if isinstance(v, str)]
 
 
 def _is_users(name: str) -> bool:

@@ -52,4 +52,5 @@ def without(plan: Sequence[Planned], refused: dict[str, BenchError]) -> tuple[Pl
 
 def dataset_of(planned: Planned) -> str:
     """Return the name of the data set that a job needs; empty where it needs none."""
-    return str(planned.job.settings.given.get("dataset", ""))
+    given = planned.job.settings.given
+    return str(given.get("dataset") or given.get("data") or "")

@@ -11,12 +11,20 @@ from dataclasses import replace
 from bench.errors import BenchError
 from bench.execution import Send
 from bench.plan.card import ArchCard, DatasetCard
-from bench.plan.expand import Catalog
+from bench.plan.expand import Catalog, set_name
 
 
-def probe_machine(send: Send, names: Sequence[str], datasets: Sequence[str] = ()) -> None:
-    """Answer with the catalog of this machine, of the data sets, and of names that need no user's code."""
-    _answer(send, lambda: _catalog(names, datasets))
+def probe_machine(
+    send: Send,
+    names: Sequence[str],
+    datasets: Sequence[str] = (),
+    evaluated: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Answer with the catalog of this machine, of the data sets, and of names that need no user's code.
+
+    `evaluated` are data sets, each with the split of it that networks are evaluated on.
+    """
+    _answer(send, lambda: _catalog(names, datasets, evaluated))
 
 
 def probe_arch(send: Send, name: str) -> None:
@@ -136,7 +144,7 @@ def _counted(name: str) -> dict[str, object]:
     }
 
 
-def _catalog(names: Sequence[str], datasets: Sequence[str]) -> Catalog:
+def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[tuple[str, str]]) -> Catalog:
     import torch
 
     from bench.backends import BACKENDS
@@ -149,7 +157,8 @@ def _catalog(names: Sequence[str], datasets: Sequence[str]) -> Catalog:
         threads=environment.usable_cores(),
         archs={name: _cards(name) for name in names},
         datasets=_datasets(datasets),
-        missing=_missing(datasets),
+        evaluated=_evaluated(evaluated),
+        missing=_missing([*datasets, *(data for data, _ in evaluated)]),
         backends=tuple(BACKENDS),
         environment=environment.machine(),
         no_cuda=None if cuda else why,
@@ -162,6 +171,18 @@ def _datasets(names: Sequence[str]) -> dict[str, DatasetCard]:
 
     declared = {name: dataset.card for name, dataset in DATASETS.items()}
     return declared | {name: find(name).card for name in names if is_known(name)}
+
+
+def _evaluated(pairs: Sequence[tuple[str, str]]) -> dict[str, DatasetCard]:
+    """Return the cards of splits; of a data set that is not here, what is declared of it."""
+    from bench.datasets import DATASETS, is_here, is_known
+    from bench.datasets.evaluation import evaluation_set
+
+    def card(data: str, split: str) -> DatasetCard:
+        declared = data in DATASETS and not is_here(data)
+        return DATASETS.get(data).card if declared else evaluation_set(data, split).card()
+
+    return {set_name(*pair): card(*pair) for pair in pairs if is_known(pair[0])}
 
 
 def _missing(names: Sequence[str]) -> tuple[str, ...]:

@@ -491,16 +491,17 @@ def _execute(
 
 def _checkpoint_path(folder: Path, job: Job) -> Path | None:
     """Return where a training keeps its checkpoint; None for tasks without one."""
-    return folder / _CHECKPOINTS / f"{job.id}.pt" if TASKS.get(job.task).trained else None
+    return folder / _CHECKPOINTS / f"{job.id}.pt" if TASKS.get(job.task).keeps_files else None
 
 
-def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None]:
-    """Return where a training keeps its checkpoint and its test outputs; None for tasks without them."""
-    if not TASKS.get(job.task).trained:
-        return None, None
-    from bench.records.outputs import outputs_path  # NumPy comes with it
+def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None, Path | None]:
+    """Return where a job keeps its checkpoint, its answers to each image, and its weights; None for what it lacks."""
+    if not TASKS.get(job.task).keeps_files:
+        return None, None, None
+    from bench.records.outputs import outputs_path, weights_path  # NumPy comes with it
 
-    return _checkpoint_path(folder, job), outputs_path(folder, job.id)
+    weights = weights_path(folder, job.id) if job.settings.given.get("keep_weights") else None
+    return _checkpoint_path(folder, job), outputs_path(folder, job.id), weights
 
 
 def _clear_checkpoint(folder: Path, record: Record) -> None:

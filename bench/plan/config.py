@@ -17,6 +17,7 @@ study: {hypothesis: ..., tests: [...]}   # what the runs are to decide, see benc
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ from bench.plan.task import TASKS, all_keys, tasks
 
 _TOP = ("name", "about", "blocks", "skip", "study")
 _BLOCK = ("task", "grid")
+_LIBRARIES = ("torchvision:", "timm:")  # whose networks have trained weights
 _DEVICE_KINDS = ("cpu", "cuda")
 
 
@@ -50,7 +52,15 @@ class Block:
         """The same with the values of those keys, see `bench.plan.settings.NAMED`: they multiply as all others do."""
         own = {key: values for key in NAMED if (values := self._values(key))}
         points = [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
-        return [(_named(str(name), point), point) for name in self._values("arch") for point in points]
+        names = [self._weighted(str(name)) for name in self._values("arch")]
+        return [(_named(name, point), point) for name in names for point in points]
+
+    def _weighted(self, name: str) -> str:
+        """Return a library's name with its default weights, where the task takes networks with theirs."""
+        if not TASKS.get(self.task).weighted or "weights" in self.fixed or "weights" in self.axes:
+            return name
+        plain = name.strip().startswith(_LIBRARIES) and not re.search(r"[(,\s]weights\s*=", name)
+        return _named(name, {"weights": "DEFAULT"}) if plain else name
 
     def _values(self, key: str) -> Sequence[object]:
         return self.axes.get(key, [self.fixed[key]] if key in self.fixed else [])

@@ -22,6 +22,9 @@ from bench.plan.job import Job, read_settings
 from bench.plan.settings import NAMED, Keys, Processes, Timed, TimedKeys
 from bench.plan.task import TASKS, Outline
 
+USUAL_SPLIT = "val"
+"""The split of a data set that networks are evaluated on, where nobody says."""
+
 # Stands where a network does, in jobs of the machine alone.
 _MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
 
@@ -35,6 +38,7 @@ class Catalog:
         threads: default count of CPU threads.
         archs: for each name or pattern, as written, the cards of the networks it means.
         datasets: cards by name.
+        evaluated: cards of the splits that are evaluated on, by `set_name`.
         missing: data sets that are asked for and whose files are not on this machine.
         backends: names of those there are; empty where they are not known.
         environment: see `bench.records.environment.machine`.
@@ -47,12 +51,24 @@ class Catalog:
     threads: int = 1
     archs: Mapping[str, tuple[ArchCard, ...]] = field(default_factory=dict)
     datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
+    evaluated: Mapping[str, DatasetCard] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     environment: JsonObject = field(default_factory=dict)
     no_cuda: str | None = None
     machines: Mapping[str, tuple[JsonObject, ...]] = field(default_factory=dict)
     unused: tuple[tuple[str, str], ...] = ()
+
+    def evaluated_on(self, data: str, split: str) -> DatasetCard:
+        """Return the card of a split of a data set.
+
+        Raises:
+            UnknownNameError: if there is none.
+        """
+        if (card := self.evaluated.get(set_name(data, split))) is None:
+            hint = "see `bench list datasets`, or give imagefolder:PATH"
+            raise unknown_name("data set", data, self.datasets, hint)
+        return card
 
     @property
     def equal_cards(self) -> tuple[int, ...]:
@@ -74,6 +90,11 @@ class Catalog:
     def _cards(self) -> Sequence[JsonObject]:
         cards: Sequence[JsonObject] = self.environment.get("gpu", ())
         return cards[: sum(d.startswith("cuda") for d in self.devices)]
+
+
+def set_name(data: str, split: str) -> str:
+    """Return by what name a catalog has a split of a data set."""
+    return f"{data} {split}"
 
 
 def _type_of(environment: JsonObject, device: str) -> str:

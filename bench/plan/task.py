@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from bench.records.record import Measurement
 
 
-_Summary = Literal["shape", "image", "batch", "rate", "seeds", "derived"]
+_WITH_INTERVAL = ("image", "rate", "seeds", "images")
+_Summary = Literal["shape", "image", "batch", "rate", "seeds", "images", "derived"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Quantity:
             batch: of a call with the largest batch that was timed.
             rate: images per second at that batch, with its interval over processes; `of` is the time.
             seeds: the mean over trainings that differ in their seeds alone, with its interval.
+            images: a share of test images, with its interval over them.
             derived: `bench.analysis` computes it by a rule of its own.
         of: the measurement that it comes from, where that has another name.
         beside: the quantity in whose column it stands, for files alone.
@@ -79,7 +81,7 @@ class Quantity:
         """The columns of the comparison that have its spread and its interval."""
         spread = (f"{self.name}_sd",) if self.summary == "seeds" else ()
         interval = (f"{self.name}_low", f"{self.name}_high")
-        return (*spread, *interval) if self.summary in ("image", "rate", "seeds") else ()
+        return (*spread, *interval) if self.summary in _WITH_INTERVAL else ()
 
     @property
     def is_share(self) -> bool:
@@ -104,6 +106,9 @@ _SIMILAR = ("device_name", "device", *_ALIKE)
 TAUGHT = ("dataset", "recipe", "epochs")
 """Keys in which rows agree whose trainings are compared."""
 
+EVALUATED = ("evaluated_on",)
+"""Keys in which rows agree whose evaluations are compared."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
@@ -116,8 +121,9 @@ class Hooks:
         flag: told what all that is measured of the job is flagged with.
         settle: called when the user's code has been imported, and when it has built the network: sets back what that
             changed of the process.
-        checkpoint: file of a training's checkpoint; None for none.
-        outputs: file of a training's test outputs; None for none.
+        checkpoint: file of how far it came, to go on from; None for none.
+        outputs: file of the answers to each image; None for none.
+        weights: file of the weights that a training ends with; None for none.
     """
 
     stage: Callable[[str], None] = lambda _: None
@@ -127,6 +133,7 @@ class Hooks:
     settle: Callable[[], None] = lambda: None
     checkpoint: Path | None = None
     outputs: Path | None = None
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +193,9 @@ class Task(Generic[_KeysT, _SettingsT]):
         subject: `(job)` to what it is of, for its label.
         at_once: `(job, cores)` to how many such jobs may run side by side.
         alone: whether it holds its devices, so that nothing else runs there meanwhile.
-        trained: whether its jobs are trainings: they differ in nothing but their seeds, and keep files.
+        trained: whether its jobs are trainings: they differ in nothing but their seeds.
+        keeps_files: whether its jobs keep files: how far they came, to go on from, and the answers to each image.
+        weighted: whether its networks have their weights: a library's name means the default ones.
         matched: whether jobs of two runs that ask the same are held against each other.
     """
 
@@ -204,6 +213,8 @@ class Task(Generic[_KeysT, _SettingsT]):
     at_once: Callable[[Job[_SettingsT], int], int] = lambda *_: 1
     alone: bool = True
     trained: bool = False
+    keeps_files: bool = False
+    weighted: bool = False
     matched: bool = True
 
     @property
@@ -224,8 +235,9 @@ class Task(Generic[_KeysT, _SettingsT]):
 
 def rivals(task: Task, quantity: Quantity) -> tuple[str, ...]:
     """Return the keys in which rows of the comparison agree that are compared in a quantity of a task."""
-    if quantity.summary in ("shape", "seeds"):
-        return _ALIKE if quantity.summary == "shape" else TAUGHT
+    alike = {"shape": _ALIKE, "seeds": TAUGHT, "images": EVALUATED}
+    if quantity.summary in alike:
+        return alike[quantity.summary]
     of_a_batch = quantity.summary != "image" and task.batch_column
     return (*_SIMILAR, task.batch_column) if of_a_batch else _SIMILAR
 

@@ -27,8 +27,12 @@ FLAGS: dict[str, str] = {
     "clock_varied": "the GPU's clock changed by more than 5 % during the measurement, neither for power nor for heat",
     "shared_device": "another process came to the GPU during the measurement, or computed on it",
     "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
-    "resumed": "the training was interrupted and went on from a checkpoint; its times are not comparable",
+    "resumed": "the job was interrupted and went on from where it was; its times are not comparable",
     "missed": "the target accuracy was not reached in the epochs given; the detail has the best",
+    "assumed_transform": "nothing declares how images are brought to this network: the usual size, crop and "
+    "normalisation of ImageNet were taken; the detail has them",
+    "assumed_classes": "which output means which class is taken by their order alone; the detail says why",
+    "images_left_out": "some images could not be decoded and are left out; the measurement left_out names them",
     "unobserved": "it could not be looked at; the training is not affected, and the detail says why",
     "few_steps": "timed over fewer than 10 steps of a short training: a rough number",
     "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",
@@ -65,7 +69,7 @@ FLAGS: dict[str, str] = {
 _TOLD = frozenset(
     {
         *("beyond_image", "conditions_reset", "training_form", "power_capped", "not_compared"),
-        *("at_limit", "at_index_limit", "unobserved", "missed"),
+        *("at_limit", "at_index_limit", "unobserved", "missed", "images_left_out"),
     }
 )
 """What is told of a number and is no doubt about it."""

@@ -13,7 +13,7 @@ import bench
 from bench.errors import StoreError
 from bench.io import JsonObject, atomic_write, finite_json
 from bench.records.machines import Machine, machines_of
-from bench.records.outputs import kept_path, outputs_path
+from bench.records.outputs import kept_path, outputs_path, weights_path
 from bench.records.record import Record
 from bench.records.store import INFO, RECORDS, Run, latest, read_run, sound_lines
 
@@ -66,7 +66,7 @@ def merge_runs(paths: Sequence[Path], into: Path) -> Merged:
     try:
         into.mkdir(parents=True, exist_ok=True)
         for run in runs:
-            _copy_outputs(run, into)
+            _copy_kept(run, into)
         with atomic_write(into / INFO) as file:
             file.write(f"{json.dumps(finite_json(_info(runs, into.name)), indent=1)}\n".encode())
         with atomic_write(into / RECORDS) as file:
@@ -102,20 +102,22 @@ def _replaced(runs: Sequence[Run]) -> int:
     return sum(len(records) > 1 for records in standing.values())
 
 
-def _copy_outputs(run: Run, into: Path) -> None:
-    """Copy the test outputs of trainings; of those that two runs have of one job, each is kept."""
+def _copy_kept(run: Run, into: Path) -> None:
+    """Copy what jobs said of each image, and their weights; of those that two runs have of one job, each is kept."""
     for record in run.records:
         top1 = record.measurement("top1")
-        sha256 = str(top1.detail.get("outputs_sha256", "")) if top1 else ""
-        file = kept_path(run.path, record.job.id, sha256) if sha256 else None
-        if file is None:
-            continue
-        place = outputs_path(into, record.job.id)
-        if place.exists() and hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
-            place = outputs_path(into, f"{record.job.id}-{sha256[:12]}")
-        if not place.exists():
-            place.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, place)
+        for what, path_of in (("outputs", outputs_path), ("weights", weights_path)):
+            sha256 = str(top1.detail.get(f"{what}_sha256") or "") if top1 else ""
+            own = path_of(run.path, record.job.id)
+            file = kept_path(own, sha256) if sha256 else None
+            if file is None:
+                continue
+            place = path_of(into, record.job.id)
+            if place.exists() and hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
+                place = place.with_stem(f"{place.stem}-{sha256[:12]}")
+            if not place.exists():
+                place.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, place)
 
 
 def _info(runs: Sequence[Run], name: str) -> dict[str, object]:

@@ -22,6 +22,7 @@ from bench.io import write_file
 from bench.records.record import Record
 
 _OUTPUTS = "outputs"
+_WEIGHTS = "weights"
 _HALF = np.finfo(np.float16)
 
 
@@ -45,6 +46,11 @@ class Outputs:
 def outputs_path(folder: Path, job_id: str) -> Path:
     """Return where in the folder of a run the outputs of a job lie."""
     return folder / _OUTPUTS / f"{job_id}.npz"
+
+
+def weights_path(folder: Path, job_id: str) -> Path:
+    """Return where in the folder of a run the weights lie that a training has kept."""
+    return folder / _WEIGHTS / f"{job_id}.safetensors"
 
 
 def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:
@@ -118,10 +124,10 @@ def load_outputs(path: Path, sha256: str) -> Outputs | None:
     return outputs if hashlib.sha256(content).hexdigest() == sha256 else None
 
 
-def kept_path(folder: Path, job_id: str, sha256: str) -> Path | None:
-    """Return the file in the folder of a run that has the outputs of this SHA-256, None where there is none."""
-    path = _kept(outputs_path(folder, job_id), sha256)
-    return path if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256 else None
+def kept_path(path: Path, sha256: str) -> Path | None:
+    """Return the file of a job, or the one beside it in a merged run, that has this SHA-256; None where none has."""
+    kept = _kept(path, sha256)
+    return kept if kept.exists() and hashlib.sha256(kept.read_bytes()).hexdigest() == sha256 else None
 
 
 def _kept(path: Path, sha256: str) -> Path:
@@ -140,3 +146,96 @@ def _decode(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Outputs:
     if outputs.logits.shape != (len(outputs.labels), len(outputs.class_names)):
         raise ValueError(f"logits {outputs.logits.shape}")
     return outputs
+
+
+# --- of evaluations ---
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network with its weights said of each of N images, in the order of the data set.
+
+    Attributes:
+        labels: [N] int32, the true classes, numbers of `class_names`.
+        top5: [N, 5] int32, the foremost classes, the first of them first; -1 for an output of the network that is
+            none of the data set's classes, and where there are fewer than five.
+        confidence: [N] float32, the softmax probability of the first, among all outputs.
+        images: N texts: the path of each image below the folder of its classes, or its number.
+        class_names: in the order of the labels.
+        among: [N, 5] int32, the foremost of the data set's classes alone; None where every output is one of them.
+    """
+
+    labels: npt.NDArray[np.int32]
+    top5: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32]
+    images: tuple[str, ...]
+    class_names: tuple[str, ...]
+    among: npt.NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        shapes = [self.top5.shape, self.confidence.shape, (len(self.images),)]
+        count = len(self.labels)
+        if shapes != [(count, 5), (count,), (count,)]:
+            raise ValueError(f"{count} labels, and {shapes}")
+
+
+def encode_answers(answers: Answers) -> tuple[bytes, str]:
+    """Return the file's content and its SHA-256; equal answers have equal files."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "labels": answers.labels.astype(np.int32),
+        "top5": answers.top5.astype(np.int32),
+        "confidence": answers.confidence.astype(np.float32),
+        "images": np.array(answers.images, dtype=np.str_),
+        "class_names": np.array(answers.class_names, dtype=np.str_),
+    }
+    if answers.among is not None:
+        arrays["among"] = answers.among.astype(np.int32)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type] # its own keywords are not among the names
+    content = stream.getvalue()
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def read_answers(folder: Path, record: Record) -> Answers | None:
+    """Return the answers of an evaluation's record of the run in `folder`.
+
+    None where the record has none, where the file is gone, and where it is of another evaluation of the same job.
+
+    Raises:
+        StoreError: if the file is there and is torn, or is something else.
+    """
+    top1 = record.measurement("top1")
+    expected = top1 and top1.detail.get("outputs_sha256")
+    return load_answers(outputs_path(folder, record.job.id), expected) if expected else None
+
+
+def load_answers(path: Path, sha256: str) -> Answers | None:
+    """Return the answers in a file; None where it is gone, or where its SHA-256 is another.
+
+    Raises:
+        StoreError: if the file is there and is torn, or is something else.
+    """
+    kept = _kept(path, sha256)
+    if not kept.exists():
+        return None
+    try:
+        content = kept.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            answers = _decode_answers(arrays)
+    except Exception as error:  # a torn archive fails in more ways than NumPy documents
+        raise StoreError(
+            f"{kept} has no readable answers ({type(error).__name__})",
+            "delete it, and evaluate its network again where they are needed",
+        ) from error
+    return answers if hashlib.sha256(content).hexdigest() == sha256 else None
+
+
+def _decode_answers(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Answers:
+    return Answers(
+        labels=arrays["labels"].astype(np.int32),
+        top5=arrays["top5"].astype(np.int32),
+        confidence=arrays["confidence"].astype(np.float32),
+        images=tuple(str(name) for name in arrays["images"]),
+        class_names=tuple(str(name) for name in arrays["class_names"]),
+        among=arrays["among"].astype(np.int32) if "among" in arrays else None,
+    )

@@ -92,6 +92,7 @@ def _texts(
     if "csv" in formats:
         yield "table.csv", to_csv(table, COMPARISON)
         yield "measurements.csv", measurements_csv(frame)
+        yield from content.evaluations.files
     if "latex" in formats:
         comparison = comparison_view(table, narrow=True)
         yield "table.tex", to_latex(comparison, content.title, "tab:comparison")

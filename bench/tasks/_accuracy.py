@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from bench.archs.safetensors import write_safetensors
 from bench.datasets import Dataset, find, hold_back, read, subset
+from bench.datasets.transforms import Transform
 from bench.plan.job import Job
 from bench.plan.recipe import Plateau, read_recipe
 from bench.plan.task import Hooks
@@ -21,7 +23,7 @@ from bench.records.outputs import Outputs, encode_outputs, save_outputs
 from bench.records.record import Measurement, measured
 from bench.training import observations
 from bench.training.config import FitConfig, Splits
-from bench.training.fit import Callbacks, FitResult, fit
+from bench.training.fit import Callbacks, FitResult, fit, tested_at_once
 
 if TYPE_CHECKING:
     from bench.tasks.accuracy import AccuracySettings
@@ -85,6 +87,10 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
         result = fit(model, data, config, callbacks)
     content, sha256 = encode_outputs(_outputs(model, result, data.dataset))
     stored = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
+    if hooks.weights is not None:
+        hooks.stage("weights")
+        digest = write_safetensors(hooks.weights, model.state_dict(), _told(job, data, config, result))
+        stored |= {"weights": f"weights/{hooks.weights.name}", "weights_sha256": digest}
     throughput = tuple(len(data.train) / seconds for seconds in result.epoch_time)
     yield from _scores(result, data, config.dataset, stored)
     yield from _times(result, reading_s, throughput)
@@ -104,6 +110,32 @@ def _load_splits(config: FitConfig) -> Splits:
     if config.train_images is not None:
         train = subset(train, config.train_images)
     return Splits(dataset, train, test, validation)
+
+
+def _told(
+    job: Job[AccuracySettings], data: Splits, config: FitConfig, result: FitResult
+) -> dict[str, object]:
+    """Return what a file of weights says beside them: how test images were looked at, so that it can be done again."""
+    dataset, size = data.dataset, config.input_size
+    in_files = dataset.card.in_files
+    transform = Transform(
+        resize=size,
+        crop=(size, size) if in_files else None,
+        library="tensor",
+        antialias=in_files,
+        channels=1 if dataset.card.in_channels == 1 else 3,
+        mean=dataset.mean,
+        std=dataset.std,
+    )
+    return {
+        "job": job.to_json(),
+        "transform": transform.model_dump(mode="json"),
+        "classes": list(dataset.class_names),
+        "views": result.test_time_augmentation,
+        "batch_size": tested_at_once(config.recipe),
+        "top1": result.test_top1[-1],
+        "images": len(data.test),
+    }
 
 
 def _outputs(model: nn.Module, result: FitResult, dataset: Dataset) -> Outputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer
 
 from bench.errors import unknown_name
 from bench.io import JsonObject
@@ -114,6 +114,8 @@ class _Training(OfNetwork):
         target: a top-1 accuracy, to report the time until it was reached. None is none, and not part of the job.
         backend: eager, or compiled. None is eager, and not part of the job.
         ranks: processes that share each batch, one a device. None is one, and not part of the job.
+        keep_weights: keep the weights that were tested, in the run's folder ``weights``. Not part of the job where it
+            is off.
     """
 
     precision: _TrainingPrecision = "fp32"
@@ -125,6 +127,7 @@ class _Training(OfNetwork):
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     backend: Annotated[str, Field(min_length=1)] | None = None
     ranks: Annotated[int, Field(ge=1, le=64)] | None = None
+    keep_weights: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
 
     @property
     def device_count(self) -> int:
@@ -269,5 +272,6 @@ TASKS.add(
         subject=_subject,
         at_once=_at_once,
         trained=True,
+        keeps_files=True,
     ),
 )

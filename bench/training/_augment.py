@@ -130,13 +130,6 @@ def _reflect(index: Tensor, size: int) -> Tensor:
     return last - (last - index.abs()).abs()
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return uint8 images [B, C, H, W] scaled to 0..1, less the mean [C], over the standard deviation [C]."""
-    scale = (1 / (255 * std))[:, None, None]
-    shift = (-mean / std)[:, None, None]
-    return (images * scale).add_(shift).to(dtype)
-
-
 def views(images: Tensor, *, mirror: bool, translate: bool) -> Iterator[tuple[float, Tensor]]:
     """Yield pairs of a weight and a view of normalised test images [B, C, S, S], to be averaged; weights sum to 1.
 

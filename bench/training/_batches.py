@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.datasets import Dataset, Files, Images
+from bench.datasets.transforms import normalise
 from bench.errors import UnsupportedError
-from bench.training._augment import Augmentation, crop, cut_out, draw, normalise
+from bench.training._augment import Augmentation, crop, cut_out, draw
 
 Batch = tuple[Tensor, Tensor]  # images [B, C, S, S] float32, labels [B] int64
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, for each split; a larger one stays in the computer's

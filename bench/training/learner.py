@@ -83,9 +83,9 @@ class Learner:
         self.augment_rng = torch.Generator().manual_seed(seeds.augment)
         self.noise_seed = seeds.noise
         # Test images are changed only in ways in which training images are: no mirrored digits.
-        self.mirrors_tests = "mirror" in recipe.test_time_augmentation and self.augmentation.flip
-        self.moves_tests = "translate" in recipe.test_time_augmentation and self.augmentation.pad > 0
-        names = [*["mirror"] * self.mirrors_tests, *["translate"] * self.moves_tests]
+        mirrors = "mirror" in recipe.test_time_augmentation and self.augmentation.flip
+        moves = "translate" in recipe.test_time_augmentation and self.augmentation.pad > 0
+        names = [*["mirror"] * mirrors, *["translate"] * moves]
         self.views = "_".join(names) or None
         torch.manual_seed(seeds.noise)
 
@@ -175,11 +175,7 @@ class Learner:
     def answers(self, images: Tensor) -> Tensor:
         """Return the logits [B, K] float32 of test images, or their mean over the views that the recipe asks for."""
         with autocast(self.precision, self.device):
-            logits = [
-                weight * outputs(self.model(view), self.classes)[0].float()
-                for weight, view in views(images, mirror=self.mirrors_tests, translate=self.moves_tests)
-            ]
-        return torch.stack(logits).sum(0) if len(logits) > 1 else logits[0]
+            return mean_answers(self.model, images, self.classes, self.views)
 
     def tested_weights(self) -> AbstractContextManager[None]:
         """Give the network the weights that are tested inside the block: the average where the recipe asks for one."""
@@ -240,6 +236,17 @@ def _check_finite(losses: Sequence[float], epoch: int) -> None:
         if not math.isfinite(value):
             message = f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}"
             raise DivergedError(message, _DIVERGED_TIP)
+
+
+def mean_answers(model: nn.Module, images: Tensor, classes: int, names: str | None) -> Tensor:
+    """Return the mean of a network's logits [B, K] float32 over views of images, called as `Learner.views` is."""
+    logits = [
+        weight * outputs(model(view), classes)[0].float()
+        for weight, view in views(
+            images, mirror="mirror" in (names or ""), translate="translate" in (names or "")
+        )
+    ]
+    return torch.stack(logits).sum(0) if len(logits) > 1 else logits[0]
 
 
 def outputs(result: object, classes: int) -> tuple[Tensor, list[Tensor]]:

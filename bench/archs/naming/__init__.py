@@ -12,8 +12,9 @@
 
 each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``. They are in the
 files of this folder, see `bench.archs.naming.ways`. Two arguments are bench's own wherever the network has none of that
-name: ``weights='net.pt'`` loads a state dict, and ``reparam=True`` takes the form for inference that the network comes
-with.
+name: ``weights='net.pt'`` loads a state dict, of a library's network also trained weights of its own,
+``torchvision:resnet50(weights=IMAGENET1K_V2)``, and ``reparam=True`` takes the form for inference that the network
+comes with. Weights need no quotes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.archs import Arch
-from bench.archs.naming.ways import WAYS, NetworkName, Way
+from bench.archs.naming.ways import ENDINGS, WAYS, NetworkName, Way
 from bench.errors import BenchError, UnknownNameError, error_at, nearest
 from bench.plan.card import ArchCard
 from bench.registry import natural
@@ -69,7 +70,7 @@ def _ours(name: NetworkName, way: Way) -> dict[str, object]:
 
 
 def _is_file(arguments: dict[str, object]) -> bool:
-    return str(arguments.get("weights")).endswith((".pt", ".pth", ".bin", ".ckpt", ".safetensors"))
+    return str(arguments.get("weights")).endswith(ENDINGS)
 
 
 def _checked(text: str) -> NetworkName:
@@ -179,8 +180,12 @@ def _unread(text: str) -> BenchError:
     return error_at(text, 0, f"{prefix[1] if prefix else text!r} is no library, file or module", tip)
 
 
+_BARE = re.compile(r"(?<=[(,\s])weights\s*=\s*(?!None\b)([^\s'\"(),=\[{]+)(?=\s*[,)])")
+
+
 def _arguments(text: str, end: int) -> dict[str, object]:
     """Return the arguments that follow the name, which ends at `end`."""
+    text = text[:end] + _BARE.sub(r"weights='\1'", text[end:])
     rest = text[end:].lstrip()
     if not rest:
         return {}

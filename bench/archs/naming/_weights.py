@@ -1,13 +1,13 @@
 """Weights of the user's: a state dict in a file, loaded into a network, of which the file is a part from then on.
 
 Files of torch are read with ``weights_only``, so that they run no code; ``.safetensors`` by their own simple format.
+Those that a training of bench has kept say how its test images were looked at, and in which shape it was trained.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import pickle
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,29 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from bench.archs import Arch
+from bench.archs import Arch, Weights
 from bench.archs.naming.saved import is_script
 from bench.archs.naming.sources import digest, existing, together
+from bench.archs.safetensors import read_safetensors, read_told
 from bench.errors import InvalidModelError, lacks_memory, reason
 
 _ENVELOPES = ("state_dict", "model_state_dict", "model_state", "model")  # under which checkpoints keep it
 _PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
 _SHOWN = 3  # keys that a message names
-
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
 
 
 def with_weights(arch: Arch, name: str, asked: object) -> Arch:
@@ -58,49 +44,84 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
 
     def build(*, num_classes: int | None, **values: int) -> nn.Module:
         model = arch.builder(num_classes=num_classes, **values)
-        _load(model, file, name)
+        load(model, read(file), file, name)
         return model
 
     def describe(shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
         return [*(arch.describe(shape, used) if arch.describe else ()), f"weights: {asked}"]
 
+    told = read_told(file) or {}
+    shape = {key: told["job"][key] for key in ("input_size", "in_channels", "num_classes")} if told else {}
     card = replace(
-        card, name=name, published={}, weights=asked, sources=sources, source_sha256=together(sources)
+        card,
+        name=name,
+        published={},
+        weights=asked,
+        sources=sources,
+        source_sha256=together(sources),
+        any_outputs=card.any_outputs and not told,
+        **shape,
     )
-    return Arch(card, build, describe)
+    weights = Weights(
+        name=asked,
+        transform=told.get("transform"),
+        classes=tuple(told.get("classes", ())),
+        source=f"the training that {asked} is of" if told else "",
+        training=told or None,
+        find=lambda: file,
+    )
+    return Arch(card, build, describe, weights)
 
 
-def _load(model: nn.Module, file: Path, name: str) -> None:
+def load(model: nn.Module, weights: StateDict, file: Path, name: str) -> None:
     """Load the weights of a file into a network; into one without storage nothing is loaded, but they must fit as well.
 
+    Keys of older versions of a layer are those that the layer itself knows.
+
     Raises:
-        InvalidModelError: if the file cannot be read, or does not fit; the message names the first keys.
+        InvalidModelError: if they do not fit; the message names the first keys.
     """
-    own = {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
-    weights = _like(_read(file), own)
-    for key in own.keys() - weights.keys():
+    state = model.state_dict()
+    own = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    like = _like(weights, own)
+    for key in own.keys() - like.keys():
         if key.endswith(
             "num_batches_tracked"
         ):  # nothing but a training reads it, and many files leave it out
-            weights[key] = own[key]
-    _check(own, weights, file, name)
+            like[key] = own[key]
     if any(tensor.is_meta for tensor in own.values()):
+        _check(own, like, file, name)
         return
+    like.versions = like.versions or getattr(state, "_metadata", None)
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(like)
     except RuntimeError as error:
+        _check(own, like, file, name)
         message = f"{file} does not fit {name}: {error}"
         raise InvalidModelError(message, "give the weights of this network") from error
 
 
-def _like(weights: Mapping[str, Tensor], own: Mapping[str, object]) -> dict[str, Tensor]:
+class StateDict(OrderedDict[str, Tensor]):
+    """Tensors by their keys; of each layer the version of its keys, as torch keeps them, where the file has them."""
+
+    versions: Mapping[str, object] | None = None
+
+    @property
+    def _metadata(self) -> Mapping[str, object] | None:
+        """The same by the name by which torch looks for it."""
+        return self.versions
+
+
+def _like(weights: StateDict, own: Mapping[str, object]) -> StateDict:
     """Return the weights without what wrappers put into keys, where the network's own keys have none of it."""
     keys = {key: key for key in weights}
     if not any(_COMPILED in key for key in own):
         keys = {key: short.replace(_COMPILED, "") for key, short in keys.items()}
     while _all_begin(keys.values()) and not _all_begin(own):
         keys = {key: short.removeprefix(_PREFIX) for key, short in keys.items()}
-    return {short: weights[key] for key, short in keys.items()}
+    like = StateDict((short, weights[key]) for key, short in keys.items())
+    like.versions = weights.versions if list(keys) == list(like) else None
+    return like
 
 
 def _all_begin(keys: Collection[str]) -> bool:
@@ -141,14 +162,14 @@ def _classes_tip(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], other
 # --- files ---
 
 
-def _read(file: Path) -> Mapping[str, Tensor]:
+def read(file: Path) -> StateDict:
     """Return the tensors of a file of weights, by their keys.
 
     Raises:
         InvalidModelError: if it cannot be read, or has none.
     """
     try:
-        content = _safetensors(file) if file.suffix == ".safetensors" else _of_torch(file)
+        content = read_safetensors(file) if file.suffix == ".safetensors" else _of_torch(file)
     except InvalidModelError:
         raise
     except Exception as error:  # readers raise whatever they meet
@@ -159,7 +180,8 @@ def _read(file: Path) -> Mapping[str, Tensor]:
     while isinstance(content, Mapping) and (inner := [content[k] for k in _ENVELOPES if _holds(content, k)]):
         content = inner[0]
     items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {key: value for key, value in items if isinstance(value, Tensor)}
+    tensors = StateDict((key, value) for key, value in items if isinstance(value, Tensor))
+    tensors.versions = getattr(content, "_metadata", None)
     if not tensors:
         message = f"{file} holds no state dict"
         raise InvalidModelError(message, "save one with torch.save(net.state_dict(), FILE)")
@@ -182,24 +204,3 @@ def _of_torch(file: Path) -> object:
         tip = "bench runs no code of it: save the state dict alone, torch.save(net.state_dict(), FILE)"
         raise InvalidModelError(f"{file} holds more than tensors", tip) from error
     return content
-
-
-def _safetensors(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file: 8 bytes of length, a header in JSON of that length, the bytes of the tensors."""
-    data = bytearray(file.read_bytes())
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(bytes(data[8:start]))
-    tensors = {}
-    for key, entry in header.items():
-        if key == "__metadata__":
-            continue
-        dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
-        begin, end = entry["data_offsets"]
-        if end - begin != math.prod(shape) * dtype.itemsize or start + end > len(data):
-            raise ValueError(f"{key} has another length than its shape")
-        if end > begin:
-            one = torch.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=start + begin)
-            tensors[key] = one.reshape(shape)
-        else:
-            tensors[key] = torch.empty(shape, dtype=dtype)
-    return tensors

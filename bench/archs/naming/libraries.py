@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
-from types import ModuleType
 
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
-from bench.archs.naming.ways import WAYS, NetworkName, Way
+from bench.archs.naming.ways import ENDINGS, WAYS, NetworkName, Way
 from bench.errors import unknown_name
 
 
@@ -31,13 +30,32 @@ def _in_torchvision(name: NetworkName) -> NetworkName:
     return name
 
 
+def _library_weights(name: NetworkName) -> Parameters:
+    """Return `weights` as an argument of a library's own, where it is no file of the user's."""
+    asked = name.arguments.get("weights")
+    return Parameters(("weights",) if isinstance(asked, str) and not asked.endswith(ENDINGS) else ())
+
+
+def _of_torchvision(name: NetworkName) -> Arch:
+    if "weights" in name.arguments:
+        from bench.archs.naming import _pretrained  # imports torch
+
+        return _pretrained.of_torchvision(name)
+    arch = Arch(_torchvision.card(name.target), partial(_torchvision.build, name.target))
+    return with_arguments(arch, str(name), name.arguments)
+
+
 def _in_timm(name: NetworkName) -> NetworkName:
     _timm.card(name.target)
     return name
 
 
-def _of_library(library: ModuleType, name: NetworkName) -> Arch:
-    arch = Arch(library.card(name.target), partial(library.build, name.target))
+def _of_timm(name: NetworkName) -> Arch:
+    if "weights" in name.arguments:
+        from bench.archs.naming import _pretrained  # imports torch
+
+        return _pretrained.of_timm(name)
+    arch = Arch(_timm.card(name.target), partial(_timm.build, name.target))
     return with_arguments(arch, str(name), name.arguments)
 
 
@@ -64,7 +82,8 @@ WAYS.add(
         place=30,
         begins=re.compile(r"(?P<source>torchvision):"),
         check=_in_torchvision,
-        resolve=partial(_of_library, _torchvision),
+        resolve=_of_torchvision,
+        parameters=_library_weights,
         names=lambda: [f"torchvision:{name}" for name in _torchvision.names()],
     ),
 )
@@ -74,7 +93,8 @@ WAYS.add(
         place=31,
         begins=re.compile(r"(?P<source>timm):"),
         check=_in_timm,
-        resolve=partial(_of_library, _timm),
+        resolve=_of_timm,
+        parameters=_library_weights,
         names=lambda: [f"timm:{name}" for name in _timm.names()],
     ),
 )

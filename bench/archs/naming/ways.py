@@ -10,6 +10,9 @@ from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.registry import Registry
 
+ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+"""Of files of weights."""
+
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 

@@ -17,8 +17,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from bench.analysis.evaluations import evaluations
 from bench.errors import StoreError
-from bench.records.outputs import Outputs, load_outputs
+from bench.records.outputs import Answers, Outputs, load_outputs
 from bench.report.figures import figure
 from bench.report.figures._shared import FIXED, grid, heading
 from bench.report.figures._style import COLOURS, GRID, drawable, ticks_at
@@ -49,7 +50,8 @@ class _Answers:
 
 def _stored_answers(frame: pd.DataFrame) -> list[_Answers]:
     """Return the trainings that stored their answers to the test images, most accurate first."""
-    rows = frame[(frame["measurement"] == "top1") & (frame["status"] == "ok") & frame["outputs"].notna()]
+    rows = frame[frame["task"] == "accuracy"]
+    rows = rows[(rows["measurement"] == "top1") & (rows["status"] == "ok") & rows["outputs"].notna()]
     rows = rows.sort_values("median", ascending=False, kind="stable")
     trainings = []
     for _, seeds in rows.groupby(["run", "series"], sort=False):
@@ -82,10 +84,10 @@ class _Confusion:
     "confusion",
     title="Confusion matrix of the best network",
     caption="Of the test images of each class, the share in per cent that the most accurate network of a data set took "
-    "for each class, over all seeds that ended well; shares below 0.5 % are not written. The diagonal, grey, is what "
-    "it got right. Of more than 20 classes those are shown that are most often mistaken, and a row then adds to less "
-    "than 100 %. Below, the confusions that are most frequent.",
-    needs="trainings that stored their test outputs",
+    "for each class, of trainings over all seeds that ended well; shares below 0.5 % are not written. The diagonal, "
+    "grey, is what it got right. Of more than 20 classes those are shown that are most often mistaken, and a row then "
+    "adds to less than 100 %. Below, the confusions that are most frequent.",
+    needs="trainings or evaluations that stored their answers",
     place=70,
 )
 def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
@@ -104,7 +106,7 @@ def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # no
 
 
 def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
-    """Yield the confusions of the best network of each data set."""
+    """Yield the confusions of the best network of each data set that was trained, then of each evaluated on."""
     datasets: set[str] = set()
     for best in _stored_answers(frame):
         outputs = [] if best.dataset in datasets else list(best.outputs)
@@ -112,15 +114,36 @@ def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
             datasets.add(best.dataset)
             title = f"{best.network} on {best.dataset} · {percent(best.accuracy)}"
             yield _Confusion(title, outputs[0].class_names, _confusion_shares(outputs))
+    for one in sorted(evaluations(frame).plain, key=lambda one: -one.top1.value):
+        if one.answers is not None and one.data not in datasets:
+            datasets.add(one.data)
+            title = f"{drawable(one.label, 24)} on {drawable(one.data, 20)} · {percent(one.top1.value)}"
+            yield _Confusion(title, one.answers.class_names, _evaluated_shares(one.answers))
+
+
+def _evaluated_shares(answers: Answers) -> _Floats:
+    """Return `_confusion_shares` of an evaluation; answers that are no class of the images have no column."""
+    known = answers.top5[:, 0] >= 0
+    images = np.bincount(answers.labels, minlength=len(answers.class_names))
+    return _shares(answers.labels[known], answers.top5[known, 0], images)
 
 
 def _confusion_shares(outputs: Sequence[Outputs]) -> _Floats:
     """Return [K, K]: of the images of each true class, the share taken for each class; NaN where there are none."""
-    classes = len(outputs[0].class_names)
-    places = np.concatenate([o.labels * classes + o.logits.argmax(axis=1) for o in outputs])
+    labels = np.concatenate([o.labels for o in outputs])
+    images = np.bincount(labels, minlength=len(outputs[0].class_names))
+    return _shares(labels, np.concatenate([o.logits.argmax(axis=1) for o in outputs]), images)
+
+
+def _shares(
+    labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], images: npt.NDArray[np.integer]
+) -> _Floats:
+    """Return [K, K]: how often an image of each class is answered by each class, of so many images [K] of it."""
+    classes, all_images = len(images), images[:, None]
+    places = labels.astype(np.int64) * classes + answers
     counts = np.bincount(places, minlength=classes**2).reshape(classes, classes)
-    images = counts.sum(axis=1, keepdims=True)
-    shares: _Floats = np.divide(counts, images, out=np.full(counts.shape, math.nan), where=images > 0)
+    empty = np.full(counts.shape, math.nan)
+    shares: _Floats = np.divide(counts, all_images, out=empty, where=all_images > 0)
     return shares
 
 

@@ -22,6 +22,7 @@ from bench.report.selftest import selftests_of
 from bench.report.tables._view import View, view
 from bench.report.tables.claims import findings_view
 from bench.report.tables.columns import FAILURES, TRAININGS, classic_view, comparison_view
+from bench.report.tables.evaluations import EvaluationTables, evaluation_tables
 from bench.report.tables.verdicts import studies_of, versus_notes, versus_view
 from bench.report.text import plain
 
@@ -40,6 +41,7 @@ class Content:
     verdicts: View
     verdict_notes: Sequence[str]
     trainings: View
+    evaluations: EvaluationTables
     findings: View
     failures: View
     sources: Sequence[tuple[str, str, str]]
@@ -59,6 +61,7 @@ class Content:
             "charts": ("Charts", self.data["quantities"] or self.data["batches"]),
             "layers": ("Layers", self.data["layers"]),
             "trainings": ("Trainings", self.trainings.rows),
+            "evaluations": ("Evaluations", self.evaluations.titled),
             **studies,
             "verdicts": ("Verdicts", self.verdicts.rows),
             "claims": ("Claims", self.findings.rows),
@@ -94,6 +97,7 @@ def gather(
         verdicts=versus_view([row for rows in compared for row in rows]),
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],
         trainings=view(accuracy_table(frame), TRAININGS),
+        evaluations=evaluation_tables(frame),
         findings=findings_view(native),
         failures=view(failures(frame), FAILURES),
         sources=sources(table),

@@ -53,6 +53,7 @@ def _rest(content: Content) -> Iterator[str]:
     for name, shown in (("Short trainings", content.trainings), ("Failures", content.failures)):
         if shown.rows:
             yield f"## {name}\n\n{to_markdown(shown)}"
+    yield from _evaluations(content)
     summary = content.summary
     if summary.doubts:
         yield "## Doubts\n"
@@ -79,3 +80,14 @@ def _rest(content: Content) -> Iterator[str]:
         yield f"### {markdown(run)}\n\n| Key | Value |\n| --- | --- |"
         yield from (f"| {markdown(path)} | {markdown(value)} |" for path, value in values)
         yield ""
+
+
+def _evaluations(content: Content) -> Iterator[str]:
+    """Yield the verdicts on published accuracies, and each table of the evaluations."""
+    titled = content.evaluations.titled
+    if not titled:
+        return
+    yield "## Evaluations\n"
+    yield from (f"- {markdown(sentence)}" for sentence in content.evaluations.verdicts)
+    for _, title, view, note in titled:
+        yield f"\n### {title}\n\n{to_markdown(view)}\n{markdown(note)}\n"

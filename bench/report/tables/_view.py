@@ -160,9 +160,12 @@ def number(row: Row, column: Column, scale: Scale) -> Cell:
 
 
 def share(row: Row, column: Column, _scale: Scale) -> Cell:
-    """Show a fraction as a percentage."""
-    value = row[column.key]
-    return EMPTY if missing(value) else Cell(f"{100 * value:.1f}", sort=float(value))
+    """Show a fraction as a percentage, with its interval where it has one."""
+    value, low, high = (row.get(column.key + end, math.nan) for end in ("", "_low", "_high"))
+    if missing(value):
+        return EMPTY
+    ends = "" if missing(low) or missing(high) else f"{100 * low:.1f} – {100 * high:.1f}"
+    return Cell(f"{100 * value:.1f}", ends, float(value))
 
 
 def spread(row: Row, column: Column, scale: Scale) -> Cell:

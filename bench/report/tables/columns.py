@@ -131,6 +131,7 @@ COMPARISON: tuple[Column, ...] = (
     *_WAYS,
     *_measured(on_device=True),
     *_TRAINED,
+    Column("evaluated_on", "Evaluated on"),
 )
 """The network, what is counted of it, how it was run, what was measured then, and how it was trained."""
 

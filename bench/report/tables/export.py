@@ -20,7 +20,7 @@ _WAYS = ("run", "device_name", *VARIANT)
 
 def measurements_csv(frame: pd.DataFrame) -> str:
     """Return one row a measurement with plain values only; the raw samples are in the store."""
-    flat = frame.drop(columns=["samples", "detail", "series", "outputs"])
+    flat = frame.drop(columns=["samples", "detail", "series", "outputs", "evaluation"])
     return csv_text(flat.assign(flags=[";".join(map(str, flags)) for flags in frame["flags"]]))
 
 
@@ -63,7 +63,8 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
         "flags": [list(map(str, v)) for v in frame["flags"]],
         "detail": texts,
     }
-    kept = frame.drop(columns="outputs")  # where they lie on this machine
+    # Where outputs lie is of this machine; what was evaluated stands in the label and the detail.
+    kept = frame.drop(columns=["outputs", "evaluation"])
     return kept.assign(**{k: pd.Series(v, dtype=object, index=frame.index) for k, v in columns.items()})
 
 

@@ -1,0 +1,489 @@
+"""Evaluations: networks with their weights on the same images; who is better, what agrees, what corruption does.
+
+An evaluation is plain, or of corrupted images, or a try: the same again with another transform. Where a job gives no
+transform, it is the plain one, and those that give one are tries; where all give one, the first is the plain one.
+
+Two networks are paired over the images that both have answered, whatever the others have. What is the same network
+under other conditions, such as another precision, is held against the first of them: how many answers are equal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.errors import StoreError
+from bench.io import finite_json
+from bench.plan.corruption import NAMES, SEVERITIES, read_corruption
+from bench.records.outputs import Answers, load_answers
+from bench.stats.answers import (
+    CorruptionError,
+    Share,
+    agreement,
+    corruption_error,
+    order_of_labels,
+    paired,
+    share,
+)
+from bench.stats.answers import LabelOrder as _LabelOrder
+from bench.stats.effects import Effect
+from bench.stats.reliability import Reliability, reliability
+from bench.stats.verdicts import corrected
+
+_CONDITIONS = ("precision", "backend", "memory_format", "device")
+_OTHERWISE = (
+    "transform",
+    "corruption",
+    "batch_size",
+    "workers",
+    *_CONDITIONS,
+)  # of settings, not of the images
+_MOST_PAIRS = 300  # beyond, the best network alone is held against each other one
+_USUAL = ("fp32", "eager", "contiguous", "cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One network with its weights on the images of a data set.
+
+    Attributes:
+        run, network, job: whose it is.
+        settings: of the job, see `bench.tasks.evaluate`.
+        conditions: how it was run: precision, backend, memory format and device.
+        top1, top5: shares of right answers.
+        detail: of the measurement: what it was computed from.
+        flags: of it.
+        left_out: images that could not be decoded.
+        card: `weights`, and the published accuracy of the network's card.
+        outputs: the file with the answers, and its SHA-256; None without one.
+    """
+
+    run: str
+    network: str
+    job: str
+    settings: Mapping[str, Any]
+    conditions: Mapping[str, str]
+    top1: Share
+    top5: Share
+    detail: Mapping[str, Any]
+    flags: tuple[str, ...]
+    left_out: int
+    card: Mapping[str, Any]
+    outputs: tuple[str, str] | None
+
+    @property
+    def data(self) -> str:
+        """What it was evaluated on, in words: ``imagefolder:x val``."""
+        split = self.settings.get("split", "val")
+        limit = self.settings.get("limit")
+        return f"{self.settings.get('data')} {split}" + (f", {limit:,} images" if limit else "")
+
+    @property
+    def corruption(self) -> tuple[str, int] | None:
+        """Name and severity of what corrupts its images; None where nothing does."""
+        text = self.settings.get("corruption")
+        return read_corruption(text) if isinstance(text, str) else None
+
+    @property
+    def transform(self) -> Mapping[str, Any]:
+        """What was done to its images, whole; see `bench.datasets.transforms`."""
+        whole = self.detail.get("transform")
+        return whole if isinstance(whole, Mapping) else {}
+
+    @property
+    def images_key(self) -> str:
+        """What tells its images and its way of choosing them from others', but for network and conditions."""
+        kept = {k: v for k, v in self.settings.items() if k not in (*_OTHERWISE, "weights")}
+        return json.dumps(kept, sort_keys=True)
+
+    @property
+    def key(self) -> str:
+        """What it has in common with its tries and its corrupted images."""
+        kept = {k: v for k, v in self.settings.items() if k not in _OTHERWISE}
+        return json.dumps([self.run, self.network, kept, dict(self.conditions)], sort_keys=True)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the network has outputs for other classes than the images'."""
+        classes, outputs = self.detail.get("classes"), self.detail.get("network_outputs")
+        return isinstance(classes, int) and isinstance(outputs, int) and classes < outputs
+
+    @property
+    def label(self) -> str:
+        """The network and its weights, with the conditions that are not the usual ones."""
+        words = [word for word in self.conditions.values() if word not in _USUAL]
+        return " · ".join([_short(self.network), *words])
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """What it said of each image; None where nothing is stored, or it cannot be read."""
+        if self.outputs is None:
+            return None
+        path, digest = self.outputs
+        try:
+            return load_answers(Path(path), digest)
+        except StoreError:  # a report is made of what there is; `missing` says so
+            return None
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each of the images that have answers was told right; none where nothing is stored."""
+        answers = self.answers
+        return np.zeros(0, np.bool_) if answers is None else np.asarray(answers.top5[:, 0] == answers.labels)
+
+    @cached_property
+    def reliability(self) -> Reliability:
+        """How far its confidence is from being right so often."""
+        answers = self.answers
+        confidence = np.zeros(0) if answers is None else answers.confidence.astype(np.float64)
+        return reliability(confidence, self.correct)
+
+    @cached_property
+    def order(self) -> _LabelOrder | None:
+        """Whether another order of labels suits its answers better; None where that cannot be told."""
+        answers = self.answers
+        if answers is None or len(answers.labels) < 2:
+            return None
+        given = answers.top5[:, 0] if answers.among is None else answers.among[:, 0]
+        known = given >= 0
+        return order_of_labels(answers.labels[known], given[known], len(answers.class_names))
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values in one level; what is not a number is None."""
+        low, high = self.top1.interval
+        low5, high5 = self.top5.interval
+        reliable = self.reliability
+        plain: dict[str, object] = finite_json(
+            {
+                "run": self.run,
+                "network": self.network,
+                "label": self.label,
+                "data": self.data,
+                **self.conditions,
+                "images": self.top1.images,
+                "left_out": self.left_out,
+                "top1": self.top1.value,
+                "top1_low": low,
+                "top1_high": high,
+                "top5": self.top5.value,
+                "top5_low": low5,
+                "top5_high": high5,
+                "calibration_error": reliable.error,
+                "calibration_error_by_chance": reliable.perfect,
+                "calibration_error_p": reliable.p,
+                "calibration_rms_debiased": reliable.debiased if reliable.bins else math.nan,
+                "flags": list(self.flags),
+            }
+        )
+        return plain
+
+
+def _short(network: str) -> str:
+    """Return ``torchvision:resnet50 IMAGENET1K_V2`` for a network whose weights are its only argument."""
+    match = re.fullmatch(r"(.+)\(weights=(['\"])(.+)\2\)", network)
+    return f"{match[1]} {match[3].rpartition('/')[2]}" if match else network
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluations:
+    """The evaluations of some runs: the plain ones, and by the job of each its tries and its corrupted images."""
+
+    plain: tuple[Evaluation, ...] = ()
+    tries: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
+    corrupted: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.plain)
+
+
+def evaluations(frame: pd.DataFrame) -> Evaluations:
+    """Return the evaluations of a frame that ended well, in its order."""
+    rows = frame[(frame["task"] == "evaluate") & (frame["status"] == "ok")]
+    made = [_evaluation(job) for _, job in rows.groupby(["run", "job_id"], sort=False)]
+    groups: defaultdict[str, list[Evaluation]] = defaultdict(list)
+    for one in made:
+        if one is not None:
+            groups[one.key].append(one)
+    plain, tries, corrupted = [], {}, {}
+    for group in groups.values():
+        clean = [one for one in group if one.corruption is None]
+        first = next((one for one in clean if not one.settings.get("transform")), None)
+        first = first or next(iter(clean), group[0])
+        own = first.settings.get("transform")
+        plain.append(first)
+        tries[first.job] = tuple(one for one in clean if one is not first)
+        corrupted[first.job] = tuple(
+            one for one in group if one.corruption is not None and one.settings.get("transform") == own
+        )
+    return Evaluations(tuple(plain), tries, corrupted)
+
+
+def _evaluation(rows: pd.DataFrame) -> Evaluation | None:
+    """Return the evaluation of the rows of one job; None where it has no accuracy."""
+    by_name = {row["measurement"]: row for row in rows.to_dict("records")}
+    top1, top5 = (by_name.get(name) for name in ("top1", "top5"))
+    if top1 is None or not isinstance(top1["evaluation"], str):
+        return None
+    detail = top1["detail"] or {}
+    left_out = by_name.get("left_out")
+    digest = detail.get("outputs_sha256")
+    published = {key: top1[f"published_{key}"] for key in ("top1", "top5", "source", "classes")}
+    return Evaluation(
+        run=top1["run"],
+        network=top1["network"] if "network" in top1 else top1["arch"],
+        job=top1["job_id"],
+        settings=json.loads(top1["evaluation"]),
+        conditions={key: str(top1[key]) for key in _CONDITIONS if isinstance(top1[key], str)},
+        top1=_share(detail, top1),
+        top5=_share(top5["detail"] or {}, top5) if top5 else Share(0, 0),
+        detail=detail,
+        flags=tuple(map(str, top1["flags"])),
+        left_out=int(left_out["median"]) if left_out and math.isfinite(left_out["median"]) else 0,
+        card=published,
+        outputs=(top1["outputs"], digest) if isinstance(top1["outputs"], str) and digest else None,
+    )
+
+
+def _share(detail: Mapping[str, Any], row: Mapping[Any, Any]) -> Share:
+    """Return the counts of a measurement."""
+    images = detail.get("images")
+    if not isinstance(images, int) or not images:
+        return Share(0, 0)
+    correct = detail.get("correct")
+    return Share(correct if isinstance(correct, int) else round(row["median"] * images), images)
+
+
+# --- pairs ---
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two networks on the same images."""
+
+    network: str
+    baseline: str
+    data: str
+    images: int  # that both have answered
+    effect: Effect  # accuracy of the network less that of the baseline; p is corrected for all pairs (Holm)
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values in one level; what is not a number is None."""
+        own = {"network": self.network, "baseline": self.baseline, "data": self.data, "images": self.images}
+        plain: dict[str, object] = finite_json({**own, **self.effect.to_json("difference")})
+        return plain
+
+
+def pairs(every: Evaluations) -> list[Pair]:
+    """Return each two networks that were evaluated on the same images; of very many, the best against each other."""
+    by_images: defaultdict[str, list[Evaluation]] = defaultdict(list)
+    for one in every.plain:
+        if one.answers is not None:
+            by_images[one.images_key].append(one)
+    made = [_pair(*two) for group in by_images.values() for two in _twos(group)]
+    effects = corrected([pair.effect for pair in made])
+    return [replace(pair, effect=effect) for pair, effect in zip(made, effects, strict=True)]
+
+
+def _twos(group: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Evaluation]]:
+    """Yield pairs of different networks, those that run in the same way."""
+    several = [
+        (one, other)
+        for one, other in combinations(group, 2)
+        if one.network != other.network and one.conditions == other.conditions
+    ]
+    if len(several) <= _MOST_PAIRS:
+        yield from several
+        return
+    best = max(group, key=lambda one: one.top1.value)
+    yield from ((best, other) for other in group if other.network != best.network)
+
+
+def _pair(one: Evaluation, other: Evaluation) -> Pair:
+    correct, others = same_images(one, other)
+    return Pair(one.label, other.label, one.data, len(correct), paired(correct, others))
+
+
+def same_images(one: Evaluation, other: Evaluation) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return whether each told the images right that both have answered, in the same order."""
+    places = _shared(one, other)
+    return one.correct[places[0]], other.correct[places[1]]
+
+
+def _shared(one: Evaluation, other: Evaluation) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the places [M] of the images that both have answered; images are told by their names and labels."""
+    a, b = one.answers, other.answers
+    if a is None or b is None:
+        empty = np.zeros(0, dtype=np.int64)
+        return empty, empty
+    if a.images == b.images and np.array_equal(a.labels, b.labels):
+        everywhere = np.arange(len(a.labels))
+        return everywhere, everywhere
+    place = {key: at for at, key in enumerate(zip(b.images, b.labels.tolist(), strict=True))}
+    both = [
+        (at, place[key])
+        for at, key in enumerate(zip(a.images, a.labels.tolist(), strict=True))
+        if key in place
+    ]
+    columns = np.array(both, dtype=np.int64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
+
+
+# --- agreement of precisions and backends ---
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The same network under two conditions."""
+
+    network: str
+    data: str
+    one: str  # the conditions, those that differ
+    other: str
+    equal: Share  # of equal first answers
+    effect: Effect  # accuracy under the first less that under the other; p is corrected for all rows (Holm)
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values in one level; what is not a number is None."""
+        low, high = self.equal.interval
+        names = {"network": self.network, "data": self.data, "one": self.one, "other": self.other}
+        equal = {"equal": self.equal.count, "images": self.equal.images, "equal_low": low, "equal_high": high}
+        plain: dict[str, object] = finite_json({**names, **equal, **self.effect.to_json("difference")})
+        return plain
+
+
+def agreements(every: Evaluations) -> list[Agreement]:
+    """Return each network that ran in several ways, the first of them against each other one."""
+    ways: defaultdict[tuple[str, str], list[Evaluation]] = defaultdict(list)
+    for one in every.plain:
+        if one.answers is not None:
+            ways[one.network, one.images_key].append(one)
+    made = [_agreement(first, other) for first, *others in ways.values() for other in others]
+    effects = corrected([one.effect for one in made])
+    return [replace(one, effect=effect) for one, effect in zip(made, effects, strict=True)]
+
+
+def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
+    differing = [key for key in _CONDITIONS if one.conditions.get(key) != other.conditions.get(key)]
+    words = [" · ".join(way.conditions.get(key, "") for key in differing) or way.run for way in (one, other)]
+    places = _shared(one, other)
+    a, b = one.answers, other.answers
+    first = np.zeros(0, dtype=np.int32)
+    said = [first if w is None else w.top5[at, 0] for w, at in zip((a, b), places, strict=True)]
+    effect = paired(*same_images(one, other))
+    return Agreement(one.network, one.data, words[0], words[1], agreement(said[0], said[1]), effect)
+
+
+# --- corruptions ---
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """A network on corrupted images: accuracy by corruption and severity, and the mean error."""
+
+    network: str
+    data: str
+    clean: Share
+    shares: Mapping[str, Mapping[int, Share]]
+    error: CorruptionError
+    baseline: str  # whose errors the relative one is of; empty where there is none
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is over all fifteen corruptions at all five severities."""
+        return len(self.shares) == len(NAMES) and all(
+            len(one) == len(SEVERITIES) for one in self.shares.values()
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values; what is not a number is None."""
+        shares = {name: {str(s): one.value for s, one in by.items()} for name, by in self.shares.items()}
+        plain: dict[str, object] = finite_json(
+            {
+                "network": self.network,
+                "data": self.data,
+                "clean_error": 1 - self.clean.value,
+                "accuracy": shares,
+                "mean_error": self.error.mean,
+                "mean_corruption_error": self.error.relative,
+                "baseline": self.baseline,
+                "corruptions": self.error.corruptions,
+            }
+        )
+        return plain
+
+
+def robustness(every: Evaluations) -> list[Robustness]:
+    """Return each network that was evaluated on corrupted images; relative errors are of the first on those images."""
+    made = [_robustness(one, every.corrupted[one.job]) for one in every.plain if every.corrupted[one.job]]
+    first = {one.data: one for one in reversed(made)}
+    return [_relative(one, first[one.data]) for one in made]
+
+
+def _robustness(one: Evaluation, corrupted: Sequence[Evaluation]) -> Robustness:
+    shares: dict[str, dict[int, Share]] = {}
+    for other in corrupted:
+        if (corruption := other.corruption) is not None:
+            shares.setdefault(corruption[0], {})[corruption[1]] = other.top1
+    ordered = {name: dict(sorted(shares[name].items())) for name in NAMES if name in shares}
+    return Robustness(one.label, one.data, one.top1, ordered, corruption_error(_errors(ordered)), "")
+
+
+def _errors(shares: Mapping[str, Mapping[int, Share]]) -> dict[str, dict[int, float]]:
+    return {name: {s: 1 - one.value for s, one in by.items()} for name, by in shares.items()}
+
+
+def _relative(one: Robustness, baseline: Robustness) -> Robustness:
+    """Return the same with its errors over those of a baseline, where both are of the same corruptions."""
+    same = {name: list(by) for name, by in one.shares.items()} == {
+        n: list(by) for n, by in baseline.shares.items()
+    }
+    if one is baseline or not same:
+        return one
+    means = {name: float(np.mean([*by.values()])) for name, by in _errors(baseline.shares).items()}
+    return replace(one, error=corruption_error(_errors(one.shares), means), baseline=baseline.network)
+
+
+# --- by class ---
+
+
+@dataclass(frozen=True, slots=True)
+class ClassShare:
+    """A class of the images, as one network told it."""
+
+    name: str
+    right: Share
+    taken_for: str  # the class that it is most often taken for; empty where it never is for another
+    taken: int  # how often
+
+
+def by_class(one: Evaluation) -> list[ClassShare]:
+    """Return each class of an evaluation that has images, in the order of the labels."""
+    answers = one.answers
+    if answers is None:
+        return []
+    said, names = answers.top5[:, 0], answers.class_names
+    rows = []
+    for label in np.unique(answers.labels).tolist():
+        own = said[answers.labels == label]
+        wrong = own[(own != label)]
+        others, counts = np.unique(wrong, return_counts=True)
+        most = int(counts.argmax()) if len(counts) else -1
+        name = (
+            "" if most < 0 else names[others[most]] if others[most] >= 0 else "a class of none of the images"
+        )
+        rows.append(
+            ClassShare(names[label], share(own == label), name, int(counts[most]) if most >= 0 else 0)
+        )
+    return rows

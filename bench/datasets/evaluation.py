@@ -1,0 +1,221 @@
+"""Images to evaluate on: one split of a data set, whichever it lies in, not decoded, with its classes.
+
+A folder need not have images to train on: ``PATH/val/CLASS/`` and ``PATH/CLASS/`` will both do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.datasets import DATASETS, data_root, find, read
+from bench.datasets._folder import _TESTING, _TRAINING, _check_folder, _key, _shown, _Tree
+from bench.datasets._images import Files, Split
+from bench.errors import UnsupportedError, unknown_name
+from bench.plan.card import DatasetCard
+
+_FOLDER = "imagefolder:"
+_LAYOUT = "put the images of each class into a folder of its own: PATH/val/CLASS/ or PATH/CLASS/"
+_SPLITS = {"val": _TESTING, "test": _TESTING, "train": _TRAINING}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSet:
+    """The images of a split, in a fixed order.
+
+    Attributes:
+        name: of the data set.
+        images: paths of N files, or pixels [N, C, H, W] uint8.
+        names: of each image, as text: its path below `folder`, or its number.
+        numbers: [N] int64, of each image among all of the split, whichever of them are here.
+        labels: [N] int64, numbers of `classes`.
+        classes: names in the order of the labels.
+        folder: in which the classes' folders lie; None where there is none.
+        sha256: of the names and sizes of the files; None where a data set of that name is always the same.
+        note: what a reader should know of what was taken.
+    """
+
+    name: str
+    images: tuple[str, ...] | Tensor
+    names: tuple[str, ...]
+    numbers: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    folder: Path | None = None
+    sha256: str | None = None
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pick(self, index: Tensor) -> EvaluationSet:
+        """Return the images at `index` [M] int64."""
+        numbers = index.tolist()
+        images = self.images
+        return replace(
+            self,
+            images=images[index] if isinstance(images, Tensor) else tuple(images[i] for i in numbers),
+            names=tuple(self.names[i] for i in numbers),
+            numbers=self.numbers[index],
+            labels=self.labels[index],
+        )
+
+    def limited(self, limit: int, seed: int) -> EvaluationSet:
+        """Return so many of the images, in their old order, balanced over the classes; 0 is all of them."""
+        return self.pick(balanced(self.labels, limit, seed)) if 0 < limit < len(self) else self
+
+    def card(self) -> DatasetCard:
+        """Return what a plan must know of it."""
+        return DatasetCard(
+            name=self.name,
+            num_classes=len(self.classes),
+            in_channels=self.images.shape[1] if isinstance(self.images, Tensor) else 3,
+            size=self.images.shape[-1] if isinstance(self.images, Tensor) else 1,
+            train=0,
+            test=len(self),
+            source=self.name if self.folder is None else f"the folder {self.folder}",
+            in_files=not isinstance(self.images, Tensor),
+            sha256=self.sha256,
+            note=self.note,
+        )
+
+
+def balanced(labels: Tensor, count: int, seed: int) -> Tensor:
+    """Return the numbers [count], ascending, of images drawn at random: as many of each class as of any other.
+
+    Where that does not come out even, or a class has fewer, it is drawn which classes have one more.
+    """
+    rng = np.random.default_rng(seed)
+    known = labels.numpy()
+    order = rng.permutation(len(known))
+    ranks = np.empty(len(known), dtype=np.int64)  # of each image among those of its class
+    for label in np.unique(known):
+        of_class = order[known[order] == label]
+        ranks[of_class] = np.arange(len(of_class))
+    turns = rng.permutation(int(known.max()) + 1)[known]
+    chosen = np.lexsort((turns, ranks))[:count]
+    return torch.from_numpy(np.sort(chosen))
+
+
+def evaluation_set(name: str, split: str) -> EvaluationSet:
+    """Return a split of a data set, called by a registered name or ``imagefolder:PATH``.
+
+    Raises:
+        UnknownNameError: if no data set is called so, or it has no such split.
+        UnsupportedError: if it is not on this machine, or a folder does not suit.
+    """
+    if name.startswith(_FOLDER):
+        path = name.removeprefix(_FOLDER)
+        if not path:
+            raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
+        return _of_folder(name, Path(path).expanduser(), split)
+    dataset = find(name)
+    if split not in _SPLITS:
+        raise unknown_name("split", split, _SPLITS)
+    own: Split = "train" if split == "train" else "test"
+    note = "its test images are for validation" if split == "val" else ""
+    if dataset.card.in_files:
+        place = dataset.kept.find(data_root()) if dataset.kept else None
+        if place is None:
+            return _declared(name)
+        return _named(_of_folder(name, place, split), dataset.class_names)
+    if dataset.kept and dataset.kept.find(data_root()) is None:
+        return _declared(name)
+    images = read(dataset, own)
+    pixels = images.images[:] if isinstance(images.images, Files) else images.images
+    return EvaluationSet(
+        name=name,
+        images=pixels,
+        names=tuple(map(str, range(len(images)))),
+        numbers=torch.arange(len(images)),
+        labels=images.labels,
+        classes=dataset.class_names,
+        sha256=dataset.card.sha256,
+        note=note,
+    )
+
+
+def _declared(name: str) -> EvaluationSet:
+    """Refuse a data set that is not here; the message says where it belongs."""
+    dataset = DATASETS.get(name)
+    dataset.load(data_root(), "test")  # says so itself
+    raise UnsupportedError(f"{name} is not on this machine", f"put it into {data_root()}")
+
+
+def _named(images: EvaluationSet, classes: tuple[str, ...]) -> EvaluationSet:
+    """Return a folder's images as those of a data set that has its own names of classes, beside the folders'."""
+    return replace(images, sha256=None) if len(classes) == len(images.classes) else images
+
+
+def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
+    """Return the images below a folder, in the order of torchvision's `ImageFolder`."""
+    _check_folder(path)
+    tree = _Tree(str(path))
+    place, notes = _place(tree, split)
+    folders = tree.look(place).folders
+    if not folders:
+        raise UnsupportedError(f"{place} holds no folders, one for each class", _LAYOUT)
+    files = {folder: tree.images(f"{place}/{folder}", above={tree.path, place}) for folder in folders}
+    tree.count(place)
+    if not any(files.values()):
+        raise UnsupportedError(f"there are no images below {place}", _LAYOUT)
+    if empty := [_shown(folder) for folder, inner in files.items() if not inner]:
+        notes.append(f"no images of {_some(empty)}")
+    if left_out := ", ".join(f"{what} ({n:,})" for what, n in sorted(tree.left_out.items()) if n):
+        notes.append(f"not taken: {left_out}")
+    all_files = [file for inner in files.values() for file in inner]
+    relative = partial(os.path.relpath, start=place)
+    digest = hashlib.sha256()
+    for file in all_files:
+        digest.update(f"{relative(file.path)}\t{file.size}\n".encode("utf-8", "surrogateescape"))
+    counts = torch.tensor([len(inner) for inner in files.values()])
+    return EvaluationSet(
+        name=name,
+        images=tuple(file.path for file in all_files),
+        names=tuple(_shown(relative(file.path)) for file in all_files),
+        numbers=torch.arange(len(all_files)),
+        labels=torch.arange(len(files)).repeat_interleave(counts),
+        classes=tuple(map(_shown, folders)),
+        folder=Path(place),
+        sha256=digest.hexdigest(),
+        note="; ".join(notes),
+    )
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _place(tree: _Tree, split: str) -> tuple[str, list[str]]:
+    """Return the folder that holds the classes of a split, and what should be told of the choice.
+
+    Raises:
+        UnknownNameError: if there are folders for splits, and none for this one.
+    """
+    path = tree.path
+    folders = {_key(folder): folder for folder in tree.look(path).folders}
+    keys = [_key(split), *(key for key in _SPLITS.get(split, ()) if key != _key(split))]
+    fits = [folders[key] for key in keys if key in folders]
+    inner = [name for name in fits if tree.look(f"{path}/{name}").folders]
+    if inner:
+        own = f"{inner[0]}/ stands for {split}" if _key(inner[0]) != _key(split) else ""
+        return f"{path}/{inner[0]}", [own] if own else []
+    parts = [
+        folders[key]
+        for key in (*_TRAINING, *_TESTING)
+        if key in folders and tree.look(f"{path}/{folders[key]}").folders
+    ]
+    if parts:
+        raise unknown_name("split", split, parts, f"{path} has {', '.join(parts)}: --split chooses one")
+    if split not in _SPLITS:
+        raise unknown_name("split", split, (), f"{path} holds no folders for splits: leave --split out")
+    return path, ["it is not split: all its images are taken"]

@@ -1,0 +1,366 @@
+"""Is a published accuracy reproduced, and if not, of what does it come? Only what was tested is said.
+
+On all images that the published number is of, the same weights should give the same number: it is reproduced where the
+interval of the one measured here holds it, and whether it is so to the digit is told. A part of the images cannot
+reproduce it: whether it is compatible is tested (a score test, corrected for all networks of the run by Holm), and
+the weaker word is used. A part of the classes cannot be compared at all.
+
+Where it is not reproduced, the tries are told: the same evaluation with one thing changed. A cause is named where a
+try comes to the published number and is certainly nearer to it than the plain evaluation (McNemar on the same images,
+corrected for all tries by Holm). Another order of labels is tried on the answers alone: found on half of the images,
+and tested on the other half.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench.analysis.evaluations import Evaluation, Evaluations, same_images
+from bench.analysis.variations import Variation, difference, variations
+from bench.errors import BenchError
+from bench.facts import SETS, accuracies
+from bench.io import finite_json
+from bench.stats.answers import Share, against, paired
+from bench.stats.effects import Effect, none
+from bench.stats.verdicts import corrected
+from bench.units import percent
+
+_Word = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
+
+_IMAGENET = 1000
+_TESTED = ("test", "val")  # splits that are the images which a training was tested on
+_OF_ALL = {1000: ("val", "v2", "sketch")}  # sets that have images of all classes, by the count of classes
+_EXACT = 5e-5  # half of the last digit that is published, of percents with two decimals
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """An accuracy that somebody has published of weights.
+
+    Attributes:
+        top1: share.
+        source: whose it is.
+        images: of how many; 0 where that is not known.
+        what: which images those are.
+        told: `input_size` (px), `crop` (share) and `interpolation` with which it was got, as far as known.
+    """
+
+    top1: float
+    source: str
+    images: int = 0
+    what: str = ""
+    told: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """The same evaluation with one thing changed."""
+
+    cause: str  # such as `crop`; of several things, `crop and interpolation`
+    words: str  # to what
+    share: Share  # of right answers
+    effect: Effect  # of the change, on the same images; p is corrected for all tries (Holm)
+    reaches: bool  # whether its interval holds the published number
+
+    @property
+    def images(self) -> int:
+        """Images that it was tested on."""
+        return self.share.images
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What an evaluation says of the published accuracy of its weights."""
+
+    evaluation: Evaluation
+    published: _Published | None
+    word: _Word
+    why: str  # what was tested, or why nothing was
+    # of a part of the images: measured less published, p corrected for the networks of the run (Holm)
+    effect: Effect = field(default_factory=lambda: none("not tested"))
+    tries: tuple[Try, ...] = ()
+    causes: tuple[str, ...] = ()  # that are certain; several where they cannot be told apart
+    remark: str = ""  # of an order of labels that suits the answers better
+
+    @property
+    def sentence(self) -> str:
+        """Return the verdict in a sentence, with what explains it."""
+        text = f"{self.evaluation.label} on {self.evaluation.data}: {self.word}: {self.why}"
+        return ". ".join(filter(None, [text, self.cause_text, self.remark])) + "."
+
+    @property
+    def cause_text(self) -> str:
+        """Return which change explains the difference, or that none does; nothing where that is no question."""
+        if self.word != "not reproduced":
+            return ""
+        if self.causes:
+            how = "; ".join(
+                f"{t.cause}: {_said(t)}" for t in self.tries if t.cause in self.causes and t.reaches
+            )
+            only = "Explained by" if len(self.causes) == 1 else "Explained by any of these, which is open:"
+            return f"{only} {', '.join(self.causes)} ({how})"
+        if not self.tries:
+            return "What explains it was not tried"
+        return f"None of {len(self.tries)} tries explains it with certainty"
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values; what is not a number is None."""
+        one, published = self.evaluation, self.published
+        low, high = one.top1.interval
+        plain: dict[str, object] = finite_json(
+            {
+                "network": one.label,
+                "data": one.data,
+                "images": one.top1.images,
+                "top1": one.top1.value,
+                "top1_low": low,
+                "top1_high": high,
+                "published_top1": published.top1 if published else math.nan,
+                "published_source": published.source if published else "",
+                "verdict": self.word,
+                "why": self.why,
+                "p": self.effect.p,
+                "causes": list(self.causes),
+                "remark": self.remark,
+                "tries": [_try_json(one) for one in self.tries],
+            }
+        )
+        return plain
+
+
+def _try_json(one: Try) -> dict[str, object]:
+    low, high = one.share.interval
+    numbers = {"images": one.images, "top1": one.share.value, "top1_low": low, "top1_high": high}
+    return {
+        "cause": one.cause,
+        "change": one.words,
+        **numbers,
+        "reaches_published": one.reaches,
+        **one.effect.to_json("difference"),
+    }
+
+
+def _said(one: Try) -> str:
+    low, high = one.share.interval
+    return f"{one.words}, {percent(one.share.value, 2)} ({percent(low, 2)} to {percent(high, 2)})"
+
+
+def reproductions(every: Evaluations) -> list[Reproduction]:
+    """Return what each plain evaluation says of the published accuracy of its weights."""
+    facts = _facts()
+    made = [_alone(one, _published_of(one, facts)) for one in every.plain]
+    tested = corrected([one.effect for one in made])
+    return [
+        _explained(_decided(one, effect), every.tries.get(one.evaluation.job, ()))
+        for one, effect in zip(made, tested, strict=True)
+    ]
+
+
+def open_variations(every: Evaluations) -> list[tuple[Evaluation, Variation]]:
+    """Return what is to be tried of the evaluations whose published accuracy is not reproduced, and was not yet."""
+    wanted = []
+    for one in reproductions(every):
+        if one.word != "not reproduced" or one.published is None:
+            continue
+        base = one.evaluation
+        done = [try_.transform for try_ in every.tries.get(base.job, ())]
+        for variation in variations(base.transform, one.published.told):
+            whole = {**base.transform, **variation.changes}
+            if not any(difference(whole, other)[0] == "" for other in done):
+                wanted.append((base, variation))
+    return wanted
+
+
+# --- what is published ---
+
+
+def _facts() -> pd.DataFrame | None:
+    """Return published accuracies; None where there are none to read, so that a report is made of what there is."""
+    try:
+        return accuracies()
+    except BenchError:
+        return None
+
+
+def _published_of(one: Evaluation, facts: pd.DataFrame | None) -> _Published | None:
+    """Return the published accuracy of the weights of an evaluation: of these images, as far as they can be told.
+
+    What a stored training came to comes first, then published facts, then what the network's card says.
+    """
+    if trained := _of_training(one):
+        return trained
+    if one.detail.get("network_outputs") != _IMAGENET:
+        return None
+    rows = None if facts is None else facts[facts["weights"] == _weights_name(one)]
+    if rows is not None and len(rows):
+        return _of_facts(one, rows)
+    top1 = one.card.get("top1")
+    if isinstance(top1, int | float) and math.isfinite(top1) and one.settings.get("weights"):
+        return _Published(float(top1), str(one.card.get("source") or "the network's card"), *SETS["val"])
+    return None
+
+
+def _of_training(one: Evaluation) -> _Published | None:
+    """Return what a stored training came to on its test images, where those are the images of the evaluation."""
+    told = one.detail.get("trained_top1")
+    if not isinstance(told, Mapping) or not isinstance(told.get("top1"), int | float):
+        return None
+    if told.get("dataset") != one.settings.get("data") or one.settings.get("split", "val") not in _TESTED:
+        return None
+    images = told.get("images")
+    source = f"its own training, {told.get('source')}"
+    return _Published(
+        float(told["top1"]), source, images if isinstance(images, int) else 0, "its test images"
+    )
+
+
+def _of_facts(one: Evaluation, rows: pd.DataFrame) -> _Published:
+    """Return the fact of the set that the images are of, and of the size that they had, where there are several."""
+    which = _set_of(one)
+    rows = rows[rows["set"] == which] if (rows["set"] == which).any() else rows[rows["set"] == "val"]
+    crop = one.transform.get("crop")
+    same = rows[rows["input_size"] == (crop[0] if crop else None)]
+    row = (same if len(same) else rows).iloc[0]
+    told = {key: row[key] for key in ("input_size", "crop", "interpolation") if not pd.isna(row[key])}
+    told |= {key: told[key].item() for key in ("input_size", "crop") if hasattr(told.get(key), "item")}
+    return _Published(float(row["top1"]), str(row["source"]), *SETS[row["set"]], told)
+
+
+def _weights_name(one: Evaluation) -> str:
+    """Return by what name facts have the weights: ``resnet50.a1_in1k``, or ``torchvision:resnet50.IMAGENET1K_V2``."""
+    bare, weights = one.network.partition("(")[0], str(one.settings.get("weights") or "")
+    if not bare.startswith(("timm:", "torchvision:")):
+        return ""
+    name = bare.removeprefix("timm:")
+    known = weights and not name.endswith(f".{weights}")
+    return f"{name.partition('.')[0] if bare.startswith('timm:') else name}.{weights}" if known else name
+
+
+def _set_of(one: Evaluation) -> str:
+    """Return the set of images whose count these are; `val` where none has so many."""
+    count = one.top1.images + one.left_out
+    if one.settings.get("limit"):
+        return "val"
+    return next((name for name in _OF_ALL[_IMAGENET] if SETS[name][0] == count), "val")
+
+
+# --- the verdict ---
+
+
+def _alone(one: Evaluation, published: _Published | None) -> Reproduction:
+    """Return the verdict on one evaluation, as if it were the only one."""
+    remark = _order_remark(one)
+    if published is None:
+        return Reproduction(
+            one, None, "nothing published", "no published accuracy of these weights is known", remark=remark
+        )
+    classes, outputs = one.detail.get("classes"), one.detail.get("network_outputs")
+    if one.is_part:
+        why = (
+            f"the images are of {classes} of the network's {outputs} classes, and the published "
+            f"{percent(published.top1, 2)} is of all: fewer classes are easier or harder, and no test bridges that"
+        )
+        return Reproduction(one, published, "not comparable", why, remark=remark)
+    if not one.top1.images:
+        return Reproduction(one, published, "not comparable", "no image was evaluated", remark=remark)
+    whole = published.images == one.top1.images + one.left_out and not one.settings.get("limit")
+    made = _of_all(one, published) if whole else _of_part(one, published)
+    return replace(made, remark=remark)
+
+
+def _numbers(one: Evaluation, published: _Published) -> str:
+    low, high = (percent(end, 2) for end in one.top1.interval)
+    own = f"{percent(one.top1.value, 2)} ({low} to {high})"
+    return f"{own}, published {percent(published.top1, 2)} ({published.source})"
+
+
+def _of_all(one: Evaluation, published: _Published) -> Reproduction:
+    """Return the verdict on all images that the published number is of."""
+    gap = one.top1.value - published.top1
+    images = f"all {one.top1.images:,} images"
+    if one.left_out:
+        images += f" but {one.left_out:,} that could not be decoded"
+    how = f"{_numbers(one, published)}, on {images}"
+    if not one.top1.holds(published.top1):
+        return Reproduction(one, published, "not reproduced", how)
+    off = round(abs(gap) * one.top1.images)
+    exact = "to the digit" if abs(gap) <= _EXACT or not off else f"not to the digit: {off:,} images apart"
+    return Reproduction(one, published, "reproduced", f"{how}, {exact}")
+
+
+def _of_part(one: Evaluation, published: _Published) -> Reproduction:
+    """Return the verdict on a part of the images, or on as many as cannot be told to be all: a score test."""
+    n = one.top1.images
+    of = f"of {published.images:,}" if published.images else "of an unknown number"
+    why = (
+        f"{_numbers(one, published)}, on {n:,} images {of}, which cannot reproduce it to the digit: "
+        "differences within the interval are not seen"
+    )
+    return Reproduction(one, published, "compatible", why, against(one.top1, published.top1))
+
+
+def _decided(one: Reproduction, effect: Effect) -> Reproduction:
+    """Return the verdict on a part of the images by a test that is corrected for the number of networks."""
+    if math.isnan(effect.p):
+        return one
+    word: _Word = "compatible" if effect.verdict == "undecided" else "not reproduced"
+    return replace(one, effect=effect, word=word)
+
+
+# --- what explains it ---
+
+
+def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
+    """Return the verdict with all tries, and the causes that they make certain."""
+    if one.published is None or one.word == "not comparable":
+        return one
+    base, published = one.evaluation, one.published
+    tries = [_try(base, other, published) for other in tried]
+    if one.word == "not reproduced" and (by_labels := _label_order(base, published)):
+        tries.append(by_labels)
+    effects = corrected([t.effect for t in tries])
+    tries = [replace(t, effect=effect) for t, effect in zip(tries, effects, strict=True)]
+    causes = _causes(base, published, tries) if one.word == "not reproduced" else ()
+    return replace(one, tries=tuple(tries), causes=causes)
+
+
+def _try(base: Evaluation, other: Evaluation, published: _Published) -> Try:
+    cause, words = difference(base.transform, other.transform)
+    effect = paired(*same_images(other, base))
+    return Try(cause or "nothing", words, other.top1, effect, other.top1.holds(published.top1))
+
+
+def _label_order(base: Evaluation, published: _Published) -> Try | None:
+    order = base.order
+    if order is None or not order.after.images:
+        return None
+    words = f"{order.moved:,} of {len(order.order):,} classes mean another one, on images that did not choose them"
+    return Try("label order", words, order.after, order.gain, order.after.holds(published.top1))
+
+
+def _causes(base: Evaluation, published: _Published, tries: Sequence[Try]) -> tuple[str, ...]:
+    """Return what certainly brings the accuracy to the published one, the nearest first."""
+    toward = "higher" if base.top1.value < published.top1 else "lower"
+    certain = [t for t in tries if t.reaches and t.effect.verdict == toward]
+    certain.sort(key=lambda t: abs(t.share.value - published.top1))
+    return tuple(dict.fromkeys(t.cause for t in certain))
+
+
+_BETTER_BY = 0.1  # of all images; a network that confuses two classes gains less
+
+
+def _order_remark(one: Evaluation) -> str:
+    """Return what is to be known of the order of labels, published accuracy or not; nothing where it seems right."""
+    order = one.order
+    if order is None or order.gain.verdict != "higher" or order.gain.estimate < _BETTER_BY:
+        return ""
+    before, after = percent(order.before.value), percent(order.after.value)
+    return (
+        f"Its answers suit the labels better in another order: {after} instead of {before}, on {order.after.images:,} "
+        "images that did not choose it; look whether class folders and outputs are in the same order"
+    )

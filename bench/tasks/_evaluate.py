@@ -1,0 +1,477 @@
+"""The task `evaluate`: a network with its weights on images, batch by batch, and what it says of each."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bench.archs import Arch
+from bench.backends import BACKENDS
+from bench.datasets.classes import ClassMap, Vocabulary, map_classes
+from bench.datasets.evaluation import EvaluationSet, evaluation_set
+from bench.datasets.loader import Change, Loaded, Loader
+from bench.datasets.transforms import Transform, assumed, read_transform
+from bench.errors import UnsupportedError, lacks_memory
+from bench.io import JsonObject, write_file
+from bench.plan.corruption import read_corruption
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+from bench.plan.task import Hooks
+from bench.records.environment import usable_cores
+from bench.records.outputs import Answers, encode_answers, save_outputs
+from bench.records.record import Measurement, measured
+from bench.tasks._networks import built, imported
+from bench.tasks._placing import place, with_autocast
+from bench.training.config import LAYOUTS
+from bench.training.learner import mean_answers, outputs
+
+if TYPE_CHECKING:
+    from bench.tasks.evaluate import EvaluateSettings
+
+_FOREMOST = 5
+ASSUMED = "assumed, as nothing is declared"
+_BATCH = {"cpu": 32, "cuda": 256}  # images a call at first, where the job says `auto`
+_TOLD = 1000  # images left out that the detail names; it counts all
+_EVERY_S = 20.0  # between two times that what is done so far is kept
+
+
+def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Measurement]:
+    """Let the job's network say what is on each image of the job's data set.
+
+    What it has said is kept every few seconds, so that the same job goes on where it was cut off.
+
+    Yields:
+        `top1` and `top5`, with the counts in their details; `left_out`, with a reason for each image;
+        `evaluation_rate` and `decode_rate`.
+
+    Raises:
+        BenchError: for images, weights or a backend of no use, and for classes that the network has no outputs for.
+    """
+    hooks.stage("images")
+    settings = job.settings
+    images = evaluation_set(settings.data, settings.split).limited(settings.limit, job.seed)
+    arch = imported(job, hooks)
+    model = built(job, hooks, in_full=True).eval()
+    transform = transform_of(arch, model, job)
+    hooks.stage("check")
+    with torch.inference_mode():
+        told = (arch.weights and arch.weights.training) or {}
+        usual = int(told.get("batch_size", _BATCH[job.device_kind]))
+        network = _Network(_as_tested(model, str(told.get("views") or ""), job), job, transform, usual)
+        classes = map_classes(images.classes, _vocabulary(arch, network.outputs), images.folder)
+        workers = settings.workers or usable_cores()
+        loader = Loader(images, transform, workers, _corruption(job))
+        progress = _Progress.resumed_from(hooks.checkpoint, job.id, len(images))
+        hooks.stage("evaluate")
+        _answer_all(network, loader, classes, progress, hooks)
+    stored, content = {}, None
+    if hooks.outputs is not None:
+        content, sha256 = encode_answers(progress.answers(images, classes))
+        stored = {"outputs": f"outputs/{hooks.outputs.name}", "outputs_sha256": sha256}
+    source = declared_transform(arch, model)[1]
+    detail = {
+        **_told(images, transform, source, classes),
+        "batch": network.batch,
+        **_of_training(told),
+        **stored,
+    }
+    yield from _scores(progress, images, detail)
+    yield from _rates(progress, workers)
+    if hooks.outputs is not None and content is not None:
+        save_outputs(hooks.outputs, content)
+
+
+# --- what the network gets ---
+
+
+def transform_of(arch: Arch, model: nn.Module, job: Job[EvaluateSettings]) -> Transform:
+    """Return what is done to images: as the weights or the network declare it, or else as is usual.
+
+    Raises:
+        ConfigError: if a declared field, or one that the job gives, is none.
+        UnsupportedError: if the network takes other channels.
+    """
+    declared, _ = declared_transform(arch, model)
+    size = job.input_size
+    base = assumed(size, job.in_channels) if declared is None else read_transform(declared)
+    whole = base.changed(job.settings.transform or {})
+    if whole.channels != job.in_channels and (whole.channels, job.in_channels) != (1, 3):
+        message = f"{job.arch} takes {job.in_channels} channels, and its transform makes {whole.channels}"
+        raise UnsupportedError(message, f"give its own transform: --set transform.channels={job.in_channels}")
+    return whole
+
+
+def declared_transform(arch: Arch, model: nn.Module) -> tuple[JsonObject | None, str]:
+    """Return the transform that weights or a network declare, as plain values, and who declares it."""
+    if arch.weights is not None and arch.weights.transform is not None:
+        return arch.weights.transform, arch.weights.source
+    own = getattr(model, "transform", None)
+    if isinstance(own, dict):
+        return own, "the network"
+    return None, ASSUMED
+
+
+def _vocabulary(arch: Arch, count: int) -> Vocabulary:
+    weights = arch.weights
+    if weights is None:
+        return Vocabulary(count)
+    return Vocabulary(
+        count,
+        weights.classes if len(weights.classes) == count else (),
+        weights.ids if len(weights.ids) == count else (),
+        weights.source,
+    )
+
+
+def _corruption(job: Job[EvaluateSettings]) -> Change | None:
+    """Return what corrupts the pixels of an image; None where nothing does."""
+    if job.settings.corruption is None:
+        return None
+    from bench.datasets.corruptions import corrupt  # SciPy comes with it
+
+    name, severity = read_corruption(job.settings.corruption)
+    return lambda pixels, number: corrupt(pixels[None], name, severity, [number])[0]
+
+
+# --- the network ---
+
+
+class _Averaged(nn.Module):
+    """A network whose logits are means over views of each image, as those of the training that it is of."""
+
+    def __init__(self, model: nn.Module, views: str, classes: int) -> None:
+        super().__init__()
+        self.model, self.views, self.classes = model, views, classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the mean logits [B, K] of images [B, C, S, S]."""
+        return mean_answers(self.model, images, self.classes, self.views)
+
+
+def _as_tested(model: nn.Module, views: str, job: Job[EvaluateSettings]) -> nn.Module:
+    """Return the network placed; one from a stored training looks at the views that were looked at there, if any."""
+    placed = place(model, job)
+    if views:
+        placed = _Averaged(placed, views, job.num_classes or 1)
+    return with_autocast(placed, job)
+
+
+class _Network:
+    """A network as the job's backend runs it; images come as pixels and go to the device.
+
+    Attributes:
+        batch: images a call.
+        outputs: K, how many the network has.
+    """
+
+    def __init__(
+        self, model: nn.Module, job: Job[EvaluateSettings], transform: Transform, usual: int
+    ) -> None:
+        self.model, self.job, self.transform = model, job, transform
+        asked = job.settings.batch_size
+        self.batch = usual if asked == "auto" else asked
+        self._shrinks = asked == "auto"
+        size = transform.size or (job.input_size, job.input_size)
+        pixels = torch.zeros(2, transform.channels, *size, dtype=torch.uint8)
+        self.outputs = outputs(model(self._images(pixels)), job.num_classes or 1)[0].shape[1]
+        self._call: Callable[[Tensor], Tensor] | None = None
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Return the logits [B, K] float32 of pixels [B, C, H, W] uint8, B up to `batch`, on the device.
+
+        Raises:
+            UnsupportedError: if the backend cannot run the network.
+        """
+        images = self._images(pixels)
+        if self._call is None:
+            self._call = self._prepared(images)
+        return self._call(images)
+
+    def shrink(self) -> bool:
+        """Halve the batch after one that did not fit; return whether that is left to be done."""
+        self._call = None
+        if not self._shrinks or self.batch == 1:
+            return False
+        self.batch = -(-self.batch // 2)
+        return True
+
+    def _images(self, pixels: Tensor) -> Tensor:
+        """Return pixels as the network takes them."""
+        images = self.transform.normalised(pixels.to(self.job.device, non_blocking=True))
+        if images.shape[1] != self.job.in_channels:
+            images = images.expand(-1, self.job.in_channels, -1, -1)
+        return place(images.contiguous(), self.job)
+
+    def _prepared(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what answers images: eager as they come, any other backend in batches of one size."""
+        name = self.job.settings.backend
+        if name == "eager":
+            return lambda given: self._of(self.model(given))
+        job = cast("Job[Timed]", self.job)
+        backend = BACKENDS.get(name)
+        if reason := backend.unsupported(job):
+            raise UnsupportedError(f"backend {name}: {reason}")
+        backend.load()
+        held = images.new_zeros((self.batch, *images.shape[1:])).to(
+            memory_format=LAYOUTS[job.settings.memory_format]
+        )
+        runnable = backend.prepare(self.model, held, job)
+
+        def call(given: Tensor) -> Tensor:
+            held[: len(given)].copy_(given)
+            answer = runnable.call()
+            if isinstance(answer, np.ndarray):
+                answer = torch.from_numpy(answer)
+            return self._of(answer)[: len(given)].clone()
+
+        return call
+
+    def _of(self, answer: object) -> Tensor:
+        return outputs(answer, self.job.num_classes or 1)[0].float()
+
+
+# --- the loop ---
+
+
+@dataclass
+class _Progress:
+    """What the network has said so far, of N images.
+
+    Attributes:
+        key: of the job.
+        file: in which it is kept; None for none.
+        done: [N] bool, the images that it has seen or that were left out.
+        top5: [N, 5] int32, classes of the data set; -1 for none.
+        among: [N, 5] int32, the same among the data set's classes alone.
+        confidence: [N] float32.
+        left_out: numbers of images that could not be decoded, with the reason.
+        resumed: images that an earlier process had done.
+        seconds: of the loop, in this process, as `network_s`, `decode_s`, of all threads together, and `images`.
+    """
+
+    key: str
+    file: Path | None
+    done: npt.NDArray[np.bool_]
+    top5: npt.NDArray[np.int32]
+    among: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32]
+    left_out: dict[int, str] = field(default_factory=dict)
+    resumed: int = 0
+    loop_s: float = 0.0
+    network_s: float = 0.0
+    decode_s: float = 0.0
+
+    @classmethod
+    def resumed_from(cls, file: Path | None, key: str, count: int) -> _Progress:
+        """Return how far the job came before, where that was kept; else nothing."""
+        none = np.full((count, _FOREMOST), -1, dtype=np.int32)
+        fresh = cls(
+            key, file, np.zeros(count, dtype=np.bool_), none, none.copy(), np.zeros(count, dtype=np.float32)
+        )
+        if file is None or not file.is_file():
+            return fresh
+        try:
+            with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
+                if str(kept["key"]) != key or kept["done"].shape != (count,):
+                    return fresh
+                numbers, reasons = kept["left_out"].tolist(), kept["reasons"].tolist()
+                done = kept["done"]
+                return cls(
+                    key, file, done, kept["top5"], kept["among"], kept["confidence"],
+                    dict(zip(numbers, reasons, strict=True)), resumed=int(done.sum()),
+                )  # fmt: skip
+        except Exception:  # a torn file fails in more ways than NumPy documents; what it held is done again
+            return fresh
+
+    def keep(self) -> None:
+        """Write how far it came."""
+        if self.file is None:
+            return
+        stream = io.BytesIO()
+        np.savez(
+            stream, key=np.array(self.key), done=self.done, top5=self.top5, among=self.among,
+            confidence=self.confidence, left_out=np.array([*self.left_out], dtype=np.int64),
+            reasons=np.array([*self.left_out.values()], dtype=np.str_),
+        )  # fmt: skip
+        write_file(self.file, stream.getvalue(), what="what is evaluated so far ")
+
+    @property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """Which images [N] the network has seen."""
+        seen = self.done.copy()
+        seen[[*self.left_out]] = False
+        return seen
+
+    def answers(self, images: EvaluationSet, classes: ClassMap) -> Answers:
+        """Return what was said of the images that were seen."""
+        seen = self.seen
+        return Answers(
+            labels=images.labels.numpy().astype(np.int32)[seen],
+            top5=self.top5[seen],
+            confidence=self.confidence[seen],
+            images=tuple(name for name, one in zip(images.names, seen, strict=True) if one),
+            class_names=images.classes,
+            among=self.among[seen] if classes.is_part else None,
+        )
+
+
+def _answer_all(
+    network: _Network, loader: Loader, classes: ClassMap, progress: _Progress, hooks: Hooks
+) -> None:
+    """Ask the network about every image that it has not seen; what is done is kept, also where it ends before."""
+    start = kept = time.perf_counter()
+    total = len(progress.done)
+    try:
+        while not progress.done.all():
+            todo = np.flatnonzero(~progress.done).tolist()
+            try:
+                for batch in loader.batches(todo, network.batch):
+                    _answer(network, batch, classes, progress)
+                    hooks.progress(int(progress.done.sum()), total)
+                    if time.perf_counter() - kept > _EVERY_S:
+                        progress.keep()
+                        kept = time.perf_counter()
+            except Exception as error:
+                if not lacks_memory(error) or not network.shrink():
+                    raise
+                _forget(network.job.device)
+    except BaseException:
+        progress.keep()
+        raise
+    progress.loop_s = time.perf_counter() - start
+
+
+def _forget(device: str) -> None:
+    """Let go of the memory that a batch which did not fit has left."""
+    if device != "cpu":
+        torch.cuda.empty_cache()
+
+
+def _answer(network: _Network, batch: Loaded, classes: ClassMap, progress: _Progress) -> None:
+    """Note what the network says of a batch."""
+    progress.decode_s += batch.cpu_s
+    for number, reason in batch.left_out:
+        progress.left_out[number] = reason
+        progress.done[number] = True
+    if not batch.numbers:
+        return
+    start = time.perf_counter()
+    logits = network.logits(batch.pixels)
+    numbers = list(batch.numbers)
+    progress.confidence[numbers] = logits.softmax(1).amax(1).cpu().numpy()
+    meaning = torch.full((logits.shape[1],), -1, dtype=torch.int64, device=logits.device)
+    of_classes = torch.tensor(classes.outputs, device=logits.device)
+    meaning[of_classes] = torch.arange(len(of_classes), device=logits.device)
+    progress.top5[numbers] = _five(meaning[_foremost(logits)])
+    progress.among[numbers] = _five(_foremost(logits[:, of_classes]))
+    progress.network_s += time.perf_counter() - start
+    progress.done[numbers] = True
+
+
+def _foremost(logits: Tensor) -> Tensor:
+    return logits.topk(min(_FOREMOST, logits.shape[1])).indices
+
+
+def _five(classes: Tensor) -> npt.NDArray[np.int32]:
+    """Return numbers of classes [B, up to 5] with -1 in place of those that there are not."""
+    five = np.full((len(classes), _FOREMOST), -1, dtype=np.int32)
+    five[:, : classes.shape[1]] = classes.cpu().numpy()
+    return five
+
+
+# --- what is measured ---
+
+
+def _told(images: EvaluationSet, transform: Transform, source: str, classes: ClassMap) -> dict[str, object]:
+    """Return what a number of this evaluation was computed from."""
+    told: dict[str, object] = {
+        "dataset": images.name,
+        "classes": len(images.classes),
+        "network_outputs": classes.count,
+        "classes_by": classes.by,
+        "transform": transform.model_dump(mode="json"),
+        "transform_source": source,
+    }
+    notes = {"classes_note": classes.note, "classes_doubt": classes.doubt, "note": images.note}
+    return {**told, **{key: text for key, text in notes.items() if text}}
+
+
+def _of_training(told: JsonObject) -> dict[str, object]:
+    """Return what a stored training came to on its test images; nothing for other weights."""
+    if not told:
+        return {}
+    job = told["job"]
+    trained = {"dataset": job["settings"].get("dataset"), "source": f"job {job['id']}"}
+    return {"trained_top1": {"top1": told["top1"], "images": told["images"], **trained}}
+
+
+def _scores(progress: _Progress, images: EvaluationSet, detail: dict[str, object]) -> Iterator[Measurement]:
+    """Yield the accuracies, and how many images were left out."""
+    seen = progress.seen
+    count = int(seen.sum())
+    labels = images.labels.numpy()[seen, None]
+    right = progress.top5[seen] == labels
+    among = progress.among[seen] == labels
+    is_part = detail["classes"] != detail["network_outputs"]
+    for name, first in (("top1", 1), ("top5", _FOREMOST)):
+        correct = int(right[:, :first].sum())
+        counts: dict[str, object] = {"correct": correct, "images": count}
+        if is_part:
+            of_them = int(among[:, :first].sum())
+            counts["among_its_classes"] = {"correct": of_them, "images": count, name: _share(of_them, count)}
+        yield measured(name, (_share(correct, count),), {**counts, **detail}, _flags(progress, detail))
+    reasons = [{"image": images.names[n], "reason": why} for n, why in sorted(progress.left_out.items())]
+    yield measured(
+        "left_out", (len(reasons),), {"images": reasons[:_TOLD], "of": "images that could not be decoded"}
+    )
+
+
+def _flags(progress: _Progress, detail: dict[str, object]) -> tuple[str, ...]:
+    """Return the doubts about an accuracy."""
+    flags = {
+        "assumed_transform": detail["transform_source"] == ASSUMED,
+        "assumed_classes": "classes_doubt" in detail,
+        "images_left_out": bool(progress.left_out),
+    }
+    return tuple(flag for flag, holds in flags.items() if holds)
+
+
+def _share(correct: int, count: int) -> float:
+    return correct / count if count else math.nan
+
+
+def _rates(progress: _Progress, workers: int) -> Iterator[Measurement]:
+    """Yield how many images a second went through, and how many could have been decoded."""
+    count = len(progress.done) - progress.resumed
+    if not count:  # an earlier process had done all
+        return
+    flags = ("resumed",) if progress.resumed else ()
+    detail: dict[str, object] = {
+        "of": "decoding, transforming, copying and the network, at once",
+        "network_s": progress.network_s,
+        "waited_s": progress.loop_s - progress.network_s,
+        "images": count,
+    }
+    yield measured("evaluation_rate", (count / progress.loop_s,), detail, flags)
+    if progress.decode_s:
+        rate = count / progress.decode_s
+        yield measured(
+            "decode_rate",
+            (rate * min(workers, usable_cores()),),
+            {
+                "of": "what the threads could deliver alone, by their CPU time",
+                "a_thread": rate,
+                "workers": workers,
+            },
+            flags,
+        )

@@ -1,0 +1,149 @@
+"""The task `evaluate`: a network with its weights on the images of a data set, and what it says of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from bench.io import JsonObject
+from bench.plan.card import ArchCard
+from bench.plan.corruption import read_corruption
+from bench.plan.estimate import compile_s
+from bench.plan.expand import USUAL_SPLIT, Catalog
+from bench.plan.job import Job
+from bench.plan.settings import Device, NetworkKeys, OfNetwork
+from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
+from bench.records.record import Measurement
+
+_GUESS_S = {"cpu": 5.0, "cuda": 8.0}
+_GUESS_IMAGE_S = {"cpu": 4e-2, "cuda": 5e-4}
+
+QUANTITIES = (
+    Quantity("top1", "1", "higher"),
+    Quantity("top5", "1", "higher"),
+    Quantity("left_out", "1", "lower"),
+    Quantity(
+        "evaluated_top1", "1", "higher", "Top-1, evaluated", "images", of="top1", cell="share", marked=True
+    ),
+    Quantity("evaluated_top5", "1", "higher", "Top-5, evaluated", "images", of="top5", cell="share"),
+    Quantity("evaluation_rate", "image/s", "higher"),
+    Quantity("decode_rate", "image/s", "higher"),
+)
+
+
+class _Evaluation(OfNetwork):
+    """Settings that a block may give.
+
+    Attributes:
+        data: a name of `bench list datasets`, or ``imagefolder:PATH``.
+        split: of it; `val` of a data set without one is what it has for testing.
+        limit: evaluate on so many of its images, balanced over the classes, the same ones for every network; 0 is all.
+        backend: how the network is run.
+        batch_size: images a call; `auto` halves what does not fit.
+        transform: what is done to images otherwise than the weights declare, as fields of
+            `bench.datasets.transforms.Transform`. None is what they declare, and not part of the job.
+        corruption: ``NAME:SEVERITY``, see `bench.plan.corruption`. None is none, and not part of the job.
+        workers: threads that decode. None is as many as the job has cores, and not part of the job.
+    """
+
+    data: Annotated[str, Field(min_length=1)] = ""
+    split: Annotated[str, Field(min_length=1)] = USUAL_SPLIT
+    limit: Annotated[int, Field(ge=0)] = 0
+    backend: Annotated[str, Field(min_length=1)] = "eager"
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
+    transform: JsonObject | None = None
+    corruption: Annotated[str, Field(min_length=1)] | None = None
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+
+    @property
+    def likeness(self) -> tuple[str, ...]:
+        """Evaluations on one data set."""
+        return self.data, self.split, str(self.limit)
+
+
+class _EvaluateKeys(_Evaluation, NetworkKeys, extra="forbid", frozen=True):
+    """What a block of this task may give; its weights become an argument of the network's name."""
+
+    device: Device = "auto"
+
+    @field_validator("corruption")
+    @classmethod
+    def _is_known(cls, text: str | None) -> str | None:
+        if text is not None:
+            read_corruption(text)  # whose error names the nearest
+        return text
+
+
+class EvaluateSettings(_Evaluation):
+    """Settings of this task.
+
+    Attributes:
+        weights: which the network has: the name of a library's, such as ``IMAGENET1K_V2``, or the path of a file; None
+            for a network that comes with its own.
+        data_sha256: of a folder's images, to tell them from others that may lie there another time.
+    """
+
+    weights: str | None = None
+    data_sha256: str | None = None
+
+
+def _outline(keys: _EvaluateKeys, card: ArchCard, catalog: Catalog) -> Outline:
+    """Return what an evaluation has of its images and its network."""
+    images = catalog.evaluated_on(keys.data, keys.split)
+    return Outline(
+        input_size=keys.input_size or card.input_size,
+        in_channels=card.in_channels,
+        num_classes=card.num_classes,
+        settings={
+            **({} if card.weights is None else {"weights": card.weights}),
+            **({} if images.sha256 is None else {"data_sha256": images.sha256}),
+        },
+        images=min(keys.limit or images.test, images.test),
+        note=f"{images.name}: {images.note}" if images.note else "",
+        refusal=_refusal(card),
+    )
+
+
+def _refusal(card: ArchCard) -> str | None:
+    """Return why a network is not evaluated."""
+    if card.num_classes is None and not card.any_outputs:
+        return f"{card.name} is no classifier: it names no class of an image"
+    if card.weights is None and card.source_sha256 is None:
+        return f"{card.name} has no trained weights: give some, --weights FILE, or name a library's network"
+    return None
+
+
+def _run(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Measurement]:
+    """Let the network say what is on each image."""
+    from bench.tasks._evaluate import measure_evaluation
+
+    yield from measure_evaluation(job, hooks)
+
+
+def _subject(job: Job[EvaluateSettings]) -> str:
+    settings = job.settings
+    corrupted = f" {settings.corruption}" if settings.corruption else ""
+    return f" {job.arch} on {settings.data} {settings.split}{corrupted}"
+
+
+TASKS.add(
+    "evaluate",
+    Task(
+        place=7,
+        keys=_EvaluateKeys,
+        settings=EvaluateSettings,
+        run=_run,
+        estimate=lambda job, images: (
+            _GUESS_S[job.device_kind]
+            + images * _GUESS_IMAGE_S[job.device_kind]
+            + compile_s(job.settings.backend)
+        ),
+        quantities=QUANTITIES,
+        outline=_outline,
+        subject=_subject,
+        keeps_files=True,
+        weighted=True,
+    ),
+)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "ensembles", "figure", "load", "run", "show", "train"]
+__all__ = ["__version__", "compare", "ensembles", "evaluate", "figure", "load", "run", "show", "train"]
 
 if TYPE_CHECKING:
-    from bench.api import compare, ensembles, figure, load, run, show, train
+    from bench.api import compare, ensembles, evaluate, figure, load, run, show, train
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ frame = bench.load("results/smoke")
 """
 
 from bench.api._comparing import compare, selftest
+from bench.api._evaluating import evaluate
 from bench.api._gating import gate
 from bench.api._reading import ensembles, figure, load
 from bench.api.inspecting import show
@@ -16,6 +17,7 @@ __all__ = [
     "Prepared",
     "compare",
     "ensembles",
+    "evaluate",
     "figure",
     "gate",
     "load",

@@ -18,7 +18,7 @@ from bench.api._objects import Network, names_of
 from bench.errors import ConfigError, UnknownNameError
 from bench.execution import EXECUTORS, Executor
 from bench.execution.catalog import catalog_for
-from bench.execution.data import fetch_all, lacking, without
+from bench.execution.data import fetch_all, lacking, with_weights, without
 from bench.execution.places import Remote, places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
@@ -143,6 +143,7 @@ def run(
     executor: str | Executor = "process",
     observer: Observer | None = None,
     argv: Sequence[str] | None = None,
+    download: bool = False,
 ) -> Done:
     """Plan, measure what is not measured yet, and store.
 
@@ -156,6 +157,7 @@ def run(
         executor: a name of `EXECUTORS`, or an executor; one given as a name is closed at the end.
         observer: told of each step of the run.
         argv: the command line to note in `run.json`, by default that of this process.
+        download: fetch the trained weights that libraries have and this machine lacks.
 
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
@@ -172,6 +174,8 @@ def run(
             if len(refused) < len(missing):
                 prepared = plan()  # what is in the files may be part of a job
             prepared = replace(prepared, plan=without(prepared.plan, refused))
+        if download:
+            prepared = replace(prepared, plan=with_weights(prepared.plan, opened, observer.fetching))
         return carry_out(prepared, path, opened, observer, argv)
 
 
@@ -224,6 +228,7 @@ def train(
     epochs: int | None = None,
     seeds: int = 3,
     target: float | None = None,
+    keep_weights: bool = False,
     overrides: Sequence[str] = (),
     name: str | None = None,
     results: Path | str = "results",
@@ -241,6 +246,7 @@ def train(
     epochs: passes over the training images; None means the recipe's.
     seeds: trainings of each network, with the seeds 0, 1, ...
     target: a top-1 accuracy, to measure the time until it is reached.
+    keep_weights: keep the weights of each training, for `evaluate`.
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
@@ -249,7 +255,7 @@ def train(
     if names in ([], [_ALL]):
         message = "no network to train is named"
         raise ConfigError(message, "such as bench train resnet20 plain20 --dataset digits")
-    options = {"recipe": recipe, "epochs": epochs, "target": target}
+    options = {"recipe": recipe, "epochs": epochs, "target": target, "keep_weights": keep_weights or None}
     block = {
         "task": "accuracy",
         "dataset": dataset,

@@ -17,6 +17,7 @@ from bench.cli import (
     diff,
     ensemble,
     env,
+    evaluate,
     explain,
     export,
     facts,
@@ -77,6 +78,13 @@ _add(
     train.train,
     "bench train lenet5 mlp -d digits",
     "bench train resnet20 -d cifar10 --seeds 5",
+)
+_add(
+    _MEASURE,
+    "evaluate",
+    evaluate.evaluate,
+    "bench evaluate torchvision:resnet50 --data imagefolder:PATH",
+    "bench evaluate results/train-digits",
 )
 _add(_MEASURE, "plan", plan.plan, "bench plan", "bench plan resnet18 --config modern")
 _add(_MEASURE, "show", show.show, "bench show vgg16", "bench show googlenet --depth 2 --format md")

@@ -46,6 +46,10 @@ def train(
         float | None,
         typer.Option(min=0, max=1, help="A top-1 accuracy, such as 0.9: also tell the time until then."),
     ] = None,
+    keep_weights: Annotated[
+        bool,
+        typer.Option("--keep-weights", help="Keep the weights in the run's folder, for bench evaluate RUN."),
+    ] = False,
     override: SetOption = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Name of the run; by default train-DATASET.")
@@ -72,6 +76,7 @@ def train(
         epochs=epochs,
         seeds=seeds,
         target=target,
+        keep_weights=keep_weights,
         overrides=[*torchrun_overrides(), *(override or ())],
         name=name,
         results=results,

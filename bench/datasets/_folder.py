@@ -33,11 +33,11 @@ _HIDDEN = ("__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN", "S
 _HIDDEN_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 
 # In any case of letters, and with whatever stands between words.
-_TRAINING = (
+TRAINING = (
     *("train", "training", "trainset", "trainingset"),
     *("traindata", "trainingdata", "trainimages", "trainingimages", "trn"),
 )
-_TESTING = (
+TESTING = (
     *("test", "testing", "testset", "testingset", "testdata", "testingdata", "testimages", "tst", "val"),
     *("valid", "validation", "validate", "valset", "validset", "validationset", "valdata", "validationdata"),
     *("valimages", "validationimages", "dev", "eval", "evaluation", "holdout"),
@@ -89,7 +89,7 @@ def folder_dataset(name: str, path: Path, size: int | None = None) -> Dataset:
 
     Args:
         name: how it is asked for.
-        path: holds a folder for training and one for testing (see `_TRAINING` and `_TESTING`, in any case of letters)
+        path: holds a folder for training and one for testing (see `TRAINING` and `TESTING`, in any case of letters)
             with a folder for each class; or the classes' folders, of which a fifth, always the same, is for testing.
         size: px; None is the images' own, at most 224.
 
@@ -131,8 +131,8 @@ def scan(path: Path) -> _Folder:
     Raises:
         UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
     """
-    _check_folder(path)
-    tree = _Tree(str(path))
+    check_folder(path)
+    tree = Tree(str(path))
     try:
         return _scan(tree)
     except UnsupportedError as error:
@@ -142,7 +142,7 @@ def scan(path: Path) -> _Folder:
         raise UnsupportedError(message, f"sort the images by it: {_LAYOUT}") from error
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # a name that is too long, or no right to look
@@ -155,7 +155,7 @@ def _check_folder(path: Path) -> None:
         raise UnsupportedError(f"there is no folder {path}", _LAYOUT)
 
 
-def _scan(tree: _Tree) -> _Folder:
+def _scan(tree: Tree) -> _Folder:
     path, notes = tree.path, list[str]()
     parts = _parts(tree)
     if parts is None:
@@ -199,7 +199,7 @@ def _rest(left_out: Counter[str]) -> list[str]:
     return [f"left out: {rest}"] if rest else []
 
 
-def _parts(tree: _Tree) -> dict[Split, str] | None:
+def _parts(tree: Tree) -> dict[Split, str] | None:
     """Return the folders for training and for testing of a folder that is split; None for one that holds the classes.
 
     A folder that is called `train` and holds images is a class, if there is none for testing.
@@ -208,8 +208,8 @@ def _parts(tree: _Tree) -> dict[Split, str] | None:
         UnsupportedError: if there is one of the two, and not the other.
     """
     path = tree.path
-    names = {_key(name): name for name in tree.look(path).folders}
-    trains, tests = ([names[key] for key in keys if key in names] for keys in (_TRAINING, _TESTING))
+    names = {plain_key(name): name for name in tree.look(path).folders}
+    trains, tests = ([names[key] for key in keys if key in names] for keys in (TRAINING, TESTING))
     inner = {name: tree.look(f"{path}/{name}") for name in (*trains, *tests)}
     split = [name for name in tests if inner[name].folders and not inner[name].images]
     if not trains and split:
@@ -219,10 +219,10 @@ def _parts(tree: _Tree) -> dict[Split, str] | None:
         )
     if not trains or not (tests or (inner[trains[0]].folders and not inner[trains[0]].images)):
         return None
-    train, classes = trains[0], {_shown(name) for name in inner[trains[0]].folders}
+    train, classes = trains[0], {shown(name) for name in inner[trains[0]].folders}
     if not classes:
         raise UnsupportedError(f"{path}/{train} holds no folders, one for each class", _LAYOUT)
-    fits = [name for name in tests if classes & {_shown(folder) for folder in inner[name].folders}]
+    fits = [name for name in tests if classes & {shown(folder) for folder in inner[name].folders}]
     if not fits:
         raise UnsupportedError(
             f"{path} has {train}, and neither test nor val with a folder for each class{_found(tests, inner)}",
@@ -240,17 +240,17 @@ def _found(tests: Sequence[str], inner: dict[str, _Listed]) -> str:
     return f": {tests[0]} holds {what}"
 
 
-def _key(name: str) -> str:
+def plain_key(name: str) -> str:
     """Return a name in small letters, without what stands between words."""
     return re.sub(r"[\W_]+", "", name.lower())
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Return the name of a class as it is shown: accents are composed, what is no text is replaced."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
-def _check_classes(tree: _Tree) -> list[str]:
+def _check_classes(tree: Tree) -> list[str]:
     """Return what should be told of folders that are taken for classes.
 
     Raises:
@@ -308,7 +308,7 @@ def _cut(whole: _Listing) -> dict[Split, _Listing]:
     return {"train": train, "test": test}
 
 
-def _listing(tree: _Tree, path: str) -> _Listing:
+def _listing(tree: Tree, path: str) -> _Listing:
     """Return the image files of each folder in `path`, in the order of torchvision's `ImageFolder`.
 
     Raises:
@@ -324,10 +324,10 @@ def _listing(tree: _Tree, path: str) -> _Listing:
         if not files:
             others = ", ".join((tree.left_out - before).keys())
             raise UnsupportedError(
-                f"class {_shown(name)} is empty: no images in {path}/{name}{f', but {others}' if others else ''}",
+                f"class {shown(name)} is empty: no images in {path}/{name}{f', but {others}' if others else ''}",
                 f"add images ({', '.join(_ENDINGS)}), or remove the folder",
             )
-        listing.setdefault(_shown(name), []).extend(files)
+        listing.setdefault(shown(name), []).extend(files)
     tree.count(path)
     return listing
 
@@ -343,7 +343,7 @@ class _Listed:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-class _Tree:
+class Tree:
     """The folders below one; each is listed once, however often it is looked at and however many links lead to it.
 
     Attributes:

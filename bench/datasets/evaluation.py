@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from bench.datasets import DATASETS, data_root, find, read
-from bench.datasets._folder import _TESTING, _TRAINING, _check_folder, _key, _shown, _Tree
+from bench.datasets._folder import TESTING, TRAINING, Tree, check_folder, plain_key, scan, shown
 from bench.datasets._images import Files, Split
 from bench.errors import UnsupportedError, unknown_name
 from bench.plan.card import DatasetCard
 
 _FOLDER = "imagefolder:"
 _LAYOUT = "put the images of each class into a folder of its own: PATH/val/CLASS/ or PATH/CLASS/"
-_SPLITS = {"val": _TESTING, "test": _TESTING, "train": _TRAINING}
+_SPLITS = {"val": TESTING, "test": TESTING, "train": TRAINING}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +157,11 @@ def _named(images: EvaluationSet, classes: tuple[str, ...]) -> EvaluationSet:
 
 def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     """Return the images below a folder, in the order of torchvision's `ImageFolder`."""
-    _check_folder(path)
-    tree = _Tree(str(path))
+    check_folder(path)
+    tree = Tree(str(path))
     place, notes = _place(tree, split)
+    if place == tree.path and split == "test":
+        return _tested_fifth(name, path)
     folders = tree.look(place).folders
     if not folders:
         raise UnsupportedError(f"{place} holds no folders, one for each class", _LAYOUT)
@@ -167,7 +169,7 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     tree.count(place)
     if not any(files.values()):
         raise UnsupportedError(f"there are no images below {place}", _LAYOUT)
-    if empty := [_shown(folder) for folder, inner in files.items() if not inner]:
+    if empty := [shown(folder) for folder, inner in files.items() if not inner]:
         notes.append(f"no images of {_some(empty)}")
     if left_out := ", ".join(f"{what} ({n:,})" for what, n in sorted(tree.left_out.items()) if n):
         notes.append(f"not taken: {left_out}")
@@ -180,13 +182,31 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     return EvaluationSet(
         name=name,
         images=tuple(file.path for file in all_files),
-        names=tuple(_shown(relative(file.path)) for file in all_files),
+        names=tuple(shown(relative(file.path)) for file in all_files),
         numbers=torch.arange(len(all_files)),
         labels=torch.arange(len(files)).repeat_interleave(counts),
-        classes=tuple(map(_shown, folders)),
+        classes=tuple(map(shown, folders)),
         folder=Path(place),
         sha256=digest.hexdigest(),
         note="; ".join(notes),
+    )
+
+
+def _tested_fifth(name: str, path: Path) -> EvaluationSet:
+    """Return the images of an unsplit folder that trainings are tested on, see `bench.datasets._folder.scan`."""
+    folder = scan(path)
+    files = folder.files["test"]
+    names = tuple(shown(os.path.relpath(file, path)) for file in files)
+    return EvaluationSet(
+        name=name,
+        images=files,
+        names=names,
+        numbers=torch.arange(len(files)),
+        labels=folder.labels["test"],
+        classes=folder.classes,
+        folder=path,
+        sha256=folder.sha256,
+        note="it is not split: the fifth that trainings here are tested on",
     )
 
 
@@ -195,23 +215,23 @@ def _some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _place(tree: _Tree, split: str) -> tuple[str, list[str]]:
+def _place(tree: Tree, split: str) -> tuple[str, list[str]]:
     """Return the folder that holds the classes of a split, and what should be told of the choice.
 
     Raises:
         UnknownNameError: if there are folders for splits, and none for this one.
     """
     path = tree.path
-    folders = {_key(folder): folder for folder in tree.look(path).folders}
-    keys = [_key(split), *(key for key in _SPLITS.get(split, ()) if key != _key(split))]
+    folders = {plain_key(folder): folder for folder in tree.look(path).folders}
+    keys = [plain_key(split), *(key for key in _SPLITS.get(split, ()) if key != plain_key(split))]
     fits = [folders[key] for key in keys if key in folders]
     inner = [name for name in fits if tree.look(f"{path}/{name}").folders]
     if inner:
-        own = f"{inner[0]}/ stands for {split}" if _key(inner[0]) != _key(split) else ""
+        own = f"{inner[0]}/ stands for {split}" if plain_key(inner[0]) != plain_key(split) else ""
         return f"{path}/{inner[0]}", [own] if own else []
     parts = [
         folders[key]
-        for key in (*_TRAINING, *_TESTING)
+        for key in (*TRAINING, *TESTING)
         if key in folders and tree.look(f"{path}/{folders[key]}").folders
     ]
     if parts:

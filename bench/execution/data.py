@@ -1,9 +1,10 @@
-"""The data sets that jobs need and this machine lacks: fetched once, before the first job of a run."""
+"""The data sets and trained weights that jobs need and this machine lacks: fetched once, before the first job."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from bench.errors import BenchError
 from bench.execution import Executor
@@ -11,6 +12,7 @@ from bench.execution.catalog import ask
 from bench.plan.expand import Planned
 
 _FETCH_S = 3600.0
+_What = Literal["data", "weights"]
 
 
 def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]) -> tuple[str, ...]:
@@ -21,33 +23,43 @@ def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]
 
 
 def fetch_all(
-    names: Sequence[str], executor: Executor, begin: Callable[[str], None]
+    names: Sequence[str], executor: Executor, begin: Callable[[str], None], what: _What = "data"
 ) -> dict[str, BenchError]:
-    """Fetch data sets, and return why for those that cannot be had.
+    """Fetch data sets, or the weights of networks, and return why for those that cannot be had.
 
     Args:
-        names: of the data sets.
+        names: of the data sets, or of the networks.
         executor: where they are fetched.
         begin: told of each as it begins.
+        what: is fetched.
     """
     refused = {}
     for name in names:
         begin(name)
         try:
-            ask(executor, str, "bench.execution.probe:fetch_data", name, timeout_s=_FETCH_S)
+            ask(executor, str, f"bench.execution.probe:fetch_{what}", name, timeout_s=_FETCH_S)
         except BenchError as error:
             refused[name] = error
     return refused
 
 
-def without(plan: Sequence[Planned], refused: dict[str, BenchError]) -> tuple[Planned, ...]:
-    """Return the plan with the jobs marked as unsupported whose data set cannot be had."""
+def without(plan: Sequence[Planned], refused: Mapping[str, BenchError]) -> tuple[Planned, ...]:
+    """Return the plan with the jobs marked as unsupported whose data set, or whose weights, cannot be had."""
     return tuple(
         replace(p, status="unsupported", reason=error.message, tip=error.tip)
-        if p.status is None and (error := refused.get(dataset_of(p)))
+        if p.status is None and (error := refused.get(dataset_of(p)) or refused.get(p.job.arch))
         else p
         for p in plan
     )
+
+
+def with_weights(
+    plan: Sequence[Planned], executor: Executor, begin: Callable[[str], None]
+) -> tuple[Planned, ...]:
+    """Return the plan once the libraries' weights that its jobs need are here, or are known not to be had."""
+    names = list(dict.fromkeys(p.job.arch for p in plan if p.status is None and p.card.weights))
+    lacking = ask(executor, list[str], "bench.execution.probe:lacking_weights", names) if names else []
+    return without(plan, fetch_all(lacking, executor, begin, "weights"))
 
 
 def dataset_of(planned: Planned) -> str:

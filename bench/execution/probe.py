@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bench.errors import BenchError
 from bench.execution import Send
+from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.expand import Catalog, set_name
 
@@ -40,6 +42,21 @@ def probe_fit(send: Send, name: str) -> None:
 def fetch_data(send: Send, name: str) -> None:
     """Fetch a data set, and answer with its name."""
     _answer(send, lambda: _fetched(name))
+
+
+def lacking_weights(send: Send, names: Sequence[str]) -> None:
+    """Answer with those networks whose trained weights a library has, and this machine lacks."""
+    _answer(send, lambda: [name for name in names if _lacks(name)])
+
+
+def fetch_weights(send: Send, name: str) -> None:
+    """Fetch the trained weights of a network, and answer with its name."""
+    _answer(send, lambda: _with_weights(name))
+
+
+def show_images(send: Send, jobs: Sequence[JsonObject], file: str) -> None:
+    """Draw what some evaluations give their networks, and answer with the file; it may run the user's code."""
+    _answer(send, lambda: _drawn(jobs, file))
 
 
 def probe_units(send: Send, pattern: str | None) -> None:
@@ -196,6 +213,29 @@ def _fetched(name: str) -> str:
 
     fetch(name)
     return name
+
+
+def _lacks(name: str) -> bool:
+    from bench.archs.naming import resolve
+
+    weights = resolve(name).weights
+    return weights is not None and weights.fetch is not None and weights.find() is None
+
+
+def _with_weights(name: str) -> str:
+    from bench.archs.naming import resolve
+
+    weights = resolve(name).weights
+    if weights is not None and weights.fetch is not None:
+        weights.fetch()
+    return name
+
+
+def _drawn(jobs: Sequence[JsonObject], file: str) -> str:
+    from bench.plan.job import Job
+    from bench.tasks.evaluate import draw_images
+
+    return str(draw_images([Job.from_json(job) for job in jobs], Path(file)))
 
 
 def _units(pattern: str | None) -> dict[str, list[dict[str, object]]]:

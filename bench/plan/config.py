@@ -72,9 +72,11 @@ def _named(name: str, values: Mapping[str, object]) -> str:
     if not arguments:
         return name
     name = name.strip()
-    if name.startswith("pattern:"):
-        message = f"the layers of a pattern take no {next(iter(values))}: {name}"
+    if name.startswith("pattern:") and values.get("reparam"):
+        message = f"the layers of a pattern take no reparam: {name}"
         raise ConfigError(message, "give it no such key")
+    if name.startswith("pattern:"):
+        return f"{name} ({arguments})"
     if not name.endswith(")"):
         return f"{name}({arguments})"
     head = name[:-1].rstrip()

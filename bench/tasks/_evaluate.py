@@ -91,6 +91,21 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         save_outputs(hooks.outputs, content)
 
 
+def as_given(job: Job[EvaluateSettings], count: int) -> tuple[list[Tensor], list[str]]:
+    """Return up to `count` of the images as the job's network gets them, and their classes.
+
+    Each is [C, H, W] from 0 to 1: what was normalised is made visible again. Those that cannot be decoded are left out.
+    """
+    settings, hooks = job.settings, Hooks()
+    images = evaluation_set(settings.data, settings.split).limited(settings.limit, job.seed)
+    images = images.limited(count, job.seed)
+    transform = transform_of(imported(job, hooks), built(job, hooks).eval(), job)
+    loader = Loader(images, transform, 1, _corruption(job))
+    (batch,) = loader.batches(range(len(images)), len(images))
+    names = [images.classes[int(images.labels[number])] for number in batch.numbers]
+    return list(transform.shown(transform.normalised(batch.pixels))), names
+
+
 # --- what the network gets ---
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -120,6 +121,13 @@ def _run(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Measurement]:
     from bench.tasks._evaluate import measure_evaluation
 
     yield from measure_evaluation(job, hooks)
+
+
+def draw_images(jobs: Sequence[Job], file: Path) -> Path:
+    """Draw what evaluations give their networks into a file; see `bench.tasks._sheet.draw`."""
+    from bench.tasks._sheet import draw
+
+    return draw(jobs, file)
 
 
 def _subject(job: Job[EvaluateSettings]) -> str:

@@ -142,6 +142,7 @@ def _ways() -> list[tuple[str, Way]]:
 
 
 _PREFIX = re.compile(r"([^(:]*):")
+_OURS_BEHIND = re.compile(r"\s*\(\s*weights\s*=[^()]*\)$")  # what stands behind a language of its own
 
 
 def parse(text: str) -> NetworkName:
@@ -161,7 +162,9 @@ def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
     groups, end = begun.groupdict(), begun.end()
     source = groups.get("source") or ""
     if way.normal is not None:
-        return NetworkName(kind, source, way.normal(text))
+        behind = _OURS_BEHIND.search(text)
+        end = behind.start() if behind else len(text)
+        return NetworkName(kind, source, way.normal(text[:end]), _arguments(text, end))
     target = groups.get("target")
     if target is None:
         named = way.target.match(text, end)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -51,16 +51,12 @@ def of_torchvision(name: NetworkName) -> Arch:
     if asked not in (DEFAULT, *known.__members__):
         raise unknown_name(f"weights of {name.bare}", asked, [*known.__members__, DEFAULT])
     weights = known[asked]
-    preset = weights.transforms()
+    if not weights.meta.get("categories"):
+        message = f"the weights {weights.name} of {name.bare} are of features alone: they name no class"
+        raise UnsupportedError(message, f"it has {', '.join(known.__members__)}")
     declared = Weights(
         name=weights.name,
-        transform={
-            "resize": preset.resize_size[0],
-            "crop": preset.crop_size * 2,
-            "interpolation": preset.interpolation.value,
-            "mean": preset.mean,
-            "std": preset.std,
-        },
+        transform=preset_of(weights),
         classes=tuple(weights.meta["categories"]),
         source=f"torchvision, {weights}",
         find=partial(_in_torch_hub, weights.url),
@@ -76,6 +72,18 @@ def of_torchvision(name: NetworkName) -> Arch:
 
     card = _torchvision.card_of(name.target, weights)
     return _with_weights(name, declared, card, build)
+
+
+def preset_of(weights: Any) -> dict[str, object]:
+    """Return the transform of trained weights of torchvision, as fields of `bench.datasets.transforms.Transform`."""
+    preset = weights.transforms()
+    return {
+        "resize": preset.resize_size[0],
+        "crop": preset.crop_size * 2,
+        "interpolation": preset.interpolation.value,
+        "mean": preset.mean,
+        "std": preset.std,
+    }
 
 
 def _of_this_version(state: StateDict, model: nn.Module) -> StateDict:

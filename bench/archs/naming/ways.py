@@ -35,7 +35,8 @@ class NetworkName:
     def __str__(self) -> str:
         """Return the name in its normal spelling, which parses to an equal one."""
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
-        return f"{self.bare}({arguments})" if arguments else self.bare
+        space = " " if self.kind == "pattern" else ""
+        return f"{self.bare}{space}({arguments})" if arguments else self.bare
 
     @property
     def bare(self) -> str:

@@ -1,0 +1,163 @@
+"""Evaluations: networks with their weights on images, those of a library, of a file, or of a training of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.api._objects import Network, names_of
+from bench.api.runs import Done, open_executor, run, run_name
+from bench.errors import BenchError, ConfigError, StoreError
+from bench.execution import Executor
+from bench.execution.catalog import ask
+from bench.execution.runner import Observer
+from bench.plan.config import parse_experiment
+from bench.plan.corruption import NAMES, SEVERITIES
+from bench.plan.job import Job
+from bench.records.outputs import kept_path, weights_path
+from bench.records.record import Record
+from bench.records.store import RECORDS, latest, read_run
+
+_LIMIT_S = 24 * 3600.0  # of one evaluation, unless --set timeout_s says otherwise
+_JOB = re.compile(r"[0-9a-f]{12}")
+_TESTED = "test"  # the split whose images a training was tested on
+_SHOW_S = 600.0
+
+
+def evaluate(
+    names: Network | Sequence[Network],
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    weights: str | None = None,
+    precision: str | None = None,
+    backend: str | None = None,
+    corruptions: bool = False,
+    download: bool = False,
+    show: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Evaluate networks with their weights on images, and store what each says of every image.
+
+    Args:
+        names: networks; one of torchvision or timm has its default weights unless its name says which. A run, or the
+            id of a job, stands for the trainings that have kept their weights there.
+        data: a data set, or ``imagefolder:PATH``; None is what trainings were tested on.
+        split: of it; None is `val`, and of trainings the images that they were tested on.
+        limit: evaluate on so many images, balanced over the classes; None is all.
+        weights: a file, for networks that are named.
+        precision: of the calls; None is fp32, and of trainings what they were tested in.
+        backend: how the networks are run; None is eager.
+        corruptions: evaluate on the images as they are, and corrupted in 15 ways at five severities.
+        download: fetch the trained weights that libraries have and this machine lacks.
+        show: draw the images as the networks get them into this file.
+        overrides: `key=value`, as with `--set`.
+        name: of the run; None is made of the names.
+        results: the folder that holds runs.
+        executor: a name of `EXECUTORS`, or an executor.
+        observer: told of each step of the run.
+        argv: the command line to note in `run.json`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written; a network that fails is a record.
+    """
+    names = names_of(names)
+    options = {"limit": limit, "precision": precision, "backend": backend, "split": split}
+    shared: dict[str, object] = {"task": "evaluate", "timeout_s": _LIMIT_S}
+    shared |= {key: value for key, value in options.items() if value is not None}
+    grid = {"corruption": [None, *(f"{c}:{s}" for c in NAMES for s in SEVERITIES)]} if corruptions else {}
+    trained = {text: _trainings(text, Path(results)) for text in names}
+    networks = [text for text, records in trained.items() if records is None]
+    if networks and data is None:
+        raise ConfigError("no images to evaluate on are named", "such as --data imagefolder:PATH")
+    blocks = []
+    if networks:
+        own = {} if weights is None else {"weights": weights}
+        blocks.append({**shared, "data": data, **own, "grid": {"arch": networks, **grid}})
+    for records in trained.values():
+        for record, file in records or ():
+            blocks.append(
+                {**_as_tested(record.job, data, file), **shared, "grid": {"arch": [record.job.arch], **grid}}
+            )
+    experiment = parse_experiment({"name": name or run_name("evaluate", names), "blocks": blocks})
+    with open_executor(executor, names) as opened:
+        done = run(
+            experiment,
+            overrides=overrides,
+            results=results,
+            executor=opened,
+            observer=observer,
+            argv=argv,
+            download=download,
+        )
+        if show is not None:
+            jobs = {r.job.arch: r.job.to_json() for r in reversed(done.summary.records) if r.status == "ok"}
+            if not jobs:
+                raise BenchError(f"there is nothing to show in {show}: no evaluation succeeded")
+            drawn = list(reversed(jobs.values()))
+            ask(opened, str, "bench.execution.probe:show_images", drawn, str(show), timeout_s=_SHOW_S)
+    return done
+
+
+def _as_tested(job: Job, data: str | None, file: Path) -> dict[str, object]:
+    """Return the keys of a block that looks at images as a training did."""
+    given = job.settings.given
+    of_it = (
+        {"data": given["dataset"], "split": _TESTED} if data in (None, given["dataset"]) else {"data": data}
+    )
+    kept = {key: given[key] for key in ("precision", "memory_format", "threads") if key in given}
+    return {**kept, **of_it, "weights": str(file)}
+
+
+def _trainings(text: str, results: Path) -> list[tuple[Record, Path]] | None:
+    """Return the trainings with weights that a run or the id of a job stands for; None where it is neither.
+
+    Raises:
+        ConfigError: if it is one, and no weights were kept.
+        StoreError: if the weights are not those of the record.
+    """
+    wanted = _JOB.fullmatch(text)
+    if wanted:
+        folders = [file.parent.parent for file in sorted(results.glob(f"*/weights/{text}*.safetensors"))]
+        if not folders:
+            raise ConfigError(f"no run in {results} has kept weights of a job {text}", _KEEP)
+        folder = folders[0]
+    else:
+        places = [Path(text), results / text] if "(" not in text and ":" not in text else []
+        folder = next((place for place in places if (place / RECORDS).is_file()), Path())
+        if folder == Path():
+            return None
+    records = latest(read_run(folder).records).values()
+    kept = [
+        record
+        for record in records
+        if record.job.task == "accuracy" and (not wanted or record.job.id == text)
+    ]
+    found = [(record, file) for record in kept if (file := _weights_of(folder, record)) is not None]
+    if not found:
+        raise ConfigError(f"the run {folder} has kept no weights of trainings", _KEEP)
+    return found
+
+
+_KEEP = "train with --keep-weights, or --set keep_weights=true"
+
+
+def _weights_of(folder: Path, record: Record) -> Path | None:
+    """Return the file of a training's weights; None where it has kept none."""
+    top1 = record.measurement("top1")
+    sha256 = top1 and top1.detail.get("weights_sha256")
+    if not sha256:
+        return None
+    path = weights_path(folder, record.job.id)
+    file = kept_path(path, str(sha256))
+    if file is None:
+        what = "are not those of its record" if path.exists() else "are gone"
+        raise StoreError(f"the weights {path} {what}", "train it again with --keep-weights")
+    return file

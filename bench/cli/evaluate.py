@@ -1,0 +1,120 @@
+"""`bench evaluate`: what trained weights reach on images, and what they say of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._common import (
+    ExecutorOption,
+    JsonOption,
+    RayAddressOption,
+    ReportOption,
+    ReportsOption,
+    ResultsOption,
+    SetOption,
+    at_address,
+    handled,
+)
+from bench.cli._streams import note, stdout
+from bench.cli.run import conclude
+
+if TYPE_CHECKING:
+    from bench.api import Done
+
+
+@handled
+def evaluate(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NET...",
+            help="torchvision:NAME and timm:NAME with their default weights, or others, as in "
+            "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "
+            "a run, or the id of a job, whose trainings kept their weights.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="A name of `bench list datasets`, or imagefolder:PATH; of trainings, by default their own.",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of the data; by default val. A folder may be unsplit.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="So many images, balanced over the classes.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="FILE", help="Of the networks: .safetensors, .pt, .pth."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="How networks are run: a name of `bench list backends`.")
+    ] = None,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Also on images corrupted in 15 ways at five severities.")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
+    ] = False,
+    show: Annotated[
+        Path | None,
+        typer.Option("--show", metavar="FILE.png", help="Draw the images as the networks get them."),
+    ] = None,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the run; by default evaluate-NET.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    executor: ExecutorOption = "process",
+    ray_address: RayAddressOption = None,
+    report: ReportOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate trained weights on images, each network with its own transform. The same command again goes on.
+
+    Exit codes: 0 all evaluated, 1 some networks failed, 2 usage, 130 cancelled.
+    """
+    from bench.api import evaluate as evaluate_networks
+    from bench.cli._progress import measure
+
+    done = measure(
+        evaluate_networks,
+        names,
+        data=data,
+        split=split,
+        limit=limit,
+        weights=weights,
+        precision=precision,
+        backend=backend,
+        corruptions=corruptions,
+        download=download,
+        show=show,
+        overrides=override or (),
+        name=name,
+        results=results,
+        executor=at_address(executor, ray_address),
+    )
+    if show is not None:
+        note(f"the images as the networks get them: {show}")
+    conclude(done, reports if report else None, as_json, _print, lambda _: {})
+
+
+def _print(done: Done) -> None:
+    from bench.analysis.frame import to_frame
+    from bench.records.machines import by_machine
+    from bench.report.tables.evaluations import evaluation_tables
+
+    if done.invocation.records:
+        for table in evaluation_tables(to_frame(by_machine(done.invocation))).terminals():
+            stdout().print(table)

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from bench.timing import _watch as watch
 from bench.timing import energy
-from bench.timing.memory import _LiveStorages
+from bench.timing.memory import LiveStorages
 
 READING_S = 1e-9  # of the clock
 CLOCK_KHZ = 1_980_000
@@ -105,7 +105,7 @@ class Failure:
     error: Exception
 
 
-class FakeDevice(_LiveStorages):
+class FakeDevice(LiveStorages):
     """Counts the memory of what runs while it is entered, and lets it take its time.
 
     Attributes:

@@ -14,7 +14,7 @@ from torch import nn
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
-from bench.tasks._step import _training_step
+from bench.tasks._step import training_step
 from bench.timing._watch import HostWatch
 from bench.timing.clock import Workload
 from bench.timing.memory import HostMemory
@@ -89,7 +89,7 @@ def small() -> tuple[nn.Module, torch.Tensor]:
 def test_the_phases_do_a_step_of_sgd_and_clear_up() -> None:
     model, images = small()
     before = [p.detach().clone() for p in model.parameters()]
-    step = _training_step(model, images, make_job(task="train_step"))
+    step = training_step(model, images, make_job(task="train_step"))
     step.forward()
     assert all(p.grad is None for p in model.parameters())
     step.backward()
@@ -102,7 +102,7 @@ def test_the_phases_do_a_step_of_sgd_and_clear_up() -> None:
 
 def test_autocast_keeps_weights_and_gradients_in_single_precision() -> None:
     model, images = small()
-    step = _training_step(model, images, make_job(task="train_step", precision="amp_bf16"))
+    step = training_step(model, images, make_job(task="train_step", precision="amp_bf16"))
     step.forward()
     step.backward()
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
@@ -110,7 +110,7 @@ def test_autocast_keeps_weights_and_gradients_in_single_precision() -> None:
 
 def test_a_training_of_the_harness_measures_all_of_it() -> None:
     model, images = small()
-    step = _training_step(model, images, make_job(task="train_step"))
+    step = training_step(model, images, make_job(task="train_step"))
     stages: list[str] = []
     found = {m.name: m for m in measure_training(step, TIMING, instruments("cpu"), stages.append)}
     assert stages == ["memory", "throughput", "phases"]

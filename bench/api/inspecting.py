@@ -61,6 +61,18 @@ def layers(
     return _probe(dict[str, Any], "probe_layers", arch, depth, shape)
 
 
+def training_cost(arch: str, batch: int = 1, depth: int | None = None, **shape: int | None) -> JsonObject:
+    """Return what a training step of a network costs and holds, as plain values; see `bench.training.step_cost`.
+
+    Args:
+        arch: any name that `bench.run` takes.
+        batch: images of a step.
+        depth: how deep modules are opened; None is all.
+        shape: `input_size`, `num_classes`, `in_channels`; what is left out is the network's own.
+    """
+    return _probe(dict[str, Any], "probe_training", arch, batch, depth, shape)
+
+
 def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.DataFrame:
     """Return the layers of a network, one row a layer; `attrs` has the rest: `arch`, `input`, `totals`, `taken_from`.
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import handled
+from bench.cli._common import ResultsOption, SetOption, handled
 from bench.cli._streams import print_json, show_error, stdout, write
 from bench.errors import ConfigError
-from bench.io import JsonObject
+from bench.io import JsonObject, write_file
+
+if TYPE_CHECKING:
+    from bench.records.store import Run
+    from bench.report.tables.view import View
 
 _NAMES = (
     "A name as `bench run` takes it: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
@@ -43,22 +49,143 @@ def show(
     num_classes: Annotated[int | None, typer.Option(min=1, help="By default the native count.")] = None,
     in_channels: Annotated[int | None, typer.Option(min=1, help="By default the native count.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    time: Annotated[
+        bool, typer.Option("--time", help="Time each layer on this machine, in turn with the whole.")
+    ] = False,
+    training: Annotated[
+        bool,
+        typer.Option(
+            "--training", help="Of a training step: what it costs and holds; with --time how long it takes."
+        ),
+    ] = False,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Images a call, with --time or --training; by default 1."),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", help="With --time: fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16."),
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="With --time: how the whole is run; layers run in eager.")
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, help="With --time: in how many processes; by default 5."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace", metavar="FILE", help="With --time: write a pass for Perfetto (ui.perfetto.dev)."
+        ),
+    ] = None,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="With --time: name of the run; by default layers-ARCH.")
+    ] = None,
+    results: ResultsOption = Path("results"),
 ) -> None:
-    """Show a network layer by layer.
+    """Show a network layer by layer: shapes, kernels, parameters, MACs, activation memory and receptive field.
 
-    Shapes, kernels, parameters, MACs, activation memory and receptive field.
+    With --time, how long each layer takes beside what it does, and what bounds it; with --training, what a training
+    step multiplies and holds.
     """
     if {"*", "?"} & set(arch) and ":" not in arch:
         raise ConfigError(
             f"show takes one network, and {arch} may be several", f"`bench list '{arch}'` names them"
         )
+    form = _Format.json if as_json else form
+    shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
+    measured = {"precision": precision, "backend": backend, "processes": processes, "trace": trace}
+    measured |= {"set": override, "name": name}
+    if not time and (given := [key for key, value in measured.items() if value]):
+        raise ConfigError(f"--{given[0]} is of what is timed", "add --time")
+    if time:
+        from bench.api.timing import time_layers
+        from bench.cli._progress import failure_lines, finish, measure
+
+        done = measure(
+            time_layers,
+            arch,
+            batch_size=batch or 1,
+            precision=precision or "fp32",
+            backend=backend or "eager",
+            training=training,
+            processes=processes,
+            overrides=[*(override or ()), *(f"layers.{k}={v}" for k, v in shape.items() if v is not None)],
+            name=name,
+            results=results,
+        )
+        _print_times(done.invocation, depth, form, trace)
+        finish(done, [*failure_lines(done.summary.records), f"results: {done.path}"])
+    elif training:
+        from bench.api.inspecting import training_cost
+
+        _print_training(training_cost(arch, batch or 1, depth, **shape), form)
+    else:
+        if batch is not None:
+            raise ConfigError("--batch is of what is timed or trained", "add --time or --training")
+        _show_layers(arch, depth, shape, form)
+
+
+def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], form: _Format) -> None:
     from bench.api.inspecting import layers
 
-    table = layers(arch, depth, input_size=input_size, num_classes=num_classes, in_channels=in_channels)
-    _print(table, _Format.json if as_json else form)
+    table = layers(arch, depth, **shape)
+    _print(table, form)
     if table["failure"]:
         show_error(f"{arch} failed before its end", None)
         raise typer.Exit(1)
+
+
+def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None) -> None:
+    """Print the layers of a run with their times, and write a trace where one is asked for."""
+    from bench.analysis.layers import events, layer_tables
+    from bench.report.tables import layer_times as forms
+
+    tables = layer_tables(run, depth)
+    if not tables:
+        return
+    table = tables[-1]
+    if trace is not None:
+        content = {"traceEvents": events(table), "displayTimeUnit": "ms"}
+        write_file(trace, json.dumps(content).encode())
+    if form is _Format.json:
+        print_json(forms.layer_times_json(table))
+    elif form is _Format.csv:
+        write(forms.layer_times_csv(table))
+    else:
+        title, notes = forms.layer_times_title(table), forms.layer_times_notes(table)
+        _print_view(forms.layer_times_view(table), title, notes, form)
+
+
+def _print_view(view: View, title: str, notes: list[str], form: _Format) -> None:
+    """Print a table with sentences below it, on a terminal, in Markdown or LaTeX."""
+    from bench.report.tables.formats import Terminal, to_longtable, to_markdown
+
+    if form is _Format.latex:
+        write(to_longtable(view, title))
+    elif form is _Format.md:
+        write(to_markdown(view) + "\n" + "\n".join(f"- {line}" for line in notes) + "\n")
+    else:
+        console = stdout()
+        console.print(Terminal(view, title))
+        for line in notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_training(table: JsonObject, form: _Format) -> None:
+    """Print what a training step costs and holds."""
+    from bench.report.tables import training_cost as forms
+
+    if form is _Format.json:
+        print_json(table)
+    elif form is _Format.csv:
+        write(forms.training_csv(table))
+    else:
+        _print_view(
+            forms.training_view(table), forms.training_title(table), forms.training_notes(table), form
+        )
 
 
 def _print(table: JsonObject, form: _Format) -> None:
@@ -70,17 +197,7 @@ def _print(table: JsonObject, form: _Format) -> None:
 
         write(layers_csv(table))
         return
-    from bench.report.tables.formats import Terminal, to_longtable, to_markdown
     from bench.report.tables.layers import layers_notes, layers_view
 
-    shown = layers_view(table)
     title = f"{table['arch']}, one image {'×'.join(map(str, table['input'][1:]))}"
-    if form is _Format.latex:
-        write(to_longtable(shown, title))
-    elif form is _Format.md:
-        write(to_markdown(shown) + "\n" + "\n".join(f"- {line}" for line in layers_notes(table)) + "\n")
-    else:
-        console = stdout()
-        console.print(Terminal(shown, title))
-        for line in layers_notes(table):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_view(layers_view(table), title, layers_notes(table), form)

@@ -97,6 +97,19 @@ def _flash(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     return math.prod(query[:-3]) * query[-2] * query[-3] * key[-3] * (query[-1] + value[-1])
 
 
+def _native_attention(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
+    """Count torch's fast path of multi-head attention on [B, L, E], its four projections included."""
+    query, key, _ = _shapes(inputs[:3])
+    return math.prod(query) * 2 * (query[-1] + key[-2]) + 2 * math.prod(key) * query[-1]
+
+
+def _native_encoder(inputs: _Values, outputs: _Values) -> int:
+    """Count torch's fast path of an encoder's layer on [B, L, E]: attention, and two linear layers."""
+    images = inputs[0]
+    hidden = inputs[14].sizes()[0]
+    return _native_attention([images] * 3, outputs) + 2 * math.prod(images.sizes()) * hidden
+
+
 def _bilinear(inputs: _Values, outputs: _Values) -> int:
     """Count x1' A x2 in each row, the products with A and then with x2; A is [out, in1, in2]."""
     rows, weight = outputs[0].sizes(), inputs[1].sizes()
@@ -179,8 +192,37 @@ MATRIX: dict[OpOverloadPacket, tuple[_Matrix, Handle]] = _table((
      "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_efficient_attention "
      "_scaled_dot_product_cudnn_attention _scaled_dot_product_fused_attention_overrideable "
      "_scaled_dot_product_attention_math_for_mps"),
+    ("attention", _native_attention, "_native_multi_head_attention"),
+    ("attention", _native_encoder, "_transformer_encoder_layer_fwd"),
     ("attention", _flash, "_flash_attention_forward _efficient_attention_forward _cudnn_attention_forward"),
 ))  # fmt: skip
+
+
+def _convolution_backward(args: Sequence[Any]) -> int:
+    """Count as many as forward for the gradient of the input, and again for that of the weights, where asked for."""
+    gradient, images, weight, transposed, asked = args[0], args[1], args[2], args[7], args[10]
+    forward = math.prod((images if transposed else gradient).shape) * math.prod(weight.shape[1:])
+    return forward * sum(asked[:2])
+
+
+def _attention_backward(args: Sequence[Any]) -> int:
+    """Count the four products that the gradients need; the scores, which kernels compute again, are left out."""
+    return 2 * _attention(arguments(args[1:4]), [])
+
+
+# Operators of a backward pass that multiply matrices, all others being those of `MATRIX`: of the arguments, the count.
+BACKWARD: dict[OpOverloadPacket, Callable[[Sequence[Any]], int]] = {
+    packet: count
+    for count, names in (
+        (_convolution_backward, "convolution_backward"),
+        (
+            _attention_backward,
+            "_scaled_dot_product_flash_attention_backward _scaled_dot_product_flash_attention_for_cpu_backward "
+            "_scaled_dot_product_efficient_attention_backward _scaled_dot_product_cudnn_attention_backward",
+        ),
+    )
+    for packet in _packets(names)
+}
 
 
 def _eval_batch_norm(inputs: _Values, outputs: _Values) -> float:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.execution import Send
 from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.expand import Catalog, set_name
+
+if TYPE_CHECKING:
+    from bench.archs import Arch
 
 
 def probe_machine(
@@ -69,6 +73,13 @@ def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, i
     _answer(send, lambda: _layers(name, depth, shape))
 
 
+def probe_training(
+    send: Send, name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]
+) -> None:
+    """Answer with what a training step of a network costs and holds; it may be the user's, which may do anything."""
+    _answer(send, lambda: _training(name, batch, depth, shape))
+
+
 def probe_facts(send: Send, names: Sequence[str]) -> None:
     """Answer with what is counted of each network, for `bench.claims`; ``NAME_*`` means any such."""
     _answer(send, lambda: {name: facts for pattern in names for name, facts in _facts(pattern)})
@@ -95,18 +106,31 @@ def _fit_of(name: str) -> dict[str, int]:
     return fitting(resolve(name))
 
 
-def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
+def _fitted(name: str, shape: Mapping[str, int | None]) -> Arch:
+    """Return an architecture, the user's with the images that it takes where it does not say so."""
     from bench.archs.naming import resolve
-    from bench.costs import prepare
     from bench.costs.fitting import fitting
-    from bench.costs.layers import layer_table
 
     arch = resolve(name)
     is_users = arch.card.source_sha256 is not None
     if is_users and (fit := fitting(arch, num_classes=shape.get("num_classes"))):
         arch = replace(arch, card=arch.card.fitted(**fit))
+    return arch
+
+
+def _training(name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
+    from bench.training.step_cost import training_table
+
+    return training_table(_fitted(name, shape), batch, depth, shape)
+
+
+def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
+    from bench.costs import prepare
+    from bench.costs.layers import layer_table
+
+    arch = _fitted(name, shape)
     table = layer_table(prepare(arch, **shape), depth)
-    card = arch.card
+    card, is_users = arch.card, arch.card.source_sha256 is not None
     warnings, origins = _fit(card.name, table["input"][-1]), [card.note] if is_users and card.note else []
     if arch.describe is not None:
         own = {

@@ -35,11 +35,11 @@ def ready_step(
         raise UnsupportedError(f"backend {name}: it does not train", "use backend=eager")
     model, images = place(checked(job, hooks).train(), job), noise(job)
     if name == EAGER:
-        return _training_step(backend.for_training(model), images, job), ()
+        return training_step(backend.for_training(model), images, job), ()
     hooks.stage("eager")
-    _training_step(model, images, job)()  # so that what fails from here on is the backend's
+    training_step(model, images, job)()  # so that what fails from here on is the backend's
     hooks.stage("prepare")
-    phases = _training_step(backend.for_training(model), images, job)
+    phases = training_step(backend.for_training(model), images, job)
     return phases, (_first_step(phases, job, clock),)
 
 
@@ -57,7 +57,7 @@ def _first_step(step: Workload, job: Job[Timed], clock: Clock) -> Measurement:
     return measured("prepare_time", (clock.now() - start,), detail)
 
 
-def _training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
+def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
     """Return the phases of a step of a network in training mode, on images [B, C, H, W]; both are on the device.
 
     The loss, of auxiliary heads too, belongs to `forward`; clearing the gradients to `optimizer`, after the update.
@@ -85,4 +85,7 @@ def _training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
         optimiser.zero_grad(set_to_none=True)
         loss = loss.detach()  # the graph goes with it
 
-    return Phases(forward, backward, update, held=lambda: [*held_tensors(model, optimiser), images, labels])
+    def held() -> list[Tensor]:
+        return [*held_tensors(model, optimiser), images, labels]
+
+    return Phases(forward, backward, update, held, loss=lambda: loss)

@@ -120,7 +120,7 @@ def _reset_high_water() -> bool:
     return True
 
 
-class _LiveStorages(TorchDispatchMode):
+class LiveStorages(TorchDispatchMode):
     """Counts the bytes of the storages that are alive, while it is entered; those that are `held` from the start on.
 
     It sees every operator through torch's dispatcher; each storage that one returns counts from then until it is freed.
@@ -178,7 +178,7 @@ def tensor_memory(call: Workload, held: Iterable[Tensor]) -> Measurement:
     detail: dict[str, object] = {"of": "storages alive at once, counted; no library's own memory"}
     flags: tuple[str, ...] = ()
     try:
-        with _LiveStorages(held) as storages:
+        with LiveStorages(held) as storages:
             detail["held_before_B"] = storages.live_B
             call()
         peak = float(storages.peak_B)

@@ -162,12 +162,14 @@ class Phases:
         backward: of the loss.
         optimizer: the update of the weights.
         held: returns the tensors that are there before a step, where torch's dispatcher is shown all others.
+        loss: returns what `forward` came to.
     """
 
     forward: Workload
     backward: Workload
     optimizer: Workload
     held: Callable[[], list[Tensor]] | None = None
+    loss: Callable[[], Tensor] | None = None
 
     @property
     def calls(self) -> tuple[Workload, ...]:

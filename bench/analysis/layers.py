@@ -1,0 +1,512 @@
+"""Where the time of networks goes: a run's records of the task `layers`, held against the machine's ceilings.
+
+A layer cannot be quicker than the longest of three times: its multiply-accumulates at the machine's rate of matrix
+products, its bytes at the machine's bandwidth, and the launching of its operators. The longest bounds it; the share of
+the roofline is that time over its own. Bytes that lie in a cache are moved faster than memory moves them, so that a
+share may be above 1. Source: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from bench.plan.job import Job
+from bench.records.flags import joined_flags
+from bench.records.record import Record
+from bench.records.store import Run, latest
+from bench.stats.effects import Effect, two_groups
+from bench.stats.intervals import NONE, Interval, process_interval, within_interval
+from bench.stats.samples import median
+from bench.stats.verdicts import corrected
+
+TASK = "layers"
+
+Bound = Literal["compute", "memory", "launching", ""]
+Kind = Literal["layer", "functions", "module", "group", "between"]
+
+_NOISE = 2.0  # times the time of a call that does nothing, below which a layer is told in a group
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What a machine reaches at best: MAC/s of matrix products, and B/s of copies; NaN where it was not measured."""
+
+    rate: float = math.nan
+    bandwidth: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer, what a module does between its layers, a module that is not opened, or several too short to time.
+
+    Attributes:
+        name: in the network.
+        type: class of the module; of a group the classes with their counts.
+        kind: what it is.
+        depth: how many calls it is inside of.
+        path: the names of the modules around it, from the outermost on, itself the last.
+        output: shape of what comes out.
+        parameters: of its own, counted where they are used first.
+        macs: multiply-accumulates, backward ones included in a training.
+        bytes: that its operators read and write, likewise.
+        time: its own, with the interval over processes, or of the samples of one.
+        backward: s of it that the backward pass takes; NaN where there is none.
+        times: s, of each process.
+        limits: s that it takes at least by what bounds it.
+    """
+
+    name: str
+    type: str
+    kind: Kind
+    depth: int
+    path: tuple[str, ...]
+    output: tuple[int, ...]
+    parameters: int
+    macs: int
+    bytes: int
+    time: Interval
+    backward: float
+    times: tuple[float, ...]
+    limits: Mapping[Bound, float] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """MAC/s that it attains; NaN of one that multiplies nothing."""
+        return self.macs / self.time.estimate if self.macs and self.time.estimate > 0 else math.nan
+
+    @property
+    def bandwidth(self) -> float:
+        """B/s that it attains."""
+        return self.bytes / self.time.estimate if self.bytes and self.time.estimate > 0 else math.nan
+
+    @property
+    def bound(self) -> Bound:
+        """What bounds it; empty where nothing is known to."""
+        known = {name: s for name, s in self.limits.items() if math.isfinite(s) and s > 0}
+        return max(known, key=known.__getitem__) if known else ""
+
+    @property
+    def roofline_share(self) -> float:
+        """The time that bounds it over its own; NaN where nothing is known to."""
+        limit = self.limits.get(self.bound, math.nan)
+        return limit / self.time.estimate if self.time.estimate > 0 else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTable:
+    """The layers of one network, run in one way.
+
+    Attributes:
+        run: name of the run.
+        job: of the first process.
+        network: the time of the whole, in passes of its own.
+        layers: in the order of the calls, those below the noise together last; of what lies between them, `between`.
+        ceilings: of the machine, at this precision.
+        noise_s: below which a layer is told in a group.
+        flags: of the measurements.
+        segments: a pass in order: place in `calls`, whether of the backward pass, and seconds.
+        calls: name, class and place of the parent (or None) of all that is called.
+        macs: of the whole.
+    """
+
+    run: str
+    job: Job
+    network: Interval
+    layers: tuple[Layer, ...]
+    ceilings: Ceilings
+    noise_s: float
+    flags: tuple[str, ...]
+    segments: tuple[tuple[int, bool, float], ...]
+    calls: tuple[tuple[str, str, int | None], ...]
+    macs: int
+
+    @property
+    def explained(self) -> float:
+        """The share of the whole that the layers come to."""
+        return math.fsum(layer.time.estimate for layer in self.layers) / self.network.estimate
+
+    @property
+    def between_s(self) -> float:
+        """What the whole takes beside its layers; less than nothing where they take longer alone."""
+        return self.network.estimate * (1 - self.explained)
+
+    @property
+    def utilisation(self) -> float:
+        """Multiply-accumulates of the whole a second, over the machine's rate of matrix products."""
+        return self.macs / self.network.estimate / self.ceilings.rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What one process measured: the samples of each row, by direction."""
+
+    detail: Mapping[str, Any]
+    whole: tuple[float, ...]
+
+    @property
+    def keys(self) -> list[tuple[str, str, int]]:
+        """What tells its rows: name, class, and which of such calls it is."""
+        met: Counter[tuple[str, str]] = Counter()
+        keys = []
+        for name, kind, *_ in self.detail["rows"]:
+            keys.append((name, kind, met[name, kind]))
+            met[name, kind] += 1
+        return keys
+
+
+def layer_tables(run: Run, depth: int | None = None) -> list[LayerTable]:
+    """Return a table for each network and way of running it whose layers a run has timed.
+
+    Modules are opened to a depth of `depth`, 1 for those of the network itself; None opens all.
+    """
+    records = [r for r in latest(run.records).values() if r.status == "ok"]
+    series: dict[str, list[Record]] = {}
+    for record in records:
+        if record.job.task == TASK and _is_whole(record):
+            series.setdefault(record.job.series(), []).append(record)
+    return [_table(run, each, _ceilings(records, each[0]), depth) for each in series.values()]
+
+
+def _is_whole(record: Record) -> bool:
+    layers = record.measurement("layers_time")
+    return (
+        layers is not None and {"rows", "forward_s"} <= layers.detail.keys() and bool(layers.detail["rows"])
+    )
+
+
+def _ceilings(records: Sequence[Record], record: Record) -> Ceilings:
+    """Return the ceilings that were measured last in the precision of a record, with as many threads."""
+    settings = record.job.settings.given
+    bare = str(settings.get("precision", "fp32")).removeprefix("amp_")
+    values: dict[str, float] = {}
+    for other in records:
+        given = other.job.settings.given
+        same = all(given.get(key) == settings.get(key) for key in ("device", "threads"))
+        if other.job.task == "ceiling" and same and given.get("precision", "fp32") == bare:
+            values |= {m.name: median(m.samples) for m in other.measurements}
+    return Ceilings(values.get("matmul_rate", math.nan), values.get("copy_bandwidth", math.nan))
+
+
+def _table(run: Run, records: Sequence[Record], ceilings: Ceilings, depth: int | None) -> LayerTable:
+    first = records[0]
+    processes = []
+    for record in sorted(records, key=lambda r: r.job.settings.given.get("replicate") or 0):
+        of_layers, whole = record.measurement("layers_time"), record.measurement("network_time")
+        assert of_layers is not None
+        processes.append(_Process(of_layers.detail, whole.samples if whole else ()))
+    noise_s = _NOISE * max(p.detail["stamp_s"] for p in processes)
+    rows = [_Row(*row) for row in processes[0].detail["rows"]]
+    paths = _paths(rows)
+    timed = _Timed(rows, paths, processes, ceilings, first.job.device == "cpu")
+    layers = [timed.layer(members) for members in _members(rows, paths, depth)]
+    flags = joined_flags(
+        [m.flags for r in records for m in r.measurements], several=len(records) > 1, wide=False
+    )
+    return LayerTable(
+        run=run.name,
+        job=first.job,
+        network=_interval([p.whole for p in processes]),
+        layers=tuple(_grouped(layers, noise_s)),
+        ceilings=ceilings,
+        noise_s=noise_s,
+        flags=flags,
+        segments=tuple((place, back, s) for place, back, s in processes[0].detail.get("segments", ())),
+        calls=tuple((row.name, row.type, row.parent) for row in rows),
+        macs=sum(row.macs + row.backward_macs for row in rows),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a record: a call, without the calls inside it."""
+
+    name: str
+    type: str
+    depth: int
+    parent: int | None
+    leaf: bool
+    parameters: int
+    input: Sequence[int]
+    output: Sequence[int]
+    macs: int
+    bytes: int
+    operators: int
+    backward_macs: int
+    backward_bytes: int
+    backward_operators: int
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether its own time is a layer's, rather than what lies between."""
+        return self.leaf or bool(self.operators or self.backward_operators)
+
+
+def _paths(rows: Sequence[_Row]) -> list[tuple[int, ...]]:
+    """Return for each row the rows around it, from the outermost on, itself the last."""
+    paths: list[tuple[int, ...]] = []
+    for place, row in enumerate(rows):
+        above = () if row.parent is None else paths[row.parent]
+        paths.append((*above, place))
+    return paths
+
+
+def _members(
+    rows: Sequence[_Row], paths: Sequence[tuple[int, ...]], depth: int | None
+) -> Iterator[tuple[int, ...]]:
+    """Yield the rows that are told as one, the call that they are told as first: all of a module that is not opened."""
+    groups: dict[int, list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.is_layer:
+            path = paths[place]
+            shown = (
+                place if depth is None or row.depth <= depth else path[len(path) - 1 - (row.depth - depth)]
+            )
+            groups.setdefault(shown, []).append(place)
+    for shown, members in sorted(groups.items(), key=lambda item: item[0]):
+        yield (shown, *(m for m in members if m != shown)) if shown in members else (shown, *members)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """The rows of a network, and what its processes measured of them."""
+
+    rows: Sequence[_Row]
+    paths: Sequence[tuple[int, ...]]
+    processes: Sequence[_Process]
+    ceilings: Ceilings
+    on_host: bool  # whether calls return when they are done
+
+    def layer(self, members: Sequence[int]) -> Layer:
+        """Return some rows as one layer, whose name and shape are those of the first."""
+        head, own = self.rows[members[0]], [m for m in members if self.rows[m].is_layer]
+        inside = [self.rows[m] for m in own]
+        kind: Kind = "layer" if head.leaf else "functions" if own == [members[0]] else "module"
+        forward, backward = self._samples("forward_s", own), self._samples("backward_s", own)
+        both = [[a + b for a, b in zip(*each, strict=True)] for each in zip(forward, backward, strict=True)]
+        trained = any("backward_s" in process.detail for process in self.processes)
+        return Layer(
+            name=head.name or head.type,
+            type=head.type,
+            kind=kind,
+            depth=head.depth,
+            path=tuple(self.rows[p].name for p in self.paths[members[0]] if self.rows[p].name),
+            output=tuple(head.output),
+            parameters=sum(row.parameters for row in inside),
+            macs=sum(row.macs + row.backward_macs for row in inside),
+            bytes=sum(row.bytes + row.backward_bytes for row in inside),
+            time=_interval(both),
+            backward=median([median(samples) for samples in backward]) if trained else math.nan,
+            times=tuple(median(samples) for samples in both),
+            limits=self._limits(inside, own),
+        )
+
+    def _samples(self, name: str, members: Sequence[int]) -> list[list[float]]:
+        """Return for each process the sums of some rows, round by round; zeros of what it has not."""
+        sums = []
+        for process, places in zip(self.processes, self._places(members), strict=True):
+            samples = process.detail.get(name)
+            of_rows = [samples[place] for place in places] if samples else []
+            nothing = [0.0] * len(process.whole)
+            sums.append([math.fsum(each) for each in zip(*of_rows, strict=True)] if of_rows else nothing)
+        return sums
+
+    def _places(self, members: Sequence[int]) -> list[list[int]]:
+        """Return where each process has some rows; one whose way is drawn anew may lack them."""
+        keys = self.processes[0].keys
+        places = []
+        for process in self.processes:
+            at = {key: place for place, key in enumerate(process.keys)}
+            places.append([at[keys[m]] for m in members if keys[m] in at])
+        return places
+
+    def _limits(self, inside: Sequence[_Row], members: Sequence[int]) -> dict[Bound, float]:
+        """Return the seconds that rows take at least by what bounds them."""
+        operators = sum(row.operators + row.backward_operators for row in inside)
+        launch_s = operators * median([process.detail["operator_s"] for process in self.processes])
+        if not self.on_host:
+            parts = zip(self.processes, self._places(members), strict=True)
+            launch_s = median([math.fsum(_host_s(process, places)) for process, places in parts])
+        return {
+            "compute": sum(row.macs + row.backward_macs for row in inside) / self.ceilings.rate,
+            "memory": sum(row.bytes + row.backward_bytes for row in inside) / self.ceilings.bandwidth,
+            "launching": launch_s,
+        }
+
+
+def _host_s(process: _Process, places: Sequence[int]) -> Iterator[float]:
+    """Yield the seconds that the host took for rows, in each direction."""
+    for name in ("forward_host_s", "backward_host_s"):
+        if name in process.detail:
+            yield from (process.detail[name][place] for place in places)
+
+
+def _interval(processes: Sequence[Sequence[float]]) -> Interval:
+    """Return the interval of a time over processes; of one process that of its samples."""
+    if len(processes) == 1:
+        return within_interval(processes[0])
+    medians = [median(samples) for samples in processes]
+    if min(medians) > 0:
+        return process_interval(medians)
+    return Interval(median(medians), *NONE, len(medians), "none", "too short to be timed in each process")
+
+
+def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
+    """Yield the layers that can be timed, and those that cannot as one."""
+    short = [layer for layer in layers if layer.time.estimate < noise_s]
+    yield from (layer for layer in layers if layer.time.estimate >= noise_s)
+    if short:
+        counts = Counter(layer.type for layer in short)
+        times = tuple(map(math.fsum, zip(*(layer.times for layer in short), strict=True)))
+        alone = len(times) == 1 or min(times) <= 0
+        yield replace(
+            short[0],
+            name=f"{len(short)} below {1e6 * noise_s:.2g} µs each",
+            type=", ".join(f"{kind} ×{n}" for kind, n in counts.most_common()),
+            kind="group",
+            depth=1,
+            path=(),
+            output=(),
+            parameters=sum(layer.parameters for layer in short),
+            macs=sum(layer.macs for layer in short),
+            bytes=sum(layer.bytes for layer in short),
+            time=Interval(median(times), *NONE, len(times), "none") if alone else process_interval(times),
+            backward=math.nan,
+            times=times,
+            limits={},
+        )
+
+
+# --- two networks ---
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A layer of a network and the one of another that stands in its place; None where there is none.
+
+    `effect` is the time of the first less that of the second, in s, with its p corrected for the number of layers.
+    """
+
+    of: Layer | None
+    against: Layer | None
+    effect: Effect
+
+    @property
+    def certain(self) -> bool:
+        """Whether the whole interval lies on one side of nothing, and the corrected p is at most 0.05."""
+        return self.effect.p <= 0.05 and (self.effect.low > 0 or self.effect.high < 0)
+
+
+def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
+    """Return the layers of two networks side by side, those that differ most in time first.
+
+    Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name.
+    """
+    pairs = list(_aligned(of.layers, against.layers))
+    effects = corrected(
+        [_effect(*pair, len(of.layers[0].times), len(against.layers[0].times)) for pair in pairs]
+    )
+    differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
+    return sorted(differences, key=lambda d: -abs(d.effect.estimate))
+
+
+def _effect(a: Layer | None, b: Layer | None, n: int, m: int) -> Effect:
+    """Return the difference of two layers' times over processes, or the whole time of one that has no partner."""
+    times = a.times if a else (0.0,) * n, b.times if b else (0.0,) * m
+    return two_groups(*times, unit="processes")
+
+
+_GAP = -1.0
+_ALIKE = 4.0
+
+
+def _likeness(a: Layer, b: Layer) -> float:
+    """Return how much two layers seem to be the same one of two networks; below two gaps where they are not."""
+    if a.kind != b.kind or (a.type != b.type and a.kind in ("layer", "group")):
+        return -math.inf
+    same = (a.type == b.type, a.name == b.name, a.output[1:] == b.output[1:], a.macs == b.macs)
+    return _ALIKE * sum(same) / len(same)
+
+
+def _aligned(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[tuple[Layer | None, Layer | None]]:
+    """Yield the layers of two sequences in pairs, in order, by the alignment with the highest sum of likenesses.
+
+    Source: Needleman and Wunsch, Journal of Molecular Biology 48, 1970.
+    """
+    scores = [[_GAP * (i + j) for j in range(len(second) + 1)] for i in range(len(first) + 1)]
+    for i, a in enumerate(first, start=1):
+        for j, b in enumerate(second, start=1):
+            pair = scores[i - 1][j - 1] + _likeness(a, b)
+            scores[i][j] = max(pair, scores[i - 1][j] + _GAP, scores[i][j - 1] + _GAP)
+    i, j = len(first), len(second)
+    pairs: list[tuple[Layer | None, Layer | None]] = []
+    while i or j:
+        if i and j and scores[i][j] == scores[i - 1][j - 1] + _likeness(first[i - 1], second[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((first[i], second[j]))
+        elif i and scores[i][j] == scores[i - 1][j] + _GAP:
+            i -= 1
+            pairs.append((first[i], None))
+        else:
+            j -= 1
+            pairs.append((None, second[j]))
+    yield from reversed(pairs)
+
+
+def events(table: LayerTable) -> list[dict[str, object]]:
+    """Return a pass as events of Chrome's trace format, which Perfetto reads: each call a slice inside its caller's.
+
+    Times are in µs from the beginning; the backward pass, in which calls do not nest, has a track of its own.
+    """
+    made: list[dict[str, object]] = []
+    open_calls: list[tuple[int, float]] = []  # place and beginning
+    now = 0.0
+
+    def close(down_to: int) -> None:
+        while len(open_calls) > down_to:
+            place, began = open_calls.pop()
+            made.append(_slice(table, place, began, now - began, track=1))
+
+    for place, backward, seconds in table.segments:
+        path = () if backward else _path_of(table, place)
+        shared = 0
+        while shared < min(len(path), len(open_calls)) and open_calls[shared][0] == path[shared]:
+            shared += 1
+        close(shared)
+        open_calls += [(p, now) for p in path[shared:]]
+        if backward:
+            made.append(_slice(table, place, now, seconds, track=2))
+        now += seconds
+    close(0)
+    names = {1: "forward", 2: "backward"} if table.job.settings.given.get("training") else {1: "forward"}
+    heads = [
+        {"name": "thread_name", "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
+        for track, name in names.items()
+    ]
+    return [*heads, *sorted(made, key=lambda event: (float(str(event["ts"])), -float(str(event["dur"]))))]
+
+
+def _path_of(table: LayerTable, place: int) -> tuple[int, ...]:
+    path = [place]
+    while (above := table.calls[path[-1]][2]) is not None:
+        path.append(above)
+    return tuple(reversed(path))
+
+
+def _slice(table: LayerTable, place: int, began: float, seconds: float, *, track: int) -> dict[str, object]:
+    name, kind, _ = table.calls[place]
+    shown = name.rpartition(".")[2] or kind
+    args = {"module": name or table.job.arch, "class": kind}
+    times = {"ts": 1e6 * began, "dur": 1e6 * seconds}
+    return {
+        "name": f"{shown} ({kind})",
+        "cat": "layer",
+        "ph": "X",
+        "pid": 1,
+        "tid": track,
+        **times,
+        "args": args,
+    }

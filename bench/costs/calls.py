@@ -1,0 +1,60 @@
+"""Following the calls of a network's modules: each forward is called through another function, for a while.
+
+A module's `forward` is replaced on the instance, and put back. Hooks would do as well, and change what runs: torch
+leaves its fast path of attention where a module has any, and takes a slower way through every call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+Forward = Callable[..., object]
+Wrap = Callable[[int, Forward], Forward]  # of the module's number and its forward
+
+_COMPILED = "OptimizedModule"  # of torch.compile
+
+
+class Followed:
+    """The modules of a network that can be followed, by number; the first is the network itself.
+
+    What lies in a scripted or compiled module is not followed: it belongs to what calls it.
+
+    Attributes:
+        names: of each module in the network; the network's own is empty.
+        types: of each module, its class.
+        modules: themselves.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        opened = list(_opened(network, "", set()))
+        self.names = [name for name, _ in opened]
+        self.modules = [module for _, module in opened]
+        self.types = [type(module).__name__ for module in self.modules]
+
+    @contextlib.contextmanager
+    def through(self, wrap: Wrap) -> Iterator[None]:
+        """Let each module's forward be called as `wrap(number, forward)` inside the block."""
+        own = [module.__dict__.get("forward") for module in self.modules]
+        try:
+            for number, module in enumerate(self.modules):
+                module.__dict__["forward"] = wrap(number, module.forward)
+            yield
+        finally:
+            for module, forward in zip(self.modules, own, strict=True):
+                module.__dict__.pop("forward", None)
+                if forward is not None:
+                    module.__dict__["forward"] = forward
+
+
+def _opened(module: nn.Module, name: str, known: set[int]) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a module and those inside it that can be followed, each once."""
+    known.add(id(module))
+    yield name, module
+    for key, child in module.named_children():
+        closed = isinstance(child, torch.jit.ScriptModule) or type(child).__name__ == _COMPILED
+        if id(child) not in known and not closed and not isinstance(module, torch.jit.ScriptModule):
+            yield from _opened(child, f"{name}.{key}".lstrip("."), known)

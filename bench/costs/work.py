@@ -1,0 +1,276 @@
+"""What each module call of a network does itself: multiply-accumulates, bytes and operators, forward and backward.
+
+It is counted as the pass runs, with real tensors or without storage, at any batch and precision. An operator belongs to
+the innermost module that is called. In a backward pass it belongs to the module whose forward made the node of
+autograd's graph: nodes are numbered as they are made (`torch.autograd._get_sequence_nr`), so that the numbers at the
+borders of the calls tell whose each is.
+
+Bytes are those of the tensors that an operator reads and of those that it writes, once each; what a cache saves, and
+what an operator reads twice, is not known here. Multiply-accumulates of a backward pass are those that its gradients
+need: of a convolution or linear layer as many as forward for the gradient of the weights, and again for that of the
+input, where they are asked for; what a kernel computes again is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.autograd.graph import Node
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.costs._arguments import Args, Kwargs, tensors_of
+from bench.costs._operators import BACKWARD, MATRIX, MOVING, OTHER, arguments, complex_factor, pointwise
+from bench.costs._storage import all_meta
+from bench.costs.calls import Followed, Forward
+
+Key = tuple[int, int]
+"""A call: the number of the module, and which of its calls it is."""
+
+_aten = torch.ops.aten
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+_NO_WORK = {
+    *(_aten.detach, _aten.alias, _aten.lift_fresh, _aten._unsafe_view, _aten._reshape_alias, _aten.empty),
+    *(_aten.empty_like, _aten.empty_strided, _aten.new_empty, _aten.new_empty_strided),
+}
+
+
+@dataclass(slots=True)
+class Work:
+    """What is done in one direction: multiply-accumulates, bytes read and written, and operators that do something."""
+
+    macs: int = 0
+    bytes: int = 0
+    operators: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.macs + other.macs, self.bytes + other.bytes, self.operators + other.operators)
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a module, without the calls inside it.
+
+    Attributes:
+        name: of the module in the network; empty for the network itself.
+        type: its class.
+        depth: how many calls it is inside of.
+        parent: the call that it is directly inside of; None for the network.
+        leaf: whether it calls no module.
+        parameters: elements of the module's own; counted in its first call alone.
+        input: shape of the first tensor that goes in.
+        output: shape of the first tensor that comes out.
+        forward: what it does.
+        backward: what the gradients need.
+    """
+
+    name: str
+    type: str
+    depth: int
+    parent: Key | None
+    leaf: bool = True
+    parameters: int = 0
+    input: tuple[int, ...] = ()
+    output: tuple[int, ...] = ()
+    forward: Work = field(default_factory=Work)
+    backward: Work = field(default_factory=Work)
+
+
+OUTSIDE: Key = (-1, 0)
+"""What is done outside the network's call: the loss, in a training step."""
+
+
+class Counting(TorchDispatchMode):
+    """Notes what each call does, while it is entered and the network is called through `wrap`.
+
+    Attributes:
+        calls: in the order in which they began; `OUTSIDE` is the first.
+    """
+
+    def __init__(self, followed: Followed) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own has no types
+        self.followed = followed
+        self.calls: dict[Key, Call] = {OUTSIDE: Call("", "outside", 0, None)}
+        self.now: Key = OUTSIDE
+        self.is_backward = False
+        self._met: Counter[int] = Counter()
+        self._marks: list[tuple[int, Key]] = [(0, OUTSIDE)]  # number of the next node, and whose it will be
+
+    def wrap(self, number: int, forward: Forward) -> Forward:
+        """Return the forward of a module as it is called while it is followed."""
+
+        def call(*args: object, **kwargs: object) -> object:
+            above, inside = self.now, self._entered(number)
+            self.calls[inside].input = _shape(args)
+            self._go_to(inside)
+            try:
+                output = forward(*args, **kwargs)
+            finally:
+                self._go_to(above)
+            self.calls[inside].output = _shape(output)
+            return output
+
+        return call
+
+    def _entered(self, number: int) -> Key:
+        key = (number, self._met[number])
+        self._met[number] += 1
+        above = self.now
+        self.calls[above].leaf = False
+        parent = None if above == OUTSIDE else above
+        depth = 0 if parent is None else self.calls[above].depth + 1
+        call = Call(self.followed.names[number], self.followed.types[number], depth, parent)
+        if not key[1]:
+            call.parameters = sum(p.numel() for p in self.followed.modules[number].parameters(recurse=False))
+        self.calls[key] = call
+        return key
+
+    def _go_to(self, key: Key) -> None:
+        self.now = key
+        self._marks.append((torch.autograd._get_sequence_nr(), key))
+
+    @contextlib.contextmanager
+    def backward_of(self, loss: Tensor) -> Iterator[None]:
+        """Let what runs backward from a loss inside the block belong to the calls that made it."""
+        hooks = []
+        for node, key in owners(loss, self._marks):
+            hooks.append(node.register_prehook(self._going_to(key)))
+        self.is_backward = True
+        try:
+            yield
+        finally:
+            self.is_backward, self.now = False, OUTSIDE
+            for hook in hooks:
+                hook.remove()
+
+    def _going_to(self, key: Key) -> Callable[[object], None]:
+        def go(_gradients: object) -> None:
+            self.now = key
+
+        return go
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> object:
+        """Run an operator and note what it does; one that is made of others, as those."""
+        kwargs = kwargs or {}
+        args, kwargs = all_meta(func, args, kwargs)
+        packet = func.overloadpacket
+        known = any(packet in table for table in (MATRIX, OTHER, MOVING, BACKWARD)) or pointwise(func)
+        if not known and func.namespace != "prim" and func.has_kernel_for_dispatch_key(_COMPOSITE):
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **kwargs)
+        if not (func.is_view or packet in _NO_WORK):
+            call = self.calls[self.now]
+            work = call.backward if self.is_backward else call.forward
+            work.operators += 1
+            work.macs += _macs(func, args, out)
+            work.bytes += sum(map(_bytes, _distinct((args, kwargs)))) + sum(map(_bytes, _distinct(out)))
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The parts of a pass, which work only if called in this order.
+
+    Attributes:
+        forward: calls the network; in a training it returns the loss.
+        backward: of that loss; None where the pass has none.
+        optimizer: the update of the weights, likewise.
+    """
+
+    forward: Callable[[], Tensor | None]
+    backward: Callable[[], object] | None = None
+    optimizer: Callable[[], object] | None = None
+
+
+def owners(loss: Tensor, marks: list[tuple[int, Key]]) -> list[tuple[Node, Key]]:
+    """Return the nodes of the graph behind a loss, each with the call that made it.
+
+    `marks` are the number of the next node and whose it was to be, at each border of a call. What adds a gradient to
+    that of a parameter has no such number: it belongs to the first call that uses the parameter.
+    """
+    borders = [number for number, _ in marks]
+    owned: dict[Node, Key] = {}
+    ahead: list[tuple[Node, Key]] = [] if loss.grad_fn is None else [(loss.grad_fn, OUTSIDE)]
+    while ahead:
+        node, above = ahead.pop()
+        if node in owned:
+            continue
+        place = bisect_right(borders, node._sequence_nr()) - 1
+        gathers = node.name().endswith("AccumulateGrad")
+        owned[node] = above if gathers or place < 0 else marks[place][1]
+        ahead += [(nearer, owned[node]) for nearer, _ in node.next_functions if nearer is not None]
+    return list(owned.items())
+
+
+def _macs(func: OpOverload, args: Args, out: object) -> int:
+    """Return the multiply-accumulates of an operator; 0 of one that is no product of matrices."""
+    packet = func.overloadpacket
+    if packet in BACKWARD:
+        return BACKWARD[packet](args)
+    if packet not in MATRIX:
+        return 0
+    first = next(tensors_of(out))
+    return complex_factor(args) * int(MATRIX[packet][1](arguments(args), arguments([first])))
+
+
+def _distinct(values: object) -> list[Tensor]:
+    return list({id(t): t for t in tensors_of(values)}.values())
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Return the bytes of a tensor, or of the memory behind it where that is less, as of an expanded one."""
+    size = tensor.numel() * tensor.element_size()
+    try:
+        return min(size, tensor.untyped_storage().nbytes())
+    except (NotImplementedError, RuntimeError):  # a tensor that stands for another has no memory of its own
+        return size
+
+
+def _shape(values: object) -> tuple[int, ...]:
+    first = next(tensors_of(values), None)
+    return () if first is None else tuple(first.shape)
+
+
+def count_pass(followed: Followed, step: Step) -> Counting:
+    """Run a pass of a network once, and return what each call did.
+
+    Where it has a backward pass, the gradients that it leaves are taken away again; the statistics of batch norm are
+    not. Gradients are noted as they are asked for outside; in inference mode torch shows no operator taken apart.
+    """
+    counting = Counting(followed)
+    with counting, followed.through(counting.wrap):
+        loss = step.forward()
+        if loss is not None and step.backward is not None:
+            with counting.backward_of(loss):
+                step.backward()
+            for parameter in followed.modules[0].parameters():
+                parameter.grad = None
+    return counting
+
+
+class OnMeta(TorchDispatchMode):
+    """Lets buffers and constants that have storage be combined with tensors that have none, while it is entered."""
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> object:
+        """Run an operator on tensors without storage."""
+        args, kwargs = all_meta(func, args, kwargs or {})
+        return func(*args, **kwargs)
+
+
+def total(counting: Counting) -> tuple[Work, Work]:
+    """Return what all calls do together, forward and backward."""
+    calls = counting.calls.values()
+    return sum((c.forward for c in calls), Work()), sum((c.backward for c in calls), Work())

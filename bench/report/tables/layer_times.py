@@ -1,0 +1,323 @@
+"""The layers of a network with their times, for a terminal, in Markdown, CSV, LaTeX and JSON; and of two networks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+from bench.analysis.layers import Difference, Layer, LayerTable
+from bench.io import finite_json
+from bench.records.flags import explain
+from bench.report.tables.view import EMPTY, Cell, Head, View, digits_for, fixed, interval
+from bench.report.text import plain
+from bench.stats.intervals import Interval
+from bench.stats.verdicts import p_is
+from bench.units import DASH, Scale, percent, scale_for, show, significant
+
+_BETWEEN = "between layers"
+_DIRECT = "functions of"  # before the class of a module that runs operators itself
+
+
+def _type(layer: Layer) -> str:
+    return f"{_DIRECT} {layer.type}" if layer.kind == "functions" else layer.type
+
+
+def _time(time: Interval, scale: Scale) -> Cell:
+    """Show a time in the scale of the column, with its interval as a note."""
+    digits = digits_for(time.estimate, time.low, time.high)
+    shown = time.estimate / scale.factor
+    note = interval(time.low, time.high, lambda end: fixed(end / scale.factor, shown, digits))
+    return Cell(significant(shown, digits), "" if note == DASH else note, time.estimate)
+
+
+def _shape(output: Sequence[int]) -> str:
+    return "×".join(map(str, output[1:])) or DASH
+
+
+def layer_times_view(table: LayerTable) -> View:
+    """Return a row a layer, what lies between them, and the whole as the last row."""
+    training = any(math.isfinite(layer.backward) for layer in table.layers)
+    scale = scale_for(table.network.estimate / 10, "s")
+    heads = [
+        *(Head("Layer"), Head("Type"), Head("Output"), Head("Time", scale.symbol, numeric=True)),
+        *([Head("Backward", scale.symbol, numeric=True)] if training else []),
+        *(
+            Head("Of the whole", "%", numeric=True),
+            Head("MACs", numeric=True),
+            Head("Bytes moved", numeric=True),
+        ),
+        *(Head("MAC/s", numeric=True), Head("B/s", numeric=True), Head("Bound by")),
+        Head("Of the roofline", "%", numeric=True),
+    ]
+    rows = [_cells(layer, table, scale, training=training) for layer in table.layers]
+    between = Cell(significant(table.between_s / scale.factor), sort=table.between_s)
+    share = Cell(_percent(1 - table.explained))
+    rest = [EMPTY] * (len(heads) - 5 - training - 1)
+    gap = [EMPTY] if training else []
+    rows.append([Cell(_BETWEEN), EMPTY, EMPTY, between, *gap, share, *rest])
+    total = [Cell("Total"), EMPTY, EMPTY, _time(table.network, scale), *gap, Cell("100.0")]
+    rate = table.macs / table.network.estimate
+    moved = sum(layer.bytes for layer in table.layers)
+    total += [Cell(show(table.macs, "MAC")), Cell(show(moved, "B")), Cell(show(rate, "MAC/s"))]
+    rows.append([*total, *[EMPTY] * (len(heads) - len(total))])
+    return View(heads, rows)
+
+
+def _cells(layer: Layer, table: LayerTable, scale: Scale, *, training: bool) -> list[Cell]:
+    backward = [Cell(_number(layer.backward / scale.factor))] if training else []
+    return [
+        Cell(plain(layer.name)),
+        Cell(plain(_type(layer))),
+        Cell(_shape(layer.output)),
+        _time(layer.time, scale),
+        *backward,
+        Cell(_percent(layer.time.estimate / table.network.estimate)),
+        Cell(show(layer.macs, "MAC") if layer.macs else DASH),
+        Cell(show(layer.bytes, "B") if layer.bytes else DASH),
+        Cell(show(layer.rate, "MAC/s")),
+        Cell(show(layer.bandwidth, "B/s")),
+        Cell(layer.bound or DASH),
+        Cell(_percent(layer.roofline_share)),
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}" if math.isfinite(share) else DASH
+
+
+def _number(value: float) -> str:
+    return significant(value) if math.isfinite(value) else DASH
+
+
+def layer_times_title(table: LayerTable) -> str:
+    """Return what was timed, and how."""
+    given = table.job.settings.given
+    how = [str(given.get(key, usual)) for key, usual in (("precision", "fp32"), ("device", "cpu"))]
+    how += [f"{given['threads']} threads"] if given.get("threads") and given.get("device") == "cpu" else []
+    how += [str(given["backend"])] if given.get("backend", "eager") != "eager" else []
+    what = "a training step" if given.get("training") else "the forward pass"
+    batch = f"batch {given.get('batch_size', 1)} at {table.job.input_size} px"
+    return f"{plain(table.job.arch)}: {what} layer by layer, {batch}, {', '.join(how)}"
+
+
+def layer_times_notes(table: LayerTable) -> list[str]:
+    """Return sentences about the whole: what the layers explain, what bounds it, and what is in doubt."""
+    lines = [
+        f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, in turn "
+        f"with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
+    ]
+    eager = table.job.settings.given.get("backend", "eager") == "eager"
+    if table.between_s >= 0:
+        lines.append(
+            f"Between layers, {show(table.between_s, 's')}: Python's calls, views, and waits for launching."
+        )
+    elif eager:
+        lines.append(
+            f"With stamps between them, the layers take {show(-table.between_s, 's')} longer than alone."
+        )
+    else:
+        lines.append(
+            f"The layers are timed in eager: fusing and launching them together saves {show(-table.between_s, 's')}."
+        )
+    bounds = {
+        bound: math.fsum(x.time.estimate for x in table.layers if x.bound == bound) for bound in _BOUNDS
+    }
+    if sum(bounds.values()):
+        parts = (f"{_BOUNDS[b]} {percent(s / table.network.estimate)}" for b, s in bounds.items() if s)
+        lines.append(f"Of the time, in layers bounded by {', '.join(parts)}.")
+    if math.isfinite(table.utilisation):
+        what = "a training step" if table.job.settings.given.get("training") else "the forward pass"
+        lines.append(
+            f"{what.capitalize()} does {show(table.macs, 'MAC')}, {percent(table.utilisation)} of what this machine's "
+            f"matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
+            f"{show(table.ceilings.bandwidth, 'B/s')}): model FLOPs utilisation."
+        )
+    return lines + [f"In doubt: {flag}: {explain(flag)}." for flag in table.flags]
+
+
+_BOUNDS = {"compute": "computing", "memory": "memory", "launching": "launching"}
+
+
+def _processes(table: LayerTable) -> str:
+    count = len(table.layers[0].times)
+    return "one process, whose intervals say nothing of the next one" if count == 1 else f"{count} processes"
+
+
+def layer_times_json(table: LayerTable) -> dict[str, object]:
+    """Return plain values; what is not a number is None."""
+    own = {
+        "arch": table.job.arch,
+        "job": table.job.content(),
+        "processes": len(table.layers[0].times),
+        "network_time": _plain(table.network),
+        "explained_share": table.explained,
+        "between_s": table.between_s,
+        "macs": table.macs,
+        "utilisation": table.utilisation,
+        "ceilings": {"matmul_rate": table.ceilings.rate, "copy_bandwidth": table.ceilings.bandwidth},
+        "flags": list(table.flags),
+        "layers": [_layer_json(layer, table) for layer in table.layers],
+    }
+    return finite_json(own)
+
+
+def _plain(time: Interval) -> dict[str, float]:
+    return {"estimate": time.estimate, "low": time.low, "high": time.high}
+
+
+def _layer_json(layer: Layer, table: LayerTable) -> dict[str, object]:
+    return {
+        "name": layer.name,
+        "type": layer.type,
+        "kind": layer.kind,
+        "depth": layer.depth,
+        "output": list(layer.output),
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+        "bytes": layer.bytes,
+        "time": _plain(layer.time),
+        "backward_s": layer.backward,
+        "share": layer.time.estimate / table.network.estimate,
+        "rate": layer.rate,
+        "bandwidth": layer.bandwidth,
+        "bound": layer.bound or None,
+        "roofline_share": layer.roofline_share,
+        "processes_s": list(layer.times),
+    }
+
+
+_RAW = (
+    *("name", "type", "kind", "depth", "output", "parameters", "macs", "bytes", "time_s", "time_low_s"),
+    *("time_high_s", "backward_s", "share", "rate_MAC_per_s", "bandwidth_B_per_s", "bound", "roofline_share"),
+)
+
+
+def layer_times_csv(table: LayerTable) -> str:
+    """Return all rows with raw numbers; what lies between the layers and the whole last."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_RAW)
+    for layer in table.layers:
+        shape, time = "x".join(map(str, layer.output)), layer.time
+        own = [
+            layer.name,
+            layer.type,
+            layer.kind,
+            layer.depth,
+            shape,
+            layer.parameters,
+            layer.macs,
+            layer.bytes,
+        ]
+        ends = [time.estimate, time.low, time.high, layer.backward, time.estimate / table.network.estimate]
+        limit = [layer.rate, layer.bandwidth, layer.bound, layer.roofline_share]
+        writer.writerow([*own, *map(_raw, [*ends, *limit])])
+    blank = [""] * 7
+    writer.writerow([_BETWEEN, "", "between", *blank[:5], table.between_s, *blank[:3], 1 - table.explained])
+    network = table.network
+    writer.writerow(
+        [
+            "Total",
+            "",
+            "network",
+            *blank[:3],
+            table.macs,
+            "",
+            *map(_raw, [network.estimate, network.low, network.high]),
+        ]
+    )
+    return out.getvalue()
+
+
+def _raw(value: object) -> object:
+    return "" if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- two networks ---
+
+_MOST = 12  # layers that are told
+
+
+def differences_view(
+    differences: Sequence[Difference], of: LayerTable, against: LayerTable, most: int = _MOST
+) -> View:
+    """Return a row a layer that makes the difference, those that are certain first, and the two wholes last."""
+    shown = sorted(differences, key=lambda d: (not d.certain, -abs(d.effect.estimate)))[:most]
+    scale = scale_for(max(of.network.estimate, against.network.estimate) / 10, "s")
+    names = [plain(table.job.arch) for table in (of, against)]
+    heads = [
+        *(Head(names[0]), Head(names[1]), Head("Type"), Head("Output")),
+        *(Head(f"Time of {name}", scale.symbol, numeric=True) for name in names),
+        *(Head("Difference", scale.symbol, numeric=True), Head("Certain")),
+    ]
+    rows = [_difference(d, scale) for d in shown]
+    gap = of.network.estimate - against.network.estimate
+    total = [Cell("Total"), EMPTY, EMPTY, EMPTY, _time(of.network, scale), _time(against.network, scale)]
+    return View(heads, [*rows, [*total, Cell(_signed(gap / scale.factor)), EMPTY]])
+
+
+def _difference(difference: Difference, scale: Scale) -> list[Cell]:
+    of, against, effect = difference.of, difference.against, difference.effect
+    either = of or against
+    assert either is not None
+    ends = interval(effect.low, effect.high, lambda end: _signed(end / scale.factor))
+    outputs = dict.fromkeys(_shape(layer.output) for layer in (of, against) if layer)
+    return [
+        *(Cell(plain(layer.name) if layer else DASH) for layer in (of, against)),
+        Cell(plain(_type(either))),
+        Cell(" / ".join(outputs)),
+        *(_time(layer.time, scale) if layer else EMPTY for layer in (of, against)),
+        Cell(_signed(effect.estimate / scale.factor), "" if ends == DASH else ends),
+        Cell(p_is(effect.p, effect.p_floor) if difference.certain else "no"),
+    ]
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + significant(value)
+
+
+def differences_notes(differences: Sequence[Difference], of: LayerTable, against: LayerTable) -> list[str]:
+    """Return sentences: where the difference of two networks is, and how sure that is."""
+    gap = of.network.estimate - against.network.estimate
+    certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
+    names = [plain(table.job.arch) for table in (of, against)]
+    word = "longer" if gap > 0 else "less long"
+    lines = [f"{names[0]} takes {show(abs(gap), 's')} {word} than {names[1]}."]
+    if not certain:
+        count = min(len(table.layers[0].times) for table in (of, against))
+        lines.append(f"No layer differs for certain, of {len(differences)}, with {count} processes each.")
+        return lines
+    first = ", ".join(f"{_name(d)} {_sign_show(d.effect.estimate)}" for d in certain[:3])
+    lines.append(f"{len(certain)} of {len(differences)} layers differ for certain (Holm); foremost: {first}.")
+    return lines
+
+
+def _name(difference: Difference) -> str:
+    of, against = difference.of, difference.against
+    if of and against and of.name != against.name:
+        return f"{plain(of.name)} (there {plain(against.name)})"
+    one = of or against
+    assert one is not None
+    return plain(one.name) + ("" if of else " (only there)") + ("" if against else " (only here)")
+
+
+def _sign_show(seconds: float) -> str:
+    return ("+" if seconds > 0 else "-") + show(abs(seconds), "s")
+
+
+def differences_json(differences: Sequence[Difference]) -> list[dict[str, object]]:
+    """Return plain values, one a layer; what is not a number is None."""
+    return [
+        finite_json(
+            {
+                "of": d.of.name if d.of else None,
+                "against": d.against.name if d.against else None,
+                "type": (d.of or d.against).type,  # type: ignore[union-attr]
+                **d.effect.to_json("difference_s"),
+                "certain": d.certain,
+            }
+        )
+        for d in differences
+    ]

@@ -1,0 +1,94 @@
+"""What a training step of a network costs and holds, for a terminal, in Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from bench.report.tables.view import Cell, Head, View
+from bench.report.text import plain
+from bench.units import DASH, show
+
+_Table = Mapping[str, Any]
+
+
+def training_title(table: _Table) -> str:
+    """Return what is counted."""
+    size = "×".join(map(str, table["input"][1:]))
+    return f"{plain(table['arch'])}: a training step, batch {table['input'][0]} of {size}"
+
+
+def training_view(table: _Table) -> View:
+    """Return a row a layer that multiplies, the optimiser, and the sums as the last row."""
+    heads = [
+        *(Head("Layer"), Head("Type"), Head("Forward", numeric=True), Head("Backward", numeric=True)),
+        *(Head("Backward over forward", numeric=True), Head("Of the step", "%", numeric=True)),
+    ]
+    totals = table["totals"]
+    update, forward, backward = (totals[f"{name}_macs"] for name in ("optimizer", "forward", "backward"))
+    whole = update + forward + backward
+    rows = [_row(r["name"], r["type"], r["forward_macs"], r["backward_macs"], whole) for r in table["layers"]]
+    rows.append(
+        [Cell("optimiser"), Cell("momentum SGD"), Cell(DASH), Cell(DASH), Cell(DASH), _share(update, whole)]
+    )
+    rows.append([*_row("Total", "", forward, backward, whole)[:-1], Cell("100.0")])
+    return View(heads, rows)
+
+
+def _row(name: str, kind: str, forward: int, backward: int, whole: int) -> list[Cell]:
+    ratio = f"{backward / forward:.2f}" if forward else DASH
+    counts = [Cell(show(n, "MAC"), sort=float(n)) for n in (forward, backward)]
+    return [Cell(plain(name)), Cell(plain(kind)), *counts, Cell(ratio), _share(forward + backward, whole)]
+
+
+def _share(part: int, whole: int) -> Cell:
+    return Cell(f"{100 * part / whole:.1f}" if whole else DASH)
+
+
+_PARTS = {
+    "parameters": "parameters and buffers",
+    "gradients": "gradients",
+    "optimiser": "the optimiser's state",
+    "images": "images",
+    "saved": "activations saved for the backward pass",
+    "working": "working tensors",
+}
+
+
+def training_notes(table: _Table) -> list[str]:
+    """Return sentences about the whole: multiply-accumulates, and the forecast of memory with its parts."""
+    totals, memory = table["totals"], table["memory"]
+    step = sum(totals[f"{name}_macs"] for name in ("forward", "backward", "optimizer"))
+    frozen = totals["frozen_parameters"]
+    lines = [
+        f"A step does {show(step, 'MAC')}: {show(totals['forward_macs'], 'MAC')} forward, "
+        f"{show(totals['backward_macs'], 'MAC')} backward, {show(totals['optimizer_macs'], 'MAC')} of the optimiser"
+        + (f"; {show(frozen, '1')} parameters are frozen" if frozen else "")
+        + "."
+    ]
+    parts = ", ".join(f"{words} {show(memory[key], 'B')}" for key, words in _PARTS.items() if memory[key] > 0)
+    lines.append(
+        f"Tensors alive at once, at most: {show(memory['peak'], 'B')}, in {_WORDS[memory['fullest']]}. In all: {parts}."
+    )
+    others = ", ".join(f"{batch}: {show(one['peak'], 'B')}" for batch, one in table["batches"].items())
+    lines.append(f"The same by batch size: {others}.")
+    return lines
+
+
+_WORDS = {"forward": "the forward pass", "backward": "the backward pass", "optimizer": "the optimiser"}
+
+_RAW = ("name", "type", "forward_macs", "backward_macs")
+
+
+def training_csv(table: _Table) -> str:
+    """Return all rows with raw numbers, the optimiser and the sums last."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_RAW)
+    writer.writerows([row[key] for key in _RAW] for row in table["layers"])
+    totals = table["totals"]
+    writer.writerow(["optimiser", "momentum SGD", totals["optimizer_macs"], ""])
+    writer.writerow(["Total", "", totals["forward_macs"], totals["backward_macs"]])
+    return out.getvalue()

@@ -1,0 +1,75 @@
+"""The task `layers`: where the time of a network goes, module call by module call, beside what each call does.
+
+The whole is timed in passes of its own, in turn with those of the layers; see `bench.timing.layers` for the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from bench.plan.card import ArchCard
+from bench.plan.estimate import called_s
+from bench.plan.expand import Catalog
+from bench.plan.job import Job
+from bench.plan.settings import Timed, TimedKeys, Timing
+from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, own_shape
+from bench.records.record import Measurement
+
+_GUESS_S = {"cpu": 5.0, "cuda": 5.0}
+
+QUANTITIES = (
+    Quantity("network_time", "s", "lower"),
+    Quantity("layers_time", "s", "lower"),
+    Quantity("explained_share", "1", "neither"),
+    Quantity("peak_memory", "B", "lower"),
+)
+
+
+class LayersSettings(Timed):
+    """Settings of this task.
+
+    Attributes:
+        training: whether a training step is timed, its backward pass by layer as well; not part of the job where it is
+            off.
+        timing: of whole and layers together. Samples of all layers are stored, so that there are not too many of them.
+    """
+
+    training: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
+    timing: Timing = Timing(warmup_s=0.3, min_s=0.3, limit_s=4.0, max_samples=50)
+
+
+class _LayersKeys(LayersSettings, TimedKeys, extra="forbid", frozen=True):
+    """What a block of this task may give."""
+
+
+def _outline(keys: _LayersKeys, card: ArchCard, catalog: Catalog) -> Outline:
+    """Return the outline of a job in the shape that is asked for, refused for what has no training."""
+    refused = keys.training and card.inference_only
+    refusal = f"{card.name} cannot be trained: {card.inference_only}" if refused else None
+    return replace(own_shape(keys, card, catalog), refusal=refusal)
+
+
+def _run(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
+    """Time the network and its layers in turn."""
+    from bench.tasks._layers import measure
+
+    yield from measure(job, hooks)
+
+
+TASKS.add(
+    "layers",
+    Task(
+        place=7,
+        keys=_LayersKeys,
+        settings=LayersSettings,
+        run=_run,
+        estimate=lambda job, _: called_s(job, _GUESS_S),
+        quantities=QUANTITIES,
+        outline=_outline,
+        matched=False,
+    ),
+)

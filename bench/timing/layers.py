@@ -1,0 +1,294 @@
+"""Where the time of a network goes: the own time of each module call, in passes apart from those of the whole.
+
+A pass takes a stamp where a module's forward begins and where it ends; the time from one stamp to the next belongs to
+the innermost module that is called then. In a training, a stamp stands before each node of autograd's graph: the time
+until the next one belongs to the module whose forward made the node, the sums of gradients that follow it included.
+On a CPU a stamp is the time by `perf_counter_ns`; on a GPU an event on the stream, with nothing waited for before the
+end of the pass, and the host's time beside it, which tells where launching sets the pace.
+
+Whole and stamped passes are done in turn, whole, stamped, stamped, whole, so that drift takes from each alike, and no
+stamp is on a path whose time is told as the network's.
+
+Other ways were measured beside this one, see `tests/benchmarks/layers.py`, which prints the numbers: hooks of modules
+take several times as long a call and make torch leave the fast path of attention; the profiler's own work is of the
+order of that of small layers; an operator replayed alone finds its operands in the cache and nothing else to wait
+for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from bench.costs.calls import Followed, Forward
+from bench.costs.work import OUTSIDE, Key, Step, owners
+from bench.plan.settings import Timing
+from bench.timing._watch import Watch, WatchReport
+from bench.timing.clock import Clock, Workload
+from bench.timing.sampling import Sampling, interleave
+
+OPTIMISER: Key = (-2, 0)
+"""The update of the weights, in a training step."""
+
+_PROBES = 101
+
+
+class Stamp(NamedTuple):
+    """A moment: what the device's clock makes of it, and the host's in ns."""
+
+    mark: torch.cuda.Event | None
+    ns: int
+
+
+class Stamps(Protocol):
+    """Takes stamps; `between` returns the seconds of the device, and of the host, from one to another."""
+
+    def take(self) -> Stamp: ...
+
+    def between(self, first: Stamp, last: Stamp) -> tuple[float, float]: ...
+
+
+class HostStamps:
+    """Stamps of a device whose calls return when they are done."""
+
+    def take(self) -> Stamp:
+        return Stamp(None, time.perf_counter_ns())
+
+    def between(self, first: Stamp, last: Stamp) -> tuple[float, float]:
+        seconds = (last.ns - first.ns) * 1e-9
+        return seconds, seconds
+
+
+class CudaStamps:
+    """Events on the stream; those of earlier passes are used again."""
+
+    def __init__(self) -> None:
+        self._events: list[torch.cuda.Event] = []
+        self._taken = 0
+
+    def begin(self) -> None:
+        self._taken = 0
+
+    def take(self) -> Stamp:
+        if self._taken == len(self._events):
+            self._events.append(torch.cuda.Event(enable_timing=True))
+        event = self._events[self._taken]
+        self._taken += 1
+        event.record()
+        return Stamp(event, time.perf_counter_ns())
+
+    def between(self, first: Stamp, last: Stamp) -> tuple[float, float]:
+        assert first.mark is not None
+        assert last.mark is not None
+        return first.mark.elapsed_time(last.mark) * 1e-3, (last.ns - first.ns) * 1e-9
+
+
+class Segment(NamedTuple):
+    """A stretch of a pass: whose it is, whether of the backward pass, its seconds, and the host's."""
+
+    key: Key
+    backward: bool
+    seconds: float
+    host_s: float
+
+
+@dataclass(slots=True)
+class Layered:
+    """A pass with stamps: called like the whole, it leaves the segments of its last call.
+
+    Attributes:
+        followed: the modules.
+        step: the pass.
+        stamps: of the device.
+    """
+
+    followed: Followed
+    step: Step
+    stamps: HostStamps | CudaStamps
+    _marks: list[tuple[Key | None, bool, Stamp]] = field(
+        default_factory=list
+    )  # None: back in the call around
+    _borders: list[tuple[int, Key]] = field(default_factory=list)
+    _met: Counter[int] = field(default_factory=Counter)
+    _inside: list[Key] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        """Run the pass."""
+        self._marks.clear()
+        self._met.clear()
+        self._borders[:] = [(0, OUTSIDE)]
+        self._inside[:] = [OUTSIDE]
+        if isinstance(self.stamps, CudaStamps):
+            self.stamps.begin()
+        with self.followed.through(self._wrap):
+            self._stamp(OUTSIDE)
+            loss = self.step.forward()
+        self._stamp(None)
+        if loss is None or self.step.backward is None:
+            return
+        for node, key in owners(loss, self._borders):
+            node.register_prehook(self._before(key))
+        del loss
+        self._stamp(OUTSIDE, backward=True)
+        self.step.backward()
+        self._stamp(None)
+        if self.step.optimizer is not None:
+            self._stamp(OPTIMISER)
+            self.step.optimizer()
+            self._stamp(None)
+
+    def _stamp(self, key: Key | None, *, backward: bool = False) -> None:
+        self._marks.append((key, backward, self.stamps.take()))
+
+    def _before(self, key: Key) -> Callable[[object], None]:
+        marks, take = self._marks, self.stamps.take
+
+        def stamp(_gradients: object) -> None:
+            marks.append((key, True, take()))
+
+        return stamp
+
+    def _wrap(self, number: int, forward: Forward) -> Forward:
+        marks, inside, borders, met = self._marks, self._inside, self._borders, self._met
+        take, nodes = self.stamps.take, torch.autograd._get_sequence_nr
+
+        def call(*args: object, **kwargs: object) -> object:
+            key = (number, met[number])
+            met[number] += 1
+            inside.append(key)
+            borders.append((nodes(), key))
+            marks.append((key, False, take()))
+            output = forward(*args, **kwargs)
+            stamp = take()
+            inside.pop()
+            marks.append((inside[-1], False, stamp))
+            borders.append((nodes(), inside[-1]))
+            return output
+
+        return call
+
+    def segments(self) -> list[Segment]:
+        """Return the stretches of the last pass, in order; what lies between its parts is left out."""
+        return [
+            Segment(key, backward, *self.stamps.between(stamp, later))
+            for (key, backward, stamp), (_, _, later) in itertools.pairwise(self._marks)
+            if key is not None
+        ]
+
+
+Laps = dict[tuple[Key, bool], list[float]]
+"""Seconds by call and whether of the backward pass, one a round; 0 in a round in which it was not called."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTimes:
+    """What came of the passes.
+
+    Attributes:
+        whole: of the network, in passes without stamps.
+        laps: of each call itself, round by round.
+        host_laps: the same by the host's clock; empty where that is the only one.
+        segments: of the round whose sum is the median one.
+        stamp_s: the time of a call that does nothing.
+        operator_s: the time of an operator with one element.
+        report: what the watch saw.
+    """
+
+    whole: Sampling
+    laps: Laps
+    host_laps: Laps
+    segments: Sequence[Segment]
+    stamp_s: float
+    operator_s: float
+    report: WatchReport
+
+
+def measure_layers(
+    whole: Workload, layered: Layered, clock: Clock, timing: Timing, *, watch: Watch, device: str
+) -> LayerTimes:
+    """Time a network and its calls in turn, until the ratio of the two is known to the timing's precision.
+
+    The calls of `layered` must be those that `whole` runs, eager; where that is compiled, they show what there was to
+    gain.
+    """
+    rounds: list[list[Segment]] = []
+
+    def tick() -> None:
+        watch.tick()
+        rounds.append(layered.segments())
+
+    watch.start()
+    taken = interleave({"whole": whole, "layered": layered}, clock, timing, tick=tick)
+    report = watch.stop()
+    rounds = _one_a_round(rounds)
+    on_gpu = isinstance(layered.stamps, CudaStamps)
+    stamp_s, operator_s = _floors(layered.stamps, clock, device)
+    sums = [sum(segment.seconds for segment in each) for each in rounds]
+    middle = sorted(range(len(sums)), key=sums.__getitem__)[(len(sums) - 1) // 2]
+    return LayerTimes(
+        whole=taken["whole"],
+        laps=_laps(rounds, lambda s: s.seconds),
+        host_laps=_laps(rounds, lambda s: s.host_s) if on_gpu else {},
+        segments=rounds[middle],
+        stamp_s=stamp_s,
+        operator_s=operator_s,
+        report=report,
+    )
+
+
+def _one_a_round(looks: Sequence[list[Segment]]) -> list[list[Segment]]:
+    """Return the segments of each round's stamped pass.
+
+    There is a look after each of a round's two passes, and rounds go back and forth: the stamped pass is the second
+    one in every other round, beginning with the first.
+    """
+    return [looks[2 * number + (number % 2 == 0)] for number in range(len(looks) // 2)]
+
+
+def _laps(rounds: Sequence[Sequence[Segment]], seconds: Callable[[Segment], float]) -> Laps:
+    sums: list[Mapping[tuple[Key, bool], float]] = []
+    for each in rounds:
+        of_round: defaultdict[tuple[Key, bool], float] = defaultdict(float)
+        for segment in each:
+            of_round[segment.key, segment.backward] += seconds(segment)
+        sums.append(of_round)
+    keys = dict.fromkeys(key for each in sums for key in each)
+    return {key: [each.get(key, 0.0) for each in sums] for key in keys}
+
+
+class _Least(nn.Module):
+    """A network of one module that does nothing, and one that runs an operator on one element."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing = nn.Identity()
+        self.operator = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.operator(self.nothing(x))  # type: ignore[no-any-return]
+
+
+def _floors(stamps: HostStamps | CudaStamps, clock: Clock, device: str) -> tuple[float, float]:
+    """Return the median seconds of a call that does nothing, and of one with an operator that does next to nothing."""
+    network, x = _Least().eval(), torch.zeros(1, device=device)
+
+    def forward() -> None:
+        network(x)
+
+    least = Layered(Followed(network), Step(forward), stamps)
+    rounds = []
+    with torch.no_grad():
+        for _ in range(_PROBES):
+            clock.seconds(least, 1)
+            rounds.append(least.segments())
+    laps = _laps(rounds, lambda s: s.seconds)
+    nothing, operator = (median(laps[(number, 0), False]) for number in (1, 2))
+    return nothing, max(operator - nothing, 0.0)

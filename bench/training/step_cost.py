@@ -1,0 +1,121 @@
+"""What a training step costs and holds, before anything of its size is there: counted without storage.
+
+The step is the one that is timed: momentum SGD on cross-entropy, of auxiliary heads too. Its backward pass is counted as
+autograd runs it, so that what is frozen, and the gradient of the images that nobody asks for, cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bench.archs import Arch
+from bench.costs import dtype_of, prepare
+from bench.costs.calls import Followed
+from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
+from bench.errors import InvalidModelError, UnsupportedError, typed_text
+from bench.io import JsonObject
+from bench.training.forecast import Forecast, forecast
+from bench.training.learner import training_loss
+
+_BATCHES = (1, 8, 32, 64, 128, 256)
+_UPDATE = {"momentum": 2, "weights": 1}  # multiply-accumulates of momentum SGD for each number it changes
+
+
+def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str, int | None]) -> JsonObject:
+    """Return what a training step of a network costs and holds.
+
+    `layers` has by call, opened to `depth`, forward and backward multiply-accumulates of a batch; `totals` their sums and
+    those of the optimiser; `memory` the forecast of this batch, and `batches` those of others; all in bytes.
+
+    Raises:
+        UnsupportedError: if it cannot be trained, or does not run without storage.
+        InvalidModelError: if it fails.
+    """
+    card = arch.card
+    if card.inference_only:
+        raise UnsupportedError(f"{card.name} cannot be trained: {card.inference_only}")
+    subject = prepare(arch, **shape)
+    if subject.trace.failure is not None:
+        raise InvalidModelError(f"{card.name} failed before its end: {subject.trace.failure_text}")
+    if subject.reason:
+        raise UnsupportedError(
+            f"{card.name} does not run without storage, so that its step cannot be counted: {subject.reason}",
+            "measure it: bench run NAME --task train_step",
+        )
+    classes = shape.get("num_classes") or card.num_classes or 1
+    try:
+        model = subject.model.train()
+        calls = _counted(model, _images(model, subject.shape, batch), classes)
+        forecasts = {
+            n: _forecast(model, _images(model, subject.shape, n), classes) for n in sorted({*_BATCHES, batch})
+        }
+    except InvalidModelError:
+        raise
+    except Exception as error:  # the network's own
+        raise InvalidModelError(f"{card.name} failed in training mode: {typed_text(error)[:300]}") from error
+    rows = _rows(calls, depth)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    forward, backward = (sum(row[key] for row in rows) for key in ("forward_macs", "backward_macs"))
+    return {
+        "arch": card.name,
+        "input": [batch, *subject.shape[1:]],
+        "layers": rows,
+        "totals": {
+            "forward_macs": forward,
+            "backward_macs": backward,
+            "optimizer_macs": sum(_UPDATE.values()) * trained,
+            "trained_parameters": trained,
+            "frozen_parameters": sum(p.numel() for p in model.parameters()) - trained,
+        },
+        "memory": forecasts[batch].to_json(),
+        "batches": {str(n): f.to_json() for n, f in forecasts.items()},
+    }
+
+
+def _images(model: nn.Module, shape: Sequence[int], batch: int) -> Tensor:
+    return torch.empty((batch, *shape[1:]), dtype=dtype_of(model), device="meta")
+
+
+def _loss(images: Tensor, classes: int) -> Callable[[object], Tensor]:
+    labels = torch.empty(len(images), dtype=torch.long, device="meta")
+    return lambda output: training_loss(output, labels, classes)[1]
+
+
+def _counted(model: nn.Module, images: Tensor, classes: int) -> dict[Key, Call]:
+    loss_of, loss = _loss(images, classes), torch.zeros(())
+
+    def forward() -> Tensor:
+        nonlocal loss
+        loss = loss_of(model(images))
+        return loss
+
+    return count_pass(Followed(model), Step(forward, lambda: loss.backward())).calls  # noqa: PLW0108
+
+
+def _forecast(model: nn.Module, images: Tensor, classes: int) -> Forecast:
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    return forecast(model, images, _loss(images, classes), optimiser)
+
+
+def _rows(calls: Mapping[Key, Call], depth: int | None) -> list[dict[str, int | str]]:
+    """Return a row for each call to the depth that multiplies anything, what is inside it included."""
+    sums: dict[Key, tuple[Work, Work]] = {}
+    for key, call in calls.items():
+        shown = key
+        while depth is not None and calls[shown].depth > depth and calls[shown].parent is not None:
+            shown = calls[shown].parent or shown
+        before = sums.get(shown, (Work(), Work()))
+        sums[shown] = (before[0] + call.forward, before[1] + call.backward)
+    return [
+        {
+            "name": calls[key].name or ("loss" if key == OUTSIDE else calls[key].type),
+            "type": calls[key].type,
+            "forward_macs": forward.macs,
+            "backward_macs": backward.macs,
+        }
+        for key, (forward, backward) in sums.items()
+        if forward.macs or backward.macs
+    ]

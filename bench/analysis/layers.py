@@ -19,8 +19,8 @@ from bench.records.flags import joined_flags
 from bench.records.record import Record
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect, two_groups
-from bench.stats.intervals import NONE, Interval, process_interval, within_interval
-from bench.stats.samples import median
+from bench.stats.intervals import Interval, process_interval, within_interval
+from bench.stats.samples import NONE, median
 from bench.stats.verdicts import corrected
 
 TASK = "layers"

@@ -6,7 +6,7 @@ of their own, `prepare_time`. What a backend returns is held against eager, see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -20,20 +20,47 @@ from bench.registry import Registry
 Call = Callable[[], object]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What an engine says of what it has made of a network, see `bench.tasks._engines` for what is made of that.
+
+    Attributes:
+        size: of its files on disk, in bytes; None where there are none.
+        operators: how many of the operators that multiply run in which type of number, as the engine has compiled them:
+            ``{"int8": 52, "fp32": 1}``; empty where it does not say.
+        threads: how many it says that it has; None where it does not say.
+        layout: of the images that it takes as they are, `contiguous` or `channels_last`; None where it takes either.
+        clipped: runs the network once more, on the images as they are, and returns by quantised tensor the share of its
+            values beyond the range that was calibrated; None where nothing has such a range.
+        sums_overflow: it adds products of 8 bits by 8 bits in 16, as x86 without VNNI does, with weights of all 8 bits.
+    """
+
+    size: int | None = None
+    operators: Mapping[str, int] = field(default_factory=dict)
+    threads: int | None = None
+    layout: str | None = None
+    clipped: Callable[[], Mapping[str, float]] | None = None
+    sums_overflow: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Runnable:
     """A network that is ready to run: whatever happens once has happened.
 
     Attributes:
-        call: runs one forward pass and returns the logits [B, classes], as a tensor or an array; what it
-            returned may be overwritten by the next call.
+        call: runs one forward pass over the images that lie in the tensor which it was prepared with, and returns the
+            logits [B, classes], as a tensor or an array; what it returned may be overwritten by the next call.
         detail: what the preparation came to, such as its parts in seconds; plain JSON values.
         held: returns the tensors that are there before a call, where torch's dispatcher is shown all others.
+        engine: what an engine says of what it runs; None for torch itself.
+        flags: doubts about its results, whatever they are on.
     """
 
     call: Call
     detail: JsonObject = field(default_factory=dict)
     held: Callable[[], list[Tensor]] | None = None
+    engine: Engine | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +89,7 @@ class Backend:
         load: imports what the backend needs, before the memory meter takes its zero.
         blocks_host: its calls return when the device has done their work, so that the host's clock times them.
         outside_allocator: on a GPU it holds memory that torch's allocator does not count, or no longer.
+        precisions: those in which `bench engines` tries it where nobody names it; none leaves it out.
     """
 
     about: str
@@ -71,6 +99,7 @@ class Backend:
     load: Callable[[], None] = lambda: None
     blocks_host: bool = False
     outside_allocator: bool = False
+    precisions: tuple[str, ...] = ()
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")

@@ -85,6 +85,8 @@ def _wait(device: str) -> None:
 
 
 def _unsupported(job: Job, *, mode: str) -> str | None:
+    if job.settings.given.get("precision") == "int8":
+        return "it quantises nothing; use backend=torchao"
     if mode == "reduce-overhead" and on_cpu(job):
         return "this mode is CUDA graphs, and the CPU has none; use backend=compiled"
     return None
@@ -108,5 +110,6 @@ for _name, _mode, _about in (
             partial(_for_training, mode=_mode),
             _load,
             outside_allocator=_mode != "default",
+            precisions=("fp32",) if _mode == "default" else (),
         ),
     )

@@ -51,6 +51,8 @@ def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Te
 
 
 def _unsupported(job: Job) -> str | None:
+    if job.settings.given.get("precision") == "int8":
+        return "it quantises nothing; use an engine that does, such as backend=onnx on the CPU"
     return "there are no CUDA graphs on the CPU; use device=cuda or backend=eager" if on_cpu(job) else None
 
 

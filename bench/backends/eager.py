@@ -12,6 +12,19 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: A
     return Runnable(lambda: model(images), held=lambda: [*model.parameters(), *model.buffers(), images])
 
 
+def _unsupported(job: Job) -> str | None:
+    if job.settings.given.get("precision") != "int8":
+        return None
+    return "torch multiplies no 8-bit integers by itself; name an engine, such as backend=onnx"
+
+
 BACKENDS.add(
-    "eager", Backend("torch as it is, operation by operation", _prepare, for_training=lambda model: model)
+    "eager",
+    Backend(
+        "torch as it is, operation by operation",
+        _prepare,
+        _unsupported,
+        for_training=lambda model: model,
+        precisions=("fp32",),
+    ),
 )

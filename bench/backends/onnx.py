@@ -1,31 +1,37 @@
 """ONNX Runtime: the network is exported to ONNX once, and run by another engine.
 
+onnx            fp32; on CUDA also tf32 and fp16; int8 with ranges of activations that are calibrated beforehand
+                (static, as pairs of quantise and dequantise in the file)
+onnx:dynamic    int8 with ranges that are taken of each call's own activations
+
 The session has as many threads within operators as the job, and runs one operator at a time. On a GPU images and
 logits stay on the device. ONNX Runtime lays images out as it likes and has no autocast, so the job must be contiguous
-and in one precision: fp32 on the CPU; fp32, tf32 or fp16 on CUDA.
+and in one precision.
 Source: https://onnxruntime.ai/docs/api/python/api_summary.html
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import tempfile
 import time
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, PinnedCall, Runnable, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Call, Engine, PinnedCall, Runnable, on_cpu, refusal
+from bench.backends._engines import exporting, folder_size, missing, versions
+from bench.backends._onnx_graph import operators_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _NEEDS = ("onnx", "onnxscript", "onnxruntime")
 _INSTALL = "pip install 'bench[onnx]'"
-_PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")}
+_PRECISIONS = {"cpu": ("fp32", "int8"), "cuda": ("fp32", "tf32", "fp16")}
+_DYNAMIC = {"cpu": ("int8",), "cuda": ()}
 _CUDA = "CUDAExecutionProvider"
 _QUIET = 3  # errors and worse
 
@@ -35,13 +41,13 @@ def _load() -> None:
         importlib.import_module(name)
 
 
-def _unsupported(job: Job[Timed]) -> str | None:
-    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        return f"{', '.join(missing)} missing; {_INSTALL}"
+def _unsupported(job: Job[Timed], *, dynamic: bool) -> str | None:
+    if reason := missing(_NEEDS, _INSTALL):
+        return reason
     kind = "cpu" if on_cpu(job) else "cuda"
-    if job.settings.precision not in _PRECISIONS[kind]:
-        return f"no {job.settings.precision} on {kind}; it has {', '.join(_PRECISIONS[kind])}"
+    precisions = (_DYNAMIC if dynamic else _PRECISIONS)[kind]
+    if job.settings.precision not in precisions:
+        return f"no {job.settings.precision} on {kind}; it has {', '.join(precisions) or 'none'}"
     if job.settings.memory_format != "contiguous":
         return "it lays images out by itself; use memory_format=contiguous"
     if kind == "cuda" and _CUDA not in importlib.import_module("onnxruntime").get_available_providers():
@@ -49,36 +55,55 @@ def _unsupported(job: Job[Timed]) -> str | None:
     return None
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+def _prepare(model: nn.Module, images: Tensor, job: Job[Timed], *, dynamic: bool) -> Runnable:
     with tempfile.TemporaryDirectory(prefix="bench-onnx-") as folder:
-        file = Path(folder) / "model.onnx"
-        try:
+        return _prepared(model, images, job, Path(folder), dynamic)
+
+
+def _prepared(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path, dynamic: bool) -> Runnable:
+    exported = folder / "exported" / "model.onnx"
+    exported.parent.mkdir()
+    detail: dict[str, object] = {**versions("onnx", "onnxruntime")}
+    flags: tuple[str, ...] = ()
+    clipped, overflow = None, False
+    file = exported
+    try:
+        start = time.perf_counter()
+        detail |= {"exporter": export(model, images, exported)}
+        detail |= {"export_s": time.perf_counter() - start}
+        if job.settings.precision == "int8":
+            from bench.backends._onnx_int8 import quantised
+
             start = time.perf_counter()
-            exporter = _export(model, images, file)
-            exported = time.perf_counter()
-            session = _session(file, job)
-        except Exception as error:  # the network ran in eager; whatever is wrong now is the export
-            raise refusal("ONNX export", error, "use backend=eager") from error
-        ready = time.perf_counter()
-    detail = {
-        "exporter": exporter,
-        "export_s": exported - start,
-        "session_s": ready - exported,
-        "onnxruntime": importlib.import_module("onnxruntime").__version__,
-    }
-    if on_cpu(job):
-        return Runnable(_host_call(session, images), detail)
-    return Runnable(_device_call(session, images, model(images)), detail)
+            int8 = quantised(exported, folder / "quantised" / "model.onnx", images, job, dynamic=dynamic)
+            file, flags, clipped, overflow = int8.file, int8.flags, int8.clipped, int8.sums_overflow
+            detail |= {**int8.detail, "quantise_s": time.perf_counter() - start}
+        optimised = folder / "optimised" / "model.onnx"
+        optimised.parent.mkdir()
+        start = time.perf_counter()
+        session = _session(file, job, optimised)
+        detail |= {"session_s": time.perf_counter() - start}
+    except Exception as error:  # the network ran in eager; whatever is wrong now is the export
+        what = "ONNX export" if "export_s" not in detail else "ONNX Runtime"
+        raise refusal(what, error, "use backend=eager") from error
+    engine = Engine(
+        size=folder_size(file.parent),
+        operators=operators_of(optimised) if optimised.is_file() else {},
+        threads=session.get_session_options().intra_op_num_threads or None,
+        layout="contiguous",
+        clipped=clipped,
+        sums_overflow=overflow,
+    )
+    call = _host_call(session, images) if on_cpu(job) else _device_call(session, images, model(images))
+    return Runnable(call, detail, engine=engine, flags=flags)
 
 
-def _export(model: nn.Module, images: Tensor, file: Path) -> str:
+def export(model: nn.Module, images: Tensor, file: Path) -> str:
     """Write the network to `file`; return the exporter that could: torch.export, or tracing where that fails."""
     arguments: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"], "verbose": False}
     failure: Exception | None = None
     for name, dynamo in (("torch.export", True), ("tracing", False)):
-        # Exporters need tensors that gradients may know of; inference mode makes others.
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with exporting():
             try:
                 torch.onnx.export(model, (images.clone(),), str(file), dynamo=dynamo, **arguments)
             except Exception as error:
@@ -89,12 +114,19 @@ def _export(model: nn.Module, images: Tensor, file: Path) -> str:
     raise failure
 
 
-def _session(file: Path, job: Job[Timed]) -> Any:
+def _session(file: Path, job: Job[Timed], optimised: Path) -> Any:
+    """Return a session, which leaves the graph that it has made of the file at `optimised`, on a CPU."""
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = job.settings.threads or 0  # 0 leaves it to the library
     options.inter_op_num_threads = 1
-    options.log_severity_level = _QUIET
+    options.log_severity_level = _QUIET + 1 if on_cpu(job) else _QUIET
+    if on_cpu(job):
+        options.optimized_model_filepath = str(optimised)
+        # Weights beside the graph, which no file of a graph could hold from 2 GB on.
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", "weights.bin"
+        )
     return runtime.InferenceSession(str(file), options, providers=_providers(job))
 
 
@@ -132,14 +164,19 @@ def _device_call(session: Any, images: Tensor, logits: Tensor) -> Call:
     return PinnedCall(call, images)
 
 
-BACKENDS.add(
-    "onnx",
-    Backend(
-        f"ONNX Runtime, after an export ({_INSTALL})",
-        _prepare,
-        _unsupported,
-        load=_load,
-        blocks_host=True,
-        outside_allocator=True,
-    ),
-)
+for _name, _is_dynamic, _about in (
+    ("onnx", False, f"ONNX Runtime, after an export; int8 is static ({_INSTALL})"),
+    ("onnx:dynamic", True, f"ONNX Runtime in int8, with ranges of each call's own ({_INSTALL})"),
+):
+    BACKENDS.add(
+        _name,
+        Backend(
+            _about,
+            partial(_prepare, dynamic=_is_dynamic),
+            partial(_unsupported, dynamic=_is_dynamic),
+            load=_load,
+            blocks_host=True,
+            outside_allocator=True,
+            precisions=("int8",) if _is_dynamic else ("fp32", "int8"),
+        ),
+    )

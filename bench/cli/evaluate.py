@@ -19,7 +19,6 @@ from bench.cli._common import (
     handled,
 )
 from bench.cli._streams import note, stdout
-from bench.cli.run import conclude
 
 if TYPE_CHECKING:
     from bench.api import Done
@@ -86,7 +85,7 @@ def evaluate(
     Exit codes: 0 all evaluated, 1 some networks failed, 2 usage, 130 cancelled.
     """
     from bench.api import evaluate as evaluate_networks
-    from bench.cli._progress import measure
+    from bench.cli._progress import conclude, measure
 
     done = measure(
         evaluate_networks,

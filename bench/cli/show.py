@@ -16,7 +16,7 @@ from bench.io import JsonObject, write_file
 
 if TYPE_CHECKING:
     from bench.records.store import Run
-    from bench.report.tables.view import View
+    from bench.report.tables._view import View
 
 _NAMES = (
     "A name as `bench run` takes it: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "

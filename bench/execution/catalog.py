@@ -42,7 +42,10 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
 
 def _datasets_of(experiment: Experiment) -> list[str]:
     """Return the names of the data sets that an experiment gives, whichever device they are for."""
-    return list(dict.fromkeys(name for block in experiment.blocks for name in _texts(block, "dataset")))
+    keys = ("dataset", "calibration")
+    return list(
+        dict.fromkeys(name for block in experiment.blocks for key in keys for name in _texts(block, key))
+    )
 
 
 def _evaluated_of(experiment: Experiment) -> list[tuple[str, str]]:

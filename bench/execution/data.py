@@ -65,4 +65,4 @@ def with_weights(
 def dataset_of(planned: Planned) -> str:
     """Return the name of the data set that a job needs; empty where it needs none."""
     given = planned.job.settings.given
-    return str(given.get("dataset") or given.get("data") or "")
+    return str(given.get("dataset") or given.get("data") or given.get("calibration") or "")

@@ -9,6 +9,8 @@ precision:
     bf16 fp16  pure: weights, images and all that is computed in 16 bits
     amp_bf16 amp_fp16  weights and images in single precision; torch.autocast casts what it holds to be safe.
                Each call casts the weights anew, as it does for users; a training in amp_fp16 scales its loss
+    int8       weights and images in single precision, as they are in eager; the engine multiplies 8-bit integers. A
+               value of this axis, not a name of a backend: else a row of int8 would say fp32 in its column
 memory_format: contiguous (NCHW) or channels_last (NHWC), of weights and images
 backend: how the network is run, a name of `bench list backends`
 batch_size: images a call, or `max`, the largest batch that fits, found beforehand by trying
@@ -27,7 +29,7 @@ _Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 _Threads = Annotated[int, Field(ge=1, le=4096)]
 _Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Device = Annotated[str, Field(pattern=r"^(auto|all|cpu|cuda(:\d+)?)$")]
-Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16", "int8"]
 _MemoryFormat = Literal["contiguous", "channels_last"]
 _Max = Literal["max"]
 
@@ -167,6 +169,8 @@ class Timed(OfNetwork):
         batch_size: images a call; `max` is the largest that fits, to within 1/32 of it.
         batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
         backend: how the network is run.
+        calibration: of int8, the data set on whose training images the ranges of activations are taken: a name of
+            `bench list datasets`, or ``imagefolder:PATH``. None is seeded noise, and not part of the job.
         timing: how long to sample.
         cudnn_benchmark: cuDNN tries its algorithms for each shape and takes the quickest, before anything is timed.
             CUDA only; not part of the job where it is off.
@@ -180,6 +184,7 @@ class Timed(OfNetwork):
     batch_size: _Batch | _Max = 1
     batch_limit: _Batch | None = None
     backend: Annotated[str, Field(min_length=1)] = "eager"
+    calibration: Annotated[str, Field(min_length=1)] | None = None
     timing: Timing = Timing()
     cudnn_benchmark: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
     energy_s: Annotated[float, Field(ge=0, le=3600)] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,16 @@ from bench.records.record import Measurement, measured
 # The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some
 # ten units in the last place; a wrong result is off by far more. Units in the last place: 1.2e-7 of fp32, 9.8e-4 of
 # tf32 and fp16, 7.8e-3 of bf16.
-_TOLERANCES = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2, "amp_fp16": 1e-2, "amp_bf16": 5e-2}
+# Of int8, whose steps are 1/255 of a range, in each of many layers: what is further off is no rounding any more.
+_TOLERANCES = {
+    "fp32": 1e-3,
+    "tf32": 1e-2,
+    "fp16": 1e-2,
+    "bf16": 5e-2,
+    "amp_fp16": 1e-2,
+    "amp_bf16": 5e-2,
+    "int8": 2e-1,
+}
 
 
 def agreement(eager: Call, other: Call, precision: str) -> Measurement:
@@ -46,6 +55,34 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
     }
     raised = tuple(name for name, is_raised in flags.items() if is_raised)
     return measured("output_difference", (difference,), detail, raised)
+
+
+ANSWERS = 16
+"""Images of noise, at least, on which a backend's answers are held against eager's."""
+
+
+def answers(eager: Call, other: Call, images: Tensor, batches: Iterable[Tensor]) -> Iterator[Measurement]:
+    """Hold what a backend answers against eager on further images, which are laid where both read them in turn.
+
+    Yields:
+        `mean_difference`: the mean absolute difference over the largest absolute eager output; `other_answers`: of
+        outputs [B, classes], the share of images whose largest output is another. Their detail has the count.
+        Nothing where no batch is given. The images [B, C, H, W] are in the end what they were.
+    """
+    before, pairs = images.clone(), []
+    for batch in batches:
+        images.copy_(batch)
+        pairs.append((_values_of(eager()), _values_of(other())))
+    images.copy_(before)
+    if not pairs or any(one.shape != two.shape for one, two in pairs):
+        return
+    reference, values = (torch.cat(side) for side in zip(*pairs, strict=True))
+    detail = {"images": len(reference), "of": "noise, further images than those that are timed"}
+    difference = float((reference - values).abs().mean()) / (_largest(reference) or 1.0)
+    yield measured("mean_difference", (difference,), {**detail, "largest_output": _largest(reference)})
+    if reference.ndim == 2 and reference.shape[1] > 1:
+        other_answer = reference.argmax(1) != values.argmax(1)
+        yield measured("other_answers", (float(other_answer.double().mean()),), detail)
 
 
 def soundness(call: Call, output: object, held: Sequence[Tensor], precision: str) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
-from bench.tasks._agreement import agreement
+from bench.tasks._agreement import ANSWERS, agreement, answers
+from bench.tasks._engines import threads
 from bench.tasks._networks import built, check, tell_of_other_form
-from bench.tasks._placing import noise, place, with_autocast
+from bench.tasks._placing import further_noise, noise, place, with_autocast
 from bench.timing.clock import Clock, Workload
 from bench.timing.energy import ENERGY_S, find_meter, measure_energy
 from bench.timing.memory import tensor_memory
@@ -41,8 +42,9 @@ def ready(
 ) -> tuple[Runnable, tuple[Measurement, ...]]:
     """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
 
-    The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager.
-    Nothing but the call holds the network itself when this has returned.
+    The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager; in the
+    first of the job's processes also what `answers` and `threads` yield. Nothing but the call holds the network itself
+    when this has returned.
 
     Raises:
         UnsupportedError: if the backend cannot run the network.
@@ -64,7 +66,13 @@ def ready(
     detail = {"of": "all that happens once, and the first call", **prepared.detail}
     prepare_time = measured("prepare_time", (clock.now() - start,), detail)
     hooks.stage("compare")
-    return prepared, (prepare_time, agreement(eager.call, prepared.call, job.settings.precision))
+    results = [agreement(eager.call, prepared.call, job.settings.precision)]
+    if not job.settings.replicate:
+        results += answers(eager.call, prepared.call, images, further_noise(job, ANSWERS))
+    results = [with_flags(result, prepared.flags) for result in results]
+    if not job.settings.replicate and prepared.engine is not None:
+        results.append(threads(prepared.engine, prepared.call, eager.call, images, job))
+    return prepared, (prepare_time, *results)
 
 
 def with_energy(
@@ -99,7 +107,13 @@ def tensors(
 
 def doubts_of_results(results: Iterable[Measurement]) -> tuple[str, ...]:
     """Return the doubts about a backend's results that put its times in doubt as well."""
-    return tuple(flag for m in results for flag in m.flags if flag != "not_compared")
+    return tuple(flag for m in results for flag in m.flags if flag not in _OF_ANSWERS)
+
+
+_OF_ANSWERS = (
+    "not_compared",
+    "calibrated_on_noise",
+)  # doubts about what is answered alone, not about how fast
 
 
 def doubts_of_memory(backend: Backend, job: Job[Timed]) -> tuple[str, ...]:
@@ -111,5 +125,9 @@ def doubts_of_memory(backend: Backend, job: Job[Timed]) -> tuple[str, ...]:
 
 def with_doubts(measurement: Measurement, doubts: Mapping[str, tuple[str, ...]]) -> Measurement:
     """Return the measurement with the doubts about all that has its unit."""
-    flags = (*measurement.flags, *doubts.get(measurement.unit, ()))
-    return measurement.changed(flags=tuple(dict.fromkeys(flags)))
+    return with_flags(measurement, doubts.get(measurement.unit, ()))
+
+
+def with_flags(measurement: Measurement, flags: tuple[str, ...]) -> Measurement:
+    """Return the measurement with further flags, each once."""
+    return measurement.changed(flags=tuple(dict.fromkeys((*measurement.flags, *flags))))

@@ -85,7 +85,9 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         **_of_training(told),
         **stored,
     }
-    yield from _scores(progress, images, detail)
+    if network.engine:
+        detail["engine"] = network.engine
+    yield from _scores(progress, images, detail, network.flags)
     yield from _rates(progress, workers)
     if hooks.outputs is not None and content is not None:
         save_outputs(hooks.outputs, content)
@@ -187,6 +189,8 @@ class _Network:
     Attributes:
         batch: images a call.
         outputs: K, how many the network has.
+        engine: what the backend's preparation came to; empty for eager.
+        flags: doubts about whatever the backend answers.
     """
 
     def __init__(
@@ -199,6 +203,8 @@ class _Network:
         size = transform.size or (job.input_size, job.input_size)
         pixels = torch.zeros(2, transform.channels, *size, dtype=torch.uint8)
         self.outputs = outputs(model(self._images(pixels)), job.num_classes or 1)[0].shape[1]
+        self.engine: JsonObject = {}
+        self.flags: tuple[str, ...] = ()
         self._call: Callable[[Tensor], Tensor] | None = None
 
     def logits(self, pixels: Tensor) -> Tensor:
@@ -230,17 +236,18 @@ class _Network:
     def _prepared(self, images: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what answers images: eager as they come, any other backend in batches of one size."""
         name = self.job.settings.backend
-        if name == "eager":
-            return lambda given: self._of(self.model(given))
         job = cast("Job[Timed]", self.job)
         backend = BACKENDS.get(name)
         if reason := backend.unsupported(job):
             raise UnsupportedError(f"backend {name}: {reason}")
+        if name == "eager":
+            return lambda given: self._of(self.model(given))
         backend.load()
         held = images.new_zeros((self.batch, *images.shape[1:])).to(
             memory_format=LAYOUTS[job.settings.memory_format]
         )
         runnable = backend.prepare(self.model, held, job)
+        self.engine, self.flags = runnable.detail, runnable.flags
 
         def call(given: Tensor) -> Tensor:
             held[: len(given)].copy_(given)
@@ -430,7 +437,9 @@ def _of_training(told: JsonObject) -> dict[str, object]:
     return {"trained_top1": {"top1": told["top1"], "images": told["images"], **trained}}
 
 
-def _scores(progress: _Progress, images: EvaluationSet, detail: dict[str, object]) -> Iterator[Measurement]:
+def _scores(
+    progress: _Progress, images: EvaluationSet, detail: dict[str, object], doubts: tuple[str, ...]
+) -> Iterator[Measurement]:
     """Yield the accuracies, and how many images were left out."""
     seen = progress.seen
     count = int(seen.sum())
@@ -444,7 +453,9 @@ def _scores(progress: _Progress, images: EvaluationSet, detail: dict[str, object
         if is_part:
             of_them = int(among[:, :first].sum())
             counts["among_its_classes"] = {"correct": of_them, "images": count, name: _share(of_them, count)}
-        yield measured(name, (_share(correct, count),), {**counts, **detail}, _flags(progress, detail))
+        yield measured(
+            name, (_share(correct, count),), {**counts, **detail}, (*_flags(progress, detail), *doubts)
+        )
     reasons = [{"image": images.names[n], "reason": why} for n, why in sorted(progress.left_out.items())]
     yield measured(
         "left_out", (len(reasons),), {"images": reasons[:_TOLD], "of": "images that could not be decoded"}

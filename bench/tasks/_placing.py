@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -13,7 +14,7 @@ from bench.training.config import AUTOCAST, LAYOUTS, autocast
 
 # What weights and images are kept in; see `bench.plan.settings` for what the names mean.
 DTYPES = {
-    **dict.fromkeys(("fp32", "tf32", *AUTOCAST), torch.float32),
+    **dict.fromkeys(("fp32", "tf32", "int8", *AUTOCAST), torch.float32),
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
@@ -55,9 +56,20 @@ def noise(job: Job[Timed]) -> Tensor:
 
     The images from the 65th on are the first 64 again, copied on the device: the host holds no more than those.
     """
+    return _drawn(job, torch.Generator().manual_seed(job.seed))
+
+
+def further_noise(job: Job[Timed], count: int) -> Iterator[Tensor]:
+    """Yield batches of other noise, as many as hold so many images."""
+    generator = torch.Generator().manual_seed(job.seed + 1)
+    for _ in range(-(-count // job.settings.batch)):
+        yield _drawn(job, generator)
+
+
+def _drawn(job: Job[Timed], generator: torch.Generator) -> Tensor:
     batch = job.settings.batch
     shape = (min(batch, _DRAWN), job.in_channels, job.input_size, job.input_size)
-    drawn = place(torch.randn(shape, generator=torch.Generator().manual_seed(job.seed)), job)
+    drawn = place(torch.randn(shape, generator=generator), job)
     if batch <= _DRAWN:
         return drawn
     layout = LAYOUTS[job.settings.memory_format]

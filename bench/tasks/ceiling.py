@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.errors import UnsupportedError
 from bench.plan.job import Job
 from bench.plan.settings import Device, Keys, OnDevice, Timing
 from bench.plan.task import TASKS, Hooks, Quantity, Task
@@ -39,6 +40,10 @@ def _run(job: Job[_CeilingSettings], hooks: Hooks) -> Iterator[Measurement]:
     from bench.training.config import AUTOCAST
 
     precision = job.settings.precision
+    if precision == "int8":
+        raise UnsupportedError(
+            "torch has no ceiling of int8 here", "name the precision that eager multiplies in"
+        )
     dtype = AUTOCAST.get(precision, DTYPES[precision])
     tools = instruments(job.device)
     with torch.inference_mode():

@@ -42,6 +42,7 @@ class _Evaluation(OfNetwork):
         split: of it; `val` of a data set without one is what it has for testing.
         limit: evaluate on so many of its images, balanced over the classes, the same ones for every network; 0 is all.
         backend: how the network is run.
+        calibration: of int8, see `bench.plan.settings.Timed`; never images that it is evaluated on.
         batch_size: images a call; `auto` halves what does not fit.
         transform: what is done to images otherwise than the weights declare, as fields of
             `bench.datasets.transforms.Transform`. None is what they declare, and not part of the job.
@@ -53,6 +54,7 @@ class _Evaluation(OfNetwork):
     split: Annotated[str, Field(min_length=1)] = USUAL_SPLIT
     limit: Annotated[int, Field(ge=0)] = 0
     backend: Annotated[str, Field(min_length=1)] = "eager"
+    calibration: Annotated[str, Field(min_length=1)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
     transform: JsonObject | None = None
     corruption: Annotated[str, Field(min_length=1)] | None = None

@@ -83,6 +83,29 @@ QUANTITIES = (
         "lower",
         about="largest difference from eager outputs, as a share of the largest of these",
     ),
+    Quantity(
+        "mean_difference",
+        "1",
+        "lower",
+        about="mean difference from eager outputs on further images, as a share of the largest of these",
+    ),
+    Quantity("other_answers", "1", "lower", about="share of further images whose largest output is another"),
+    Quantity("artefact_size", "B", "lower", about="bytes of an engine's files on disk"),
+    Quantity(
+        "precision_share",
+        "1",
+        "neither",
+        about="of an engine's operators that multiply, the share that runs in the precision of the row",
+    ),
+    Quantity(
+        "threads_used", "1", "neither", about="CPU time of all threads of a call over that of the busiest"
+    ),
+    Quantity(
+        "clipped_share",
+        "1",
+        "lower",
+        about="share of the values of a quantised tensor beyond its range, in the worst tensor",
+    ),
 )
 
 
@@ -100,6 +123,7 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
         with_doubts,
         with_energy,
     )
+    from bench.tasks._engines import inspected
     from bench.tasks._networks import check
     from bench.timing.steps import instruments, measure_inference
 
@@ -128,8 +152,14 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
                 yield with_doubts(measurement, doubts)
         # Only now, as what is computed here leaves the allocator in another state: it made the calls of this one
         # process up to 14 % faster. The other processes would find the same.
-        if not results and prepared.held is not None and not job.settings.replicate:
+        first = not job.settings.replicate
+        if not results and prepared.held is not None and first:
             doubts["s"] += soundness(prepared.call, output, prepared.held(), job.settings.precision)
+        if prepared.engine is not None and first:
+            hooks.stage("inspect")
+            of_engine = tuple(inspected(prepared.engine, job))
+            doubts["s"] += doubts_of_results(of_engine)
+            yield from of_engine
         yield from (with_doubts(measurement, doubts) for measurement in times)
         yield from tensors(prepared.call, prepared.held, job, hooks)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.io import finite_json
 from bench.records.flags import explain
-from bench.report.tables.view import EMPTY, Cell, Head, View, digits_for, fixed, interval
+from bench.report.tables._view import EMPTY, Cell, Head, View, digits_for, fixed, interval
 from bench.report.text import plain
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import p_is

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report.tables.view import Cell, Head, View
+from bench.report.tables._view import Cell, Head, View
 from bench.report.text import plain
 from bench.units import DASH, show
 

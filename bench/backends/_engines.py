@@ -1,0 +1,141 @@
+"""What backends share that hand a network to another engine: what they refuse, exporting, files, and the CPU."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from bench.backends import on_cpu
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+
+_MULTIPLIES = re.compile(
+    r"conv(?!ert)|gemm|matmul|(?<!quantize)linear(?!add|mul|aver|glob|soft|leaky|sigm|conc)|fullyconnected|innerproduct"
+    r"|attention|\b(add|badd|b)?b?mm\b"
+)
+
+
+def refusal_on_cpu(
+    job: Job[Timed], needs: Sequence[str], install: str, precisions: Sequence[str], layouts: Sequence[str]
+) -> str | None:
+    """Return why an engine of the CPU cannot run a job: its packages, the device, the precision, the layout; or None.
+
+    Args:
+        job: in question.
+        needs: modules that it imports.
+        install: the command that brings them.
+        precisions: those that it has.
+        layouts: of images, those that it has.
+    """
+    if reason := missing(needs, install):
+        return reason
+    if not on_cpu(job):
+        return "it is for CPUs here; use device=cpu"
+    if job.settings.precision not in precisions:
+        return f"no {job.settings.precision} on cpu; it has {', '.join(precisions)}"
+    if job.settings.memory_format not in layouts:
+        return "it lays images out by itself; use memory_format=contiguous"
+    return None
+
+
+def missing(needs: Sequence[str], install: str) -> str | None:
+    """Return which modules are not installed, and the command that brings them; None where all are there."""
+    names = [name for name in needs if importlib.util.find_spec(name) is None]
+    return f"{', '.join(names)} missing; {install}" if names else None
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of installed packages by their names, for the detail of a preparation."""
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """Make a context in which a network can be exported, and what exporters say on the way is kept to themselves.
+
+    They need tensors that gradients may know of; inference mode makes others.
+    """
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def exported(model: nn.Module, images: Tensor, *, strict: bool = False) -> ExportedProgram:
+    """Return the graph of a network for images of this shape; within `exporting`.
+
+    Args:
+        model: in evaluation mode.
+        images: [B, C, H, W]; their values do not matter.
+        strict: trace the Python code of the network first, which keeps of each operator what it was written as;
+            where that fails, it is exported as usual.
+    """
+    example = (images.clone(),)
+    if strict:
+        try:
+            return torch.export.export(model, example, strict=True)
+        except Exception:  # of many kinds; the usual way then says what is wrong
+            torch._dynamo.reset()
+    return torch.export.export(model, example)
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def multiplies(operator: str) -> bool:
+    """Return whether an operator of such a name multiplies matrices or convolves, in any of the engines' spellings.
+
+    >>> [name for name in ("QLinearConv", "QLinearAdd", "Convert", "aten.addmm.default") if multiplies(name)]
+    ['QLinearConv', 'aten.addmm.default']
+    """
+    return _MULTIPLIES.search(operator.lower()) is not None
+
+
+def kinds_of(operators: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Return how many of the operators, pairs of a name and a type of number, multiply in which type.
+
+    >>> kinds_of([("Conv", "fp32"), ("QLinearConv", "int8"), ("Relu", "fp32"), ("Conv", "fp32")])
+    {'fp32': 2, 'int8': 1}
+    """
+    return dict(Counter(kind for name, kind in operators if multiplies(name)))
+
+
+@cache
+def has_vnni() -> bool:
+    """Return whether this CPU adds products of 8-bit integers in 32 bits at once.
+
+    x86 without that adds pairs of them in 16 bits first, which overflow where weights use all of their 8 bits. Other
+    processors have no such step. Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return "vnni" in flags
+
+
+def clipped_share(values: Tensor, low: Tensor, high: Tensor, levels: int = 256) -> float:
+    """Return the share of values [...] that lie beyond a range by more than half of one of its steps.
+
+    `low` and `high` are numbers, or one a channel in a form that broadcasts. Values at the ends of a range are in it: a
+    rectifier puts many there.
+    """
+    half_step = (high - low) / (levels - 1) / 2
+    beyond = (values < low - half_step) | (values > high + half_step)
+    return float(beyond.float().mean())

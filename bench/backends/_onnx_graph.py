@@ -1,0 +1,30 @@
+"""Graphs of ONNX, read: which operators multiply in which type of number."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from bench.backends._engines import kinds_of
+
+_INT8 = ("qlinear", "integer", "qgemm", "qattention", "dynamicquantize")
+_TYPES = {1: "fp32", 10: "fp16", 16: "bf16"}  # of TensorProto; what is not said is single precision
+
+
+def operators_of(file: Path) -> dict[str, int]:
+    """Return how many operators of the graph that a session has made multiply in which type of number.
+
+    What quantises each call's activations by itself has `DynamicQuantize` in its name, and multiplies only where it
+    has the name of a product as well. A product between dequantised numbers is one of single precision.
+    """
+    graph = importlib.import_module("onnx").load(str(file), load_external_data=False).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    return kinds_of([(node.op_type, _kind(node, types)) for node in graph.node])
+
+
+def _kind(node: object, types: dict[str, int]) -> str:
+    name = str(getattr(node, "op_type", "")).lower()
+    if any(word in name for word in _INT8):
+        return "int8"
+    known = [_TYPES[types[i]] for i in getattr(node, "input", ()) if types.get(i) in _TYPES]
+    return known[0] if known else "fp32"

@@ -1,0 +1,90 @@
+"""AOTInductor: the network is exported, compiled by Inductor to a shared library, packed into a file, and run from it.
+
+What runs is the file's own code, without Python between its kernels. Inductor's caches are fresh, so that
+`prepare_time` is that of a first compilation. It has the layout and the numbers of the network that it is given.
+Source: https://docs.pytorch.org/docs/stable/user_guide/torch_compiler/torch.compiler_aot_inductor.html
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from bench.backends import BACKENDS, Backend, Engine, PinnedCall, Runnable, on_cpu, refusal
+from bench.backends._engines import exported, exporting, multiplies
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+
+_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+_KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+_TIP = "use backend=compiled or backend=eager; it needs a C++ compiler such as g++, and a network that can be exported"
+
+
+def _load() -> None:
+    importlib.import_module("torch._inductor.utils")
+
+
+def _unsupported(job: Job[Timed]) -> str | None:
+    if job.settings.precision not in _PRECISIONS:
+        return f"no {job.settings.precision}; it has {', '.join(_PRECISIONS)}"
+    return None
+
+
+def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+    from torch._inductor.async_compile import shutdown_compile_workers
+    from torch._inductor.utils import fresh_cache
+
+    detail: dict[str, object] = {"torch": torch.__version__}
+    with tempfile.TemporaryDirectory(prefix="bench-aoti-") as folder, exporting(), fresh_cache():
+        try:
+            start = time.perf_counter()
+            program = exported(model, images)
+            detail["export_s"] = time.perf_counter() - start
+            start = time.perf_counter()
+            file = torch._inductor.aoti_compile_and_package(
+                program, package_path=str(Path(folder) / "model.pt2")
+            )
+            detail["compile_s"] = time.perf_counter() - start
+            start = time.perf_counter()
+            compiled: Any = torch._inductor.aoti_load_package(file)
+            detail["load_s"] = time.perf_counter() - start
+            size = Path(file).stat().st_size
+        except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
+            raise refusal("AOTInductor", error, _TIP) from error
+        finally:
+            shutdown_compile_workers()  # they would idle beside what is measured, and outlive it
+    engine = Engine(
+        size=size,
+        operators=_operators(program),
+        threads=torch.get_num_threads() if on_cpu(job) else None,
+        layout=job.settings.memory_format,
+    )
+    return Runnable(PinnedCall(lambda: compiled(images), images), detail, engine=engine)
+
+
+def _operators(program: ExportedProgram) -> dict[str, int]:
+    """Return how many operators multiply in which type of number: that of what they return, which Inductor keeps."""
+    nodes = [node for node in program.graph.nodes if node.op == "call_function"]
+    values = (node.meta.get("val") for node in nodes if multiplies(str(node.target)))
+    return dict(Counter(_KINDS.get(v.dtype, str(v.dtype)) for v in values if isinstance(v, Tensor)))
+
+
+BACKENDS.add(
+    "aot_inductor",
+    Backend(
+        "AOTInductor: compiled ahead into a library of its own",
+        _prepare,
+        _unsupported,
+        load=_load,
+        outside_allocator=True,
+        precisions=("fp32",),
+    ),
+)

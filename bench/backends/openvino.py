@@ -1,0 +1,218 @@
+"""OpenVINO: the network is exported, converted to its graph and compiled for the CPU, with one stream.
+
+fp32 and bf16 are what its kernels compute in (a hint that it may not follow: what it says of the compiled graph is
+recorded); by itself it takes bf16 where the CPU has it, also for a network of fp32. int8 is quantised by NNCF, with the
+ranges of calibration. Threads are those of the job. The images are read where they lie.
+Source: https://docs.openvino.ai/2026/openvino-workflow/running-inference/inference-devices-and-modes/cpu-device.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
+from bench.backends._calibration import Calibration, calibration
+from bench.backends._engines import (
+    clipped_share,
+    exported,
+    exporting,
+    folder_size,
+    has_vnni,
+    kinds_of,
+    refusal_on_cpu,
+    versions,
+)
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+
+_NEEDS = ("openvino", "nncf")
+_INSTALL = "pip install 'bench[openvino]'"
+_PRECISIONS = ("fp32", "bf16", "int8")
+_KINDS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+def _load() -> None:
+    for name in _NEEDS[:1]:
+        importlib.import_module(name)
+
+
+def _unsupported(job: Job[Timed]) -> str | None:
+    needs = _NEEDS if job.settings.precision == "int8" else _NEEDS[:1]
+    return refusal_on_cpu(job, needs, _INSTALL, _PRECISIONS, ("contiguous",))
+
+
+def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+    detail: dict[str, object] = {**versions("openvino")}
+    ranges: Calibration | None = None
+    try:
+        start = time.perf_counter()
+        network, detail["exporter"] = _converted(model, images)
+        detail["export_s"] = time.perf_counter() - start
+        if job.settings.precision == "int8":
+            ranges = calibration(images, job)
+            start = time.perf_counter()
+            network = _quantised(network, ranges)
+            detail |= {**ranges.detail, **versions("nncf"), "quantise_s": time.perf_counter() - start}
+        start = time.perf_counter()
+        compiled = _compiled(network, images, job)
+        detail["compile_s"] = time.perf_counter() - start
+        call = _call(compiled, images)
+    except Exception as error:  # the network ran in eager; whatever is wrong now is OpenVINO's
+        raise refusal("OpenVINO", error, "use backend=onnx or backend=eager") from error
+    reports = {name: str(compiled.get_property(name)) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")}
+    engine = Engine(
+        size=_size(network),
+        operators=kinds_of(_operators(compiled)),
+        threads=int(reports["INFERENCE_NUM_THREADS"]),
+        layout="contiguous",
+        clipped=None if ranges is None else lambda: _clipped(network, images),
+    )
+    return Runnable(call, {**detail, **reports}, engine=engine, flags=ranges.flags if ranges else ())
+
+
+def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
+    """Return the network as a graph of OpenVINO's, of numbers in single precision, and the exporter that could."""
+    openvino = importlib.import_module("openvino")
+    with exporting():
+        example = images.float().contiguous()
+        try:
+            model.float()  # in place, and back again: eager is held against this network in its own precision
+            try:
+                graph, exporter = openvino.convert_model(exported(model, example)), "torch.export"
+            except Exception:
+                shape = list(example.shape)
+                graph = openvino.convert_model(model, example_input=example.clone(), input=shape)
+                exporter = "tracing"
+        finally:
+            model.to(images.dtype)
+    graph.reshape(list(example.shape))
+    return graph, exporter
+
+
+def _quantised(graph: Any, ranges: Calibration) -> Any:
+    """Return the graph with 8-bit integers; weights keep 7 bits where the CPU would add products in 16."""
+    nncf = importlib.import_module("nncf")
+    nncf.set_log_level(logging.ERROR)
+    advanced = importlib.import_module("nncf.quantization.advanced_parameters")
+    fix = advanced.OverflowFix.DISABLE if has_vnni() else advanced.OverflowFix.ENABLE
+    data = nncf.Dataset([batch.numpy() for batch in ranges.batches])
+    with contextlib.redirect_stdout(io.StringIO()):  # bars of progress
+        return nncf.quantize(
+            graph,
+            data,
+            subset_size=len(ranges.batches),
+            advanced_parameters=advanced.AdvancedQuantizationParameters(overflow_fix=fix),
+        )
+
+
+def _compiled(graph: Any, images: Tensor, job: Job[Timed]) -> Any:
+    openvino = importlib.import_module("openvino")
+    settings = {
+        "INFERENCE_PRECISION_HINT": _HINTS[job.settings.precision],
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        **({} if job.settings.threads is None else {"INFERENCE_NUM_THREADS": job.settings.threads}),
+    }
+    if images.dtype == torch.bfloat16:
+        process = importlib.import_module("openvino.preprocess").PrePostProcessor(graph)
+        process.input().tensor().set_element_type(openvino.Type.bf16)
+        graph = process.build()
+    return openvino.Core().compile_model(graph, "CPU", settings)
+
+
+def _call(compiled: Any, images: Tensor) -> Call:
+    """Return a call that reads the images where they lie."""
+    openvino = importlib.import_module("openvino")
+    request = compiled.create_infer_request()
+    if images.dtype == torch.bfloat16:  # which NumPy does not know
+        bits = images.view(torch.int16).numpy()
+        given = openvino.Tensor(bits, openvino.Shape(list(images.shape)), openvino.Type.bf16)
+    else:
+        given = openvino.Tensor(images.numpy(), shared_memory=True)
+    request.set_input_tensor(given)
+
+    def call() -> object:
+        request.infer()
+        return request.get_output_tensor(0).data
+
+    call()
+    return call
+
+
+def _operators(compiled: Any) -> Iterator[tuple[str, str]]:
+    """Yield the kind of each operator of the compiled graph, and the type of number that it computes in."""
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        told = node.get_rt_info()
+        kind, precision = (str(told[key].value) for key in ("layerType", "runtimePrecision"))
+        yield kind, _KINDS.get(precision, precision)
+
+
+def _size(graph: Any) -> int:
+    """Return the bytes of the graph and its weights, as OpenVINO saves them without halving weights."""
+    openvino = importlib.import_module("openvino")
+    with tempfile.TemporaryDirectory(prefix="bench-openvino-") as folder:
+        openvino.save_model(graph, str(Path(folder) / "model.xml"), compress_to_fp16=False)
+        return folder_size(Path(folder))
+
+
+def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
+    """Return by quantised activation of the graph the share of its values beyond its range, for these images."""
+    openvino = importlib.import_module("openvino")
+    graph = graph.clone()
+    ranges: list[tuple[str, Callable[[Tensor], float]]] = []
+    outputs = []
+    for node in graph.get_ordered_ops():
+        if node.get_type_name() != "FakeQuantize" or _is_constant(node.input_value(0)):
+            continue
+        ends = [node.input_value(i).get_node().get_data() for i in (1, 2)]
+        low, high = (torch.from_numpy(np.array(end, dtype=np.float32)) for end in ends)
+        levels = int(node.get_attributes()["levels"])
+        name = str(node.get_friendly_name()).removesuffix("/fq_output_0")
+        ranges.append((name, _share_beyond(low, high, levels)))
+        outputs.append(node.input_value(0))
+    count = len(graph.outputs)
+    graph.add_outputs(outputs)
+    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    values = list(compiled(images.numpy()).to_tuple())[count:]
+    return {
+        name: share(torch.from_numpy(np.array(array)))
+        for (name, share), array in zip(ranges, values, strict=True)
+    }
+
+
+def _share_beyond(low: Tensor, high: Tensor, levels: int) -> Callable[[Tensor], float]:
+    return lambda values: clipped_share(values, low, high, levels)
+
+
+def _is_constant(output: Any) -> bool:
+    """Return whether a value of a graph is a weight: a constant, or a conversion of one."""
+    node = output.get_node()
+    while node.get_type_name() in ("Convert", "Reshape", "Transpose") and node.inputs():
+        node = node.input_value(0).get_node()
+    return str(node.get_type_name()) == "Constant"
+
+
+BACKENDS.add(
+    "openvino",
+    Backend(
+        f"OpenVINO on the CPU, after an export; int8 by NNCF ({_INSTALL})",
+        _prepare,
+        _unsupported,
+        load=_load,
+        blocks_host=True,
+        precisions=_PRECISIONS,
+    ),
+)

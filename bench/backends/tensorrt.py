@@ -1,0 +1,111 @@
+"""TensorRT: the network is exported to ONNX, built for one card, and run on torch's stream from its own engine.
+
+The network is built strongly typed: each number has the type that the exported network gives it. TF32, which the
+builder would take by itself, is for the precision of that name alone. Images and logits stay on the device.
+Source: https://docs.nvidia.com/deeplearning/tensorrt/latest/_static/python-api/index.html
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.backends import BACKENDS, Backend, Engine, PinnedCall, Runnable, on_cpu, refusal
+from bench.backends._engines import missing, versions
+from bench.backends.onnx import export
+from bench.errors import UnsupportedError
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+
+_NEEDS = ("tensorrt", "onnx", "onnxscript")
+_INSTALL = "pip install 'bench[tensorrt]'"
+_PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+
+
+def _load() -> None:
+    importlib.import_module("tensorrt")
+
+
+def _unsupported(job: Job[Timed]) -> str | None:
+    if on_cpu(job):
+        return "it is for NVIDIA's cards; use device=cuda, or backend=openvino on a CPU"
+    if job.settings.precision not in _PRECISIONS:
+        return f"no {job.settings.precision} here; it has {', '.join(_PRECISIONS)}"
+    if job.settings.memory_format != "contiguous":
+        return "it lays images out by itself; use memory_format=contiguous"
+    return missing(_NEEDS, _INSTALL)
+
+
+def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+    detail: dict[str, object] = {**versions("tensorrt")}
+    try:
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="bench-tensorrt-") as folder:
+            file = Path(folder) / "model.onnx"
+            detail["exporter"] = export(model, images, file)
+            detail["export_s"] = time.perf_counter() - start
+            start = time.perf_counter()
+            plan = _built(file, tf32=job.settings.precision == "tf32")
+            detail["build_s"] = time.perf_counter() - start
+        call = _call(plan, images, model(images))
+    except Exception as error:  # the network ran in eager; whatever is wrong now is TensorRT's
+        raise refusal("TensorRT", error, "use backend=cuda_graph or backend=eager") from error
+    return Runnable(call, detail, engine=Engine(size=len(plan), layout="contiguous"))
+
+
+def _built(file: Path, *, tf32: bool) -> bytes:
+    """Return the engine that TensorRT builds of a file, as bytes.
+
+    Raises:
+        UnsupportedError: for operators that it does not know.
+    """
+    tensorrt = importlib.import_module("tensorrt")
+    logger = tensorrt.Logger(tensorrt.Logger.ERROR)
+    builder = tensorrt.Builder(logger)
+    network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = tensorrt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(file)):
+        raise UnsupportedError(f"TensorRT cannot read the network: {parser.get_error(0).desc()}")
+    config = builder.create_builder_config()
+    if not tf32:
+        config.clear_flag(tensorrt.BuilderFlag.TF32)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise UnsupportedError("TensorRT builds no engine of the network, and does not say why")
+    return bytes(plan)
+
+
+def _call(plan: bytes, images: Tensor, logits: Tensor) -> PinnedCall:
+    """Return a call from the images on the device to logits on the device, on torch's current stream."""
+    tensorrt = importlib.import_module("tensorrt")
+    runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
+    engine = runtime.deserialize_cuda_engine(plan)
+    context: Any = engine.create_execution_context()
+    logits = torch.empty_like(logits).contiguous()
+    for name, tensor in (("images", images), ("logits", logits)):
+        context.set_tensor_address(name, tensor.data_ptr())
+
+    def call() -> object:
+        context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
+        return logits
+
+    return PinnedCall(call, (images, engine, runtime))
+
+
+BACKENDS.add(
+    "tensorrt",
+    Backend(
+        f"TensorRT, after an export; CUDA only ({_INSTALL})",
+        _prepare,
+        _unsupported,
+        load=_load,
+        outside_allocator=True,
+        precisions=("fp32", "fp16"),
+    ),
+)

@@ -1,0 +1,156 @@
+"""torchao: 8-bit integers on x86 CPUs, quantised in PyTorch's own graph (PT2E) and compiled by Inductor.
+
+Activations are unsigned with one scale a tensor, weights signed with one a channel; ranges are taken in calibration.
+Inductor is given the weights as constants (freezing), without which it would multiply in single precision; how many of
+the products it has made ones of integers is read from its own counters.
+Source: https://docs.pytorch.org/ao/stable/pt2e_quantization/pt2e_quant_x86_inductor.html
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Interpreter, Node
+
+from bench.backends import BACKENDS, Backend, Engine, PinnedCall, Runnable, refusal
+from bench.backends._calibration import Calibration, calibration
+from bench.backends._engines import (
+    clipped_share,
+    exported,
+    exporting,
+    has_vnni,
+    multiplies,
+    refusal_on_cpu,
+    versions,
+)
+from bench.backends.compiled import compile_now
+from bench.plan.job import Job
+from bench.plan.settings import Timed
+
+_NEEDS = ("torchao",)
+_INSTALL = "pip install 'bench[torchao]'"
+_QUANTISER = "torchao.quantization.pt2e.quantizer.x86_inductor_quantizer"
+_PACKED = ("qconv_weight_prepack_matcher_count", "qlinear_weight_prepack_matcher_count")
+_QUANTISES = "quantize_per_tensor.default"
+
+
+def _load() -> None:
+    importlib.import_module("torch._dynamo")
+    importlib.import_module("torch._inductor.utils")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module(_QUANTISER)
+
+
+def _unsupported(job: Job[Timed]) -> str | None:
+    if reason := refusal_on_cpu(job, _NEEDS, _INSTALL, ("int8",), ("contiguous", "channels_last")):
+        return reason
+    machine = platform.machine()
+    return None if machine in ("x86_64", "AMD64") else f"its int8 here is for x86, and this is {machine}"
+
+
+def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+    detail: dict[str, object] = {**versions("torch", "torchao")}
+    try:
+        start = time.perf_counter()
+        ranges = calibration(images, job)
+        quantised = _quantised(model, images, ranges)
+        detail |= {**ranges.detail, "weight_bits": 8 if has_vnni() else 7}
+        detail["quantise_s"] = time.perf_counter() - start
+        compiled, operators, detail["first_call_s"] = _compiled(quantised, images, job)
+    except Exception as error:  # the network ran in eager; whatever is wrong now is the quantisation
+        raise refusal("torchao", error, "use backend=onnx or backend=openvino") from error
+    engine = Engine(
+        size=_size(quantised),
+        operators=operators,
+        threads=torch.get_num_threads(),
+        layout=job.settings.memory_format,
+        clipped=lambda: _clipped(quantised, images),
+    )
+    return Runnable(PinnedCall(lambda: compiled(images), images), detail, engine=engine, flags=ranges.flags)
+
+
+def _quantised(model: nn.Module, images: Tensor, ranges: Calibration) -> GraphModule:
+    """Return the network's graph with what quantises and dequantises in it, its ranges taken in calibration."""
+    pt2e = importlib.import_module("torchao.quantization.pt2e.quantize_pt2e")
+    x86 = importlib.import_module(_QUANTISER)
+    # Which operators belong together the quantiser knows by what they were written as.
+    with exporting():
+        graph = exported(model, images, strict=True).module()
+        quantiser = x86.X86InductorQuantizer()
+        quantiser.set_global(x86.get_default_x86_inductor_quantization_config(reduce_range=not has_vnni()))
+        observed = pt2e.prepare_pt2e(graph, quantiser)
+        for batch in ranges.batches:
+            observed(batch)
+        converted: GraphModule = pt2e.convert_pt2e(observed)
+        importlib.import_module("torchao.quantization.pt2e").move_exported_model_to_eval(converted)
+    return converted
+
+
+def _compiled(quantised: GraphModule, images: Tensor, job: Job[Timed]) -> tuple[Any, dict[str, int], float]:
+    """Return the compiled graph, how many of its products are of integers, and the seconds of the first call."""
+    from torch._dynamo.utils import counters
+    from torch._inductor import config
+
+    products = [n for n in quantised.graph.nodes if n.op == "call_function" and multiplies(str(n.target))]
+    counters.clear()
+    with config.patch(freezing=True), torch.inference_mode(False), torch.no_grad():
+        compiled: Any = torch.compile(quantised, dynamic=False)
+        example = images.clone()
+        first_s = compile_now(lambda: compiled(example), job.device)
+    of_integers = min(len(products), sum(counters["inductor"][name] for name in _PACKED))
+    counts = {"int8": of_integers, "fp32": len(products) - of_integers}
+    return compiled, {kind: count for kind, count in counts.items() if count}, first_s
+
+
+def _size(quantised: GraphModule) -> int:
+    """Return the bytes of the quantised weights as torch saves them: what is compiled is kept on no disk."""
+    with tempfile.TemporaryDirectory(prefix="bench-torchao-") as folder:
+        file = Path(folder) / "weights.pt"
+        torch.save(quantised.state_dict(), file)
+        return file.stat().st_size
+
+
+def _clipped(quantised: GraphModule, images: Tensor) -> Mapping[str, float]:
+    """Return by quantised activation the share of its values beyond its range, for these images."""
+    with torch.inference_mode(False), torch.no_grad():
+        ranges = _Ranges(quantised)
+        ranges.run(images.clone())
+    return ranges.shares
+
+
+class _Ranges(Interpreter):
+    """Runs a quantised graph and looks at what is about to be quantised."""
+
+    def __init__(self, graph: GraphModule) -> None:
+        super().__init__(graph)
+        self.shares: dict[str, float] = {}
+
+    def run_node(self, n: Node) -> Any:
+        """Run one operator."""
+        if n.op == "call_function" and str(n.target).endswith(_QUANTISES) and "dequant" not in str(n.target):
+            values, scale, zero, least, most, *_ = self.map_nodes_to_values(n.args, n)
+            ends = (torch.as_tensor((end - zero) * scale) for end in (least, most))
+            self.shares[n.name] = clipped_share(values, *ends, levels=most - least + 1)
+        return super().run_node(n)
+
+
+BACKENDS.add(
+    "torchao",
+    Backend(
+        f"torchao: int8 in PyTorch's graph, compiled by Inductor; x86 CPUs ({_INSTALL})",
+        _prepare,
+        _unsupported,
+        load=_load,
+        precisions=("int8",),
+    ),
+)

@@ -10,10 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "ensembles", "evaluate", "figure", "load", "run", "show", "train"]
+__all__ = [
+    "__version__",
+    "compare",
+    "ensembles",
+    "evaluate",
+    "figure",
+    "load",
+    "query",
+    "run",
+    "show",
+    "train",
+]
 
 if TYPE_CHECKING:
-    from bench.api import compare, ensembles, evaluate, figure, load, run, show, train
+    from bench.api import compare, ensembles, evaluate, figure, load, query, run, show, train
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ frame = bench.load("results/smoke")
 from bench.api._comparing import compare, selftest
 from bench.api._evaluating import evaluate
 from bench.api._gating import gate
+from bench.api._querying import query
 from bench.api._reading import ensembles, figure, load
 from bench.api.inspecting import show
 from bench.api.runs import Done, Prepared, prepare, run, train
@@ -22,6 +23,7 @@ __all__ = [
     "gate",
     "load",
     "prepare",
+    "query",
     "run",
     "selftest",
     "show",

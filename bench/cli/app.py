@@ -28,6 +28,7 @@ from bench.cli import (
     run,
     selftest,
     show,
+    sql,
     train,
     verify,
 )
@@ -131,6 +132,13 @@ _add(
     export.export,
     "bench export default --out default.csv",
     "bench export default --format timm",
+)
+_add(
+    _READ,
+    "sql",
+    sql.sql,
+    'bench sql "select network, latency from networks order by latency"',
+    'bench sql "describe measurements" default -f csv',
 )
 _add(
     _READ,

@@ -22,15 +22,39 @@ _GUESS_S = {"cpu": 5.0, "cuda": 8.0}
 _GUESS_IMAGE_S = {"cpu": 4e-2, "cuda": 5e-4}
 
 QUANTITIES = (
-    Quantity("top1", "1", "higher"),
-    Quantity("top5", "1", "higher"),
-    Quantity("left_out", "1", "lower"),
+    Quantity("top1", "1", "higher", about="share of the images whose label comes first"),
+    Quantity("top5", "1", "higher", about="share of the images whose label is among the first five"),
+    Quantity("left_out", "1", "lower", about="images that could not be read; the detail names them"),
     Quantity(
-        "evaluated_top1", "1", "higher", "Top-1, evaluated", "images", of="top1", cell="share", marked=True
+        "evaluated_top1",
+        "1",
+        "higher",
+        "Top-1, evaluated",
+        "images",
+        of="top1",
+        cell="share",
+        marked=True,
+        about="top-1 of given weights on given images, with its interval over the images",
     ),
-    Quantity("evaluated_top5", "1", "higher", "Top-5, evaluated", "images", of="top5", cell="share"),
-    Quantity("evaluation_rate", "image/s", "higher"),
-    Quantity("decode_rate", "image/s", "higher"),
+    Quantity(
+        "evaluated_top5",
+        "1",
+        "higher",
+        "Top-5, evaluated",
+        "images",
+        of="top5",
+        cell="share",
+        about="top-5 of given weights on given images",
+    ),
+    Quantity(
+        "evaluation_rate", "image/s", "higher", about="images per second of the whole loop, decoding included"
+    ),
+    Quantity(
+        "decode_rate",
+        "image/s",
+        "higher",
+        about="images per second that are decoded and transformed, without the network",
+    ),
 )
 
 
@@ -142,6 +166,7 @@ TASKS.add(
     "evaluate",
     Task(
         place=7,
+        about="tests given weights on images, each network with its own transform",
         keys=_EvaluateKeys,
         settings=EvaluateSettings,
         run=_run,

@@ -22,10 +22,10 @@ from bench.records.record import Measurement
 _GUESS_S = {"cpu": 5.0, "cuda": 5.0}
 
 QUANTITIES = (
-    Quantity("network_time", "s", "lower"),
-    Quantity("layers_time", "s", "lower"),
-    Quantity("explained_share", "1", "neither"),
-    Quantity("peak_memory", "B", "lower"),
+    Quantity("network_time", "s", "lower", about="of the whole network, in passes without any stamp"),
+    Quantity("layers_time", "s", "lower", about="of all layers together, in passes of their own"),
+    Quantity("explained_share", "1", "neither", about="time of the layers as a share of the network's"),
+    Quantity("peak_memory", "B", "lower", about="most bytes in a training step, libraries' memory included"),
 )
 
 
@@ -64,6 +64,7 @@ TASKS.add(
     "layers",
     Task(
         place=7,
+        about="times a network layer by layer, beside the whole",
         keys=_LayersKeys,
         settings=LayersSettings,
         run=_run,

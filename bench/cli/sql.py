@@ -1,0 +1,66 @@
+"""`bench sql`: stored runs, asked in SQL."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._common import ResultsOption, handled, run_path
+from bench.cli._streams import print_json, stdout, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Form(StrEnum):
+    """What is printed."""
+
+    rich = "rich"
+    csv = "csv"
+    json = "json"
+
+
+@handled
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Over the tables measurements and networks.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="Names or paths of runs; none: all that there are."),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", "-f", help="What is printed.")] = Form.rich,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Ask stored runs in SQL: `measurements` has a row each, `networks` those of a report's table.
+
+    `describe measurements` shows the columns. Needs DuckDB: pip install 'bench[sql]'.
+    """
+    from bench.api import query as ask
+
+    table = ask(query, [run_path(run, results) for run in runs or ()], results=results)
+    if form is Form.csv:
+        write(table.to_csv(index=False))
+    elif form is Form.json:
+        from bench.io import finite_json
+
+        print_json(finite_json(table.to_dict("records")))
+    else:
+        _print(table)
+
+
+def _print(table: pd.DataFrame) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bench.report.text import plain
+
+    shown = Table(box=None, pad_edge=False)
+    for column in table:
+        shown.add_column(
+            escape(plain(column)), justify="right" if table[column].dtype.kind in "iuf" else "left"
+        )
+    for row in table.astype(object).where(table.notna(), "").itertuples(index=False):
+        shown.add_row(*(escape(plain(value)) for value in row))
+    stdout().print(shown)

@@ -1,0 +1,107 @@
+"""Stored runs as tables for SQL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.api import _querying, load, query
+from bench.cli.app import app
+from bench.errors import ConfigError, StoreError
+
+pytest.importorskip("duckdb", reason="duckdb is not installed: pip install 'bench[sql]'")
+
+RESULTS = Path(__file__).parent.parent / "results"
+RUN = RESULTS / "h100-training-step"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tables"
+
+
+def test_measurements_are_those_of_the_frame():
+    frame = load(RUN)
+    asked = query(
+        "select arch, measurement, median, len(samples) as n from measurements order by arch, measurement",
+        [RUN],
+    )
+    kept = frame[frame["measurement"].notna()].sort_values(["arch", "measurement"], kind="stable")
+    found = asked[asked["measurement"].notna()]
+    assert (
+        found[["arch", "measurement"]].to_numpy().tolist()
+        == kept[["arch", "measurement"]].to_numpy().tolist()
+    )
+    assert sorted(found["median"].dropna()) == sorted(kept["median"].dropna())
+    assert found["n"].sum() == sum(map(len, kept["samples"]))
+
+
+def test_networks_are_those_of_the_comparison():
+    asked = query("select network, macs from networks where macs is not null order by macs", [RUN])
+    table = load(RUN).comparison
+    assert asked["macs"].tolist() == sorted(table["macs"].dropna())
+
+
+def test_a_run_is_read_once_until_it_changes(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    lines = (RUN / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "run.json").write_bytes((RUN / "run.json").read_bytes())
+    (run / "records.jsonl").write_bytes(b"".join(lines[:3]))
+    jobs = "select count(distinct job_id) as n from measurements where measurement is not null"
+    first = query(jobs, [run])["n"].item()
+    (file,) = cache.iterdir()
+    made = file.stat().st_mtime_ns
+    assert query(jobs, [run])["n"].item() == first
+    assert file.stat().st_mtime_ns == made
+    (run / "records.jsonl").write_bytes(b"".join(lines))
+    assert query(jobs, [run])["n"].item() > first
+    assert len(list(cache.iterdir())) == 2
+    monkeypatch.setattr(_querying, "_KEPT", 1)
+    (run / "records.jsonl").write_bytes(b"".join(lines[:2]))
+    query(jobs, [run])
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "selec 1",
+        "select nothing from measurements",
+        "copy measurements to 'out.csv'",
+        "select * from read_csv('/etc/passwd')",
+        "attach 'x.db'",
+        "set enable_external_access = true",
+    ],
+)
+def test_a_query_that_fails_or_reaches_for_files_is_told(
+    sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="the query failed"):
+        query(sql, [RUN])
+    assert not [*tmp_path.glob("*.csv"), *tmp_path.glob("*.db")]
+
+
+def test_where_there_is_no_run_it_says_so(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no run in"):
+        query("select 1", results=tmp_path)
+    with pytest.raises(StoreError):
+        query("select 1", [tmp_path / "nowhere"])
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    sql = "select network, macs, year from networks where network = 'resnet18' and macs is not null limit 1"
+    call = ["sql", sql, "h100-line-up", "--results", str(RESULTS)]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.split() == ["network", "macs", "year", "resnet18", "1814073344.0", "2015.0"]
+    (row,) = json.loads(CliRunner().invoke(app, [*call, "-f", "json"]).stdout)
+    assert row == {"network": "resnet18", "macs": 1814073344.0, "year": 2015.0}
+    as_csv = CliRunner().invoke(app, [*call, "-f", "csv"]).stdout
+    assert as_csv == "network,macs,year\nresnet18,1814073344.0,2015.0\n"

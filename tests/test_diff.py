@@ -28,8 +28,8 @@ from scipy import stats
 from typer.testing import CliRunner, Result
 
 from bench.analysis.diff import Change, Diff, diff
+from bench.cli._common import share
 from bench.cli.app import app
-from bench.cli.diff import _share
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
@@ -598,10 +598,10 @@ def test_command_refuses(run: Any, words: list[str], message: str) -> None:
 
 
 def test_shares() -> None:
-    assert (_share("5%", "-x"), _share("0.05", "-x"), _share("0%", "-x")) == (0.05, 0.05, 0.0)
+    assert (share("5%", "-x"), share("0.05", "-x"), share("0%", "-x")) == (0.05, 0.05, 0.0)
     for text in ("5", "-1%", "nan", "", "%", "100%"):
         with pytest.raises(BenchError):
-            _share(text, "-x")
+            share(text, "-x")
 
 
 def test_trainings_are_times_too() -> None:

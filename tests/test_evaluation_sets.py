@@ -12,8 +12,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from bench.datasets._imagenet import categories
-from bench.datasets.classes import IMAGENETTE, Vocabulary, map_classes
-from bench.datasets.evaluation import balanced, evaluation_set
+from bench.datasets.classes import _IMAGENETTE, Vocabulary, map_classes
+from bench.datasets.evaluation import _balanced, evaluation_set
 from bench.datasets.loader import Loader
 from bench.datasets.transforms import read_transform
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
@@ -102,15 +102,15 @@ def test_digits_are_their_test_images() -> None:
 
 def test_a_part_is_balanced_and_always_the_same() -> None:
     labels = torch.tensor([0] * 50 + [1] * 3 + [2] * 40)
-    chosen = balanced(labels, 23, seed=0)
-    assert torch.equal(chosen, balanced(labels, 23, seed=0))
-    assert not torch.equal(chosen, balanced(labels, 23, seed=1))
+    chosen = _balanced(labels, 23, seed=0)
+    assert torch.equal(chosen, _balanced(labels, 23, seed=0))
+    assert not torch.equal(chosen, _balanced(labels, 23, seed=1))
     assert labels[chosen].bincount().tolist() == [10, 3, 10]
     assert (
-        sorted(labels[balanced(labels, 2, seed=0)].unique().tolist())
-        == labels[balanced(labels, 2, 0)].tolist()
+        sorted(labels[_balanced(labels, 2, seed=0)].unique().tolist())
+        == labels[_balanced(labels, 2, 0)].tolist()
     )
-    assert balanced(labels, 93, seed=0).tolist() == list(range(93))
+    assert _balanced(labels, 93, seed=0).tolist() == list(range(93))
 
 
 def test_a_part_knows_where_its_images_stand_in_the_whole(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_synonyms_stand_behind_commas() -> None:
 
 
 def test_imagenette_is_known_by_its_ids() -> None:
-    classes = map_classes(list(IMAGENETTE), Vocabulary(1000))
+    classes = map_classes(list(_IMAGENETTE), Vocabulary(1000))
     assert classes.outputs == (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
     names = ["tench", "English springer", "cassette player", "chain saw", "church"]
     assert [categories()[n] for n in classes.outputs[:5]] == names

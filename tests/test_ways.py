@@ -350,11 +350,11 @@ def test_safetensors_are_read_by_their_format(here: Path) -> None:
 
 def test_ours_and_the_library_read_the_same(here: Path) -> None:
     library = pytest.importorskip("safetensors.torch")
-    from bench.archs.naming._weights import _read
+    from bench.archs.naming._weights import read
 
     weights = {**Net().state_dict(), "half": torch.randn(3, 5).half(), "none": torch.zeros(0, 3)}
     library.save_file(weights, here / "w.safetensors")
-    ours = _read(here / "w.safetensors")
+    ours = read(here / "w.safetensors")
     assert all(torch.equal(ours[key], value) for key, value in weights.items())
     assert ours.keys() == weights.keys()
 

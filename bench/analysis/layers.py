@@ -23,16 +23,16 @@ from bench.stats.intervals import Interval, process_interval, within_interval
 from bench.stats.samples import NONE, median
 from bench.stats.verdicts import corrected
 
-TASK = "layers"
+_TASK = "layers"
 
-Bound = Literal["compute", "memory", "launching", ""]
-Kind = Literal["layer", "functions", "module", "group", "between"]
+_Bound = Literal["compute", "memory", "launching", ""]
+_Kind = Literal["layer", "functions", "module", "group", "between"]
 
 _NOISE = 2.0  # times the time of a call that does nothing, below which a layer is told in a group
 
 
 @dataclass(frozen=True, slots=True)
-class Ceilings:
+class _Ceilings:
     """What a machine reaches at best: MAC/s of matrix products, and B/s of copies; NaN where it was not measured."""
 
     rate: float = math.nan
@@ -61,7 +61,7 @@ class Layer:
 
     name: str
     type: str
-    kind: Kind
+    kind: _Kind
     depth: int
     path: tuple[str, ...]
     output: tuple[int, ...]
@@ -71,7 +71,7 @@ class Layer:
     time: Interval
     backward: float
     times: tuple[float, ...]
-    limits: Mapping[Bound, float] = field(default_factory=dict)
+    limits: Mapping[_Bound, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -84,7 +84,7 @@ class Layer:
         return self.bytes / self.time.estimate if self.bytes and self.time.estimate > 0 else math.nan
 
     @property
-    def bound(self) -> Bound:
+    def bound(self) -> _Bound:
         """What bounds it; empty where nothing is known to."""
         known = {name: s for name, s in self.limits.items() if math.isfinite(s) and s > 0}
         return max(known, key=known.__getitem__) if known else ""
@@ -117,7 +117,7 @@ class LayerTable:
     job: Job
     network: Interval
     layers: tuple[Layer, ...]
-    ceilings: Ceilings
+    ceilings: _Ceilings
     noise_s: float
     flags: tuple[str, ...]
     segments: tuple[tuple[int, bool, float], ...]
@@ -166,7 +166,7 @@ def layer_tables(run: Run, depth: int | None = None) -> list[LayerTable]:
     records = [r for r in latest(run.records).values() if r.status == "ok"]
     series: dict[str, list[Record]] = {}
     for record in records:
-        if record.job.task == TASK and _is_whole(record):
+        if record.job.task == _TASK and _is_whole(record):
             series.setdefault(record.job.series(), []).append(record)
     return [_table(run, each, _ceilings(records, each[0]), depth) for each in series.values()]
 
@@ -178,7 +178,7 @@ def _is_whole(record: Record) -> bool:
     )
 
 
-def _ceilings(records: Sequence[Record], record: Record) -> Ceilings:
+def _ceilings(records: Sequence[Record], record: Record) -> _Ceilings:
     """Return the ceilings that were measured last in the precision of a record, with as many threads."""
     settings = record.job.settings.given
     bare = str(settings.get("precision", "fp32")).removeprefix("amp_")
@@ -188,10 +188,10 @@ def _ceilings(records: Sequence[Record], record: Record) -> Ceilings:
         same = all(given.get(key) == settings.get(key) for key in ("device", "threads"))
         if other.job.task == "ceiling" and same and given.get("precision", "fp32") == bare:
             values |= {m.name: median(m.samples) for m in other.measurements}
-    return Ceilings(values.get("matmul_rate", math.nan), values.get("copy_bandwidth", math.nan))
+    return _Ceilings(values.get("matmul_rate", math.nan), values.get("copy_bandwidth", math.nan))
 
 
-def _table(run: Run, records: Sequence[Record], ceilings: Ceilings, depth: int | None) -> LayerTable:
+def _table(run: Run, records: Sequence[Record], ceilings: _Ceilings, depth: int | None) -> LayerTable:
     first = records[0]
     processes = []
     for record in sorted(records, key=lambda r: r.job.settings.given.get("replicate") or 0):
@@ -277,14 +277,14 @@ class _Timed:
     rows: Sequence[_Row]
     paths: Sequence[tuple[int, ...]]
     processes: Sequence[_Process]
-    ceilings: Ceilings
+    ceilings: _Ceilings
     on_host: bool  # whether calls return when they are done
 
     def layer(self, members: Sequence[int]) -> Layer:
         """Return some rows as one layer, whose name and shape are those of the first."""
         head, own = self.rows[members[0]], [m for m in members if self.rows[m].is_layer]
         inside = [self.rows[m] for m in own]
-        kind: Kind = "layer" if head.leaf else "functions" if own == [members[0]] else "module"
+        kind: _Kind = "layer" if head.leaf else "functions" if own == [members[0]] else "module"
         forward, backward = self._samples("forward_s", own), self._samples("backward_s", own)
         both = [[a + b for a, b in zip(*each, strict=True)] for each in zip(forward, backward, strict=True)]
         trained = any("backward_s" in process.detail for process in self.processes)
@@ -323,7 +323,7 @@ class _Timed:
             places.append([at[keys[m]] for m in members if keys[m] in at])
         return places
 
-    def _limits(self, inside: Sequence[_Row], members: Sequence[int]) -> dict[Bound, float]:
+    def _limits(self, inside: Sequence[_Row], members: Sequence[int]) -> dict[_Bound, float]:
         """Return the seconds that rows take at least by what bounds them."""
         operators = sum(row.operators + row.backward_operators for row in inside)
         launch_s = operators * median([process.detail["operator_s"] for process in self.processes])

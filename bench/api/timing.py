@@ -14,7 +14,7 @@ from bench.plan.config import parse_experiment
 from bench.plan.settings import Processes
 
 
-def layers_blocks(
+def _layers_blocks(
     *, batch_size: object, precision: str, backend: str, training: bool, processes: int | None
 ) -> list[JsonObject]:
     """Return the blocks of an experiment that times layers: the machine's ceilings, and the layers."""
@@ -63,7 +63,7 @@ def time_layers(
         BenchError: for whatever cannot be carried out as written.
     """
     names = names_of(network)
-    blocks = layers_blocks(
+    blocks = _layers_blocks(
         batch_size=batch_size, precision=precision, backend=backend, training=training, processes=processes
     )
     content = {"name": run_name("layers", names), "blocks": blocks}

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 Forward = Callable[..., object]
-Wrap = Callable[[int, Forward], Forward]  # of the module's number and its forward
+_Wrap = Callable[[int, Forward], Forward]  # of the module's number and its forward
 
 _COMPILED = "OptimizedModule"  # of torch.compile
 
@@ -36,7 +36,7 @@ class Followed:
         self.types = [type(module).__name__ for module in self.modules]
 
     @contextlib.contextmanager
-    def through(self, wrap: Wrap) -> Iterator[None]:
+    def through(self, wrap: _Wrap) -> Iterator[None]:
         """Let each module's forward be called as `wrap(number, forward)` inside the block."""
         own = [module.__dict__.get("forward") for module in self.modules]
         try:

@@ -86,7 +86,7 @@ OUTSIDE: Key = (-1, 0)
 """What is done outside the network's call: the loss, in a training step."""
 
 
-class Counting(TorchDispatchMode):
+class _Counting(TorchDispatchMode):
     """Notes what each call does, while it is entered and the network is called through `wrap`.
 
     Attributes:
@@ -242,13 +242,13 @@ def _shape(values: object) -> tuple[int, ...]:
     return () if first is None else tuple(first.shape)
 
 
-def count_pass(followed: Followed, step: Step) -> Counting:
+def count_pass(followed: Followed, step: Step) -> _Counting:
     """Run a pass of a network once, and return what each call did.
 
     Where it has a backward pass, the gradients that it leaves are taken away again; the statistics of batch norm are
     not. Gradients are noted as they are asked for outside; in inference mode torch shows no operator taken apart.
     """
-    counting = Counting(followed)
+    counting = _Counting(followed)
     with counting, followed.through(counting.wrap):
         loss = step.forward()
         if loss is not None and step.backward is not None:
@@ -268,9 +268,3 @@ class OnMeta(TorchDispatchMode):
         """Run an operator on tensors without storage."""
         args, kwargs = all_meta(func, args, kwargs or {})
         return func(*args, **kwargs)
-
-
-def total(counting: Counting) -> tuple[Work, Work]:
-    """Return what all calls do together, forward and backward."""
-    calls = counting.calls.values()
-    return sum((c.forward for c in calls), Work()), sum((c.backward for c in calls), Work())

@@ -22,7 +22,7 @@ _ID = re.compile(r"n\d{8}")
 _NUMBER = re.compile(r"\d+")
 
 # J. Howard, Imagenette, fast.ai, 2019: its ten classes among ImageNet's 1,000.
-IMAGENETTE = {
+_IMAGENETTE = {
     "n01440764": 0,
     "n02102040": 217,
     "n02979186": 482,
@@ -143,14 +143,14 @@ def _lists_of_ids(vocabulary: Vocabulary, folder: Path | None) -> list[tuple[Map
     if folder is not None and vocabulary.count >= _imagenet.COUNT:
         places = [folder, *list(folder.parents)[:2]]
         files = [place / name for place in places for name in _LISTS if (place / name).is_file()]
-        lists += [(read_ids(file), str(file)) for file in files]
+        lists += [(_read_ids(file), str(file)) for file in files]
     if vocabulary.count == _imagenet.COUNT:
-        lists.append((IMAGENETTE, "Imagenette's list"))
+        lists.append((_IMAGENETTE, "Imagenette's list"))
         lists.append(({name: number for number, name in enumerate(_imagenet.ids())}, "timm's list"))
     return lists
 
 
-def read_ids(file: Path) -> dict[str, int]:
+def _read_ids(file: Path) -> dict[str, int]:
     """Return the number of each WordNet id in a list: an id a line in order, or ``{"0": ["n01440764", "tench"], ...}``.
 
     Raises:

@@ -70,7 +70,7 @@ class EvaluationSet:
 
     def limited(self, limit: int, seed: int) -> EvaluationSet:
         """Return so many of the images, in their old order, balanced over the classes; 0 is all of them."""
-        return self.pick(balanced(self.labels, limit, seed)) if 0 < limit < len(self) else self
+        return self.pick(_balanced(self.labels, limit, seed)) if 0 < limit < len(self) else self
 
     def card(self) -> DatasetCard:
         """Return what a plan must know of it."""
@@ -88,7 +88,7 @@ class EvaluationSet:
         )
 
 
-def balanced(labels: Tensor, count: int, seed: int) -> Tensor:
+def _balanced(labels: Tensor, count: int, seed: int) -> Tensor:
     """Return the numbers [count], ascending, of images drawn at random: as many of each class as of any other.
 
     Where that does not come out even, or a class has fewer, it is drawn which classes have one more.

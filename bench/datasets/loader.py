@@ -94,7 +94,7 @@ class Loader:
             pixels = self.transform.pixels(_as_image(images[number], grey))
         else:
             with Image.open(images[number]) as image:
-                pixels = self.transform.pixels(in_mode(image, "L" if grey else "RGB"))
+                pixels = self.transform.pixels(_in_mode(image, "L" if grey else "RGB"))
         return pixels if self.change is None else self.change(pixels, int(self.images.numbers[number]))
 
     def _one(self, number: int) -> _One:
@@ -131,7 +131,7 @@ def _batch(futures: Sequence[Future[_One]]) -> Loaded:
     )
 
 
-def in_mode(image: Image.Image, mode: str) -> Image.Image:
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     """Return an image as RGB or grey, without transparency; which way up it was taken is not looked at.
 
     Raises:

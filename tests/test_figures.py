@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from evaluated import with_evaluations
 from figure_records import everything, out_of_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +70,8 @@ def drawn(name: str, *runs: Run) -> Drawing | None:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Run:
     seen = [*everything(), *failed(), *out_of_memory()]
-    return keep_outputs(make_run(seen), tmp_path_factory.mktemp("run"))
+    run = keep_outputs(make_run(seen), tmp_path_factory.mktemp("run"))
+    return with_evaluations(run, ["resnet18", "vgg16", "alexnet"])
 
 
 def many_nets(count: int) -> list[Net]:
@@ -372,7 +374,7 @@ NASTY = [
 
 def test_nasty_names_are_drawn_in_every_figure(tmp_path: Path) -> None:
     nets = [replace(n, name=t, family="_" + t) for n, t in zip(NETS[2:], NASTY, strict=False)]
-    run = keep_outputs(make_run(everything(nets)), tmp_path)
+    run = with_evaluations(keep_outputs(make_run(everything(nets)), tmp_path), [net.name for net in nets[:4]])
     for name, figure in drawn_each(ALL, run).items():
         assert figure is not None, name
         with styled():

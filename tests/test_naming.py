@@ -225,8 +225,8 @@ def test_torchvision_arguments() -> None:
     with META:
         model = resolve("torchvision:googlenet(aux_logits=True)").build()
         assert count(model) == ARCHS.get("googlenet_aux").card.parameters
-    with pytest.raises(UnknownNameError, match="no file of weights 'DEFAULT'"):
-        resolve("torchvision:resnet18(weights='DEFAULT')")
+    with pytest.raises(UnknownNameError, match="no file of weights 'net.pt'"):
+        resolve("torchvision:resnet18(weights='net.pt')")
 
 
 # --- timm ---

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -193,7 +193,7 @@ class Evaluation:
 def _short(network: str) -> str:
     """Return ``torchvision:resnet50 IMAGENET1K_V2`` for a network whose weights are its only argument."""
     match = re.fullmatch(r"(.+)\(weights=(['\"])(.+)\2\)", network)
-    return f"{match[1]} {match[3].rpartition('/')[2]}" if match else network
+    return f"{match[1]} {PurePath(match[3]).stem if '/' in match[3] else match[3]}" if match else network
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _FIELDS: Mapping[_Cause, tuple[str, ...]] = {
     "normalisation": ("mean", "std", "scale"),
     "colour order": ("colour",),
 }
+_OF_SIDES = ("resize", "crop", "crop_mode")
 _SIZES = (
     28,
     32,
@@ -70,22 +71,42 @@ class Variation:
     words: str
 
 
-def variations(transform: Mapping[str, Any], published: Mapping[str, Any] | None = None) -> list[Variation]:
+def variations(
+    transform: Mapping[str, Any],
+    published: Mapping[str, Any] | None = None,
+    declared: Mapping[str, Any] | None = None,
+) -> list[Variation]:
     """Return what is tried where an accuracy is not the published one, each change alone.
 
     Args:
         transform: whole, as it was.
         published: of the published accuracy `input_size` (px), `crop` (share) and `interpolation`, as far as known.
+        declared: the transform that the weights declare, whole, where another one was used.
     """
     told = published or {}
     made = [
+        *_declared(transform, declared or {}),
         *_sizes(transform, told),
         *_crops(transform, told),
         *_interpolations(transform),
         *_normalisations(transform),
         *_colours(transform),
     ]
-    return [one for one in made if any(transform.get(key) != value for key, value in one.changes.items())]
+    changing = [one for one in made if any(transform.get(k) != value for k, value in one.changes.items())]
+    return [
+        one
+        for at, one in enumerate(changing)
+        if one.changes not in [other.changes for other in changing[:at]]
+    ]
+
+
+def _declared(transform: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[Variation]:
+    """Yield what the weights declare otherwise, cause by cause."""
+    sides: _Cause = "crop" if _side(transform) == _side(declared) else "size"
+    for cause, keys in {sides: _OF_SIDES, **_FIELDS}.items():
+        changes = {key: declared[key] for key in keys if key in declared}
+        if any(_plain(transform.get(key)) != _plain(value) for key, value in changes.items()):
+            yield Variation(cause, changes, "as the weights declare it")
 
 
 def _side(transform: Mapping[str, Any]) -> int | None:

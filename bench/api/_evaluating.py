@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from bench.api._explaining import explained
 from bench.api._objects import Network, names_of
-from bench.api.runs import Done, open_executor, run, run_name
+from bench.api.runs import Done, open_executor, prepare, run, run_name
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Executor
 from bench.execution.catalog import ask
@@ -36,6 +38,7 @@ def evaluate(
     backend: str | None = None,
     corruptions: bool = False,
     download: bool = False,
+    explain: bool = True,
     show: Path | str | None = None,
     overrides: Sequence[str] = (),
     name: str | None = None,
@@ -57,6 +60,7 @@ def evaluate(
         backend: how the networks are run; None is eager.
         corruptions: evaluate on the images as they are, and corrupted in 15 ways at five severities.
         download: fetch the trained weights that libraries have and this machine lacks.
+        explain: where an accuracy is not the published one, evaluate again with one thing changed each time.
         show: draw the images as the networks get them into this file.
         overrides: `key=value`, as with `--set`.
         name: of the run; None is made of the names.
@@ -97,6 +101,9 @@ def evaluate(
             argv=argv,
             download=download,
         )
+        if explain:
+            plan = partial(prepare, experiment, overrides=overrides, executor=opened)
+            done = explained(done, plan, opened, observer, argv)
         if show is not None:
             jobs = {r.job.arch: r.job.to_json() for r in reversed(done.summary.records) if r.status == "ok"}
             if not jobs:

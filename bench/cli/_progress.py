@@ -125,7 +125,7 @@ class Progress(Observer):
 
     def planned(self, plan: Sequence[Planned], before: Run) -> None:
         """Say what could not be read, and what is measured again."""
-        self.jobs = len(plan)
+        self.jobs, self.total, self.done = len(plan), 0, 0
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
             self._print(f"[dim]{escape(words)}[/]")
@@ -307,7 +307,8 @@ def headline(record: Record) -> str:
     parts: list[str] = []
     if "top1" in values:
         epochs = record.job.settings.given.get("epochs")
-        parts = [f"top-1 {percent(values['top1'].samples[0])}", f"{epochs} epoch{'' if epochs == 1 else 's'}"]
+        parts = [f"top-1 {percent(values['top1'].samples[0])}"]
+        parts += [f"{epochs} epoch{'' if epochs == 1 else 's'}"] if epochs is not None else []
     elif record.job.task == "versus":
         parts = [f"{len(values['step_time'].samples)} rounds"]
     elif "macs" in values:

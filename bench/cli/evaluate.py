@@ -21,6 +21,8 @@ from bench.cli._common import (
 from bench.cli._streams import note, stdout
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.api import Done
 
 
@@ -65,6 +67,14 @@ def evaluate(
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain/--no-explain",
+            help="Where an accuracy is not the published one, try size, crop, interpolation, normalisation and order "
+            "of colours, each in an evaluation of its own.",
+        ),
+    ] = True,
     show: Annotated[
         Path | None,
         typer.Option("--show", metavar="FILE.png", help="Draw the images as the networks get them."),
@@ -98,6 +108,7 @@ def evaluate(
         backend=backend,
         corruptions=corruptions,
         download=download,
+        explain=explain,
         show=show,
         overrides=override or (),
         name=name,
@@ -106,14 +117,25 @@ def evaluate(
     )
     if show is not None:
         note(f"the images as the networks get them: {show}")
-    conclude(done, reports if report else None, as_json, _print, lambda _: {})
+    conclude(done, reports if report else None, as_json, _print, _document)
+
+
+def _document(done: Done) -> dict[str, object]:
+    from bench.report.tables.evaluations import Reading, documents
+
+    return {"evaluations": documents(Reading.of(_frame(done)))}
+
+
+def _frame(done: Done) -> pd.DataFrame:
+    from bench.analysis.frame import to_frame
+    from bench.records.machines import by_machine
+
+    return to_frame(by_machine(done.invocation))
 
 
 def _print(done: Done) -> None:
-    from bench.analysis.frame import to_frame
-    from bench.records.machines import by_machine
     from bench.report.tables.evaluations import evaluation_tables
 
     if done.invocation.records:
-        for table in evaluation_tables(to_frame(by_machine(done.invocation))).terminals():
+        for table in evaluation_tables(_frame(done)).terminals():
             stdout().print(table)

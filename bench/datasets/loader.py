@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -25,6 +27,7 @@ from bench.errors import UnsupportedError
 Change: TypeAlias = Callable[[Tensor, int], Tensor]
 """`(pixels [C, H, W] uint8, number of the image in its split)` to pixels of the same form."""
 
+_Pixels: TypeAlias = npt.NDArray[np.uint8]
 _AHEAD = 3  # batches that are decoded while the network has one
 
 
@@ -100,7 +103,8 @@ class Loader:
     def _one(self, number: int) -> _One:
         start = time.thread_time()
         try:
-            result: Tensor | str = self.one(number)
+            # By NumPy: torch would begin threads of its own in each of these, which wait for work on the same cores.
+            result: _Pixels | str = np.ascontiguousarray(self.one(number).numpy())
         except Exception as error:  # Pillow raises many kinds; each means that this is no sound image
             result = one_line(error)
         return _One(number, result, time.thread_time() - start)
@@ -109,20 +113,20 @@ class Loader:
 @dataclass(frozen=True)
 class _One:
     number: int
-    result: Tensor | str
+    result: _Pixels | str
     cpu_s: float
 
 
 def _batch(futures: Sequence[Future[_One]]) -> Loaded:
     ones = [future.result() for future in futures]
-    pixels = [(one.number, one.result) for one in ones if isinstance(one.result, Tensor)]
+    pixels = [(one.number, one.result) for one in ones if not isinstance(one.result, str)]
     sizes = {tuple(image.shape) for _, image in pixels}
     if len(sizes) > 1:
         some = ", ".join("x".join(map(str, size)) for size in sorted(sizes)[:3])
         raise UnsupportedError(f"the images come in several sizes ({some}), of which no batch can be made",
                                "give a size that they are brought to: --set transform.crop=[224,224]")  # fmt: skip
     return Loaded(
-        pixels=torch.stack([image for _, image in pixels])
+        pixels=torch.from_numpy(np.stack([image for _, image in pixels]))
         if pixels
         else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
         numbers=tuple(number for number, _ in pixels),

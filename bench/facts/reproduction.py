@@ -169,7 +169,9 @@ def open_variations(every: Evaluations) -> list[tuple[Evaluation, Variation]]:
             continue
         base = one.evaluation
         done = [try_.transform for try_ in every.tries.get(base.job, ())]
-        for variation in variations(base.transform, one.published.told):
+        declared = base.detail.get("declared_transform")
+        own = declared if isinstance(declared, Mapping) else None
+        for variation in variations(base.transform, one.published.told, own):
             whole = {**base.transform, **variation.changes}
             if not any(difference(whole, other)[0] == "" for other in done):
                 wanted.append((base, variation))

@@ -21,7 +21,7 @@ from bench.datasets.classes import ClassMap, Vocabulary, map_classes
 from bench.datasets.evaluation import EvaluationSet, evaluation_set
 from bench.datasets.loader import Change, Loaded, Loader
 from bench.datasets.transforms import Transform, assumed, read_transform
-from bench.errors import UnsupportedError, lacks_memory
+from bench.errors import UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject, write_file
 from bench.plan.corruption import read_corruption
 from bench.plan.job import Job
@@ -78,9 +78,9 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     if hooks.outputs is not None:
         content, sha256 = encode_answers(progress.answers(images, classes))
         stored = {"outputs": f"outputs/{hooks.outputs.name}", "outputs_sha256": sha256}
-    source = declared_transform(arch, model)[1]
+    declared, source = declared_transform(arch, model)
     detail = {
-        **_told(images, transform, source, classes),
+        **_told(images, transform, declared, source, classes),
         "batch": network.batch,
         **_of_training(told),
         **stored,
@@ -202,10 +202,25 @@ class _Network:
         self._shrinks = asked == "auto"
         size = transform.size or (job.input_size, job.input_size)
         pixels = torch.zeros(2, transform.channels, *size, dtype=torch.uint8)
-        self.outputs = outputs(model(self._images(pixels)), job.num_classes or 1)[0].shape[1]
+        self.outputs = self._count(pixels)
         self.engine: JsonObject = {}
         self.flags: tuple[str, ...] = ()
         self._call: Callable[[Tensor], Tensor] | None = None
+
+    def _count(self, pixels: Tensor) -> int:
+        """Return how many outputs the network has for such images.
+
+        Raises:
+            UnsupportedError: if it does not take images of a size that is not its own.
+        """
+        try:
+            return int(outputs(self.model(self._images(pixels)), self.job.num_classes or 1)[0].shape[1])
+        except Exception as error:  # whatever a network raises
+            own, size = self.job.input_size, pixels.shape[-1]
+            if size == own or lacks_memory(error):
+                raise
+            message = f"{self.job.arch} takes no images of {size} px, only of {own}: {reason(error)}"
+            raise UnsupportedError(message, f"leave them at {own} px") from error
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits [B, K] float32 of pixels [B, C, H, W] uint8, B up to `batch`, on the device.
@@ -382,8 +397,8 @@ def _forget(device: str) -> None:
 def _answer(network: _Network, batch: Loaded, classes: ClassMap, progress: _Progress) -> None:
     """Note what the network says of a batch."""
     progress.decode_s += batch.cpu_s
-    for number, reason in batch.left_out:
-        progress.left_out[number] = reason
+    for number, why in batch.left_out:
+        progress.left_out[number] = why
         progress.done[number] = True
     if not batch.numbers:
         return
@@ -414,7 +429,13 @@ def _five(classes: Tensor) -> npt.NDArray[np.int32]:
 # --- what is measured ---
 
 
-def _told(images: EvaluationSet, transform: Transform, source: str, classes: ClassMap) -> dict[str, object]:
+def _told(
+    images: EvaluationSet,
+    transform: Transform,
+    declared: JsonObject | None,
+    source: str,
+    classes: ClassMap,
+) -> dict[str, object]:
     """Return what a number of this evaluation was computed from."""
     told: dict[str, object] = {
         "dataset": images.name,
@@ -424,6 +445,8 @@ def _told(images: EvaluationSet, transform: Transform, source: str, classes: Cla
         "transform": transform.model_dump(mode="json"),
         "transform_source": source,
     }
+    if declared is not None and read_transform(declared) != transform:
+        told["declared_transform"] = read_transform(declared).model_dump(mode="json")
     notes = {"classes_note": classes.note, "classes_doubt": classes.doubt, "note": images.note}
     return {**told, **{key: text for key, text in notes.items() if text}}
 

@@ -192,7 +192,7 @@ def _corruption(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # n
     for at, axes in enumerate(panels):
         axes.set_ylim(0, high)
         axes.set_ylabel("Top-1 accuracy" if at % columns == 0 else "")
-        axes.set_xlabel("Severity" if at >= len(names) - columns else "")
+        axes.set_xlabel("Severity")
     keys = [Line2D([], [], marker=_MARKERS[i], color=COLOURS[i], markersize=5) for i in range(len(shown))]
     left_out = len(known) - len(shown)
     note = f"{left_out} more network{'s' * (left_out > 1)} not drawn; the table has all" if left_out else ""

@@ -333,7 +333,11 @@ def _classes_view(every: Evaluations) -> View:
     for name in names:
         of = columns[0][name]
         cells = [_percents(by[name].right) if name in by else EMPTY for by in columns]
-        taken = Cell(plain(of.taken_for) or DASH, f"{of.taken:,} times" if of.taken else "", float(of.taken))
+        taken = Cell(
+            plain(of.taken_for) or DASH,
+            f"{of.taken:,} of {of.right.images:,}" if of.taken else "",
+            float(of.taken),
+        )
         label = Cell(plain(name), sort=plain(name))
         rows.append([label, _count(of.right.images), *cells, taken])
     return View([*heads, Head("Taken for, most often", note=plain(first.label))], rows)

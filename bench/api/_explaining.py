@@ -1,0 +1,51 @@
+"""What explains an accuracy that is not the published one: the same evaluations again, each with one thing changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from bench.api.runs import Done, Prepared, carry_out
+from bench.execution import Executor
+from bench.execution.runner import Observer
+from bench.io import JsonObject
+from bench.plan.expand import Planned
+
+
+def explained(
+    done: Done,
+    prepare: Callable[[], Prepared],
+    executor: Executor,
+    observer: Observer | None,
+    argv: Sequence[str] | None,
+) -> Done:
+    """Return a run of evaluations together with all that is to be tried of those that are not as published.
+
+    Where all are, or the run was cancelled, it is the run as it was. `prepare` plans it anew.
+    """
+    changes = {} if done.summary.cancelled else _changes(done)
+    if not changes:
+        return done
+    prepared = prepare()
+    plan = (*prepared.plan, *_tries(prepared.plan, changes))
+    return carry_out(replace(prepared, plan=plan), done.path, executor, observer, argv)
+
+
+def _changes(done: Done) -> Mapping[str, list[JsonObject]]:
+    """Return by the id of a job what is to be changed of its transform, one change at a time."""
+    from bench.analysis.evaluations import evaluations
+    from bench.analysis.frame import to_frame
+    from bench.facts.reproduction import open_variations
+
+    changes: defaultdict[str, list[JsonObject]] = defaultdict(list)
+    for one, variation in open_variations(evaluations(to_frame([done.here]))):
+        changes[one.job].append(variation.changes)
+    return changes
+
+
+def _tries(plan: Sequence[Planned], changes: Mapping[str, list[JsonObject]]) -> Iterator[Planned]:
+    for planned in plan:
+        own = planned.job.settings.given.get("transform") or {}
+        for change in changes.get(planned.job.id, ()):
+            yield replace(planned, job=planned.job.with_settings(transform={**own, **change}))

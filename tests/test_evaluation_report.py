@@ -1,0 +1,159 @@
+"""What a report shows of evaluations: tables, verdicts, files and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluated import evaluated, read, right_so_often, run_of
+from test_reproduction import trained
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.plan.corruption import NAMES
+from bench.records.store import Run
+from bench.report.figures.answers import _evaluated_shares
+from bench.report.page.html import to_html
+from bench.report.page.markdown import to_document
+from bench.report.tables.columns import comparison_view
+from bench.report.tables.evaluations import Reading, documents, evaluation_tables
+from bench.stats.intervals import wilson_interval
+from reports import NASTY, content_of, drawn_each, tokens
+
+pytestmark = pytest.mark.slow
+LABELS = np.repeat(np.arange(10), 30)
+FIGURES = ("evaluated_accuracy", "reliability", "corruption_curves", "confusion")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two networks, of which one is not as published for its interpolation; corrupted, and in another precision."""
+    path = tmp_path_factory.mktemp("run")
+    sure = np.clip(np.random.default_rng(0).beta(8, 2, len(LABELS)), 0.1, 1).tolist()
+    own = {"confidence": sure, "detail": trained(0.9, 300)}
+    sound, wrong = (right_so_often(LABELS, share, 10) for share in (0.9, 0.7))
+    return run_of(
+        path,
+        evaluated(path, "torchvision:resnet50(weights='V2')", sound, LABELS, **own),
+        evaluated(path, "b", wrong, LABELS, left_out=1, **{**own, "detail": trained(0.9, 301)}),
+        evaluated(
+            path, "b", right_so_often(LABELS, 0.89, 10), LABELS, transform={"interpolation": "bicubic"}
+        ),
+        evaluated(path, "b", wrong, LABELS, transform={"colour": "bgr"}),
+        evaluated(path, "b", wrong, LABELS, precision="bf16"),
+        *(evaluated(path, "b", wrong, LABELS, corruption=f"{name}:3") for name in NAMES[:4]),
+    )
+
+
+def test_the_tables_say_all(run: Run) -> None:
+    tables = evaluation_tables(to_frame([run]))
+    assert [key for key, *_ in tables.titled] == [
+        "accuracy",
+        "tries",
+        "pairs",
+        "agreement",
+        "corruption",
+        "classes",
+    ]
+    rows = {key: [[cell.text for cell in row] for row in view.rows] for key, _, view, _ in tables.titled}
+    assert [row[0] for row in rows["accuracy"]] == ["torchvision:resnet50 V2", "b", "b · bf16"]
+    assert [row[6:8] for row in rows["accuracy"]][:2] == [
+        ["reproduced", "–"],
+        ["not reproduced", "interpolation"],
+    ]
+    assert [row[1] for row in rows["tries"]] == ["interpolation", "colour order", "label order"]
+    assert rows["agreement"][0][2:5] == ["fp32", "bf16", "100.0"]
+    assert len(rows["classes"]) == 10
+    (reproduced, not_reproduced) = tables.verdicts
+    assert "reproduced: 90.00 %" in reproduced
+    assert "Explained by interpolation" in not_reproduced
+
+
+def test_numbers_in_cells_have_their_intervals(run: Run) -> None:
+    titled = {key: view for key, _, view, _ in evaluation_tables(to_frame([run])).titled}
+    cell = titled["accuracy"].rows[0][3]
+    low, high = wilson_interval(270, 300)
+    assert (cell.text, cell.note) == ("90.0", f"{100 * low:.1f} – {100 * high:.1f}")
+    assert "by chance" in titled["accuracy"].rows[0][8].note
+    assert titled["accuracy"].rows[1][2].note == "1 left out"
+
+
+def test_plain_values_have_every_class_and_try(run: Run) -> None:
+    plain = documents(Reading.of(to_frame([run])))
+    assert len(plain["classes"]) == 3 * 10
+    assert {row["cause"] for row in plain["tries"]} == {
+        "interpolation", "colour order", "label order",
+    }  # fmt: skip
+    first = plain["accuracy"][0]
+    assert (first["verdict"], first["tries"]) == ("reproduced", 0)
+    assert len(plain["corruption"]) == 4
+
+
+def test_files_are_csv_without_rounding(run: Run) -> None:
+    files = dict(evaluation_tables(to_frame([run])).files)
+    rows = list(csv.DictReader(io.StringIO(files["evaluation_accuracy.csv"])))
+    assert float(rows[0]["top1_low"]) == wilson_interval(270, 300)[0]
+    assert set(files) == {
+        f"evaluation_{name}.csv"
+        for name in ("accuracy", "tries", "pairs", "agreement", "corruption", "classes")
+    }
+
+
+def test_the_comparison_has_the_plain_accuracy(run: Run) -> None:
+    table = compare_table(to_frame([run])).set_index("network")
+    assert table.loc["b", "evaluated_top1"] == 0.7
+    assert table.loc["b", ["evaluated_top1_low", "evaluated_top1_high"]].tolist() == list(
+        wilson_interval(210, 300)
+    )
+    view = comparison_view(table.reset_index())
+    assert "Top-1, evaluated" in [head.title for head in view.heads]
+
+
+def test_the_page_and_the_document_show_it(run: Run) -> None:
+    content = content_of(run)
+    page, document = to_html(content), to_document(content)
+    assert 'id="evaluations"' in page
+    for text in ("What was tried", "Explained by interpolation", "Networks against each other"):
+        assert text in page
+        assert text in document
+
+
+def test_of_runs_without_evaluations_nothing_is_shown(tmp_path: Path) -> None:
+    tables = evaluation_tables(to_frame([run_of(tmp_path)]))
+    assert (tables.verdicts, list(tables.titled), list(tables.files)) == ([], [], [])
+    assert 'id="evaluations"' not in to_html(content_of(run_of(tmp_path)))
+
+
+def test_names_from_outside_stay_text(tmp_path: Path) -> None:
+    record = evaluated(
+        tmp_path,
+        NASTY,
+        LABELS,
+        LABELS,
+        data=NASTY,
+        detail={"trained_top1": {"top1": 0.5, "images": 2, "source": NASTY, "dataset": NASTY}},
+    )
+    content = content_of(run_of(tmp_path, record))
+    assert "<script>alert" not in to_html(content)
+    assert not {"html_inline", "html_block", "link_open"} & set(tokens(to_document(content)))
+
+
+def test_every_figure_is_drawn_and_has_something_to_say(run: Run, tmp_path: Path) -> None:
+    drawn = drawn_each(FIGURES, run)
+    assert all(drawn.values())
+    panels = {name: [axes for axes in one.axes if axes.has_data()] for name, one in drawn.items() if one}
+    assert len(panels["corruption_curves"]) == 4
+    assert len(panels["reliability"]) == 3
+    texts = [text.get_text() for text in panels["evaluated_accuracy"][0].texts]
+    assert texts == ["90.0 %  reproduced", "70.0 %  not reproduced: interpolation", "70.0 %"]
+    assert drawn_each(FIGURES, run_of(tmp_path)) == dict.fromkeys(FIGURES)
+
+
+def test_confusion_of_answers_counts_those_of_other_classes_in_no_column(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, "a", [0, 1, -1, 1], [0, 0, 0, 1], classes=2)
+    answers = read(tmp_path, record).plain[0].answers
+    assert answers is not None
+    assert _evaluated_shares(answers).tolist() == [[1 / 3, 1 / 3], [0, 1]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from bench.timing.steps import instruments
 if TYPE_CHECKING:
     from bench.tasks.layers import LayersSettings
 
-COLUMNS = (
+_COLUMNS = (
     *("name", "type", "depth", "parent", "leaf", "parameters", "input", "output"),
     *("macs", "bytes", "operators", "backward_macs", "backward_bytes", "backward_operators"),
 )
@@ -37,11 +37,11 @@ COLUMNS = (
 def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     """Measure `network_time`, `layers_time` and `explained_share`, a sample a round; of a training `peak_memory` first.
 
-    `layers_time` is the sum of what calls take themselves that run an operator, or call no other module. What containers
-    take between those, and whatever else lies between the layers, is the rest of the network's time. Its detail has
-    `columns` and `rows` in the order of the calls, `forward_s` and in a training `backward_s` with the samples of each
-    row, on a GPU the host's share as `forward_host_s` and `backward_host_s` (medians), and `segments`, the pass with the
-    middle sum as (row, whether backward, seconds) in order.
+    `layers_time` is the sum of what calls take themselves that run an operator, or call no other module. What
+    containers take between those, and whatever else lies between the layers, is the rest of the network's time. Its
+    detail has `columns` and `rows` in the order of the calls, `forward_s` and in a training `backward_s` with the
+    samples of each row, on a GPU the host's share as `forward_host_s` and `backward_host_s` (medians), and
+    `segments`, the pass with the middle sum as (row, whether backward, seconds) in order.
     """
     backend = backend_of(job)
     backend.load()
@@ -62,7 +62,8 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
         )
     calls = _with_strangers(counting.calls, layered.followed, times)
     detail = _detail(calls, times, training)
-    sums = _sums([row for row, key in enumerate(calls) if is_layer(calls[key], key, training)], detail)
+    rows = [row for row, key in enumerate(calls) if _is_layer(calls[key])]
+    sums = _sums(rows, [detail[f"{name}_s"] for name in _directions(training)])
     flags = (*times.whole.flags(), *times.report.flags)
     of = "a step" if training else "a call, waited for"
     own = {"of": of, **times.whole.detail(clock), "watch": times.report.detail}
@@ -72,11 +73,13 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     yield measured("explained_share", shares, {"of": "layers over whole, round by round"})
 
 
-def is_layer(call: Call, key: Key, training: bool) -> bool:
+def _is_layer(call: Call) -> bool:
     """Return whether the own time of a call is a layer's: it runs an operator, or calls no other module."""
-    if key == OUTSIDE:
-        return training
     return bool(call.leaf or call.forward.operators or call.backward.operators)
+
+
+def _directions(training: bool) -> dict[str, bool]:
+    return {"forward": False, **({"backward": True} if training else {})}
 
 
 def _inference(backend: Backend, job: Job[LayersSettings], hooks: Hooks) -> tuple[Workload, Layered]:
@@ -131,10 +134,10 @@ def _with_strangers(calls: dict[Key, Call], followed: Followed, times: LayerTime
     return {**inner, **strangers, **(named if training else {})}
 
 
-def _detail(calls: dict[Key, Call], times: LayerTimes, training: bool) -> dict[str, object]:
+def _detail(calls: dict[Key, Call], times: LayerTimes, training: bool) -> dict[str, Any]:
     places = {key: place for place, key in enumerate(calls)}
     rounds = len(times.whole.seconds)
-    directions = {"forward": False, **({"backward": True} if training else {})}
+    directions = _directions(training)
     nothing = [0.0] * rounds
     samples = {
         f"{name}_s": [times.laps.get((key, backward), nothing) for key in calls]
@@ -150,7 +153,7 @@ def _detail(calls: dict[Key, Call], times: LayerTimes, training: bool) -> dict[s
         "training": training,
         "stamp_s": times.stamp_s,
         "operator_s": times.operator_s,
-        "columns": list(COLUMNS),
+        "columns": list(_COLUMNS),
         "rows": [_row(call, places) for call in calls.values()],
         **samples,
         **of_host,
@@ -168,7 +171,7 @@ def _numbers(work: Work) -> list[int]:
     return [work.macs, work.bytes, work.operators]
 
 
-def _sums(rows: Sequence[int], detail: dict[str, object]) -> list[float]:
-    """Return the sum of some rows of each round."""
-    samples = [detail[name][row] for name in ("forward_s", "backward_s") if name in detail for row in rows]  # type: ignore[index]
-    return [sum(of_round) for of_round in zip(*samples, strict=True)]
+def _sums(rows: Sequence[int], samples: Iterable[Sequence[Sequence[float]]]) -> list[float]:
+    """Return the sum of some rows of each round, over the directions."""
+    of_rows = [each[row] for each in samples for row in rows]
+    return [sum(of_round) for of_round in zip(*of_rows, strict=True)]

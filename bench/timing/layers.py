@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,21 +48,15 @@ class Stamp(NamedTuple):
     ns: int
 
 
-class Stamps(Protocol):
-    """Takes stamps; `between` returns the seconds of the device, and of the host, from one to another."""
-
-    def take(self) -> Stamp: ...
-
-    def between(self, first: Stamp, last: Stamp) -> tuple[float, float]: ...
-
-
 class HostStamps:
     """Stamps of a device whose calls return when they are done."""
 
     def take(self) -> Stamp:
+        """Return this moment."""
         return Stamp(None, time.perf_counter_ns())
 
     def between(self, first: Stamp, last: Stamp) -> tuple[float, float]:
+        """Return the seconds from one moment to another, twice: the host is the device."""
         seconds = (last.ns - first.ns) * 1e-9
         return seconds, seconds
 
@@ -75,9 +69,11 @@ class CudaStamps:
         self._taken = 0
 
     def begin(self) -> None:
+        """Begin another pass; the stamps of the last one are no longer good."""
         self._taken = 0
 
     def take(self) -> Stamp:
+        """Set a mark behind what was launched so far."""
         if self._taken == len(self._events):
             self._events.append(torch.cuda.Event(enable_timing=True))
         event = self._events[self._taken]
@@ -86,6 +82,7 @@ class CudaStamps:
         return Stamp(event, time.perf_counter_ns())
 
     def between(self, first: Stamp, last: Stamp) -> tuple[float, float]:
+        """Return the seconds of the device, and of the host, from one stamp to another; both are behind the device."""
         assert first.mark is not None
         assert last.mark is not None
         return first.mark.elapsed_time(last.mark) * 1e-3, (last.ns - first.ns) * 1e-9

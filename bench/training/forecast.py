@@ -12,7 +12,7 @@ mapping) the process needs 34 to 46 MB beside its tensors; with them a quarter t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -180,29 +180,25 @@ class _FusedAttention(TorchFunctionMode):
     ) -> object:
         """Carry out a function of torch's."""
         kwargs = kwargs or {}
-        if func is torch.nn.functional.scaled_dot_product_attention and _fuses(*args, **kwargs):
-            return _fused(*args, **kwargs)
-        return func(*args, **kwargs)
+        if func is not torch.nn.functional.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
+        return _fused(given) if _fuses(given) else func(*args, **kwargs)
 
 
-def _fuses(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> bool:
+_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")  # that may be given by place
+
+
+def _fuses(given: Mapping[str, Any]) -> bool:
     """Return whether the CPU has a fused kernel for such attention."""
-    dropout = args[1] if len(args) > 1 else kwargs.get("dropout_p", 0.0)
-    grouped = kwargs.get("enable_gqa", False)
+    query, key, value = (given[name] for name in _ARGUMENTS[:3])
     alike = query.dim() == key.dim() == value.dim() == 4 and query.shape[-1] == value.shape[-1]
-    return bool(query.is_meta and alike and not dropout and not grouped)
+    return query.is_meta and alike and not given.get("dropout_p") and not given.get("enable_gqa")
 
 
-def _fused(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,  # noqa: ARG001 (`_fuses` has seen to it)
-) -> Tensor:
+def _fused(given: Mapping[str, Any]) -> Tensor:
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    out: Tensor = kernel(query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale)[0]
+    query, key, value = (given[name] for name in _ARGUMENTS[:3])
+    more = {name: given.get(name) for name in ("attn_mask", "scale")}
+    out: Tensor = kernel(query, key, value, 0.0, given.get("is_causal", False), **more)[0]
     return out

@@ -1,7 +1,7 @@
 """What a training step costs and holds, before anything of its size is there: counted without storage.
 
-The step is the one that is timed: momentum SGD on cross-entropy, of auxiliary heads too. Its backward pass is counted as
-autograd runs it, so that what is frozen, and the gradient of the images that nobody asks for, cost nothing.
+The step is the one that is timed: momentum SGD on cross-entropy, of auxiliary heads too. Its backward pass is counted
+as autograd runs it, so that what is frozen, and the gradient of the images that nobody asks for, cost nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _UPDATE = {"momentum": 2, "weights": 1}  # multiply-accumulates of momentum SGD 
 def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str, int | None]) -> JsonObject:
     """Return what a training step of a network costs and holds.
 
-    `layers` has by call, opened to `depth`, forward and backward multiply-accumulates of a batch; `totals` their sums and
-    those of the optimiser; `memory` the forecast of this batch, and `batches` those of others; all in bytes.
+    `layers` has by call, opened to `depth`, forward and backward multiply-accumulates of a batch; `totals` their sums
+    and those of the optimiser; `memory` the forecast of this batch, and `batches` those of others; all in bytes.
 
     Raises:
         UnsupportedError: if it cannot be trained, or does not run without storage.

@@ -52,16 +52,15 @@ def layer_times_view(table: LayerTable) -> View:
         Head("Of the roofline", "%", numeric=True),
     ]
     rows = [_cells(layer, table, scale, training=training) for layer in table.layers]
-    between = Cell(significant(table.between_s / scale.factor), sort=table.between_s)
-    share = Cell(_percent(1 - table.explained))
-    rest = [EMPTY] * (len(heads) - 5 - training - 1)
-    gap = [EMPTY] if training else []
-    rows.append([Cell(_BETWEEN), EMPTY, EMPTY, between, *gap, share, *rest])
-    total = [Cell("Total"), EMPTY, EMPTY, _time(table.network, scale), *gap, Cell("100.0")]
-    rate = table.macs / table.network.estimate
     moved = sum(layer.bytes for layer in table.layers)
-    total += [Cell(show(table.macs, "MAC")), Cell(show(moved, "B")), Cell(show(rate, "MAC/s"))]
-    rows.append([*total, *[EMPTY] * (len(heads) - len(total))])
+    between = [Cell(significant(table.between_s / scale.factor), sort=table.between_s)]
+    whole, gap = [_time(table.network, scale)], [EMPTY] if training else []
+    between += [*gap, Cell(_percent(1 - table.explained))]
+    whole += [*gap, Cell("100.0"), Cell(show(table.macs, "MAC")), Cell(show(moved, "B"))]
+    whole.append(Cell(show(table.macs / table.network.estimate, "MAC/s")))
+    for name, cells in ((_BETWEEN, between), ("Total", whole)):
+        row = [Cell(name), EMPTY, EMPTY, *cells]
+        rows.append([*row, *[EMPTY] * (len(heads) - len(row))])
     return View(heads, rows)
 
 

@@ -21,6 +21,8 @@ COSTS: dict[str, tuple[str, Better]] = {
     "memory": ("B", "lower"),
     "parameters": ("1", "lower"),
     "macs": ("MAC", "lower"),
+    "energy": ("J", "lower"),
+    "file_size": ("B", "lower"),
 }
 
 
@@ -42,9 +44,11 @@ class Budget:
         try:
             limit = quantity_in(text, unit)
         except ValueError as error:
-            raise BenchError(f"--{quantity} {text}: {error}") from error
+            raise BenchError(f"{option(quantity)} {text}: {error}") from error
         if not (math.isfinite(limit) and limit > 0):
-            raise BenchError(f"--{quantity} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}")
+            raise BenchError(
+                f"{option(quantity)} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}"
+            )
         return cls(quantity, limit)
 
     @property
@@ -56,11 +60,16 @@ class Budget:
     def text(self) -> str:
         """Return ``latency ≤ 20.0 ms``."""
         sign = "≤" if COSTS[self.quantity][1] == "lower" else "≥"
-        return f"{self.quantity} {sign} {show(self.limit, self.unit)}"
+        return f"{self.quantity.replace('_', ' ')} {sign} {show(self.limit, self.unit)}"
 
     def excess(self, values: pd.Series[float]) -> pd.Series[float]:
         """Return by what factor values miss the limit: above one they do."""
         return values / self.limit if COSTS[self.quantity][1] == "lower" else self.limit / values
+
+
+def option(quantity: str) -> str:
+    """Return how a budget of a quantity is given, such as ``--file-size``."""
+    return f"--{quantity.replace('_', '-')}"
 
 
 _EXAMPLES = {
@@ -69,6 +78,8 @@ _EXAMPLES = {
     "memory": "300MB",
     "parameters": "25M",
     "macs": "4GMAC",
+    "energy": "50mJ",
+    "file_size": "100MB",
 }
 
 
@@ -86,7 +97,7 @@ class Choice:
         rivals: others that hold all, and whose accuracy the test images do not tell from that of the best; the cheapest
             first.
         open: those that are more accurate and may hold all.
-        nearest: where none holds all, what misses by least.
+        nearest: where none holds all, what misses by least; None where there is nothing.
         dearer: the next on the front beyond the budget.
     """
 
@@ -126,8 +137,20 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int) -> 
             )
     table = candidates.reset_index(drop=True)
     cost = _front_of(table, budgets)
-    table["holds"], table["excess"] = _holds(table, budgets)
+    table["holds"], table["excess"] = held(table, budgets)
     table["on_front"] = pareto_front(table, cost, "accuracy", COSTS[cost][1])
+    return answer(table, budgets, cost, images)
+
+
+def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: int) -> Choice:
+    """Return the choice from networks of which it is known what they hold; see `choose`.
+
+    Args:
+        table: candidates with `holds`, `excess` and `on_front`, numbered from 0.
+        budgets: that were to be held.
+        cost: that the front is of.
+        images: how many the accuracies are of.
+    """
     holding = table[table["holds"] == "yes"]
     cheap_first = COSTS[cost][1] == "lower"
     by_worth = holding.sort_values(["accuracy", cost], ascending=[False, cheap_first], kind="stable")
@@ -143,7 +166,7 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int) -> 
         best=best,
         rivals=rivals.sort_values(cost, ascending=cheap_first, kind="stable"),
         open=table[(table["holds"] == "open") & (table["accuracy"] > least)],
-        nearest=None if best is not None else _least(table),
+        nearest=None if best is not None or table.empty else _least(table),
         dearer=None if best is None or beyond.empty else _least(beyond),
     )
 
@@ -158,7 +181,7 @@ def _least(table: pd.DataFrame) -> pd.Series[Any]:
     return table.iloc[int(table["excess"].to_numpy().argmin())]
 
 
-def _holds(
+def held(
     table: pd.DataFrame, budgets: Sequence[Budget]
 ) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
     """Return of each network whether it holds all budgets, and by what factor it misses the one that it misses most."""

@@ -215,7 +215,7 @@ def carry_out(
     if isinstance(executor, Remote) and (records := executor.collect(path)):
         observer.collected(records)
     with Store(path) as store:
-        store.write_info(_info(prepared, store.run, argv, band))
+        store.write_info(info_of(prepared, store.run, argv, band))
         observer.planned(prepared.plan, store.run)
         return Done(store.path, run_plan(prepared.plan, executor, store, prepared.catalog, observer))
 
@@ -306,9 +306,10 @@ def run_name(kind: str, names: Sequence[str]) -> str:
     return "-".join([kind, *words])[:80].rstrip("-.")
 
 
-def _info(
-    prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None
+def info_of(
+    prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None = None
 ) -> dict[str, object]:
+    """Return what `run.json` says of a run: what was asked, in which words, with which versions."""
     invocation = {
         "argv": list(argv) if argv is not None else [Path(sys.argv[0]).name, *sys.argv[1:]],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

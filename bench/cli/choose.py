@@ -1,14 +1,29 @@
-"""`bench choose`: which network should I take, for my budget; from what is published, or from a run."""
+"""`bench choose`: which network should I take, for my budget: by a race here, by what is published, or by a run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, run_path, stored_run
+from bench.cli._common import (
+    Format,
+    FormatOption,
+    JsonOption,
+    ReportOption,
+    ReportsOption,
+    ResultsOption,
+    SetOption,
+    handled,
+    run_path,
+    stored_run,
+)
 from bench.cli._streams import print_json, stdout, write
+
+if TYPE_CHECKING:
+    from bench.analysis.choosing import Budget
 
 
 @handled
@@ -16,42 +31,89 @@ def choose(
     networks: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NETWORK...]", help="Names or globs, such as timm:resnet50.*; all where none is named."
+            metavar="[NETWORK...]",
+            help="Names or globs, such as timm:resnet50; where none is named all that are known, in a race "
+            "torchvision:*.",
         ),
     ] = None,
     on: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--on", help="A machine whose speeds are published, such as rtx4090, or a run with times."
+            "--on",
+            help="A machine whose speeds are published, such as rtx4090, or a run with times; without it networks are "
+            "raced here.",
         ),
-    ] = ...,  # type: ignore[assignment]  # typer's mark of what has to be given
+    ] = None,
     latency: Annotated[str | None, typer.Option("--latency", help="Of one image, at most: 20ms.")] = None,
     throughput: Annotated[str | None, typer.Option("--throughput", help="At least: 500/s.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", help="Of tensors, at most: 300MB.")] = None,
     parameters: Annotated[str | None, typer.Option("--parameters", help="At most: 25M.")] = None,
     macs: Annotated[str | None, typer.Option("--macs", help="At most: 4GMAC.")] = None,
+    energy: Annotated[str | None, typer.Option("--energy", help="Of an image, at most: 50mJ.")] = None,
+    file_size: Annotated[
+        str | None, typer.Option("--file-size", help="Of the weights in single precision, at most: 100MB.")
+    ] = None,
     among: Annotated[
         list[str] | None, typer.Option("--among", help="Further names or globs of networks.")
     ] = None,
     accuracy: Annotated[
         str,
         typer.Option(
-            "--accuracy", help="top1, top5, or top-1 on other images: real, v2, sketch, val_a, val_r."
+            "--accuracy",
+            help="top1, top5, or top-1 on other images: real, v2, sketch, val_a, val_r; of a race also a run that has "
+            "trained or evaluated the networks.",
         ),
     ] = "top1",
     explain: Annotated[
         list[str] | None, typer.Option("--explain", help="Say why a network was not chosen; a name or glob.")
     ] = None,
+    minutes: Annotated[float, typer.Option("--minutes", help="That a race may take.")] = 10.0,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Of the race's run; by default made of the networks.")
+    ] = None,
     form: FormatOption = Format.rich,
     results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    report: ReportOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Answer which network is the most accurate within a budget, and how sure that is.
 
-    Accuracies are published ones of ImageNet-1k. Costs are those of a run of yours, with intervals, or what others have
-    published of their machine, which is told.
+    Accuracies are published ones of ImageNet-1k, or those of a run. Costs are measured here, of those networks alone
+    that may matter, until the answer is decided or the time is over; with --on they are those of a run of yours, or
+    what others have published of their machine, which is told.
     """
     from bench.analysis.choosing import Budget
+
+    given = {
+        "latency": latency,
+        "throughput": throughput,
+        "memory": memory,
+        "parameters": parameters,
+        "macs": macs,
+        "energy": energy,
+        "file_size": file_size,
+    }
+    budgets = [Budget.read(quantity, text) for quantity, text in given.items() if text is not None]
+    patterns, shown = [*(networks or ()), *(among or ())], Format.json if as_json else form
+    if on is None:
+        place = (name, results, reports if report else None)
+        _race(budgets, patterns, accuracy, minutes, override or (), explain or (), shown, place)
+    else:
+        _from_known(budgets, patterns, accuracy, on, explain or (), shown, results)
+
+
+def _from_known(
+    budgets: list[Budget],
+    patterns: Sequence[str],
+    accuracy: str,
+    on: str,
+    explain: Sequence[str],
+    form: Format,
+    results: Path,
+) -> None:
+    """Choose from a run, or from what is published of a machine."""
     from bench.analysis.choosing import choose as decide
     from bench.errors import unknown_name
     from bench.facts.candidates import ACCURACIES, measured, of_batches, published, published_machines
@@ -59,24 +121,53 @@ def choose(
 
     if accuracy not in ACCURACIES:
         raise unknown_name("accuracy", accuracy, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
-    given = {
-        "latency": latency,
-        "throughput": throughput,
-        "memory": memory,
-        "parameters": parameters,
-        "macs": macs,
-    }
-    budgets = [Budget.read(quantity, text) for quantity, text in given.items() if text is not None]
-    patterns = [*(networks or ()), *(among or ())]
     if on not in published_machines() and run_path(on, results).is_dir():
         candidates = measured(stored_run(on, results), accuracy, patterns)
     else:
         candidates = published(on, accuracy, patterns)
     candidates, budgets = of_batches(candidates, budgets)
     choice = decide(candidates.table, budgets, candidates.images)
-    if as_json or form is Format.json:
-        print_json(choice_json(choice, candidates, explain or ()))
+    if form is Format.json:
+        print_json(choice_json(choice, candidates, explain))
     elif form is Format.md:
-        write(choice_markdown(choice, candidates, explain or ()))
+        write(choice_markdown(choice, candidates, explain))
     else:
-        stdout().print(choice_report(choice, candidates, explain or ()))
+        stdout().print(choice_report(choice, candidates, explain))
+
+
+def _race(
+    budgets: list[Budget],
+    patterns: Sequence[str],
+    accuracy: str,
+    minutes: float,
+    overrides: Sequence[str],
+    explain: Sequence[str],
+    form: Format,
+    place: tuple[str | None, Path, Path | None],
+) -> None:
+    """Measure those networks that may matter, and choose."""
+    from bench.api.choosing import Chosen, race
+    from bench.cli._progress import finish, measure
+    from bench.report.race import race_json, race_markdown, race_report
+    from bench.report.write import write_report
+
+    name, results, reports = place
+    options = {
+        "accuracy": accuracy,
+        "minutes": minutes,
+        "overrides": overrides,
+        "name": name,
+        "results": results,
+    }
+    done = measure(race, budgets, patterns, **options)
+    assert isinstance(done, Chosen)
+    if form is Format.json:
+        print_json(race_json(done.raced, done.known, explain))
+    elif form is Format.md:
+        write(race_markdown(done.raced, done.known, explain))
+    else:
+        stdout().print(race_report(done.raced, done.known, explain))
+    lines = [f"results: {done.path}"]
+    if reports is not None and done.run.records:
+        lines.append(f"report:  {write_report([done.run], reports / done.path.name).index}")
+    finish(done, lines)

@@ -126,6 +126,8 @@ def run_plan(
     store: Store,
     catalog: Catalog,
     observer: Observer | None = None,
+    *,
+    part_after: int | None = None,
 ) -> Summary:
     """Run what is not there yet; write each record the moment it exists.
 
@@ -133,6 +135,15 @@ def run_plan(
     under way, records them as cancelled, and leaves the rest pending. Times that are in doubt when all is measured are
     measured in further processes, see `bench.execution._rounds`. Where there are several places, see
     `bench.execution.places`, jobs run at all of them.
+
+    Args:
+        plan: the jobs.
+        executor: runs them.
+        store: of the records.
+        catalog: of the machine.
+        observer: told what happens.
+        part_after: jobs that were done before, where this is a part of a run that goes on with others: they are told in
+            its total, and how the machine drifts is not looked for at its end.
 
     Raises:
         StoreError: if a record cannot be written.
@@ -146,7 +157,7 @@ def run_plan(
     observer.reused(reused)
     if len(places) > 1 and len(reused) < len(plan):
         observer.shared_out([place.name for place in places])
-    bench = _Bench(places, store, observer)
+    bench = _Bench(places, store, observer, part_after)
     with _checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
         for record in records:
             store.append(record)
@@ -210,6 +221,7 @@ class _Bench:
         places: where jobs run.
         store: of their records.
         observer: told what happens.
+        part_after: jobs that were done before, where this is a part of a run; None where it is the whole.
         cancelled: set where no further job is to begin.
         locks: of devices, where jobs run at several places.
         timed_at: places of the jobs that were timed, by their ids.
@@ -221,6 +233,7 @@ class _Bench:
     places: Sequence[Place]
     store: Store
     observer: Observer
+    part_after: int | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     locks: SharedLocks = field(default_factory=SharedLocks)
     timed_at: dict[str, Place] = field(default_factory=dict)
@@ -278,7 +291,7 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
         bench.observer.again(len(again))
         for record in _once([p for p in todo if p.job.id in again], bench, len(todo) + len(again)):
             yield record.changed(role="repeated")
-    controls = _controls(todo, bench)
+    controls = _controls(todo, bench) if bench.part_after is None else []
     for record in _once(controls, bench, len(todo) + len(controls), bench.timed_at):
         yield record.changed(role="drift_control")
 
@@ -305,6 +318,7 @@ def _once(
     """
     if bench.over or not todo:
         return
+    total += bench.part_after or 0
     if len(bench.places) > 1 or not bench.places[0].is_here:
         yield from _at_places(todo, bench, total, at or {})
         return
@@ -445,7 +459,9 @@ def run_at(
         locks: of this machine's devices, which other jobs of the run may share.
         cancelled: set where the run is.
     """
-    bench = _Bench((), store, observer, cancelled, locks)  # which places there are is known elsewhere
+    bench = _Bench(
+        (), store, observer, cancelled=cancelled, locks=locks
+    )  # which places there are is known elsewhere
     return _beside(_run_one(planned, place, bench, observer))
 
 

@@ -23,8 +23,14 @@ ACCURACIES = {
     "top5": ("val", "top5"),
     **{name: (name, "top1") for name in SETS if name != "val"},
 }
+FP32 = 4  # bytes of a parameter in a file
 _TIMM = "timm:"
-_MEASURED = {"latency": "latency", "throughput": "throughput", "memory": "tensor_memory"}  # of a comparison
+_MEASURED = {  # of a comparison
+    "latency": "latency",
+    "throughput": "throughput",
+    "memory": "tensor_memory",
+    "energy": "energy",
+}
 _BESIDE = [f"{cost}_{what}" for cost in ("latency", "throughput") for what in ("low", "high", "flags")]
 
 
@@ -34,8 +40,9 @@ class Candidates:
 
     Attributes:
         table: a row a network: `network`, `accuracy` (a share), `input_size` (px), and costs, NaN where they are not
-            known: `latency` (s, of one image alone), `throughput` (1/s), `memory` (B), `parameters`, `macs`, those that
-            were measured with their intervals.
+            known: `latency` (s, of one image alone), `throughput` (1/s), `memory` (B), `energy` (J an image),
+            `parameters`, `macs`, `file_size` (B, of the parameters in single precision), those that were measured with
+            their intervals.
         accuracy: ``top-1`` or ``top-5``.
         images: how many the accuracies are of.
         remarks: what is to be known of the numbers, in sentences.
@@ -71,8 +78,9 @@ def published(machine: str, accuracy: str, patterns: Sequence[str]) -> Candidate
     timed = timed[timed["source"] == source.name].drop(columns=["source", "machine", "parameters"])
     joined = rows.merge(timed, on=["network", "input_size"])
     joined["latency"] = (1 / joined["throughput"]).where(joined["batch_size"] == 1)
-    joined["memory"] = float("nan")
+    joined["memory"], joined["energy"] = float("nan"), float("nan")
     joined["network"] = _TIMM + joined["weights"]
+    joined["file_size"] = FP32 * joined["parameters"]
     table = _matching(joined, patterns)
     remarks = (_said(source, table), _of_accuracies(images, column))
     return Candidates(table, _word(column), SETS[images][0], remarks)
@@ -155,6 +163,7 @@ def measured(run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
     several = costs["network"].duplicated(keep=False).any()
     weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
     joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
+    joined["file_size"] = FP32 * joined["parameters"]
     without = sorted(set(costs["key"]) - set(joined["key"]))
     missing = (
         f"Left out, as no accuracy of theirs is published at that size: {', '.join(without)}."

@@ -23,13 +23,15 @@ from bench.report.text import markdown
 from bench.stats.intervals import binomial_interval
 from bench.units import percent, show
 
-_MOST_RIVALS = 5  # rows of the table; the sentence says how many there are
-_TITLES = {
+MOST_RIVALS = 5  # rows of the table; the sentence says how many there are
+TITLES = {
     "latency": "Latency",
     "throughput": "Throughput",
     "memory": "Memory of tensors",
     "parameters": "Parameters",
     "macs": "MACs",
+    "energy": "Energy of an image",
+    "file_size": "File of weights",
 }
 
 _Row = pd.Series  # of a table of candidates
@@ -113,7 +115,7 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
 
     def words(row: _Row[Any]) -> str:
-        return _described(row, choice, candidates)
+        return described(row, choice, candidates.accuracy, candidates.images)
 
     every, budget = len(choice.candidates), " and ".join(b.text for b in choice.budgets)
     if choice.best is None:
@@ -139,10 +141,10 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     return said
 
 
-def _described(row: _Row[Any], choice: Choice, candidates: Candidates) -> str:
-    """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1.20 k/s)``."""
-    low, high = binomial_interval(row["accuracy"] * candidates.images, candidates.images)
-    accuracy = f"{candidates.accuracy} {percent(row['accuracy'])}, {100 * low:.1f} – {100 * high:.1f}"
+def described(row: _Row[Any], choice: Choice, word: str, images: int) -> str:
+    """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1.20 k/s)``, of an accuracy on so many images."""
+    low, high = binomial_interval(row["accuracy"] * images, images)
+    accuracy = f"{word} {percent(row['accuracy'])}, {100 * low:.1f} – {100 * high:.1f}"
     costs = dict.fromkeys([choice.cost, *(b.quantity for b in choice.budgets)])
     known = [show(row[cost], COSTS[cost][0]) + " parameters" * (cost == "parameters") for cost in costs]
     return f"{row['network']} at {row['input_size']} px ({'; '.join([accuracy, *known])})"
@@ -154,7 +156,7 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     words: dict[Hashable, str] = dict.fromkeys(
         table.index[table["on_front"] & (table["holds"] == "yes")], "on the front"
     )
-    words |= dict.fromkeys(choice.rivals.index[:_MOST_RIVALS], "not told apart")
+    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not told apart")
     words |= dict.fromkeys(choice.open.index, "may hold")
     ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
     words |= {row.name: word for row, word in ones if row is not None}
@@ -167,13 +169,14 @@ def _table(choice: Choice, candidates: Candidates) -> View:
             lambda row: f"{100 * row['accuracy']:.1f}",
         ),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
-        *((Head(_TITLES[cost], numeric=True), _cost_cell(cost)) for cost in costs),
+        *((Head(TITLES[cost], numeric=True), cost_cell(cost)) for cost in costs),
         (Head("Verdict"), lambda row: words[row.name]),
     ]
     return view_of((row for _, row in rows.iterrows()), fields)
 
 
-def _cost_cell(cost: str) -> Callable[[_Row[Any]], str | Cell]:
+def cost_cell(cost: str) -> Callable[[_Row[Any]], str | Cell]:
+    """Return what shows a cost of a row, with its interval and its doubts."""
     unit = COSTS[cost][0]
 
     def cell(row: _Row[Any]) -> Cell:

@@ -1,0 +1,172 @@
+"""What a race has come to: of every network what is known or expected of it, and the choice that follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.choosing import COSTS, Budget, Choice, answer, held
+from bench.analysis.racing import MISSED, Race, Standing
+from bench.io import finite_json
+
+# What is measured, in the order in which a front is of it; all other costs are counted.
+RACED = ("latency", "throughput", "memory", "energy")
+End = Literal["decided", "time", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """A race, how it ended, and what is chosen.
+
+    Attributes:
+        choice: of all networks: beside what `bench.analysis.choosing.choose` has, its table has `state` (`measured`,
+            `never`, `failed`, or `over` for what was counted to be over a budget), `processes`, of each raced cost
+            ``COST_expected_low`` and ``COST_expected_high`` (of 95 %), `front_chance` and `budget_chance` (at most, of
+            what was never measured), `certain` (on the front beyond doubt), and `reason` (of a failure).
+        standing: how far it came; None where nothing was measured.
+        end: why it ended.
+        disturbed: how many of the times were slowed down by other work on the machine.
+    """
+
+    choice: Choice
+    standing: Standing | None
+    end: End
+    disturbed: int = 0
+
+    @property
+    def never(self) -> int:
+        """How many were never measured."""
+        return int((self.choice.candidates["state"] == "never").sum())
+
+    @property
+    def budget_decided(self) -> bool:
+        """Whether the choice is certain: nothing that was measured is open, and hardly anything else may be better."""
+        sure = self.standing is not None and self.standing.budget_chance <= MISSED
+        return sure and self.choice.best is not None and self.choice.open.empty
+
+    @property
+    def front_decided(self) -> bool:
+        """Whether all of the front is certain but for what is expected to be missed."""
+        standing = self.standing
+        return (
+            standing is not None
+            and standing.front_found
+            and bool((standing.possible == standing.certain).all())
+        )
+
+
+def concluded(
+    race: Race,
+    table: pd.DataFrame,
+    *,
+    entered: Sequence[int],
+    quantities: Sequence[str],
+    budgets: Sequence[Budget],
+    images: int,
+    reasons: Mapping[int, str],
+    end: End,
+    disturbed: int = 0,
+) -> Raced:
+    """Return what a race has come to.
+
+    Args:
+        race: with all that was measured.
+        table: all networks: `network`, `accuracy`, `input_size`, and the counted costs.
+        entered: rows of those that raced, in the order of the race; all others are over a budget of counts.
+        quantities: of its costs.
+        budgets: that were to be held.
+        images: how many the accuracies are of.
+        reasons: of failures, by entrant.
+        end: why it ended.
+        disturbed: how many of the times were slowed down by other work.
+    """
+    table, rows = table.reset_index(drop=True), np.asarray(entered, dtype=np.intp)
+    measured_once = any(len(own) for own in race.costs[0].samples) if race.costs else False
+    standing = race.standing() if measured_once else None
+    table["state"], table["processes"], table["reason"] = "over", 0, ""
+    table["certain"], table["front_chance"], table["budget_chance"] = False, 0.0, 0.0
+    table.loc[rows, "state"] = "never"
+    for entrant, reason in reasons.items():
+        table.loc[rows[entrant], ["state", "reason"]] = ["failed", reason]
+    for quantity in COSTS:
+        ends = ["low", "high", "expected_low", "expected_high"] if quantity in RACED else []
+        for column in (
+            *((quantity,) if quantity not in table else ()),
+            *(f"{quantity}_{end}" for end in ends),
+        ):
+            table[column] = math.nan
+    if standing is not None:
+        _fill(table, rows, standing, quantities)
+    table["holds"], table["excess"] = held(table, budgets)
+    table["on_front"] = False
+    if standing is not None:
+        table.loc[rows, "holds"] = np.where(table.loc[rows, "state"] == "failed", "no", standing.holds)
+        table.loc[rows, "on_front"] = standing.front
+    known = table[table["state"].isin(["measured", "over"])]
+    choice = answer(known, budgets, quantities[0], images)
+    return Raced(replace(choice, candidates=table), standing, end, disturbed)
+
+
+def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequence[str]) -> None:
+    """Fill in what was measured of those that raced, and what is expected of the others."""
+    measured = standing.measured
+    table.loc[rows[measured], "state"] = "measured"
+    table.loc[rows, "processes"] = np.max([cost.processes for cost in standing.costs], axis=0)
+    table.loc[rows, "certain"] = standing.certain
+    table.loc[rows, "front_chance"] = standing.front_chances
+    table.loc[rows, "budget_chance"] = standing.budget_chances
+    for quantity, cost, posterior in zip(quantities, standing.costs, standing.posteriors, strict=True):
+        exact = bool((cost.low[measured] == cost.high[measured]).all())
+        ends = {} if exact else {"_low": cost.low, "_high": cost.high}
+        for end, values in {"": cost.value, **ends}.items():
+            table.loc[rows[measured], quantity + _turned(quantity, end)] = natural_cost(
+                quantity, values[measured]
+            )
+        low, high = posterior.interval()
+        waiting = standing.waiting
+        for end, values in {"_low": low, "_high": high}.items():
+            column = f"{quantity}_expected{_turned(quantity, end)}"
+            table.loc[rows[waiting], column] = natural_cost(quantity, values[waiting])
+
+
+def log_cost(quantity: str, value: float) -> float:
+    """Return what is raced: the logarithm of a cost, of a throughput that of the time of an image."""
+    return math.log(value) if COSTS[quantity][1] == "lower" else -math.log(value)
+
+
+def natural_cost(quantity: str, logs: Any) -> Any:
+    """Return costs as they are shown, of what is raced."""
+    return np.exp(logs if COSTS[quantity][1] == "lower" else -logs)
+
+
+def _turned(quantity: str, end: str) -> str:
+    """Return the end of an interval that the lower end of what is raced becomes: of a throughput the other one."""
+    if COSTS[quantity][1] == "lower":
+        return end
+    return {"_low": "_high", "_high": "_low"}.get(end, end)
+
+
+def drawn(raced: Raced, known_as: str) -> dict[str, object]:
+    """Return what the figure of a race is drawn from, as plain values that a run keeps.
+
+    Args:
+        raced: the race.
+        known_as: what the accuracies are, such as ``Top-1, published``.
+    """
+    choice, cost = raced.choice, raced.choice.cost
+    limits = [budget.limit for budget in choice.budgets if budget.quantity == cost]
+    keys = ["network", "input_size", "accuracy", "state", "on_front", "certain", "holds"]
+    ends = [cost, *(f"{cost}_{end}" for end in ("low", "high", "expected_low", "expected_high"))]
+    rows = choice.candidates[[*keys, *ends]].rename(columns={c: c.replace(cost, "cost", 1) for c in ends})
+    return {
+        "accuracy": known_as,
+        "cost": cost,
+        "limit": limits[0] if limits else None,
+        "best": None if choice.best is None else choice.best["network"],
+        "networks": finite_json(rows.to_dict("records")),
+    }

@@ -1,0 +1,605 @@
+"""Racing: which networks have to be measured, so that the front of accuracy and cost is known, and what a budget buys.
+
+Accuracies are known, costs are not. A Gaussian process on the logarithms of counts and of speeds that others have
+published, and on the likeness of names, says between which numbers the cost of each network lies; what was measured
+corrects it. A network is measured where it may be cheaper than all that are as accurate, or may hold the budget and be
+more accurate than what does. All others are left alone, and the chance that one of them would have mattered is known:
+it is the sum of their chances at most.
+
+Costs are logarithms, and the lower is the better: of a throughput that of the time of an image.
+
+Sources: Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, 2.2 and 5.4 (whose equation 5.12 gives, in
+blocks, the residuals of families left out); Smyth, Linear models and empirical Bayes methods, Statistical Applications
+in Genetics and Molecular Biology 3, 2004 (variances of few, drawn towards that of all).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import gammaln, stdtr, stdtrit
+
+from bench.analysis.choosing import pareto_front
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+START = 16  # networks that are measured first, drawn, so that they stand for all
+LEAST, MOST = 3, 8  # processes, before a time decides, and after which it is left undecided
+MISSED = (
+    0.01  # of the front, expected to be missed at most, where it is called decided; the chance of a budget
+)
+CONFIDENCE = 0.99  # of the intervals that decide
+
+
+# --- what is expected of a cost that was not measured ---
+
+
+@dataclass(frozen=True, slots=True)
+class Entrants:
+    """The networks of a race, in one order.
+
+    Attributes:
+        names: of networks, without their source and the tags of weights: the like of them is like in cost.
+        accuracy: a share each.
+        counts: MACs, activations, parameters, px and the like, [networks, counts]; positive, NaN where not known.
+        times: what others have published, s, [networks, machines]; NaN where not known.
+    """
+
+    names: tuple[str, ...]
+    accuracy: Floats
+    counts: Floats
+    times: Floats
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What is expected of the costs of all entrants: Student's t around `mean`.
+
+    Attributes:
+        mean: logarithms.
+        sd: their scale.
+        df: degrees of freedom, of the tail that the errors of families left out have.
+        error: the median of those errors, as a factor above one; NaN where there are none.
+        coverage: how many of those costs lie in their 95 % interval, a share.
+    """
+
+    mean: Floats
+    sd: Floats
+    df: float
+    error: float
+    coverage: float
+
+    def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]:
+        """Return between which logarithms the costs are expected."""
+        half = float(stdtrit(self.df, (1 + confidence) / 2)) * self.sd
+        return self.mean - half, self.mean + half
+
+    def below(self, limits: Floats) -> Floats:
+        """Return the chance of each cost to be below its limit; one below infinity."""
+        return np.where(np.isinf(limits), 1.0, stdtr(self.df, (limits - self.mean) / self.sd))
+
+
+# Scales of the kernel: logarithm of the usual value, and of how far it may be from it.
+_SCALES = {
+    "linear": (math.log(1.0), 1.0),
+    "smooth": (math.log(0.05), 1.0),
+    "smooth_reach": (math.log(1.5), 0.7),
+    "alike": (math.log(0.05), 1.0),
+    "alike_reach": (math.log(1.5), 0.7),
+    "family": (math.log(0.01), 1.0),
+    "network": (math.log(0.01), 1.0),
+    "noise": (math.log(0.003), 1.0),
+    "unknown": (math.log(0.03), 1.0),
+}
+_USUAL = np.array([usual for usual, _ in _SCALES.values()])
+_FAR = np.array([far for _, far in _SCALES.values()])
+_JITTER = 1e-8
+
+
+class CostModel:
+    """A Gaussian process over the entrants of a race, on the logarithm of one of their costs.
+
+    Written out, since its kernel is of several kinds of likeness, which scikit-learn's know nothing of: features
+    (linear, smooth), names (character n-grams, families, the same network at another size), and a noise of its own for
+    networks of which no speed is published.
+    """
+
+    def __init__(self, entrants: Entrants) -> None:
+        features, self._unknown = _features(entrants)
+        names = [_stem(name) for name in entrants.names]
+        self._linear = features @ features.T / features.shape[1] + 1.0
+        squares = (features**2).sum(1)
+        apart = squares[:, None] + squares[None, :] - 2 * features @ features.T
+        self._apart = np.maximum(apart, 0.0) / features.shape[1]
+        self._alike = _likeness(names)
+        families = np.array([family_of(name) for name in entrants.names])
+        self._family = np.equal.outer(families, families)
+        self._network = np.equal.outer(np.array(names), np.array(names))
+        self._families = families
+        self._scales, self._fitted = _USUAL.copy(), 0
+
+    def posterior(self, measured: Ints, costs: Floats) -> Posterior:
+        """Return what is expected of all, once some costs, [measured], are known; at least one."""
+        centre = float(costs.mean())
+        if len(measured) >= 1.2 * self._fitted:
+            self._fit(measured, costs - centre)
+        scale, every = self._exp(), np.arange(len(self._unknown))
+        root = cholesky(self._noisy(measured), lower=True)
+        across = solve_triangular(root, self._kernel(measured, every), lower=True)
+        mean = centre + across.T @ solve_triangular(root, costs - centre, lower=True)
+        own = self._diagonal() - (across**2).sum(0) + scale["noise"] + self._unknown * scale["unknown"]
+        errors, deviations = self._left_out(measured, root, costs - centre)
+        df, wider = _tail(deviations)
+        bound = wider * float(stdtrit(df, 0.975))
+        return Posterior(
+            mean=mean,
+            sd=wider * np.sqrt(np.maximum(own, _JITTER)),
+            df=df,
+            error=float(np.exp(np.median(np.abs(errors)))) if len(errors) else math.nan,
+            coverage=float(np.mean(np.abs(deviations) <= bound)) if len(errors) else math.nan,
+        )
+
+    def covariance(self, measured: Ints, some: Ints) -> tuple[Floats, Floats]:
+        """Return what is left of the covariance of some entrants, and the noise of each."""
+        root = cholesky(self._noisy(measured), lower=True)
+        across = solve_triangular(root, self._kernel(measured, some), lower=True)
+        scale = self._exp()
+        return self._kernel(some, some) - across.T @ across, scale["noise"] + self._unknown[some] * scale[
+            "unknown"
+        ]
+
+    def _exp(self) -> dict[str, float]:
+        return dict(zip(_SCALES, np.exp(self._scales).tolist(), strict=True))
+
+    def _kernel(self, rows: Ints, columns: Ints) -> Floats:
+        scale, at = self._exp(), np.ix_(rows, columns)
+        smooth = scale["smooth"] * np.exp(-self._apart[at] / (2 * scale["smooth_reach"] ** 2))
+        alike = scale["alike"] * np.exp(-self._apart[at] / (2 * scale["alike_reach"] ** 2)) * self._alike[at]
+        named = scale["family"] * self._family[at] + scale["network"] * self._network[at]
+        return np.asarray(scale["linear"] * self._linear[at] + smooth + alike + named)
+
+    def _diagonal(self) -> Floats:
+        scale = self._exp()
+        same = scale["smooth"] + scale["alike"] + scale["family"] + scale["network"]
+        return scale["linear"] * np.diag(self._linear) + same
+
+    def _noisy(self, rows: Ints) -> Floats:
+        scale = self._exp()
+        return self._kernel(rows, rows) + np.diag(
+            scale["noise"] + self._unknown[rows] * scale["unknown"] + _JITTER
+        )
+
+    def _fit(self, measured: Ints, costs: Floats) -> None:
+        """Take the most likely scales, by what was measured and by how far they are from the usual ones."""
+        at = np.ix_(measured, measured)
+        apart, eye = self._apart[at], np.eye(len(measured))
+
+        def loss(scales: Floats) -> tuple[float, Floats]:
+            s = dict(zip(_SCALES, np.exp(scales), strict=True))
+            smooth = s["smooth"] * np.exp(-apart / (2 * s["smooth_reach"] ** 2))
+            alike = s["alike"] * np.exp(-apart / (2 * s["alike_reach"] ** 2)) * self._alike[at]
+            parts = [s["linear"] * self._linear[at], smooth, alike, s["family"] * self._family[at]]
+            parts += [s["network"] * self._network[at], s["noise"] * eye]
+            parts.append(np.diag(s["unknown"] * self._unknown[measured]))
+            root = cholesky(sum(parts) + _JITTER * eye, lower=True)
+            inverse = cho_solve((root, True), eye)
+            weights = inverse @ costs
+            away = (scales - _USUAL) / _FAR
+            value = 0.5 * costs @ weights + np.log(np.diag(root)).sum() + 0.5 * away @ away
+            linear, smooth, alike, *others = parts
+            reaches = smooth * apart / s["smooth_reach"] ** 2, alike * apart / s["alike_reach"] ** 2
+            slopes = inverse - np.outer(weights, weights)
+            derivatives = [linear, smooth, reaches[0], alike, reaches[1], *others]
+            return float(value), np.array([0.5 * (slopes * d).sum() for d in derivatives]) + away / _FAR
+
+        self._scales = minimize(loss, self._scales, jac=True, method="L-BFGS-B", options={"maxiter": 30}).x
+        self._fitted = len(measured)
+
+    def _left_out(self, measured: Ints, root: Floats, costs: Floats) -> tuple[Floats, Floats]:
+        """Return by how much each cost is missed where its whole family is left out, and that over its deviation."""
+        inverse = cho_solve((root, True), np.eye(len(measured)))
+        weights = inverse @ costs
+        errors, deviations = np.empty(len(measured)), np.empty(len(measured))
+        for family in np.unique(self._families[measured]):
+            own = np.flatnonzero(self._families[measured] == family)
+            spread = np.linalg.inv(inverse[np.ix_(own, own)])
+            errors[own] = spread @ weights[own]
+            deviations[own] = errors[own] / np.sqrt(np.diag(spread))
+        return errors, deviations
+
+
+def family_of(name: str) -> str:
+    """Return the letters that a name begins with: ``efficientnet`` of `tf_efficientnet_b0`."""
+    letters = re.match(r"[^\W\d_]+", name.removeprefix("tf_"))
+    return letters[0] if letters else name
+
+
+def _stem(name: str) -> str:
+    """Return a name without a size of images at its end, as ``vit_base_patch16`` has two."""
+    return re.sub(r"_\d{3}$", "", name)
+
+
+def _likeness(names: Sequence[str]) -> Floats:
+    """Return how alike names are, from 0 to 1: the cosine of their character n-grams, the rarer the weightier."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = [re.sub(r"[\d_\W]+", " ", name.removeprefix("tf_")).strip() or "none" for name in names]
+    grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True).fit_transform(words)
+    return np.asarray((grams @ grams.T).todense(), dtype=np.float64)
+
+
+def _features(entrants: Entrants) -> tuple[Floats, Floats]:
+    """Return logarithms of counts and of published times, of mean 0 and deviation 1, and 1 where a time is not known.
+
+    What is not known has the value that a linear fit to the counts gives it.
+    """
+    counts = _scaled(_filled(np.log(entrants.counts), np.ones((len(entrants), 1))))
+    times = np.log(entrants.times)
+    known = ~np.isnan(times)
+    times = _scaled(_filled(times[:, known.any(0)], np.column_stack([counts, np.ones(len(entrants))])))
+    unknown = (~known).all(1) if known.any() else np.zeros(len(entrants), dtype=bool)
+    return np.column_stack([counts, times]), unknown.astype(np.float64)
+
+
+def _filled(columns: Floats, by: Floats) -> Floats:
+    """Return columns with a linear fit to others, [rows, others], where they are NaN; 0 where nothing is known."""
+    filled = columns.copy()
+    for column in filled.T:
+        missing = np.isnan(column)
+        if missing.all():
+            column[:] = 0.0
+        elif missing.any():
+            column[missing] = by[missing] @ np.linalg.lstsq(by[~missing], column[~missing], rcond=None)[0]
+    return filled
+
+
+def _scaled(columns: Floats) -> Floats:
+    spread = columns.std(0)
+    return np.asarray((columns - columns.mean(0)) / np.where(spread > 0, spread, 1.0))
+
+
+_TAILS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0)
+_WIDER = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5)
+
+
+def _tail(deviations: Floats) -> tuple[float, float]:
+    """Return the degrees of freedom and the scale of Student's t under which deviations are the most likely.
+
+    Few say little of it: they are taken together with ten of a normal distribution of the scale expected.
+    """
+    usual = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
+    every = np.concatenate([deviations, usual])
+
+    def likelihood(df: float, scale: float) -> float:
+        norm = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * math.log(df * math.pi) - math.log(scale)
+        return float(len(every) * norm - (df + 1) / 2 * np.log1p((every / scale) ** 2 / df).sum())
+
+    return max(((df, scale) for df in _TAILS for scale in _WIDER), key=lambda one: likelihood(*one))
+
+
+# --- what was measured ---
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Costs that were measured, logarithms, NaN where none was: the median over processes, with its interval.
+
+    Attributes:
+        value: the median.
+        sd: its standard deviation.
+        low: of the interval of `CONFIDENCE`.
+        high: the same.
+        processes: how many there were.
+        spread: the standard deviation of one process, of all networks together.
+    """
+
+    value: Floats
+    sd: Floats
+    low: Floats
+    high: Floats
+    processes: Ints
+    spread: float
+
+
+_PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 6.0
+
+
+def estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> Estimates:
+    """Return what the costs of some processes each come to.
+
+    Few processes of a network say little of how it varies from one to the next: its variance is drawn towards that of
+    all networks together, as if that were of seven of its processes; and that towards (5 %)², as if that were of five.
+
+    Args:
+        samples: logarithms, by network; none where it was not measured.
+        exact: whether the cost is the same in each process, such as a count.
+    """
+    n = np.array([len(own) for own in samples])
+    several = [np.asarray(own) for own in samples if len(own) > 1]
+    squares = sum(float(((own - own.mean()) ** 2).sum()) for own in several)
+    df = sum(len(own) - 1 for own in several)
+    pooled = (_PRIOR_DF * _PRIOR_SPREAD**2 + squares) / (_PRIOR_DF + df)
+    value, sd, half = (np.full(len(samples), math.nan) for _ in range(3))
+    for i, own in enumerate(samples):
+        if len(own):
+            value[i] = float(np.median(own))
+            within = float(((np.asarray(own) - np.mean(own)) ** 2).sum())
+            variance = (_OWN_DF * pooled + within) / (_OWN_DF + len(own) - 1)
+            median = math.pi / 2 if len(own) > 2 else 1.0  # of it the variance is larger than of the mean
+            sd[i] = 0.0 if exact else math.sqrt(median * variance / len(own))
+            half[i] = sd[i] * float(stdtrit(_OWN_DF + len(own) - 1, (1 + CONFIDENCE) / 2))
+    return Estimates(value, sd, value - half, value + half, n, 0.0 if exact else math.sqrt(pooled))
+
+
+# --- the race ---
+
+
+@dataclass(slots=True)
+class RacedCost:
+    """One cost of all entrants: what was measured of it, and what it may be at most.
+
+    Attributes:
+        model: what is expected of it.
+        samples: by entrant the logarithm of each process.
+        limit: a logarithm; None where there is no budget of it.
+        exact: whether it is the same in each process.
+    """
+
+    model: CostModel
+    samples: list[list[float]]
+    limit: float | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a race has come.
+
+    Attributes:
+        costs: by raced cost its estimates.
+        posteriors: by raced cost what is expected of all.
+        measured: all costs of these are known at least once.
+        waiting: neither measured nor failed.
+        holds: by entrant ``yes``, ``open`` or ``no``, where it was measured; what was not is ``open``.
+        best: the most accurate that holds all budgets for certain; None where none does.
+        front: none of those measured is cheaper and as accurate, by the estimates.
+        certain: on the front beyond doubt, among what was measured.
+        possible: measured, and not beyond doubt off the front.
+        front_chances: of those that wait, to belong to the front, each at most.
+        budget_chances: of those that wait, to hold all budgets and be more accurate than the best, each at most.
+        enough: whether so many were measured that chances can be told; else they are one.
+    """
+
+    costs: tuple[Estimates, ...]
+    posteriors: tuple[Posterior, ...]
+    measured: Mask
+    waiting: Mask
+    holds: npt.NDArray[np.str_]
+    best: int | None
+    front: Mask
+    certain: Mask
+    possible: Mask
+    front_chances: Floats
+    budget_chances: Floats
+    enough: bool
+
+    @property
+    def expected(self) -> float:
+        """How many members of the front were not measured, expected at most."""
+        return float(self.front_chances.sum())
+
+    @property
+    def budget_chance(self) -> float:
+        """The chance that one of those never measured would be the better choice, at most."""
+        return min(1.0, float(self.budget_chances.sum()))
+
+    @property
+    def front_found(self) -> bool:
+        """Whether at most `MISSED` of the front is expected to be among those never measured."""
+        return self.expected <= MISSED * max(1, int(self.front.sum()))
+
+
+@dataclass(slots=True)
+class Race:
+    """Networks, of whose costs some were measured.
+
+    Attributes:
+        entrants: the networks.
+        costs: what is raced; the front is of the first.
+        failed: entrants that cannot be measured.
+    """
+
+    entrants: Entrants
+    costs: list[RacedCost]
+    failed: set[int] = field(default_factory=set)
+    _seconds: Floats = field(init=False, repr=False)  # of a process, each
+
+    def first(self) -> list[int]:
+        """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, which are quick."""
+        macs = np.nan_to_num(self.entrants.counts[:, 0], nan=math.inf)
+        small = np.argsort(macs, kind="stable")[: max(START, len(macs) // 2)]
+        return np.random.default_rng(0).permutation(small)[:START].tolist()
+
+    def standing(self) -> Standing:
+        """Return how far it has come; at least one entrant was measured."""
+        costs = tuple(estimates(cost.samples, exact=cost.exact) for cost in self.costs)
+        n = len(self.entrants)
+        failed = np.isin(np.arange(n), list(self.failed))
+        measured = np.all([cost.processes > 0 for cost in costs], axis=0) & ~failed
+        at = np.flatnonzero(measured)
+        posteriors = tuple(
+            raced.model.posterior(at, cost.value[at]) for raced, cost in zip(self.costs, costs, strict=True)
+        )
+        waiting = ~measured & ~failed
+        verdicts = [_holds(raced, cost) for raced, cost in zip(self.costs, costs, strict=True)]
+        holds = np.array(["yes", "open", "no"])[np.max(verdicts, axis=0)]
+        others = np.max([np.zeros(n, dtype=int), *verdicts[1:]], axis=0)
+        accuracy = self.entrants.accuracy
+        sure = np.flatnonzero(measured & (holds == "yes"))
+        best = int(sure[np.lexsort((costs[0].value[sure], -accuracy[sure]))[0]]) if len(sure) else None
+        among = measured & (others < 2)
+        front = pareto(accuracy, np.where(among, costs[0].value, math.nan))
+        possible, certain = _front(accuracy, costs[0], among, measured & (others == 0))
+        holding = _all_held(self.costs[1:], posteriors[1:], n)
+        limits = _undercut(accuracy, costs[0], measured & (others == 0))
+        enough = len(at) >= min(START, n - len(self.failed))
+        front_chances = np.where(
+            waiting, np.minimum(posteriors[0].below(limits), holding) if enough else 1.0, 0.0
+        )
+        budget = np.zeros(n)
+        if any(cost.limit is not None for cost in self.costs):
+            better = waiting & (accuracy > (-math.inf if best is None else accuracy[best]))
+            held = _all_held(self.costs, posteriors, n)
+            budget = np.where(better, held if enough else 1.0, 0.0)
+        return Standing(
+            costs=costs,
+            posteriors=posteriors,
+            measured=measured,
+            waiting=waiting,
+            holds=holds,
+            best=best,
+            front=front,
+            certain=certain,
+            possible=possible,
+            front_chances=front_chances,
+            budget_chances=budget,
+            enough=enough,
+        )
+
+    def further(self, standing: Standing, count: int, calls: float = 0.0) -> list[int]:
+        """Return which entrants to measure next, in one more process each; none where all is decided.
+
+        First what the budget needs: what was not measured and may hold it, then what was and is not certain. After it
+        the same of the front.
+
+        Args:
+            standing: how far it has come.
+            count: of entrants, at most.
+            calls: images whose time a process takes, beside a second of its own: the quick ones come first. 0 where all
+                take the same.
+        """
+        self._seconds = 1.0 + calls * np.exp(standing.posteriors[0].mean)
+        budget = standing.budget_chances
+        if budget.sum() > MISSED:
+            return self._most_telling(standing, budget, count)
+        if some := self._undecided_budget(standing):
+            return some[:count]
+        if not standing.front_found:
+            return self._most_telling(standing, standing.front_chances, count)
+        return self._undecided_front(standing)[:count]
+
+    def _undecided_budget(self, standing: Standing) -> list[int]:
+        """Return what was measured, may hold all budgets, and is more accurate than what does; the best of it first."""
+        if all(cost.limit is None for cost in self.costs):
+            return []
+        accuracy = self.entrants.accuracy
+        least = -math.inf if standing.best is None else accuracy[standing.best]
+        some = standing.measured & (standing.holds == "open") & (accuracy > least)
+        return self._again(standing, some)
+
+    def _undecided_front(self, standing: Standing) -> list[int]:
+        """Return members of the front that are not certain, and what is not told apart from them."""
+        some, cost = standing.possible & ~standing.certain, standing.costs[0]
+        accuracy = self.entrants.accuracy
+        for i in np.flatnonzero(some):
+            rivals = standing.possible & (accuracy >= accuracy[i]) & (cost.low <= cost.high[i])
+            some = some | (rivals & (cost.high >= cost.low[i]))
+        return self._again(standing, some)
+
+    def _again(self, standing: Standing, some: Mask) -> list[int]:
+        """Return those of some that another process may decide, those of the fewest processes first."""
+        n = np.min([cost.processes for cost in standing.costs], axis=0)
+        left = np.flatnonzero(some & (n < MOST))
+        return sorted(left.tolist(), key=lambda i: (n[i], -self.entrants.accuracy[i], i))
+
+    def _most_telling(self, standing: Standing, chances: Floats, count: int) -> list[int]:
+        """Return those whose measurement takes the most of the chances away: their own, and those of what is like them.
+
+        One after the other, each as if those before it had been measured.
+        """
+        some = np.argsort(-chances, kind="stable")[:_LOOKED_AT]
+        some = some[chances[some] > 0]
+        left = chances[some].copy()
+        covariance, noise = self.costs[0].model.covariance(np.flatnonzero(standing.measured), some)
+        total = np.maximum(np.diag(covariance), _JITTER) + noise
+        chosen: list[int] = []
+        for _ in range(min(count, len(some))):
+            own = np.maximum(np.diag(covariance), _JITTER) + noise
+            gain = left + _OTHERS * (left[:, None] * covariance**2 / (own[None, :] * total[:, None])).sum(0)
+            gain /= self._seconds[some]
+            gain[chosen] = -1.0
+            one = int(np.argmax(gain))
+            chosen.append(one)
+            left[one] = 0.0
+            covariance = covariance - np.outer(covariance[:, one], covariance[one]) / own[one]
+        return [int(some[i]) for i in chosen]
+
+
+_LOOKED_AT = 400
+_OTHERS = 2.0  # what the chances of others count beside one's own
+
+
+def pareto(accuracy: Floats, costs: Floats) -> Mask:
+    """Return a mask of those whose cost is known and that none is cheaper than and as accurate as."""
+    frame = pd.DataFrame({"cost": costs, "accuracy": accuracy})
+    return pareto_front(frame, "cost", "accuracy")
+
+
+def _holds(raced: RacedCost, cost: Estimates) -> Ints:
+    """Return 0 for what holds a budget beyond doubt, 2 for what does not, and 1 for what is open."""
+    if raced.limit is None:
+        return np.zeros(len(cost.value), dtype=np.intp)
+    enough = cost.processes >= (1 if raced.exact else LEAST)
+    return np.select([enough & (cost.high <= raced.limit), cost.low > raced.limit], [0, 2], 1).astype(np.intp)
+
+
+def _all_held(costs: Sequence[RacedCost], posteriors: Sequence[Posterior], n: int) -> Floats:
+    """Return the chance of each entrant to hold all budgets: that of the least likely one, at most."""
+    chance = np.ones(n)
+    for raced, posterior in zip(costs, posteriors, strict=True):
+        if raced.limit is not None:
+            chance = np.minimum(chance, posterior.below(np.full(n, raced.limit)))
+    return chance
+
+
+def _undercut(accuracy: Floats, cost: Estimates, of: Mask) -> Floats:
+    """Return below which cost each entrant would be on the front: the least of those that are as accurate, at least.
+
+    With a standard deviation added, as the least of several estimates is rather too low.
+    """
+    at = np.flatnonzero(of)
+    at = at[np.argsort(-accuracy[at], kind="stable")]
+    least = np.minimum.accumulate(cost.value[at] + cost.sd[at]) if len(at) else np.array([])
+    count = np.searchsorted(-accuracy[at], -accuracy, side="right")
+    return np.where(count > 0, np.append(least, math.inf)[count - 1], math.inf)
+
+
+def _front(accuracy: Floats, cost: Estimates, among: Mask, beside: Mask) -> tuple[Mask, Mask]:
+    """Return masks of what may be on the front, and of what is beyond doubt.
+
+    Args:
+        accuracy: shares.
+        cost: what was measured.
+        among: may be on it.
+        beside: may push others off it: it holds all other budgets.
+    """
+    possible, certain = among.copy(), among & (cost.processes >= LEAST)
+    for i in np.flatnonzero(among):
+        rivals = among & (accuracy >= accuracy[i])
+        rivals[i] = False
+        possible[i] = not (rivals & beside & (cost.high < cost.low[i])).any()
+        certain[i] &= not (rivals & (cost.low <= cost.high[i])).any()
+    return possible, certain & possible

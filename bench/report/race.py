@@ -1,0 +1,374 @@
+"""The answer of a race: sentences, a table, and of each network why it was not chosen."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench.analysis.choosing import COSTS, Choice
+from bench.analysis.raced import RACED, Raced
+from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
+from bench.errors import unknown_name
+from bench.facts.entrants import Known
+from bench.io import finite_json
+from bench.report.facts import MOST_RIVALS, TITLES, cost_cell, described
+from bench.report.tables.formats import Terminal, to_markdown
+from bench.report.tables.view import Fields, Head, View, view_of
+from bench.report.text import markdown
+from bench.units import percent, show
+
+_Row = pd.Series  # of the table of a race
+_MOST_NAMED = 3
+
+
+def race_report(raced: Raced, known: Known, explain: Sequence[str]) -> RenderableType:
+    """Return the answer for a terminal."""
+    said = [Text(sentence) for sentence in sentences(raced, known)]
+    why = [Text(line) for line in explained(raced, explain)]
+    table = _table(raced, known)
+    rows = [Terminal(table, notes=remarks(raced, known))] if table.rows else []
+    return Group(*said, Text(), *rows, *why)
+
+
+def race_markdown(raced: Raced, known: Known, explain: Sequence[str]) -> str:
+    """Return the answer in Markdown."""
+    said = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(raced, known))
+    below = "\n".join(f"- {markdown(line)}" for line in (*remarks(raced, known), *explained(raced, explain)))
+    return f"{said}\n\n{to_markdown(_table(raced, known))}\n{below}\n"
+
+
+def race_json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, object]:
+    """Return the answer as plain values; what is not known is None."""
+    choice, standing = raced.choice, raced.standing
+    table = choice.candidates
+
+    def plain(rows: pd.DataFrame) -> object:
+        return finite_json(rows[_columns()].to_dict("records"))
+
+    def one(row: _Row[Any] | None) -> object:
+        return None if row is None else finite_json(row[_columns()].to_dict())
+
+    return {
+        "answer": sentences(raced, known),
+        "end": raced.end,
+        "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
+        "cost": choice.cost,
+        "candidates": len(table),
+        "best": one(choice.best),
+        "not_told_apart": plain(choice.rivals),
+        "open": plain(choice.open),
+        "nearest": one(choice.nearest),
+        "dearer": one(choice.dearer),
+        "front": plain(table[table["on_front"]]),
+        "decided": {"budget": raced.budget_decided, "front": raced.front_decided},
+        "never_measured": {
+            "networks": raced.never,
+            "budget_chance": None if standing is None else standing.budget_chance,
+            "front_expected": None if standing is None else standing.expected,
+        },
+        "failed": finite_json(
+            table.loc[table["state"] == "failed", ["network", "reason"]].to_dict("records")
+        ),
+        "remarks": remarks(raced, known),
+        "explained": explained(raced, explain),
+    }
+
+
+def _columns() -> list[str]:
+    ends = [f"{cost}_{end}" for cost in RACED for end in ("low", "high")]
+    return ["network", "accuracy", "input_size", *COSTS, *ends, "processes", "holds", "on_front", "certain"]
+
+
+def at_most(chance: float) -> str:
+    """Return a chance as it is told: what is below a thousandth as that."""
+    return "under 0.1 %" if chance < 0.001 else f"at most {percent(min(1.0, chance))}"
+
+
+def sentences(raced: Raced, known: Known) -> list[str]:
+    """Return the answer: what to take, what is undecided, what was never measured, and what would change it."""
+    if raced.standing is None:
+        return [_nothing(raced, known)]
+    said = [*_taken(raced, known), *_undecided(raced, known), *_front(raced, raced.standing)]
+    return [*said, *_unmeasured(raced, raced.standing), *_more(raced, raced.standing)]
+
+
+def _nothing(raced: Raced, known: Known) -> str:
+    choice, every = raced.choice, len(raced.choice.candidates)
+    over = int((choice.candidates["state"] == "over").sum())
+    if every and over == every and choice.nearest is not None:
+        budget = " and ".join(b.text for b in choice.budgets)
+        nearest = described(choice.nearest, choice, known.accuracy, known.images)
+        return (
+            f"None of {every:,} has {budget}, by what is counted. The nearest is {nearest}, which misses it by a "
+            f"factor of {choice.nearest['excess']:.2f}."
+        )
+    reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
+    return f"Nothing was measured{': ' + reasons.iloc[0] if len(reasons) else ''}."
+
+
+def _taken(raced: Raced, known: Known) -> list[str]:
+    choice, every = raced.choice, len(raced.choice.candidates)
+    if not choice.budgets:
+        return []
+    budget = " and ".join(b.text for b in choice.budgets)
+    if choice.best is None:
+        if choice.nearest is None:
+            return [f"None of those measured has {budget}."]
+        excess = choice.nearest["excess"]
+        miss = f", by a factor of {excess:.2f} of it" if 1 < excess < math.inf else ""
+        nearest = described(choice.nearest, choice, known.accuracy, known.images)
+        return [f"None of {every:,} has {budget} for certain. The nearest is {nearest}{miss}."]
+    best = described(choice.best, choice, known.accuracy, known.images)
+    held = int((choice.candidates["holds"] == "yes").sum())
+    how = "" if raced.budget_decided else ", as far as is known"
+    said = [
+        f"Take {best}{_interval(choice.best, choice.cost)}: the most accurate that has {budget}{how}; {held:,} have."
+    ]
+    if rivals := len(choice.rivals):
+        others = "Another is" if rivals == 1 else f"{rivals} others are"
+        first = "it is" if rivals == 1 else "the cheapest of them is"
+        cheapest = described(choice.rivals.iloc[0], choice, known.accuracy, known.images)
+        said.append(f"{others} not told apart from it by {known.images:,} images: {first} {cheapest}.")
+    if choice.dearer is not None:
+        dearer = described(choice.dearer, choice, known.accuracy, known.images)
+        said.append(f"Beyond the budget, by a factor of {choice.dearer['excess']:.2f}: {dearer}.")
+    return said
+
+
+def _interval(row: _Row[Any], cost: str) -> str:
+    low, high, unit = row[f"{cost}_low"], row[f"{cost}_high"], COSTS[cost][0]
+    return f", between {show(low, unit)} and {show(high, unit)}" if low < high else ""
+
+
+def _undecided(raced: Raced, known: Known) -> list[str]:
+    """Return what may hold the budget and would be better."""
+    rows = raced.choice.open.sort_values("accuracy", ascending=False, kind="stable")
+    said = [
+        f"{described(row, raced.choice, known.accuracy, known.images)} may be better: {_why_open(row)}."
+        for _, row in rows.iloc[:_MOST_NAMED].iterrows()
+    ]
+    more = len(rows) - _MOST_NAMED
+    return [*said, f"So may {more:,} more."] if more > 0 else said
+
+
+def _why_open(row: _Row[Any]) -> str:
+    n = int(row["processes"])
+    if n < LEAST:
+        return f"{n} process{'es' if n > 1 else ''} of it {'are' if n > 1 else 'is'} not enough to tell"
+    return f"after {n} processes the interval of its cost lies on both sides of the budget"
+
+
+def _front(raced: Raced, standing: Standing) -> list[str]:
+    certain, possible = int(standing.certain.sum()), int(standing.possible.sum())
+    what = f"the front of accuracy and {raced.choice.cost}"
+    open_ = possible - certain
+    more = f", and {open_:,} more may be: their intervals overlap" if open_ else ""
+    return [f"On {what} {'is' if certain == 1 else 'are'} {certain:,} for certain{more}."]
+
+
+def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
+    if not raced.never:
+        return ["Every network was measured, or its counts are over the budget, or it failed."]
+    if not standing.enough:
+        return [
+            f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}. Too few were to say what they may be."
+        ]
+    expected = standing.expected
+    few = "under 0.01" if expected < 0.01 else f"at most {expected:.2f}"
+    budget = (
+        f" The chance that one of them is the better choice is {at_most(standing.budget_chance)}."
+        if raced.choice.budgets and any(b.quantity in RACED for b in raced.choice.budgets)
+        else ""
+    )
+    return [
+        f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}.{budget} Of members of the front, {few} "
+        "are expected among them."
+    ]
+
+
+def _more(raced: Raced, standing: Standing) -> list[str]:
+    """Return what would change the answer."""
+    if raced.end == "decided":
+        left = int((standing.possible & ~standing.certain).sum())
+        return (
+            [f"More time changes nothing: what is open was measured in {MOST} processes each."]
+            if left
+            else []
+        )
+    why = "The time is over" if raced.end == "time" else "It was cancelled"
+    table = raced.choice.candidates
+    likely = table[(table["state"] == "never") & (table["budget_chance"] > 0.01)]
+    if likely.empty and raced.budget_decided:
+        return [
+            f"{why}, and the choice is decided; with more minutes the rest of the front would be measured."
+        ]
+    likely = likely.sort_values("budget_chance", ascending=False, kind="stable")
+    named = [*raced.choice.open["network"].iloc[:_MOST_NAMED], *likely["network"].iloc[:_MOST_NAMED]]
+    what = f": {', '.join(dict.fromkeys(named))}" if named else ""
+    return [f"{why}; more minutes may change the answer{what}. The same command goes on from here."]
+
+
+def remarks(raced: Raced, known: Known) -> list[str]:
+    """Return what is to be known of the numbers."""
+    said = [known.remark]
+    if known.without:
+        more = len(known.without) - _MOST_NAMED
+        named = ", ".join(known.without[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        said.append(f"Left out, as no accuracy of theirs is known: {named}.")
+    failed = raced.choice.candidates[raced.choice.candidates["state"] == "failed"]
+    if len(failed):
+        more = len(failed) - _MOST_NAMED
+        named = "; ".join(
+            f"{row['network']} ({row['reason']})" for _, row in failed.iloc[:_MOST_NAMED].iterrows()
+        )
+        said.append(f"Not measured, as they failed: {named}{f'; and {more:,} more' if more > 0 else ''}.")
+    if raced.standing is not None:
+        cost = raced.standing.costs[0]
+        said.append(
+            f"Costs are measured here, the median over fresh processes, with {percent(CONFIDENCE, 0)} intervals; from "
+            f"one process to the next they differ by {percent(cost.spread)}, over all networks."
+        )
+        if raced.disturbed:
+            times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
+            said.append(f"{times} disturbed by other work on this machine: too long rather than too short.")
+    if raced.standing is not None and raced.standing.enough and raced.never:
+        posterior = raced.standing.posteriors[0]
+        said.append(
+            "What was never measured is expected from counts, published speeds and the likeness of names: where whole "
+            f"families are left out, half of the errors are below {percent(posterior.error - 1)}, and "
+            f"{percent(posterior.coverage, 0)} of the costs lie in their 95 % interval."
+        )
+    return said
+
+
+def _table(raced: Raced, known: Known) -> View:
+    """Return the networks that matter, the most accurate first, with what is said of each."""
+    choice = raced.choice
+    table = choice.candidates
+    front = table[table["on_front"]]
+    words: dict[Hashable, str] = {
+        row: "on the front" if sure else "on the front, not for certain"
+        for row, sure in front["certain"].items()
+    }
+    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not told apart")
+    words |= dict.fromkeys(choice.open.index, "may hold")
+    ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
+    words |= {
+        row.name: word for row, word in ones if row is not None and (choice.budgets or word != "take it")
+    }
+    rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
+    costs = [cost for cost in COSTS if rows[cost].notna().any()]
+    fields: Fields[_Row[Any]] = [
+        (Head("Network"), lambda row: str(row["network"])),
+        (
+            Head(f"{known.accuracy.capitalize()}, {known.origin}", "%", numeric=True),
+            lambda row: f"{100 * row['accuracy']:.1f}",
+        ),
+        (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
+        *((Head(TITLES[cost], numeric=True), cost_cell(cost)) for cost in costs),
+        (Head("Processes", numeric=True), lambda row: str(row["processes"])),
+        (Head("Verdict"), lambda row: words[row.name]),
+    ]
+    return view_of((row for _, row in rows.iterrows()), fields)
+
+
+def explained(raced: Raced, patterns: Sequence[str]) -> list[str]:
+    """Return a line for each network that a pattern names: why it was not chosen.
+
+    Raises:
+        UnknownNameError: for a pattern that no candidate matches.
+    """
+    table = raced.choice.candidates
+    lines = []
+    for pattern in patterns:
+        rows = table[[fnmatch.fnmatchcase(name, pattern) for name in table["network"]]]
+        if rows.empty:
+            raise unknown_name("candidate", pattern, list(table["network"]), "it has no accuracy")
+        lines += [
+            f"{row['network']} at {row['input_size']} px: {_why(row, raced)}" for _, row in rows.iterrows()
+        ]
+    return lines
+
+
+def _why(row: _Row[Any], raced: Raced) -> str:
+    """Return why a network was not chosen."""
+    if row["state"] == "failed":
+        return str(row["reason"])
+    if row["state"] == "over":
+        return _counted(row, raced.choice)
+    return _expected(row, raced) if row["state"] == "never" else _measured(row, raced)
+
+
+def _measured(row: _Row[Any], raced: Raced) -> str:
+    """Return why a network that was measured was not chosen."""
+    choice = raced.choice
+    if choice.best is not None and choice.budgets and row.name == choice.best.name:
+        return "chosen"
+    if row["holds"] == "no":
+        return f"{row['excess']:.2f} times the budget, measured in {_processes(row)}"
+    if row["holds"] == "open" and (choice.best is None or row["accuracy"] > choice.best["accuracy"]):
+        return _why_open(row)
+    if row["on_front"]:
+        return "on the front" + ("; less accurate than the choice" if choice.budgets else "")
+    other = _ahead(row, raced, row[choice.cost])
+    return f"{other}, both measured, this one in {_processes(row)}" if other else "less accurate"
+
+
+def _counted(row: _Row[Any], choice: Choice) -> str:
+    """Return which budgets of counts a network is over."""
+    words = []
+    for budget in choice.budgets:
+        name, value = budget.quantity.replace("_", " "), row[budget.quantity]
+        if budget.quantity not in RACED and math.isnan(value):
+            words.append(f"{name} are not known")
+        elif budget.quantity not in RACED and value > budget.limit:
+            words.append(
+                f"{name} {show(value, budget.unit)}, over the budget of {show(budget.limit, budget.unit)}"
+            )
+    return " and ".join(words)
+
+
+def _processes(row: _Row[Any]) -> str:
+    n = int(row["processes"])
+    return f"{n} process{'es' if n != 1 else ''}"
+
+
+def _expected(row: _Row[Any], raced: Raced) -> str:
+    """Return what is expected of a network that was never measured, and the chances that follow from it."""
+    choice, unit = raced.choice, COSTS[raced.choice.cost][0]
+    if raced.standing is None or not raced.standing.enough:
+        return "never measured, and too few were to say what it may be"
+    low, high = (row[f"{choice.cost}_expected_{end}"] for end in ("low", "high"))
+    said = [f"never measured: {choice.cost} expected between {show(low, unit)} and {show(high, unit)} (95 %)"]
+    best = choice.best
+    if choice.budgets and best is not None and row["accuracy"] <= best["accuracy"]:
+        said.append("not more accurate than the choice")
+    elif choice.budgets:
+        said.append(f"the chance that it holds the budget is {at_most(row['budget_chance'])}")
+    middle = float(np.sqrt(low * high))
+    if other := _ahead(row, raced, middle):
+        said.append(f"{other}; the chance that it belongs on the front is {at_most(row['front_chance'])}")
+    else:
+        said.append(f"the chance that it belongs on the front is {at_most(row['front_chance'])}")
+    return "; ".join(said)
+
+
+def _ahead(row: _Row[Any], raced: Raced, cost: float) -> str:
+    """Return which network on the front is as accurate or more, and its cost; empty where none costs less."""
+    choice = raced.choice
+    table, key = choice.candidates, choice.cost
+    front = table[table["on_front"] & (table["accuracy"] >= row["accuracy"])].drop(
+        index=row.name, errors="ignore"
+    )
+    cheaper = front[key] <= cost if COSTS[key][1] == "lower" else front[key] >= cost
+    if not cheaper.any():
+        return ""
+    other = front[cheaper].sort_values("accuracy", kind="stable").iloc[0]
+    return f"{other['network']} is as accurate or more, at {show(other[key], COSTS[key][0])}"

@@ -82,6 +82,30 @@ def percent(fraction: float | None, decimals: int = 1) -> str:
     return f"{100 * fraction:.{decimals}f} %"
 
 
+def digits_for(value: float, low: float, high: float, usual: int = 3) -> int:
+    """Return how many significant digits an interval allows: down to the first of its half width, from 2 to 3."""
+    half = (high - low) / 2
+    if value == 0 or not math.isfinite(value) or not half > 0:
+        return usual
+    return min(usual, max(2, math.floor(math.log10(abs(value))) - math.floor(math.log10(half)) + 1))
+
+
+def fixed(value: float, model: float, digits: int) -> str:
+    """Format `value` with the decimals that `model` has when it is shown with so many significant digits."""
+    decimals = digits - 1 - (math.floor(math.log10(abs(model))) if model else 0)
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
+
+
+def ranged(value: float, low: float, high: float, scale: Scale) -> str:
+    """Return a number with the digits that its interval allows, as tables have it: ``47 ms (46 – 48)``."""
+    digits, shown = digits_for(value, low, high), value / scale.factor
+    text = f"{significant(shown, digits)} {scale.symbol}".rstrip()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return text
+    ends = (fixed(end / scale.factor, shown, digits) for end in (low, high))
+    return f"{text} ({' – '.join(ends)})"
+
+
 def duration(seconds: float | None) -> str:
     """Format a waiting time: ``duration(75) == "1 min 15 s"``."""
     if seconds is None or not math.isfinite(seconds):

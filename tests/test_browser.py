@@ -65,17 +65,17 @@ def test_page_runs_without_a_complaint_or_a_request(opened: Tab, page: Path) -> 
 
 
 def test_heads_sort_both_ways_with_missing_values_last(opened: Tab) -> None:
-    head = "#table-classic th:nth-child(3) button"  # top-5, that LeNet and plain18 lack
+    head = "#table-comparison th:nth-child(3) button"  # top-5, that LeNet and plain18 lack
     for _ in range(2):
         opened.click(head)
         order = opened.js(
-            "[...document.querySelectorAll('#table-classic tbody tr')].map(r => r.cells[2].textContent)"
+            "[...document.querySelectorAll('#table-comparison tbody tr')].map(r => r.cells[2].textContent)"
         )
         numbers = [float(text) for text in order[:-2]]
         assert order[-2:] == ["–", "–"]
         assert numbers in (sorted(numbers), sorted(numbers, reverse=True))
     assert numbers == sorted(numbers, reverse=True)
-    assert opened.js("document.querySelector('#table-classic th:nth-child(3)').ariaSort") == "descending"
+    assert opened.js("document.querySelector('#table-comparison th:nth-child(3)').ariaSort") == "descending"
 
 
 def test_the_filter_holds_for_table_and_charts(opened: Tab) -> None:
@@ -102,9 +102,39 @@ def test_columns_can_be_left_out_and_the_csv_has_what_is_shown(opened: Tab) -> N
     )
     opened.click("[data-csv]")
     rows = list(csv.reader(io.StringIO(opened.js("made").removeprefix("\ufeff"))))
-    assert rows[0][:2] == ["Network", "Top-5, published (%)"]
+    assert rows[0][:2] == ["Network", "Top-5, published (fraction)"]
     assert [row[0] for row in rows[1:]] == opened.js(ROWS + NAMES)
     assert len({len(row) for row in rows}) == 1
+    assert not {"\u2013"} & {cell for row in rows for cell in row}  # what is missing is empty
+    latencies = {"Latency, batch 1 (s)", "Latency, batch 1, low (s)", "Latency, batch 1, high (s)"}
+    assert latencies <= set(rows[0])
+    for row in rows[1:]:
+        value, low, high = (dict(zip(rows[0], row, strict=True))[key] for key in sorted(latencies, key=len))
+        assert value == low == high == "" or min(float(low), float(high)) <= float(value)
+
+
+def test_the_csv_has_numbers_in_full(opened: Tab) -> None:
+    numbers = opened.js(
+        f"{ROWS}.map(r => [...r.cells].filter(c => c.classList.contains('number') && c.textContent.trim() !== '–')"
+        ".every(c => c.dataset.sort !== '' && !isNaN(c.dataset.sort)))"
+    )
+    assert all(numbers)
+
+
+def test_one_number_is_rounded_once(opened: Tab) -> None:
+    """What the chart of one quantity says of a network is what the table says, but for the prefix of the unit."""
+    said = opened.js(
+        "[...document.querySelectorAll('#chart-ranking .mark')].map(m => [m.dataset.network, m.querySelectorAll('text')[1].textContent])"
+    )
+    heads = opened.js("[...document.querySelectorAll('#table-comparison thead th')].map(h => h.textContent)")
+    place = next(i for i, head in enumerate(heads) if head.startswith("Latency, batch 1"))
+    table = dict(
+        opened.js(f"{ROWS}.map(r => [r.dataset.network, r.cells[{place}].firstChild.textContent.trim()])")
+    )
+    assert len(said) > 5
+    for network, text in said:
+        digits = table[network].replace(".", "").replace(",", "").lstrip("0")
+        assert text.split(" ")[0].replace(".", "").replace(",", "").strip("0") == digits.strip("0"), network
 
 
 def test_a_network_is_highlighted_in_every_chart_and_table(opened: Tab) -> None:
@@ -137,13 +167,13 @@ def test_families_leave_the_charts_by_the_legend(opened: Tab) -> None:
 
 def test_axes_and_quantities_are_chosen(opened: Tab) -> None:
     axis = "[...document.querySelectorAll('#chart-scatter text.axis')].map(t => t.textContent)"
-    assert opened.js(axis) == ["MACs", "Top-5, published (%)"]
-    choose = "const s = document.querySelectorAll('#plots select')[1]; s.value = 'latency'; s.dispatchEvent(new Event('change'))"
+    assert opened.js(axis) == ["Latency, batch 1", "Top-1, published (%)"]  # what the answer weighs
+    choose = "const s = document.querySelectorAll('#front-plot select')[1]; s.value = 'macs'; s.dispatchEvent(new Event('change'))"
     opened.js("{" + choose + "}")
-    assert opened.js(axis)[0] == "Latency, batch 1"
+    assert opened.js(axis)[0] == "MACs"
     ticks = "[...document.querySelectorAll('#chart-scatter text.tick')].map(t => t.textContent).join()"
     before = opened.js(ticks)
-    opened.click("#plots .tick-box input")  # no longer logarithmic
+    opened.click("#front-plot .tick-box input")  # no longer logarithmic
     assert opened.js(ticks) != before
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench.report.page.html import to_html
+from bench.report.page.markdown import to_document
 from evaluated import evaluated, read, right_so_often, run_of
 from test_reproduction import trained
 
@@ -16,8 +18,6 @@ from bench.analysis.frame import to_frame
 from bench.plan.corruption import NAMES
 from bench.records.store import Run
 from bench.report.figures.answers import _evaluated_shares
-from bench.report.page.html import to_html
-from bench.report.page.markdown import to_document
 from bench.report.tables.columns import comparison_view
 from bench.report.tables.evaluations import Reading, documents, evaluation_tables
 from bench.stats.intervals import wilson_interval

@@ -32,7 +32,7 @@ from bench.report.page._html import _figure_markup, _own_script, to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables import verdicts
 from bench.report.tables._view import View
-from bench.report.tables.columns import classic_view
+from bench.report.tables.columns import page_view
 from bench.report.tables.formats import to_markdown
 from bench.report.tables.verdicts import study_view
 from bench.report.text import plain
@@ -54,15 +54,18 @@ def test_page_says_what_was_measured_where_and_how_far(html: str) -> None:
     assert "8 networks on NVIDIA H100 80GB HBM3, 2026-03-14, torch 2.11.0+cu128, bench 0.1.0." in text
     for words in ("28 of 42 jobs measured", "2 crashed", "1 out of memory", "4 pending"):
         assert words in " ".join(text.split())
-    assert "Fastest, one image" in text
+    answer = "no network is the fastest for certain: all "
+    assert answer in text
+    assert text.index(answer) < text.index("of 42 jobs measured")
 
 
-def test_page_opens_with_the_classic_table(html: str) -> None:
-    heads = re.findall(r'<button type="button">([^<]*?)(?: <span|<)', html)
-    classic = ["Network", "Year", "Top-5, published", "Tested on", "Parameters, counted", "MACs, counted"]
-    assert heads[: len(classic)] == classic
-    heads = heads[len(classic) :]
+def test_page_has_one_table_of_networks(html: str) -> None:
+    table = html[html.index('<table id="table-comparison"') :].partition("</table>")[0]
+    heads = re.findall(r'<button type="button">([^<]*?)(?: <span|<)', table)
     assert heads[:5] == ["Network", "Year", "Top-5, published", "Parameters", "MACs"]
+    folded = re.findall(r'<th scope="col"[^>]* hidden><button type="button">([^<]*?)(?: <span|<)', table)
+    assert {"Activations", "Receptive field"} <= set(folded)
+    assert not {"Network", "Latency, batch 1", "Published, tested on"} & set(folded)
     assert heads.index("Latency, batch 1") < heads.index("Throughput") < heads.index("Peak memory")
     assert heads.index("Peak memory") < heads.index("Top-1, short training") < heads.index("Data set")
 
@@ -111,7 +114,6 @@ def test_a_large_figure_is_a_picture_of_pixels(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(html_module, "LARGEST_SVG", 10)
     assert _figure_markup(DRAWN) == '<img alt="" src="data:image/png;base64,cG5n">'
     assert _figure_markup(replace(DRAWN, files={"svg": PICTURE})).startswith("<svg")
-    assert _figure_markup(replace(DRAWN, charted=True)) == ""  # a chart of the page shows it
 
 
 def test_nasty_text_is_shown_as_text(html: str) -> None:
@@ -149,37 +151,37 @@ def rendered_rows(table: str) -> list[str]:
     return re.findall(r"<tr>.*?</tr>", html.split("<tbody>")[1], re.DOTALL)
 
 
-# --- the classic table ---
+# --- published counts ---
 
 
-def classic_of_run(run: Run) -> View:
+def page_of_run(run: Run) -> View:
     table = compare_table(to_frame([run]))
-    return classic_view(table, [run], native_rows(table, [run]))
+    return page_view(table, [run], native_rows(table, [run]))
 
 
-def classic_of(**published: float) -> list[str]:
-    """Return the classic row of AlexNet, 62,378,344 parameters and 1,135.3 MMACs, with these published counts."""
+def published_cells(**published: float) -> list[str]:
+    """Return the row of AlexNet, 62,378,344 parameters and 1,135.3 MMACs, with these published counts."""
     net = by_name("alexnet")[0]
     told = replace(card(net), published={"top5": 0.818, **published}, input_size=227)
     run = make_run([record(job(net), net, counted(net)).changed(card=told)])
-    shown = classic_of_run(run)
+    shown = page_of_run(run)
     cells = dict(zip((h.title for h in shown.heads), shown.rows[0], strict=True))
     return [cells[t].note if t in cells else DASH for t in ("Parameters, published", "MACs, published")]
 
 
 def test_published_counts_stand_beside_ours_and_differences_are_marked() -> None:
-    assert classic_of(parameters=62.4e6, macs=1.0e9 + 1) == ["", "counted: +13.5 %"]
-    assert classic_of(parameters=62.3e6, macs=1.13e9) == ["", ""]  # 62.378344 M and 1.1353 G: cut off
-    assert classic_of(parameters=62e6, macs=1.2e9) == ["", "counted: −5.4 %"]
-    assert classic_of(parameters=124_756_688) == ["counted: −50.0 %", DASH]
-    assert classic_of() == [DASH, DASH]
+    assert published_cells(parameters=62.4e6, macs=1.0e9 + 1) == ["", "counted: +13.5 %"]
+    assert published_cells(parameters=62.3e6, macs=1.13e9) == ["", ""]  # 62.378344 M and 1.1353 G: cut off
+    assert published_cells(parameters=62e6, macs=1.2e9) == ["", "counted: −5.4 %"]
+    assert published_cells(parameters=124_756_688) == ["counted: −50.0 %", DASH]
+    assert published_cells() == [DASH, DASH]
 
 
 def test_counts_of_another_input_are_not_held_against_published_ones() -> None:
     net = by_name("alexnet")[0]
     told = replace(card(net), published={"macs": 1e9})
     run = make_run([record(job(net, size=64), net, counted(net)).changed(card=told)])
-    shown = classic_of_run(run)
+    shown = page_of_run(run)
     assert [cell.note for cell in shown.rows[0]] == [""] * len(shown.heads)
 
 
@@ -351,15 +353,31 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     cells = [[cell.text for cell in row][1:9] for row in study_view(study).rows]
     asked = ["train_error", "arch plain56 against arch plain20"]
     assert cells == [
-        ["supported", "+0.125", "+0.1 … +0.15", "higher", "0.004", "3, 4", *asked],
+        ["supported", "+12.50 points", "+10.00 … +15.00 points", "higher", "0.004", "3, 4", *asked],
         ["undecided", DASH, DASH, "higher", DASH, "3", *asked],
-        ["supported", "+0.125", "+0.1 … +0.15", "higher", "0.004", "3", "train_error", "against macs"],
+        [
+            "supported",
+            "+12.50 points",
+            "+10.00 … +15.00 points",
+            "higher",
+            "0.004",
+            "3",
+            "train_error",
+            "against macs",
+        ],
     ]
+    page = Page(to_html(replace(content, of_studies=True)))
+    opening = page.text.partition("jobs measured")[0]
+    assert "undecided deeper is worse" in " ".join(opening.split())
+    assert "supported: plain56 ends higher: +12.50 points (+10.00 … +15.00), p = 0.004, n = 3, 4." in opening
     shown = Page(to_html(content))
     assert "deeper is worse" in shown.text
     assert plain(NASTY) in shown.text
     document = to_document(content)
-    assert "## Study depth\n\n**undecided**: deeper is worse\n\nSource: He et al.\n" in document
+    assert (
+        "## Study depth\n\n**undecided**: deeper is worse\n\n- supported: plain56 ends higher: " in document
+    )
+    assert "\nSource: He et al.\n" in document
     assert document.index("## Study depth") < document.index("## Comparison")
 
 

@@ -29,14 +29,11 @@ from bench.analysis.frame import to_frame
 from bench.errors import StoreError
 from bench.records.record import Measurement
 from bench.records.store import Run, Store
-from bench.report._summary import summarise
 from bench.report.figures import _drawing as drawing
 from bench.report.figures._style import to_bytes
-from bench.report.page import _html as html
 from bench.report.tables.columns import COMPARISON, comparison_view
 from bench.report.tables.formats import to_csv
 from bench.report.write import _ReportFiles, write_report
-from bench.units import show
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 
 
@@ -92,12 +89,6 @@ def test_measurements_csv_has_every_row_of_the_frame(written: _ReportFiles) -> N
     assert {r["flags"] for r in rows} == {"", "noisy", "uncounted_ops"}
 
 
-def facts(run: Run) -> dict[str, tuple[str, str]]:
-    """Return who stands on each card of a run, and with which value."""
-    frame = to_frame([run])
-    return {f.what: (f.who, f.value) for f in summarise([run], frame, compare_table(frame)).facts}
-
-
 def marked(run: Run, title: str) -> set[str]:
     """Return the networks whose number in a column is bold."""
     shown = comparison_view(compare_table(to_frame([run])))
@@ -105,14 +96,11 @@ def marked(run: Run, title: str) -> set[str]:
     return {row[0].text for row in shown.rows if row[place].best}
 
 
-def test_cards_rank_nothing_that_the_table_does_not_compare() -> None:
+def test_nothing_is_marked_that_does_not_compare() -> None:
     nets = by_name("vgg16", "resnet18", "resnet50")
     quick = [scored(net, s, 0.9 - i / 10 + s / 1000) for i, net in enumerate(nets[:2]) for s in range(3)]
     long = [scored(nets[2], s, 0.95 + s / 1000, epochs=80) for s in range(3)]
-    run = make_run([*quick, *long])
-    cards = {what: card for what, card in facts(run).items() if "training" in what}
-    assert cards == {"Best top-1, short training (8 epochs)": ("vgg16", "90.1 % (89.9 % to 90.3 %)")}
-    assert marked(run, "Top-1, short training") == {"vgg16"}
+    assert marked(make_run([*quick, *long]), "Top-1, short training") == {"vgg16"}
     ways = ("1 crop", "10 crops", "10 crops")
     published = [
         record(job(net), net).changed(
@@ -120,63 +108,36 @@ def test_cards_rank_nothing_that_the_table_does_not_compare() -> None:
         )
         for i, (net, way) in enumerate(zip(nets, ways, strict=True))
     ]
-    run = make_run(published)
-    assert facts(run) == {"Best top-5, published (10 crops)": ("resnet18", "89.0 %")}
-    assert marked(run, "Top-5, published") == {"resnet18"}
+    assert marked(make_run(published), "Top-5, published") == {"resnet18"}
+
+
+def test_nothing_is_marked_across_input_sizes() -> None:
+    timed = [r for r in in_processes(records(by_name("vgg16", "resnet18"))) if r.job.task == "infer"]
+    assert marked(make_run(timed), "Latency, batch 1") == {"resnet18"}
+    small = [
+        r.changed(job=replace(r.job, arch="small", input_size=32)) for r in timed if r.job.arch == "resnet18"
+    ]
+    assert marked(make_run([*timed, *small]), "Latency, batch 1") == {
+        "resnet18"
+    }  # and not small, alone at 32 px
 
 
 def test_a_grey_image_in_ten_classes_is_no_rival_of_a_coloured_one_in_a_thousand() -> None:
     nets = by_name("vgg16", "resnet18")
-    small = replace(by_name("lenet5")[0], name="small")
+    small = replace(by_name("lenet5")[0], name="small", input_size=224)
     tiny = [
         r.changed(job=replace(r.job, in_channels=1, num_classes=10))
         for r in in_processes(records([small]))
         if r.job.task == "infer"
     ]
     timed = [r for r in in_processes(records(nets)) if r.job.task == "infer"]
-    what = "Fastest, one image (3 channels, 1000 classes)"
-    run = make_run([*tiny, *timed])
-    assert facts(run)[what][0] == "resnet18"
-    assert marked(run, "Latency, batch 1") == {"resnet18"}
+    assert marked(make_run([*tiny, *timed]), "Latency, batch 1") == {"resnet18"}
 
 
 def test_one_seed_is_no_winner() -> None:
     one, other = by_name("vgg16", "resnet18")
     three = [scored(other, s, 0.8 + s / 1000) for s in range(3)]
-    run = make_run([scored(one, 0, 0.9), *three])
-    assert facts(run)["Best top-1, short training"] == (
-        "undecided",
-        "vgg16 is ahead and in doubt: no interval; without a doubt resnet18, 80.1 % (79.9 % to 80.3 %)",
-    )
-    assert marked(run, "Top-1, short training") == set()
-    alone = facts(make_run([scored(one, 0, 0.9), scored(other, 0, 0.8)]))
-    assert alone["Best top-1, short training"] == ("undecided", "all 2 are in doubt: no interval")
-
-
-def test_the_fastest_is_named_with_its_interval_and_only_where_it_is_not_in_doubt() -> None:
-    assert facts(make_run(records()))["Fastest, one image"] == (
-        "undecided",
-        "all 14 are in doubt: one process",
-    )
-    run = make_run(in_processes(records()))
-    who, value = facts(run)["Fastest, one image"]
-    row = compare_table(to_frame([run])).set_index("network").loc["lenet5"]
-    assert who == "lenet5"
-    assert value == " ".join(
-        [show(row["latency"], "s"), f"({show(row['latency_low'], 's')} to {show(row['latency_high'], 's')})"]
-    )
-
-
-def test_one_that_is_ahead_and_in_doubt_leaves_the_best_undecided() -> None:
-    doubted = [
-        r.changed(measurements=tuple(m.changed(flags=(*m.flags, "contended")) for m in r.measurements))
-        if r.job.arch == "lenet5" and r.job.task == "infer"
-        else r
-        for r in in_processes(records())
-    ]
-    who, value = facts(make_run(doubted))["Fastest, one image"]
-    assert who == "undecided"
-    assert value.startswith("lenet5 is ahead and in doubt: contended; without a doubt ")
+    assert marked(make_run([scored(one, 0, 0.9), *three]), "Top-1, short training") == set()
 
 
 def test_doubts_are_those_of_the_numbers_over_all_processes() -> None:
@@ -218,7 +179,7 @@ def test_markdown_has_the_same_and_no_markup_from_records(written: _ReportFiles)
     [
         (("html",), set()),
         (("html", "csv"), {"table.csv", "measurements.csv"}),
-        (("html", "md", "latex"), {"report.md", "table.tex", "trainings.tex"}),
+        (("html", "md", "latex"), {"report.md", "table.tex", "trainings.tex", "figures/macs_accuracy.svg"}),
         (("html", "png"), set()),
     ],
 )
@@ -231,19 +192,8 @@ def test_the_page_links_what_was_written_beside_it(
     assert links == files
     assert all((tmp_path / link).is_file() for link in links)
     kinds = sorted({path.suffix[1:].upper() for path in figures(written)})
-    assert (f"as {' and '.join(kinds)} they lie" in page.text) is bool(kinds)
-
-
-def test_a_figure_too_large_for_the_page_is_linked_where_it_lies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(html, "LARGEST_SVG", 10)
-    run, name = make_run(records(SMALL)), "macs_accuracy"
-    for formats, linked in ((("html",), False), (("html", "svg"), True)):
-        page = write_report([run], tmp_path / "-".join(formats), formats=formats, figures=[name]).index
-        text = page.read_text(encoding="utf-8")
-        assert "it is too large for this page" in text
-        assert (f'href="figures/{name}.svg"' in text) is linked
+    assert (f"as {' and '.join(kinds)} in the folder" in page.text) is bool(kinds)
+    assert "macs_accuracy --format svg" in page.text or "SVG" in kinds
 
 
 def test_pixels_are_drawn_only_for_what_the_page_shows_in_them(
@@ -328,7 +278,7 @@ def test_report_needs_neither_torch_nor_pyplot(tmp_path: Path) -> None:
 def test_summary_counts_one_network_in_the_singular() -> None:
     summary = content_of(make_run(records(SMALL[:1]))).summary
     assert summary.lead.startswith("1 network on NVIDIA")
-    assert summary.facts == []
+    assert summary.drifts == []
 
 
 def test_commands_are_told_once_each() -> None:

@@ -82,9 +82,9 @@ class TestMeans:
             ("lower", "ratio", 1.0, "below × 0.5"),
             ("higher", "ratio", 0.25, "above × 1.25"),
             ("same", "ratio", 0.25, "× 0.8 … × 1.25"),
-            ("lower", "1", -0.05, "below +0.05"),
-            ("higher", "1", 0.05, "above +0.05"),
-            ("same", "1", 0.02, "-0.02 … +0.02"),
+            ("lower", "1", -0.05, "below +5.00 points"),
+            ("higher", "1", 0.05, "above +5.00 points"),
+            ("same", "1", 0.02, "-2.00 … +2.00 points"),
         ],
     )
     def test_a_margin_is_part_of_what_is_expected(

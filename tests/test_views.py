@@ -18,12 +18,12 @@ from rich.console import Console
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
-from bench.report.figures._drawing import _inline
-from bench.report.tables._view import Column, digits_for, number, view
+from bench.report.figures._svg import inline
+from bench.report.tables._view import Column, number, view
 from bench.report.tables.columns import comparison_view, rich_table
 from bench.report.tables.formats import csv_text
 from bench.report.text import markdown, plain
-from bench.units import DASH
+from bench.units import DASH, digits_for
 from reports import SMALL
 
 
@@ -127,7 +127,7 @@ def test_inline_svg_has_prefixed_ids_and_page_colours() -> None:
         b"<metadata>m</metadata><!-- text --><defs>\n"
         b'<path id="p1"/></defs><use xlink:href="#p1" style="fill: #1c2128"/><g clip-path="url(#p1)"/></svg>'
     )
-    shown = _inline(svg, "mine")
+    shown = inline(svg, "mine")
     assert shown.startswith('<svg xmlns:xlink="x" style="max-width:72pt"')
     assert 'id="mine-p1"' in shown
     assert 'href="#mine-p1" style="fill: var(--ink)"' in shown

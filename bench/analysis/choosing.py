@@ -111,17 +111,17 @@ class Choice:
     dearer: pd.Series[Any] | None
 
 
-def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int) -> Choice:
+def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | None) -> Choice:
     """Return the most accurate network that holds all budgets.
 
-    Two accuracies are told apart where their difference is beyond 1.96 of its standard errors, as if they were of
-    different images: on the same images less may do, so that no two are told apart wrongly.
+    Which accuracies are told apart `told_apart` says.
 
     Args:
         candidates: a row a network: `network`, `accuracy` (a share), the costs, and for those that were measured in
             several processes their interval in ``COST_low`` and ``COST_high``.
         budgets: each of a column of the candidates.
-        images: how many the accuracies are of.
+        images: how many the accuracies are of; None where they have intervals of their own, in `accuracy_low` and
+            `accuracy_high`.
 
     Raises:
         BenchError: where there is no candidate, or none has a number for a budget.
@@ -200,10 +200,26 @@ def _ends(quantity: str) -> tuple[str, str]:
     return f"{quantity}_low", f"{quantity}_high"
 
 
-def _not_told_apart(others: pd.DataFrame, best: pd.Series[Any], images: int) -> pd.DataFrame:
-    variance = others["accuracy"] * (1 - others["accuracy"]) + best["accuracy"] * (1 - best["accuracy"])
-    close = (best["accuracy"] - others["accuracy"]).to_numpy() <= 1.96 * np.sqrt(variance.to_numpy() / images)
-    return others.iloc[np.flatnonzero(close)]
+def _not_told_apart(others: pd.DataFrame, best: pd.Series[Any], images: int | None) -> pd.DataFrame:
+    return others[~told_apart(others, best, images)]
+
+
+def told_apart(others: pd.DataFrame, one: pd.Series[Any], images: int | None) -> npt.NDArray[np.bool_]:
+    """Return which accuracies differ for certain from that of one network.
+
+    Of so many `images`, where the difference is beyond 1.96 of its standard errors, as if they were of different
+    images: on the same images less may do, so that no two are told apart wrongly. Of accuracies with intervals of
+    their own, where these do not overlap.
+    """
+    if images is None:
+        above, below = (
+            others["accuracy_low"] > one["accuracy_high"],
+            others["accuracy_high"] < one["accuracy_low"],
+        )
+        return np.asarray(above | below)
+    variance = others["accuracy"] * (1 - others["accuracy"]) + one["accuracy"] * (1 - one["accuracy"])
+    apart = (one["accuracy"] - others["accuracy"]).abs() > 1.96 * np.sqrt(variance / images)
+    return np.asarray(apart)
 
 
 def dismissals(choice: Choice) -> pd.Series[str]:

@@ -43,6 +43,8 @@ from bench.units import DASH, Better, show
 
 Decision = Literal["supported", "refuted", "undecided"]
 
+_SHARES = ("top1", "top5", "val_top1", "train_error", "ensemble_gain")  # whose differences are told in points
+
 
 @dataclass(frozen=True, slots=True)
 class TestVerdict(ToJson):
@@ -85,18 +87,33 @@ class TestVerdict(ToJson):
 
     @property
     def expected(self) -> str:
-        """Return ``higher``, and with a margin ``below × 0.5``, ``above -0.05`` or ``-0.02 … +0.02``."""
+        """Return ``higher``, and with a margin ``below × 0.5``, ``above -5.00 points`` or ``-2.00 … +2.00 points``."""
         if not self.margin:
             return self.expect
-        ends = _margins(self.margin, as_ratio=self.unit == "ratio")
-        least, most = (effect_text(end, self.unit) for end in ends)
-        return {"higher": f"above {most}", "lower": f"below {least}"}.get(self.expect, f"{least} … {most}")
+        least, most = _margins(self.margin, as_ratio=self.unit == "ratio")
+        words = {"higher": f"above {self.text(most)}", "lower": f"below {self.text(least)}"}
+        return words.get(self.expect, self.between(least, most))
+
+    def text(self, value: float) -> str:
+        """Return an effect with its sign and unit; a difference of shares is in points, ``+17.53 points``."""
+        share = self.unit == "1" and self.quantity.partition("(")[0] in _SHARES
+        return _effect_text(value, "points" if share else self.unit)
+
+    def between(self, low: float, high: float) -> str:
+        """Return ``+15.20 … +19.81 points``."""
+        return f"{self.text(low).removesuffix(' points')} … {self.text(high)}"
+
+    @property
+    def figure(self) -> str:
+        """The effect with its interval, where it has one: ``+17.53 points (+15.20 … +19.81)``."""
+        if not math.isfinite(self.p) or self.low == self.high:
+            return self.text(self.effect)
+        return f"{self.text(self.effect)} ({self.between(self.low, self.high).removesuffix(' points')})"
 
     def __str__(self) -> str:
-        """Return ``supported: plain56 ends worse: +0.05 (+0.03 … +0.07), p = 0.01, n = 5, 5``."""
-        parts = [f"{self.says}: {effect_text(self.effect, self.unit)}"]
+        """Return ``supported: plain56 ends worse: +5.00 points (+3.00 … +7.00), p = 0.01, n = 5, 5``."""
+        parts = [f"{self.says}: {self.figure}"]
         if math.isfinite(self.p):
-            parts[0] += f" ({effect_text(self.low, self.unit)} … {effect_text(self.high, self.unit)})"
             parts.append(p_is(self.p, self.p_floor))
         parts.append(f"n = {self.n_of}" + (f", {self.n_against}" if self.n_against else ""))
         return f"{self.verdict}: {', '.join(parts)}"
@@ -199,7 +216,7 @@ def _margins(margin: float, *, as_ratio: bool) -> tuple[float, float]:
     return (1 / (1 + margin), 1 + margin) if as_ratio else (-margin, margin)
 
 
-def effect_text(value: float, unit: str) -> str:
+def _effect_text(value: float, unit: str) -> str:
     """Return a difference with its sign and unit, a ratio as ``× 1.2``, infinities as ``∞``, NaN as a dash."""
     if math.isnan(value):
         return DASH
@@ -207,6 +224,8 @@ def effect_text(value: float, unit: str) -> str:
         return "∞" if value > 0 else "−∞"
     if unit == "ratio":
         return f"× {value:.3g}"
+    if unit == "points":
+        return f"{100 * value:+.2f} points"
     if unit in ("1", "rho", "epochs"):
         return f"{value:+.4g}" + (f" {unit}" if unit == "epochs" else "")
     return show(value, unit) if value < 0 else f"+{show(value, unit)}"

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import __version__
 from bench.errors import ConfigError, UnsupportedError
@@ -55,22 +55,24 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
         if re.search(r"\bnetworks\b", sql, re.IGNORECASE):
             connection.register("networks", _networks(folders))
         try:
-            return connection.sql(sql).df()
+            result: pd.DataFrame = connection.sql(sql).df()
         except (duckdb.Error, AttributeError) as error:  # a statement that has no result has no frame
             raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}", _TIP) from error
+    return result
 
 
 _TIP = "tables: measurements, networks; `describe measurements` shows columns"
 
 
-def _networks(folders: Iterable[Path]) -> Any:
+def _networks(folders: Iterable[Path]) -> pd.DataFrame:
     """Return the comparison of all runs, with what is no plain value as text."""
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
 
     table = compare_table(to_frame(every_machine(map(read_run, folders))))
-    texts = [c for c in table if table[c].dtype == object]
-    return table.assign(**{c: [None if v is None else str(v) for v in table[c]] for c in texts})
+    for column in table.columns[table.dtypes == object]:
+        table[column] = [None if value is None else str(value) for value in table[column]]
+    return table
 
 
 def _table_of(folder: Path) -> Path:

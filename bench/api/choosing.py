@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.api.objects import Network, names_of
+from bench.api._objects import Network, names_of
 from bench.api.runs import Done, Prepared, info_of, open_executor, run_folder, run_name
 from bench.errors import BenchError, ConfigError, unknown_name
 from bench.execution import Executor

@@ -19,7 +19,6 @@ COUNTS: Mapping[str, str] = {"parameters": "1", "macs": "MAC"}
 """The counts that papers publish, with their units."""
 
 _PUBLISHED_ACCURACIES = ("published_top5", "published_top5_error")
-_CARD = ("network", "year", "published_top5", "published_protocol")
 _NO_CARD = ArchCard(name="")
 
 
@@ -30,17 +29,16 @@ Native = Mapping[str, Row]
 def published_table(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> pd.DataFrame:
     """Return one row a network, in the order of `bench.analysis.comparison.compare_table`.
 
-    Columns: `network`, `year`, `published_top5`, `published_protocol`; `parameters` and `macs` as counted, at the
-        network's own input size and classes where it was counted so; `published_parameters` and `published_macs`, with
-        `_gap` behind by which share ours differs, NaN where the digits in print explain it or ours is of another shape.
+    Columns: `network`; `published_parameters` and `published_macs`, with `_gap` behind by which share ours differs at
+        the network's own input size and classes, NaN where the digits in print explain it or it was not counted so.
     """
     cards = _cards(runs)
     rows = [
-        _row(native.get(row["network"]), row, cards.get(row["network"], _NO_CARD))
-        for row in table.drop_duplicates("network").to_dict("records")
+        _row(network, native.get(network), cards.get(network, _NO_CARD))
+        for network in dict.fromkeys(table["network"])
     ]
     published = [column for key in COUNTS for column in (f"published_{key}", f"published_{key}_gap")]
-    return pd.DataFrame(rows, columns=[*_CARD, *COUNTS, *published])
+    return pd.DataFrame(rows, columns=["network", *published])
 
 
 def native_rows(table: pd.DataFrame, runs: Sequence[Run]) -> Native:
@@ -60,12 +58,12 @@ def _cards(runs: Sequence[Run]) -> dict[str, ArchCard]:
     return {record.job.arch: record.card for run in runs for record in run.records}
 
 
-def _row(native: Row | None, first: Row, card: ArchCard) -> dict[str, object]:
-    row = {key: (native or first)[key] for key in (*_CARD, *COUNTS)}
+def _row(network: str, native: Row | None, card: ArchCard) -> dict[str, object]:
+    row: dict[str, object] = {"network": network}
     for key in COUNTS:
         stored = card.published.get(key)
         value = float(stored) if isinstance(stored, int | float) and stored else math.nan
-        gap = math.nan if native is None else _gap(row[key], value)
+        gap = math.nan if native is None else _gap(native[key], value)
         row |= {f"published_{key}": value, f"published_{key}_gap": gap}
     return row
 

@@ -55,6 +55,7 @@ def report(
     """Redraw every table and figure from stored results."""
     from bench.records.machines import every_machine
     from bench.report.style_sheet import read_style_sheet
+    from bench.report.tables.answers import answers_report
     from bench.report.tables.columns import rich_table
     from bench.report.write import read_formats, write_report
 
@@ -76,7 +77,7 @@ def report(
     if as_json:
         print_json({"report": str(shown), "runs": [str(run.path) for run in stored]})
     else:
-        stdout().print(rich_table(files.comparison))
+        stdout().print(answers_report(files.answers), rich_table(files.comparison), sep="\n")
     note(f"report: {shown}")
 
 

@@ -78,11 +78,16 @@ def _print_table(done: Done) -> None:
     from bench.analysis.frame import to_frame
     from bench.analysis.studies import study_verdict
     from bench.records.machines import by_machine
+    from bench.report.tables.answers import opening
     from bench.report.tables.columns import rich_table
     from bench.report.tables.verdicts import study_report
 
-    run = done.invocation
+    run, verdict = done.invocation, study_verdict(done.here)
     if run.records:
-        stdout().print(rich_table(compare_table(to_frame(by_machine(run)))))
-    if verdict := study_verdict(done.here):
+        frame = to_frame(by_machine(run))
+        table = compare_table(frame)
+        if verdict is None:
+            stdout().print(opening(table, frame))
+        stdout().print(rich_table(table))
+    if verdict is not None:
         stdout().print(study_report(verdict))

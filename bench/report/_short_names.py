@@ -1,20 +1,38 @@
-"""Names short enough for a chart: of long ones that have most in common, the differences."""
+"""Names short enough for a chart: without the library, and of long ones that have most in common, the differences."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import pandas as pd
 
+OWN = "your own"
+"""The family of networks in files of one's own, which are to be seen at once."""
+
 _LONG = 24  # letters
 _PATTERN, _ARROW = "pattern:", " -> "
+_LIBRARIES = ("torchvision:", "timm:", "hf:")
+_SAVED = (".pt2", ".pt", ".pth", ".torchscript")
 
 
 def shortened(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the comparison table and the frame with short names of networks and recipes, for charts."""
-    networks = _short_patterns(frame["arch"].dropna().unique())
+    """Return the comparison table and the frame with short names of networks and recipes, for charts.
+
+    Networks in files and modules of one's own are of a family of their own, so that they are seen at once.
+    """
+    names = frame["arch"].dropna().unique()
+    own = [name for name in names if _is_own(name)]
+    if own:
+        table = table.assign(family=table["family"].mask(table["network"].isin(own), OWN))
+        frame = frame.assign(family=frame["family"].mask(frame["arch"].isin(own), OWN))
+    networks = _short_patterns(names)
+    bare = Counter(_without_library(name) for name in names)
+    networks |= {
+        n: _without_library(n) for n in names if bare[_without_library(n)] == 1 and n.startswith(_LIBRARIES)
+    }
     recipes = _short_recipes(frame["recipe"].dropna().unique())
     if networks.keys() == set(networks.values()) and recipes.keys() == set(recipes.values()):
         return table, frame
@@ -30,6 +48,17 @@ def shortened(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, p
         ),
         frame.assign(arch=frame["arch"].replace(networks), recipe=frame["recipe"].replace(recipes)),
     )
+
+
+def _is_own(name: str) -> bool:
+    """Return whether a name is of a network in a file, a folder or a module, rather than of a library or a pattern."""
+    name = name.partition("(")[0]
+    beginning, colon, _ = name.partition(":")
+    return name.endswith(_SAVED) or (bool(colon) and f"{beginning}:" not in (*_LIBRARIES, _PATTERN))
+
+
+def _without_library(name: str) -> str:
+    return name.partition(":")[2] if name.startswith(_LIBRARIES) else name
 
 
 def _renamed(label: str, network: str, networks: dict[str, str], recipes: dict[str, str]) -> str:

@@ -1,40 +1,28 @@
-"""What a report says in words: machine, dates, how far the run came, what stands out, and what is in doubt."""
+"""What a report says in words: machine, dates, how far the run came, how the machine changed, and what is in doubt."""
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison import Progress, progress, setting_words
-from bench.analysis.flags import Leaders, Row, flags_of, unsure
+from bench.analysis.comparison import Progress, progress
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import Drift, dig, drifts, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
 from bench.records.environment import card_of
-from bench.records.flags import explain, spoken
+from bench.records.flags import explain
 from bench.records.record import Record
 from bench.records.store import Run
-from bench.report.tables._view import Column, leaders_of, missing
-from bench.report.tables.columns import COMPARISON
+from bench.report.tables._view import missing
 from bench.report.text import plain
-from bench.units import DASH, percent, show, significant
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """One thing that stands out: what, which network, and its value."""
-
-    what: str
-    who: str
-    value: str
+from bench.units import DASH, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ class Summary:
     dates: str  # first and last day, or the only one
     versions: Sequence[str]  # of torch and bench
     progress: Progress  # of all jobs
-    facts: Sequence[_Fact]  # what stands out
+    drifts: Sequence[str]  # sentences on how the machine changed while a run went on
     doubts: Sequence[_Doubt]  # flags, with where they are
     # lines of the stores that are no sound records, as (run, line, reason)
     rejected: Sequence[tuple[str, int, str]]
@@ -71,7 +59,7 @@ class Summary:
         return ", ".join([on, *([self.dates] if self.dates else []), *self.versions])
 
 
-def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> Summary:
+def summarise(runs: Sequence[Run], frame: pd.DataFrame) -> Summary:
     """Return the words of a report; dates and versions are those of the records, never of now."""
     records = [record for run in runs for record in run.records]
     versions = _distinct(torch_version(r.environment) for r in records)
@@ -84,7 +72,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame, table: pd.DataFrame) -> 
         dates=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
         progress=progress(frame),
-        facts=[*_facts(table), *(_drift(d) for run in runs for d in drifts(run))],
+        drifts=[_drift(d) for run in runs for d in drifts(run)],
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
         environments={run.name: _environment(run) for run in runs if run.records},
@@ -107,87 +95,9 @@ def _machines(records: Iterable[Record], names: Sequence[str]) -> list[str]:
     return [f"{len(cards[name])} cards of {name}" if len(cards[name]) > 1 else name for name in names]
 
 
-@dataclass(frozen=True, slots=True)
-class _Respect:
-    """One respect in which networks are ranked: its title, its column, what names a row, and how numbers are shown."""
-
-    title: str
-    column: Column
-    name: str
-    text: Callable[[float], str]
-
-    def fact(self, rows: Sequence[Row]) -> _Fact | None:
-        """Return the best of the rows that may be compared, where that is decided; None where at most one has a number.
-
-        Of several groups that may not be compared with each other, it is that with the most networks.
-        """
-        texts = [self.text(float(row[self.column.key])) for row in rows]
-        groups = list(leaders_of(rows, self.column, texts))
-        largest = max(groups, key=lambda group: len({rows[i]["network"] for i in group.rows}), default=None)
-        if largest is None or len({rows[i]["network"] for i in largest.rows}) < 2:
-            return None
-        differing = [key for key in self.column.within if len({str(row[key]) for row in rows}) > 1]
-        among = ", ".join(plain(word) for word in setting_words(rows[largest.rows[0]], differing))
-        what = f"{self.title} ({among})" if among else self.title
-        if largest.best:
-            return _Fact(what, self._who(rows[largest.best[0]]), self._values(rows, largest))
-        return _Fact(what, "undecided", self._why(rows, largest))
-
-    def _who(self, row: Row) -> str:
-        return plain(row[self.name])
-
-    def _why(self, rows: Sequence[Row], ahead: Leaders) -> str:
-        """Return why none is the best: who is ahead and not sure, and the first of those that are."""
-        key, exact = self.column.key, self.column.exact
-        why = plain(
-            spoken(*dict.fromkeys(r for i in ahead.unsure for r in unsure(rows[i], key, exact=exact)))
-        )
-        if not ahead.sure:
-            return f"all {len(ahead.unsure)} are in doubt: {why}"
-        sure = f"{self._who(rows[ahead.sure[0]])}, {self._values(rows, ahead)}"
-        if not ahead.unsure:
-            return sure if ahead.near else f"without a doubt is only {sure}"
-        more = f" and {len(ahead.unsure) - 1} more are" if len(ahead.unsure) > 1 else " is"
-        return f"{self._who(rows[ahead.unsure[0]])}{more} ahead and in doubt: {why}; without a doubt {sure}"
-
-    def _values(self, rows: Sequence[Row], ahead: Leaders) -> str:
-        """Return the first sure value with its interval, its flags, and what is not apart from it."""
-        first, key = rows[ahead.sure[0]], self.column.key
-        value = self.text(float(first[key]))
-        if key == "throughput":
-            value += f" at batch {first['batch_size']:.0f}"
-        ends = [first.get(f"{key}_{end}", math.nan) for end in ("low", "high")]
-        interval = "" if self.column.exact else " to ".join(self.text(float(end)) for end in ends)
-        remarks = ", ".join(filter(None, [interval, spoken(*flags_of(first, key))]))
-        return value + (f" ({remarks})" if remarks else "") + self._near([rows[i] for i in ahead.near])
-
-    def _near(self, rows: Sequence[Row]) -> str:
-        if not rows:
-            return ""
-        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        return f"; not apart from {self._who(rows[0])}{more}"
-
-
-_COLUMNS = {column.key: column for column in COMPARISON}
-_RESPECTS = (
-    _Respect("Fastest, one image", _COLUMNS["latency"], "label", lambda v: show(v, "s")),
-    _Respect("Highest throughput", _COLUMNS["throughput"], "label", lambda v: f"{significant(v)} images/s"),
-    _Respect("Best top-5, published", _COLUMNS["published_top5"], "network", percent),
-    _Respect("Best top-1, short training", _COLUMNS["accuracy"], "network", percent),
-)
-
-
-def _facts(table: pd.DataFrame) -> list[_Fact]:
-    """Return the best network in each respect that at least two have, by the rule of the marks in the table."""
-    facts = [
-        respect.fact(table[table[respect.column.key].notna()].to_dict("records")) for respect in _RESPECTS
-    ]
-    return [fact for fact in facts if fact is not None]
-
-
-def _drift(drift: Drift) -> _Fact:
-    change = f"{'+' if drift.ratio >= 1 else '−'}{percent(abs(drift.ratio - 1))}"
-    return _Fact("Time at the end of the run against its beginning", plain(drift.label), change)
+def _drift(drift: Drift) -> str:
+    change = f"{percent(abs(drift.ratio - 1))} {'longer' if drift.ratio >= 1 else 'shorter'}"
+    return f"The machine: at the end of the run {plain(drift.label)} took {change} than at its beginning."
 
 
 def _doubts(frame: pd.DataFrame) -> list[_Doubt]:

@@ -19,8 +19,8 @@ from bench.errors import unknown_name
 from bench.facts.entrants import Known
 from bench.io import finite_json
 from bench.report.facts import MOST_RIVALS, TITLES, cost_cell, described
+from bench.report.tables._view import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
-from bench.report.tables.view import Fields, Head, View, view_of
 from bench.report.text import markdown
 from bench.units import percent, show
 

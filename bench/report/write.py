@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.answers import Answer
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import StoreError, unknown_name
@@ -31,11 +32,12 @@ _USUAL = ("html", "md", "csv", "svg", "png")
 
 @dataclass(frozen=True, slots=True)
 class _ReportFiles:
-    """The files of a report, those that were `written`, and the `comparison` that they show."""
+    """The files of a report, those that were `written`, and the `answers` and the `comparison` that they show."""
 
     folder: Path
     written: tuple[Path, ...]
     comparison: pd.DataFrame = field(repr=False)
+    answers: Sequence[Answer] = field(repr=False)
 
     @property
     def index(self) -> Path:
@@ -82,7 +84,7 @@ def write_report(
     if "html" in formats:
         beside = [path.relative_to(out).as_posix() for path in written]
         written.append(save(out / "index.html", to_html(content, beside)))
-    return _ReportFiles(out, tuple(written), table)
+    return _ReportFiles(out, tuple(written), table, content.answers)
 
 
 def _texts(

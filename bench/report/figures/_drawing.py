@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,8 @@ from matplotlib.figure import Figure
 from bench.processes import bare_main, deaf
 from bench.records.environment import usable_cores
 from bench.report.figures import FIGURES, in_order
-from bench.report.figures._style import GRID, INK, MUTED, SURFACE, styled, to_bytes
+from bench.report.figures._style import styled, to_bytes
+from bench.report.figures._svg import compact, inline
 
 # A second process costs some 2 s until it has imported what it needs; so many records take longer to draw.
 _MANY_RECORDS = 40
@@ -45,7 +45,7 @@ class Picture:
     @property
     def svg(self) -> str:
         """Return the figure as an element of a page."""
-        return _inline(self.files["svg"], self.name) if "svg" in self.files else ""
+        return inline(self.files["svg"], self.name) if "svg" in self.files else ""
 
 
 _Finish = Callable[[], list[Picture]]
@@ -156,27 +156,8 @@ def _files(figure: Figure, options: DrawingOptions, *, charted: bool) -> dict[st
     """Return a figure in each format that is needed; the page has pixels of a large one of which it has no chart."""
     kinds = dict.fromkeys([*options.kinds, *(["svg"] if options.page else [])])
     files = {kind: to_bytes(figure, kind) for kind in kinds}
+    if "svg" in files:
+        files["svg"] = compact(files["svg"])
     if options.page and len(files["svg"]) > LARGEST_SVG and not charted and "png" not in files:
         files["png"] = to_bytes(figure, "png")
     return files
-
-
-_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SURFACE: "--surface"}
-_HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
-_NOTES = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
-_SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)pt" height="[\d.]+pt"')
-_ID = re.compile(r'(\bid="|url\(#|href="#)')
-
-
-def _inline(svg: bytes, name: str) -> str:
-    """Return a figure as an element of an HTML page.
-
-    Comments and metadata go, ids get the figure's name in front so that figures do not share any, and the greys of
-    axes and texts become variables of the page's style sheet. The figure keeps its natural width as its largest.
-    """
-    text = _NOTES.sub("", _HEAD.sub("", svg.decode(), count=1))
-    text = _SIZE.sub(r'\1 style="max-width:\2pt" aria-hidden="true" focusable="false"', text, count=1)
-    text = _ID.sub(rf"\g<1>{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
-    return "\n".join(line.strip() for line in text.splitlines() if line.strip())

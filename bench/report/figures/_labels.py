@@ -46,8 +46,9 @@ Line = Sequence[tuple[float, float]]
 def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = (), unnamed: Line = ()) -> None:
     """Write the labels of points beside them, with a thin line where one is farther off or could be mistaken.
 
-    A label lies within the axes, on no other label and, as far as there is room, on no marker and no line. How many
-    found no room is said in a corner. Call it when all else is drawn: it settles the layout of the figure.
+    A label lies within the axes, on no other label and, as far as there is room, on no marker and no line. Of very many
+    some find no room, and how many is said in a corner. Call it when all else is drawn: it settles the layout of the
+    figure.
 
     Args:
         axes: where the points are.
@@ -73,9 +74,10 @@ def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = ()
         first=np.array([p.first for p in points]),
         unnamed=_in_print(axes, figure, unnamed),
     )
-    corner = layout.quiet_corner(_measure(figure, [_note(len(points))], _NOTE)[0] + 4 * _PAD)
     if len(points) <= _MANY:
         layout.solve()
+        layout.insist()
+    corner = layout.quiet_corner(_measure(figure, [_note(len(points))], _NOTE)[0] + 4 * _PAD)
     if len(layout.placed) < len(points):  # of many some surely find no room
         layout.reserved = corner[None]
         layout.solve()
@@ -193,6 +195,7 @@ _ANGLES = np.radians(
 _STEPS: _Floats = np.array([0.0, *np.geomspace(4.0, _REACH, 9).tolist()])
 # Of equal places the first angle is preferred.
 _PREFERENCE: _Floats = np.tile(np.arange(len(_ANGLES), dtype=np.float64), len(_STEPS)) * 0.15
+_FARTHEST = 4.0  # times the usual distances, for labels that found no other room
 _MANY = 60  # labels, from which the first outcome is taken as it comes
 
 # What a box costs, in pt of distance that it is worth to go to avoid it.
@@ -239,6 +242,12 @@ class _LabelLayout:
             outcomes.append((total, self.placed, self.leaders))
         _, self.placed, self.leaders = min(outcomes, key=lambda outcome: outcome[0])
 
+    def insist(self) -> None:
+        """Place the labels that were left out, farther off and whatever they cross, but on no other label."""
+        for i in range(len(self.centres)):
+            if i not in self.placed:
+                self._place(i, worst=math.inf, reach=_FARTHEST)
+
     def _orders(self) -> list[list[int]]:
         """Return orders of placing: crowded points first, then by place; only the first of many points."""
         near = np.abs(self.centres[:, None] - self.centres[None]) < 1.5 * self.sizes.mean(axis=0)
@@ -247,14 +256,15 @@ class _LabelLayout:
         orders = [np.lexsort((-y, x, key, ~self.first)).tolist() for key in keys]
         return orders if len(x) <= _MANY else orders[:1]
 
-    def _place(self, i: int) -> float:
+    def _place(self, i: int, worst: float = _LEFT_OUT, reach: float = 1.0) -> float:
         """Take the cheapest free box for a label, and the line that leads to it, and return what it costs.
 
-        A label whose every place would cover or cross too much is left out.
+        A label whose every place would cover or cross more than is `worst` is left out; its distances are `reach`
+        times the usual ones.
         """
         self.placed.pop(i, None)
         self.leaders.pop(i, None)
-        boxes, steps = _candidates(self.centres[i], self.sizes[i], self.radii[i])
+        boxes, steps = _candidates(self.centres[i], self.sizes[i], self.radii[i], reach)
         preference = _PREFERENCE
         if len(self.centres) > _MANY:  # no room for long lines, and no time to look for it
             boxes, steps, preference = (a[: len(a) // 2] for a in (boxes, steps, preference))
@@ -267,7 +277,7 @@ class _LabelLayout:
         led = self._needs_leader(i, boxes, steps)
         cost = self._cost(i, boxes, taken, led) + steps + preference
         best = int(np.argmin(cost))
-        if cost[best] > _LEFT_OUT:
+        if cost[best] > worst:
             return _LEFT_OUT
         box = self.placed[i] = boxes[best]
         if led[best]:
@@ -306,9 +316,9 @@ class _LabelLayout:
         return np.asarray(cost, dtype=np.float64)
 
 
-def _candidates(centre: _Floats, size: _Floats, radius: float) -> tuple[_Floats, _Floats]:
+def _candidates(centre: _Floats, size: _Floats, radius: float, reach: float) -> tuple[_Floats, _Floats]:
     """Return boxes [n, 4] around a point, by rising distance, and their distances [n]."""
-    steps, angles = (grid.ravel() for grid in np.meshgrid(_STEPS, _ANGLES, indexing="ij"))
+    steps, angles = (grid.ravel() for grid in np.meshgrid(reach * _STEPS, _ANGLES, indexing="ij"))
     away = (radius + _GAP + steps)[:, None] + size / 2
     middle = centre + away * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return np.hstack([middle - size / 2, middle + size / 2]), steps

@@ -20,6 +20,7 @@ from bench.analysis.comparison import STATUS_WORDS, row_labels
 from bench.analysis.flags import doubts_of
 from bench.analysis.frame import PENDING
 from bench.analysis.keys import WAY
+from bench.plan.task import INPUT
 from bench.records.flags import spoken
 from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures._style import (
@@ -49,15 +50,16 @@ class AccuracyKind:
     rows: pd.DataFrame
 
 
-def accuracies(table: pd.DataFrame) -> list[AccuracyKind]:
+def accuracies(table: pd.DataFrame, first: str = "published_top5") -> list[AccuracyKind]:
     """Return each kind of accuracy that the table has, published first; neither tasks nor trainings are mixed."""
-    return [*published(table), *trained(table)]
+    return [*published(table, first), *trained(table)]
 
 
-def published(table: pd.DataFrame) -> Iterator[AccuracyKind]:
-    """Yield the published accuracies of each count of classes: top-5 where any is known, else top-1."""
+def published(table: pd.DataFrame, first: str = "published_top5") -> Iterator[AccuracyKind]:
+    """Yield the published accuracies of each count of classes: the one that comes `first` where any is known."""
     for classes, rows in table.groupby("published_classes", dropna=False):
-        key = "published_top5" if rows["published_top5"].notna().any() else "published_top1"
+        keys = sorted(("published_top5", "published_top1"), key=lambda key: key != first)
+        key = next((key for key in keys if rows[key].notna().any()), keys[-1])
         known = rows[rows[key].notna()]
         if len(known):
             name, count = f"Top-{key[-1]}", _count(", {:.0f} classes", classes)
@@ -248,10 +250,13 @@ def grid(
     drawing = canvas(width, height)
     if layout is not None:
         drawing.set_layout_engine(layout[0], w_pad=layout[1], h_pad=layout[2])
-    axes = list(drawing.subplots(math.ceil(count / columns), columns, squeeze=False).flat)
-    for empty in axes[count:]:
-        empty.remove()
-    return drawing, axes[:count]
+    rows = math.ceil(count / columns)
+    cells = drawing.add_gridspec(rows, columns)
+    places = [cells[divmod(i, columns)] for i in range(count)]
+    if layout != FIXED and columns > 1:  # the last is as wide as its row has room
+        row, column = divmod(count - 1, columns)
+        places[-1] = cells[row, column:]
+    return drawing, [drawing.add_subplot(place) for place in places]
 
 
 def panels(count: int, *, wide: bool = False, height: float = 4.6) -> tuple[Figure, list[Axes]]:
@@ -386,6 +391,16 @@ def draw_corners(axes: Axes, corners: Line, width: float = 1) -> list[Line]:
     return [corners]
 
 
+_ALIKE = (*INPUT, "protocol")
+
+
+def _alike(rows: pd.DataFrame, batch: bool) -> pd.DataFrame:
+    """Return the largest group of rows of one shape, and where it matters one batch, that were tested alike."""
+    keys = [key for key in (*_ALIKE, *(["batch_size"] if batch else [])) if key in rows]
+    groups = rows.groupby(keys, sort=False, dropna=False) if keys else [((), rows)]
+    return max((part for _, part in groups), key=lambda part: part["network"].nunique(), default=rows)
+
+
 def draw_front(
     axes: Axes,
     rows: pd.DataFrame,
@@ -394,10 +409,11 @@ def draw_front(
     *,
     doubtful: pd.Series[bool],
     better: Literal["lower", "higher"] = "lower",
+    batch: bool = False,
 ) -> tuple[pd.Series[bool], list[Line]]:
-    """Draw the Pareto front of the rows that are not in doubt; return which are on it, and its line."""
-    front = doubtful & False
-    front[~doubtful] = pareto_front(rows[~doubtful], cost, value, cost_better=better)
+    """Draw the Pareto front of the rows that compare and are not in doubt; return which are on it, and its line."""
+    front, same = doubtful & False, _alike(rows[~doubtful], batch)
+    front[same.index] = pareto_front(same, cost, value, cost_better=better)
     best = rows[front].sort_values(cost)
     return front, draw_corners(axes, steps(best[cost].tolist(), best[value].tolist(), better))
 

@@ -7,6 +7,7 @@ defaults, so that the same records give the same bytes whatever the user's matpl
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.report._short_names import OWN
 from bench.report.text import plain
 from bench.units import scale_for
 
@@ -30,7 +32,13 @@ INK, MUTED, GRID, SURFACE = "#1c2128", "#59636e", "#dfe3e8", "#ffffff"
 # Hues of Okabe and Ito that differ for colour-blind readers too, each at least 3:1 against white and against
 # near-black; what is still close differs in its marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5568F", "#3A9BD0", "#9A6F00", "#7B5CC9", "#7A7A7A")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "*")
+# Families that are often shown together have colours that differ, and these are theirs in every report.
+_USUAL = (
+    *("lenet", "alexnet", "zfnet", "vgg", "googlenet", "plain", "resnet", "densenet"),
+    *("mobilenetv2", "mobilenetv3", "efficientnet", "regnet", "convnext", "swin_transformer"),
+    *("vision_transformer", "shufflenetv2", "mlp", "convnet", "inception", "squeezenet", "mnasnet"),
+)
 
 _RC: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib
@@ -86,16 +94,35 @@ def styled(more: Mapping[str, Any] | None = None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a family is drawn, the same in every figure of a report."""
+    """How a family is drawn, the same in every figure of every report."""
 
     colour: str
     marker: str
 
 
+_OWN_LOOK = Look("#D1004B", "*")
+
+
 def looks(families: Iterable[Any]) -> dict[str, Look]:
-    """Return a look for each family, in the order of their first appearance; 88 differ."""
+    """Return a look for each family, in the order of their first appearance; 88 differ.
+
+    A usual family has its own, another one that follows from its name, or the next where two names come to the same.
+    """
     names = dict.fromkeys(family_name(f) for f in families)
-    return {n: Look(COLOURS[i % len(COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, n in enumerate(names)}
+    places = {name: place for place, name in enumerate(_USUAL)}
+    markers = MARKERS[:-1]  # the star is for one's own alone
+    count = len(COLOURS) * len(markers)
+    for name in sorted(names.keys() - places.keys() - {OWN}):
+        start, taken = zlib.crc32(name.encode("utf-8", "replace")), set(places.values())
+        places[name] = next(
+            (p for i in range(count) if (p := (start + i) % count) not in taken), start % count
+        )
+    return {
+        name: _OWN_LOOK
+        if name == OWN
+        else Look(COLOURS[places[name] % len(COLOURS)], markers[places[name] % len(markers)])
+        for name in names
+    }
 
 
 def family_name(family: Any) -> str:
@@ -169,7 +196,15 @@ def log_axis(axis: Axis, values: Sequence[float], label: str, unit: str) -> None
     (axis.axes.set_xlim if horizontal else axis.axes.set_ylim)(low / room, high * room)
     axis.set_label_text(label)
     # As many ticks as a narrow panel holds with texts such as `100 MMAC`.
-    subs = (1.0, 2.0, 5.0) if decades < 28 else (1.0, 3.0) if decades < 230 else (1.0,)
+    subs = (
+        (1.0, 2.0, 3.0, 5.0, 7.0)
+        if decades < 6
+        else (1.0, 2.0, 5.0)
+        if decades < 28
+        else (1.0, 3.0)
+        if decades < 230
+        else (1.0,)
+    )
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
     axis.set_minor_locator(NullLocator())

@@ -38,8 +38,8 @@ from bench.report.figures._style import (
     number_axis,
     ticks_at,
 )
-from bench.report.tables._view import digits_for, fixed, interval
-from bench.units import scale_for, show, significant
+from bench.report.tables._view import interval
+from bench.units import digits_for, fixed, scale_for, show, significant
 
 _MOST = 40  # rows of a panel
 _FAILED = 10  # further rows of what failed

@@ -39,6 +39,7 @@ from bench.report.figures._shared import (
 )
 from bench.report.figures._style import (
     GRID,
+    MARKERS,
     family_name,
     footnote,
     log_axis,
@@ -53,6 +54,7 @@ _ONE_PANEL = 8  # curves
 _PANELS = 16  # of a figure
 _MANY = 40  # curves of a group: of more, those of one way of running, or the best of each family
 _DASHES = ("-", "--", "-.", ":")
+_MARKED = 6  # points of a curve that have its marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,16 +387,19 @@ def _draw_behind(axes: Axes, curves: Sequence[_Curve]) -> None:
 
 
 def _draw_curves(axes: Axes, curves: Sequence[_Curve], look: Looks) -> None:
-    """Draw curves in the colour of their family, those of one colour with different dashes."""
+    """Draw curves in the colour of their family, those of one colour with different dashes and markers."""
     drawn: Counter[str] = Counter()
     bands, colours = [], []
     for curve in curves:
         style = look[family_name(curve.family)]
-        dashes = _DASHES[drawn[style.colour] % len(_DASHES)]
+        before = drawn[style.colour]
         drawn[style.colour] += 1
+        marker = MARKERS[(MARKERS.index(style.marker) + before) % len(MARKERS)] if before else style.marker
+        count = len(curve.x)
+        marked = sorted({round(place) for place in np.linspace(count - 1, 0, min(count, _MARKED))})
         axes.plot(
-            curve.x, curve.y, color=style.colour, linestyle=dashes, marker=style.marker, markersize=5,
-            markevery=[len(curve.x) - 1], zorder=3,
+            curve.x, curve.y, color=style.colour, linestyle=_DASHES[before % len(_DASHES)], marker=marker,
+            markersize=5, markevery=marked, zorder=3,
         )  # fmt: skip
         if curve.low:
             edge = np.column_stack([[*curve.x, *curve.x[::-1]], [*curve.low, *curve.high[::-1]]])

@@ -62,50 +62,78 @@ _PEAK = _Cost("peak_memory", "B", "Peak memory")
 _ENERGY = _Cost("energy", "J", "Energy per image")
 
 
+_FRONT = (
+    "The line is the Pareto front of the largest group that compares, of one input size and tested or trained alike: "
+    "no network of it is both {} and more accurate than one on the line; others are paler, and hollow ones are in "
+    "doubt and on no line. "
+)
+_OWN_SHAPE = (
+    "Accuracies of short trainings are shown where the network was timed in the shape it was trained in. "
+)
+
+
+@figure(
+    "latency_accuracy",
+    title="Accuracy against latency",
+    caption="Up and to the left is better. " + _FRONT.format("faster")
+    + "Latency is of one image, each call waited for. " + _OWN_SHAPE
+    + "Bars are the 95 % interval of the latency and one standard deviation of the accuracy over seeds.",
+    needs="a measured latency, and a published accuracy or a short training, of the same network",
+    place=5,
+    charted=True,
+)  # fmt: skip
+def _latency_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+    """Draw a panel for each machine and kind of accuracy."""
+    return _draw(table, frame, [_LATENCY], wide=True)
+
+
 @figure(
     "throughput_accuracy",
     title="Accuracy against throughput",
-    caption="Up and to the right is better. The line is the Pareto front: no network shown is both faster and more "
-    "accurate than one on it; those behind it are paler, and hollow ones are in doubt and on no line. Throughput is of "
-    "the forward pass, at the largest batch that was timed; accuracies of short trainings are shown where the network "
-    "was timed in the shape it was trained in. Bars are the 95 % interval of the throughput and one standard deviation "
-    "of the accuracy over seeds.",
+    caption="Up and to the right is better. "
+    + _FRONT.format("faster")
+    + "Throughput is of the forward pass, at the "
+    "largest batch that was timed. "
+    + _OWN_SHAPE
+    + "Bars are the 95 % interval of the throughput and one standard "
+    "deviation of the accuracy over seeds.",
     needs="a measured throughput, and a published accuracy or a short training, of the same network",
-    place=20,
+    place=6,
     charted=True,
 )
 def _throughput_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine and kind of accuracy."""
-    return _draw(table, frame, [_THROUGHPUT])
+    return _draw(table, frame, [_THROUGHPUT], wide=True)
 
 
 @figure(
     "accuracy_cost",
-    title="Accuracy against latency, memory and energy",
-    caption="Up and to the left is better. The line is the Pareto front: no network shown is both cheaper and more "
-    "accurate than one on it; those behind it are paler, and hollow ones are in doubt and on no line. Latency is of "
-    "one image, memory and energy of the largest batch that was timed; memory is of the tensors alive at once where "
-    "these were counted, else the process's peak. Accuracies of short trainings are shown where the network was timed "
-    "in the shape it was trained in. Bars are the 95 % interval of the latency and one standard deviation of the "
-    "accuracy over seeds.",
-    needs="a measured latency, memory or energy, and a published accuracy or a short training, of the same "
-    "network",
+    title="Accuracy against memory and energy",
+    caption="Up and to the left is better. " + _FRONT.format("cheaper")
+    + "Memory and energy are of the largest batch that was timed; memory is of the tensors alive at once where these "
+    "were counted, else the process's peak. " + _OWN_SHAPE
+    + "Bars are one standard deviation of the accuracy over seeds.",
+    needs="a measured memory or energy, and a published accuracy or a short training, of the same network",
     place=25,
     charted=True,
-)
+)  # fmt: skip
 def _accuracy_cost(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine, kind of accuracy and cost."""
     memory = _TENSORS if table["tensor_memory"].notna().any() else _PEAK
-    return _draw(table, frame, (_LATENCY, memory, _ENERGY))
+    return _draw(table, frame, (memory, _ENERGY))
 
 
-def _draw(table: pd.DataFrame, frame: pd.DataFrame, costs: Sequence[_Cost]) -> Figure | None:
+def _draw(
+    table: pd.DataFrame, frame: pd.DataFrame, costs: Sequence[_Cost], *, wide: bool = False
+) -> Figure | None:
     """Draw a panel for each machine, kind of accuracy and cost; the first six, or three crowded ones."""
     parts = list(_parts(table, costs))
     crowded = any(len(rows) > CROWDED for rows, _ in parts)
     measured = table.loc[table[[cost.key for cost in costs]].notna().any(axis=1), "network"]
     failed, most = absent(frame, ["infer"], measured), MOST // 2 if crowded else MOST
-    return draw_scatter(table, parts, doubts=("cost", "value"), failed=failed, most=most, wide=crowded)
+    return draw_scatter(
+        table, parts, doubts=("cost", "value"), failed=failed, most=most, wide=wide or crowded
+    )
 
 
 def _parts(table: pd.DataFrame, costs: Sequence[_Cost]) -> Iterator[Part]:
@@ -119,7 +147,7 @@ def _parts(table: pd.DataFrame, costs: Sequence[_Cost]) -> Iterator[Part]:
 
 def _measured(rows: pd.DataFrame, cost: _Cost) -> Iterator[AccuracyKind]:
     """Yield the kinds with those rows alone whose cost was measured in the shape of their accuracy."""
-    for kind in accuracies(rows[rows[cost.key] > 0]):
+    for kind in accuracies(rows[rows[cost.key] > 0], first="published_top1"):
         yield replace(kind, rows=_with_cost(kind.rows[kind.rows[cost.key] > 0], cost.key))
 
 
@@ -133,7 +161,9 @@ def _panel(machine: str, cost: _Cost, kind: AccuracyKind, axes: Axes, look: Look
     """Draw one panel, of rows with `cost`, `low`, `high`, `value` and `spread`; return what is to be labelled."""
     rows = kind.rows
     doubtful = in_doubt(rows, "cost", "value")
-    front, lines = draw_front(axes, rows, "cost", "value", doubtful=doubtful, better=cost.better)
+    front, lines = draw_front(
+        axes, rows, "cost", "value", doubtful=doubtful, better=cost.better, batch=cost.batch
+    )
     named = _named(rows, cost) | front
     points: list[Point] = []
     for part, on_front, hollow in (

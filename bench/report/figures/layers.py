@@ -65,8 +65,17 @@ def _largest(table: pd.DataFrame, lists: Mapping[tuple[str, str], pd.DataFrame])
 
 def _panel(axes: Axes, layers: pd.DataFrame, key: str, unit: str) -> None:
     values, places = layers[key].to_numpy(dtype=np.float64), np.arange(1, len(layers) + 1)
-    colours = [_KINDS[_kind(str(kind))] for kind in layers["kind"]]
-    axes.vlines(places, 0, values, colors=colours, linewidth=min(8.0, 240 / len(layers)), zorder=2)
+    kinds = np.array([_kind(str(kind)) for kind in layers["kind"]])
+    for (
+        kind,
+        colour,
+    ) in _KINDS.items():  # one path for all bars of a kind: each of its own takes ten times the bytes
+        bars = (kinds == kind) & (values > 0)
+        heights = np.stack([np.zeros(bars.sum()), values[bars], np.full(bars.sum(), np.nan)], axis=1)
+        axes.plot(
+            np.repeat(places[bars], 3), heights.ravel(), color=colour, linewidth=min(8.0, 240 / len(layers)),
+            solid_capstyle="butt", zorder=2,
+        )  # fmt: skip
     number_axis(axes.yaxis, "", unit)
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))

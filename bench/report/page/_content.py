@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.accuracy import accuracy_table
+from bench.analysis.answers import Answer, answers
 from bench.analysis.comparison import failures
 from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import compare_run
@@ -21,7 +22,7 @@ from bench.report.page._data import page_data
 from bench.report.selftest import selftests_of
 from bench.report.tables._view import View, view
 from bench.report.tables.claims import findings_view
-from bench.report.tables.columns import FAILURES, TRAININGS, classic_view, comparison_view
+from bench.report.tables.columns import FAILURES, TRAININGS, comparison_view, page_view
 from bench.report.tables.evaluations import EvaluationTables, evaluation_tables
 from bench.report.tables.verdicts import studies_of, versus_notes, versus_view
 from bench.report.text import plain
@@ -33,8 +34,9 @@ class Content:
 
     title: str
     summary: Summary
-    classic: View
+    answers: Sequence[Answer]
     comparison: View
+    table: View  # the same with all that the page has room for
     commands: Sequence[str]
     studies: Sequence[StudyVerdict]
     of_studies: bool  # every run was made for the verdict of one
@@ -50,13 +52,24 @@ class Content:
     data: Mapping[str, Any]
 
     @property
+    def front_speed(self) -> str | None:
+        """Return the column of the speed that decides the answer; None where no accuracy is weighed against any."""
+        return next((answer.columns[0] for answer in self.answers if answer.columns), None)
+
+    @property
+    def front_figure(self) -> Picture | None:
+        """Return the figure of what the answer weighs: accuracy against the speed that decides, where it is drawn."""
+        name = f"{self.front_speed}_accuracy"
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+    @property
     def sections(self) -> list[tuple[str, str]]:
         """Return (id, name) of the sections that have something to show."""
         studies = {"studies": ("Studies", self.studies)}
         sections = {
             **(studies if self.of_studies else {}),
-            "classic": ("Classic table", True),
-            "comparison": ("All columns", self.comparison.rows),
+            "front": ("Front" if self.front_speed else "One against another", self.data["quantities"]),
+            "comparison": ("Table", self.comparison.rows),
             "compare": ("Side by side", len(self.comparison.rows) > 1),
             "charts": ("Charts", self.data["quantities"] or self.data["batches"]),
             "layers": ("Layers", self.data["layers"]),
@@ -84,16 +97,17 @@ def gather(
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
     compared = [compare_run(run) for run in runs]
-    native = native_rows(table, runs)
+    native, answered = native_rows(table, runs), answers(*charted)
     studies = studies_of(runs)
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
-        summary=summarise(runs, frame, table),
-        classic=classic_view(table, runs, native),
+        summary=summarise(runs, frame),
+        answers=answered,
         comparison=comparison_view(table),
+        table=page_view(table, runs, native),
         commands=row_commands(table, runs),
         studies=studies,
-        of_studies=len(studies) == len(runs),
+        of_studies=bool(studies) and len(studies) == len(runs),
         verdicts=versus_view([row for rows in compared for row in rows]),
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],
         trainings=view(accuracy_table(frame), TRAININGS),
@@ -102,6 +116,6 @@ def gather(
         failures=view(failures(frame), FAILURES),
         sources=sources(table),
         selftests=selftests_of(runs),
-        data=page_data(*charted),
+        data=page_data(*charted, answered),
         figures=figures(),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.answers import Answer
 from bench.analysis.comparison import setting_words
 from bench.analysis.flags import doubts_of
 from bench.analysis.keys import WAY
@@ -18,6 +19,7 @@ from bench.analysis.replicates import SHARES, pooled
 from bench.analysis.trainings import by_epoch
 from bench.plan.task import tasks
 from bench.records.flags import spoken
+from bench.report._short_names import OWN
 from bench.report.figures._style import family_name, looks
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.tables.columns import COMPARISON, quantity_column
@@ -60,14 +62,17 @@ _COLUMNS = (*COMPARISON, *_more())
 _DIGITS = 7  # the tables' CSV has them all
 
 
-def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
+def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer] = ()) -> dict[str, Any]:
     """Return all that the charts need; rows are numbered as in the table.
 
     Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
         `quantities` (key to title, unit, which direction is better, whether it is exact, `within` which settings it is
-        compared, and those that are told as well, that it is `at`), `rows`, `batches`, `curves`, `layers`.
+        compared, and those that are told as well, that it is `at`), `rows`, `batches`, `curves`, `layers`, `front` (the
+        columns that the answer weighs, speed and accuracy; None where it weighs none), `own` (a network of one's own,
+        to be highlighted; None where there is none or several).
     """
     columns = _quantities(table)
+    own = table.loc[table["family"] == OWN, "network"].unique()
     return {
         "families": {plain(n): [look.colour, look.marker] for n, look in looks(table["family"]).items()},
         "scales": {unit: [[s.factor, s.symbol] for s in _scales(unit)] for unit in UNITS},
@@ -87,6 +92,8 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
         "batches": list(_batches(table, frame)),
         "curves": list(_curves(frame)),
         "layers": list(_layers(frame)),
+        "front": next((list(answer.columns) for answer in answers if answer.columns), None),
+        "own": plain(own[0]) if len(own) == 1 else None,
     }
 
 

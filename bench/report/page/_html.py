@@ -16,7 +16,8 @@ from bench.report.figures._drawing import LARGEST_SVG, Picture
 from bench.report.figures._style import KINDS
 from bench.report.page._content import Content
 from bench.report.page._data import to_script
-from bench.report.tables.verdicts import NOTE, study_view
+from bench.report.tables.answers import picks_note, picks_title, picks_view, sentences
+from bench.report.tables.verdicts import NOTE, study_sentences, study_view
 from bench.report.text import plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -33,7 +34,8 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    environment.globals |= {"explain": explain, "study_view": study_view, "study_note": NOTE}
+    own = (explain, study_view, study_sentences, sentences, picks_view, picks_title, picks_note)
+    environment.globals |= {function.__name__: function for function in own} | {"study_note": NOTE}
     environment.filters["plain"] = plain
     script, style = _own_script(), _joined("style", _STYLES, "css")
     shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
@@ -57,12 +59,8 @@ def _own_script() -> str:
 
 
 def _figure_markup(figure: Picture) -> str:
-    """Return a figure as an element: SVG, or of a large one the PNG; nothing of a large one that is a chart too."""
-    if len(figure.files["svg"]) <= LARGEST_SVG:
-        return figure.svg
-    if figure.charted:
-        return ""
-    if "png" not in figure.files:
+    """Return a figure as an element: SVG, or of a large one the PNG."""
+    if len(figure.files["svg"]) <= LARGEST_SVG or "png" not in figure.files:
         return figure.svg
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(figure.files["png"]).decode()}">'
 

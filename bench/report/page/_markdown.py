@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.report.figures._drawing import Picture
 from bench.report.page._content import Content
+from bench.report.tables.answers import answers_markdown, picks_markdown
 from bench.report.tables.formats import to_markdown
 from bench.report.tables.verdicts import study_markdown
 from bench.report.text import markdown
@@ -21,10 +23,13 @@ def _opening(content: Content) -> Iterator[str]:
     yield f"# {markdown(content.title)}\n"
     yield f"{markdown(content.summary.lead)}.\n"
     yield f"{markdown(content.summary.progress.sentence)}.\n"
-    for fact in content.summary.facts:
-        yield f"- {fact.what}: **{markdown(fact.who)}**, {markdown(fact.value)}"
-    yield ""
     yield from map(study_markdown, content.studies)
+    if not content.of_studies:  # these open with their verdicts
+        yield from answers_markdown(content.answers)
+    if content.front_figure is not None and content.front_figure.files:
+        yield from _figure(content.front_figure)
+    yield from picks_markdown(content.answers)
+    yield from (f"{markdown(sentence)}\n" for sentence in content.summary.drifts)
     yield "## Comparison\n"
     yield to_markdown(content.comparison) if content.comparison.rows else "There is no record yet.\n"
     if content.sources:
@@ -37,13 +42,18 @@ def _opening(content: Content) -> Iterator[str]:
 def _figures(content: Content) -> Iterator[str]:
     yield "## Figures\n"
     for figure in content.figures:
-        if figure.files:
-            yield f"### {figure.title}\n\n![{figure.title}](figures/{figure.name}.svg)\n\n{figure.caption}\n"
+        if figure.files and figure != content.front_figure:
+            yield f"### {figure.title}\n"
+            yield from _figure(figure)
     missing = [f"- {figure.title} needs {figure.needs}." for figure in content.figures if not figure.files]
     if missing:
         yield "### Not drawn\n"
         yield from missing
         yield ""
+
+
+def _figure(figure: Picture) -> Iterator[str]:
+    yield f"![{figure.title}](figures/{figure.name}.svg)\n\n{figure.caption}\n"
 
 
 def _rest(content: Content) -> Iterator[str]:

@@ -13,7 +13,7 @@ from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.flags import Leaders, flags_of, leaders
 from bench.records.flags import explain, spoken
 from bench.report.text import plain
-from bench.units import DASH, Better, Scale, scale_for, show, significant
+from bench.units import DASH, Better, Scale, digits_for, fixed, scale_for, show, significant
 
 Row = Mapping[str, Any]
 _T = TypeVar("_T")
@@ -29,6 +29,7 @@ class Cell:
     # whether it is the best of its column among rows that may be compared, see `bench.analysis.flags`
     best: bool = False
     flags: tuple[str, ...] = ()  # codes of remarks on the number, see `bench.records.flags`
+    ends: tuple[float, ...] = ()  # its interval, in the unit of `sort`
 
     @property
     def aside(self) -> str:
@@ -49,12 +50,16 @@ EMPTY = Cell(DASH)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a column: title, unit with its prefix, whether its cells are numbers, and a remark on all of them."""
+    """The head of a column: title, unit with its prefix, whether its cells are numbers, a remark on all of them."""
 
     title: str
     unit: str = ""
     numeric: bool = False
     note: str = ""
+    folded: bool = False  # whether the page shows it on demand
+    stored: str | None = (
+        None  # the unit of the values that the page sorts by; None where these are no numbers to keep
+    )
 
     def __str__(self) -> str:
         named = f"{self.title} ({self.unit})" if self.unit else self.title
@@ -155,8 +160,10 @@ def number(row: Row, column: Column, scale: Scale) -> Cell:
     if 0 < abs(value) < 1e-3 * scale.factor and column.unit != "1":  # a plain count has no unit to tell it by
         return Cell(show(value, column.unit, digits), sort=float(value))
     shown = value / scale.factor
-    ends = [fixed(end / scale.factor, shown, digits) for end in (low, high) if not missing(end)]
-    return Cell(significant(shown, digits), " – ".join(ends) if len(ends) == 2 else "", float(value))
+    if missing(low) or missing(high):
+        return Cell(significant(shown, digits), sort=float(value))
+    note = " – ".join(fixed(end / scale.factor, shown, digits) for end in (low, high))
+    return Cell(significant(shown, digits), note, float(value), ends=(float(low), float(high)))
 
 
 def share(row: Row, column: Column, _scale: Scale) -> Cell:
@@ -174,7 +181,9 @@ def spread(row: Row, column: Column, scale: Scale) -> Cell:
     if missing(value) or missing(deviation):
         return share(row, column, scale)
     decimals = 2 if deviation < 0.0005 else 1
-    return Cell(f"{100 * value:.{decimals}f} ± {100 * deviation:.{decimals}f}", sort=float(value))
+    ends = tuple(float(row.get(f"{column.key}_{end}", math.nan)) for end in ("low", "high"))
+    text = f"{100 * value:.{decimals}f} ± {100 * deviation:.{decimals}f}"
+    return Cell(text, sort=float(value), ends=ends if all(map(math.isfinite, ends)) else ())
 
 
 def seeds(row: Row, _column: Column, _scale: Scale) -> Cell:
@@ -184,20 +193,6 @@ def seeds(row: Row, _column: Column, _scale: Scale) -> Cell:
         return EMPTY
     text = f"{done:.0f}" if done == planned else f"{done:.0f} of {planned:.0f}"
     return Cell(text, f"{diverged:.0f} diverged" if diverged else "", float(done))
-
-
-def digits_for(value: float, low: float, high: float, usual: int = 3) -> int:
-    """Return how many significant digits an interval allows: down to the first of its half width, from 2 to 3."""
-    half = (high - low) / 2
-    if value == 0 or not math.isfinite(value) or not half > 0:
-        return usual
-    return min(usual, max(2, math.floor(math.log10(abs(value))) - math.floor(math.log10(half)) + 1))
-
-
-def fixed(value: float, model: float, digits: int) -> str:
-    """Format `value` with the decimals that `model` has when it is shown with so many significant digits."""
-    decimals = digits - 1 - (math.floor(math.log10(abs(model))) if model else 0)
-    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +209,7 @@ class Column:
     show: Literal["always", "present", "differing", "telling"] = "present"
     # further keys that belong to it, for CSV, with their units
     raw: Mapping[str, str] = field(default_factory=dict)
-    narrow: bool = True  # whether a terminal has it as well
+    narrow: bool = True  # whether a terminal has it as well; the page begins without the others
     better: Better = "neither"  # which direction is an improvement
     within: Sequence[str] = ()  # keys that rows must agree in to be compared
     exact: bool = False  # whether its numbers are counted or as published, so that they need no interval
@@ -253,12 +248,22 @@ def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[H
     if column.marked:
         best = {i for ahead in leaders_of(rows, column, [cell.text for cell in cells]) for i in ahead.best}
         cells = [replace(cell, best=i in best) for i, cell in enumerate(cells)]
-    return Head(column.title, scale.symbol, column.numeric, spoken(*remarks)), cells
+    stored = "fraction" if column.unit == "%" else column.unit.replace("1/s", "images/s").removeprefix("1")
+    head = Head(column.title, scale.symbol, column.numeric, spoken(*remarks), not column.narrow)
+    return replace(head, stored=stored if column.numeric else None), cells
 
 
 def leaders_of(rows: Sequence[Mapping[Any, Any]], column: Column, texts: Sequence[str]) -> Iterator[Leaders]:
-    """Yield who is ahead in a column, for each group of rows that may be compared in it; see `bench.analysis.flags`."""
-    return leaders(rows, column.key, column.better, within=column.within, exact=column.exact, texts=texts)
+    """Yield who is ahead in a column, for each group of rows that may be compared in it; see `bench.analysis.flags`.
+
+    Nobody is ahead of networks that were given images of another size.
+    """
+    sizes = [size for key, size in _SIZES.items() if key in column.within and rows and size in rows[0]]
+    within = (*column.within, *sizes)
+    return leaders(rows, column.key, column.better, within=within, exact=column.exact, texts=texts)
+
+
+_SIZES = {"in_channels": "input_size", "dataset": "trained_size"}
 
 
 def _of_all(rows: Sequence[Row], key: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.replicates import PERCENTILES
 from bench.claims.table import COUNTS, Native, in_print, published_table
 from bench.plan.settings import OnDevice
-from bench.plan.task import Quantity, Task, rivals, tasks
+from bench.plan.task import INPUT, Quantity, Task, rivals, tasks
 from bench.records.store import Run
 from bench.report.tables._view import (
     EMPTY,
@@ -187,18 +187,24 @@ def _published(row: Row, column: Column, _scale: Scale) -> Cell:
     return Cell(show(value, unit, min(digits, 4)), note, float(value))
 
 
-_CLASSIC: tuple[Column, ...] = (
-    Column("network", "Network", show="always"),
-    Column("year", "Year", whole, show="always"),
-    Column("published_top5", "Top-5, published", share, "%", show="always"),
-    Column("published_protocol", "Tested on", show="always"),
-    Column("parameters", "Parameters, counted", number, "1", show="always"),
-    Column("published_parameters", "Parameters, published", _published),
-    Column("macs", "MACs, counted", number, "MAC", show="always"),
-    Column("published_macs", "MACs, published", _published),
-)
+def _page_columns() -> Iterator[Column]:
+    """Yield the columns of the comparison, counts as published behind our own."""
+    for column in COMPARISON:
+        yield replace(column, narrow=column.narrow or column.key == "published_protocol")
+        if column.key in COUNTS:
+            title = f"{column.title}, published"
+            yield Column(f"published_{column.key}", title, _published, narrow=False)
 
 
-def classic_view(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> View:
-    """Return the classic table, one row a network: published accuracies, and published counts beside our own."""
-    return view(published_table(table, runs, native), _CLASSIC)
+def page_view(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> View:
+    """Return the table of a page: the comparison with published counts, those of a network's own shape with the gap."""
+    published = published_table(table, runs, native)
+    joined = table.merge(published, on="network", how="left")
+    shapes = {network: tuple(row[key] for key in INPUT) for network, row in native.items()}
+    rows = zip(table["network"], *(table[key] for key in INPUT), strict=True)
+    other = pd.Series(
+        [shapes.get(network) != tuple(shape) for network, *shape in rows], joined.index, dtype=bool
+    )
+    for key in COUNTS:
+        joined[f"published_{key}_gap"] = joined[f"published_{key}_gap"].mask(other)
+    return view(joined, list(_page_columns()))

@@ -56,7 +56,7 @@ _NOTES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class Reading:
     """All that is read of the evaluations of some runs."""
 
     every: Evaluations
@@ -66,7 +66,7 @@ class _Reading:
     corruption: Sequence[Robustness]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> _Reading:
+    def of(cls, frame: pd.DataFrame) -> Reading:
         """Read the evaluations of a frame."""
         every = evaluations(frame)
         return cls(every, reproductions(every), pairs(every), agreements(every), robustness(every))
@@ -94,7 +94,7 @@ class EvaluationTables:
 
 def evaluation_tables(frame: pd.DataFrame) -> EvaluationTables:
     """Return the tables of all evaluations of a frame."""
-    read = _Reading.of(frame)
+    read = Reading.of(frame)
     tries = [(one, each) for one in read.judged for each in one.tries]
     views = {
         "accuracy": ("Accuracy", view_of(read.judged, _ACCURACY, sortable=True)),
@@ -110,13 +110,13 @@ def evaluation_tables(frame: pd.DataFrame) -> EvaluationTables:
     titled = [(key, title, view, _NOTES[key]) for key, (title, view) in views.items() if view.rows]
     files = [
         (f"evaluation_{name}.csv", csv_text(pd.DataFrame(rows)))
-        for name, rows in _documents(read).items()
+        for name, rows in documents(read).items()
         if rows
     ]
     return EvaluationTables(read.verdicts, titled, files)
 
 
-def _documents(read: _Reading) -> dict[str, list[Mapping[str, object]]]:
+def documents(read: Reading) -> dict[str, list[Mapping[str, object]]]:
     """Return all that the tables show as plain values, lists by the names of the tables, with every class."""
     told = [one.to_json() for one in read.judged]
     return {

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.io import finite_json
 from bench.records.flags import explain
-from bench.report.tables._view import EMPTY, Cell, Head, View, digits_for, fixed, interval
+from bench.report.tables._view import EMPTY, Cell, Head, View, interval
 from bench.report.text import plain
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import p_is
-from bench.units import DASH, Scale, percent, scale_for, show, significant
+from bench.units import DASH, Scale, digits_for, fixed, percent, scale_for, show, significant
 
 _BETWEEN = "between layers"
 _DIRECT = "functions of"  # before the class of a module that runs operators itself

@@ -17,7 +17,7 @@ from rich.text import Text
 from bench.analysis.diff import Change, Diff
 from bench.analysis.ensembles import Ensemble
 from bench.analysis.gate import TwoRounds
-from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, effect_text, study_verdict
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, study_verdict
 from bench.analysis.trainings import SeriesComparison
 from bench.analysis.versus import QUANTITIES, Ratio, standings
 from bench.records.flags import doubts, explain, spoken
@@ -241,7 +241,7 @@ NOTE = (
 def _interval(test: TestVerdict) -> str:
     if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high:
         return DASH
-    return f"{effect_text(test.low, test.unit)} … {effect_text(test.high, test.unit)}"
+    return test.between(test.low, test.high)
 
 
 def _says(test: TestVerdict) -> str:
@@ -252,7 +252,7 @@ _COMPARED = Head("Compared")
 _FIELDS: Fields[TestVerdict] = (
     (Head("Test"), lambda test: plain(_says(test))),
     (Head("Verdict"), lambda test: test.verdict),
-    (Head("Effect", numeric=True), lambda test: effect_text(test.effect, test.unit)),
+    (Head("Effect", numeric=True), lambda test: test.text(test.effect)),
     (Head("95 % interval", numeric=True), _interval),
     (Head("Expected"), lambda test: test.expected),
     (Head("p", numeric=True), lambda test: show_p(test.p, test.p_floor)),
@@ -274,9 +274,15 @@ def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:
     return view_of(study.tests, fields, sortable=True)
 
 
+def study_sentences(study: StudyVerdict) -> list[str]:
+    """Return what each test of the hypothesis came to, in a sentence."""
+    return [plain(f"{test}.", 1000) for test in study.tests if test.role == "hypothesis"]
+
+
 def study_markdown(study: StudyVerdict) -> str:
     """Return the hypothesis, the verdict and the tests."""
     parts = [f"## Study {markdown(study.name)}", f"**{study.verdict}**: {markdown(study.hypothesis)}"]
+    parts.append("\n".join(f"- {markdown(sentence)}" for sentence in study_sentences(study)))
     if study.source:
         parts.append(f"Source: {markdown(study.source)}")
     return "\n\n".join([*parts, to_markdown(study_view(study)).rstrip(), NOTE]) + "\n"

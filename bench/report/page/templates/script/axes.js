@@ -10,7 +10,7 @@ function linearTicks(low, high, count, whole) {
 }
 function logTicks(low, high, count) {
   const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-  for (const [every, factors] of [[1, [1, 2, 5]], [1, [1, 3]], [1, [1]], [2, [1]], [3, [1]], [6, [1]]]) {
+  for (const [every, factors] of [[1, [1, 2, 3, 5, 7]], [1, [1, 2, 5]], [1, [1, 3]], [1, [1]], [2, [1]], [3, [1]], [6, [1]]]) {
     const found = [];
     for (let p = Math.ceil(from / every) * every - every; p <= to; p += every) for (const f of factors) found.push(f * 10 ** p);
     const inside = found.filter(v => v >= low * 0.999 && v <= high * 1.001);
@@ -47,8 +47,9 @@ function senseless(domain, whole, log) {
 // The texts of ticks: on a linear axis all share a prefix.
 function tickTexts(ticks, unit, log) {
   if (unit === "%") return ticks.map(v => +(100 * v).toPrecision(6) + "");
-  if (unit === "1/s") return ticks.map(v => digits(v, 4));
-  if (unit === "" || log) return ticks.map(v => shown(v, unit, 3));
+  if (unit === "1/s") return ticks.map(v => (+v.toPrecision(4)).toLocaleString("en"));
+  if (unit === "") return ticks.map(v => shown(v, unit));
+  if (log) return ticks.map(v => exactly(v, unit));
   const [factor, symbol] = scaleFor(Math.max(...ticks.map(Math.abs)), unit);
   return ticks.map(v => (v === 0 ? "0" : (+(v / factor).toPrecision(6) + " " + symbol).trim()));
 }

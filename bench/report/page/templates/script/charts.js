@@ -1,13 +1,15 @@
 // The charts: two quantities against each other, one quantity ranked, throughput by batch size, curves of trainings.
 const QUANTITIES = DATA.quantities;
+const accuracyOf = DATA.front?.[1] ?? "published_top1";
 const PRESETS = [ // title, x, y, logarithmic x, logarithmic y
-  ["Published accuracy against MACs", "macs", "published_top5", true, false],
+  ...(DATA.front ? [["The answer", ...DATA.front, true, false]] : []),
+  ["Published accuracy against MACs", "macs", accuracyOf, true, false],
   ["Accuracy against MACs as trained", "trained_macs", "accuracy", true, false],
-  ["Accuracy against throughput", "throughput", "published_top5", true, false],
-  ["Accuracy against latency", "latency", "published_top5", true, false],
-  ["Accuracy against memory of tensors", "tensor_memory", "published_top5", true, false],
-  ["Accuracy against peak memory", "peak_memory", "published_top5", true, false],
-  ["Accuracy against energy", "energy", "published_top5", true, false],
+  ["Accuracy against throughput", "throughput", accuracyOf, true, false],
+  ["Accuracy against latency", "latency", accuracyOf, true, false],
+  ["Accuracy against memory of tensors", "tensor_memory", accuracyOf, true, false],
+  ["Accuracy against peak memory", "peak_memory", accuracyOf, true, false],
+  ["Accuracy against energy", "energy", accuracyOf, true, false],
   ["Throughput against MACs", "macs", "throughput", true, true],
   ["Throughput by intensity", "intensity", "throughput", true, true],
   ["Timeline", "year", "published_top5", false, false],
@@ -39,9 +41,16 @@ const scaleBox = (name, on, act) => {
   return [make("label", { class: "choice tick-box" }, box, make("span", {}, name)), box];
 };
 
-// The best of one quantity for each value of the other, from the cheapest on; what is in doubt is no rival.
+// The best of one quantity for each value of the other, from the cheapest on; what is in doubt is no rival. It is of the
+// largest group of networks that compare: of one input size, measured on one machine, tested or trained alike.
 function paretoFront(points, x, y) {
   if (QUANTITIES[x].better === "neither" || QUANTITIES[y].better === "neither") return [];
+  const keys = [x, y].flatMap(key => [...QUANTITIES[key].within, ...QUANTITIES[key].at]), groups = new Map();
+  for (const point of points) {
+    const { settings } = DATA.rows[point.numbers[0]], group = keys.map(key => settings[key] ?? "").join("\n");
+    groups.set(group, [...(groups.get(group) ?? []), point]);
+  }
+  points = [...groups.values()].reduce((a, b) => (b.length > a.length ? b : a), []);
   const [sx, sy] = [x, y].map(key => (QUANTITIES[key].better === "lower" ? 1 : -1));
   let best = Infinity;
   return points.filter(p => !p.doubted).sort((a, b) => sx * (a.x - b.x) || sy * (a.y - b.y)).filter(p => {
@@ -65,9 +74,10 @@ function merged(rows, x, y) {
   }
   return [...points.values()].map(point => {
     const alone = point.numbers.length === 1;
-    const values = [x, y].map(key => [QUANTITIES[key].title, shown(key === x ? point.x : point.y, QUANTITIES[key].unit)]);
-    const told = () => (alone ? rowTip(point.numbers[0]) : [[point.network], ...values, ["Rows here", String(point.numbers.length)]]);
-    return { ...point, label: alone ? DATA.rows[point.numbers[0]].label : point.network, tip: told };
+    const first = DATA.rows[point.numbers[0]];
+    const values = [x, y].map(key => [QUANTITIES[key].title, told(first, key)]);
+    const tell = () => (alone ? rowTip(point.numbers[0]) : [[point.network], ...values, ["Rows here", String(point.numbers.length)]]);
+    return { ...point, label: alone ? DATA.rows[point.numbers[0]].label : point.network, tip: tell };
   });
 }
 
@@ -86,7 +96,7 @@ function scatter(host) {
     points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + 22 * Math.sqrt(sizes[i] / largest) : 0; });
     const front = paretoFront(points, chosen.x, chosen.y);
     note.textContent = [
-      front.length > 1 ? "The dashed line joins the Pareto front: what nothing else shown beats in both." : "",
+      front.length > 1 ? "The dashed line joins the Pareto front of the largest group that compares (one input size and machine, tested or trained alike): what nothing else of it beats in both." : "",
       chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
       chosen.x.startsWith("published_top") || chosen.y.startsWith("published_top") ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
       points.some(p => p.low !== undefined) ? "Bars are 95 % intervals." : "",
@@ -137,12 +147,12 @@ function ranking(host) {
       .sort((a, b) => sign * (a.value - b.value));
     const shownNow = rows.slice(0, most);
     const width = Math.max(300, body.clientWidth || 640), step = 22, left = Math.min(210, width * 0.38);
-    const told = r => shown(r.value, unit) + (r.row.doubts[chosen.key] ? " †" : "");
-    const longest = Math.max(4, ...shownNow.map(r => told(r).length));
+    const text = r => told(r.row, chosen.key) + (r.row.doubts[chosen.key] ? " †" : "");
+    const longest = Math.max(4, ...shownNow.map(r => text(r).length));
     const box = { left, right: width - 16 - 7 * longest, top: 8, bottom: 8 + step * Math.max(1, shownNow.length) };
     const values = shownNow.flatMap(r => [r.value, ...(r.row.ends[chosen.key] ?? [])]);
     const x = axis(extent(chosen.log ? values : [0, ...values], chosen.log), [box.left, box.right], chosen.log, Math.max(3, Math.floor((box.right - left) / 110)), QUANTITIES[chosen.key].whole);
-    const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, sorted: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${told(r)}`).join(", ")}. The numbers are in the table.` });
+    const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, sorted: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${text(r)}`).join(", ")}. The numbers are in the table.` });
     image.append(...rulers(x, { ticks: [], at: v => v }, box, { x: { title, unit }, y: { title: "", unit: "" } }));
     shownNow.forEach((ranked, i) => {
       const { row, number, value } = ranked;
@@ -154,7 +164,7 @@ function ranking(host) {
         draw("path", { class: "stem", d: path([[box.left, at], [x.at(value), at]]), stroke: colour }),
         draw("path", { class: "interval", d: path([[x.at(low), at], [x.at(high), at]]), stroke: colour }),
         shape(markerOf(row.family), x.at(value), at, 4.5, row.doubts[chosen.key] ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }),
-        draw("text", { class: "tick", x: Math.max(x.at(high), x.at(value)) + 9, y: at + 4 }, told(ranked)));
+        draw("text", { class: "tick", x: Math.max(x.at(high), x.at(value)) + 9, y: at + 4 }, text(ranked)));
       mark.addEventListener("pointermove", event => showTip(rowTip(number), event.clientX, event.clientY));
       mark.addEventListener("pointerleave", hideTip);
       mark.addEventListener("click", () => highlight(row.network));
@@ -179,7 +189,7 @@ function byBatch(host) {
   const [head, body] = panel(host, "chart-batch", "Throughput by batch size");
   const again = plot(body, () => ({
     title: "Throughput by batch size", points: [], x: { title: "Batch", unit: "", log: true, steps: DATA.batches.flatMap(line => line.points.map(p => p[0])) }, y: { title: "Throughput", unit: "1/s", log: chosen.log },
-    lines: measured.filter(line => line.task === chosen.task && shownRow(line, line.row)).map(line => ({
+    lines: dashed(measured.filter(line => line.task === chosen.task && shownRow(line, line.row))).map(line => ({
       ...line, tip: ([batch, rate, low, high]) => [[line.label], ["Batch", String(batch)], ["Throughput", shown(rate, "1/s")], ["95 % interval", `${shown(low, "")} – ${shown(high, "")}`]],
     })),
   }));
@@ -209,14 +219,15 @@ function curves(host) {
   head.append(scaleBox("log", chosen.log, v => { chosen.log = v; again(); })[0]);
 }
 
-// Lines of one colour differ in their dashes.
+// Lines of one colour differ in their dashes and their markers.
 const DASHES = [undefined, "7 3", "2 3", "9 3 2 3", "14 4", "5 2 1 2 1 2"];
 function dashed(lines) {
   const seen = new Map();
   return lines.map(line => {
     const colour = colourOf(line.family), before = seen.get(colour) ?? 0;
     seen.set(colour, before + 1);
-    return { ...line, dash: DASHES[before % DASHES.length] };
+    const kinds = Object.keys(SHAPES), own = kinds.indexOf(markerOf(line.family));
+    return { ...line, dash: DASHES[before % DASHES.length], marker: kinds[(own + before) % kinds.length] };
   });
 }
 

@@ -30,10 +30,10 @@ function compareTable(host) {
   const keys = Object.keys(QUANTITIES).filter(key => rows.some(row => key in row.values || key in row.refused));
   const cell = (key, row, i) => {
     const [text, good] = i ? ratioText(key, row, rows[0]) : ["", ""];
-    const ends = (row.ends[key] ?? []).map(end => shown(end, QUANTITIES[key].unit)).join(" – ");
+    const ends = endsOf(row, key);
     const refused = row.refused[key] ? `needs ${row.refused[key]} samples` : "";
     const notes = [ends, refused, row.doubts[key] ?? ""].filter(Boolean).map(note => make("small", {}, note));
-    return make("td", { class: "number" }, shown(row.values[key], QUANTITIES[key].unit), ...notes, make("small", { class: good }, text));
+    return make("td", { class: "number" }, told(row, key), ...notes, make("small", { class: good }, text));
   };
   const head = make("tr", {}, make("th", { scope: "col", class: "plain-head" }, "Quantity"), ...rows.map(row =>
     make("th", { scope: "col", class: "number plain-head", "data-network": row.network }, make("bdi", {}, row.label))));

@@ -4,18 +4,42 @@ function scaleFor(value, unit) {
   const fitting = steps.filter(([factor]) => Math.abs(value) * (1 + 1e-9) >= factor);
   return value === 0 || !fitting.length ? steps.find(([factor]) => factor === 1) ?? steps[0] : fitting.at(-1);
 }
-function digits(value, count = 3) {
-  if (value === 0) return "0";
-  const places = Math.max(0, count - 1 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toLocaleString("en", { minimumFractionDigits: 0, maximumFractionDigits: Math.min(places, 12) });
+function decimals(value, places) {
+  const least = Math.max(0, Math.min(places, 12)), step = 10 ** -places;
+  const rounded = places < 0 ? Math.round(value / step) * step : value;
+  return rounded.toLocaleString("en", { minimumFractionDigits: least, maximumFractionDigits: least });
 }
+const placesOf = (value, count) => count - 1 - (value ? Math.floor(Math.log10(Math.abs(value))) : 0);
+const digits = (value, count = 3) => (value === 0 ? "0" : decimals(value, placesOf(value, count)));
 function shown(value, unit, count = 3) {
   if (value === undefined || value === null || !Number.isFinite(value)) return "–";
-  if (unit === "%") return digits(100 * value, Math.max(count, 3)) + " %";
+  if (unit === "%") return decimals(100 * value, 1) + " %";
   if (unit === "1/s") return digits(value, count) + " images/s";
   if (unit === "") return String(+value.toPrecision(4));
   const [factor, symbol] = scaleFor(value, unit);
   return (digits(value / factor, count) + " " + symbol).trim();
+}
+// What is counted, and ticks: without zeros behind.
+function exactly(value, unit) {
+  const [factor, symbol] = scaleFor(value, unit);
+  return ((+(value / factor).toPrecision(3)).toLocaleString("en") + " " + symbol).trim();
+}
+// The digits that an interval allows, as in the tables: down to the first of its half width, from 2 to 3.
+function digitsFor(value, [low, high] = []) {
+  const half = (high - low) / 2;
+  if (!value || !(half > 0)) return 3;
+  return Math.min(3, Math.max(2, Math.floor(Math.log10(Math.abs(value))) - Math.floor(Math.log10(half)) + 1));
+}
+function told(row, key) { // a number of a row
+  const { unit, whole } = QUANTITIES[key], value = row.values[key];
+  return whole && value !== undefined ? (value.toFixed(0) + " " + unit).trim() : shown(value, unit, digitsFor(value, row.ends[key]));
+}
+function endsOf(row, key) { // its interval, with the decimals of the number
+  const ends = row.ends[key], value = row.values[key], { unit } = QUANTITIES[key];
+  if (!ends || value === undefined) return "";
+  const factor = unit === "%" ? 0.01 : unit === "1/s" ? 1 : scaleFor(value, unit)[0];
+  const places = unit === "%" ? 1 : placesOf(value / factor, digitsFor(value, ends));
+  return ends.map(end => decimals(end / factor, places)).join(" – ");
 }
 const titled = ({ title, unit }) => {
   const name = unit === "1/s" ? "images/s" : unit === "%" ? "%" : "";

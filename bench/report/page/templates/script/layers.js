@@ -20,7 +20,7 @@ function layersView(host) {
   render();
 }
 
-const layerText = (key, value) => typeof value === "string" ? value : value === null ? "–" : key in unitOf ? shown(value, unitOf[key]) : String(value);
+const layerText = (key, value) => typeof value === "string" ? value : value === null ? "–" : key in unitOf ? exactly(value, unitOf[key]) : String(value);
 
 function strip(net, key, title, unit) {
   const column = net.columns.indexOf(key), name = net.columns.indexOf("name");
@@ -30,7 +30,7 @@ function strip(net, key, title, unit) {
   const y = axis([0, 1.04 * most || 1], [box.bottom, box.top], false, 5);
   box.left = 16 + 7 * Math.max(...tickTexts(y.ticks, unit, false).map(text => text.length));
   const step = (box.right - box.left) / Math.max(1, values.length);
-  const sum = key === "receptive_field" ? `up to ${shown(most, unit)}` : `${shown(total, unit)} in all`;
+  const sum = key === "receptive_field" ? `up to ${exactly(most, unit)}` : `${exactly(total, unit)} in all`;
   const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title} of ${net.label} by layer, ${sum}; the most ${shown(most, unit)} in ${net.rows[values.indexOf(most)]?.[name] ?? "none"}. The numbers are in the table below.` });
   image.append(...rulers({ ticks: [], at: v => v }, y, box, { x: { title: "", unit: "" }, y: { title: "", unit } }));
   net.rows.forEach((row, i) => {

@@ -3,6 +3,7 @@ const SHAPES = { // of radius 1, as paths
   o: "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1-1 0Z", s: "M-.9-.9H.9V.9H-.9Z", "^": "M0-1.1 1.05.8H-1.05Z", v: "M0 1.1 1.05-.8H-1.05Z",
   D: "M0-1.2 1.2 0 0 1.2-1.2 0Z", "<": "M-1.1 0 .8-1.05V1.05Z", ">": "M1.1 0-.8-1.05V1.05Z",
   P: "M-.4-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z", p: "M0-1.1 1.05-.34.65.9H-.65L-1.05-.34Z",
+  "*": "M0-1.35 .33-.45 1.28-.42 .53.17 .79 1.09 0 .56-.79 1.09-.53.17-1.28-.42-.33-.45Z",
   h: "M0-1.1.95-.55V.55L0 1.1-.95.55V-.55Z", X: "M-1-.5-.5-1 0-.5.5-1 1-.5.5 0 1 .5.5 1 0 .5-.5 1-1 .5-.5 0Z",
 };
 const shape = (marker, x, y, r, more) => draw("path", {
@@ -54,7 +55,7 @@ function plot(host, content, height = 380) {
         draw("rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 12 }))),
       ...rulers(x, y, box, shownNow), inner);
     marks = [];
-    if (shownNow.front?.length > 1) inner.append(draw("path", { class: "front", d: path(shownNow.front.map(p => [x.at(p.x), y.at(p.y)])) }));
+    if (shownNow.front?.length > 1) inner.append(draw("path", { class: "front", d: path(stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)]))) }));
     shownNow.lines.forEach(line => drawLine(line, inner, x, y));
     points.forEach(point => drawPoint(point, inner, x, y));
     labels(inner, box, width);
@@ -72,7 +73,8 @@ function plot(host, content, height = 380) {
       group.append(draw("path", { class: "band", d: path(band, true), fill: colour }));
     }
     group.append(draw("path", { class: "curve", d: path(places), stroke: colour, "stroke-dasharray": line.dash }));
-    if (places.length <= 12) places.forEach(([px, py]) => group.append(shape(markerOf(line.family), px, py, 3.2, { fill: colour })));
+    const every = Math.ceil(places.length / 12);
+    places.forEach(([px, py], i) => { if ((places.length - 1 - i) % every === 0) group.append(shape(line.marker ?? markerOf(line.family), px, py, 3.2, { fill: colour })); });
     inner.append(group);
     places.forEach(([px, py], i) => marks.push({ px, py, network: line.network, tip: () => line.tip(line.points[i]), r: 4, label: "", end: i === places.length - 1 ? line.label : "" }));
   }
@@ -210,6 +212,11 @@ function plot(host, content, height = 380) {
   redraws.push(reset);
   reset();
   return reset;
+}
+
+// The corners of a front, from its cheapest on: up to a better one only where its cost is reached.
+function stairs(places) {
+  return places.flatMap(([px, py], i) => (i ? [[px, places[i - 1][1]], [px, py]] : [[px, py]]));
 }
 
 // Of the only values that there are, as many as fit.

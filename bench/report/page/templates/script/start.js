@@ -25,10 +25,10 @@ if (box) {
 }
 all("tr[data-network] th bdi").forEach(name => name.addEventListener("click", () => highlight(name.closest("tr").dataset.network)));
 
-const plots = find("#plots");
+legend(find("#legend"));
+const front = find("#front-plot"), plots = find("#plots");
+if (front) scatter(front);
 if (plots) {
-  legend(find("#legend"));
-  scatter(plots);
   ranking(plots);
   byBatch(plots);
 }
@@ -47,4 +47,5 @@ let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth !== width) { width = innerWidth; redraw(); }
 });
+if (DATA.own) highlight(DATA.own);
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

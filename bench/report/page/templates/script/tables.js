@@ -51,7 +51,7 @@ const harmless = text => (/^[=+\-@\t\r]/.test(text) && isNaN(text) ? "'" + text 
 const csvCell = text => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 async function copy(table, made) {
-  const text = grid(table).map(row => row.map(harmless).join("\t")).join("\n");
+  const text = grid(table).map(row => row.map(cell => harmless(cell === "–" ? "" : cell)).join("\t")).join("\n");
   try {
     await navigator.clipboard.writeText(text);
     made.textContent = "Copied";
@@ -60,8 +60,22 @@ async function copy(table, made) {
   }
   setTimeout(() => { made.textContent = "Copy"; }, 1500);
 }
+// For a spreadsheet: each number in its stored unit and full, its interval in columns of its own, nothing where none is.
+function numbers(table) {
+  const rows = [...table.tBodies[0].rows].filter(r => !r.hidden);
+  const columns = [...table.tHead.rows[0].cells].map((head, i) => ({ head, i })).filter(({ head }) => !head.hidden);
+  const parts = columns.flatMap(({ head, i }) => {
+    const title = head.firstElementChild.firstChild.textContent.trim(), unit = head.dataset.unit;
+    if (!head.classList.contains("number") || unit === undefined) return [[headText(head), row => cellText(row.cells[i]).replace(/^–$/, "")]];
+    const named = word => [title, word].filter(Boolean).join(", ") + (unit ? ` (${unit})` : "");
+    const end = k => row => (row.cells[i].dataset.ends ?? "").split(" ")[k] ?? "";
+    const ends = rows.some(row => row.cells[i].dataset.ends) ? [[named("low"), end(0)], [named("high"), end(1)]] : [];
+    return [[named(""), row => row.cells[i].dataset.sort], ...ends];
+  });
+  return [parts.map(([head]) => head), ...rows.map(row => parts.map(([, value]) => value(row)))];
+}
 function download(table) {
-  const text = grid(table).map(row => row.map(harmless).map(csvCell).join(",")).join("\r\n") + "\r\n";
+  const text = numbers(table).map(row => row.map(harmless).map(csvCell).join(",")).join("\r\n") + "\r\n";
   const url = URL.createObjectURL(new Blob(["\ufeff" + text], { type: "text/csv" }));
   make("a", { href: url, download: table.id + ".csv" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
@@ -91,7 +105,7 @@ function columns(tools) {
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     if (column === 0) return;
     const box = make("input", { type: "checkbox" });
-    box.checked = true;
+    box.checked = !head.hidden;
     box.addEventListener("change", () => {
       for (const row of table.rows) row.cells[column].hidden = !box.checked;
     });

@@ -1,0 +1,274 @@
+"""The answer that a report opens with: by arithmetic, on tables by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from make_records import by_name, in_processes, job, make_run, record, records, scored
+
+from bench.analysis.answers import Answer, _budgets_of, answers
+from bench.analysis.comparison import _COLUMNS as COLUMNS
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.records.store import Run
+from bench.report.tables._view import Cell
+from bench.report.tables.answers import answers_report, picks_note, picks_title, picks_view, sentences
+
+UNITED = {"device_name": "card", "device": "cuda", "input_size": 224, "in_channels": 3, "num_classes": 1000}
+NOTHING = to_frame([make_run([])])
+
+
+def row(name: str, ms: float = math.nan, top1: float = math.nan, **more: Any) -> dict[str, Any]:
+    """Return a row of the comparison: the interval of the latency is ±1 % of it."""
+    ends = {"latency": ms / 1e3, "latency_low": 0.99 * ms / 1e3, "latency_high": 1.01 * ms / 1e3}
+    published = {"published_top1": top1, "published_classes": 1000, "published_protocol": "1 crop"}
+    texts = {column: "" for column in COLUMNS if column.endswith("_flags")}
+    return {
+        **texts,
+        "label": name,
+        "network": name,
+        "precision": "fp32",
+        **UNITED,
+        **ends,
+        **published,
+        **more,
+    }
+
+
+def answered(*rows: dict[str, Any]) -> list[Answer]:
+    return answers(pd.DataFrame(rows, columns=list(COLUMNS)), NOTHING)
+
+
+def of_run(run: Run) -> list[str]:
+    frame = to_frame([run])
+    return sentences(answers(compare_table(frame), frame))
+
+
+WHERE = "At 224 px on card in fp32, one image at a time"
+
+
+def test_the_fastest_is_named_and_what_the_others_gain_on_it() -> None:
+    (answer,) = answered(
+        row("quick", 10, 0.70), row("good", 20, 0.80), row("best", 80, 0.82), row("worse", 40, 0.75)
+    )
+    fastest, gains = answer.sentences
+    assert fastest == f"{WHERE}, quick is the fastest of 4 at 10.0 ms (9.9 – 10.1)."
+    # 10 points for one doubling, against 12 for three
+    assert gains == (
+        "By top-1, published, good gains 10.0 points on quick for 2.0 times the time, "
+        "and best, the most accurate, 12.0 points for 8.0 times the time."
+    )
+    assert answer.columns == ("latency", "published_top1")
+
+
+def test_for_each_budget_the_most_accurate_that_holds_it() -> None:
+    (answer,) = answered(row("quick", 10, 0.70), row("good", 20, 0.80), row("best", 80, 0.82))
+    taken = [(pick.budget, pick.network, pick.doubt) for pick in answer.picks]
+    # good has 19.8 to 20.2 ms: on both sides of 20 ms
+    assert taken == [
+        (0.01, "quick", "none holds it for certain"), (0.02, "quick", "good may hold it, too"),
+        (0.03, "good", ""), (0.05, "good", ""), (0.07, "good", ""),
+    ]  # fmt: skip
+    shown = picks_view(answer)
+    assert [cell.text for cell in shown.rows[2]] == ["30", "good", "80.0", "20.0", "–"]
+    assert [cells[1].best for cells in shown.rows] == [False, False, True, True, True]
+    assert shown.rows[2][3] == Cell("20.0", "19.8 – 20.2", 0.02)
+    assert (
+        picks_title(answer)
+        == "For a budget: the most accurate, one image at a time, at 224 px on card in fp32"
+    )
+
+
+def test_accuracies_that_the_images_do_not_tell_apart_are_told() -> None:
+    """At 0.80 against 0.799 of 50,000 images 1.96 standard errors are 0.00496."""
+    (answer,) = answered(row("quick", 10, 0.799), row("good", 20, 0.800), row("slow", 40, 0.801))
+    assert answer.sentences[1] == "By top-1, published, none is more accurate than quick for certain."
+    assert (answer.picks[-1].network, answer.picks[-1].doubt) == ("good", "as accurate may be quick")  # 30 ms
+
+
+def test_close_times_are_undecided() -> None:
+    (answer,) = answered(row("a", 10), row("b", 10.1), row("c", 20))
+    assert answer.sentences[0] == (
+        f"{WHERE}, the fastest of 3 is undecided between a (10.0 ms (9.9 – 10.1)) and b (10.1 ms (10.0 – 10.2))."
+    )
+
+
+def test_what_is_in_doubt_is_not_crowned_and_what_is_behind_it_is_not_either() -> None:
+    noisy = row("a", 5, 0.9, latency_flags="noisy")
+    (answer,) = answered(noisy, row("b", 10, 0.7), row("c", 20, 0.8))
+    fastest, gains = answer.sentences
+    assert fastest == (
+        f"{WHERE}, the fastest of 3 is undecided: a is ahead and in doubt (noisy); "
+        "without a doubt the first is b (10.0 ms (9.9 – 10.1))."
+    )
+    assert gains == "By top-1, published, c gains 10.0 points on b for 2.0 times the time."
+    assert {(pick.network, pick.doubt) for pick in answer.picks} == {
+        ("a", "none holds it for certain"),
+        ("a", "noisy"),
+    }
+
+
+def test_where_all_latencies_are_in_doubt_batches_decide() -> None:
+    def both(name: str, ms: float, rate: float, top1: float) -> dict[str, Any]:
+        ends = {
+            "throughput": rate,
+            "throughput_low": rate * 0.99,
+            "throughput_high": rate * 1.01,
+            "batch_size": 256,
+        }
+        return row(name, ms, top1, latency_flags="launch_bound", **ends)
+
+    (answer,) = answered(both("a", 1, 20_000, 0.7), both("b", 2, 10_000, 0.8))
+    assert answer.sentences == (
+        f"{WHERE}, no network is the fastest for certain: all 2 times are in doubt (launch bound).",
+        "There, in batches of 256, a is the fastest of 2 at 20,000 images/s (19,800 – 20,200).",
+        "By top-1, published, b gains 10.0 points on a for 2.0 times the time.",
+    )
+    assert answer.columns == ("throughput", "published_top1")
+    assert [pick.time for pick in answer.picks] == [1 / 20_000] * 3  # for 50, 70 and 100 µs
+    assert [pick.network for pick in answer.picks] == [
+        "a",
+        "a",
+        "a",
+    ]  # b's interval lies on both sides of 100 µs
+    assert picks_view(answer).heads[0].unit == "µs"
+
+
+def test_other_sizes_machines_and_shapes_have_answers_of_their_own() -> None:
+    others = ({"input_size": 227}, {"device_name": "other"}, {"num_classes": 10}, {"in_channels": 1})
+    said = answered(row("a", 10), row("b", 20), *(row(f"alone{i}", 1, **one) for i, one in enumerate(others)))
+    assert said[0].sentences[0] == f"{WHERE}, a is the fastest of 2 at 10.0 ms (9.9 – 10.1)."
+    (alone,) = said[1].sentences
+    assert alone.startswith(
+        "Compared with nothing, as each alone at its input size: alone0 (227 px, 1.00 ms ("
+    )
+    assert len(said) == 2
+
+
+def test_accuracies_tested_otherwise_are_not_compared() -> None:
+    rows = (
+        row("one", 10, 0.70), row("other", 20, 0.74),
+        row("ten", 5, 0.80, published_protocol="10 crops"),
+    )  # fmt: skip
+    (answer,) = answered(*rows)
+    assert answer.sentences[0].startswith(f"{WHERE}, ten is the fastest of 3")
+    assert answer.sentences[1] == (
+        "By top-1, published, of those tested on 1 crop, other gains 4.0 points on one for 2.0 times the time."
+    )
+    assert answer.picks[-1].network == "ten"
+    assert answer.picks[-1].doubt == "not compared, tested otherwise: one and other (1 crop)"
+    each = answered(rows[0], rows[2])[0].sentences[1]
+    assert (
+        each
+        == "Their accuracies (top-1, published) were each tested in a way of its own, and do not compare."
+    )
+
+
+def test_what_was_trained_here_comes_before_what_is_published() -> None:
+    taught = {"dataset": "digits", "recipe": "std v1", "epochs": 4}
+    shape = {"trained_size": 224, "trained_channels": 3, "trained_classes": 1000}
+    rows = [
+        row(name, ms, 0.5, **taught, **shape, accuracy=a, accuracy_low=a - 0.01, accuracy_high=a + 0.01)
+        for name, ms, a in (("a", 10, 0.8), ("b", 20, 0.81), ("c", 40, 0.9))
+    ]
+    (answer,) = answered(*rows)
+    assert answer.accuracy == "top-1 on digits, std v1, 4 epochs"
+    assert answer.sentences[1] == (
+        "By top-1 on digits, std v1, 4 epochs, c gains 10.0 points on a for 4.0 times the time."
+    )
+    assert answer.picks[2].doubt == "as accurate may be a"  # b at 30 ms, whose interval overlaps that of a
+    (other,) = answered(
+        *({**r, "trained_size": 32} for r in rows)
+    )  # trained in another shape than it was timed in
+    assert other.accuracy == "top-1, published"
+
+
+def test_networks_without_an_accuracy_are_left_out_by_name() -> None:
+    (answer,) = answered(row("a", 10, 0.7), row("b", 20, 0.8), row("net.py:Net", 15))
+    assert answer.left_out == ("net.py:Net",)
+    assert picks_note(answer).endswith("Left out, without such an accuracy: net.py:Net.")
+    (none,) = answered(row("a", 10), row("b", 20))
+    assert none.sentences[1].startswith("No two of them have an accuracy")
+    assert none.picks == ()
+
+
+def test_a_run_without_times_says_what_there_is() -> None:
+    assert answered()[0].sentences == ("There is no record yet.",)
+    assert answered(row("a"))[0].sentences == ("Nothing has been measured yet.",)
+    (counts,) = answered(row("a", macs=1e9), row("b", macs=2e6))
+    assert counts.sentences == (
+        "Nothing was timed or trained; 2 networks were counted, from b (2.00 MMAC) to a (1.00 GMAC).",
+    )
+    (alone,) = answered(row("a", 10))
+    assert alone.sentences == ("Timed alone: a (224 px, 10.0 ms (9.9 – 10.1)).",)
+
+
+def test_training_steps_have_a_sentence() -> None:
+    ends = {"train_throughput_low": 99.0, "train_throughput_high": 101.0, "train_batch_size": 32}
+    (answer,) = answered(
+        row("a", train_throughput=100.0, **ends),
+        row(
+            "b",
+            train_throughput=50.0,
+            **{**ends, "train_throughput_low": 49.0, "train_throughput_high": 51.0},
+        ),
+    )
+    assert answer.sentences == (
+        "At 224 px on card in fp32, in training steps of 32, a is the fastest of 2 at 100 images/s (99 – 101).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "budgets"),
+    [
+        (0.023, 0.175, [0.03, 0.05, 0.07, 0.1]),
+        (28e-6, 146e-6, [30e-6, 50e-6, 70e-6, 100e-6]),
+        (0.011, 0.013, [0.02]),  # nothing round between: the next above
+        (0.001, 1.0, [0.001, 0.005, 0.03, 0.2, 1.0]),  # fifteen thinned: the 1st, 4th or 5th ...
+    ],
+)
+def test_budgets_are_round_numbers_within_the_times(least: float, most: float, budgets: list[float]) -> None:
+    found = _budgets_of(least, most)
+    if len(budgets) == 5:
+        assert (len(found), found[0], found[-1]) == (5, least, most)
+        assert sorted(found) == found
+    else:
+        assert found == pytest.approx(budgets)
+
+
+def test_the_answer_of_records_is_that_of_the_marks() -> None:
+    alone = of_run(make_run(records()))
+    assert any("all 12 times are in doubt (one process)" in sentence for sentence in alone)
+    sure = of_run(make_run(in_processes(records(by_name("vgg16", "resnet18")))))
+    assert "resnet18 is the fastest of 2 at " in sure[0]
+
+
+def test_trainings_are_ranked_under_equal_conditions_alone() -> None:
+    nets = by_name("vgg16", "resnet18", "resnet50")
+    quick = [scored(net, s, 0.9 - i / 10 + s / 1000) for i, net in enumerate(nets[:2]) for s in range(3)]
+    long = [scored(nets[2], s, 0.95 + s / 1000, epochs=80) for s in range(3)]
+    assert of_run(make_run([*quick, *long])) == [
+        "Trained on cifar10 (std v1, 8 epochs, 32 px), vgg16 is the most accurate of 2 at 90.1 % (89.9 – 90.3)."
+    ]
+    one = of_run(make_run([scored(nets[0], 0, 0.9), *(scored(nets[1], s, 0.8 + s / 1000) for s in range(3))]))
+    assert one == [
+        "Trained on cifar10 (std v1, 8 epochs, 32 px), the most accurate of 2 is undecided: vgg16 is ahead and in doubt "
+        "(no interval); without a doubt the first is resnet18, 80.1 % (79.9 – 80.3)."
+    ]
+    assert of_run(make_run([scored(nets[0], 0, 0.9)])) == ["Trained alone: vgg16, 90.0 %."]
+
+
+def test_the_terminal_has_sentences_and_tables_and_names_stay_text() -> None:
+    (answer,) = answered(row("[bold]a\x1b[31m", 10, 0.7), row("b", 20, 0.8))
+    assert "\x1b" not in sentences([answer])[0]
+    assert len(answers_report([answer]).renderables) == len(answer.sentences) + 1
+    assert len(answers_report([replace(answer, picks=())]).renderables) == len(answer.sentences)
+
+
+def test_a_network_of_which_no_job_is_timed_needs_no_answer() -> None:
+    (net,) = by_name("vgg16")
+    assert of_run(make_run([record(job(net), net)])) == ["Nothing has been measured yet."]

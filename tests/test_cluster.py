@@ -205,7 +205,8 @@ class TestRecords:
         seen: list[bytes] = []
 
         def train(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
-            _, checkpoint, outputs = args
+            _, checkpoint, outputs, weights = args
+            assert weights is None  # they are kept where that is asked for alone
             seen.append(checkpoint.read_bytes() if checkpoint.is_file() else b"")
             write_file(checkpoint, b"epoch 2")
             if len(seen) == 1:

@@ -120,6 +120,20 @@ def test_a_transform_is_changed_where_that_is_asked_for(shades: Path) -> None:
     assert top1.samples[0] == pytest.approx(4 / 20 + 1 / 20)  # blue is 0 everywhere: all is black
 
 
+def test_a_transform_of_no_use_is_a_row(shades: Path) -> None:
+    for transform, message in (
+        ("{colours: bgr}", "a transform has no 'colours'"),
+        ("{channels: 1, mean: [0], std: [1]}", ""),
+    ):
+        record = evaluate(shades, overrides=[f"transform={transform}"]).summary.records[-1]
+        assert record.status == ("unsupported" if message else "ok"), record.error  # grey images are repeated
+        assert message in str(record.error)
+    (shades / "net.py").write_text(NET.replace("crop=[8, 8]", "crops=[8, 8]"))
+    record = evaluate(shades).summary.records[-1]
+    assert record.status == "invalid_model"
+    assert "the transform of the network: a transform has no 'crops'" in str(record.error)
+
+
 def test_a_torn_image_is_counted_and_named(shades: Path) -> None:
     (shades / "data" / "val" / "white" / "2.png").write_bytes(b"torn")
     done = evaluate(shades)

@@ -66,7 +66,16 @@ def test_settings_are_changed_and_nothing_else_is_said() -> None:
 
 
 def test_tasks_stand_in_an_order_of_their_own() -> None:
-    assert list(tasks()) == ["cost", "infer", "train_step", "accuracy", "ceiling", "versus", "evaluate"]
+    assert list(tasks()) == [
+        "cost",
+        "infer",
+        "train_step",
+        "accuracy",
+        "ceiling",
+        "versus",
+        "layers",
+        "evaluate",
+    ]
 
 
 @pytest.mark.parametrize("name", list(TASKS))
@@ -220,7 +229,7 @@ def run(job, hooks):
 TASKS.add(
     "folding",
     Task(
-        place=8,
+        place=9,
         keys=FoldingKeys,
         settings=FoldingSettings,
         run=run,
@@ -233,7 +242,7 @@ TASKS.add(
 FOLDED = """
 from pathlib import Path
 from conftest import make_catalog
-from bench.execution.executors.inline import InlineExecutor
+from bench.execution.executors.inline import _InlineExecutor
 from bench.execution.runner import run_plan
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
@@ -242,7 +251,7 @@ from bench.records.store import Store, read_run
 experiment = parse_experiment({"blocks": [{"task": "folding", "hands": 3, "grid": {"arch": ["a", "b"], "input_size": [32, 64]}}]})
 catalog = make_catalog("a", "b")
 with Store(Path("run")) as store:
-    assert not run_plan(expand(experiment, catalog), InlineExecutor(), store, catalog).failed
+    assert not run_plan(expand(experiment, catalog), _InlineExecutor(), store, catalog).failed
 shown(read_run(Path("run")), "folds")
 """
 

@@ -27,6 +27,7 @@ from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
 from bench.plan.expand import Planned
 from bench.plan.job import Job
+from bench.plan.task import TASKS
 from bench.records.flags import OF_SAMPLES, spoken
 from bench.records.record import Record
 from bench.records.store import Run, set_aside
@@ -107,6 +108,7 @@ class Progress(Observer):
         self.places: dict[str, _AtPlace] = {}
         self.made_at: dict[str, str] = {}  # where each job ran, by its id
         self.label = ""
+        self.steps = "epoch"
         self.total = 0
         self.jobs = 0
         self.done = 0
@@ -148,6 +150,7 @@ class Progress(Observer):
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
         self.label = visible(planned.job.label())  # the bar is drawn behind the console's back
+        self.steps = TASKS.get(planned.job.task).steps
         self.job_begin_s = time.monotonic()
         self.begun(self.label, total)
 
@@ -156,9 +159,9 @@ class Progress(Observer):
         self.bar.update(self.task, description=f"{self.label}: {visible(name)}")
 
     def progress(self, done: int, total: int) -> None:
-        """Show the epochs of a training, and how long the rest of them will take."""
+        """Show the epochs of a training, or the images of an evaluation, and how long the rest will take."""
         left = duration((time.monotonic() - self.job_begin_s) / done * (total - done))
-        self.bar.update(self.task, description=f"{self.label}: epoch {done} of {total}, {left} to go")
+        self.bar.update(self.task, description=f"{self.label}: {self.steps} {done} of {total}, {left} to go")
 
     def waiting(self, device: str, holder: str) -> None:
         """Say that another run holds the device."""
@@ -237,7 +240,7 @@ class _AtPlace(Observer):
     """What one of several places does: on a terminal a row with its job, and the epochs of a training as a bar."""
 
     def __init__(self, run: Progress, place: str, has_row: bool) -> None:
-        self.run, self.place, self.label = run, place, ""
+        self.run, self.place, self.label, self.steps = run, place, "", "epoch"
         self.row: TaskID | None = None
         if has_row:
             self.row = run.bar.add_task("", total=1, left="", head=visible(place))
@@ -247,6 +250,7 @@ class _AtPlace(Observer):
         """Show the job, and how far the run is."""
         self.run.made_at[planned.job.id] = self.place
         self.label, self.begin_s = at_place(planned.job, self.place), time.monotonic()
+        self.steps = TASKS.get(planned.job.task).steps
         self._show(self.label, completed=0, total=1)
         self.run.begun("", total)
 
@@ -255,9 +259,9 @@ class _AtPlace(Observer):
         self._show("" if name == "done" else f"{self.label}: {name}")
 
     def progress(self, done: int, total: int) -> None:
-        """Show the epochs of a training, and how long the rest of them will take."""
+        """Show the epochs of a training, or the images of an evaluation, and how long the rest will take."""
         left = duration((time.monotonic() - self.begin_s) / done * (total - done))
-        self._show(f"{self.label}: epoch {done} of {total}, {left} to go", completed=done, total=total)
+        self._show(f"{self.label}: {self.steps} {done} of {total}, {left} to go", completed=done, total=total)
 
     def waiting(self, device: str, holder: str) -> None:
         """Say that another run holds the device."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.execution import Send
@@ -259,7 +259,8 @@ def _drawn(jobs: Sequence[JsonObject], file: str) -> str:
     from bench.plan.job import Job
     from bench.tasks.evaluate import draw_images
 
-    return str(draw_images([Job.from_json(job) for job in jobs], Path(file)))
+    evaluations: list[Job[Any]] = [Job.from_json(job) for job in jobs]
+    return str(draw_images(evaluations, Path(file)))
 
 
 def _units(pattern: str | None) -> dict[str, list[dict[str, object]]]:

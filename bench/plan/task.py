@@ -195,6 +195,7 @@ class Task(Generic[_KeysT, _SettingsT]):
         alone: whether it holds its devices, so that nothing else runs there meanwhile.
         trained: whether its jobs are trainings: they differ in nothing but their seeds.
         keeps_files: whether its jobs keep files: how far they came, to go on from, and the answers to each image.
+        steps: what a running job is told to have done, such as epochs; one of them.
         weighted: whether its networks have their weights: a library's name means the default ones.
         matched: whether jobs of two runs that ask the same are held against each other.
     """
@@ -214,6 +215,7 @@ class Task(Generic[_KeysT, _SettingsT]):
     alone: bool = True
     trained: bool = False
     keeps_files: bool = False
+    steps: str = "epoch"
     weighted: bool = False
     matched: bool = True
 

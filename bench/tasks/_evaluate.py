@@ -21,7 +21,7 @@ from bench.datasets.classes import ClassMap, Vocabulary, map_classes
 from bench.datasets.evaluation import EvaluationSet, evaluation_set
 from bench.datasets.loader import Change, Loaded, Loader
 from bench.datasets.transforms import Transform, assumed, read_transform
-from bench.errors import UnsupportedError, lacks_memory, reason
+from bench.errors import ConfigError, InvalidModelError, UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject, write_file
 from bench.plan.corruption import read_corruption
 from bench.plan.job import Job
@@ -115,13 +115,18 @@ def transform_of(arch: Arch, model: nn.Module, job: Job[EvaluateSettings]) -> Tr
     """Return what is done to images: as the weights or the network declare it, or else as is usual.
 
     Raises:
-        ConfigError: if a declared field, or one that the job gives, is none.
-        UnsupportedError: if the network takes other channels.
+        InvalidModelError: if a field that is declared is none.
+        UnsupportedError: if a field that the job gives is none, or the network takes other channels.
     """
-    declared, _ = declared_transform(arch, model)
-    size = job.input_size
-    base = assumed(size, job.in_channels) if declared is None else read_transform(declared)
-    whole = base.changed(job.settings.transform or {})
+    declared, source = declared_transform(arch, model)
+    try:
+        base = assumed(job.input_size, job.in_channels) if declared is None else read_transform(declared)
+    except ConfigError as error:
+        raise InvalidModelError(f"the transform of {source}: {error.message}", error.tip) from error
+    try:
+        whole = base.changed(job.settings.transform or {})
+    except ConfigError as error:
+        raise UnsupportedError(error.message, error.tip) from error
     if whole.channels != job.in_channels and (whole.channels, job.in_channels) != (1, 3):
         message = f"{job.arch} takes {job.in_channels} channels, and its transform makes {whole.channels}"
         raise UnsupportedError(message, f"give its own transform: --set transform.channels={job.in_channels}")

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from bench.tasks.evaluate import EvaluateSettings
+
 _IMAGES = 8  # of a network
 _SIDE = 160  # px of each on the sheet
 _TEXT = 16  # px of a line
 
 
-def draw(jobs: Sequence[Job], file: Path) -> Path:
+def draw(jobs: Sequence[Job[EvaluateSettings]], file: Path) -> Path:
     """Draw the first images of evaluations, a row a network, with their classes; return the file.
 
     Raises:

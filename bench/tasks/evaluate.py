@@ -149,7 +149,7 @@ def _run(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Measurement]:
     yield from measure_evaluation(job, hooks)
 
 
-def draw_images(jobs: Sequence[Job], file: Path) -> Path:
+def draw_images(jobs: Sequence[Job[EvaluateSettings]], file: Path) -> Path:
     """Draw what evaluations give their networks into a file; see `bench.tasks._sheet.draw`."""
     from bench.tasks._sheet import draw
 
@@ -165,7 +165,7 @@ def _subject(job: Job[EvaluateSettings]) -> str:
 TASKS.add(
     "evaluate",
     Task(
-        place=7,
+        place=8,
         about="tests given weights on images, each network with its own transform",
         keys=_EvaluateKeys,
         settings=EvaluateSettings,
@@ -179,6 +179,7 @@ TASKS.add(
         outline=_outline,
         subject=_subject,
         keeps_files=True,
+        steps="image",
         weighted=True,
     ),
 )

@@ -134,6 +134,32 @@ def test_a_transform_of_no_use_is_a_row(shades: Path) -> None:
     assert "the transform of the network: a transform has no 'crops'" in str(record.error)
 
 
+def test_a_network_may_say_what_its_outputs_are(shades: Path) -> None:
+    own = "self.classes = ['white', 'light', 'dark', 'black']\n        self.transform"
+    (shades / "net.py").write_text(NET.replace("self.transform", own))
+    top1 = ok(evaluate(shades)).measurement("top1")
+    assert top1 is not None
+    assert top1.flags == ()
+    assert top1.samples == (
+        1 / 20,
+    )  # its order is the other way round, but for what lies in the wrong folder
+
+
+def test_outputs_that_are_no_numbers_are_doubted(shades: Path) -> None:
+    (shades / "net.py").write_text(
+        NET.replace("return -self.scale", "return red[:, None].log() * 0 - self.scale")
+    )
+    top1 = ok(evaluate(shades)).measurement("top1")
+    assert top1 is not None
+    assert "not_finite" in top1.flags  # of the black images
+
+
+def test_another_size_crops_the_same_share(shades: Path) -> None:
+    top1 = ok(evaluate(shades, overrides=["input_size=6"])).measurement("top1")
+    assert top1 is not None
+    assert top1.detail["transform"]["crop"] == [6, 6]
+
+
 def test_a_torn_image_is_counted_and_named(shades: Path) -> None:
     (shades / "data" / "val" / "white" / "2.png").write_bytes(b"torn")
     done = evaluate(shades)

@@ -263,6 +263,16 @@ def test_a_torn_image_is_left_out_with_the_reason(tmp_path: Path) -> None:
     assert [n for batch in batches for n in batch.numbers] == [0, 1, 3, 5]
 
 
+def test_want_of_memory_leaves_no_image_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(loader: Loader, number: int) -> torch.Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(Loader, "one", full)
+    images = evaluation_set(f"imagefolder:{folder(tmp_path, 'a')}", "val")
+    with pytest.raises(MemoryError):
+        list(Loader(images, KEPT, 1).batches(range(2), 2))
+
+
 def test_images_of_several_sizes_make_no_batch(tmp_path: Path) -> None:
     folder(tmp_path, "a")
     Image.new("RGB", (9, 9)).save(tmp_path / "a" / "large.png")

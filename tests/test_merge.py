@@ -26,7 +26,7 @@ from bench.io import JsonObject
 from bench.records.lock import soft_path, take_lock
 from bench.records.machines import by_machine, machine_of, same_machines
 from bench.records.merge import Merged, merge_runs
-from bench.records.outputs import load_outputs, outputs_path, read_outputs
+from bench.records.outputs import kept_path, load_outputs, outputs_path, read_outputs, weights_path
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, Store, latest, read_run
 
@@ -202,17 +202,22 @@ class TestMerge:
         for name, cpu in (("a", "Xeon"), ("b", "EPYC")):
             payload = name.encode() * 9
             sha256 = hashlib.sha256(payload).hexdigest()
-            top1 = Measurement(
-                name="top1", unit="1", better="higher", samples=(0.9,), detail={"outputs_sha256": sha256}
-            )
+            digests = {"outputs_sha256": sha256, "weights_sha256": sha256}
+            top1 = Measurement(name="top1", unit="1", better="higher", samples=(0.9,), detail=digests)
             record = make_record(job=job, environment=machine(cpu=cpu), measurements=(top1,))
             folders.append(stored(tmp_path / name, record))
             records.append(record)
-            outputs_path(tmp_path / name, job.id).parent.mkdir()
-            outputs_path(tmp_path / name, job.id).write_bytes(payload)
+            for path_of in (outputs_path, weights_path):
+                path_of(tmp_path / name, job.id).parent.mkdir()
+                path_of(tmp_path / name, job.id).write_bytes(payload)
         merged(tmp_path, *folders)
-        kept = sorted(p.read_bytes() for p in (tmp_path / "both" / "outputs").iterdir())
-        assert kept == [b"a" * 9, b"b" * 9]
+        for path_of in (outputs_path, weights_path):
+            place = path_of(tmp_path / "both", job.id)
+            assert sorted(p.read_bytes() for p in place.parent.iterdir()) == [b"a" * 9, b"b" * 9]
+            for record in records:
+                file = kept_path(place, record.measurements[0].detail["weights_sha256"])
+                assert file is not None
+                assert file.read_bytes() in (b"a" * 9, b"b" * 9)
         for record in records:  # each is looked for, and is no archive
             with pytest.raises(StoreError, match="no readable test outputs"):
                 read_outputs(tmp_path / "both", record)

@@ -184,6 +184,14 @@ def test_what_is_no_transform_is_told(values: dict[str, Any], message: str) -> N
         read_transform(values)
 
 
+def test_another_size_keeps_the_share_of_the_crop() -> None:
+    assert Transform().at(448) == Transform(resize=512, crop=(448, 448))
+    squashed = read_transform({"resize": (256, 256), "crop_mode": "squash"})
+    assert squashed.at(112).resize == (128, 128)
+    whole = read_transform({"resize": 28, "crop": None, "library": "tensor", "antialias": False})
+    assert whole.at(32).resize == 32
+
+
 def test_a_transform_is_stored_whole_and_read_back() -> None:
     transform = assumed(288).changed({"crop_mode": "squash", "resize": [300, 310]})
     assert read_transform(transform.model_dump(mode="json")) == transform

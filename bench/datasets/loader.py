@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.datasets._places import one_line
 from bench.datasets.evaluation import EvaluationSet
 from bench.datasets.transforms import Transform
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, lacks_memory
 
 Change: TypeAlias = Callable[[Tensor, int], Tensor]
 """`(pixels [C, H, W] uint8, number of the image in its split)` to pixels of the same form."""
@@ -106,6 +106,8 @@ class Loader:
             # By NumPy: torch would begin threads of its own in each of these, which wait for work on the same cores.
             result: _Pixels | str = np.ascontiguousarray(self.one(number).numpy())
         except Exception as error:  # Pillow raises many kinds; each means that this is no sound image
+            if lacks_memory(error):
+                raise
             result = one_line(error)
         return _One(number, result, time.thread_time() - start)
 

@@ -78,6 +78,18 @@ class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
         """
         return read_transform({**self.model_dump(), **values})
 
+    def at(self, side: int) -> Transform:
+        """Return the transform for squares of another size in px, with the same share of each image cropped away."""
+        if self.crop is None:
+            return self.changed({"resize": side})
+        share = side / self.crop[0]
+        resize = self.resize
+        if isinstance(resize, tuple):
+            resize = (round(resize[0] * share), round(resize[1] * share))
+        elif resize is not None:
+            resize = round(resize * share)
+        return self.changed({"crop": (side, side), "resize": resize})
+
     @property
     def size(self) -> _Size | None:
         """Height and width of what the network gets; None where that is each image's own."""

@@ -68,7 +68,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         told = (arch.weights and arch.weights.training) or {}
         usual = int(told.get("batch_size", _BATCH[job.device_kind]))
         network = _Network(_as_tested(model, str(told.get("views") or ""), job), job, transform, usual)
-        classes = map_classes(images.classes, _vocabulary(arch, network.outputs), images.folder)
+        classes = map_classes(images.classes, _vocabulary(arch, model, network.outputs), images.folder)
         workers = settings.workers or usable_cores()
         loader = Loader(images, transform, workers, _corruption(job))
         progress = _Progress.resumed_from(hooks.checkpoint, job.id, len(images))
@@ -123,6 +123,8 @@ def transform_of(arch: Arch, model: nn.Module, job: Job[EvaluateSettings]) -> Tr
         base = assumed(job.input_size, job.in_channels) if declared is None else read_transform(declared)
     except ConfigError as error:
         raise InvalidModelError(f"the transform of {source}: {error.message}", error.tip) from error
+    if declared is not None and job.input_size != arch.card.input_size:
+        base = base.at(job.input_size)
     try:
         whole = base.changed(job.settings.transform or {})
     except ConfigError as error:
@@ -143,7 +145,11 @@ def declared_transform(arch: Arch, model: nn.Module) -> tuple[JsonObject | None,
     return None, ASSUMED
 
 
-def _vocabulary(arch: Arch, count: int) -> Vocabulary:
+def _vocabulary(arch: Arch, model: nn.Module, count: int) -> Vocabulary:
+    """Return what weights, or else a network in its attribute `classes`, say of its outputs."""
+    own = getattr(model, "classes", None)
+    if isinstance(own, list | tuple) and len(own) == count and all(isinstance(name, str) for name in own):
+        return Vocabulary(count, tuple(own), source="the network")
     weights = arch.weights
     if weights is None:
         return Vocabulary(count)
@@ -496,6 +502,7 @@ def _flags(progress: _Progress, detail: dict[str, object]) -> tuple[str, ...]:
         "assumed_transform": detail["transform_source"] == ASSUMED,
         "assumed_classes": "classes_doubt" in detail,
         "images_left_out": bool(progress.left_out),
+        "not_finite": bool(np.isnan(progress.confidence[progress.seen]).any()),
     }
     return tuple(flag for flag, holds in flags.items() if holds)
 

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "compare",
+    "engines",
     "ensembles",
     "evaluate",
     "figure",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from bench.api import compare, ensembles, evaluate, figure, load, query, run, show, train
+    from bench.api import compare, engines, ensembles, evaluate, figure, load, query, run, show, train
 
 
 def __getattr__(name: str) -> Any:

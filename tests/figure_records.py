@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from make_records import NETS, Net, by_name, counted, job, record, records, speed
 
@@ -68,6 +69,51 @@ def versus_records(nets: Sequence[Net], processes: int = 8, spread: float = 0.01
         yield record(asked, nets[0], seen)
 
 
+LAYERS = (  # name, class, parent, whether it calls no other module, MACs, bytes, operators, seconds
+    ("", "Net", None, False, 0, 0, 0, 1e-6),
+    ("stem", "Conv2d", 0, True, 100_000_000, 4_000_000, 1, 2e-3),
+    ("stages", "Sequential", 0, False, 0, 0, 0, 2e-6),
+    ("stages.0", "Block", 2, False, 0, 3_000_000, 1, 4e-4),
+    ("stages.0.conv", "Conv2d", 3, True, 200_000_000, 2_000_000, 1, 3e-3),
+    ("stages.0.drop", "Dropout", 3, True, 0, 0, 0, 5e-7),
+    ("stages.0.id", "Identity", 3, True, 0, 0, 0, 4e-7),
+    ("head", "Linear", 0, True, 1_000_000, 4_100_000, 1, 1e-3),
+)
+
+
+def layer_records(net: Net, processes: int = 3, slower: float = 1.0, **settings: Any) -> Iterator[Record]:
+    """Yield records of the task `layers`, one a process, a hundredth apart; the head takes so many times as long.
+
+    The whole takes a tenth longer than its layers.
+    """
+    depths: list[int] = []
+    for _, _, parent, *_ in LAYERS:
+        depths.append(0 if parent is None else depths[parent] + 1)
+    rows = [
+        [name, kind, depth, parent, leaf, 7, [8, 3], [8, 4], macs, moved, operators, 0, 0, 0]
+        for depth, (name, kind, parent, leaf, macs, moved, operators, _) in zip(depths, LAYERS, strict=True)
+    ]
+    for process in range(processes):
+        own = [s * (1 + process / 100) * (slower if name == "head" else 1) for name, *_, s in LAYERS]
+        whole = 1.1 * sum(s for s, row in zip(own, rows, strict=True) if row[4] or row[10])
+        detail = {
+            "training": False,
+            "stamp_s": 5e-7,
+            "operator_s": 2e-6,
+            "columns": [],
+            "rows": rows,
+            "forward_s": [[s] * 9 for s in own],
+            "segments": [[place, False, s] for place, s in enumerate(own)],
+        }
+        seen = [
+            Measurement(name="network_time", unit="s", better="lower", samples=(whole,) * 9),
+            Measurement(
+                name="layers_time", unit="s", better="lower", samples=(whole / 1.1,) * 9, detail=detail
+            ),
+        ]
+        yield record(job(net, "layers", **speed(batch_size=8, replicate=process, **settings)), net, seen)
+
+
 def everything(nets: Sequence[Net] = NETS) -> Iterator[Record]:
     """Yield records of which every figure of cost and speed can be drawn."""
     named = {net.name: net for net in nets}
@@ -77,6 +123,8 @@ def everything(nets: Sequence[Net] = NETS) -> Iterator[Record]:
     yield from listed(nets)
     yield ceiling()
     yield from versus_records(nets[:5])
+    yield from layer_records(nets[0])
+    yield from layer_records(nets[1], slower=1.5)
 
 
 def out_of_memory() -> Iterator[Record]:

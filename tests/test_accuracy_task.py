@@ -237,7 +237,7 @@ def test_mirror_images_at_the_test_are_said() -> None:
 
 def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
     asked, model = job(), network()
-    _, file = kept_files(tmp_path, asked)
+    _, file, _ = kept_files(tmp_path, asked)
     found = measured(asked, model, outputs=file)
     record = make_record(job=asked, measurements=tuple(found.values()))
     assert found["top1"].detail["outputs"] == f"outputs/{asked.id}.npz"
@@ -253,11 +253,16 @@ def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
     np.testing.assert_allclose(outputs.kernels, kernels, rtol=1e-3, atol=1e-6)
 
 
-def test_only_trainings_keep_files(tmp_path: Path) -> None:
-    checkpoint, file = kept_files(tmp_path, job())
-    assert checkpoint == tmp_path / "checkpoints" / f"{job().id}.pt"
-    assert file == outputs_path(tmp_path, job().id)
-    assert kept_files(tmp_path, make_job()) == (None, None)
+def test_trainings_and_evaluations_keep_files(tmp_path: Path) -> None:
+    evaluation = make_job(task="evaluate", settings={"data": "digits"})
+    for asked in (job(), evaluation):
+        checkpoint, file, weights = kept_files(tmp_path, asked)
+        assert checkpoint == tmp_path / "checkpoints" / f"{asked.id}.pt"
+        assert file == outputs_path(tmp_path, asked.id)
+        assert weights is None
+    kept = job().with_settings(keep_weights=True)
+    assert kept_files(tmp_path, kept)[2] == tmp_path / "weights" / f"{kept.id}.safetensors"
+    assert kept_files(tmp_path, make_job()) == (None, None, None)
 
 
 def test_no_file_is_written_and_none_is_named_without_a_place() -> None:

@@ -68,14 +68,17 @@ def measured(job: Job) -> dict[str, Any]:
     return {m.name: m for m in _measure(job, hooks)}
 
 
+_COMPILING = ("compiled", "aot_inductor", "torchao", "executorch", "openvino")
+
+
 def slow_if_compiling(name: str) -> Any:
-    marks = [pytest.mark.slow] if name.startswith("compiled") else []
+    marks = [pytest.mark.slow] if name.startswith(_COMPILING) else []
     return pytest.param(name, marks=marks)
 
 
 @pytest.mark.parametrize("name", [slow_if_compiling(n) for n in BACKENDS])
 def test_every_backend_keeps_the_contract(name: str) -> None:
-    if name.startswith("compiled") and not COMPILES:
+    if name.startswith(("compiled", "aot_inductor", "torchao")) and not COMPILES:
         pytest.skip("no C++ compiler")
     if reason := check_backend(name):
         pytest.skip(reason)
@@ -175,7 +178,7 @@ def test_memory_that_a_graph_holds_is_outside_the_allocator() -> None:
         for name in BACKENDS
     }
     assert {name for name, found in doubts.items() if found} == {
-        "cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune", "onnx"
+        "cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune", "onnx", "onnx:dynamic", "aot_inductor", "tensorrt"
     }  # fmt: skip
     on_cpu = make_job(backend="compiled:max-autotune")
     assert _calls.doubts_of_memory(BACKENDS.get("compiled:max-autotune"), on_cpu) == ("with_preparation",)
@@ -185,7 +188,7 @@ def test_calls_that_block_the_host_are_timed_by_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(steps, "CudaMemory", lambda device: None)
     monkeypatch.setattr(steps, "watch", lambda device: None)
     blocking = [name for name in BACKENDS if BACKENDS.get(name).blocks_host]
-    assert blocking == ["onnx"]
+    assert blocking == ["executorch", "onnx", "onnx:dynamic", "openvino"]
     assert instruments("cuda:0", blocks_host=True).step is None
     assert isinstance(instruments("cuda:0").step, CudaEventClock)
     asked: list[bool] = []

@@ -33,7 +33,8 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
     """Put a fake executor, which is well with every job, in the place of the real one."""
     fake = scripted()
     EXECUTORS.load()
-    monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda *_: fake))
+    for name in ("process", "inline"):
+        monkeypatch.setitem(EXECUTORS._units, name, ExecutorKind("fake", lambda *_: fake))
     return fake
 
 

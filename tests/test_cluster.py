@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,15 @@ from bench.cli._progress import Progress
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Ended, Event
 from bench.execution.cluster import ClusterExecutor, _token_of
-from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _version_probe
+from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _sigterm_as_before, _version_probe
 from bench.execution.places import _NO_CLOCK, Remote
 from bench.execution.runner import Summary, run_plan
 from bench.io import write_file
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned, expand
+from bench.plan.job import Role
 from bench.records.record import Record
-from bench.records.store import Store, read_run
+from bench.records.store import Store, latest, read_run
 
 
 def well(*_: object) -> tuple[Sequence[Event], Ended]:
@@ -360,6 +363,26 @@ class TestADriverThatIsKilled:
         assert executor.collect(tmp_path / "run") == 2
         assert len(read_run(tmp_path / "run").records) == 2
 
+    @pytest.mark.parametrize("role", ["measured", "repeated", "drift_control"])
+    def test_a_record_that_is_collected_has_the_role_that_it_was_made_in(
+        self, tmp_path: Path, role: Role
+    ) -> None:
+        node, path = FakeNode(tmp_path / "a", well), tmp_path / "run"
+        self.left_behind(path, node, [replace(planned, role=role) for planned in timed(1)])
+        assert cluster(node).collect(path) == 1
+        assert [record.role for record in read_run(path).records] == [role]
+
+    def test_a_drift_control_that_is_collected_stands_for_no_measurement(self, tmp_path: Path) -> None:
+        node, path, plan = FakeNode(tmp_path / "a", well), tmp_path / "run", timed(5)
+        run_on(cluster(node), path, plan)
+        roles = [record.role for record in read_run(path).records]
+        assert Counter(roles) == {"measured": 5, "drift_control": 1}
+        self.left_behind(path, node, [replace(plan[0], role="drift_control")])
+        cluster(node).collect(path)
+        records = read_run(path).records
+        assert len(records) == 7
+        assert latest(records)[plan[0].job.id] is next(r for r in records if r.job == plan[0].job)
+
     def test_other_runs_on_the_node_are_left_alone(self, tmp_path: Path) -> None:
         node = FakeNode(tmp_path / "a", well)
         self.left_behind(tmp_path / "other", node, timed(1))
@@ -423,6 +446,18 @@ class TestTheCommand:
         with pytest.raises(BenchError, match="ray is not installed") as caught:
             _RayFleet(None)
         assert caught.value.tip == "pip install 'bench[ray]'"
+
+
+def test_sigterm_is_heeded_as_before_when_a_cluster_was_connected_to() -> None:
+    def own(*_: object) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        with _sigterm_as_before():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_an_address_is_of_use_with_ray_alone(monkeypatch: pytest.MonkeyPatch) -> None:

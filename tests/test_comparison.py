@@ -278,3 +278,17 @@ def test_pareto_front_against_brute_force(points: list[tuple[float, float]], bet
     expected = [not (math.isnan(x) or math.isnan(y) or dominated(x, y)) for x, y in points]
     frame = pd.DataFrame(points, columns=["x", "y"], dtype=float)
     assert pareto_front(frame, "x", "y", cost_better=better).tolist() == expected
+
+
+@pytest.mark.parametrize("given", [{}, {"device": "cpu"}, {"device": "cpu", "precision": "fp32"}])
+def test_settings_that_no_job_of_a_run_has_are_missing(given: dict[str, object]) -> None:
+    """As of an older version's jobs; a column of which nothing is known has a kind all the same."""
+    timed = [
+        record(job(LENET, "infer", batch_size=1, replicate=n, **given), LENET, [latencies([1.0] * 8)])
+        for n in range(3)
+    ]
+    table = table_of([record(job(net), net, counted(net)) for net in (RESNET18, LENET)] + timed)
+    row = table.set_index("network").loc["lenet5"]
+    assert row["latency"] == 1.0
+    assert pd.isna(row["latency_p99"])  # of 24 samples
+    assert all(pd.isna(row[key]) for key in ("precision", "memory_format", "threads") if key not in given)

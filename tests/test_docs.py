@@ -11,10 +11,12 @@ import pytest
 from commands import lines_of, read
 from typer.testing import CliRunner
 
+from bench.analysis import engines
 from bench.claims import _finding as finding
 from bench.cli.app import app
 from bench.docs import EXIT_CODES, VERDICTS, topic, topics
 from bench.errors import UnknownNameError
+from bench.facts import reproduction
 from bench.plan.task import tasks
 from bench.records.flags import FLAGS
 from bench.records.record import STATUSES, Status
@@ -41,7 +43,8 @@ def test_each_word_of_the_registries_is_explained():
 
 
 def test_verdicts_and_statuses_are_all_there_are():
-    assert set(VERDICTS) == {*get_args(effects.Verdict), *get_args(finding.Verdict)}
+    words = (effects.Verdict, finding.Verdict, reproduction._Word, engines.Worth)
+    assert set(VERDICTS) == {word for each in words for word in get_args(each)}
     assert set(STATUSES) == set(get_args(Status))
 
 

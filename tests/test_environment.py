@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.records import environment
+from bench.records._cores import core_kinds
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,93 @@ def test_environments_are_the_same_where_their_keys_are(machine: dict[str, Any])
             )
     assert same(stored, ("cuda:0",), False)
     assert not same({}, (), False)
+
+
+def test_which_numbers_the_cores_have_is_of_no_concern_but_how_many_and_of_which_kind(
+    machine: dict[str, Any],
+) -> None:
+    def with_cores(affinity: list[int], kinds: list[dict[str, Any]] | None) -> dict[str, Any]:
+        return {**machine, "cpu": {**machine["cpu"], "affinity": affinity, "kinds": kinds}}
+
+    def kind(cores: int, threads: int, name: str | None = None) -> dict[str, Any]:
+        return {"kind": name, "cores": cores, "threads": threads}
+
+    first, second = (with_cores([number], [kind(1, 1)]) for number in (0, 1))
+    assert environment.key(first) == environment.key(second)
+    others = [
+        with_cores([0, 1], [kind(2, 2)]),
+        with_cores([0, 1], [kind(1, 2)]),
+        with_cores([0], [kind(1, 1, "atom")]),
+        with_cores([0, 8], [kind(1, 1, "atom"), kind(1, 1, "core")]),
+    ]
+    assert len({environment.key(e) for e in (first, *others)}) == 5
+    same = environment.same_as([second])
+    assert same(first, ("cpu",), False)
+    assert not any(same(other, ("cpu",), False) for other in others)
+
+
+def test_records_from_before_cores_had_kinds_stand_for_the_same_numbers(machine: dict[str, Any]) -> None:
+    then = {**machine, "cpu": {**machine["cpu"], "affinity": [0, 1]}}
+    del then["cpu"]["kinds"]
+    now = {**then, "cpu": {**then["cpu"], "kinds": [{"kind": None, "cores": 2, "threads": 2}]}}
+    moved = {**now, "cpu": {**now["cpu"], "affinity": [2, 3]}}
+    assert environment.key(now) != environment.key(then)
+    assert environment.same_as([now])(then, ("cpu",), False)
+    assert not environment.same_as([moved])(then, ("cpu",), False)
+    assert environment.keys(now) & environment.keys(then) == {environment.key(then)}
+    assert not environment.keys(moved) & environment.keys(then)
+
+
+def test_the_key_of_a_stored_record_is_what_it_was() -> None:
+    stored = {"cpu": {"model": "AMD EPYC", "cores": 2, "threads": 2, "affinity": [0, 1], "governor": None}}
+    parts = ["AMD EPYC", 2, [0, 1], *[None] * 7]
+    assert environment.key(stored) == hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _system(folder: Path, cores: dict[int, str], files: dict[str, str], name: str = "core_cpus_list") -> Path:
+    for thread, siblings in cores.items():
+        files[f"system/cpu/cpu{thread}/topology/{name}"] = siblings
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(f"{text}\n")
+    return folder
+
+
+def test_cores_are_counted_by_kind(tmp_path: Path) -> None:
+    pairs = {0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}
+    plain = _system(tmp_path / "plain", pairs, {})
+    assert core_kinds([0, 1, 2, 3], plain) == [{"kind": None, "cores": 2, "threads": 4}]
+    assert core_kinds([0, 1], plain) == [{"kind": None, "cores": 1, "threads": 2}]
+    assert (
+        core_kinds([0, 2], plain) == core_kinds([1, 3], plain) == [{"kind": None, "cores": 2, "threads": 2}]
+    )
+    old = _system(tmp_path / "old", pairs, {}, "thread_siblings_list")
+    assert core_kinds([0, 1, 2], old) == [{"kind": None, "cores": 2, "threads": 3}]
+    assert core_kinds([], old) == []
+
+
+def test_cores_of_a_hybrid_cpu_have_their_kinds(tmp_path: Path) -> None:
+    pairs = {0: "0-1", 1: "0-1", 2: "2", 3: "3"}
+    intel = _system(
+        tmp_path / "intel", pairs, {"cpu_core/cpus": "0-1", "cpu_atom/cpus": "2-3", "cpu_lowpower/cpus": ""}
+    )
+    atoms, core = {"kind": "atom", "cores": 2, "threads": 2}, {"kind": "core", "cores": 1, "threads": 2}
+    assert core_kinds([0, 1, 2, 3], intel) == [atoms, core]
+    assert core_kinds([2, 3], intel) == [atoms]
+    capacities = {f"system/cpu/cpu{n}/cpu_capacity": c for n, c in enumerate(("400", "400", "1024", "1024"))}
+    arm = _system(tmp_path / "arm", {n: str(n) for n in range(4)}, capacities)
+    assert core_kinds([0, 2, 3], arm) == [
+        {"kind": "1024", "cores": 2, "threads": 2},
+        {"kind": "400", "cores": 1, "threads": 1},
+    ]
+    assert core_kinds([0], _system(tmp_path / "one", {0: "0"}, {"system/cpu/cpu0/cpu_capacity": "1024"})) == [
+        {"kind": None, "cores": 1, "threads": 1}
+    ]
+
+
+def test_where_the_kernel_says_nothing_of_its_cores_nothing_is_known(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="core_cpus_list"):
+        core_kinds([0], tmp_path)
 
 
 def test_state_and_flags() -> None:

@@ -22,7 +22,7 @@ from bench.archs.safetensors import read_safetensors, read_told, write_safetenso
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import BenchError, ConfigError, InvalidModelError, StoreError, UnsupportedError
 from bench.plan.config import parse_experiment
-from bench.records.outputs import load_answers, read_answers, read_outputs
+from bench.records.outputs import Answers, load_answers, outputs_path, read_outputs
 from bench.records.record import Record
 from bench.tasks import _evaluate
 
@@ -72,6 +72,13 @@ def ok(done: Done) -> Record:
     record = done.summary.records[-1]
     assert record.status == "ok", record.error
     return record
+
+
+def read_answers(folder: Path, record: Record) -> Answers | None:
+    """Return the answers of a record, by the SHA-256 that it has of them."""
+    top1 = record.measurement("top1")
+    expected = top1 and top1.detail.get("outputs_sha256")
+    return load_answers(outputs_path(folder, record.job.id), expected) if expected else None
 
 
 def value(record: Record, name: str) -> float:

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.report.page.html import to_html
-from bench.report.page.markdown import to_document
 from evaluated import evaluated, read, right_so_often, run_of
 from test_reproduction import trained
 
+from bench.analysis.answers import answers
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.corruption import NAMES
 from bench.records.store import Run
 from bench.report.figures.answers import _evaluated_shares
+from bench.report.page._html import to_html
+from bench.report.page._markdown import to_document
 from bench.report.tables.columns import comparison_view
 from bench.report.tables.evaluations import Reading, documents, evaluation_tables
 from bench.stats.intervals import wilson_interval
@@ -119,6 +120,22 @@ def test_the_page_and_the_document_show_it(run: Run) -> None:
     for text in ("What was tried", "Explained by interpolation", "Networks against each other"):
         assert text in page
         assert text in document
+
+
+def test_a_report_opens_with_who_tells_the_most_right(run: Run, tmp_path: Path) -> None:
+    frame = to_frame([run])
+    (said,) = [one.sentences[0] for one in answers(compare_table(frame), frame)]
+    assert said.startswith("On imagefolder:pictures val, torchvision:resnet50 V2 tells the most, 90.0 %")
+    assert "not certainly more than b · bf16" in said  # no pair, as it ran in another way
+    labels = LABELS[:200]
+    two = run_of(
+        tmp_path,
+        evaluated(tmp_path, "a", right_so_often(labels, 0.95, 10), labels),
+        evaluated(tmp_path, "b", right_so_often(labels, 0.5, 10), labels),
+    )
+    frame = to_frame([two])
+    (said,) = [one.sentences[0] for one in answers(compare_table(frame), frame)]
+    assert said.endswith("of 200 images right, certainly more than the other one.")
 
 
 def test_of_runs_without_evaluations_nothing_is_shown(tmp_path: Path) -> None:

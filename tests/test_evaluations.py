@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated import evaluated, read, right_so_often
+from evaluated import evaluated, read, right_so_often, run_of
 from scipy.stats import binomtest
 
+from bench.analysis.diff import diff
 from bench.analysis.evaluations import agreements, by_class, pairs, robustness
 from bench.plan.corruption import NAMES, SEVERITIES
 from bench.stats.intervals import wilson_interval
@@ -208,3 +209,37 @@ def test_another_order_of_labels_is_noticed(tmp_path: Path) -> None:
     assert one.order.moved == 10
     assert one.order.after.value > 0.85
     assert one.order.order[(0 + 3) % 10] == 0
+
+
+class TestDiff:
+    def test_two_runs_are_paired_over_their_images(self, tmp_path: Path) -> None:
+        sound, worse = right_so_often(LABELS, 0.9, 10), right_so_often(LABELS, 0.8, 10)
+        runs = []
+        for name, said in (("before", sound), ("after", worse)):
+            path = tmp_path / name
+            runs.append(run_of(path, evaluated(path, "a", said, LABELS), evaluated(path, "b", sound, LABELS)))
+        rows = {(row.arch, row.quantity): row for row in diff(*runs).rows}
+        changed = rows["a", "top1"]
+        assert (changed.a, changed.b) == (0.9, 0.8)
+        assert changed.effect.estimate == pytest.approx(0.8 / 0.9)
+        only = [
+            int((runs_correct(sound) & ~runs_correct(worse)).sum()),
+            int((runs_correct(worse) & ~runs_correct(sound)).sum()),
+        ]
+        assert changed.effect.p >= binomtest(only[0], sum(only)).pvalue  # corrected for all rows
+        assert changed.effect.verdict == "lower"
+        assert rows["b", "top1"].effect.verdict == "same"
+        assert rows["a", "left_out"].effect.verdict == "equal"
+
+    def test_without_answers_nothing_is_said(self, tmp_path: Path) -> None:
+        paths = [tmp_path / name for name in ("before", "after")]
+        runs = [run_of(path, evaluated(path, "a", LABELS, LABELS)) for path in paths]
+        for file in (tmp_path / "after" / "outputs").iterdir():
+            file.unlink()
+        (row,) = (row for row in diff(*runs).rows if row.quantity == "top1")
+        assert row.effect.verdict == "undecided"
+        assert "not stored" in row.effect.reason
+
+
+def runs_correct(said: np.ndarray) -> np.ndarray:
+    return np.asarray(said == LABELS)

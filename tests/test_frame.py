@@ -34,6 +34,7 @@ from bench.plan.job import Job
 from bench.records.line import decode, encode
 from bench.records.record import Measurement
 from bench.records.store import uncollected
+from bench.records.unread import shared
 from bench.report._summary import _flatten
 from bench.stats.samples import mean, median, sd
 
@@ -232,6 +233,55 @@ def test_cards_of_one_name_are_read_as_they_stand() -> None:
 def test_lines_are_parsed_to_the_bit_as_by_the_standard_library(environment: dict[str, object]) -> None:
     seen = record(job(RESNET), RESNET, environment=environment)
     assert decode(encode(seen)).environment == json.loads(json.dumps(environment))
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {
+            "cpu": {"cores": 2},
+            "unknown": {},
+            "flags": {"threads": 1},
+            "state": {},
+            "stages_s": {"start": 0.1},
+        },
+        {"cpu": {"cores": 2}, "unknown": {}, "stages_s": {"start": 0.1}},  # its process died at once
+        {
+            "cpu": {"cores": 2, "flags": [1]},
+            "variables": {"a": "1"},
+            "stages_s": {"flags": 1.0, "stages_s": 2.0},
+        },
+        {"cpu": {"cores": 2}, "variables": {"X": ',"flags":{'}, "flags": {"threads": 1}},
+        {"flags": {"threads": 1}, "cpu": {"cores": 2}},
+        {"cpu": {"name": "\udcff"}, "flags": {"threads": 1}},
+        {"cpu": {"cores": 2}, "flags": {"set": "net\udcff.py"}, "stages_s": {}},
+        {},
+    ],
+)
+def test_environments_are_read_back_in_whichever_order_and_whatever_was_read_before(
+    environment: dict[str, object],
+) -> None:
+    other = {"cpu": {"cores": 4}, "unknown": {}, "flags": {"threads": 2}, "stages_s": {"start": 0.2}}
+    lines = [
+        encode(record(job(RESNET), RESNET, environment=e)) for e in (other, environment, other, environment)
+    ]
+    read = [decode(line).environment for line in lines]
+    for written, seen in zip((other, environment) * 2, read, strict=True):
+        assert (dict(seen), list(seen), len(seen)) == (written, list(written), len(written))
+        assert repr(seen) == repr(written)
+        assert {key: seen[key] for key in written} == written
+        assert "more" not in seen
+        assert seen.get("more") is None
+
+
+def test_records_of_one_machine_share_what_is_known_of_it() -> None:
+    machine = {"cpu": {"model": "one"}, "unknown": {}}
+    environments = [{**machine, "flags": {"threads": n}, "stages_s": {"start": n / 2}} for n in range(3)]
+    first, *others = (
+        shared(decode(encode(record(job(RESNET), RESNET, environment=e))).environment) for e in environments
+    )
+    assert first == machine
+    assert all(other is first for other in others)
 
 
 @pytest.mark.parametrize("value", ["max", [1, 2], {"cpu": 1}, None])

@@ -19,6 +19,7 @@ import torch
 from fake_card import COUNTER_STEP_S, FakeCard, FakeHost, both
 from fake_cuda import Failure
 
+from bench.archs.naming import resolve
 from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
 from bench.execution import EXECUTORS
@@ -223,6 +224,32 @@ def test_a_training(host: FakeHost, tmp_path: Path, precision: str, backend: str
     assert {"top1", "epoch_time", "train_throughput", "macs"} <= set(results)
     assert results["epoch_time"].detail["warm_up_s"] > 0
     assert ("compile_time" in results) == (backend is not None)
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision"),
+    [
+        ("eager", "fp32"),
+        ("eager", "bf16"),
+        ("eager", "amp_fp16"),
+        ("cuda_graph", "fp32"),
+        ("cuda_graph", "fp16"),
+    ],
+)
+def test_an_evaluation(host: FakeHost, tmp_path: Path, backend: str, precision: str) -> None:
+    file = tmp_path / "w.pt"
+    torch.manual_seed(0)
+    torch.save(resolve("lenet5").build().state_dict(), file)
+    name = f"lenet5(weights='{file}')"
+    settings = {"data": "digits", "limit": 50, "threads": 1, "batch_size": 16}
+    job = Job(task="evaluate", arch=name, input_size=32, in_channels=1, num_classes=10,
+              settings=settings, source_sha256=resolve(name).card.source_sha256)  # fmt: skip
+    on_card = job.with_settings(device="cuda:0", backend=backend, precision=precision)
+    results, plain = ({m.name: m for m in _measure(j, Hooks())} for j in (on_card, job))
+    assert {"top1", "top5", "left_out", "evaluation_rate", "decode_rate"} <= set(results)
+    if (backend, precision) == ("eager", "fp32"):  # the graph of a card that is made up computes nothing anew
+        assert results["top1"].samples == plain["top1"].samples
+    assert results["top1"].detail["batch"] == 16
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ from bench.records.record import Record
 from bench.records.store import read_run
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'bench[ray]'")
+from ray._private.node import Node  # noqa: E402
+
+from bench.execution.executors.ray import _UNUSED, _quiet  # noqa: E402
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 WAIT_S = 600.0  # for machines on which others work
@@ -193,13 +197,15 @@ def test_a_driver_that_is_killed_and_begun_again_measures_nothing_twice(
     assert not machines.lying()
 
 
-def test_ctrl_c_ends_the_jobs_on_all_nodes(machines: Machines, project: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_jobs_on_all_nodes(machines: Machines, project: Path, number: int) -> None:
     driver = begin(command(machines, *nets(4, 200.0), "--task", "cost"), project)
     until(lambda: machines.under_way(project), driver)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(number)
     _, told = driver.communicate(timeout=WAIT_S)
     assert driver.returncode == 130, told
     assert "Traceback" not in told
+    assert "SIGTERM received" not in told  # as Ray's own handler would say, with addresses in its code
     assert {r.status for r in stored(project)} == {"cancelled"}
     assert not machines.lying()
 
@@ -217,6 +223,19 @@ def test_the_jobs_of_a_node_that_is_lost_run_elsewhere(machines: Machines, proje
     again = {r.job.id: r.attempt for r in stored(project) if r.status == "ok"}
     assert {again[r.job.id] for r in lost} == {2}
     assert Counter(r.job.arch for r in stored(project) if r.status == "ok") == dict.fromkeys(nets(6, 4.0), 1)
+
+
+def test_a_cluster_of_this_machine_alone_is_begun_without_what_nobody_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    niceness, stats = "RAY_worker_niceness", "RAY_event_stats"
+    monkeypatch.setenv(stats, "1")
+    before = [getattr(Node, name) for name in _UNUSED]
+    with _quiet():
+        assert [getattr(Node, name)(None) for name in _UNUSED] == [None] * len(_UNUSED)
+        assert (os.environ[niceness], os.environ[stats]) == ("0", "1")
+    assert [getattr(Node, name) for name in _UNUSED] == before
+    assert (niceness in os.environ, os.environ[stats]) == (False, "1")
 
 
 def test_an_address_that_does_not_answer_is_told_at_once(project: Path) -> None:

@@ -73,8 +73,8 @@ def test_tasks_stand_in_an_order_of_their_own() -> None:
         "accuracy",
         "ceiling",
         "versus",
-        "layers",
         "evaluate",
+        "layers",
     ]
 
 

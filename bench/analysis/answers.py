@@ -8,7 +8,7 @@ machines, channels or classes, nor are accuracies across the ways in which they 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +19,7 @@ import pandas as pd
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.choosing import Budget, Choice, choose, pareto_front, told_apart
 from bench.analysis.comparison import setting_words
+from bench.analysis.evaluations import Evaluation, Evaluations, evaluations, pairs
 from bench.analysis.flags import Leaders, Row, leaders, unsure
 from bench.plan.task import INPUT, TAUGHT
 from bench.records.flags import spoken
@@ -146,6 +147,7 @@ def answers(table: pd.DataFrame, frame: pd.DataFrame) -> list[Answer]:
     said = [_of_size(rows) for rows in several]
     said += _alone([rows.iloc[0].to_dict() for rows in groups if len(rows) == 1], bool(several))
     said += [Answer((sentence,)) for sentence in _trainings(accuracy_table(frame))]
+    said += [Answer((sentence,)) for sentence in _evaluated(evaluations(frame))]
     return said or [Answer((_nothing(table),))]
 
 
@@ -159,6 +161,41 @@ def _nothing(table: pd.DataFrame) -> str:
         f"{row['label']} ({show(row['macs'], 'MAC')})" for _, row in counted.iloc[[0, -1]].iterrows()
     )
     return f"Nothing was timed or trained; {len(counted)} networks were counted, from {least} to {most}."
+
+
+# --- weights on images ---
+
+
+def _evaluated(every: Evaluations) -> Iterator[str]:
+    """Yield a sentence on each data set that weights were evaluated on: who tells the most images right, how surely."""
+    by_images: defaultdict[str, list[Evaluation]] = defaultdict(list)
+    for one in every.plain:
+        if one.top1.images:
+            by_images[one.images_key].append(one)
+    tested = {frozenset((pair.network, pair.baseline)): pair.effect.verdict for pair in pairs(every)}
+    for group in by_images.values():
+        best, *others = sorted(group, key=lambda one: -one.top1.value)
+        near = [
+            one
+            for one in others
+            if tested.get(frozenset((best.label, one.label)), "undecided") == "undecided"
+        ]
+        yield _most_right(best, others, near)
+
+
+def _most_right(best: Evaluation, others: Sequence[Evaluation], near: Sequence[Evaluation]) -> str:
+    what = f"{_right(best)} of {best.top1.images:,} images right"
+    if not others:
+        return f"On {best.data}, {best.label} tells {what}."
+    head = f"On {best.data}, {best.label} tells the most, {what}"
+    if not near:
+        return f"{head}, certainly more than the other {len(others) if len(others) > 1 else 'one'}."
+    return f"{head}; that is not certainly more than {_joined([f'{one.label} ({_right(one)})' for one in near])}."
+
+
+def _right(one: Evaluation) -> str:
+    low, high = one.top1.interval
+    return f"{percent(one.top1.value)} ({percent(low)} to {percent(high)})"
 
 
 def _alone(rows: Sequence[Row], others: bool) -> list[Answer]:

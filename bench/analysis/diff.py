@@ -18,12 +18,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bench.analysis._matching import Matching, Repeats, match, names_of
+from bench.analysis.evaluations import shared_images
 from bench.analysis.frame import COUNTS
-from bench.errors import unknown_name
+from bench.errors import StoreError, unknown_name
 from bench.io import finite_json
+from bench.records.outputs import read_answers
 from bench.records.record import Measurement
 from bench.records.store import Run
-from bench.stats.effects import Effect
+from bench.stats.answers import paired
+from bench.stats.effects import Effect, none, share
 from bench.stats.intervals import binomial_interval
 from bench.stats.samples import mean, median, robust_sd
 from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, corrected, differ, of_counts, of_means
@@ -172,7 +175,9 @@ def diff(
     _check(quantities, a, b)
     matching = match(a, b, across=across, quantities=quantities)
     floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
-    rows = [row for x, y in matching.pairs for row in _rows(x, y, floor, quantities)]
+    rows = [
+        _on_images(row, (a, x), (b, y)) for x, y in matching.pairs for row in _rows(x, y, floor, quantities)
+    ]
     effects = corrected([row.effect for row in rows], "suspected")
     rows = [_with_tip(replace(row, effect=effect)) for row, effect in zip(rows, effects, strict=True)]
     differences = Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
@@ -239,7 +244,7 @@ def _change(
     """Return the row of one quantity, each measurement of which is of one process."""
     task, unit, better = repeats.job.task, a[0].unit, a[0].better
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    if task == "cost" or name in COUNTS or name == "tensor_memory":
+    if task == "cost" or name in (*COUNTS, "tensor_memory", "left_out"):
         effect = of_counts(others, ones)
         before, after = ones[-1], others[-1]
     elif task == "accuracy" and unit == "1":
@@ -252,6 +257,33 @@ def _change(
         arch=repeats.job.arch, task=task, label=repeats.label, quantity=name, unit=unit, better=better,
         a=before, b=after, n_a=len(ones), n_b=len(others), effect=effect,
     )  # fmt: skip
+
+
+_FIRST = {"top1": 1, "top5": 5}
+
+
+def _on_images(row: Change, one: tuple[Run, Repeats], other: tuple[Run, Repeats]) -> Change:
+    """Return a row of an accuracy of weights as it is on the images that both runs have answered, by McNemar."""
+    if row.task != "evaluate" or row.quantity not in _FIRST:
+        return row
+    try:
+        answers = [read_answers(run.path, repeats.records[-1]) for run, repeats in (one, other)]
+    except StoreError as error:
+        return replace(row, effect=none(error.message))
+    a, b = answers
+    if a is None or b is None:
+        return replace(row, effect=none("the answers to each image are not stored"))
+    correct = [
+        (w.top5[at, : _FIRST[row.quantity]] == w.labels[at, None]).any(axis=1)
+        for w, at in zip((a, b), shared_images(a, b), strict=True)
+    ]
+    if not len(correct[0]) or not correct[0].any():
+        return replace(row, effect=none("no image that both have answered and the first tells right"))
+    before, after = (float(side.mean()) for side in correct)
+    effect = share(paired(correct[1], correct[0]), before)
+    if (correct[0] == correct[1]).all():
+        effect = replace(effect, verdict="same", reason=f"the same {len(correct[0])} images are right")
+    return replace(row, a=before, b=after, effect=effect)
 
 
 def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:

@@ -51,6 +51,7 @@ _OTHERWISE = (
     *_CONDITIONS,
 )  # of settings, not of the images
 _MOST_PAIRS = 300  # beyond, the best network alone is held against each other one
+_Places = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _USUAL = ("fp32", "eager", "contiguous", "cpu")
 
 
@@ -321,21 +322,19 @@ def same_images(one: Evaluation, other: Evaluation) -> tuple[npt.NDArray[np.bool
     return one.correct[places[0]], other.correct[places[1]]
 
 
-def _shared(one: Evaluation, other: Evaluation) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _shared(one: Evaluation, other: Evaluation) -> _Places:
+    none = np.zeros(0, dtype=np.int64)
+    return shared_images(one.answers, other.answers) if one.answers and other.answers else (none, none)
+
+
+def shared_images(one: Answers, other: Answers) -> _Places:
     """Return the places [M] of the images that both have answered; images are told by their names and labels."""
-    a, b = one.answers, other.answers
-    if a is None or b is None:
-        empty = np.zeros(0, dtype=np.int64)
-        return empty, empty
-    if a.images == b.images and np.array_equal(a.labels, b.labels):
-        everywhere = np.arange(len(a.labels))
+    if one.images == other.images and np.array_equal(one.labels, other.labels):
+        everywhere = np.arange(len(one.labels))
         return everywhere, everywhere
-    place = {key: at for at, key in enumerate(zip(b.images, b.labels.tolist(), strict=True))}
-    both = [
-        (at, place[key])
-        for at, key in enumerate(zip(a.images, a.labels.tolist(), strict=True))
-        if key in place
-    ]
+    place = {key: at for at, key in enumerate(zip(other.images, other.labels.tolist(), strict=True))}
+    keys = enumerate(zip(one.images, one.labels.tolist(), strict=True))
+    both = [(at, place[key]) for at, key in keys if key in place]
     columns = np.array(both, dtype=np.int64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
 

@@ -28,6 +28,7 @@ from bench.tasks.accuracy import AccuracySettings, RecipeContent
 _Attempts = Literal["latest", "all"]
 
 PENDING = "pending"
+RACES = "races"  # of the attributes of a frame: what the runs keep of their races, by their names
 UNREADABLE = "unreadable"  # its record is there, on a line that was set aside
 
 TIMED = frozenset(name for name, task in tasks().items() if task.timed)
@@ -62,13 +63,17 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
         evaluation: of evaluations, their settings as JSON.
         measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
         n, median, low, high, mean, sd: of the samples, see `bench.stats.intervals.summarise`.
+
+    What runs keep of a race, see `bench.analysis.raced.drawn`, is in the attribute `RACES`.
     """
     with uncollected():
         rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
         seen = [row.record.measurements for row in rows]
         counts = [max(1, len(measurements)) for measurements in seen]
         frame = _asked(rows).take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
-        return pd.concat([frame, _measured([m for each in seen for m in each or (_NOTHING,)])], axis=1)
+        frame = pd.concat([frame, _measured([m for each in seen for m in each or (_NOTHING,)])], axis=1)
+        frame.attrs[RACES] = {name: race for name, run in named(runs) if (race := run.info.get("race"))}
+        return frame
 
 
 def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:

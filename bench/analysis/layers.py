@@ -14,9 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from bench.plan.job import Job
+import pandas as pd
+
+from bench.analysis.frame import to_frame
+from bench.analysis.keys import CEILING, VARIANT
+from bench.analysis.roofline import ceilings, ceilings_of
+from bench.plan.task import INPUT
 from bench.records.flags import joined_flags
-from bench.records.record import Record
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect, two_groups
 from bench.stats.intervals import Interval, process_interval, within_interval
@@ -102,7 +106,10 @@ class LayerTable:
 
     Attributes:
         run: name of the run.
-        job: of the first process.
+        arch: the network's name.
+        input_size: px.
+        how: it was run: batch_size, precision, device, threads, backend and more, as the frame has them.
+        training: whether it is of a training step.
         network: the time of the whole, in passes of its own.
         layers: in the order of the calls, those below the noise together last; of what lies between them, `between`.
         ceilings: of the machine, at this precision.
@@ -114,7 +121,10 @@ class LayerTable:
     """
 
     run: str
-    job: Job
+    arch: str
+    input_size: int
+    how: Mapping[str, Any]
+    training: bool
     network: Interval
     layers: tuple[Layer, ...]
     ceilings: _Ceilings
@@ -142,10 +152,33 @@ class LayerTable:
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """What one process measured: the samples of each row, by direction."""
+    """What one process measured: a row of the frame, the samples of the whole, and the detail of the layers."""
 
+    row: Mapping[str, Any]
     detail: Mapping[str, Any]
     whole: tuple[float, ...]
+    flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, measured: Mapping[str, Mapping[str, Any]]) -> _Process:
+        """Return the process of the rows of its measurements."""
+        network = measured["network_time"]
+        return cls(network, measured["layers_time"]["detail"], network["samples"], network["flags"])
+
+    @property
+    def series(self) -> tuple[Any, ...]:
+        """What it has in common with the other processes of the same time."""
+        own = [self.row[key] for key in ("run", "arch", *INPUT, *_HOW)]
+        return (
+            *(None if isinstance(v, float) and math.isnan(v) else v for v in own),
+            self.detail["training"],
+        )
+
+    @property
+    def number(self) -> float:
+        """Which of them it is."""
+        number = self.row["replicate"]
+        return 0.0 if math.isnan(number) else float(number)
 
     @property
     def keys(self) -> list[tuple[str, str, int]]:
@@ -158,63 +191,53 @@ class _Process:
         return keys
 
 
-def layer_tables(run: Run, depth: int | None = None) -> list[LayerTable]:
-    """Return a table for each network and way of running it whose layers a run has timed.
+_HOW = ("batch_size", *VARIANT)
 
-    Modules are opened to a depth of `depth`, 1 for those of the network itself; None opens all.
+
+def layer_tables(frame: pd.DataFrame, depth: int | None = None) -> list[LayerTable]:
+    """Return a table for each network and way of running it whose layers were timed.
+
+    Args:
+        frame: of `bench.analysis.frame.to_frame`.
+        depth: modules are opened to it, 1 for those of the network itself; None opens all.
     """
-    records = [r for r in latest(run.records).values() if r.status == "ok"]
-    series: dict[str, list[Record]] = {}
-    for record in records:
-        if record.job.task == _TASK and _is_whole(record):
-            series.setdefault(record.job.series(), []).append(record)
-    return [_table(run, each, _ceilings(records, each[0]), depth) for each in series.values()]
+    rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
+    machine = ceilings(frame)
+    series: dict[tuple[Any, ...], list[_Process]] = {}
+    for _, job in rows.groupby(["run", "job_id"], sort=False):
+        measured = {str(row["measurement"]): row for row in job.to_dict("records")}
+        if "network_time" in measured and {"rows", "forward_s"} <= measured["layers_time"]["detail"].keys():
+            process = _Process.of(measured)
+            series.setdefault(process.series, []).append(process)
+    return [_table(processes, machine, depth) for processes in series.values()]
 
 
-def _is_whole(record: Record) -> bool:
-    layers = record.measurement("layers_time")
-    return (
-        layers is not None and {"rows", "forward_s"} <= layers.detail.keys() and bool(layers.detail["rows"])
-    )
+def _ceilings(first: Mapping[str, Any], machine: pd.DataFrame) -> _Ceilings:
+    """Return the ceilings of a run's machine in the precision of a process, with as many threads."""
+    peak, bandwidth = ceilings_of(pd.DataFrame([first])[CEILING], machine)
+    return _Ceilings(float(peak.iloc[0]), float(bandwidth.iloc[0]))
 
 
-def _ceilings(records: Sequence[Record], record: Record) -> _Ceilings:
-    """Return the ceilings that were measured last in the precision of a record, with as many threads."""
-    settings = record.job.settings.given
-    bare = str(settings.get("precision", "fp32")).removeprefix("amp_")
-    values: dict[str, float] = {}
-    for other in records:
-        given = other.job.settings.given
-        same = all(given.get(key) == settings.get(key) for key in ("device", "threads"))
-        if other.job.task == "ceiling" and same and given.get("precision", "fp32") == bare:
-            values |= {m.name: median(m.samples) for m in other.measurements}
-    return _Ceilings(values.get("matmul_rate", math.nan), values.get("copy_bandwidth", math.nan))
-
-
-def _table(run: Run, records: Sequence[Record], ceilings: _Ceilings, depth: int | None) -> LayerTable:
-    first = records[0]
-    processes = []
-    for record in sorted(records, key=lambda r: r.job.settings.given.get("replicate") or 0):
-        of_layers, whole = record.measurement("layers_time"), record.measurement("network_time")
-        assert of_layers is not None
-        processes.append(_Process(of_layers.detail, whole.samples if whole else ()))
+def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
+    processes.sort(key=lambda process: process.number)
+    first, own = processes[0], processes[0].row
     noise_s = _NOISE * max(p.detail["stamp_s"] for p in processes)
-    rows = [_Row(*row) for row in processes[0].detail["rows"]]
-    paths = _paths(rows)
-    timed = _Timed(rows, paths, processes, ceilings, first.job.device == "cpu")
+    rows = [_Row(*row) for row in first.detail["rows"]]
+    paths, found = _paths(rows), _ceilings(own, machine)
+    timed = _Timed(rows, paths, processes, found, own["device"] == "cpu")
     layers = [timed.layer(members) for members in _members(rows, paths, depth)]
-    flags = joined_flags(
-        [m.flags for r in records for m in r.measurements], several=len(records) > 1, wide=False
-    )
     return LayerTable(
-        run=run.name,
-        job=first.job,
+        run=own["run"],
+        arch=own["arch"],
+        input_size=int(own["input_size"]),
+        how={key: own[key] for key in _HOW},
+        training=bool(first.detail["training"]),
         network=_interval([p.whole for p in processes]),
         layers=tuple(_grouped(layers, noise_s)),
-        ceilings=ceilings,
+        ceilings=found,
         noise_s=noise_s,
-        flags=flags,
-        segments=tuple((place, back, s) for place, back, s in processes[0].detail.get("segments", ())),
+        flags=joined_flags((p.flags for p in processes), several=len(processes) > 1, wide=False),
+        segments=tuple((place, back, s) for place, back, s in first.detail.get("segments", ())),
         calls=tuple((row.name, row.type, row.parent) for row in rows),
         macs=sum(row.macs + row.backward_macs for row in rows),
     )
@@ -413,6 +436,18 @@ def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
     return sorted(differences, key=lambda d: -abs(d.effect.estimate))
 
 
+def layer_pairs(run: Run) -> list[tuple[LayerTable, LayerTable]]:
+    """Return the first network of a comparison beside each of its baselines, where their layers were timed alike."""
+    timed = [r for r in latest(run.records).values() if r.job.task == "versus"]
+    if not timed:
+        return []
+    settings = timed[-1].job.settings.content
+    networks = {one["label"]: one["arch"] for one in settings["networks"]}
+    tables = {table.arch: table for table in layer_tables(to_frame([run]))}
+    first, *others = (tables.get(networks[label]) for label in settings["labels"])
+    return [] if first is None else [(first, other) for other in others if other is not None]
+
+
 def _effect(a: Layer | None, b: Layer | None, n: int, m: int) -> Effect:
     """Return the difference of two layers' times over processes, or the whole time of one that has no partner."""
     times = a.times if a else (0.0,) * n, b.times if b else (0.0,) * m
@@ -425,9 +460,11 @@ _ALIKE = 4.0
 
 def _likeness(a: Layer, b: Layer) -> float:
     """Return how much two layers seem to be the same one of two networks; below two gaps where they are not."""
-    if a.kind != b.kind or (a.type != b.type and a.kind in ("layer", "group")):
-        return -math.inf
     same = (a.type == b.type, a.name == b.name, a.output[1:] == b.output[1:], a.macs == b.macs)
+    if a.kind != b.kind or not (
+        same[0] or all(same[1:])
+    ):  # of another class, only what stands in the same place
+        return -math.inf
     return _ALIKE * sum(same) / len(same)
 
 
@@ -481,7 +518,7 @@ def events(table: LayerTable) -> list[dict[str, object]]:
             made.append(_slice(table, place, now, seconds, track=2))
         now += seconds
     close(0)
-    names = {1: "forward", 2: "backward"} if table.job.settings.given.get("training") else {1: "forward"}
+    names = {1: "forward", 2: "backward"} if table.training else {1: "forward"}
     heads = [
         {"name": "thread_name", "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
         for track, name in names.items()
@@ -499,7 +536,7 @@ def _path_of(table: LayerTable, place: int) -> tuple[int, ...]:
 def _slice(table: LayerTable, place: int, began: float, seconds: float, *, track: int) -> dict[str, object]:
     name, kind, _ = table.calls[place]
     shown = name.rpartition(".")[2] or kind
-    args = {"module": name or table.job.arch, "class": kind}
+    args = {"module": name or table.arch, "class": kind}
     times = {"ts": 1e6 * began, "dur": 1e6 * seconds}
     return {
         "name": f"{shown} ({kind})",

@@ -107,4 +107,5 @@ def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFra
             ends = (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
             row += [*ends, math.nan if interval else float(one.needed)]
         table.append(row)
-    return pd.DataFrame(table, columns=[*keys, *PERCENTILES])
+    kinds = latencies.dtypes[list(keys)].to_dict()  # a key that none of them has would be of numbers
+    return pd.DataFrame(table, columns=[*keys, *PERCENTILES]).astype(kinds)

@@ -151,16 +151,18 @@ def _selftest(run: Run | None, environments: Collection[str]) -> Selftest | None
     """Return what a self-test says of some environments."""
     if run is None:
         return None
-    return selftest_of(replace(run, records=tuple(r for r in run.records if _key(r) in environments)))
+    return selftest_of(
+        replace(run, records=tuple(r for r in run.records if not _keys(r).isdisjoint(environments)))
+    )
 
 
 def _timed_in(run: Run) -> set[str]:
     """Return the environments in which a run timed anything."""
-    return {_key(r) for r in run.records if r.job.task != "cost"}
+    return set[str]().union(*(_keys(r) for r in run.records if r.job.task != "cost"))
 
 
-def _key(record: Record) -> str:
-    return environment.key(record.environment, record.job.devices)
+def _keys(record: Record) -> set[str]:
+    return environment.keys(record.environment, record.job.devices)
 
 
 def _trials(records: Sequence[Record]) -> tuple[Trial, ...]:

@@ -5,18 +5,26 @@ done = bench.run("smoke", names=["resnet18", "my_net.py:Net"], results="results"
 frame = bench.load("results/smoke")
 """
 
-from bench.api._comparing import compare, selftest
-from bench.api._evaluating import evaluate
-from bench.api._gating import gate
-from bench.api._querying import query
-from bench.api._reading import ensembles, figure, load
-from bench.api.inspecting import show
-from bench.api.runs import Done, Prepared, prepare, run, train
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api._comparing import compare, selftest
+    from bench.api._engines import engines
+    from bench.api._evaluating import evaluate
+    from bench.api._gating import gate
+    from bench.api._querying import query
+    from bench.api._reading import ensembles, figure, load
+    from bench.api.inspecting import show
+    from bench.api.runs import Done, Prepared, prepare, run, train
 
 __all__ = [
     "Done",
     "Prepared",
     "compare",
+    "engines",
     "ensembles",
     "evaluate",
     "figure",
@@ -29,3 +37,22 @@ __all__ = [
     "show",
     "train",
 ]
+
+_MODULES = {
+    "_comparing": ("compare", "selftest"),
+    "_engines": ("engines",),
+    "_evaluating": ("evaluate",),
+    "_gating": ("gate",),
+    "_querying": ("query",),
+    "_reading": ("ensembles", "figure", "load"),
+    "inspecting": ("show",),
+    "runs": ("Done", "Prepared", "prepare", "run", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for alone: who measures need not wait for what compares."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.analysis.selftest import SELFTEST, band_in
 from bench.api._objects import Network, names_of
 from bench.api.runs import Done, Prepared, carry_out, open_executor, run_folder, run_name
+from bench.api.timing import layers_blocks
 from bench.errors import ConfigError
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
@@ -36,6 +37,7 @@ def compare(
     train: str | None = None,
     epochs: int | None = None,
     band: float | None = None,
+    layers: bool = False,
     overrides: Sequence[str] = (),
     name: str | None = None,
     results: Path | str = "results",
@@ -55,6 +57,7 @@ def compare(
     epochs: of that training; None means the recipe's.
     band: a ratio so near to one is the same; stored with the run, for all who read it. None means what is stored
         already, else 0.02, or the noise of this machine where a self-test has measured more.
+    layers: whether each network is timed layer by layer as well, at that batch; `bench.analysis.layers` reads it.
 
     Raises:
         ConfigError: for one network alone, and for so few processes that no difference could be decided.
@@ -73,6 +76,8 @@ def compare(
             "processes": _ALONE,
         },
     ]
+    if layers:
+        blocks += layers_blocks({"batch_size": batch_size or {"cpu": 8, "cuda": 64}})
     if train:
         length = {} if epochs is None else {"epochs": epochs}
         blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
@@ -96,8 +101,8 @@ def compare(
         path = run_folder(results, experiment.name)
         if band is None:
             places = places_for(together, opened, catalog)
-            machines = {environment.key(p.environment, j.job.devices) for p in places for j in timed.values()}
-            band = read_info(path).get("band", band_in(Path(results), machines))
+            keys = (environment.keys(p.environment, j.job.devices) for p in places for j in timed.values())
+            band = read_info(path).get("band", band_in(Path(results), set[str]().union(*keys)))
         prepared = Prepared(experiment, catalog, (*alone, *together))
         return carry_out(prepared, path, opened, observer, argv, band=band)
 
@@ -119,7 +124,8 @@ def _at_one_size(experiment: Experiment, cards: Sequence[ArchCard]) -> Experimen
     if len(sizes) != 1 or all(card.sized for card in cards):
         return experiment
     (size,) = sizes
-    return narrow(experiment, overrides=[f"{task}.input_size={size}" for task in ("cost", "infer")])
+    sized = ("cost", "infer", *("layers" for block in experiment.blocks if block.task == "layers"))
+    return narrow(experiment, overrides=[f"{task}.input_size={size}" for task in sized])
 
 
 def selftest(

@@ -77,7 +77,8 @@ def evaluate(
     shared: dict[str, object] = {"task": "evaluate", "timeout_s": _LIMIT_S}
     shared |= {key: value for key, value in options.items() if value is not None}
     grid = {"corruption": [None, *(f"{c}:{s}" for c in NAMES for s in SEVERITIES)]} if corruptions else {}
-    trained = {text: _trainings(text, Path(results)) for text in names}
+    # With weights of their own, names are those of networks.
+    trained = {text: _trainings(text, Path(results)) if weights is None else None for text in names}
     networks = [text for text, records in trained.items() if records is None]
     if networks and data is None:
         raise ConfigError("no images to evaluate on are named", "such as --data imagefolder:PATH")

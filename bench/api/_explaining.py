@@ -22,14 +22,23 @@ def explained(
 ) -> Done:
     """Return a run of evaluations together with all that is to be tried of those that are not as published.
 
-    Where all are, or the run was cancelled, it is the run as it was. `prepare` plans it anew.
+    Where all are, or the run was cancelled, it is the run as it was. `prepare` plans it anew. Tries that a network does
+    not take are stored and reported, and not told here.
     """
     changes = {} if done.summary.cancelled else _changes(done)
     if not changes:
         return done
     prepared = prepare()
-    plan = (*prepared.plan, *_tries(prepared.plan, changes))
-    return carry_out(replace(prepared, plan=plan), done.path, executor, observer, argv)
+    tries = tuple(_tries(prepared.plan, changes))
+    whole = replace(prepared, plan=(*prepared.plan, *tries))
+    return _without_impossible(carry_out(whole, done.path, executor, observer, argv), tries)
+
+
+def _without_impossible(done: Done, tries: Sequence[Planned]) -> Done:
+    """Return a run without tries that its networks do not take, such as other sizes, which are no failures of it."""
+    ids = {planned.job.id for planned in tries}
+    records = [r for r in done.summary.records if r.status != "unsupported" or r.job.id not in ids]
+    return Done(done.path, replace(done.summary, records=records))
 
 
 def _changes(done: Done) -> Mapping[str, list[JsonObject]]:

@@ -70,7 +70,7 @@ def _networks(folders: Iterable[Path]) -> pd.DataFrame:
     from bench.analysis.frame import to_frame
 
     table = compare_table(to_frame(every_machine(map(read_run, folders))))
-    for column in table.columns[table.dtypes == object]:
+    for column in (name for name, dtype in table.dtypes.items() if str(dtype) == "object"):
         table[column] = [None if value is None else str(value) for value in table[column]]
     return table
 

@@ -27,7 +27,7 @@ from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import narrow, parse_experiment
 from bench.plan.expand import Planned, expand, in_process
 from bench.records.record import Record
-from bench.records.store import Store, is_disturbed, read_run
+from bench.records.store import Run, Store, is_disturbed, read_run
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget
@@ -63,7 +63,7 @@ class Chosen(Done):
 
 def race(
     budgets: Sequence[Budget] = (),
-    among: Network | Sequence[Network] = AMONG,
+    among: Network | Sequence[Network] = (),
     *,
     accuracy: str = "top1",
     minutes: float = 10.0,
@@ -80,7 +80,7 @@ def race(
     Args:
         budgets: each of a quantity of `bench.analysis.choosing.COSTS`; the front is of the first that is measured, or
             else of the latency.
-        among: names and globs of networks.
+        among: names and globs of networks; none for those of the run that the accuracies are of, or else `AMONG`.
         accuracy: of `bench.facts.candidates.ACCURACIES`, or the folder or name of a run with trainings or evaluations.
         minutes: that the race may take.
         overrides: `key=value`, as with `--set`.
@@ -95,6 +95,7 @@ def race(
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
     from bench.analysis.raced import drawn
+    from bench.facts.entrants import measured_accuracies, names_in, published_accuracies
 
     if not (math.isfinite(minutes) and minutes > 0):
         raise ConfigError(f"--minutes {minutes:g} is no time to race in", "such as --minutes 10")
@@ -103,14 +104,19 @@ def race(
             "the batch of a race is not to be set: it is 1 for a latency, for a throughput 4 on a CPU and 64 on a GPU",
             "leave it out, or choose from a run of yours: bench choose --on RUN",
         )
-    begin, names = clock(), names_of(among) or list(AMONG)
+    begin, run = clock(), _run_of(accuracy, Path(results))
+    names = names_of(among) or (list(AMONG) if run is None else names_in(run))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
         content = {"name": path.name, "blocks": [{"task": "cost", "grid": {}}, _timed(_ONE)]}
         experiment = narrow(parse_experiment(content, "choose"), archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
-        known = _accuracies(list(cards), accuracy, Path(results))
+        known = (
+            published_accuracies(list(cards), accuracy)
+            if run is None
+            else measured_accuracies(list(cards), run)
+        )
         catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
         prepared = Prepared(experiment, catalog, ())
         course = _Course(known, budgets, overrides, prepared, opened, observer or Observer())
@@ -134,22 +140,21 @@ def _timed(batch: object) -> dict[str, object]:
     return {"task": "infer", "batch_size": batch, **processes, "grid": {}}
 
 
-def _accuracies(names: Sequence[str], accuracy: str, results: Path) -> Known:
-    """Return the networks with an accuracy: a published one, or that of a run.
+def _run_of(accuracy: str, results: Path) -> Run | None:
+    """Return the run that accuracies are of; None where they are published.
 
     Raises:
-        UnknownNameError: where it is neither.
+        UnknownNameError: where they are neither.
     """
     from bench.facts.candidates import ACCURACIES
-    from bench.facts.entrants import measured_accuracies, published_accuracies
 
     if accuracy in ACCURACIES:
-        return published_accuracies(names, accuracy)
+        return None
     folder = results / accuracy if (results / accuracy).is_dir() else Path(accuracy)
     if not folder.is_dir():
         hint = f"there are {', '.join(ACCURACIES)}, or name a run that has trained or evaluated them"
         raise unknown_name("accuracy", accuracy, ACCURACIES, hint)
-    return measured_accuracies(names, read_run(folder))
+    return read_run(folder)
 
 
 @dataclass(slots=True)
@@ -231,6 +236,8 @@ class _Course:
 
     def _count(self, store: Store) -> bool:
         """Count the networks of which no counts are published; return whether that was not cancelled."""
+        from bench.facts.candidates import FP32
+
         rows = [i for i, macs in enumerate(self.table["macs"]) if math.isnan(macs)]
         planned = self._planned(rows, lambda size: {"task": "cost", **size, "grid": {}})
         jobs = {one.job.id: row for row, own in planned.items() for one in own}
@@ -240,6 +247,7 @@ class _Course:
             for column, quantity in columns.items():
                 if record.job.id in jobs and (measured := record.measurement(quantity)) is not None:
                     self.table.loc[jobs[record.job.id], column] = float(measured.samples[0])
+        self.table["file_size"] = FP32 * self.table["parameters"]
         return not self.summary.cancelled
 
     def _planned(
@@ -279,7 +287,7 @@ class _Course:
         self.timed = [[] for _ in self.entered]
         rows = self.table.loc[self.entered]
         entrants = Entrants(
-            names=tuple(rows["name"].str.rpartition(":")[2].str.partition(".")[0]),
+            names=tuple(name.rpartition(":")[2].partition(".")[0] for name in rows["name"]),
             accuracy=rows["accuracy"].to_numpy(np.float64),
             counts=rows[["macs", "activations", "parameters", "input_size"]].to_numpy(np.float64),
             times=rows[list(self.known.machines)].to_numpy(np.float64),

@@ -1,6 +1,7 @@
-"""What can be told of this machine and of networks without measuring; found out in a process of its own.
+"""What can be told of this machine and of networks without measuring.
 
-The networks may be anyone's, and their code may do anything to the process that imports it.
+Networks are looked at in a process of its own: they may be anyone's, and their code may do anything to the process that
+imports it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _probe(kind: type[AnswerT], name: str, *args: object) -> AnswerT:
+def _probe(kind: type[AnswerT], name: str, *args: object, executor: str = "process") -> AnswerT:
     """Return the answer, of this type, of a function of `bench.execution.probe`."""
-    with open_executor() as executor:
-        return ask(executor, kind, f"bench.execution.probe:{name}", *args)
+    with open_executor(executor) as opened:
+        return ask(opened, kind, f"bench.execution.probe:{name}", *args)
 
 
 def machine() -> dict[str, object]:
     """Return the machine as a record describes it, as plain values."""
-    catalog = _probe(Catalog, "probe_machine", [])
+    catalog = _probe(
+        Catalog, "probe_machine", [], executor="inline"
+    )  # no code of others: no server is waited for
     environment = catalog.environment
     return {
         "devices": list(catalog.devices),
@@ -105,4 +108,5 @@ def units(prefixed: str | None = None) -> dict[str, list[JsonObject]]:
     Args:
         prefixed: pattern with a library's prefix, such as ``timm:*``; None is what the package itself has.
     """
-    return _probe(dict[str, list[JsonObject]], "probe_units", prefixed)
+    executor = "process" if prefixed else "inline"  # libraries print what they like, and may fail
+    return _probe(dict[str, list[JsonObject]], "probe_units", prefixed, executor=executor)

@@ -14,22 +14,13 @@ from bench.plan.config import parse_experiment
 from bench.plan.settings import Processes
 
 
-def _layers_blocks(
-    *, batch_size: object, precision: str, backend: str, training: bool, processes: int | None
-) -> list[JsonObject]:
+def layers_blocks(settings: JsonObject, processes: int | None = None) -> list[JsonObject]:
     """Return the blocks of an experiment that times layers: the machine's ceilings, and the layers."""
     count = Processes().least if processes is None else processes
+    precision = str(settings.get("precision", "fp32")).removeprefix("amp_")
     return [
-        {"task": "ceiling", "precision": precision.removeprefix("amp_"), "grid": {}},
-        {
-            "task": "layers",
-            "batch_size": batch_size,
-            "precision": precision,
-            "backend": backend,
-            "training": training,
-            "processes": {"least": count, "most": count},
-            "grid": {},
-        },
+        {"task": "ceiling", "precision": precision, "grid": {}},
+        {"task": "layers", **settings, "processes": {"least": count, "most": count}, "grid": {}},
     ]
 
 
@@ -63,9 +54,8 @@ def time_layers(
         BenchError: for whatever cannot be carried out as written.
     """
     names = names_of(network)
-    blocks = _layers_blocks(
-        batch_size=batch_size, precision=precision, backend=backend, training=training, processes=processes
-    )
+    settings: JsonObject = {"batch_size": batch_size, "precision": precision, "backend": backend}
+    blocks = layers_blocks({**settings, **({"training": True} if training else {})}, processes)
     content = {"name": run_name("layers", names), "blocks": blocks}
     return run(
         parse_experiment(content, "layers"),

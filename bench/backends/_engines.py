@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import importlib.util
 import platform
@@ -82,6 +83,8 @@ def exported(model: nn.Module, images: Tensor, *, strict: bool = False) -> Expor
             where that fails, it is exported as usual.
     """
     example = (images.clone(),)
+    if any(tensor.is_inference() for tensor in model.parameters()):
+        model = copy.deepcopy(model)  # whose tensors are made here
     if strict:
         try:
             return torch.export.export(model, example, strict=True)

@@ -107,8 +107,9 @@ def clipped(content: bytes, images: Tensor) -> dict[str, float]:
         name: array for name, array in feed.items() if name in ranges
     }
     return {
-        name: clipped_share(torch.from_numpy(array), *map(torch.tensor, ranges[name]))
+        name: clipped_share(torch.from_numpy(array), torch.tensor(low), torch.tensor(high))
         for name, array in values.items()
+        for low, high in [ranges[name]]
     }
 
 

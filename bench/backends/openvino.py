@@ -9,6 +9,7 @@ Source: https://docs.openvino.ai/2026/openvino-workflow/running-inference/infere
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import io
 import logging
@@ -88,16 +89,13 @@ def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
     openvino = importlib.import_module("openvino")
     with exporting():
         example = images.float().contiguous()
+        single = model if images.dtype == torch.float32 else copy.deepcopy(model).float()
         try:
-            model.float()  # in place, and back again: eager is held against this network in its own precision
-            try:
-                graph, exporter = openvino.convert_model(exported(model, example)), "torch.export"
-            except Exception:
-                shape = list(example.shape)
-                graph = openvino.convert_model(model, example_input=example.clone(), input=shape)
-                exporter = "tracing"
-        finally:
-            model.to(images.dtype)
+            graph, exporter = openvino.convert_model(exported(single, example)), "torch.export"
+        except Exception:
+            shape = list(example.shape)
+            graph = openvino.convert_model(single, example_input=example.clone(), input=shape)
+            exporter = "tracing"
     graph.reshape(list(example.shape))
     return graph, exporter
 

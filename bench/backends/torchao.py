@@ -2,7 +2,7 @@
 
 Activations are unsigned with one scale a tensor, weights signed with one a channel; ranges are taken in calibration.
 Inductor is given the weights as constants (freezing), without which it would multiply in single precision; how many of
-the products it has made ones of integers is read from its own counters.
+the products it has made ones of integers is read from its own counters. What it compiles lies in no file of its own.
 Source: https://docs.pytorch.org/ao/stable/pt2e_quantization/pt2e_quant_x86_inductor.html
 """
 
@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import importlib
 import platform
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,7 +68,6 @@ def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
     except Exception as error:  # the network ran in eager; whatever is wrong now is the quantisation
         raise refusal("torchao", error, "use backend=onnx or backend=openvino") from error
     engine = Engine(
-        size=_size(quantised),
         operators=operators,
         threads=torch.get_num_threads(),
         layout=job.settings.memory_format,
@@ -112,14 +109,6 @@ def _compiled(quantised: GraphModule, images: Tensor, job: Job[Timed]) -> tuple[
     return compiled, {kind: count for kind, count in counts.items() if count}, first_s
 
 
-def _size(quantised: GraphModule) -> int:
-    """Return the bytes of the quantised weights as torch saves them: what is compiled is kept on no disk."""
-    with tempfile.TemporaryDirectory(prefix="bench-torchao-") as folder:
-        file = Path(folder) / "weights.pt"
-        torch.save(quantised.state_dict(), file)
-        return file.stat().st_size
-
-
 def _clipped(quantised: GraphModule, images: Tensor) -> Mapping[str, float]:
     """Return by quantised activation the share of its values beyond its range, for these images."""
     with torch.inference_mode(False), torch.no_grad():
@@ -138,9 +127,10 @@ class _Ranges(Interpreter):
     def run_node(self, n: Node) -> Any:
         """Run one operator."""
         if n.op == "call_function" and str(n.target).endswith(_QUANTISES) and "dequant" not in str(n.target):
-            values, scale, zero, least, most, *_ = self.map_nodes_to_values(n.args, n)
-            ends = (torch.as_tensor((end - zero) * scale) for end in (least, most))
-            self.shares[n.name] = clipped_share(values, *ends, levels=most - least + 1)
+            arguments: Any = self.map_nodes_to_values(n.args, n)
+            values, scale, zero, least, most, *_ = arguments
+            low, high = (torch.as_tensor((end - zero) * scale) for end in (least, most))
+            self.shares[n.name] = clipped_share(values, low, high, levels=most - least + 1)
         return super().run_node(n)
 
 

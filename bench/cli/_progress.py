@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -25,11 +25,12 @@ from bench.cli._streams import note, print_json, stderr
 from bench.execution.places import HOST
 from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
+from bench.plan.estimate import estimator
 from bench.plan.expand import Planned
 from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.flags import OF_SAMPLES, spoken
-from bench.records.record import Record
+from bench.records.record import Record, Status
 from bench.records.store import Run, set_aside
 from bench.report.text import visible
 from bench.units import duration, percent, show
@@ -49,6 +50,7 @@ def conclude(
     as_json: bool,
     show: Callable[[Done], None],
     more: Callable[[Done], Mapping[str, object]],
+    answers: Collection[Status] = (),
 ) -> None:
     """Write the report, print what a run came to, and leave with its exit code.
 
@@ -58,6 +60,7 @@ def conclude(
         as_json: print one JSON document.
         show: prints the results.
         more: what the document has beside the records.
+        answers: statuses that are an answer to what was asked, and so no failure.
     """
     page = _write_report(done.run, reports) if reports and done.summary.records else None
     if as_json:
@@ -65,7 +68,7 @@ def conclude(
     else:
         show(done)
     lines = [*failure_lines(done.summary.records), summary_line(done.summary), f"results: {done.path}"]
-    finish(done, lines if page is None else [*lines, f"report:  {page}"])
+    finish(done, lines if page is None else [*lines, f"report:  {page}"], answers)
 
 
 def _write_report(run: Run, reports: Path) -> Path:
@@ -74,14 +77,14 @@ def _write_report(run: Run, reports: Path) -> Path:
     return write_report([run], reports / run.name).index
 
 
-def finish(done: Done, lines: Iterable[str]) -> None:
-    """Print lines on stderr, and leave with the exit code that a run has come to."""
+def finish(done: Done, lines: Iterable[str], answers: Collection[Status] = ()) -> None:
+    """Print lines on stderr, and leave with the exit code that a run has come to; see `conclude` for `answers`."""
     for line in lines:
         note(line)
     if done.summary.cancelled:
         note(f"cancelled; {GO_ON}")
         raise typer.Exit(EXIT_CANCELLED)
-    if done.summary.failed:
+    if done.summary.failed and not {r.status for r in done.summary.records} <= {"ok", "skipped", *answers}:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -115,6 +118,8 @@ class Progress(Observer):
         self.begin_s = 0.0
         self.reasons: set[str] = set()
         self.job_begin_s = 0.0
+        self.pending: dict[str, float] = {}  # of each job that has no record yet, its seconds as estimated
+        self.estimated_s = 0.0  # of those that were recorded
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -128,6 +133,8 @@ class Progress(Observer):
     def planned(self, plan: Sequence[Planned], before: Run) -> None:
         """Say what could not be read, and what is measured again."""
         self.jobs, self.total, self.done = len(plan), 0, 0
+        estimate = estimator((r.job, r.duration_s) for r in before.records if r.status == "ok")
+        self.pending, self.estimated_s = {p.job.id: estimate(p) for p in plan}, 0.0
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
             self._print(f"[dim]{escape(words)}[/]")
@@ -142,6 +149,8 @@ class Progress(Observer):
 
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
+        for record in records:
+            self.pending.pop(record.job.id, None)
         if records:
             jobs, rest = len(records), self.jobs - len(records)
             measured = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
@@ -195,6 +204,7 @@ class Progress(Observer):
     def recorded(self, record: Record) -> None:
         """Print the record's line."""
         self.done += 1
+        self.estimated_s += self.pending.pop(record.job.id, 0.0)
         colour = _COLOURS.get(record.status, "red")
         count = f"{self.done:>{len(str(self.total))}}/{self.total}"
         words = escape(self._words(record))
@@ -226,11 +236,10 @@ class Progress(Observer):
         return "for the same reason" if words else ""
 
     def _left(self) -> str:
-        """Return the time left, by how the run has gone so far."""
-        if not self.done:
-            return ""
-        mean = (time.monotonic() - self.begin_s) / self.done
-        return f"about {duration(mean * (self.total - self.done))} left"
+        """Return the time left: what is estimated of the rest, in proportion to how the run has gone so far."""
+        pace = (time.monotonic() - self.begin_s) / self.estimated_s if self.estimated_s else 1.0
+        left = pace * sum(self.pending.values())
+        return f"about {duration(left)} left" if left else ""
 
     def _print(self, text: str) -> None:
         self.console.print(text)

@@ -15,6 +15,7 @@ from bench.cli import (
     choose,
     compare,
     diff,
+    engines,
     ensemble,
     env,
     evaluate,
@@ -100,8 +101,15 @@ _add(
     _COMPARE,
     "choose",
     choose.choose,
+    'bench choose --latency 20ms --minutes 10 "torchvision:*"',
     "bench choose --on rtx4090 --latency 1ms",
-    'bench choose --on default --throughput 20/s "resnet*"',
+)
+_add(
+    _COMPARE,
+    "engines",
+    engines.engines,
+    "bench engines resnet18",
+    "bench engines torchvision:resnet18 --engine openvino --data imagenette",
 )
 _add(_COMPARE, "diff", diff.diff, "bench diff before after", "bench diff before after --fail-above 5%")
 _add(

@@ -12,6 +12,7 @@ from bench.cli._common import JsonOption, ReportsOption, ResultsOption, SetOptio
 from bench.cli._streams import print_json, stdout
 
 if TYPE_CHECKING:
+    from bench.analysis.layers import LayerTable
     from bench.analysis.versus import Ratio
 
 
@@ -49,6 +50,9 @@ def compare(
             help="A ratio so near to one is the same; stored with the run. By default 0.02, or the noise here.",
         ),
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also time each layer, and name those that make the difference.")
+    ] = False,
     override: SetOption = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Name of the run; by default made of the networks.")
@@ -61,9 +65,11 @@ def compare(
 
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
+    from bench.analysis.layers import layer_pairs
     from bench.analysis.versus import compare_run, standings
     from bench.api import compare as compare_networks
     from bench.cli._progress import failure_lines, finish, measure
+    from bench.report.tables.layer_times import differences_json
     from bench.report.write import write_report
 
     done = measure(
@@ -74,17 +80,33 @@ def compare(
         train=train,
         epochs=epochs,
         band=band,
+        layers=layers,
         overrides=override or (),
         name=name,
         results=results,
     )
     rows = compare_run(done.here)
+    pairs = layer_pairs(done.here) if layers else []
     if as_json:
-        print_json([*(row.to_json() for row in rows), *(one.to_json() for one in standings(rows))])
+        of_layers = [one for pair in pairs for one in differences_json(*pair)]
+        print_json([*(r.to_json() for r in rows), *(one.to_json() for one in standings(rows)), *of_layers])
     else:
         _print(rows)
+        for pair in pairs:
+            _print_layers(*pair)
     page = write_report([done.run], reports / done.run.name).index
     finish(done, [*failure_lines(done.summary.records), f"results: {done.path}", f"report:  {page}"])
+
+
+def _print_layers(of: LayerTable, against: LayerTable) -> None:
+    """Print the layers that make the difference of two networks."""
+    from bench.report.tables.formats import Terminal
+    from bench.report.tables.layer_times import differences_notes, differences_title, differences_view
+
+    console = stdout()
+    console.print(Terminal(differences_view(of, against), differences_title(of, against)))
+    for line in differences_notes(of, against):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(rows: Sequence[Ratio]) -> None:

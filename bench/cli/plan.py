@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -23,7 +23,9 @@ from bench.cli._streams import print_json, stdout
 if TYPE_CHECKING:
     from bench.api import Prepared
     from bench.execution.places import Place
+    from bench.io import JsonObject
     from bench.plan.expand import Planned
+    from bench.plan.job import Job
 
 
 @handled
@@ -64,9 +66,11 @@ _Rows: TypeAlias = "list[tuple[Planned, str, float]]"
 def _together_s(rows: _Rows, places: Sequence[Place]) -> float:
     """Return how long the jobs will take: one after the other, or at several places."""
     from bench.execution.sharing import rehearse
+    from bench.plan.task import TASKS
 
-    if len(places) == 1:
-        return sum(seconds for *_, seconds in rows)
+    if len(places) == 1:  # those that need not be alone run beside others of their kind
+        (place,) = places
+        return sum(s / max(1, TASKS.get(p.job.task).at_once(p.job, place.cores)) for p, _, s in rows)
     seconds = {planned.job.id: s for planned, _, s in rows}
     jobs = [planned for planned, state, _ in rows if state == "run"]
     return rehearse(jobs, places, lambda planned: seconds[planned.job.id])
@@ -79,7 +83,7 @@ def _rows(prepared: Prepared, folder: Path) -> _Rows:
     from bench.records.store import RECORDS, read_run
 
     records = read_run(folder).records if (folder / RECORDS).is_file() else ()
-    estimate = estimator((r.job, r.duration_s) for r in records if r.status == "ok")
+    estimate = estimator(_history(folder, prepared.catalog.environment))
     here = reusable(records, [prepared.catalog.environment], prepared.plan)
     return [
         (
@@ -89,6 +93,25 @@ def _rows(prepared: Prepared, folder: Path) -> _Rows:
         )
         for p in prepared.plan
     ]
+
+
+_READ = 4  # runs that are looked at for how long jobs take, the newest of them; to read one takes some 0.1 s
+
+
+def _history(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, float]]:
+    """Yield the jobs that have run on this machine, with their seconds: of this run, and of the newest beside it."""
+    from bench.records.machines import machine_of
+    from bench.records.store import RECORDS, read_run
+
+    others = sorted(folder.parent.glob(f"*/{RECORDS}"), key=lambda file: -file.stat().st_mtime_ns)
+    machine = machine_of(environment)
+    for run in dict.fromkeys([folder, *(file.parent for file in others[:_READ])]):
+        records = read_run(run).records if (run / RECORDS).is_file() else ()
+        yield from (
+            (r.job, r.duration_s)
+            for r in records
+            if r.status == "ok" and machine_of(r.environment) == machine
+        )
 
 
 def _document(prepared: Prepared, rows: _Rows, places: Sequence[Place]) -> dict[str, object]:

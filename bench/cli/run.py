@@ -67,6 +67,8 @@ def run(
 
 def _study(done: Done) -> dict[str, object]:
     """Return the verdict of the run's study, where it has one."""
+    if not (done.here.info.get("experiment") or {}).get("study"):
+        return {}  # without the import of what decides it
     from bench.analysis.studies import study_verdict
 
     verdict = study_verdict(done.here)

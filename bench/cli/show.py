@@ -140,10 +140,11 @@ def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], for
 
 def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None) -> None:
     """Print the layers of a run with their times, and write a trace where one is asked for."""
+    from bench.analysis.frame import to_frame
     from bench.analysis.layers import events, layer_tables
     from bench.report.tables import layer_times as forms
 
-    tables = layer_tables(run, depth)
+    tables = layer_tables(to_frame([run]), depth)
     if not tables:
         return
     table = tables[-1]

@@ -42,8 +42,16 @@ VERDICTS: Mapping[str, str] = {
     "indicated_against": "of a claim: a test under other conditions than the claim's own speaks against it",
     "needs_run": "of a claim: only trainings or times decide it, and none is stored",
     "undecidable": "of a claim: nothing here can decide it",
+    "reproduced": "of a published accuracy: the interval of all its images holds it; whether to the digit is told",
+    "compatible": "of a published accuracy: a part of its images does not speak against it, and cannot reproduce it",
+    "not reproduced": "of a published accuracy: certainly another one; what was tried to explain it stands beside it",
+    "not comparable": "of a published accuracy: the images are of a part of its classes, or there are none",
+    "nothing published": "no accuracy of these weights on such images is known here",
+    "worth it": "of an engine: faster for certain, and at most 1 % of accuracy lost",
+    "not worth it": "of an engine: not faster for certain, or more accuracy lost",
+    "open": "of an engine: not decided, or the accuracy was not tested",
 }
-"""What a verdict says, of comparisons and of claims."""
+"""What a verdict says, of comparisons, of claims and of published accuracies."""
 
 
 _UNITS = {"1": "a number or a share", "MAC": "MAC (multiply-accumulate)", "op": "operations"}

@@ -3,6 +3,9 @@
 All that a network or a plug-in has loaded goes along, and nothing else: it is what the network's identity is a hash of.
 Each file lies there below one folder, under the path that it has here, and so does the current folder: relative names
 mean the same there as here, and absolute ones are looked for below that folder first, see `users_path`.
+
+Ray's own `runtime_env` is no less code for it: it sends whole folders (all of a repository's data, to reach one file),
+none from elsewhere than the current one under the same name, and Slurm has none.
 """
 
 from __future__ import annotations

@@ -13,11 +13,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from bench.plan.expand import Planned, in_process
 from bench.plan.settings import Processes, Timed
 from bench.records.record import Record
-from bench.stats.intervals import Interval, process_interval
+
+if TYPE_CHECKING:
+    from bench.stats.intervals import Interval
 
 _ALIKE = 0.02  # times this near to one another need no order
 
@@ -90,6 +93,10 @@ def further_round(rows: Sequence[_Row]) -> list[Planned]:
 
 def _doubtful(rows: Sequence[_Row]) -> list[_Row]:
     """Return the rows whose interval is wide, or overlaps that of the next one although the two are not alike."""
+    if not any(len(row.times) > 1 for row in rows):
+        return []
+    from bench.stats.intervals import process_interval  # SciPy comes with it, which most runs do not need
+
     known = {i: process_interval(row.times) for i, row in enumerate(rows) if len(row.times) > 1}
     doubtful = {i for i, interval in known.items() if _half(interval) > rows[i].processes.within}
     for one, other in _neighbours(rows, known):

@@ -271,5 +271,8 @@ def _units(pattern: str | None) -> dict[str, list[dict[str, object]]]:
     return {
         "archs": [card.to_json() for card in list_archs(pattern or "*")],
         "datasets": [dataset.card.to_json() for _, dataset in DATASETS.items()],
-        "backends": [{"name": name, "about": backend.about} for name, backend in BACKENDS.items()],
+        "backends": [
+            {"name": name, "about": backend.about, "precisions": list(backend.precisions)}
+            for name, backend in BACKENDS.items()
+        ],
     }

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from bench.records import environment
 from bench.records.machines import machines_of
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store, is_disturbed, latest
+from bench.records.unread import shared
 
 _CHECKPOINTS = "checkpoints"
 
@@ -198,18 +199,25 @@ def reusable(
     """
     known = {planned.job.id for planned in plan if planned.status is not None}
     any_card = {planned.job.series() for planned in plan if planned.any_card}
-
     same = environment.same_as(environments)
+    answers: dict[
+        tuple[int, int, bool], bool
+    ] = {}  # by the machine and the settings, which many records share
 
-    def as_here(record: Record) -> bool:
-        any_of_them = bool(any_card) and record.job.series() in any_card
-        return same(record.environment, record.job.devices, any_of_them)
+    def stands(job: Job, record: Record) -> bool:
+        if record.status != "ok" and not (record.stage == "plan" and job.id in known):
+            return False
+        any_of_them = bool(any_card) and job.series() in any_card
+        asked = id(shared(record.environment)), id(job.settings), any_of_them
+        if asked not in answers:
+            answers[asked] = same(record.environment, job.devices, any_of_them)
+        return answers[asked]
 
     return {
         job_id: record
         for of_machine in machines_of(records).values()
         for job_id, record in latest(of_machine).items()
-        if (record.status == "ok" or (record.stage == "plan" and job_id in known)) and as_here(record)
+        if stands(record.job, record)
     }
 
 
@@ -289,11 +297,11 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
         yield record
     if again and not bench.over:
         bench.observer.again(len(again))
-        for record in _once([p for p in todo if p.job.id in again], bench, len(todo) + len(again)):
-            yield record.changed(role="repeated")
+        repeated = [replace(p, role="repeated") for p in todo if p.job.id in again]
+        yield from _once(repeated, bench, len(todo) + len(again))
     controls = _controls(todo, bench) if bench.part_after is None else []
-    for record in _once(controls, bench, len(todo) + len(controls), bench.timed_at):
-        yield record.changed(role="drift_control")
+    controls = [replace(p, role="drift_control") for p in controls]
+    yield from _once(controls, bench, len(todo) + len(again) + len(controls), bench.timed_at)
 
 
 def _controls(todo: Sequence[Planned], bench: _Bench) -> list[Planned]:
@@ -427,6 +435,7 @@ def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer |
         stage=story.stage,
         measurements=tuple(story.measurements),
         error=error,
+        role=planned.role,
         attempt=bench.store.attempts(planned.job.id) + 1,
         bench_version=__version__,
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.errors import BenchError, ConfigError
 from bench.facts import SETS, Source, accuracies, sources, speeds
 from bench.facts.candidates import ACCURACIES, FP32
-from bench.records.record import Record
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 
 _TIMM, _TORCHVISION = "timm:", "torchvision:"
@@ -81,6 +81,13 @@ def published_accuracies(names: Sequence[str], accuracy: str) -> Known:
     return _known(found[_COLUMNS], asked, (word, "published"), SETS[images][0], remark)
 
 
+def names_in(run: Run) -> list[str]:
+    """Return the networks of which a run has measured an accuracy."""
+    return list(
+        dict.fromkeys(r.job.arch for r in latest(run.records).values() if r.measurement("top1") is not None)
+    )
+
+
 def measured_accuracies(names: Sequence[str], run: Run) -> Known:
     """Return networks with the accuracy that a run of trainings or evaluations has measured, over seeds their mean.
 
@@ -98,8 +105,11 @@ def measured_accuracies(names: Sequence[str], run: Run) -> Known:
     rows = []
     for key, records in groups.items():
         measured = [m for record in records if (m := record.measurement("top1")) is not None]
-        sets |= {str(m.detail.get("dataset", m.detail.get("data"))) for m in measured}
-        images = max(images, *(int(m.detail.get("n", 0)) for m in measured))
+        sets |= {
+            str(given.get("dataset") or given.get("data"))
+            for given in (r.job.settings.content for r in records)
+        }
+        images = max(images, *(_images(m) for m in measured))
         counted = [m.samples[0] for record in records if (m := record.measurement("parameters")) is not None]
         parameters = median(counted) if counted else math.nan
         rows.append((key[0], key[0], *key[1:], fmean(m.samples[-1] for m in measured), parameters))
@@ -114,6 +124,12 @@ def measured_accuracies(names: Sequence[str], run: Run) -> Known:
     of = f" on {sets.pop()}" if sets else ""
     remark = f"Accuracies are measured{of}, top-1: run {run.name}; {images:,} images."
     return _known(found, asked, ("top-1", "measured"), images, remark)
+
+
+def _images(top1: Measurement) -> int:
+    """Return how many images an accuracy is of; 0 where it does not say so."""
+    counts = (top1.detail.get(key) for key in ("n", "images"))
+    return next((n for n in counts if isinstance(n, int)), 0)
 
 
 def _known(

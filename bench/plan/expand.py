@@ -18,7 +18,7 @@ from bench.errors import ConfigError, DeviceError, suggestion, unknown_name
 from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment, is_by_device
-from bench.plan.job import Job, read_settings
+from bench.plan.job import Job, Role, read_settings
 from bench.plan.settings import NAMED, Keys, Processes, Timed, TimedKeys
 from bench.plan.task import TASKS, Outline
 
@@ -118,7 +118,7 @@ class Planned:
 
     `images` are those of an epoch, for trainings; `processes` say how many further processes there may be, for times
     that are measured in several; `note` is what a reader should know of the data; `any_card` says that its device
-    stands for any card that equals it.
+    stands for any card that equals it; `role` is what it is done for.
     """
 
     job: Job
@@ -131,6 +131,7 @@ class Planned:
     tip: str | None = None
     note: str = ""
     any_card: bool = False
+    role: Role = "measured"
 
 
 def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
@@ -323,6 +324,8 @@ def _job(block: Block, keys: Keys, card: ArchCard, outline: Outline, catalog: Ca
 
 
 def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, object] | None:
+    if not experiment.skip:
+        return None
     values = {"task": block.task, **keys.model_dump(mode="json")}
     spellings = {
         k: [v, getattr(keys, k, v)] for k, v in values.items()

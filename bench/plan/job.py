@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Generic
+from typing import Any, Generic, Literal
 
 import msgspec
 from typing_extensions import TypeVar
@@ -18,6 +18,13 @@ from bench.plan.settings import Settings
 from bench.plan.task import TASKS, of_network
 
 _ID_LENGTH = 12
+
+Role = Literal[
+    "measured",
+    "repeated",  # once more, since others' work disturbed the first try
+    "drift_control",  # once more at the end of a run, to show how the machine changed meanwhile
+]
+"""What a job is done for."""
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -98,12 +105,12 @@ class Job(Generic[_SettingsT_co]):
         return replace(self, settings=self.settings.changed(**values))
 
     @classmethod
-    def stored(cls, checked: JsonObject) -> Job:
-        """Return the job of all its fields and its id, the way `to_json` gives them and already checked."""
+    def stored(cls, checked: dict[str, Any]) -> Job:
+        """Return the job of all its fields and its id, as `to_json` gives them, already checked; it keeps them."""
         if len(checked["id"]) != _ID_LENGTH:
             return cls.from_json(checked)
         job = object.__new__(cls)
-        job.__dict__.update(checked)  # a tenth of the time that the fields take one by one
+        object.__setattr__(job, "__dict__", checked)  # a tenth of the time that the fields take one by one
         return job
 
     @property

@@ -203,8 +203,8 @@ class Timed(OfNetwork):
 
     @property
     def likeness(self) -> tuple[str, ...]:
-        """Calls of equally many images."""
-        return (str(self.batch_size),)
+        """Calls of equally many images, for as long."""
+        return str(self.batch_size), f"{self.timing.warmup_s + self.timing.limit_s:g}s"
 
 
 class Keys(Frozen):

@@ -26,6 +26,8 @@ import psutil
 
 import bench
 from bench.io import JsonObject
+from bench.records._cores import core_kinds
+from bench.records.unread import shared
 
 _T = TypeVar("_T")
 
@@ -43,7 +45,8 @@ _VARIABLES = (
     "LD_PRELOAD",
 )
 
-# What must agree before two numbers may stand for one another.
+# What must agree before two numbers may stand for one another; in place of the affinity, where it is known, how many
+# cores of which kind those are.
 _KEY = (
     ("cpu", "model"),
     ("cpu", "cores"),
@@ -56,6 +59,7 @@ _KEY = (
     ("torch", "cuda"),
     ("torch", "cudnn"),
 )
+_AFFINITY = ("cpu", "affinity")
 _GPU_KEY = ("name", "uuid", "driver")
 
 
@@ -67,31 +71,49 @@ def key(environment: JsonObject, devices: Sequence[str] = (), *, any_card: bool 
         devices: that the result is of, as `bench.plan.job.Job.devices` gives them; other cards do not matter.
         any_card: a result of any card of the same model stands.
     """
-    parts = _parts(environment, devices, any_card)
+    return _hash(_parts(environment, devices, any_card))
+
+
+def keys(environment: JsonObject, devices: Sequence[str] = ()) -> set[str]:
+    """Return the key, and that of versions which told cores by their numbers alone: either may be stored."""
+    return {_hash(parts) for parts in _all_parts(environment, devices, any_card=False)}
+
+
+def _hash(parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def same_as(others: Sequence[JsonObject]) -> Callable[[JsonObject, tuple[str, ...], bool], bool]:
-    """Return the function that tells whether the environment of a stored record has the key of one of these.
+    """Return the function that tells whether the environment of a stored record has one of the `keys` of one of these.
 
-    It takes that environment, the devices of its job, and whether any of several equal cards did. Of many records it
-    takes a fraction of the time that their keys would.
+    It takes that environment, the devices of its job, and whether any of several equal cards did.
     """
 
     @cache
-    def parts(devices: tuple[str, ...], any_card: bool) -> list[object]:
-        texts = dict.fromkeys(json.dumps(_parts(other, devices, any_card)) for other in others)
-        return [json.loads(text) for text in texts]  # lists for tuples, as records have them
+    def stand(devices: tuple[str, ...], any_card: bool) -> set[str]:
+        return {_hash(parts) for other in others for parts in _all_parts(other, devices, any_card)}
 
-    return lambda then, devices, any_card: _parts(then, devices, any_card) in parts(devices, any_card)
+    def same(then: JsonObject, devices: tuple[str, ...], any_card: bool) -> bool:
+        return key(then, devices, any_card=any_card) in stand(devices, any_card)
+
+    return same
 
 
 def _parts(environment: JsonObject, devices: Sequence[str], any_card: bool) -> list[object]:
     """Return what of an environment is in its key."""
-    parts = [_at(environment, path) for path in _KEY]
+    kinds = _at(environment, ("cpu", "kinds"))
+    parts = [kinds if kinds and path == _AFFINITY else _at(environment, path) for path in _KEY]
     cards = (card_of(environment, device) for device in devices if device != "cpu")
     left_out = "uuid" if any_card else None
     return [*parts, *([card.get(k) for k in _GPU_KEY if k != left_out] for card in cards)]
+
+
+def _all_parts(environment: JsonObject, devices: Sequence[str], any_card: bool) -> Iterator[list[object]]:
+    """Yield what is in its key, and what was before cores were told by their kinds."""
+    machine = shared(environment)
+    yield _parts(machine, devices, any_card)
+    cpu = {name: value for name, value in (machine.get("cpu") or {}).items() if name != "kinds"}
+    yield _parts({**machine, "cpu": cpu}, devices, any_card)
 
 
 def card_of(environment: JsonObject, device: str) -> JsonObject:
@@ -216,6 +238,7 @@ def _cpu(ask: _Ask) -> dict[str, object]:
         "cores": ask("cpu.cores", lambda: psutil.cpu_count(logical=False)),
         "threads": psutil.cpu_count(),
         "affinity": ask("cpu.affinity", lambda: sorted(os.sched_getaffinity(0))),
+        "kinds": ask("cpu.kinds", core_kinds),
         "governor": ask("cpu.governor", lambda: governor.read_text().strip()),
     }
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from abc import ABCMeta
-from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,9 +17,10 @@ import msgspec
 from bench.errors import StoreError
 from bench.io import JsonObject
 from bench.plan.card import ArchCard
-from bench.plan.job import Job, read_settings
+from bench.plan.job import Job, Role, read_settings
 from bench.plan.settings import Settings
-from bench.records.record import SCHEMA, Measurement, Record, Role, Status
+from bench.records.record import SCHEMA, Measurement, Record, Status
+from bench.records.unread import Unread, environment_of
 from bench.units import Better
 
 _MARK = b',"checksum":"'
@@ -129,7 +128,7 @@ class _Values(_Line, kw_only=True):
         return self.made_of(Job.from_json(self.job), card, self.environment, self.measurements)
 
 
-class _JobText(msgspec.Struct, forbid_unknown_fields=True):
+class _JobText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A job with exactly the fields of this version, whose settings are still text."""
 
     id: str
@@ -158,7 +157,7 @@ class _JobText(msgspec.Struct, forbid_unknown_fields=True):
         )
 
 
-class _MeasurementText(msgspec.Struct):
+class _MeasurementText(msgspec.Struct, gc=False):
     """A measurement whose detail is still text."""
 
     name: str
@@ -184,63 +183,22 @@ class _Text(_Line, kw_only=True):
                 unit=m.unit,
                 better=m.better,
                 samples=m.samples,
-                detail=_Unread(m.detail),
+                detail=Unread(bytes(m.detail)),
                 flags=m.flags,
             )
             for m in self.measurements
         ]
-        environment = _environment(bytes(self.environment))
+        environment = environment_of(bytes(self.environment))
         return self.made_of(self.job.job(), _card(bytes(self.card)), environment, tuple(measurements))
 
 
 _decode = msgspec.json.Decoder(_Text).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-class _ObjectMeta(type(msgspec.Struct), ABCMeta):  # type: ignore[misc]
-    """Lets a struct, made by compiled code in half the time, be a mapping too."""
-
-
-class _Unread(Mapping[str, Any], msgspec.Struct, eq=False, metaclass=_ObjectMeta):
-    """An object of a line, decoded when something of it is first asked for."""
-
-    value: msgspec.Raw | JsonObject
-
-    def _whole(self) -> JsonObject:
-        if isinstance(self.value, msgspec.Raw):
-            value = msgspec.json.decode(self.value)
-            self.value = value if isinstance(value, dict) else {"not an object": value}
-        return self.value
-
-    def __getitem__(self, key: str) -> Any:
-        return self._whole()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._whole())
-
-    def __len__(self) -> int:
-        return len(self._whole())
-
-    def __repr__(self) -> str:
-        return repr(self._whole())
 
 
 @lru_cache(maxsize=1024)
 def _settings(task: str, text: bytes) -> Settings:
     return read_settings(task, _decode_object(text))
-
-
-@lru_cache(maxsize=1024)
-def _environment(text: bytes) -> JsonObject:
-    return {
-        key: _value(bytes(value)) for key, value in _decode_parts(text).items()
-    }  # they differ in few parts
-
-
-@lru_cache(maxsize=1024)
-def _value(text: bytes) -> object:
-    return msgspec.json.decode(text)
 
 
 @lru_cache(maxsize=1024)

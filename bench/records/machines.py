@@ -12,6 +12,7 @@ from typing import TypeAlias
 from bench.io import JsonObject
 from bench.records.record import Record
 from bench.records.store import Run
+from bench.records.unread import shared
 
 Machine: TypeAlias = tuple[str | None, int | None, tuple[str, ...]]
 """Model and cores of the CPU, and the models of its cards."""
@@ -67,12 +68,19 @@ def every_machine(runs: Iterable[Run]) -> list[Run]:
 
 def machines_of(records: Sequence[Record]) -> dict[Machine, list[Record]]:
     """Return the records of each machine, in their order; those that say nothing of theirs are with the first."""
-    each = [machine_of(record.environment) for record in records]
+    known: dict[int, Machine] = {}  # by what many records have alike
+    each = [_machine_of(shared(record.environment), known) for record in records]
     first = next((machine for machine in each if machine != _UNKNOWN), _UNKNOWN)
     machines: dict[Machine, list[Record]] = {}
     for machine, record in zip(each, records, strict=True):
         machines.setdefault(first if machine == _UNKNOWN else machine, []).append(record)
     return machines
+
+
+def _machine_of(environment: JsonObject, known: dict[int, Machine]) -> Machine:
+    if (machine := known.get(id(environment))) is None:
+        machine = known[id(environment)] = machine_of(environment)
+    return machine
 
 
 def _words(machines: Mapping[Machine, Sequence[Record]]) -> dict[Machine, str]:

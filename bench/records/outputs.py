@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from bench.records.record import Record
 
 _OUTPUTS = "outputs"
 _WEIGHTS = "weights"
+_T = TypeVar("_T")
 _HALF = np.finfo(np.float16)
 
 
@@ -74,8 +76,12 @@ def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:
     }
     if outputs.kernels is not None:
         arrays["kernels"] = outputs.kernels.astype(np.float16)
+    return _packed(np.savez, arrays)
+
+
+def _packed(save: Callable[..., None], arrays: Mapping[str, npt.NDArray[np.generic]]) -> tuple[bytes, str]:
     stream = io.BytesIO()
-    np.savez(stream, **arrays)  # type: ignore[arg-type] # its own keywords are not among the names
+    save(stream, **arrays)
     content = stream.getvalue()
     return content, hashlib.sha256(content).hexdigest()
 
@@ -98,9 +104,14 @@ def read_outputs(folder: Path, record: Record) -> Outputs | None:
     Raises:
         StoreError: if the file is there and is torn, or is something else.
     """
+    expected = _expected(record)
+    return None if expected is None else load_outputs(outputs_path(folder, record.job.id), expected)
+
+
+def _expected(record: Record) -> str | None:
+    """Return the SHA-256 of the file that a record's job has left, if any."""
     top1 = record.measurement("top1")
-    expected = top1 and top1.detail.get("outputs_sha256")
-    return load_outputs(outputs_path(folder, record.job.id), expected) if expected else None
+    return None if top1 is None else top1.detail.get("outputs_sha256")
 
 
 def load_outputs(path: Path, sha256: str) -> Outputs | None:
@@ -109,19 +120,27 @@ def load_outputs(path: Path, sha256: str) -> Outputs | None:
     Raises:
         StoreError: if the file is there and is torn, or is something else.
     """
+    tip = "delete it, and train its network again where they are needed"
+    return _load(path, sha256, _decode, "test outputs", tip)
+
+
+def _load(
+    path: Path,
+    sha256: str,
+    decode: Callable[[Mapping[str, npt.NDArray[np.generic]]], _T],
+    what: str,
+    tip: str,
+) -> _T | None:
     kept = _kept(path, sha256)
     if not kept.exists():
         return None
     try:
         content = kept.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            outputs = _decode(arrays)
+            decoded = decode(arrays)
     except Exception as error:  # a torn archive fails in more ways than NumPy documents
-        raise StoreError(
-            f"{kept} has no readable test outputs ({type(error).__name__})",
-            "delete it, and train its network again where they are needed",
-        ) from error
-    return outputs if hashlib.sha256(content).hexdigest() == sha256 else None
+        raise StoreError(f"{kept} has no readable {what} ({type(error).__name__})", tip) from error
+    return decoded if hashlib.sha256(content).hexdigest() == sha256 else None
 
 
 def kept_path(path: Path, sha256: str) -> Path | None:
@@ -190,10 +209,7 @@ def encode_answers(answers: Answers) -> tuple[bytes, str]:
     }
     if answers.among is not None:
         arrays["among"] = answers.among.astype(np.int32)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type] # its own keywords are not among the names
-    content = stream.getvalue()
-    return content, hashlib.sha256(content).hexdigest()
+    return _packed(np.savez_compressed, arrays)
 
 
 def read_answers(folder: Path, record: Record) -> Answers | None:
@@ -204,9 +220,8 @@ def read_answers(folder: Path, record: Record) -> Answers | None:
     Raises:
         StoreError: if the file is there and is torn, or is something else.
     """
-    top1 = record.measurement("top1")
-    expected = top1 and top1.detail.get("outputs_sha256")
-    return load_answers(outputs_path(folder, record.job.id), expected) if expected else None
+    expected = _expected(record)
+    return None if expected is None else load_answers(outputs_path(folder, record.job.id), expected)
 
 
 def load_answers(path: Path, sha256: str) -> Answers | None:
@@ -215,19 +230,8 @@ def load_answers(path: Path, sha256: str) -> Answers | None:
     Raises:
         StoreError: if the file is there and is torn, or is something else.
     """
-    kept = _kept(path, sha256)
-    if not kept.exists():
-        return None
-    try:
-        content = kept.read_bytes()
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            answers = _decode_answers(arrays)
-    except Exception as error:  # a torn archive fails in more ways than NumPy documents
-        raise StoreError(
-            f"{kept} has no readable answers ({type(error).__name__})",
-            "delete it, and evaluate its network again where they are needed",
-        ) from error
-    return answers if hashlib.sha256(content).hexdigest() == sha256 else None
+    tip = "delete it, and evaluate its network again where they are needed"
+    return _load(path, sha256, _decode_answers, "answers", tip)
 
 
 def _decode_answers(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Answers:

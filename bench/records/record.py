@@ -9,7 +9,7 @@ import msgspec
 
 from bench.io import JsonObject, finite_json
 from bench.plan.card import ArchCard
-from bench.plan.job import Job
+from bench.plan.job import Job, Role
 from bench.plan.task import quantities
 from bench.units import Better
 
@@ -41,14 +41,8 @@ STATUSES: dict[Status, str] = {
 }
 """How a job may end, and what that means."""
 
-Role = Literal[
-    "measured",
-    "repeated",  # once more, since others' work disturbed the first try
-    "drift_control",  # once more at the end of a run, to show how the machine changed meanwhile
-]
 
-
-class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One named quantity with its unit and its raw samples.
 
     Attributes:

@@ -177,7 +177,10 @@ def _read_records(file: Path) -> tuple[list[Record], list[Rejected]]:
     records: list[Record] = []
     rejected: list[Rejected] = []
     for _, content in _lines(file):
-        (rejected if isinstance(content, Rejected) else records).append(content)  # type: ignore[arg-type]
+        if isinstance(content, Record):
+            records.append(content)
+        else:
+            rejected.append(content)
     return records, rejected
 
 
@@ -190,15 +193,21 @@ def sound_lines(file: Path) -> Iterator[tuple[bytes, Record]]:
     """
     for line, content in _lines(file):
         if isinstance(content, Record):
-            yield line, content
+            yield line.strip(), content
 
 
 def _lines(file: Path) -> Iterator[tuple[bytes, Record | Rejected]]:
     if not file.is_file():
         return
-    with file.open("rb", buffering=1 << 16) as lines:
+    with file.open("rb", buffering=1 << 20) as lines:
         for number, line in enumerate(lines, start=1):
-            content = line.removeprefix(BOM).strip()  # line ends, and the mark of an editor, are no content
+            content = line
+            if not (
+                line.startswith(b"{") and line.endswith(b"}\n")
+            ):  # stripped without need, it would be copied
+                content = line.removeprefix(
+                    BOM
+                ).strip()  # line ends, and the mark of an editor, are no content
             if not content:
                 continue
             try:

@@ -110,6 +110,8 @@ def _nothing(raced: Raced, known: Known) -> str:
             f"factor of {choice.nearest['excess']:.2f}."
         )
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
+    if raced.end == "time":
+        return "The time was over before anything was measured. Give more of it: --minutes."
     return f"Nothing was measured{': ' + reasons.iloc[0] if len(reasons) else ''}."
 
 
@@ -129,7 +131,8 @@ def _taken(raced: Raced, known: Known) -> list[str]:
     held = int((choice.candidates["holds"] == "yes").sum())
     how = "" if raced.budget_decided else ", as far as is known"
     said = [
-        f"Take {best}{_interval(choice.best, choice.cost)}: the most accurate that has {budget}{how}; {held:,} have."
+        f"Take {best}{_interval(choice.best, choice.cost)}: the most accurate that has {budget}{how}; {held:,} have it "
+        "for certain."
     ]
     if rivals := len(choice.rivals):
         others = "Another is" if rivals == 1 else f"{rivals} others are"
@@ -178,7 +181,7 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
         return ["Every network was measured, or its counts are over the budget, or it failed."]
     if not standing.enough:
         return [
-            f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}. Too few were to say what they may be."
+            f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}. Too few were to say more."
         ]
     expected = standing.expected
     few = "under 0.01" if expected < 0.01 else f"at most {expected:.2f}"

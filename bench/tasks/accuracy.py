@@ -18,7 +18,8 @@ from bench.plan.settings import Device, NetworkKeys, OfNetwork, Precision
 from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
 from bench.records.record import Measurement
 
-_GUESS_S = {"cpu": 3.0, "cuda": 5.0}
+_GUESS_S = {"cpu": 1.0, "cuda": 5.0}
+_GUESS_SIZE = 28  # px of the images that a CPU takes so long for
 _GUESS_IMAGE_S = {
     "cpu": 5e-3,
     "cuda": 2.8e-5,
@@ -247,8 +248,12 @@ def _subject(job: Job[AccuracySettings]) -> str:
 
 
 def _estimate(job: Job[AccuracySettings], images: int) -> float:
-    seconds = _GUESS_S[job.device_kind] + images * job.settings.length * _GUESS_IMAGE_S[job.device_kind]
-    return seconds + compile_s(job.settings.backend)
+    """Return the seconds of a training; an image of twice the size has four times the work."""
+    work = (job.input_size / _GUESS_SIZE) ** 2 if job.device == "cpu" else 1.0
+    an_image = _GUESS_IMAGE_S[job.device_kind] * work
+    return (
+        _GUESS_S[job.device_kind] + images * job.settings.length * an_image + compile_s(job.settings.backend)
+    )
 
 
 def _at_once(job: Job[AccuracySettings], cores: int) -> int:

@@ -165,7 +165,7 @@ def _subject(job: Job[EvaluateSettings]) -> str:
 TASKS.add(
     "evaluate",
     Task(
-        place=8,
+        place=7,
         about="tests given weights on images, each network with its own transform",
         keys=_EvaluateKeys,
         settings=EvaluateSettings,

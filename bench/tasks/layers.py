@@ -63,7 +63,7 @@ def _run(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
 TASKS.add(
     "layers",
     Task(
-        place=7,
+        place=8,
         about="times a network layer by layer, beside the whole",
         keys=_LayersKeys,
         settings=LayersSettings,

@@ -45,21 +45,23 @@ ROUNDS = 3
 
 @contextmanager
 def cluster(nodes: int) -> Iterator[str]:
-    """Yield the address of a cluster with so many nodes, each of which has one core of this machine."""
+    """Yield the address of a cluster with so many nodes, each of which has one core of this machine, and own locks."""
     from ray.cluster_utils import Cluster
 
     made = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
     )
     cores = sorted(os.sched_getaffinity(0))
-    try:
-        for number in range(nodes):
-            os.sched_setaffinity(0, {cores[number]})
-            made.add_node(num_cpus=1, num_gpus=0)
-        os.sched_setaffinity(0, cores)
-        yield made.address
-    finally:
-        made.shutdown()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for number in range(nodes):
+                own = {"BENCH_LOCKS": f"{folder}/locks-{number}", "BENCH_JOBS": f"{folder}/jobs-{number}"}
+                os.sched_setaffinity(0, {cores[number]})
+                made.add_node(num_cpus=1, num_gpus=0, env_vars=own)
+            os.sched_setaffinity(0, cores)
+            yield made.address
+        finally:
+            made.shutdown()
 
 
 def plan_of(block: dict[str, Any], executor: Executor) -> tuple[Sequence[Planned], Catalog]:

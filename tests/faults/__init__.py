@@ -29,7 +29,7 @@ from bench.records.store import RECORDS, read_run
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PLUGIN = HERE / "plugin"
-KINDS = ("ends", "inputs", "kills", "networks", "stores")  # the modules that register faults
+KINDS = ("ends", "inputs", "kills", "networks", "stores", "surroundings")  # the modules that register faults
 MARK = "BENCH_FAULT"
 EXPERIMENT = "blocks:\n  - {task: cost, grid: {arch: [a, b], seed: [0, 1, 2]}}\n"
 JOBS = 6

@@ -183,7 +183,9 @@ def _unread(text: str) -> BenchError:
     return error_at(text, 0, f"{prefix[1] if prefix else text!r} is no library, file or module", tip)
 
 
-_BARE = re.compile(r"(?<=[(,\s])weights\s*=\s*(?!None\b)([^\s'\"(),=\[{]+)(?=\s*[,)])")
+_BARE = re.compile(
+    r"(?<=[(,\s])weights\s*=\s*(?!(?:None|True|False|[\d.+-]+)\s*[,)])([^\s'\"(),=\[{]+)(?=\s*[,)])"
+)
 
 
 def _arguments(text: str, end: int) -> dict[str, object]:

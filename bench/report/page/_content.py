@@ -11,6 +11,7 @@ import pandas as pd
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.answers import Answer, answers
 from bench.analysis.comparison import failures
+from bench.analysis.engines import engine_notes, engines_of
 from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import compare_run
 from bench.claims.table import native_rows
@@ -23,6 +24,7 @@ from bench.report.selftest import selftests_of
 from bench.report.tables._view import View, view
 from bench.report.tables.claims import findings_view
 from bench.report.tables.columns import FAILURES, TRAININGS, comparison_view, page_view
+from bench.report.tables.engines import engines_view
 from bench.report.tables.evaluations import EvaluationTables, evaluation_tables
 from bench.report.tables.verdicts import studies_of, versus_notes, versus_view
 from bench.report.text import plain
@@ -42,6 +44,8 @@ class Content:
     of_studies: bool  # every run was made for the verdict of one
     verdicts: View
     verdict_notes: Sequence[str]
+    engines: View
+    engine_notes: Sequence[str]
     trainings: View
     evaluations: EvaluationTables
     findings: View
@@ -77,6 +81,7 @@ class Content:
             "evaluations": ("Evaluations", self.evaluations.titled),
             **studies,
             "verdicts": ("Verdicts", self.verdicts.rows),
+            "engines": ("Engines", self.engines.rows),
             "claims": ("Claims", self.findings.rows),
             "figures": ("Figures", True),
             "failures": ("Failures", self.failures.rows),
@@ -97,6 +102,7 @@ def gather(
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
     compared = [compare_run(run) for run in runs]
+    engines = [engines_of(run) for run in runs]
     native, answered = native_rows(table, runs), answers(*charted)
     studies = studies_of(runs)
     return Content(
@@ -109,6 +115,8 @@ def gather(
         studies=studies,
         of_studies=bool(studies) and len(studies) == len(runs),
         verdicts=versus_view([row for rows in compared for row in rows]),
+        engines=engines_view([row for rows in engines for row in rows]),
+        engine_notes=[note for rows in engines for note in engine_notes(rows)],
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],
         trainings=view(accuracy_table(frame), TRAININGS),
         evaluations=evaluation_tables(frame),

@@ -60,6 +60,9 @@ def _rest(content: Content) -> Iterator[str]:
     if content.verdicts.rows:
         notes = "\n".join(f"- {markdown(note)}" for note in content.verdict_notes)
         yield f"## Verdicts\n\n{to_markdown(content.verdicts)}\n{notes}\n"
+    if content.engines.rows:
+        notes = "\n".join(f"- {markdown(note)}" for note in content.engine_notes)
+        yield f"## Engines\n\n{to_markdown(content.engines)}\n{notes}\n"
     for name, shown in (("Short trainings", content.trainings), ("Failures", content.failures)):
         if shown.rows:
             yield f"## {name}\n\n{to_markdown(shown)}"

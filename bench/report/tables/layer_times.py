@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
-from bench.analysis.layers import Difference, Layer, LayerTable
+from bench.analysis.layers import Difference, Layer, LayerTable, layer_differences
 from bench.io import finite_json
 from bench.records.flags import explain
 from bench.report.tables._view import EMPTY, Cell, Head, View, interval
@@ -92,13 +92,19 @@ def _number(value: float) -> str:
 
 def layer_times_title(table: LayerTable) -> str:
     """Return what was timed, and how."""
-    given = table.job.settings.given
-    how = [str(given.get(key, usual)) for key, usual in (("precision", "fp32"), ("device", "cpu"))]
-    how += [f"{given['threads']} threads"] if given.get("threads") and given.get("device") == "cpu" else []
-    how += [str(given["backend"])] if given.get("backend", "eager") != "eager" else []
-    what = "a training step" if given.get("training") else "the forward pass"
-    batch = f"batch {given.get('batch_size', 1)} at {table.job.input_size} px"
-    return f"{plain(table.job.arch)}: {what} layer by layer, {batch}, {', '.join(how)}"
+    how = [str(table.how[key]) for key in ("precision", "device")]
+    if table.how["device"] == "cpu" and isinstance(table.how["threads"], float) and table.how["threads"] > 0:
+        how.append(f"{table.how['threads']:.0f} threads")
+    how += [str(table.how["backend"])] if table.how["backend"] != _EAGER else []
+    batch = f"batch {table.how['batch_size']:.0f} at {table.input_size} px"
+    return f"{plain(table.arch)}: {_what(table)} layer by layer, {batch}, {', '.join(how)}"
+
+
+_EAGER = "eager"
+
+
+def _what(table: LayerTable) -> str:
+    return "a training step" if table.training else "the forward pass"
 
 
 def layer_times_notes(table: LayerTable) -> list[str]:
@@ -107,12 +113,11 @@ def layer_times_notes(table: LayerTable) -> list[str]:
         f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, in turn "
         f"with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
     ]
-    eager = table.job.settings.given.get("backend", "eager") == "eager"
     if table.between_s >= 0:
         lines.append(
             f"Between layers, {show(table.between_s, 's')}: Python's calls, views, and waits for launching."
         )
-    elif eager:
+    elif table.how["backend"] == _EAGER:
         lines.append(
             f"With stamps between them, the layers take {show(-table.between_s, 's')} longer than alone."
         )
@@ -127,10 +132,9 @@ def layer_times_notes(table: LayerTable) -> list[str]:
         parts = (f"{_BOUNDS[b]} {percent(s / table.network.estimate)}" for b, s in bounds.items() if s)
         lines.append(f"Of the time, in layers bounded by {', '.join(parts)}.")
     if math.isfinite(table.utilisation):
-        what = "a training step" if table.job.settings.given.get("training") else "the forward pass"
         lines.append(
-            f"{what.capitalize()} does {show(table.macs, 'MAC')}, {percent(table.utilisation)} of what this machine's "
-            f"matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
+            f"{_what(table).capitalize()} does {show(table.macs, 'MAC')}, {percent(table.utilisation)} of what this "
+            f"machine's matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
             f"{show(table.ceilings.bandwidth, 'B/s')}): model FLOPs utilisation."
         )
     return lines + [f"In doubt: {flag}: {explain(flag)}." for flag in table.flags]
@@ -147,8 +151,11 @@ def _processes(table: LayerTable) -> str:
 def layer_times_json(table: LayerTable) -> dict[str, object]:
     """Return plain values; what is not a number is None."""
     own = {
-        "arch": table.job.arch,
-        "job": table.job.content(),
+        "arch": table.arch,
+        "run": table.run,
+        "input_size": table.input_size,
+        "training": table.training,
+        **{key: _raw(value) for key, value in table.how.items()},
         "processes": len(table.layers[0].times),
         "network_time": _plain(table.network),
         "explained_share": table.explained,
@@ -239,13 +246,17 @@ def _raw(value: object) -> object:
 _MOST = 12  # layers that are told
 
 
-def differences_view(
-    differences: Sequence[Difference], of: LayerTable, against: LayerTable, most: int = _MOST
-) -> View:
+def differences_title(of: LayerTable, against: LayerTable) -> str:
+    """Return what is held against what."""
+    return f"{plain(of.arch)} against {plain(against.arch)}, layer by layer"
+
+
+def differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
     """Return a row a layer that makes the difference, those that are certain first, and the two wholes last."""
+    differences = layer_differences(of, against)
     shown = sorted(differences, key=lambda d: (not d.certain, -abs(d.effect.estimate)))[:most]
     scale = scale_for(max(of.network.estimate, against.network.estimate) / 10, "s")
-    names = [plain(table.job.arch) for table in (of, against)]
+    names = [plain(table.arch) for table in (of, against)]
     heads = [
         *(Head(names[0]), Head(names[1]), Head("Type"), Head("Output")),
         *(Head(f"Time of {name}", scale.symbol, numeric=True) for name in names),
@@ -277,11 +288,12 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + significant(value)
 
 
-def differences_notes(differences: Sequence[Difference], of: LayerTable, against: LayerTable) -> list[str]:
+def differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     """Return sentences: where the difference of two networks is, and how sure that is."""
+    differences = layer_differences(of, against)
     gap = of.network.estimate - against.network.estimate
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
-    names = [plain(table.job.arch) for table in (of, against)]
+    names = [plain(table.arch) for table in (of, against)]
     word = "longer" if gap > 0 else "less long"
     lines = [f"{names[0]} takes {show(abs(gap), 's')} {word} than {names[1]}."]
     if not certain:
@@ -306,17 +318,14 @@ def _sign_show(seconds: float) -> str:
     return ("+" if seconds > 0 else "-") + show(abs(seconds), "s")
 
 
-def differences_json(differences: Sequence[Difference]) -> list[dict[str, object]]:
+def differences_json(of: LayerTable, against: LayerTable) -> list[dict[str, object]]:
     """Return plain values, one a layer; what is not a number is None."""
-    return [
-        finite_json(
-            {
-                "of": d.of.name if d.of else None,
-                "against": d.against.name if d.against else None,
-                "type": (d.of or d.against).type,  # type: ignore[union-attr]
-                **d.effect.to_json("difference_s"),
-                "certain": d.certain,
-            }
-        )
-        for d in differences
-    ]
+    return [_difference_json(d, of.arch, against.arch) for d in layer_differences(of, against)]
+
+
+def _difference_json(difference: Difference, arch: str, baseline: str) -> dict[str, object]:
+    names = {"arch": arch, "baseline": baseline, "quantity": "layer"}
+    layers = {"of": difference.of, "against": difference.against}
+    told = {key: None if layer is None else layer.name for key, layer in layers.items()}
+    effect = finite_json(difference.effect.to_json("difference_s"))
+    return {**names, **told, **effect, "certain": difference.certain}

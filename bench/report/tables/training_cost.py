@@ -73,8 +73,8 @@ def training_notes(table: _Table) -> list[str]:
         f"Tensors alive at once, at most: {show(memory['peak'], 'B')}, in {_WORDS[memory['fullest']]}. In all: {parts}."
     )
     lines.append(
-        f"A process on a CPU needs about {show(memory['process'], 'B')} for it, with the libraries' memory and the holes "
-        "of its heap: an estimate, within a tenth for 18 of 20 networks."
+        f"A process on a CPU needs about {show(memory['process'], 'B')} for it, with the libraries' memory and the "
+        "holes of its heap: an estimate, within a tenth for 18 of 20 networks."
     )
     others = ", ".join(f"{batch}: {show(one['peak'], 'B')}" for batch, one in table["batches"].items())
     lines.append(f"The same by batch size: {others}.")

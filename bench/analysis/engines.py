@@ -1,0 +1,386 @@
+"""Engines: one network as several engines run it, held against eager in single precision: speed, agreement, accuracy.
+
+Each was timed in processes of its own, which took turns with all others. A process gives one number; Welch's t of
+their logarithms decides, corrected for the number of engines of the run, see `bench.stats.verdicts`. Accuracy is of the
+images that both have answered, paired. `worth it` is said of what is faster for certain and has lost at most one point
+of accuracy for certain; where no accuracy was measured nothing is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from bench.io import finite_json
+from bench.plan.settings import Timed
+from bench.records.flags import NOISY, doubts, joined_flags, spoken
+from bench.records.outputs import Answers, read_answers
+from bench.records.record import Measurement, Record
+from bench.records.store import Run, latest
+from bench.stats.effects import Effect, matched, none
+from bench.stats.intervals import Interval, process_interval
+from bench.stats.samples import finite, median
+from bench.stats.verdicts import corrected, differ, p_is
+
+EAGER = ("eager", "fp32")
+LOSS = 0.01
+"""What an engine may lose of accuracy, as a share of the images."""
+
+PACKAGES = ("onnx", "onnxruntime", "openvino", "nncf", "torch", "torchao", "executorch", "tensorrt")
+"""Whose versions the detail of a preparation has."""
+
+Worth = Literal["worth it", "not worth it", "open"]
+_Way = tuple[str, str, str]  # backend, precision, memory format
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """What is left of a network's accuracy, on the images that eager has answered as well.
+
+    Attributes:
+        data: the data set and its split.
+        correct: images that it tells right.
+        images: of so many.
+        lost: eager's share of right answers less its own, with McNemar's p; one that decides nothing for eager itself.
+        flags: doubts about it.
+    """
+
+    data: str
+    correct: int
+    images: int
+    lost: Effect
+    flags: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The share of images that it tells right."""
+        return self.correct / self.images if self.images else math.nan
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """One network as one engine runs it.
+
+    Attributes:
+        network, backend, precision: what and how; `way` adds the layout of images where that is not the usual one.
+        status: of its last job that did not end well, else `ok`.
+        reason: why there is no time, as the engine says it; empty where there is one.
+        latency: s at batch 1, over processes; None where there is none.
+        speedup: eager's time over its own, 2 is twice as fast; its verdict is corrected for all engines of the run.
+        throughput: images/s at `batch`.
+        batch: the largest that was timed.
+        values: medians of what else was measured of it, by the name of the measurement.
+        operators: how many of those that multiply run in which type of number.
+        versions: of the packages that made and run it.
+        calibration: the images on which ranges were taken; empty without such.
+        accuracy: on real images; None where that was not measured.
+        flags: of all that was measured of it.
+    """
+
+    network: str
+    backend: str
+    precision: str
+    status: str
+    reason: str = ""
+    latency: Interval | None = None
+    speedup: Effect = field(default_factory=lambda: none("not timed"))
+    throughput: float = math.nan
+    batch: int = 1
+    values: Mapping[str, float] = field(default_factory=dict)
+    operators: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    calibration: str = ""
+    accuracy: Accuracy | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def way(self) -> str:
+        """The engine and its precision, such as ``openvino int8``."""
+        return f"{self.backend} {self.precision}"
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether it is what all others are held against."""
+        return (self.backend, self.precision) == EAGER
+
+    @cached_property
+    def worth(self) -> Worth:
+        """Whether it is worth it to take it instead of eager."""
+        if (
+            self.latency is None
+            or doubts(self.flags_of_time)
+            or self.speedup.verdict in ("suspected", "undecided")
+        ):
+            return "open"
+        if self.speedup.verdict != "faster":
+            return "not worth it"
+        if self.accuracy is None or math.isnan(self.accuracy.lost.low) or doubts(self.accuracy.flags):
+            return "open"
+        if self.accuracy.lost.high <= LOSS:
+            return "worth it"
+        return "not worth it" if self.accuracy.lost.low > LOSS else "open"
+
+    @property
+    def flags_of_time(self) -> tuple[str, ...]:
+        """Its flags but for those that are about its answers or its memory alone."""
+        return tuple(flag for flag in self.flags if flag not in ("with_preparation", "calibrated_on_noise"))
+
+    @cached_property
+    def sentence(self) -> str:
+        """What is said of it in words."""
+        if self.is_eager:
+            return f"{self.network} in eager is what its engines are held against."
+        if self.latency is None:
+            return f"{self.network} by {self.way}: {self.status}: {self.reason.removesuffix('.')}."
+        return f"{self.network} by {self.way} {self._speed()}; {self._left()}: {self.worth}."
+
+    @property
+    def _doubted(self) -> str:
+        words = spoken(*doubts(self.flags_of_time))
+        return f", in doubt: {words}" if words else ""
+
+    def _speed(self) -> str:
+        effect = self.speedup
+        if math.isnan(effect.estimate):
+            return f"cannot be held against eager ({effect.reason})"
+        ends = "" if math.isnan(effect.low) else f" ({effect.low:.2f} to {effect.high:.2f})"
+        certain = effect.verdict in ("faster", "slower")
+        told = f"{effect.verdict} for certain" if certain else f"which is {effect.verdict}"
+        return f"is {effect.estimate:.2f} times as fast as eager{ends}, {told}{self._doubted}"
+
+    def _left(self) -> str:
+        one = self.accuracy
+        if one is None:
+            return "its accuracy was not tested (to know: --data)"
+        lost = one.lost
+        if math.isnan(lost.low):
+            return f"its accuracy was not held against eager's ({lost.reason})"
+        doubt = f", in doubt: {spoken(*doubts(one.flags))}" if doubts(one.flags) else ""
+        return (
+            f"it loses {100 * lost.estimate:.2f} points of accuracy ({100 * lost.low:.2f} to {100 * lost.high:.2f}, "
+            f"{one.images} images of {one.data}, McNemar's {p_is(lost.p)}){doubt}"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values; what is not a number is None."""
+        one = self.accuracy
+        names = {
+            "network": self.network, "backend": self.backend, "precision": self.precision, "status": self.status,
+            "reason": self.reason or None, "worth": None if self.is_eager else self.worth, "sentence": self.sentence,
+        }  # fmt: skip
+        numbers: dict[str, object] = {
+            "latency": self.latency
+            and {"s": self.latency.estimate, "low": self.latency.low, "high": self.latency.high},
+            "speedup": self.speedup.to_json("ratio"),
+            "throughput": self.throughput,
+            "batch": self.batch,
+            **self.values,
+            "accuracy": one and {"data": one.data, "top1": one.value, "images": one.images},
+            "lost": one and one.lost.to_json("points"),
+        }
+        told = {
+            "operators": dict(self.operators), "versions": dict(self.versions), "calibration": self.calibration or None,
+            "flags": list(self.flags),
+        }  # fmt: skip
+        return {**names, **finite_json(numbers), **told}
+
+
+VALUES = (
+    *("peak_memory", "prepare_time", "artefact_size", "threads_used", "precision_share", "clipped_share"),
+    *("output_difference", "mean_difference", "other_answers"),
+)
+"""What else is told of an engine, by the name of the measurement."""
+
+
+def engines_of(run: Run) -> list[EngineRow]:
+    """Return a row for each network and engine of a run in which one of them was to be held against eager.
+
+    A network that was planned in eager alone, or without it, has none. Rows of a network stand together, eager first.
+
+    Raises:
+        StoreError: for answers of evaluations that cannot be read.
+    """
+    records = list(latest(run.records).values())
+    evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.job.task == "infer" and isinstance(record.job.settings, Timed):
+            groups[_network_key(record)].append(record)
+    rows = [row for group in groups.values() for row in _of_network(run, group, evaluated)]
+    tested = corrected([row.speedup for row in rows], "suspected")
+    return [replace(row, speedup=effect) for row, effect in zip(rows, tested, strict=True)]
+
+
+def _network_key(record: Record) -> str:
+    job = record.job
+    own = (job.arch, job.source_sha256, job.input_size, job.in_channels, job.num_classes, job.device)
+    return json.dumps([*own, job.settings.given.get("threads")])
+
+
+def _of_network(run: Run, records: Sequence[Record], evaluated: Sequence[Record]) -> Iterator[EngineRow]:
+    ways: defaultdict[_Way, list[Record]] = defaultdict(list)
+    for record in records:
+        settings = record.job.settings
+        assert isinstance(settings, Timed)
+        if settings.memory_format == "contiguous" or (settings.backend, settings.precision) != EAGER:
+            ways[settings.backend, settings.precision, settings.memory_format].append(record)
+    eager = (*EAGER, "contiguous")
+    if eager not in ways or len({way[0] for way in ways}) < 2:
+        return
+    answers = _Answered(run, [r for r in evaluated if r.job.arch == records[0].job.arch])
+    before = _latencies(ways[eager])
+    for way in sorted(ways, key=lambda way: (way != eager, way[0], way[1] != "fp32", way[1])):
+        row = _row(way, ways[way], answers)
+        speedup = (
+            none("eager itself")
+            if way == eager
+            else differ(_latencies(ways[way]), before, better="higher", unit="1/s")
+        )
+        yield replace(row, speedup=speedup)
+
+
+def _latencies(records: Sequence[Record]) -> list[float]:
+    """Return the median time of one image in each process."""
+    measured = (r.measurement("latency") for r in records if r.job.settings.given.get("batch_size") == 1)
+    return finite([median(m.samples) for m in measured if m is not None])
+
+
+def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
+    backend, precision, memory_format = way
+    failed = [r for r in records if r.status != "ok"]
+    ok = [r for r in records if r.status == "ok"]
+    latencies = _latencies(ok)
+    latency = process_interval(latencies) if latencies else None
+    batch = max((int(r.job.settings.given.get("batch_size") or 1) for r in ok), default=1)
+    largest = [r for r in ok if r.job.settings.given.get("batch_size") == batch]
+    steps = finite([median(m.samples) for r in largest if (m := r.measurement("step_time"))])
+    values = {name: _value(largest, name) for name in VALUES}
+    first = [r.job.settings.given.get("batch_size") == 1 for r in ok]
+    of_one = [r for r, is_one in zip(ok, first, strict=True) if is_one] or ok
+    values |= {name: _value(of_one, name) for name in VALUES if name != "peak_memory"}
+    detail = _detail(of_one, "prepare_time")
+    return EngineRow(
+        network=records[0].job.arch,
+        backend=backend if memory_format == "contiguous" else f"{backend} {memory_format}",
+        precision=precision,
+        status=failed[-1].status if failed else "ok",
+        reason=_reason(failed) if latency is None else "",
+        latency=latency,
+        throughput=batch / median(steps) if steps else math.nan,
+        batch=batch,
+        values={name: value for name, value in values.items() if math.isfinite(value)},
+        operators=_detail(of_one, "precision_share").get("operators", {}),
+        versions={name: str(detail[name]) for name in PACKAGES if name in detail},
+        calibration=str(detail.get("calibration", "")),
+        accuracy=answers.of(backend, precision),
+        flags=_flags(of_one, latency),
+    )
+
+
+def _reason(failed: Sequence[Record]) -> str:
+    error = failed[-1].error if failed else None
+    return str(error.get("message", "")) if error else "it has not run yet"
+
+
+def _measurements(records: Sequence[Record], name: str) -> list[Measurement]:
+    return [m for r in records if (m := r.measurement(name)) is not None and m.samples]
+
+
+def _value(records: Sequence[Record], name: str) -> float:
+    return median([float(m.samples[0]) for m in _measurements(records, name)])
+
+
+def _detail(records: Sequence[Record], name: str) -> Mapping[str, dict[str, int]]:
+    measured = _measurements(records, name)
+    return measured[0].detail if measured else {}
+
+
+def _flags(records: Sequence[Record], latency: Interval | None) -> tuple[str, ...]:
+    """Return the flags of all that was measured of one image, those of a time over all of its processes."""
+    several = latency is not None and latency.n > 1
+    wide = several and latency is not None and latency.high - latency.low > 2 * NOISY * latency.estimate
+    raised = [m.flags for r in records for m in r.measurements if m.name != "step_time"]
+    flags = joined_flags(raised, several=several, wide=wide)
+    return (*flags, *(["one_process"] * (latency is not None and not several)))
+
+
+class _Answered:
+    """What a network said of images, by backend and precision; held against what it said in eager."""
+
+    def __init__(self, run: Run, evaluations: Sequence[Record]) -> None:
+        self.run = run
+        last = evaluations[-1] if evaluations else None
+        self.data = "" if last is None else _data(last)
+        self.records = {
+            (r.job.settings.given.get("backend", "eager"), r.job.settings.given.get("precision", "fp32")): r
+            for r in evaluations
+            if _data(r) == self.data
+        }
+
+    @cached_property
+    def eager(self) -> Answers | None:
+        """What eager said."""
+        record = self.records.get(EAGER)
+        return None if record is None else read_answers(self.run.path, record)
+
+    def of(self, backend: str, precision: str) -> Accuracy | None:
+        """Return the accuracy of an engine, of the images that eager has answered as well; None where it has none."""
+        record = self.records.get((backend, precision))
+        top1 = None if record is None else record.measurement("top1")
+        if record is None or top1 is None:
+            return None
+        counted = int(top1.detail["correct"]), int(top1.detail["images"])
+        own = read_answers(self.run.path, record)
+        if (backend, precision) == EAGER:
+            return Accuracy(self.data, *counted, none("eager itself"), top1.flags)
+        if own is None or self.eager is None:
+            return Accuracy(self.data, *counted, none("no answers of both are stored"), top1.flags)
+        pairs = _paired(self.eager, own)
+        return Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), top1.flags)
+
+
+def _data(record: Record) -> str:
+    given = record.job.settings.given
+    return f"{given.get('data', '')} {given.get('split', 'val')}"
+
+
+def _paired(eager: Answers, own: Answers) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the images that both have answered each tells right."""
+    places = {name: i for i, name in enumerate(own.images)}
+    both = [(i, places[name]) for i, name in enumerate(eager.images) if name in places]
+    mine, others = (
+        (np.array(side, dtype=np.int64) for side in zip(*both, strict=True))
+        if both
+        else (np.array([], int),) * 2
+    )
+    return eager.top5[mine, 0] == eager.labels[mine], own.top5[others, 0] == own.labels[others]
+
+
+def engine_notes(rows: Sequence[EngineRow]) -> list[str]:
+    """Return a sentence for each engine of each network, and what all of them are held against."""
+    if not rows:
+        return []
+    notes = [row.sentence for row in rows if not row.is_eager]
+    notes.append(
+        "Times are held against eager in fp32, over processes that took turns, by Welch's t of logarithms, corrected "
+        f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * LOSS:g} point of "
+        "accuracy for certain, on images that both have answered."
+    )
+    if not any(row.accuracy for row in rows):
+        notes.append("No accuracy was tested: agreement is on noise, and says little of real images.")
+    notes += [
+        f"{way}: {', '.join(f'{name} {version}' for name, version in versions.items())}."
+        for way, versions in {row.way: row.versions for row in rows if row.versions}.items()
+    ]
+    notes += [
+        f"{row.way} took its ranges on {row.calibration}."
+        for row in {row.way: row for row in rows if row.calibration}.values()
+    ]
+    return notes

@@ -1,0 +1,150 @@
+"""Engines: a network as several engines run it, planned beside eager, measured in turn and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.api._objects import Network, names_of
+from bench.api.runs import Done, open_executor, run, run_name
+from bench.errors import ConfigError, unknown_name
+from bench.execution import Executor
+from bench.execution.catalog import ask
+from bench.execution.runner import Observer
+from bench.plan.config import Block, parse_experiment
+from bench.plan.expand import USUAL_SPLIT
+
+_EAGER = "eager"
+_INT8 = "int8"
+_BATCH = {"cpu": 4, "cuda": 64}
+_TIMING = {"warmup_s": 0.3, "min_s": 0.3, "limit_s": 1.5}
+_EVALUATED = 16  # images a call of an engine
+
+
+def engines(
+    names: Network | Sequence[Network],
+    *,
+    engines: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    data: str | None = None,
+    split: str = USUAL_SPLIT,
+    limit: int = 0,
+    calibration: str | None = None,
+    batch_size: int | None = None,
+    processes: int | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Time networks in eager and as engines run them, in processes that take turns, and store the records.
+
+    What an engine cannot do becomes a row with its reason. Beside the arguments of `run` there are:
+
+    engines: names of backends; none means all that name precisions of their own.
+    precisions: of each engine; none means those that it names.
+    data: a data set of whose images the accuracy is measured; libraries' networks then have their default weights.
+    split: of it.
+    limit: evaluate on so many of its images; 0 is all.
+    calibration: data set on whose training images int8 takes its ranges; None means those of `data`, else noise.
+    batch_size: for the throughput, beside 1; None means 4 on the CPU and 64 on a GPU.
+    processes: in how many each is timed; None means at least 5, and up to 8 where there is doubt.
+
+    Raises:
+        ConfigError: where no network is named.
+        UnknownNameError: for an engine that there is none of.
+        BenchError: for whatever else cannot be carried out as written.
+    """
+    names = names_of(names)
+    if not names:
+        raise ConfigError("no network is named", "such as bench engines resnet18")
+    if data is not None:  # so that what is timed has the weights that are evaluated
+        names = Block("evaluate", {"arch": list(names)}, {}, "").archs
+    with open_executor(executor, names) as opened:
+        tried = _tried(opened)
+        chosen = _chosen(tried, engines, precisions)
+        timed = partial(_timed, batch_size=batch_size, processes=processes)
+        ranges = calibration or data
+        blocks = [timed(*way, ranges) for way in chosen]
+        if data is not None:
+            on = {"data": data, "split": split, "limit": limit}
+            blocks += [_evaluated(*way, ranges, on) for way in chosen]
+        experiment = parse_experiment({"name": name or run_name("engines", names), "blocks": blocks})
+        return run(
+            experiment,
+            names,
+            overrides=overrides,
+            results=results,
+            executor=opened,
+            observer=observer,
+            argv=argv,
+        )
+
+
+def _tried(executor: Executor) -> dict[str, tuple[str, ...]]:
+    """Return the precisions that each backend names, by its name."""
+    units = ask(executor, dict[str, list[dict[str, object]]], "bench.execution.probe:probe_units", None)
+    return {str(unit["name"]): _texts(unit["precisions"]) for unit in units["backends"]}
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(map(str, values)) if isinstance(values, list | tuple) else ()
+
+
+def _chosen(
+    tried: Mapping[str, tuple[str, ...]], engines: Sequence[str], precisions: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return the pairs of a backend and a precision, eager in fp32 first."""
+    for one in engines:
+        if one not in tried:
+            raise unknown_name("engine", one, tried, "see `bench list backends`")
+    ways = dict.fromkeys([(_EAGER, "fp32"), *_ways(tried, engines, precisions)])
+    return list(ways)
+
+
+def _ways(
+    tried: Mapping[str, tuple[str, ...]], engines: Sequence[str], precisions: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    for backend in engines or tried:
+        own = tried[backend] or (("fp32",) if engines else ())
+        for precision in precisions or own:
+            if engines or precision in own:
+                yield backend, precision
+
+
+def _of_int8(precision: str, ranges: str | None) -> dict[str, object]:
+    return {"calibration": ranges} if precision == _INT8 and ranges else {}
+
+
+def _timed(
+    backend: str, precision: str, ranges: str | None, *, batch_size: int | None, processes: int | None
+) -> dict[str, object]:
+    """Return the block that times an engine."""
+    larger: object = batch_size or _BATCH
+    return {
+        "task": "infer",
+        "backend": backend,
+        "precision": precision,
+        "timing": _TIMING,
+        "grid": {"batch_size": [1] if larger == 1 else [1, larger]},
+        **({} if processes is None else {"processes": {"least": processes, "most": processes}}),
+        **_of_int8(precision, ranges),
+    }
+
+
+def _evaluated(
+    backend: str, precision: str, ranges: str | None, on: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the block that evaluates an engine on images."""
+    return {
+        "task": "evaluate",
+        "backend": backend,
+        "precision": precision,
+        "batch_size": _EVALUATED,
+        "grid": {},
+        **on,
+        **_of_int8(precision, ranges),
+    }

@@ -1,0 +1,111 @@
+"""`bench engines`: what do engines and their precisions make of a network: speed, agreement, accuracy?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._common import JsonOption, ReportOption, ReportsOption, ResultsOption, SetOption, handled
+from bench.cli._streams import stdout
+
+if TYPE_CHECKING:
+    from bench.api import Done
+
+
+@handled
+def engines(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NET...", help="Networks, each held against itself in eager.")
+    ],
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine", "-e", help="A name of `bench list backends`; by default all engines. Repeatable."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--precision", "-p", help="fp32, bf16, int8 ...; by default each engine's own. Repeatable."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", "-d", help="Images on which the accuracy is measured: a data set, or imagefolder:PATH."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of the data set.")] = "val",
+    limit: Annotated[int, typer.Option(min=0, help="Evaluate on so many images; 0 is all.")] = 0,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set on whose training images int8 takes its ranges; by default that of --data, else noise."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="For the throughput; by default 4 on a CPU, 64 on a GPU."),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="In how many each is timed; by default 5 to 8. Fewer than 4 decide nothing."
+        ),
+    ] = None,
+    override: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the run; by default made of the networks.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    report: ReportOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold engines against eager: times by turns, agreement, and accuracy where there are images to test it on.
+
+    What an engine cannot do is a row with its reason, and no failure. Exit codes: 0 all measured, 1 some jobs failed, 2
+    usage, 130 cancelled.
+    """
+    from bench.api import engines as measure_engines
+    from bench.cli._progress import conclude, measure
+
+    done = measure(
+        measure_engines,
+        names,
+        engines=engine or (),
+        precisions=precision or (),
+        data=data,
+        split=split,
+        limit=limit,
+        calibration=calibration,
+        batch_size=batch_size,
+        processes=processes,
+        overrides=override or (),
+        name=name,
+        results=results,
+    )
+    conclude(done, reports if report else None, as_json, _print, _document, answers=["unsupported"])
+
+
+def _document(done: Done) -> dict[str, object]:
+    from bench.analysis.engines import engines_of
+
+    return {"engines": [row.to_json() for row in engines_of(done.here)]}
+
+
+def _print(done: Done) -> None:
+    from bench.analysis.engines import engine_notes, engines_of
+    from bench.report.tables.engines import engines_view
+    from bench.report.tables.formats import Terminal
+
+    console = stdout()
+    rows = engines_of(done.here)
+    if not rows:
+        console.print("nothing was held against eager")
+        return
+    console.print(Terminal(engines_view(rows, narrow=True), "Engines against eager"))
+    for line in engine_notes(rows):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,131 @@
+"""A race: accuracy against the cost that was raced, with the front, the budget, and what was left alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.analysis.choosing import COSTS
+from bench.analysis.frame import RACES
+from bench.report.figures import figure
+from bench.report.figures._labels import Line, Point, place_labels
+from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
+from bench.report.figures._style import COLOURS, INK, MUTED, SURFACE, drawable, legend, log_axis
+from bench.units import show
+
+_BLUE, _ORANGE = COLOURS[:2]
+_PALE = 0.18
+
+
+@figure(
+    "race",
+    title="The race: accuracy against cost",
+    caption="Up and to the left is better, or to the right of a throughput. The line is the front of what was "
+    "measured: filled points are on it for certain, hollow ones may be; bars are 99 % intervals of the cost. Grey "
+    "points are behind it. Pale lines were never measured: the cost of each is expected between its "
+    "ends, with 95 %. The upright line is the budget.",
+    needs="a race, bench choose",
+    place=15,
+)
+def _race(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
+    """Draw a panel for each race, of what the runs keep of it."""
+    races = [(name, race) for name, race in frame.attrs.get(RACES, {}).items() if _is_whole(race)]
+    if not races:
+        return None
+    drawing, axes = panels(len(races), wide=True)
+    placed = [(one, *_panel(one, name, race)) for one, (name, race) in zip(axes, races, strict=True)]
+    legend(drawing, *_legend(), loc="outside lower center", ncols=3)
+    for one, points, lines in placed:
+        place_labels(one, points, lines)
+    return drawing
+
+
+_NUMBERS = ["cost", "cost_low", "cost_high", "cost_expected_low", "cost_expected_high", "accuracy"]
+_NEEDED = {"network", "state", "on_front", "certain", *_NUMBERS}
+
+
+def _is_whole(race: Any) -> bool:
+    """Return whether a race is as bench writes it, and has something to draw."""
+    if (
+        not isinstance(race, dict)
+        or race.get("cost") not in COSTS
+        or not isinstance(race.get("networks"), list)
+    ):
+        return False
+    rows = race["networks"]
+    whole = all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows)
+    return whole and any(row["state"] == "measured" for row in rows)
+
+
+def _legend() -> tuple[list[Line2D], list[str]]:
+    """Return what stands for what."""
+    marks: dict[str, dict[str, Any]] = {
+        "chosen": {"ms": 11, "markerfacecolor": "none", "markeredgecolor": INK},
+        "on the front for certain": {"color": _BLUE},
+        "on the front, not for certain": {"color": _BLUE, "markerfacecolor": SURFACE},
+        "measured, behind the front": {"ms": 4, "color": MUTED, "alpha": 0.55},
+    }
+    lines: dict[str, dict[str, Any]] = {
+        "never measured": {"color": MUTED, "alpha": 2 * _PALE},
+        "the budget": {"color": _ORANGE},
+    }
+    handles = [Line2D([], [], linestyle="", marker="o", **look) for look in marks.values()]
+    return [*handles, *(Line2D([], [], **look) for look in lines.values())], [*marks, *lines]
+
+
+def _panel(axes: Axes, name: str, race: Any) -> tuple[list[Point], list[Line]]:
+    """Draw one race; return what is to be labelled, and the lines in the way."""
+    rows = pd.DataFrame(race["networks"])
+    rows[_NUMBERS] = rows[_NUMBERS].astype(float)
+    unit = COSTS[race["cost"]][0]
+    better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
+    never, measured = rows[rows["state"] == "never"], rows[rows["state"] == "measured"]
+    ends = never[["cost_expected_low", "cost_expected_high"]].to_numpy()
+    axes.hlines(never["accuracy"], ends[:, 0], ends[:, 1], color=MUTED, alpha=_PALE, lw=1)
+    on_front = measured["on_front"].astype(bool)
+    behind = measured[~on_front]
+    axes.plot(behind["cost"], behind["accuracy"], "o", ms=4, color=MUTED, alpha=0.55)
+    front = measured[on_front].sort_values("cost", ascending=better == "lower")
+    lines = draw_corners(axes, steps(front["cost"].tolist(), front["accuracy"].tolist(), better))
+    _draw_members(axes, front, race.get("best"))
+    reached = [*measured["cost"], *ends.ravel()]
+    limit, words = race.get("limit"), ""
+    if isinstance(limit, int | float) and limit > 0:
+        axes.axvline(limit, color=_ORANGE, lw=1.2)
+        reached.append(limit)
+        words = f"; the budget is {show(limit, unit)}"
+    title = f"{race['cost'].capitalize()}{words}"
+    log_axis(axes.xaxis, [v for v in reached if math.isfinite(v) and v > 0], title, unit)
+    accuracy_axis(axes, drawable(str(race.get("accuracy") or "Accuracy")))
+    heading(axes, name)
+    points = [
+        Point(cost, value, _short(network), 4.5, first=network == race.get("best"))
+        for cost, value, network in zip(
+            front["cost"], front["accuracy"], front["network"].map(str), strict=True
+        )
+    ]
+    return points, lines
+
+
+def _draw_members(axes: Axes, front: pd.DataFrame, best: object) -> None:
+    """Draw the members of the front with their intervals, and a ring around the one that is chosen."""
+    for sure, face in ((True, _BLUE), (False, SURFACE)):
+        some = front[front["certain"].astype(bool) == sure]
+        bars = np.nan_to_num(np.abs([some["cost"] - some["cost_low"], some["cost_high"] - some["cost"]]))
+        look: dict[str, Any] = {"ms": 6.5, "color": _BLUE, "markerfacecolor": face, "lw": 1}
+        if len(some):
+            axes.errorbar(some["cost"], some["accuracy"], xerr=bars, fmt="o", **look)
+    chosen = front[front["network"] == best]
+    axes.plot(chosen["cost"], chosen["accuracy"], "o", ms=13, markerfacecolor="none", markeredgecolor=INK)
+
+
+def _short(network: str) -> str:
+    """Return ``resnet50`` of ``timm:resnet50.a1_in1k``."""
+    bare = network.rpartition(":")[2].partition(".")[0]
+    return bare if network.startswith(("timm:", "torchvision:")) else network

@@ -1,0 +1,116 @@
+"""The table of `bench engines`: a row for each engine of each network, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from bench.analysis.engines import EngineRow
+from bench.report.tables._view import EMPTY, Cell, Fields, Head, View, interval, view_of
+from bench.report.text import plain
+from bench.stats.verdicts import show_p
+from bench.units import digits_for, fixed, percent, show, significant
+
+
+def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
+    """Return the table of `bench.analysis.engines.engines_of`; `narrow` leaves out what a terminal has no room for."""
+    fields = [field for field in _FIELDS if not (narrow and field[0].title in _WIDE)]
+    tested = any(row.accuracy for row in rows)
+    fields = [field for field in fields if tested or field[0].title not in _OF_ACCURACY]
+    return view_of(rows, fields, sortable=True)
+
+
+def _latency(row: EngineRow) -> Cell:
+    if row.latency is None:
+        return Cell(plain(row.status))
+    value, low, high = row.latency.estimate, row.latency.low, row.latency.high
+    digits = digits_for(value, low, high)
+    ends = (
+        ""
+        if math.isnan(low)
+        else interval(1e3 * low, 1e3 * high, lambda end: fixed(end, 1e3 * value, digits))
+    )
+    return Cell(significant(1e3 * value, digits), ends, value, flags=row.flags)
+
+
+def _speedup(row: EngineRow) -> Cell:
+    effect = row.speedup
+    if math.isnan(effect.estimate):
+        return EMPTY
+    ends = "" if math.isnan(effect.low) else f"{effect.low:.2f} – {effect.high:.2f}"
+    return Cell(f"{effect.estimate:.2f}", ends, effect.estimate)
+
+
+def _number(name: str, text: Callable[[float], str]) -> Callable[[EngineRow], Cell]:
+    def cell(row: EngineRow) -> Cell:
+        value = row.values.get(name, math.nan)
+        return Cell(text(value), sort=value) if math.isfinite(value) else EMPTY
+
+    return cell
+
+
+def _top1(row: EngineRow) -> Cell:
+    one = row.accuracy
+    return EMPTY if one is None else Cell(f"{100 * one.value:.2f}", sort=one.value, flags=one.flags)
+
+
+def _lost(row: EngineRow) -> Cell:
+    one = row.accuracy
+    if one is None or math.isnan(one.lost.low):
+        return EMPTY
+    ends = f"{100 * one.lost.low:.2f} – {100 * one.lost.high:.2f}, p {show_p(one.lost.p)}"
+    return Cell(f"{100 * one.lost.estimate:.2f}", ends, one.lost.estimate)
+
+
+def _verdict(row: EngineRow) -> str:
+    return "" if row.is_eager or row.latency is None else row.speedup.verdict
+
+
+def _worth(row: EngineRow) -> str:
+    if row.is_eager:
+        return "held against"
+    return plain(row.reason) if row.latency is None else row.worth
+
+
+_FIELDS: Fields[EngineRow] = (
+    (Head("Network"), lambda row: plain(row.network)),
+    (Head("Engine"), lambda row: plain(row.backend)),
+    (Head("Precision"), lambda row: plain(row.precision)),
+    (Head("Latency", "ms", numeric=True), _latency),
+    (Head("Times as fast as eager", numeric=True), _speedup),
+    (Head("Verdict"), _verdict),
+    (
+        Head("Throughput", "images/s", numeric=True),
+        lambda row: (
+            EMPTY if math.isnan(row.throughput) else Cell(significant(row.throughput), sort=row.throughput)
+        ),
+    ),
+    (Head("Batch", numeric=True), lambda row: Cell(str(row.batch), sort=row.batch) if row.latency else EMPTY),
+    (Head("Peak memory", numeric=True), _number("peak_memory", lambda value: show(value, "B"))),
+    (Head("Preparation", numeric=True), _number("prepare_time", lambda value: show(value, "s"))),
+    (Head("Files", numeric=True), _number("artefact_size", lambda value: show(value, "B"))),
+    (Head("Threads used", numeric=True), _number("threads_used", lambda value: f"{value:.1f}")),
+    (
+        Head("In its precision", "%", numeric=True),
+        _number("precision_share", lambda value: f"{100 * value:.0f}"),
+    ),
+    (Head("Clipped", numeric=True), _number("clipped_share", percent)),
+    (Head("Largest difference", numeric=True), _number("output_difference", percent)),
+    (Head("Mean difference", numeric=True), _number("mean_difference", percent)),
+    (Head("Other answers", numeric=True), _number("other_answers", percent)),
+    (Head("Top-1", "%", numeric=True), _top1),
+    (Head("Lost", "points", numeric=True), _lost),
+    (Head("Worth it"), _worth),
+)
+
+_WIDE = (
+    "Throughput",
+    "Batch",
+    "Peak memory",
+    "Files",
+    "Threads used",
+    "In its precision",
+    "Clipped",
+    "Mean difference",
+)
+_OF_ACCURACY = ("Top-1", "Lost")

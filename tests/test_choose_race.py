@@ -1,0 +1,333 @@
+"""`bench choose` as a race: with an executor that plays times back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ENVIRONMENT, make_catalog, make_record, seconds
+from fake_executor import FakeExecutor
+from typer.testing import CliRunner, Result
+
+from bench.analysis.choosing import Budget
+from bench.analysis.raced import log_cost, natural_cost
+from bench.api.choosing import AMONG, Chosen, race
+from bench.cli.app import app
+from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
+from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
+from bench.facts import accuracies
+from bench.plan.card import ArchCard
+from bench.plan.job import Job
+from bench.records.record import Measurement, count
+from bench.records.store import Store, read_run
+from bench.report.race import at_most, explained, race_json, sentences
+from bench.report.write import write_report
+
+# Times of one image, of networks whose accuracies torchvision publishes; what is slower is not always better.
+TIMES = {
+    "mobilenet_v3_small": 0.004, "mobilenet_v3_large": 0.008, "mobilenet_v2": 0.012, "resnet18": 0.015, "alexnet": 0.006,
+    "resnet34": 0.028, "resnet50": 0.036, "resnet101": 0.070, "vgg16": 0.200, "densenet121": 0.050, "regnet_y_400mf": 0.011,
+    "regnet_y_800mf": 0.018, "regnet_y_1_6gf": 0.030, "efficientnet_b0": 0.017, "efficientnet_b1": 0.029,
+    "shufflenet_v2_x1_0": 0.009, "squeezenet1_0": 0.010, "convnext_tiny": 0.060, "swin_t": 0.080, "googlenet": 0.019,
+}  # fmt: skip
+NAMES = [f"torchvision:{name}" for name in TIMES]
+TWENTY = Budget("latency", 0.02)
+
+
+def times_of(job: Job) -> float:
+    """Return a time that differs by 1 % from one process to the next."""
+    number = job.settings.given.get("replicate", 0)
+    return TIMES[job.arch.rpartition(":")[2]] * (1 + 0.01 * math.sin(number + len(job.arch)))
+
+
+def measured(job: Job) -> list[Measurement]:
+    """Return what a job measures: counts, and the bytes of tensors, in proportion to the time."""
+    own = TIMES[job.arch.rpartition(":")[2]]
+    if job.task == "cost":
+        macs = count("macs", round(1e11 * own), "MAC")
+        return [macs, count("matrix_activations", round(1e9 * own)), count("parameters", round(1e9 * own))]
+    one, batch = times_of(job), job.settings.given["batch_size"]
+    timed = seconds("latency", one) if batch == 1 else seconds("step_time", batch * one * 0.8)
+    return [timed, Measurement(name="tensor_memory", unit="B", better="lower", samples=(1e10 * own,))]
+
+
+class Machine(FakeExecutor):
+    """Measures each network as `TIMES` has it; some fail, and one call is interrupted."""
+
+    def __init__(self, failing: Sequence[str] = (), interrupt_at: int = -1) -> None:
+        super().__init__(self._answer)
+        self.failing, self.interrupt_at = failing, interrupt_at
+
+    @property
+    def timed(self) -> list[Job]:
+        return [
+            args[0] for target, args in self.calls if target.endswith(":work") and args[0].task == "infer"
+        ]
+
+    def _answer(self, target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+        if target.endswith(":probe_machine"):
+            return [("answer", make_catalog(*args[0], no_cuda="the test has none"))], Ended()
+        if target.endswith(":probe_arch"):
+            return [("answer", (ArchCard(name=args[0], input_size=32, num_classes=10),))], Ended()
+        if len(self.timed) == self.interrupt_at:
+            raise KeyboardInterrupt
+        (job, *_) = args
+        if job.arch.rpartition(":")[2] in self.failing:
+            error = {"type": "Memory", "message": "it needs more memory than there is", "tip": None}
+            return [("outcome", ("oom", error))], Ended()
+        return [*(("measurement", m) for m in measured(job)), ("outcome", ("ok", None))], Ended()
+
+
+def raced(
+    tmp_path: Path, *budgets: Budget, among: Sequence[str] = NAMES, **options: Any
+) -> tuple[Chosen, Machine]:
+    machine = options.pop("executor", None) or Machine()
+    return race(budgets, among, results=tmp_path, executor=machine, name="race", **options), machine
+
+
+def best_within(limit: float) -> str:
+    """Return the most accurate network by the published table, at 224 px, whose time is within a limit."""
+    rows = accuracies().query("set == 'val' and source == 'torchvision'")
+    rows = rows[rows["network"].isin(NAMES)]
+    holding = [TIMES[name.rpartition(":")[2]] <= limit for name in rows["network"]]
+    return str(rows[holding].sort_values("top1")["weights"].iloc[-1])
+
+
+def test_the_most_accurate_within_the_budget_is_found(tmp_path: Path) -> None:
+    done, machine = raced(tmp_path, TWENTY)
+    assert done.raced.end == "decided"
+    assert done.raced.budget_decided
+    assert done.raced.choice.best is not None
+    assert done.raced.choice.best["network"] == best_within(0.02)
+    table = done.raced.choice.candidates
+    assert set(table.loc[table["certain"], "network"]) <= set(table.loc[table["on_front"], "network"])
+    stored = read_run(done.path)
+    assert len(stored.records) == len([c for c in machine.calls if c[0].endswith(":work")])
+    assert {job.id for job in stored.planned} == {record.job.id for record in stored.records}
+    assert max(job.settings.given["replicate"] for job in machine.timed) < 8
+    said = " ".join(sentences(done.raced, done.known))
+    assert f"Take {best_within(0.02)}" in said
+
+
+def test_the_same_again_measures_nothing(tmp_path: Path) -> None:
+    first, _ = raced(tmp_path, TWENTY)
+    again, machine = raced(tmp_path, TWENTY)
+    assert machine.timed == []
+    assert again.summary.reused == len(first.summary.records)
+    assert race_json(again.raced, again.known, ())["best"] == race_json(first.raced, first.known, ())["best"]
+
+
+def test_another_budget_goes_on_from_what_is_there(tmp_path: Path) -> None:
+    raced(tmp_path, TWENTY)
+    done, machine = raced(tmp_path, Budget("latency", 0.01))
+    assert done.raced.choice.best is not None
+    assert done.raced.choice.best["network"] == best_within(0.01)
+    assert len(machine.timed) < len(NAMES)
+
+
+def test_ctrl_c_keeps_the_answer_so_far_and_goes_on_later(tmp_path: Path) -> None:
+    cut, _ = raced(tmp_path, TWENTY, executor=Machine(interrupt_at=18))
+    assert cut.summary.cancelled
+    assert cut.raced.end == "cancelled"
+    assert not cut.raced.budget_decided
+    assert "It was cancelled" in sentences(cut.raced, cut.known)[-1]
+    whole, machine = raced(tmp_path, TWENTY)
+    assert whole.raced.budget_decided
+    assert all(job.settings.given["replicate"] < 8 for job in machine.timed)
+
+
+def test_the_time_is_over(tmp_path: Path) -> None:
+    ticks = iter(range(10_000))
+    done, machine = raced(tmp_path, TWENTY, minutes=0.1, clock=lambda: float(next(ticks)))
+    assert done.raced.end == "time"
+    assert 0 < len(machine.timed) < 8
+    said = sentences(done.raced, done.known)
+    assert "Too few were to say more." in " ".join(said)
+    assert said[-1].startswith("The time is over")
+
+
+def test_cancelled_while_counting(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, TWENTY, executor=Machine(interrupt_at=0), among=["torchvision:swin_t"])
+    assert done.raced.end == "cancelled"
+    assert sentences(done.raced, done.known) == ["Nothing was measured."]
+
+
+def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, TWENTY, executor=Machine(failing=["resnet50", "efficientnet_b0"]))
+    table = done.raced.choice.candidates
+    assert set(table.loc[table["state"] == "failed", "network"].str.partition(".")[0]) <= {
+        "torchvision:resnet50",
+        "torchvision:efficientnet_b0",
+    }
+    assert "needs more memory" in explained(done.raced, ["*efficientnet_b0*"])[0]
+    assert done.raced.choice.best is not None
+    all_fail, _ = raced(tmp_path / "b", TWENTY, executor=Machine(failing=list(TIMES)))
+    assert all_fail.raced.choice.best is None
+    assert sentences(all_fail.raced, all_fail.known)[0].startswith("Nothing was measured: oom")
+
+
+def test_several_budgets_hold_together(tmp_path: Path) -> None:
+    """120 MB are 12 ms here, so that memory is the tighter one."""
+    done, _ = raced(tmp_path, TWENTY, Budget("memory", 1.2e8 * 1.001))
+    assert done.raced.choice.best is not None
+    assert done.raced.choice.best["network"] == best_within(0.012)
+    assert math.isnan(done.raced.choice.best["memory_low"])  # the same in each process
+
+
+def test_throughput_is_raced_in_its_own_direction(tmp_path: Path) -> None:
+    done, machine = raced(tmp_path, Budget("throughput", 1 / (0.8 * 0.02)))
+    assert done.raced.choice.best is not None
+    assert done.raced.choice.best["network"] == best_within(0.02)
+    assert {job.settings.given["batch_size"] for job in machine.timed} == {4}
+    row = done.raced.choice.best
+    assert row["throughput_low"] < row["throughput"] < row["throughput_high"]
+    assert natural_cost("throughput", log_cost("throughput", 50.0)) == pytest.approx(50.0)
+
+
+def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
+    """resnet50 and larger have more than 12 million parameters, as torchvision says."""
+    done, machine = raced(tmp_path, TWENTY, Budget("parameters", 12e6))
+    assert not {"torchvision:resnet50", "torchvision:vgg16"} & {job.arch for job in machine.timed}
+    (why,) = explained(done.raced, ["torchvision:vgg16*"])
+    assert "parameters 138 M, over the budget of 12.0 M" in why
+    none, machine = raced(tmp_path / "b", Budget("parameters", 1e5))
+    assert machine.timed == []
+    (said,) = sentences(none.raced, none.known)
+    assert said.startswith(
+        "None of 20 has parameters ≤ 100 k, by what is counted. The nearest is torchvision:mobilenet_v3_small"
+    )
+
+
+def test_nothing_holds_the_budget(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, Budget("latency", 0.001))
+    assert done.raced.choice.best is None
+    first = sentences(done.raced, done.known)[0]
+    assert "The nearest is torchvision:mobilenet_v3_small" in first
+    assert "by a factor of 4" in first or "by a factor of 3.9" in first
+
+
+def test_without_a_budget_there_is_the_front(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path)
+    said = sentences(done.raced, done.known)
+    assert said[0].startswith("On the front of accuracy and latency")
+    assert race_json(done.raced, done.known, ())["front"]
+
+
+def test_networks_without_an_accuracy_are_told(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, TWENTY, among=[*NAMES[:3], "my_net.py:Net"])
+    assert done.known.without == ("my_net.py:Net",)
+    with pytest.raises(BenchError, match=r"no accuracy is known of my_net\.py:Net"):
+        raced(tmp_path, TWENTY, among=["my_net.py:Net"])
+
+
+def test_accuracies_of_a_run_choose_among_its_networks(tmp_path: Path) -> None:
+    TIMES.update({"small": 0.001, "large": 0.030})
+    job = {"task": "accuracy", "input_size": 32, "settings": {"dataset": "digits", "device": "cpu"}}
+    with Store(tmp_path / "trained") as store:
+        for arch, reached in (("small", 0.5), ("large", 0.9)):
+            top1 = Measurement(name="top1", unit="1", better="higher", samples=(reached,), detail={"n": 360})
+            own = Job(**{**job, "arch": arch, "num_classes": 10, "in_channels": 1})
+            store.append(
+                make_record(job=own, card=ArchCard(name=arch), measurements=(top1,), environment=ENVIRONMENT)
+            )
+    done, machine = raced(tmp_path, TWENTY, among=(), accuracy="trained")
+    assert done.raced.choice.best is not None
+    assert done.raced.choice.best["network"] == "small"
+    assert {(job.input_size, job.in_channels, job.num_classes) for job in machine.timed} == {(32, 1, 10)}
+    assert "run trained; 360 images" in done.known.remark
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"accuracy": "top7"}, UnknownNameError, "top5"),
+        ({"minutes": 0.0}, ConfigError, "no time to race in"),
+        ({"minutes": math.nan}, ConfigError, "no time to race in"),
+        ({"overrides": ["infer.batch_size=8"]}, ConfigError, "batch of a race"),
+        ({"overrides": ["no_such=1"]}, ConfigError, "no_such"),
+        ({"among": ["pattern:INPUT -> FC"]}, BenchError, "no accuracy is known"),
+    ],
+)
+def test_what_cannot_be_raced_is_told(
+    tmp_path: Path, options: dict[str, Any], error: type[BenchError], message: str
+) -> None:
+    with pytest.raises(error) as told:
+        raced(tmp_path, TWENTY, **options)
+    assert message in f"{told.value.message} {told.value.tip}"
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "race").write_text("a file")
+    with pytest.raises(StoreError, match="cannot write"):
+        raced(tmp_path, TWENTY)
+
+
+def test_each_network_is_told_why_it_was_not_chosen(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, TWENTY)
+    lines = explained(done.raced, ["*"])
+    assert len(lines) == len(done.raced.choice.candidates)
+    assert sum(line.endswith("chosen") for line in lines) == 1
+    for line, (_, row) in zip(lines, done.raced.choice.candidates.iterrows(), strict=True):
+        assert line.startswith(row["network"])
+        assert ("never measured" in line) == (row["state"] == "never")
+    with pytest.raises(UnknownNameError):
+        explained(done.raced, ["nothing_like_it"])
+
+
+def test_chances_are_told_as_bounds() -> None:
+    assert at_most(0.0005) == "under 0.1 %"
+    assert at_most(0.0123) == "at most 1.2 %"
+    assert at_most(3.0) == "at most 100.0 %"
+
+
+@pytest.mark.slow
+def test_a_race_is_drawn_from_what_its_run_keeps(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, TWENTY)
+    stored = read_run(done.path)
+    assert stored.info["race"]["limit"] == 0.02
+    report = write_report([stored], tmp_path / "report", formats=["md"], figures=["race"])
+    svg = (report.folder / "figures" / "race.svg").read_text()
+    assert best_within(0.02).rpartition(":")[2].partition(".")[0] in svg
+    assert "The race" in (report.folder / "report.md").read_text()
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Return `bench choose` with a machine, in a folder that is empty."""
+    EXECUTORS.load()
+    monkeypatch.chdir(tmp_path)
+
+    def run(machine: Machine, *words: str) -> Result:
+        monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("a fake", lambda _: machine))
+        return CliRunner().invoke(app, ["choose", "--among", NAMES[0], *NAMES[1:], "--no-report", *words])
+
+    return run
+
+
+def test_the_command_answers_in_each_form(command: Any) -> None:
+    answer = json.loads(command(Machine(), "--latency", "20ms", "--json").stdout)
+    assert answer["best"]["network"] == best_within(0.02)
+    assert answer["decided"]["budget"]
+    for words in ([], ["--format", "md"]):
+        text = command(Machine(), "--latency", "20ms", "--explain", "*vgg16*", *words).stdout
+        assert best_within(0.02) in text.replace("\\_", "_")
+        assert "vgg16" in text
+
+
+def test_the_command_says_130_after_ctrl_c_and_1_after_failures(command: Any) -> None:
+    cut = command(Machine(interrupt_at=18), "--latency", "20ms")
+    assert cut.exit_code == 130
+    assert "It was cancelled" in cut.stdout
+    assert (
+        command(Machine(failing=["alexnet", "resnet18"]), "--latency", "20ms", "--name", "other").exit_code
+        == 1
+    )
+    assert command(Machine(), "--latency", "20").exit_code == 2
+
+
+def test_what_is_raced_without_a_name() -> None:
+    assert AMONG == ("torchvision:*",)

@@ -1,0 +1,272 @@
+"""Engines held against eager: who is certainly faster, what is left of the accuracy, and what is said of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from make_records import by_name, job, record, speed
+from typer.testing import CliRunner
+
+from bench.analysis.engines import EngineRow, engine_notes, engines_of
+from bench.api._engines import _chosen
+from bench.cli.app import app
+from bench.contracts import check_figure
+from bench.errors import UnknownNameError
+from bench.plan.job import Job
+from bench.records.outputs import Answers, encode_answers, outputs_path, save_outputs
+from bench.records.record import Measurement, Record, measured
+from bench.records.store import Run
+from bench.report.tables.engines import engines_view
+from bench.report.write import write_report
+from bench.stats.effects import matched
+
+(NET,) = by_name("resnet18")
+SPREAD = (1.0, 1.01, 0.99, 1.005, 0.995)  # of five processes
+
+
+def timed(
+    backend: str,
+    seconds: float,
+    precision: str = "fp32",
+    flags: tuple[str, ...] = (),
+    processes: Sequence[float] = SPREAD,
+    **more: Any,
+) -> list[Record]:
+    records = []
+    for number, share in enumerate(processes):
+        settings = speed("cpu", backend=backend, precision=precision, threads=2, replicate=number, **more)
+        time = [seconds * share] * 6
+        found = [
+            measured("latency", time, {}, flags),
+            measured("step_time", time),
+            measured(
+                "prepare_time",
+                (3.0,),
+                {"onnxruntime": "1.31.1", "calibration": "noise"} if backend != "eager" else {},
+            ),
+        ]
+        if backend != "eager" and not number:
+            found += [measured("other_answers", (0.25,), {"images": 16}), measured("artefact_size", (4e6,))]
+            found += [measured("precision_share", (1.0,), {"operators": {precision: 21}})]
+        records.append(record(job(NET, "infer", **settings), measurements=found))
+    return records
+
+
+def evaluated(folder: Path, backend: str, right: np.ndarray, precision: str = "fp32") -> Record:
+    count = len(right)
+    labels = np.arange(count, dtype=np.int32) % 10
+    top5 = np.tile(np.arange(5, dtype=np.int32), (count, 1)) + 10
+    top5[:, 0] = np.where(right, labels, (labels + 1) % 10)
+    names = tuple(f"{n}.png" for n in range(count))
+    answers = Answers(labels, top5, np.full(count, 0.5, np.float32), names, tuple(map(str, range(20))))
+    settings = {"data": "digits", "split": "val", "backend": backend, "precision": precision, "device": "cpu"}
+    asked = Job(
+        task="evaluate", arch=NET.name, input_size=NET.input_size, num_classes=1000, settings=settings
+    )  # type: ignore[arg-type]
+    content, sha256 = encode_answers(answers)
+    save_outputs(outputs_path(folder, asked.id), content)
+    detail = {"correct": int(right.sum()), "images": count, "outputs_sha256": sha256}
+    return record(asked, measurements=[measured("top1", (right.mean(),), detail)])
+
+
+def run_of(*records: Record | list[Record], path: Path = Path("run")) -> Run:
+    flat = [one for part in records for one in (part if isinstance(part, list) else [part])]
+    return Run("run", path, tuple(flat))
+
+
+def rows_of(*records: Record | list[Record], path: Path = Path("run")) -> dict[str, EngineRow]:
+    return {row.way: row for row in engines_of(run_of(*records, path=path))}
+
+
+def test_eager_stands_first_and_times_are_over_its_own() -> None:
+    rows = engines_of(run_of(timed("onnx", 0.01), timed("eager", 0.02)))
+    assert [row.way for row in rows] == ["eager fp32", "onnx fp32"]
+    onnx = rows[1]
+    assert onnx.speedup.estimate == pytest.approx(2.0)
+    assert onnx.speedup.verdict == "faster"
+    assert onnx.latency is not None
+    assert onnx.latency.estimate == pytest.approx(0.01)
+    assert onnx.throughput == pytest.approx(100)
+    assert (onnx.values["artefact_size"], onnx.values["other_answers"], onnx.operators) == (
+        4e6,
+        0.25,
+        {"fp32": 21},
+    )
+    assert onnx.versions == {"onnxruntime": "1.31.1"}
+
+
+def test_without_images_no_engine_is_worth_it_and_it_says_so() -> None:
+    rows = rows_of(timed("eager", 0.02), timed("onnx", 0.01))
+    assert rows["onnx fp32"].worth == "open"
+    assert "its accuracy was not tested" in rows["onnx fp32"].sentence
+    assert any("No accuracy was tested" in note for note in engine_notes(list(rows.values())))
+
+
+@pytest.mark.parametrize(
+    ("time", "verdict", "worth"), [(0.03, "slower", "not worth it"), (0.02, "same", "not worth it")]
+)
+def test_what_is_not_faster_is_not_worth_it(time: float, verdict: str, worth: str) -> None:
+    row = rows_of(timed("eager", 0.02), timed("onnx", time))["onnx fp32"]
+    assert (row.speedup.verdict, row.worth) == (verdict, worth)
+
+
+def test_fewer_than_four_processes_decide_nothing() -> None:
+    row = rows_of(timed("eager", 0.02, processes=SPREAD[:3]), timed("onnx", 0.01, processes=SPREAD[:3]))[
+        "onnx fp32"
+    ]
+    assert (row.speedup.verdict, row.worth) == ("suspected", "open")
+
+
+@pytest.mark.parametrize(
+    ("lost", "worth"), [(0, "worth it"), (10, "worth it"), (90, "not worth it"), (40, "open")]
+)  # of 4,000 images; a point is 40
+def test_what_is_faster_is_worth_it_where_it_has_lost_a_point_at_most(
+    tmp_path: Path, lost: int, worth: str
+) -> None:
+    right = np.arange(4000) >= 400
+    less = right.copy()
+    less[1000 : 1000 + lost] = False
+    evaluations = [evaluated(tmp_path, "eager", right), evaluated(tmp_path, "onnx", less, "int8")]
+    row = rows_of(timed("eager", 0.02), timed("onnx", 0.01, "int8"), evaluations, path=tmp_path)["onnx int8"]
+    assert row.accuracy is not None
+    assert row.accuracy.lost.estimate == pytest.approx(lost / 4000)
+    assert row.worth == worth
+    assert row.sentence.endswith(f": {worth}.")
+    assert "McNemar" in row.sentence
+
+
+def test_a_doubt_leaves_it_open(tmp_path: Path) -> None:
+    right = np.ones(4000, dtype=bool)
+    evaluations = [evaluated(tmp_path, "eager", right), evaluated(tmp_path, "onnx", right, "int8")]
+    records = [timed("eager", 0.02), timed("onnx", 0.01, "int8", flags=("other_precision",)), evaluations]
+    row = rows_of(*records, path=tmp_path)["onnx int8"]
+    assert row.worth == "open"
+    assert "in doubt: other precision" in row.sentence
+
+
+def test_few_images_bound_no_loss() -> None:
+    alike = np.ones(20, dtype=bool)
+    effect = matched(alike, alike)
+    assert (effect.estimate, effect.p) == (0.0, 1.0)
+    assert effect.high > 0.05
+    many = np.ones(4000, dtype=bool)
+    assert 0 < matched(many, many).high < 0.001
+
+
+def test_the_matched_interval_is_agresti_and_mins() -> None:
+    a, b = (
+        np.array([True] * 30 + [False] * 70),
+        np.array([True] * 20 + [False] * 10 + [True] * 4 + [False] * 66),
+    )
+    effect = matched(a, b)
+    of, against, total = 10.5, 4.5, 102
+    half = 1.959964 * ((of + against) - (of - against) ** 2 / total) ** 0.5 / total
+    assert effect.estimate == pytest.approx(0.06)
+    assert (effect.low, effect.high) == pytest.approx((6 / 102 - half, 6 / 102 + half), abs=1e-6)
+
+
+def test_what_cannot_run_is_a_row_with_the_engines_own_reason() -> None:
+    asked = job(NET, "infer", **speed("cpu", backend="tensorrt", threads=2))
+    refused = record(
+        asked, status="unsupported", error={"type": "x", "message": "backend tensorrt: for cards."}
+    )
+    row = rows_of(timed("eager", 0.02), refused)["tensorrt fp32"]
+    assert (row.status, row.reason, row.latency) == ("unsupported", "backend tensorrt: for cards.", None)
+    assert row.sentence == "resnet18 by tensorrt fp32: unsupported: backend tensorrt: for cards."
+    cells = [cell.text for cell in engines_view([row]).rows[0]]
+    assert cells[3] == "unsupported"
+    assert cells[-1] == "backend tensorrt: for cards."
+
+
+def test_a_run_of_eager_alone_has_no_engines() -> None:
+    assert engines_of(run_of(timed("eager", 0.02))) == []
+    assert engines_of(run_of(timed("onnx", 0.02))) == []
+    assert engine_notes([]) == []
+
+
+def test_rows_are_plain_json(tmp_path: Path) -> None:
+    right = np.ones(100, dtype=bool)
+    evaluations = [evaluated(tmp_path, "eager", right), evaluated(tmp_path, "onnx", right)]
+    for row in rows_of(timed("eager", 0.02), timed("onnx", 0.01), evaluations, path=tmp_path).values():
+        plain: dict[str, Any] = json.loads(json.dumps(row.to_json(), allow_nan=False))
+        assert plain["network"] == "resnet18"
+
+
+def test_the_figure_is_drawn_of_a_run_with_engines() -> None:
+    check_figure("engines", run_of(timed("eager", 0.02), timed("onnx", 0.01), timed("onnx", 0.005, "int8")))
+
+
+def test_a_report_has_a_section_of_engines(tmp_path: Path) -> None:
+    run = run_of(timed("eager", 0.02), timed("onnx", 0.01))
+    write_report([run], tmp_path, formats=("md", "html"), figures=["engines"])
+    text = (tmp_path / "report.md").read_text()
+    assert "## Engines" in text
+    assert "resnet18 by onnx fp32 is 2.00 times as fast as eager" in text
+    assert 'id="engines"' in (tmp_path / "index.html").read_text()
+
+
+TRIED = {"eager": ("fp32",), "onnx": ("fp32", "int8"), "cuda_graph": (), "openvino": ("fp32", "bf16", "int8")}
+
+
+@pytest.mark.parametrize(
+    ("engines", "precisions", "expected"),
+    [
+        ([], [], ["eager fp32", "onnx fp32", "onnx int8", "openvino fp32", "openvino bf16", "openvino int8"]),
+        (["onnx"], [], ["eager fp32", "onnx fp32", "onnx int8"]),
+        (["cuda_graph"], [], ["eager fp32", "cuda_graph fp32"]),
+        ([], ["int8"], ["eager fp32", "onnx int8", "openvino int8"]),
+        (["onnx"], ["bf16"], ["eager fp32", "onnx bf16"]),  # so that its reason is a row
+    ],
+)
+def test_which_engines_are_tried(engines: list[str], precisions: list[str], expected: list[str]) -> None:
+    assert [" ".join(way) for way in _chosen(TRIED, engines, precisions)] == expected
+
+
+def test_an_engine_that_there_is_none_of_is_told() -> None:
+    with pytest.raises(UnknownNameError) as raised:
+        _chosen(TRIED, ["openvin"], [])
+    assert "openvino" in str(raised.value.tip)
+
+
+@pytest.mark.slow
+def test_the_command_holds_an_engine_against_eager(tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text(
+        "from torch import nn\nclass Net(nn.Sequential):\n    input_size = 8\n    def __init__(self):\n"
+        "        super().__init__(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 10))\n"
+    )
+    words = [
+        "engines",
+        f"{net}:Net",
+        "-e",
+        "tensorrt",
+        "-p",
+        "fp32",
+        "--batch",
+        "1",
+        "--processes",
+        "1",
+        "--json",
+        "--no-report",
+    ]
+    result = CliRunner().invoke(app, [*words, "--results", str(tmp_path / "r"), "--set", "device=cpu"])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["engines"]
+    assert [(row["backend"], row["status"]) for row in rows] == [("eager", "ok"), ("tensorrt", "unsupported")]
+    assert "NVIDIA" in rows[1]["reason"]
+
+
+def test_measurements_of_older_runs_are_read_as_they_are() -> None:
+    bare = [measured("latency", [0.01] * 6)]
+    records: list[Record] = [
+        record(job(NET, "infer", **speed("cpu", backend=name, threads=2)), measurements=bare)
+        for name in ("eager", "onnx")
+    ]
+    row = rows_of(records)["onnx fp32"]
+    assert (row.values, row.versions, row.speedup.verdict) == ({}, {}, "undecided")
+    assert isinstance(bare[0], Measurement)

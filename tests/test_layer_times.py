@@ -1,0 +1,631 @@
+"""Where the time goes: work that is counted, stamps that are faked, records that are made, and what is read of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import Bench, make_job
+from fake_card import FakeCard, FakeHost
+from fake_clock import FakeClock
+from figure_records import LAYERS, ceiling, layer_records
+from make_records import NETS, make_run
+from torch import Tensor, nn
+
+from bench.analysis.frame import to_frame
+from bench.analysis.layers import Layer, LayerTable, events, layer_differences, layer_tables
+from bench.archs.naming import resolve
+from bench.costs import prepare
+from bench.costs.calls import Followed
+from bench.costs.work import OUTSIDE, Call, Counting, Step, Work, count_pass, total
+from bench.errors import InvalidModelError
+from bench.execution._worker import _measure
+from bench.plan.job import Job
+from bench.plan.settings import Timing
+from bench.plan.task import Hooks
+from bench.records.record import Measurement
+from bench.report.tables import layer_times as forms
+from bench.tasks._step import training_step
+from bench.timing._watch import HostWatch
+from bench.timing.layers import OPTIMISER, HostStamps, Layered, Stamp, measure_layers
+from bench.timing.memory import tensor_memory
+from bench.training.forecast import forecast
+from bench.training.step_cost import training_table
+
+# --- what is counted ---
+
+
+def counted(network: nn.Module, images: Tensor, *, training: bool = False) -> dict[str, Call]:
+    """Return the calls of a network by name, that of the network itself as ``""``."""
+    loss = torch.zeros(())
+
+    def forward() -> Tensor | None:
+        nonlocal loss
+        loss = network(images).sum()
+        return loss if training else None
+
+    step = Step(forward, (lambda: loss.backward()) if training else None)  # noqa: PLW0108
+    with torch.set_grad_enabled(training):
+        counting = count_pass(Followed(network), step)
+    return {call.name: call for key, call in counting.calls.items() if key != OUTSIDE}
+
+
+class Small(nn.Module):
+    """Two convolutions with a sum around the second, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, bias=False)
+        self.second = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.head = nn.Linear(4 * 6 * 6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return self.head((self.second(x) + x).flatten(1))  # type: ignore[no-any-return]
+
+
+IMAGES = torch.zeros(2, 3, 8, 8)
+FIRST, SECOND, HEAD = 2 * 4 * 36 * 27, 2 * 4 * 36 * 18, 2 * 5 * 144  # multiply-accumulates of two images
+
+
+def test_work_is_of_the_call_that_does_it() -> None:
+    calls = counted(Small(), IMAGES)
+    assert [calls[name].forward.macs for name in ("first", "second", "head", "")] == [FIRST, SECOND, HEAD, 0]
+    # images, weights and output of the convolution; both operands and the sum of the addition; in single precision
+    assert calls["first"].forward.bytes == 4 * (2 * 3 * 64 + 4 * 27 + 2 * 4 * 36)
+    assert calls[""].forward == Work(0, 4 * 3 * (2 * 4 * 36), 1)
+    assert (calls[""].leaf, calls["head"].leaf, calls["head"].parent, calls["head"].depth) == (
+        False,
+        True,
+        (0, 0),
+        1,
+    )
+
+
+def test_a_gradient_of_weights_and_one_of_the_input_but_for_the_first_layer() -> None:
+    calls = counted(Small(), IMAGES, training=True)
+    backward = {name: calls[name].backward.macs for name in ("first", "second", "head")}
+    assert backward == {"first": FIRST, "second": 2 * SECOND, "head": 2 * HEAD}
+
+
+@pytest.mark.parametrize(
+    ("frozen", "macs"),
+    [
+        (("first",), {"first": 0, "second": SECOND, "head": 2 * HEAD}),
+        (("second",), {"first": FIRST, "second": SECOND, "head": 2 * HEAD}),
+        (("first", "second"), {"first": 0, "second": 0, "head": HEAD}),
+    ],
+)
+def test_what_is_frozen_costs_no_gradient_of_its_weights(
+    frozen: tuple[str, ...], macs: dict[str, int]
+) -> None:
+    network = Small()
+    for name in frozen:
+        getattr(network, name).requires_grad_(False)
+    calls = counted(network, IMAGES, training=True)
+    assert {name: calls[name].backward.macs for name in macs} == macs
+
+
+def test_a_transposed_convolution_and_a_module_that_is_called_twice() -> None:
+    shared = nn.ConvTranspose2d(3, 3, 2)
+    network = nn.Sequential(shared, nn.ReLU(), shared)
+    loss = torch.zeros(())
+
+    def forward() -> Tensor:
+        nonlocal loss
+        loss = network(IMAGES).sum()
+        return loss
+
+    calls = count_pass(Followed(network), Step(forward, lambda: loss.backward())).calls  # noqa: PLW0108
+    once, again = (calls[1, number] for number in (0, 1))
+    assert (once.forward.macs, again.forward.macs) == (2 * 3 * 64 * 12, 2 * 3 * 81 * 12)
+    assert (once.backward.macs, again.backward.macs) == (once.forward.macs, 2 * again.forward.macs)
+    assert (once.parameters, again.parameters) == (3 * 3 * 4 + 3, 0)
+
+
+def test_attention_in_one_kernel_counts_as_in_parts() -> None:
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval()
+    tokens = torch.zeros(2, 5, 16)
+    sums = []
+    for fast in (True, False):
+        torch.backends.mha.set_fastpath_enabled(fast)
+        try:
+            with torch.no_grad():
+                counting = count_pass(Followed(layer), Step(lambda: _run(layer, tokens)))
+        finally:
+            torch.backends.mha.set_fastpath_enabled(True)
+        sums.append(total(counting)[0].macs)
+    tokens_in_all, width = 2 * 5, 16
+    attention = tokens_in_all * (4 * width * width + 2 * 5 * width)
+    assert sums == [attention + 2 * tokens_in_all * width * 32] * 2
+
+
+def _run(network: nn.Module, images: Tensor) -> None:
+    network(images)
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet5", "resnet18", "torchvision:mobilenet_v3_small", "torchvision:vit_b_32"]
+)
+def test_forward_counts_are_those_of_the_table_of_layers(name: str) -> None:
+    subject = prepare(resolve(name))
+    images = torch.empty(3, *subject.shape[1:], device="meta")
+    with torch.no_grad():
+        counting = count_pass(Followed(subject.model), Step(lambda: _run(subject.model, images)))
+    assert total(counting)[0].macs == 3 * subject.trace.first
+
+
+def test_forwards_are_as_they_were_also_after_a_failure() -> None:
+    network = Small()
+    own = lambda x: x  # noqa: E731
+    network.second.__dict__["forward"] = own
+    with pytest.raises(RuntimeError), Followed(network).through(lambda _, forward: forward):
+        network(torch.zeros(2, 5, 8, 8))
+    assert network.second.__dict__["forward"] is own
+    assert all("forward" not in m.__dict__ for m in network.modules() if m is not network.second)
+
+
+# --- stamps ---
+
+
+class FakeStamps(HostStamps):
+    """Stamps of a clock that passes by what modules say they take."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def take(self) -> Stamp:
+        return Stamp(None, self.ns)
+
+
+class _Passing(torch.autograd.Function):
+    """The identity, which takes a while in each direction."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stamps: FakeStamps, forward: int, backward: int) -> Tensor:
+        ctx.stamps, ctx.backward_ns = stamps, backward
+        stamps.ns += forward
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        ctx.stamps.ns += ctx.backward_ns
+        return gradients[0], None, None, None
+
+
+class Takes(nn.Module):
+    """A module that takes so many ns itself, and calls others."""
+
+    def __init__(self, stamps: FakeStamps, forward: int, backward: int = 0, *inner: nn.Module) -> None:
+        super().__init__()
+        self.stamps, self.ns = stamps, (forward, backward)
+        self.inner = nn.ModuleList(inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for module in self.inner:
+            x = module(x)
+        return _Passing.apply(x, self.stamps, *self.ns)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def test_the_own_time_of_each_call_forward_and_backward() -> None:
+    stamps = FakeStamps()
+    leaf = Takes(stamps, 100, 7)
+    network = Takes(stamps, 30, 5, leaf, Takes(stamps, 200, 11, Takes(stamps, 4, 13)), leaf)
+    x = torch.zeros(2, requires_grad=True)
+    loss = torch.zeros(())
+
+    def forward() -> Tensor:
+        nonlocal loss
+        loss = network(x).sum()
+        stamps.ns += 1000
+        return loss
+
+    def update() -> None:
+        stamps.ns += 50
+
+    layered = Layered(Followed(network), Step(forward, lambda: loss.backward(), update), stamps)  # noqa: PLW0108
+    for _ in range(2):  # the second time as the first
+        layered()
+        sums: dict[tuple[str, int, bool], int] = {}
+        for (number, which), backward, seconds, _ in layered.segments():
+            names = {OUTSIDE[0]: "loss", OPTIMISER[0]: "optimiser", 0: "network"}
+            key = (names.get(number) or layered.followed.names[number], which, backward)
+            sums[key] = sums.get(key, 0) + round(seconds * 1e9)
+    assert {key: ns for key, ns in sums.items() if ns} == {
+        ("inner.0", 0, False): 100,
+        ("inner.0", 1, False): 100,
+        ("inner.1", 0, False): 200,
+        ("inner.1.inner.0", 0, False): 4,
+        ("network", 0, False): 30,
+        ("loss", 0, False): 1000,
+        ("network", 0, True): 5,
+        ("inner.0", 0, True): 7,
+        ("inner.0", 1, True): 7,
+        ("inner.1", 0, True): 11,
+        ("inner.1.inner.0", 0, True): 13,
+        ("optimiser", 0, False): 50,
+    }
+
+
+@dataclass
+class _Clocked(FakeClock):
+    """A clock whose calls take what the stamps say."""
+
+    stamps: FakeStamps
+
+    def __init__(self, stamps: FakeStamps) -> None:
+        super().__init__([0.0])
+        self.stamps = stamps
+
+    def now(self) -> float:
+        return self.stamps.ns * 1e-9
+
+    def seconds(self, call: Callable[[], object], calls: int) -> float:
+        begin = self.stamps.ns
+        for _ in range(calls):
+            call()
+        return (self.stamps.ns - begin) * 1e-9
+
+
+def test_each_round_has_the_laps_of_its_own_stamped_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = FakeStamps()
+    passes = [0]
+
+    class Slowing(nn.Module):
+        """Takes a µs more from pass to pass."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            stamps.ns += 1_000_000 + 1000 * passes[0]
+            return x
+
+    network = nn.Sequential(Slowing(), nn.Identity())
+    x = torch.zeros(1)
+    seen: list[tuple[str, int]] = []
+
+    def whole() -> None:
+        passes[0] += 1
+        seen.append(("whole", passes[0]))
+        network(x)
+
+    def forward() -> None:
+        passes[0] += 1
+        seen.append(("layered", passes[0]))
+        network(x)
+
+    layered = Layered(Followed(network), Step(forward), stamps)
+    timing = Timing(warmup_s=1e-3, min_s=0.0, limit_s=0.001, min_samples=6, max_samples=6)
+    times = measure_layers(whole, layered, _Clocked(stamps), timing, watch=HostWatch(), device="cpu")  # type: ignore[arg-type]
+    last = seen[-12:]  # six rounds of two passes
+    assert [kind for kind, _ in last[:4]] == ["whole", "layered", "layered", "whole"]
+    own = [1e-3 + number * 1e-6 for kind, number in last if kind == "layered"]
+    assert times.laps[(1, 0), False] == pytest.approx(own)
+    assert list(times.whole.seconds) == pytest.approx(
+        [1e-3 + number * 1e-6 for kind, number in last if kind == "whole"]
+    )
+    assert times.laps[(2, 0), False] == [0.0] * 6
+    assert times.host_laps == {}
+    assert sum(s.seconds for s in times.segments) == pytest.approx(sorted(own)[2])
+
+
+# --- a card ---
+
+KERNEL_S = 1e-3
+TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6, "max_samples": 8}
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    host = FakeHost(FakeCard("NVIDIA H100", "cccc")).install(monkeypatch)
+    with host.device.at_work():
+        yield host
+
+
+def layers_job(device: str, arch: str = "lenet5", **settings: Any) -> Job:
+    own = {"device": device, "threads": 1, "timing": TIMING, "batch_size": 4, **settings}
+    return Job(task="layers", arch=arch, input_size=32, in_channels=1, num_classes=10, settings=own)
+
+
+def measured(job: Job) -> dict[str, Measurement]:
+    return {m.name: m for m in _measure(job, Hooks())}
+
+
+def test_layers_on_a_card_are_timed_by_events(host: FakeHost) -> None:
+    host.device.launch_s = KERNEL_S / 100
+    results = measured(layers_job("cuda:0"))
+    layers = results["layers_time"].detail
+    own = {row[0]: median(samples) for row, samples in zip(layers["rows"], layers["forward_s"], strict=True)}
+    assert results["network_time"].detail["clock"] == "cuda_event"
+    kernels = {row[0]: row[10] for row in layers["rows"]}
+    assert (
+        sum(kernels.values()) == 2 * 3 + 2 * 2 + 1
+    )  # convolution, activation, pooling; layer, activation; layer
+    for name, seconds in own.items():
+        assert seconds == pytest.approx(KERNEL_S * kernels[name], abs=0.02 * KERNEL_S)
+    assert median(results["explained_share"].samples) == pytest.approx(1.0, abs=0.02)
+    assert max(layers["forward_host_s"]) < 0.1 * KERNEL_S
+
+
+def test_a_training_step_on_a_card(host: FakeHost) -> None:
+    results = measured(layers_job("cuda:0", training=True))
+    layers = results["layers_time"].detail
+    assert [row[1] for row in layers["rows"][-2:]] == ["loss", "optimiser"]
+    backward = {row[0]: median(s) for row, s in zip(layers["rows"], layers["backward_s"], strict=True)}
+    convolutions = [row[0] for row in layers["rows"] if row[1] == "Conv2d"]
+    assert convolutions
+    assert all(backward[name] > 0 for name in convolutions)
+    assert results["peak_memory"].detail["meter"] == "cuda allocator"
+    assert median(results["explained_share"].samples) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_training_is_timed_in_eager_alone() -> None:
+    from bench.errors import UnsupportedError
+
+    with pytest.raises(UnsupportedError, match="in eager alone"):
+        measured(layers_job("cpu", training=True, backend="compiled"))
+
+
+# --- what is read ---
+
+
+def tables(*records: Any, depth: int | None = None) -> list[LayerTable]:
+    return layer_tables(to_frame([make_run(records)]), depth)
+
+
+def table(depth: int | None = None, processes: int = 3, **settings: Any) -> LayerTable:
+    (made,) = tables(
+        ceiling(peak=1e11, bandwidth=1e10), *layer_records(NETS[0], processes, **settings), depth=depth
+    )
+    return made
+
+
+SHOWN = {"stem": 2e-3, "stages.0": 4e-4, "stages.0.conv": 3e-3, "head": 1e-3}
+MIDDLE = 1.01  # of three processes, each a hundredth slower than the one before
+
+
+def test_layers_with_an_interval_over_processes_and_what_lies_between() -> None:
+    made = table()
+    times = {layer.name: layer.time for layer in made.layers if layer.kind != "group"}
+    assert {name: time.estimate for name, time in times.items()} == pytest.approx(
+        {name: MIDDLE * s for name, s in SHOWN.items()}
+    )
+    assert all(time.n == 3 and time.low < time.estimate < time.high for time in times.values())
+    assert made.explained == pytest.approx(1 / 1.1)
+    assert made.between_s == pytest.approx(made.network.estimate * (1 - 1 / 1.1))
+    assert [layer.kind for layer in made.layers] == ["layer", "functions", "layer", "layer", "group"]
+    short = made.layers[-1]
+    assert (short.name, short.type) == ("2 below 1 µs each", "Dropout ×1, Identity ×1")
+    assert short.time.estimate == pytest.approx(MIDDLE * 9e-7)
+
+
+def test_one_process_says_so() -> None:
+    made = table(processes=1)
+    assert "one process" in made.layers[0].time.note
+    assert any("one process" in line for line in forms.layer_times_notes(made))
+
+
+def test_modules_that_are_not_opened_come_to_their_layers() -> None:
+    whole, top, blocks = (table(depth) for depth in (None, 1, 2))
+    assert [layer.name for layer in top.layers] == ["stem", "stages", "head"]
+    assert [layer.kind for layer in blocks.layers] == ["layer", "module", "layer"]
+    assert top.layers[1].time.estimate == pytest.approx(MIDDLE * (4e-4 + 3e-3 + 9e-7))
+    assert top.layers[1].macs == 200_000_000
+    for made in (top, blocks):
+        assert made.explained == pytest.approx(whole.explained)
+        for key in ("macs", "bytes", "parameters"):
+            assert sum(getattr(x, key) for x in made.layers) == sum(getattr(x, key) for x in whole.layers)
+
+
+def test_what_bounds_a_layer_is_the_longest_of_its_limits() -> None:
+    made = {layer.name: layer for layer in table().layers}
+    conv, functions, head = made["stem"], made["stages.0"], made["head"]
+    assert conv.limits == pytest.approx({"compute": 1e8 / 1e11, "memory": 4e6 / 1e10, "launching": 0.0})
+    assert (conv.bound, functions.bound, head.bound) == ("compute", "memory", "memory")
+    assert conv.roofline_share == pytest.approx(1e-3 / (MIDDLE * 2e-3))
+    assert conv.rate == pytest.approx(1e8 / (MIDDLE * 2e-3))
+    assert head.bandwidth == pytest.approx(4.1e6 / (MIDDLE * 1e-3))
+
+
+def test_without_ceilings_nothing_is_said_to_bound_a_layer() -> None:
+    (made,) = tables(*layer_records(NETS[0]))
+    assert {layer.bound for layer in made.layers} == {""}
+    assert math.isnan(made.utilisation)
+    shown = forms.layer_times_view(made)
+    assert {row[-1].text for row in shown.rows} == {"–"}
+
+
+def test_forms_hold_the_same_numbers_and_add_up() -> None:
+    made = table()
+    shown = forms.layer_times_view(made)
+    assert {len(row) for row in shown.rows} == {len(shown.heads)}
+    assert [row[0].text for row in shown.rows[-2:]] == ["between layers", "Total"]
+    shares = [float(row[4].text) for row in shown.rows[:-1]]
+    assert sum(shares) == pytest.approx(100, abs=0.05 * len(shares))
+    read = list(csv.DictReader(io.StringIO(forms.layer_times_csv(made))))
+    assert [float(row["time_s"]) for row in read[:-2]] == [layer.time.estimate for layer in made.layers]
+    assert sum(float(row["time_s"]) for row in read[:-1]) == pytest.approx(float(read[-1]["time_s"]))
+    plain = json.loads(json.dumps(forms.layer_times_json(made), allow_nan=False))
+    assert plain["explained_share"] == pytest.approx(1 / 1.1)
+    assert [layer["name"] for layer in plain["layers"]] == [layer.name for layer in made.layers]
+
+
+def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
+    first, *others = layer_differences(slow, fast)
+    assert first.of is not None
+    assert first.of.name == "head"
+    assert first.effect.estimate == pytest.approx(0.5e-3 * 1.02)
+    assert first.certain
+    assert not any(d.certain for d in others)
+    words = forms.differences_notes(slow, fast)
+    assert words[0].endswith("longer than alexnet.")
+    assert "foremost: head +510 µs" in words[1]
+    assert len(forms.differences_view(slow, fast).rows) == len(slow.layers) + 1
+    (one, *_) = forms.differences_json(slow, fast)
+    assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
+
+
+def test_of_one_process_no_layer_is_certain() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
+    assert not any(d.certain for d in layer_differences(slow, fast))
+    assert "No layer differs for certain" in forms.differences_notes(slow, fast)[1]
+
+
+def with_layers(made: LayerTable, *layers: Layer) -> LayerTable:
+    return replace(made, layers=layers)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "pairs"),
+    [
+        ("abc", "abc", {("a", "a"), ("b", "b"), ("c", "c")}),
+        ("abxc", "abc", {("a", "a"), ("b", "b"), ("x", None), ("c", "c")}),
+        ("ac", "abbc", {("a", "a"), (None, "b"), ("c", "c")}),
+    ],
+)
+def test_layers_are_aligned_around_those_that_are_in_one_alone(
+    left: str, right: str, pairs: set[tuple[str | None, str | None]]
+) -> None:
+    made = table()
+    of, against = (
+        with_layers(made, *(replace(made.layers[0], name=f"{side}{x}", type=x) for x in text))
+        for side, text in (("l", left), ("r", right))
+    )
+    found = {(d.of and d.of.type, d.against and d.against.type) for d in layer_differences(of, against)}
+    assert found == pairs
+
+
+def test_a_trace_nests_calls_as_they_were_made() -> None:
+    made = events(table())
+    slices = [event for event in made if event["ph"] == "X"]
+    spans = {str(e["args"]["module"]): (float(e["ts"]), float(e["ts"]) + float(e["dur"])) for e in slices}  # type: ignore[index, arg-type]
+    whole = 1e6 * sum(seconds for *_, seconds in LAYERS)
+    assert spans[NETS[0].name] == pytest.approx((0.0, whole))
+    for inner, outer in (("stages.0.conv", "stages.0"), ("stages.0", "stages"), ("head", NETS[0].name)):
+        assert spans[outer][0] <= spans[inner][0] <= spans[inner][1] <= spans[outer][1] + 1e-6
+    starts = [float(str(event["ts"])) for event in slices]
+    assert all(a <= b for a, b in pairwise(starts))
+    json.dumps({"traceEvents": made}, allow_nan=False)
+
+
+# --- a training step before it runs ---
+
+
+@pytest.mark.parametrize(
+    ("arch", "size"),
+    [
+        ("lenet5", 32),
+        ("resnet20", 32),
+        ("torchvision:mobilenet_v3_small", 32),
+        ("torchvision:squeezenet1_1", 48),
+    ],
+)
+@pytest.mark.parametrize("batch", [2, 5])
+def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, batch: int) -> None:
+    known = resolve(arch)
+    subject = prepare(known, input_size=size, num_classes=10)
+    labels = torch.zeros(batch, dtype=torch.long, device="meta")
+    model = subject.model.train()
+    images = torch.empty(batch, *subject.shape[1:], device="meta")
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    made = forecast(model, images, lambda output: F.cross_entropy(output, labels), optimiser)  # type: ignore[arg-type]
+    real = known.build(num_classes=10, input_size=size).train()
+    job = make_job(task="train_step", arch=arch, num_classes=10)
+    step = training_step(real, torch.zeros(batch, *subject.shape[1:]), job)
+    step()
+    assert step.held is not None
+    peak = tensor_memory(step, step.held()).samples[0]
+    assert made.peak == pytest.approx(peak, rel=0.002, abs=16 * batch)
+    weights = sum(p.numel() * p.element_size() for p in real.parameters())
+    assert made.gradients == made.optimiser == weights
+    assert made.images == images.numel() * 4
+    assert made.process > made.peak
+
+
+def test_a_step_costs_as_much_again_for_each_gradient() -> None:
+    made = training_table(resolve("lenet5"), 4, None, {})
+    rows = {row["name"]: row for row in made["layers"]}
+    first, *others = rows.values()
+    assert first["backward_macs"] == first["forward_macs"]
+    assert all(row["backward_macs"] == 2 * row["forward_macs"] for row in others)
+    totals = made["totals"]
+    assert totals["forward_macs"] == 4 * 416_520
+    assert totals["backward_macs"] == 2 * totals["forward_macs"] - first["forward_macs"]
+    assert totals["optimizer_macs"] == 3 * 61_706
+    assert {int(batch) for batch in made["batches"]} >= {1, 4, 8, 32, 64}
+    peaks = [one["peak"] for _, one in sorted(made["batches"].items(), key=lambda item: int(item[0]))]
+    assert peaks == sorted(peaks)
+
+
+def test_a_network_that_fails_in_training_mode_is_told() -> None:
+    class Failing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                raise RuntimeError("only for inference")
+            return self.layer(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+    arch = replace(resolve("lenet5"), builder=lambda **_: Failing())
+    with pytest.raises(InvalidModelError, match="failed in training mode: RuntimeError: only for inference"):
+        training_table(arch, 2, None, {"in_channels": 3})
+
+
+# --- the command ---
+
+
+def test_the_command_for_a_training(run: Bench, inline_jobs: None) -> None:
+    made = json.loads(run("show", "lenet5", "--training", "--batch", 4, "--json").stdout)
+    assert made["totals"]["forward_macs"] == 4 * 416_520
+    printed = run("show", "lenet5", "--training", "--depth", 1).stdout
+    assert "Tensors alive at once" in printed
+    assert "optimiser" in run("show", "lenet5", "--training", "-f", "csv").stdout
+    assert "longtable" in run("show", "lenet5", "--training", "-f", "latex").stdout
+
+
+@pytest.mark.slow
+def test_the_command_that_times(run: Bench, inline_jobs: None, tmp_path: Path) -> None:
+    short = ["--set", "timing.limit_s=0.05", "--set", "timing.warmup_s=0.01", "--set", "timing.min_s=0"]
+    words = ["show", "lenet5", "--time", "--batch", 2, "--processes", 2, "--set", "threads=1", *short]
+    made = json.loads(run(*words, "--json", "--trace", tmp_path / "trace.json").stdout)
+    assert made["processes"] == 2
+    assert {layer["type"] for layer in made["layers"]} >= {"Conv2d", "Linear"}
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    printed = run(*words)
+    assert "between layers" in printed.stdout  # the same command measures nothing twice
+    assert "3 jobs were measured before" in printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--precision", "bf16"], "add --time"),
+        (["--trace", "t.json"], "add --time"),
+        (["--batch", "4"], "add --time or --training"),
+    ],
+)
+def test_options_that_mean_nothing_alone(
+    run: Bench, inline_jobs: None, words: list[str], message: str
+) -> None:
+    refused = run("show", "lenet5", *words)
+    assert refused.exit_code == 2
+    assert message in refused.output
+
+
+def test_counting_leaves_no_gradient_behind() -> None:
+    network = Small()
+    counted(network, IMAGES, training=True)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert isinstance(Counting(Followed(network)).calls[OUTSIDE], Call)

@@ -1,0 +1,215 @@
+"""Racing: its arithmetic by hand, its model against plain linear algebra, and whole races on published speeds."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+from raced import published, run, true_front
+from scipy.stats import t as student
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from bench.analysis.racing import (
+    CONFIDENCE,
+    MISSED,
+    MOST,
+    START,
+    CostModel,
+    Entrants,
+    Race,
+    RacedCost,
+    _likeness,
+    estimates,
+    family_of,
+    pareto,
+)
+
+
+def entrants(
+    accuracy: list[float], macs: list[float] | None = None, names: list[str] | None = None
+) -> Entrants:
+    n = len(accuracy)
+    counts = np.array(macs or [10.0 ** (i % 5) for i in range(n)])[:, None]
+    return Entrants(
+        tuple(names or [f"net{'abcdefgh'[i % 8]}_{i}" for i in range(n)]),
+        np.array(accuracy),
+        counts,
+        np.full((n, 1), math.nan),
+    )
+
+
+def raced(accuracy: list[float], *costs: tuple[list[list[float]], float | None]) -> Race:
+    """Return a race of which the costs of each process are known, in seconds, with a limit."""
+    own = entrants(accuracy)
+    return Race(
+        own,
+        [
+            RacedCost(
+                CostModel(own),
+                [[math.log(s) for s in some] for some in samples],
+                limit and math.log(limit),
+                exact=k > 0,
+            )
+            for k, (samples, limit) in enumerate(costs)
+        ],
+    )
+
+
+def test_one_process_has_the_interval_of_what_is_usual() -> None:
+    """Where no network has two processes, each has the spread of 5 %, and an interval of six degrees of freedom."""
+    own = estimates([[0.5], []])
+    half = 0.05 * student.ppf((1 + CONFIDENCE) / 2, 6)
+    assert own.value[0] == 0.5
+    assert (own.low[0], own.high[0]) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+    assert np.isnan(own.value[1])
+    assert own.processes.tolist() == [1, 0]
+
+
+def test_the_spread_of_several_is_drawn_towards_that_of_all() -> None:
+    """Squares of 2 · 0.1² over 2 degrees, with four of the usual 0.05²; then its own three with six of those."""
+    own = estimates([[0.0, 0.1, -0.1], [1.0]])
+    pooled = (4 * 0.05**2 + 2 * 0.1**2) / (4 + 2)
+    assert own.spread == pytest.approx(math.sqrt(pooled))
+    variance = (6 * pooled + 2 * 0.1**2) / (6 + 2)
+    assert own.sd[0] == pytest.approx(math.sqrt(math.pi / 2 * variance / 3))
+    assert own.sd[1] == pytest.approx(math.sqrt(pooled))
+
+
+def test_what_is_exact_has_no_interval() -> None:
+    own = estimates([[1.0], [2.0, 2.0]], exact=True)
+    assert own.low.tolist() == own.high.tolist() == [1.0, 2.0]
+
+
+def test_intervals_hold_what_they_say() -> None:
+    """Of 300 networks with three processes each, 99 % of the true costs lie inside, but for chance."""
+    rng = np.random.default_rng(1)
+    own = estimates([list(rng.normal(0, 0.03, 3)) for _ in range(300)])
+    inside = ((own.low <= 0) & (own.high >= 0)).sum()
+    assert 300 * CONFIDENCE - 3 * math.sqrt(300 * CONFIDENCE * (1 - CONFIDENCE)) <= inside
+
+
+def test_families_left_out_are_as_if_they_had_not_been_measured() -> None:
+    """The closed form of the errors against a model that never had the family."""
+    own = entrants(
+        [0.5] * 12, [float(i + 1) for i in range(12)], [f"{'abc'[i % 3] * 3}_{i}" for i in range(12)]
+    )
+    model, rng = CostModel(own), np.random.default_rng(0)
+    costs = np.log(own.counts[:, 0]) + rng.normal(0, 0.2, 12)
+    model._fitted = 10**9  # so that both have the same scales
+    centre = costs.mean()
+    root = np.linalg.cholesky(model._noisy(np.arange(12)))
+    errors, _ = model._left_out(np.arange(12), root, costs - centre)
+    for first in range(3):
+        left, rest = np.arange(first, 12, 3), np.array([i for i in range(12) if i % 3 != first])
+        across = model._kernel(rest, left)
+        mean = across.T @ np.linalg.solve(model._noisy(rest), costs[rest] - centre)
+        assert errors[left] == pytest.approx(costs[left] - centre - mean)
+
+
+def test_the_posterior_is_that_of_linear_algebra() -> None:
+    own = entrants([0.5] * 8)
+    model = CostModel(own)
+    model._fitted = 10**9
+    at, costs = np.array([0, 2, 5]), np.array([1.0, 2.0, 0.5])
+    posterior = model.posterior(at, costs)
+    weights = np.linalg.solve(model._noisy(at), costs - costs.mean())
+    assert posterior.mean == pytest.approx(costs.mean() + model._kernel(at, np.arange(8)).T @ weights)
+    assert (posterior.below(np.full(8, math.inf)) == 1).all()
+    assert posterior.below(posterior.mean) == pytest.approx(np.full(8, 0.5))
+
+
+@pytest.mark.slow
+def test_names_are_alike_as_scikit_learn_has_it() -> None:
+    names = [
+        "vit_base_patch16_224",
+        "vit_small_patch16_384",
+        "tf_efficientnet_b0",
+        "resnet50",
+        "resnet18d",
+        "x3",
+        "7",
+    ]
+    words = [re.sub(r"[\d_\W]+", " ", name.removeprefix("tf_")).strip() or "none" for name in names]
+    grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True).fit_transform(words)
+    assert _likeness(names) == pytest.approx((grams @ grams.T).toarray())
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [("tf_efficientnet_b0", "efficientnet"), ("resnet50", "resnet"), ("123", "123")]
+)
+def test_families(name: str, family: str) -> None:
+    assert family_of(name) == family
+
+
+def test_the_front_is_certain_where_intervals_are_apart() -> None:
+    race = raced([0.7, 0.8, 0.75, 0.9], ([[0.01] * 3, [0.02] * 3, [0.04] * 3, [0.08] * 3], 0.05))
+    standing = race.standing()
+    assert standing.front.tolist() == standing.certain.tolist() == [True, True, False, True]
+    assert standing.holds.tolist() == ["yes", "yes", "yes", "no"]
+    assert standing.best == 1
+    assert race.further(standing, 4) == []
+
+
+def test_two_that_are_near_are_measured_again_until_most() -> None:
+    for processes in (1, 3, MOST):
+        race = raced([0.8, 0.7], ([[0.0100] * processes, [0.0101] * processes], None))
+        standing = race.standing()
+        assert standing.possible.tolist() == [True, True]
+        assert race.further(standing, 4) == ([] if processes == MOST else [0, 1])
+
+
+def test_one_process_decides_no_budget() -> None:
+    race = raced([0.8, 0.7], ([[0.01], [0.005] * 3], 0.02))
+    standing = race.standing()
+    assert standing.holds.tolist() == ["open", "yes"]
+    assert standing.best == 1
+    assert race.further(standing, 4) == [0]
+
+
+def test_what_is_over_another_budget_pushes_nobody_off_the_front() -> None:
+    """The first is quicker and more accurate, and needs too much memory."""
+    times, memory = [[0.01] * 3, [0.02] * 3], [[9.0], [1.0]]
+    assert raced([0.9, 0.8], (times, 0.05)).standing().front.tolist() == [True, False]
+    standing = raced([0.9, 0.8], (times, 0.05), (memory, 2.0)).standing()
+    assert standing.front.tolist() == [False, True]
+    assert standing.best == 1
+
+
+def test_too_few_say_nothing_of_the_others() -> None:
+    n = START + 4
+    race = raced([0.5 + i / 100 for i in range(n)], ([[0.01] * 3] * 3 + [[] for _ in range(n - 3)], 0.001))
+    standing = race.standing()
+    assert not standing.enough
+    assert standing.front_chances.sum() == n - 3
+    assert standing.budget_chance == 1.0
+    race.failed = set(range(3, n))
+    assert race.standing().enough  # there are no others
+
+
+def test_equal_networks_stand_side_by_side() -> None:
+    assert pareto(np.array([0.8, 0.8, 0.7]), np.array([1.0, 1.0, math.nan])).tolist() == [True, True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("truth", "known"), [("i9", ["3090"]), ("5090", ["i7"]), ("i7", [])])
+def test_a_race_finds_the_front_of_published_speeds(truth: str, known: list[str]) -> None:
+    """Every fifth network, some 220: a half is never measured, and at most one of some 25 members is missed."""
+    whole, times = published(truth, known)
+    own = Entrants(whole.names[::5], whole.accuracy[::5], whole.counts[::5], whole.times[::5])
+    times = times[::5]
+    ended = run(own, times, seed=0)
+    front, standing = true_front(own, times), ended.standing
+    assert ended.share < 0.55
+    assert (front & ~standing.possible).sum() <= 1
+    assert not (standing.certain & ~front).any()
+    assert standing.expected <= MISSED * standing.front.sum()
+    assert 0.8 < standing.posteriors[0].coverage <= 1
+    limit = float(np.sqrt(times[front].min() * times[front].max()))
+    chosen = run(own, times, seed=1, limit=limit).standing
+    assert chosen.best is not None
+    assert times[chosen.best] <= limit
+    open_ = (chosen.holds == "open") & chosen.measured & (own.accuracy > own.accuracy[chosen.best])
+    assert own.accuracy[chosen.best] == own.accuracy[times <= limit].max() or open_.any()
+    assert chosen.budget_chance <= MISSED

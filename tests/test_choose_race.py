@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import ENVIRONMENT, make_catalog, make_record, seconds
 from fake_executor import FakeExecutor
 from typer.testing import CliRunner, Result
 
 from bench.analysis.choosing import Budget
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
 from bench.analysis.raced import log_cost, natural_cost
 from bench.api.choosing import AMONG, Chosen, race
 from bench.cli.app import app
@@ -24,6 +27,7 @@ from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.record import Measurement, count
 from bench.records.store import Store, read_run
+from bench.report.figures import FIGURES
 from bench.report.race import at_most, explained, race_json, sentences
 from bench.report.write import write_report
 
@@ -290,9 +294,26 @@ def test_a_race_is_drawn_from_what_its_run_keeps(tmp_path: Path) -> None:
     stored = read_run(done.path)
     assert stored.info["race"]["limit"] == 0.02
     report = write_report([stored], tmp_path / "report", formats=["md"], figures=["race"])
-    svg = (report.folder / "figures" / "race.svg").read_text()
-    assert best_within(0.02).rpartition(":")[2].partition(".")[0] in svg
+    assert (report.folder / "figures" / "race.svg").stat().st_size > 0
     assert "The race" in (report.folder / "report.md").read_text()
+    frame = to_frame([stored])
+    drawing = FIGURES.get("race").draw(compare_table(frame), frame)
+    assert drawing is not None
+    (axes,) = drawing.axes
+    labels = {text.get_text() for text in axes.texts}
+    front = done.raced.choice.candidates.query("on_front")["network"]
+    assert labels <= {name.rpartition(":")[2].partition(".")[0] for name in front}
+    assert best_within(0.02).rpartition(":")[2].partition(".")[0] in labels
+    assert axes.get_xlabel() == "Latency; the budget is 20.0 ms"
+
+
+def test_what_is_no_race_is_not_drawn() -> None:
+    frame = pd.DataFrame()
+    draw = FIGURES.get("race").draw
+    for race_ in (None, {}, {"cost": "latency"}, {"cost": "latency", "networks": [{"state": "measured"}]}):
+        frame.attrs["races"] = {"run": race_}
+        assert draw(frame, frame) is None
+    assert draw(pd.DataFrame(), pd.DataFrame()) is None
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_each_word_of_the_registries_is_explained():
 
 
 def test_verdicts_and_statuses_are_all_there_are():
-    words = (effects.Verdict, finding.Verdict, reproduction._Word, engines.Worth)
+    words = (effects.Verdict, finding.Verdict, reproduction.Verdict, engines.Worth)
     assert set(VERDICTS) == {word for each in words for word in get_args(each)}
     assert set(STATUSES) == set(get_args(Status))
 

@@ -57,7 +57,9 @@ def timed(
     return records
 
 
-def evaluated(folder: Path, backend: str, right: np.ndarray, precision: str = "fp32") -> Record:
+def evaluated(
+    folder: Path, backend: str, right: np.ndarray, precision: str = "fp32", flags: tuple[str, ...] = ()
+) -> Record:
     count = len(right)
     labels = np.arange(count, dtype=np.int32) % 10
     top5 = np.tile(np.arange(5, dtype=np.int32), (count, 1)) + 10
@@ -71,7 +73,7 @@ def evaluated(folder: Path, backend: str, right: np.ndarray, precision: str = "f
     content, sha256 = encode_answers(answers)
     save_outputs(outputs_path(folder, asked.id), content)
     detail = {"correct": int(right.sum()), "images": count, "outputs_sha256": sha256}
-    return record(asked, measurements=[measured("top1", (right.mean(),), detail)])
+    return record(asked, measurements=[measured("top1", (float(right.mean()),), detail, flags)])
 
 
 def run_of(*records: Record | list[Record], path: Path = Path("run")) -> Run:
@@ -147,6 +149,20 @@ def test_a_doubt_leaves_it_open(tmp_path: Path) -> None:
     row = rows_of(*records, path=tmp_path)["onnx int8"]
     assert row.worth == "open"
     assert "in doubt: other precision" in row.sentence
+
+
+@pytest.mark.parametrize(
+    ("both", "own", "worth"),
+    [(("assumed_transform",), (), "worth it"), ((), ("calibrated_on_noise",), "open")],
+)
+def test_what_both_accuracies_have_in_common_is_no_doubt_of_the_difference(
+    tmp_path: Path, both: tuple[str, ...], own: tuple[str, ...], worth: str
+) -> None:
+    right = np.ones(4000, dtype=bool)
+    eager = evaluated(tmp_path, "eager", right, flags=both)
+    engine = evaluated(tmp_path, "onnx", right, "int8", flags=(*both, *own))
+    records = [timed("eager", 0.02), timed("onnx", 0.01, "int8"), eager, engine]
+    assert rows_of(*records, path=tmp_path)["onnx int8"].worth == worth
 
 
 def test_few_images_bound_no_loss() -> None:

@@ -82,6 +82,15 @@ def test_numbers_in_cells_have_their_intervals(run: Run) -> None:
     assert titled["accuracy"].rows[1][2].note == "1 left out"
 
 
+def test_a_part_of_the_classes_is_told_among_them_too(tmp_path: Path) -> None:
+    among = {"among_its_classes": {"correct": 8, "images": 10, "top1": 0.8}}
+    record = evaluated(tmp_path, "a", [0] * 10, [0] * 6 + [1] * 4, outputs=1000, detail=among)
+    titled = {key: view for key, _, view, _ in evaluation_tables(to_frame([run_of(tmp_path, record)])).titled}
+    heads = [head.title for head in titled["accuracy"].heads]
+    cells = dict(zip(heads, titled["accuracy"].rows[0], strict=True))
+    assert (cells["Top-1"].text, cells["Among its classes"].text) == ("60.0", "80.0")
+
+
 def test_plain_values_have_every_class_and_try(run: Run) -> None:
     plain = documents(Reading.of(to_frame([run])))
     assert len(plain["classes"]) == 3 * 10

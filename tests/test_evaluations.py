@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from bench.analysis.diff import diff
 from bench.analysis.evaluations import agreements, by_class, pairs, robustness
-from bench.plan.corruption import NAMES, SEVERITIES
+from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES
 from bench.stats.intervals import wilson_interval
 
 LABELS = np.repeat(np.arange(10), 40)
@@ -191,6 +191,19 @@ class TestRobustness:
         (one,) = robustness(read(tmp_path, evaluated(tmp_path, "a", few, few), *records))
         assert one.whole
         assert one.error.mean == 0
+        assert math.isnan(one.error.relative)
+
+    def test_of_imagenets_classes_the_baseline_is_alexnet_as_published(self, tmp_path: Path) -> None:
+        few = LABELS[:10]
+        records = [
+            evaluated(tmp_path, "a", (few + 1) % 1000, few, classes=1000, corruption=f"{name}:{severity}")
+            for name in NAMES
+            for severity in SEVERITIES
+        ]
+        (one,) = robustness(read(tmp_path, evaluated(tmp_path, "a", few, few, classes=1000), *records))
+        assert one.error.relative == pytest.approx(sum(1 / error for error in ALEXNET.values()) / 15)
+        assert one.baseline == "AlexNet, published"
+        assert set(ALEXNET) == set(NAMES)
 
 
 def test_classes_say_for_what_they_are_taken(tmp_path: Path) -> None:

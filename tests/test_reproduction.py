@@ -189,6 +189,16 @@ class TestPublished:
         (none,) = verdicts(tmp_path, evaluated(tmp_path, "b", [0, 1], [0, 1]))
         assert none.word == "nothing published"
 
+    def test_facts_that_cannot_be_read_are_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "facts").mkdir()
+        (tmp_path / "facts" / "accuracy.parquet").write_bytes(b"PAR1 and no more")
+        monkeypatch.setenv("BENCH_FACTS", str(tmp_path / "facts"))
+        (one,) = verdicts(tmp_path, evaluated(tmp_path, "b", [0, 1], [0, 1]))
+        assert one.word == "nothing published"
+        assert "cannot read the facts" in one.why
+
     def test_a_card_says_it_of_weights_alone(self, tmp_path: Path) -> None:
         card = {"published": {"top1": 0.7, "source": "paper"}}
         assert _published_of(self.of(tmp_path, "net", **card), self.FACTS) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from make_records import NETS, make_run, records
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.report._short_names import _short_patterns, _short_recipes, shortened
+from bench.report._short_names import OWN, _is_own, _short_patterns, _short_recipes, shortened
+from bench.report.figures._style import looks
 
 BLOCK = "pattern:INPUT -> [CONV3-16x2 -> {} -> POOL]*3 -> FC"
 
@@ -63,3 +66,31 @@ def test_names_that_are_short_are_left_alone() -> None:
     frame = to_frame([make_run(records(NETS[:2]))])
     table = compare_table(frame)
     assert all(a is b for a, b in zip(shortened(table, frame), (table, frame), strict=True))
+
+
+def test_libraries_go_without_saying_where_no_two_have_a_network_of_one_name() -> None:
+    names = ("torchvision:vgg16", "timm:resnet50", "torchvision:resnet50")
+    nets = [replace(net, name=name) for net, name in zip(NETS, names, strict=False)]
+    frame = to_frame([make_run(records(nets))])
+    table, _ = shortened(compare_table(frame), frame)
+    assert set(table["network"]) == {"vgg16", "timm:resnet50", "torchvision:resnet50"}
+
+
+def test_networks_of_ones_own_are_a_family_to_be_seen() -> None:
+    own = ("my_net.py:Net(width=8)", "package.module:net", "net.pt2", "folder:entry")
+    others = (
+        "resnet18",
+        "timm:resnet50.a1_in1k",
+        "pattern:INPUT -> FC",
+        "hf:vit(hidden_size=192)",
+        "vgg16(weights='a:b')",
+    )
+    assert [_is_own(name) for name in (*own, *others)] == [True] * 4 + [False] * 5
+    frame = to_frame([make_run(records([replace(NETS[0], name=own[0]), NETS[1]]))])
+    table, charted = shortened(compare_table(frame), frame)
+    assert dict(zip(table["network"], table["family"], strict=True)) == {
+        own[0]: OWN,
+        NETS[1].name: NETS[1].family,
+    }
+    assert set(charted.loc[charted["arch"] == own[0], "family"]) == {OWN}
+    assert looks(table["family"])[OWN].marker == "*"

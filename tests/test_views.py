@@ -18,7 +18,7 @@ from rich.console import Console
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
-from bench.report.figures._svg import inline
+from bench.report.figures._svg import compact, inline
 from bench.report.tables._view import Column, number, view
 from bench.report.tables.columns import comparison_view, rich_table
 from bench.report.tables.formats import csv_text
@@ -134,3 +134,15 @@ def test_inline_svg_has_prefixed_ids_and_page_colours() -> None:
     assert "url(#mine-p1)" in shown
     assert "<!--" not in shown
     assert "metadata" not in shown
+
+
+def test_svg_is_made_small_and_looks_the_same() -> None:
+    svg = (
+        b'<svg>\n <!-- 2 -->\n <path id="DejaVuSans-Bold-32" d="M 1228 531 \nL 3431 531"/>\n'
+        b'  <path d="M 10.123456 0.5 \nL -2.999999 7"/>\n <g transform="translate(1.239 2) scale(0.078125 -0.09)">\n'
+        b'   <use xlink:href="#DejaVuSans-Bold-32" transform="translate(68.6 0)"/>\n </g>\n</svg>'
+    )
+    assert compact(svg).decode() == (
+        '<svg>\n<path id="b32" d="M 1228 531 L 3431 531"/>\n<path d="M 10.12 0.5 L -3 7"/>\n'
+        '<g transform="translate(1.24 2) scale(0.0781 -0.09)">\n<use xlink:href="#b32" x="69"/>\n</g>\n</svg>'
+    )

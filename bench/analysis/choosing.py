@@ -142,14 +142,14 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | No
     return answer(table, budgets, cost, images)
 
 
-def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: int) -> Choice:
+def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: int | None) -> Choice:
     """Return the choice from networks of which it is known what they hold; see `choose`.
 
     Args:
         table: candidates with `holds`, `excess` and `on_front`, numbered from 0.
         budgets: that were to be held.
         cost: that the front is of.
-        images: how many the accuracies are of.
+        images: see `choose`.
     """
     holding = table[table["holds"] == "yes"]
     cheap_first = COSTS[cost][1] == "lower"

@@ -49,7 +49,7 @@ class Accuracy:
         correct: images that it tells right.
         images: of so many.
         lost: eager's share of right answers less its own, with McNemar's p; one that decides nothing for eager itself.
-        flags: doubts about it.
+        flags: doubts about it that eager's has not: what both have in common puts no difference in doubt.
     """
 
     data: str
@@ -337,13 +337,15 @@ class _Answered:
         if record is None or top1 is None:
             return None
         counted = int(top1.detail["correct"]), int(top1.detail["images"])
-        own = read_answers(self.run.path, record)
         if (backend, precision) == EAGER:
             return Accuracy(self.data, *counted, none("eager itself"), top1.flags)
+        of_eager = self.records[EAGER].measurement("top1") if EAGER in self.records else None
+        flags = tuple(flag for flag in top1.flags if of_eager is None or flag not in of_eager.flags)
+        own = read_answers(self.run.path, record)
         if own is None or self.eager is None:
-            return Accuracy(self.data, *counted, none("no answers of both are stored"), top1.flags)
+            return Accuracy(self.data, *counted, none("no answers of both are stored"), flags)
         pairs = _paired(self.eager, own)
-        return Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), top1.flags)
+        return Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), flags)
 
 
 def _data(record: Record) -> str:

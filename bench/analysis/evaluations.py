@@ -26,7 +26,7 @@ import pandas as pd
 
 from bench.errors import StoreError
 from bench.io import finite_json
-from bench.plan.corruption import NAMES, SEVERITIES, read_corruption
+from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES, read_corruption
 from bench.records.outputs import Answers, load_answers
 from bench.stats.answers import (
     CorruptionError,
@@ -50,6 +50,7 @@ _OTHERWISE = (
     "workers",
     *_CONDITIONS,
 )  # of settings, not of the images
+_IMAGENET = 1000  # classes
 _MOST_PAIRS = 300  # beyond, the best network alone is held against each other one
 _Places = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _USUAL = ("fp32", "eager", "contiguous", "cpu")
@@ -64,6 +65,7 @@ class Evaluation:
         settings: of the job, see `bench.tasks.evaluate`.
         conditions: how it was run: precision, backend, memory format and device.
         top1, top5: shares of right answers.
+        among: right answers among the images' classes alone; None where the network has no other classes.
         detail: of the measurement: what it was computed from.
         flags: of it.
         left_out: images that could not be decoded.
@@ -78,6 +80,7 @@ class Evaluation:
     conditions: Mapping[str, str]
     top1: Share
     top5: Share
+    among: Share | None
     detail: Mapping[str, Any]
     flags: tuple[str, ...]
     left_out: int
@@ -181,6 +184,7 @@ class Evaluation:
                 "top5": self.top5.value,
                 "top5_low": low5,
                 "top5_high": high5,
+                "top1_among_its_classes": math.nan if self.among is None else self.among.value,
                 "calibration_error": reliable.error,
                 "calibration_error_by_chance": reliable.perfect,
                 "calibration_error_p": reliable.p,
@@ -249,12 +253,21 @@ def _evaluation(rows: pd.DataFrame) -> Evaluation | None:
         conditions={key: str(top1[key]) for key in _CONDITIONS if isinstance(top1[key], str)},
         top1=_share(detail, top1),
         top5=_share(top5["detail"] or {}, top5) if top5 else Share(0, 0),
+        among=_among(detail),
         detail=detail,
         flags=tuple(map(str, top1["flags"])),
         left_out=int(left_out["median"]) if left_out and math.isfinite(left_out["median"]) else 0,
         card=published,
         outputs=(top1["outputs"], digest) if isinstance(top1["outputs"], str) and digest else None,
     )
+
+
+def _among(detail: Mapping[str, Any]) -> Share | None:
+    told = detail.get("among_its_classes")
+    if not isinstance(told, Mapping):
+        return None
+    correct, images = told.get("correct"), told.get("images")
+    return Share(correct, images) if isinstance(correct, int) and isinstance(images, int) else None
 
 
 def _share(detail: Mapping[str, Any], row: Mapping[Any, Any]) -> Share:
@@ -397,6 +410,7 @@ class Robustness:
     shares: Mapping[str, Mapping[int, Share]]
     error: CorruptionError
     baseline: str  # whose errors the relative one is of; empty where there is none
+    classes: int  # of the images
 
     @property
     def whole(self) -> bool:
@@ -424,7 +438,11 @@ class Robustness:
 
 
 def robustness(every: Evaluations) -> list[Robustness]:
-    """Return each network that was evaluated on corrupted images; relative errors are of the first on those images."""
+    """Return each network that was evaluated on corrupted images.
+
+    Of ImageNet's thousand classes and all corruptions, relative errors are of AlexNet's, as published; else of the
+    first network on those images.
+    """
     made = [_robustness(one, every.corrupted[one.job]) for one in every.plain if every.corrupted[one.job]]
     first = {one.data: one for one in reversed(made)}
     return [_relative(one, first[one.data]) for one in made]
@@ -436,7 +454,16 @@ def _robustness(one: Evaluation, corrupted: Sequence[Evaluation]) -> Robustness:
         if (corruption := other.corruption) is not None:
             shares.setdefault(corruption[0], {})[corruption[1]] = other.top1
     ordered = {name: dict(sorted(shares[name].items())) for name in NAMES if name in shares}
-    return Robustness(one.label, one.data, one.top1, ordered, corruption_error(_errors(ordered)), "")
+    classes = one.detail.get("classes")
+    return Robustness(
+        one.label,
+        one.data,
+        one.top1,
+        ordered,
+        corruption_error(_errors(ordered)),
+        baseline="",
+        classes=classes if isinstance(classes, int) else 0,
+    )
 
 
 def _errors(shares: Mapping[str, Mapping[int, Share]]) -> dict[str, dict[int, float]]:
@@ -448,6 +475,10 @@ def _relative(one: Robustness, baseline: Robustness) -> Robustness:
     same = {name: list(by) for name, by in one.shares.items()} == {
         n: list(by) for n, by in baseline.shares.items()
     }
+    if one.whole and one.classes == _IMAGENET:
+        return replace(
+            one, error=corruption_error(_errors(one.shares), ALEXNET), baseline="AlexNet, published"
+        )
     if one is baseline or not same:
         return one
     means = {name: float(np.mean([*by.values()])) for name, by in _errors(baseline.shares).items()}

@@ -447,10 +447,11 @@ class Race:
     _seconds: Floats = field(init=False, repr=False)  # of a process, each
 
     def first(self) -> list[int]:
-        """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, which are quick."""
+        """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, the fewest first."""
         macs = np.nan_to_num(self.entrants.counts[:, 0], nan=math.inf)
         small = np.argsort(macs, kind="stable")[: max(START, len(macs) // 2)]
-        return [int(i) for i in np.random.default_rng(0).permutation(small)[:START]]
+        drawn = np.random.default_rng(0).permutation(small)[:START]
+        return [int(i) for i in sorted(drawn, key=lambda i: macs[i])]
 
     def standing(self) -> Standing:
         """Return how far it has come; at least one entrant was measured."""

@@ -51,6 +51,8 @@ def conclude(
     show: Callable[[Done], None],
     more: Callable[[Done], Mapping[str, object]],
     answers: Collection[Status] = (),
+    *,
+    after: Sequence[str] = (),
 ) -> None:
     """Write the report, print what a run came to, and leave with its exit code.
 
@@ -61,6 +63,7 @@ def conclude(
         show: prints the results.
         more: what the document has beside the records.
         answers: statuses that are an answer to what was asked, and so no failure.
+        after: lines at the end, such as what to run next.
     """
     page = _write_report(done.run, reports) if reports and done.summary.records else None
     if as_json:
@@ -68,7 +71,7 @@ def conclude(
     else:
         show(done)
     lines = [*failure_lines(done.summary.records), summary_line(done.summary), f"results: {done.path}"]
-    finish(done, lines if page is None else [*lines, f"report:  {page}"], answers)
+    finish(done, [*lines, *([] if page is None else [f"report:  {page}"]), *after], answers)
 
 
 def _write_report(run: Run, reports: Path) -> Path:

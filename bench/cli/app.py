@@ -89,7 +89,7 @@ _add(
     "bench evaluate results/train-digits",
 )
 _add(_MEASURE, "plan", plan.plan, "bench plan", "bench plan resnet18 --config modern")
-_add(_MEASURE, "show", show.show, "bench show vgg16", "bench show googlenet --depth 2 --format md")
+_add(_MEASURE, "show", show.show, "bench show vgg16", "bench show resnet18 --time --depth 2")
 _add(
     _COMPARE,
     "compare",

@@ -28,6 +28,8 @@ from bench.cli._torchrun import torchrun_overrides
 if TYPE_CHECKING:
     from bench.api import Done
 
+_MODERN = "and what came after 2015: bench run modern"
+
 
 @handled
 def run(
@@ -62,7 +64,8 @@ def run(
         results=results,
         executor=at_address(executor, ray_address),
     )
-    conclude(done, reports if report else None, as_json, _print_table, _study)
+    after = [_MODERN] if config == "default" and list(names or ()) in ([], ["all"]) else []
+    conclude(done, reports if report else None, as_json, _print_table, _study, after=after)
 
 
 def _study(done: Done) -> dict[str, object]:

@@ -202,7 +202,7 @@ def _convolution_backward(args: Sequence[Any]) -> int:
     """Count as many as forward for the gradient of the input, and again for that of the weights, where asked for."""
     gradient, images, weight, transposed, asked = args[0], args[1], args[2], args[7], args[10]
     forward = math.prod((images if transposed else gradient).shape) * math.prod(weight.shape[1:])
-    return forward * sum(asked[:2])
+    return int(forward * sum(asked[:2]))
 
 
 def _attention_backward(args: Sequence[Any]) -> int:

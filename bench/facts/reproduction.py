@@ -30,7 +30,7 @@ from bench.stats.effects import Effect, none
 from bench.stats.verdicts import corrected
 from bench.units import percent
 
-_Word = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
+Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
 
 _IMAGENET = 1000
 _TESTED = ("test", "val")  # splits that are the images which a training was tested on
@@ -79,13 +79,14 @@ class Reproduction:
 
     evaluation: Evaluation
     published: _Published | None
-    word: _Word
+    word: Verdict
     why: str  # what was tested, or why nothing was
     # of a part of the images: measured less published, p corrected for the networks of the run (Holm)
     effect: Effect = field(default_factory=lambda: none("not tested"))
     tries: tuple[Try, ...] = ()
     causes: tuple[str, ...] = ()  # that are certain; several where they cannot be told apart
     remark: str = ""  # of an order of labels that suits the answers better
+    unread: bool = False  # whether published accuracies could not be read
 
     @property
     def sentence(self) -> str:
@@ -152,8 +153,8 @@ def _said(one: Try) -> str:
 
 def reproductions(every: Evaluations) -> list[Reproduction]:
     """Return what each plain evaluation says of the published accuracy of its weights."""
-    facts = _facts()
-    made = [_alone(one, _published_of(one, facts)) for one in every.plain]
+    facts = _facts() if every else None
+    made = [_alone(one, facts) for one in every.plain]
     tested = corrected([one.effect for one in made])
     return [
         _explained(_decided(one, effect), every.tries.get(one.evaluation.job, ()))
@@ -181,15 +182,15 @@ def open_variations(every: Evaluations) -> list[tuple[Evaluation, Variation]]:
 # --- what is published ---
 
 
-def _facts() -> pd.DataFrame | None:
-    """Return published accuracies; None where there are none to read, so that a report is made of what there is."""
+def _facts() -> pd.DataFrame | BenchError:
+    """Return published accuracies, or why they cannot be read: a report is made of what there is, and says so."""
     try:
         return accuracies()
-    except BenchError:
-        return None
+    except BenchError as error:
+        return error
 
 
-def _published_of(one: Evaluation, facts: pd.DataFrame | None) -> _Published | None:
+def _published_of(one: Evaluation, facts: pd.DataFrame | BenchError | None) -> _Published | None:
     """Return the published accuracy of the weights of an evaluation: of these images, as far as they can be told.
 
     What a stored training came to comes first, then published facts, then what the network's card says.
@@ -198,7 +199,7 @@ def _published_of(one: Evaluation, facts: pd.DataFrame | None) -> _Published | N
         return trained
     if one.detail.get("network_outputs") != _IMAGENET:
         return None
-    rows = None if facts is None else facts[facts["weights"] == _weights_name(one)]
+    rows = facts[facts["weights"] == _weights_name(one)] if isinstance(facts, pd.DataFrame) else None
     if rows is not None and len(rows):
         return _of_facts(one, rows)
     top1 = one.card.get("top1")
@@ -254,13 +255,14 @@ def _set_of(one: Evaluation) -> str:
 # --- the verdict ---
 
 
-def _alone(one: Evaluation, published: _Published | None) -> Reproduction:
+def _alone(one: Evaluation, facts: pd.DataFrame | BenchError | None) -> Reproduction:
     """Return the verdict on one evaluation, as if it were the only one."""
+    published = _published_of(one, facts)
     remark = _order_remark(one)
     if published is None:
-        return Reproduction(
-            one, None, "nothing published", "no published accuracy of these weights is known", remark=remark
-        )
+        unread = f": {facts.message}" if isinstance(facts, BenchError) else ""
+        why = f"no published accuracy of these weights is known{unread}"
+        return Reproduction(one, None, "nothing published", why, remark=remark, unread=bool(unread))
     classes, outputs = one.detail.get("classes"), one.detail.get("network_outputs")
     if one.is_part:
         why = (
@@ -310,7 +312,7 @@ def _decided(one: Reproduction, effect: Effect) -> Reproduction:
     """Return the verdict on a part of the images by a test that is corrected for the number of networks."""
     if math.isnan(effect.p):
         return one
-    word: _Word = "compatible" if effect.verdict == "undecided" else "not reproduced"
+    word: Verdict = "compatible" if effect.verdict == "undecided" else "not reproduced"
     return replace(one, effect=effect, word=word)
 
 

@@ -21,6 +21,28 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 
 NAMES = tuple(name for kind in KINDS.values() for name in kind)
 
+ALEXNET: Mapping[str, float] = {
+    "gaussian_noise": 0.886428,
+    "shot_noise": 0.894468,
+    "impulse_noise": 0.922640,
+    "defocus_blur": 0.819880,
+    "glass_blur": 0.826268,
+    "motion_blur": 0.785948,
+    "zoom_blur": 0.798360,
+    "snow": 0.866816,
+    "frost": 0.826572,
+    "fog": 0.819324,
+    "brightness": 0.564592,
+    "contrast": 0.853204,
+    "elastic_transform": 0.646056,
+    "pixelate": 0.717840,
+    "jpeg_compression": 0.606500,
+}
+"""Top-1 errors of AlexNet on ImageNet-C, means over severities, to which the paper's errors are relative.
+
+Source: github.com/hendrycks/robustness, ImageNet-C/test.py.
+"""
+
 
 def read_corruption(text: str) -> tuple[str, int]:
     """Return name and severity of ``fog:3``.

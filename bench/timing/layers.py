@@ -155,7 +155,7 @@ class Layered:
 
     def _wrap(self, number: int, forward: Forward) -> Forward:
         marks, inside, borders, met = self._marks, self._inside, self._borders, self._met
-        take, nodes = self.stamps.take, torch.autograd._get_sequence_nr
+        take, nodes = self.stamps.take, torch._C._autograd._get_sequence_nr
 
         def call(*args: object, **kwargs: object) -> object:
             key = (number, met[number])

@@ -71,7 +71,8 @@ def forecast(
     """
     peaks: dict[str, int] = {}
     saved = _Saved([*model.parameters(), images])
-    with _FusedAttention(), OnMeta(), _Process([*held_tensors(model), images]) as storages:
+    on_meta = OnMeta()  # type: ignore[no-untyped-call]  # torch's own has no types
+    with _FusedAttention(), on_meta, _Process([*held_tensors(model), images]) as storages:
         for _ in range(2):  # the second has the state of the optimiser beside it
             peaks.clear()
             with _peak_of("forward", storages, peaks), saved.watching():
@@ -97,9 +98,8 @@ def forecast(
 
 
 _LIBRARIES_B = 74_000_000
-_MAPPED_B = (
-    32 << 20
-)  # glibc's highest threshold, which it reaches when the first tensor of that size is let go
+# glibc's highest threshold, which it reaches when the first tensor of that size is let go
+_MAPPED_B = 32 << 20
 _HOLES = 0.2  # of the heap
 
 

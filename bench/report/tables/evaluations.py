@@ -74,7 +74,7 @@ class Reading:
     @property
     def verdicts(self) -> list[str]:
         """Return the verdicts on published accuracies and on orders of labels, in sentences."""
-        told = [one for one in self.judged if one.published is not None or one.remark]
+        told = [one for one in self.judged if one.published is not None or one.remark or one.unread]
         return [plain(one.sentence, 2000) for one in told]
 
 
@@ -97,7 +97,7 @@ def evaluation_tables(frame: pd.DataFrame) -> EvaluationTables:
     read = Reading.of(frame)
     tries = [(one, each) for one in read.judged for each in one.tries]
     views = {
-        "accuracy": ("Accuracy", view_of(read.judged, _ACCURACY, sortable=True)),
+        "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged), sortable=True)),
         "tries": ("What was tried", view_of(tries, _TRIES, sortable=True)),
         "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS, sortable=True)),
         "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT, sortable=True)),
@@ -226,6 +226,20 @@ _ACCURACY: Fields[Reproduction] = (
     (Head("Calibration error", "%", numeric=True), lambda one: _calibration(one.evaluation)),
     (Head("Without chance", "%", numeric=True, note="root mean square"), lambda one: _gap(one.evaluation)),
 )
+
+
+_AMONG: Fields[Reproduction] = (
+    (
+        Head("Among its classes", "%", numeric=True, note="top-1"),
+        lambda one: EMPTY if one.evaluation.among is None else _percents(one.evaluation.among),
+    ),
+)
+
+
+def _accuracy_fields(rows: Sequence[Reproduction]) -> Fields[Reproduction]:
+    """Return the columns of accuracies; those of images of a part of a network's classes are told among these, too."""
+    among = _AMONG if any(one.evaluation.among is not None for one in rows) else ()
+    return (*_ACCURACY[:5], *among, *_ACCURACY[5:])
 
 
 def _images(one: Evaluation) -> Cell:

@@ -186,10 +186,11 @@ function byBatch(host) {
   const measured = DATA.batches.map(line => ({ ...DATA.rows[line.row], ...line }));
   const tasks = [...new Set(DATA.batches.map(line => line.task))];
   const chosen = { task: tasks[0], log: true };
-  const [head, body] = panel(host, "chart-batch", "Throughput by batch size");
+  const [head, body] = panel(host, "chart-batch", "Throughput by batch size"), note = make("figcaption");
+  body.after(note);
   const again = plot(body, () => ({
     title: "Throughput by batch size", points: [], x: { title: "Batch", unit: "", log: true, steps: DATA.batches.flatMap(line => line.points.map(p => p[0])) }, y: { title: "Throughput", unit: "1/s", log: chosen.log },
-    lines: dashed(measured.filter(line => line.task === chosen.task && shownRow(line, line.row))).map(line => ({
+    lines: dashed(few(measured.filter(line => line.task === chosen.task && shownRow(line, line.row)), note)).map(line => ({
       ...line, tip: ([batch, rate, low, high]) => [[line.label], ["Batch", String(batch)], ["Throughput", shown(rate, "1/s")], ["95 % interval", `${shown(low, "")} – ${shown(high, "")}`]],
     })),
   }));
@@ -202,10 +203,11 @@ function curves(host) {
   const metrics = [...new Set(DATA.curves.map(c => c.metric))], whats = [...new Set(DATA.curves.map(c => c.what))];
   const longest = DATA.curves.reduce((a, b) => (b.points.length > a.points.length ? b : a));
   const chosen = { metric: longest.metric, what: whats[0], log: false };
-  const [head, body] = panel(host, "chart-curves", "Curves");
+  const [head, body] = panel(host, "chart-curves", "Curves"), note = make("figcaption");
+  body.after(note);
   const again = plot(body, () => {
     const left = new Set(DATA.rows.filter(shownRow).map(row => row.network));
-    const lines = dashed(DATA.curves.filter(c => c.metric === chosen.metric && c.what === chosen.what && left.has(c.network)));
+    const lines = dashed(few(DATA.curves.filter(c => c.metric === chosen.metric && c.what === chosen.what && left.has(c.network)), note));
     return {
       title: `${chosen.metric} by epoch`, points: [], x: { title: "Epoch", unit: "", log: false, steps: lines.flatMap(line => line.points.map(p => p[0])) }, y: { title: chosen.metric, unit: lines[0]?.unit ?? "", log: chosen.log },
       lines: lines.map(line => ({
@@ -218,6 +220,13 @@ function curves(host) {
   if (whats.length > 1) head.append(select("Trained on", whats.map(w => [w, w]), chosen.what, v => { chosen.what = v; again(); }));
   head.append(scaleBox("log", chosen.log, v => { chosen.log = v; again(); })[0]);
 }
+
+// Of very many lines the first, since nobody tells more apart.
+const MOST_LINES = 60;
+const few = (lines, note) => {
+  note.textContent = lines.length > MOST_LINES ? `The first ${MOST_LINES} of ${lines.length} lines; the filter of the table chooses others.` : "";
+  return lines.slice(0, MOST_LINES);
+};
 
 // Lines of one colour differ in their dashes and their markers.
 const DASHES = [undefined, "7 3", "2 3", "9 3 2 3", "14 4", "5 2 1 2 1 2"];

@@ -23,7 +23,7 @@ function ratioText(key, row, first) {
 
 function compareTable(host) {
   if (chosenRows.length < 2) {
-    host.replaceChildren(make("p", { class: "empty" }, chosenRows.length ? "Tick one row more under " : "Tick two rows or more under ", make("a", { href: "#comparison" }, "All columns"), "."));
+    host.replaceChildren(make("p", { class: "empty" }, chosenRows.length ? "Tick one row more under " : "Tick two rows or more under ", make("a", { href: "#comparison" }, "Table"), "."));
     return;
   }
   const rows = chosenRows.map(number => DATA.rows[number]);

@@ -21,6 +21,7 @@ function shown(value, unit, count = 3) {
 }
 // What is counted, and ticks: without zeros behind.
 function exactly(value, unit) {
+  if (unit === "px") return `${Math.round(value)} px`;
   const [factor, symbol] = scaleFor(value, unit);
   return ((+(value / factor).toPrecision(3)).toLocaleString("en") + " " + symbol).trim();
 }

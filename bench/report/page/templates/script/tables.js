@@ -81,6 +81,9 @@ function download(table) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
+// The charts of very many rows follow when the typing has stopped: the table answers at once.
+const MANY = 200;
+let waiting;
 function filterable(input) {
   const table = document.getElementById(input.dataset.filter);
   const rows = [...table.tBodies[0].rows].map(row => [row, row.textContent.toLowerCase()]);
@@ -95,7 +98,9 @@ function filterable(input) {
     }
     find(`[data-count="${table.id}"]`).textContent = words.length ? `${left} of ${rows.length} rows` : "";
     shorten(table);
-    redraw();
+    clearTimeout(waiting);
+    if (rows.length > MANY) waiting = setTimeout(redraw, 300);
+    else redraw();
   });
 }
 

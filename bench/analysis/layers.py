@@ -205,7 +205,8 @@ def layer_tables(frame: pd.DataFrame, depth: int | None = None) -> list[LayerTab
     machine = ceilings(frame)
     series: dict[tuple[Any, ...], list[_Process]] = {}
     for _, job in rows.groupby(["run", "job_id"], sort=False):
-        measured = {str(row["measurement"]): row for row in job.to_dict("records")}
+        rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
+        measured = {str(row["measurement"]): row for row in rows_of_job}
         if "network_time" in measured and {"rows", "forward_s"} <= measured["layers_time"]["detail"].keys():
             process = _Process.of(measured)
             series.setdefault(process.series, []).append(process)

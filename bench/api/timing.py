@@ -14,7 +14,7 @@ from bench.plan.config import parse_experiment
 from bench.plan.settings import Processes
 
 
-def layers_blocks(settings: JsonObject, processes: int | None = None) -> list[JsonObject]:
+def layers_blocks(settings: JsonObject, processes: int | None = None) -> list[dict[str, object]]:
     """Return the blocks of an experiment that times layers: the machine's ceilings, and the layers."""
     count = Processes().least if processes is None else processes
     precision = str(settings.get("precision", "fp32")).removeprefix("amp_")

@@ -2,8 +2,8 @@
 
 It is counted as the pass runs, with real tensors or without storage, at any batch and precision. An operator belongs to
 the innermost module that is called. In a backward pass it belongs to the module whose forward made the node of
-autograd's graph: nodes are numbered as they are made (`torch._C._autograd._get_sequence_nr`), so that the numbers at the
-borders of the calls tell whose each is.
+autograd's graph: nodes are numbered as they are made (`torch._C._autograd._get_sequence_nr`), so that the numbers at
+the borders of the calls tell whose each is.
 
 Bytes are those of the tensors that an operator reads and of those that it writes, once each; what a cache saves, and
 what an operator reads twice, is not known here. Multiply-accumulates of a backward pass are those that its gradients

@@ -9,10 +9,11 @@ end of the pass, and the host's time beside it, which tells where launching sets
 Whole and stamped passes are done in turn, whole, stamped, stamped, whole, so that drift takes from each alike, and no
 stamp is on a path whose time is told as the network's.
 
-Other ways were measured beside this one, see `tests/benchmarks/layers.py`, which prints the numbers: hooks of modules
-take several times as long a call and make torch leave the fast path of attention; the profiler's own work is of the
-order of that of small layers; an operator replayed alone finds its operands in the cache and nothing else to wait
-for.
+Other ways were measured beside this one (`tests/benchmarks/layers.py` does it for whole networks). A call takes 1.9 µs
+longer with stamps, 2.1 µs with a pair of hooks, and an operator 1.9 µs under torch's profiler: none is free, so that
+the whole has passes of its own. Hooks change what runs, since a layer of torch's encoder that has any leaves its fast
+path, and see no functions between layers; the profiler knows operators and not whose they are; an operator that is
+replayed alone finds its operands in the cache, where they do not lie in a pass.
 """
 
 from __future__ import annotations

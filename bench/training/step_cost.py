@@ -7,6 +7,7 @@ as autograd runs it, so that what is frozen, and the gradient of the images that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ def _forecast(model: nn.Module, images: Tensor, classes: int) -> Forecast:
     return forecast(model, images, _loss(images, classes), optimiser)
 
 
-def _rows(calls: Mapping[Key, Call], depth: int | None) -> list[dict[str, int | str]]:
+def _rows(calls: Mapping[Key, Call], depth: int | None) -> list[dict[str, Any]]:
     """Return a row for each call to the depth that multiplies anything, what is inside it included."""
     sums: dict[Key, tuple[Work, Work]] = {}
     for key, call in calls.items():

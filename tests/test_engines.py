@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench.execution.worker import _measure
+from bench.execution._worker import _measure
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines
@@ -497,7 +497,12 @@ def test_torchao_multiplies_integers() -> None:
     assert engine.operators == {"int8": 3}
     assert engine.clipped is not None
     assert max(engine.clipped().values()) < 0.05
-    with torch.inference_mode():
+    from torch._dynamo.utils import counters
+
+    graphs = counters["stats"]["unique_graphs"]
+    with torch.inference_mode():  # as it is timed: what was compiled is to be what runs
+        runnable.call()
+        assert counters["stats"]["unique_graphs"] == graphs
         images.mul_(30)
     assert max(engine.clipped().values()) > 0.05
 

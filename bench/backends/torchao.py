@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
-from bench.backends import BACKENDS, Backend, Engine, PinnedCall, Runnable, refusal
+from bench.backends import BACKENDS, Backend, Call, Engine, PinnedCall, Runnable, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import (
     clipped_share,
@@ -31,6 +31,7 @@ from bench.backends._engines import (
     versions,
 )
 from bench.backends.compiled import compile_now
+from bench.errors import UnsupportedError
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
@@ -64,7 +65,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
         quantised = _quantised(model, images, ranges)
         detail |= {**ranges.detail, "weight_bits": 8 if has_vnni() else 7}
         detail["quantise_s"] = time.perf_counter() - start
-        compiled, operators, detail["first_call_s"] = _compiled(quantised, images, job)
+        call, operators, detail["first_call_s"] = _compiled(quantised, images, job)
     except Exception as error:  # the network ran in eager; whatever is wrong now is the quantisation
         raise refusal("torchao", error, "use backend=onnx or backend=openvino") from error
     engine = Engine(
@@ -73,7 +74,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
         layout=job.settings.memory_format,
         clipped=lambda: _clipped(quantised, images),
     )
-    return Runnable(PinnedCall(lambda: compiled(images), images), detail, engine=engine, flags=ranges.flags)
+    return Runnable(call, detail, engine=engine, flags=ranges.flags)
 
 
 def _quantised(model: nn.Module, images: Tensor, ranges: Calibration) -> GraphModule:
@@ -93,20 +94,37 @@ def _quantised(model: nn.Module, images: Tensor, ranges: Calibration) -> GraphMo
     return converted
 
 
-def _compiled(quantised: GraphModule, images: Tensor, job: Job[Timed]) -> tuple[Any, dict[str, int], float]:
-    """Return the compiled graph, how many of its products are of integers, and the seconds of the first call."""
+def _compiled(quantised: GraphModule, images: Tensor, job: Job[Timed]) -> tuple[Call, dict[str, int], float]:
+    """Return a call of the compiled graph, how many of its products are of integers, and the seconds of the first.
+
+    Each call is made as the first was, without gradients and not in inference mode: in any other state torch.compile
+    would compile anew, without the constants, and what then runs multiplies in single precision.
+
+    Raises:
+        UnsupportedError: if it compiles anew all the same.
+    """
     from torch._dynamo.utils import counters
     from torch._inductor import config
 
     products = [n for n in quantised.graph.nodes if n.op == "call_function" and multiplies(str(n.target))]
     counters.clear()
-    with config.patch(freezing=True), torch.inference_mode(False), torch.no_grad():
-        compiled: Any = torch.compile(quantised, dynamic=False)
-        example = images.clone()
-        first_s = compile_now(lambda: compiled(example), job.device)
+    compiled: Any = torch.compile(quantised, dynamic=False)
+    given = torch.from_numpy(images.numpy())  # the same memory, as no tensor of inference mode
+
+    def call() -> object:
+        with torch.inference_mode(False), torch.no_grad():
+            return compiled(given)
+
+    with config.patch(freezing=True):
+        first_s = compile_now(call, job.device)
+    graphs = counters["stats"]["unique_graphs"]
     of_integers = min(len(products), sum(counters["inductor"][name] for name in _PACKED))
+    with torch.inference_mode():
+        call()
+    if counters["stats"]["unique_graphs"] != graphs:
+        raise UnsupportedError("what torchao has quantised is compiled anew in later calls, without integers")
     counts = {"int8": of_integers, "fp32": len(products) - of_integers}
-    return compiled, {kind: count for kind, count in counts.items() if count}, first_s
+    return PinnedCall(call, images), {kind: count for kind, count in counts.items() if count}, first_s
 
 
 def _clipped(quantised: GraphModule, images: Tensor) -> Mapping[str, float]:

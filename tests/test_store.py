@@ -26,7 +26,7 @@ from bench.errors import StoreError
 from bench.plan.card import ArchCard
 from bench.records.line import decode, encode
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import BOM, INFO, RECORDS, REJECTED, Store, latest, read_run, set_aside
+from bench.records.store import BOM, INFO, RECORDS, REJECTED, Store, latest, read_info, read_run, set_aside
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -392,6 +392,13 @@ def test_run_json_is_replaced_at_once(tmp_path: Path) -> None:
     (tmp_path / INFO).write_text("{")
     with pytest.raises(StoreError, match="not JSON"):
         read_run(tmp_path)
+
+
+def test_a_command_with_a_name_that_is_not_utf_8_is_noted_as_it_was(tmp_path: Path) -> None:
+    info = {"invocations": [{"argv": ["bench", "run", "--reports", "\udcff", "é"]}]}
+    with Store(tmp_path) as store:
+        store.write_info(info)
+    assert read_info(tmp_path) == info
 
 
 def _append_until_killed(path: str) -> None:

@@ -280,7 +280,7 @@ class Store:
         try:
             with atomic_write(self.path / INFO) as file:
                 text = json.dumps(finite_json(info), indent=1, ensure_ascii=False)
-                file.write(f"{text}\n".encode())
+                file.write(f"{text}\n".encode("utf-8", "backslashreplace"))  # a name that is not UTF-8
         except OSError as error:
             raise self._unwritable(error) from error
 

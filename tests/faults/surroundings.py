@@ -83,10 +83,15 @@ def _signals_blocked() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGALRM})
 
 
-@fault(3)
-def signals_of_the_parent(place: Place, rng: random.Random) -> None:
-    """A parent may leave its children ignored or blocked signals, after which no child is waited for as usual."""
-    whole(place, preexec_fn=rng.choice([_signals_ignored, _signals_blocked]))
+@fault(2)
+def signals_that_the_parent_ignored(place: Place, rng: random.Random) -> None:
+    """Children inherit it, and then no child of theirs is waited for as usual."""
+    whole(place, preexec_fn=_signals_ignored)
+
+
+@fault(2)
+def signals_that_the_parent_blocked(place: Place, rng: random.Random) -> None:
+    whole(place, preexec_fn=_signals_blocked)
 
 
 @fault(3)

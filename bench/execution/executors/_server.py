@@ -29,6 +29,8 @@ _LOOK_S = 0.2
 def importing() -> Iterator[None]:
     """Import within this block, and be the parent of all that jobs leave behind from then on."""
     atexit.register(_leave)
+    # Whoever started bench may block them: then no end of a job would be heard of, and no job would hear of its own.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGCHLD, signal.SIGTERM})
     _look()
     signal.signal(signal.SIGALRM, _look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)

@@ -149,7 +149,7 @@ def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: in
         table: candidates with `holds`, `excess` and `on_front`, numbered from 0.
         budgets: that were to be held.
         cost: that the front is of.
-        images: see `choose`.
+        images: how many the accuracies are of; None as in `choose`.
     """
     holding = table[table["holds"] == "yes"]
     cheap_first = COSTS[cost][1] == "lower"

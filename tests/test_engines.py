@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench.execution._worker import _measure
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import clipped_share, kinds_of, multiplies, refusal_on_cpu
 from bench.errors import UnsupportedError
+from bench.execution._worker import _measure
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
@@ -124,6 +124,16 @@ def test_a_fault_that_raises_no_error_is_a_doubt_of_the_times(
     assert flag in doubts(found["latency"].flags)
 
 
+def test_ranges_that_cannot_be_looked_at_fail_no_job() -> None:
+    def fails() -> dict[str, float]:
+        raise ValueError("no such output")
+
+    (clipped,) = inspected(Engine(clipped=fails), job_of(precision="int8"))
+    assert np.isnan(clipped.samples[0])
+    assert (clipped.flags, clipped.detail["error"]) == (("unobserved",), "ValueError: no such output")
+    assert doubts(clipped.flags) == ()
+
+
 def test_half_of_the_operators_are_enough() -> None:
     (share,) = inspected(Engine(operators={"int8": 10, "fp32": 10}), job_of(precision="int8"))
     assert (share.samples, share.flags) == ((0.5,), ())
@@ -216,7 +226,8 @@ def test_kinds_count_what_multiplies() -> None:
 def test_values_at_the_ends_of_a_range_are_within_it() -> None:
     low, high = torch.tensor(0.0), torch.tensor(255.0)  # a step of 1
     values = torch.tensor([0.0, 255.0, 255.4, -0.4, 255.6, -0.6, 300.0, 7.0])
-    assert clipped_share(values, low, high) == 3 / 8
+    assert clipped_share(values, low, high) == 3 / 100
+    assert clipped_share(values.repeat(100), low, high) == 3 / 8
 
 
 @pytest.mark.parametrize(

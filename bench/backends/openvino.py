@@ -170,7 +170,9 @@ def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
     """Return by quantised activation of the graph the share of its values beyond its range, for these images."""
     openvino = importlib.import_module("openvino")
     graph = graph.clone()
-    ranges: list[tuple[str, Callable[[Tensor], float]]] = []
+    ranges: dict[
+        tuple[str, int], list[tuple[str, Callable[[Tensor], float]]]
+    ] = {}  # of one value there may be several
     outputs = []
     for node in graph.get_ordered_ops():
         if node.get_type_name() != "FakeQuantize" or _is_constant(node.input_value(0)):
@@ -179,15 +181,19 @@ def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
         low, high = (torch.from_numpy(np.array(end, dtype=np.float32)) for end in ends)
         levels = int(node.get_attributes()["levels"])
         name = str(node.get_friendly_name()).removesuffix("/fq_output_0")
-        ranges.append((name, _share_beyond(low, high, levels)))
-        outputs.append(node.input_value(0))
+        source = node.input_value(0)
+        key = str(source.get_node().get_friendly_name()), int(source.get_index())
+        if key not in ranges:
+            outputs.append(source)
+        ranges.setdefault(key, []).append((name, _share_beyond(low, high, levels)))
     count = len(graph.outputs)
     graph.add_outputs(outputs)
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     values = list(compiled(images.numpy()).to_tuple())[count:]
     return {
         name: share(torch.from_numpy(np.array(array)))
-        for (name, share), array in zip(ranges, values, strict=True)
+        for of_one, array in zip(ranges.values(), values, strict=True)
+        for name, share in of_one
     }
 
 

@@ -7,6 +7,7 @@ these raises an error.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from bench.backends import Call, Engine
+from bench.errors import typed_text
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.records.record import Measurement, measured
@@ -39,7 +41,13 @@ def inspected(engine: Engine, job: Job[Timed]) -> Iterator[Measurement]:
     if engine.operators:
         yield _precision(engine.operators, job.settings.precision)
     if engine.clipped is not None:
-        yield _clipped(engine.clipped(), overflow=engine.sums_overflow)
+        try:
+            shares = engine.clipped()
+        except Exception as error:  # the engine's, whatever it is; it has run the network, and that was timed
+            reason = {"error": typed_text(error)[:300]}
+            yield measured("clipped_share", (math.nan,), reason, ("unobserved",))
+        else:
+            yield _clipped(shares, overflow=engine.sums_overflow)
 
 
 def _precision(operators: Mapping[str, int], precision: str) -> Measurement:
@@ -99,7 +107,7 @@ def threads_used(call: Call, seconds: float = _BUSY_S) -> float:
         calls += 1
     spent = [ns - before.get(thread, 0) for thread, ns in _cpu_ns().items()]
     busiest = max(spent, default=0)
-    return sum(spent) / busiest if busiest > 0 else float("nan")
+    return sum(spent) / busiest if busiest > 0 else math.nan
 
 
 def _cpu_ns() -> dict[str, int]:

@@ -96,7 +96,12 @@ def show(
         )
     form = _Format.json if as_json else form
     shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
-    measured = {"precision": precision, "backend": backend, "processes": processes, "trace": trace}
+    measured: dict[str, object] = {
+        "precision": precision,
+        "backend": backend,
+        "processes": processes,
+        "trace": trace,
+    }
     measured |= {"set": override, "name": name}
     if not time and (given := [key for key, value in measured.items() if value]):
         raise ConfigError(f"--{given[0]} is of what is timed", "add --time")

@@ -118,7 +118,9 @@ def _fitted(name: str, shape: Mapping[str, int | None]) -> Arch:
     return arch
 
 
-def _training(name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
+def _training(
+    name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]
+) -> Mapping[str, object]:
     from bench.training.step_cost import training_table
 
     return training_table(_fitted(name, shape), batch, depth, shape)

@@ -68,7 +68,7 @@ def run(
     limit: float | None = None,
     noise: float = 0.03,
     batch: int = 8,
-    most: int = 10**9,
+    budget_alone: bool = False,
 ) -> Ended:
     """Race until all is decided; each process gives the time with noise, a standard deviation of its logarithm."""
     rng = np.random.default_rng(seed)
@@ -82,5 +82,6 @@ def run(
             cost.samples[i].append(float(np.log(times[i]) + rng.normal(0, noise)))
         processes += len(further)
         standing = race.standing()
-        further = race.further(standing, batch) if processes < most else []
+        done = budget_alone and race.budget_decided(standing)
+        further = [] if done else race.further(standing, batch)
     return Ended(race, standing, float(standing.measured.mean()), processes)

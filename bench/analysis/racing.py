@@ -502,8 +502,9 @@ class Race:
     def further(self, standing: Standing, count: int, calls: float = 0.0) -> list[int]:
         """Return which entrants to measure next, in one more process each; none where all is decided.
 
-        First what the budget needs: what was not measured and may hold it, then what was and is not certain. After it
-        the same of the front.
+        First what the budget needs: more processes of what seems to hold it and is more accurate than what does, as
+        then the less accurate need not be measured; what was not measured and may hold it; and what was and is not
+        certain. After it the same of the front.
 
         Args:
             standing: how far it has come.
@@ -512,14 +513,35 @@ class Race:
                 take the same.
         """
         self._seconds = 1.0 + calls * np.exp(standing.posteriors[0].mean)
-        budget = standing.budget_chances
+        undecided, budget = self._undecided_budget(standing), standing.budget_chances
+        if likely := [i for i in undecided if self._seems_to_hold(standing, i)]:
+            return [max(likely, key=lambda i: self.entrants.accuracy[i])]
         if budget.sum() > MISSED:
-            return self._most_telling(standing, budget, count)
-        if some := self._undecided_budget(standing):
-            return some[:count]
+            return self._most_promising(budget, count)
+        if undecided:
+            return undecided[:count]
         if not standing.front_found:
             return self._most_telling(standing, standing.front_chances, count)
         return self._undecided_front(standing)[:count]
+
+    def budget_decided(self, standing: Standing) -> bool:
+        """Return whether the budget needs no further process."""
+        return standing.budget_chance <= MISSED and not self._undecided_budget(standing)
+
+    def _seems_to_hold(self, standing: Standing, entrant: int) -> bool:
+        """Return whether an entrant holds all budgets by its estimates, in so few processes that it is not certain."""
+        limits = [math.inf if raced.limit is None else raced.limit for raced in self.costs]
+        held = all(cost.value[entrant] <= limit for cost, limit in zip(standing.costs, limits, strict=True))
+        return bool(held and standing.costs[0].processes[entrant] < LEAST)
+
+    def _most_promising(self, chances: Floats, count: int) -> list[int]:
+        """Return those that would make the most others needless if they held the budget: all less accurate ones."""
+        order = np.argsort(self.entrants.accuracy, kind="stable")
+        needless = np.empty(len(order))
+        needless[order] = np.cumsum(chances[order])
+        gain = chances * needless / self._seconds
+        some = np.argsort(-gain, kind="stable")[:count]
+        return [int(i) for i in some if chances[i] > 0]
 
     def _undecided_budget(self, standing: Standing) -> list[int]:
         """Return what was measured, may hold all budgets, and is more accurate than what does; the best of it first."""

@@ -12,8 +12,8 @@ from fake_executor import FakeExecutor, Play
 from bench.errors import BenchError
 from bench.execution import Ended, Event
 from bench.execution._agent import Agent, Left, Message
+from bench.execution._cluster import Node
 from bench.execution._copies import Copies
-from bench.execution.cluster import Node
 from bench.execution.places import PlaceLostError
 from bench.plan.expand import Catalog, Planned
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.choosing import pareto_front
-from bench.analysis.racing import START, CostModel, Entrants, Race, RacedCost, Standing
+from bench.analysis.racing import _START, CostModel, Entrants, Race, RacedCost, Standing
 from bench.facts import accuracies, speeds
 
 MACHINES = {
@@ -76,7 +76,7 @@ def run(
         CostModel(entrants), [[] for _ in times], None if limit is None else float(np.log(limit))
     )
     race, processes = Race(entrants, [cost]), 0
-    further = race.first()[:START]
+    further = race.first()[:_START]
     while further:
         for i in further:
             cost.samples[i].append(float(np.log(times[i]) + rng.normal(0, noise)))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.records.store import Rejected, Run
+from bench.records.store import Run, _Rejected
 from bench.report.figures import FIGURES
 from bench.report.figures._style import styled
 from bench.report.page._content import Content, gather
@@ -49,7 +49,7 @@ def doubtful_run() -> Run:
         *failed(by_name("vgg16", "googlenet")),
     ]
     run = make_run(seen, planned=[job(net, "infer", **speed(batch_size=256)) for net in NETS[:4]])
-    rejected = (Rejected(17, "checksum does not match: the line was changed after it was written"),)
+    rejected = (_Rejected(17, "checksum does not match: the line was changed after it was written"),)
     return replace(
         run, rejected=rejected, info={"invocations": [{"argv": ["/somewhere/bin/bench", "run", NASTY]}]}
     )

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.analysis.raced import log_cost, natural_cost
-from bench.api.choosing import AMONG, Chosen, race
+from bench.analysis.raced import _natural_cost, log_cost
+from bench.api.choosing import _AMONG, Chosen, race
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
@@ -28,7 +28,7 @@ from bench.plan.job import Job
 from bench.records.record import Measurement, count
 from bench.records.store import Store, read_run
 from bench.report.figures import FIGURES
-from bench.report.race import at_most, explained, race_json, sentences
+from bench.report.race import _at_most, _explained, _sentences, race_json
 from bench.report.write import write_report
 
 # Times of one image, of networks whose accuracies torchvision publishes; what is slower is not always better.
@@ -113,7 +113,7 @@ def test_the_most_accurate_within_the_budget_is_found(tmp_path: Path) -> None:
     assert len(stored.records) == len([c for c in machine.calls if c[0].endswith(":work")])
     assert {job.id for job in stored.planned} == {record.job.id for record in stored.records}
     assert max(job.settings.given["replicate"] for job in machine.timed) < 8
-    said = " ".join(sentences(done.raced, done.known))
+    said = " ".join(_sentences(done.raced, done.known))
     assert f"Take {best_within(0.02)}" in said
 
 
@@ -138,7 +138,7 @@ def test_ctrl_c_keeps_the_answer_so_far_and_goes_on_later(tmp_path: Path) -> Non
     assert cut.summary.cancelled
     assert cut.raced.end == "cancelled"
     assert not cut.raced.budget_decided
-    assert "It was cancelled" in sentences(cut.raced, cut.known)[-1]
+    assert "It was cancelled" in _sentences(cut.raced, cut.known)[-1]
     whole, machine = raced(tmp_path, TWENTY)
     assert whole.raced.budget_decided
     assert all(job.settings.given["replicate"] < 8 for job in machine.timed)
@@ -149,7 +149,7 @@ def test_the_time_is_over(tmp_path: Path) -> None:
     done, machine = raced(tmp_path, TWENTY, minutes=0.1, clock=lambda: float(next(ticks)))
     assert done.raced.end == "time"
     assert 0 < len(machine.timed) < 8
-    said = sentences(done.raced, done.known)
+    said = _sentences(done.raced, done.known)
     assert "Too few were to say more." in " ".join(said)
     assert said[-1].startswith("The time is over")
 
@@ -157,7 +157,7 @@ def test_the_time_is_over(tmp_path: Path) -> None:
 def test_cancelled_while_counting(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY, executor=Machine(interrupt_at=0), among=["torchvision:swin_t"])
     assert done.raced.end == "cancelled"
-    assert sentences(done.raced, done.known) == ["Nothing was measured."]
+    assert _sentences(done.raced, done.known) == ["Nothing was measured."]
 
 
 def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:
@@ -167,11 +167,11 @@ def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:
         "torchvision:resnet50",
         "torchvision:efficientnet_b0",
     }
-    assert "needs more memory" in explained(done.raced, ["*efficientnet_b0*"])[0]
+    assert "needs more memory" in _explained(done.raced, ["*efficientnet_b0*"])[0]
     assert done.raced.choice.best is not None
     all_fail, _ = raced(tmp_path / "b", TWENTY, executor=Machine(failing=list(TIMES)))
     assert all_fail.raced.choice.best is None
-    assert sentences(all_fail.raced, all_fail.known)[0].startswith("Nothing was measured: oom")
+    assert _sentences(all_fail.raced, all_fail.known)[0].startswith("Nothing was measured: oom")
 
 
 def test_several_budgets_hold_together(tmp_path: Path) -> None:
@@ -189,18 +189,18 @@ def test_throughput_is_raced_in_its_own_direction(tmp_path: Path) -> None:
     assert {job.settings.given["batch_size"] for job in machine.timed} == {4}
     row = done.raced.choice.best
     assert row["throughput_low"] < row["throughput"] < row["throughput_high"]
-    assert natural_cost("throughput", log_cost("throughput", 50.0)) == pytest.approx(50.0)
+    assert _natural_cost("throughput", log_cost("throughput", 50.0)) == pytest.approx(50.0)
 
 
 def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
     """resnet50 and larger have more than 12 million parameters, as torchvision says."""
     done, machine = raced(tmp_path, TWENTY, Budget("parameters", 12e6))
     assert not {"torchvision:resnet50", "torchvision:vgg16"} & {job.arch for job in machine.timed}
-    (why,) = explained(done.raced, ["torchvision:vgg16*"])
+    (why,) = _explained(done.raced, ["torchvision:vgg16*"])
     assert "parameters 138 M, over the budget of 12.0 M" in why
     none, machine = raced(tmp_path / "b", Budget("parameters", 1e5))
     assert machine.timed == []
-    (said,) = sentences(none.raced, none.known)
+    (said,) = _sentences(none.raced, none.known)
     assert said.startswith(
         "None of 20 has parameters ≤ 100 k, by what is counted. The nearest is torchvision:mobilenet_v3_small"
     )
@@ -209,14 +209,14 @@ def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
 def test_nothing_holds_the_budget(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, Budget("latency", 0.001))
     assert done.raced.choice.best is None
-    first = sentences(done.raced, done.known)[0]
+    first = _sentences(done.raced, done.known)[0]
     assert "The nearest is torchvision:mobilenet_v3_small" in first
     assert "by a factor of 4" in first or "by a factor of 3.9" in first
 
 
 def test_without_a_budget_there_is_the_front(tmp_path: Path) -> None:
     done, _ = raced(tmp_path)
-    said = sentences(done.raced, done.known)
+    said = _sentences(done.raced, done.known)
     assert said[0].startswith("On the front of accuracy and latency")
     assert race_json(done.raced, done.known, ())["front"]
 
@@ -272,20 +272,20 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_each_network_is_told_why_it_was_not_chosen(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY)
-    lines = explained(done.raced, ["*"])
+    lines = _explained(done.raced, ["*"])
     assert len(lines) == len(done.raced.choice.candidates)
     assert sum(line.endswith("chosen") for line in lines) == 1
     for line, (_, row) in zip(lines, done.raced.choice.candidates.iterrows(), strict=True):
         assert line.startswith(row["network"])
         assert ("never measured" in line) == (row["state"] == "never")
     with pytest.raises(UnknownNameError):
-        explained(done.raced, ["nothing_like_it"])
+        _explained(done.raced, ["nothing_like_it"])
 
 
 def test_chances_are_told_as_bounds() -> None:
-    assert at_most(0.0005) == "under 0.1 %"
-    assert at_most(0.0123) == "at most 1.2 %"
-    assert at_most(3.0) == "at most 100.0 %"
+    assert _at_most(0.0005) == "under 0.1 %"
+    assert _at_most(0.0123) == "at most 1.2 %"
+    assert _at_most(3.0) == "at most 100.0 %"
 
 
 @pytest.mark.slow
@@ -351,4 +351,4 @@ def test_the_command_says_130_after_ctrl_c_and_1_after_failures(command: Any) ->
 
 
 def test_what_is_raced_without_a_name() -> None:
-    assert AMONG == ("torchvision:*",)
+    assert _AMONG == ("torchvision:*",)

@@ -23,7 +23,7 @@ from bench.cli._common import at_address
 from bench.cli._progress import Progress
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Ended, Event
-from bench.execution.cluster import ClusterExecutor, _token_of
+from bench.execution._cluster import ClusterExecutor, _token_of
 from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _sigterm_as_before, _version_probe
 from bench.execution.places import _NO_CLOCK, Remote
 from bench.execution.runner import Summary, run_plan

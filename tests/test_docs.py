@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from bench.analysis import engines
 from bench.claims import _finding as finding
 from bench.cli.app import app
-from bench.docs import EXIT_CODES, VERDICTS, topic, topics
+from bench.docs import _EXIT_CODES, _VERDICTS, topic, topics
 from bench.errors import UnknownNameError
 from bench.facts import reproduction
 from bench.plan.task import tasks
@@ -43,8 +43,8 @@ def test_each_word_of_the_registries_is_explained():
 
 
 def test_verdicts_and_statuses_are_all_there_are():
-    words = (effects.Verdict, finding.Verdict, reproduction.Verdict, engines.Worth)
-    assert set(VERDICTS) == {word for each in words for word in get_args(each)}
+    words = (effects.Verdict, finding.Verdict, reproduction._Verdict, engines._Worth)
+    assert set(_VERDICTS) == {word for each in words for word in get_args(each)}
     assert set(STATUSES) == set(get_args(Status))
 
 
@@ -70,7 +70,7 @@ def test_without_a_word_all_are_listed():
 
 
 def test_exit_codes_are_explained():
-    assert all(f"`{code}`" in explain("exit codes") for code in EXIT_CODES)
+    assert all(f"`{code}`" in explain("exit codes") for code in _EXIT_CODES)
 
 
 @pytest.mark.parametrize("name", TEXTS)

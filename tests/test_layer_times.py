@@ -38,9 +38,9 @@ from bench.records.record import Measurement
 from bench.report.tables import layer_times as forms
 from bench.tasks._step import training_step
 from bench.timing._watch import HostWatch
-from bench.timing.layers import OPTIMISER, HostStamps, Layered, Stamp, measure_layers
+from bench.timing.layers import OPTIMISER, HostStamps, Layered, _Stamp, measure_layers
 from bench.timing.memory import tensor_memory
-from bench.training.forecast import forecast
+from bench.training._forecast import forecast
 from bench.training.step_cost import training_table
 
 # --- what is counted ---
@@ -190,8 +190,8 @@ class FakeStamps(HostStamps):
     def __init__(self) -> None:
         self.ns = 0
 
-    def take(self) -> Stamp:
-        return Stamp(None, self.ns)
+    def take(self) -> _Stamp:
+        return _Stamp(None, self.ns)
 
 
 class _Passing(torch.autograd.Function):

@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.archs import ARCHS, _timm, _torchvision
 from bench.archs.naming import expand_names, list_archs, parse, resolve
-from bench.archs.naming.ways import NetworkName
+from bench.archs.naming._ways import NetworkName
 from bench.errors import BenchError, ConfigError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.registry import natural
 

@@ -22,6 +22,7 @@ from bench.errors import BenchError
 from bench.execution import Ended, Event, sharing
 from bench.execution import _locks as locks
 from bench.execution._locks import device_locks
+from bench.execution._visible import with_card
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import (
     Place,
@@ -33,7 +34,6 @@ from bench.execution.places import (
 )
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.execution.sharing import _TRIES, share_out
-from bench.execution.visible import with_card
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Catalog, Planned, expand, in_process
 from bench.plan.settings import Processes
@@ -340,7 +340,7 @@ class TestARun:
         }
         assert shown == named
         assert sorted(named.values()) == ["GPU-a", "GPU-b", "GPU-c"]
-        assert {target for target, _ in how.calls} == {"bench.execution.visible:with_card"}
+        assert {target for target, _ in how.calls} == {"bench.execution._visible:with_card"}
 
     def test_the_same_command_measures_nothing_on_whichever_card(self, tmp_path: Path) -> None:
         run(tmp_path, timed(5), executor())

@@ -12,18 +12,18 @@ from scipy.stats import t as student
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from bench.analysis.racing import (
+    _START,
     CONFIDENCE,
     MISSED,
     MOST,
-    START,
     CostModel,
     Entrants,
     Race,
     RacedCost,
+    _estimates,
+    _family_of,
     _likeness,
-    estimates,
-    family_of,
-    pareto,
+    _pareto,
 )
 
 
@@ -59,7 +59,7 @@ def raced(accuracy: list[float], *costs: tuple[list[list[float]], float | None])
 
 def test_one_process_has_the_interval_of_what_is_usual() -> None:
     """Where no network has two processes, each has the spread of 5 %, and an interval of six degrees of freedom."""
-    own = estimates([[0.5], []])
+    own = _estimates([[0.5], []])
     half = 0.05 * student.ppf((1 + CONFIDENCE) / 2, 6)
     assert own.value[0] == 0.5
     assert (own.low[0], own.high[0]) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
@@ -69,7 +69,7 @@ def test_one_process_has_the_interval_of_what_is_usual() -> None:
 
 def test_the_spread_of_several_is_drawn_towards_that_of_all() -> None:
     """Squares of 2 · 0.1² over 2 degrees, with four of the usual 0.05²; then its own three with six of those."""
-    own = estimates([[0.0, 0.1, -0.1], [1.0]])
+    own = _estimates([[0.0, 0.1, -0.1], [1.0]])
     pooled = (4 * 0.05**2 + 2 * 0.1**2) / (4 + 2)
     assert own.spread == pytest.approx(math.sqrt(pooled))
     variance = (6 * pooled + 2 * 0.1**2) / (6 + 2)
@@ -78,14 +78,14 @@ def test_the_spread_of_several_is_drawn_towards_that_of_all() -> None:
 
 
 def test_what_is_exact_has_no_interval() -> None:
-    own = estimates([[1.0], [2.0, 2.0]], exact=True)
+    own = _estimates([[1.0], [2.0, 2.0]], exact=True)
     assert own.low.tolist() == own.high.tolist() == [1.0, 2.0]
 
 
 def test_intervals_hold_what_they_say() -> None:
     """Of 300 networks with three processes each, 99 % of the true costs lie inside, but for chance."""
     rng = np.random.default_rng(1)
-    own = estimates([list(rng.normal(0, 0.03, 3)) for _ in range(300)])
+    own = _estimates([list(rng.normal(0, 0.03, 3)) for _ in range(300)])
     inside = ((own.low <= 0) & (own.high >= 0)).sum()
     assert 300 * CONFIDENCE - 3 * math.sqrt(300 * CONFIDENCE * (1 - CONFIDENCE)) <= inside
 
@@ -140,7 +140,7 @@ def test_names_are_alike_as_scikit_learn_has_it() -> None:
     ("name", "family"), [("tf_efficientnet_b0", "efficientnet"), ("resnet50", "resnet"), ("123", "123")]
 )
 def test_families(name: str, family: str) -> None:
-    assert family_of(name) == family
+    assert _family_of(name) == family
 
 
 def test_the_front_is_certain_where_intervals_are_apart() -> None:
@@ -178,7 +178,7 @@ def test_what_is_over_another_budget_pushes_nobody_off_the_front() -> None:
 
 
 def test_too_few_say_nothing_of_the_others() -> None:
-    n = START + 4
+    n = _START + 4
     race = raced([0.5 + i / 100 for i in range(n)], ([[0.01] * 3] * 3 + [[] for _ in range(n - 3)], 0.001))
     standing = race.standing()
     assert not standing.enough
@@ -189,7 +189,7 @@ def test_too_few_say_nothing_of_the_others() -> None:
 
 
 def test_equal_networks_stand_side_by_side() -> None:
-    assert pareto(np.array([0.8, 0.8, 0.7]), np.array([1.0, 1.0, math.nan])).tolist() == [True, True, False]
+    assert _pareto(np.array([0.8, 0.8, 0.7]), np.array([1.0, 1.0, math.nan])).tolist() == [True, True, False]
 
 
 @pytest.mark.slow

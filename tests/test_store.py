@@ -26,7 +26,7 @@ from bench.errors import StoreError
 from bench.plan.card import ArchCard
 from bench.records.line import decode, encode
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import BOM, INFO, RECORDS, REJECTED, Store, latest, read_info, read_run, set_aside
+from bench.records.store import _BOM, _REJECTED, INFO, RECORDS, Store, latest, read_info, read_run, set_aside
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -136,7 +136,7 @@ def test_a_file_torn_anywhere_loses_at_most_its_last_line(tmp_path: Path, cut: i
     assert run.rejected == ()
     torn = kept.rpartition(b"\n")[2]
     if torn and torn not in (line.rstrip(b"\n") for line in lines):
-        assert (path / REJECTED).read_bytes() == torn + b"\n"
+        assert (path / _REJECTED).read_bytes() == torn + b"\n"
 
 
 def test_a_corrupt_line_is_set_aside_with_its_number(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_corrupt_line_is_set_aside_with_its_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b" \r\n\r\n"])
-@pytest.mark.parametrize("mark", [b"", BOM])
+@pytest.mark.parametrize("mark", [b"", _BOM])
 def test_line_ends_and_an_editors_mark_are_no_content(tmp_path: Path, end: bytes, mark: bytes) -> None:
     written = write(tmp_path, 3)
     file = tmp_path / RECORDS
@@ -279,7 +279,7 @@ def test_the_file_of_a_link_is_not_cut(tmp_path: Path) -> None:
     (ours / RECORDS).symlink_to(theirs / RECORDS)
     write(ours, 1)
     assert (theirs / RECORDS).read_bytes().startswith(whole + whole[:50] + b"\n")
-    assert not (ours / REJECTED).exists()
+    assert not (ours / _REJECTED).exists()
     assert len(read_run(ours).records) == 2
     assert [r.line for r in read_run(ours).rejected] == [2]
 

@@ -18,7 +18,7 @@ from conftest import make_catalog
 from torch import Tensor, nn
 
 from bench.archs.naming import expand_names, parse, resolve
-from bench.archs.naming.ways import NetworkName
+from bench.archs.naming._ways import NetworkName
 from bench.costs import COSTS, prepare
 from bench.errors import BenchError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.execution.catalog import _is_users

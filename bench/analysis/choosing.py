@@ -44,10 +44,10 @@ class Budget:
         try:
             limit = quantity_in(text, unit)
         except ValueError as error:
-            raise BenchError(f"{option(quantity)} {text}: {error}") from error
+            raise BenchError(f"{_option(quantity)} {text}: {error}") from error
         if not (math.isfinite(limit) and limit > 0):
             raise BenchError(
-                f"{option(quantity)} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}"
+                f"{_option(quantity)} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}"
             )
         return cls(quantity, limit)
 
@@ -67,7 +67,7 @@ class Budget:
         return values / self.limit if COSTS[self.quantity][1] == "lower" else self.limit / values
 
 
-def option(quantity: str) -> str:
+def _option(quantity: str) -> str:
     """Return how a budget of a quantity is given, such as ``--file-size``."""
     return f"--{quantity.replace('_', '-')}"
 

@@ -29,19 +29,19 @@ from bench.stats.intervals import Interval, process_interval
 from bench.stats.samples import finite, median
 from bench.stats.verdicts import corrected, differ, p_is
 
-EAGER = ("eager", "fp32")
-LOSS = 0.01
+_EAGER = ("eager", "fp32")
+_LOSS = 0.01
 """What an engine may lose of accuracy, as a share of the images."""
 
-PACKAGES = ("onnx", "onnxruntime", "openvino", "nncf", "torch", "torchao", "executorch", "tensorrt")
+_PACKAGES = ("onnx", "onnxruntime", "openvino", "nncf", "torch", "torchao", "executorch", "tensorrt")
 """Whose versions the detail of a preparation has."""
 
-Worth = Literal["worth it", "not worth it", "open"]
+_Worth = Literal["worth it", "not worth it", "open"]
 _Way = tuple[str, str, str]  # backend, precision, memory format
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class _Accuracy:
     """What is left of a network's accuracy, on the images that eager has answered as well.
 
     Attributes:
@@ -97,7 +97,7 @@ class EngineRow:
     operators: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     calibration: str = ""
-    accuracy: Accuracy | None = None
+    accuracy: _Accuracy | None = None
     flags: tuple[str, ...] = ()
 
     @property
@@ -108,10 +108,10 @@ class EngineRow:
     @property
     def is_eager(self) -> bool:
         """Whether it is what all others are held against."""
-        return (self.backend, self.precision) == EAGER
+        return (self.backend, self.precision) == _EAGER
 
     @cached_property
-    def worth(self) -> Worth:
+    def worth(self) -> _Worth:
         """Whether it is worth it to take it instead of eager."""
         if (
             self.latency is None
@@ -123,9 +123,9 @@ class EngineRow:
             return "not worth it"
         if self.accuracy is None or math.isnan(self.accuracy.lost.low) or doubts(self.accuracy.flags):
             return "open"
-        if self.accuracy.lost.high <= LOSS:
+        if self.accuracy.lost.high <= _LOSS:
             return "worth it"
-        return "not worth it" if self.accuracy.lost.low > LOSS else "open"
+        return "not worth it" if self.accuracy.lost.low > _LOSS else "open"
 
     @property
     def flags_of_time(self) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ class EngineRow:
         return {**names, **finite_json(numbers), **told}
 
 
-VALUES = (
+_VALUES = (
     *("peak_memory", "prepare_time", "artefact_size", "threads_used", "precision_share", "clipped_share"),
     *("output_difference", "mean_difference", "other_answers"),
 )
@@ -229,9 +229,9 @@ def _of_network(run: Run, records: Sequence[Record], evaluated: Sequence[Record]
     for record in records:
         settings = record.job.settings
         assert isinstance(settings, Timed)
-        if settings.memory_format == "contiguous" or (settings.backend, settings.precision) != EAGER:
+        if settings.memory_format == "contiguous" or (settings.backend, settings.precision) != _EAGER:
             ways[settings.backend, settings.precision, settings.memory_format].append(record)
-    eager = (*EAGER, "contiguous")
+    eager = (*_EAGER, "contiguous")
     if eager not in ways or len({way[0] for way in ways}) < 2:
         return
     answers = _Answered(run, [r for r in evaluated if r.job.arch == records[0].job.arch])
@@ -261,10 +261,10 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
     batch = max((int(r.job.settings.given.get("batch_size") or 1) for r in ok), default=1)
     largest = [r for r in ok if r.job.settings.given.get("batch_size") == batch]
     steps = finite([median(m.samples) for r in largest if (m := r.measurement("step_time"))])
-    values = {name: _value(largest, name) for name in VALUES}
+    values = {name: _value(largest, name) for name in _VALUES}
     first = [r.job.settings.given.get("batch_size") == 1 for r in ok]
     of_one = [r for r, is_one in zip(ok, first, strict=True) if is_one] or ok
-    values |= {name: _value(of_one, name) for name in VALUES if name != "peak_memory"}
+    values |= {name: _value(of_one, name) for name in _VALUES if name != "peak_memory"}
     detail = _detail(of_one, "prepare_time")
     return EngineRow(
         network=records[0].job.arch,
@@ -277,7 +277,7 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
         batch=batch,
         values={name: value for name, value in values.items() if math.isfinite(value)},
         operators=_detail(of_one, "precision_share").get("operators", {}),
-        versions={name: str(detail[name]) for name in PACKAGES if name in detail},
+        versions={name: str(detail[name]) for name in _PACKAGES if name in detail},
         calibration=str(detail.get("calibration", "")),
         accuracy=answers.of(backend, precision),
         flags=_flags(of_one, latency),
@@ -327,25 +327,25 @@ class _Answered:
     @cached_property
     def eager(self) -> Answers | None:
         """What eager said."""
-        record = self.records.get(EAGER)
+        record = self.records.get(_EAGER)
         return None if record is None else read_answers(self.run.path, record)
 
-    def of(self, backend: str, precision: str) -> Accuracy | None:
+    def of(self, backend: str, precision: str) -> _Accuracy | None:
         """Return the accuracy of an engine, of the images that eager has answered as well; None where it has none."""
         record = self.records.get((backend, precision))
         top1 = None if record is None else record.measurement("top1")
         if record is None or top1 is None:
             return None
         counted = int(top1.detail["correct"]), int(top1.detail["images"])
-        if (backend, precision) == EAGER:
-            return Accuracy(self.data, *counted, none("eager itself"), top1.flags)
-        of_eager = self.records[EAGER].measurement("top1") if EAGER in self.records else None
+        if (backend, precision) == _EAGER:
+            return _Accuracy(self.data, *counted, none("eager itself"), top1.flags)
+        of_eager = self.records[_EAGER].measurement("top1") if _EAGER in self.records else None
         flags = tuple(flag for flag in top1.flags if of_eager is None or flag not in of_eager.flags)
         own = read_answers(self.run.path, record)
         if own is None or self.eager is None:
-            return Accuracy(self.data, *counted, none("no answers of both are stored"), flags)
+            return _Accuracy(self.data, *counted, none("no answers of both are stored"), flags)
         pairs = _paired(self.eager, own)
-        return Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), flags)
+        return _Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), flags)
 
 
 def _data(record: Record) -> str:
@@ -372,8 +372,8 @@ def engine_notes(rows: Sequence[EngineRow]) -> list[str]:
     notes = [row.sentence for row in rows if not row.is_eager]
     notes.append(
         "Times are held against eager in fp32, over processes that took turns, by Welch's t of logarithms, corrected "
-        f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * LOSS:g} point of "
-        "accuracy for certain, on images that both have answered."
+        f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * _LOSS:g} point "
+        "of accuracy for certain, on images that both have answered."
     )
     if not any(row.accuracy for row in rows):
         notes.append("No accuracy was tested: agreement is on noise, and says little of real images.")

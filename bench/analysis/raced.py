@@ -124,14 +124,14 @@ def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequen
         exact = bool((cost.low[measured] == cost.high[measured]).all())
         ends = {} if exact else {"_low": cost.low, "_high": cost.high}
         for end, values in {"": cost.value, **ends}.items():
-            table.loc[rows[measured], quantity + _turned(quantity, end)] = natural_cost(
+            table.loc[rows[measured], quantity + _turned(quantity, end)] = _natural_cost(
                 quantity, values[measured]
             )
         low, high = posterior.interval()
         waiting = standing.waiting
         for end, values in {"_low": low, "_high": high}.items():
             column = f"{quantity}_expected{_turned(quantity, end)}"
-            table.loc[rows[waiting], column] = natural_cost(quantity, values[waiting])
+            table.loc[rows[waiting], column] = _natural_cost(quantity, values[waiting])
 
 
 def log_cost(quantity: str, value: float) -> float:
@@ -139,7 +139,7 @@ def log_cost(quantity: str, value: float) -> float:
     return math.log(value) if COSTS[quantity][1] == "lower" else -math.log(value)
 
 
-def natural_cost(quantity: str, logs: Any) -> Any:
+def _natural_cost(quantity: str, logs: Any) -> Any:
     """Return costs as they are shown, of what is raced."""
     return np.exp(logs if COSTS[quantity][1] == "lower" else -logs)
 

@@ -31,11 +31,11 @@ from scipy.special import gammaln, stdtr, stdtrit
 
 from bench.analysis.choosing import pareto_front
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.intp]
+_Mask = npt.NDArray[np.bool_]
 
-START = 16  # networks that are measured first, drawn, so that they stand for all
+_START = 16  # networks that are measured first, drawn, so that they stand for all
 LEAST, MOST = 3, 8  # processes, before a time decides, and after which it is left undecided
 MISSED = (
     0.01  # of the front, expected to be missed at most, where it is called decided; the chance of a budget
@@ -58,16 +58,16 @@ class Entrants:
     """
 
     names: tuple[str, ...]
-    accuracy: Floats
-    counts: Floats
-    times: Floats
+    accuracy: _Floats
+    counts: _Floats
+    times: _Floats
 
     def __len__(self) -> int:
         return len(self.names)
 
 
 @dataclass(frozen=True, slots=True)
-class Posterior:
+class _Posterior:
     """What is expected of the costs of all entrants: Student's t around `mean`.
 
     Attributes:
@@ -78,18 +78,18 @@ class Posterior:
         coverage: how many of those costs lie in their 95 % interval, a share.
     """
 
-    mean: Floats
-    sd: Floats
+    mean: _Floats
+    sd: _Floats
     df: float
     error: float
     coverage: float
 
-    def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    def interval(self, confidence: float = 0.95) -> tuple[_Floats, _Floats]:
         """Return between which logarithms the costs are expected."""
         half = np.asarray(self.sd * float(stdtrit(self.df, (1 + confidence) / 2)))
         return np.asarray(self.mean - half), np.asarray(self.mean + half)
 
-    def below(self, limits: Floats) -> Floats:
+    def below(self, limits: _Floats) -> _Floats:
         """Return the chance of each cost to be below its limit; one below infinity."""
         return np.where(np.isinf(limits), 1.0, stdtr(self.df, (limits - self.mean) / self.sd))
 
@@ -127,13 +127,13 @@ class CostModel:
         apart = squares[:, None] + squares[None, :] - 2 * features @ features.T
         self._apart = np.maximum(apart, 0.0) / features.shape[1]
         self._alike = _likeness(names)
-        families = np.array([family_of(name) for name in entrants.names])
+        families = np.array([_family_of(name) for name in entrants.names])
         self._family = np.equal.outer(families, families)
         self._network = np.equal.outer(np.array(names), np.array(names))
         self._families = families
         self._scales, self._fitted = _USUAL.copy(), 0
 
-    def posterior(self, measured: Ints, costs: Floats) -> Posterior:
+    def posterior(self, measured: _Ints, costs: _Floats) -> _Posterior:
         """Return what is expected of all, once some costs, [measured], are known; at least one."""
         centre = float(costs.mean())
         if len(measured) >= 1.2 * self._fitted:
@@ -146,7 +146,7 @@ class CostModel:
         errors, deviations = self._left_out(measured, root, costs - centre)
         df, wider = _tail(deviations)
         bound = wider * float(stdtrit(df, 0.975))
-        return Posterior(
+        return _Posterior(
             mean=mean,
             sd=wider * np.sqrt(np.maximum(own, _JITTER)),
             df=df,
@@ -154,7 +154,7 @@ class CostModel:
             coverage=float(np.mean(np.abs(deviations) <= bound)) if len(errors) else math.nan,
         )
 
-    def covariance(self, measured: Ints, some: Ints) -> tuple[Floats, Floats]:
+    def covariance(self, measured: _Ints, some: _Ints) -> tuple[_Floats, _Floats]:
         """Return what is left of the covariance of some entrants, and the noise of each."""
         root = cholesky(self._noisy(measured), lower=True)
         across = solve_triangular(root, self._kernel(measured, some), lower=True)
@@ -166,30 +166,30 @@ class CostModel:
     def _exp(self) -> dict[str, float]:
         return dict(zip(_SCALES, np.exp(self._scales).tolist(), strict=True))
 
-    def _kernel(self, rows: Ints, columns: Ints) -> Floats:
+    def _kernel(self, rows: _Ints, columns: _Ints) -> _Floats:
         scale, at = self._exp(), np.ix_(rows, columns)
         smooth = scale["smooth"] * np.exp(-self._apart[at] / (2 * scale["smooth_reach"] ** 2))
         alike = scale["alike"] * np.exp(-self._apart[at] / (2 * scale["alike_reach"] ** 2)) * self._alike[at]
         named = scale["family"] * self._family[at] + scale["network"] * self._network[at]
         return np.asarray(scale["linear"] * self._linear[at] + smooth + alike + named)
 
-    def _diagonal(self) -> Floats:
+    def _diagonal(self) -> _Floats:
         scale = self._exp()
         same = scale["smooth"] + scale["alike"] + scale["family"] + scale["network"]
         return scale["linear"] * np.diag(self._linear) + same
 
-    def _noisy(self, rows: Ints) -> Floats:
+    def _noisy(self, rows: _Ints) -> _Floats:
         scale = self._exp()
         return self._kernel(rows, rows) + np.diag(
             scale["noise"] + self._unknown[rows] * scale["unknown"] + _JITTER
         )
 
-    def _fit(self, measured: Ints, costs: Floats) -> None:
+    def _fit(self, measured: _Ints, costs: _Floats) -> None:
         """Take the most likely scales, by what was measured and by how far they are from the usual ones."""
         at = np.ix_(measured, measured)
         apart, eye = self._apart[at], np.eye(len(measured))
 
-        def loss(scales: Floats) -> tuple[float, Floats]:
+        def loss(scales: _Floats) -> tuple[float, _Floats]:
             s = dict(zip(_SCALES, np.exp(scales), strict=True))
             smooth = s["smooth"] * np.exp(-apart / (2 * s["smooth_reach"] ** 2))
             alike = s["alike"] * np.exp(-apart / (2 * s["alike_reach"] ** 2)) * self._alike[at]
@@ -210,7 +210,7 @@ class CostModel:
         self._scales = minimize(loss, self._scales, jac=True, method="L-BFGS-B", options={"maxiter": 30}).x
         self._fitted = len(measured)
 
-    def _left_out(self, measured: Ints, root: Floats, costs: Floats) -> tuple[Floats, Floats]:
+    def _left_out(self, measured: _Ints, root: _Floats, costs: _Floats) -> tuple[_Floats, _Floats]:
         """Return by how much each cost is missed where its whole family is left out, and that over its deviation."""
         inverse = cho_solve((root, True), np.eye(len(measured)))
         weights = inverse @ costs
@@ -223,7 +223,7 @@ class CostModel:
         return errors, deviations
 
 
-def family_of(name: str) -> str:
+def _family_of(name: str) -> str:
     """Return the letters that a name begins with: ``efficientnet`` of `tf_efficientnet_b0`."""
     letters = re.match(r"[^\W\d_]+", name.removeprefix("tf_"))
     return letters[0] if letters else name
@@ -234,7 +234,7 @@ def _stem(name: str) -> str:
     return re.sub(r"_\d{3}$", "", name)
 
 
-def _likeness(names: Sequence[str]) -> Floats:
+def _likeness(names: Sequence[str]) -> _Floats:
     """Return how alike names are, from 0 to 1: the cosine of their character n-grams, the rarer the weightier.
 
     Source: Salton & Buckley, Term-weighting approaches in automatic text retrieval, Information Processing & Management
@@ -260,7 +260,7 @@ def _grams(name: str) -> Iterator[str]:
             yield from (spaced[i : i + length] for i in range(len(spaced) - length + 1))
 
 
-def _features(entrants: Entrants) -> tuple[Floats, Floats]:
+def _features(entrants: Entrants) -> tuple[_Floats, _Floats]:
     """Return logarithms of counts and of published times, of mean 0 and deviation 1, and 1 where a time is not known.
 
     What is not known has the value that a linear fit to the counts gives it.
@@ -273,7 +273,7 @@ def _features(entrants: Entrants) -> tuple[Floats, Floats]:
     return np.column_stack([counts, times]), np.asarray(unknown, dtype=np.float64)
 
 
-def _filled(columns: Floats, by: Floats) -> Floats:
+def _filled(columns: _Floats, by: _Floats) -> _Floats:
     """Return columns with a linear fit to others, [rows, others], where they are NaN; 0 where nothing is known."""
     filled = columns.copy()
     for column in filled.T:
@@ -285,7 +285,7 @@ def _filled(columns: Floats, by: Floats) -> Floats:
     return filled
 
 
-def _scaled(columns: Floats) -> Floats:
+def _scaled(columns: _Floats) -> _Floats:
     spread = columns.std(0)
     return np.asarray((columns - columns.mean(0)) / np.where(spread > 0, spread, 1.0))
 
@@ -294,7 +294,7 @@ _TAILS = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0)
 _WIDER = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5)
 
 
-def _tail(deviations: Floats) -> tuple[float, float]:
+def _tail(deviations: _Floats) -> tuple[float, float]:
     """Return the degrees of freedom and the scale of Student's t under which deviations are the most likely.
 
     Few say little of it: they are taken together with ten of a normal distribution of the scale expected.
@@ -313,7 +313,7 @@ def _tail(deviations: Floats) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimates:
+class _Estimates:
     """Costs that were measured, logarithms, NaN where none was: the median over processes, with its interval.
 
     Attributes:
@@ -325,18 +325,18 @@ class Estimates:
         spread: the standard deviation of one process, of all networks together.
     """
 
-    value: Floats
-    sd: Floats
-    low: Floats
-    high: Floats
-    processes: Ints
+    value: _Floats
+    sd: _Floats
+    low: _Floats
+    high: _Floats
+    processes: _Ints
     spread: float
 
 
 _PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 6.0
 
 
-def estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> Estimates:
+def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _Estimates:
     """Return what the costs of some processes each come to.
 
     Few processes of a network say little of how it varies from one to the next: its variance is drawn towards that of
@@ -360,7 +360,7 @@ def estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> Est
             median = math.pi / 2 if len(own) > 2 else 1.0  # of it the variance is larger than of the mean
             sd[i] = 0.0 if exact else math.sqrt(median * variance / len(own))
             half[i] = sd[i] * float(stdtrit(_OWN_DF + len(own) - 1, (1 + CONFIDENCE) / 2))
-    return Estimates(value, sd, value - half, value + half, n, 0.0 if exact else math.sqrt(pooled))
+    return _Estimates(value, sd, value - half, value + half, n, 0.0 if exact else math.sqrt(pooled))
 
 
 # --- the race ---
@@ -402,17 +402,17 @@ class Standing:
         enough: whether so many were measured that chances can be told; else they are one.
     """
 
-    costs: tuple[Estimates, ...]
-    posteriors: tuple[Posterior, ...]
-    measured: Mask
-    waiting: Mask
+    costs: tuple[_Estimates, ...]
+    posteriors: tuple[_Posterior, ...]
+    measured: _Mask
+    waiting: _Mask
     holds: npt.NDArray[np.str_]
     best: int | None
-    front: Mask
-    certain: Mask
-    possible: Mask
-    front_chances: Floats
-    budget_chances: Floats
+    front: _Mask
+    certain: _Mask
+    possible: _Mask
+    front_chances: _Floats
+    budget_chances: _Floats
     enough: bool
 
     @property
@@ -444,18 +444,18 @@ class Race:
     entrants: Entrants
     costs: list[RacedCost]
     failed: set[int] = field(default_factory=set)
-    _seconds: Floats = field(init=False, repr=False)  # of a process, each
+    _seconds: _Floats = field(init=False, repr=False)  # of a process, each
 
     def first(self) -> list[int]:
         """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, the fewest first."""
         macs = np.nan_to_num(self.entrants.counts[:, 0], nan=math.inf)
-        small = np.argsort(macs, kind="stable")[: max(START, len(macs) // 2)]
-        drawn = np.random.default_rng(0).permutation(small)[:START]
+        small = np.argsort(macs, kind="stable")[: max(_START, len(macs) // 2)]
+        drawn = np.random.default_rng(0).permutation(small)[:_START]
         return [int(i) for i in sorted(drawn, key=lambda i: macs[i])]
 
     def standing(self) -> Standing:
         """Return how far it has come; at least one entrant was measured."""
-        costs = tuple(estimates(cost.samples, exact=cost.exact) for cost in self.costs)
+        costs = tuple(_estimates(cost.samples, exact=cost.exact) for cost in self.costs)
         n = len(self.entrants)
         failed = np.isin(np.arange(n), list(self.failed))
         measured = np.all([cost.processes > 0 for cost in costs], axis=0) & ~failed
@@ -471,11 +471,11 @@ class Race:
         sure = np.flatnonzero(measured & (holds == "yes"))
         best = int(sure[np.lexsort((costs[0].value[sure], -accuracy[sure]))[0]]) if len(sure) else None
         among = measured & (others < 2)
-        front = pareto(accuracy, np.where(among, costs[0].value, math.nan))
+        front = _pareto(accuracy, np.where(among, costs[0].value, math.nan))
         possible, certain = _front(accuracy, costs[0], among, measured & (others == 0))
         holding = _all_held(self.costs[1:], posteriors[1:], n)
         limits = _undercut(accuracy, costs[0], measured & (others == 0))
-        enough = len(at) >= min(START, n - len(self.failed))
+        enough = len(at) >= min(_START, n - len(self.failed))
         front_chances = np.where(
             waiting, np.minimum(posteriors[0].below(limits), holding) if enough else 1.0, 0.0
         )
@@ -534,7 +534,7 @@ class Race:
         held = all(cost.value[entrant] <= limit for cost, limit in zip(standing.costs, limits, strict=True))
         return bool(held and standing.costs[0].processes[entrant] < LEAST)
 
-    def _most_promising(self, chances: Floats, count: int) -> list[int]:
+    def _most_promising(self, chances: _Floats, count: int) -> list[int]:
         """Return those that would make the most others needless if they held the budget: all less accurate ones."""
         order = np.argsort(self.entrants.accuracy, kind="stable")
         needless = np.empty(len(order))
@@ -561,13 +561,13 @@ class Race:
             some = some | (rivals & (cost.high >= cost.low[i]))
         return self._again(standing, some)
 
-    def _again(self, standing: Standing, some: Mask) -> list[int]:
+    def _again(self, standing: Standing, some: _Mask) -> list[int]:
         """Return those of some that another process may decide, those of the fewest processes first."""
         n = np.min([cost.processes for cost in standing.costs], axis=0)
         left = np.flatnonzero(some & (n < MOST))
         return sorted(left.tolist(), key=lambda i: (n[i], -self.entrants.accuracy[i], i))
 
-    def _most_telling(self, standing: Standing, chances: Floats, count: int) -> list[int]:
+    def _most_telling(self, standing: Standing, chances: _Floats, count: int) -> list[int]:
         """Return those whose measurement takes the most of the chances away: their own, and those of what is like them.
 
         One after the other, each as if those before it had been measured.
@@ -594,13 +594,13 @@ _LOOKED_AT = 400
 _OTHERS = 2.0  # what the chances of others count beside one's own
 
 
-def pareto(accuracy: Floats, costs: Floats) -> Mask:
+def _pareto(accuracy: _Floats, costs: _Floats) -> _Mask:
     """Return a mask of those whose cost is known and that none is cheaper than and as accurate as."""
     frame = pd.DataFrame({"cost": costs, "accuracy": accuracy})
     return pareto_front(frame, "cost", "accuracy")
 
 
-def _holds(raced: RacedCost, cost: Estimates) -> Ints:
+def _holds(raced: RacedCost, cost: _Estimates) -> _Ints:
     """Return 0 for what holds a budget beyond doubt, 2 for what does not, and 1 for what is open."""
     if raced.limit is None:
         return np.zeros(len(cost.value), dtype=np.intp)
@@ -608,7 +608,7 @@ def _holds(raced: RacedCost, cost: Estimates) -> Ints:
     return np.select([enough & (cost.high <= raced.limit), cost.low > raced.limit], [0, 2], 1).astype(np.intp)
 
 
-def _all_held(costs: Sequence[RacedCost], posteriors: Sequence[Posterior], n: int) -> Floats:
+def _all_held(costs: Sequence[RacedCost], posteriors: Sequence[_Posterior], n: int) -> _Floats:
     """Return the chance of each entrant to hold all budgets: that of the least likely one, at most."""
     chance = np.ones(n)
     for raced, posterior in zip(costs, posteriors, strict=True):
@@ -617,7 +617,7 @@ def _all_held(costs: Sequence[RacedCost], posteriors: Sequence[Posterior], n: in
     return chance
 
 
-def _undercut(accuracy: Floats, cost: Estimates, of: Mask) -> Floats:
+def _undercut(accuracy: _Floats, cost: _Estimates, of: _Mask) -> _Floats:
     """Return below which cost each entrant would be on the front: the least of those that are as accurate, at least.
 
     With a standard deviation added, as the least of several estimates is rather too low.
@@ -629,7 +629,7 @@ def _undercut(accuracy: Floats, cost: Estimates, of: Mask) -> Floats:
     return np.where(count > 0, np.append(least, math.inf)[count - 1], math.inf)
 
 
-def _front(accuracy: Floats, cost: Estimates, among: Mask, beside: Mask) -> tuple[Mask, Mask]:
+def _front(accuracy: _Floats, cost: _Estimates, among: _Mask, beside: _Mask) -> tuple[_Mask, _Mask]:
     """Return masks of what may be on the front, and of what is beyond doubt.
 
     Args:

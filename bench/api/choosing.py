@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from bench.analysis.racing import Race
     from bench.facts.entrants import Known
 
-AMONG = ("torchvision:*",)  # where none is named
-ROUND = 8  # networks, after which it is thought again
+_AMONG = ("torchvision:*",)  # where none is named
+_ROUND = 8  # networks, after which it is thought again
 _JOB_S = 120.0  # of one process at most, unless --set timeout_s says otherwise
 _ALONE = {"least": 1, "most": 1}
 _TIMING = {"warmup_s": 0.15, "min_s": 0.1, "limit_s": 0.2, "min_samples": 2}  # as in the default experiment
@@ -80,7 +80,7 @@ def race(
     Args:
         budgets: each of a quantity of `bench.analysis.choosing.COSTS`; the front is of the first that is measured, or
             else of the latency.
-        among: names and globs of networks; none for those of the run that the accuracies are of, or else `AMONG`.
+        among: names and globs of networks; none for those of the run that the accuracies are of, or else `_AMONG`.
         accuracy: of `bench.facts.candidates.ACCURACIES`, or the folder or name of a run with trainings or evaluations.
         minutes: that the race may take.
         overrides: `key=value`, as with `--set`.
@@ -105,7 +105,7 @@ def race(
             "leave it out, or choose from a run of yours: bench choose --on RUN",
         )
     begin, run = clock(), _run_of(accuracy, Path(results))
-    names = names_of(among) or (list(AMONG) if run is None else names_in(run))
+    names = names_of(among) or (list(_AMONG) if run is None else names_in(run))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
         content = {"name": path.name, "blocks": [{"task": "cost", "grid": {}}, _timed(_ONE)]}
@@ -220,11 +220,11 @@ class _Course:
             i for i in range(len(self.entered)) if i not in race.failed and not race.costs[0].samples[i]
         ]
         if first := [i for i in race.first() if i in set(untried)]:
-            return first[:ROUND]
+            return first[:_ROUND]
         if not any(race.costs[0].samples):
-            return untried[:ROUND]
+            return untried[:_ROUND]
         return race.further(
-            race.standing(), ROUND, _CALLS * max(self._images(batch) for batch in self._batches())
+            race.standing(), _ROUND, _CALLS * max(self._images(batch) for batch in self._batches())
         )
 
     def _images(self, batch: object) -> int:

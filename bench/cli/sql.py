@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Form(StrEnum):
+class _Form(StrEnum):
     """What is printed."""
 
     rich = "rich"
@@ -30,7 +30,7 @@ def sql(
         list[str] | None,
         typer.Argument(metavar="RUN...", help="Names or paths of runs; none: all that there are."),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", "-f", help="What is printed.")] = Form.rich,
+    form: Annotated[_Form, typer.Option("--format", "-f", help="What is printed.")] = _Form.rich,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Ask stored runs in SQL: `measurements` has a row each, `networks` those of a report's table.
@@ -40,9 +40,9 @@ def sql(
     from bench.api import query as ask
 
     table = ask(query, [run_path(run, results) for run in runs or ()], results=results)
-    if form is Form.csv:
+    if form is _Form.csv:
         write(table.to_csv(index=False))
-    elif form is Form.json:
+    elif form is _Form.json:
         from bench.io import finite_json
 
         print_json(finite_json(table.to_dict("records")))

@@ -12,7 +12,7 @@ from bench.plan.task import tasks
 from bench.records.flags import FLAGS, doubts
 from bench.records.record import STATUSES
 
-EXIT_CODES: Mapping[int, str] = {
+_EXIT_CODES: Mapping[int, str] = {
     0: "all that was asked for is there; a change that is merely suspected is no failure",
     1: "some jobs failed, or a folder of results cannot be read or written",
     2: "the request cannot be carried out as written; the message says why, and what to do",
@@ -22,7 +22,7 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says; every command has these and no others."""
 
 
-VERDICTS: Mapping[str, str] = {
+_VERDICTS: Mapping[str, str] = {
     "faster": "certain: the test's interval lies beyond the band, in which all is the same to a user",
     "slower": "certain: the test's interval lies beyond the band on the other side",
     "lower": "certain, of what is no time",
@@ -58,7 +58,7 @@ _UNITS = {"1": "a number or a share", "MAC": "MAC (multiply-accumulate)", "op": 
 
 
 @dataclass(frozen=True)
-class Topic:
+class _Topic:
     """What can be explained.
 
     Attributes:
@@ -75,9 +75,9 @@ class Topic:
 
 
 @cache
-def topics() -> Mapping[str, Topic]:
+def topics() -> Mapping[str, _Topic]:
     """Return all topics by name; a word that is of two kinds, such as `accuracy`, has one text of both."""
-    merged: dict[str, Topic] = {}
+    merged: dict[str, _Topic] = {}
     for each in (*_guides(), *_tables(), *_words()):
         first = merged.setdefault(each.name, each)
         if first is not each:
@@ -85,7 +85,7 @@ def topics() -> Mapping[str, Topic]:
     return merged
 
 
-def topic(name: str) -> Topic:
+def topic(name: str) -> _Topic:
     """Return what there is to say of a word; blanks and hyphens are as good as underscores.
 
     Raises:
@@ -98,15 +98,15 @@ def topic(name: str) -> Topic:
     raise unknown_name("topic", name, known, "`bench explain` lists all")
 
 
-def _guides() -> Iterator[Topic]:
+def _guides() -> Iterator[_Topic]:
     for file in sorted(files(__name__).iterdir(), key=lambda f: f.name):
         if file.name.endswith(".md"):
             text = file.read_text("utf-8")
             title = text.partition("\n")[0].removeprefix("# ")
-            yield Topic(file.name.removesuffix(".md"), "guides", title, text)
+            yield _Topic(file.name.removesuffix(".md"), "guides", title, text)
 
 
-def _tables() -> Iterator[Topic]:
+def _tables() -> Iterator[_Topic]:
     """Yield the lists of all words of a kind."""
     measured = [
         (q.name, name, _UNITS.get(q.unit, q.unit), q.better, q.about)
@@ -117,12 +117,12 @@ def _tables() -> Iterator[Topic]:
     yield _table("doubts", "codes that travel with a number", ("code", "says", ""), _flags())
     yield _table("statuses", "how a job may end", ("status", "means"), STATUSES.items())
     yield _table(
-        "verdict-words", "what a comparison or a claim comes to", ("verdict", "says"), VERDICTS.items()
+        "verdict-words", "what a comparison or a claim comes to", ("verdict", "says"), _VERDICTS.items()
     )
     yield _table(
         "tasks", "what a job may do", ("task", "what it does"), [(n, t.about) for n, t in tasks().items()]
     )
-    codes = [(str(code), means) for code, means in EXIT_CODES.items()]
+    codes = [(str(code), means) for code, means in _EXIT_CODES.items()]
     yield _table("exit-codes", "what a command's exit code says", ("code", "means"), codes)
 
 
@@ -131,14 +131,14 @@ def _flags() -> Iterator[tuple[str, str, str]]:
         yield flag, says, "a doubt: never the best" if doubts([flag]) else "told, and no doubt"
 
 
-def _table(name: str, about: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Topic:
+def _table(name: str, about: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> _Topic:
     lines = [heads, ["---"] * len(heads), *([f"`{row[0]}`", *row[1:]] for row in rows)]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     title = name.replace("-", " ").capitalize()
-    return Topic(name, "lists", about, f"# {title}: {about}\n\n{body}\n")
+    return _Topic(name, "lists", about, f"# {title}: {about}\n\n{body}\n")
 
 
-def _words() -> Iterator[Topic]:
+def _words() -> Iterator[_Topic]:
     """Yield what the registries say of each word."""
     for name, task in tasks().items():
         measures = ", ".join(f"`{q.name}`" for q in task.quantities)
@@ -152,12 +152,12 @@ def _words() -> Iterator[Topic]:
         yield _word(flag, "doubts", says, kind, _sentence(says))
     for status, means in STATUSES.items():
         yield _word(status, "statuses", means, "a status of a job", _sentence(means))
-    for verdict, says in VERDICTS.items():
+    for verdict, says in _VERDICTS.items():
         yield _word(verdict, "verdict-words", says, "a verdict", _sentence(says))
 
 
-def _word(name: str, kind: str, about: str, what: str, text: str) -> Topic:
-    return Topic(name, kind, about, f"# {name}: {what}\n\n{text}\n")
+def _word(name: str, kind: str, about: str, what: str, text: str) -> _Topic:
+    return _Topic(name, kind, about, f"# {name}: {what}\n\n{text}\n")
 
 
 def _sentence(text: str) -> str:

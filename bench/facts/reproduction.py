@@ -30,7 +30,7 @@ from bench.stats.effects import Effect, none
 from bench.stats.verdicts import corrected
 from bench.units import percent
 
-Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
+_Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
 
 _IMAGENET = 1000
 _TESTED = ("test", "val")  # splits that are the images which a training was tested on
@@ -79,7 +79,7 @@ class Reproduction:
 
     evaluation: Evaluation
     published: _Published | None
-    word: Verdict
+    word: _Verdict
     why: str  # what was tested, or why nothing was
     # of a part of the images: measured less published, p corrected for the networks of the run (Holm)
     effect: Effect = field(default_factory=lambda: none("not tested"))
@@ -312,7 +312,7 @@ def _decided(one: Reproduction, effect: Effect) -> Reproduction:
     """Return the verdict on a part of the images by a test that is corrected for the number of networks."""
     if math.isnan(effect.p):
         return one
-    word: Verdict = "compatible" if effect.verdict == "undecided" else "not reproduced"
+    word: _Verdict = "compatible" if effect.verdict == "undecided" else "not reproduced"
     return replace(one, effect=effect, word=word)
 
 

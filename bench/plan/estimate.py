@@ -26,11 +26,11 @@ _USUAL_TIMING_S = 3.5  # of warming up and sampling, which the tasks' guesses in
 SEARCH_S = {"cpu": 120.0}
 _GUESS_SEARCH_S = {**SEARCH_S, "cuda": 15.0}
 
-Estimate = Callable[[Planned], float]
+_Estimate = Callable[[Planned], float]
 _Likeness = tuple[str, ...]
 
 
-def estimator(history: Iterable[tuple[Job, float]]) -> Estimate:
+def estimator(history: Iterable[tuple[Job, float]]) -> _Estimate:
     """Return a function that gives the seconds of a planned job.
 
     Of the jobs that have run here, with their seconds, those count that are most alike; a training counts by the epoch.
@@ -43,13 +43,13 @@ def estimator(history: Iterable[tuple[Job, float]]) -> Estimate:
         an_epoch = seconds / job.settings.length
         for likeness in (*_same(job), *_alike(job)):
             by_likeness[likeness].append(an_epoch)
-        if (there := _reference().get(filed(job))) is not None:
+        if (there := _reference().get(_filed(job))) is not None:
             ratios[job.task].append(an_epoch / there)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
 
     def an_epoch_of(job: Job) -> float | None:
         same = (here[likeness] for likeness in _same(job) if likeness in here)
-        there = _reference().get(filed(job))
+        there = _reference().get(_filed(job))
         alike = (here[likeness] for likeness in _alike(job) if likeness in here)
         known = next(same, None)
         if known is None and there is not None:
@@ -78,7 +78,7 @@ def _alike(job: Job) -> list[_Likeness]:
     return close if TASKS.get(job.task).trained else [*close, (job.task,)]
 
 
-def filed(job: Job) -> str:
+def _filed(job: Job) -> str:
     """Return under what name `durations.csv` has a job."""
     return " ".join((job.device_kind, job.task, job.arch, *job.settings.likeness))
 

@@ -31,8 +31,8 @@ from bench.records.lock import soft_path, take_lock
 from bench.records.record import Record
 
 RECORDS = "records.jsonl"
-REJECTED = "rejected.jsonl"
-BOM = b"\xef\xbb\xbf"
+_REJECTED = "rejected.jsonl"
+_BOM = b"\xef\xbb\xbf"
 INFO = "run.json"
 INFO_SCHEMA = 1
 _LOCK = ".lock"
@@ -43,7 +43,7 @@ _JOB_ID = re.compile(rb'"job":\s*\{\s*"id":\s*"([0-9a-f]{12})"')
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class _Rejected:
     """A line that is no sound record: its number (from 1), why it was set aside, and of which job it seems to be."""
 
     line: int
@@ -59,7 +59,7 @@ class Run:
     path: Path
     records: tuple[Record, ...]
     planned: tuple[Job, ...] = ()
-    rejected: tuple[Rejected, ...] = ()
+    rejected: tuple[_Rejected, ...] = ()
     info: JsonObject = field(default_factory=dict)
 
 
@@ -173,9 +173,9 @@ def read_info(path: Path) -> JsonObject:
     return info
 
 
-def _read_records(file: Path) -> tuple[list[Record], list[Rejected]]:
+def _read_records(file: Path) -> tuple[list[Record], list[_Rejected]]:
     records: list[Record] = []
-    rejected: list[Rejected] = []
+    rejected: list[_Rejected] = []
     for _, content in _lines(file):
         if isinstance(content, Record):
             records.append(content)
@@ -196,7 +196,7 @@ def sound_lines(file: Path) -> Iterator[tuple[bytes, Record]]:
             yield line.strip(), content
 
 
-def _lines(file: Path) -> Iterator[tuple[bytes, Record | Rejected]]:
+def _lines(file: Path) -> Iterator[tuple[bytes, Record | _Rejected]]:
     if not file.is_file():
         return
     with file.open("rb", buffering=1 << 20) as lines:
@@ -206,15 +206,15 @@ def _lines(file: Path) -> Iterator[tuple[bytes, Record | Rejected]]:
                 line.startswith(b"{") and line.endswith(b"}\n")
             ):  # stripped without need, it would be copied
                 content = line.removeprefix(
-                    BOM
+                    _BOM
                 ).strip()  # line ends, and the mark of an editor, are no content
             if not content:
                 continue
             try:
-                record: Record | Rejected = decode(content)
+                record: Record | _Rejected = decode(content)
             except (ValueError, OverflowError, RecursionError) as error:
                 job = _JOB_ID.search(content)
-                record = Rejected(number, str(error), job[1].decode() if job else None)
+                record = _Rejected(number, str(error), job[1].decode() if job else None)
             except StoreError as error:
                 raise StoreError(f"{file}, line {number}: {error.message}", error.tip) from error
             yield content, record
@@ -310,7 +310,7 @@ class Store:
             decode(torn)  # whole but for its line end
             self._write(b"\n")
         except ValueError:
-            with (self.path / REJECTED).open("ab") as aside:
+            with (self.path / _REJECTED).open("ab") as aside:
                 aside.write(torn + b"\n")
             os.truncate(self.file, self.file.stat().st_size - len(torn))
 

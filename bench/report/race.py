@@ -30,17 +30,19 @@ _MOST_NAMED = 3
 
 def race_report(raced: Raced, known: Known, explain: Sequence[str]) -> RenderableType:
     """Return the answer for a terminal."""
-    said = [Text(sentence) for sentence in sentences(raced, known)]
-    why = [Text(line) for line in explained(raced, explain)]
+    said = [Text(sentence) for sentence in _sentences(raced, known)]
+    why = [Text(line) for line in _explained(raced, explain)]
     table = _table(raced, known)
-    rows = [Terminal(table, notes=remarks(raced, known))] if table.rows else []
+    rows = [Terminal(table, notes=_remarks(raced, known))] if table.rows else []
     return Group(*said, Text(), *rows, *why)
 
 
 def race_markdown(raced: Raced, known: Known, explain: Sequence[str]) -> str:
     """Return the answer in Markdown."""
-    said = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(raced, known))
-    below = "\n".join(f"- {markdown(line)}" for line in (*remarks(raced, known), *explained(raced, explain)))
+    said = "\n".join(f"- {markdown(sentence)}" for sentence in _sentences(raced, known))
+    below = "\n".join(
+        f"- {markdown(line)}" for line in (*_remarks(raced, known), *_explained(raced, explain))
+    )
     return f"{said}\n\n{to_markdown(_table(raced, known))}\n{below}\n"
 
 
@@ -56,7 +58,7 @@ def race_json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, o
         return None if row is None else finite_json(row[_columns()].to_dict())
 
     return {
-        "answer": sentences(raced, known),
+        "answer": _sentences(raced, known),
         "end": raced.end,
         "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
         "cost": choice.cost,
@@ -76,8 +78,8 @@ def race_json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, o
         "failed": finite_json(
             table.loc[table["state"] == "failed", ["network", "reason"]].to_dict("records")
         ),
-        "remarks": remarks(raced, known),
-        "explained": explained(raced, explain),
+        "remarks": _remarks(raced, known),
+        "explained": _explained(raced, explain),
     }
 
 
@@ -86,12 +88,12 @@ def _columns() -> list[str]:
     return ["network", "accuracy", "input_size", *COSTS, *ends, "processes", "holds", "on_front", "certain"]
 
 
-def at_most(chance: float) -> str:
+def _at_most(chance: float) -> str:
     """Return a chance as it is told: what is below a thousandth as that."""
     return "under 0.1 %" if chance < 0.001 else f"at most {percent(min(1.0, chance))}"
 
 
-def sentences(raced: Raced, known: Known) -> list[str]:
+def _sentences(raced: Raced, known: Known) -> list[str]:
     """Return the answer: what to take, what is undecided, what was never measured, and what would change it."""
     if raced.standing is None:
         return [_nothing(raced, known)]
@@ -186,7 +188,7 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
     expected = standing.expected
     few = "under 0.01" if expected < 0.01 else f"at most {expected:.2f}"
     budget = (
-        f" The chance that one of them is the better choice is {at_most(standing.budget_chance)}."
+        f" The chance that one of them is the better choice is {_at_most(standing.budget_chance)}."
         if raced.choice.budgets and any(b.quantity in RACED for b in raced.choice.budgets)
         else ""
     )
@@ -218,7 +220,7 @@ def _more(raced: Raced, standing: Standing) -> list[str]:
     return [f"{why}; more minutes may change the answer{what}. The same command goes on from here."]
 
 
-def remarks(raced: Raced, known: Known) -> list[str]:
+def _remarks(raced: Raced, known: Known) -> list[str]:
     """Return what is to be known of the numbers."""
     said = [known.remark]
     if known.without:
@@ -282,7 +284,7 @@ def _table(raced: Raced, known: Known) -> View:
     return view_of((row for _, row in rows.iterrows()), fields)
 
 
-def explained(raced: Raced, patterns: Sequence[str]) -> list[str]:
+def _explained(raced: Raced, patterns: Sequence[str]) -> list[str]:
     """Return a line for each network that a pattern names: why it was not chosen.
 
     Raises:
@@ -354,12 +356,12 @@ def _expected(row: _Row[Any], raced: Raced) -> str:
     if choice.budgets and best is not None and row["accuracy"] <= best["accuracy"]:
         said.append("not more accurate than the choice")
     elif choice.budgets:
-        said.append(f"the chance that it holds the budget is {at_most(row['budget_chance'])}")
+        said.append(f"the chance that it holds the budget is {_at_most(row['budget_chance'])}")
     middle = float(np.sqrt(low * high))
     if other := _ahead(row, raced, middle):
-        said.append(f"{other}; the chance that it belongs on the front is {at_most(row['front_chance'])}")
+        said.append(f"{other}; the chance that it belongs on the front is {_at_most(row['front_chance'])}")
     else:
-        said.append(f"the chance that it belongs on the front is {at_most(row['front_chance'])}")
+        said.append(f"the chance that it belongs on the front is {_at_most(row['front_chance'])}")
     return "; ".join(said)
 
 

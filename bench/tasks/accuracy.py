@@ -28,7 +28,7 @@ _LITTLE_SHORT = (
     1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
 )
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity("top1", "1", "higher", about="share of test images whose label comes first"),
     Quantity(
         "accuracy",
@@ -272,7 +272,7 @@ TASKS.add(
         settings=AccuracySettings,
         run=_run,
         estimate=_estimate,
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         outline=_outline,
         subject=_subject,
         at_once=_at_once,

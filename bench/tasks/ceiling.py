@@ -12,7 +12,7 @@ from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 3.0, "cuda": 5.0}
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity("matmul_rate", "MAC/s", "higher", about="what matrix products reach on this machine"),
     Quantity("copy_bandwidth", "B/s", "higher", about="what copies reach, reading and writing counted"),
 )
@@ -59,7 +59,7 @@ TASKS.add(
         settings=_CeilingSettings,
         run=_run,
         estimate=lambda job, _: _GUESS_S[job.device_kind],
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         subject=lambda _: "",
         matched=False,
     ),

@@ -11,7 +11,7 @@ from bench.records.record import Measurement
 
 _GUESS_S = 2.0
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity(
         "parameters",
         "1",
@@ -136,7 +136,7 @@ TASKS.add(
         settings=Settings,
         run=_run,
         estimate=lambda *_: _GUESS_S,
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         at_once=lambda _job, cores: cores,
         alone=False,
     ),

@@ -21,7 +21,7 @@ from bench.records.record import Measurement
 _GUESS_S = {"cpu": 5.0, "cuda": 8.0}
 _GUESS_IMAGE_S = {"cpu": 4e-2, "cuda": 5e-4}
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity("top1", "1", "higher", about="share of the images whose label comes first"),
     Quantity("top5", "1", "higher", about="share of the images whose label is among the first five"),
     Quantity("left_out", "1", "lower", about="images that could not be read; the detail names them"),
@@ -175,7 +175,7 @@ TASKS.add(
             + images * _GUESS_IMAGE_S[job.device_kind]
             + compile_s(job.settings.backend)
         ),
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         outline=_outline,
         subject=_subject,
         keeps_files=True,

@@ -12,7 +12,7 @@ from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 4.0, "cuda": 3.6}
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity(
         "latency",
         "s",
@@ -173,7 +173,7 @@ TASKS.add(
         settings=Timed,
         run=_run,
         estimate=lambda job, _: called_s(job, _GUESS_S),
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         batch_column="batch_size",
         batch_title="Batch",
     ),

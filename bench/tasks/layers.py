@@ -21,7 +21,7 @@ from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 5.0, "cuda": 5.0}
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity("network_time", "s", "lower", about="of the whole network, in passes without any stamp"),
     Quantity("layers_time", "s", "lower", about="of all layers together, in passes of their own"),
     Quantity("explained_share", "1", "neither", about="time of the layers as a share of the network's"),
@@ -69,7 +69,7 @@ TASKS.add(
         settings=LayersSettings,
         run=_run,
         estimate=lambda job, _: called_s(job, _GUESS_S),
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         outline=_outline,
         matched=False,
     ),

@@ -15,7 +15,7 @@ from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 5.0, "cuda": 6.0}
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity("step_time", "s", "lower", about="of a step of forward, backward and optimiser"),
     Quantity(
         "train_throughput",
@@ -101,7 +101,7 @@ TASKS.add(
         settings=Timed,
         run=_run,
         estimate=lambda job, _: called_s(job, _GUESS_S),
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         batch_column="train_batch_size",
         batch_title="Training batch",
         outline=_outline,

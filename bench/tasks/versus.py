@@ -20,7 +20,7 @@ from bench.records.record import Measurement
 
 _GUESS_S = 10.0
 
-QUANTITIES = (
+_QUANTITIES = (
     Quantity("latency", "s", "lower", about="of a call with one image, in turn with the other networks"),
     Quantity("step_time", "s", "lower", about="of a call of the batch, in turn with the other networks"),
     Quantity("overhead", "1", "lower", about="of the harness, as a ratio to a bare loop"),
@@ -153,7 +153,7 @@ TASKS.add(
         settings=VersusSettings,
         run=_run,
         estimate=lambda *_: _GUESS_S,
-        quantities=QUANTITIES,
+        quantities=_QUANTITIES,
         subject=_subject,
         matched=False,
     ),

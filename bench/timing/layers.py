@@ -42,7 +42,7 @@ OPTIMISER: Key = (-2, 0)
 _PROBES = 101
 
 
-class Stamp(NamedTuple):
+class _Stamp(NamedTuple):
     """A moment: what the device's clock makes of it, and the host's in ns."""
 
     mark: torch.cuda.Event | None
@@ -52,11 +52,11 @@ class Stamp(NamedTuple):
 class HostStamps:
     """Stamps of a device whose calls return when they are done."""
 
-    def take(self) -> Stamp:
+    def take(self) -> _Stamp:
         """Return this moment."""
-        return Stamp(None, time.perf_counter_ns())
+        return _Stamp(None, time.perf_counter_ns())
 
-    def between(self, first: Stamp, last: Stamp) -> tuple[float, float]:
+    def between(self, first: _Stamp, last: _Stamp) -> tuple[float, float]:
         """Return the seconds from one moment to another, twice: the host is the device."""
         seconds = (last.ns - first.ns) * 1e-9
         return seconds, seconds
@@ -73,23 +73,23 @@ class CudaStamps:
         """Begin another pass; the stamps of the last one are no longer good."""
         self._taken = 0
 
-    def take(self) -> Stamp:
+    def take(self) -> _Stamp:
         """Set a mark behind what was launched so far."""
         if self._taken == len(self._events):
             self._events.append(torch.cuda.Event(enable_timing=True))
         event = self._events[self._taken]
         self._taken += 1
         event.record()
-        return Stamp(event, time.perf_counter_ns())
+        return _Stamp(event, time.perf_counter_ns())
 
-    def between(self, first: Stamp, last: Stamp) -> tuple[float, float]:
+    def between(self, first: _Stamp, last: _Stamp) -> tuple[float, float]:
         """Return the seconds of the device, and of the host, from one stamp to another; both are behind the device."""
         assert first.mark is not None
         assert last.mark is not None
         return first.mark.elapsed_time(last.mark) * 1e-3, (last.ns - first.ns) * 1e-9
 
 
-class Segment(NamedTuple):
+class _Segment(NamedTuple):
     """A stretch of a pass: whose it is, whether of the backward pass, its seconds, and the host's."""
 
     key: Key
@@ -111,7 +111,7 @@ class Layered:
     followed: Followed
     step: Step
     stamps: HostStamps | CudaStamps
-    _marks: list[tuple[Key | None, bool, Stamp]] = field(
+    _marks: list[tuple[Key | None, bool, _Stamp]] = field(
         default_factory=list
     )  # None: back in the call around
     _borders: list[tuple[int, Key]] = field(default_factory=list)
@@ -173,16 +173,16 @@ class Layered:
 
         return call
 
-    def segments(self) -> list[Segment]:
+    def segments(self) -> list[_Segment]:
         """Return the stretches of the last pass, in order; what lies between its parts is left out."""
         return [
-            Segment(key, backward, *self.stamps.between(stamp, later))
+            _Segment(key, backward, *self.stamps.between(stamp, later))
             for (key, backward, stamp), (_, _, later) in itertools.pairwise(self._marks)
             if key is not None
         ]
 
 
-Laps = dict[tuple[Key, bool], list[float]]
+_Laps = dict[tuple[Key, bool], list[float]]
 """Seconds by call and whether of the backward pass, one a round; 0 in a round in which it was not called."""
 
 
@@ -201,9 +201,9 @@ class LayerTimes:
     """
 
     whole: Sampling
-    laps: Laps
-    host_laps: Laps
-    segments: Sequence[Segment]
+    laps: _Laps
+    host_laps: _Laps
+    segments: Sequence[_Segment]
     stamp_s: float
     operator_s: float
     report: WatchReport
@@ -217,7 +217,7 @@ def measure_layers(
     The calls of `layered` must be those that `whole` runs, eager; where that is compiled, they show what there was to
     gain.
     """
-    rounds: list[list[Segment]] = []
+    rounds: list[list[_Segment]] = []
 
     def tick() -> None:
         watch.tick()
@@ -242,7 +242,7 @@ def measure_layers(
     )
 
 
-def _one_a_round(looks: Sequence[list[Segment]]) -> list[list[Segment]]:
+def _one_a_round(looks: Sequence[list[_Segment]]) -> list[list[_Segment]]:
     """Return the segments of each round's stamped pass.
 
     There is a look after each of a round's two passes, and rounds go back and forth: the stamped pass is the second
@@ -251,7 +251,7 @@ def _one_a_round(looks: Sequence[list[Segment]]) -> list[list[Segment]]:
     return [looks[2 * number + (number % 2 == 0)] for number in range(len(looks) // 2)]
 
 
-def _laps(rounds: Sequence[Sequence[Segment]], seconds: Callable[[Segment], float]) -> Laps:
+def _laps(rounds: Sequence[Sequence[_Segment]], seconds: Callable[[_Segment], float]) -> _Laps:
     sums: list[Mapping[tuple[Key, bool], float]] = []
     for each in rounds:
         of_round: defaultdict[tuple[Key, bool], float] = defaultdict(float)

@@ -18,7 +18,7 @@ from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import InvalidModelError, UnsupportedError, typed_text
 from bench.io import JsonObject
-from bench.training.forecast import Forecast, forecast
+from bench.training._forecast import Forecast, forecast
 from bench.training.learner import training_loss
 
 _BATCHES = (1, 8, 32, 64, 128, 256)

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.api import prepare
 from bench.execution import Executor
-from bench.execution.cluster import ClusterExecutor
+from bench.execution._cluster import ClusterExecutor
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.executors.ray import _RayFleet
 from bench.execution.runner import run_plan

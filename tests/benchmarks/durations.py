@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import bench.plan
-from bench.plan.estimate import filed
+from bench.plan.estimate import _filed
 from bench.records.store import read_run
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     for path in sys.argv[1:]:
         for record in read_run(path).records:
             if record.status == "ok" and record.role == "measured":
-                seconds[filed(record.job)].append(record.duration_s / record.job.settings.length)
+                seconds[_filed(record.job)].append(record.duration_s / record.job.settings.length)
     file = Path(bench.plan.__file__).parent / "durations.csv"
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out, lineterminator="\n")

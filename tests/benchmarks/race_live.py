@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.choosing import Budget
-from bench.analysis.racing import estimates, pareto
+from bench.analysis.racing import _estimates, _pareto
 from bench.api import run
 from bench.api.choosing import Chosen, race
 from bench.api.runs import open_executor
@@ -30,7 +30,7 @@ from bench.execution.runner import Observer
 from bench.plan.config import parse_experiment
 from bench.records.record import Record
 from bench.records.store import latest
-from bench.report.race import sentences
+from bench.report.race import _sentences
 
 TIMING = {"warmup_s": 0.15, "min_s": 0.1, "limit_s": 0.2, "min_samples": 2}
 PROCESSES = 2
@@ -104,15 +104,15 @@ def main() -> None:
     )
     took = (time.monotonic() - begin) / 60
     print(f"\nthe race took {took:.1f} min, {len(done.summary.records)} jobs; it says:")
-    print(*(f"  {line}" for line in sentences(done.raced, done.known)), sep="\n")
+    print(*(f"  {line}" for line in _sentences(done.raced, done.known)), sep="\n")
     begin = time.monotonic()
     with open_executor() as executor:
         times = exhaustive(done, results, 60 * options.exhaustive_minutes, executor)
     table = done.raced.choice.candidates.reset_index(drop=True)
     keys = list(zip(table["name"], table["input_size"], strict=True))
-    cost = estimates([np.log(times.get(key, [])).tolist() for key in keys])
+    cost = _estimates([np.log(times.get(key, [])).tolist() for key in keys])
     accuracy = table["accuracy"].to_numpy(np.float64)
-    front = pareto(accuracy, cost.value)
+    front = _pareto(accuracy, cost.value)
     lacking = [name for (name, size) in keys if not times.get((name, size))]
     print(
         f"\nall the others took {(time.monotonic() - begin) / 60:.1f} min; measured {len(times)} of {len(keys)}"

@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from bench.records.store import INFO, REJECTED, read_run
+from bench.records.store import _REJECTED, INFO, read_run
 
 from . import JOBS, Place, fault, is_sound
 
@@ -145,7 +145,7 @@ def a_store_that_is_a_link(place: Place, rng: random.Random) -> None:
     place.records.symlink_to(theirs)
     place.check([line for line in cut.split(b"\n") if is_sound(line)])
     assert theirs.read_bytes().startswith(cut)
-    assert not (place.run / REJECTED).exists()
+    assert not (place.run / _REJECTED).exists()
 
 
 @fault(2)

@@ -11,8 +11,8 @@
     pattern:INPUT -> ... -> FC  layers in a row, see `bench.archs.pattern`
 
 each but the last with arguments behind it if need be: ``my_net.py:Net(width=2, activation='relu')``. They are in the
-files of this folder, see `bench.archs.naming.ways`. Two arguments are bench's own wherever the network has none of that
-name: ``weights='net.pt'`` loads a state dict, of a library's network also trained weights of its own,
+files of this folder, see `bench.archs.naming._ways`. Two arguments are bench's own wherever the network has none of
+that name: ``weights='net.pt'`` loads a state dict, of a library's network also trained weights of its own,
 ``torchvision:resnet50(weights=IMAGENET1K_V2)``, and ``reparam=True`` takes the form for inference that the network
 comes with. Weights need no quotes.
 """
@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.archs import Arch
-from bench.archs.naming.ways import ENDINGS, WAYS, NetworkName, Way
+from bench.archs.naming._ways import ENDINGS, WAYS, NetworkName, Way
 from bench.errors import BenchError, UnknownNameError, error_at, nearest
 from bench.plan.card import ArchCard
 from bench.registry import natural

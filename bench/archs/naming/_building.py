@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from bench.archs._arguments import NATIVE, Parameters, is_count, with_fields
-from bench.archs.naming.ways import NetworkName
+from bench.archs.naming._ways import NetworkName
 from bench.errors import BenchError, InvalidModelError, lacks_memory
 
 

@@ -24,8 +24,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from bench.archs import Arch, Weights, _timm, _torchvision
 from bench.archs._arguments import library_errors
+from bench.archs.naming._ways import NetworkName
 from bench.archs.naming._weights import StateDict, load, read
-from bench.archs.naming.ways import NetworkName
 from bench.errors import InvalidModelError, UnsupportedError, reason, unknown_name
 from bench.plan.card import ArchCard
 

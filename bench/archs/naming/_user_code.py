@@ -25,6 +25,7 @@ from torch import nn
 from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.archs.naming._building import builder_of, parameters_of
+from bench.archs.naming._ways import NetworkName
 from bench.archs.naming.sources import (
     imported,
     is_users,
@@ -33,7 +34,6 @@ from bench.archs.naming.sources import (
     together,
     users_path,
 )
-from bench.archs.naming.ways import NetworkName
 from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
 from bench.plan.card import ArchCard
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.archs import Arch
 from bench.archs._arguments import library_errors
+from bench.archs.naming._ways import WAYS, NetworkName, Way, origins
 from bench.archs.naming.sources import digest, users_path
-from bench.archs.naming.ways import WAYS, NetworkName, Way, origins
 from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError, nearest, reason, unknown_name
 from bench.plan.card import ArchCard
 

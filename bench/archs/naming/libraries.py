@@ -12,7 +12,7 @@ from functools import partial
 
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
-from bench.archs.naming.ways import ENDINGS, WAYS, NetworkName, Way
+from bench.archs.naming._ways import ENDINGS, WAYS, NetworkName, Way
 from bench.errors import unknown_name
 
 

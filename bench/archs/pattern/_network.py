@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.archs import Arch
 from bench.archs._layers import kaiming, response_norm, sequential
-from bench.archs.naming.ways import NetworkName
+from bench.archs.naming._ways import NetworkName
 from bench.archs.pattern._language import (
     IN_CHANNELS,
     INPUT_SIZE,

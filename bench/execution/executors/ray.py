@@ -1,9 +1,9 @@
 """The Ray executor: a run's jobs at all nodes of a Ray cluster, each in a process of its own as on one machine.
 
 Ray starts an agent for each card and for each CPU, with the resources that it needs and no retries of its own; which
-job goes where is this run's to say, see `bench.execution.cluster`. RAY_ADDRESS, or `--ray-address`, says which cluster:
-``host:port`` of its head, or ``auto`` for the one of this machine; without it, one of this machine alone is begun.
-Nodes have the same version of bench, and of torch but for what it was built for; others are told, and not used.
+job goes where is this run's to say, see `bench.execution._cluster`. RAY_ADDRESS, or `--ray-address`, says which
+cluster: ``host:port`` of its head, or ``auto`` for the one of this machine; without it, one of this machine alone is
+begun. Nodes have the same version of bench, and of torch but for what it was built for; others are told, and not used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 from bench.errors import BenchError, UnsupportedError, typed_text
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.execution._agent import Left, Message
+from bench.execution._cluster import ClusterExecutor, Node
 from bench.execution._copies import Copies
-from bench.execution.cluster import ClusterExecutor, Node
 from bench.execution.executors._node import NodeAgent
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import PlaceLostError

@@ -17,8 +17,8 @@ from typing import Any
 from bench.errors import ConfigError, UnsupportedError
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.execution._agent import Agent, Left, Message, jobs_folder
+from bench.execution._cluster import ClusterExecutor, Node
 from bench.execution._copies import Copies
-from bench.execution.cluster import ClusterExecutor, Node
 from bench.execution.executors._node import NodeAgent
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import PlaceLostError

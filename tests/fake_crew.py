@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.execution._sharing import End
 from bench.execution.places import Place
-from bench.execution.sharing import End
 from bench.plan.expand import Planned
 
 Does = Callable[[Planned, Place], tuple[float, bool]]

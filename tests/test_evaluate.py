@@ -319,7 +319,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.slow
 def test_stored_weights_give_the_stored_answer_for_every_image(trained: Path) -> None:
     done = bench.evaluate("t", results=trained, executor="inline", name="e")
-    trainings = bench.api.runs.read_run(trained / "t").records
+    trainings = bench.api._running.read_run(trained / "t").records
     assert len(done.summary.records) == len(trainings) == 2
     views = [r.measurement("top1").detail.get("test_time_augmentation") for r in trainings]  # type: ignore[union-attr]
     assert views == [None, "mirror_translate"]
@@ -338,7 +338,7 @@ def test_stored_weights_give_the_stored_answer_for_every_image(trained: Path) ->
 
 @pytest.mark.slow
 def test_one_training_is_asked_for_by_its_id(trained: Path) -> None:
-    record = bench.api.runs.read_run(trained / "t").records[0]
+    record = bench.api._running.read_run(trained / "t").records[0]
     done = bench.evaluate(record.job.id, results=trained, executor="inline", name="one", limit=20)
     assert [r.status for r in done.summary.records] == ["ok"]
     with pytest.raises(ConfigError, match="has kept weights of a job"):

@@ -19,7 +19,7 @@ from bench.records.store import Run
 from bench.report.figures.answers import _evaluated_shares
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
-from bench.report.tables.columns import comparison_view
+from bench.report.tables._columns import comparison_view
 from bench.report.tables.evaluations import Reading, documents, evaluation_tables
 from bench.stats.intervals import wilson_interval
 from reports import NASTY, content_of, drawn_each, tokens

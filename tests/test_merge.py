@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.api._reading import load
-from bench.api.runs import Done
+from bench.api._running import Done
 from bench.cli.app import app
 from bench.errors import StoreError
 from bench.execution._locks import _lock_folder, device_locks

@@ -15,8 +15,9 @@ from bench.analysis.comparison import _COLUMNS as COLUMNS
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Run
+from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
 from bench.report.tables._view import Cell
-from bench.report.tables.answers import answers_report, picks_note, picks_title, picks_view, sentences
+from bench.report.tables.answers import answers_report
 
 UNITED = {"device_name": "card", "device": "cuda", "input_size": 224, "in_channels": 3, "num_classes": 1000}
 NOTHING = to_frame([make_run([])])

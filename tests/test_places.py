@@ -22,6 +22,7 @@ from bench.errors import BenchError
 from bench.execution import Ended, Event, sharing
 from bench.execution import _locks as locks
 from bench.execution._locks import device_locks
+from bench.execution._sharing import _TRIES, share_out
 from bench.execution._visible import with_card
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import (
@@ -33,7 +34,6 @@ from bench.execution.places import (
     wanted,
 )
 from bench.execution.runner import Observer, Summary, run_plan
-from bench.execution.sharing import _TRIES, share_out
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Catalog, Planned, expand, in_process
 from bench.plan.settings import Processes

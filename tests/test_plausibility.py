@@ -20,8 +20,8 @@ from bench.plan.job import Job
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement, Record, count
 from bench.report._summary import summarise
+from bench.report.tables._columns import TRAININGS, comparison_view
 from bench.report.tables._view import view
-from bench.report.tables.columns import TRAININGS, comparison_view
 
 VGG16, VGG19, RESNET18, RESNET34 = by_name("vgg16", "vgg19", "resnet18", "resnet34")
 

@@ -157,7 +157,7 @@ import sys
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.report.page._data import page_data
-from bench.report.tables.columns import COMPARISON, comparison_view
+from bench.report.tables._columns import COMPARISON, comparison_view
 from bench.report.tables.formats import to_csv, to_markdown
 
 def shown(run, name):

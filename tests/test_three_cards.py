@@ -14,7 +14,7 @@ from fake_card import GIB, FakeCard, FakeHost
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.api.runs import Done, run
+from bench.api._running import Done, run
 from bench.execution import Ended, Send, load_target
 from bench.plan.config import parse_experiment
 from bench.records.environment import card_of

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bench.api._gating import gate
     from bench.api._querying import query
     from bench.api._reading import ensembles, figure, load
+    from bench.api._running import Done, Prepared, prepare, run, train
     from bench.api.inspecting import show
-    from bench.api.runs import Done, Prepared, prepare, run, train
 
 __all__ = [
     "Done",
@@ -46,7 +46,7 @@ _MODULES = {
     "_querying": ("query",),
     "_reading": ("ensembles", "figure", "load"),
     "inspecting": ("show",),
-    "runs": ("Done", "Prepared", "prepare", "run", "train"),
+    "_running": ("Done", "Prepared", "prepare", "run", "train"),
 }
 
 

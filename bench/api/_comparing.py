@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench.analysis.selftest import SELFTEST, band_in
 from bench.api._objects import Network, names_of
-from bench.api.runs import Done, Prepared, carry_out, open_executor, run_folder, run_name
+from bench.api._running import Done, Prepared, carry_out, run_name
+from bench.api.runs import open_executor, run_folder
 from bench.api.timing import layers_blocks
 from bench.errors import ConfigError
 from bench.execution import Executor

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.api._objects import Network, names_of
-from bench.api.runs import Done, open_executor, run, run_name
+from bench.api._running import Done, run, run_name
+from bench.api.runs import open_executor
 from bench.errors import ConfigError, unknown_name
 from bench.execution import Executor
 from bench.execution.catalog import ask

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.api._explaining import explained
 from bench.api._objects import Network, names_of
-from bench.api.runs import Done, open_executor, prepare, run, run_name
+from bench.api._running import Done, prepare, run, run_name
+from bench.api.runs import open_executor
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Executor
 from bench.execution.catalog import ask

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from bench.api.runs import Done, Prepared, carry_out
+from bench.api._running import Done, Prepared, carry_out
 from bench.execution import Executor
 from bench.execution.runner import Observer
 from bench.io import JsonObject

@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.analysis.gate import TwoRounds, is_slower
 from bench.analysis.versus import Ratio, compare_run
 from bench.api._comparing import compare
-from bench.api.runs import Done, run_name
+from bench.api._running import Done, run_name
 from bench.errors import ConfigError
 from bench.execution import Executor
 from bench.execution.runner import Observer

@@ -18,7 +18,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.api._objects import Network, names_of
-from bench.api.runs import Done, Prepared, info_of, open_executor, run_folder, run_name
+from bench.api._running import Done, Prepared, info_of, run_name
+from bench.api.runs import open_executor, run_folder
 from bench.errors import BenchError, ConfigError, unknown_name
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api._objects import Network, names_of
-from bench.api.runs import Done, run, run_name
+from bench.api._running import Done, run, run_name
 from bench.execution import Executor
 from bench.execution.runner import Observer
 from bench.io import JsonObject

@@ -1,11 +1,11 @@
 """Claims of lectures and papers, and what this harness finds of each: counted, never written by hand.
 
     claims.csv   what is claimed, by whom, as printed, and of what only trainings decide the conditions
-    claim.py     one line of such a file; `Claim`
-    finding.py   what the verdicts mean, and by how much a number may differ
-    context.py   what a check may look at; `check` registers one
-    counted.py, structure.py, formulas.py, published.py: the checks, a claim and its `Context` in, a `Finding` out
-    studied.py   which tests of studies decide a claim, and which only indicate something of it
+    _claim.py    one line of such a file; `Claim`
+    _finding.py  what the verdicts mean, and by how much a number may differ
+    _context.py  what a check may look at; `check` registers one
+    counted.py, structure.py, formulas.py, _published.py: the checks, a claim and its `Context` in, a `Finding` out
+    _studied.py  which tests of studies decide a claim, and which only indicate something of it
     table.py     what the counts of records say of published counts, and of claims on whole networks
 
 A new claim is one line of the file; a new quantity is one function under `check`. Facts of networks come from
@@ -19,13 +19,14 @@ from pathlib import Path
 
 from bench.analysis.studies import StudyVerdict
 from bench.claims import _published, counted, formulas, structure  # noqa: F401 (they register their checks)
+from bench.claims._claim import NUMBERS, SHIPPED, Claim, read_claims
 from bench.claims._context import CHECKS, Context, Facts, check_of
 from bench.claims._finding import VERDICTS, Finding, Verdict
 from bench.claims._published import measured
 from bench.claims._studied import studied
-from bench.claims.claim import SHIPPED, Claim, read_claims
 
 __all__ = [
+    "NUMBERS",
     "SHIPPED",
     "VERDICTS",
     "Claim",

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from bench.claims._claim import Claim
 from bench.claims._finding import Finding
-from bench.claims.claim import Claim
 from bench.errors import ConfigError
 from bench.io import JsonObject
 

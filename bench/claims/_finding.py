@@ -23,7 +23,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal, get_args
 
 from bench.analysis.studies import StudyVerdict
-from bench.claims.claim import NUMBERS, Claim
+from bench.claims._claim import NUMBERS, Claim
 from bench.units import show
 
 Verdict = Literal[

@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from statistics import fmean
 
+from bench.claims._claim import Claim
 from bench.claims._context import Context, check, nothing
 from bench.claims._finding import Finding, Reading, agreement, decide_number, needs_run, undecidable
-from bench.claims.claim import Claim
 from bench.records.record import Record
 
 _PAPERS = "published_top5_error_"  # the quantity of a paper's line; its end is the set of images

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, all_in_all
+from bench.claims._claim import Claim
 from bench.claims._finding import Finding, Verdict
-from bench.claims.claim import Claim
 
 _INDICATED: Mapping[Decision, Verdict] = {
     "supported": "indicated_for",

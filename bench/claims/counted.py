@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, pairwise
 
+from bench.claims._claim import Claim
 from bench.claims._context import (
     Context,
     Facts,
@@ -23,7 +24,6 @@ from bench.claims._context import (
     weights_written,
 )
 from bench.claims._finding import Finding, Reading, agreement, decide_in_column, decide_number, decide_text
-from bench.claims.claim import Claim
 
 _BYTES = 4  # of a number in single precision
 _MEBI = 2**20

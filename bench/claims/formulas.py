@@ -10,9 +10,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from bench.claims._claim import Claim
 from bench.claims._context import Context, Row, check, fits_exactly, nothing, of_kind, side_written, window
 from bench.claims._finding import Finding, decide_rule, decide_text, undecidable
-from bench.claims.claim import Claim
 from bench.errors import BenchError, ConfigError
 from bench.plan.recipe import load_recipe
 

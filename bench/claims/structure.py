@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby, product
 
+from bench.claims._claim import Claim
 from bench.claims._context import (
     Context,
     Facts,
@@ -21,7 +22,6 @@ from bench.claims._context import (
     weights,
 )
 from bench.claims._finding import Finding, Reading, decide_number, decide_rule, decide_text, undecidable
-from bench.claims.claim import Claim
 from bench.errors import ConfigError
 
 # --- shapes ---

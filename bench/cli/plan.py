@@ -65,7 +65,7 @@ _Rows: TypeAlias = "list[tuple[Planned, str, float]]"
 
 def _together_s(rows: _Rows, places: Sequence[Place]) -> float:
     """Return how long the jobs will take: one after the other, or at several places."""
-    from bench.execution.sharing import rehearse
+    from bench.execution.rehearsal import rehearse
     from bench.plan.task import TASKS
 
     if len(places) == 1:  # those that need not be alone run beside others of their kind

@@ -56,7 +56,7 @@ def report(
     from bench.records.machines import every_machine
     from bench.report.style_sheet import read_style_sheet
     from bench.report.tables.answers import answers_report
-    from bench.report.tables.columns import rich_table
+    from bench.report.tables.comparison import rich_table
     from bench.report.write import read_formats, write_report
 
     formats = read_formats(form or ())

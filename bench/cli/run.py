@@ -84,7 +84,7 @@ def _print_table(done: Done) -> None:
     from bench.analysis.studies import study_verdict
     from bench.records.machines import by_machine
     from bench.report.tables.answers import opening
-    from bench.report.tables.columns import rich_table
+    from bench.report.tables.comparison import rich_table
     from bench.report.tables.verdicts import study_report
 
     run, verdict = done.invocation, study_verdict(done.here)

@@ -19,9 +19,9 @@ from bench.execution._locks import SharedLocks, device_locks
 from bench.execution._max_batch import find_max_batch, wants_max, with_batch
 from bench.execution._outcome import Outcome, judge
 from bench.execution._rounds import further_round, rows_of
+from bench.execution._sharing import End, Tell, Threads, share_out
 from bench.execution._side_by_side import at_once, beside, side_by_side
 from bench.execution.places import Place, PlaceLostError, Remote, by_host, placed, places_for
-from bench.execution.sharing import End, Tell, Threads, share_out
 from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned, is_timed
 from bench.plan.job import Job

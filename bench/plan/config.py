@@ -22,7 +22,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import ConfigError, suggestion
-from bench.plan.files import configs_dir, find_yaml, load_yaml, read_yaml
+from bench.plan._yaml import find_yaml, load_yaml, read_yaml
+from bench.plan.files import configs_dir
 from bench.plan.settings import NAMED
 from bench.plan.study import Study, parse_study
 from bench.plan.task import TASKS, all_keys, tasks

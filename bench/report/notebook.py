@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.analysis.comparison import compare_table, progress
-from bench.report.tables.columns import comparison_view, rich_table
+from bench.report.tables._columns import comparison_view
+from bench.report.tables.comparison import rich_table
 from bench.report.tables.formats import to_html
 
 if TYPE_CHECKING:

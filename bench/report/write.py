@@ -22,7 +22,7 @@ from bench.report.figures._style import KINDS
 from bench.report.page._content import Content, gather
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
-from bench.report.tables.columns import COMPARISON, comparison_view
+from bench.report.tables._columns import COMPARISON, comparison_view
 from bench.report.tables.export import measurements_csv
 from bench.report.tables.formats import to_csv, to_latex
 

@@ -21,8 +21,8 @@ from bench.plan.task import tasks
 from bench.records.flags import spoken
 from bench.report._short_names import OWN
 from bench.report.figures._style import family_name, looks
+from bench.report.tables._columns import COMPARISON, quantity_column
 from bench.report.tables._view import Column, missing, number, share, spread, whole
-from bench.report.tables.columns import COMPARISON, quantity_column
 from bench.report.text import plain
 from bench.units import UNITS, Scale, scale_for
 

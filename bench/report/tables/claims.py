@@ -13,8 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.claims import VERDICTS, Claim, Finding, Verdict
-from bench.claims.claim import NUMBERS
+from bench.claims import NUMBERS, VERDICTS, Claim, Finding, Verdict
 from bench.claims.table import findings_of, may_hold
 from bench.report.tables._view import Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown

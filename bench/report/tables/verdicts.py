@@ -22,6 +22,7 @@ from bench.analysis.trainings import SeriesComparison
 from bench.analysis.versus import QUANTITIES, Ratio, standings
 from bench.records.flags import doubts, explain, spoken
 from bench.records.store import Run
+from bench.report.tables._columns import TRAININGS
 from bench.report.tables._view import (
     EMPTY,
     Cell,
@@ -35,7 +36,6 @@ from bench.report.tables._view import (
     view,
     view_of,
 )
-from bench.report.tables.columns import TRAININGS
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.stats.effects import Effect

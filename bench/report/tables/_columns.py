@@ -29,7 +29,6 @@ from bench.report.tables._view import (
     view,
     whole,
 )
-from bench.report.tables.formats import Terminal
 from bench.units import Scale, show
 
 _CELLS = {"number": number, "whole": whole, "share": share, "spread": spread}
@@ -169,11 +168,6 @@ def comparison_view(table: pd.DataFrame, *, narrow: bool = False) -> View:
     `narrow` leaves out the columns that only a page has room for.
     """
     return view(table, [column for column in COMPARISON if column.narrow or not narrow])
-
-
-def rich_table(table: pd.DataFrame, title: str | None = None) -> Terminal:
-    """Return the comparison for a terminal, without the columns that only the page has room for."""
-    return Terminal(comparison_view(table, narrow=True), title)
 
 
 def _published(row: Row, column: Column, _scale: Scale) -> Cell:

@@ -1,0 +1,295 @@
+"""Runs: an experiment is planned, measured and stored."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bench
+from bench.api._objects import Network, names_of
+from bench.api.runs import open_executor, run_folder
+from bench.errors import ConfigError, UnknownNameError
+from bench.execution import Executor
+from bench.execution.catalog import catalog_for
+from bench.execution.data import fetch_all, lacking, with_weights, without
+from bench.execution.places import Remote, places_for
+from bench.execution.runner import Observer, Summary, reusable, run_plan
+from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
+from bench.plan.expand import Catalog, Planned, expand, in_rounds
+from bench.plan.files import experiments
+from bench.plan.study import check_study
+from bench.records.machines import by_machine, machine_of, machines_of
+from bench.records.record import Record
+from bench.records.store import INFO_SCHEMA, RECORDS, Run, Store, read_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ALL = "all"
+_DEFAULT = "default"
+_TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An experiment, a catalog of the machine and the networks, and the jobs that follow from both."""
+
+    experiment: Experiment
+    catalog: Catalog
+    plan: tuple[Planned, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that has ended: its folder, and a summary of the invocation."""
+
+    path: Path
+    summary: Summary
+
+    @cached_property
+    def run(self) -> Run:
+        """The run as it was stored, with records of earlier invocations."""
+        return read_run(self.path)
+
+    @property
+    def here(self) -> Run:
+        """Return the run with the records of the machine of this invocation alone, where its folder has several."""
+        here = {machine_of(record.environment) for record in self.summary.records[-1:]}
+        runs = by_machine(self.run)
+        return next((run for run in runs if here & machines_of(run.records).keys()), runs[-1])
+
+    @property
+    def invocation(self) -> Run:
+        """Return the run with the records of this invocation's jobs alone."""
+        return replace(self.run, records=tuple(self.summary.records), planned=())
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Return the run as a frame, one row a measurement."""
+        from bench.api._reading import load
+
+        return load(self.path)
+
+    def to_json(self, report: Path | None) -> dict[str, object]:
+        """Return plain values; `report` is the page that was written, if any."""
+        summary = self.summary
+        return {
+            "run": str(self.path),
+            "report": None if report is None else str(report),
+            "counts": summary.counts,
+            "reused": summary.reused,
+            "pending": summary.pending,
+            "cancelled": summary.cancelled,
+            "records": [r.to_json() for r in summary.records],
+        }
+
+
+def prepare(
+    experiment: str | Experiment = "default",
+    names: Sequence[str] = (),
+    *,
+    tasks: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    executor: Executor,
+) -> Prepared:
+    """Read an experiment and plan it for this machine; nothing is measured.
+
+    Args:
+        experiment: name of a shipped experiment, path of a YAML file, or an experiment itself.
+        names: architectures instead of its line-up; none, or ``["all"]``, keeps it. The name of a shipped experiment
+            alone stands for that one.
+        tasks: only these, such as ``["cost"]``.
+        overrides: `key=value`, as with `--set`.
+        executor: where networks are inspected.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    archs = [] if list(names) == [_ALL] else list(names)
+    if experiment == _DEFAULT and len(archs) == 1 and archs[0] in experiments():
+        experiment, archs = archs[0], []
+    if _ALL in archs:
+        message = "`all` stands for the whole line-up and cannot be joined with other names"
+        raise ConfigError(message, "leave it out")
+    whole = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    narrowed = narrow(whole, archs=archs, tasks=tasks, overrides=overrides)
+    try:
+        catalog = catalog_for(narrowed, executor)
+    except UnknownNameError as error:
+        if meant := next((name for name in archs if name in experiments()), None):
+            raise UnknownNameError(error.message, f"{meant} is an experiment: --config {meant}") from None
+        raise
+    plan = in_rounds(expand(narrowed, catalog))
+    if narrowed.study and not (archs or tasks):
+        check_study(narrowed.study, [p.job for p in plan])
+    return Prepared(narrowed, catalog, plan)
+
+
+def run(
+    experiment: str | Experiment = "default",
+    names: Network | Sequence[Network] = (),
+    *,
+    tasks: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+    download: bool = False,
+) -> Done:
+    """Plan, measure what is not measured yet, and store.
+
+    Args:
+        experiment: see `prepare`, as for `tasks` and `overrides`.
+        names: see `prepare`; a network may also be a `torch.nn.Module`, or a function that returns one.
+        tasks: see `prepare`.
+        overrides: see `prepare`.
+        name: of the run, by default the experiment's.
+        results: the folder that holds runs.
+        executor: a name of `EXECUTORS`, or an executor; one given as a name is closed at the end.
+        observer: told of each step of the run.
+        argv: the command line to note in `run.json`, by default that of this process.
+        download: fetch the trained weights that libraries have and this machine lacks.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
+    """
+    names = names_of(names)
+    observer = observer or Observer()
+    with open_executor(executor, names) as opened:
+        plan = partial(prepare, experiment, names, tasks=tasks, overrides=overrides, executor=opened)
+        prepared = plan()
+        path = run_folder(results, prepared.experiment.name if name is None else name)
+        missing = prepared.catalog.missing
+        if missing and (missing := lacking(prepared.plan, missing, _done(path, prepared, opened))):
+            refused = fetch_all(missing, opened, observer.fetching)
+            if len(refused) < len(missing):
+                prepared = plan()  # what is in the files may be part of a job
+            prepared = replace(prepared, plan=without(prepared.plan, refused))
+        if download:
+            prepared = replace(prepared, plan=with_weights(prepared.plan, opened, observer.fetching))
+        return carry_out(prepared, path, opened, observer, argv)
+
+
+def _done(path: Path, prepared: Prepared, executor: Executor) -> Mapping[str, Record]:
+    """Return by job id the records, in the folder of a run, of jobs that will not run again."""
+    records = read_run(path).records if (path / RECORDS).is_file() else ()
+    places = places_for(prepared.plan, executor, prepared.catalog)
+    return reusable(records, [place.environment for place in places], prepared.plan)
+
+
+def carry_out(
+    prepared: Prepared,
+    path: Path,
+    executor: Executor,
+    observer: Observer | None,
+    argv: Sequence[str] | None,
+    *,
+    band: float | None = None,
+) -> Done:
+    """Run what is not measured yet of a plan, and store it in the folder of a run, with the band of a comparison."""
+    observer = observer or Observer()
+    for place, reason in prepared.catalog.unused:
+        observer.unused(place, reason)
+    if isinstance(executor, Remote) and (records := executor.collect(path)):
+        observer.collected(records)
+    with Store(path) as store:
+        store.write_info(info_of(prepared, store.run, argv, band))
+        observer.planned(prepared.plan, store.run)
+        return Done(store.path, run_plan(prepared.plan, executor, store, prepared.catalog, observer))
+
+
+def train(
+    names: Network | Sequence[Network],
+    *,
+    dataset: str,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    seeds: int = 3,
+    target: float | None = None,
+    keep_weights: bool = False,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    argv: Sequence[str] | None = None,
+) -> Done:
+    """Train networks from scratch, each with several seeds, and store the records.
+
+    On a CPU, several trainings run side by side with few threads each, since small networks gain little from more;
+    ``overrides=["threads=8"]`` gives each of them so many. Beside the arguments of `run` there are:
+
+    dataset: that they are trained on.
+    recipe: name or YAML file; None means the standard one.
+    epochs: passes over the training images; None means the recipe's.
+    seeds: trainings of each network, with the seeds 0, 1, ...
+    target: a top-1 accuracy, to measure the time until it is reached.
+    keep_weights: keep the weights of each training, for `evaluate`.
+
+    Raises:
+        BenchError: for whatever cannot be carried out as written.
+    """
+    names = names_of(names)
+    if names in ([], [_ALL]):
+        message = "no network to train is named"
+        raise ConfigError(message, "such as bench train resnet20 plain20 --dataset digits")
+    options = {"recipe": recipe, "epochs": epochs, "target": target, "keep_weights": keep_weights or None}
+    block = {
+        "task": "accuracy",
+        "dataset": dataset,
+        "timeout_s": _TRAINING_LIMIT,
+        **{key: value for key, value in options.items() if value is not None},
+        **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
+        "grid": {"seed": list(range(seeds))},
+    }
+    experiment = parse_experiment({"name": name or run_name("train", [dataset]), "blocks": [block]})
+    return run(
+        experiment,
+        names,
+        overrides=overrides,
+        results=results,
+        executor=executor,
+        observer=observer,
+        argv=argv,
+    )
+
+
+def _few_threads() -> int:
+    """Return threads a training, for at most eight side by side; not by their count, so that more seeds can follow."""
+    return max(1, (os.cpu_count() or 1) // 8)
+
+
+def run_name(kind: str, names: Sequence[str]) -> str:
+    """Return a name for a folder, made of the names of networks."""
+    words = [re.sub(r"[^\w.-]+", "-", n.rpartition(":")[2] or n).strip("-") for n in names]
+    return "-".join([kind, *words])[:80].rstrip("-.")
+
+
+def info_of(
+    prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None = None
+) -> dict[str, object]:
+    """Return what `run.json` says of a run: what was asked, in which words, with which versions."""
+    invocation = {
+        "argv": list(argv) if argv is not None else [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    packages = prepared.catalog.environment.get("packages", {})
+    band = before.info.get("band") if band is None else band
+    return {
+        **({} if band is None else {"band": band}),
+        "schema": INFO_SCHEMA,
+        "bench_version": bench.__version__,
+        "versions": packages,
+        "invocations": [*before.info.get("invocations", ()), invocation],
+        "experiment": prepared.experiment.to_json(),
+        "jobs": [p.job.to_json() for p in prepared.plan],
+    }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.archs.naming.sources import COPIES, users_path
+from bench.archs.naming._paths import users_path
+from bench.archs.naming.sources import COPIES
 from bench.execution._copies import Copies, copies_of
 from bench.plan.card import ArchCard
 from bench.registry import PLUGINS

@@ -32,9 +32,9 @@ from bench.report.page._html import _figure_markup, _own_script, to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables import verdicts
 from bench.report.tables._columns import page_view
+from bench.report.tables._studies import study_view
 from bench.report.tables._view import View
 from bench.report.tables.formats import to_markdown
-from bench.report.tables.verdicts import study_view
 from bench.report.text import plain
 from bench.units import DASH
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens

@@ -22,7 +22,7 @@ from bench.plan.job import Job
 from bench.plan.recipe import load_recipe
 from bench.plan.study import Expect, check_study, matches, parse_study
 from bench.records.record import Measurement, Record, count
-from bench.report.tables.verdicts import study_markdown
+from bench.report.tables._studies import study_markdown
 
 DIGITS = Path(__file__).parent / "studies" / "digits.yaml"
 

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.analysis._counts import COUNTS, counts_of
+from bench.analysis._flag_columns import FLAGS, with_flags
 from bench.analysis.accuracy import SUMMARIES, accuracy_table
 from bench.analysis.evaluations import Evaluation, evaluations
-from bench.analysis.flags import FLAGS, flags_text, with_flags
-from bench.analysis.frame import COUNTS, PENDING, UNREADABLE, counts_of
+from bench.analysis.flags import flags_text
+from bench.analysis.frame import PENDING, UNREADABLE
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.plausibility import doubted
 from bench.analysis.replicates import PERCENTILES, percentile_table, pooled

@@ -17,9 +17,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from bench.analysis._counts import COUNTS
 from bench.analysis._matching import Matching, Repeats, match, names_of
 from bench.analysis.evaluations import shared_images
-from bench.analysis.frame import COUNTS
 from bench.errors import StoreError, unknown_name
 from bench.io import finite_json
 from bench.records.outputs import read_answers

@@ -14,12 +14,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.analysis.keys import SHAPE
 from bench.analysis.machine import device_name
 from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
-from bench.plan.task import summarised, tasks
+from bench.plan.task import tasks
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, latest, uncollected
 from bench.stats.intervals import summarise
@@ -281,26 +280,3 @@ def _measured(seen: Sequence[Measurement]) -> pd.DataFrame:
 
 
 # --- counts: the same in every process and on every machine ---
-
-COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
-
-# Networks of the user's: in a file, in a module or folder, or a file themselves.
-_USERS = r"\.py:|^(?!torchvision:|timm:|pattern:)[^(]*:|\.(?:pt2?|pth|torchscript|ts)\s*(?:\(|$)"
-
-
-def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFrame:
-    """Return one row a run, network and shape with its counts as columns, NaN for what was not counted.
-
-    What a run has not counted is taken from another run of the same network and shape, where all agree. Networks in
-    files are left alone: another run may have met another version.
-    """
-    counted = wide(frame[frame["measurement"].isin(names)], SHAPE, names)
-    table = frame[SHAPE].drop_duplicates().merge(counted, on=SHAPE, how="left")
-    if table["run"].nunique() < 2:  # there is no other run to take a count from
-        return table
-    own = ~table["network"].str.contains(_USERS, regex=True)
-    columns = list(names)
-    groups = table[own].groupby([key for key in SHAPE if key != "run"], dropna=False)[columns]
-    several, first = groups.transform("nunique"), groups.transform("first")
-    table.loc[own, columns] = table.loc[own, columns].where(several != 1, first)
-    return table

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis.frame import counts_of
+from bench.analysis._counts import counts_of
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
 from bench.plan.task import INPUT

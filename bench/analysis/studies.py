@@ -26,10 +26,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
+from bench.analysis._counts import COUNTS
 from bench.analysis._series import differing_keys, read_trainings, series_of, settings_of
 from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.ensembles import gain
-from bench.analysis.frame import COUNTS
 from bench.io import ToJson
 from bench.plan.job import Job
 from bench.plan.study import Expect, Role, Selector, StudyTest, matches, parse_study

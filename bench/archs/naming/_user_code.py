@@ -25,15 +25,11 @@ from torch import nn
 from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.archs.naming._building import builder_of, parameters_of
+from bench.archs.naming._digests import together
+from bench.archs.naming._imports import imported, relative_imports
+from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import NetworkName
-from bench.archs.naming.sources import (
-    imported,
-    is_users,
-    relative_imports,
-    sources,
-    together,
-    users_path,
-)
+from bench.archs.naming.sources import is_users, sources
 from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
 from bench.plan.card import ArchCard
 

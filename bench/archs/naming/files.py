@@ -15,8 +15,8 @@ from types import ModuleType
 
 from bench.archs import Arch
 from bench.archs._arguments import Parameters
+from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import WAYS, NetworkName, Way
-from bench.archs.naming.sources import users_path
 from bench.errors import UnknownNameError, UnsupportedError
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")

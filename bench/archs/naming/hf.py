@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.archs import Arch
 from bench.archs._arguments import library_errors
+from bench.archs.naming._digests import digest
+from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import WAYS, NetworkName, Way, origins
-from bench.archs.naming.sources import digest, users_path
 from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError, nearest, reason, unknown_name
 from bench.plan.card import ArchCard
 

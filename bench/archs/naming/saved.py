@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.archs import Arch
+from bench.archs.naming._digests import digest
+from bench.archs.naming._paths import existing
 from bench.archs.naming._ways import WAYS, NetworkName, Way, origins
-from bench.archs.naming.sources import digest, existing
 from bench.errors import InvalidModelError, UnsupportedError, lacks_memory, reason
 from bench.plan.card import ArchCard
 

@@ -9,33 +9,23 @@ text does not have are added by whoever imported them.
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import bench
-from bench.errors import UnknownNameError, nearest
+from bench.archs.naming._digests import digest
+from bench.archs.naming._imports import statements
 
 COPIES = "BENCH_COPIES"
 """The variable that names the folder below which files of another machine lie, under the paths that they have there."""
 
 _LONGEST_NAME = 255  # bytes that a file's name may have
-_LARGE = 64 * 2**20  # bytes of a file from which its size and time stand for what it holds
 _WRITES, _MODES = frozenset("wax"), frozenset("rwaxbt+")  # of a file that is opened
 _WRITERS = frozenset(("save", "dump", "savefig", "savez", "savetxt", "imwrite", "write_text", "write_bytes"))
 _PATHS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _INSTALLED = tuple({f"{Path(path).resolve()}{os.sep}" for path in (*_PATHS, os.path.dirname(bench.__file__))})  # noqa: PTH120
-
-
-def users_path(text: str) -> Path:
-    """Return the path that a name means; where files of another machine lie here, that of their copy."""
-    copies = os.environ.get(COPIES)
-    if copies and text.startswith(("/", "~")) and (copy := Path(copies) / text.lstrip("/")).exists():
-        return copy
-    return Path(text).expanduser()
 
 
 def sources(file: Path, folders: Sequence[Path], more: Iterable[Path] = ()) -> Mapping[str, str]:
@@ -58,76 +48,10 @@ def sources(file: Path, folders: Sequence[Path], more: Iterable[Path] = ()) -> M
     return {name: sha for name, sha in sorted(digests.items()) if sha is not None}
 
 
-def digest(file: Path) -> str | None:
-    """Return the SHA-256 of a file's content, of its size and time where it is large; None where it cannot be read."""
-    try:
-        state = file.stat()
-        return _digest(file, state.st_size, state.st_mtime_ns)
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=4096)
-def _digest(file: Path, size: int, changed_ns: int) -> str:
-    content = f"{size} {changed_ns}".encode() if size >= _LARGE else file.read_bytes()
-    return hashlib.sha256(content).hexdigest()
-
-
-def together(digests: Mapping[str, str]) -> str:
-    """Return one SHA-256 of some files: that of the file where there is one alone."""
-    if len(digests) == 1:
-        return next(iter(digests.values()))
-    return hashlib.sha256("\n".join(f"{name} {sha}" for name, sha in digests.items()).encode()).hexdigest()
-
-
-def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
-    """Return the path of a file, which messages call `what`.
-
-    The tip is `otherwise` where no file beside it has a similar name.
-
-    Raises:
-        UnknownNameError: if there is none.
-    """
-    file = users_path(asked)
-    if file.is_file():
-        return file
-    there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
-    close = [str(file.parent / name) for name in nearest(file.name, there)]
-    tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"
-    raise UnknownNameError(f"no {what} {asked!r}", tip)
-
-
 def is_users(file: Path) -> bool:
     """Return whether a module's file is the user's: neither Python's, nor an installed package's, nor of bench."""
     path = str(file.resolve())
     return not path.startswith(_INSTALLED) and not {"site-packages", "dist-packages"} & {*Path(path).parts}
-
-
-def relative_imports(text: bytes) -> int:
-    """Return over how many packages the relative imports of a file reach, 1 for ``from .parts import Block``."""
-    return max((node.level for node in _nodes(text) if isinstance(node, ast.ImportFrom)), default=0)
-
-
-def imported(text: bytes) -> list[str]:
-    """Return the first words of the modules that a file imports by absolute names."""
-    names: list[str] = []
-    for node in _nodes(text):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module)
-    return list(dict.fromkeys(name.partition(".")[0] for name in names))
-
-
-def _nodes(text: bytes) -> Iterator[ast.AST]:
-    """Yield what a file consists of, but for what it does only when it is run as a script."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # importing it will tell
-        return
-    for statement in tree.body:
-        if not (isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)):
-            yield from ast.walk(statement)
 
 
 def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
@@ -136,7 +60,7 @@ def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
         text = file.read_bytes()
     except OSError:
         return
-    nodes = list(_nodes(text))
+    nodes = list(statements(text))
     calls = (node for node in nodes if isinstance(node, ast.Call) and _writes(node))
     written = {id(node) for call in calls for node in ast.walk(call)}
     for node in nodes:

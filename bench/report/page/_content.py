@@ -22,11 +22,12 @@ from bench.report.figures._drawing import Picture, Start
 from bench.report.page._data import page_data
 from bench.report.selftest import selftests_of
 from bench.report.tables._columns import FAILURES, TRAININGS, comparison_view, page_view
+from bench.report.tables._studies import studies_of
 from bench.report.tables._view import View, view
 from bench.report.tables.claims import findings_view
 from bench.report.tables.engines import engines_view
 from bench.report.tables.evaluations import EvaluationTables, evaluation_tables
-from bench.report.tables.verdicts import studies_of, versus_notes, versus_view
+from bench.report.tables.verdicts import versus_notes, versus_view
 from bench.report.text import plain
 
 

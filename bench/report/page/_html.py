@@ -17,7 +17,7 @@ from bench.report.figures._style import KINDS
 from bench.report.page._content import Content
 from bench.report.page._data import to_script
 from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
-from bench.report.tables.verdicts import NOTE, study_sentences, study_view
+from bench.report.tables._studies import NOTE, study_sentences, study_view
 from bench.report.text import plain
 
 _TEMPLATES = Path(__file__).parent / "templates"

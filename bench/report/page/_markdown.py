@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from bench.report.figures._drawing import Picture
 from bench.report.page._content import Content
 from bench.report.tables._answers import answers_markdown, picks_markdown
+from bench.report.tables._studies import study_markdown
 from bench.report.tables.formats import to_markdown
-from bench.report.tables.verdicts import study_markdown
 from bench.report.text import markdown
 
 _MOST = 20  # places of a doubt

@@ -1,0 +1,35 @@
+"""Counts of networks, which no process and no seed changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.analysis.frame import wide
+from bench.analysis.keys import SHAPE
+from bench.plan.task import summarised
+
+COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
+
+
+# Networks of the user's: in a file, in a module or folder, or a file themselves.
+_USERS = r"\.py:|^(?!torchvision:|timm:|pattern:)[^(]*:|\.(?:pt2?|pth|torchscript|ts)\s*(?:\(|$)"
+
+
+def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFrame:
+    """Return one row a run, network and shape with its counts as columns, NaN for what was not counted.
+
+    What a run has not counted is taken from another run of the same network and shape, where all agree. Networks in
+    files are left alone: another run may have met another version.
+    """
+    counted = wide(frame[frame["measurement"].isin(names)], SHAPE, names)
+    table = frame[SHAPE].drop_duplicates().merge(counted, on=SHAPE, how="left")
+    if table["run"].nunique() < 2:  # there is no other run to take a count from
+        return table
+    own = ~table["network"].str.contains(_USERS, regex=True)
+    columns = list(names)
+    groups = table[own].groupby([key for key in SHAPE if key != "run"], dropna=False)[columns]
+    several, first = groups.transform("nunique"), groups.transform("first")
+    table.loc[own, columns] = table.loc[own, columns].where(several != 1, first)
+    return table

@@ -1,0 +1,71 @@
+"""The flags of a comparison's quantities, beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.analysis.flags import flags_text
+from bench.analysis.keys import SHAPE, WAY
+from bench.plan.task import Quantity, summarised
+
+
+class _Source(NamedTuple):
+    """Where a column comes from: task, quantity, and the keys of the frame and of the table that agree."""
+
+    task: str
+    quantity: Quantity
+    keys: Sequence[str]
+    columns: Sequence[str]
+
+
+_KEYS: Mapping[str, Sequence[str]] = {"shape": SHAPE, "image": WAY}
+
+
+_SOURCES: Mapping[str, _Source] = {
+    quantity.name: _Source(
+        name,
+        quantity,
+        _KEYS.get(str(quantity.summary), (*WAY, "batch_size")),
+        _KEYS.get(str(quantity.summary), (*WAY, task.batch_column)),
+    )
+    for name, task, quantity in summarised("shape", "image", "rate", "batch")
+    if quantity.has_flags
+}
+
+
+FLAGS = tuple(f"{column}_flags" for column in _SOURCES)
+"""The columns that `with_flags` adds."""
+
+
+def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column `<column>_flags` for each that has any: ``noisy;one_process``, or nothing.
+
+    Those of trainings are in `bench.analysis.accuracy.accuracy_table`.
+    """
+    return table.assign(**{f"{column}_flags": _flags(table, frame, column) for column in _SOURCES})
+
+
+def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
+    source = _SOURCES[column]
+    rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.quantity.source)]
+    if source.quantity.summary == "image":
+        rows = rows[rows["batch_size"] == 1]
+    if rows.empty:
+        return [""] * len(table)
+    texts = [flags_text([flags]) for flags in rows["flags"]]
+    flags = dict(
+        zip(_keys(rows, source.keys), texts, strict=True)
+    )  # of equal keys the last, as the number is
+    return [flags.get(key, "") for key in _keys(table, source.columns)]
+
+
+def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(_plain(rows[column]) for column in columns), strict=True)
+
+
+def _plain(values: pd.Series[Any]) -> list[Any]:
+    """Return values that equal each other where both are missing."""
+    return [None if pd.isna(value) else value for value in values.tolist()]

@@ -1,0 +1,33 @@
+"""What a file of Python imports, read off its text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+
+def relative_imports(text: bytes) -> int:
+    """Return over how many packages the relative imports of a file reach, 1 for ``from .parts import Block``."""
+    return max((node.level for node in statements(text) if isinstance(node, ast.ImportFrom)), default=0)
+
+
+def imported(text: bytes) -> list[str]:
+    """Return the first words of the modules that a file imports by absolute names."""
+    names: list[str] = []
+    for node in statements(text):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))
+
+
+def statements(text: bytes) -> Iterator[ast.AST]:
+    """Yield what a file consists of, but for what it does only when it is run as a script."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):  # importing it will tell
+        return
+    for statement in tree.body:
+        if not (isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)):
+            yield from ast.walk(statement)

@@ -1,0 +1,34 @@
+"""Paths of the user's files, here or in a copy of another machine's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.archs.naming.sources import COPIES
+from bench.errors import UnknownNameError, nearest
+
+
+def users_path(text: str) -> Path:
+    """Return the path that a name means; where files of another machine lie here, that of their copy."""
+    copies = os.environ.get(COPIES)
+    if copies and text.startswith(("/", "~")) and (copy := Path(copies) / text.lstrip("/")).exists():
+        return copy
+    return Path(text).expanduser()
+
+
+def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
+    """Return the path of a file, which messages call `what`.
+
+    The tip is `otherwise` where no file beside it has a similar name.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    file = users_path(asked)
+    if file.is_file():
+        return file
+    there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
+    close = [str(file.parent / name) for name in nearest(file.name, there)]
+    tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"
+    raise UnknownNameError(f"no {what} {asked!r}", tip)

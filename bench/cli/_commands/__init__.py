@@ -1,0 +1,1 @@
+"""The commands: one module each, with what it takes, does and prints."""

@@ -1,0 +1,84 @@
+"""Studies: what their tests have come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, study_verdict
+from bench.records.store import Run
+from bench.report.tables._view import (
+    Fields,
+    Head,
+    View,
+    view_of,
+)
+from bench.report.tables.formats import to_markdown
+from bench.report.text import markdown, plain
+from bench.stats.verdicts import show_p
+from bench.units import DASH
+
+STYLES: Mapping[Decision, str] = {
+    "supported": "bold green",
+    "refuted": "bold red",
+    "undecided": "bold yellow",
+}
+
+
+NOTE = (
+    "A test is supported or refuted where the 95 % interval lies wholly on one side of its margin and p, corrected for "
+    "the tests of the study (Holm), is at most 0.05. The study has the verdict of all tests of its hypothesis "
+    "together: all must be supported, and one refuted refutes it; a side question has a verdict of its own."
+)
+
+
+def _interval(test: TestVerdict) -> str:
+    if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high:
+        return DASH
+    return test.between(test.low, test.high)
+
+
+def _says(test: TestVerdict) -> str:
+    return test.says if test.role == "hypothesis" else f"{test.says} (side question)"
+
+
+_COMPARED = Head("Compared")
+
+
+_FIELDS: Fields[TestVerdict] = (
+    (Head("Test"), lambda test: plain(_says(test))),
+    (Head("Verdict"), lambda test: test.verdict),
+    (Head("Effect", numeric=True), lambda test: test.text(test.effect)),
+    (Head("95 % interval", numeric=True), _interval),
+    (Head("Expected"), lambda test: test.expected),
+    (Head("p", numeric=True), lambda test: show_p(test.p, test.p_floor)),
+    (Head("n", numeric=True), lambda t: f"{t.n_of}, {t.n_against}" if t.n_against else str(t.n_of)),
+    (Head("Quantity"), lambda test: plain(test.quantity)),
+    (_COMPARED, lambda test: plain(f"{test.of} against {test.against}" if test.against else test.of)),
+    (Head("How"), lambda test: plain(test.note)),
+)
+
+
+def studies_of(runs: Sequence[Run]) -> list[StudyVerdict]:
+    """Return the verdicts of the studies that the runs were made for."""
+    return [verdict for run in runs if (verdict := study_verdict(run)) is not None]
+
+
+def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:
+    """Return one row a test; `narrow` leaves out which networks it compares."""
+    fields = [field for field in _FIELDS if not (narrow and field[0] == _COMPARED)]
+    return view_of(study.tests, fields, sortable=True)
+
+
+def study_sentences(study: StudyVerdict) -> list[str]:
+    """Return what each test of the hypothesis came to, in a sentence."""
+    return [plain(f"{test}.", 1000) for test in study.tests if test.role == "hypothesis"]
+
+
+def study_markdown(study: StudyVerdict) -> str:
+    """Return the hypothesis, the verdict and the tests."""
+    parts = [f"## Study {markdown(study.name)}", f"**{study.verdict}**: {markdown(study.hypothesis)}"]
+    parts.append("\n".join(f"- {markdown(sentence)}" for sentence in study_sentences(study)))
+    if study.source:
+        parts.append(f"Source: {markdown(study.source)}")
+    return "\n\n".join([*parts, to_markdown(study_view(study)).rstrip(), NOTE]) + "\n"

@@ -273,7 +273,7 @@ def test_doubts_stand_in_the_report() -> None:
     seen = [cost(VGG16), infer(VGG16, about("latency", 0.010), about("step_time", 0.012))]
     run = make_run(seen)
     frame = to_frame([run])
-    told = summarise([run], frame, compare_table(frame)).doubts
+    told = summarise([run], frame).doubts
     assert [(d.flag, len(d.where)) for d in told] == [("one_process", 2), ("slower_without_waiting", 1)]
     assert told[1].meaning == FLAGS["slower_without_waiting"]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from fake_card import GIB, FakeCard, FakeHost
 
-from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.api._running import Done, run
 from bench.execution import Ended, Send, load_target
@@ -96,7 +95,7 @@ def test_every_task_runs_on_the_card_that_its_record_names(
         assert _shown_there(record) == [card_of(record.environment, "cuda:0")["uuid"]]
     assert {card for r in on_cards for card in _shown_there(r)} == {"GPU-aa", "GPU-bb", "GPU-cc"}
     frame = to_frame([done.run])
-    assert " on 3 cards of NVIDIA H100, " in summarise([done.run], frame, compare_table(frame)).lead
+    assert " on 3 cards of NVIDIA H100, " in summarise([done.run], frame).lead
 
 
 def test_an_unequal_card_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

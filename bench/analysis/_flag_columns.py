@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -62,10 +62,10 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
     return [flags.get(key, "") for key in _keys(table, source.columns)]
 
 
-def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[object, ...]]:
     return zip(*(_plain(rows[column]) for column in columns), strict=True)
 
 
-def _plain(values: pd.Series[Any]) -> list[Any]:
+def _plain(values: pd.Series) -> list[object]:
     """Return values that equal each other where both are missing."""
     return [None if pd.isna(value) else value for value in values.tolist()]

@@ -7,10 +7,10 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bench.analysis.machine import device_name, dig, torch_version
 from bench.errors import ConfigError
+from bench.io import JsonObject
 from bench.plan.job import Job, unnumbered
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record
@@ -142,7 +142,7 @@ def _across(
             yield xs[0], ys[0]
 
 
-_Properties = Callable[[Record], Iterable[tuple[str, Any]]]
+_Properties = Callable[[Record], Iterable[tuple[str, object]]]
 """What a record is like, by name; None is not known."""
 
 
@@ -164,17 +164,17 @@ def _values(repeats: Repeats, of: _Properties) -> dict[str, set[str]]:
     return values
 
 
-def _settings(record: Record) -> Iterator[tuple[str, Any]]:
+def _settings(record: Record) -> Iterator[tuple[str, object]]:
     yield from _settings_of(record.job)
 
 
-def _settings_of(job: Job) -> Iterator[tuple[str, Any]]:
+def _settings_of(job: Job) -> Iterator[tuple[str, object]]:
     for name in _CONDITIONS:
         value = job.settings.given.get(name)
         yield name, _recipe(job.settings.content[name]) if isinstance(value, RecipeContent) else value
 
 
-def _recipe(content: Mapping[str, Any]) -> str:
+def _recipe(content: JsonObject) -> str:
     """Return ``std v2, content 1a2b3c``."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
     return f"{content.get('name', 'unnamed')} v{content.get('version', '?')}, content {digest}"
@@ -183,7 +183,7 @@ def _recipe(content: Mapping[str, Any]) -> str:
 def _conditions(quantities: Collection[str]) -> _Properties:
     """Return what makes numbers comparable: the machine, precision, threads, and what each number is."""
 
-    def properties(record: Record) -> Iterator[tuple[str, Any]]:
+    def properties(record: Record) -> Iterator[tuple[str, object]]:
         yield "schema", record.schema
         if "device" in record.job.settings.content:
             kind = "GPU" if record.job.device.startswith("cuda") else "CPU"
@@ -214,7 +214,7 @@ _SURROUNDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def _versions(record: Record) -> Iterator[tuple[str, Any]]:
+def _versions(record: Record) -> Iterator[tuple[str, object]]:
     """Yield what may differ, and is told above a table."""
     yield "torch", torch_version(record.environment)
     for what, path in _SURROUNDINGS:

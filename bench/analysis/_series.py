@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import unknown_name
+from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.records.outputs import read_outputs
 from bench.records.record import Record
@@ -118,7 +119,7 @@ def _matches(pattern: str, arch: str) -> bool:
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
     """Return the name of each network, with the settings that tell it from others of that name."""
-    settings: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    settings: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for job in jobs:
         settings[job.arch].append(settings_of(job))
     telling = {arch: differing_keys(some) for arch, some in settings.items()}
@@ -128,7 +129,7 @@ def _labels(jobs: Sequence[Job]) -> list[str]:
     ]
 
 
-def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def differing_keys(settings: Sequence[JsonObject]) -> list[str]:
     """Return the keys that do not have the same value in all of some settings."""
     keys = dict.fromkeys(key for one in settings for key in one)
     return [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]

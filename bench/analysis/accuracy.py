@@ -61,7 +61,7 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=["shared", "place"]).reset_index(drop=True)
 
 
-def _row(rows: Sequence[_Row]) -> dict[str, Any]:
+def _row(rows: Sequence[_Row]) -> dict[str, object]:
     """Return the row of one series from all measurements of its trainings."""
     states = {row["job_id"]: row["status"] for row in rows}
     images = (row["detail"].get("n") for row in rows if row["measurement"] == "top1")
@@ -106,11 +106,11 @@ def _reached(rows: Sequence[_Row], states: Mapping[str, str]) -> dict[str, float
     }
 
 
-def to_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+def to_json(table: pd.DataFrame) -> list[dict[str, object]]:
     """Return the rows of `accuracy_table` as plain values; what is not a number is None."""
     flags = [f"{quantity.name}_flags" for quantity in _SEEDS]
     rows = table.drop(columns=["series", *flags]).to_dict("records")
-    plain: list[dict[str, Any]] = finite_json(rows)
+    plain: list[dict[str, object]] = finite_json(rows)
     return plain
 
 

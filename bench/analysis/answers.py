@@ -11,7 +11,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -393,11 +392,11 @@ def _gains(known: _Accuracies) -> Iterator[str]:
     yield f"By {known.words}, {tested}{most['network']} {gain}{f'{further} the time' if best is not most else ''}."
 
 
-def _points(one: Row, base: pd.Series[Any]) -> str:
+def _points(one: Row, base: pd.Series) -> str:
     return f"{100 * (one['accuracy'] - base['accuracy']):.1f}"
 
 
-def _times(one: Row, base: pd.Series[Any]) -> str:
+def _times(one: Row, base: pd.Series) -> str:
     return significant(one["latency"] / base["latency"], 2)
 
 
@@ -429,7 +428,7 @@ def _pick(known: _Accuracies, budget: float) -> Pick:
     return Pick(budget, str(one["network"]), accuracy, time, low, high, str(one["way"]), doubt)
 
 
-def _doubt(choice: Choice, one: pd.Series[Any]) -> str:
+def _doubt(choice: Choice, one: pd.Series) -> str:
     """Return why another may be the most accurate within the budget."""
     holding = choice.candidates[choice.candidates["holds"] != "no"]
     otherwise = holding[holding["way"] != one["way"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,11 +103,11 @@ class Choice:
     candidates: pd.DataFrame
     budgets: tuple[Budget, ...]
     cost: str
-    best: pd.Series[Any] | None
+    best: pd.Series | None
     rivals: pd.DataFrame
     open: pd.DataFrame
-    nearest: pd.Series[Any] | None
-    dearer: pd.Series[Any] | None
+    nearest: pd.Series | None
+    dearer: pd.Series | None
 
 
 def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | None) -> Choice:
@@ -176,7 +175,7 @@ def _front_of(table: pd.DataFrame, budgets: Sequence[Budget]) -> str:
     return budgets[0].quantity if budgets else max(("throughput", "latency"), key=lambda c: table[c].count())
 
 
-def _least(table: pd.DataFrame) -> pd.Series[Any]:
+def _least(table: pd.DataFrame) -> pd.Series:
     """Return what misses its budgets by least."""
     return table.iloc[int(table["excess"].to_numpy().argmin())]
 
@@ -200,11 +199,11 @@ def _ends(quantity: str) -> tuple[str, str]:
     return f"{quantity}_low", f"{quantity}_high"
 
 
-def _not_told_apart(others: pd.DataFrame, best: pd.Series[Any], images: int | None) -> pd.DataFrame:
+def _not_told_apart(others: pd.DataFrame, best: pd.Series, images: int | None) -> pd.DataFrame:
     return others[~told_apart(others, best, images)]
 
 
-def told_apart(others: pd.DataFrame, one: pd.Series[Any], images: int | None) -> npt.NDArray[np.bool_]:
+def told_apart(others: pd.DataFrame, one: pd.Series, images: int | None) -> npt.NDArray[np.bool_]:
     """Return which accuracies differ for certain from that of one network.
 
     Of so many `images`, where the difference is beyond 1.96 of its standard errors, as if they were of different
@@ -227,7 +226,7 @@ def dismissals(choice: Choice) -> pd.Series[str]:
     table, unit = choice.candidates, COSTS[choice.cost][0]
     front = table[table["on_front"]].sort_values("accuracy")
 
-    def why(row: pd.Series[Any]) -> str:
+    def why(row: pd.Series) -> str:
         if choice.best is not None and row.name == choice.best.name:
             return ""
         if row["holds"] == "open":

@@ -15,7 +15,7 @@ from bench.analysis._counts import COUNTS, counts_of
 from bench.analysis._flag_columns import FLAGS, with_flags
 from bench.analysis.accuracy import SUMMARIES, accuracy_table
 from bench.analysis.evaluations import Evaluation, evaluations
-from bench.analysis.flags import flags_text
+from bench.analysis.flags import Row, flags_text
 from bench.analysis.frame import PENDING, UNREADABLE
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.plausibility import doubted
@@ -212,7 +212,7 @@ def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _with_evaluations(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with what their networks came to on the images that they were first evaluated on."""
-    first: dict[tuple[str, str], dict[str, Any]] = {}
+    first: dict[tuple[str, str], dict[str, object]] = {}
     for one in evaluations(frame).plain:
         first.setdefault((one.run, one.network), _evaluated(one))
     keys = zip(table["run"], table["network"], strict=True)
@@ -222,8 +222,8 @@ def _with_evaluations(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**columns)
 
 
-def _evaluated(one: Evaluation) -> dict[str, Any]:
-    columns: dict[str, Any] = {"evaluated_on": one.data}
+def _evaluated(one: Evaluation) -> dict[str, object]:
+    columns: dict[str, object] = {"evaluated_on": one.data}
     for _, _, quantity in summarised("images"):
         share = one.top1 if quantity.source == "top1" else one.top5
         columns[quantity.name] = share.value
@@ -280,12 +280,12 @@ _UNITS = {
 _NAMES = {"cudnn_benchmark": "cudnn_benchmark ", "batch_size": "batch ", "train_batch_size": "batch "}
 
 
-def setting_words(row: Mapping[Any, Any], settings: Sequence[str]) -> list[str]:
+def setting_words(row: Row, settings: Sequence[str]) -> list[str]:
     """Return the settings of a row in words, such as ``224 px`` and ``batch 4``; missing ones are left out."""
     return [_setting_words(s, row[s]) for s in settings if not pd.isna(row[s])]
 
 
-def _setting_words(setting: str, value: Any) -> str:
+def _setting_words(setting: str, value: object) -> str:
     word, unit = f"{value:g}" if isinstance(value, float) else str(value), _UNITS.get(setting, "")
     if word == "1":
         unit = unit.removesuffix("es" if unit == " classes" else "s")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.analysis._counts import COUNTS
 from bench.analysis._matching import Matching, Repeats, match, names_of
@@ -106,7 +106,7 @@ class Diff:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
-        plain: dict[str, Any] = finite_json(
+        return finite_json(
             {
                 "a": self.a,
                 "b": self.b,
@@ -119,7 +119,6 @@ class Diff:
                 "sure_after_holm": self.sure,
             }
         )
-        return plain
 
     @property
     def shift(self) -> _Shift | None:

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.analysis.flags import Row
 from bench.errors import StoreError
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES, read_corruption
 from bench.records.outputs import Answers, load_answers
 from bench.stats.answers import (
@@ -76,15 +76,15 @@ class Evaluation:
     run: str
     network: str
     job: str
-    settings: Mapping[str, Any]
+    settings: JsonObject
     conditions: Mapping[str, str]
     top1: Share
     top5: Share
     among: Share | None
-    detail: Mapping[str, Any]
+    detail: JsonObject
     flags: tuple[str, ...]
     left_out: int
-    card: Mapping[str, Any]
+    card: JsonObject
     outputs: tuple[str, str] | None
 
     @property
@@ -101,7 +101,7 @@ class Evaluation:
         return read_corruption(text) if isinstance(text, str) else None
 
     @property
-    def transform(self) -> Mapping[str, Any]:
+    def transform(self) -> JsonObject:
         """What was done to its images, whole; see `bench.datasets.transforms`."""
         whole = self.detail.get("transform")
         return whole if isinstance(whole, Mapping) else {}
@@ -262,7 +262,7 @@ def _evaluation(rows: pd.DataFrame) -> Evaluation | None:
     )
 
 
-def _among(detail: Mapping[str, Any]) -> Share | None:
+def _among(detail: JsonObject) -> Share | None:
     told = detail.get("among_its_classes")
     if not isinstance(told, Mapping):
         return None
@@ -270,7 +270,7 @@ def _among(detail: Mapping[str, Any]) -> Share | None:
     return Share(correct, images) if isinstance(correct, int) and isinstance(images, int) else None
 
 
-def _share(detail: Mapping[str, Any], row: Mapping[Any, Any]) -> Share:
+def _share(detail: JsonObject, row: Row) -> Share:
     """Return the counts of a measurement."""
     images = detail.get("images")
     if not isinstance(images, int) or not images:

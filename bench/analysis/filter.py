@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.comparison import compare_table
@@ -73,7 +74,7 @@ class _Condition:
         """
         return self.test(table)
 
-    def holds(self, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def holds(self, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Return for each row whether the condition is known to hold."""
         return np.asarray(self.known(table).to_numpy(dtype=bool, na_value=False))
 
@@ -253,7 +254,7 @@ def _known(values: list[Any], test: Callable[[Any], bool]) -> _Known:
     return pd.array([None if v is None else test(v) for v in values], dtype="boolean")
 
 
-def _column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
     if name not in table.columns:
         raise unknown_name("column", name, map(str, table.columns), "values of text stand in quotes")
     return table[name]

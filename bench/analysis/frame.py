@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.machine import device_name
+from bench.io import JsonObject
 from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -107,8 +108,8 @@ class _Pending(NamedTuple):
     attempt: None = None
     started_at: None = None
     duration_s: None = None
-    error: Mapping[str, Any] | None = None
-    environment: Mapping[str, Any] = {}
+    error: JsonObject | None = None
+    environment: Mapping[str, object] = {}
     measurements: tuple[Measurement, ...] = ()
 
     def measurement(self, _name: str) -> None:
@@ -144,7 +145,7 @@ def _rows(name: str, run: Run, attempts: _Attempts) -> Iterator[_Row]:
             yield _Row(name, folder, job, cards.get(job.arch, _NO_CARD), lacking)
 
 
-def _batch_size(row: _Row) -> Any:
+def _batch_size(row: _Row) -> object:
     """Return the batch size as asked, or what `max` came to."""
     settings = row.job.settings
     if not isinstance(settings, Timed) or "batch_size" not in settings.content:
@@ -168,14 +169,14 @@ def _recipe(row: _Row) -> str | None:
     return recipe or None
 
 
-def _message(error: Mapping[str, Any] | None) -> str | None:
+def _message(error: JsonObject | None) -> str | None:
     """Return ``type: message`` of an error, or what there is of it."""
     if not error:
         return None
     return ": ".join(str(error[k]) for k in ("type", "message") if error.get(k)) or None
 
 
-_COLUMNS: Mapping[str, str | Callable[[_Row], Any]] = {
+_COLUMNS: Mapping[str, str | Callable[[_Row], object]] = {
     "run": "run",
     "job_id": "job.id",
     "label": lambda row: row.job.label(),

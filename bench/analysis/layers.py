@@ -12,13 +12,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from bench.analysis.frame import to_frame
 from bench.analysis.keys import CEILING, VARIANT
 from bench.analysis.roofline import ceilings, ceilings_of
+from bench.io import JsonObject
 from bench.plan.task import INPUT
 from bench.records.flags import joined_flags
 from bench.records.store import Run, latest
@@ -123,7 +124,7 @@ class LayerTable:
     run: str
     arch: str
     input_size: int
-    how: Mapping[str, Any]
+    how: JsonObject
     training: bool
     network: Interval
     layers: tuple[Layer, ...]
@@ -154,19 +155,19 @@ class LayerTable:
 class _Process:
     """What one process measured: a row of the frame, the samples of the whole, and the detail of the layers."""
 
-    row: Mapping[str, Any]
-    detail: Mapping[str, Any]
+    row: JsonObject
+    detail: JsonObject
     whole: tuple[float, ...]
     flags: tuple[str, ...]
 
     @classmethod
-    def of(cls, measured: Mapping[str, Mapping[str, Any]]) -> _Process:
+    def of(cls, measured: Mapping[str, JsonObject]) -> _Process:
         """Return the process of the rows of its measurements."""
         network = measured["network_time"]
         return cls(network, measured["layers_time"]["detail"], network["samples"], network["flags"])
 
     @property
-    def series(self) -> tuple[Any, ...]:
+    def series(self) -> tuple[object, ...]:
         """What it has in common with the other processes of the same time."""
         own = [self.row[key] for key in ("run", "arch", *INPUT, *_HOW)]
         return (
@@ -203,7 +204,7 @@ def layer_tables(frame: pd.DataFrame, depth: int | None = None) -> list[LayerTab
     """
     rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
     machine = ceilings(frame)
-    series: dict[tuple[Any, ...], list[_Process]] = {}
+    series: dict[tuple[object, ...], list[_Process]] = {}
     for _, job in rows.groupby(["run", "job_id"], sort=False):
         rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
         measured = {str(row["measurement"]): row for row in rows_of_job}
@@ -213,7 +214,7 @@ def layer_tables(frame: pd.DataFrame, depth: int | None = None) -> list[LayerTab
     return [_table(processes, machine, depth) for processes in series.values()]
 
 
-def _ceilings(first: Mapping[str, Any], machine: pd.DataFrame) -> _Ceilings:
+def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
     """Return the ceilings of a run's machine in the precision of a process, with as many threads."""
     peak, bandwidth = ceilings_of(pd.DataFrame([first])[CEILING], machine)
     return _Ceilings(float(peak.iloc[0]), float(bandwidth.iloc[0]))

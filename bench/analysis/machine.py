@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from bench.io import JsonObject
 from bench.records.record import Record
 from bench.records.store import Run
 from bench.stats.samples import median
@@ -14,7 +15,7 @@ from bench.stats.samples import median
 _MAPPING = (dict, Mapping)  # dict first: it is what JSON gives, and known at once
 
 
-def dig(data: Any, *path: str | int) -> Any:
+def dig(data: object, *path: str | int) -> Any:
     """Return the value at a path of keys and positions in nested mappings and lists, or None."""
     for step in path:
         if isinstance(data, _MAPPING):
@@ -26,7 +27,7 @@ def dig(data: Any, *path: str | int) -> Any:
     return data
 
 
-def device_name(environment: Mapping[str, Any], device: str | None) -> str | None:
+def device_name(environment: JsonObject, device: str | None) -> str | None:
     """Return the model of the GPU or CPU that a device such as ``cuda:1`` or ``cpu`` means."""
     kind, index, name = _device_path(device)
     try:
@@ -43,7 +44,7 @@ def _device_path(device: str | None) -> tuple[str, int | None, str]:
     return ("gpu", int(index) if index.isdigit() else 0, "name") if kind == "cuda" else ("cpu", None, "model")
 
 
-def torch_version(environment: Mapping[str, Any]) -> str | None:
+def torch_version(environment: JsonObject) -> str | None:
     """Return the version of torch that measured."""
     version = dig(environment, "torch", "version") or dig(environment, "packages", "torch")
     return None if version is None else str(version)

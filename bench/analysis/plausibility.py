@@ -71,7 +71,7 @@ def _larger_but_faster(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     times = _counted(frame, frame["measurement"].isin(["latency", "step_time"]), _SIZES)
     keys = ["run", "task", "family", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
-    groups: defaultdict[tuple[Any, ...], list[_Row]] = defaultdict(list)
+    groups: defaultdict[tuple[object, ...], list[_Row]] = defaultdict(list)
     for row in times.to_dict("records"):
         groups[tuple(None if pd.isna(row[key]) else row[key] for key in keys)].append(row)
     for some in groups.values():

@@ -18,21 +18,20 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 
 from bench.analysis._series import Series, Training, conditions_of, read_trainings, same_images, series_of
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.records.store import Run
 from bench.stats.effects import Effect, mcnemar, none, over_images, two_groups
 from bench.stats.verdicts import corrected, decide_difference
 
 
-def by_epoch(details: Iterable[Mapping[str, Any]]) -> list[tuple[int, list[float]]]:
+def by_epoch(details: Iterable[JsonObject]) -> list[tuple[int, list[float]]]:
     """Return the number of each epoch with the values that trainings have of it; those without any are left out."""
     stored = (detail.get("by_epoch") for detail in details)
     curves = [values for values in stored if isinstance(values, list | tuple)]
@@ -64,7 +63,7 @@ class SeriesComparison:
     def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
         own = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
-        plain: dict[str, Any] = finite_json({**own, **self.effect.to_json("difference")})
+        plain: dict[str, object] = finite_json({**own, **self.effect.to_json("difference")})
         return plain
 
 

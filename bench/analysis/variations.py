@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from bench.io import JsonObject
 
@@ -72,9 +72,9 @@ class Variation:
 
 
 def variations(
-    transform: Mapping[str, Any],
-    published: Mapping[str, Any] | None = None,
-    declared: Mapping[str, Any] | None = None,
+    transform: JsonObject,
+    published: JsonObject | None = None,
+    declared: JsonObject | None = None,
 ) -> list[Variation]:
     """Return what is tried where an accuracy is not the published one, each change alone.
 
@@ -100,7 +100,7 @@ def variations(
     ]
 
 
-def _declared(transform: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[Variation]:
+def _declared(transform: JsonObject, declared: JsonObject) -> Iterator[Variation]:
     """Yield what the weights declare otherwise, cause by cause."""
     sides: _Cause = "crop" if _side(transform) == _side(declared) else "size"
     for cause, keys in {sides: _OF_SIDES, **_FIELDS}.items():
@@ -109,14 +109,14 @@ def _declared(transform: Mapping[str, Any], declared: Mapping[str, Any]) -> Iter
             yield Variation(cause, changes, "as the weights declare it")
 
 
-def _side(transform: Mapping[str, Any]) -> int | None:
+def _side(transform: JsonObject) -> int | None:
     """Return the side of the square that the network gets, in px; None where it is no square, or not known."""
     sides = transform.get("crop") or transform.get("resize")
     sides = [sides] if isinstance(sides, int) else list(sides or ())
     return int(sides[0]) if sides and len(set(sides)) == 1 else None
 
 
-def _share(transform: Mapping[str, Any]) -> float:
+def _share(transform: JsonObject) -> float:
     """Return which share of the resized side the crop keeps; 1 where nothing is cropped or resized."""
     side, resize = _side(transform), transform.get("resize")
     if side is None or resize is None or transform.get("crop") is None:
@@ -125,12 +125,12 @@ def _share(transform: Mapping[str, Any]) -> float:
     return side / shorter
 
 
-def _resized(transform: Mapping[str, Any], side: int) -> int | list[int]:
+def _resized(transform: JsonObject, side: int) -> int | list[int]:
     """Return a size to resize to in the form that the transform has."""
     return side if isinstance(transform.get("resize"), int) else [side, side]
 
 
-def _sizes(transform: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Variation]:
+def _sizes(transform: JsonObject, told: JsonObject) -> Iterator[Variation]:
     side = _side(transform)
     if side is None:
         return
@@ -146,7 +146,7 @@ def _sizes(transform: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Va
         yield Variation("size", changes, f"{size} px")
 
 
-def _crops(transform: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Variation]:
+def _crops(transform: JsonObject, told: JsonObject) -> Iterator[Variation]:
     side = _side(transform)
     if side is None or transform.get("crop") is None:
         return
@@ -162,7 +162,7 @@ def _crops(transform: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Va
         yield Variation("crop", squashed, "the whole image, squashed")
 
 
-def _interpolations(transform: Mapping[str, Any]) -> Iterator[Variation]:
+def _interpolations(transform: JsonObject) -> Iterator[Variation]:
     if transform.get("resize") is None:
         return
     for name in _INTERPOLATIONS:
@@ -170,7 +170,7 @@ def _interpolations(transform: Mapping[str, Any]) -> Iterator[Variation]:
             yield Variation("interpolation", {"interpolation": name}, name)
 
 
-def _normalisations(transform: Mapping[str, Any]) -> Iterator[Variation]:
+def _normalisations(transform: JsonObject) -> Iterator[Variation]:
     mean, std = ([float(v) for v in transform.get(key) or ()] for key in ("mean", "std"))
     for own_mean, own_std in _NORMS:
         # Of grey images, the mean of the three channels.
@@ -194,13 +194,13 @@ def _numbers(values: list[float]) -> str:
     return texts[0] if len(set(texts)) == 1 else ", ".join(texts)
 
 
-def _colours(transform: Mapping[str, Any]) -> Iterator[Variation]:
+def _colours(transform: JsonObject) -> Iterator[Variation]:
     if transform.get("channels", 3) == 3:
         other = "bgr" if transform.get("colour", "rgb") == "rgb" else "rgb"
         yield Variation("colour order", {"colour": other}, other.upper())
 
 
-def difference(transform: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, str]:
+def difference(transform: JsonObject, other: JsonObject) -> tuple[str, str]:
     """Return in which causes another transform differs, ``size``, or ``crop and interpolation``, and how, in words."""
     changed = [key for key in other if _plain(transform.get(key)) != _plain(other[key])]
     causes: list[str] = [cause for cause, keys in _FIELDS.items() if any(key in keys for key in changed)]
@@ -212,17 +212,17 @@ def difference(transform: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[
     return " and ".join(causes), ", ".join(words)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _crop_words(transform: Mapping[str, Any]) -> str:
+def _crop_words(transform: JsonObject) -> str:
     if transform.get("crop_mode", "center") != "center":
         return f"crop mode {transform['crop_mode']}"
     return f"crop of {100 * _share(transform):.3g} % of the side"
 
 
-def _words(cause: str, transform: Mapping[str, Any]) -> str:
+def _words(cause: str, transform: JsonObject) -> str:
     if cause == "colour order":
         return str(transform.get("colour")).upper()
     if cause == "normalisation":

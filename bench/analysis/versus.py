@@ -14,12 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, permutations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.analysis._series import Series, conditions_of, series_of
 from bench.analysis.keys import VARIANT
 from bench.analysis.trainings import compare_series
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
@@ -131,7 +131,7 @@ def compare_run(run: Run) -> list[Ratio]:
     return [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
 
 
-def _process_settings(record: Record) -> dict[str, Any]:
+def _process_settings(record: Record) -> dict[str, object]:
     """Return the settings of a process but for its number, which chooses who is first."""
     settings = dict(record.job.settings.content)
     networks = sorted(settings.pop("networks"), key=lambda one: str(one["label"]))
@@ -145,8 +145,8 @@ class _Compared:
     run: Run
     records: Sequence[Record]
     timed: Sequence[Record]
-    settings: Mapping[str, Any]
-    networks: Mapping[str, Mapping[str, Any]]
+    settings: JsonObject
+    networks: Mapping[str, JsonObject]
     band: float
 
     def ratios(self, first: str, other: str) -> Iterator[Ratio]:

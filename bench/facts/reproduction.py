@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -24,7 +24,7 @@ from bench.analysis.evaluations import Evaluation, Evaluations, same_images
 from bench.analysis.variations import Variation, difference, variations
 from bench.errors import BenchError
 from bench.facts import SETS, accuracies
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.stats.answers import Share, against, paired
 from bench.stats.effects import Effect, none
 from bench.stats.verdicts import corrected
@@ -54,7 +54,7 @@ class _Published:
     source: str
     images: int = 0
     what: str = ""
-    told: Mapping[str, Any] | None = None
+    told: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 import pandas as pd
 
 from bench.analysis.comparison import Progress, progress
+from bench.analysis.flags import Row
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import Drift, dig, drifts, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
+from bench.io import JsonObject
 from bench.records.environment import card_of
 from bench.records.flags import explain
 from bench.records.record import Record
@@ -80,7 +81,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame) -> Summary:
     )
 
 
-def _distinct(values: Iterable[Any]) -> list[str]:
+def _distinct(values: Iterable[object]) -> list[str]:
     """Return texts without repetition, in order of first appearance; empty and missing ones are left out."""
     return [plain(v) for v in dict.fromkeys(v for v in values if isinstance(v, str) and v)]
 
@@ -115,7 +116,7 @@ def _doubts(frame: pd.DataFrame) -> list[_Doubt]:
     return [_Doubt(plain(flag), plain(explain(flag)), places) for flag, places in sorted(where.items())]
 
 
-def _uncounted(flag: str, detail: Mapping[str, Any]) -> str:
+def _uncounted(flag: str, detail: JsonObject) -> str:
     """Return the operations that were left uncounted, where that is the doubt."""
     operations = detail.get("uncounted")
     if flag != "uncounted_ops" or not isinstance(operations, Mapping):
@@ -191,7 +192,7 @@ def _line(words: Sequence[str]) -> str:
     return plain(shlex.join(words), 2000)
 
 
-def _again(argv: Sequence[str], row: Mapping[Any, Any], differing: Sequence[str]) -> str:
+def _again(argv: Sequence[str], row: Row, differing: Sequence[str]) -> str:
     if len(argv) < 2 or argv[1] not in _KEPT:
         return _line(argv)
     task = argv[1]
@@ -210,7 +211,7 @@ def _options(words: Sequence[str], kept: Sequence[str]) -> Iterator[str]:
             yield word
 
 
-def _flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(data: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield (dotted path, value as text) for each leaf of nested values; lists of plain values are one leaf."""
     if isinstance(data, Mapping):
         for key, value in data.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -42,14 +41,14 @@ def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[T
     weights = accuracies.pivot_table(
         index=["weights", "input_size"], columns="set", values="top1"
     ).reset_index()
-    fields: Fields[_Row[Any]] = [
+    fields: Fields[_Row] = [
         (Head("Weights"), lambda row: str(row["weights"])),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
         *((Head(f"Top-1, {name}", numeric=True), _share(name)) for name in SETS if name in weights),
     ]
     if len(weights):
         yield Terminal(view_of((row for _, row in weights.iterrows()), fields), "Published accuracies")
-    timed: Fields[_Row[Any]] = [
+    timed: Fields[_Row] = [
         (Head("Machine"), lambda row: str(row["machine"])),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
         (Head("Batch", numeric=True), lambda row: f"{row['batch_size']:,}"),
@@ -63,7 +62,7 @@ def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[T
         )
 
 
-def _share(name: str) -> Callable[[_Row[Any]], str]:
+def _share(name: str) -> Callable[[_Row], str]:
     return lambda row: percent(row[name], 2)
 
 
@@ -87,7 +86,7 @@ def choice_json(choice: Choice, candidates: Candidates, explain: Sequence[str]) 
     def plain(rows: pd.DataFrame) -> object:
         return finite_json(rows[_columns(choice)].to_dict("records"))
 
-    def one(row: _Row[Any] | None) -> object:
+    def one(row: _Row | None) -> object:
         return None if row is None else finite_json(row[_columns(choice)].to_dict())
 
     return {
@@ -114,7 +113,7 @@ def _columns(choice: Choice) -> list[str]:
 def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
 
-    def words(row: _Row[Any]) -> str:
+    def words(row: _Row) -> str:
         return described(row, choice, candidates.accuracy, candidates.images)
 
     every, budget = len(choice.candidates), " and ".join(b.text for b in choice.budgets)
@@ -141,7 +140,7 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     return said
 
 
-def described(row: _Row[Any], choice: Choice, word: str, images: int) -> str:
+def described(row: _Row, choice: Choice, word: str, images: int) -> str:
     """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1.20 k/s)``, of an accuracy on so many images."""
     low, high = binomial_interval(row["accuracy"] * images, images)
     accuracy = f"{word} {percent(row['accuracy'])}, {100 * low:.1f} – {100 * high:.1f}"
@@ -162,7 +161,7 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     words |= {row.name: word for row, word in ones if row is not None}
     rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
     costs = [cost for cost in COSTS if rows[cost].notna().any()]
-    fields: Fields[_Row[Any]] = [
+    fields: Fields[_Row] = [
         (Head("Network"), lambda row: str(row["network"])),
         (
             Head(f"{candidates.accuracy.capitalize()}, published", "%", numeric=True),
@@ -175,11 +174,11 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     return view_of((row for _, row in rows.iterrows()), fields)
 
 
-def cost_cell(cost: str) -> Callable[[_Row[Any]], str | Cell]:
+def cost_cell(cost: str) -> Callable[[_Row], str | Cell]:
     """Return what shows a cost of a row, with its interval and its doubts."""
     unit = COSTS[cost][0]
 
-    def cell(row: _Row[Any]) -> Cell:
+    def cell(row: _Row) -> Cell:
         if math.isnan(row[cost]):
             return EMPTY
         low, high = (row.get(f"{cost}_{end}", math.nan) for end in ("low", "high"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -49,7 +49,7 @@ class Records(pd.DataFrame):
         return f"{len(self)} rows of the frame: {progress(self).sentence}"
 
 
-def draw(name: str, frame: pd.DataFrame, style: Mapping[str, Any] | None = None) -> Figure | None:
+def draw(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = None) -> Figure | None:
     """Return a figure of a frame; None where there is nothing to draw.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +53,7 @@ def race_json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, o
     def plain(rows: pd.DataFrame) -> object:
         return finite_json(rows[_columns()].to_dict("records"))
 
-    def one(row: _Row[Any] | None) -> object:
+    def one(row: _Row | None) -> object:
         return None if row is None else finite_json(row[_columns()].to_dict())
 
     return {
@@ -147,7 +146,7 @@ def _taken(raced: Raced, known: Known) -> list[str]:
     return said
 
 
-def _interval(row: _Row[Any], cost: str) -> str:
+def _interval(row: _Row, cost: str) -> str:
     low, high, unit = row[f"{cost}_low"], row[f"{cost}_high"], COSTS[cost][0]
     return f", between {show(low, unit)} and {show(high, unit)}" if low < high else ""
 
@@ -163,7 +162,7 @@ def _undecided(raced: Raced, known: Known) -> list[str]:
     return [*said, f"So may {more:,} more."] if more > 0 else said
 
 
-def _why_open(row: _Row[Any]) -> str:
+def _why_open(row: _Row) -> str:
     n = int(row["processes"])
     if n < LEAST:
         return f"{n} process{'es' if n > 1 else ''} of it {'are' if n > 1 else 'is'} not enough to tell"
@@ -270,7 +269,7 @@ def _table(raced: Raced, known: Known) -> View:
     }
     rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
     costs = [cost for cost in COSTS if rows[cost].notna().any()]
-    fields: Fields[_Row[Any]] = [
+    fields: Fields[_Row] = [
         (Head("Network"), lambda row: str(row["network"])),
         (
             Head(f"{known.accuracy.capitalize()}, {known.origin}", "%", numeric=True),
@@ -302,7 +301,7 @@ def _explained(raced: Raced, patterns: Sequence[str]) -> list[str]:
     return lines
 
 
-def _why(row: _Row[Any], raced: Raced) -> str:
+def _why(row: _Row, raced: Raced) -> str:
     """Return why a network was not chosen."""
     if row["state"] == "failed":
         return str(row["reason"])
@@ -311,7 +310,7 @@ def _why(row: _Row[Any], raced: Raced) -> str:
     return _expected(row, raced) if row["state"] == "never" else _measured(row, raced)
 
 
-def _measured(row: _Row[Any], raced: Raced) -> str:
+def _measured(row: _Row, raced: Raced) -> str:
     """Return why a network that was measured was not chosen."""
     choice = raced.choice
     if choice.best is not None and choice.budgets and row.name == choice.best.name:
@@ -326,7 +325,7 @@ def _measured(row: _Row[Any], raced: Raced) -> str:
     return f"{other}, both measured, this one in {_processes(row)}" if other else "less accurate"
 
 
-def _counted(row: _Row[Any], choice: Choice) -> str:
+def _counted(row: _Row, choice: Choice) -> str:
     """Return which budgets of counts a network is over."""
     words = []
     for budget in choice.budgets:
@@ -340,12 +339,12 @@ def _counted(row: _Row[Any], choice: Choice) -> str:
     return " and ".join(words)
 
 
-def _processes(row: _Row[Any]) -> str:
+def _processes(row: _Row) -> str:
     n = int(row["processes"])
     return f"{n} process{'es' if n != 1 else ''}"
 
 
-def _expected(row: _Row[Any], raced: Raced) -> str:
+def _expected(row: _Row, raced: Raced) -> str:
     """Return what is expected of a network that was never measured, and the chances that follow from it."""
     choice, unit = raced.choice, COSTS[raced.choice.cost][0]
     if raced.standing is None or not raced.standing.enough:
@@ -365,7 +364,7 @@ def _expected(row: _Row[Any], raced: Raced) -> str:
     return "; ".join(said)
 
 
-def _ahead(row: _Row[Any], raced: Raced, cost: float) -> str:
+def _ahead(row: _Row, raced: Raced, cost: float) -> str:
     """Return which network on the front is as accurate or more, and its cost; empty where none costs less."""
     choice = raced.choice
     table, key = choice.candidates, choice.cost

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 
@@ -25,7 +24,7 @@ _LINE = re.compile(r'(?P<key>[^:#]*?)\s*:\s*(?P<value>(?:[^"#]|"[^"]*")*?)\s*(?:
 _BARE = re.compile(r"\s*(?:#.*)?")
 
 
-def read_style_sheet(path: Path) -> dict[str, Any]:
+def read_style_sheet(path: Path) -> dict[str, object]:
     """Return the settings of a style sheet, checked one by one.
 
     Raises:
@@ -38,7 +37,7 @@ def read_style_sheet(path: Path) -> dict[str, Any]:
             f"cannot read the style sheet {path}: {getattr(error, 'strerror', None) or error}",
             "name a text file with lines such as font.size: 8",
         ) from error
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     for number, line in enumerate(lines, start=1):
         if _BARE.fullmatch(line):
             continue
@@ -47,7 +46,7 @@ def read_style_sheet(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _setting(line: str, where: str) -> tuple[str, Any]:
+def _setting(line: str, where: str) -> tuple[str, object]:
     match = _LINE.fullmatch(line)
     if match is None or not match["key"]:
         raise ConfigError(f"{where}: {line[:80]!r} is no setting", "write KEY: VALUE, such as font.size: 8")

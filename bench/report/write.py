@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -52,7 +51,7 @@ def write_report(
     title: str | None = None,
     formats: Sequence[str] = _USUAL,
     figures: Sequence[str] = (),
-    style: Mapping[str, Any] | None = None,
+    style: Mapping[str, object] | None = None,
 ) -> _ReportFiles:
     """Write a report of some runs into the folder `out`; equal records give equal bytes.
 

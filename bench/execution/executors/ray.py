@@ -26,6 +26,7 @@ from bench.execution._copies import Copies
 from bench.execution.executors._node import NodeAgent
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import PlaceLostError
+from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned
 
 _ADDRESS = "RAY_ADDRESS"
@@ -293,7 +294,7 @@ def _check_answer(address: str) -> None:
         raise BenchError(f"no Ray cluster answers at {address}: {error}", _START) from error
 
 
-def _refusal(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+def _refusal(here: JsonObject, there: JsonObject) -> str | None:
     """Return why a node cannot be used, from what is installed here and there; None where it can."""
     if error := there.get("error"):
         return f"it does not answer: {error}"
@@ -308,16 +309,16 @@ def _refusal(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _version_probe() -> Callable[[], dict[str, Any]]:
+def _version_probe() -> Callable[[], dict[str, object]]:
     """Return a function that says what is installed; made here, as one of a module would need bench to be there."""
 
-    def versions() -> dict[str, Any]:
+    def versions() -> dict[str, object]:
         import contextlib
         import hashlib
         import importlib.metadata
         import os
 
-        known: dict[str, Any] = {"bench": None, "torch": None, "cores": os.cpu_count()}
+        known: dict[str, object] = {"bench": None, "torch": None, "cores": os.cpu_count()}
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             known["torch"] = importlib.metadata.version("torch")
         try:

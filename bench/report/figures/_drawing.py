@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -62,7 +61,7 @@ class DrawingOptions:
     # whether they stand on a page as well, which takes SVG, and PNG of what is too large for that
     page: bool = False
     # settings of matplotlib that replace those of `bench.report.figures._style`
-    style: Mapping[str, Any] = field(default_factory=dict)
+    style: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def figures(self) -> list[str]:

@@ -40,7 +40,7 @@ _USUAL = (
     *("vision_transformer", "shufflenetv2", "mlp", "convnet", "inception", "squeezenet", "mnasnet"),
 )
 
-_RC: Mapping[str, Any] = {
+_RC: Mapping[str, object] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib
     "font.size": 9,
     "text.color": INK,
@@ -83,7 +83,7 @@ KINDS = tuple(_DATED)
 
 
 @contextmanager
-def styled(more: Mapping[str, Any] | None = None) -> Iterator[None]:
+def styled(more: Mapping[str, object] | None = None) -> Iterator[None]:
     """Draw inside with this style alone, and with settings of matplotlib that replace some of it."""
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -103,7 +103,7 @@ class Look:
 _OWN_LOOK = Look("#D1004B", "*")
 
 
-def looks(families: Iterable[Any]) -> dict[str, Look]:
+def looks(families: Iterable[object]) -> dict[str, Look]:
     """Return a look for each family, in the order of their first appearance; 88 differ.
 
     A usual family has its own, another one that follows from its name, or the next where two names come to the same.
@@ -125,7 +125,7 @@ def looks(families: Iterable[Any]) -> dict[str, Look]:
     }
 
 
-def family_name(family: Any) -> str:
+def family_name(family: object) -> str:
     """Return the name of a family, also of those that have none."""
     return family if isinstance(family, str) and family else "other"
 
@@ -220,7 +220,7 @@ _KEY_IN, _LETTER_IN = 0.62, 0.083  # of a legend's entry: its marker with the ro
 
 
 def family_legend(
-    figure: Figure, families: Iterable[Any], all_looks: Mapping[str, Look], notes: Iterable[str] = ()
+    figure: Figure, families: Iterable[object], all_looks: Mapping[str, Look], notes: Iterable[str] = ()
 ) -> None:
     """Set a legend of those families that are there below the panels, in the order of the table, under notes."""
     there = {family_name(f) for f in families}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.io import JsonObject
 from bench.report.figures import figure
 from bench.report.figures._shared import grid
 from bench.report.figures._style import COLOURS, drawable, legend, number_axis
@@ -119,7 +119,7 @@ def _layer_lists(frame: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     return {key: table for key, table in tables.items() if table is not None}
 
 
-def _layer_table(detail: Mapping[str, Any]) -> pd.DataFrame | None:
+def _layer_table(detail: JsonObject) -> pd.DataFrame | None:
     columns, rows = detail.get("columns"), detail.get("rows")
     if not isinstance(columns, list | tuple) or not isinstance(rows, list | tuple) or not rows:
         return None

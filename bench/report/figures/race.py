@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.choosing import COSTS
 from bench.analysis.frame import RACES
+from bench.io import JsonObject
 from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
@@ -50,7 +51,7 @@ _NUMBERS = ["cost", "cost_low", "cost_high", "cost_expected_low", "cost_expected
 _NEEDED = {"network", "state", "on_front", "certain", *_NUMBERS}
 
 
-def _is_whole(race: Any) -> bool:
+def _is_whole(race: object) -> bool:
     """Return whether a race is as bench writes it, and has something to draw."""
     if (
         not isinstance(race, dict)
@@ -79,7 +80,7 @@ def _legend() -> tuple[list[Line2D], list[str]]:
     return [*handles, *(Line2D([], [], **look) for look in lines.values())], [*marks, *lines]
 
 
-def _panel(axes: Axes, name: str, race: Any) -> tuple[list[Point], list[Line]]:
+def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[Line]]:
     """Draw one race; return what is to be labelled, and the lines in the way."""
     rows = pd.DataFrame(race["networks"])
     rows[_NUMBERS] = rows[_NUMBERS].astype(float)

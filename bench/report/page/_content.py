@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -15,6 +14,7 @@ from bench.analysis.engines import engine_notes, engines_of
 from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import compare_run
 from bench.claims.table import native_rows
+from bench.io import JsonObject
 from bench.records.store import Run
 from bench.report._short_names import shortened
 from bench.report._summary import Summary, row_commands, sources, summarise
@@ -54,7 +54,7 @@ class Content:
     sources: Sequence[tuple[str, str, str]]
     selftests: Mapping[str, Mapping[str, Sequence[str]]]
     figures: Sequence[Picture]
-    data: Mapping[str, Any]
+    data: JsonObject
 
     @property
     def front_speed(self) -> str | None:

@@ -62,7 +62,7 @@ _COLUMNS = (*COMPARISON, *_more())
 _DIGITS = 7  # the tables' CSV has them all
 
 
-def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer] = ()) -> dict[str, Any]:
+def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer] = ()) -> dict[str, object]:
     """Return all that the charts need; rows are numbered as in the table.
 
     Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
@@ -97,7 +97,7 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
     }
 
 
-def to_script(data: Mapping[str, Any]) -> str:
+def to_script(data: Mapping[str, object]) -> str:
     """Return JSON for an element `script`: no text in it can end the element or begin a comment."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
@@ -125,7 +125,7 @@ def _at(column: Column) -> list[str]:
     return [_SIZES[key] for key in column.within if key in _SIZES]
 
 
-def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, Any]:
+def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, object]:
     ends = {c.key: [_short(row.get(f"{c.key}_{end}")) for end in ("low", "high")] for c in columns}
     return {
         "label": plain(row["label"]),
@@ -143,11 +143,11 @@ def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, An
     }
 
 
-def _who(network: Any, family: Any) -> dict[str, str]:
+def _who(network: object, family: object) -> dict[str, str]:
     return {"network": plain(network), "family": plain(family_name(family))}
 
 
-def _short(value: Any) -> float | int | None:
+def _short(value: object) -> float | int | None:
     """Return a number with as many digits as a chart can show; None for what is none."""
     if missing(value) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -158,14 +158,14 @@ def _short(value: Any) -> float | int | None:
 _TASKS = {"infer": "inference", "train_step": "training"}
 
 
-def _batches(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _batches(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield for each row of the table and task the images per second by batch size, of two sizes and more."""
     steps = pooled(frame[(frame["measurement"] == "step_time") & frame["task"].isin(list(_TASKS))])
     steps = steps.drop_duplicates([*WAY, "task", "batch_size"], keep="last").sort_values("batch_size")
     steps = steps[steps["batch_size"].notna() & (steps["median"] > 0)]
     rows = table.reset_index(names="row")[["row", *WAY]]
     columns = ["row", "task", "batch_size", "median", "high", "low"]
-    points: defaultdict[tuple[int, str], list[list[Any]]] = defaultdict(list)
+    points: defaultdict[tuple[int, str], list[list[object]]] = defaultdict(list)
     for row, task, batch, *times in steps.merge(rows, on=WAY)[columns].itertuples(index=False):
         points[int(row), _TASKS[task]].append([_short(batch), *(_short(batch / t) for t in times)])
     for (row, task), some in sorted(points.items()):
@@ -184,7 +184,7 @@ _CURVES = {
 }
 
 
-def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _curves(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield the curves of each series of trainings: mean, least and most over its seeds, epoch by epoch."""
     rows = frame[(frame["task"] == "accuracy") & frame["measurement"].isin(list(_CURVES))]
     # Recipes of one network alone are compared with each other.
@@ -206,7 +206,7 @@ def _curves(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
         }
 
 
-def _layers(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _layers(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield the layers of each network that was counted, as its record has them."""
     rows = frame[(frame["task"] == "cost") & (frame["measurement"] == "layers")]
     rows = rows.drop_duplicates(["arch", "input_size", "in_channels", "num_classes"], keep="last")
@@ -223,10 +223,11 @@ def _layers(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
             }
 
 
-def _layer_cell(value: Any) -> Any:
+def _layer_cell(value: object) -> object:
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list | tuple):
         return "×".join(f"{v:g}" if isinstance(v, int | float) else plain(v) for v in value)
-    exact = isinstance(value, int | float) and math.isfinite(value) and float(value).is_integer()
-    return int(value) if exact else _short(value)
+    if isinstance(value, int | float) and math.isfinite(value) and float(value).is_integer():
+        return int(value)
+    return _short(value)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -38,7 +37,7 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     environment.globals |= {function.__name__: function for function in own} | {"study_note": NOTE}
     environment.filters["plain"] = plain
     script, style = _own_script(), _joined("style", _STYLES, "css")
-    shown: dict[str, Any] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
+    shown: dict[str, object] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html.j2").render(
         shown,

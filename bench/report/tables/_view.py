@@ -119,7 +119,7 @@ def interval(low: float, high: float, text: Callable[[float], str]) -> str:
     return DASH if math.isnan(low) or math.isnan(high) else f"{text(low)} – {text(high)}"
 
 
-def missing(value: Any) -> bool:
+def missing(value: object) -> bool:
     """Return whether a cell of a frame has no value."""
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
 

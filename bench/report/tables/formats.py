@@ -9,7 +9,6 @@ import html
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 from rich import box
@@ -244,7 +243,7 @@ def csv_text(table: pd.DataFrame) -> str:
     return table.apply(_integers).to_csv(index=False, lineterminator="\n")
 
 
-def _integers(values: pd.Series[Any]) -> pd.Series[Any]:
+def _integers(values: pd.Series) -> pd.Series:
     numbers = values.dropna() if values.dtype.kind == "f" else values.iloc[:0]
     if numbers.empty or not (numbers % 1 == 0).all() or not (numbers.abs() < 2**53).all():
         return values

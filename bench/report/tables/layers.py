@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from bench.io import JsonObject
 from bench.report.tables._view import Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.units import DASH, percent, show
 
-_Layer = Mapping[str, Any]
 
-
-def _text(key: str) -> Callable[[_Layer], str]:
+def _text(key: str) -> Callable[[JsonObject], str]:
     return lambda layer: plain(layer[key])
 
 
-def _shape(key: str) -> Callable[[_Layer], str]:
+def _shape(key: str) -> Callable[[JsonObject], str]:
     """Return the function that shows a shape [1, C, H, W] without the image's own dimension, as ``3×224×224``."""
     return lambda layer: "×".join(str(n) for n in layer[key][1:]) or DASH
 
 
-def _pair(key: str) -> Callable[[_Layer], str]:
+def _pair(key: str) -> Callable[[JsonObject], str]:
     """Return the function that shows rows and columns, as ``3×3`` for a kernel and ``2`` for equal strides."""
 
-    def text(layer: _Layer) -> str:
+    def text(layer: JsonObject) -> str:
         value = layer[key]
         if value is None:
             return DASH
@@ -39,20 +37,20 @@ def _pair(key: str) -> Callable[[_Layer], str]:
     return text
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _count(key: str) -> Callable[[_Layer], str]:
+def _count(key: str) -> Callable[[JsonObject], str]:
     return lambda layer: DASH if layer[key] is None else _number(layer[key])
 
 
-def _channels(layer: _Layer) -> str:
+def _channels(layer: JsonObject) -> str:
     reads, writes = (DASH if layer[k] is None else str(layer[k]) for k in ("in_channels", "out_channels"))
     return DASH if reads == writes == DASH else f"{reads} → {writes}"
 
 
-_FIELDS: Fields[_Layer] = (
+_FIELDS: Fields[JsonObject] = (
     (Head("Layer"), _text("name")),
     (Head("Type"), _text("type")),
     (Head("Input"), _shape("input")),
@@ -77,7 +75,7 @@ _RAW = (
 )  # fmt: skip
 
 
-def layers_view(table: Mapping[str, Any]) -> View:
+def layers_view(table: JsonObject) -> View:
     """Return the table of `bench.costs.layers.layer_table` with its totals as the last row.
 
     Columns that no row has anything for, such as strides of a network without convolutions, are left out.
@@ -92,7 +90,7 @@ def layers_view(table: Mapping[str, Any]) -> View:
     return View([shown.heads[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
-def layers_notes(table: Mapping[str, Any]) -> list[str]:
+def layers_notes(table: JsonObject) -> list[str]:
     """Return sentences about the whole: memory, where it concentrates, and what is in doubt."""
     memory = table["memory"]
     lines = [
@@ -118,7 +116,7 @@ def layers_notes(table: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _beyond_image(table: Mapping[str, Any]) -> str | None:
+def _beyond_image(table: JsonObject) -> str | None:
     """Return the first layer whose receptive field is larger than the image."""
     sides = table["input"][2:]
     for row in table["layers"]:
@@ -129,7 +127,7 @@ def _beyond_image(table: Mapping[str, Any]) -> str | None:
     return None
 
 
-def layers_csv(table: Mapping[str, Any]) -> str:
+def layers_csv(table: JsonObject) -> str:
     """Return all rows with raw numbers, and the totals last."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -140,5 +138,5 @@ def layers_csv(table: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-def _raw(value: Any) -> Any:
+def _raw(value: object) -> object:
     return "x".join(map(str, value)) if isinstance(value, list) else "" if value is None else value

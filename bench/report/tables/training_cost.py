@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from typing import Any
 
+from bench.io import JsonObject
 from bench.report.tables._view import Cell, Head, View
 from bench.report.text import plain
 from bench.units import DASH, show
 
-_Table = Mapping[str, Any]
 
-
-def training_title(table: _Table) -> str:
+def training_title(table: JsonObject) -> str:
     """Return what is counted."""
     size = "×".join(map(str, table["input"][1:]))
     return f"{plain(table['arch'])}: a training step, batch {table['input'][0]} of {size}"
 
 
-def training_view(table: _Table) -> View:
+def training_view(table: JsonObject) -> View:
     """Return a row a layer that multiplies, the optimiser, and the sums as the last row."""
     heads = [
         *(Head("Layer"), Head("Type"), Head("Forward", numeric=True), Head("Backward", numeric=True)),
@@ -57,7 +54,7 @@ _PARTS = {
 }
 
 
-def training_notes(table: _Table) -> list[str]:
+def training_notes(table: JsonObject) -> list[str]:
     """Return sentences about the whole: multiply-accumulates, and the forecast of memory with its parts."""
     totals, memory = table["totals"], table["memory"]
     step = sum(totals[f"{name}_macs"] for name in ("forward", "backward", "optimizer"))
@@ -86,7 +83,7 @@ _WORDS = {"forward": "the forward pass", "backward": "the backward pass", "optim
 _RAW = ("name", "type", "forward_macs", "backward_macs")
 
 
-def training_csv(table: _Table) -> str:
+def training_csv(table: JsonObject) -> str:
     """Return all rows with raw numbers, the optimiser and the sums last."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import make_job
 
+from bench.plan.job import Job
 from bench.records import environment
 from bench.records._cores import core_kinds
 
@@ -159,6 +161,30 @@ def test_cores_of_a_hybrid_cpu_have_their_kinds(tmp_path: Path) -> None:
 def test_where_the_kernel_says_nothing_of_its_cores_nothing_is_known(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="core_cpus_list"):
         core_kinds([0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("job", "package"),
+    [
+        (make_job(task="infer", arch="net", settings={"backend": "onnx"}), "onnxruntime"),
+        (make_job(task="infer", arch="net", settings={"backend": "openvino"}), "openvino"),
+        (make_job(task="cost", arch="timm:resnet50"), "timm"),
+        (make_job(task="cost", arch="hf:vit(hidden_size=192)"), "transformers"),
+    ],
+)
+def test_what_comes_of_a_library_stands_for_its_version_alone(job: Job, package: str) -> None:
+    before = {"packages": {"torch": "2.15.0", package: "1.0"}}
+    after = {"packages": {"torch": "2.15.0", package: "1.1"}}
+    unknown = {"packages": {"torch": "2.15.0"}}
+    assert environment.same_libraries(job, before, [before])
+    assert environment.same_libraries(job, before, [after, before])
+    assert not environment.same_libraries(job, before, [after])
+    assert environment.same_libraries(job, unknown, [after])  # of a record that says nothing of it
+    for other in (
+        make_job(task="infer", settings={"backend": "compiled:max-autotune"}),
+        make_job(task="cost"),
+    ):
+        assert environment.same_libraries(other, before, [after])
 
 
 def test_state_and_flags() -> None:

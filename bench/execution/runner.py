@@ -211,7 +211,7 @@ def reusable(
         asked = id(shared(record.environment)), id(job.settings), any_of_them
         if asked not in answers:
             answers[asked] = same(record.environment, job.devices, any_of_them)
-        return answers[asked]
+        return answers[asked] and environment.same_libraries(job, record.environment, environments)
 
     return {
         job_id: record

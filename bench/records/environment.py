@@ -26,12 +26,16 @@ import psutil
 
 import bench
 from bench.io import JsonObject
+from bench.plan.job import Job
 from bench.records._cores import core_kinds
 from bench.records.unread import shared
 
 _T = TypeVar("_T")
 
-_PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", "timm", "transformers")
+_ENGINES = ("onnx", "onnxruntime", "openvino", "nncf", "torchao", "executorch", "tensorrt")
+_LIBRARIES = {"timm:": "timm", "hf:": "transformers"}  # by how names of their networks begin
+_PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scikit-learn", *_LIBRARIES.values(), *_ENGINES)
+_OF_TORCH = ("eager", "compiled", "cuda_graph", "aot_inductor")  # backends that are no package of their own
 _VARIABLES = (
     "OMP_",
     "MKL_",
@@ -97,6 +101,25 @@ def same_as(others: Sequence[JsonObject]) -> Callable[[JsonObject, tuple[str, ..
         return key(then, devices, any_card=any_card) in stand(devices, any_card)
 
     return same
+
+
+def same_libraries(job: Job, then: JsonObject, others: Sequence[JsonObject]) -> bool:
+    """Whether the libraries that a job's network and backend come from have in `then` the versions of one of `others`.
+
+    Of records that say nothing of a library, as those before engines were recorded, nothing is supposed.
+    """
+    names = (job.arch, *(one.arch for one in getattr(job.settings, "networks", ())))
+    libraries = {
+        package for begins, package in _LIBRARIES.items() if any(n.startswith(begins) for n in names)
+    }
+    backend = str(getattr(job.settings, "backend", None) or "eager").partition(":")[0]
+    if not libraries and backend in _OF_TORCH:
+        return True
+    wanted = [*libraries, *(() if backend in _OF_TORCH else _ENGINES)]
+    before = then.get("packages") or {}
+    return any(
+        all(before.get(p) in (None, (other.get("packages") or {}).get(p)) for p in wanted) for other in others
+    )
 
 
 def _parts(environment: JsonObject, devices: Sequence[str], any_card: bool) -> list[object]:

@@ -107,7 +107,7 @@ LOCALES = ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYT
 
 @fault(3)
 def locales_and_terminals(place: Place, rng: random.Random) -> None:
-    place.name = rng.choice(["light", "é", "run\u2009of\u00a0mine"])
+    place.name = rng.choice(["light", "é", "run of mine", "走る"])
     whole(place, environment=rng.choice(LOCALES))
 
 

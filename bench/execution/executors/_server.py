@@ -11,8 +11,10 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
+from types import TracebackType
 
 import psutil
 
@@ -40,8 +42,19 @@ def importing() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     adopt_orphans()
+    sys.excepthook = _quiet
     # An orphan's end is not what the server of Python waits for.
     warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
+
+
+def _quiet(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing of what whoever asked for a job is told in a record or an error of its own.
+
+    A request may be torn, as by one who has no open file left to send it, and a job's process may find no folder to
+    begin in.
+    """
+    if not isinstance(error, EOFError | OSError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _look(*_: object) -> None:

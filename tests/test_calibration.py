@@ -9,16 +9,10 @@ import pytest
 from scipy import stats
 from series import times
 
+from bench.stats._correlation import neighbour_correlation
 from bench.stats.calibration import Calibration, _held_expected, _splits, calibrate, noise_floor, two_levels
 from bench.stats.effects import Effect
-from bench.stats.intervals import (
-    Proportion,
-    below_chance,
-    binomial_interval,
-    neighbour_correlation,
-    prediction_interval,
-    proportion,
-)
+from bench.stats.intervals import Proportion, below_chance, binomial_interval, prediction_interval, proportion
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 4), (4, 4), (11, 12), (12, 12), (1, 40), (20, 40)])

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 from series import Tail, correlated, disturbed, disturbed_median, median_interval, times
 
+from bench.stats._correlation import effective_size
 from bench.stats.calibration import two_levels
 from bench.stats.intervals import (
     _ONE_PROCESS,
     _interpolated_interval,
-    effective_size,
     mean_interval,
     median_ranks,
     percentile,

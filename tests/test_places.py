@@ -19,7 +19,7 @@ from fake_crew import FakeCrew, Span
 from fake_executor import Crowd, FakeExecutor
 
 from bench.errors import BenchError
-from bench.execution import Ended, Event, sharing
+from bench.execution import Ended, Event, _sharing
 from bench.execution import _locks as locks
 from bench.execution._locks import device_locks
 from bench.execution._sharing import _TRIES, share_out
@@ -443,7 +443,7 @@ class TestInterruptions:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         how = Meeting(4)  # of which there are only three
-        real = sharing.SimpleQueue
+        real = _sharing.SimpleQueue
 
         class Interrupted:
             def __init__(self) -> None:
@@ -457,7 +457,7 @@ class TestInterruptions:
                     raise KeyboardInterrupt
                 return self.queue.get(timeout=timeout)
 
-        monkeypatch.setattr(sharing, "SimpleQueue", Interrupted)
+        monkeypatch.setattr(_sharing, "SimpleQueue", Interrupted)
         summary = run(tmp_path, timed(9), how)
         assert summary.cancelled
         assert summary.counts == {"cancelled": 3}

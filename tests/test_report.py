@@ -32,7 +32,7 @@ from bench.records.store import Run, Store
 from bench.report.figures import _drawing as drawing
 from bench.report.figures._style import to_bytes
 from bench.report.tables._columns import COMPARISON, comparison_view
-from bench.report.tables.formats import to_csv
+from bench.report.tables._csv import to_csv
 from bench.report.write import _ReportFiles, write_report
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 

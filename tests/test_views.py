@@ -20,9 +20,9 @@ from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
 from bench.report.figures._svg import compact, inline
 from bench.report.tables._columns import comparison_view
+from bench.report.tables._csv import csv_text
 from bench.report.tables._view import Column, number, view
 from bench.report.tables.comparison import rich_table
-from bench.report.tables.formats import csv_text
 from bench.report.text import markdown, plain
 from bench.units import DASH, digits_for
 from reports import SMALL

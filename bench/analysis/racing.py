@@ -71,8 +71,8 @@ class _Posterior:
     """What is expected of the costs of all entrants: Student's t around `mean`.
 
     Attributes:
-        mean: logarithms.
-        sd: their scale.
+        mean: logarithms, one an entrant.
+        sd: their scale, likewise.
         df: degrees of freedom, of the tail that the errors of families left out have.
         error: the median of those errors, as a factor above one; NaN where there are none.
         coverage: how many of those costs lie in their 95 % interval, a share.
@@ -134,7 +134,12 @@ class CostModel:
         self._scales, self._fitted = _USUAL.copy(), 0
 
     def posterior(self, measured: _Ints, costs: _Floats) -> _Posterior:
-        """Return what is expected of all, once some costs, [measured], are known; at least one."""
+        """Return what is expected of the costs of all E entrants, once some are known.
+
+        Args:
+            measured: [M] which entrants these are, at least one.
+            costs: [M] the logarithms of their costs.
+        """
         centre = float(costs.mean())
         if len(measured) >= 1.2 * self._fitted:
             self._fit(measured, costs - centre)
@@ -155,7 +160,14 @@ class CostModel:
         )
 
     def covariance(self, measured: _Ints, some: _Ints) -> tuple[_Floats, _Floats]:
-        """Return what is left of the covariance of some entrants, and the noise of each."""
+        """Return what is left of the covariance of some entrants [S, S], and the variance of the noise of each [S].
+
+        Both are of logarithms.
+
+        Args:
+            measured: [M] which entrants' costs are known.
+            some: [S] of which entrants.
+        """
         root = cholesky(self._noisy(measured), lower=True)
         across = solve_triangular(root, self._kernel(measured, some), lower=True)
         scale = self._exp()
@@ -372,7 +384,7 @@ class RacedCost:
 
     Attributes:
         model: what is expected of it.
-        samples: by entrant the logarithm of each process.
+        samples: by entrant the logarithm of the cost in each process; s, or the unit of a count.
         limit: a logarithm; None where there is no budget of it.
         exact: whether it is the same in each process.
     """
@@ -385,7 +397,7 @@ class RacedCost:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a race has come.
+    """How far a race of E entrants has come; arrays are [E], chances from 0 to 1.
 
     Attributes:
         costs: by raced cost its estimates.

@@ -15,6 +15,7 @@ from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Executor
 from bench.execution.catalog import ask
 from bench.execution.runner import Observer
+from bench.io import JsonObject
 from bench.plan.config import parse_experiment
 from bench.plan.corruption import NAMES, SEVERITIES
 from bench.plan.job import Job
@@ -78,20 +79,7 @@ def evaluate(
     shared: dict[str, object] = {"task": "evaluate", "timeout_s": _LIMIT_S}
     shared |= {key: value for key, value in options.items() if value is not None}
     grid = {"corruption": [None, *(f"{c}:{s}" for c in NAMES for s in SEVERITIES)]} if corruptions else {}
-    # With weights of their own, names are those of networks.
-    trained = {text: _trainings(text, Path(results)) if weights is None else None for text in names}
-    networks = [text for text, records in trained.items() if records is None]
-    if networks and data is None:
-        raise ConfigError("no images to evaluate on are named", "such as --data imagefolder:PATH")
-    blocks = []
-    if networks:
-        own = {} if weights is None else {"weights": weights}
-        blocks.append({**shared, "data": data, **own, "grid": {"arch": networks, **grid}})
-    for records in trained.values():
-        for record, file in records or ():
-            blocks.append(
-                {**_as_tested(record.job, data, file), **shared, "grid": {"arch": [record.job.arch], **grid}}
-            )
+    blocks = _blocks(names, data, weights, Path(results), shared=shared, grid=grid)
     experiment = parse_experiment({"name": name or run_name("evaluate", names), "blocks": blocks})
     with open_executor(executor, names) as opened:
         done = run(
@@ -107,12 +95,44 @@ def evaluate(
             plan = partial(prepare, experiment, overrides=overrides, executor=opened)
             done = explained(done, plan, opened, observer, argv)
         if show is not None:
-            jobs = {r.job.arch: r.job.to_json() for r in reversed(done.summary.records) if r.status == "ok"}
-            if not jobs:
-                raise BenchError(f"there is nothing to show in {show}: no evaluation succeeded")
-            drawn = list(reversed(jobs.values()))
-            ask(opened, str, "bench.execution.probe:show_images", drawn, str(show), timeout_s=_SHOW_S)
+            _draw(done, show, opened)
     return done
+
+
+def _blocks(
+    names: Sequence[str],
+    data: str | None,
+    weights: str | None,
+    results: Path,
+    *,
+    shared: JsonObject,
+    grid: JsonObject,
+) -> list[dict[str, object]]:
+    """Return the blocks of an experiment: one for all networks, and one for each training with weights."""
+    # With weights of their own, names are those of networks.
+    trained = {text: _trainings(text, results) if weights is None else None for text in names}
+    networks = [text for text, records in trained.items() if records is None]
+    if networks and data is None:
+        raise ConfigError("no images to evaluate on are named", "such as --data imagefolder:PATH")
+    blocks: list[dict[str, object]] = []
+    if networks:
+        own = {} if weights is None else {"weights": weights}
+        blocks.append({**shared, "data": data, **own, "grid": {"arch": networks, **grid}})
+    for records in trained.values():
+        for record, file in records or ():
+            blocks.append(
+                {**_as_tested(record.job, data, file), **shared, "grid": {"arch": [record.job.arch], **grid}}
+            )
+    return blocks
+
+
+def _draw(done: Done, file: Path | str, executor: Executor) -> None:
+    """Draw the images of a run's evaluations, as their networks got them, into a file."""
+    jobs = {r.job.arch: r.job.to_json() for r in reversed(done.summary.records) if r.status == "ok"}
+    if not jobs:
+        raise BenchError(f"there is nothing to show in {file}: no evaluation succeeded")
+    drawn = list(reversed(jobs.values()))
+    ask(executor, str, "bench.execution.probe:show_images", drawn, str(file), timeout_s=_SHOW_S)
 
 
 def _as_tested(job: Job, data: str | None, file: Path) -> dict[str, object]:

@@ -11,29 +11,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bench.analysis.choosing import COSTS, Choice, dismissals
-from bench.analysis.flags import flags_of
 from bench.errors import unknown_name
 from bench.facts import SETS
 from bench.facts.candidates import Candidates
 from bench.io import finite_json
-from bench.report.tables._view import EMPTY, Cell, Fields, Head, View, view_of
+from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
+from bench.report.tables._view import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown
-from bench.stats.intervals import binomial_interval
 from bench.units import percent, show
-
-MOST_RIVALS = 5  # rows of the table; the sentence says how many there are
-TITLES = {
-    "latency": "Latency",
-    "throughput": "Throughput",
-    "memory": "Memory of tensors",
-    "parameters": "Parameters",
-    "macs": "MACs",
-    "energy": "Energy of an image",
-    "file_size": "File of weights",
-}
-
-_Row = pd.Series  # of a table of candidates
 
 
 def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[Terminal]:
@@ -41,14 +27,14 @@ def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[T
     weights = accuracies.pivot_table(
         index=["weights", "input_size"], columns="set", values="top1"
     ).reset_index()
-    fields: Fields[_Row] = [
+    fields: Fields[Row] = [
         (Head("Weights"), lambda row: str(row["weights"])),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
         *((Head(f"Top-1, {name}", numeric=True), _share(name)) for name in SETS if name in weights),
     ]
     if len(weights):
         yield Terminal(view_of((row for _, row in weights.iterrows()), fields), "Published accuracies")
-    timed: Fields[_Row] = [
+    timed: Fields[Row] = [
         (Head("Machine"), lambda row: str(row["machine"])),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
         (Head("Batch", numeric=True), lambda row: f"{row['batch_size']:,}"),
@@ -62,7 +48,7 @@ def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[T
         )
 
 
-def _share(name: str) -> Callable[[_Row], str]:
+def _share(name: str) -> Callable[[Row], str]:
     return lambda row: percent(row[name], 2)
 
 
@@ -86,7 +72,7 @@ def choice_json(choice: Choice, candidates: Candidates, explain: Sequence[str]) 
     def plain(rows: pd.DataFrame) -> object:
         return finite_json(rows[_columns(choice)].to_dict("records"))
 
-    def one(row: _Row | None) -> object:
+    def one(row: Row | None) -> object:
         return None if row is None else finite_json(row[_columns(choice)].to_dict())
 
     return {
@@ -113,7 +99,7 @@ def _columns(choice: Choice) -> list[str]:
 def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
 
-    def words(row: _Row) -> str:
+    def words(row: Row) -> str:
         return described(row, choice, candidates.accuracy, candidates.images)
 
     every, budget = len(choice.candidates), " and ".join(b.text for b in choice.budgets)
@@ -140,15 +126,6 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     return said
 
 
-def described(row: _Row, choice: Choice, word: str, images: int) -> str:
-    """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1.20 k/s)``, of an accuracy on so many images."""
-    low, high = binomial_interval(row["accuracy"] * images, images)
-    accuracy = f"{word} {percent(row['accuracy'])}, {100 * low:.1f} – {100 * high:.1f}"
-    costs = dict.fromkeys([choice.cost, *(b.quantity for b in choice.budgets)])
-    known = [show(row[cost], COSTS[cost][0]) + " parameters" * (cost == "parameters") for cost in costs]
-    return f"{row['network']} at {row['input_size']} px ({'; '.join([accuracy, *known])})"
-
-
 def _table(choice: Choice, candidates: Candidates) -> View:
     """Return the networks that matter, the most accurate first, with what is said of each."""
     table = choice.candidates
@@ -161,7 +138,7 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     words |= {row.name: word for row, word in ones if row is not None}
     rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
     costs = [cost for cost in COSTS if rows[cost].notna().any()]
-    fields: Fields[_Row] = [
+    fields: Fields[Row] = [
         (Head("Network"), lambda row: str(row["network"])),
         (
             Head(f"{candidates.accuracy.capitalize()}, published", "%", numeric=True),
@@ -172,20 +149,6 @@ def _table(choice: Choice, candidates: Candidates) -> View:
         (Head("Verdict"), lambda row: words[row.name]),
     ]
     return view_of((row for _, row in rows.iterrows()), fields)
-
-
-def cost_cell(cost: str) -> Callable[[_Row], str | Cell]:
-    """Return what shows a cost of a row, with its interval and its doubts."""
-    unit = COSTS[cost][0]
-
-    def cell(row: _Row) -> Cell:
-        if math.isnan(row[cost]):
-            return EMPTY
-        low, high = (row.get(f"{cost}_{end}", math.nan) for end in ("low", "high"))
-        note = "" if math.isnan(low) else f"{show(low, unit)} – {show(high, unit)}"
-        return Cell(show(row[cost], unit), note, flags=flags_of(row.to_dict(), cost))
-
-    return cell
 
 
 def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
 from bench.errors import unknown_name
 from bench.facts.entrants import Known
 from bench.io import finite_json
-from bench.report.facts import MOST_RIVALS, TITLES, cost_cell, described
+from bench.report._choice import MOST_RIVALS, TITLES, cost_cell, described
 from bench.report.tables._view import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown

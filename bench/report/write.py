@@ -22,8 +22,9 @@ from bench.report.page._content import Content, gather
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import COMPARISON, comparison_view
+from bench.report.tables._csv import to_csv
 from bench.report.tables.export import measurements_csv
-from bench.report.tables.formats import to_csv, to_latex
+from bench.report.tables.formats import to_latex
 
 _FORMATS = ("html", "md", "csv", "latex", *KINDS)
 _USUAL = ("html", "md", "csv", "svg", "png")

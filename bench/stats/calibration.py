@@ -20,15 +20,9 @@ from functools import lru_cache
 import numpy as np
 
 from bench.io import ToJson
+from bench.stats._correlation import effective_size, neighbour_correlation
 from bench.stats.effects import Effect
-from bench.stats.intervals import (
-    Proportion,
-    effective_size,
-    neighbour_correlation,
-    prediction_interval,
-    process_interval,
-    proportion,
-)
+from bench.stats.intervals import Proportion, prediction_interval, process_interval, proportion
 from bench.stats.samples import finite, median, robust_sd
 from bench.stats.verdicts import CHANGED, corrected, differ
 

@@ -10,13 +10,12 @@
     proportion           of so many of so many: exact binomial, also of trials that hang together
     wilson_interval      of a share of many independent trials; nearer to its level on average than the exact one
 
-Sources: David & Nagaraja, Order Statistics, 7.1; Hahn & Meeker, Statistical Intervals, 4.7; Kalibera & Jones, Rigorous
-benchmarking in reasonable time, ISMM 2013; Geyer, Practical Markov chain Monte Carlo, Statistical Science 7, 1992;
-Clopper & Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial, Biometrika 26,
-1934; of trials that hang together Korn & Graubard, Confidence intervals for proportions with small expected number of
-positive counts estimated from survey data, Survey Methodology 24, 1998; Wilson, Probable inference, the law of
-succession, and statistical inference, J. Am. Stat. Assoc. 22, 1927; Brown, Cai & DasGupta, Interval estimation for a
-binomial proportion, Statistical Science 16, 2001.
+Sources: David & Nagaraja, Order Statistics, 7.1; Hahn & Meeker, Statistical Intervals, 4.7; Kalibera & Jones,
+Rigorous benchmarking in reasonable time, ISMM 2013; Clopper & Pearson, The use of confidence or fiducial limits
+illustrated in the case of the binomial, Biometrika 26, 1934; of trials that hang together Korn & Graubard, Confidence
+intervals for proportions with small expected number of positive counts estimated from survey data, Survey Methodology
+24, 1998; Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat. Assoc. 22, 1927;
+Brown, Cai & DasGupta, Interval estimation for a binomial proportion, Statistical Science 16, 2001.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ import numpy.typing as npt
 from scipy.special import bdtr, betaincinv, stdtrit
 
 from bench.io import ToJson
-from bench.stats.samples import NONE, Floats, doubled_ranks, finite, mean, median, sd
+from bench.stats._correlation import effective_size
+from bench.stats.samples import NONE, Floats, finite, mean, median, sd
 
 _Method = Literal["t of logarithms", "order statistics", "none"]
 
@@ -132,33 +132,6 @@ def _interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -
     inwards = (n - k) * part / (k + (n - 2 * k) * part)
     low = values[k - 1] + inwards * (values[k] - values[k - 1])
     return (low, values[n - k] - inwards * (values[n - k] - values[n - k - 1]))
-
-
-def effective_size(samples: Sequence[float]) -> float:
-    """Return how many independent samples the median of correlated ones is worth, from 1 to n.
-
-    Their count over the sum of the autocorrelations of their ranks, as far as sums of two neighbours are positive
-    (Geyer's initial positive sequence). Supposes a stationary series; a drift counts as correlation.
-    """
-    n = len(samples)
-    ranks = doubled_ranks(np.asarray(samples, dtype=np.float64)) - (n + 1.0)
-    if n < 2 or not ranks.any():
-        return float(n)
-    power = np.abs(np.fft.rfft(ranks, 2 * n)) ** 2
-    correlations = np.fft.irfft(power)[: n - n % 2]
-    pairs = (correlations[::2] + correlations[1::2]) / correlations[0]
-    initial = pairs[np.minimum.accumulate(pairs > 0)]
-    return n / max(1.0, 2 * float(initial.sum()) - 1)
-
-
-def neighbour_correlation(samples: Sequence[float]) -> float:
-    """Return the correlation of a sample's rank with the next one's; NaN of fewer than ten, or where all are equal.
-
-    Of n independent ones it is about -1 / n, so that few of them seem less correlated than they are.
-    """
-    n = len(samples)
-    ranks = doubled_ranks(np.asarray(samples, dtype=np.float64)) - (n + 1.0)
-    return float(ranks[1:] @ ranks[:-1] / (ranks @ ranks)) if n >= 10 and ranks.any() else math.nan
 
 
 def within_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:

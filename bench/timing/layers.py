@@ -192,11 +192,11 @@ class LayerTimes:
 
     Attributes:
         whole: of the network, in passes without stamps.
-        laps: of each call itself, round by round.
+        laps: s of each call itself, round by round.
         host_laps: the same by the host's clock; empty where that is the only one.
         segments: of the round whose sum is the median one.
-        stamp_s: the time of a call that does nothing.
-        operator_s: the time of an operator with one element.
+        stamp_s: the time of a call that does nothing, s.
+        operator_s: the time of an operator with one element, s.
         report: what the watch saw.
     """
 

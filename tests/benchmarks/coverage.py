@@ -25,13 +25,9 @@ sys.path.insert(0, str(HERE.parent))
 from series import disturbed, disturbed_median, median_interval, times  # noqa: E402
 
 from bench.records.store import latest, read_run  # noqa: E402
+from bench.stats._correlation import effective_size  # noqa: E402
 from bench.stats.calibration import _held_expected, calibrate, two_levels  # noqa: E402
-from bench.stats.intervals import (  # noqa: E402
-    Interval,
-    effective_size,
-    process_interval,
-    within_interval,
-)
+from bench.stats.intervals import Interval, process_interval, within_interval  # noqa: E402
 from bench.stats.samples import median  # noqa: E402
 from bench.stats.verdicts import CHANGED, differ  # noqa: E402
 

@@ -26,25 +26,37 @@ if TYPE_CHECKING:
     from bench.api import Done
 
 
+_NamesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NET...",
+        help="torchvision:NAME and timm:NAME with their default weights, or others, as in "
+        "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "
+        "a run, or the id of a job, whose trainings kept their weights.",
+    ),
+]
+_DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="A name of `bench list datasets`, or imagefolder:PATH; of trainings, by default their own.",
+    ),
+]
+_ExplainOption = Annotated[
+    bool,
+    typer.Option(
+        "--explain/--no-explain",
+        help="Where an accuracy is not the published one, try size, crop, interpolation, normalisation and order "
+        "of colours, each in an evaluation of its own.",
+    ),
+]
+
+
 @handled
 def evaluate(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NET...",
-            help="torchvision:NAME and timm:NAME with their default weights, or others, as in "
-            "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "
-            "a run, or the id of a job, whose trainings kept their weights.",
-        ),
-    ],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            "-d",
-            help="A name of `bench list datasets`, or imagefolder:PATH; of trainings, by default their own.",
-        ),
-    ] = None,
+    names: _NamesArgument,
+    data: _DataOption = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Of the data; by default val. A folder may be unsplit.")
     ] = None,
@@ -67,14 +79,7 @@ def evaluate(
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
     ] = False,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain/--no-explain",
-            help="Where an accuracy is not the published one, try size, crop, interpolation, normalisation and order "
-            "of colours, each in an evaluation of its own.",
-        ),
-    ] = True,
+    explain: _ExplainOption = True,
     show: Annotated[
         Path | None,
         typer.Option("--show", metavar="FILE.png", help="Draw the images as the networks get them."),

@@ -35,6 +35,30 @@ class _Format(StrEnum):
     latex = "latex"
 
 
+_TrainingOption = Annotated[
+    bool,
+    typer.Option(
+        "--training", help="Of a training step: what it costs and holds; with --time how long it takes."
+    ),
+]
+_BatchOption = Annotated[
+    int | None,
+    typer.Option("--batch", min=1, help="Images a call, with --time or --training; by default 1."),
+]
+_PrecisionOption = Annotated[
+    str | None,
+    typer.Option("--precision", help="With --time: fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16."),
+]
+_ProcessesOption = Annotated[
+    int | None,
+    typer.Option("--processes", min=1, help="With --time: in how many processes; by default 5."),
+]
+_TraceOption = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="FILE", help="With --time: write a pass for Perfetto (ui.perfetto.dev)."),
+]
+
+
 @handled
 def show(
     arch: Annotated[str, typer.Argument(metavar="ARCH", help=_NAMES)],
@@ -52,33 +76,14 @@ def show(
     time: Annotated[
         bool, typer.Option("--time", help="Time each layer on this machine, in turn with the whole.")
     ] = False,
-    training: Annotated[
-        bool,
-        typer.Option(
-            "--training", help="Of a training step: what it costs and holds; with --time how long it takes."
-        ),
-    ] = False,
-    batch: Annotated[
-        int | None,
-        typer.Option("--batch", min=1, help="Images a call, with --time or --training; by default 1."),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option("--precision", help="With --time: fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16."),
-    ] = None,
+    training: _TrainingOption = False,
+    batch: _BatchOption = None,
+    precision: _PrecisionOption = None,
     backend: Annotated[
         str | None, typer.Option("--backend", help="With --time: how the whole is run; layers run in eager.")
     ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option("--processes", min=1, help="With --time: in how many processes; by default 5."),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            "--trace", metavar="FILE", help="With --time: write a pass for Perfetto (ui.perfetto.dev)."
-        ),
-    ] = None,
+    processes: _ProcessesOption = None,
+    trace: _TraceOption = None,
     override: SetOption = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="With --time: name of the run; by default layers-ARCH.")

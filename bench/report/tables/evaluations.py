@@ -26,8 +26,9 @@ from bench.analysis.evaluations import (
 )
 from bench.facts.reproduction import Reproduction, Try, reproductions
 from bench.plan.corruption import KINDS
+from bench.report.tables._csv import csv_text
 from bench.report.tables._view import EMPTY, Cell, Fields, Head, View, view_of
-from bench.report.tables.formats import Terminal, csv_text
+from bench.report.tables.formats import Terminal
 from bench.report.text import plain
 from bench.stats.answers import Share
 from bench.stats.effects import Effect

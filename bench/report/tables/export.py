@@ -13,7 +13,7 @@ from bench.analysis.frame import to_frame
 from bench.analysis.keys import VARIANT
 from bench.io import finite_json
 from bench.records.store import Run
-from bench.report.tables.formats import csv_text
+from bench.report.tables._csv import csv_text
 
 _WAYS = ("run", "device_name", *VARIANT)
 

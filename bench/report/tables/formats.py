@@ -1,4 +1,4 @@
-"""A view as a table in each form: for a terminal, in Markdown, HTML and LaTeX; and frames as CSV.
+"""A view as a table in each form: for a terminal, in Markdown, HTML and LaTeX.
 
 Whatever a name holds, it stays text: it is no markup, and the LaTeX compiles.
 """
@@ -10,14 +10,13 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import pandas as pd
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.tables._view import Cell, Column, Head, View
+from bench.report.tables._view import Cell, Head, View
 from bench.report.text import markdown, plain
 
 
@@ -224,27 +223,3 @@ def _latex_remark(remark: tuple[str, str]) -> str:
     letter, text = remark
     mark = f"\\textsuperscript{{{letter}}} " if letter else ""
     return f"\\par\\smallskip{{\\footnotesize\\raggedright {mark}{_latex(text)}.\\par}}"
-
-
-_SUFFIX = {"": "", "1": "", "%": "", "1/s": "_images_per_s"}
-
-
-def to_csv(table: pd.DataFrame, columns: Sequence[Column]) -> str:
-    """Return all columns as CSV: numbers raw and unrounded, the unit in the name (`latency_s`), gaps empty."""
-    units: dict[str, str] = {}
-    for column in columns:
-        units |= {column.key: column.unit, **column.raw}
-    names = {key: key + _SUFFIX.get(unit, f"_{unit}") for key, unit in units.items()}
-    return csv_text(table.reindex(columns=list(units)).rename(columns=names))
-
-
-def csv_text(table: pd.DataFrame) -> str:
-    """Return a frame as CSV; whole numbers stay so where others of their column are missing: 2015, not 2015.0."""
-    return table.apply(_integers).to_csv(index=False, lineterminator="\n")
-
-
-def _integers(values: pd.Series) -> pd.Series:
-    numbers = values.dropna() if values.dtype.kind == "f" else values.iloc[:0]
-    if numbers.empty or not (numbers % 1 == 0).all() or not (numbers.abs() < 2**53).all():
-        return values
-    return values.astype("Int64")

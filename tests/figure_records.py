@@ -10,8 +10,9 @@ from typing import Any
 
 from make_records import NETS, Net, by_name, counted, job, record, records, speed
 
+from bench.io import JsonObject
 from bench.plan.job import Job
-from bench.records.record import Measurement, Record, count
+from bench.records.record import Measurement, Record, count, measured
 
 _COLUMNS = ["name", "kind", "output", "parameters", "macs", "activation_bytes", "receptive_field"]
 
@@ -114,6 +115,33 @@ def layer_records(net: Net, processes: int = 3, slower: float = 1.0, **settings:
         yield record(job(net, "layers", **speed(batch_size=8, replicate=process, **settings)), net, seen)
 
 
+def engine_records(net: Net) -> Iterator[Record]:
+    """Yield records of a network in eager and by an engine, in five processes each."""
+    for backend, seconds in (("eager", 0.02), ("onnx", 0.012)):
+        for process, share in enumerate((1.0, 1.01, 0.99, 1.005, 0.995)):
+            settings = speed("cpu", backend=backend, threads=2, replicate=process)
+            seen = [measured("latency", (seconds * share,) * 6)]
+            if backend != "eager" and not process:
+                seen.append(measured("other_answers", (0.25,), {"images": 16}))
+            yield record(job(net, "infer", **settings), net, seen)
+
+
+def race(nets: Sequence[Net]) -> JsonObject:
+    """Return what a run keeps of a race: all but the last network were measured."""
+    keys = ("cost", "cost_low", "cost_high", "cost_expected_low", "cost_expected_high")
+    rows = []
+    for i, net in enumerate(nets):
+        last = i == len(nets) - 1
+        numbers = dict(zip(keys, [(i + 1) / 100 * share for share in (1, 0.95, 1.05, 0.9, 1.1)], strict=True))
+        state = {
+            "state": "never" if last else "measured",
+            "on_front": not last and i % 2 == 0,
+            "certain": i % 4 == 0,
+        }
+        rows.append({"network": net.name, **numbers, **state, "accuracy": 0.6 + i / 100})
+    return {"cost": "latency", "accuracy": "top1", "limit": 0.05, "chosen": nets[0].name, "networks": rows}
+
+
 def everything(nets: Sequence[Net] = NETS) -> Iterator[Record]:
     """Yield records of which every figure of cost and speed can be drawn."""
     named = {net.name: net for net in nets}
@@ -125,6 +153,7 @@ def everything(nets: Sequence[Net] = NETS) -> Iterator[Record]:
     yield from versus_records(nets[:5])
     yield from layer_records(nets[0])
     yield from layer_records(nets[1], slower=1.5)
+    yield from engine_records(nets[2])
 
 
 def out_of_memory() -> Iterator[Record]:

@@ -37,7 +37,7 @@ def test_tests_decide_what_was_claimed_and_indicate_the_rest(
     indicated = {"supported": "indicated_for", "refuted": "indicated_against"}
     assert found.verdict == (indicated.get(expected, expected) if conditions else expected)
     assert "run run0, study depth" in found.measured
-    assert "+0.05 (+0.03 … +0.07), p = 0.002, n = 5, 5" in found.measured
+    assert "+5.00 points (+3.00 … +7.00), p = 0.002, n = 5, 5" in found.measured
     assert [s["verdict"] for s in found.to_json()["studies"]] == verdicts
     if conditions:
         told = "the claim is of cifar10, all training images, 32 px; tested: fashion_mnist, 5,000 training images, 16 px"

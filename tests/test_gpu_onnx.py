@@ -82,6 +82,7 @@ class FakeRuntime:
             self.host.device.clock.wait()
 
         return types.SimpleNamespace(
+            get_session_options=lambda: types.SimpleNamespace(intra_op_num_threads=0),
             get_inputs=lambda: [types.SimpleNamespace(name="images")],
             get_outputs=lambda: [types.SimpleNamespace(name="logits")],
             io_binding=FakeBinding,
@@ -106,7 +107,9 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
 def test_images_and_logits_stay_on_the_card(runtime: FakeRuntime, precision: str, tf32: int) -> None:
     results = measured(job_of("infer", batch_size=4, backend="onnx", precision=precision))
     sure(results)
-    assert list(results) == ["prepare_time", "output_difference", "peak_memory", "latency", "step_time"]
+    assert {"prepare_time", "output_difference", "peak_memory", "latency", "step_time"} <= results.keys(), [
+        *results
+    ]
     assert runtime.providers == [[(_CUDA, {"device_id": 0, "use_tf32": tf32}), "CPUExecutionProvider"]]
     assert results["output_difference"].flags == ()
     assert results["peak_memory"].flags == ("outside_allocator",)

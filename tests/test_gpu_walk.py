@@ -106,7 +106,8 @@ GRAPHS = ("cuda_graph", "compiled:reduce-overhead", "compiled:max-autotune")
 def test_inference_by_a_backend(host: FakeHost, backend: str) -> None:
     results = measured(job_of("infer", batch_size=4, backend=backend))
     sure(results)
-    names = ["prepare_time", "output_difference", "peak_memory", "latency", "step_time"]
+    agreement = ["output_difference", "mean_difference", "other_answers"]
+    names = ["prepare_time", *agreement, "peak_memory", "latency", "step_time"]
     assert list(results) == names
     assert results["output_difference"].flags == ()
     assert results["peak_memory"].flags == (("outside_allocator",) if backend in GRAPHS else ())

@@ -446,7 +446,7 @@ def test_the_table_and_its_json() -> None:
 @pytest.mark.slow
 def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     files = write_report([run_of(TIMES)], tmp_path)
-    assert '<section id="verdicts">' in files.index.read_text(encoding="utf-8")
+    assert '<section id="verdicts" aria-labelledby=' in files.index.read_text(encoding="utf-8")
     assert "## Verdicts" in (files.folder / "report.md").read_text(encoding="utf-8")
 
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,8 +59,18 @@ def missing(needs: Sequence[str], install: str) -> str | None:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of installed packages by their names, for the detail of a preparation."""
-    return {name: importlib.metadata.version(name) for name in packages}
+    """Return the versions of imported packages by their names, for the detail of a preparation.
+
+    They are asked themselves where the installed one is called otherwise, as `onnxruntime-gpu` is.
+    """
+    return {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return str(getattr(sys.modules.get(package), "__version__", "unknown"))
 
 
 @contextmanager

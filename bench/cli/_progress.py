@@ -207,6 +207,7 @@ class Progress(Observer):
     def recorded(self, record: Record) -> None:
         """Print the record's line."""
         self.done += 1
+        self.total = max(self.total, self.done)  # what is repeated was not planned
         self.estimated_s += self.pending.pop(record.job.id, 0.0)
         colour = _COLOURS.get(record.status, "red")
         count = f"{self.done:>{len(str(self.total))}}/{self.total}"

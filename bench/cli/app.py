@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli._commands import (
+from bench.cli import (
     choose,
     compare,
     diff,
@@ -33,7 +33,7 @@ from bench.cli._commands import (
     train,
     verify,
 )
-from bench.cli._commands import list as list_
+from bench.cli import list as list_
 from bench.cli._common import examples_of
 from bench.cli._streams import open_standard_streams
 from bench.registry import PLUGINS

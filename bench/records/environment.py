@@ -7,6 +7,7 @@ job.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -227,10 +228,10 @@ class _Ask:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    for name in (package, f"{package}-gpu"):  # as ONNX Runtime's is called that runs on cards
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return None
 
 
 def _git(ask: _Ask) -> dict[str, object]:

@@ -38,7 +38,8 @@ _QUIET = {
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else SIGTERM prints what Ray's own code was at
 }
 # Of a cluster of this machine alone. Whatever Ray does while a job is timed takes a core away from it: idle, its
-# processes take 2.8 % of one, and 0.9 % with these. Nor is its guard of the memory to end jobs: they have a status.
+# processes took 2.8 % of one as they come, and about 1 % with a few more of these settings than stand here. Nor is its
+# guard of the memory to end jobs: they have a status.
 _IDLE = {
     "RAY_worker_niceness": "0",
     "RAY_enable_worker_prestart": "0",

@@ -18,6 +18,7 @@ from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
 from bench.report.figures._style import COLOURS, INK, MUTED, SURFACE, drawable, legend, log_axis
+from bench.report.text import plain
 from bench.units import show
 
 _BLUE, _ORANGE = COLOURS[:2]
@@ -82,8 +83,9 @@ def _legend() -> tuple[list[Line2D], list[str]]:
 
 def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[Line]]:
     """Draw one race; return what is to be labelled, and the lines in the way."""
-    rows = pd.DataFrame(race["networks"])
+    rows = pd.DataFrame([{**row, "network": plain(row["network"])} for row in race["networks"]])
     rows[_NUMBERS] = rows[_NUMBERS].astype(float)
+    best = plain(race.get("best") or "")
     unit = COSTS[race["cost"]][0]
     better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
     never, measured = rows[rows["state"] == "never"], rows[rows["state"] == "measured"]
@@ -94,7 +96,7 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     axes.plot(behind["cost"], behind["accuracy"], "o", ms=4, color=MUTED, alpha=0.55)
     front = measured[on_front].sort_values("cost", ascending=better == "lower")
     lines = draw_corners(axes, steps(front["cost"].tolist(), front["accuracy"].tolist(), better))
-    _draw_members(axes, front, race.get("best"))
+    _draw_members(axes, front, best)
     reached = [*measured["cost"], *ends.ravel()]
     limit, words = race.get("limit"), ""
     if isinstance(limit, int | float) and limit > 0:
@@ -106,7 +108,7 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     accuracy_axis(axes, drawable(str(race.get("accuracy") or "Accuracy")))
     heading(axes, name)
     points = [
-        Point(cost, value, _short(network), 4.5, first=network == race.get("best"))
+        Point(cost, value, _short(network), 4.5, first=network == best)
         for cost, value, network in zip(
             front["cost"], front["accuracy"], front["network"].map(str), strict=True
         )

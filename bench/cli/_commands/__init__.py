@@ -1,1 +1,0 @@
-"""The commands: one module each, with what it takes, does and prints."""

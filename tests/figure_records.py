@@ -153,7 +153,6 @@ def everything(nets: Sequence[Net] = NETS) -> Iterator[Record]:
     yield from versus_records(nets[:5])
     yield from layer_records(nets[0])
     yield from layer_records(nets[1], slower=1.5)
-    yield from engine_records(nets[2])
 
 
 def out_of_memory() -> Iterator[Record]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluated import with_evaluations
-from figure_records import everything, out_of_memory, race
+from figure_records import engine_records, everything, out_of_memory, race
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_records import (
@@ -69,7 +69,7 @@ def drawn(name: str, *runs: Run) -> Drawing | None:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    seen = [*everything(), *failed(), *out_of_memory()]
+    seen = [*everything(), *engine_records(NETS[2]), *failed(), *out_of_memory()]
     run = keep_outputs(make_run(seen), tmp_path_factory.mktemp("run"))
     return replace(
         with_evaluations(run, ["resnet18", "vgg16", "alexnet"]), info={**run.info, "race": race(NETS)}
@@ -379,7 +379,8 @@ NASTY = [
 
 def test_nasty_names_are_drawn_in_every_figure(tmp_path: Path) -> None:
     nets = [replace(n, name=t, family="_" + t) for n, t in zip(NETS[2:], NASTY, strict=False)]
-    run = with_evaluations(keep_outputs(make_run(everything(nets)), tmp_path), [net.name for net in nets[:4]])
+    seen = [*everything(nets), *engine_records(nets[2])]
+    run = with_evaluations(keep_outputs(make_run(seen), tmp_path), [net.name for net in nets[:4]])
     run = replace(run, info={**run.info, "race": race(nets)})
     for name, figure in drawn_each(ALL, run).items():
         assert figure is not None, name

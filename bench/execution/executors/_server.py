@@ -53,7 +53,8 @@ def _quiet(kind: type[BaseException], error: BaseException, trace: TracebackType
     A request may be torn, as by one who has no open file left to send it, and a job's process may find no folder to
     begin in.
     """
-    if not isinstance(error, EOFError | OSError):
+    told = EOFError | OSError if os.getpid() == _SERVER else FileNotFoundError
+    if not isinstance(error, told):
         sys.__excepthook__(kind, error, trace)
 
 

@@ -101,16 +101,27 @@ def test_close_times_are_undecided() -> None:
 def test_what_is_in_doubt_is_not_crowned_and_what_is_behind_it_is_not_either() -> None:
     noisy = row("a", 5, 0.9, latency_flags="noisy")
     (answer,) = answered(noisy, row("b", 10, 0.7), row("c", 20, 0.8))
-    fastest, gains = answer.sentences
+    fastest, gains, doubted = answer.sentences
     assert fastest == (
         f"{WHERE}, the fastest of 3 is undecided: a is ahead and in doubt (noisy); "
         "without a doubt the first is b (10.0 ms (9.9 – 10.1))."
     )
     assert gains == "By top-1, published, c gains 10.0 points on b for 2.0 times the time."
+    assert doubted == "More accurate still, with a time in doubt: a (90.0 %, noisy)."
     assert {(pick.network, pick.doubt) for pick in answer.picks} == {
         ("a", "none holds it for certain"),
         ("a", "noisy"),
     }
+
+
+def test_the_most_accurate_is_called_so_where_none_in_doubt_is_more_accurate() -> None:
+    rows = [row("quick", 10, 0.70), row("good", 20, 0.80), row("best", 80, 0.82)]
+    (answer,) = answered(*rows, row("noisy", 60, 0.81, latency_flags="noisy"))
+    assert "best, the most accurate, 12.0 points" in answer.sentences[1]
+    assert len(answer.sentences) == 2
+    (answer,) = answered(*rows, row("noisy", 60, 0.83, latency_flags="noisy"))
+    assert "best, the most accurate of those without a doubt, 12.0 points" in answer.sentences[1]
+    assert answer.sentences[2] == "More accurate still, with a time in doubt: noisy (83.0 %, noisy)."
 
 
 def test_where_all_latencies_are_in_doubt_batches_decide() -> None:

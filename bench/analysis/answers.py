@@ -388,8 +388,14 @@ def _gains(known: _Accuracies) -> Iterator[str]:
     )
     best = max(front, key=lambda one: one["accuracy"])
     gain = f"gains {_points(most, base)} points on {base['network']} for {_times(most, base)} times the time"
-    further = f", and {best['network']}, the most accurate, {_points(best, base)} points for {_times(best, base)} times"
-    yield f"By {known.words}, {tested}{most['network']} {gain}{f'{further} the time' if best is not most else ''}."
+    doubted = known.candidates[(known.candidates["doubts"] != "") & (known.candidates["way"] == way)]
+    ahead = doubted[doubted["accuracy"] > best["accuracy"]].to_dict("records")
+    first = "the most accurate of those without a doubt" if ahead else "the most accurate"
+    further = f", and {best['network']}, {first}, {_points(best, base)} points for {_times(best, base)} times the time"
+    yield f"By {known.words}, {tested}{most['network']} {gain}{further if best is not most else ''}."
+    if ahead:
+        names = _joined([f"{one['network']} ({percent(one['accuracy'])}, {one['doubts']})" for one in ahead])
+        yield f"More accurate still, with a time in doubt: {names}."
 
 
 def _points(one: Row, base: pd.Series) -> str:

@@ -158,7 +158,8 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.report.page._data import page_data
 from bench.report.tables._columns import COMPARISON, comparison_view
-from bench.report.tables.formats import to_csv, to_markdown
+from bench.report.tables._csv import to_csv
+from bench.report.tables.formats import to_markdown
 
 def shown(run, name):
     frame = to_frame([run])

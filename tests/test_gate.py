@@ -7,8 +7,10 @@ import math
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing import process
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,14 @@ from bench.analysis.versus import Ratio
 from bench.api import _gating
 from bench.cli.app import app
 from bench.stats.effects import none
+
+
+@pytest.fixture(autouse=True)
+def where_processes_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back, after a test, what the command sets: it leaves the repository, and takes jobs with it."""
+    monkeypatch.chdir(Path.cwd())
+    monkeypatch.setattr(process, "ORIGINAL_DIR", process.ORIGINAL_DIR)
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 def latency(ratio: float, *, spread: float = 0.01, flags: tuple[str, ...] = ()) -> Ratio:
@@ -135,6 +145,9 @@ def test_a_slowdown_is_measured_again_and_ends_with_3(repository, monkeypatch):
         in result.output
     )
     assert git(repository, "status", "--porcelain") == "M layers.py"  # the repository is as it was
+    # Its files as they are now are in nobody's way.
+    assert process.ORIGINAL_DIR == "/"
+    assert not any(entry and Path(entry).is_relative_to(repository) for entry in sys.path)
 
 
 def test_what_one_round_alone_says_is_suspected(repository, monkeypatch):
@@ -175,6 +188,7 @@ def test_a_network_that_is_new_is_left_out(repository, monkeypatch):
     assert result.exit_code == 0, result.output
     assert [name.rpartition("-")[2] for name, *_ in compared] == ["Net"]
     assert "Nothing is slower for certain. New, with nothing to compare: nets/new.py:Net." in result.output
+    monkeypatch.chdir(repository)
     alone, _ = gate(monkeypatch, lambda _: [], "HEAD~", "HEAD", "nets/new.py:Net")
     assert alone.exit_code == 0
     assert alone.stdout == "New, with nothing to compare: nets/new.py:Net.\n"

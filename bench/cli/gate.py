@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from multiprocessing import process
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +44,8 @@ def gate(
     from bench.cli._progress import failure_lines, finish, measure
     from bench.report.tables.verdicts import gate_markdown
 
+    repository, results = Path.cwd(), results.absolute()
+    _leave(repository)
     gated = measure(
         compare_commits,
         base,
@@ -49,6 +54,7 @@ def gate(
         limit=share(fail_above, "--fail-above"),
         processes=processes,
         overrides=override or (),
+        repository=repository,
         results=results,
     )
     if as_json:
@@ -59,3 +65,10 @@ def gate(
         finish(done, [*failure_lines(done.summary.records), f"results: {done.path}"])
     if any(change.verdict == "slower" for change in gated.changes):
         raise typer.Exit(_EXIT_REGRESSION)
+
+
+def _leave(repository: Path) -> None:
+    """Go elsewhere, jobs too: what lies in the repository as it is now must not be imported instead of a commit's."""
+    os.chdir("/")
+    process.ORIGINAL_DIR = "/"  # type: ignore[attr-defined] # where processes of jobs begin
+    sys.path[:] = [entry for entry in sys.path if entry and not Path(entry).is_relative_to(repository)]

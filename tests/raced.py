@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.choosing import pareto_front
-from bench.analysis.racing import _START, CostModel, Entrants, Race, RacedCost, Standing
+from bench.analysis.expected_cost import CostModel, Entrants
+from bench.analysis.racing import _START, Race, RacedCost, Standing
 from bench.facts import accuracies, speeds
 
 MACHINES = {

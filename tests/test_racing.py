@@ -11,20 +11,8 @@ from raced import published, run, true_front
 from scipy.stats import t as student
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from bench.analysis.racing import (
-    _START,
-    CONFIDENCE,
-    MISSED,
-    MOST,
-    CostModel,
-    Entrants,
-    Race,
-    RacedCost,
-    _estimates,
-    _family_of,
-    _likeness,
-    _pareto,
-)
+from bench.analysis.expected_cost import CostModel, Entrants, _family_of, _likeness
+from bench.analysis.racing import _START, CONFIDENCE, MISSED, MOST, Race, RacedCost, _estimates, _pareto
 
 
 def entrants(

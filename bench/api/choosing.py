@@ -276,8 +276,9 @@ class _Course:
         """Let those race that hold the budgets of counts."""
         import numpy as np
 
+        from bench.analysis.expected_cost import CostModel, Entrants
         from bench.analysis.raced import RACED, log_cost
-        from bench.analysis.racing import CostModel, Entrants, Race, RacedCost
+        from bench.analysis.racing import Race, RacedCost
 
         counted = [budget for budget in self.budgets if budget.quantity not in RACED]
         self.entered = [

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from raced import MACHINES, Ended, published, run, true_front
 
-from bench.analysis.racing import MISSED, Entrants, Race
+from bench.analysis.expected_cost import Entrants
+from bench.analysis.racing import MISSED, Race
 
 BUDGETS = 20
 HEAD = f"{'truth':>8} {'known':<9} {'networks':>8} {'measured':>8} {'front':>5} {'found':>5} {'at most':>7} {'lost':>4} "

@@ -31,9 +31,8 @@ _Mask = npt.NDArray[np.bool_]
 
 _START = 16  # networks that are measured first, drawn, so that they stand for all
 LEAST, MOST = 3, 8  # processes, before a time decides, and after which it is left undecided
-MISSED = (
-    0.01  # of the front, expected to be missed at most, where it is called decided; the chance of a budget
-)
+# Of the front, expected to be missed at most, where it is called decided; of a budget, the chance of a better choice.
+MISSED = 0.01
 CONFIDENCE = 0.99  # of the intervals that decide
 
 

@@ -200,9 +200,8 @@ def reusable(
     known = {planned.job.id for planned in plan if planned.status is not None}
     any_card = {planned.job.series() for planned in plan if planned.any_card}
     same = environment.same_as(environments)
-    answers: dict[
-        tuple[int, int, bool], bool
-    ] = {}  # by the machine and the settings, which many records share
+    # By the machine and the settings, which many records share.
+    answers: dict[tuple[int, int, bool], bool] = {}
 
     def stands(job: Job, record: Record) -> bool:
         if record.status != "ok" and not (record.stage == "plan" and job.id in known):
@@ -468,9 +467,8 @@ def run_at(
         locks: of this machine's devices, which other jobs of the run may share.
         cancelled: set where the run is.
     """
-    bench = _Bench(
-        (), store, observer, cancelled=cancelled, locks=locks
-    )  # which places there are is known elsewhere
+    # Which places there are is known elsewhere.
+    bench = _Bench((), store, observer, cancelled=cancelled, locks=locks)
     return _beside(_run_one(planned, place, bench, observer))
 
 

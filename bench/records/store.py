@@ -202,12 +202,9 @@ def _lines(file: Path) -> Iterator[tuple[bytes, Record | _Rejected]]:
     with file.open("rb", buffering=1 << 20) as lines:
         for number, line in enumerate(lines, start=1):
             content = line
-            if not (
-                line.startswith(b"{") and line.endswith(b"}\n")
-            ):  # stripped without need, it would be copied
-                content = line.removeprefix(
-                    _BOM
-                ).strip()  # line ends, and the mark of an editor, are no content
+            # Line ends, and the mark of an editor, are no content; stripped without need, a line would be copied.
+            if not (line.startswith(b"{") and line.endswith(b"}\n")):
+                content = line.removeprefix(_BOM).strip()
             if not content:
                 continue
             try:

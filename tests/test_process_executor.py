@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.forkserver
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,6 +207,18 @@ def test_the_server_s_death_ends_no_job_and_the_next_has_a_new_server() -> None:
     assert [kind for kind, _ in beside] == ["pid", "after"]
     assert server() != before
     wait_until_gone(beside[0][1])
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["its socket", "the folder"])
+def test_a_server_whose_socket_was_cleaned_away_is_started_anew(
+    executor: ProcessExecutor, whole: bool
+) -> None:
+    assert [name for name, _ in call(executor, "facts")[0]] == ["facts"]
+    before, address = server(), Path(multiprocessing.forkserver._forkserver._forkserver_address)  # type: ignore[attr-defined]
+    shutil.rmtree(address.parent) if whole else address.unlink()
+    assert [name for name, _ in call(executor, "facts")[0]] == ["facts"]
+    assert server() != before
+    assert Path(multiprocessing.forkserver._forkserver._forkserver_address).exists()  # type: ignore[attr-defined]
 
 
 def test_a_server_that_dies_while_a_process_starts_is_started_anew(

@@ -154,12 +154,8 @@ _parent = os.getpid()
 _jobs: set[int] = set()  # the processes of all jobs of this process, whichever executor they are of
 _jobs_lock = threading.Lock()
 
-_PAUSES_S = (
-    0.05,
-    0.2,
-    1.0,
-    4.0,
-)  # before each further try: a server that was killed takes a moment to be gone
+# Before each further try: a server that was killed takes a moment to be gone.
+_PAUSES_S = (0.05, 0.2, 1.0, 4.0)
 
 
 def _start(process: BaseProcess) -> int:
@@ -170,10 +166,8 @@ def _start(process: BaseProcess) -> int:
                 with _starting():
                     process.start()
                 break
-            except (
-                EOFError,
-                OSError,
-            ):  # the server has gone, and is noticed as gone once the kernel has ended it
+            except (EOFError, OSError):  # the server has gone, which is noticed once the kernel has ended it
+                _end_unreachable()
                 time.sleep(pause_s)
         else:
             with _starting():
@@ -181,6 +175,18 @@ def _start(process: BaseProcess) -> int:
         pid = int(process.pid or 0)
         _jobs.add(pid)
         return pid
+
+
+def _end_unreachable() -> None:
+    """End a server whose socket is gone, as where somebody has cleaned temporary files away; jobs under way go on."""
+    pid, address = _server(), getattr(forkserver._forkserver, "_forkserver_address", None)
+    if pid is None or not address or address.startswith("\0") or Path(address).exists():
+        return
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+    config = current_process()._config  # type: ignore[attr-defined]
+    if not Path(config.get("tempdir") or "/").is_dir():
+        config["tempdir"] = None  # the next server has a folder of its own
 
 
 def _forget(pid: int) -> None:

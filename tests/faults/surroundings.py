@@ -228,7 +228,7 @@ def read_only_in_mid_run(place: Place, rng: random.Random) -> None:
 
 @fault(2)
 def no_proc(place: Place, rng: random.Random) -> None:
-    """Linux without /proc, as in some containers: what is not known is not known."""
+    """Linux without /proc: jobs could neither be watched nor ended, which is said."""
     hidden = 'mount -t tmpfs none /proc && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", hidden, "sh", sys.executable, "-m", "bench"]
     if subprocess.run([*command[:5], "sh", "true"], check=False, capture_output=True).returncode:

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -159,7 +160,16 @@ _PAUSES_S = (0.05, 0.2, 1.0, 4.0)
 
 
 def _start(process: BaseProcess) -> int:
-    """Start a job's process, and return its id; where the server has died, a new one starts it."""
+    """Start a job's process, and return its id; where the server has died, a new one starts it.
+
+    Raises:
+        BenchError: where nothing is known of processes, or each server ends before it has started one.
+    """
+    if not psutil.pid_exists(os.getpid()):
+        problem = "the system tells nothing of its processes, by which jobs are watched and ended"
+        raise BenchError(
+            problem, "mount /proc: mount -t proc proc /proc" if sys.platform == "linux" else None
+        )
     with _jobs_lock:  # so that no job is taken for an orphan before it is known
         for pause_s in _PAUSES_S:
             try:
@@ -170,11 +180,21 @@ def _start(process: BaseProcess) -> int:
                 _end_unreachable()
                 time.sleep(pause_s)
         else:
-            with _starting():
-                process.start()
+            _start_at_last(process)
         pid = int(process.pid or 0)
         _jobs.add(pid)
         return pid
+
+
+def _start_at_last(process: BaseProcess) -> None:
+    try:
+        with _starting():
+            process.start()
+    except EOFError as error:
+        problem = "the server from which jobs are forked ends as soon as it is started"
+        raise BenchError(
+            problem, "see what the system logged of it; bench env tells of this machine"
+        ) from error
 
 
 def _end_unreachable() -> None:

@@ -87,6 +87,12 @@ def write_file(
         raise StoreError(f"cannot write {what}{path}: {error.strerror or error}", tip) from error
 
 
+def cache_folder() -> Path:
+    """Return the folder of what can be made again: the environment's BENCH_CACHE, or ~/.cache/bench."""
+    given = os.environ.get("BENCH_CACHE")
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "bench"
+
+
 class ToJson:
     """A dataclass that becomes plain values, and so do those among its fields."""
 

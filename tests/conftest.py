@@ -83,6 +83,7 @@ def own_temporary_folder() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
         patch.setenv("BENCH_LOCKS", f"{folder}/locks")
+        patch.setenv("BENCH_CACHE", f"{folder}/cache")
         tempfile.tempdir = None
         yield
     tempfile.tempdir = None

@@ -117,6 +117,33 @@ def test_the_same_command_measures_nothing_again(shades: Path) -> None:
     assert evaluate(shades).summary.reused == 1
     Image.new("RGB", (8, 8)).save(shades / "data" / "val" / "black" / "9.png")
     assert evaluate(shades).summary.reused == 0  # other images are another job
+    dark, white = (shades / "data" / "val" / name / "0.png" for name in ("dark", "white"))
+    before = dark.read_bytes(), white.read_bytes()
+    assert len(before[0]) == len(before[1])
+    dark.write_bytes(before[1])
+    white.write_bytes(before[0])
+    done = evaluate(shades)
+    assert (done.summary.reused, value(ok(done), "top1")) == (
+        0,
+        18 / 21,
+    )  # as two more lie in the wrong folder
+
+
+def test_images_that_change_meanwhile_are_no_evaluation(
+    shades: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = _evaluate._answer
+
+    def changes(*args: Any) -> None:
+        own(*args)
+        (shades / "data" / "val" / "black" / "0.png").write_bytes(b"another")
+
+    monkeypatch.setattr(_evaluate, "_answer", changes)
+    record = evaluate(shades).summary.records[-1]
+    assert (record.status, "not those that the job was planned for" in str(record.error)) == (
+        "unsupported",
+        True,
+    )
 
 
 def test_a_transform_is_changed_where_that_is_asked_for(shades: Path) -> None:

@@ -196,6 +196,11 @@ def test_numbers_are_outputs_and_their_order_as_text_is_a_doubt() -> None:
         (["1", "01"], Vocabulary(3), "two folders have the same number"),
         (["CRANE"], Vocabulary(2, ("crane", "Crane")), "may be any of the outputs 0, 1"),
         (["n00000001"], Vocabulary(1000), "are not known among 1000 outputs"),
+        (
+            [*_IMAGENETTE, "n00000001"],
+            Vocabulary(1000),
+            "1 of 11 WordNet ids, such as n00000001, are not known among 1000",
+        ),
         (["A", "a"], Vocabulary(2, ("a", "b")), "two folders mean the same class"),
     ],
 )
@@ -204,6 +209,13 @@ def test_classes_that_fit_no_outputs_are_told(
 ) -> None:
     with pytest.raises(UnsupportedError, match=message):
         map_classes(classes, vocabulary)
+
+
+def test_a_class_in_place_of_one_of_imagenet_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"n{number:08d}" for number in range(1000)]
+    monkeypatch.setattr("bench.datasets.classes._imagenet.ids", lambda: tuple(ids))
+    assert not map_classes(ids, Vocabulary(1000)).doubt
+    assert "n00001000 is none of ImageNet's" in map_classes([*ids[1:], "n00001000"], Vocabulary(1000)).doubt
 
 
 def test_what_is_taken_by_order_alone_is_told() -> None:

@@ -297,6 +297,19 @@ def test_links_are_told_where_they_lead_nowhere_again_or_elsewhere(tmp_path: Pat
     )
 
 
+def listing(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the folders of a set as they are listed from now on."""
+    listed: list[str] = []
+    scandir = os.scandir
+
+    def noted(path: str) -> Any:
+        listed.extend([path] * str(path).startswith(str(root)))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", noted)
+    return listed
+
+
 def test_classes_that_link_to_each_other_are_listed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,18 +317,14 @@ def test_classes_that_link_to_each_other_are_listed_once(
     root = fill(tmp_path, dict.fromkeys(names, 2))
     for one, other in itertools.permutations(names, 2):
         (root / one / other).symlink_to(root / other)
-    listed: list[str] = []
-    scandir = os.scandir
-    monkeypatch.setattr("os.scandir", lambda path: listed.append(path) or scandir(path))
+    listed = listing(root, monkeypatch)
     assert find(name_of(root)).card.train == 9 * (18 - round(0.2 * 18))  # each class holds all others, once
     assert len(listed) == 1 + 9
 
 
 def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fill(tmp_path, SPLIT | {"train/cat/deep": 2, "extra/cat": 1})
-    listed: list[str] = []
-    scandir = os.scandir
-    monkeypatch.setattr("os.scandir", lambda path: listed.append(path) or scandir(path))
+    listed = listing(root, monkeypatch)
     find(name_of(root))
     assert len(listed) == len(set(listed)) == 1 + 2 + 4 + 1  # the extra folder is not looked into
 

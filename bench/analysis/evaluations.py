@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.flags import Row
+from bench.analysis.keys import apart
 from bench.errors import StoreError
 from bench.io import JsonObject, finite_json
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES, read_corruption
@@ -71,6 +72,7 @@ class Evaluation:
         left_out: images that could not be decoded.
         card: `weights`, and the published accuracy of the network's card.
         outputs: the file with the answers, and its SHA-256; None without one.
+        digest: the beginning of the fingerprint of its images, where others of the same name had another; else empty.
     """
 
     run: str
@@ -86,13 +88,15 @@ class Evaluation:
     left_out: int
     card: JsonObject
     outputs: tuple[str, str] | None
+    digest: str = ""
 
     @property
     def data(self) -> str:
         """What it was evaluated on, in words: ``imagefolder:x val``."""
         split = self.settings.get("split", "val")
         limit = self.settings.get("limit")
-        return f"{self.settings.get('data')} {split}" + (f", {limit:,} images" if limit else "")
+        which = f" ({self.digest})" if self.digest else ""
+        return f"{self.settings.get('data')} {split}{which}" + (f", {limit:,} images" if limit else "")
 
     @property
     def corruption(self) -> tuple[str, int] | None:
@@ -218,9 +222,8 @@ def evaluations(frame: pd.DataFrame) -> Evaluations:
     rows = frame[(frame["task"] == "evaluate") & (frame["status"] == "ok")]
     made = [_evaluation(job) for _, job in rows.groupby(["run", "job_id"], sort=False)]
     groups: defaultdict[str, list[Evaluation]] = defaultdict(list)
-    for one in made:
-        if one is not None:
-            groups[one.key].append(one)
+    for one in _told_apart([one for one in made if one is not None]):
+        groups[one.key].append(one)
     plain, tries, corrupted = [], {}, {}
     for group in groups.values():
         clean = [one for one in group if one.corruption is None]
@@ -233,6 +236,12 @@ def evaluations(frame: pd.DataFrame) -> Evaluations:
             one for one in group if one.corruption is not None and one.settings.get("transform") == own
         )
     return Evaluations(tuple(plain), tries, corrupted)
+
+
+def _told_apart(made: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return evaluations with the digest of their images, where a folder held others another time."""
+    digests = apart([one.data for one in made], [one.settings.get("data_sha256") for one in made])
+    return [replace(one, digest=digest) for one, digest in zip(made, digests, strict=True)]
 
 
 def _evaluation(rows: pd.DataFrame) -> Evaluation | None:

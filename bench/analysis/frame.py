@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bench.analysis.keys import apart
 from bench.analysis.machine import device_name
 from bench.io import JsonObject
 from bench.plan.card import ArchCard, protocol_of
@@ -245,7 +246,17 @@ def _asked(rows: Sequence[_Row]) -> pd.DataFrame:
         for row in rows
     ]
     values = dict(zip((*paths, *settings, *made), zip(*cells, strict=True), strict=True)) if cells else {}
+    if cells:
+        values["dataset"] = _datasets(rows, values["dataset"])
     return pd.DataFrame({name: _column(name, values.get(name, ())) for name in _COLUMNS})
+
+
+def _datasets(rows: Sequence[_Row], names: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Return the names of data sets, with a digest where a folder held other images another time."""
+    digests = apart(names, [row.job.settings.given.get("dataset_sha256") for row in rows])
+    return tuple(
+        f"{name} ({digest})" if digest else name for name, digest in zip(names, digests, strict=True)
+    )
 
 
 def _column(name: str, values: Sequence[Any]) -> Any:

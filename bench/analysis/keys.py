@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from bench.plan.task import INPUT
 
 SHAPE = ["run", "network", *INPUT]
@@ -15,3 +18,21 @@ WAY = [*SHAPE, *VARIANT]
 
 CEILING = ["run", "device", "precision", "threads"]
 """Of what a machine's ceilings are."""
+
+
+_DIGITS = 8  # of a fingerprint, that are shown
+
+
+def apart(names: Sequence[str | None], digests: Sequence[str | None]) -> list[str]:
+    """Return the beginning of each digest whose name stands for several things; else nothing.
+
+    >>> apart(["a", "a", "b"], ["0123456789", "abcdefghij", "0123456789"])
+    ['01234567', 'abcdefgh', '']
+    """
+    several: defaultdict[str | None, set[str | None]] = defaultdict(set)
+    for name, digest in zip(names, digests, strict=True):
+        several[name].add(digest)
+    return [
+        digest[:_DIGITS] if digest and len(several[name]) > 1 else ""
+        for name, digest in zip(names, digests, strict=True)
+    ]

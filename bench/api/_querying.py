@@ -7,7 +7,6 @@ asked, as long as the run's records and this version of bench are the same. Quer
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench import __version__
 from bench.errors import ConfigError, UnsupportedError
-from bench.io import write_file
+from bench.io import cache_folder, write_file
 from bench.records.machines import every_machine
 from bench.records.store import RECORDS, read_run
 
@@ -88,7 +87,7 @@ def _table_of(folder: Path) -> Path:
         read_run(folder)  # which says what is wrong
         raise
     key = "|".join(map(str, (file.resolve(), state.st_size, state.st_mtime_ns, __version__, _code())))
-    table = _cache() / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.parquet"
+    table = cache_folder() / "tables" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.parquet"
     if not table.is_file():
         from bench.report.tables.export import long_parquet
 
@@ -103,11 +102,6 @@ def _code() -> int:
     from bench.analysis import frame
 
     return Path(frame.__file__).stat().st_mtime_ns
-
-
-def _cache() -> Path:
-    given = os.environ.get("BENCH_CACHE")
-    return (Path(given).expanduser() if given else Path.home() / ".cache" / "bench") / "tables"
 
 
 def _sweep(folder: Path) -> None:

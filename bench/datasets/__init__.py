@@ -24,6 +24,7 @@ __all__ = [
     "Files",
     "Images",
     "Split",
+    "check_same",
     "data_root",
     "fetch",
     "find",
@@ -115,6 +116,17 @@ def read(dataset: Dataset, split: Split) -> Images:
     place = dataset.kept.find(root) if dataset.kept else root
     message = f"the {split} images of {name} are not as declared: {problem}"
     raise UnsupportedError(message, f"remove its files from {place} so that they are fetched anew")
+
+
+def check_same(name: str, planned: str | None, here: str | None) -> None:
+    """Check that the images of a folder are those that a job was planned for, by their fingerprints.
+
+    Raises:
+        UnsupportedError: if they are others.
+    """
+    if planned is not None and here != planned:
+        message = f"the images of {name} are not those that the job was planned for: files there have changed"
+        raise UnsupportedError(message, "give the command again, which plans with what lies there then")
 
 
 def _mismatch(data: Images, card: DatasetCard, split: Split) -> str | None:

@@ -1,4 +1,4 @@
-"""Folders of images: a folder for each class, known by looking at names and sizes alone; each folder is listed once."""
+"""Folders of images: a folder for each class; no image is decoded to know them, and each folder is listed once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median_low
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from bench.datasets._fingerprint import File, fingerprint
 from bench.datasets._images import Dataset, Files, Images, Split, choose
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
@@ -52,15 +52,7 @@ _LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLA
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class _File(NamedTuple):
-    """An image file: its path, its size in bytes, and a number that all links to it share."""
-
-    path: str
-    size: int
-    place: int
-
-
-_Listing = dict[str, list[_File]]  # the files of each class, in order
+_Listing = dict[str, list[File]]  # the files of each class, in order
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ class _Folder:
         classes: names in the order of the labels.
         files: paths of each split.
         labels: [N] int64 of each split.
-        sha256: of the files' relative names and their sizes; other images have another.
+        sha256: of the files' relative names, their sizes and what they hold; other images have another.
         note: what was taken, and what was left out.
     """
 
@@ -126,7 +118,7 @@ def _load(folder: _Folder, channels: int, size: int, root: Path, split: Split) -
 
 
 def scan(path: Path) -> _Folder:
-    """Read the names and the sizes of the files below `path`; no image is opened.
+    """Read the names and the sizes of the files below `path`, and what they hold where that is new; none is decoded.
 
     Raises:
         UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
@@ -177,7 +169,7 @@ def _scan(tree: Tree) -> _Folder:
         classes=tuple(train),
         files={split: tuple(f.path for f in chain(*files.values())) for split, files in listings.items()},
         labels={split: _labels(listing) for split, listing in listings.items()},
-        sha256=_fingerprint(path, listings),
+        sha256=fingerprint(path, {split: [*chain(*files.values())] for split, files in listings.items()}),
         note="; ".join([_note(listings, parts), *notes, *_rest(tree.left_out)]),
     )
 
@@ -338,7 +330,7 @@ class _Listed:
 
     place: int
     folders: list[str] = field(default_factory=list)
-    images: list[_File] = field(default_factory=list)
+    images: list[File] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -377,7 +369,7 @@ class Tree:
         self.left_out.update(listed.left_out)
         self.left_out["images outside of the folders of classes"] += len(listed.images)
 
-    def images(self, path: str, above: Iterable[str]) -> list[_File]:
+    def images(self, path: str, above: Iterable[str]) -> list[File]:
         """Return the image files below a folder, in the order of their paths; of several links, the first is followed.
 
         It is in folders `above`, to which a link may lead back.
@@ -393,12 +385,12 @@ class Tree:
                 continue
             seen.add(listed.place)
             self.left_out.update(listed.left_out)
-            for name, size, place in listed.images:
+            for name, size, place, changed in listed.images:
                 if place in seen:
                     self.left_out["links to images that were met before"] += 1
                 else:
                     seen.add(place)
-                    files.append(_File(f"{folder}/{name}", size, place))
+                    files.append(File(f"{folder}/{name}", size, place, changed))
             ahead += [f"{folder}/{name}" for name in reversed(listed.folders)]
         return sorted(files)
 
@@ -435,7 +427,8 @@ def _list_file(entry: os.DirEntry[str], status: os.stat_result, listed: _Listed)
     if not stat.S_ISREG(status.st_mode):
         listed.left_out["pipes, sockets and devices"] += 1
     elif ending in _ENDINGS:
-        listed.images.append(_File(entry.name, status.st_size, _place(entry.path, status)))
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        listed.images.append(File(entry.name, status.st_size, _place(entry.path, status), changed))
     else:
         listed.left_out[f"*{ending}" if ending else "files without an ending"] += 1
         if ending in _TABLES:
@@ -444,22 +437,14 @@ def _list_file(entry: os.DirEntry[str], status: os.stat_result, listed: _Listed)
 
 def _place(path: str, status: os.stat_result) -> int:
     """Return a number that all links to a file share; file systems without such numbers say 0."""
-    return status.st_dev << 64 | status.st_ino if status.st_ino else hash(path)
+    if status.st_ino:
+        return status.st_dev << 64 | status.st_ino
+    return int.from_bytes(hashlib.blake2b(os.fsencode(path), digest_size=8).digest(), "big")
 
 
 def _labels(listing: _Listing) -> Tensor:
     counts = torch.tensor([len(files) for files in listing.values()])
     return torch.arange(len(listing)).repeat_interleave(counts)
-
-
-def _fingerprint(path: str, listings: dict[Split, _Listing]) -> str:
-    """Return the SHA-256 of a line for each file: split, name below `path`, size in bytes."""
-    digest = hashlib.sha256()
-    for split, listing in listings.items():
-        for file in chain(*listing.values()):
-            name = os.path.relpath(file.path, path)
-            digest.update(f"{split}\t{name}\t{file.size}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 def _form(files: Sequence[str]) -> tuple[int, int]:

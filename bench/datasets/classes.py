@@ -123,15 +123,22 @@ def _exact(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
 
 
 def _by_ids(classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None) -> ClassMap:
-    count = vocabulary.count
+    count, unknown = vocabulary.count, list(classes)
     for ids, source in _lists_of_ids(vocabulary, folder):
+        unknown = min([name for name in classes if name not in ids], unknown, key=len)
         if all(name in ids for name in classes) and max(ids[name] for name in classes) < count:
             outputs = tuple(ids[name] for name in classes)
             return ClassMap(outputs, count, "wordnet_ids", _part_note(classes, count, source))
     if len(classes) == count:
         note = "as many WordNet ids as outputs: taken in their order, which is ImageNet's"
-        return ClassMap(tuple(range(count)), count, "wordnet_ids", note if count != _imagenet.COUNT else "")
-    message = f"{len(classes)} WordNet ids, such as {classes[0]}, are not known among {count} outputs"
+        known = set(_imagenet.ids()) if count == _imagenet.COUNT else set()
+        other = next((name for name in classes if known and name not in known), "")
+        doubt = f"{other} is none of ImageNet's 1,000, in whose order the outputs are taken" if other else ""
+        shown = note if count != _imagenet.COUNT else ""
+        return ClassMap(tuple(range(count)), count, "wordnet_ids", shown, doubt)
+    first = (unknown or classes)[0]
+    some = f"{len(unknown)} of {len(classes)} WordNet ids" if unknown else f"{len(classes)} WordNet ids"
+    message = f"{some}, such as {first}, are not known among {count} outputs"
     raise UnsupportedError(message, _LIST_TIP if count >= len(classes) else _more_tip(len(classes), count))
 
 

@@ -5,11 +5,10 @@ A folder need not have images to train on: ``PATH/val/CLASS/`` and ``PATH/CLASS/
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.datasets import DATASETS, data_root, find, read
+from bench.datasets._fingerprint import fingerprint
 from bench.datasets._folder import TESTING, TRAINING, Tree, check_folder, plain_key, scan, shown
 from bench.datasets._images import Files, Split
 from bench.errors import UnsupportedError, unknown_name
@@ -39,7 +39,8 @@ class EvaluationSet:
         labels: [N] int64, numbers of `classes`.
         classes: names in the order of the labels.
         folder: in which the classes' folders lie; None where there is none.
-        sha256: of the names and sizes of the files; None where a data set of that name is always the same.
+        digest: returns the SHA-256 of the names, the sizes and the contents of the files; None where a data set of that
+            name is always the same.
         note: what a reader should know of what was taken.
     """
 
@@ -50,8 +51,13 @@ class EvaluationSet:
     labels: Tensor
     classes: tuple[str, ...]
     folder: Path | None = None
-    sha256: str | None = None
+    digest: Callable[[], str] | None = None
     note: str = ""
+
+    @cached_property
+    def sha256(self) -> str | None:
+        """What `digest` returns, once it is asked for."""
+        return None if self.digest is None else self.digest()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -138,7 +144,7 @@ def evaluation_set(name: str, split: str) -> EvaluationSet:
         numbers=torch.arange(len(images)),
         labels=images.labels,
         classes=dataset.class_names,
-        sha256=dataset.card.sha256,
+        digest=None if dataset.card.sha256 is None else partial(str, dataset.card.sha256),
         note=note,
     )
 
@@ -152,7 +158,7 @@ def _declared(name: str) -> EvaluationSet:
 
 def _named(images: EvaluationSet, classes: tuple[str, ...]) -> EvaluationSet:
     """Return a folder's images as those of a data set that has its own names of classes, beside the folders'."""
-    return replace(images, sha256=None) if len(classes) == len(images.classes) else images
+    return replace(images, digest=None) if len(classes) == len(images.classes) else images
 
 
 def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
@@ -175,9 +181,6 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
         notes.append(f"not taken: {left_out}")
     all_files = [file for inner in files.values() for file in inner]
     relative = partial(os.path.relpath, start=place)
-    digest = hashlib.sha256()
-    for file in all_files:
-        digest.update(f"{relative(file.path)}\t{file.size}\n".encode("utf-8", "surrogateescape"))
     counts = torch.tensor([len(inner) for inner in files.values()])
     return EvaluationSet(
         name=name,
@@ -187,7 +190,7 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
         labels=torch.arange(len(files)).repeat_interleave(counts),
         classes=tuple(map(shown, folders)),
         folder=Path(place),
-        sha256=digest.hexdigest(),
+        digest=partial(fingerprint, place, {"": all_files}),
         note="; ".join(notes),
     )
 
@@ -205,7 +208,7 @@ def _tested_fifth(name: str, path: Path) -> EvaluationSet:
         labels=folder.labels["test"],
         classes=folder.classes,
         folder=path,
-        sha256=folder.sha256,
+        digest=partial(str, folder.sha256),
         note="it is not split: the fifth that trainings here are tested on",
     )
 

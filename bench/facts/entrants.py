@@ -14,6 +14,7 @@ import pandas as pd
 from bench.errors import BenchError, ConfigError
 from bench.facts import SETS, Source, accuracies, sources, speeds
 from bench.facts.candidates import ACCURACIES, FP32
+from bench.io import JsonObject
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 
@@ -101,29 +102,34 @@ def measured_accuracies(names: Sequence[str], run: Run) -> Known:
         if record.status == "ok" and record.measurement("top1") is not None and not changed:
             job = record.job
             groups[job.arch, job.input_size, job.in_channels, job.num_classes or 0].append(record)
-    sets, images = set(), 0
+    sets: set[tuple[str, str]] = set()
+    images = 0
     rows = []
     for key, records in groups.items():
         measured = [m for record in records if (m := record.measurement("top1")) is not None]
-        sets |= {
-            str(given.get("dataset") or given.get("data"))
-            for given in (r.job.settings.content for r in records)
-        }
+        sets |= {_images_of(r.job.settings.content) for r in records}
         images = max(images, *(_images(m) for m in measured))
         counted = [m.samples[0] for record in records if (m := record.measurement("parameters")) is not None]
         parameters = median(counted) if counted else math.nan
         rows.append((key[0], key[0], *key[1:], fmean(m.samples[-1] for m in measured), parameters))
     if len(sets) > 1:
-        raise ConfigError(
-            f"{run.name} has accuracies on several data sets: {', '.join(sorted(sets))}",
-            "name a run of one of them",
-        )
+        kinds = ", ".join(f"{words} ({digest[:8]})" if digest else words for words, digest in sorted(sets))
+        message = f"{run.name} has accuracies on several data sets: {kinds}"
+        raise ConfigError(message, "name a run of one of them")
     asked = pd.Series(list(dict.fromkeys(names)), name="name")
     found = pd.DataFrame(rows, columns=_COLUMNS)
     found = found[found["name"].isin(asked)]
-    of = f" on {sets.pop()}" if sets else ""
+    of = f" on {sets.pop()[0]}" if sets else ""
     remark = f"Accuracies are measured{of}, top-1: run {run.name}; {images:,} images."
     return _known(found, asked, ("top-1", "measured"), images, remark)
+
+
+def _images_of(given: JsonObject) -> tuple[str, str]:
+    """Return which images an accuracy is of, in words, ``imagefolder:x val``, and the fingerprint of what lay there."""
+    words = [str(given[key]) for key in ("dataset", "data", "split") if given.get(key)]
+    limit = given.get("limit")
+    digest = given.get("dataset_sha256") or given.get("data_sha256") or ""
+    return " ".join(words) + (f", {limit:,} images" if limit else ""), str(digest)
 
 
 def _images(top1: Measurement) -> int:

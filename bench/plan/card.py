@@ -126,9 +126,9 @@ class DatasetCard:
         flip: whether training images are mirrored; only where a mirrored one keeps its class.
         cutout: px of the side of the square of a training image that is hidden.
         in_files: whether the images are files, which are decoded to the size that a network takes.
-        sha256: of what the data set holds, where that may be another thing another time: of the names and the sizes of
-            its files for a folder, of images and labels where they were split otherwise before. Other images are
-            another job.
+        sha256: of what the data set holds, where that may be another thing another time: of the names, the sizes and
+            the contents of its files for a folder, of images and labels where they were split otherwise before. Other
+            images are another job.
         note: of a folder, what of it was taken, and what was left out.
     """
 

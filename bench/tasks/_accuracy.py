@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bench.archs.safetensors import write_safetensors
-from bench.datasets import Dataset, find, hold_back, read, subset
+from bench.datasets import Dataset, Files, check_same, find, hold_back, read, subset
 from bench.datasets.transforms import Transform
 from bench.plan.job import Job
 from bench.plan.recipe import Plateau, read_recipe
@@ -81,10 +81,15 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
         hooks.stage("load")
         start = time.perf_counter()
         data = _load_splits(config)
+        _check_planned(job.settings, data.dataset)
         reading_s = time.perf_counter() - start
         hooks.stage("training")
         callbacks = observations.with_observations(Callbacks(on_epoch=hooks.progress), data, config)
         result = fit(model, data, config, callbacks)
+    if isinstance(data.train.images, Files) or isinstance(data.test.images, Files):
+        _check_planned(
+            job.settings, find(config.dataset, config.input_size)
+        )  # still: they were read all the while
     content, sha256 = encode_outputs(_outputs(model, result, data.dataset))
     stored = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
     if hooks.weights is not None:
@@ -98,6 +103,15 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
     yield from observations.measurements(result, throughput)
     if outputs is not None:
         save_outputs(outputs, content)
+
+
+def _check_planned(settings: AccuracySettings, dataset: Dataset) -> None:
+    """Check that the images are those that the job was planned for.
+
+    Raises:
+        UnsupportedError: if they are others.
+    """
+    check_same(settings.dataset, settings.dataset_sha256, dataset.card.sha256)
 
 
 def _load_splits(config: FitConfig) -> Splits:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.archs import Arch
 from bench.backends import BACKENDS
+from bench.datasets import check_same
 from bench.datasets.classes import ClassMap, Vocabulary, map_classes
 from bench.datasets.evaluation import EvaluationSet, evaluation_set
 from bench.datasets.loader import Change, Loaded, Loader
@@ -59,7 +60,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     """
     hooks.stage("images")
     settings = job.settings
-    images = evaluation_set(settings.data, settings.split).limited(settings.limit, job.seed)
+    images = _planned_images(settings).limited(settings.limit, job.seed)
     arch = imported(job, hooks)
     model = built(job, hooks, in_full=True).eval()
     transform = transform_of(arch, model, job)
@@ -74,6 +75,11 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         progress = _Progress.resumed_from(hooks.checkpoint, job.id, len(images))
         hooks.stage("evaluate")
         _answer_all(network, loader, classes, progress, hooks)
+    try:
+        _planned_images(settings)  # still
+    except UnsupportedError:
+        progress.forget()  # which of the answers are to other images is not known
+        raise
     stored, content = {}, None
     if hooks.outputs is not None:
         content, sha256 = encode_answers(progress.answers(images, classes))
@@ -91,6 +97,18 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     yield from _rates(progress, workers)
     if hooks.outputs is not None and content is not None:
         save_outputs(hooks.outputs, content)
+
+
+def _planned_images(settings: EvaluateSettings) -> EvaluationSet:
+    """Return the images of a split.
+
+    Raises:
+        UnsupportedError: if they are not those that the job was planned for.
+    """
+    images = evaluation_set(settings.data, settings.split)
+    if settings.data_sha256 is not None:
+        check_same(settings.data, settings.data_sha256, images.sha256)
+    return images
 
 
 def as_given(job: Job[EvaluateSettings], count: int) -> tuple[list[Tensor], list[str]]:
@@ -352,6 +370,11 @@ class _Progress:
             reasons=np.array([*self.left_out.values()], dtype=np.str_),
         )  # fmt: skip
         write_file(self.file, stream.getvalue(), what="what is evaluated so far ")
+
+    def forget(self) -> None:
+        """Leave nothing to go on from."""
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
 
     @property
     def seen(self) -> npt.NDArray[np.bool_]:

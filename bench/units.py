@@ -117,7 +117,10 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-_QUANTITY = re.compile(r"\s*([0-9][0-9_,]*\.?[0-9]*|\.[0-9]+)\s*(\S*)\s*")
+# A comma parts thousands: where it stands for a point the text is refused, as 2,5 ms would be 25 ms otherwise.
+_QUANTITY = re.compile(
+    r"\s*((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?|\.[0-9]+)\s*([^\s0-9,.]\S*)?\s*"
+)
 _SPELLINGS = {"us": "µs", "μs": "µs", "images/s": "/s"}  # as they are typed; the second µ is the Greek letter
 
 
@@ -132,7 +135,10 @@ def quantity_in(text: str, unit: str) -> float:
     known = ", ".join(symbol for symbol in symbols if symbol)
     if match is None:
         raise ValueError(f"expected a number with a unit ({known})")
-    number, symbol = match[1].replace("_", "").replace(",", ""), _SPELLINGS.get(match[2], match[2])
+    number, symbol = (
+        match[1].replace("_", "").replace(",", ""),
+        _SPELLINGS.get(match[2] or "", match[2] or ""),
+    )
     if symbol not in symbols:
         problem = f"{symbol} is no unit of it" if symbol else "it has no unit"
         raise ValueError(f"{problem}: write one of {known} behind the number")

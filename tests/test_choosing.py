@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from bench.analysis.choosing import COSTS, Budget, choose, dismissals
 from bench.api.facts import update_facts
 from bench.cli.app import app
 from bench.errors import BenchError
-from bench.facts import SETS, accuracies, sources, speeds
+from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
 from bench.facts.candidates import Candidates, measured, of_batches, published
 from bench.facts.convert import update
 from bench.records.store import read_run
@@ -125,12 +126,13 @@ LIMITS = [
     ("memory", "300MB", 3e8),
     ("parameters", "25M", 25e6),
     ("parameters", "1000", 1000),
+    ("parameters", "1,000,000", 1e6),
     ("macs", "4GMAC", 4e9),
 ]
 WRONG = [
-    *(("latency", text) for text in ("20", "20 MB", "soon", "0ms", "-3ms", f"{'9' * 400}s")),
+    *(("latency", text) for text in ("20", "20 MB", "soon", "0ms", "-3ms", "2,5ms", f"{'9' * 400}s")),
     *(("memory", text) for text in ("1e400GB", "")),
-    ("parameters", "5 %"),
+    *(("parameters", text) for text in ("5 %", "1,00", "1000,000")),
 ]
 
 
@@ -266,6 +268,26 @@ def test_damaged_facts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "speed.parquet").write_bytes(b"PAR1")
     with pytest.raises(BenchError, match="cannot read the facts"):
         speeds()
+    pd.DataFrame({"source": ["a"], "throughput": ["fast"]}).to_parquet(tmp_path / "speed.parquet")
+    with pytest.raises(BenchError, match="no table of facts: machine, network, .*throughput"):
+        speeds()
+
+
+@pytest.mark.parametrize("kind", ["accuracy", "speed"])
+def test_a_byte_that_has_turned_gives_no_other_number(kind: str, tmp_path: Path) -> None:
+    whole, read = (SHIPPED / f"{kind}.parquet").read_bytes(), {"accuracy": accuracies, "speed": speeds}[kind]
+    expected, refused = read(), 0
+    rng = random.Random(0)
+    for _ in range(20):
+        content = bytearray(whole)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        (tmp_path / f"{kind}.parquet").write_bytes(content)
+        try:
+            same = read(tmp_path).equals(expected)
+        except BenchError:
+            same, refused = True, refused + 1
+        assert same  # or what has turned says nothing of a number
+    assert refused > 10
 
 
 @pytest.mark.parametrize(

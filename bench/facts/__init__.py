@@ -7,14 +7,14 @@ A fact is never what was measured here, and is never shown as that. Each has its
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +105,20 @@ def speeds(of: Path | None = None) -> pd.DataFrame:
     return _read("speed", of)
 
 
+_TEXT, _NUMBER = ("O", "U", "T"), ("i", "f")  # kinds of NumPy's types, text as any pandas has it
+_COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "accuracy": {
+        **dict.fromkeys(("source", "weights", "network", "interpolation", "set"), _TEXT),
+        **dict.fromkeys(("input_size", "crop", "top1", "top5", "parameters"), _NUMBER),
+    },
+    "speed": {
+        **dict.fromkeys(("source", "machine", "network"), _TEXT),
+        **dict.fromkeys(
+            ("input_size", "batch_size", "throughput", "parameters", "macs", "activations"), _NUMBER
+        ),
+    },
+}
+
 _TIP = "unset BENCH_FACTS for the facts that are shipped, or make some: bench facts update FILE..."
 
 
@@ -113,6 +127,11 @@ def _read(kind: str, of: Path | None) -> pd.DataFrame:
 
     file = (of or folder()) / f"{kind}.parquet"
     try:
-        return pd.read_parquet(file)
-    except (OSError, ValueError) as error:  # pyarrow's errors are one of them
-        raise BenchError(f"cannot read the facts in {file}: {error}", _TIP) from error
+        table = pd.read_parquet(file, page_checksum_verification=True)
+    except Exception as error:  # pyarrow raises many kinds
+        raise BenchError(f"cannot read the facts in {file}: {reason(error)}", _TIP) from error
+    kinds = {name: table[name].dtype.kind if name in table else "" for name in _COLUMNS[kind]}
+    wrong = [name for name, own in kinds.items() if own not in _COLUMNS[kind][name]]
+    if wrong:
+        raise BenchError(f"{file} is no table of facts: {', '.join(wrong)} missing, or of another kind", _TIP)
+    return table

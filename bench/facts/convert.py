@@ -238,7 +238,7 @@ def _write(of: Path, all_sources: list[Source], tables: Mapping[str, pd.DataFram
         of.mkdir(parents=True, exist_ok=True)
         for kind, table in tables.items():
             with atomic_write(of / f"{kind}.parquet") as file:
-                table.to_parquet(file, index=False, compression="zstd")
+                table.to_parquet(file, index=False, compression="zstd", write_page_checksum=True)
         text = json.dumps([msgspec.to_builtins(source) for source in all_sources], indent=1)
         with atomic_write(of / SOURCES) as file:
             file.write(f"{text}\n".encode())

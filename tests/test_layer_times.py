@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import figure_records
 import pytest
 import torch
 import torch.nn.functional as F
@@ -411,6 +412,18 @@ def test_layers_with_an_interval_over_processes_and_what_lies_between() -> None:
     short = made.layers[-1]
     assert (short.name, short.type) == ("2 below 1 µs each", "Dropout ×1, Identity ×1")
     assert short.time.estimate == pytest.approx(MIDDLE * 9e-7)
+
+
+def test_a_module_that_takes_long_without_an_operator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = [(*row[:-1], 1e-3) if row[0] == "stages" else row for row in LAYERS]
+    monkeypatch.setattr(figure_records, "LAYERS", slow)
+    (stages,) = (layer for layer in table().layers if layer.name == "stages")
+    assert (stages.kind, stages.type, stages.time.estimate) == (
+        "functions",
+        "Sequential",
+        pytest.approx(MIDDLE * 1e-3),
+    )
+    assert [layer.name for layer in table(depth=1).layers][:3] == ["stem", "stages", "head"]
 
 
 def test_one_process_says_so() -> None:

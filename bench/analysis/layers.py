@@ -33,6 +33,7 @@ _TASK = "layers"
 _Bound = Literal["compute", "memory", "launching", ""]
 _Kind = Literal["layer", "functions", "module", "group", "between"]
 
+_OWN = 0.02  # of the network's time, from which on what a module takes itself is told, though it runs no operator
 _NOISE = 2.0  # times the time of a call that does nothing, below which a layer is told in a group
 
 
@@ -224,7 +225,7 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
     processes.sort(key=lambda process: process.number)
     first, own = processes[0], processes[0].row
     noise_s = _NOISE * max(p.detail["stamp_s"] for p in processes)
-    rows = [_Row(*row) for row in first.detail["rows"]]
+    rows = _rows(processes, noise_s)
     paths, found = _paths(rows), _ceilings(own, machine)
     timed = _Timed(rows, paths, processes, found, own["device"] == "cpu")
     layers = [timed.layer(members) for members in _members(rows, paths, depth)]
@@ -263,11 +264,21 @@ class _Row:
     backward_macs: int
     backward_bytes: int
     backward_operators: int
+    slow: bool = False  # takes long itself, whatever it does there: it waits, reads a file, counts in Python
 
     @property
     def is_layer(self) -> bool:
         """Whether its own time is a layer's, rather than what lies between."""
-        return self.leaf or bool(self.operators or self.backward_operators)
+        return self.leaf or self.slow or bool(self.operators or self.backward_operators)
+
+
+def _rows(processes: Sequence[_Process], noise_s: float) -> list[_Row]:
+    """Return the rows of the first process; those that run no operator and take long all the same are told."""
+    first = processes[0]
+    parts = [first.detail[name] for name in ("forward_s", "backward_s") if name in first.detail]
+    least = max(_OWN * median(first.whole), noise_s)
+    own = (math.fsum(median(each[place]) for each in parts) for place in range(len(first.detail["rows"])))
+    return [replace(_Row(*row), slow=s >= least) for row, s in zip(first.detail["rows"], own, strict=True)]
 
 
 def _paths(rows: Sequence[_Row]) -> list[tuple[int, ...]]:

@@ -102,6 +102,34 @@ def test_eager_stands_first_and_times_are_over_its_own() -> None:
     assert onnx.versions == {"onnxruntime": "1.31.1"}
 
 
+def test_a_fault_of_one_process_is_a_doubt_and_its_number_is_told() -> None:
+    sound, faulty = (1.0, 0.0, 2.0), (0.4, 0.2, 1.0)
+    names = ("precision_share", "clipped_share", "threads_used")
+    records = timed("onnx", 0.01, "int8")
+    for number, one in enumerate(records):
+        shares = faulty if number == 3 else sound
+        own = [measured(name, (share,)) for name, share in zip(names, shares, strict=True)]
+        latency = measured("latency", [0.01] * 6, {}, ("saturated",) if number == 3 else ())
+        records[number] = record(one.job, measurements=[latency, *own])
+    row = rows_of(timed("eager", 0.02), records)["onnx int8"]
+    assert tuple(row.values[name] for name in names) == faulty
+    assert (row.flags, row.worth) == (("saturated",), "open")
+
+
+def test_answers_to_images_that_lay_there_before_are_held_against_nothing(tmp_path: Path) -> None:
+    right = np.ones(500, dtype=bool)
+    eager = evaluated(tmp_path, "eager", right)
+    settings = {**eager.job.settings.content, "data_sha256": "2" * 64, "backend": "onnx"}
+    other = record(
+        Job(task="evaluate", arch=NET.name, input_size=NET.input_size, num_classes=1000, settings=settings),  # type: ignore[arg-type]
+        measurements=[measured("top1", (1.0,), {"correct": 500, "images": 500})],
+    )
+    rows = rows_of(timed("eager", 0.02), timed("onnx", 0.01), eager, other, path=tmp_path)
+    assert rows["eager fp32"].accuracy is None  # of the images that are there now it has none
+    onnx = rows["onnx fp32"]
+    assert (onnx.worth, onnx.accuracy and onnx.accuracy.images) == ("open", 500)
+
+
 def test_without_images_no_engine_is_worth_it_and_it_says_so() -> None:
     rows = rows_of(timed("eager", 0.02), timed("onnx", 0.01))
     assert rows["onnx fp32"].worth == "open"

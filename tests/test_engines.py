@@ -115,11 +115,12 @@ def test_an_engine_that_is_what_it_says_has_no_flags(fake: Any, tmp_path: Path) 
         (Engine(clipped=lambda: {"a": 0.0}, sums_overflow=True), {"precision": "int8"}, "saturated"),
     ],
 )
+@pytest.mark.parametrize("process", [0, 3])
 def test_a_fault_that_raises_no_error_is_a_doubt_of_the_times(
-    fake: Any, tmp_path: Path, engine: Engine, settings: dict[str, Any], flag: str
+    fake: Any, tmp_path: Path, engine: Engine, settings: dict[str, Any], flag: str, process: int
 ) -> None:
     fake(engine)
-    found = measured(tmp_path, **settings)
+    found = measured(tmp_path, **settings, replicate=process)
     assert {name for name, m in found.items() if flag in m.flags} >= {"latency", "step_time"}
     assert flag in doubts(found["latency"].flags)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -76,7 +76,7 @@ class EngineRow:
         speedup: eager's time over its own, 2 is twice as fast; its verdict is corrected for all engines of the run.
         throughput: images/s at `batch`.
         batch: the largest that was timed.
-        values: medians of what else was measured of it, by the name of the measurement.
+        values: what else was measured of it, by the name of the measurement: the median of its processes, or the worst.
         operators: how many of those that multiply run in which type of number.
         versions: of the packages that made and run it.
         calibration: the images on which ranges were taken; empty without such.
@@ -294,7 +294,17 @@ def _measurements(records: Sequence[Record], name: str) -> list[Measurement]:
 
 
 def _value(records: Sequence[Record], name: str) -> float:
-    return median([float(m.samples[0]) for m in _measurements(records, name)])
+    """Return the median over processes; of what puts a time in doubt that of the worst process."""
+    values = [float(m.samples[0]) for m in _measurements(records, name)]
+    return _WORST.get(name, median)([v for v in values if not math.isnan(v)] or [math.nan])
+
+
+_WORST: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "threads_used": min,
+    "precision_share": min,
+    "clipped_share": max,
+    "output_difference": max,
+}
 
 
 def _detail(records: Sequence[Record], name: str) -> Mapping[str, dict[str, int]]:
@@ -318,10 +328,11 @@ class _Answered:
         self.run = run
         last = evaluations[-1] if evaluations else None
         self.data = "" if last is None else _data(last)
+        images = None if last is None else _images(last)
         self.records = {
             (r.job.settings.given.get("backend", "eager"), r.job.settings.given.get("precision", "fp32")): r
             for r in evaluations
-            if _data(r) == self.data
+            if _images(r) == images
         }
 
     @cached_property
@@ -351,6 +362,15 @@ class _Answered:
 def _data(record: Record) -> str:
     given = record.job.settings.given
     return f"{given.get('data', '')} {given.get('split', 'val')}"
+
+
+def _images(record: Record) -> str:
+    """Return what tells the images of an evaluation from others, those that lay in a folder before among them."""
+    given = record.job.settings.content
+    return json.dumps([given.get(key) for key in _OF_IMAGES], sort_keys=True)
+
+
+_OF_IMAGES = ("data", "split", "limit", "data_sha256", "transform", "corruption")
 
 
 def _paired(eager: Answers, own: Answers) -> tuple[np.ndarray, np.ndarray]:

@@ -42,9 +42,9 @@ def ready(
 ) -> tuple[Runnable, tuple[Measurement, ...]]:
     """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
 
-    The measurements are `prepare_time`, until the first result was out, and `output_difference` from eager; in the
-    first of the job's processes also what `answers` and `threads` yield. Nothing but the call holds the network itself
-    when this has returned.
+    The measurements are `prepare_time`, until the first result was out, `output_difference` from eager, and of an
+    engine `threads_used`; in the first of the job's processes also what `answers` yields. Nothing but the call holds
+    the network itself when this has returned.
 
     Raises:
         UnsupportedError: if the backend cannot run the network.
@@ -70,7 +70,7 @@ def ready(
     if not job.settings.replicate:
         results += answers(eager.call, prepared.call, images, further_noise(job, ANSWERS))
     results = [with_flags(result, prepared.flags) for result in results]
-    if not job.settings.replicate and prepared.engine is not None:
+    if prepared.engine is not None:
         results.append(threads(prepared.engine, prepared.call, eager.call, images, job))
     return prepared, (prepare_time, *results)
 

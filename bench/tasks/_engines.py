@@ -23,7 +23,7 @@ from bench.training.config import LAYOUTS
 
 _HALF = 0.5  # of the operators that multiply; below it a row is not of its precision
 _CLIPPED = 0.05  # of a tensor's values: far more than the few that calibration leaves outside
-_BUSY_S = 0.3
+_BUSY_S = 0.15
 _LEAST_CALLS = 3
 _SEVERAL, _ONE = 1.3, 1.1  # threads in use: eager has several, the engine has one
 _NAMED = 5  # tensors that the detail names

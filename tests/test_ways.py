@@ -391,6 +391,8 @@ def test_weights_of_another_network_are_refused_by_their_first_keys(here: Path) 
     width = refused("net.py:Net(width=9, weights='w.pt')", build=True)
     assert "conv.weight is [8, 3, 3, 3], and [9, 3, 3, 3] in the network" in width.message
     assert "num_classes" not in str(width.tip)
+    torch.save({**Net().state_dict(), "conv.bias": torch.zeros(10)}, here / "w.pt")
+    assert "num_classes" not in str(refused("net.py:Net(weights='w.pt')", build=True).tip)
     torch.save({"a.weight": torch.zeros(2), **nn.Conv2d(1, 1, 1).state_dict()}, here / "w.pt")
     other = refused("net.py:Net(weights='w.pt')", build=True)
     assert (

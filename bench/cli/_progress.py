@@ -22,6 +22,7 @@ from bench.api import Done
 from bench.cli._common import EXIT_FAILED
 from bench.cli._interrupts import EXIT_CANCELLED, GO_ON, keeping
 from bench.cli._streams import note, print_json, stderr
+from bench.errors import BenchError
 from bench.execution.places import HOST
 from bench.execution.runner import Observer, Summary
 from bench.plan.card import edited
@@ -92,6 +93,7 @@ def finish(done: Done, lines: Iterable[str], answers: Collection[Status] = ()) -
 
 
 _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]lib[/\\]python\d")
+_OF_BENCH = tuple(kind.__name__ for kind in (BenchError, *BenchError.__subclasses__()))
 _ROWS = 16  # on a terminal, of places; more have no row
 _COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
 
@@ -316,7 +318,8 @@ def headline(record: Record) -> str:
         error = record.error or {}
         first = str(error.get("message", "")).strip().splitlines()[:1] or [""]
         places = re.findall(r'File "([^"]+)", line (\d+)', str(error.get("traceback") or ""))
-        own = [place for place in places if not _INSTALLED.search(place[0])] or places
+        told = str(error.get("type")) in _OF_BENCH  # it says by itself what and where
+        own = [place for place in places if not _INSTALLED.search(place[0])] or ([] if told else places)
         if own:  # the innermost line of the user's own code, where there is one
             first[0] = f"{error.get('type')} in {Path(own[-1][0]).name}, line {own[-1][1]}: {first[0]}"
         return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]

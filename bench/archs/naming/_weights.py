@@ -155,7 +155,9 @@ def _classes_tip(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], other
     """Return the tip for shapes that differ: where only their first sides do, they are of another count of classes."""
     pairs = [(tuple(own[key].shape), tuple(weights[key].shape)) for key in other]
     counts = {theirs[0] for ours, theirs in pairs if ours and theirs and ours[1:] == theirs[1:]}
-    if len(counts) == 1 and all(ours[1:] == theirs[1:] for ours, theirs in pairs):
+    # The last layer is among them: where it is not, others have more channels, by other arguments.
+    last = {key for key in own if key.rpartition(".")[0] == list(own)[-1].rpartition(".")[0]}
+    if len(counts) == 1 and last & {*other} and all(ours[1:] == theirs[1:] for ours, theirs in pairs):
         return f"they are of {(count := counts.pop())} classes, it seems: --set num_classes={count}"
     return "give the arguments with which the network was trained, in parentheses behind its name"
 

@@ -286,6 +286,40 @@ def check_figure(name: str, *runs: Run) -> None:
         _check_drawing(drawing)
 
 
+def check_export(name: str, *runs: Run) -> str | None:
+    """Check that a format says what it writes, and that it writes something of some runs.
+
+    Args:
+        name: of the format.
+        runs: of which it can write something without an option.
+
+    Returns:
+        Why nothing was written; None where something was.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from bench.errors import UnsupportedError
+    from bench.report.exports import EXPORTS, Results
+
+    unit = EXPORTS.get(name)
+    assert unit.about and "\n" not in unit.about, "`about` is to be one line"  # noqa: PT018
+    assert all(unit.options.values()), "an option does not say what it is"
+    if not runs:
+        return "no runs were given"
+    try:
+        made = unit.make(Results(runs))
+    except UnsupportedError as error:  # its library is not installed
+        return error.message
+    if isinstance(made, str | bytes):
+        assert made, "it is empty"
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        made(Path(folder))
+        assert any(path.is_file() for path in Path(folder).rglob("*")), "it writes no file"
+    return None
+
+
 def _drawn(name: str, *runs: Run) -> Drawing | None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame

@@ -122,7 +122,9 @@ def suggestion(name: str, known: Iterable[str], otherwise: str = "", *, prefix: 
     return f"did you mean {prefix}{close[0]}?" if close else otherwise or f"known: {', '.join(known)}"
 
 
-_QUOTED = 100  # characters of a text that a message quotes
+_QUOTED = (
+    54  # characters of a text that a message quotes: with the place that it points at they fit a narrow line
+)
 
 
 def error_at(

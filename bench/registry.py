@@ -2,8 +2,8 @@
 
 Units of somebody else's come from installed packages, by an entry point in the group that is called after the room
 (``bench.archs``, ``bench.datasets``, ``bench.backends``, ``bench.costs``, ``bench.tasks``, ``bench.executors``,
-``bench.figures``; ``bench.naming`` for ways to name a network), or from files that `PLUGINS` names; importing either
-registers its units.
+``bench.figures``, ``bench.exports``; ``bench.naming`` for ways to name a network), or from files that `PLUGINS` names;
+importing either registers its units.
 """
 
 from __future__ import annotations

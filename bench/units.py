@@ -91,7 +91,12 @@ def digits_for(value: float, low: float, high: float, usual: int = 3) -> int:
 
 
 def fixed(value: float, model: float, digits: int) -> str:
-    """Format `value` with the decimals that `model` has when it is shown with so many significant digits."""
+    """Format an end of an interval with the decimals that `model` has when it is shown with so many significant digits.
+
+    An end of another order of magnitude, which these decimals would make 0 or too long, has so many digits of its own.
+    """
+    if value and model and not 0.1 < abs(value / model) < 10:
+        return significant(value, digits)
     decimals = digits - 1 - (math.floor(math.log10(abs(model))) if model else 0)
     return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 

@@ -194,7 +194,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     from bench.cli.app import app
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("COLUMNS", raising=False)
     return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from browser import Tab, chromium, tab
 from make_records import NETS, by_name, counted, in_processes, job, make_run, record, records, scored
+from pages import content_of_kind
 
 from bench.records.record import count
-from bench.report.page._html import to_html
+from bench.report.page._html import _TEMPLATES, to_html
 from bench.report.text import plain
 from reports import NASTY, content_of, doubtful_run
 
@@ -315,15 +316,61 @@ def test_on_paper_there_are_tables_and_charts_but_no_controls(opened: Tab) -> No
         opened.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_a_phone_scrolls_tables_and_not_the_page(browser: Tab, page: Path) -> None:
-    size = {"height": 844, "deviceScaleFactor": 2}
-    browser.call("Emulation.setDeviceMetricsOverride", width=390, mobile=True, **size)
+@pytest.mark.parametrize("width", [80, 390, 820, 1440])
+def test_tables_scroll_and_not_the_page(width: int, browser: Tab, page: Path) -> None:
+    size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, **size)
     try:
         browser.open(page)
-        assert browser.js("document.documentElement.scrollWidth") == 390
+        browser.js("document.querySelectorAll('details').forEach(part => { part.open = true; }); 1")
+        assert browser.js("document.documentElement.scrollWidth") == width
         clean(browser, page)
     finally:
-        browser.call("Emulation.setDeviceMetricsOverride", width=1280, mobile=False, **size)
+        browser.call("Emulation.setDeviceMetricsOverride", width=1280, **size)
+
+
+def test_a_race_says_at_each_mark_why_it_is_not_the_choice(browser: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "race.html"
+    file.write_text(to_html(content_of_kind("race", tmp_path)), encoding="utf-8")
+    browser.open(file)
+    chart = "document.querySelector('#chart-race-0 svg')"
+    pale = f"[...{chart}.querySelectorAll('.mark.pale')].map(m => m.dataset.network)"
+    assert browser.js(pale) == ["resnet50"]  # never measured
+    assert browser.js(f"{chart}.querySelectorAll('.budget').length") == 1
+    assert browser.js(f"{chart}.querySelectorAll('.chosen').length") == 1
+    browser.js(f"{chart}.focus()")
+    told = []
+    for _ in range(5):
+        browser.key("ArrowRight")
+        told.append(browser.js("document.querySelector('#tip').innerText"))
+    assert "Why the choice" in told[0]
+    assert "Why never measured: latency expected between 45.0 ms and 55.0 ms (95 %)" in told[-1]
+    clean(browser, file)
+
+
+def test_networks_of_ones_own_stand_out_in_every_chart(browser: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "own.html"
+    file.write_text(to_html(content_of_kind("own", tmp_path)), encoding="utf-8")
+    browser.open(file)
+    own = "[...document.querySelectorAll('.own')]"
+    assert browser.js(f"[...new Set({own}.map(e => e.dataset.network))]") == ["my_net.py:Net"]
+    places = browser.js(f"[...new Set({own}.map(e => e.closest('table, .plot-host').id))]")
+    charts = {"chart-scatter", "chart-ranking", "chart-batch", "chart-curves"}
+    assert set(places) >= {"table-comparison", *charts}
+    clean(browser, file)
+
+
+def test_a_number_that_is_hardly_known_leaves_the_others_their_room(browser: Tab, tmp_path: Path) -> None:
+    """Of latencies from 1 to 4 ms one lies between 1 µs and 1 s: the axis goes from a quarter to four times theirs."""
+    file = tmp_path / "axes.html"
+    script = (_TEMPLATES / "script" / "axes.js").read_text(encoding="utf-8")
+    file.write_text(f"<!doctype html><title>x</title><script>{script}</script>", encoding="utf-8")
+    browser.open(file)
+    ends = browser.js("reached([1e-3, 4e-3], [1e-6, 1], true)")
+    assert ends == pytest.approx([1e-3, 4e-3, 0.25e-3, 16e-3])
+    assert browser.js("reached([2, 4], [-100, 3, 100], false)") == [2, 4, 0, 3, 6]
+    assert browser.js("reached([], [3], true)") == []
+    assert browser.js("Math.abs(axis([1, 10], [0, 100], true, 5).at(0))") == 1e5
 
 
 def test_hostile_texts_are_shown_as_text(browser: Tab, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.record import Measurement, count
 from bench.records.store import Store, read_run
+from bench.report._choice import at_most
 from bench.report.figures import FIGURES
-from bench.report.race import _at_most, _explained, _sentences, race_json
+from bench.report.race import _explained, race_json, race_sentences
 from bench.report.write import write_report
 
 # Times of one image, of networks whose accuracies torchvision publishes; what is slower is not always better.
@@ -113,7 +114,7 @@ def test_the_most_accurate_within_the_budget_is_found(tmp_path: Path) -> None:
     assert len(stored.records) == len([c for c in machine.calls if c[0].endswith(":work")])
     assert {job.id for job in stored.planned} == {record.job.id for record in stored.records}
     assert max(job.settings.given["replicate"] for job in machine.timed) < 8
-    said = " ".join(_sentences(done.raced, done.known))
+    said = " ".join(race_sentences(done.raced, done.known))
     assert f"Take {best_within(0.02)}" in said
 
 
@@ -138,7 +139,7 @@ def test_ctrl_c_keeps_the_answer_so_far_and_goes_on_later(tmp_path: Path) -> Non
     assert cut.summary.cancelled
     assert cut.raced.end == "cancelled"
     assert not cut.raced.budget_decided
-    assert "It was cancelled" in _sentences(cut.raced, cut.known)[-1]
+    assert "It was cancelled" in race_sentences(cut.raced, cut.known)[-1]
     whole, machine = raced(tmp_path, TWENTY)
     assert whole.raced.budget_decided
     assert all(job.settings.given["replicate"] < 8 for job in machine.timed)
@@ -149,7 +150,7 @@ def test_the_time_is_over(tmp_path: Path) -> None:
     done, machine = raced(tmp_path, TWENTY, minutes=0.1, clock=lambda: float(next(ticks)))
     assert done.raced.end == "time"
     assert 0 < len(machine.timed) < 8
-    said = _sentences(done.raced, done.known)
+    said = race_sentences(done.raced, done.known)
     assert "Too few were to say more." in " ".join(said)
     assert said[-1].startswith("The time is over")
 
@@ -157,7 +158,7 @@ def test_the_time_is_over(tmp_path: Path) -> None:
 def test_cancelled_while_counting(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY, executor=Machine(interrupt_at=0), among=["torchvision:swin_t"])
     assert done.raced.end == "cancelled"
-    assert _sentences(done.raced, done.known) == ["Nothing was measured."]
+    assert race_sentences(done.raced, done.known) == ["Nothing was measured."]
 
 
 def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:
     assert done.raced.choice.best is not None
     all_fail, _ = raced(tmp_path / "b", TWENTY, executor=Machine(failing=list(TIMES)))
     assert all_fail.raced.choice.best is None
-    assert _sentences(all_fail.raced, all_fail.known)[0].startswith("Nothing was measured: oom")
+    assert race_sentences(all_fail.raced, all_fail.known)[0].startswith("Nothing was measured: oom")
 
 
 def test_several_budgets_hold_together(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
     assert "parameters 138 M, over the budget of 12.0 M" in why
     none, machine = raced(tmp_path / "b", Budget("parameters", 1e5))
     assert machine.timed == []
-    (said,) = _sentences(none.raced, none.known)
+    (said,) = race_sentences(none.raced, none.known)
     assert said.startswith(
         "None of 20 has parameters ≤ 100 k, by what is counted. The nearest is torchvision:mobilenet_v3_small"
     )
@@ -209,14 +210,14 @@ def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
 def test_nothing_holds_the_budget(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, Budget("latency", 0.001))
     assert done.raced.choice.best is None
-    first = _sentences(done.raced, done.known)[0]
+    first = race_sentences(done.raced, done.known)[0]
     assert "The nearest is torchvision:mobilenet_v3_small" in first
     assert "by a factor of 4" in first or "by a factor of 3.9" in first
 
 
 def test_without_a_budget_there_is_the_front(tmp_path: Path) -> None:
     done, _ = raced(tmp_path)
-    said = _sentences(done.raced, done.known)
+    said = race_sentences(done.raced, done.known)
     assert said[0].startswith("On the front of accuracy and latency")
     assert race_json(done.raced, done.known, ())["front"]
 
@@ -283,9 +284,9 @@ def test_each_network_is_told_why_it_was_not_chosen(tmp_path: Path) -> None:
 
 
 def test_chances_are_told_as_bounds() -> None:
-    assert _at_most(0.0005) == "under 0.1 %"
-    assert _at_most(0.0123) == "at most 1.2 %"
-    assert _at_most(3.0) == "at most 100.0 %"
+    assert at_most(0.0005) == "under 0.1 %"
+    assert at_most(0.0123) == "at most 1.2 %"
+    assert at_most(3.0) == "at most 100.0 %"
 
 
 @pytest.mark.slow
@@ -293,9 +294,11 @@ def test_a_race_is_drawn_from_what_its_run_keeps(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY)
     stored = read_run(done.path)
     assert stored.info["race"]["limit"] == 0.02
+    assert stored.info["race"]["answer"] == race_sentences(done.raced, done.known)
     report = write_report([stored], tmp_path / "report", formats=["md"], figures=["race"])
     assert (report.folder / "figures" / "race.svg").stat().st_size > 0
-    assert "The race" in (report.folder / "report.md").read_text()
+    document = (report.folder / "report.md").read_text()
+    assert document.index("- Take ") < document.index("![The race") < document.index("## Comparison")
     frame = to_frame([stored])
     drawing = FIGURES.get("race").draw(compare_table(frame), frame)
     assert drawing is not None

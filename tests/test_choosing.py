@@ -231,7 +231,7 @@ def test_files_become_facts_and_replace_their_like(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("notes.csv", "a,b\n1,2\n", "known by its name"),
+        ("notes.csv", "a,b\n1,2\n", "has not the name"),
         ("results-sketch.csv", "model,img_size\nx,224\n", "lacks top1"),
         ("results-sketch.csv", ACCURACY_CSV + "x,224,high,90,1,1,bicubic\n", "line 2: top1 is 'high'"),
         ("results-sketch.csv", ACCURACY_CSV + "x,224,70,90,-1,1,bicubic\n", "line 2: param_count"),

@@ -18,7 +18,7 @@ from conftest import Bench, make_catalog, make_job, make_planned, make_record, o
 from fake_executor import FakeExecutor
 
 from bench.api.runs import run_folder
-from bench.cli._progress import edits, failure_lines, headline, summary_line
+from bench.cli._words import edits, failure_lines, headline, summary_line
 from bench.cli.app import app
 from bench.errors import ConfigError
 from bench.execution import EXECUTORS, Ended, ExecutorKind
@@ -131,7 +131,7 @@ class TestRun:
             (["--set", "device=mps", "-c", "smoke"], "known: auto, cpu, cuda"),
             (["--set", "dataset=digit", "-c", "smoke"], "did you mean digits?"),
             (["--set", "recipe=stt", "-c", "smoke"], "did you mean std?"),
-            (["--no-such-option"], "No such option"),
+            (["--no-such-option"], "no such option"),
         ],
     )
     def test_bad_words_are_exit_code_2_with_a_next_step(

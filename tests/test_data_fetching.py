@@ -14,7 +14,8 @@ from fake_executor import FakeExecutor
 from rich.console import Console
 
 from bench.api import Done, train
-from bench.cli._progress import Progress, failure_lines
+from bench.cli._progress import Progress
+from bench.cli._words import failure_lines
 from bench.errors import UnsupportedError
 from bench.execution import Ended, Event
 from bench.execution.probe import probe_machine

@@ -583,7 +583,7 @@ def test_command_fails_for_certain_slowdowns(run: Any, words: list[str], code: i
     ("words", "message"),
     [
         (["old", "bf16"], "the runs differ in precision: 'fp32' against 'bf16'"),
-        (["old", "new", "--floor", "5"], "'5' is no share"),
+        (["old", "new", "--floor", "5"], "'5' is neither a percentage"),
         (["old", "new", "--fail-above", "much"], "write 5% or 0.05"),
         (["old", "new", "-q", "latencies"], "did you mean latency"),
     ],

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from bench.analysis import engines
 from bench.claims import _finding as finding
 from bench.cli.app import app
-from bench.docs import _EXIT_CODES, _VERDICTS, topic, topics
+from bench.docs import _EXIT_CODES, topic, topics
 from bench.errors import UnknownNameError
 from bench.facts import reproduction
 from bench.plan.task import tasks
 from bench.records.flags import FLAGS
 from bench.records.record import STATUSES, Status
+from bench.records.verdicts import VERDICT_WORDS
 from bench.stats import effects
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,7 @@ def test_each_word_of_the_registries_is_explained():
 
 def test_verdicts_and_statuses_are_all_there_are():
     words = (effects.Verdict, finding.Verdict, reproduction._Verdict, engines._Worth)
-    assert set(_VERDICTS) == {word for each in words for word in get_args(each)}
+    assert set(VERDICT_WORDS) == {word for each in words for word in get_args(each)}
     assert set(STATUSES) == set(get_args(Status))
 
 

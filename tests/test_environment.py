@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import make_job
 
@@ -41,6 +42,19 @@ def test_what_is_unknown_says_why(machine: dict[str, Any]) -> None:
     for part in ("cpu", "host", "torch"):
         for name, value in found[part].items():
             assert value is not None or f"{part}.{name}" in machine["unknown"], name
+
+
+def test_without_proc_what_cannot_be_known_is_null_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "nothing"))
+    blind, state = environment.machine(), environment.state()
+    assert blind["memory"]["total_B"] is None  # type: ignore[index]
+    assert "No such file" in blind["unknown"]["memory.total_B"]  # type: ignore[index]
+    assert state["available_B"] is None
+    assert "No such file" in state["unknown"]["available_B"]  # type: ignore[index]
+    assert environment.usable_cores() >= 1
+    json.dumps([blind, state], allow_nan=False)
 
 
 def test_the_key_is_of_what_changes_numbers(machine: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from conftest import make_catalog, make_planned
 
 from bench.plan import estimate as estimates
 from bench.plan.config import parse_experiment
-from bench.plan.estimate import estimator
+from bench.plan.estimate import Forecast, estimator
 from bench.plan.expand import Planned, expand
 from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_S
 from bench.tasks.cost import _GUESS_S as COUNT_S
@@ -105,3 +105,109 @@ def test_a_guess_knows_how_long_it_samples() -> None:
         for given in (timing, {**timing, "limit_s": 1.0})
     )
     assert estimator([])(usual) - estimator([])(short) == pytest.approx(2.0)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def infer(arch: str, replicate: int = 0) -> Planned:
+    return make_planned(task="infer", arch=arch, settings={"device": "cpu", "replicate": replicate})
+
+
+class TestForecast:
+    """The time left, by estimates and by what was taken so far; a run is a clock that a test moves."""
+
+    def test_before_anything_ran_it_is_the_estimate(self) -> None:
+        plan = [infer("a"), infer("b")]
+        assert Forecast(plan, lambda _: 5.0).left_s() == 10.0
+
+    def test_what_need_not_run_takes_no_time(self) -> None:
+        plan = [infer("a"), infer("b")]
+        forecast = Forecast(plan, lambda _: 5.0)
+        forecast.leave_out([plan[0].job])
+        assert forecast.left_s() == 5.0
+
+    def run(
+        self, plan: list[Planned], expected_s: float, takes_s: dict[str, float], done: int
+    ) -> tuple[float, float]:
+        """Return what a run says is left after some jobs, one after the other, and what is left."""
+        clock = Clock()
+        forecast = Forecast(plan, lambda _: expected_s, now=clock)
+        forecast.begin()
+        for planned in plan[:done]:
+            clock.now_s += takes_s[planned.job.arch]
+            forecast.took(planned.job, takes_s[planned.job.arch])
+        return forecast.left_s(), sum(takes_s[planned.job.arch] for planned in plan[done:])
+
+    @pytest.mark.parametrize("expected_s", [1.0, 10.0, 100.0])
+    def test_what_a_network_took_is_expected_of_its_further_processes(self, expected_s: float) -> None:
+        takes_s = {"fast": 2.0, "slow": 40.0}
+        plan = [infer(arch, number) for number in range(5) for arch in takes_s]
+        left_s, truth_s = self.run(plan, expected_s, takes_s, done=2)
+        assert left_s == pytest.approx(truth_s)
+
+    @pytest.mark.parametrize("factor", [0.25, 1.0, 4.0])
+    def test_networks_that_have_not_run_go_by_the_others(self, factor: float) -> None:
+        plan = [infer(f"n{number}") for number in range(40)]
+        takes_s = {planned.job.arch: factor * 10.0 for planned in plan}
+        left_s, truth_s = self.run(plan, 10.0, takes_s, done=10)
+        assert left_s == pytest.approx(truth_s, rel=0.1)
+
+    def test_a_task_that_has_not_begun_goes_by_the_whole(self) -> None:
+        plan = [*(infer(f"n{number}") for number in range(20)), training("other")]
+        clock = Clock()
+        forecast = Forecast(plan, lambda _: 10.0, now=clock)
+        forecast.begin()
+        for planned in plan[:20]:
+            clock.now_s += 30.0
+            forecast.took(planned.job, 30.0)
+        assert forecast.left_s() == pytest.approx(30.0, rel=0.1)
+
+    def test_a_job_under_way_has_taken_some_of_its_time(self) -> None:
+        clock = Clock()
+        forecast = Forecast([infer("a"), infer("b")], lambda _: 10.0, now=clock)
+        forecast.begin()
+        clock.now_s += 10.0
+        forecast.took(infer("a").job, 10.0)
+        clock.now_s += 4.0
+        assert forecast.left_s() == pytest.approx(6.0)
+        clock.now_s += 40.0
+        assert forecast.left_s() == 0.0
+
+    def test_jobs_side_by_side_take_a_part_of_their_time(self) -> None:
+        plan = [make_planned(arch=f"n{number}") for number in range(100)]
+        clock = Clock()
+        forecast = Forecast(plan, lambda _: 8.0, cores=4, now=clock)
+        assert forecast.left_s() == pytest.approx(100 * 8.0 / 4)
+        forecast.begin()
+        for number, planned in enumerate(plan[:60]):
+            clock.now_s += 8.0 if number % 2 == 0 else 0.0  # two end together: one core is another's
+            forecast.took(planned.job, 8.0)
+        assert forecast.left_s() == pytest.approx(40 * 8.0 / 2, rel=0.1)
+
+    def test_tasks_that_share_places_are_not_told_twice(self) -> None:
+        plan = [planned for n in range(50) for planned in (infer(f"n{n}"), training(f"n{n}", epochs=1))]
+        clock = Clock()
+        forecast = Forecast(plan, lambda _: 10.0, now=clock)
+        forecast.begin()
+        for number, planned in enumerate(plan[:40]):
+            clock.now_s += 10.0 if number % 2 == 0 else 0.0  # one of each at the same time
+            forecast.took(planned.job, 10.0)
+        assert forecast.left_s() == pytest.approx(60 * 10.0 / 2, rel=0.1)
+
+    def test_what_lies_between_jobs_counts(self) -> None:
+        plan = [infer(f"n{number}") for number in range(60)]
+        clock = Clock()
+        forecast = Forecast(plan, lambda _: 10.0, now=clock)
+        forecast.begin()
+        for planned in plan[:30]:
+            clock.now_s += 12.0  # two of them to begin and to write the record
+            forecast.took(planned.job, 10.0)
+        assert forecast.left_s() == pytest.approx(30 * 12.0, rel=0.05)

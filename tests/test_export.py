@@ -1,4 +1,4 @@
-"""`bench export`: nothing lost on the way to CSV and Parquet, and timm's own columns."""
+"""`bench export`: nothing lost on the way to CSV, Parquet and JSON, and timm's own columns, in both ways."""
 
 from __future__ import annotations
 
@@ -6,35 +6,48 @@ import csv
 import io
 import json
 import math
+import os
 import random
+import re
+import sys
+import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from evaluated import evaluated, run_of
+from exporting import HUB, RESNET18, VGG16, evaluations_of, files_of, of_time, timed
 from make_records import by_name, counted, job, make_run, record, records, speed, stepped
 from typer.testing import CliRunner, Result
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
+from bench.cli._common import narrowed
 from bench.cli.app import app
-from bench.records.record import Measurement, Record, count
+from bench.contracts import check_export
+from bench.errors import BenchError, UnsupportedError
+from bench.facts import accuracies, speeds
+from bench.facts.convert import update
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store
-from bench.report.tables.export import _timm_frame, long_csv, long_parquet, timm_csv, variants
+from bench.report import exports
+from bench.report.exports import EXPORTS, Export, Results, library
+from bench.report.exports._numbers import file_names
+from bench.report.exports.measurements import long_csv, long_parquet
+from bench.report.exports.timm import _timm_frame, file_name, timm_csv, variants
+from bench.stats.answers import Share
 
 TIMM = (
     *("model", "infer_img_size", "infer_samples_per_sec", "infer_step_time", "infer_batch_size"),
     *("infer_gmacs", "infer_macts", "param_count"),
     *("train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size"),
 )
-RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 ODD = 'a "quoted", text\nof two lines, 😀'
-
-
-def of_time(name: str, seconds: float) -> Measurement:
-    return Measurement(name=name, unit="s", better="lower", samples=(seconds,) * 7)
 
 
 def everything() -> Run:
@@ -87,16 +100,6 @@ def test_parquet_types_do_not_depend_on_what_is_there() -> None:
     }
     assert whole.field("samples").type == empty.field("samples").type
     assert whole == pq.read_schema(io.BytesIO(long_parquet([make_run(list(records([VGG16])))])))
-
-
-def timed(name: str = "resnet18", **changes: object) -> list[Record]:
-    net = replace(RESNET18, name=name)
-    return [
-        record(job(net), net, [*counted(net), count("matrix_activations", 2.5e6)]),
-        record(job(net, "infer", **speed(batch_size=1)), net, [of_time("step_time", 0.002)]),
-        record(job(net, "infer", **speed(batch_size=64, **changes)), net, [of_time("step_time", 0.016)]),
-        record(job(net, "train_step", **speed(batch_size=32)), net, [of_time("step_time", 0.040)]),
-    ]
 
 
 def table_of(seen: Iterable[Record]) -> pd.DataFrame:
@@ -156,7 +159,310 @@ def test_what_timm_does_not_tell_apart_is_named() -> None:
     assert variants(table_of([])) == []
 
 
-# The command.
+# --- JSON ---
+
+
+def json_of(*runs: Run) -> Any:
+    """Return the document, in which no number may be one that JSON lacks."""
+    text = EXPORTS.get("json").make(Results(runs))
+    assert isinstance(text, str)
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_json_has_each_number_with_its_interval_unit_and_doubts() -> None:
+    infer = job(RESNET18, "infer", **speed(batch_size=1))
+    noisy = Measurement(
+        name="latency", unit="s", better="lower", samples=(0.001,) * 7, flags=("throttled", "power_capped")
+    )
+    run = make_run(
+        [*timed()[:1], record(infer, RESNET18, [noisy]), record(job(VGG16), VGG16, counted(VGG16))]
+    )
+    networks = {one["network"]: one for one in json_of(run)["networks"]}
+    assert networks["resnet18"]["quantities"]["latency"] == {
+        "value": 0.001, "low": 0.001, "high": 0.001, "unit": "s", "better": "lower",
+        "flags": ["throttled", "power_capped", "one_process"], "doubts": ["throttled", "one_process"],
+    }  # fmt: skip
+    macs = networks["vgg16"]["quantities"]["macs"]
+    assert (macs["value"], macs["low"], macs["unit"], macs["doubts"]) == (15_470_300_000, None, "MAC", [])
+    assert networks["vgg16"]["quantities"]["latency"] is None  # nothing measured is null, and not 0
+    assert networks["resnet18"]["settings"]["input_size"] == 224
+    assert networks["vgg16"]["settings"].keys() & {"precision", "device"} == set()
+
+
+def test_json_has_all_that_the_comparison_has() -> None:
+    run = make_run(list(records([RESNET18, VGG16])))
+    table = compare_table(to_frame([run]))
+    for (_, row), one in zip(table.iterrows(), json_of(run)["networks"], strict=True):
+        assert one["label"] == row["label"]
+        for name, number in one["quantities"].items():
+            if number is None:
+                assert pd.isna(row[name])
+            else:
+                ends = [row.get(f"{name}_{end}", math.nan) for end in ("low", "high")]
+                assert number["value"] == row[name]
+                assert [number["low"], number["high"]] == [None if pd.isna(e) else e for e in ends]
+
+
+def test_json_tells_what_failed() -> None:
+    (failure,) = json_of(everything())["failures"]
+    assert (failure["network"], failure["status"], failure["error"]) == ("vgg16", "oom", f"E: {ODD}")
+
+
+# --- timm's files, in both ways ---
+
+
+def test_speeds_go_to_timms_columns_and_come_back_as_facts(tmp_path: Path) -> None:
+    counted_alone = record(job(VGG16), VGG16, counted(VGG16))
+    run = make_run([*timed(), counted_alone])
+    table = compare_table(to_frame([run]))
+    name = file_name([run], table)
+    assert name == "benchmark-infer-fp32-nchw-pt2110-cu128-nvidia_h100_80gb_hbm3.csv"
+    (tmp_path / name).write_text(timm_csv(table))
+    (source,) = update([tmp_path / name], tmp_path / "facts", url="https://example.org/runs", licence="MIT")
+    assert (source.of, source.rows) == ("nvidia_h100_80gb_hbm3", 1)  # vgg16 has no speed
+    assert (source.url, source.licence) == ("https://example.org/runs", "MIT")
+    assert source.conditions == {
+        "precision": "fp32", "layout": "nchw", "torch": "2.11.0", "cuda": "12.8", "compiled": False,
+    }  # fmt: skip
+    facts = speeds(tmp_path / "facts")
+    (fact,) = facts[facts["source"] == source.name].to_dict("records")
+    (row,) = table[table["throughput"].notna()].to_dict("records")
+    assert fact["throughput"] == pytest.approx(row["throughput"], rel=1e-15)
+    for mine, theirs in (
+        ("input_size", "input_size"),
+        ("batch_size", "batch_size"),
+        ("macs", "macs"),
+        ("parameters", "parameters"),
+    ):
+        assert fact[theirs] == row[mine]
+    assert fact["activations"] == row["matrix_activations"]
+
+
+def test_files_of_others_do_not_become_timms(tmp_path: Path) -> None:
+    file = tmp_path / "benchmark-infer-amp_bf16-nhwc-pt113-cpu-xeon-dynamo.csv"
+    file.write_text(
+        "model,infer_img_size,infer_samples_per_sec,infer_batch_size,param_count\nnet,224,10,1,2\n"
+    )
+    (timms,) = update([file], tmp_path / "facts")
+    assert timms.licence == "Apache-2.0"
+    (own,) = update([file], tmp_path / "facts", url="https://example.org")
+    assert (own.url, own.licence) == ("https://example.org", None)
+    assert own.conditions == {
+        "precision": "amp_bf16", "layout": "nhwc", "torch": "1.13", "cuda": None, "compiled": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"backend": "compiled"}, "benchmark-infer-fp32-nchw-pt2110-cu128-nvidia_h100_80gb_hbm3-dynamo.csv"),
+        (
+            {"memory_format": "channels_last"},
+            "benchmark-infer-fp32-nhwc-pt2110-cu128-nvidia_h100_80gb_hbm3.csv",
+        ),
+        ({"device": "cpu"}, "benchmark-infer-fp32-nchw-pt2110-cpu-amd_epyc_9654_96_core_processor.csv"),
+        ({"backend": "onnx"}, None),  # timm has no name for it
+    ],
+)
+def test_a_file_is_named_as_timm_names_it(changes: dict[str, str], expected: str | None) -> None:
+    run = make_run(
+        [record(job(RESNET18, "infer", **speed(**changes)), RESNET18, [of_time("step_time", 1.0)])]
+    )
+    assert file_name([run], compare_table(to_frame([run]))) == expected
+
+
+def test_only_what_was_timed_has_a_name() -> None:
+    run = make_run([record(job(VGG16), VGG16, counted(VGG16))])
+    assert file_name([run], compare_table(to_frame([run]))) is None
+
+
+def test_accuracies_go_to_timms_columns_and_come_back_as_facts(tmp_path: Path) -> None:
+    right = evaluated(tmp_path, "timm:net.tag", [0, 1, 2, 3], [0, 1, 2, 0], weights="tag")
+    cost = record(replace(job(RESNET18), arch="timm:net.tag"), RESNET18, counted(RESNET18))
+    said: list[str] = []
+    results = Results([run_of(tmp_path, cost, right)], remark=said.append)
+    text = EXPORTS.get("timm-accuracy").make(results)
+    assert isinstance(text, str)
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row == {
+        "model": "net.tag", "top1": "75", "top1_err": "25", "top5": "100", "top5_err": "0",
+        "param_count": "11.689512", "img_size": "224", "crop_pct": "0.875", "interpolation": "bilinear",
+    }  # fmt: skip
+    assert said == ["tested on imagefolder:pictures val, 4 images"]
+    (tmp_path / "results-imagenet.csv").write_text(text)
+    update([tmp_path / "results-imagenet.csv"], tmp_path / "facts")
+    facts = accuracies(tmp_path / "facts")
+    (fact,) = facts[facts["source"] == "results-imagenet"].to_dict("records")
+    assert (fact["weights"], fact["network"], fact["top1"], fact["parameters"]) == (
+        "net.tag",
+        "net",
+        0.75,
+        11_689_512,
+    )
+
+
+def test_an_accuracy_without_a_count_of_parameters_has_an_empty_cell(tmp_path: Path) -> None:
+    one = evaluated(tmp_path, "net.py:Net", [0, 1], [0, 1], transform={"crop": None})
+    text = EXPORTS.get("timm-accuracy").make(Results([run_of(tmp_path, one)]))
+    assert isinstance(text, str)
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["model"], row["param_count"], row["img_size"], row["crop_pct"]) == ("net.py:Net", "", "", "")
+
+
+# --- Hugging Face: fields as documented at huggingface.co/docs/hub/eval-results, and hub-docs' modelcard.md ---
+
+
+def test_eval_results_are_a_file_for_each_network(tmp_path: Path) -> None:
+    files = files_of("eval-results", tmp_path / "out", evaluations_of(tmp_path), **HUB)
+    assert sorted(files) == [
+        "b.py-Net/.eval_results/pictures.yaml",
+        "torchvision-a/.eval_results/pictures.yaml",
+    ]
+    (entry,) = yaml.safe_load(files["torchvision-a/.eval_results/pictures.yaml"])
+    low, high = Share(75, 100).interval
+    notes = entry.pop("notes")
+    assert entry == {
+        "dataset": {"id": "owner/pictures", "task_id": "default"},
+        "value": 0.75,
+        "date": "2026-01-01T00:00:00+00:00",
+    }
+    assert f"95 % interval {low:.6g} to {high:.6g}, of 100 images" in notes
+    assert "in doubt" not in notes
+    (other,) = yaml.safe_load(files["b.py-Net/.eval_results/pictures.yaml"])
+    assert "in doubt, assumed_transform: " in other["notes"]
+    assert "in doubt, images_left_out" not in other["notes"]  # which is told, and no doubt
+    assert "images of 4 of 1000 classes" in other["notes"]
+
+
+def test_eval_results_have_what_is_given_of_the_leaderboard(tmp_path: Path) -> None:
+    more = {**HUB, "scale": "percent", "revision": "abc", "source": "https://example.org"}
+    files = files_of("eval-results", tmp_path / "out", evaluations_of(tmp_path), **more)
+    (entry,) = yaml.safe_load(files["torchvision-a/.eval_results/pictures.yaml"])
+    assert entry["value"] == 75.0
+    assert entry["dataset"]["revision"] == "abc"
+    assert entry["source"] == {"url": "https://example.org"}
+
+
+def test_a_model_card_has_each_number_and_an_index_where_the_data_set_is_named(tmp_path: Path) -> None:
+    of_weights = evaluated(tmp_path, "resnet18", [0, 1], [0, 1])
+    run = run_of(tmp_path, *timed(), of_weights)
+    card = files_of("model-card", tmp_path / "without", run)["resnet18/README.md"]
+    assert card.startswith("# resnet18\n")
+    assert "| Parameters | 11.7 M | – |" in card
+    assert "| Throughput | 4,000 images/s (one process) | 4,000 images/s – 4,000 images/s |" in card
+    card = files_of("model-card", tmp_path / "with", run, dataset="owner/pictures")["resnet18/README.md"]
+    (index,) = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert index["name"] == "resnet18"
+    (result,) = index["results"]
+    assert result["task"] == {"type": "image-classification"}
+    assert result["dataset"] == {"type": "owner/pictures", "name": "imagefolder:pictures val"}
+    assert [m["value"] for m in result["metrics"]] == [1.0, 1.0]
+
+
+def test_a_model_card_marks_what_is_in_doubt_and_says_why(tmp_path: Path) -> None:
+    throttled = of_time("step_time", 0.016).changed(flags=("throttled",))
+    infer = record(job(RESNET18, "infer", **speed(batch_size=64)), RESNET18, [throttled])
+    card = files_of("model-card", tmp_path / "out", make_run([infer]))["resnet18/README.md"]
+    assert "| Throughput | 4,000 images/s (one process)<sup>a</sup> |" in card
+    assert "<sup>a</sup> throttled: the GPU was slowed down" in card
+
+
+def test_folders_above_the_images_are_not_published(tmp_path: Path) -> None:
+    data = "imagefolder:/home/somebody/my pictures/birds"
+    run = run_of(tmp_path, *timed(), evaluated(tmp_path, "resnet18", [0, 1], [0, 1], data=data))
+    for form, options in (("eval-results", HUB), ("model-card", {"dataset": "owner/birds"})):
+        (text,) = files_of(form, tmp_path / form, run, **options).values()
+        assert "imagefolder:birds val" in text
+        assert "somebody" not in text
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "message", "tip"),
+    [
+        ("eval-results", {}, "needs dataset", "--set dataset=ILSVRC/imagenet-1k"),
+        ("eval-results", {"dataset": "owner/name"}, "needs task_id", "--set task_id=default"),
+        ("eval-results", {"dataset": "pictures", "task_id": "x"}, "no id of the Hub", "OWNER/NAME"),
+        ("eval-results", {**HUB, "scale": "permille"}, "scale permille", "fraction, percent"),
+        ("eval-results", HUB, "no evaluation in synthetic", "bench evaluate"),
+        ("model-card", {"dataset": "owner/name"}, "no evaluation in synthetic", "bench evaluate"),
+        ("timm-accuracy", {}, "no evaluation in synthetic", "bench evaluate"),
+    ],
+)
+def test_what_no_result_says_is_asked_for(form: str, options: dict[str, str], message: str, tip: str) -> None:
+    with pytest.raises(BenchError, match=message) as caught:
+        EXPORTS.get(form).make(Results([make_run(timed())], options))
+    assert tip in str(caught.value.tip)
+
+
+def test_a_card_of_nothing_is_none() -> None:
+    with pytest.raises(BenchError, match="nothing is measured of any network in synthetic"):
+        EXPORTS.get("model-card").make(Results([make_run([], planned=[job(VGG16)])]))
+
+
+def test_evaluations_on_several_data_sets_are_no_single_leaderboard(tmp_path: Path) -> None:
+    run = run_of(tmp_path, *(evaluated(tmp_path, "a", [0, 1], [0, 1], data=data) for data in ("one", "two")))
+    with pytest.raises(BenchError, match="on one val, two val") as caught:
+        EXPORTS.get("eval-results").make(Results([run], HUB))
+    assert "--where" in str(caught.value.tip)
+    chosen = narrowed([run], ["evaluation ~ '*two*'"])
+    files = files_of("eval-results", tmp_path / "out", *chosen, **HUB)
+    assert len(yaml.safe_load(files["a/.eval_results/pictures.yaml"])) == 1
+
+
+# --- names of folders ---
+
+
+def test_names_of_folders_are_plain_and_no_two_alike() -> None:
+    names = ["my_net.py:Net", "my_net.py/Net", "MY_NET.py-net", "../..", "", "a" * 300]
+    made = file_names(names)
+    assert list(made.values())[:3] == ["my_net.py-Net", "my_net.py-Net-2", "MY_NET.py-net-3"]
+    assert made["../.."] == "network"
+    assert all(re.fullmatch(r"[\w.+-]{1,83}", name) and not name.startswith(".") for name in made.values())
+
+
+# --- formats ---
+
+
+@pytest.mark.filterwarnings("ignore")  # whatever libraries warn of
+@pytest.mark.parametrize("name", EXPORTS.names())
+def test_each_format_keeps_the_contract(name: str) -> None:
+    reason = check_export(name, *([] if name in _OF_EVALUATIONS else [make_run(timed())]))
+    if reason and "not installed" in reason:
+        pytest.skip(reason)
+    assert reason == ("no runs were given" if name in _OF_EVALUATIONS else None)
+
+
+_OF_EVALUATIONS = ("eval-results", "timm-accuracy")
+
+
+def test_a_format_that_writes_nothing_breaks_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    EXPORTS.load()
+    monkeypatch.setitem(EXPORTS._units, "empty", Export("it writes nothing", lambda results: ""))
+    monkeypatch.setitem(EXPORTS._units, "none", Export("nor does it", lambda results: lambda folder: None))
+    with pytest.raises(AssertionError, match="it is empty"):
+        check_export("empty", make_run(timed()))
+    with pytest.raises(AssertionError, match="it writes no file"):
+        check_export("none", make_run(timed()))
+
+
+def test_a_library_that_is_not_there_is_named_with_its_extra() -> None:
+    with pytest.raises(UnsupportedError, match="no_such_library is not installed") as caught:
+        library("no_such_library.part")
+    assert caught.value.tip == "pip install 'bench[no_such_library]'"
+
+
+def test_each_library_has_an_extra() -> None:
+    extras = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    folder = Path(exports.__file__).parent
+    asked = {
+        name for file in folder.glob("*.py") for name in re.findall(r'library\("(\w+)', file.read_text())
+    }
+    assert {"tensorboard", "wandb", "mlflow"} <= asked <= set(extras)
+
+
+# --- the command ---
 
 Bench = Callable[..., Result]
 
@@ -167,6 +473,10 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     with Store(tmp_path / "results" / "mine") as store:
         for one in [*timed(), *timed(precision="bf16")[2:3]]:
             store.append(one)
+    (tmp_path / "results" / "zero").mkdir()
+    (tmp_path / "results" / "zero" / "records.jsonl").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "kept.csv").write_text("kept")
     return lambda *words: CliRunner().invoke(app, ["export", *words])
 
 
@@ -190,9 +500,18 @@ def test_command_writes_timms_columns_and_says_what_is_lost(run: Bench) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["mine", "-f", "parquet"], 2, "name a file: --out"),
+        (["mine", "-f", "parquet"], 2, "name a file: --out mine.parquet"),
         (["mine", "-o", "nowhere/mine.csv"], 2, "no folder nowhere"),
-        (["mine", "-o", "results"], 1, "cannot write"),
+        (["mine", "-o", "results"], 2, "the folder results is not empty"),
+        (["mine", "-o", "empty"], 1, "cannot write empty"),
+        (["mine", "-o", "kept.csv"], 2, "kept.csv is there already"),
+        (["mine", "-f", "model-card", "-o", "kept.csv", "--force"], 2, "name a new folder: --out"),
+        (["mine", "-f", "model-card"], 2, "name a new folder: --out"),
+        (["mine", "-f", "csv", "--set", "dataset=x"], 2, "the format has no option dataset"),
+        (["mine", "-f", "model-card", "--set", "data=x"], 2, "dataset: id of the data set"),
+        (["mine", "-f", "model-card", "--set", "dataset"], 2, "--set dataset=VALUE"),
+        (["mine", "--where", "family == 'vgg'"], 2, "no job of mine fits"),
+        (["zero"], 2, "nothing is stored in zero"),
         (["other"], 1, "runs there: mine"),
         (["mine", "-f", "xlsx"], 2, "xlsx"),
         ([], 2, "RUN"),
@@ -203,3 +522,62 @@ def test_command_refuses(run: Bench, words: list[str], code: int, message: str) 
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.output
+    assert Path("kept.csv").read_text() == "kept"
+
+
+def test_command_replaces_a_file_that_it_may(run: Bench) -> None:
+    assert run("mine", "-o", "kept.csv", "--force").exit_code == 0
+    assert Path("kept.csv").read_text().startswith("run,job_id,")
+
+
+def test_command_chooses_jobs(run: Bench) -> None:
+    result = run("mine", "-f", "timm", "--where", "precision == 'bf16'", "--where", "task == 'infer'")
+    assert result.stdout.count("\nresnet18,") == 1
+    assert "timm would call the file benchmark-infer-bf16-nchw-pt2110-cu128-" in result.stderr
+
+
+def test_command_says_whose_numbers_are_in_doubt_where_the_format_has_no_place(run: Bench) -> None:
+    assert "in doubt are resnet18" in run("mine", "-f", "timm").stderr  # of one process each
+
+
+def test_command_fills_a_new_folder_or_an_empty_one(run: Bench) -> None:
+    for folder in ("cards", "empty"):
+        assert run("mine", "-f", "model-card", "-o", folder).exit_code == 0
+        assert (Path(folder) / "resnet18" / "README.md").is_file()
+    again = run("mine", "-f", "model-card", "-o", "cards")
+    assert again.exit_code == 2
+    assert "not empty" in again.stderr
+
+
+@pytest.mark.parametrize("folder", ["new", "empty"])
+def test_what_fails_leaves_nothing_behind(run: Bench, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(out: Path) -> None:
+        (out / "within").mkdir()
+        (out / "half").write_text("half")
+        raise OSError(28, "No space left on device", str(out / "half"))
+
+    EXPORTS.load()
+    monkeypatch.setitem(EXPORTS._units, "failing", Export("it fails", lambda results: fail))
+    result = run("mine", "-f", "failing", "-o", folder)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert Path(folder).is_dir() == (folder == "empty")
+    assert not list(Path("empty").iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_command_says_where_it_may_not_write(run: Bench) -> None:
+    Path("empty").chmod(0o500)
+    for words in (["-o", "empty/mine.csv"], ["-f", "model-card", "-o", "empty/cards"]):
+        result = run("mine", *words)
+        assert result.exit_code == 1
+        assert "Permission denied" in result.stderr
+
+
+def test_a_missing_library_is_told(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorboard", "wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, None)
+        result = run("mine", "-f", name, "-o", "out")
+        assert result.exit_code == 2
+        assert f"pip install 'bench[{name}]'" in result.stderr
+        assert not Path("out").exists()

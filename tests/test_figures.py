@@ -47,7 +47,7 @@ from bench.report.figures._labels import (
     overlaps,
     place_labels,
 )
-from bench.report.figures._shared import accuracies, steps
+from bench.report.figures._shared import accuracies, reached, steps
 from bench.report.figures._style import (
     COLOURS,
     canvas,
@@ -220,6 +220,13 @@ def test_published_accuracies_of_other_tasks_stand_apart() -> None:
         ("Top-1 as published, 10 classes", [0.93]),
         ("Top-5 as published, 1000 classes", [0.9]),
     ]
+
+
+def test_ends_of_intervals_widen_a_range_up_to_its_own_size() -> None:
+    assert reached([1.0, 4.0], [1e-6, 2.0, 1e3], logarithmic=True) == [1.0, 4.0, 0.25, 2.0, 16.0]
+    assert reached([2.0, 4.0], [-100.0, 3.0, 100.0], logarithmic=False) == [2.0, 4.0, 0.0, 3.0, 6.0]
+    assert reached([5.0], [0.0, 100.0, math.nan], logarithmic=True) == [5.0, 5 / 3, 15.0]
+    assert reached([math.nan, 0.0], [1.0], logarithmic=True) == []
 
 
 def test_front_is_a_staircase() -> None:

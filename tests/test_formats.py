@@ -41,7 +41,8 @@ from bench.analysis.frame import to_frame
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report.tables._columns import comparison_view
-from bench.report.tables._view import Cell, Column, Head, View, number, view, whole
+from bench.report.tables._view import Column, number, view, whole
+from bench.report.tables.cells import Cell, Head, View
 from bench.report.tables.formats import to_latex, to_longtable, to_markdown
 
 NASTY = (

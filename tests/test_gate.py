@@ -200,7 +200,7 @@ def test_a_network_that_is_new_is_left_out(repository, monkeypatch):
         (("nowhere", "HEAD", "nets/net.py:Net"), "git rev-parse: "),
         (("HEAD~", "HEAD", "resnet18"), "has no file resnet18"),
         (("HEAD~", "HEAD", "nets/gone.py:Net"), "has no file nets/gone.py"),
-        (("HEAD~", "HEAD", "nets/net.py:Net", "--fail-above", "5"), "is no share"),
+        (("HEAD~", "HEAD", "nets/net.py:Net", "--fail-above", "5"), "is neither a percentage"),
     ],
 )
 def test_what_cannot_be_compared_is_told(repository, monkeypatch, words, message):

@@ -38,7 +38,32 @@ def test_no_line_of_a_help_is_wider_than_a_terminal():
         assert max(map(len, help_of(*words.split()).splitlines())) <= 80
 
 
-def test_the_nearest_command_is_named():
-    result = CliRunner().invoke(app, ["comprae"])
+@pytest.mark.parametrize(
+    ("words", "message", "tip"),
+    [
+        (["comprae"], "no such command 'comprae'", "did you mean compare?"),
+        (["run", "--devcie", "cpu"], "no such option: --devcie", "did you mean --set device=...?"),
+        (["run", "--epoch", "3"], "no such option: --epoch", "did you mean --set epochs=...?"),
+        (["report", "--frmat", "md"], "no such option: --frmat", "did you mean --format?"),
+        (["report", "--zzz"], "no such option: --zzz", "`bench report --help` has all"),
+        (["train"], "missing argument", "such as bench train lenet5 mlp -d digits"),
+        (["train", "lenet5"], "missing option", "such as bench train lenet5 mlp -d digits"),
+        (["diff", "a", "b", "c"], "unexpected extra argument", "`bench diff --help` has all"),
+        (["diff", "a", "b", "-f", "xml"], "'xml' is not one of", "`bench diff --help` has all"),
+        (
+            ["compare", "a", "b", "--batch", "0"],
+            "invalid value for '--batch'",
+            "`bench compare --help` has all",
+        ),
+        (["run", "resnet18", "--set"], "option '--set' requires an argument", "--help` has all"),
+        (["--plugin", "nowhere.py", "list"], "nowhere.py", "`bench --help` has all"),
+    ],
+)
+def test_wrong_words_are_an_error_as_any_other_with_what_was_meant(words, message, tip):
+    result = CliRunner().invoke(app, words, prog_name="bench")
     assert result.exit_code == 2
-    assert "compare" in result.output
+    error, _, next_step = " ".join(result.stderr.split()).partition(" tip: ")
+    assert error.startswith("error: ")
+    assert message in error
+    assert tip in next_step
+    assert result.stdout == ""

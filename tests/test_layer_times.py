@@ -487,7 +487,7 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert not any(d.certain for d in others)
     words = forms.differences_notes(slow, fast)
     assert words[0].endswith("longer than alexnet.")
-    assert "foremost: head +510 µs" in words[1]
+    assert "the largest: head +510 µs" in words[1]
     assert len(forms.differences_view(slow, fast).rows) == len(slow.layers) + 1
     (one, *_) = forms.differences_json(slow, fast)
     assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)

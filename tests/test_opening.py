@@ -16,8 +16,8 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Run
 from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
-from bench.report.tables._view import Cell
 from bench.report.tables.answers import answers_report
+from bench.report.tables.cells import Cell
 
 UNITED = {"device_name": "card", "device": "cuda", "input_size": 224, "in_channels": 3, "num_classes": 1000}
 NOTHING = to_frame([make_run([])])
@@ -156,7 +156,7 @@ def test_other_sizes_machines_and_shapes_have_answers_of_their_own() -> None:
     assert said[0].sentences[0] == f"{WHERE}, a is the fastest of 2 at 10.0 ms (9.9 – 10.1)."
     (alone,) = said[1].sentences
     assert alone.startswith(
-        "Compared with nothing, as each alone at its input size: alone0 (227 px, 1.00 ms ("
+        "Not ranked, as no other has the same input, classes and machine: alone0 at 227 px, 1.00 ms ("
     )
     assert len(said) == 2
 
@@ -171,12 +171,14 @@ def test_accuracies_tested_otherwise_are_not_compared() -> None:
     assert answer.sentences[1] == (
         "By top-1, published, of those tested on 1 crop, other gains 4.0 points on one for 2.0 times the time."
     )
+    assert answer.sentences[2:] == ("Tested in other ways, and so not compared with these: ten (10 crops).",)
     assert answer.picks[-1].network == "ten"
     assert answer.picks[-1].doubt == "not compared, tested otherwise: one and other (1 crop)"
     each = answered(rows[0], rows[2])[0].sentences[1]
     assert (
         each
-        == "Their accuracies (top-1, published) were each tested in a way of its own, and do not compare."
+        == "Their accuracies (top-1, published) were each tested in a way of its own, and do not compare: "
+        "one (1 crop) and ten (10 crops)."
     )
 
 
@@ -216,7 +218,7 @@ def test_a_run_without_times_says_what_there_is() -> None:
         "Nothing was timed or trained; 2 networks were counted, from b (2.00 MMAC) to a (1.00 GMAC).",
     )
     (alone,) = answered(row("a", 10))
-    assert alone.sentences == ("Timed alone: a (224 px, 10.0 ms (9.9 – 10.1)).",)
+    assert alone.sentences == ("Timed alone: a at 224 px, 10.0 ms (9.9 – 10.1).",)
 
 
 def test_training_steps_have_a_sentence() -> None:

@@ -33,7 +33,7 @@ from bench.report.page._markdown import to_document
 from bench.report.tables import _studies
 from bench.report.tables._columns import page_view
 from bench.report.tables._studies import study_view
-from bench.report.tables._view import View
+from bench.report.tables.cells import View
 from bench.report.tables.formats import to_markdown
 from bench.report.text import plain
 from bench.units import DASH

@@ -10,7 +10,8 @@ import pytest
 from conftest import make_job, make_planned, make_record
 from rich.console import Console
 
-from bench.cli._progress import Progress, at_place
+from bench.cli._progress import Progress
+from bench.cli._words import at_place
 from bench.plan.expand import Planned
 from bench.records.record import Record
 

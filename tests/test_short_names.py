@@ -11,7 +11,7 @@ from make_records import NETS, make_run, records
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.report._short_names import OWN, _is_own, _short_patterns, _short_recipes, shortened
+from bench.report._short_names import OWN, _short_patterns, _short_recipes, is_own, shortened
 from bench.report.figures._style import looks
 
 BLOCK = "pattern:INPUT -> [CONV3-16x2 -> {} -> POOL]*3 -> FC"
@@ -85,7 +85,7 @@ def test_networks_of_ones_own_are_a_family_to_be_seen() -> None:
         "hf:vit(hidden_size=192)",
         "vgg16(weights='a:b')",
     )
-    assert [_is_own(name) for name in (*own, *others)] == [True] * 4 + [False] * 5
+    assert [is_own(name) for name in (*own, *others)] == [True] * 4 + [False] * 5
     frame = to_frame([make_run(records([replace(NETS[0], name=own[0]), NETS[1]]))])
     table, charted = shortened(compare_table(frame), frame)
     assert dict(zip(table["network"], table["family"], strict=True)) == {

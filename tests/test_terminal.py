@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import make_planned, make_record
+from conftest import make_job, make_planned, make_record
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +19,7 @@ from bench.cli import _interrupts, _streams
 from bench.cli._common import handled
 from bench.cli._console import AllVisible, console
 from bench.cli._progress import Progress
+from bench.cli._screen import Screen
 from bench.records.store import Run
 from bench.report.text import visible
 
@@ -55,16 +56,27 @@ def test_a_console_prints_visible_text(terminal: bool) -> None:
     assert ("\x1b[" in stream.getvalue()) == terminal
 
 
-def test_the_bar_shows_visible_names() -> None:
+class Alone(Screen):
+    """A screen that may be drawn on."""
+
+    def take(self) -> bool:
+        return True
+
+    def alone(self) -> bool:
+        return True
+
+
+def test_the_bar_and_the_table_show_visible_names() -> None:
     stream = io.StringIO()
     made = Console(file=stream, force_terminal=True, width=100)
     made.push_render_hook(AllVisible())
-    with Progress(made) as progress:
-        progress.planned([make_planned(arch=EVIL)], Run(EVIL, Path(EVIL), ()))
+    with Progress(made, Alone(stream)) as progress:
+        progress.planned([make_planned(arch=EVIL)], Run(EVIL, Path(EVIL), ()), {})
         progress.fetching(EVIL)
         progress.started(make_planned(arch=EVIL), 1)
         progress.stage(EVIL)
-        progress.bar.refresh()
+        progress.recorded(make_record(job=make_job(arch=EVIL)))
+        progress.live.refresh()
         progress.recorded(make_record(status="crashed", error={"message": EVIL, "tip": EVIL}))
     assert "title" in stream.getvalue()
     assert rest(stream.getvalue()) == ""
@@ -103,7 +115,7 @@ class TestEndsThatNobodyReads:
 
     def test_a_console_goes_on(self, ends: tuple[io.TextIOWrapper, int]) -> None:
         stream, read = ends
-        made = console(_streams._lasting(stream, needed=True), soft=True)
+        made = console(_streams._lasting(stream, needed=True))
         os.close(read)
         made.print("nobody reads this")
         made.print("nor this")

@@ -30,10 +30,10 @@ from bench.analysis.frame import to_frame
 from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
+from bench.report.exports.measurements import long_csv
 from bench.report.figures._style import freeze, styled, to_bytes
 from bench.report.figures.answers import _confusion_shares, _mosaic, _most_confused, _stored_answers
 from bench.report.figures.curves import _power
-from bench.report.tables.export import long_csv
 from reports import drawn_each
 
 RESNET18, RESNET34 = by_name("resnet18", "resnet34")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.units import DASH, UNITS, duration, percent, scale_for, show, significant
+from bench.units import DASH, UNITS, Scale, duration, percent, ranged, scale_for, show, significant
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,23 @@ def test_a_scale_keeps_the_value(value: float, unit: str) -> None:
 def test_significant_digits_are_within_half_a_digit(value: float, digits: int) -> None:
     shown = float(significant(value, digits).replace(",", ""))
     assert abs(shown - value) <= 0.5000001 * 10 ** (math.floor(math.log10(value)) - digits + 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (23.4, 22.51, 23.76, "23.4 ms (22.5 – 23.8)"),
+        (120.0, 1.94, 7590.0, "120 ms (1.9 – 7,600)"),  # never 0, which a time cannot be
+        (120.0, 11.9, 1210.0, "120 ms (12 – 1,200)"),
+        (120.0, 100.0, 140.0, "120 ms (100 – 140)"),
+        (0.5, -0.02, 1.02, "0.50 ms (-0.020 – 1.02)"),
+        (0.5, 0.0, 1.0, "0.50 ms (0.00 – 1.00)"),
+    ],
+)
+def test_ends_have_the_decimals_of_their_number_or_as_many_digits(
+    value: float, low: float, high: float, text: str
+) -> None:
+    assert ranged(value, low, high, Scale(1.0, "ms")) == text
 
 
 def test_percent_and_duration() -> None:

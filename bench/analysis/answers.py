@@ -203,12 +203,15 @@ def _alone(rows: Sequence[Row], others: bool) -> list[Answer]:
         return []
     speeds = [next(speed for speed in _SPEEDS if not math.isnan(row[speed.column])) for row in rows]
     texts = [
-        f"{row['label']} ({row['input_size']:.0f} px, {speed.text(row)}{_beside(row, speed)})"
+        f"{row['label']} at {row['input_size']:.0f} px, {speed.text(row)}{_beside(row, speed)}"
         for row, speed in zip(rows, speeds, strict=True)
     ]
-    more = "alone at its input size" if len(rows) == 1 else "each alone at its input size"
-    what = f"Compared with nothing, as {more}" if others or len(rows) > 1 else "Timed alone"
-    return [Answer((f"{what}: {_joined(texts, len(texts))}.",))]
+    what = (
+        "Not ranked, as no other has the same input, classes and machine"
+        if others or len(rows) > 1
+        else "Timed alone"
+    )
+    return [Answer((f"{what}: {'; '.join(texts)}.",))]
 
 
 def _beside(row: Row, speed: _Speed) -> str:
@@ -360,17 +363,34 @@ def _candidates(speed: _Speed, rows: pd.DataFrame, accuracy: str) -> pd.DataFram
 def _gains(known: _Accuracies) -> Iterator[str]:
     """Yield what more accurate networks gain on the fastest, and for how many times its time, of those without a doubt.
 
-    Of accuracies that were tested in several ways, within the way that most have. Named are the network that gains
-    most for a doubling of the time, and the most accurate one.
+    Of accuracies that were tested in several ways, within the way that most have; the others are named. Named are the
+    network that gains most for a doubling of the time, and the most accurate one.
     """
     sure = known.candidates[known.candidates["doubts"] == ""]
     if len(sure) < 2:
         return
-    way = sure["way"].value_counts(sort=False).idxmax()  # of equal counts the first
+    way = str(sure["way"].value_counts(sort=False).idxmax())  # of equal counts the first
     same = sure[sure["way"] == way]
     if len(same) < 2:
-        yield f"Their accuracies ({known.words}) were each tested in a way of its own, and do not compare."
+        yield (
+            f"Their accuracies ({known.words}) were each tested in a way of its own, and do not compare: "
+            f"{_by_way(sure)}."
+        )
         return
+    yield from _gained(known, same, way)
+    otherwise = known.candidates[known.candidates["way"] != way]
+    if len(otherwise):
+        yield f"Tested in other ways, and so not compared with these: {_by_way(otherwise)}."
+
+
+def _by_way(rows: pd.DataFrame, most: int = _MOST_NAMES) -> str:
+    """Return ``vgg16 and vgg19 (dense) and resnet18 (1 crop)``, candidates with how their accuracy was tested."""
+    names = {str(way): some["network"].tolist() for way, some in rows.groupby("way", sort=False)}
+    return _joined([f"{_joined(some, most)} ({way})" for way, some in names.items()], 4)
+
+
+def _gained(known: _Accuracies, same: pd.DataFrame, way: str) -> Iterator[str]:
+    """Yield the gains among candidates without a doubt whose accuracies were tested in one way."""
     base = same.iloc[int(same["latency"].to_numpy().argmin())]
     better = same[
         told_apart(same, base, known.images)
@@ -440,10 +460,6 @@ def _doubt(choice: Choice, one: pd.Series) -> str:
     otherwise = holding[holding["way"] != one["way"]]
     others = [name for name in choice.rivals["network"] if name not in set(otherwise["network"])]
     near = [name for name in choice.open["network"] if name not in set(otherwise["network"])]
-    ways = dict.fromkeys(otherwise["way"])
-    tested = [
-        f"{_joined(otherwise.loc[otherwise['way'] == way, 'network'].tolist(), 2)} ({way})" for way in ways
-    ]
     return "; ".join(
         filter(
             None,
@@ -451,7 +467,7 @@ def _doubt(choice: Choice, one: pd.Series) -> str:
                 one["doubts"],
                 f"as accurate may be {_joined(others, word='or')}" if others else "",
                 f"{_joined(near, word='or')} may hold it, too" if near else "",
-                f"not compared, tested otherwise: {_joined(tested, 4)}" if tested else "",
+                f"not compared, tested otherwise: {_by_way(otherwise, 2)}" if len(otherwise) else "",
             ],
         )
     )

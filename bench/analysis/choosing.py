@@ -43,7 +43,9 @@ class Budget:
         try:
             limit = quantity_in(text, unit)
         except ValueError as error:
-            raise BenchError(f"{_option(quantity)} {text}: {error}") from error
+            raise BenchError(
+                f"{_option(quantity)} {text}: {error}", f"such as {_EXAMPLES[quantity]}"
+            ) from error
         if not (math.isfinite(limit) and limit > 0):
             raise BenchError(
                 f"{_option(quantity)} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}"

@@ -136,7 +136,7 @@ class EngineRow:
     def sentence(self) -> str:
         """What is said of it in words."""
         if self.is_eager:
-            return f"{self.network} in eager is what its engines are held against."
+            return f"{self.network} in eager is what its engines are compared with."
         if self.latency is None:
             return f"{self.network} by {self.way}: {self.status}: {self.reason.removesuffix('.')}."
         return f"{self.network} by {self.way} {self._speed()}; {self._left()}: {self.worth}."
@@ -149,7 +149,7 @@ class EngineRow:
     def _speed(self) -> str:
         effect = self.speedup
         if math.isnan(effect.estimate):
-            return f"cannot be held against eager ({effect.reason})"
+            return f"cannot be compared with eager ({effect.reason})"
         ends = "" if math.isnan(effect.low) else f" ({effect.low:.2f} to {effect.high:.2f})"
         certain = effect.verdict in ("faster", "slower")
         told = f"{effect.verdict} for certain" if certain else f"which is {effect.verdict}"
@@ -161,7 +161,7 @@ class EngineRow:
             return "its accuracy was not tested (to know: --data)"
         lost = one.lost
         if math.isnan(lost.low):
-            return f"its accuracy was not held against eager's ({lost.reason})"
+            return f"its accuracy was not compared with eager's ({lost.reason})"
         doubt = f", in doubt: {spoken(*doubts(one.flags))}" if doubts(one.flags) else ""
         return (
             f"it loses {100 * lost.estimate:.2f} points of accuracy ({100 * lost.low:.2f} to {100 * lost.high:.2f}, "
@@ -391,7 +391,7 @@ def engine_notes(rows: Sequence[EngineRow]) -> list[str]:
         return []
     notes = [row.sentence for row in rows if not row.is_eager]
     notes.append(
-        "Times are held against eager in fp32, over processes that took turns, by Welch's t of logarithms, corrected "
+        "Times are compared with eager in fp32, over interleaved processes, by Welch's t of logarithms, corrected "
         f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * _LOSS:g} point "
         "of accuracy for certain, on images that both have answered."
     )

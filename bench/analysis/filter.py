@@ -117,9 +117,13 @@ def _words_of(text: str) -> list[_Word]:
     return [*words, _Word("end", "", len(text))]
 
 
+_UNITS = "numbers stand without a unit, in s, B, MAC or as fractions: latency < 0.005"
+
+
 def _unreadable(text: str, place: int, expected: str) -> ConfigError:
     next_ = f"{text[place : place + 12]!r} at character {place + 1}" if text[place:] else "the end"
-    return ConfigError(f"condition {text!r}: expected {expected}, found {next_}", _EXAMPLE)
+    tip = _UNITS if re.match(r"[\d.]+ ?[A-Za-zµ%]", text[place:]) else _EXAMPLE
+    return ConfigError(f"condition {text!r}: expected {expected}, found {next_}", tip)
 
 
 class _Reader:

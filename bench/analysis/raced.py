@@ -151,19 +151,32 @@ def _turned(quantity: str, end: str) -> str:
     return {"_low": "_high", "_high": "_low"}.get(end, end)
 
 
-def drawn(raced: Raced, known_as: str) -> dict[str, object]:
-    """Return what the figure of a race is drawn from, as plain values that a run keeps.
+def drawn(raced: Raced, known_as: str, answer: Sequence[str]) -> dict[str, object]:
+    """Return what a report of a race is made of, as plain values that a run keeps.
 
     Args:
         raced: the race.
         known_as: what the accuracies are, such as ``Top-1, published``.
+        answer: what it came to, in sentences.
     """
     choice, cost = raced.choice, raced.choice.cost
     limits = [budget.limit for budget in choice.budgets if budget.quantity == cost]
-    keys = ["network", "input_size", "accuracy", "state", "on_front", "certain", "holds"]
+    keys = [
+        "network",
+        "input_size",
+        "accuracy",
+        "state",
+        "on_front",
+        "certain",
+        "holds",
+        "excess",
+        "processes",
+    ]
+    keys += ["reason", "front_chance", "budget_chance"]
     ends = [cost, *(f"{cost}_{end}" for end in ("low", "high", "expected_low", "expected_high"))]
     rows = choice.candidates[[*keys, *ends]].rename(columns={c: c.replace(cost, "cost", 1) for c in ends})
     return {
+        "answer": list(answer),
         "accuracy": known_as,
         "cost": cost,
         "limit": limits[0] if limits else None,

@@ -89,7 +89,7 @@ def _table_of(folder: Path) -> Path:
     key = "|".join(map(str, (file.resolve(), state.st_size, state.st_mtime_ns, __version__, _code())))
     table = cache_folder() / "tables" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.parquet"
     if not table.is_file():
-        from bench.report.tables.export import long_parquet
+        from bench.report.exports.measurements import long_parquet
 
         table.parent.mkdir(parents=True, exist_ok=True)
         write_file(table, long_parquet(every_machine([read_run(folder)])))

@@ -203,7 +203,7 @@ def carry_out(
         observer.collected(records)
     with Store(path) as store:
         store.write_info(info_of(prepared, store.run, argv, band))
-        observer.planned(prepared.plan, store.run)
+        observer.planned(prepared.plan, store.run, prepared.catalog.environment)
         return Done(store.path, run_plan(prepared.plan, executor, store, prepared.catalog, observer))
 
 

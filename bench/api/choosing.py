@@ -97,6 +97,7 @@ def race(
     """
     from bench.analysis.raced import drawn
     from bench.facts.entrants import measured_accuracies, names_in, published_accuracies
+    from bench.report.race import race_sentences
 
     if not (math.isfinite(minutes) and minutes > 0):
         raise ConfigError(f"--minutes {minutes:g} is no time to race in", "such as --minutes 10")
@@ -124,11 +125,11 @@ def race(
         with Store(path) as store:
             info = info_of(prepared, store.run, argv)
             store.write_info(info)
-            course.observer.planned((), store.run)
+            course.observer.planned((), store.run, catalog.environment)
             raced = course.conclude(course.run(store, lambda: begin + 60 * minutes - clock()))
             jobs = [planned.job.to_json() for planned in course.plan]
             kind = f"{known.accuracy.capitalize()}, {known.origin}"
-            store.write_info({**info, "jobs": jobs, "race": drawn(raced, kind)})
+            store.write_info({**info, "jobs": jobs, "race": drawn(raced, kind, race_sentences(raced, known))})
         return Chosen(path, course.summary, raced, known)
 
 

@@ -57,7 +57,7 @@ def _fused(model: nn.Module, name: str, shape: tuple[int, ...]) -> nn.Module:
     """
     tensors = [*model.parameters(), *model.buffers()]
     if any(t.is_meta for t in tensors):
-        raise UnsupportedError("its two forms are held against each other, which takes values")
+        raise UnsupportedError("its two forms are compared with each other, which takes values")
     if not has_fused_form(model):
         message = f"{name} comes in one form alone: nothing of it can be fused"
         raise UnsupportedError(message, "leave reparam out")

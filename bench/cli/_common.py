@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from bench.cli._complete import experiments, networks_or_experiments, tasks
 from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted
 from bench.cli._streams import note, show_error
 from bench.errors import BenchError, ConfigError, text_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 
 
 class Format(StrEnum):
@@ -40,11 +42,22 @@ def examples_of(*examples: str) -> str:
 
 
 ConfigOption = Annotated[
-    str, typer.Option("--config", "-c", help="Experiment: a shipped name or the path of a YAML file.")
+    str,
+    typer.Option(
+        "--config",
+        "-c",
+        autocompletion=experiments,
+        help="Experiment: a shipped name or the path of a YAML file.",
+    ),
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option("--task", "-t", help="Only these tasks: cost, infer, train_step, accuracy; with commas."),
+    typer.Option(
+        "--task",
+        "-t",
+        autocompletion=tasks,
+        help="Only these tasks: cost, infer, train_step, accuracy; with commas.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -52,7 +65,19 @@ SetOption = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="Override a setting, such as device=cpu or epochs=3."
     ),
 ]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        "-w",
+        metavar="CONDITION",
+        help='Only these jobs: "family == \'resnet\'", "macs < 1e9", "arch ~ \'vgg*\'"; several: all must hold.',
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", help="Say no more than what failed, and where the results are.")
+]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds runs.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")]
@@ -70,6 +95,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[all | NAME...]",
+        autocompletion=networks_or_experiments,
         help="Architectures: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt. "
         "None or `all`: the line-up.",
     ),
@@ -111,6 +137,23 @@ def stored_run(run: str, results: Path) -> Run:
     if stored.rejected:
         note(set_aside(stored))
     return stored
+
+
+def narrowed(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """Return the runs with the jobs that fit all conditions.
+
+    Raises:
+        ConfigError: where none is left of those that there are.
+    """
+    from bench.analysis.filter import filter_runs
+
+    left = filter_runs(runs, conditions)
+    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in left):
+        raise ConfigError(
+            f"no job of {', '.join(r.name for r in runs)} fits {' and '.join(conditions)}",
+            "ask for less: see the columns of measurements.csv and table.csv",
+        )
+    return left
 
 
 def handled(command: Callable[P, None]) -> Callable[P, None]:
@@ -158,5 +201,7 @@ def share(text: str, option: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        raise ConfigError(f"{option}: {text!r} is no share", "write 5% or 0.05")
+        raise ConfigError(
+            f"{option}: {text!r} is neither a percentage nor a fraction below 1", "write 5% or 0.05"
+        )
     return value

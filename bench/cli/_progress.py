@@ -1,118 +1,68 @@
-"""Measuring on the command line: progress on stderr, and what is said of a run at its end."""
+"""How far a run is: lines on stderr, and on a terminal a table that changes while it goes on, with bars below."""
 
 from __future__ import annotations
 
-import re
-import sys
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
-from statistics import median
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TypeVar
 
-import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
-from bench.api import Done
-from bench.cli._common import EXIT_FAILED
-from bench.cli._interrupts import EXIT_CANCELLED, GO_ON, keeping
-from bench.cli._streams import note, print_json, stderr
-from bench.errors import BenchError
+from bench.cli._console import print_lines
+from bench.cli._interrupts import keeping
+from bench.cli._live import Below, Measured
+from bench.cli._screen import Screen
+from bench.cli._streams import note
+from bench.cli._words import at_place, edits, few, headline
 from bench.execution.places import HOST
-from bench.execution.runner import Observer, Summary
-from bench.plan.card import edited
-from bench.plan.estimate import estimator
+from bench.execution.runner import Observer
+from bench.io import JsonObject
+from bench.plan.estimate import Forecast, estimator
 from bench.plan.expand import Planned
-from bench.plan.job import Job
 from bench.plan.task import TASKS
-from bench.records.flags import OF_SAMPLES, spoken
-from bench.records.record import Record, Status
+from bench.records.environment import usable_cores
+from bench.records.history import durations
+from bench.records.record import Record
 from bench.records.store import Run, set_aside
 from bench.report.text import visible
-from bench.units import duration, percent, show
+from bench.units import duration
 
-_T = TypeVar("_T")
-
-
-def measure(function: Callable[..., _T], *args: object, **options: object) -> _T:
-    """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
-    with Progress(stderr()) as progress:
-        return function(*args, **options, observer=progress, argv=["bench", *sys.argv[1:]])
-
-
-def conclude(
-    done: Done,
-    reports: Path | None,
-    as_json: bool,
-    show: Callable[[Done], None],
-    more: Callable[[Done], Mapping[str, object]],
-    answers: Collection[Status] = (),
-    *,
-    after: Sequence[str] = (),
-) -> None:
-    """Write the report, print what a run came to, and leave with its exit code.
-
-    Args:
-        done: the run.
-        reports: folder that holds reports; None for no report.
-        as_json: print one JSON document.
-        show: prints the results.
-        more: what the document has beside the records.
-        answers: statuses that are an answer to what was asked, and so no failure.
-        after: lines at the end, such as what to run next.
-    """
-    page = _write_report(done.run, reports) if reports and done.summary.records else None
-    if as_json:
-        print_json({**done.to_json(page), **more(done)})
-    else:
-        show(done)
-    lines = [*failure_lines(done.summary.records), summary_line(done.summary), f"results: {done.path}"]
-    finish(done, [*lines, *([] if page is None else [f"report:  {page}"]), *after], answers)
-
-
-def _write_report(run: Run, reports: Path) -> Path:
-    from bench.report.write import write_report
-
-    return write_report([run], reports / run.name).index
-
-
-def finish(done: Done, lines: Iterable[str], answers: Collection[Status] = ()) -> None:
-    """Print lines on stderr, and leave with the exit code that a run has come to; see `conclude` for `answers`."""
-    for line in lines:
-        note(line)
-    if done.summary.cancelled:
-        note(f"cancelled; {GO_ON}")
-        raise typer.Exit(EXIT_CANCELLED)
-    if done.summary.failed and not {r.status for r in done.summary.records} <= {"ok", "skipped", *answers}:
-        raise typer.Exit(EXIT_FAILED)
-
-
-_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]lib[/\\]python\d")
-_OF_BENCH = tuple(kind.__name__ for kind in (BenchError, *BenchError.__subclasses__()))
 _ROWS = 16  # on a terminal, of places; more have no row
+_WIDE = 100  # characters of a terminal that has room for a long bar
+_REFRESH_S = 0.25
+_TOLD_S = 60.0  # after which a line tells the time left again
 _COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
 
 
 class Progress(Observer):
-    """A line on a console for each record, and on a terminal a bar with the time left; use as a context manager."""
+    """A line on a console for each record, or on a screen of its own a table of what was measured, and bars below.
 
-    def __init__(self, console: Console) -> None:
+    Use as a context manager.
+
+    Args:
+        console: what is printed on.
+        screen: where it draws, as long as it may; None where it prints lines alone.
+    """
+
+    def __init__(self, console: Console, screen: Screen | None = None) -> None:
         self.console = console
+        self.screen = screen
         self.bar = Bar(
             TextColumn("{task.fields[head]}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if console.width >= _WIDE else 10),
             TextColumn("{task.description}", markup=False),
             TextColumn("[dim]{task.fields[left]}"),
             console=console,
-            transient=True,
-            disable=not console.is_terminal,
+            auto_refresh=False,
         )
         self.task: TaskID = self.bar.add_task("finding out what is here", total=1, left="", head="0/1")
+        self.measured = Measured()
         self.places: dict[str, _AtPlace] = {}
         self.made_at: dict[str, str] = {}  # where each job ran, by its id
         self.label = ""
@@ -120,33 +70,66 @@ class Progress(Observer):
         self.total = 0
         self.jobs = 0
         self.done = 0
-        self.begin_s = 0.0
         self.reasons: set[str] = set()
         self.job_begin_s = 0.0
-        self.pending: dict[str, float] = {}  # of each job that has no record yet, its seconds as estimated
-        self.estimated_s = 0.0  # of those that were recorded
+        self.told_s = time.monotonic()  # when the time left was last told in a line
+        self.forecast = Forecast((), lambda _: 0.0)
+        self.live: Live | None = None
+        self._guard, self._ended = threading.RLock(), threading.Event()
 
     def __enter__(self) -> Progress:
-        self.bar.start()
+        if self.screen is not None and self.screen.take():
+            self.live = Live(
+                get_renderable=self._drawn, console=self.console, auto_refresh=False, transient=True
+            )
+            self.live.start(refresh=True)
+            threading.Thread(target=self._go_on, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self._ended.set()
+        self._undraw()
+        if self.screen is not None:
+            self.screen.leave()
 
-    def planned(self, plan: Sequence[Planned], before: Run) -> None:
-        """Say what could not be read, and what is measured again."""
+    def _go_on(self) -> None:
+        """Draw anew, time and again; no more once another command writes to the terminal."""
+        while not self._ended.wait(_REFRESH_S):
+            with self._guard:
+                if self.live is None or self.screen is None:
+                    return
+                if self.screen.alone():
+                    self.live.refresh()
+                else:
+                    self._undraw()
+                    self.screen.step_aside()
+
+    def _undraw(self) -> None:
+        """Take away what is drawn; lines are printed from now on."""
+        with self._guard:
+            live, self.live = self.live, None
+            if live is not None:
+                live.stop()
+
+    def _drawn(self) -> RenderableType:
+        self.bar.update(self.task, left=self._left())
+        table = [Below(self.measured, len(self.bar.tasks))] if self.measured else []
+        return Group(*table, self.bar)
+
+    def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
+        """Say what could not be read, what is measured again, and how long it will take."""
         self.jobs, self.total, self.done = len(plan), 0, 0
-        estimate = estimator((r.job, r.duration_s) for r in before.records if r.status == "ok")
-        self.pending, self.estimated_s = {p.job.id: estimate(p) for p in plan}, 0.0
+        estimate = estimator(durations(before.path, machine))
+        self.forecast = Forecast(plan, estimate, cores=usable_cores())
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
             self._print(f"[dim]{escape(words)}[/]")
         for line in edits(plan, before):
             self._print(f"[yellow]measured again:[/] {escape(line)}")
         if before.rejected:
-            self._print(escape(set_aside(before)))
+            self._print(f"[yellow]{escape(set_aside(before))}[/]")
 
     def fetching(self, dataset: str) -> None:
         """Say that a data set is fetched."""
@@ -154,8 +137,7 @@ class Progress(Observer):
 
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
-        for record in records:
-            self.pending.pop(record.job.id, None)
+        self.forecast.leave_out(record.job for record in records)
         if records:
             jobs, rest = len(records), self.jobs - len(records)
             measured = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
@@ -179,24 +161,23 @@ class Progress(Observer):
 
     def waiting(self, device: str, holder: str) -> None:
         """Say that another run holds the device."""
-        self._print(f"waiting: another bench is measuring on {device} ({escape(holder)})")
+        self._print(f"[yellow]waiting:[/] another bench is measuring on {device} ({escape(holder)})")
 
     def begun(self, description: str, total: int) -> None:
         """Show how far the run is, and beside it a description."""
         self.total = max(total, self.total)
-        self.begin_s = self.begin_s or time.monotonic()
+        self.forecast.begin()
         self.bar.update(
             self.task,
             description=description,
             completed=self.done,
             total=total,
             head=f"{self.done}/{total}",
-            left=self._left(),
         )
 
     def shared_out(self, places: Sequence[str]) -> None:
         """Say where jobs run."""
-        self._print(f"jobs run at {len(places)} places side by side: {escape(_few(places, most=_ROWS))}")
+        self._print(f"jobs run at {len(places)} places side by side: {escape(few(places, most=_ROWS))}")
 
     def lost(self, place: str, reason: str) -> None:
         """Say that a place is gone."""
@@ -207,17 +188,27 @@ class Progress(Observer):
         return self.places.setdefault(place, _AtPlace(self, place, len(self.places) < _ROWS))
 
     def recorded(self, record: Record) -> None:
-        """Print the record's line."""
+        """Print the record's line, or show its numbers in the table; what did not end well is a line in any case."""
         self.done += 1
         self.total = max(self.total, self.done)  # what is repeated was not planned
-        self.estimated_s += self.pending.pop(record.job.id, 0.0)
+        self.forecast.took(record.job, record.duration_s)
+        self.bar.update(self.task, completed=self.done, head=f"{self.done}/{self.total}")
+        if record.status == "ok":
+            self.measured.add(record, headline(record))
+        if record.status != "ok" or self.live is None:
+            self._print(self._line(record))
+
+    def _line(self, record: Record) -> str:
+        """Return what a line says of a record, and now and then of the time left."""
         colour = _COLOURS.get(record.status, "red")
         count = f"{self.done:>{len(str(self.total))}}/{self.total}"
         words = escape(self._words(record))
         label = at_place(record.job, self.made_at.get(record.job.id, ""))
         line = f"[dim]{count}[/] {escape(label)}  [{colour}]{record.status}[/]  {words}"
-        self._print(f"{line}  [dim]{duration(record.duration_s)}[/]")
-        self.bar.update(self.task, completed=self.done, head=f"{self.done}/{self.total}")
+        left = ""
+        if self.live is None and time.monotonic() - self.told_s >= _TOLD_S:
+            self.told_s, left = time.monotonic(), self._left()
+        return f"{line}  [dim]{duration(record.duration_s)}{f'  ({left})' if left else ''}[/]"
 
     def unused(self, place: str, reason: str) -> None:
         """Say which node of a cluster is not used, and why."""
@@ -242,13 +233,24 @@ class Progress(Observer):
         return "for the same reason" if words else ""
 
     def _left(self) -> str:
-        """Return the time left: what is estimated of the rest, in proportion to how the run has gone so far."""
-        pace = (time.monotonic() - self.begin_s) / self.estimated_s if self.estimated_s else 1.0
-        left = pace * sum(self.pending.values())
-        return f"about {duration(left)} left" if left else ""
+        """Return the time left, as a bar and a line tell it."""
+        left_s = self.forecast.left_s()
+        return f"about {duration(left_s)} left" if left_s else ""
 
     def _print(self, text: str) -> None:
-        self.console.print(text)
+        print_lines(self.console, Text.from_markup(text))
+
+
+class Quiet(Observer):
+    """Says nothing but that a place is lost."""
+
+    def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:  # noqa: ARG002
+        """Note where the results are kept."""
+        keeping(before.path)
+
+    def lost(self, place: str, reason: str) -> None:
+        """Say that a place is gone."""
+        note(f"lost: {place or 'where jobs ran'}: {reason}")
 
 
 class _AtPlace(Observer):
@@ -290,105 +292,3 @@ class _AtPlace(Observer):
     def _show(self, description: str, **fields: int) -> None:
         if self.row is not None:
             self.run.bar.update(self.row, description=visible(description), **fields)  # type: ignore[arg-type]
-
-
-def at_place(job: Job, place: str) -> str:
-    """Return the label of a job with the place where it ran, of several, instead of its device."""
-    label, device = job.label(), f" {job.device}"
-    if place in ("", HOST):
-        return label
-    return label.replace(device, f" {place}") if device in label else f"{label} {place}"
-
-
-def edits(plan: Sequence[Planned], before: Run) -> list[str]:
-    """Return a line for each network of the user's whose files are others than when it was last measured."""
-    known = {record.job.arch: record.card for record in before.records}
-    cards = {planned.job.arch: planned.card for planned in plan if planned.job.arch in known}
-    files = {name: edited(known[name], card) for name, card in cards.items()}
-    return [
-        f"{name}, as {', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed"
-        for name, changed in files.items()
-        if changed
-    ]
-
-
-def headline(record: Record) -> str:
-    """Return the record's most telling numbers, or why there are none."""
-    if record.status != "ok":
-        error = record.error or {}
-        first = str(error.get("message", "")).strip().splitlines()[:1] or [""]
-        places = re.findall(r'File "([^"]+)", line (\d+)', str(error.get("traceback") or ""))
-        told = str(error.get("type")) in _OF_BENCH  # it says by itself what and where
-        own = [place for place in places if not _INSTALLED.search(place[0])] or ([] if told else places)
-        if own:  # the innermost line of the user's own code, where there is one
-            first[0] = f"{error.get('type')} in {Path(own[-1][0]).name}, line {own[-1][1]}: {first[0]}"
-        return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]
-    values = {m.name: m for m in record.measurements}
-    parts: list[str] = []
-    if "top1" in values:
-        epochs = record.job.settings.given.get("epochs")
-        parts = [f"top-1 {percent(values['top1'].samples[0])}"]
-        parts += [f"{epochs} epoch{'' if epochs == 1 else 's'}"] if epochs is not None else []
-    elif record.job.task == "versus":
-        parts = [f"{len(values['step_time'].samples)} rounds"]
-    elif "macs" in values:
-        parts = [
-            show(values["parameters"].samples[0], "1") + " parameters",
-            show(values["macs"].samples[0], "MAC"),
-        ]
-    elif "step_time" in values:
-        seconds = median(values["step_time"].samples)
-        batch = (
-            values["max_batch"].samples[0]
-            if "max_batch" in values
-            else record.job.settings.given["batch_size"]
-        )
-        parts = [show(seconds, "s"), f"{_rate(batch / seconds)} images/s"]
-        parts += [f"batch {batch:g}"] if "max_batch" in values else []
-        parts += [show(values["peak_memory"].samples[0], "B")] if "peak_memory" in values else []
-        # How the samples of one of several processes scatter is no doubt.
-        replicated = "replicate" in record.job.settings.content
-        flags = (f for f in values["step_time"].flags if not (replicated and f in OF_SAMPLES))
-        parts += [words] if (words := spoken(*flags)) else []
-    return ", ".join(parts)
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
-
-
-def failure_lines(records: Iterable[Record], most: int = 12) -> list[str]:
-    """Return a line for each network and reason of jobs that did not end well: ``my.py:Net: oom, 3 jobs: ...``.
-
-    What cannot be done, for one reason, is told once for all networks.
-    """
-    failed = [r for r in records if r.status not in ("ok", "skipped", "cancelled")]
-    archs: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for record in failed:
-        own = "" if record.status == "unsupported" else record.job.arch
-        archs[own, record.status, headline(record)].append(record.job.arch)
-    lines = [
-        f"{_few(of)}: {status}{f', {len(of)} jobs' if len(of) > 1 else ''}: {reason}"
-        for (_, status, reason), of in archs.items()
-    ]
-    more = len(lines) - most
-    return lines[:most] + ([f"and {more} more; the report has all"] if more > 0 else [])
-
-
-def _few(names: Iterable[str], most: int = 3) -> str:
-    """Return names without their repetitions, and of many only how many more there are."""
-    once = list(dict.fromkeys(names))
-    more = len(once) - most
-    return ", ".join(once[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def summary_line(summary: Summary) -> str:
-    """Return one sentence such as ``41 of 48 measured (12 of them before), 3 oom, 4 pending``."""
-    total = len(summary.records) + summary.pending
-    ok = summary.counts.get("ok", 0)
-    line = f"{ok} of {total} measured"
-    if summary.reused:
-        line += f" ({summary.reused} of them before)" if summary.reused < ok else " (all of them before)"
-    others = [f"{n} {status}" for status, n in sorted(summary.counts.items()) if status != "ok"]
-    others += [f"{summary.pending} pending"] if summary.pending else []
-    return ", ".join([line, *others])

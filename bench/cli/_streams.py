@@ -1,6 +1,7 @@
 """What is printed: on stdout results, on stderr progress and errors; nothing else of `bench` writes to a terminal.
 
-No text from outside rules the terminal, and no reader that has gone, as of ``bench run all 2>&1 | head``, ends a run.
+No text from outside rules the terminal, no reader that has gone, as of ``bench run all 2>&1 | head``, ends a run, and
+two commands that write to one terminal or pipe do not mix within a line.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _NOBODY_READS = (errno.EPIPE, errno.EIO)  # a pipe without its other end, a terminal that was closed
+_WHOLE = 4096  # bytes that Linux writes to a pipe in one piece (PIPE_BUF)
 
 
 class _Lasting:
-    """A stream that goes on where nobody reads it any more.
+    """A stream that goes on where nobody reads it any more, and to which whole lines go in one piece.
 
     Args:
         stream: what is written to.
@@ -30,22 +32,27 @@ class _Lasting:
     def __init__(self, stream: IO[str], *, needed: bool) -> None:
         self._stream = stream
         self._needed = needed
+        self._held: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write text, or nothing where nobody reads it."""
-        self._last(lambda: self._stream.write(text))
+        """Take text that `flush` writes."""
+        self._held.append(text)
         return len(text)
 
     def flush(self) -> None:
-        """Write what is still held."""
-        self._last(self._stream.flush)
+        """Write what is held, or nothing where nobody reads it."""
+        text = "".join(self._held)
+        self._held.clear()
+        for piece in [*_pieces(text)] or [""]:
+            self._put(piece)
 
-    def _last(self, write: Callable[[], object]) -> None:
+    def _put(self, piece: str) -> None:
         try:
-            write()
+            self._stream.write(piece)
+            self._stream.flush()
         except OSError as error:
             if self._needed and error.errno not in _NOBODY_READS:
                 raise
@@ -53,23 +60,35 @@ class _Lasting:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
+def _pieces(text: str) -> Iterator[str]:
+    """Yield lines together that one write takes whole; a longer line is a piece of its own."""
+    piece, size = "", 0
+    for line in text.splitlines(keepends=True):
+        more = len(line.encode("utf-8", "replace"))
+        if piece and size + more > _WHOLE:
+            yield piece
+            piece, size = "", 0
+        piece, size = piece + line, size + more
+    if piece:
+        yield piece
+
+
 def _lasting(stream: IO[str], *, needed: bool) -> IO[str]:
     return cast("IO[str]", _Lasting(stream, needed=needed))
 
 
 def stdout() -> Console:
-    """Return a console for results; wide where the output is a file, so that nothing is cut."""
+    """Return a console for results."""
     from bench.cli._console import console
 
-    terminal = sys.stdout.isatty()
-    return console(_lasting(sys.stdout, needed=True), width=None if terminal else 200, soft=not terminal)
+    return console(_lasting(sys.stdout, needed=True))
 
 
 def stderr() -> Console:
     """Return a console for progress and errors."""
     from bench.cli._console import console
 
-    return console(_lasting(sys.stderr, needed=False), highlight=False, soft=True)
+    return console(_lasting(sys.stderr, needed=False), highlight=False)
 
 
 def print_json(value: object) -> None:
@@ -90,19 +109,29 @@ def _print(text: str) -> None:
     stream.flush()
 
 
+def say(text: str) -> None:
+    """Print a sentence on stdout, in lines that fit the terminal."""
+    _print_lines(stdout(), text)
+
+
 def note(text: str) -> None:
-    """Print a line on stderr as it is."""
-    stderr().print(text, markup=False)
+    """Print a sentence on stderr, in lines that fit the terminal; a path or an address stays whole."""
+    _print_lines(stderr(), text)
 
 
 def show_error(message: str, tip: str | None) -> None:
     """Write what is wrong and what to do next to stderr."""
-    from rich.markup import escape
-
-    console = stderr()
-    console.print(f"[bold red]error:[/] {escape(message)}")
+    _print_lines(stderr(), ("error:", "bold red"), f" {message}")
     if tip:
-        console.print(f"  [bold]tip:[/] {escape(tip)}")
+        _print_lines(stderr(), "  ", ("tip:", "bold"), f" {tip}")
+
+
+def _print_lines(console: Console, *parts: str | tuple[str, str]) -> None:
+    from rich.text import Text
+
+    from bench.cli._console import print_lines
+
+    print_lines(console, Text.assemble(*parts))
 
 
 def open_standard_streams() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,13 +37,34 @@ from bench.cli import (
     verify,
 )
 from bench.cli import list as list_
-from bench.cli._common import examples_of
-from bench.cli._streams import open_standard_streams
+from bench.cli._common import EXIT_USAGE, examples_of
+from bench.cli._interrupts import EXIT_CANCELLED
+from bench.cli._streams import open_standard_streams, show_error
 from bench.registry import PLUGINS
+
+# Wrong words of a command line, by whichever name typer's version has them.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class _Groups(TyperGroup):
-    """Commands by what they are for, with the first example of each."""
+    """Commands by what they are for, with the first example of each; wrong words end as all other errors do."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command that the words name; leave with its exit code."""
+        if not extra.get("standalone_mode", True):
+            return super().main(*args, **extra)
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except _UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()  # type: ignore[attr-defined] # of typer's own
+            else:
+                show_error(*_words_of(error))
+            code = EXIT_USAGE
+        except typer.Abort:
+            show_error("cancelled", None)
+            code = EXIT_CANCELLED
+        sys.exit(code if isinstance(code, int) else 0)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 # types that move with typer's version
         """Write a section for each group of commands, in the order in which they were added."""
@@ -53,6 +77,36 @@ class _Groups(TyperGroup):
             with formatter.section(group):
                 formatter.write_dl(rows)
 
+
+def _words_of(error: Any) -> tuple[str, str]:
+    """Return what is wrong with the words of a command line, and the next step: the nearest word, or an example."""
+    path = error.ctx.command_path if error.ctx else "bench COMMAND"
+    message, _, suggested = error.format_message().replace("Value error, ", "").partition(" Did you mean ")
+    close = re.findall(r"'([^']+)'", suggested)
+    tips = []
+    if error.ctx and message.startswith("No such option"):
+        message = message.partition(" (Possible")[0]
+        options = [option for p in error.ctx.command.params for option in (*p.opts, *p.secondary_opts)]
+        close = _meant(error.option_name, options)
+    elif error.ctx and message.startswith("Missing"):
+        example = str(error.ctx.command.epilog).splitlines()[2:3]
+        tips = [f"such as {line.strip()};" for line in example]
+    tips += [f"did you mean {' or '.join(close)}?"] if close else []
+    return message[:1].lower() + message[1:].rstrip("."), " ".join([*tips, f"`{path} --help` has all"])
+
+
+def _meant(name: str, options: Sequence[str]) -> list[str]:
+    """Return the option that was meant, or the setting that `--set` takes."""
+    close = get_close_matches(name, options, 1, _CLOSE)
+    if close or "--set" not in options:
+        return close
+    from bench.plan.task import all_keys
+
+    keys = get_close_matches(name.lstrip("-").replace("-", "_"), all_keys(), 1, _CLOSE)
+    return [f"--set {key}=..." for key in keys]
+
+
+_CLOSE = 0.75  # how much alike two words are of which one was meant, from 0 to 1
 
 app = typer.Typer(
     name="bench",
@@ -139,7 +193,7 @@ _add(
     "export",
     export.export,
     "bench export default --out default.csv",
-    "bench export default --format timm",
+    "bench export default --format tensorboard --out events",
 )
 _add(
     _READ,
@@ -192,4 +246,4 @@ def _callback(
 def main() -> None:
     """Run the command line."""
     open_standard_streams()
-    app()
+    app(prog_name="bench")  # not `python -m bench`, also where it is begun so

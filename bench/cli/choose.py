@@ -12,6 +12,7 @@ from bench.cli._common import (
     Format,
     FormatOption,
     JsonOption,
+    QuietOption,
     ReportOption,
     ReportsOption,
     ResultsOption,
@@ -20,6 +21,7 @@ from bench.cli._common import (
     run_path,
     stored_run,
 )
+from bench.cli._complete import networks, runs
 from bench.cli._streams import print_json, stdout, write
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def choose(
         list[str] | None,
         typer.Argument(
             metavar="[NETWORK...]",
+            autocompletion=networks,
             help="Names or globs, such as timm:resnet50; where none is named all that are known, in a race "
             "torchvision:*.",
         ),
@@ -40,6 +43,7 @@ def choose(
         str | None,
         typer.Option(
             "--on",
+            autocompletion=runs,
             help="A machine whose speeds are published, such as rtx4090, or a run with times; without it networks are "
             "raced here.",
         ),
@@ -77,6 +81,7 @@ def choose(
     reports: ReportsOption = Path("reports"),
     report: ReportOption = True,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Answer which network is the most accurate within a budget, and how sure that is.
 
@@ -99,7 +104,7 @@ def choose(
     patterns, shown = [*(networks or ()), *(among or ())], Format.json if as_json else form
     if on is None:
         place = (name, results, reports if report else None)
-        _race(budgets, patterns, accuracy, minutes, override or (), explain or (), shown, place)
+        _race(budgets, patterns, accuracy, minutes, override or (), explain or (), shown, place, quiet=quiet)
     else:
         _from_known(budgets, patterns, accuracy, on, explain or (), shown, results)
 
@@ -144,12 +149,13 @@ def _race(
     explain: Sequence[str],
     form: Format,
     place: tuple[str | None, Path, Path | None],
+    *,
+    quiet: bool,
 ) -> None:
     """Measure those networks that may matter, and choose."""
     from bench.api.choosing import Chosen, race
-    from bench.cli._progress import finish, measure
+    from bench.cli._measuring import finish, measure, write_page
     from bench.report.race import race_json, race_markdown, race_report
-    from bench.report.write import write_report
 
     name, results, reports = place
     options = {
@@ -159,15 +165,13 @@ def _race(
         "name": name,
         "results": results,
     }
-    done = measure(race, budgets, patterns, **options)
+    done = measure(race, budgets, patterns, quiet=quiet, **options)
     assert isinstance(done, Chosen)
     if form is Format.json:
         print_json(race_json(done.raced, done.known, explain))
     elif form is Format.md:
         write(race_markdown(done.raced, done.known, explain))
-    else:
+    elif not quiet:
         stdout().print(race_report(done.raced, done.known, explain))
-    lines = [f"results: {done.path}"]
-    if reports is not None and done.run.records:
-        lines.append(f"report:  {write_report([done.run], reports / done.path.name).index}")
-    finish(done, lines)
+    page = None if reports is None or not done.run.records else write_page(done.run, reports)
+    finish(done, page, told=form is not Format.rich, quiet=quiet)

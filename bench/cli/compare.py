@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ReportsOption, ResultsOption, SetOption, handled
-from bench.cli._streams import print_json, stdout
+from bench.cli._common import JsonOption, QuietOption, ReportsOption, ResultsOption, SetOption, handled
+from bench.cli._complete import datasets, networks
+from bench.cli._streams import print_json, say, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.layers import LayerTable
@@ -21,7 +22,9 @@ def compare(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="ARCH BASELINE...", help="The network in question, then those it is compared with."
+            metavar="ARCH BASELINE...",
+            autocompletion=networks,
+            help="The network in question, then those it is compared with.",
         ),
     ],
     batch_size: Annotated[
@@ -37,7 +40,12 @@ def compare(
     ] = None,
     train: Annotated[
         str | None,
-        typer.Option("--train", metavar="DATASET", help="Also a short training, with three seeds."),
+        typer.Option(
+            "--train",
+            metavar="DATASET",
+            autocompletion=datasets,
+            help="Also a short training, with three seeds.",
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Of that training; by default the recipe's.")
@@ -60,17 +68,17 @@ def compare(
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Compare a network with baselines: measured in turn, in several processes, with a verdict.
+    """Compare a network with baselines: interleaved, in several processes, with a verdict.
 
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
     from bench.analysis.layers import layer_pairs
     from bench.analysis.versus import compare_run, standings
     from bench.api import compare as compare_networks
-    from bench.cli._progress import failure_lines, finish, measure
+    from bench.cli._measuring import finish, measure, write_page
     from bench.report.tables.layer_times import differences_json
-    from bench.report.write import write_report
 
     done = measure(
         compare_networks,
@@ -84,18 +92,18 @@ def compare(
         overrides=override or (),
         name=name,
         results=results,
+        quiet=quiet,
     )
     rows = compare_run(done.here)
     pairs = layer_pairs(done.here) if layers else []
     if as_json:
         of_layers = [one for pair in pairs for one in differences_json(*pair)]
         print_json([*(r.to_json() for r in rows), *(one.to_json() for one in standings(rows)), *of_layers])
-    else:
+    elif not quiet:
         _print(rows)
         for pair in pairs:
             _print_layers(*pair)
-    page = write_report([done.run], reports / done.run.name).index
-    finish(done, [*failure_lines(done.summary.records), f"results: {done.path}", f"report:  {page}"])
+    finish(done, write_page(done.run, reports), told=as_json, quiet=quiet)
 
 
 def _print_layers(of: LayerTable, against: LayerTable) -> None:
@@ -106,7 +114,7 @@ def _print_layers(of: LayerTable, against: LayerTable) -> None:
     console = stdout()
     console.print(Terminal(differences_view(of, against), differences_title(of, against)))
     for line in differences_notes(of, against):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
 
 
 def _print(rows: Sequence[Ratio]) -> None:
@@ -119,4 +127,4 @@ def _print(rows: Sequence[Ratio]) -> None:
         return
     console.print(Terminal(versus_view(rows), f"{rows[0].arch} against its baselines"))
     for line in versus_notes(rows):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)

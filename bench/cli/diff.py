@@ -18,6 +18,7 @@ from bench.cli._common import (
     stored_run,
     words_of,
 )
+from bench.cli._complete import runs
 from bench.cli._streams import print_json, show_error, stdout, write
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ _EXIT_REGRESSION = 3
 
 @handled
 def diff(
-    a: Annotated[str, typer.Argument(metavar="RUN", help="The earlier run: its name or path.")],
-    b: Annotated[str, typer.Argument(metavar="RUN", help="The later run: its name or path.")],
+    a: Annotated[
+        str, typer.Argument(metavar="RUN", autocompletion=runs, help="The earlier run: its name or path.")
+    ],
+    b: Annotated[
+        str, typer.Argument(metavar="RUN", autocompletion=runs, help="The later run: its name or path.")
+    ],
     fail_above: Annotated[
         str | None,
         typer.Option(metavar="SHARE", help="Exit with 3 if a time is certainly more than this slower: 5%."),

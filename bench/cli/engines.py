@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ReportOption, ReportsOption, ResultsOption, SetOption, handled
-from bench.cli._streams import stdout
+from bench.cli._common import (
+    JsonOption,
+    QuietOption,
+    ReportOption,
+    ReportsOption,
+    ResultsOption,
+    SetOption,
+    handled,
+)
+from bench.cli._complete import datasets, networks
+from bench.cli._streams import say, stdout
 
 if TYPE_CHECKING:
     from bench.api import Done
@@ -17,7 +26,10 @@ if TYPE_CHECKING:
 @handled
 def engines(
     names: Annotated[
-        list[str], typer.Argument(metavar="NET...", help="Networks, each held against itself in eager.")
+        list[str],
+        typer.Argument(
+            metavar="NET...", autocompletion=networks, help="Networks, each compared with itself in eager."
+        ),
     ],
     engine: Annotated[
         list[str] | None,
@@ -34,7 +46,10 @@ def engines(
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", "-d", help="Images on which the accuracy is measured: a data set, or imagefolder:PATH."
+            "--data",
+            "-d",
+            autocompletion=datasets,
+            help="Images on which the accuracy is measured: a data set, or imagefolder:PATH.",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Of the data set.")] = "val",
@@ -63,14 +78,15 @@ def engines(
     reports: ReportsOption = Path("reports"),
     report: ReportOption = True,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Hold engines against eager: times by turns, agreement, and accuracy where there are images to test it on.
+    """Compare engines with eager: interleaved times, agreement, and accuracy where there are images to test it on.
 
     What an engine cannot do is a row with its reason, and no failure. Exit codes: 0 all measured, 1 some jobs failed, 2
     usage, 130 cancelled.
     """
     from bench.api import engines as measure_engines
-    from bench.cli._progress import conclude, measure
+    from bench.cli._measuring import conclude, measure
 
     done = measure(
         measure_engines,
@@ -86,8 +102,11 @@ def engines(
         overrides=override or (),
         name=name,
         results=results,
+        quiet=quiet,
     )
-    conclude(done, reports if report else None, as_json, _print, _document, answers=["unsupported"])
+    conclude(
+        done, reports if report else None, as_json, _print, _document, answers=["unsupported"], quiet=quiet
+    )
 
 
 def _document(done: Done) -> dict[str, object]:
@@ -104,8 +123,8 @@ def _print(done: Done) -> None:
     console = stdout()
     rows = engines_of(done.here)
     if not rows:
-        console.print("nothing was held against eager")
+        console.print("nothing was compared with eager")
         return
     console.print(Terminal(engines_view(rows, narrow=True), "Engines against eager"))
     for line in engine_notes(rows):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from bench.cli._common import JsonOption, ResultsOption, handled, stored_run
+from bench.cli._complete import datasets, runs
 from bench.cli._streams import print_json, stdout
 
 
 @handled
 def ensemble(
-    run: Annotated[str, typer.Argument(help="A run with trainings.")],
+    run: Annotated[str, typer.Argument(autocompletion=runs, help="A run with trainings.")],
     networks: Annotated[
         list[str] | None,
         typer.Option(
@@ -21,7 +22,8 @@ def ensemble(
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Only trainings on this data set.")
+        str | None,
+        typer.Option("--dataset", "-d", autocompletion=datasets, help="Only trainings on this data set."),
     ] = None,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,

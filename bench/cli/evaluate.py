@@ -10,6 +10,7 @@ import typer
 from bench.cli._common import (
     ExecutorOption,
     JsonOption,
+    QuietOption,
     RayAddressOption,
     ReportOption,
     ReportsOption,
@@ -18,6 +19,7 @@ from bench.cli._common import (
     at_address,
     handled,
 )
+from bench.cli._complete import datasets, networks
 from bench.cli._streams import note, stdout
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ _NamesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="NET...",
+        autocompletion=networks,
         help="torchvision:NAME and timm:NAME with their default weights, or others, as in "
         "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "
         "a run, or the id of a job, whose trainings kept their weights.",
@@ -40,6 +43,7 @@ _DataOption = Annotated[
     typer.Option(
         "--data",
         "-d",
+        autocompletion=datasets,
         help="A name of `bench list datasets`, or imagefolder:PATH; of trainings, by default their own.",
     ),
 ]
@@ -94,13 +98,14 @@ def evaluate(
     ray_address: RayAddressOption = None,
     report: ReportOption = True,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Evaluate trained weights on images, each network with its own transform. The same command again goes on.
 
     Exit codes: 0 all evaluated, 1 some networks failed, 2 usage, 130 cancelled.
     """
     from bench.api import evaluate as evaluate_networks
-    from bench.cli._progress import conclude, measure
+    from bench.cli._measuring import conclude, measure
 
     done = measure(
         evaluate_networks,
@@ -119,10 +124,11 @@ def evaluate(
         name=name,
         results=results,
         executor=at_address(executor, ray_address),
+        quiet=quiet,
     )
-    if show is not None:
+    if show is not None and not quiet:
         note(f"the images as the networks get them: {show}")
-    conclude(done, reports if report else None, as_json, _print, _document)
+    conclude(done, reports if report else None, as_json, _print, _document, quiet=quiet)
 
 
 def _document(done: Done) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli._common import JsonOption, handled
+from bench.cli._complete import topics
 from bench.cli._streams import print_json, stdout, write
 
 
@@ -15,7 +16,9 @@ def explain(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]", help="A guide, quantity, doubt, status, verdict, task or exit code."
+            metavar="[TOPIC]",
+            autocompletion=topics,
+            help="A guide, quantity, doubt, status, verdict, task or exit code.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -29,12 +32,12 @@ def explain(
         print_json([{"name": t.name, "kind": t.kind, "about": t.about, "text": t.text} for t in shown])
     elif not name:
         _list()
-    elif stdout().is_terminal:
+    elif stdout().soft_wrap:  # a file, for which Markdown is as good
+        write(shown[0].text)
+    else:
         from rich.markdown import Markdown
 
         stdout().print(Markdown(shown[0].text))
-    else:
-        write(shown[0].text)
 
 
 def _list() -> None:

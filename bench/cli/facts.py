@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import JsonOption, examples_of, handled
 from bench.cli._streams import note, print_json, stdout
+
+if TYPE_CHECKING:
+    from bench.facts import Source
+    from bench.report.tables.cells import Fields
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,33 +26,44 @@ app = typer.Typer(
 def _list(as_json: JsonOption = False) -> None:
     """List the sources of facts: of what, how many, under which conditions, from where, when, under which licence."""
     import msgspec
-    from rich.markup import escape
-    from rich.table import Table
 
-    from bench.facts import SETS, folder, sources
+    from bench.facts import folder, sources
+    from bench.report.tables.cells import view_of
+    from bench.report.tables.formats import Terminal
 
     known = sources()
     if as_json:
         print_json([msgspec.to_builtins(source) for source in known])
         return
-    table = Table("Facts", "Of", "Rows", "Conditions", "Date", "Licence", "Source", box=None)
-    for source in known:
-        of = source.of if source.kind == "speed" else f"{source.of}: {SETS[source.of][1]}"
-        said = [
-            f"{key} {value}" for key, value in source.conditions.items() if value not in (None, False, True)
-        ]
-        said += ["compiled"] * bool(source.conditions.get("compiled"))
-        cells = (
-            source.kind,
-            of,
-            f"{source.rows:,}",
-            ", ".join(said),
-            source.date or source.commit or "",
-            source.licence or "",
-        )
-        table.add_row(*map(escape, cells), escape(source.name))
-    stdout().print(table)
+    stdout().print(Terminal(view_of(known, _fields())))
     note(f"in {folder()}")
+
+
+def _fields() -> Fields[Source]:
+    """Return the columns of sources."""
+    from bench.report.tables.cells import Head
+    from bench.report.text import plain
+
+    return (
+        (Head("Facts"), lambda source: plain(source.kind)),
+        (Head("Of", keep=3), _of),
+        (Head("Rows", numeric=True, keep=2), lambda source: f"{source.rows:,}"),
+        (Head("Conditions"), lambda source: plain(", ".join(_conditions(source)))),
+        (Head("Date", keep=2), lambda source: plain(source.date or source.commit or "")),
+        (Head("Licence", keep=2), lambda source: plain(source.licence or "")),
+        (Head("Source"), lambda source: plain(source.name)),
+    )
+
+
+def _of(source: Source) -> str:
+    from bench.facts import SETS
+
+    return source.of if source.kind == "speed" else f"{source.of}: {SETS[source.of][1]}"
+
+
+def _conditions(source: Source) -> list[str]:
+    said = [f"{key} {value}" for key, value in source.conditions.items() if value not in (None, False, True)]
+    return said + ["compiled"] * bool(source.conditions.get("compiled"))
 
 
 @app.command(
@@ -109,12 +124,18 @@ def _update(
         str | None, typer.Option("--commit", help="Of the project that published the files.")
     ] = None,
     date: Annotated[str | None, typer.Option("--date", help="Of that commit: YYYY-MM-DD.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Whose files they are, if not pytorch-image-models' own.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Of such files: an SPDX identifier, such as MIT.")
+    ] = None,
 ) -> None:
     """Read published files into the facts: what has the name of a source replaces it, all others stay."""
     from bench.api.facts import update_facts
     from bench.facts import folder
 
     target = output or folder()
-    for source in update_facts(files, target, commit=commit, date=date):
+    for source in update_facts(files, target, commit=commit, date=date, url=url, licence=licence):
         note(f"{source.name}: {source.rows:,} rows, {source.kind} of {source.of}")
     note(f"written: {target}")

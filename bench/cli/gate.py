@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, SetOption, handled, share
+from bench.cli._common import JsonOption, QuietOption, ResultsOption, SetOption, handled, share
 from bench.cli._streams import print_json, write
 
 _EXIT_REGRESSION = 3
@@ -33,15 +33,16 @@ def gate(
     override: SetOption = None,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Compare networks of two commits, measured in turn; what is slower is measured again before it counts.
+    """Compare networks of two commits, interleaved; what is slower is measured again before it counts.
 
     What comes of it is Markdown, as for a comment on a change.
 
     Exit codes: 0 nothing is slower for certain, 1 some jobs failed, 2 usage, 3 slower in both rounds, 130 cancelled.
     """
     from bench.api import gate as compare_commits
-    from bench.cli._progress import failure_lines, finish, measure
+    from bench.cli._measuring import finish, measure
     from bench.report.tables.verdicts import gate_markdown
 
     repository, results = Path.cwd(), results.absolute()
@@ -56,13 +57,14 @@ def gate(
         overrides=override or (),
         repository=repository,
         results=results,
+        quiet=quiet,
     )
     if as_json:
         print_json([change.to_json() for change in gated.changes])
     else:
         write(gate_markdown(gated.changes, gated.new))
     for done in gated.runs:
-        finish(done, [*failure_lines(done.summary.records), f"results: {done.path}"])
+        finish(done, told=True, quiet=quiet)
     if any(change.verdict == "slower" for change in gated.changes):
         raise typer.Exit(_EXIT_REGRESSION)
 

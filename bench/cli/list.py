@@ -1,4 +1,4 @@
-"""`bench list`: architectures, data sets, backends, executors, figures, experiments."""
+"""`bench list`: architectures, data sets, backends, executors, figures, formats of exports, experiments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.cli._common import JsonOption, handled
 from bench.cli._streams import print_json, stdout
 from bench.io import JsonObject
 
-_KINDS = ("archs", "datasets", "backends", "executors", "figures", "configs")
+_KINDS = ("archs", "datasets", "backends", "executors", "figures", "exports", "configs")
 
 
 @handled
@@ -23,11 +23,14 @@ def list_(
             help="A kind (archs, datasets, ...) or a pattern of names, such as resnet* or torchvision:*."
         ),
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="Also the papers, and where data sets are from.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List all that can be named.
 
-    Architectures, data sets, backends, executors, figures and experiments.
+    Architectures, data sets, backends, executors, figures, formats of exports and experiments.
     """
     units = _units(pattern)
     if as_json:
@@ -35,7 +38,7 @@ def list_(
         return
     for kind, rows in units.items():
         if rows:
-            _print(kind, rows)
+            _print(kind, rows, long=long)
 
 
 def _units(pattern: str | None) -> dict[str, list[JsonObject]]:
@@ -82,6 +85,12 @@ def _figures() -> list[JsonObject]:
     return _abouts({name: figure.title for name, figure in FIGURES.items()})
 
 
+def _exports() -> list[JsonObject]:
+    from bench.report.exports import EXPORTS
+
+    return _abouts({name: unit.about for name, unit in EXPORTS.items()})
+
+
 def _configs() -> list[JsonObject]:
     from bench.plan.config import load_experiment
     from bench.plan.files import experiments
@@ -92,6 +101,7 @@ def _configs() -> list[JsonObject]:
 _READING: Mapping[str, Callable[[], list[JsonObject]]] = {
     "executors": _executors,
     "figures": _figures,
+    "exports": _exports,
     "configs": _configs,
 }
 
@@ -100,19 +110,19 @@ def _abouts(units: Mapping[str, str]) -> list[JsonObject]:
     return [{"name": name, "about": about} for name, about in units.items()]
 
 
-def _print(kind: str, rows: Sequence[JsonObject]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+def _print(kind: str, rows: Sequence[JsonObject], *, long: bool) -> None:
+    from bench.report.tables.cells import Cell, Head, View
+    from bench.report.tables.formats import Terminal
+    from bench.report.text import plain
 
-    columns = _COLUMNS.get(kind, {"name": _text("name"), "about": _text("about")})
-    table = Table(title=f"{_TITLES[kind]} ({len(rows)})", title_justify="left", box=None, pad_edge=False)
-    for title in columns:
-        table.add_column(title, justify="right" if title in _NUMBERS else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(cell(row)) for cell in columns.values()))
-    console = stdout()
-    console.print(table)
-    console.print()
+    columns = {
+        title: cell
+        for title, cell in _COLUMNS.get(kind, {"name": _text("name"), "about": _text("about")}).items()
+        if long or title not in _LONG
+    }
+    heads = [Head(title, numeric=title in _NUMBERS, keep=_KEEP.get(title, 1)) for title in columns]
+    cells = [[Cell(plain(cell(row))) for cell in columns.values()] for row in rows]
+    stdout().print(Terminal(View(heads, cells), f"{_TITLES[kind]} ({len(rows)})"))
 
 
 _Cell = Callable[[JsonObject], str]
@@ -146,9 +156,12 @@ _TITLES = {
     "backends": "Backends",
     "executors": "Executors",
     "figures": "Figures",
+    "exports": "Formats of exports",
     "configs": "Experiments",
 }
 _NUMBERS = ("year", "parameters", "px", "least px", "published top-5", "classes", "channels", "train", "test")
+_LONG = ("paper", "source")  # columns that are shown on demand
+_KEEP = {"paper": 3, "source": 3, "year": 2, "parameters": 2, "family": 0, "least px": 0}  # see `Head.keep`
 _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
     "archs": {
         "name": _text("name"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import JsonOption, ResultsOption, handled, run_path
-from bench.cli._streams import note, print_json, write
+from bench.cli._complete import runs
+from bench.cli._streams import note, print_json, say
 
 if TYPE_CHECKING:
     from bench.records.merge import Merged
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 @handled
 def merge(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs: their names or paths.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", autocompletion=runs, help="Runs: their names or paths.")
+    ],
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the new run.")],
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
@@ -37,7 +40,8 @@ def merge(
     if as_json:
         print_json(_document(merged))
     else:
-        write("".join(f"{line}\n" for line in _lines(merged)))
+        for line in _lines(merged):
+            say(line)
 
 
 def _document(merged: Merged) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -18,14 +18,13 @@ from bench.cli._common import (
     handled,
     words_of,
 )
-from bench.cli._streams import print_json, stdout
+from bench.cli._streams import print_json, say, stdout
 
 if TYPE_CHECKING:
     from bench.api import Prepared
     from bench.execution.places import Place
-    from bench.io import JsonObject
     from bench.plan.expand import Planned
-    from bench.plan.job import Job
+    from bench.report.tables.cells import Fields
 
 
 @handled
@@ -60,6 +59,7 @@ def plan(
         _print(prepared, rows, places)
 
 
+_Row: TypeAlias = "tuple[Planned, str, float]"
 _Rows: TypeAlias = "list[tuple[Planned, str, float]]"
 
 
@@ -80,10 +80,11 @@ def _rows(prepared: Prepared, folder: Path) -> _Rows:
     """Return each job with what would become of it (run, done, skipped, unsupported) and its seconds."""
     from bench.execution.runner import reusable
     from bench.plan.estimate import estimator
+    from bench.records.history import durations
     from bench.records.store import RECORDS, read_run
 
     records = read_run(folder).records if (folder / RECORDS).is_file() else ()
-    estimate = estimator(_history(folder, prepared.catalog.environment))
+    estimate = estimator(durations(folder, prepared.catalog.environment))
     here = reusable(records, [prepared.catalog.environment], prepared.plan)
     return [
         (
@@ -93,25 +94,6 @@ def _rows(prepared: Prepared, folder: Path) -> _Rows:
         )
         for p in prepared.plan
     ]
-
-
-_READ = 4  # runs that are looked at for how long jobs take, the newest of them; to read one takes some 0.1 s
-
-
-def _history(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, float]]:
-    """Yield the jobs that have run on this machine, with their seconds: of this run, and of the newest beside it."""
-    from bench.records.machines import machine_of
-    from bench.records.store import RECORDS, read_run
-
-    others = sorted(folder.parent.glob(f"*/{RECORDS}"), key=lambda file: -file.stat().st_mtime_ns)
-    machine = machine_of(environment)
-    for run in dict.fromkeys([folder, *(file.parent for file in others[:_READ])]):
-        records = read_run(run).records if (run / RECORDS).is_file() else ()
-        yield from (
-            (r.job, r.duration_s)
-            for r in records
-            if r.status == "ok" and machine_of(r.environment) == machine
-        )
 
 
 def _document(prepared: Prepared, rows: _Rows, places: Sequence[Place]) -> dict[str, object]:
@@ -134,41 +116,56 @@ def _document(prepared: Prepared, rows: _Rows, places: Sequence[Place]) -> dict[
 
 
 def _print(prepared: Prepared, rows: _Rows, places: Sequence[Place]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+    from bench.report.tables.cells import view_of
+    from bench.report.tables.formats import Terminal
     from bench.units import duration
 
     experiment = prepared.experiment
-    table = Table(
-        title=escape(f"{experiment.name}: {experiment.about}" if experiment.about else experiment.name),
-        box=None,
-    )
-    for column in ("job", "task", "network"):
-        table.add_column(column, no_wrap=True)
-    for column in ("input", "batch"):
-        table.add_column(column, justify="right")
-    for column in ("device", "data set", "seed", "state"):
-        table.add_column(column)
-    table.add_column("about", justify="right", no_wrap=True)
-    for p, state, seconds in rows:
-        s = p.job.settings.given
-        cells = [p.job.id, p.job.task, p.job.arch, f"{p.job.input_size} px", s.get("batch_size", "")]
-        cells += [s.get("device", ""), s.get("dataset", ""), p.job.seed if "dataset" in s else ""]
-        cells += [f"{state}: {p.reason}" if p.reason else state, duration(seconds) if state == "run" else ""]
-        table.add_row(*(escape(str(c)) for c in cells))
-    console = stdout()
-    console.print(table)
+    title = f"{experiment.name}: {experiment.about}" if experiment.about else experiment.name
+    stdout().print(Terminal(view_of(rows, _fields()), title))
     for words in dict.fromkeys(p.note for p in prepared.plan if p.note):
-        console.print(words, markup=False)
+        say(words)
     for name in prepared.catalog.missing:
-        console.print(f"{name} is not on this machine; `bench run` fetches it first", markup=False)
+        say(f"{name} is not on this machine; `bench run` fetches it first")
     states = [state for _, state, _ in rows]
     counts = ", ".join(f"{states.count(s)} {w}" for s, w in _WORDS.items() if s in states)
-    console.print(
-        f"{len(rows)} jobs: {counts}; about {duration(_together_s(rows, places))}{_at(rows, places)}",
-        markup=False,
+    say(f"{len(rows)} jobs: {counts}; about {duration(_together_s(rows, places))}{_at(rows, places)}")
+
+
+def _fields() -> Fields[tuple[Planned, str, float]]:
+    """Return the columns of a plan."""
+    from bench.report.tables.cells import Head
+    from bench.report.text import plain
+    from bench.units import duration
+
+    def given(key: str) -> Callable[[_Row], str]:
+        return lambda row: plain(row[0].job.settings.given.get(key, ""))
+
+    return (
+        (Head("job"), lambda row: row[0].job.id),
+        (Head("task", keep=2), lambda row: row[0].job.task),
+        (Head("network", keep=2), lambda row: plain(row[0].job.arch)),
+        (Head("input", "px", numeric=True), lambda row: str(row[0].job.input_size)),
+        (Head("batch", numeric=True, keep=2), given("batch_size")),
+        (Head("device"), given("device")),
+        (Head("data set"), given("dataset")),
+        (
+            Head("seed", numeric=True),
+            lambda row: str(row[0].job.seed) if "dataset" in row[0].job.settings.given else "",
+        ),
+        (Head("process", numeric=True), _process),
+        (Head("state", keep=2), lambda row: f"{row[1]}: {plain(row[0].reason)}" if row[0].reason else row[1]),
+        (
+            Head("about", numeric=True, keep=2),
+            lambda row: duration(row[2]) if row[1] == "run" else "",
+        ),
     )
+
+
+def _process(row: _Row) -> str:
+    """Return the number of the process that a time is measured in, from 1 on."""
+    number = row[0].job.settings.given.get("replicate")
+    return "" if number is None else str(number + 1)
 
 
 def _at(rows: _Rows, places: Sequence[Place]) -> str:

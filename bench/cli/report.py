@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, stored_run
-from bench.cli._streams import note, print_json, stdout
-
-if TYPE_CHECKING:
-    from bench.records.store import Run
+from bench.cli._common import (
+    JsonOption,
+    QuietOption,
+    ResultsOption,
+    WhereOption,
+    handled,
+    narrowed,
+    stored_run,
+)
+from bench.cli._complete import runs
+from bench.cli._streams import note, print_json, stdout, write
 
 
 @handled
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Runs: names in the results folder, or paths. None: the newest run."),
+        typer.Argument(
+            autocompletion=runs, help="Runs: names in the results folder, or paths. None: the newest run."
+        ),
     ] = None,
     results: ResultsOption = Path("results"),
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to write; by default reports/RUN.")
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            "-w",
-            metavar="CONDITION",
-            help='Only these jobs: "family == \'resnet\'", "macs < 1e9", "arch ~ \'vgg*\'"; several: all must hold.',
-        ),
-    ] = None,
+    where: WhereOption = None,
     figure: Annotated[
         list[str] | None,
         typer.Option("--figure", metavar="NAME", help="Only these figures: names or globs; may be repeated."),
@@ -51,6 +51,7 @@ def report(
         Path | None, typer.Option("--style", help="Style sheet of matplotlib for the figures.")
     ] = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
     from bench.records.machines import every_machine
@@ -66,7 +67,7 @@ def report(
     of_machines = every_machine(stored)
     names = ", ".join(r.name for r in stored)
     files = write_report(
-        _narrowed(of_machines, where or ()),
+        narrowed(of_machines, where or ()),
         out or Path("reports") / "+".join(r.name for r in stored),
         title=f"{names} where {' and '.join(where)}" if where else None,
         formats=formats,
@@ -76,27 +77,14 @@ def report(
     shown = files.index if files.index in files.written else files.folder
     if as_json:
         print_json({"report": str(shown), "runs": [str(run.path) for run in stored]})
-    else:
+    elif quiet:
+        write(f"{shown}\n")
+    elif len(files.comparison):
         stdout().print(answers_report(files.answers), rich_table(files.comparison), sep="\n")
-    note(f"report: {shown}")
-
-
-def _narrowed(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """Return the runs with the jobs that fit all conditions.
-
-    Raises:
-        ConfigError: where none is left of those that there are.
-    """
-    from bench.analysis.filter import filter_runs
-    from bench.errors import ConfigError
-
-    narrowed = filter_runs(runs, conditions)
-    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in narrowed):
-        raise ConfigError(
-            f"no job of {', '.join(r.name for r in runs)} fits {' and '.join(conditions)}",
-            "ask for less: see the columns of measurements.csv and table.csv",
-        )
-    return narrowed
+    else:
+        note(f"nothing is measured yet in {names}; the command that began it goes on")
+    if not quiet:
+        note(f"report: {shown}")
 
 
 def _figures(patterns: Sequence[str]) -> list[str]:

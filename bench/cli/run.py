@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from bench.cli._common import (
     ExecutorOption,
     JsonOption,
     NamesArgument,
+    QuietOption,
     RayAddressOption,
     ReportOption,
     ReportsOption,
@@ -28,7 +30,17 @@ from bench.cli._torchrun import torchrun_overrides
 if TYPE_CHECKING:
     from bench.api import Done
 
-_MODERN = "and what came after 2015: bench run modern"
+_NEXT: Mapping[str, Sequence[str]] = {
+    "default": ["and what came after 2015: bench run modern"],
+    "smoke": [
+        "next:",
+        "  bench run all                         the classics, in minutes; the same command again goes on",
+        "  bench run my_net.py:Net resnet18      your own network beside a baseline",
+        "  bench compare my_net.py:Net resnet18  is it faster, and how sure is that?",
+        "  bench explain start                   how to read the tables",
+    ],
+}
+"""What to do next, by the experiment that has run."""
 
 
 @handled
@@ -46,13 +58,14 @@ def run(
     ray_address: RayAddressOption = None,
     report: ReportOption = True,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure architectures and write the report. The same command again goes on where it was left.
 
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
     from bench.api import run as run_experiment
-    from bench.cli._progress import conclude, measure
+    from bench.cli._measuring import conclude, measure
 
     done = measure(
         run_experiment,
@@ -63,9 +76,23 @@ def run(
         name=name,
         results=results,
         executor=at_address(executor, ray_address),
+        quiet=quiet,
     )
-    after = [_MODERN] if config == "default" and list(names or ()) in ([], ["all"]) else []
-    conclude(done, reports if report else None, as_json, _print_table, _study, after=after)
+    conclude(
+        done,
+        reports if report else None,
+        as_json,
+        _print_table,
+        _study,
+        quiet=quiet,
+        after=_next(done, names or ()),
+    )
+
+
+def _next(done: Done, names: Sequence[str]) -> Sequence[str]:
+    """Return what to do after a whole experiment; nothing after some networks of one's own choice."""
+    experiment = str((done.here.info.get("experiment") or {}).get("name", ""))
+    return _NEXT.get(experiment, ()) if list(names) in ([], ["all"], [experiment]) else ()
 
 
 def _study(done: Done) -> dict[str, object]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import EXIT_FAILED, JsonOption, ResultsOption, SetOption, handled
-from bench.cli._streams import print_json, stdout
+from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, handled
+from bench.cli._streams import print_json, say, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.selftest import Selftest
@@ -25,11 +25,12 @@ def selftest(
     comparisons: Annotated[int, typer.Option(min=1, help="How many; each of latency and of throughput.")] = 4,
     processes: Annotated[int, typer.Option(min=6, help="Of each comparison.")] = 8,
     runs: Annotated[
-        int, typer.Option(min=2, help="Runs of equal networks that are held against each other.")
+        int, typer.Option(min=2, help="Runs of equal networks that are compared with each other.")
     ] = 2,
     override: SetOption = None,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Test what is certain on this machine: networks against themselves, and made slower by 2, 5 and 10 %.
 
@@ -39,7 +40,7 @@ def selftest(
     """
     from bench.analysis.selftest import selftest_of
     from bench.api import selftest as test_harness
-    from bench.cli._progress import finish, measure
+    from bench.cli._measuring import finish, measure
 
     done = measure(
         test_harness,
@@ -49,13 +50,14 @@ def selftest(
         runs=runs,
         overrides=override or (),
         results=results,
+        quiet=quiet,
     )
     tested = selftest_of(done.here)
     if as_json:
         print_json(None if tested is None else tested.to_json())
-    elif tested is not None:
+    elif tested is not None and not quiet:
         _print(tested)
-    finish(done, [f"results: {done.path}"])
+    finish(done, told=as_json, quiet=quiet)
     if tested is None:
         raise typer.Exit(EXIT_FAILED)
 
@@ -63,8 +65,7 @@ def selftest(
 def _print(tested: Selftest) -> None:
     from bench.report.selftest import selftest_lines
 
-    console = stdout()
     for topic, lines in selftest_lines(tested).items():
-        console.print(topic, style="bold", highlight=False)
+        stdout().print(topic, style="bold", highlight=False)
         for line in lines:
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+            say(f"  {line}")

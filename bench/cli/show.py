@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import ResultsOption, SetOption, handled
-from bench.cli._streams import print_json, show_error, stdout, write
+from bench.cli._complete import networks
+from bench.cli._streams import print_json, say, show_error, stdout, write
 from bench.errors import ConfigError
 from bench.io import JsonObject, write_file
 
 if TYPE_CHECKING:
     from bench.records.store import Run
-    from bench.report.tables._view import View
+    from bench.report.tables.cells import View
 
 _NAMES = (
     "A name as `bench run` takes it: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
@@ -61,7 +62,7 @@ _TraceOption = Annotated[
 
 @handled
 def show(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help=_NAMES)],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", autocompletion=networks, help=_NAMES)],
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")
     ] = None,
@@ -74,7 +75,7 @@ def show(
     in_channels: Annotated[int | None, typer.Option(min=1, help="By default the native count.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     time: Annotated[
-        bool, typer.Option("--time", help="Time each layer on this machine, in turn with the whole.")
+        bool, typer.Option("--time", help="Time each layer on this machine, and the whole.")
     ] = False,
     training: _TrainingOption = False,
     batch: _BatchOption = None,
@@ -112,7 +113,7 @@ def show(
         raise ConfigError(f"--{given[0]} is of what is timed", "add --time")
     if time:
         from bench.api.timing import time_layers
-        from bench.cli._progress import failure_lines, finish, measure
+        from bench.cli._measuring import finish, measure
 
         done = measure(
             time_layers,
@@ -127,7 +128,7 @@ def show(
             results=results,
         )
         _print_times(done.invocation, depth, form, trace)
-        finish(done, [*failure_lines(done.summary.records), f"results: {done.path}"])
+        finish(done)
     elif training:
         from bench.api.inspecting import training_cost
 
@@ -179,10 +180,9 @@ def _print_view(view: View, title: str, notes: list[str], form: _Format) -> None
     elif form is _Format.md:
         write(to_markdown(view) + "\n" + "\n".join(f"- {line}" for line in notes) + "\n")
     else:
-        console = stdout()
-        console.print(Terminal(view, title))
+        stdout().print(Terminal(view, title))
         for line in notes:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(line)
 
 
 def _print_training(table: JsonObject, form: _Format) -> None:

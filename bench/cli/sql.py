@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import ResultsOption, handled, run_path
+from bench.cli._complete import runs
 from bench.cli._streams import print_json, stdout, write
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Over the tables measurements and networks.")],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN...", help="Names or paths of runs; none: all that there are."),
+        typer.Argument(
+            metavar="RUN...", autocompletion=runs, help="Names or paths of runs; none: all that there are."
+        ),
     ] = None,
     form: Annotated[_Form, typer.Option("--format", "-f", help="What is printed.")] = _Form.rich,
     results: ResultsOption = Path("results"),
@@ -51,16 +54,13 @@ def sql(
 
 
 def _print(table: pd.DataFrame) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+    from bench.report.tables.cells import Cell, Head, View
+    from bench.report.tables.formats import Terminal
     from bench.report.text import plain
 
-    shown = Table(box=None, pad_edge=False)
-    for column in table:
-        shown.add_column(
-            escape(plain(column)), justify="right" if table[column].dtype.kind in "iuf" else "left"
-        )
-    for row in table.astype(object).where(table.notna(), "").itertuples(index=False):
-        shown.add_row(*(escape(plain(value)) for value in row))
-    stdout().print(shown)
+    heads = [Head(plain(column), numeric=table[column].dtype.kind in "iuf") for column in table]
+    rows = [
+        [Cell(plain(value)) for value in row]
+        for row in table.astype(object).where(table.notna(), "").itertuples(index=False)
+    ]
+    stdout().print(Terminal(View(heads, rows)))

@@ -10,6 +10,7 @@ import typer
 from bench.cli._common import (
     ExecutorOption,
     JsonOption,
+    QuietOption,
     RayAddressOption,
     ReportOption,
     ReportsOption,
@@ -18,6 +19,7 @@ from bench.cli._common import (
     at_address,
     handled,
 )
+from bench.cli._complete import datasets, networks
 from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
 
@@ -31,10 +33,20 @@ if TYPE_CHECKING:
 def train(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="ARCH...", help="Architectures; the others are compared with the first."),
+        typer.Argument(
+            metavar="ARCH...",
+            autocompletion=networks,
+            help="Architectures; the others are compared with the first.",
+        ),
     ],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="A name of `bench list datasets`, or imagefolder:PATH.")
+        str,
+        typer.Option(
+            "--dataset",
+            "-d",
+            autocompletion=datasets,
+            help="A name of `bench list datasets`, or imagefolder:PATH.",
+        ),
     ],
     recipe: Annotated[
         str | None,
@@ -60,13 +72,14 @@ def train(
     ray_address: RayAddressOption = None,
     report: ReportOption = True,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train architectures and compare their accuracies. The same command again goes on where it was left.
 
     Exit codes: 0 all trained, 1 some trainings failed, 2 usage, 130 cancelled.
     """
     from bench.api import train as train_networks
-    from bench.cli._progress import conclude, measure
+    from bench.cli._measuring import conclude, measure
 
     done = measure(
         train_networks,
@@ -81,8 +94,9 @@ def train(
         name=name,
         results=results,
         executor=at_address(executor, ray_address),
+        quiet=quiet,
     )
-    conclude(done, reports if report else None, as_json, _print, _document)
+    conclude(done, reports if report else None, as_json, _print, _document, quiet=quiet)
 
 
 def _document(done: Done) -> dict[str, object]:

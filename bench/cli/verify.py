@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, stored_run
+from bench.cli._complete import runs
+from bench.cli._screen import Screen
 from bench.cli._streams import note, print_json, stderr, stdout, write
 from bench.io import JsonObject
 
@@ -22,7 +26,11 @@ if TYPE_CHECKING:
 def verify(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN...]", help="Runs whose studies and trainings bear on claims."),
+        typer.Argument(
+            metavar="[RUN...]",
+            autocompletion=runs,
+            help="Runs whose studies and trainings may decide claims.",
+        ),
     ] = None,
     form: FormatOption = Format.rich,
     claims: Annotated[
@@ -32,7 +40,7 @@ def verify(
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Hold published claims against this harness.
+    """Check published claims with this harness.
 
     Each is confirmed, right by rounding or by another convention, an erratum, or left to trainings: then the tests of
     the runs that are named decide it where they were made as claimed, and else only indicate something of it.
@@ -73,8 +81,13 @@ def _counts(networks: Sequence[str]) -> JsonObject:
 
     if not networks:
         return {}
-    with stderr().status(f"counting {len(networks)} networks"):
-        return counts(networks)
+    screen = Screen(sys.stderr)
+    drawn = screen.take()
+    try:
+        with stderr().status(f"counting {len(networks)} networks") if drawn else nullcontext():
+            return counts(networks)
+    finally:
+        screen.leave()
 
 
 def _print(findings: Sequence[Finding], form: Format) -> None:

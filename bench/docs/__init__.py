@@ -11,47 +11,17 @@ from bench.errors import unknown_name
 from bench.plan.task import tasks
 from bench.records.flags import FLAGS, doubts
 from bench.records.record import STATUSES
+from bench.records.verdicts import VERDICT_WORDS
 
 _EXIT_CODES: Mapping[int, str] = {
     0: "all that was asked for is there; a change that is merely suspected is no failure",
-    1: "some jobs failed, or a folder of results cannot be read or written",
+    1: "some jobs failed, or a folder or file cannot be read or written; what could be measured is kept",
     2: "the request cannot be carried out as written; the message says why, and what to do",
     3: "`bench diff --fail-above` and `bench gate`: something became slower for certain",
-    130: "ended by Ctrl-C (143 by SIGTERM); what has been measured is kept, and the same command goes on",
+    130: "ended by Ctrl-C, SIGTERM or the end of the terminal; what has been measured is kept, and the same command "
+    "goes on",
 }
 """What a command's exit code says; every command has these and no others."""
-
-
-_VERDICTS: Mapping[str, str] = {
-    "faster": "certain: the test's interval lies beyond the band, in which all is the same to a user",
-    "slower": "certain: the test's interval lies beyond the band on the other side",
-    "lower": "certain, of what is no time",
-    "higher": "certain, of what is no time",
-    "same": "the whole interval lies within the band",
-    "suspected": "beyond the noise, and not tested well enough to be certain; the row says what to run",
-    "undecided": "the test could not tell; nothing is said of either direction",
-    "equal": "of counts: exactly equal",
-    "different": "of counts: not equal",
-    "supported": "of an expectation: tested, and certain",
-    "refuted": "of an expectation: tested, and certainly otherwise",
-    "confirmed": "of a claim: equal to what is counted",
-    "rounding": "of a claim: equal to the digits that are printed",
-    "confirmed_other_convention": "of a claim: right by another way of counting, which is named",
-    "erratum": "of a claim: no way of counting that is known gives it",
-    "indicated_for": "of a claim: a test under other conditions than the claim's own speaks for it",
-    "indicated_against": "of a claim: a test under other conditions than the claim's own speaks against it",
-    "needs_run": "of a claim: only trainings or times decide it, and none is stored",
-    "undecidable": "of a claim: nothing here can decide it",
-    "reproduced": "of a published accuracy: the interval of all its images holds it; whether to the digit is told",
-    "compatible": "of a published accuracy: a part of its images does not speak against it, and cannot reproduce it",
-    "not reproduced": "of a published accuracy: certainly another one; what was tried to explain it stands beside it",
-    "not comparable": "of a published accuracy: the images are of a part of its classes, or there are none",
-    "nothing published": "no accuracy of these weights on such images is known here",
-    "worth it": "of an engine: faster for certain, and at most 1 % of accuracy lost",
-    "not worth it": "of an engine: not faster for certain, or more accuracy lost",
-    "open": "of an engine: not decided, or the accuracy was not tested",
-}
-"""What a verdict says, of comparisons, of claims and of published accuracies."""
 
 
 _UNITS = {"1": "a number or a share", "MAC": "MAC (multiply-accumulate)", "op": "operations"}
@@ -117,7 +87,7 @@ def _tables() -> Iterator[_Topic]:
     yield _table("doubts", "codes that travel with a number", ("code", "says", ""), _flags())
     yield _table("statuses", "how a job may end", ("status", "means"), STATUSES.items())
     yield _table(
-        "verdict-words", "what a comparison or a claim comes to", ("verdict", "says"), _VERDICTS.items()
+        "verdict-words", "what a comparison or a claim comes to", ("verdict", "says"), VERDICT_WORDS.items()
     )
     yield _table(
         "tasks", "what a job may do", ("task", "what it does"), [(n, t.about) for n, t in tasks().items()]
@@ -152,8 +122,10 @@ def _words() -> Iterator[_Topic]:
         yield _word(flag, "doubts", says, kind, _sentence(says))
     for status, means in STATUSES.items():
         yield _word(status, "statuses", means, "a status of a job", _sentence(means))
-    for verdict, says in _VERDICTS.items():
+    for verdict, says in VERDICT_WORDS.items():
         yield _word(verdict, "verdict-words", says, "a verdict", _sentence(says))
+    for code, means in _EXIT_CODES.items():
+        yield _word(str(code), "exit-codes", means, "an exit code", _sentence(means))
 
 
 def _word(name: str, kind: str, about: str, what: str, text: str) -> _Topic:

@@ -38,8 +38,8 @@ _CHECKPOINTS = "checkpoints"
 class Observer:
     """Told what happens; does nothing by itself."""
 
-    def planned(self, plan: Sequence[Planned], before: Run) -> None:
-        """The jobs are known, and what the store held before."""
+    def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
+        """The jobs are known, what the store held before, and the environment of the machine that leads the run."""
 
     def fetching(self, dataset: str) -> None:
         """A data set that jobs need is not here, and is fetched."""

@@ -32,13 +32,16 @@ _SETS = {
     "results-imagenet-r-clean": "val_r",
 }
 _SPEED = re.compile(
-    r"benchmark-infer-(?P<precision>[a-z0-9]+)-(?P<layout>nchw|nhwc)-pt(?P<torch>\d{3})"
+    r"benchmark-infer-(?P<precision>[a-z0-9_]+)-(?P<layout>nchw|nhwc)-pt(?P<torch>\d{3,4})"
     r"-(?:cu(?P<cuda>\d{3})|cpu)-(?P<machine>\w+?)(?P<compiled>-dynamo)?"
 )
 _ACCURACY_COLUMNS = ("model", "img_size", "top1", "top5", "param_count", "crop_pct", "interpolation")
 _SPEED_COLUMNS = ("model", "infer_img_size", "infer_samples_per_sec", "infer_batch_size", "param_count")
 
-_TIMM = {"url": "https://github.com/huggingface/pytorch-image-models", "licence": "Apache-2.0"}
+_TIMM: Mapping[str, str | None] = {
+    "url": "https://github.com/huggingface/pytorch-image-models",
+    "licence": "Apache-2.0",
+}
 
 
 def update(
@@ -47,6 +50,8 @@ def update(
     *,
     commit: str | None = None,
     date: str | None = None,
+    url: str | None = None,
+    licence: str | None = None,
     others: Sequence[tuple[Source, pd.DataFrame]] = (),
 ) -> list[Source]:
     """Read files into the facts of a folder, and return what was read.
@@ -58,6 +63,8 @@ def update(
         output: the folder.
         commit: of the project that published the files.
         date: of that commit, YYYY-MM-DD.
+        url: of whose files they are, where they are not pytorch-image-models' own.
+        licence: of such files, as an SPDX identifier; None where it is not told.
         others: facts that are no files, such as `of_torchvision`.
 
     Raises:
@@ -65,7 +72,9 @@ def update(
     """
     import pandas as pd
 
-    read = [*others, *(_of_file(file, commit, date) for file in files)]
+    own = {"url": url, "licence": licence} if url or licence else _TIMM
+    told = {**own, "commit": commit, "date": date}
+    read = [*others, *(_of_file(file, told) for file in files)]
     new = {source.name for source, _ in read}
     base = output if (output / SOURCES).is_file() else SHIPPED
     known = sources(base) if (base / SOURCES).is_file() else []
@@ -85,7 +94,8 @@ def update(
     return [source for source, _ in read]
 
 
-def _of_file(file: Path, commit: str | None, date: str | None) -> tuple[Source, pd.DataFrame]:
+def _of_file(file: Path, told: Mapping[str, str | None]) -> tuple[Source, pd.DataFrame]:
+    """Return the source and the rows of a file; `told` is what it does not say of itself."""
     speed = _SPEED.fullmatch(file.stem)
     if file.stem in _SETS:
         table, of, conditions = _accuracy_rows(file, _SETS[file.stem]), _SETS[file.stem], {}
@@ -98,7 +108,7 @@ def _of_file(file: Path, commit: str | None, date: str | None) -> tuple[Source, 
     else:
         known = ", ".join(f"{name}.csv" for name in _SETS)
         raise BenchError(
-            f"{file.name} is no file of facts that is known by its name",
+            f"{file.name} has not the name of a file of published facts",
             f"name {TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
         )
     kind = "accuracy" if speed is None else "speed"
@@ -107,10 +117,8 @@ def _of_file(file: Path, commit: str | None, date: str | None) -> tuple[Source, 
         kind=kind,
         of=of,
         rows=len(table),
-        commit=commit,
-        date=date,
         conditions=conditions,
-        **_TIMM,
+        **told,
     )
     return source, table
 
@@ -125,14 +133,19 @@ def _conditions(match: re.Match[str]) -> dict[str, str | bool | None]:
     return {
         "precision": match["precision"],
         "layout": match["layout"],
-        "torch": f"{torch[0]}.{torch[1]}.{torch[2]}" if torch else None,
+        "torch": _torch(torch),
         "cuda": f"{cuda[:2]}.{cuda[2]}" if cuda else None,
         "compiled": match["compiled"] is not None,
     }
 
 
-def _rows(file: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Return a CSV file that has these columns."""
+def _torch(digits: str) -> str:
+    """Return ``2.4.0`` of `240`, ``2.15.0`` of `2150`, and ``1.13`` of `113`: torch 1 has no third number in names."""
+    return f"1.{digits[1:]}" if digits[0] == "1" else f"{digits[0]}.{digits[1:-1]}.{digits[-1]}"
+
+
+def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
+    """Return a CSV file that has these columns; rows without the column `fact` say nothing, and are left out."""
     import pandas as pd
 
     try:
@@ -148,12 +161,19 @@ def _rows(file: Path, columns: Iterable[str]) -> pd.DataFrame:
     missing = [column for column in columns if column not in rows]
     if missing:
         raise BenchError(f"{file} lacks {', '.join(missing)}", f"columns there: {', '.join(map(str, rows))}")
+    rows = rows.dropna(subset=[fact]) if fact else rows
+    if rows.empty:
+        raise BenchError(
+            f"{file} has no row with {fact or columns[0]}", "take it anew from where it was published"
+        )
     for column in (c for c in columns if c not in ("model", "interpolation")):
         numbers = pd.to_numeric(rows[column], errors="coerce")
         bad = rows.index[numbers.isna() | (numbers <= 0)]
         if len(bad):
+            value = rows[column][bad[0]]
             raise BenchError(
-                f"{file}, line {bad[0] + 2}: {column} is {rows[column][bad[0]]!r}, which is no number above zero",
+                f"{file}, line {bad[0] + 2}: {column} is {'empty' if pd.isna(value) else repr(value)}, "
+                "which is no number above zero",
                 "mend or leave out the line",
             )
         rows[column] = numbers
@@ -183,7 +203,7 @@ def _accuracy_rows(file: Path, images: str) -> pd.DataFrame:
 def _speed_rows(file: Path, machine: str) -> pd.DataFrame:
     import pandas as pd
 
-    rows = _rows(file, _SPEED_COLUMNS)
+    rows = _rows(file, _SPEED_COLUMNS, "infer_samples_per_sec")
     return pd.DataFrame(
         {
             "source": file.stem,

@@ -199,7 +199,7 @@ def _published_of(one: Evaluation, facts: pd.DataFrame | BenchError | None) -> _
         return trained
     if one.detail.get("network_outputs") != _IMAGENET:
         return None
-    rows = facts[facts["weights"] == _weights_name(one)] if isinstance(facts, pd.DataFrame) else None
+    rows = facts[facts["weights"] == weights_name(one)] if isinstance(facts, pd.DataFrame) else None
     if rows is not None and len(rows):
         return _of_facts(one, rows)
     top1 = one.card.get("top1")
@@ -234,7 +234,7 @@ def _of_facts(one: Evaluation, rows: pd.DataFrame) -> _Published:
     return _Published(float(row["top1"]), str(row["source"]), *SETS[row["set"]], told)
 
 
-def _weights_name(one: Evaluation) -> str:
+def weights_name(one: Evaluation) -> str:
     """Return by what name facts have the weights: ``resnet50.a1_in1k``, or ``torchvision:resnet50.IMAGENET1K_V2``."""
     bare, weights = one.network.partition("(")[0], str(one.settings.get("weights") or "")
     if not bare.startswith(("timm:", "torchvision:")):

@@ -74,7 +74,10 @@ def read_yaml(text: str, where: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{where}{place}: {error.problem or error}", "mend the YAML there") from error
+        tab = "\\t" in str(error.problem)
+        problem = "a tab stands where YAML takes blanks alone" if tab else error.problem or error
+        tip = "write blanks instead of tabs" if tab else "mend the YAML there"
+        raise ConfigError(f"{where}{place}: {problem}", tip) from error
     except (
         yaml.YAMLError,
         ValueError,

@@ -7,8 +7,10 @@ From records of the same jobs on this machine where there are some; else from wh
 from __future__ import annotations
 
 import csv
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from statistics import median
@@ -65,6 +67,109 @@ def estimator(history: Iterable[tuple[Job, float]]) -> _Estimate:
         return min(TASKS.get(planned.job.task).estimate(planned.job, planned.images), planned.timeout_s)
 
     return estimate
+
+
+_PRIOR_S = 2.0  # that estimates count as much as: a run of which less is done says little of how fast it goes
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How jobs of a kind have gone in a run.
+
+    Attributes:
+        expected_s: that they were estimated to take.
+        took_s: that they took, one with another.
+        covered_s: while any of them ran, which is less where some run side by side.
+        until_s: when the last of them ended.
+    """
+
+    expected_s: float = 0.0
+    took_s: float = 0.0
+    covered_s: float = 0.0
+    until_s: float = 0.0
+
+    def add(self, expected_s: float, took_s: float, end_s: float) -> None:
+        """Take what one job took."""
+        self.expected_s += expected_s
+        self.took_s += took_s
+        self.covered_s += max(0.0, end_s - max(end_s - took_s, self.until_s))
+        self.until_s = end_s
+
+    @property
+    def ratio(self) -> float:
+        """By how much longer they took than was expected."""
+        return (self.took_s + _PRIOR_S) / (self.expected_s + _PRIOR_S)
+
+    def beside(self, cores: float) -> float:
+        """Return the time on the clock of a second of theirs, where so many are thought to run side by side."""
+        return (self.covered_s + _PRIOR_S / cores) / (self.took_s + _PRIOR_S)
+
+
+class Forecast:
+    """How long the rest of a run takes: what is estimated of its jobs, and what those took that are done.
+
+    Args:
+        plan: the jobs.
+        estimate: gives the seconds of a planned job, before any of them has run.
+        cores: that jobs which need not be alone may have.
+        now: the clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Iterable[Planned],
+        estimate: _Estimate,
+        *,
+        cores: int = 1,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pending = {p.job.id: (p.job, estimate(p)) for p in plan}
+        self._cores, self._now = cores, now
+        self._own: dict[_Likeness, list[float]] = defaultdict(list)
+        self._paces: dict[str, _Pace] = defaultdict(_Pace)
+        self._whole = _Pace()
+        self._begin_s: float | None = None
+
+    def leave_out(self, jobs: Iterable[Job]) -> None:
+        """Expect no more of jobs that need not run."""
+        for job in jobs:
+            self._pending.pop(job.id, None)
+
+    def begin(self) -> None:
+        """Begin to count, as the first job does."""
+        if self._begin_s is None:
+            self._begin_s = self._whole.until_s = self._now()
+
+    def took(self, job: Job, seconds: float) -> None:
+        """Take what a job took that has just ended; one that was not planned tells of those that are alike."""
+        _, expected_s = self._pending.pop(job.id, (job, seconds))
+        self._own[_same(job)[1]].append(seconds / job.settings.length)
+        for pace in (self._paces[job.task], self._whole):
+            pace.add(expected_s, seconds, self._now())
+
+    def left_s(self) -> float:
+        """Return the seconds until the last job ends."""
+        left_s = 0.0
+        for job, expected_s in (pending := list(self._pending.values())):  # another thread may ask
+            left_s += self._seconds(job, expected_s) * self._beside(job)
+        if self._begin_s is None or not pending:
+            return left_s
+        whole_s = self._whole.covered_s + _PRIOR_S
+        # Jobs have ends and beginnings between them, and those of several tasks may run side by side.
+        between = (self._whole.until_s - self._begin_s + _PRIOR_S) / whole_s
+        mixed = whole_s / (sum(pace.covered_s for pace in list(self._paces.values())) + _PRIOR_S)
+        under_way_s = self._now() - self._whole.until_s
+        return max(0.0, left_s * max(1.0, between) * min(1.0, mixed) - under_way_s)
+
+    def _seconds(self, job: Job, expected_s: float) -> float:
+        if own := self._own.get(_same(job)[1]):
+            return median(own) * job.settings.length
+        return expected_s * self._paces.get(job.task, self._whole).ratio
+
+    def _beside(self, job: Job) -> float:
+        """Return the time on the clock of a second of a job."""
+        cores = max(1, TASKS.get(job.task).at_once(job, self._cores))
+        return self._paces.get(job.task, _Pace()).beside(cores)
 
 
 def _same(job: Job) -> list[_Likeness]:

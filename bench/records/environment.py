@@ -166,7 +166,10 @@ def machine() -> dict[str, object]:
             "kernel": platform.release(),
         },
         "cpu": _cpu(ask),
-        "memory": {"total_B": psutil.virtual_memory().total, "swap_B": psutil.swap_memory().total},
+        "memory": {
+            "total_B": ask("memory.total_B", lambda: psutil.virtual_memory().total),
+            "swap_B": ask("memory.swap_B", lambda: psutil.swap_memory().total),
+        },
         "gpu": _gpus(ask),
         "python": {"version": platform.python_version(), "implementation": sys.implementation.name},
         "packages": {p: _version(p) for p in _PACKAGES},
@@ -186,9 +189,9 @@ def state(uuids: Iterable[str] = ()) -> dict[str, object]:
     ask = _Ask(unknown)
     frequency = ask("frequency_MHz", psutil.cpu_freq)
     return {
-        "load_1min": os.getloadavg()[0],
-        "available_B": psutil.virtual_memory().available,
-        "swap_used_B": psutil.swap_memory().used,
+        "load_1min": ask("load_1min", lambda: os.getloadavg()[0]),
+        "available_B": ask("available_B", lambda: psutil.virtual_memory().available),
+        "swap_used_B": ask("swap_used_B", lambda: psutil.swap_memory().used),
         "frequency_MHz": getattr(frequency, "current", None),
         "gpu": [_gpu_state(ask, f"gpu.{i}", uuid) for i, uuid in enumerate(uuids)],
         "unknown": unknown,
@@ -260,7 +263,7 @@ def _cpu(ask: _Ask) -> dict[str, object]:
     return {
         "model": ask("cpu.model", _cpu_model),
         "cores": ask("cpu.cores", lambda: psutil.cpu_count(logical=False)),
-        "threads": psutil.cpu_count(),
+        "threads": ask("cpu.threads", psutil.cpu_count),
         "affinity": ask("cpu.affinity", lambda: sorted(os.sched_getaffinity(0))),
         "kinds": ask("cpu.kinds", core_kinds),
         "governor": ask("cpu.governor", lambda: governor.read_text().strip()),
@@ -277,7 +280,11 @@ def _cpu_model() -> str | None:
 def usable_cores() -> int:
     """Return the count of physical cores that this process may use, at least 1; the default thread count."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+    try:
+        physical = psutil.cpu_count(logical=False)
+    except OSError:  # without /proc it is not told
+        physical = None
+    return max(1, min(allowed, physical or allowed))
 
 
 def _torch_build(ask: _Ask) -> dict[str, object]:

@@ -46,7 +46,7 @@ FLAGS: dict[str, str] = {
     "saturated": "more than 5 % of the values of a quantised tensor lie beyond its range, or the CPU adds products of "
     "8-bit integers in 16 bits, which overflow; the detail names the tensors",
     "with_preparation": "what compiling or exporting left behind in the process is in this memory",
-    "not_deterministic": "two eager calls on the same images differ, so a backend cannot be held against them, and "
+    "not_deterministic": "two eager calls on the same images differ, so a backend cannot be compared with them, and "
     "which work was timed is open",
     "changes_itself": "a forward pass changes the network's own parameters or buffers: each call is of another network",
     "training_form": "the network comes with a fused form for inference; this is of the form that is trained, as it "

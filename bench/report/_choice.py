@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.choosing import COSTS, Choice
 from bench.analysis.flags import flags_of
-from bench.report.tables._view import EMPTY, Cell
+from bench.report.tables.cells import EMPTY, Cell
 from bench.stats.intervals import binomial_interval
 from bench.units import percent, show
 
@@ -28,6 +28,11 @@ TITLES = {
 
 
 Row = pd.Series  # of a table of candidates
+
+
+def at_most(chance: float) -> str:
+    """Return a chance as it is told: what is below a thousandth as that."""
+    return "under 0.1 %" if chance < 0.001 else f"at most {percent(min(1.0, chance))}"
 
 
 def described(row: Row, choice: Choice, word: str, images: int) -> str:

@@ -24,7 +24,7 @@ def shortened(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, p
     Networks in files and modules of one's own are of a family of their own, so that they are seen at once.
     """
     names = frame["arch"].dropna().unique()
-    own = [name for name in names if _is_own(name)]
+    own = [name for name in names if is_own(name)]
     if own:
         table = table.assign(family=table["family"].mask(table["network"].isin(own), OWN))
         frame = frame.assign(family=frame["family"].mask(frame["arch"].isin(own), OWN))
@@ -50,7 +50,7 @@ def shortened(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, p
     )
 
 
-def _is_own(name: str) -> bool:
+def is_own(name: str) -> bool:
     """Return whether a name is of a network in a file, a folder or a module, rather than of a library or a pattern."""
     name = name.partition("(")[0]
     beginning, colon, _ = name.partition(":")

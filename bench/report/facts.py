@@ -16,7 +16,7 @@ from bench.facts import SETS
 from bench.facts.candidates import Candidates
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
-from bench.report.tables._view import Fields, Head, View, view_of
+from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown
 from bench.units import percent, show
@@ -37,7 +37,7 @@ def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[T
     timed: Fields[Row] = [
         (Head("Machine"), lambda row: str(row["machine"])),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
-        (Head("Batch", numeric=True), lambda row: f"{row['batch_size']:,}"),
+        (Head("Batch", numeric=True, keep=0), lambda row: f"{row['batch_size']:,}"),
         (Head("Throughput", numeric=True), lambda row: show(row["throughput"], "1/s")),
         (Head("Source"), lambda row: str(row["source"])),
     ]
@@ -116,7 +116,7 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
         others = "Another is" if rivals == 1 else f"{rivals} others are"
         first = "it is" if rivals == 1 else "the cheapest of them is"
         cheapest = f"{first} {words(choice.rivals.iloc[0])}"
-        said.append(f"{others} not told apart from it by {candidates.images:,} images: {cheapest}.")
+        said.append(f"{others} not distinguishable from it by {candidates.images:,} images: {cheapest}.")
     for _, row in choice.open.iterrows():
         said.append(f"{words(row)} may be better: the interval of its cost lies on both sides of the budget.")
     if choice.dearer is not None:
@@ -132,7 +132,7 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     words: dict[Hashable, str] = dict.fromkeys(
         table.index[table["on_front"] & (table["holds"] == "yes")], "on the front"
     )
-    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not told apart")
+    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not distinguishable")
     words |= dict.fromkeys(choice.open.index, "may hold")
     ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
     words |= {row.name: word for row, word in ones if row is not None}
@@ -141,12 +141,15 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     fields: Fields[Row] = [
         (Head("Network"), lambda row: str(row["network"])),
         (
-            Head(f"{candidates.accuracy.capitalize()}, published", "%", numeric=True),
+            Head(f"{candidates.accuracy.capitalize()}, published", "%", numeric=True, keep=2),
             lambda row: f"{100 * row['accuracy']:.1f}",
         ),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
-        *((Head(TITLES[cost], numeric=True), cost_cell(cost)) for cost in costs),
-        (Head("Verdict"), lambda row: words[row.name]),
+        *(
+            (Head(TITLES[cost], numeric=True, keep=1 + (cost == choice.cost)), cost_cell(cost))
+            for cost in costs
+        ),
+        (Head("Verdict", keep=3), lambda row: words[row.name]),
     ]
     return view_of((row for _, row in rows.iterrows()), fields)
 

@@ -17,8 +17,8 @@ from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
 from bench.errors import unknown_name
 from bench.facts.entrants import Known
 from bench.io import finite_json
-from bench.report._choice import MOST_RIVALS, TITLES, cost_cell, described
-from bench.report.tables._view import Fields, Head, View, view_of
+from bench.report._choice import MOST_RIVALS, TITLES, at_most, cost_cell, described
+from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown
 from bench.units import percent, show
@@ -29,7 +29,7 @@ _MOST_NAMED = 3
 
 def race_report(raced: Raced, known: Known, explain: Sequence[str]) -> RenderableType:
     """Return the answer for a terminal."""
-    said = [Text(sentence) for sentence in _sentences(raced, known)]
+    said = [Text(sentence) for sentence in race_sentences(raced, known)]
     why = [Text(line) for line in _explained(raced, explain)]
     table = _table(raced, known)
     rows = [Terminal(table, notes=_remarks(raced, known))] if table.rows else []
@@ -38,7 +38,7 @@ def race_report(raced: Raced, known: Known, explain: Sequence[str]) -> Renderabl
 
 def race_markdown(raced: Raced, known: Known, explain: Sequence[str]) -> str:
     """Return the answer in Markdown."""
-    said = "\n".join(f"- {markdown(sentence)}" for sentence in _sentences(raced, known))
+    said = "\n".join(f"- {markdown(sentence)}" for sentence in race_sentences(raced, known))
     below = "\n".join(
         f"- {markdown(line)}" for line in (*_remarks(raced, known), *_explained(raced, explain))
     )
@@ -57,7 +57,7 @@ def race_json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, o
         return None if row is None else finite_json(row[_columns()].to_dict())
 
     return {
-        "answer": _sentences(raced, known),
+        "answer": race_sentences(raced, known),
         "end": raced.end,
         "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
         "cost": choice.cost,
@@ -87,12 +87,7 @@ def _columns() -> list[str]:
     return ["network", "accuracy", "input_size", *COSTS, *ends, "processes", "holds", "on_front", "certain"]
 
 
-def _at_most(chance: float) -> str:
-    """Return a chance as it is told: what is below a thousandth as that."""
-    return "under 0.1 %" if chance < 0.001 else f"at most {percent(min(1.0, chance))}"
-
-
-def _sentences(raced: Raced, known: Known) -> list[str]:
+def race_sentences(raced: Raced, known: Known) -> list[str]:
     """Return the answer: what to take, what is undecided, what was never measured, and what would change it."""
     if raced.standing is None:
         return [_nothing(raced, known)]
@@ -139,7 +134,7 @@ def _taken(raced: Raced, known: Known) -> list[str]:
         others = "Another is" if rivals == 1 else f"{rivals} others are"
         first = "it is" if rivals == 1 else "the cheapest of them is"
         cheapest = described(choice.rivals.iloc[0], choice, known.accuracy, known.images)
-        said.append(f"{others} not told apart from it by {known.images:,} images: {first} {cheapest}.")
+        said.append(f"{others} not distinguishable from it by {known.images:,} images: {first} {cheapest}.")
     if choice.dearer is not None:
         dearer = described(choice.dearer, choice, known.accuracy, known.images)
         said.append(f"Beyond the budget, by a factor of {choice.dearer['excess']:.2f}: {dearer}.")
@@ -187,7 +182,7 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
     expected = standing.expected
     few = "under 0.01" if expected < 0.01 else f"at most {expected:.2f}"
     budget = (
-        f" The chance that one of them is the better choice is {_at_most(standing.budget_chance)}."
+        f" The chance that one of them is the better choice is {at_most(standing.budget_chance)}."
         if raced.choice.budgets and any(b.quantity in RACED for b in raced.choice.budgets)
         else ""
     )
@@ -261,7 +256,7 @@ def _table(raced: Raced, known: Known) -> View:
         row: "on the front" if sure else "on the front, not for certain"
         for row, sure in front["certain"].items()
     }
-    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not told apart")
+    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not distinguishable")
     words |= dict.fromkeys(choice.open.index, "may hold")
     ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
     words |= {
@@ -272,13 +267,16 @@ def _table(raced: Raced, known: Known) -> View:
     fields: Fields[_Row] = [
         (Head("Network"), lambda row: str(row["network"])),
         (
-            Head(f"{known.accuracy.capitalize()}, {known.origin}", "%", numeric=True),
+            Head(f"{known.accuracy.capitalize()}, {known.origin}", "%", numeric=True, keep=2),
             lambda row: f"{100 * row['accuracy']:.1f}",
         ),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
-        *((Head(TITLES[cost], numeric=True), cost_cell(cost)) for cost in costs),
-        (Head("Processes", numeric=True), lambda row: str(row["processes"])),
-        (Head("Verdict"), lambda row: words[row.name]),
+        *(
+            (Head(TITLES[cost], numeric=True, keep=1 + (cost == choice.cost)), cost_cell(cost))
+            for cost in costs
+        ),
+        (Head("Processes", numeric=True, keep=0), lambda row: str(row["processes"])),
+        (Head("Verdict", keep=3), lambda row: words[row.name]),
     ]
     return view_of((row for _, row in rows.iterrows()), fields)
 
@@ -355,12 +353,12 @@ def _expected(row: _Row, raced: Raced) -> str:
     if choice.budgets and best is not None and row["accuracy"] <= best["accuracy"]:
         said.append("not more accurate than the choice")
     elif choice.budgets:
-        said.append(f"the chance that it holds the budget is {_at_most(row['budget_chance'])}")
+        said.append(f"the chance that it holds the budget is {at_most(row['budget_chance'])}")
     middle = float(np.sqrt(low * high))
     if other := _ahead(row, raced, middle):
-        said.append(f"{other}; the chance that it belongs on the front is {_at_most(row['front_chance'])}")
+        said.append(f"{other}; the chance that it belongs on the front is {at_most(row['front_chance'])}")
     else:
-        said.append(f"the chance that it belongs on the front is {_at_most(row['front_chance'])}")
+        said.append(f"the chance that it belongs on the front is {at_most(row['front_chance'])}")
     return "; ".join(said)
 
 

@@ -16,6 +16,7 @@ from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import every_machine
 from bench.records.store import Run
+from bench.report.exports.measurements import measurements_csv
 from bench.report.figures._drawing import DrawingOptions, Picture, drawing
 from bench.report.figures._style import KINDS
 from bench.report.page._content import Content, gather
@@ -23,7 +24,6 @@ from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import COMPARISON, comparison_view
 from bench.report.tables._csv import to_csv
-from bench.report.tables.export import measurements_csv
 from bench.report.tables.formats import to_latex
 
 _FORMATS = ("html", "md", "csv", "latex", *KINDS)

@@ -21,8 +21,18 @@ from bench.records.record import Measurement
 _GUESS_S = 10.0
 
 _QUANTITIES = (
-    Quantity("latency", "s", "lower", about="of a call with one image, in turn with the other networks"),
-    Quantity("step_time", "s", "lower", about="of a call of the batch, in turn with the other networks"),
+    Quantity(
+        "latency",
+        "s",
+        "lower",
+        about="of a call with one image, interleaved with calls of the other networks",
+    ),
+    Quantity(
+        "step_time",
+        "s",
+        "lower",
+        about="of a call of the batch, interleaved with calls of the other networks",
+    ),
     Quantity("overhead", "1", "lower", about="of the harness, as a ratio to a bare loop"),
     Quantity("timer_resolution", "s", "lower", about="the least time that the clock can tell"),
 )
@@ -148,7 +158,7 @@ TASKS.add(
     "versus",
     Task(
         place=6,
-        about="times several networks in turn in one process, for `bench compare` and `bench selftest`",
+        about="times several networks interleaved in one process, for `bench compare` and `bench selftest`",
         keys=None,
         settings=VersusSettings,
         run=_run,

@@ -35,9 +35,9 @@ from bench.backends import BACKENDS
 from bench.costs.calls import Followed
 from bench.costs.work import Call, Key, Step, count_pass
 from bench.plan.job import Job
-from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.tasks._step import ready_step
+from bench.tasks.layers import LayersSettings
 from bench.timing._watch import HostWatch
 from bench.timing.clock import HostClock
 from bench.timing.layers import HostStamps, Layered, LayerTimes, measure_layers
@@ -58,7 +58,7 @@ NETWORKS = (
     *("convnext_tiny", "swin_t", "inception_v3", "resnext50_32x4d", "wide_resnet50_2", "vit_b_32", "vgg11"),
 )
 COMPARED = ("resnet18", "mobilenet_v3_large", "vit_b_32", "densenet121")
-TIMING = Timing(warmup_s=0.2, min_s=0.5, limit_s=2.0, min_samples=6, max_samples=30)
+TIMING = LayersSettings.model_fields["timing"].default
 DELAY, WITHIN, MEMORY_WITHIN = 0.1, 0.05, 0.1
 ROUNDS = 12
 
@@ -98,12 +98,23 @@ def layered(call: Callable[[], None], followed: Followed) -> LayerTimes:
         return measure_layers(call, stamped, HostClock(), TIMING, watch=HostWatch(), device="cpu")
 
 
-def layers_of(times_: LayerTimes, calls: dict[Key, Call]) -> Sums:
-    """Return the medians of what is a layer, as the task tells it."""
-    own = {key: median(laps) for (key, _), laps in times_.laps.items()}
+def laps_of(times_: LayerTimes, calls: dict[Key, Call]) -> dict[Key, list[float]]:
+    """Return the s of what is a layer, as the task tells it, round by round."""
     return {
-        key: s for key, s in own.items() if key in calls and (calls[key].leaf or calls[key].forward.operators)
+        key: laps
+        for (key, _), laps in times_.laps.items()
+        if key in calls and (calls[key].leaf or calls[key].forward.operators)
     }
+
+
+def layers_of(times_: LayerTimes, calls: dict[Key, Call]) -> Sums:
+    return {key: median(laps) for key, laps in laps_of(times_, calls).items()}
+
+
+def explained_share(times_: LayerTimes, calls: dict[Key, Call]) -> list[float]:
+    """Return the sum of the layers over the whole, round by round, as the task does."""
+    sums = map(sum, zip(*laps_of(times_, calls).values(), strict=True))
+    return [part / whole for part, whole in zip(sums, times_.whole.seconds, strict=True)]
 
 
 def times(names: list[str]) -> None:
@@ -114,9 +125,10 @@ def times(names: list[str]) -> None:
             model, images = prepared(name, batch)
             call, followed, calls = calls_of(model, images)
             made = layered(call, followed)
-            own, whole = layers_of(made, calls), median(made.whole.seconds)
-            shares.append(sum(own.values()) / whole)
+            whole, each = median(made.whole.seconds), sorted(explained_share(made, calls))
+            shares.append(median(each))
             line = f"{name:22} batch {batch}: whole {1e3 * whole:8.2f} ms, layers {100 * shares[-1]:6.1f} %"
+            line += f" ({len(each)} rounds, {100 * each[0]:.0f} to {100 * each[-1]:.0f} %)"
             if batch == 1:
                 is_found, left = planted(model, images, calls, whole)
                 found += is_found

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from bench.api import _querying
 from bench.records.store import read_run
-from bench.report.tables.export import long_parquet
+from bench.report.exports.measurements import long_parquet
 
 ROWS = 1_000_000
 ROUNDS = 7

@@ -107,8 +107,9 @@ LOCALES = ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYT
 
 @fault(3)
 def locales_and_terminals(place: Place, rng: random.Random) -> None:
-    place.name = rng.choice(["light", "é", "run of mine", "走る"])
-    whole(place, environment=rng.choice(LOCALES))
+    place.name, locale = rng.choice(["light", "é", "run of mine", "走る"]), rng.choice(LOCALES)
+    unreadable = locale is LOCALES[0] and not place.name.isascii()  # Python was told to read words as ASCII
+    (told if unreadable else whole)(place, environment=locale)
 
 
 @fault(3)

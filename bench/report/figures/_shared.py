@@ -286,6 +286,24 @@ def spans(values: Sequence[float]) -> float:
     return max(positive) / min(positive) if positive else 1.0
 
 
+def reached(values: Iterable[float], ends: Iterable[float], *, logarithmic: bool) -> list[float]:
+    """Return values with the ends of their intervals, which widen a range up to its own size on either side.
+
+    A number that is hardly known must not press all others together; its bar runs out of the panel.
+    """
+    known = [v for v in values if math.isfinite(v) and (v > 0 or not logarithmic)]
+    if not known:
+        return []
+    low, high = min(known), max(known)
+    if logarithmic:
+        room = high / low if high > low else 3.0
+        least, most = low / room, high * room
+    else:
+        room = high - low or abs(high) / 2 or 1.0
+        least, most = low - room, high + room
+    return [*known, *(min(max(end, least), most) for end in ends if not math.isnan(end))]
+
+
 def by_family(rows: pd.DataFrame, look: Looks) -> Iterator[tuple[Look, pd.DataFrame]]:
     """Yield the rows of each family with its look."""
     for family, part in rows.groupby(rows["family"].map(family_name), sort=False):
@@ -360,9 +378,12 @@ def draw_marks(
 ) -> None:
     """Draw the points of a family, column `up` against `across`.
 
-    With `yerr` and other settings of matplotlib's `errorbar` they have bars.
+    With `yerr` and other settings of matplotlib's `errorbar` they have bars. Filled ones have a pale edge, so that none
+    hides in another of its colour.
     """
     style: dict[str, Any] = {"marker": look.marker, "markersize": size, "linestyle": "", "color": look.colour}
+    if errors.get("markerfacecolor") != SURFACE:
+        style |= {"markeredgecolor": SURFACE, "markeredgewidth": 0.5}
     if errors:
         axes.errorbar(rows[across], rows[up], elinewidth=1, zorder=3, **style, **errors)
     else:

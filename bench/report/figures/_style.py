@@ -100,7 +100,7 @@ class Look:
     marker: str
 
 
-_OWN_LOOK = Look("#D1004B", "*")
+OWN_LOOK = Look("#D1004B", "*")
 
 
 def looks(families: Iterable[object]) -> dict[str, Look]:
@@ -118,7 +118,7 @@ def looks(families: Iterable[object]) -> dict[str, Look]:
             (p for i in range(count) if (p := (start + i) % count) not in taken), start % count
         )
     return {
-        name: _OWN_LOOK
+        name: OWN_LOOK
         if name == OWN
         else Look(COLOURS[places[name] % len(COLOURS)], markers[places[name] % len(markers)])
         for name in names

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.flags import doubts_of
 from bench.records.flags import spoken
+from bench.report._short_names import OWN
 from bench.report.figures import figure
 from bench.report.figures._shared import (
     Looks,
@@ -22,6 +23,7 @@ from bench.report.figures._shared import (
     conditions,
     heading,
     not_drawn,
+    reached,
     spans,
     unmeasured,
 )
@@ -38,7 +40,7 @@ from bench.report.figures._style import (
     number_axis,
     ticks_at,
 )
-from bench.report.tables._view import interval
+from bench.report.tables.cells import interval
 from bench.units import digits_for, fixed, scale_for, show, significant
 
 _MOST = 40  # rows of a panel
@@ -117,11 +119,12 @@ def _draw(table: pd.DataFrame, frame: pd.DataFrame, bars: _Bars) -> Figure | Non
 
 
 def _rows(rows: pd.DataFrame, bars: _Bars) -> pd.DataFrame:
-    """Return the rows of a panel at their places: the best of those measured, then some of those that failed."""
+    """Return the rows of a panel at their places: the best of those measured and one's own, then some that failed."""
     order = [bars.key, "label"]
     ranked = rows.sort_values(order, ascending=[bars.lower_is_better, True], kind="stable")
     measured = ranked[bars.key].notna()
-    some = pd.concat([ranked[measured].head(_MOST), ranked[~measured].head(_FAILED)])
+    best, others = ranked[measured].iloc[:_MOST], ranked[measured].iloc[_MOST:]
+    some = pd.concat([best, others[others["family"] == OWN], ranked[~measured].head(_FAILED)])
     return some.assign(place=range(len(some)))
 
 
@@ -145,18 +148,20 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: _Bars, look: Looks, common: Seq
     measured, failed = rows[rows[bars.key].notna()], rows[rows[bars.key].isna()]
     values = measured[bars.key].tolist()
     logarithmic = spans(values) > _LOG
+    ends = measured[[f"{bars.key}_low", f"{bars.key}_high"]].to_numpy(dtype=np.float64).ravel()
+    reach = reached(values, ends, logarithmic=logarithmic)
     for style, part in by_family(measured, look):
         _family(axes, part, bars.key, style, points=logarithmic or bars.points)
     texts: list[str] = []
     for row in measured.to_dict("records"):
         value, low, high = (float(row[bars.key + end]) for end in ("", "_low", "_high"))
-        end = value if math.isnan(high) else high
+        end = value if math.isnan(high) else min(high, max(reach))
         own = spoken(*(flag for flag in doubts_of(row, bars.key) if flag not in common))
         texts.append(_words(value, low, high, bars) + (f"  {own}" if own else ""))
         axes.annotate(
             texts[-1], (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8
         )
-    _axis(axes, measured, bars, logarithmic=logarithmic, letters=max(map(len, texts)))
+    _axis(axes, measured, bars, reach, logarithmic=logarithmic, letters=max(map(len, texts)))
     for row in failed.to_dict("records"):
         axes.annotate(
             f"{STATUS_WORDS.get(row['why'], row['why'])}", (0, row["place"]), (6, 0),
@@ -180,20 +185,20 @@ def _words(value: float, low: float, high: float, bars: _Bars) -> str:
     return f"{text}  ({ends})"
 
 
-def _axis(axes: Axes, rows: pd.DataFrame, bars: _Bars, *, logarithmic: bool, letters: int) -> None:
+def _axis(
+    axes: Axes, rows: pd.DataFrame, bars: _Bars, reach: Sequence[float], *, logarithmic: bool, letters: int
+) -> None:
     """Set up the axis of values, with room for texts of so many letters behind them, and lines that lead to points."""
-    values = rows[bars.key].tolist()
-    reached = [*values, *rows[f"{bars.key}_low"].dropna(), *rows[f"{bars.key}_high"].dropna()]
     share = min(0.6, _LETTER * letters)
     room = max(0.14, share / (1 - share))
     if logarithmic:
-        log_axis(axes.xaxis, [r for r in reached if r > 0], bars.axis, bars.unit)
-        axes.set_xlim(right=axes.get_xlim()[1] * spans(reached) ** room)
+        log_axis(axes.xaxis, reach, bars.axis, bars.unit)
+        axes.set_xlim(right=axes.get_xlim()[1] * spans(reach) ** room)
     else:
         number_axis(axes.xaxis, bars.axis, bars.unit)
-        axes.set_xlim(0, (1 + room) * max(reached))
+        axes.set_xlim(0, (1 + room) * max(reach))
     if logarithmic or bars.points:
-        axes.hlines(rows["place"], axes.get_xlim()[0], values, color=GRID, linewidth=1, zorder=1)
+        axes.hlines(rows["place"], axes.get_xlim()[0], rows[bars.key], color=GRID, linewidth=1, zorder=1)
 
 
 def _family(axes: Axes, rows: pd.DataFrame, key: str, style: Look, *, points: bool) -> None:

@@ -21,6 +21,7 @@ from bench.analysis.comparison import row_labels
 from bench.analysis.keys import VARIANT, WAY
 from bench.analysis.replicates import pooled
 from bench.analysis.trainings import by_epoch
+from bench.report._short_names import OWN
 from bench.report.figures import figure
 from bench.report.figures._labels import label_ends
 from bench.report.figures._shared import (
@@ -351,9 +352,11 @@ def _split(group: _Group, ranking: Sequence[str] = ()) -> list[_Panel]:
 
 def _first_of_families(curves: Sequence[_Curve], ranking: Sequence[str]) -> list[_Curve]:
     places = {name: place for place, name in enumerate(ranking)}
-    ordered = sorted(curves, key=lambda c: places.get(c.label.split(" · ")[0], len(places)))
+    ordered = sorted(
+        curves, key=lambda c: (c.family != OWN, places.get(c.label.split(" · ")[0], len(places)))
+    )
     first = {c.family: c for c in reversed(ordered)}
-    return [c for c in ordered if first[c.family] is c][:_ONE_PANEL]
+    return [c for c in ordered if c.family == OWN or first[c.family] is c][:_ONE_PANEL]
 
 
 def _draw(parts: Sequence[_Panel], table: pd.DataFrame, failed: Sequence[tuple[str, str]]) -> Figure | None:
@@ -386,6 +389,12 @@ def _draw_behind(axes: Axes, curves: Sequence[_Curve]) -> None:
     axes.add_collection(LineCollection(lines, colors=GRID, linewidths=1, zorder=1))
 
 
+def _marker(own: str, before: int) -> str:
+    """Return the marker of a line that so many of its colour stand before; the star is for one's own alone."""
+    kinds = MARKERS[:-1]
+    return kinds[(kinds.index(own) + before) % len(kinds)] if own in kinds else own
+
+
 def _draw_curves(axes: Axes, curves: Sequence[_Curve], look: Looks) -> None:
     """Draw curves in the colour of their family, those of one colour with different dashes and markers."""
     drawn: Counter[str] = Counter()
@@ -394,7 +403,7 @@ def _draw_curves(axes: Axes, curves: Sequence[_Curve], look: Looks) -> None:
         style = look[family_name(curve.family)]
         before = drawn[style.colour]
         drawn[style.colour] += 1
-        marker = MARKERS[(MARKERS.index(style.marker) + before) % len(MARKERS)] if before else style.marker
+        marker = _marker(style.marker, before)
         count = len(curve.x)
         marked = sorted({round(place) for place in np.linspace(count - 1, 0, min(count, _MARKED))})
         axes.plot(

@@ -39,6 +39,7 @@ from bench.report.figures._shared import (
     failed_trainings,
     heading,
     in_doubt,
+    reached,
     worthwhile,
 )
 from bench.report.figures._style import SURFACE, drawable, log_axis
@@ -179,15 +180,15 @@ def _panel(machine: str, cost: _Cost, kind: AccuracyKind, axes: Axes, look: Look
             )  # fmt: skip
             labels = some.loc[named[some.index], ["cost", "value", "label", "spread"]].itertuples(index=False)
             points += [Point(x, y, text, 4.5, first=on_front, spread=spread) for x, y, text, spread in labels]
-    reached = rows[["cost", "low", "high"]].to_numpy(dtype=np.float64)
-    log_axis(axes.xaxis, reached[reached > 0].tolist(), "", cost.unit)
+    ends = rows[["low", "high"]].to_numpy(dtype=np.float64).ravel()
+    log_axis(axes.xaxis, reached(rows["cost"], ends, logarithmic=True), "", cost.unit)
     accuracy_axis(axes, kind.axis)
     heading(axes, kind.title)
     words = (cost.axis, machine, conditions(rows, batch=cost.batch))
     axes.set_xlabel(drawable(", ".join(word for word in words if word), 80))
-    ends = rows[["low", "high", "value"]].dropna().itertuples(index=False)
+    bars = rows[["low", "high", "value"]].dropna().itertuples(index=False)
     unnamed = [(x, y) for x, y in rows.loc[~named, ["cost", "value"]].itertuples(index=False)]
-    return Labels(points, [*lines, *([(low, y), (high, y)] for low, high, y in ends)], unnamed)
+    return Labels(points, [*lines, *([(low, y), (high, y)] for low, high, y in bars)], unnamed)
 
 
 def _named(rows: pd.DataFrame, cost: _Cost) -> pd.Series[bool]:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.io import JsonObject
+from bench.report._short_names import OWN
 from bench.report.figures import figure
 from bench.report.figures._shared import grid
 from bench.report.figures._style import COLOURS, drawable, legend, number_axis
@@ -32,7 +33,7 @@ _KINDS: Mapping[str, str] = {
     title="Parameters and activations by layer",
     caption="What each layer writes for one image, and how many parameters it holds, in the order of the pass; layers "
     "that do neither are left out. The tallest is named with its share. Of each family its largest network is shown, "
-    "of at most six; scales are those of each network.",
+    "and one's own, of at most six; scales are those of each network.",
     needs="cost jobs that list the layers",
     place=70,
     charted=True,
@@ -56,10 +57,10 @@ def _layers(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
 
 
 def _largest(table: pd.DataFrame, lists: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of the networks that are shown: the largest of each family first, in the order of the table."""
+    """Return the rows of the networks that are shown, in the table's order: one's own, and the largest of families."""
     listed = [key in lists for key in zip(table["run"], table["network"], strict=True)]
     rows = table[listed].drop_duplicates("network").sort_values("parameters", ascending=False, kind="stable")
-    rank = rows.groupby("family", dropna=False).cumcount()
+    rank = rows.groupby("family", dropna=False).cumcount().where(rows["family"] != OWN, -1)
     return rows.loc[rank.sort_values(kind="stable").index].head(_MOST).sort_index()
 
 

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.choosing import COSTS
-from bench.analysis.frame import RACES
 from bench.io import JsonObject
+from bench.report._raced import bare_name, race_table, races_of
 from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
-from bench.report.figures._style import COLOURS, INK, MUTED, SURFACE, drawable, legend, log_axis
+from bench.report.figures._style import COLOURS, INK, MUTED, OWN_LOOK, SURFACE, drawable, legend, log_axis
 from bench.report.text import plain
 from bench.units import show
 
@@ -34,10 +34,11 @@ _PALE = 0.18
     "ends, with 95 %. The upright line is the budget.",
     needs="a race, bench choose",
     place=15,
+    charted=True,
 )
 def _race(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each race, of what the runs keep of it."""
-    races = [(name, race) for name, race in frame.attrs.get(RACES, {}).items() if _is_whole(race)]
+    races = races_of(frame)
     if not races:
         return None
     drawing, axes = panels(len(races), wide=True)
@@ -46,23 +47,6 @@ def _race(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     for one, points, lines in placed:
         place_labels(one, points, lines)
     return drawing
-
-
-_NUMBERS = ["cost", "cost_low", "cost_high", "cost_expected_low", "cost_expected_high", "accuracy"]
-_NEEDED = {"network", "state", "on_front", "certain", *_NUMBERS}
-
-
-def _is_whole(race: object) -> bool:
-    """Return whether a race is as bench writes it, and has something to draw."""
-    if (
-        not isinstance(race, dict)
-        or race.get("cost") not in COSTS
-        or not isinstance(race.get("networks"), list)
-    ):
-        return False
-    rows = race["networks"]
-    whole = all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows)
-    return whole and any(row["state"] == "measured" for row in rows)
 
 
 def _legend() -> tuple[list[Line2D], list[str]]:
@@ -83,8 +67,7 @@ def _legend() -> tuple[list[Line2D], list[str]]:
 
 def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[Line]]:
     """Draw one race; return what is to be labelled, and the lines in the way."""
-    rows = pd.DataFrame([{**row, "network": plain(row["network"])} for row in race["networks"]])
-    rows[_NUMBERS] = rows[_NUMBERS].astype(float)
+    rows = race_table(race)
     best = plain(race.get("best") or "")
     unit = COSTS[race["cost"]][0]
     better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
@@ -94,6 +77,8 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     on_front = measured["on_front"].astype(bool)
     behind = measured[~on_front]
     axes.plot(behind["cost"], behind["accuracy"], "o", ms=4, color=MUTED, alpha=0.55)
+    own = measured[measured["own"]]
+    axes.plot(own["cost"], own["accuracy"], OWN_LOOK.marker, ms=10, color=OWN_LOOK.colour, zorder=4)
     front = measured[on_front].sort_values("cost", ascending=better == "lower")
     lines = draw_corners(axes, steps(front["cost"].tolist(), front["accuracy"].tolist(), better))
     _draw_members(axes, front, best)
@@ -107,10 +92,11 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     log_axis(axes.xaxis, [v for v in reached if math.isfinite(v) and v > 0], title, unit)
     accuracy_axis(axes, drawable(str(race.get("accuracy") or "Accuracy")))
     heading(axes, name)
+    named = pd.concat([front, own[~own["on_front"].astype(bool)]])
     points = [
-        Point(cost, value, _short(network), 4.5, first=network == best)
+        Point(cost, value, bare_name(network), 4.5, first=network == best)
         for cost, value, network in zip(
-            front["cost"], front["accuracy"], front["network"].map(str), strict=True
+            named["cost"], named["accuracy"], named["network"].map(str), strict=True
         )
     ]
     return points, lines
@@ -126,9 +112,3 @@ def _draw_members(axes: Axes, front: pd.DataFrame, best: object) -> None:
             axes.errorbar(some["cost"], some["accuracy"], xerr=bars, fmt="o", **look)
     chosen = front[front["network"] == best]
     axes.plot(chosen["cost"], chosen["accuracy"], "o", ms=13, markerfacecolor="none", markeredgecolor=INK)
-
-
-def _short(network: str) -> str:
-    """Return ``resnet50`` of ``timm:resnet50.a1_in1k``."""
-    bare = network.rpartition(":")[2].partition(".")[0]
-    return bare if network.startswith(("timm:", "torchvision:")) else network

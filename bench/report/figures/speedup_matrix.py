@@ -15,7 +15,7 @@ from bench.analysis.versus import speedups
 from bench.report.figures import figure
 from bench.report.figures._shared import grid, heading, not_drawn
 from bench.report.figures._style import COLOURS, GRID, INK, MUTED, SURFACE, drawable, ticks_at
-from bench.report.tables._view import interval
+from bench.report.tables.cells import interval
 from bench.units import fixed, significant
 
 _MOST = 16  # networks of a panel
@@ -28,7 +28,7 @@ _SHADES = LinearSegmentedColormap.from_list("speedup", [COLOURS[1], SURFACE, COL
 @figure(
     "speedup_matrix",
     title="Speed-ups of a comparison",
-    caption="How many times as fast the network of a row is as that of a column, timed in turn within the same "
+    caption="How many times as fast the network of a row is as that of a column, timed interleaved within the same "
     "processes: blue is faster, orange slower, and grey text is undecided. Below each its 95 % interval over "
     "processes, for one pair and not corrected for their number; the table of verdicts is.",
     needs="a run of bench compare",

@@ -16,6 +16,7 @@ from bench.analysis.versus import compare_run
 from bench.claims.table import native_rows
 from bench.io import JsonObject
 from bench.records.store import Run
+from bench.report._raced import race_answers
 from bench.report._short_names import shortened
 from bench.report._summary import Summary, row_commands, sources, summarise
 from bench.report.figures._drawing import Picture, Start
@@ -23,7 +24,8 @@ from bench.report.page._data import page_data
 from bench.report.selftest import selftests_of
 from bench.report.tables._columns import FAILURES, TRAININGS, comparison_view, page_view
 from bench.report.tables._studies import studies_of
-from bench.report.tables._view import View, view
+from bench.report.tables._view import view
+from bench.report.tables.cells import View
 from bench.report.tables.claims import findings_view
 from bench.report.tables.engines import engines_view
 from bench.report.tables.evaluations import EvaluationTables, evaluation_tables
@@ -37,6 +39,7 @@ class Content:
 
     title: str
     summary: Summary
+    race_answers: Sequence[str]  # what the races came to, in sentences
     answers: Sequence[Answer]
     comparison: View
     table: View  # the same with all that the page has room for
@@ -63,9 +66,13 @@ class Content:
 
     @property
     def front_figure(self) -> Picture | None:
-        """Return the figure of what the answer weighs: accuracy against the speed that decides, where it is drawn."""
-        name = f"{self.front_speed}_accuracy"
+        """Return the figure of a race, or of what the answer weighs: accuracy against the speed that decides."""
+        name = "race" if self.data["races"] else f"{self.front_speed}_accuracy"
         return next((figure for figure in self.figures if figure.name == name), None)
+
+    @property
+    def _has_picks(self) -> bool:
+        return any(answer.picks for answer in self.answers)
 
     @property
     def sections(self) -> list[tuple[str, str]]:
@@ -73,7 +80,11 @@ class Content:
         studies = {"studies": ("Studies", self.studies)}
         sections = {
             **(studies if self.of_studies else {}),
-            "front": ("Front" if self.front_speed else "One against another", self.data["quantities"]),
+            "races": ("Race", self.data["races"]),
+            "front": (
+                "Front" if self.front_speed else "One against another",
+                len(self.data["axes"]) > 1 or self._has_picks,
+            ),
             "comparison": ("Table", self.comparison.rows),
             "compare": ("Side by side", len(self.comparison.rows) > 1),
             "charts": ("Charts", self.data["quantities"] or self.data["batches"]),
@@ -109,6 +120,7 @@ def gather(
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame),
+        race_answers=race_answers(frame),
         answers=answered,
         comparison=comparison_view(table),
         table=page_view(table, runs, native),

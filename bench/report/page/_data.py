@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.answers import Answer
+from bench.analysis.choosing import COSTS
 from bench.analysis.comparison import setting_words
 from bench.analysis.flags import doubts_of
 from bench.analysis.keys import WAY
@@ -19,8 +20,10 @@ from bench.analysis.replicates import SHARES, pooled
 from bench.analysis.trainings import by_epoch
 from bench.plan.task import tasks
 from bench.records.flags import spoken
+from bench.report._choice import TITLES
+from bench.report._raced import bare_name, race_table, races_of, reasons
 from bench.report._short_names import OWN
-from bench.report.figures._style import family_name, looks
+from bench.report.figures._style import COLOURS, family_name, looks
 from bench.report.tables._columns import COMPARISON, quantity_column
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.text import plain
@@ -59,6 +62,7 @@ def _more() -> Iterator[Column]:
 
 
 _COLUMNS = (*COMPARISON, *_more())
+_PERCENTILES = {f"latency_{name}" for name in SHARES}  # that say little against the latency
 _DIGITS = 7  # the tables' CSV has them all
 
 
@@ -67,9 +71,10 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
 
     Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
         `quantities` (key to title, unit, which direction is better, whether it is exact, `within` which settings it is
-        compared, and those that are told as well, that it is `at`), `rows`, `batches`, `curves`, `layers`, `front` (the
-        columns that the answer weighs, speed and accuracy; None where it weighs none), `own` (a network of one's own,
-        to be highlighted; None where there is none or several).
+        compared, and those that are told as well, that it is `at`), `axes` (those to be set against each other),
+        `rows`, `batches`, `curves`, `layers`, `front` (the columns that the answer weighs, speed and accuracy; None
+        where it weighs none), `races` (of each its networks, and why each is the choice or is not), `own` (networks of
+        one's own, which stand out in every chart).
     """
     columns = _quantities(table)
     own = table.loc[table["family"] == OWN, "network"].unique()
@@ -88,12 +93,14 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
             }
             for c in columns
         },
+        "axes": [c.key for c in columns if c.key not in _PERCENTILES and table[c.key].notna().any()],
         "rows": [_row(row, columns) for row in table.to_dict("records")],
         "batches": list(_batches(table, frame)),
         "curves": list(_curves(frame)),
         "layers": list(_layers(frame)),
         "front": next((list(answer.columns) for answer in answers if answer.columns), None),
-        "own": plain(own[0]) if len(own) == 1 else None,
+        "races": list(_races(table, frame)),
+        "own": [plain(name) for name in own],
     }
 
 
@@ -221,6 +228,46 @@ def _layers(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
                 "columns": [plain(c) for c in columns],
                 "rows": [[_layer_cell(v) for v in layer] for layer in layers],
             }
+
+
+def _races(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, object]]:
+    """Yield each race: its cost and budget, and its networks with what is known or expected of them."""
+    charted = set(table["network"])
+    for name, race in races_of(frame):
+        rows = race_table(race)
+        rows = rows.assign(why=reasons(race, rows), best=rows["network"] == plain(race.get("best") or ""))
+        unit, better = COSTS[race["cost"]]
+        yield {
+            "run": plain(name),
+            "accuracy": plain(race.get("accuracy") or "Accuracy"),
+            "cost": TITLES[race["cost"]],
+            "unit": unit,
+            "better": better,
+            "limit": _short(race.get("limit")),
+            "colours": [*COLOURS[:2], COLOURS[-1]],
+            "rows": [_raced(row, charted) for row in rows.to_dict("records")],
+        }
+
+
+def _raced(row: Mapping[Hashable, Any], charted: Collection[str]) -> dict[str, object]:
+    """Return a network of a race; its cost, where it was never measured, is the middle of what is expected."""
+    never = row["state"] == "never"
+    ends = [_short(row[f"cost_expected_{end}" if never else f"cost_{end}"]) for end in ("low", "high")]
+    middle = math.sqrt(row["cost_expected_low"] * row["cost_expected_high"])
+    front = "certain" if row["certain"] else "possible"
+    return {
+        "label": bare_name(row["network"]),
+        "name": row["network"],
+        "network": next(
+            (n for n in (bare_name(row["network"]), row["network"]) if n in charted), row["network"]
+        ),
+        "accuracy": _short(row["accuracy"]),
+        "cost": _short(middle if never else row["cost"]),
+        "ends": None if None in ends else ends,
+        "is": front if row["on_front"] else "never" if never else "behind",
+        "best": bool(row["best"]),
+        "why": row["why"],
+    }
 
 
 def _layer_cell(value: object) -> object:

@@ -15,13 +15,14 @@ from bench.report.figures._drawing import LARGEST_SVG, Picture
 from bench.report.figures._style import KINDS
 from bench.report.page._content import Content
 from bench.report.page._data import to_script
+from bench.report.page._help import columns_of, words_of
 from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
 from bench.report.tables._studies import NOTE, study_sentences, study_view
 from bench.report.text import plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # In this order: what a later one uses, an earlier one has.
-_SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "layers", "compare", "start")
+_SCRIPTS = ("base", "format", "tables", "axes", "plot", "charts", "race", "layers", "compare", "start")
 _STYLES = ("base", "tables", "charts", "print")
 
 
@@ -33,9 +34,20 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    own = (explain, study_view, study_sentences, sentences, picks_view, picks_title, picks_note)
+    own = (
+        explain,
+        study_view,
+        study_sentences,
+        sentences,
+        picks_view,
+        picks_title,
+        picks_note,
+        columns_of,
+        words_of,
+    )
     environment.globals |= {function.__name__: function for function in own} | {"study_note": NOTE}
     environment.filters["plain"] = plain
+    environment.filters["study_view"] = study_view
     script, style = _own_script(), _joined("style", _STYLES, "css")
     shown: dict[str, object] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.answers import Answer, Pick
-from bench.report.tables._view import Cell, Fields, Head, View, view_of
+from bench.report.tables.cells import Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown, plain
 from bench.units import DASH, Scale, ranged, scale_for
@@ -28,12 +28,12 @@ def picks_view(answer: Answer) -> View:
 
     fields: Fields[Pick] = (
         (Head("Budget", scale.symbol, numeric=True), lambda pick: f"{pick.budget / scale.factor:g}"),
-        (Head("Take"), lambda pick: Cell(plain(pick.network), best=not pick.doubt)),
+        (Head("Take", keep=2), lambda pick: Cell(plain(pick.network), best=not pick.doubt)),
         (
             Head(answer.accuracy.partition(",")[0].capitalize(), "%", numeric=True),
             lambda pick: Cell(f"{100 * pick.accuracy:.1f}", plain(pick.way), pick.accuracy),
         ),
-        (Head("Time", scale.symbol, numeric=True), cell),
+        (Head("Time", scale.symbol, numeric=True, keep=2), cell),
         (Head("Doubt"), lambda pick: plain(pick.doubt, _LONGEST) or DASH),
     )
     return view_of(answer.picks, fields)

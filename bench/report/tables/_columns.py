@@ -14,11 +14,8 @@ from bench.plan.settings import OnDevice
 from bench.plan.task import INPUT, Quantity, Task, rivals, tasks
 from bench.records.store import Run
 from bench.report.tables._view import (
-    EMPTY,
-    Cell,
     Column,
     Row,
-    View,
     machine,
     missing,
     number,
@@ -29,6 +26,7 @@ from bench.report.tables._view import (
     view,
     whole,
 )
+from bench.report.tables.cells import EMPTY, Cell, View
 from bench.units import Scale, show
 
 _CELLS = {"number": number, "whole": whole, "share": share, "spread": spread}
@@ -59,6 +57,7 @@ def quantity_column(task: Task, quantity: Quantity) -> Column:
         within=rivals(task, quantity),
         exact=quantity.exact or quantity.summary == "shape",
         marked=quantity.marked,
+        keep=2 if quantity.marked and not quantity.exact else 1,  # what was measured, before what is counted
     )
 
 
@@ -89,7 +88,7 @@ _TRAINED_RAW = {
 
 _NETWORK: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
-    Column("year", "Year", whole, show="always"),
+    Column("year", "Year", whole, show="always", keep=0),
     Column(
         "published_top5",
         "Top-5, published",
@@ -105,16 +104,16 @@ _NETWORK: tuple[Column, ...] = (
     Column("published_protocol", "Published, tested on", show="differing", narrow=False),
 )
 _WAYS: tuple[Column, ...] = (
-    Column("run", "Run", show="differing"),
-    Column("device_name", "Machine", machine, show="differing", raw={"device": ""}),
-    Column("precision", "Precision", show="differing"),
-    Column("memory_format", "Memory format", show="differing"),
-    Column("backend", "Backend", show="differing"),
-    Column("cudnn_benchmark", "cuDNN benchmark", show="differing"),
-    Column("threads", "Threads", whole, show="differing"),
-    Column("input_size", "Input", whole, "px", show="differing"),
-    Column("in_channels", "Channels", whole, show="telling"),
-    Column("num_classes", "Classes", whole, show="telling"),
+    Column("run", "Run", show="differing", keep=2),
+    Column("device_name", "Machine", machine, show="differing", raw={"device": ""}, keep=2),
+    Column("precision", "Precision", show="differing", keep=2),
+    Column("memory_format", "Memory format", show="differing", keep=2),
+    Column("backend", "Backend", show="differing", keep=2),
+    Column("cudnn_benchmark", "cuDNN benchmark", show="differing", keep=2),
+    Column("threads", "Threads", whole, show="differing", keep=2),
+    Column("input_size", "Input", whole, "px", show="differing", keep=2),
+    Column("in_channels", "Channels", whole, show="telling", keep=2),
+    Column("num_classes", "Classes", whole, show="telling", keep=2),
 )
 _TRAINED: tuple[Column, ...] = (
     Column("n_ok", "Seeds", seeds),

@@ -12,12 +12,17 @@ _SUFFIX = {"": "", "1": "", "%": "", "1/s": "_images_per_s"}
 
 
 def to_csv(table: pd.DataFrame, columns: Sequence[Column]) -> str:
-    """Return all columns as CSV: numbers raw and unrounded, the unit in the name (`latency_s`), gaps empty."""
+    """Return `with_units` as CSV, gaps empty."""
+    return csv_text(with_units(table, columns))
+
+
+def with_units(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """Return all columns of a table for a file: numbers raw and unrounded, the unit in the name (`latency_s`)."""
     units: dict[str, str] = {}
     for column in columns:
         units |= {column.key: column.unit, **column.raw}
     names = {key: key + _SUFFIX.get(unit, f"_{unit}") for key, unit in units.items()}
-    return csv_text(table.reindex(columns=list(units)).rename(columns=names))
+    return table.reindex(columns=list(units)).rename(columns=names)
 
 
 def csv_text(table: pd.DataFrame) -> str:

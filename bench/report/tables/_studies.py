@@ -7,12 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, study_verdict
 from bench.records.store import Run
-from bench.report.tables._view import (
-    Fields,
-    Head,
-    View,
-    view_of,
-)
+from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown, plain
 from bench.stats.verdicts import show_p
@@ -47,15 +42,15 @@ _COMPARED = Head("Compared")
 
 _FIELDS: Fields[TestVerdict] = (
     (Head("Test"), lambda test: plain(_says(test))),
-    (Head("Verdict"), lambda test: test.verdict),
-    (Head("Effect", numeric=True), lambda test: test.text(test.effect)),
-    (Head("95 % interval", numeric=True), _interval),
+    (Head("Verdict", keep=3), lambda test: test.verdict),
+    (Head("Effect", numeric=True, keep=2), lambda test: test.text(test.effect)),
+    (Head("95 % interval", numeric=True, keep=2), _interval),
     (Head("Expected"), lambda test: test.expected),
     (Head("p", numeric=True), lambda test: show_p(test.p, test.p_floor)),
-    (Head("n", numeric=True), lambda t: f"{t.n_of}, {t.n_against}" if t.n_against else str(t.n_of)),
-    (Head("Quantity"), lambda test: plain(test.quantity)),
+    (Head("n", numeric=True, keep=0), lambda t: f"{t.n_of}, {t.n_against}" if t.n_against else str(t.n_of)),
+    (Head("Quantity", keep=0), lambda test: plain(test.quantity)),
     (_COMPARED, lambda test: plain(f"{test.of} against {test.against}" if test.against else test.of)),
-    (Head("How"), lambda test: plain(test.note)),
+    (Head("How", keep=0), lambda test: plain(test.note)),
 )
 
 

@@ -1,122 +1,22 @@
-"""Views: tables ready to be shown in any form, made of the columns of a frame or of one function a column."""
+"""Views of frames: the columns of a table, and the kinds of cells that they make of its rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import pandas as pd
 
 from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.flags import Leaders, flags_of, leaders
-from bench.records.flags import explain, spoken
+from bench.records.flags import spoken
+from bench.report.tables.cells import EMPTY, SPOKEN, Cell, Head, View
 from bench.report.text import plain
 from bench.units import DASH, Better, Scale, digits_for, fixed, scale_for, show, significant
 
 Row = Mapping[str, Any]
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one cell shows."""
-
-    text: str  # without marks
-    note: str = ""  # smaller, for the page
-    sort: float | str | None = None  # the value that the page sorts by; None comes last
-    # whether it is the best of its column among rows that may be compared, see `bench.analysis.flags`
-    best: bool = False
-    flags: tuple[str, ...] = ()  # codes of remarks on the number, see `bench.records.flags`
-    ends: tuple[float, ...] = ()  # its interval, in the unit of `sort`
-
-    @property
-    def aside(self) -> str:
-        """Return the note as `` (44 – 52, one process)``, an empty text where there is none."""
-        return f" ({self.note})" if self.note else ""
-
-    def full_text(self, letters: Mapping[str, str]) -> str:
-        """Return text, note and footnote letters as plain text: ``49 (44 – 52) a,b``."""
-        return " ".join(filter(None, [self.text + self.aside, self.marks(letters)]))
-
-    def marks(self, letters: Mapping[str, str]) -> str:
-        """Return the letters of its flags, ``a,c``, of those of `View.footnotes`."""
-        return ",".join(letter for flag, letter in letters.items() if flag in self.flags)
-
-
-EMPTY = Cell(DASH)
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a column: title, unit with its prefix, whether its cells are numbers, a remark on all of them."""
-
-    title: str
-    unit: str = ""
-    numeric: bool = False
-    note: str = ""
-    folded: bool = False  # whether the page shows it on demand
-    stored: str | None = (
-        None  # the unit of the values that the page sorts by; None where these are no numbers to keep
-    )
-
-    def __str__(self) -> str:
-        named = f"{self.title} ({self.unit})" if self.unit else self.title
-        return f"{named}, {self.note}" if self.note else named
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A table ready to be shown: heads, rows of cells, and by title what is the same for every row."""
-
-    heads: Sequence[Head]
-    rows: Sequence[Sequence[Cell]]
-    common: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def note(self) -> str:
-        """Return ``Device: cuda · Precision: fp32``, what is the same for every row."""
-        return " · ".join(f"{title}: {text}" for title, text in self.common.items())
-
-    @property
-    def footnotes(self) -> dict[str, str]:
-        """Return a letter for each flag of a cell that its note does not say in words, in the order of appearance."""
-        flags = dict.fromkeys(flag for row in self.rows for cell in row for flag in cell.flags)
-        return {flag: _letters(i) for i, flag in enumerate(f for f in flags if f not in _SPOKEN)}
-
-    @property
-    def remarks(self) -> list[tuple[str, str]]:
-        """Return (letter, text) of what stands below: what is the same in every row, without a letter, and doubts."""
-        common = [("", f"The same in every row: {self.note}")] if self.common else []
-        return common + [(letter, f"{flag}: {explain(flag)}") for flag, letter in self.footnotes.items()]
-
-
-def _letters(number: int) -> str:
-    """Return a, b, ..., z, aa, ab, ..."""
-    before, last = divmod(number, 26)
-    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
-
-
-_SPOKEN = ("one_process", "launch_bound")  # flags that stand in words beside the number
-
-Fields = Sequence[tuple[Head, Callable[[_T], str | Cell]]]
-"""The columns of a table of objects: the head of each, and the function that gives its cell."""
-
-
-def view_of(items: Iterable[_T], fields: Fields[_T], *, sortable: bool = False) -> View:
-    """Return a table of one row an item; where it is `sortable`, the page sorts cells by their text."""
-    rows = [[_cell(cell(item), sortable) for _, cell in fields] for item in items]
-    return View([head for head, _ in fields], rows)
-
-
-def _cell(value: str | Cell, sortable: bool) -> Cell:
-    return value if isinstance(value, Cell) else Cell(value, sort=value if sortable else None)
-
-
-def interval(low: float, high: float, text: Callable[[float], str]) -> str:
-    """Return ``0.85 – 1.55``, a dash where an end is not known."""
-    return DASH if math.isnan(low) or math.isnan(high) else f"{text(low)} – {text(high)}"
 
 
 def missing(value: object) -> bool:
@@ -127,16 +27,21 @@ def missing(value: object) -> bool:
 # The kinds of columns: each function makes the cell of a row, in the scale of the whole column.
 
 
+def _text(value: object) -> Cell:
+    words = plain(value)
+    return Cell(words, sort=words)
+
+
 def _words(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show text."""
     value = row[column.key]
-    return EMPTY if missing(value) or value == "" else _cell(plain(value), True)
+    return EMPTY if missing(value) or value == "" else _text(value)
 
 
 def machine(row: Row, _column: Column, _scale: Scale) -> Cell:
     """Show the model of a device, or what kind of device it is where its model is not known."""
     name = row["device"] if missing(row["device_name"]) else row["device_name"]
-    return EMPTY if missing(name) else _cell(plain(name), True)
+    return EMPTY if missing(name) else _text(name)
 
 
 def status(row: Row, column: Column, _scale: Scale) -> Cell:
@@ -214,6 +119,7 @@ class Column:
     within: Sequence[str] = ()  # keys that rows must agree in to be compared
     exact: bool = False  # whether its numbers are counted or as published, so that they need no interval
     marked: bool = False  # whether the best is marked, see `bench.analysis.flags`
+    keep: int = 1  # see `Head.keep`
 
     @property
     def numeric(self) -> bool:
@@ -244,13 +150,13 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
 def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[Head, list[Cell]]:
     """Return the head of a column and its cells, with their marks; what all of them have, the head says."""
     scale, remarks = _scale(table, column), _of_all(rows, column.key)
-    cells = [_flagged(column.cell(row, column, scale), flags_of(row, column.key), remarks) for row in rows]
+    cells = [flagged(column.cell(row, column, scale), flags_of(row, column.key), remarks) for row in rows]
     if column.marked:
         best = {i for ahead in leaders_of(rows, column, [cell.text for cell in cells]) for i in ahead.best}
         cells = [replace(cell, best=i in best) for i, cell in enumerate(cells)]
     stored = "fraction" if column.unit == "%" else column.unit.replace("1/s", "images/s").removeprefix("1")
     head = Head(column.title, scale.symbol, column.numeric, spoken(*remarks), not column.narrow)
-    return replace(head, stored=stored if column.numeric else None), cells
+    return replace(head, stored=stored if column.numeric else None, keep=column.keep), cells
 
 
 def leaders_of(rows: Sequence[Mapping[Any, Any]], column: Column, texts: Sequence[str]) -> Iterator[Leaders]:
@@ -269,13 +175,14 @@ _SIZES = {"in_channels": "input_size", "dataset": "trained_size"}
 def _of_all(rows: Sequence[Row], key: str) -> tuple[str, ...]:
     """Return the flags to be said in words that all numbers of a column have."""
     flags_by_row = [flags_of(row, key) for row in rows if not missing(row[key])]
-    return tuple(flag for flag in _SPOKEN if flags_by_row and all(flag in flags for flags in flags_by_row))
+    return tuple(flag for flag in SPOKEN if flags_by_row and all(flag in flags for flags in flags_by_row))
 
 
-def _flagged(cell: Cell, flags: tuple[str, ...], in_head: tuple[str, ...]) -> Cell:
+def flagged(cell: Cell, flags: tuple[str, ...], in_head: tuple[str, ...] = ()) -> Cell:
+    """Return a cell with the flags of its number, those that stand in words beside it but for those of the head."""
     if not flags:
         return cell
-    note = [cell.note, *(spoken(flag) for flag in _SPOKEN if flag in flags and flag not in in_head)]
+    note = [cell.note, *(spoken(flag) for flag in SPOKEN if flag in flags and flag not in in_head)]
     return replace(cell, note=", ".join(filter(None, note)), flags=tuple(map(plain, flags)))
 
 

@@ -8,31 +8,30 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from bench.claims import NUMBERS, VERDICTS, Claim, Finding, Verdict
 from bench.claims.table import findings_of, may_hold
-from bench.report.tables._view import Fields, Head, View, view_of
-from bench.report.tables.formats import to_markdown
+from bench.report.tables.cells import Fields, Head, View, view_of
+from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import plain
 from bench.units import DASH, show
 
-# How each verdict reads, and how a terminal shows it.
-_VERDICTS: Mapping[Verdict, tuple[str, str]] = {
-    "confirmed": ("confirmed", "green"),
-    "rounding": ("rounding", "green"),
-    "confirmed_other_convention": ("other convention", "yellow"),
-    "erratum": ("erratum", "bold red"),
-    "supported": ("supported", "green"),
-    "refuted": ("refuted", "bold red"),
-    "indicated_for": ("indicated for", "yellow"),
-    "indicated_against": ("indicated against", "yellow"),
-    "undecided": ("undecided", "yellow"),
-    "needs_run": ("needs a run", "dim"),
-    "undecidable": ("not decided here", "dim"),
+# How each verdict reads.
+_VERDICTS: Mapping[Verdict, str] = {
+    "confirmed": "confirmed",
+    "rounding": "rounding",
+    "confirmed_other_convention": "other convention",
+    "erratum": "erratum",
+    "supported": "supported",
+    "refuted": "refuted",
+    "indicated_for": "indicated for",
+    "indicated_against": "indicated against",
+    "undecided": "undecided",
+    "needs_run": "needs a run",
+    "undecidable": "not decided here",
 }
 # The verdicts whose findings stand line by line below the tables of a terminal.
 _IN_LINES: Mapping[Verdict, str] = {
@@ -48,11 +47,15 @@ _TOLERANCE = (
     "supported, refuted: tested with the data set, networks, relation and scale of the claim; indicated: tested, but "
     "otherwise."
 )
-_WIDEST = 36  # columns of a cell of words
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict as it is shown: ``other convention``."""
+    return _VERDICTS[verdict]
 
 
 def _word(finding: Finding) -> str:
-    return _VERDICTS[finding.verdict][0]
+    return verdict_text(finding.verdict)
 
 
 def _claimed(claim: Claim) -> str:
@@ -86,8 +89,15 @@ _MARKDOWN: Fields[Finding] = (
     (Head("Printed"), lambda f: ", ".join(filter(None, (f.claim.printed, f.claim.convention))) or DASH),
     (Head("Claimed"), lambda finding: _claimed(finding.claim)),
     (Head("Ours"), _ours),
-    (Head("Verdict"), _word),
+    (Head("Verdict", keep=3), _word),
     (Head("Arithmetic"), lambda finding: "; ".join(filter(None, (finding.arithmetic, finding.measured)))),
+)
+
+_TERMINAL: Fields[Finding] = (
+    (Head("Claim"), lambda finding: plain(finding.claim.id)),
+    (Head("Claimed", keep=2), lambda finding: _claimed(finding.claim)),
+    (Head("Ours", keep=2), _ours),
+    (Head("Verdict", keep=3), _word),
 )
 
 
@@ -102,13 +112,15 @@ def claims_markdown(findings: Sequence[Finding]) -> str:
 def _summary(findings: Sequence[Finding]) -> str:
     """Return ``117 claims: 41 confirmed, 16 rounding, ...``."""
     counts = Counter(f.verdict for f in findings)
-    verdicts = ", ".join(f"{counts[v]} {_VERDICTS[v][0]}" for v in VERDICTS if counts[v])
+    verdicts = ", ".join(f"{counts[v]} {_VERDICTS[v]}" for v in VERDICTS if counts[v])
     return f"{len(findings)} claim{'s' if len(findings) != 1 else ''}: {verdicts}."
 
 
 def claims_report(findings: Sequence[Finding]) -> Group:
     """Return a table a source for rich to print, then the arithmetic of what is not plainly confirmed."""
-    parts: list[RenderableType] = [_table(source, group) for source, group in _by_source(findings)]
+    parts: list[RenderableType] = [
+        Terminal(view_of(group, _TERMINAL), plain(source)) for source, group in _by_source(findings)
+    ]
     for verdict, title in _IN_LINES.items():
         parts += _lines(title, [(f, f.arithmetic) for f in findings if f.verdict == verdict])
     parts += _lines("Measured so far", [(f, f.measured) for f in findings if f.measured])
@@ -120,19 +132,6 @@ def _by_source(findings: Sequence[Finding]) -> Iterator[tuple[str, list[Finding]
     ranked = sorted(findings, key=lambda f: order[f.claim.source])
     for source, group in groupby(ranked, key=lambda f: f.claim.source):
         yield source, list(group)
-
-
-def _table(source: str, findings: Sequence[Finding]) -> Table:
-    table = Table(title=Text(plain(source)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    table.add_column("Claim", no_wrap=True)
-    table.add_column("Claimed", max_width=_WIDEST, overflow="fold")
-    table.add_column("Ours", max_width=_WIDEST, overflow="fold")
-    table.add_column("Verdict", no_wrap=True)
-    for finding in findings:
-        texts = (plain(finding.claim.id), _claimed(finding.claim), _ours(finding))
-        word, style = _VERDICTS[finding.verdict]
-        table.add_row(*map(Text, texts), Text(word, style=style))
-    return table
 
 
 def _lines(title: str, findings: Sequence[tuple[Finding, str]]) -> list[RenderableType]:
@@ -170,7 +169,7 @@ _PAGE: Fields[Finding] = (
     (Head("Claim"), lambda f: plain(_QUANTITIES.get(f.claim.quantity, f.claim.quantity.replace("_", " ")))),
     (Head("Claimed"), lambda finding: plain(_in_print(finding.claim))),
     (Head("Ours"), _counted),
-    (Head("Verdict"), lambda finding: "differs" if may_hold(finding) else _word(finding)),
+    (Head("Verdict", keep=3), lambda finding: "differs" if may_hold(finding) else _word(finding)),
     (Head("Arithmetic"), lambda finding: plain(finding.arithmetic)),
     (Head("Source"), lambda f: plain(": ".join(filter(None, (f.claim.source, f.claim.printed))))),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from bench.analysis.engines import EngineRow
-from bench.report.tables._view import EMPTY, Cell, Fields, Head, View, interval, view_of
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, interval, view_of
 from bench.report.text import plain
 from bench.stats.verdicts import show_p
 from bench.units import digits_for, fixed, percent, show, significant
@@ -68,39 +68,42 @@ def _verdict(row: EngineRow) -> str:
 
 def _worth(row: EngineRow) -> str:
     if row.is_eager:
-        return "held against"
+        return "the reference"
     return plain(row.reason) if row.latency is None else row.worth
 
 
 _FIELDS: Fields[EngineRow] = (
     (Head("Network"), lambda row: plain(row.network)),
-    (Head("Engine"), lambda row: plain(row.backend)),
-    (Head("Precision"), lambda row: plain(row.precision)),
-    (Head("Latency", "ms", numeric=True), _latency),
-    (Head("Times as fast as eager", numeric=True), _speedup),
-    (Head("Verdict"), _verdict),
+    (Head("Engine", keep=2), lambda row: plain(row.backend)),
+    (Head("Precision", keep=2), lambda row: plain(row.precision)),
+    (Head("Latency", "ms", numeric=True, keep=2), _latency),
+    (Head("Times as fast as eager", numeric=True, keep=2), _speedup),
+    (Head("Verdict", keep=3), _verdict),
     (
         Head("Throughput", "images/s", numeric=True),
         lambda row: (
             EMPTY if math.isnan(row.throughput) else Cell(significant(row.throughput), sort=row.throughput)
         ),
     ),
-    (Head("Batch", numeric=True), lambda row: Cell(str(row.batch), sort=row.batch) if row.latency else EMPTY),
+    (
+        Head("Batch", numeric=True, keep=0),
+        lambda row: Cell(str(row.batch), sort=row.batch) if row.latency else EMPTY,
+    ),
     (Head("Peak memory", numeric=True), _number("peak_memory", lambda value: show(value, "B"))),
     (Head("Preparation", numeric=True), _number("prepare_time", lambda value: show(value, "s"))),
-    (Head("Files", numeric=True), _number("artefact_size", lambda value: show(value, "B"))),
-    (Head("Threads used", numeric=True), _number("threads_used", lambda value: f"{value:.1f}")),
+    (Head("Files", numeric=True, keep=0), _number("artefact_size", lambda value: show(value, "B"))),
+    (Head("Threads used", numeric=True, keep=0), _number("threads_used", lambda value: f"{value:.1f}")),
     (
         Head("In its precision", "%", numeric=True),
         _number("precision_share", lambda value: f"{100 * value:.0f}"),
     ),
-    (Head("Clipped", numeric=True), _number("clipped_share", percent)),
+    (Head("Clipped", numeric=True, keep=0), _number("clipped_share", percent)),
     (Head("Largest difference", numeric=True), _number("output_difference", percent)),
     (Head("Mean difference", numeric=True), _number("mean_difference", percent)),
     (Head("Other answers", numeric=True), _number("other_answers", percent)),
-    (Head("Top-1", "%", numeric=True), _top1),
+    (Head("Top-1", "%", numeric=True, keep=2), _top1),
     (Head("Lost", "points", numeric=True), _lost),
-    (Head("Worth it"), _worth),
+    (Head("Worth it", keep=2), _worth),
 )
 
 _WIDE = (

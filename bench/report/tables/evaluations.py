@@ -27,7 +27,7 @@ from bench.analysis.evaluations import (
 from bench.facts.reproduction import Reproduction, Try, reproductions
 from bench.plan.corruption import KINDS
 from bench.report.tables._csv import csv_text
-from bench.report.tables._view import EMPTY, Cell, Fields, Head, View, view_of
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal
 from bench.report.text import plain
 from bench.stats.answers import Share
@@ -218,11 +218,14 @@ def _published(one: Reproduction) -> Cell:
 _ACCURACY: Fields[Reproduction] = (
     (Head("Network"), lambda one: plain(one.evaluation.label)),
     (Head("Data"), lambda one: plain(one.evaluation.data)),
-    (Head("Images", numeric=True), lambda one: _images(one.evaluation)),
-    (Head("Top-1", "%", numeric=True), lambda one: _percents(one.evaluation.top1, one.evaluation.flags)),
+    (Head("Images", numeric=True, keep=0), lambda one: _images(one.evaluation)),
+    (
+        Head("Top-1", "%", numeric=True, keep=2),
+        lambda one: _percents(one.evaluation.top1, one.evaluation.flags),
+    ),
     (Head("Top-5", "%", numeric=True), lambda one: _percents(one.evaluation.top5)),
-    (Head("Published", "%", numeric=True), _published),
-    (Head("Verdict"), lambda one: one.word),
+    (Head("Published", "%", numeric=True, keep=2), _published),
+    (Head("Verdict", keep=3), lambda one: one.word),
     (Head("Explained by"), lambda one: ", or ".join(one.causes) or DASH),
     (Head("Calibration error", "%", numeric=True), lambda one: _calibration(one.evaluation)),
     (Head("Without chance", "%", numeric=True, note="root mean square"), lambda one: _gap(one.evaluation)),
@@ -250,24 +253,24 @@ def _images(one: Evaluation) -> Cell:
 
 _TRIES: Fields[tuple[Reproduction, Try]] = (
     (Head("Network"), lambda row: plain(row[0].evaluation.label)),
-    (Head("Changed"), lambda row: row[1].cause),
-    (Head("To"), lambda row: plain(row[1].words)),
-    (Head("Images", numeric=True), lambda row: _count(row[1].images)),
-    (Head("Top-1", "%", numeric=True), lambda row: _percents(row[1].share)),
-    (Head("Difference", "points", numeric=True), lambda row: _points(row[1].effect)),
+    (Head("Changed", keep=2), lambda row: row[1].cause),
+    (Head("To", keep=2), lambda row: plain(row[1].words)),
+    (Head("Images", numeric=True, keep=0), lambda row: _count(row[1].images)),
+    (Head("Top-1", "%", numeric=True, keep=2), lambda row: _percents(row[1].share)),
+    (Head("Difference", "points", numeric=True, keep=2), lambda row: _points(row[1].effect)),
     (Head("p", numeric=True), lambda row: _p(row[1].effect)),
-    (Head("Published", "%", numeric=True), lambda row: replace(_published(row[0]), note="")),
+    (Head("Published", "%", numeric=True, keep=2), lambda row: replace(_published(row[0]), note="")),
     (Head("Holds the published"), lambda row: "yes" if row[1].reaches else "no"),
 )
 
 _PAIRS: Fields[Pair] = (
     (Head("Network"), lambda one: plain(one.network)),
-    (Head("Against"), lambda one: plain(one.baseline)),
+    (Head("Against", keep=2), lambda one: plain(one.baseline)),
     (Head("Data"), lambda one: plain(one.data)),
-    (Head("Images", numeric=True), lambda one: _count(one.images)),
-    (Head("Difference", "points", numeric=True), lambda one: _points(one.effect)),
+    (Head("Images", numeric=True, keep=0), lambda one: _count(one.images)),
+    (Head("Difference", "points", numeric=True, keep=2), lambda one: _points(one.effect)),
     (Head("p", numeric=True), lambda one: _p(one.effect)),
-    (Head("Verdict"), lambda one: one.effect.verdict),
+    (Head("Verdict", keep=3), lambda one: one.effect.verdict),
     (Head("Why"), lambda one: plain(one.effect.reason)),
 )
 
@@ -276,11 +279,11 @@ _AGREEMENT: Fields[Agreement] = (
     (Head("Data"), lambda one: plain(one.data)),
     (Head("One"), lambda one: plain(one.one)),
     (Head("Other"), lambda one: plain(one.other)),
-    (Head("Equal answers", "%", numeric=True), lambda one: _percents(one.equal)),
-    (Head("Images", numeric=True), lambda one: _count(one.equal.images)),
-    (Head("Difference", "points", numeric=True), lambda one: _points(one.effect)),
+    (Head("Equal answers", "%", numeric=True, keep=2), lambda one: _percents(one.equal)),
+    (Head("Images", numeric=True, keep=0), lambda one: _count(one.equal.images)),
+    (Head("Difference", "points", numeric=True, keep=2), lambda one: _points(one.effect)),
     (Head("p", numeric=True), lambda one: _p(one.effect)),
-    (Head("Verdict"), lambda one: one.effect.verdict),
+    (Head("Verdict", keep=3), lambda one: one.effect.verdict),
 )
 
 
@@ -293,7 +296,7 @@ def _corruption_fields(rows: Sequence[Robustness]) -> Fields[Robustness]:
         (Head("Network"), lambda one: plain(one.network)),
         (Head("Data"), lambda one: plain(one.data)),
         (Head("Clean error", "%", numeric=True), lambda one: _error(1 - one.clean.value)),
-        (Head("Mean error", "%", numeric=True), lambda one: _error(one.error.mean)),
+        (Head("Mean error", "%", numeric=True, keep=2), lambda one: _error(one.error.mean)),
         *((Head(kind.capitalize(), "%", numeric=True), _of_kind(kind)) for kind in kinds),
         (Head("Mean corruption error", "%", numeric=True), _relative),
         (Head("Corruptions", numeric=True), _corruptions),
@@ -342,7 +345,7 @@ def _classes_view(every: Evaluations) -> View:
     names = list(columns[0])
     if len(names) > _MOST_CLASSES:
         names = sorted(names, key=lambda name: columns[0][name].right.value)[:_MOST_CLASSES]
-    heads = [Head("Class"), Head("Images", numeric=True)]
+    heads = [Head("Class"), Head("Images", numeric=True, keep=0)]
     heads += [Head(plain(one.label), "%", numeric=True) for one in shown[:_MOST_NETWORKS]]
     rows = []
     for name in names:

@@ -16,7 +16,8 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.tables._view import Cell, Head, View
+from bench.report.tables.cells import Cell, Head, View
+from bench.report.tables.colours import COLOURS
 from bench.report.text import markdown, plain
 
 
@@ -66,60 +67,116 @@ def _html_cell(cell: Cell, letters: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """A view for rich to print: where the terminal is too narrow, the table goes on below; no number is cut."""
+    """A view for rich to print, no wider than the terminal: a line names the columns that have no room there.
+
+    No number is cut. In a file, which has no width, nothing is left out, and a row is a line.
+    """
 
     view: View  # the table
     title: str | None = None  # above it
     notes: Sequence[str] = ()  # sentences below it
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield a table for each block of columns that fits; each begins with the first column."""
+        """Yield the title, the table, which columns are missing, and what stands below."""
         view, letters = self.view, self.view.footnotes
-        first, *others = _widths(view, letters)
-        if first + max(others, default=0) + 7 > options.max_width:  # no room for notes beside numbers
+        if not view.heads:
+            return
+        room = _ENDLESS if console.soft_wrap else options.max_width
+        first, *others = _least(view, letters, room // 2)
+        if first + max(others, default=0) + 7 > room:  # no room for notes beside numbers
             view = replace(view, rows=[[replace(cell, note="") for cell in row] for row in view.rows])
-        blocks = _blocks(_widths(view, letters), options.max_width)
-        for block in blocks:
-            part = View([view.heads[i] for i in block], [[row[i] for i in block] for row in view.rows])
-            yield _rich_table(part, self.title if block is blocks[0] else None, letters)
-        for note in (*(f"{letter} {text}".strip() for letter, text in self.view.remarks), *self.notes):
+        for word in (room // 2, _WORD):
+            least = _least(view, letters, word)
+            shown = _with_room(view.heads, least, room)
+            if all(i in shown for i, head in enumerate(view.heads) if head.keep > 1):
+                break
+        part = View([view.heads[i] for i in shown], [[row[i] for i in shown] for row in view.rows])
+        if self.title:
+            yield Text(self.title, style="bold")
+        yield _rich_table(part, _grown(part, letters, [least[i] for i in shown], room), letters)
+        notes = [f"{letter} {text}".strip() for letter, text in self.view.remarks]
+        for note in (*_left_out(view.heads, shown, room), *notes, *self.notes):
             yield Text(note, style="dim")
 
 
-def _widths(view: View, letters: Mapping[str, str]) -> list[int]:
-    """Return how wide each column must be: its longest cell, or the longest word of its head."""
-    heads = [
-        max(cell_len(word) for word in [*head.title.split(), head.unit, *head.note.split()])
-        for head in view.heads
-    ]
-    cells = zip(*([cell_len(cell.full_text(letters)) for cell in row] for row in view.rows), strict=True)
-    return [max(head, *column) for head, column in zip(heads, cells, strict=True)] if view.rows else heads
+_ENDLESS = 100_000  # characters: a row is a line
+_WORD = 18  # characters after which a word is broken, where columns that matter had no room else
+_WORDS = 24  # characters that several words have beside each other, where there are so many
 
 
-def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Return which columns stand beside each other; a column takes three more for the space around it."""
-    blocks: list[list[int]] = [[0]]
-    for i in range(1, len(widths)):
-        if sum(widths[k] + 3 for k in [*blocks[-1], i]) + 1 > room and len(blocks[-1]) > 1:
-            blocks.append([0])
-        blocks[-1].append(i)
-    return blocks
+def _least(view: View, letters: Mapping[str, str], most: int) -> list[int]:
+    """Return how wide each column must be: for its longest number, or so that words of `most` characters stay whole."""
+    longest = _longest(view, letters)
+    least: list[int] = []
+    for i, (head, width) in enumerate(zip(view.heads, longest, strict=True)):
+        words = [word for row in view.rows for word in row[i].full_text(letters).split()]
+        whole = max(min(_WORDS, most), min(max(map(cell_len, words), default=0), most))
+        least.append(max(_head_width(head), width if head.numeric else min(width, whole)))
+    return least
 
 
-def _rich_table(view: View, title: str | None, letters: Mapping[str, str]) -> Table:
+def _longest(view: View, letters: Mapping[str, str]) -> list[int]:
+    """Return the width of the longest cell of each column."""
+    columns = zip(*view.rows, strict=True) if view.rows else ([] for _ in view.heads)
+    return [max((cell_len(cell.full_text(letters)) for cell in column), default=0) for column in columns]
+
+
+def _head_width(head: Head) -> int:
+    """Return the width of the longest word of a head."""
+    return max(cell_len(word) for word in [*head.title.split(), head.unit, *head.note.split()])
+
+
+def _taken(widths: Iterable[int]) -> int:
+    """Return what columns take; each three more than its width, for the space around it."""
+    return sum(width + 3 for width in widths) + 1
+
+
+def _with_room(heads: Sequence[Head], least: Sequence[int], room: int) -> list[int]:
+    """Return which columns have room beside each other: the first one, and those that are kept longest."""
+    shown = [0]
+    for i in sorted(range(1, len(heads)), key=lambda i: (-heads[i].keep, i)):
+        if _taken(least[k] for k in [*shown, i]) <= room:
+            shown.append(i)
+    return sorted(shown)
+
+
+def _grown(view: View, letters: Mapping[str, str], least: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns: those of words take what room is left, the short ones first."""
+    widths, spare = list(least), room - _taken(least)
+    wanted = [max(0, width - own) for width, own in zip(_longest(view, letters), least, strict=True)]
+    for i in sorted(range(len(widths)), key=lambda i: wanted[i]):
+        more = min(wanted[i], max(0, spare))
+        widths[i], spare = widths[i] + more, spare - more
+    return widths
+
+
+def _left_out(heads: Sequence[Head], shown: Sequence[int], room: int) -> list[str]:
+    """Return a line that names the columns which are not shown; none where all are."""
+    names = [head.title for i, head in enumerate(heads) if i not in shown]
+    return [f"Not at {room} characters: {'; '.join(names)}. A wider terminal has them."] if names else []
+
+
+def _rich_table(view: View, widths: Sequence[int], letters: Mapping[str, str]) -> Table:
     """Return a table of rich; names are text, never markup, and numbers are never wrapped."""
-    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left")
-    for head, width in zip(view.heads, _widths(view, letters), strict=True):
+    table = Table(box=box.SIMPLE_HEAD)
+    for head, width in zip(view.heads, widths, strict=True):
         lines = [
             *textwrap.wrap(head.title, width, break_long_words=False),
             *([head.unit] if head.unit else []),
             *textwrap.wrap(head.note, width, break_long_words=False),
         ]
         align: JustifyMethod = "right" if head.numeric else "left"
-        table.add_column(Text("\n".join(lines)), justify=align, no_wrap=head.numeric)
+        table.add_column(
+            Text("\n".join(lines)), justify=align, width=width, no_wrap=head.numeric, overflow="fold"
+        )
     for row in view.rows:
-        table.add_row(*(Text(cell.full_text(letters), "bold" if cell.best else "") for cell in row))
+        table.add_row(*(Text(cell.full_text(letters), _style(cell)) for cell in row))
     return table
+
+
+def _style(cell: Cell) -> str:
+    """Return how a cell is shown: the best bold, and a verdict or a status in the colour of what it means."""
+    return "bold" if cell.best else COLOURS.get(cell.text, "")
 
 
 _HEAD_WIDTH = 12  # characters of a line of a head in LaTeX

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bench.analysis.layers import Difference, Layer, LayerTable, layer_differences
 from bench.io import finite_json
 from bench.records.flags import explain
-from bench.report.tables._view import EMPTY, Cell, Head, View, interval
+from bench.report.tables.cells import EMPTY, Cell, Head, View, interval
 from bench.report.text import plain
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import p_is
@@ -41,14 +41,14 @@ def layer_times_view(table: LayerTable) -> View:
     training = any(math.isfinite(layer.backward) for layer in table.layers)
     scale = scale_for(table.network.estimate / 10, "s")
     heads = [
-        *(Head("Layer"), Head("Type"), Head("Output"), Head("Time", scale.symbol, numeric=True)),
+        *(Head("Layer"), Head("Type"), Head("Output"), Head("Time", scale.symbol, numeric=True, keep=2)),
         *([Head("Backward", scale.symbol, numeric=True)] if training else []),
         *(
-            Head("Of the whole", "%", numeric=True),
+            Head("Of the whole", "%", numeric=True, keep=2),
             Head("MACs", numeric=True),
-            Head("Bytes moved", numeric=True),
+            Head("Bytes moved", numeric=True, keep=0),
         ),
-        *(Head("MAC/s", numeric=True), Head("B/s", numeric=True), Head("Bound by")),
+        *(Head("MAC/s", numeric=True), Head("B/s", numeric=True, keep=0), Head("Bound by", keep=2)),
         Head("Of the roofline", "%", numeric=True),
     ]
     rows = [_cells(layer, table, scale, training=training) for layer in table.layers]
@@ -110,8 +110,8 @@ def _what(table: LayerTable) -> str:
 def layer_times_notes(table: LayerTable) -> list[str]:
     """Return sentences about the whole: what the layers explain, what bounds it, and what is in doubt."""
     lines = [
-        f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, in turn "
-        f"with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
+        f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, "
+        f"interleaved with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
     ]
     if table.between_s >= 0:
         lines.append(
@@ -260,7 +260,7 @@ def differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> 
     heads = [
         *(Head(names[0]), Head(names[1]), Head("Type"), Head("Output")),
         *(Head(f"Time of {name}", scale.symbol, numeric=True) for name in names),
-        *(Head("Difference", scale.symbol, numeric=True), Head("Certain")),
+        *(Head("Difference", scale.symbol, numeric=True, keep=2), Head("Certain", keep=2)),
     ]
     rows = [_difference(d, scale) for d in shown]
     gap = of.network.estimate - against.network.estimate
@@ -301,7 +301,9 @@ def differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
         lines.append(f"No layer differs for certain, of {len(differences)}, with {count} processes each.")
         return lines
     first = ", ".join(f"{_name(d)} {_sign_show(d.effect.estimate)}" for d in certain[:3])
-    lines.append(f"{len(certain)} of {len(differences)} layers differ for certain (Holm); foremost: {first}.")
+    lines.append(
+        f"{len(certain)} of {len(differences)} layers differ for certain (Holm); the largest: {first}."
+    )
     return lines
 
 

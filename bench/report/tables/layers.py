@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 
 from bench.io import JsonObject
-from bench.report.tables._view import Cell, Fields, Head, View, view_of
+from bench.report.tables.cells import Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.units import DASH, percent, show
 
@@ -54,14 +54,14 @@ _FIELDS: Fields[JsonObject] = (
     (Head("Layer"), _text("name")),
     (Head("Type"), _text("type")),
     (Head("Input"), _shape("input")),
-    (Head("Output"), _shape("output")),
-    (Head("Channels"), _channels),
+    (Head("Output", keep=2), _shape("output")),
+    (Head("Channels", keep=0), _channels),
     (Head("Kernel"), _pair("kernel")),
     (Head("Stride", numeric=True), _pair("stride")),
-    (Head("Padding", numeric=True), _pair("padding")),
-    (Head("Groups", numeric=True), _count("groups")),
-    (Head("Parameters", numeric=True), _count("parameters")),
-    (Head("MACs", numeric=True), _count("macs")),
+    (Head("Padding", numeric=True, keep=0), _pair("padding")),
+    (Head("Groups", numeric=True, keep=0), _count("groups")),
+    (Head("Parameters", numeric=True, keep=2), _count("parameters")),
+    (Head("MACs", numeric=True, keep=2), _count("macs")),
     (Head("Activations", "B", numeric=True), _count("activation_bytes")),
     (Head("Receptive field", "px", numeric=True), _pair("receptive_field")),
 )
@@ -102,7 +102,7 @@ def layers_notes(table: JsonObject) -> list[str]:
     for key, title in names.items():
         if shares := table["concentration"][key]:
             foremost = ", ".join(f"{plain(s['name'])} {percent(s['share'])}" for s in shares)
-            lines.append(f"{title}, foremost: {foremost}.")
+            lines.append(f"{title}, the largest shares: {foremost}.")
     if larger := _beyond_image(table):
         lines.append(
             f"Receptive fields are as if the image had no borders: from {plain(larger)} on some are larger than the "

@@ -6,7 +6,7 @@ import csv
 import io
 
 from bench.io import JsonObject
-from bench.report.tables._view import Cell, Head, View
+from bench.report.tables.cells import Cell, Head, View
 from bench.report.text import plain
 from bench.units import DASH, show
 

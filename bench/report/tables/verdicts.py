@@ -23,19 +23,8 @@ from bench.analysis.versus import QUANTITIES, Ratio, standings
 from bench.records.flags import doubts, explain, spoken
 from bench.report.tables._columns import TRAININGS
 from bench.report.tables._studies import NOTE, STYLES, study_view
-from bench.report.tables._view import (
-    EMPTY,
-    Cell,
-    Column,
-    Fields,
-    Head,
-    Row,
-    View,
-    interval,
-    missing,
-    view,
-    view_of,
-)
+from bench.report.tables._view import Column, Row, missing, view
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, interval, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.stats.effects import Effect
@@ -56,12 +45,15 @@ def _counts(n: int, other: int) -> str:
 
 _VERSUS: Fields[Ratio] = (
     (Head("Baseline"), lambda row: plain(row.baseline)),
-    (Head("Quantity"), lambda row: QUANTITIES[row.quantity]),
-    (Head("Ratio", numeric=True), lambda row: _ratio(row.effect.estimate)),
-    (Head("95 % interval", numeric=True), lambda row: interval(row.effect.low, row.effect.high, _ratio)),
+    (Head("Quantity", keep=2), lambda row: QUANTITIES[row.quantity]),
+    (Head("Ratio", numeric=True, keep=2), lambda row: _ratio(row.effect.estimate)),
+    (
+        Head("95 % interval", numeric=True, keep=2),
+        lambda row: interval(row.effect.low, row.effect.high, _ratio),
+    ),
     (Head("p", numeric=True), lambda row: _p(row.effect)),
-    (Head("n", numeric=True), lambda row: str(row.effect.n)),
-    (Head("Verdict"), lambda row: row.effect.verdict),
+    (Head("n", numeric=True, keep=0), lambda row: str(row.effect.n)),
+    (Head("Verdict", keep=3), lambda row: row.effect.verdict),
     (Head("Why"), lambda row: plain(row.effect.reason)),
 )
 
@@ -94,13 +86,13 @@ def versus_notes(rows: Sequence[Ratio]) -> list[str]:
 
 _GATE: Fields[TwoRounds] = (
     (Head("Network"), lambda row: plain(row.ratio.arch)),
-    (Head("Quantity"), lambda row: QUANTITIES[row.ratio.quantity]),
-    (Head("Ratio", numeric=True), lambda row: _rounds(row, lambda one: _ratio(one.estimate))),
+    (Head("Quantity", keep=2), lambda row: QUANTITIES[row.ratio.quantity]),
+    (Head("Ratio", numeric=True, keep=2), lambda row: _rounds(row, lambda one: _ratio(one.estimate))),
     (
-        Head("95 % interval", numeric=True),
+        Head("95 % interval", numeric=True, keep=2),
         lambda row: _rounds(row, lambda one: interval(one.low, one.high, _ratio)),
     ),
-    (Head("Verdict"), lambda row: row.verdict + (f" ({spoken(*row.flags)})" if row.flags else "")),
+    (Head("Verdict", keep=3), lambda row: row.verdict + (f" ({spoken(*row.flags)})" if row.flags else "")),
 )
 
 
@@ -162,16 +154,22 @@ def trainings_table(table: pd.DataFrame) -> Terminal:
 
 _COMPARISONS: Fields[SeriesComparison] = (
     (Head("Network"), lambda one: plain(one.network)),
-    (Head("Against"), lambda one: plain(one.baseline)),
-    (Head("Difference", "points", numeric=True), lambda one: _known(one.effect.estimate, "{:+.2f}", 100)),
+    (Head("Against", keep=2), lambda one: plain(one.baseline)),
     (
-        Head("95 %, trained anew", numeric=True),
+        Head("Difference", "points", numeric=True, keep=2),
+        lambda one: _known(one.effect.estimate, "{:+.2f}", 100),
+    ),
+    (
+        Head("95 %, trained anew", numeric=True, keep=2),
         lambda one: interval(one.effect.low, one.effect.high, _points),
     ),
-    (Head("95 %, other images", numeric=True), lambda one: interval(one.image_low, one.image_high, _points)),
+    (
+        Head("95 %, other images", numeric=True, keep=0),
+        lambda one: interval(one.image_low, one.image_high, _points),
+    ),
     (Head("p", numeric=True), lambda one: _p(one.effect)),
-    (Head("n", numeric=True), lambda one: _counts(one.n, one.n_baseline)),
-    (Head("Verdict"), lambda one: one.effect.verdict),
+    (Head("n", numeric=True, keep=0), lambda one: _counts(one.n, one.n_baseline)),
+    (Head("Verdict", keep=3), lambda one: one.effect.verdict),
     (Head("Why"), lambda one: plain(one.effect.reason)),
 )
 _COMPARISONS_NOTE = (
@@ -193,12 +191,12 @@ def training_comparisons(comparisons: Sequence[SeriesComparison]) -> Terminal:
 
 _ENSEMBLES: Fields[Ensemble] = (
     (Head("Ensemble"), lambda one: plain(one.label)),
-    (Head("Members", numeric=True), lambda one: str(len(one.members))),
-    (Head("Top-1", "%", numeric=True), lambda one: _points(one.accuracy)),
+    (Head("Members", numeric=True, keep=0), lambda one: str(len(one.members))),
+    (Head("Top-1", "%", numeric=True, keep=2), lambda one: _points(one.accuracy)),
     (Head("Mean member", "%", numeric=True), lambda one: _points(one.mean_member)),
     (Head("Best member", "%", numeric=True), lambda one: _points(one.best_member)),
     (
-        Head("Gain over mean", "points", numeric=True),
+        Head("Gain over mean", "points", numeric=True, keep=2),
         lambda one: _gain(one.gain, one.gain_low, one.gain_high),
     ),
     (
@@ -245,20 +243,20 @@ def _diff_view(diff: Diff) -> View:
         _listed(diff),
         (
             (Head("Job"), lambda row: plain(row.label)),
-            (Head("Quantity"), lambda row: plain(row.quantity)),
+            (Head("Quantity", keep=2), lambda row: plain(row.quantity)),
             (Head(plain(diff.a), numeric=True), lambda row: _value(row, row.a)),
             (Head(plain(diff.b), numeric=True), lambda row: _value(row, row.b)),
             (
-                Head("Ratio", numeric=True),
+                Head("Ratio", numeric=True, keep=2),
                 lambda row: _number(row.effect.estimate, _change(row.effect.estimate)),
             ),
-            (Head("Interval", "95 %", numeric=True), _ends),
+            (Head("Interval", "95 %", numeric=True, keep=2), _ends),
             (
                 Head("p", numeric=True),
                 lambda row: _number(row.effect.p, _p(row.effect)),
             ),
-            (Head("n", numeric=True), lambda row: _counts(row.n_a, row.n_b)),
-            (Head("Verdict"), lambda row: row.effect.verdict),
+            (Head("n", numeric=True, keep=0), lambda row: _counts(row.n_a, row.n_b)),
+            (Head("Verdict", keep=3), lambda row: row.effect.verdict),
         ),
     )
 
@@ -334,7 +332,7 @@ def _summary(diff: Diff) -> Iterator[str]:
         yield (
             f"Times moved together: {shift.moved} of {shift.of} are {way} in {plain(diff.b)}, "
             f"{_change(shift.factor)} times in the median. That is the machine, or what all networks share, such as "
-            "torch; bench compare measures networks in turn, which takes it out."
+            "torch; bench compare interleaves the networks, which takes it out."
         )
     if diff.tested > 1:
         yield (

@@ -19,14 +19,15 @@ function logTicks(low, high, count) {
   }
   return linearTicks(low, high, count).filter(v => v > 0);
 }
+const FAR = 1e5; // pixels, beyond which nothing is drawn
 // domain: [low, high]; range: pixels of both ends.
 function axis(domain, range, log, count, whole) {
-  const f = log ? Math.log10 : v => v;
+  const f = log ? v => (v > 0 ? Math.log10(v) : -Infinity) : v => v;
   const [a, b] = domain.map(f), [p, q] = range;
   const slope = (q - p) / (b - a || 1);
   return {
     domain, log,
-    at: v => p + (f(v) - a) * slope,
+    at: v => Math.max(-FAR, Math.min(FAR, p + (f(v) - a) * slope)),
     back: pixel => { const v = a + (pixel - p) / slope; return log ? 10 ** v : v; },
     ticks: log ? logTicks(domain[0], domain[1], count) : linearTicks(domain[0], domain[1], count, whole),
   };
@@ -38,6 +39,16 @@ function extent(values, log, room = 0.06) {
   const low = f(fine.reduce((a, b) => Math.min(a, b))), high = f(fine.reduce((a, b) => Math.max(a, b)));
   const pad = (high - low) * room || Math.abs(high) * 0.1 || 1;
   return [g(low - pad), g(high + pad)];
+}
+// Values with the ends of their intervals, which widen a domain up to its own size on either side: what is hardly known
+// must not press all others together.
+function reached(values, ends, log) {
+  const [f, g] = log ? [v => (v > 0 ? Math.log10(v) : -Infinity), v => 10 ** v] : [v => v, v => v];
+  const known = values.map(f).filter(Number.isFinite);
+  if (!known.length) return values;
+  const low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));
+  const room = high - low || (log ? 0.5 : Math.abs(high) / 2 || 1);
+  return [...values, ...ends.filter(v => v !== null).map(v => g(Math.max(low - room, Math.min(high + room, f(v)))))];
 }
 // Whether a domain is so near to another or so far from it that nothing is to be seen there.
 function senseless(domain, whole, log) {

@@ -28,10 +28,16 @@ function select(name, options, chosen, act) { // options: [value, text]
 const redraws = [];
 const redraw = () => redraws.forEach(again => again());
 
+const ownNetworks = new Set(DATA.own); // those in files of one's own, which stand out everywhere
+const OWN_FAMILY = "your own";
+const isOwn = thing => ownNetworks.has(thing.network);
+const ownFirst = things => [...things.filter(isOwn), ...things.filter(thing => !isOwn(thing))];
 let highlighted = "";
 function paint(root = document) {
-  for (const element of all("[data-network]", root))
+  for (const element of all("[data-network]", root)) {
     element.classList.toggle("lit", element.dataset.network === highlighted);
+    element.classList.toggle("own", ownNetworks.has(element.dataset.network));
+  }
 }
 function highlight(network) {
   highlighted = network === highlighted ? "" : network;

@@ -68,8 +68,7 @@ function merged(rows, x, y) {
     const point = points.get(key);
     if (point) point.numbers.push(number);
     else {
-      const [low, high] = row.ends[y] ?? [];
-      points.set(key, { x: row.values[x], y: row.values[y], doubted: Boolean(row.doubts[x] || row.doubts[y]), low, high, network: row.network, family: row.family, numbers: [number] });
+      points.set(key, { x: row.values[x], y: row.values[y], doubted: Boolean(row.doubts[x] || row.doubts[y]), across: row.ends[x], up: row.ends[y], network: row.network, family: row.family, numbers: [number] });
     }
   }
   return [...points.values()].map(point => {
@@ -81,10 +80,16 @@ function merged(rows, x, y) {
   });
 }
 
+// Whether published accuracies among some quantities were not all tested in the same way.
+function severalWays(points, keys) {
+  const ways = points.flatMap(p => p.numbers.map(number => DATA.rows[number].settings.published_protocol));
+  return keys.some(key => key.startsWith("published_top")) && new Set(ways).size > 1;
+}
+
 function scatter(host) {
-  if (names.length < 2) return;
+  if (DATA.axes.length < 2) return;
   const presets = PRESETS.filter(([, x, y]) => has(x) && has(y) && DATA.rows.filter(r => x in r.values && y in r.values).length > 1);
-  const [, x, y, logX, logY] = presets[0] ?? ["", names[0][0], names[1][0], false, false];
+  const [, x, y, logX, logY] = presets[0] ?? ["", ...DATA.axes.slice(0, 2), false, false];
   const chosen = { x, y, logX, logY, size: has("parameters") ? "parameters" : "" };
   const note = make("figcaption");
   const [head, body] = panel(host, "chart-scatter", "One against another");
@@ -98,8 +103,8 @@ function scatter(host) {
     note.textContent = [
       front.length > 1 ? "The dashed line joins the Pareto front of the largest group that compares (one input size and machine, tested or trained alike): what nothing else of it beats in both." : "",
       chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
-      chosen.x.startsWith("published_top") || chosen.y.startsWith("published_top") ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
-      points.some(p => p.low !== undefined) ? "Bars are 95 % intervals." : "",
+      severalWays(points, [chosen.x, chosen.y]) ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
+      points.some(p => p.up || p.across) ? "Bars are 95 % intervals." : "",
       points.some(p => p.doubted) ? "Hollow marks are in doubt, and on no front." : "",
     ].filter(Boolean).join(" ");
     return {
@@ -136,7 +141,7 @@ function ranking(host) {
   if (!names.length) return;
   const most = 60;
   const first = ["latency", "throughput", "macs", names[0][0]].find(has);
-  const chosen = { key: first, log: true };
+  const chosen = { key: first, log: QUANTITIES[first].unit !== "%" };
   const [head, body] = panel(host, "chart-ranking", "One by one");
   const note = make("figcaption");
   const render = () => {
@@ -145,26 +150,26 @@ function ranking(host) {
     const rows = DATA.rows.map((row, number) => ({ row, number, value: row.values[chosen.key] }))
       .filter(r => r.value !== undefined && shownRow(r.row, r.number) && (!chosen.log || r.value > 0))
       .sort((a, b) => sign * (a.value - b.value));
-    const shownNow = rows.slice(0, most);
+    const shownNow = [...rows.slice(0, most), ...rows.slice(most).filter(r => isOwn(r.row))];
     const width = Math.max(300, body.clientWidth || 640), step = 22, left = Math.min(210, width * 0.38);
     const text = r => told(r.row, chosen.key) + (r.row.doubts[chosen.key] ? " †" : "");
     const longest = Math.max(4, ...shownNow.map(r => text(r).length));
     const box = { left, right: width - 16 - 7 * longest, top: 8, bottom: 8 + step * Math.max(1, shownNow.length) };
-    const values = shownNow.flatMap(r => [r.value, ...(r.row.ends[chosen.key] ?? [])]);
+    const values = reached(shownNow.map(r => r.value), shownNow.flatMap(r => r.row.ends[chosen.key] ?? []), chosen.log);
     const x = axis(extent(chosen.log ? values : [0, ...values], chosen.log), [box.left, box.right], chosen.log, Math.max(3, Math.floor((box.right - left) / 110)), QUANTITIES[chosen.key].whole);
     const image = draw("svg", { class: "plot", viewBox: `0 0 ${width} ${box.bottom + 48}`, role: "img", "aria-label": `${title} of ${shownNow.length} rows, sorted: ${shownNow.slice(0, 5).map(r => `${r.row.label} ${text(r)}`).join(", ")}. The numbers are in the table.` });
     image.append(...rulers(x, { ticks: [], at: v => v }, box, { x: { title, unit }, y: { title: "", unit: "" } }));
     shownNow.forEach((ranked, i) => {
       const { row, number, value } = ranked;
       const at = box.top + step * (i + 0.5), colour = colourOf(row.family);
-      const [low, high] = row.ends[chosen.key] ?? [value, value];
+      const [low, high] = (row.ends[chosen.key] ?? [value, value]).map(end => Math.max(box.left, Math.min(box.right, x.at(end))));
       const mark = draw("g", { class: "mark row", "data-network": row.network },
         draw("rect", { class: "hit", x: 0, y: at - step / 2, width, height: step }),
         draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, brief(row.label, Math.floor((left - 14) / 7.2))),
         draw("path", { class: "stem", d: path([[box.left, at], [x.at(value), at]]), stroke: colour }),
-        draw("path", { class: "interval", d: path([[x.at(low), at], [x.at(high), at]]), stroke: colour }),
+        draw("path", { class: "interval", d: path([[low, at], [high, at]]), stroke: colour }),
         shape(markerOf(row.family), x.at(value), at, 4.5, row.doubts[chosen.key] ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }),
-        draw("text", { class: "tick", x: Math.max(x.at(high), x.at(value)) + 9, y: at + 4 }, text(ranked)));
+        draw("text", { class: "tick", x: Math.max(high, x.at(value)) + 9, y: at + 4 }, text(ranked)));
       mark.addEventListener("pointermove", event => showTip(rowTip(number), event.clientX, event.clientY));
       mark.addEventListener("pointerleave", hideTip);
       mark.addEventListener("click", () => highlight(row.network));
@@ -179,6 +184,7 @@ function ranking(host) {
   body.after(note);
   redraws.push(render);
   render();
+  return render;
 }
 
 function byBatch(host) {
@@ -225,7 +231,7 @@ function curves(host) {
 const MOST_LINES = 60;
 const few = (lines, note) => {
   note.textContent = lines.length > MOST_LINES ? `The first ${MOST_LINES} of ${lines.length} lines; the filter of the table chooses others.` : "";
-  return lines.slice(0, MOST_LINES);
+  return ownFirst(lines).slice(0, MOST_LINES);
 };
 
 // Lines of one colour differ in their dashes and their markers.
@@ -235,8 +241,8 @@ function dashed(lines) {
   return lines.map(line => {
     const colour = colourOf(line.family), before = seen.get(colour) ?? 0;
     seen.set(colour, before + 1);
-    const kinds = Object.keys(SHAPES), own = kinds.indexOf(markerOf(line.family));
-    return { ...line, dash: DASHES[before % DASHES.length], marker: kinds[(own + before) % kinds.length] };
+    const kinds = Object.keys(SHAPES).filter(kind => kind !== "*"), own = kinds.indexOf(markerOf(line.family)); // the star is for one's own
+    return { ...line, dash: DASHES[before % DASHES.length], marker: own < 0 ? markerOf(line.family) : kinds[(own + before) % kinds.length] };
   });
 }
 

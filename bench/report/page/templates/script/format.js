@@ -35,12 +35,13 @@ function told(row, key) { // a number of a row
   const { unit, whole } = QUANTITIES[key], value = row.values[key];
   return whole && value !== undefined ? (value.toFixed(0) + " " + unit).trim() : shown(value, unit, digitsFor(value, row.ends[key]));
 }
-function endsOf(row, key) { // its interval, with the decimals of the number
+function endsOf(row, key) { // its interval, with the decimals of the number; an end of another magnitude has its own
   const ends = row.ends[key], value = row.values[key], { unit } = QUANTITIES[key];
   if (!ends || value === undefined) return "";
   const factor = unit === "%" ? 0.01 : unit === "1/s" ? 1 : scaleFor(value, unit)[0];
-  const places = unit === "%" ? 1 : placesOf(value / factor, digitsFor(value, ends));
-  return ends.map(end => decimals(end / factor, places)).join(" – ");
+  const count = digitsFor(value, ends), places = unit === "%" ? 1 : placesOf(value / factor, count);
+  const far = end => unit !== "%" && end !== 0 && !(Math.abs(end / value) > 0.1 && Math.abs(end / value) < 10);
+  return ends.map(end => (far(end) ? digits(end / factor, count) : decimals(end / factor, places))).join(" – ");
 }
 const titled = ({ title, unit }) => {
   const name = unit === "1/s" ? "images/s" : unit === "%" ? "%" : "";

@@ -9,13 +9,13 @@ const unitOf = Object.fromEntries(STRIPS.map(([key, , unit]) => [key, unit]));
 function layersView(host) {
   if (!host || !DATA.layers.length) return;
   const strips = make("div", { class: "plots strips" }), table = make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Layers" });
-  let chosen = 0;
+  let chosen = Math.max(0, DATA.layers.findIndex(isOwn));
   const render = () => {
     const net = DATA.layers[chosen];
     strips.replaceChildren(...STRIPS.filter(([key]) => net.columns.includes(key)).map(([key, title, unit]) => strip(net, key, title, unit)));
     table.replaceChildren(layerTable(net));
   };
-  host.append(make("div", { class: "controls" }, select("Network", DATA.layers.map((net, i) => [String(i), net.label]), "0", v => { chosen = +v; render(); })), strips, table);
+  host.append(make("div", { class: "controls" }, select("Network", DATA.layers.map((net, i) => [String(i), net.label]), String(chosen), v => { chosen = +v; render(); })), strips, table);
   redraws.push(render);
   render();
 }

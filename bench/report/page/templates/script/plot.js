@@ -16,11 +16,12 @@ const brief = (text, most) => {
   const letters = [...name], room = most - [...rest].length, head = Math.floor(room / 3);
   return (letters.length > room ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - room).join("") : name) + rest;
 };
-const LONGEST = 26; // letters of a name at the end of a line
+const longest = width => Math.min(26, Math.floor(width / 24)); // letters of a name at the end of a line
 const path = (points, close) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L") + (close ? "Z" : "");
 
-// content(): {title, x, y, points, lines, front}; x and y: {title, unit, log}. A point: x, y, r, low, high, network,
-// family, label, tip. A line: points [x, y, low, high], network, family, label, tip(point).
+// content(): {title, x, y, points, lines, front, rules}; x and y: {title, unit, log}. A point: x, y, across and up (the
+// ends of its intervals), network, family or colour and marker, label, tip. A line: points [x, y, low, high], network,
+// family, label, tip(point). A rule is upright: at, colour, text.
 function plot(host, content, height = 380) {
   const image = draw("svg", { class: "plot", tabindex: "0", role: "group" });
   let view = null, whole = null, marks = [], frame = null, focus = -1;
@@ -32,16 +33,16 @@ function plot(host, content, height = 380) {
   function render() {
     const shownNow = content();
     const width = Math.max(300, host.clientWidth || 640);
-    const named = Math.max(0, ...shownNow.lines.map(line => [...brief(line.label, LONGEST)].length));
+    const named = Math.max(0, ...shownNow.lines.map(line => [...brief(line.label, longest(width))].length));
     const box = { left: 60, right: width - (named ? 26 + 6.2 * named : 14), top: 14, bottom: height - 46 };
     image.setAttribute("viewBox", `0 0 ${width} ${height}`);
     image.setAttribute("aria-label", `${shownNow.title}: ${titled(shownNow.y)} over ${titled(shownNow.x)}. Arrow keys read the marks.`);
-    const flat = shownNow.lines.flatMap(l => l.points);
+    const flat = shownNow.lines.flatMap(l => l.points), rules = shownNow.rules ?? [];
     const fits = (v, log) => Number.isFinite(v) && (!log || v > 0);
     const points = shownNow.points.filter(p => fits(p.x, shownNow.x.log) && fits(p.y, shownNow.y.log));
     if (view === null) whole = view = {
-      x: extent([...points.map(p => p.x), ...flat.map(p => p[0])], shownNow.x.log),
-      y: extent([...points.flatMap(p => [p.y, p.low ?? p.y, p.high ?? p.y]), ...flat.flatMap(p => [p[1], p[2] ?? p[1], p[3] ?? p[1]])], shownNow.y.log),
+      x: extent(reached([...points.map(p => p.x), ...flat.map(p => p[0]), ...rules.map(r => r.at)], points.flatMap(p => p.across ?? []), shownNow.x.log), shownNow.x.log),
+      y: extent(reached([...points.map(p => p.y), ...flat.map(p => p[1])], [...points.flatMap(p => p.up ?? []), ...flat.flatMap(p => p.slice(2))], shownNow.y.log), shownNow.y.log),
     };
     const y = axis(view.y, [box.bottom, box.top], shownNow.y.log, 6, shownNow.y.whole);
     box.left = Math.max(box.left, 34 + 6.8 * Math.max(...tickTexts(y.ticks, shownNow.y.unit, y.log).map(text => text.length)));
@@ -55,11 +56,12 @@ function plot(host, content, height = 380) {
         draw("rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 12 }))),
       ...rulers(x, y, box, shownNow), inner);
     marks = [];
+    rules.forEach(rule => drawRule(rule, inner, x, box));
     if (shownNow.front?.length > 1) inner.append(draw("path", { class: "front", d: path(stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)]))) }));
     shownNow.lines.forEach(line => drawLine(line, inner, x, y));
-    points.forEach(point => drawPoint(point, inner, x, y));
-    labels(inner, box, width);
-    endLabels(box);
+    ownFirst(points).reverse().forEach(point => drawPoint(point, inner, x, y)); // one's own lie on top
+    labels(inner, box, width, (shownNow.front ?? []).length > 1 ? stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)])) : []);
+    endLabels(box, longest(width));
     if (!marks.length) image.append(draw("text", { class: "none", x: width / 2, y: height / 2 }, "nothing to show with this choice"));
     paint(image);
   }
@@ -79,22 +81,31 @@ function plot(host, content, height = 380) {
     places.forEach(([px, py], i) => marks.push({ px, py, network: line.network, tip: () => line.tip(line.points[i]), r: 4, label: "", end: i === places.length - 1 ? line.label : "" }));
   }
 
-  function drawPoint(point, inner, x, y) {
-    const [px, py, colour] = [x.at(point.x), y.at(point.y), colourOf(point.family)];
-    const group = draw("g", { class: "mark", "data-network": point.network });
-    if (point.low !== undefined) group.append(draw("path", { class: "interval", d: path([[px, y.at(point.low)], [px, y.at(point.high)]]), stroke: colour }));
-    if (point.ball) group.append(draw("circle", { class: "ball", cx: px, cy: py, r: point.ball, fill: colour }));
-    group.append(shape(markerOf(point.family), px, py, 5, point.doubted ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }));
-    inner.append(group);
-    const bar = point.low === undefined ? [py, py] : [y.at(point.high), y.at(point.low)];
-    marks.push({ px, py, bar, network: point.network, tip: point.tip, r: 5, label: point.label });
+  function drawRule({ at, colour, text }, inner, x, box) {
+    const px = x.at(at), left = px < (box.left + box.right) / 2;
+    inner.append(draw("path", { class: "budget", d: path([[px, box.top], [px, box.bottom]]), stroke: colour }),
+      draw("text", { class: "label", x: px + (left ? 5 : -5), y: box.bottom - 6, "text-anchor": left ? "start" : "end" }, text));
   }
 
-  // Names at the ends of lines, beside the axes, moved apart as far as there is room.
-  function endLabels(box) {
-    const ends = marks.filter(m => m.end && m.py >= box.top - 4 && m.py <= box.bottom + 4).sort((a, b) => a.py - b.py);
-    const step = 12, most = Math.floor((box.bottom - box.top) / step);
-    if (ends.length > most) return;
+  function drawPoint(point, inner, x, y) {
+    const [px, py, colour] = [x.at(point.x), y.at(point.y), point.colour ?? colourOf(point.family)], r = point.pale ? 2.5 : isOwn(point) ? 7 : 5;
+    const group = draw("g", { class: point.pale ? "mark pale" : "mark", "data-network": point.network });
+    const bars = [];
+    if (point.up) bars.push(point.up.map(end => [px, y.at(end)]));
+    if (point.across) bars.push(point.across.map(end => [x.at(end), py]));
+    for (const bar of bars) group.append(draw("path", { class: "interval", d: path(bar), stroke: colour }));
+    if (point.ball) group.append(draw("circle", { class: "ball", cx: px, cy: py, r: point.ball, fill: colour }));
+    if (point.ring) group.append(draw("circle", { class: "chosen", cx: px, cy: py, r: 10 }));
+    group.append(shape(point.marker ?? markerOf(point.family), px, py, r, point.doubted ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }));
+    inner.append(group);
+    marks.push({ px, py, bars, network: point.network, tip: point.tip, r: point.ring ? 10 : r, label: point.label });
+  }
+
+  // Names at the ends of lines, beside the axes, moved apart; of more than there is room for every second, third, ...
+  function endLabels(box, letters) {
+    const all = marks.filter(m => m.end && m.py >= box.top - 4 && m.py <= box.bottom + 4).sort((a, b) => a.py - b.py);
+    const step = 12, every = Math.ceil(all.length / Math.floor((box.bottom - box.top) / step));
+    const ends = all.filter((m, i) => i % every === 0 || (every > 1 && isOwn(m)));
     let least = box.top;
     const at = ends.map(m => { const y = Math.max(m.py, least); least = y + step; return y; });
     for (let i = at.length - 1, top = box.bottom; i >= 0; i--, top -= step) at[i] = Math.min(at[i], top);
@@ -102,23 +113,28 @@ function plot(host, content, height = 380) {
       const from = Math.min(mark.px, box.right) + 5, x = box.right + 18, y = at[i];
       if (x - from > 24 || Math.abs(y - mark.py) > 2)
         image.append(draw("path", { class: "lead mark", d: path([[from, mark.py], [x - 3, y]]), "data-network": mark.network }));
-      image.append(draw("text", { class: "label mark", x, y: y + 4, "data-network": mark.network }, brief(mark.end, LONGEST)));
+      image.append(draw("text", { class: "label mark", x, y: y + 4, "data-network": mark.network }, brief(mark.end, letters)));
     });
   }
 
-  // Labels where they hit nothing: to the right, to the left, above, below; else the readout has to do.
-  function labels(inner, box, width) {
+  // Labels where they hit nothing: to the right, to the left, above, below, between; else the readout has to do.
+  function labels(inner, box, width, front) {
     const inside = marks.filter(m => m.px >= box.left && m.px <= box.right && m.py >= box.top - 4 && m.py <= box.bottom + 4);
-    if (inside.length > 400) return;
+    const named = inside.filter(m => m.label);
+    if (named.length > 400) return;
     const taken = inside.map(m => [m.px - m.r, m.py - m.r, m.px + m.r, m.py + m.r]);
-    for (const { px, bar } of inside) if (bar && bar[1] > bar[0]) taken.push([px - 1, bar[0], px + 1, bar[1]]);
+    for (const [[a, b], [c, d]] of named.flatMap(m => m.bars)) taken.push([Math.min(a, c) - 1, Math.min(b, d) - 1, Math.max(a, c) + 1, Math.max(b, d) + 1]);
+    for (let i = 1; i < front.length; i++) {
+      const [[a, b], [c, d]] = [front[i - 1], front[i]];
+      taken.push([Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)]);
+    }
     const free = ([a, b, c, d]) => a >= box.left && c <= width - 2 && b >= 2 && d <= box.bottom &&
       taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h);
-    for (const mark of inside) {
-      if (!mark.label) continue;
+    for (const mark of ownFirst(named)) {
       const text = brief(mark.label, 28);
-      const [w, h] = [6.1 * [...text].length + 2, 12];
-      const spots = [[mark.px + 8, mark.py - 6], [mark.px - 8 - w, mark.py - 6], [mark.px - w / 2, mark.py - 19], [mark.px - w / 2, mark.py + 7]];
+      const [w, h, away] = [(isOwn(mark) ? 7.2 : 6.1) * [...text].length + 2, 12, mark.r + 3];
+      const spots = [[mark.px + away, mark.py - 6], [mark.px - away - w, mark.py - 6], [mark.px - w / 2, mark.py - away - 11], [mark.px - w / 2, mark.py + away - 1],
+        ...[[3, -15], [3, 3], [-3 - w, -15], [-3 - w, 3]].map(([a, b]) => [mark.px + a, mark.py + b + Math.sign(b) * (mark.r - 5)])];
       const spot = spots.find(([a, b]) => free([a, b, a + w, b + h]));
       if (!spot) continue;
       taken.push([spot[0], spot[1], spot[0] + w, spot[1] + h]);
@@ -233,7 +249,7 @@ function rulers(x, y, box, { x: across, y: up }) {
   tickTexts(x.ticks, across.unit, x.log).forEach((text, i) => {
     const at = x.at(x.ticks[i]);
     parts.push(draw("path", { class: "rule", d: path([[at, box.top], [at, box.bottom]]) }),
-      draw("text", { class: "tick", x: at, y: box.bottom + 17, "text-anchor": "middle" }, text));
+      draw("text", { class: "tick", x: Math.min(at, box.right + 12 - 3.3 * text.length), y: box.bottom + 17, "text-anchor": "middle" }, text));
   });
   tickTexts(y.ticks, up.unit, y.log).forEach((text, i) => {
     const at = y.at(y.ticks[i]);

@@ -8,13 +8,12 @@ all("[data-csv]").forEach(made => made.addEventListener("click", () => download(
 all("[data-choose]").forEach(box => box.addEventListener("change", () => choose(box, find("#compare-table"))));
 
 const theme = find("#theme");
-const THEMES = { "": ["Auto", "as the system has them"], light: ["Light", "light"], dark: ["Dark", "dark"] };
+const THEMES = { "": "auto", light: "light", dark: "dark" };
 theme.addEventListener("click", () => {
   const keys = Object.keys(THEMES), root = document.documentElement;
   const next = keys[(keys.indexOf(root.dataset.theme ?? "") + 1) % keys.length];
   next ? (root.dataset.theme = next) : delete root.dataset.theme;
-  theme.textContent = THEMES[next][0];
-  theme.setAttribute("aria-label", "Colours: " + THEMES[next][1]);
+  theme.textContent = "Colours: " + THEMES[next];
 });
 
 const box = find("#highlight");
@@ -26,11 +25,13 @@ if (box) {
 all("tr[data-network] th bdi").forEach(name => name.addEventListener("click", () => highlight(name.closest("tr").dataset.network)));
 
 legend(find("#legend"));
+races(find("#race-plots"));
 const front = find("#front-plot"), plots = find("#plots");
 if (front) scatter(front);
 if (plots) {
-  ranking(plots);
+  const again = ranking(plots);
   byBatch(plots);
+  if (plots.children.length > 1) again?.(); // beside another it is half as wide
 }
 curves(find("#curves"));
 layersView(find("#layers-view"));
@@ -47,5 +48,5 @@ let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth !== width) { width = innerWidth; redraw(); }
 });
-if (DATA.own) highlight(DATA.own);
+paint();
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

@@ -1,0 +1,104 @@
+"""Commands that measure: with progress on stderr, results on stdout, and what a run came to at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from bench.api import Done
+from bench.cli._common import EXIT_FAILED
+from bench.cli._interrupts import EXIT_CANCELLED, GO_ON
+from bench.cli._progress import Progress, Quiet
+from bench.cli._screen import Screen
+from bench.cli._streams import note, print_json, stderr, write
+from bench.cli._words import failure_lines, summary_line
+from bench.records.record import Status
+from bench.records.store import Run
+
+_T = TypeVar("_T")
+
+
+def measure(function: Callable[..., _T], *args: object, quiet: bool = False, **options: object) -> _T:
+    """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
+    argv = ["bench", *sys.argv[1:]]
+    if quiet:
+        return function(*args, **options, observer=Quiet(), argv=argv)
+    with Progress(stderr(), Screen(sys.stderr)) as progress:
+        return function(*args, **options, observer=progress, argv=argv)
+
+
+def conclude(
+    done: Done,
+    reports: Path | None,
+    as_json: bool,
+    show: Callable[[Done], None],
+    more: Callable[[Done], Mapping[str, object]],
+    answers: Collection[Status] = (),
+    *,
+    quiet: bool = False,
+    after: Sequence[str] = (),
+) -> None:
+    """Write the report, print what a run came to, and leave with its exit code.
+
+    Args:
+        done: the run.
+        reports: folder that holds reports; None for no report.
+        as_json: print one JSON document.
+        show: prints the results.
+        more: what the document has beside the records.
+        answers: statuses that are an answer to what was asked, and so no failure.
+        quiet: say nothing but where the results are, and what failed.
+        after: lines at the end, such as what to run next.
+    """
+    page = write_page(done.run, reports) if reports and done.summary.records else None
+    if as_json:
+        print_json({**done.to_json(page), **more(done)})
+    elif not quiet:
+        show(done)
+    finish(done, page, answers, told=as_json, quiet=quiet, after=after)
+
+
+def write_page(run: Run, reports: Path) -> Path:
+    """Write the report of a run; return its page."""
+    from bench.report.write import write_report
+
+    return write_report([run], reports / run.name).index
+
+
+def finish(
+    done: Done,
+    page: Path | None = None,
+    answers: Collection[Status] = (),
+    *,
+    told: bool = False,
+    quiet: bool = False,
+    after: Sequence[str] = (),
+) -> None:
+    """Say on stderr what failed and where the results are, and leave with the exit code that a run has come to.
+
+    Args:
+        done: the run.
+        page: of its report; None where there is none.
+        answers: see `conclude`.
+        told: whether stdout has a document, which a quiet command gives no second line.
+        quiet: say on stdout where the results are, and else no more than what failed.
+        after: see `conclude`.
+    """
+    lines = [
+        summary_line(done.summary),
+        f"results: {done.path}",
+        *([] if page is None else [f"report:  {page}"]),
+    ]
+    for line in [*failure_lines(done.summary.records), *([] if quiet else [*lines, *after])]:
+        note(line)
+    if quiet and not told:
+        write(f"{page or done.path}\n")
+    if done.summary.cancelled:
+        note(f"cancelled; {GO_ON}")
+        raise typer.Exit(EXIT_CANCELLED)
+    if done.summary.failed and not {r.status for r in done.summary.records} <= {"ok", "skipped", *answers}:
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,125 @@
+"""What a run keeps of its race, as the figure and the page have it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.choosing import COSTS
+from bench.analysis.frame import RACES
+from bench.io import JsonObject
+from bench.report._choice import at_most
+from bench.report._short_names import is_own
+from bench.report.text import plain
+from bench.units import show
+
+NUMBERS = ("cost", "cost_low", "cost_high", "cost_expected_low", "cost_expected_high", "accuracy")
+_NEEDED = {"network", "state", "on_front", "certain", *NUMBERS}
+_LONGEST = 1000  # letters of a sentence, whose names come from outside
+_LIBRARIES = ("timm:", "torchvision:")
+
+
+def races_of(frame: pd.DataFrame) -> list[tuple[str, JsonObject]]:
+    """Return the name of each run that keeps a race with something to draw, and its race."""
+    return [(name, race) for name, race in frame.attrs.get(RACES, {}).items() if _is_whole(race)]
+
+
+def _is_whole(race: object) -> bool:
+    """Return whether a race is as bench writes it, and has something to draw."""
+    if (
+        not isinstance(race, dict)
+        or race.get("cost") not in COSTS
+        or not isinstance(race.get("networks"), list)
+    ):
+        return False
+    rows = race["networks"]
+    whole = all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows)
+    return whole and any(row["state"] == "measured" for row in rows)
+
+
+def race_answers(frame: pd.DataFrame) -> list[str]:
+    """Return the sentences in which the races answered, as their runs keep them."""
+    said = [race.get("answer") for _, race in races_of(frame)]
+    return [plain(line, _LONGEST) for lines in said if isinstance(lines, list) for line in lines]
+
+
+def race_table(race: JsonObject) -> pd.DataFrame:
+    """Return one row a network, its name safe to show, whether it is one's `own`, and what is not known NaN."""
+    rows = pd.DataFrame([{**row, "network": plain(row["network"])} for row in race["networks"]])
+    rows["own"] = rows["network"].map(is_own)
+    rows[list(NUMBERS)] = rows[list(NUMBERS)].apply(pd.to_numeric, errors="coerce").astype(float)
+    return rows
+
+
+def bare_name(network: str) -> str:
+    """Return ``resnet50`` of ``timm:resnet50.a1_in1k``."""
+    bare = network.rpartition(":")[2].partition(".")[0]
+    return bare if network.startswith(_LIBRARIES) else network
+
+
+def reasons(race: JsonObject, table: pd.DataFrame) -> list[str]:
+    """Return of each row of `race_table` why it is the choice, or why it is not."""
+    front = table[(table["state"] == "measured") & table["on_front"].astype(bool)]
+    best = plain(race.get("best") or "")
+    return [
+        "the choice" if row["network"] == best else _reason(row, race, front)
+        for row in table.to_dict("records")
+    ]
+
+
+def _reason(row: Mapping[Any, Any], race: JsonObject, front: pd.DataFrame) -> str:
+    if row["state"] == "failed":
+        return plain(row.get("reason") or "it failed")
+    if row["state"] == "over":
+        return "over a budget by what is counted of it, and so not timed"
+    said = _never(row, race) if row["state"] == "never" else _measured(row)
+    ahead = "" if row["on_front"] else _ahead(row, race["cost"], front)
+    return "; ".join(filter(None, [*said, ahead])) or "less accurate"
+
+
+def _never(row: Mapping[Any, Any], race: JsonObject) -> Sequence[str]:
+    """Return what is expected of a network that was never measured."""
+    cost, ends = race["cost"], [row["cost_expected_low"], row["cost_expected_high"]]
+    if not all(map(math.isfinite, ends)):
+        return ["never measured"]
+    low, high = (show(end, COSTS[cost][0]) for end in ends)
+    said = [f"never measured: {cost} expected between {low} and {high} (95 %)"]
+    for key, what in (("budget_chance", "holds the budget"), ("front_chance", "belongs on the front")):
+        chance = row.get(key)
+        if (
+            isinstance(chance, int | float)
+            and math.isfinite(chance)
+            and (key == "front_chance" or race.get("limit"))
+        ):
+            said.append(f"the chance that it {what} is {at_most(chance)}")
+    return said
+
+
+def _measured(row: Mapping[Any, Any]) -> Sequence[str]:
+    """Return how a network that was measured stands to the budget and the front."""
+    said = []
+    if row.get("holds") == "no":
+        excess = row.get("excess")
+        known = isinstance(excess, int | float) and 1 < excess < math.inf
+        said.append(f"{excess:.2f} times the budget" if known else "over the budget")
+    elif row.get("holds") == "open":
+        said.append("the interval of its cost lies on both sides of the budget")
+    if row["on_front"]:
+        said.append("on the front" if row["certain"] else "on the front, not for certain")
+    return said
+
+
+def _ahead(row: Mapping[Any, Any], cost: str, front: pd.DataFrame) -> str:
+    """Return which network on the front is as accurate or more at no more cost; empty where none is."""
+    lower = COSTS[cost][1] == "lower"
+    ends = [row["cost_expected_low"], row["cost_expected_high"]]
+    at = math.sqrt(ends[0] * ends[1]) if row["state"] == "never" else row["cost"]
+    others = front[front["accuracy"] >= row["accuracy"]]
+    others = others[others["cost"] <= at if lower else others["cost"] >= at]
+    if others.empty:
+        return ""
+    other = others.sort_values("accuracy", kind="stable").iloc[0]
+    return f"{bare_name(other['network'])} is as accurate or more, at {show(other['cost'], COSTS[cost][0])}"

@@ -1,0 +1,126 @@
+"""Formats: stored results for other programs, each a function of the results in a file that the registry finds.
+
+What a format makes is text or bytes, for one file, or a function that writes several files into an empty folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
+
+import pandas as pd
+
+from bench.analysis.comparison import compare_table
+from bench.analysis.frame import to_frame
+from bench.errors import ConfigError, UnsupportedError, reason
+from bench.records.store import Run
+from bench.registry import Registry
+
+Files: TypeAlias = Callable[[Path], None]
+"""Writes the files of an export into a folder that is empty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What is exported.
+
+    Attributes:
+        runs: each of one machine, see `bench.records.machines.every_machine`.
+        options: of the format, as they were given.
+        remark: told what a reader should know of what is written.
+    """
+
+    runs: Sequence[Run]
+    options: Mapping[str, str] = field(default_factory=dict)
+    remark: Callable[[str], None] = lambda _: None
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row a measurement, see `bench.analysis.frame.to_frame`."""
+        return to_frame(self.runs)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a network and way of running it, see `bench.analysis.comparison.compare_table`."""
+        return compare_table(self.frame)
+
+    @property
+    def names(self) -> str:
+        """The names of the runs, for messages."""
+        return ", ".join(run.name for run in self.runs)
+
+    def option(self, name: str, example: str) -> str:
+        """Return an option that the format cannot do without.
+
+        Raises:
+            ConfigError: where it was not given; it shows how to, with the example.
+        """
+        if not self.options.get(name):
+            raise ConfigError(f"the format needs {name}, which no result says", f"--set {name}={example}")
+        return self.options[name]
+
+
+_Make: TypeAlias = Callable[[Results], str | bytes | Files]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A format.
+
+    Attributes:
+        about: what is written, in a line.
+        make: what is written of some results.
+        options: what `--set` may give, by name, with what it is.
+    """
+
+    about: str
+    make: _Make
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def read_options(self, given: Sequence[str]) -> dict[str, str]:
+        """Return the options of ``["dataset=ILSVRC/imagenet-1k"]``.
+
+        Raises:
+            ConfigError: for a text without a value, or an option that the format has none of.
+        """
+        options = dict(text.partition("=")[::2] for text in given)
+        for name, value in options.items():
+            if name not in self.options:
+                known = "; ".join(f"{key}: {about}" for key, about in self.options.items())
+                raise ConfigError(f"the format has no option {name}", known or "it has none: leave --set out")
+            if not value:
+                raise ConfigError(f"--set {name} has no value", f"write --set {name}=VALUE")
+        return options
+
+
+EXPORTS: Registry[Export] = Registry("format", "bench.report.exports")
+
+
+def export(name: str, *, about: str, options: Mapping[str, str] | None = None) -> Callable[[_Make], _Make]:
+    """Register a function of results as the format `name`."""
+
+    def register(make: _Make) -> _Make:
+        EXPORTS.add(name, Export(about, make, options or {}))
+        return make
+
+    return register
+
+
+def library(module: str) -> ModuleType:
+    """Return a module of a library that an extra of its name brings.
+
+    Raises:
+        UnsupportedError: where it is not installed, or cannot be imported.
+    """
+    name = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # libraries that do not fit each other fail in any way
+        lacking = isinstance(error, ModuleNotFoundError) and error.name == name
+        what = "is not installed" if lacking else f"cannot be imported: {reason(error)}"
+        raise UnsupportedError(f"{name} {what}", f"pip install 'bench[{name}]'") from error

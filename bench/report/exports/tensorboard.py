@@ -1,0 +1,187 @@
+"""TensorBoard: scalars, hyperparameters and figures, as files of events that ``tensorboard --logdir FOLDER`` reads.
+
+Each row of the comparison is a run of TensorBoard's, and so is each training, with its curves over epochs. A number is
+`latency/value` with `latency/low` and `latency/high`; TensorBoard keeps it in single precision. What is doubted stands
+in the description of its scalar, in a text, and in the hyperparameter `in_doubt`.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bench.analysis.flags import Row
+from bench.report._short_names import shortened
+from bench.report.exports import Files, Results, export, library
+from bench.report.exports._numbers import (
+    Number,
+    doubted,
+    file_names,
+    numbers_of,
+    rows_of,
+    seconds,
+    settings_of,
+    started,
+)
+from bench.report.text import markdown
+
+_FILE = "events.out.tfevents.0.bench"  # TensorBoard looks for `tfevents`
+_TRAINING = ["run", "label", "job_id"]
+
+
+@export(
+    "tensorboard",
+    about="scalars with their intervals, hyperparameters, learning curves and figures of TensorBoard",
+)
+def _tensorboard(results: Results) -> Files:
+    """Return the function that writes the files of events."""
+    library("tensorboard")
+    return partial(_write, results)
+
+
+def _write(results: Results, folder: Path) -> None:
+    rows, when = rows_of(results), started(results)
+    labels = file_names(_name(row) for row in rows)
+    with _Log(folder, when) as log:
+        log.add(_config(rows, when))
+    for row in rows:
+        with _Log(folder / labels[_name(row)], when) as log:
+            _add_row(log, row, when)
+    _write_trainings(results, folder / "trainings")
+    with _Log(folder / "figures", when) as log:
+        for summary in _figures(results):
+            log.add(summary)
+
+
+class _Log:
+    """A file of events, open for writing; use as a context manager.
+
+    Args:
+        folder: that it is in; made with those above.
+        when: the time of its events, in seconds since 1970.
+    """
+
+    def __init__(self, folder: Path, when: float) -> None:
+        self._event = library("tensorboard.compat.proto.event_pb2").Event
+        self._when = when
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / _FILE).open("wb")
+        self._writer = library("tensorboard.summary.writer.record_writer").RecordWriter(self._file)
+        self._write(file_version="brain.Event:2")
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, summary: Any, step: int = 0) -> None:
+        """Write a summary."""
+        self._write(summary=summary, step=step)
+
+    def _write(self, **fields: Any) -> None:
+        self._writer.write(self._event(wall_time=self._when, **fields).SerializeToString())
+
+
+# --- rows of the comparison ---
+
+
+def _name(row: Row) -> str:
+    return f"{row['run']} {row['label']}"
+
+
+def _add_row(log: _Log, row: Row, when: float) -> None:
+    """Write how a row was run, its numbers with their intervals, and what is doubted of them."""
+    numbers = numbers_of(row)
+    log.add(
+        library("tensorboard.plugins.hparams.summary_v2").hparams_pb(
+            _hyperparameters(row), start_time_secs=when
+        )
+    )
+    for number in numbers:
+        for end, value in number.ends.items():
+            log.add(_scalar(f"{number.quantity.name}/{end}", value, _description(number)))
+    if said := doubted(numbers):
+        text = "\n".join(f"- **{markdown(name)}**: {markdown(words)}" for name, words in said.items())
+        log.add(library("tensorboard.plugins.text.summary_v2").text_pb("in doubt", text))
+
+
+def _hyperparameters(row: Row) -> dict[str, str | int | float]:
+    """Return the network, how it was run, and which of its numbers are in doubt."""
+    in_doubt = ", ".join(doubted(numbers_of(row)))
+    return {"network": str(row["network"]), "run": str(row["run"]), **settings_of(row), "in_doubt": in_doubt}
+
+
+def _config(rows: list[Row], when: float) -> Any:
+    """Return the summary that says which hyperparameters and which numbers there are."""
+    hparams = library("tensorboard.plugins.hparams.summary_v2")
+    names = dict.fromkeys(name for row in rows for name in _hyperparameters(row))
+    known = {n.quantity.name: n.quantity for row in rows for n in numbers_of(row)}
+    metrics = [
+        hparams.Metric(f"{name}/value", display_name=f"{name} ({q.unit})", description=q.about)
+        for name, q in known.items()
+    ]
+    return hparams.hparams_config_pb(
+        [hparams.HParam(name) for name in names], metrics, time_created_secs=when
+    )
+
+
+def _scalar(tag: str, value: float, description: str = "") -> Any:
+    """Return the summary of a number; in the form that `SummaryWriter` has, which all readers know."""
+    proto = library("tensorboard.compat.proto.summary_pb2")
+    metadata = proto.SummaryMetadata(
+        summary_description=description, plugin_data=proto.SummaryMetadata.PluginData(plugin_name="scalars")
+    )
+    return proto.Summary(value=[proto.Summary.Value(tag=tag, simple_value=value, metadata=metadata)])
+
+
+def _description(number: Number) -> str:
+    """Return what a number is, its unit, and what is doubted of it."""
+    words = doubted([number]).get(number.quantity.name)
+    doubt = f" In doubt: {markdown(words)}." if words else ""
+    return f"{number.quantity.about} ({number.quantity.unit}).{doubt}"
+
+
+# --- trainings ---
+
+
+def _write_trainings(results: Results, folder: Path) -> None:
+    """Write what trainings have of each epoch, each as a run of its own."""
+    frame = results.frame
+    curves = frame[[isinstance(detail.get("by_epoch"), list | tuple) for detail in frame["detail"]]]
+    trainings = {" ".join(map(str, key)): rows for key, rows in curves.groupby(_TRAINING, sort=False)}
+    names = file_names(trainings)
+    for name, rows in trainings.items():
+        with _Log(folder / names[name], seconds(rows["started_at"].iloc[0])) as log:
+            for measurement, detail in zip(rows["measurement"], rows["detail"], strict=True):
+                for epoch, value in enumerate(detail["by_epoch"], start=1):
+                    if isinstance(value, int | float) and math.isfinite(value):
+                        log.add(_scalar(f"by epoch/{measurement}", value), epoch)
+
+
+# --- figures ---
+
+
+def _figures(results: Results) -> Iterator[Any]:
+    """Yield the summary of each figure of a report that there is something to draw for."""
+    from bench.report.figures import in_order
+    from bench.report.figures._style import styled, to_bytes
+
+    proto = library("tensorboard.compat.proto.summary_pb2")
+    table, frame = shortened(results.table, results.frame)
+    for name, figure in in_order():
+        with styled():
+            drawing = figure.draw(table, frame)
+            png = b"" if drawing is None else to_bytes(drawing, "png")
+        if png:
+            width, height = struct.unpack(">II", png[16:24])  # of the header that a PNG begins with
+            image = proto.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+            metadata = proto.SummaryMetadata(summary_description=figure.caption)
+            yield proto.Summary(value=[proto.Summary.Value(tag=name, image=image, metadata=metadata)])

@@ -1,0 +1,114 @@
+"""Views: tables ready to be shown in any form, of heads and cells; without pandas, as a list of names needs none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bench.records.flags import explain
+from bench.units import DASH
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one cell shows."""
+
+    text: str  # without marks
+    note: str = ""  # smaller, for the page
+    sort: float | str | None = None  # the value that the page sorts by; None comes last
+    # whether it is the best of its column among rows that may be compared, see `bench.analysis.flags`
+    best: bool = False
+    flags: tuple[str, ...] = ()  # codes of remarks on the number, see `bench.records.flags`
+    ends: tuple[float, ...] = ()  # its interval, in the unit of `sort`
+
+    @property
+    def aside(self) -> str:
+        """Return the note as `` (44 – 52, one process)``, an empty text where there is none."""
+        return f" ({self.note})" if self.note else ""
+
+    def full_text(self, letters: Mapping[str, str]) -> str:
+        """Return text, note and footnote letters as plain text: ``49 (44 – 52) a,b``."""
+        return " ".join(filter(None, [self.text + self.aside, self.marks(letters)]))
+
+    def marks(self, letters: Mapping[str, str]) -> str:
+        """Return the letters of its flags, ``a,c``, of those of `View.footnotes`."""
+        return ",".join(letter for flag, letter in letters.items() if flag in self.flags)
+
+
+EMPTY = Cell(DASH)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a column: title, unit with its prefix, whether its cells are numbers, a remark on all of them."""
+
+    title: str
+    unit: str = ""
+    numeric: bool = False
+    note: str = ""
+    folded: bool = False  # whether the page shows it on demand
+    stored: str | None = (
+        None  # the unit of the values that the page sorts by; None where these are no numbers to keep
+    )
+    keep: int = 1  # how long a terminal that becomes narrower has the column: 0 goes first, 3 last
+
+    def __str__(self) -> str:
+        named = f"{self.title} ({self.unit})" if self.unit else self.title
+        return f"{named}, {self.note}" if self.note else named
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A table ready to be shown: heads, rows of cells, and by title what is the same for every row."""
+
+    heads: Sequence[Head]
+    rows: Sequence[Sequence[Cell]]
+    common: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def note(self) -> str:
+        """Return ``Device: cuda · Precision: fp32``, what is the same for every row."""
+        return " · ".join(f"{title}: {text}" for title, text in self.common.items())
+
+    @property
+    def footnotes(self) -> dict[str, str]:
+        """Return a letter for each flag of a cell that its note does not say in words, in the order of appearance."""
+        flags = dict.fromkeys(flag for row in self.rows for cell in row for flag in cell.flags)
+        return {flag: _letters(i) for i, flag in enumerate(f for f in flags if f not in SPOKEN)}
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """Return (letter, text) of what stands below: what is the same in every row, without a letter, and doubts."""
+        common = [("", f"The same in every row: {self.note}")] if self.common else []
+        return common + [(letter, f"{flag}: {explain(flag)}") for flag, letter in self.footnotes.items()]
+
+
+def _letters(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    before, last = divmod(number, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("a") + last)
+
+
+SPOKEN = ("one_process", "launch_bound")  # flags that stand in words beside the number
+
+Fields = Sequence[tuple[Head, Callable[[_T], str | Cell]]]
+"""The columns of a table of objects: the head of each, and the function that gives its cell."""
+
+
+def view_of(items: Iterable[_T], fields: Fields[_T], *, sortable: bool = False) -> View:
+    """Return a table of one row an item; where it is `sortable`, the page sorts cells by their text."""
+    rows = [[_cell(cell(item), sortable) for _, cell in fields] for item in items]
+    return View([head for head, _ in fields], rows)
+
+
+def _cell(value: str | Cell, sortable: bool) -> Cell:
+    return value if isinstance(value, Cell) else Cell(value, sort=value if sortable else None)
+
+
+def interval(low: float, high: float, text: Callable[[float], str]) -> str:
+    """Return ``0.85 – 1.55``, a dash where an end is not known."""
+    return DASH if math.isnan(low) or math.isnan(high) else f"{text(low)} – {text(high)}"

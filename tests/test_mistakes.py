@@ -1,0 +1,82 @@
+"""Typical mistakes of a newcomer: one message that says what is wrong, where, and what to do; nothing is left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Bench, scripted
+
+from bench.execution import EXECUTORS, ExecutorKind
+
+FILES = {
+    "tabs.yaml": "name: x\nblocks:\n\t- task: cost\n",
+    "empty.yaml": "",
+    "broken.yaml": "blocks: [",
+    "task.yaml": "blocks: [{task: infre, grid: {arch: [a]}}]\n",
+    "key.yaml": "blocks: [{task: infer, batch_sise: 4, grid: {arch: [a]}}]\n",
+    "a-file": "",
+}
+
+MISTAKES = [
+    ("plan -c smok", "no experiment called 'smok'", "did you mean smoke?"),
+    ("plan -c nowhere.yaml", "no experiment file 'nowhere.yaml'", "path of a YAML file"),
+    ("plan -c tabs.yaml", "tabs.yaml, line 3, column 1: a tab", "blanks instead of tabs"),
+    ("plan -c empty.yaml", "there is nothing in it", "configs/smoke.yaml"),
+    ("plan -c broken.yaml", "broken.yaml, line", "mend the YAML there"),
+    ("plan -c task.yaml", "unknown task 'infre'", "did you mean infer?"),
+    ("plan -c key.yaml", "unknown key blocks[0].batch_sise", "batch_size"),
+    ("plan --set nonsense", "expected key=value", "such as --set device=cpu"),
+    (
+        "plan --set batchsize=8",
+        "no block of experiment default knows 'batchsize'",
+        "did you mean batch_size?",
+    ),
+    ("plan --set batch_size=[1,", "--set batch_size=[1,", "mend the YAML there"),
+    ("plan --set device=gpu", "'gpu'", "cuda"),
+    ("plan --task speed", "unknown task 'speed'", "known: "),
+    ("run --name a/b", "a run cannot be called 'a/b'", "without slashes"),
+    ("run --executor slrum", "unknown executor 'slrum'", "did you mean slurm?"),
+    ("run --results a-file", "cannot write to a-file/default", "another --results folder"),
+    ("run --ray-address auto", "--ray-address", "add --executor ray"),
+    ("report", "no run in results", "bench run"),
+    ("report nothing", "no run in results/nothing", ""),
+    ("report nothing --format htm", "unknown format 'htm'", "did you mean html?"),
+    ("diff a b --fail-above 5", "'5' is neither a percentage nor a fraction", "write 5% or 0.05"),
+    ("export a -f parquet", "Parquet is not text", "--out measurements.parquet"),
+    ("choose --latency 20", "it has no unit", "such as 20ms"),
+    ("choose --on rtx4091 --latency 20ms", "unknown machine 'rtx4091'", "did you mean rtx4090"),
+    ("choose --on rtx4090 --accuracy top7", "unknown accuracy 'top7'", "did you mean top5"),
+    ("explain nosy", "unknown topic 'nosy'", "did you mean noisy"),
+    ("list resnt", "unknown name or pattern 'resnt'", "did you mean resnet"),
+    ("facts show resnte50", "unknown network 'resnte50'", "did you mean resnet50"),
+    (
+        "facts update notes.csv",
+        "notes.csv has not the name of a file of published facts",
+        "results-imagenet.csv",
+    ),
+    ("verify --claims nothing.csv", "cannot read the claims nothing.csv", "give a CSV file of claims"),
+    ("--plugin a-file list", "a-file cannot be imported", "leave it out"),
+    ("compare lenet5", "", ""),
+    ("train lenet5 -d digit", "digit", "did you mean digits?"),
+]
+
+
+@pytest.mark.parametrize(("line", "message", "tip"), MISTAKES)
+def test_a_mistake_has_one_message_with_a_next_step(
+    line: str, message: str, tip: str, run: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    EXECUTORS.load()
+    for name in ("process", "inline") if line.startswith(("plan", "run", "train", "compare")) else ():
+        monkeypatch.setitem(EXECUTORS._units, name, ExecutorKind("fake", lambda *_: scripted()))
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    result = run(*line.split())
+    assert result.exit_code in (1, 2)
+    assert result.stdout == ""
+    error, _, next_step = " ".join(result.stderr.split()).partition(" tip: ")
+    assert error.startswith("error: ")
+    assert message in error
+    assert tip in next_step
+    assert next_step
+    assert {file.name for file in tmp_path.iterdir()} - {"results"} == set(FILES)

@@ -23,6 +23,7 @@ from bench.analysis.gate import TwoRounds
 from bench.analysis.versus import Ratio
 from bench.api import _gating
 from bench.cli.app import app
+from bench.execution.runner import Summary
 from bench.stats.effects import none
 
 
@@ -115,8 +116,7 @@ def gate(
         widths = [(Path(n.partition(":")[0]).parent.parent / "layers.py").read_text() for n in names]
         compared.append((name, *widths))
         ratios = list(rounds(name))
-        summary = SimpleNamespace(cancelled=False, failed=0, records=[])
-        return SimpleNamespace(here=ratios, summary=summary, path=Path("results") / name)
+        return SimpleNamespace(here=ratios, summary=Summary(), path=Path("results") / name)
 
     monkeypatch.setattr(_gating, "compare", compare)
     monkeypatch.setattr(_gating, "compare_run", lambda ratios: ratios)

@@ -74,10 +74,9 @@ def read_yaml(text: str, where: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        tab = "\\t" in str(error.problem)
-        problem = "a tab stands where YAML takes blanks alone" if tab else error.problem or error
-        tip = "write blanks instead of tabs" if tab else "mend the YAML there"
-        raise ConfigError(f"{where}{place}: {problem}", tip) from error
+        problem = str(error.problem or error)
+        said, tip = next((words for part, words in _PLAINLY.items() if part in problem), (problem, _MEND))
+        raise ConfigError(f"{where}{place}: {said}", tip) from error
     except (
         yaml.YAMLError,
         ValueError,
@@ -89,6 +88,19 @@ def read_yaml(text: str, where: str) -> object:
         raise ConfigError(f"{where}: no readable YAML: {reason}", "mend the YAML there") from error
     return value
 
+
+_MEND = "mend the YAML there"
+_PLAINLY = {
+    "'\\t'": ("a tab stands where YAML takes blanks alone", "write blanks instead of tabs"),
+    "<stream end>": ("it ends before a bracket is closed", "close it"),
+    "unexpected end of stream": ("it ends before a quote is closed", "close it"),
+    "mapping values are not allowed": (
+        "a colon with a blank behind it makes a key of what stands before it",
+        "put the value in quotes",
+    ),
+    "could not find expected ':'": ("a key has no colon behind it", "write KEY: VALUE, a line each"),
+}
+"""What the reader of YAML says of usual mistakes, in plain words, and what to do."""
 
 _MOST = 100_000  # values in a document, each counted as often as aliases repeat it
 

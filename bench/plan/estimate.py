@@ -69,6 +69,15 @@ def estimator(history: Iterable[tuple[Job, float]]) -> _Estimate:
     return estimate
 
 
+_FURTHER = 0.08  # of the planned processes of times, how much the further ones take where there is doubt
+
+
+def further_s(plan: Iterable[Planned], estimate: _Estimate) -> float:
+    """Return the seconds of the processes that a plan does not have yet: times in doubt are measured in some more."""
+    open_ = (p for p in plan if p.processes is not None and p.processes.most > p.processes.least)
+    return _FURTHER * sum(map(estimate, open_))
+
+
 _PRIOR_S = 2.0  # that estimates count as much as: a run of which less is done says little of how fast it goes
 
 
@@ -123,7 +132,9 @@ class Forecast:
         cores: int = 1,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        plan = list(plan)
         self._pending = {p.job.id: (p.job, estimate(p)) for p in plan}
+        self._further_s = further_s(plan, estimate)
         self._cores, self._now = cores, now
         self._own: dict[_Likeness, list[float]] = defaultdict(list)
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
@@ -142,6 +153,8 @@ class Forecast:
 
     def took(self, job: Job, seconds: float) -> None:
         """Take what a job took that has just ended; one that was not planned tells of those that are alike."""
+        if job.id not in self._pending:
+            self._further_s = max(0.0, self._further_s - seconds)
         _, expected_s = self._pending.pop(job.id, (job, seconds))
         self._own[_same(job)[1]].append(seconds / job.settings.length)
         for pace in (self._paces[job.task], self._whole):
@@ -149,7 +162,7 @@ class Forecast:
 
     def left_s(self) -> float:
         """Return the seconds until the last job ends."""
-        left_s = 0.0
+        left_s = self._further_s * self._whole.ratio
         for job, expected_s in (pending := list(self._pending.values())):  # another thread may ask
             left_s += self._seconds(job, expected_s) * self._beside(job)
         if self._begin_s is None or not pending:

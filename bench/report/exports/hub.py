@@ -21,7 +21,8 @@ from bench.errors import ConfigError
 from bench.records.flags import doubts, explain
 from bench.report.exports import Files, Results, export
 from bench.report.exports._numbers import Number, file_names, numbers_of, rows_of, settings_of
-from bench.report.tables._view import Cell, Fields, Head, flagged, view_of
+from bench.report.tables._view import flagged
+from bench.report.tables.cells import Cell, Fields, Head, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown
 from bench.units import DASH, Scale, digits_for, fixed, percent, scale_for, significant

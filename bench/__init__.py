@@ -1,4 +1,4 @@
-"""A neural architecture benchmarking harness: cost, speed, memory and short-training accuracy, defended.
+"""A neural architecture benchmarking harness: cost, speed, memory and short-training accuracy, and how sure each is.
 
 import bench
 frame = bench.load("results/cpu-reference")

@@ -31,6 +31,8 @@ def read(line: str) -> str:
     """Let a line ``bench run smoke`` be read by its command, without doing anything; return the command's words."""
     name, *given = shlex.split(line, comments=True)
     assert name == "bench", line
+    if given[0] == "--plugin":
+        given = given[2:]
     words = next(w for w in COMMANDS if w.split() == given[: len(w.split())])
     COMMANDS[words].make_context(words, given[len(words.split()) :])
     return words

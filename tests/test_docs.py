@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from commands import lines_of, read
+from commands import COMMANDS, lines_of, read
 from typer.testing import CliRunner
 
-from bench.analysis import engines
+from bench.analysis import engines, versus
 from bench.claims import _finding as finding
 from bench.cli.app import app
-from bench.docs import _EXIT_CODES, topic, topics
+from bench.docs import EXIT_CODES, Topic, explained, topics, word, words_of_figures
 from bench.errors import UnknownNameError
+from bench.execution import EXECUTORS
 from bench.facts import reproduction
-from bench.plan.task import tasks
+from bench.plan.config import _BLOCK, _TOP
+from bench.plan.files import configs_dir, experiments
+from bench.plan.recipe import Recipe
+from bench.plan.task import all_keys, tasks
 from bench.records.flags import FLAGS
 from bench.records.record import STATUSES, Status
 from bench.records.verdicts import VERDICT_WORDS
+from bench.report.figures import FIGURES
+from bench.report.write import _FORMATS
 from bench.stats import effects
 
 ROOT = Path(__file__).parent.parent
 GUIDES = {
     file.name: file.read_text("utf-8") for file in files("bench.docs").iterdir() if file.name.endswith(".md")
 }
-TEXTS = {**GUIDES, **{name: (ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")}}
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+TEXTS = {**GUIDES, **{name: (ROOT / name).read_text("utf-8") for name in OUTSIDE}}
 
 
 def explain(*words: str) -> str:
@@ -36,15 +46,106 @@ def explain(*words: str) -> str:
     return result.output
 
 
-def test_each_word_of_the_registries_is_explained():
-    words = [*FLAGS, *STATUSES, *tasks(), *(q.name for task in tasks().values() for q in task.quantities)]
-    for word in words:
-        assert len(topic(word).about) > 5, word
-        assert f"# {word}: " in explain(word)
+@cache
+def without_torch() -> tuple[Topic, ...]:
+    """Return all that `bench explain` looks through before it imports torch."""
+    from bench.cli import _topics
+
+    root = next(_topics.commands(__import__("typer").main.get_command(app)))[1]
+    return (*topics(), *_topics.words_of_commands(root), *_topics.words_of_executors(), *words_of_figures())
+
+
+def of(name: str) -> list[Topic]:
+    return [each for each in without_torch() if each.means(name)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("doubts", list(FLAGS)),
+        ("statuses", list(STATUSES)),
+        ("tasks", list(tasks())),
+        ("quantities", [q.name for task in tasks().values() for q in task.quantities]),
+        ("verdict-words", list(VERDICT_WORDS)),
+        ("keys", list(all_keys())),
+        ("recipe-keys", list(Recipe.model_fields)),
+        ("recipes", [file.stem for file in (configs_dir() / "recipes").glob("*.yaml")]),
+        ("shipped", experiments()),
+        ("figures", FIGURES.names()),
+        ("executors", EXECUTORS.names()),
+        ("commands", list(COMMANDS)),
+        ("exit-codes", list(map(str, EXIT_CODES))),
+    ],
+)
+def test_each_word_of_a_registry_has_a_topic_of_its_kind(kind, names):
+    for name in names:
+        topics_of_it = [topic for topic in of(name) if topic.kind == kind]
+        assert topics_of_it, name
+        for topic in topics_of_it:
+            assert len(topic.about) > 5, name
+            assert topic.text.startswith(f"# {topic.name}: ")
+
+
+def test_each_option_of_each_command_has_a_topic_that_says_what_it_is_there():
+    for path, command in COMMANDS.items():
+        context = command.make_context(path, [], resilient_parsing=True)
+        for option in command.get_params(context):
+            for spelling in (*option.opts, *option.secondary_opts):
+                if option.param_type_name == "option":
+                    assert any(f"`bench {path}`" in topic.text for topic in of(spelling)), (path, spelling)
+
+
+def test_an_option_is_explained_as_it_is_written():
+    assert explain("--fail-above").startswith("# --fail-above: an option")
+    assert explain("fail above") == explain("--fail-above")
+    assert "`--report / --no-report`" in explain("--no-report")
+    assert explain("-n") == explain("--name")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *_FORMATS,
+        *("parquet", "timm", "rich", "json"),  # what commands print
+        *_TOP,
+        *_BLOCK,
+        *("fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16", "int8", "channels_last"),
+        *(
+            "BENCH_DATA",
+            "BENCH_LOCKS",
+            "BENCH_JOBS",
+            "BENCH_CACHE",
+            "BENCH_FACTS",
+            "BENCH_PLUGINS",
+            "BENCH_SLURM",
+        ),
+        *("NO_COLOR", "imagefolder", "hubconf.py", "KubeRay", "check_arch", "records.jsonl"),
+    ],
+)
+def test_a_word_without_a_topic_is_found_where_it_stands(word):
+    shown = explained(word, without_torch())
+    assert any(word.lower() in topic.text.lower() for topic in shown)
+
+
+def test_each_variable_of_the_environment_that_the_package_reads_stands_in_a_guide():
+    """But for those that bench sets itself, for its own processes."""
+    own = {"BENCH_COPIES", "BENCH_SERVER_OF"}
+    code = "".join(file.read_text("utf-8") for file in (ROOT / "bench").rglob("*.py"))
+    read_there = set(re.findall(r"\"(BENCH_[A-Z_]+)\"", code)) - own
+    assert read_there == set(re.findall(r"^\| `(BENCH_[A-Z_]+)`", GUIDES["start.md"], re.MULTILINE))
+
+
+@pytest.mark.slow  # imports torch
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [("resnet18", "a network"), ("digits", "a data set"), ("cuda_graph", "a backend")],
+)
+def test_units_of_the_measuring_half_are_explained(name, heading):
+    assert explain(name).startswith(f"# {name}: {heading}")
 
 
 def test_verdicts_and_statuses_are_all_there_are():
-    words = (effects.Verdict, finding.Verdict, reproduction._Verdict, engines._Worth)
+    words = (effects.Verdict, finding.Verdict, reproduction._Verdict, engines._Worth, versus._Overall)
     assert set(VERDICT_WORDS) == {word for each in words for word in get_args(each)}
     assert set(STATUSES) == set(get_args(Status))
 
@@ -52,6 +153,7 @@ def test_verdicts_and_statuses_are_all_there_are():
 def test_a_word_of_two_kinds_has_both_texts():
     assert "a task" in explain("accuracy")
     assert "a quantity of the task `accuracy`" in explain("accuracy")
+    assert "--accuracy: an option" in explain("accuracy")
 
 
 @pytest.mark.parametrize("words", [["launch_bound"], ["launch", "bound"], ["launch-bound"], ["Launch_Bound"]])
@@ -59,19 +161,49 @@ def test_a_word_may_be_spelled_in_several_ways(words):
     assert explain(*words) == explain("launch_bound")
 
 
-def test_the_nearest_word_is_named():
-    with pytest.raises(UnknownNameError) as raised:
-        topic("nosy")
-    assert "noisy" in str(raised.value.tip)
+def test_the_nearest_word_is_named_of_all_that_are_known():
+    others = [word("resnet18", "networks", "a residual one", "a network", "")]
+    for name, near in (
+        ("nosy", "noisy"),
+        ("--fail-abov", "--fail-above"),
+        ("rooflin", "roofline"),
+        ("resnet19", "resnet18"),
+    ):
+        with pytest.raises(UnknownNameError) as raised:
+            explained(name, without_torch(), lambda: others)
+        assert near in str(raised.value.tip)
+
+
+def test_what_takes_time_to_know_is_left_alone_where_a_word_is_known():
+    def never() -> Iterator[Topic]:
+        raise AssertionError
+
+    assert explained("noisy", topics(), never)
+
+
+def test_passages_that_have_a_word_as_code_come_first():
+    known = [
+        Topic(
+            "a",
+            "guides",
+            "A",
+            "# A\n\nIts pace is plain.\n\n## How\n\n| key | is |\n| --- | --- |\n| `pace` | steps |\n",
+        )
+    ]
+    (shown,) = explained("pace", known)
+    assert (
+        shown.text
+        == "# pace: where it stands\n\n## a: How\n\n- `pace`: steps\n\n## a: A\n\nIts pace is plain.\n"
+    )
 
 
 def test_without_a_word_all_are_listed():
     listed = explain()
-    assert all(re.search(rf"^{re.escape(name)} ", listed, re.MULTILINE) for name in topics())
+    assert all(re.search(rf"^{re.escape(topic.name)} ", listed, re.MULTILINE) for topic in without_torch())
 
 
 def test_exit_codes_are_explained():
-    assert all(f"`{code}`" in explain("exit codes") for code in _EXIT_CODES)
+    assert all(f"`{code}`" in explain("exit codes") for code in EXIT_CODES)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -93,3 +225,50 @@ def test_links_and_files_that_are_named_are_there(name):
 def test_each_guide_is_reached_from_the_first():
     reached = set(re.findall(r"\]\(([\w-]+\.md)\)", GUIDES["index.md"]))
     assert reached == set(GUIDES) - {"index.md"}
+
+
+def test_the_vocabulary_is_of_forty_words_at_most_and_knows_the_tasks():
+    table = TEXTS["CONTRIBUTING.md"].partition("| word | means |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    rows = dict(line.strip("| ").split(" | ", 1) for line in table.splitlines())
+    words = [word for row in rows for word in row.split(", ")]
+    assert len(words) == len(set(words)) <= 40
+    assert set(rows["task"].partition(": ")[2].split(", ")) == set(tasks())
+
+
+# --- promises ---
+
+
+def promises() -> list[tuple[str, str, str]]:
+    """Return the rows of the table of promises: the text that it is in, its words, and what holds it."""
+    rows = re.findall(r"^\| (.+) \| (.+) \| `(.+)` \|$", GUIDES["promises.md"], re.MULTILINE)
+    linked = [(re.search(r"\((.+)\)", where), where, words, held) for where, words, held in rows]
+    return [(link[1] if link else f"{where}.md", words, held) for link, where, words, held in linked]
+
+
+def plain(markdown: str) -> str:
+    """Return the words of a text, without what marks them."""
+    return " ".join(
+        re.sub(r"\[([^\]]+)\]\([^)]+\)|[`*]|^\|\s*|^- ", r"\1", markdown, flags=re.MULTILINE).split()
+    )
+
+
+def test_every_row_of_the_table_of_promises_is_read():
+    rows = GUIDES["promises.md"].count("\n| ") - 2  # without the head and the line below it
+    assert len(promises()) == rows > 20
+
+
+@pytest.mark.parametrize(("place", "words", "held"), promises(), ids=lambda text: text[:40])
+def test_a_promise_stands_where_it_is_made_and_what_holds_it_is_there(place, words, held):
+    assert plain(words) in plain(TEXTS[place])
+    file, _, name = held.removeprefix("python ").partition("::")
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    if name:
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    else:
+        assert file.startswith("tests/benchmarks/")
+
+
+def test_each_guide_that_promises_something_has_a_row():
+    """Sentences that begin with *Promised and tested* name what they mean, and stand in the table."""
+    made = {name for name, text in GUIDES.items() if "Promised and tested" in text}
+    assert made <= {place for place, _, _ in promises()}

@@ -15,7 +15,7 @@ from fake_executor import FakeExecutor
 from make_records import by_name, job, record, speed
 
 from bench.cli import _common, _interrupts, diff, gate
-from bench.docs import _EXIT_CODES
+from bench.docs import EXIT_CODES
 from bench.execution import EXECUTORS, Ended, ExecutorKind
 from bench.records.record import Measurement
 from bench.records.store import Store
@@ -112,7 +112,7 @@ def test_no_command_leaves_with_a_code_that_is_not_documented() -> None:
                 (argument,) = node.args or [ast.Constant(0)]
                 left.add((file.stem, ast.unparse(argument)))
     known = {text for _, text in left if text in names or text.isdigit()}
-    assert {int(text) if text.isdigit() else names[text] for text in known} <= _EXIT_CODES.keys()
+    assert {int(text) if text.isdigit() else names[text] for text in known} <= EXIT_CODES.keys()
     assert {text for _, text in left} - known == {
         "_EXIT_REGRESSION",
         "error.exit_code",  # of `bench.errors`: 1 or 2
@@ -125,5 +125,5 @@ def test_what_the_help_of_a_command_says_of_them_is_documented() -> None:
     for name, command in COMMANDS.items():
         said = " ".join(str(command.help).split()).partition("Exit codes: ")[2]
         codes = {int(code) for code in re.findall(r"(?:^|[;,] )(\d+)\b", said)}
-        assert codes <= _EXIT_CODES.keys(), name
+        assert codes <= EXIT_CODES.keys(), name
         assert not said or codes, name

@@ -78,7 +78,8 @@ def topics(incomplete: str) -> list[str]:
     """Return what `bench explain` explains that begins so."""
     from bench.docs import topics as known
 
-    return [word for name in known() if (word := name.replace(" ", "-")).startswith(incomplete)]
+    names = dict.fromkeys(topic.name.replace(" ", "-") for topic in known())
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def tasks(incomplete: str) -> list[str]:

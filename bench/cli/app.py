@@ -122,7 +122,10 @@ app = typer.Typer(
 
 def _add(group: str, name: str, command: Callable[..., None], *examples: str) -> None:
     """Add a command to a group of the list; its --help ends with the examples."""
-    app.command(name, rich_help_panel=group, epilog=examples_of(*examples))(command)
+    explains = {"ignore_unknown_options": command is explain.explain}  # options of others are words to it
+    app.command(name, rich_help_panel=group, epilog=examples_of(*examples), context_settings=explains)(
+        command
+    )
 
 
 _MEASURE, _COMPARE, _READ, _MACHINE = "Measure", "Compare", "Read what is stored", "This machine"
@@ -210,7 +213,7 @@ _add(
     "bench merge a b c --name all --json",
 )
 app.add_typer(facts.app, name="facts", rich_help_panel=_READ)
-_add(_READ, "explain", explain.explain, "bench explain noisy", "bench explain intervals")
+_add(_READ, "explain", explain.explain, "bench explain noisy", "bench explain --fail-above")
 _add(_MACHINE, "env", env.env, "bench env", "bench env --json")
 _add(_MACHINE, "list", list_.list_, "bench list", 'bench list "torchvision:resnet*"')
 _add(_MACHINE, "selftest", selftest.selftest, "bench selftest", "bench selftest --arch mobilenet_v2 --runs 3")

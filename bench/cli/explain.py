@@ -2,58 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._common import JsonOption, handled
-from bench.cli._complete import topics
+from bench.cli._complete import topics as known_topics
 from bench.cli._streams import print_json, stdout, write
+
+if TYPE_CHECKING:
+    from bench.docs import Topic
 
 
 @handled
 def explain(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[TOPIC]",
-            autocompletion=topics,
-            help="A guide, quantity, doubt, status, verdict, task or exit code.",
+            autocompletion=known_topics,
+            help="A guide, or any word: a quantity, doubt, status, verdict, task, command, option (--set), key, "
+            "figure, recipe, backend, data set, network, exit code ...",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Explain a word that tables, messages or options use, or how a thing is done; without a word, list them all."""
-    from bench.docs import topic, topics
+    from bench.cli._topics import words_of_commands, words_of_executors, words_of_units
+    from bench.docs import explained, topics, words_of_figures
 
+    of_commands = words_of_commands(context.find_root().command)
+    known = (*topics(), *of_commands, *words_of_executors(), *words_of_figures())
     name = " ".join(words or ())
-    shown = [topic(name)] if name else list(topics().values())
+    shown = explained(name, known, words_of_units) if name else known
     if as_json:
         print_json([{"name": t.name, "kind": t.kind, "about": t.about, "text": t.text} for t in shown])
     elif not name:
-        _list()
+        _list(shown)
     elif stdout().soft_wrap:  # a file, for which Markdown is as good
-        write(shown[0].text)
+        write("\n".join(each.text for each in shown))
     else:
         from rich.markdown import Markdown
 
-        stdout().print(Markdown(shown[0].text))
+        for each in shown:
+            stdout().print(Markdown(each.text))
 
 
-def _list() -> None:
+def _list(known: Sequence[Topic]) -> None:
     from rich.table import Table
-
-    from bench.docs import topics
+    from rich.text import Text
 
     console = stdout()
-    for kind in dict.fromkeys(t.kind for t in topics().values()):
-        of_kind = [t for t in topics().values() if t.kind == kind]
+    for kind in dict.fromkeys(each.kind for each in known):
         table = Table(
-            title=kind.capitalize(), title_justify="left", box=None, pad_edge=False, show_header=False
+            title=kind.replace("-", " ").capitalize(),
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            show_header=False,
         )
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
-        for each in of_kind:
-            table.add_row(each.name, each.about)
+        for each in known:
+            if each.kind == kind:
+                table.add_row(Text(each.name), Text(each.about))
         console.print(table)
         console.print()
+    console.print("Networks, data sets and backends are explained too: `bench list` has their names.")

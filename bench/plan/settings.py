@@ -2,18 +2,6 @@
 
 Each task has a class of both kinds in its file in `bench.tasks`; what several tasks share is here. A key may be `None`
 where a default depends on the machine or the network; `bench.plan.expand` fills it in, or leaves it out of the job.
-
-precision:
-    fp32       weights and images in single precision; TF32 is forbidden
-    tf32       the same, with TF32 allowed inside matrix products and convolutions; CUDA only
-    bf16 fp16  pure: weights, images and all that is computed in 16 bits
-    amp_bf16 amp_fp16  weights and images in single precision; torch.autocast casts what it holds to be safe.
-               Each call casts the weights anew, as it does for users; a training in amp_fp16 scales its loss
-    int8       weights and images in single precision, as they are in eager; the engine multiplies 8-bit integers. A
-               value of this axis, not a name of a backend: else a row of int8 would say fp32 in its column
-memory_format: contiguous (NCHW) or channels_last (NHWC), of weights and images
-backend: how the network is run, a name of `bench list backends`
-batch_size: images a call, or `max`, the largest batch that fits, found beforehand by trying
 """
 
 from __future__ import annotations
@@ -150,14 +138,28 @@ class Settings(BaseModel, extra="allow", frozen=True):
 
 
 class OnDevice(Settings):
-    """Settings of every task that runs something on a device."""
+    """Settings of every task that runs something on a device.
+
+    Attributes:
+        precision: of weights and images, and of what is computed. `fp32` is single precision, with TF32 forbidden;
+            `tf32` allows it inside matrix products and convolutions, on CUDA only. `bf16` and `fp16` are pure:
+            weights, images and all that is computed have 16 bits. With `amp_bf16` and `amp_fp16` weights and images
+            are in single precision, and torch.autocast casts what it holds to be safe: each call casts the weights
+            anew, as it does for users, and a training in `amp_fp16` scales its loss. With `int8` they are as they are
+            in eager, and the engine multiplies 8-bit integers.
+        threads: those of torch, or of the engine; None is one a core that the process may use.
+    """
 
     precision: Precision = "fp32"
     threads: _Threads | None = None
 
 
 class OfNetwork(OnDevice):
-    """Settings of every task that runs a network on a device."""
+    """Settings of every task that runs a network on a device.
+
+    Attributes:
+        memory_format: contiguous (NCHW) or channels_last (NHWC), of weights and images.
+    """
 
     memory_format: _MemoryFormat = "contiguous"
 
@@ -166,9 +168,9 @@ class Timed(OfNetwork):
     """Settings of every task that times the calls of a network.
 
     Attributes:
-        batch_size: images a call; `max` is the largest that fits, to within 1/32 of it.
+        batch_size: images a call; `max` is the largest that fits, to within 1/32 of it, found beforehand by trying.
         batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
-        backend: how the network is run.
+        backend: how the network is run, a name of `bench list backends`.
         calibration: of int8, the data set on whose training images the ranges of activations are taken: a name of
             `bench list datasets`, or ``imagefolder:PATH``. None is seeded noise, and not part of the job.
         timing: how long to sample.
@@ -208,7 +210,12 @@ class Timed(OfNetwork):
 
 
 class Keys(Frozen):
-    """What a block of any task may give beside its settings."""
+    """What a block of any task may give beside its settings.
+
+    Attributes:
+        seed: of all that is drawn: weights, images, the order of a training's.
+        timeout_s: seconds after which a job is ended, as `timeout`.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     timeout_s: _Seconds = 600.0
@@ -218,7 +225,7 @@ class NetworkKeys(Keys):
     """What a block of every task that has a network may give: its name and its input.
 
     Attributes:
-        arch: its name.
+        arch: its name, or a glob of names.
         input_size: px; None is its own.
         weights: file of a state dict to load; it becomes an argument of the name, ``NAME(weights='net.pt')``, and so
             part of the job. None leaves the name as it is.
@@ -233,7 +240,12 @@ class NetworkKeys(Keys):
 
 
 class ShapeKeys(NetworkKeys):
-    """What a block may give of a network that is not trained: None takes the network's own channels and classes."""
+    """What a block may give of a network that is not trained.
+
+    Attributes:
+        in_channels: channels of its images; None is its own.
+        num_classes: its outputs; None is its own.
+    """
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
     num_classes: Annotated[int, Field(ge=1)] | None = None

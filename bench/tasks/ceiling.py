@@ -19,7 +19,11 @@ _QUANTITIES = (
 
 
 class _CeilingSettings(OnDevice):
-    """Settings of this task: `timing` is of each of the few measurements; all of them together take two seconds."""
+    """Settings of this task.
+
+    Attributes:
+        timing: of each of the few measurements; all of them together take two seconds.
+    """
 
     timing: Timing = Timing(warmup_s=0.1, min_s=0.1, limit_s=0.4)
 

@@ -9,7 +9,7 @@ def draw(table, frame):
         return None
     axes = canvas(6, 4).subplots()
     rows = table.dropna(subset=["parameters"])
-    axes.barh(rows["arch"], rows["parameters"])
+    axes.barh(rows["label"], rows["parameters"])
     axes.set_xlabel("Parameters")
     axes.set_title("Parameters", loc="left")
     return axes.figure if len(rows) else None

@@ -1,0 +1,90 @@
+"""The words that only the command line and the measuring half know: commands, options, and units of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.docs import Topic, word
+from bench.io import JsonObject
+
+_WIDTH = 88  # columns of a help that is explained
+
+
+def commands(group: Any, path: str = "bench") -> Iterator[tuple[str, Any]]:
+    """Yield a group of typer's with the words that lead to it, and then all commands below it."""
+    yield path, group
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def words_of_commands(root: Any) -> Iterator[Topic]:
+    """Yield the topic of each command below typer's group `bench`, and of each option."""
+    options: dict[str, list[tuple[str, list[str], tuple[str, str]]]] = {}
+    for path, command in commands(root):
+        context = command.make_context(path, [], resilient_parsing=True, terminal_width=_WIDTH)
+        if path != "bench":
+            about, text = command.get_short_help_str(200), command.get_help(context).strip()
+            yield word(path.removeprefix("bench "), "commands", about, "a command", f"```text\n{text}\n```")
+        for option in command.get_params(context):
+            if option.param_type_name == "option":
+                name, *others = _spellings(option)
+                options.setdefault(name, []).append((path, others, option.get_help_record(context)))
+    for name, uses in sorted(options.items()):
+        yield _of_option(name, uses)
+
+
+def _spellings(option: Any) -> list[str]:
+    """Return the ways to write an option, the long ones first."""
+    return sorted((*option.opts, *option.secondary_opts), key=lambda name: not name.startswith("--"))
+
+
+def _of_option(name: str, uses: list[tuple[str, list[str], tuple[str, str]]]) -> Topic:
+    """Return the topic of an option: how it is written in each command that has it, and what it is there."""
+    says: dict[tuple[str, str], list[str]] = {}
+    for path, _, record in uses:
+        usage, about = (" ".join(part.split()) for part in record)
+        says.setdefault((usage, about), []).append(f"`{path}`")
+    lines = (f"- {', '.join(paths)}: `{usage}`. {about}" for (usage, about), paths in says.items())
+    others = tuple(dict.fromkeys(spelling for _, spellings, _ in uses for spelling in spellings))
+    return word(name, "options", next(iter(says))[1], "an option", "\n".join(lines), others=others)
+
+
+def words_of_executors() -> Iterator[Topic]:
+    """Yield the topic of each executor."""
+    from bench.execution import EXECUTORS
+
+    for name, kind in EXECUTORS.items():
+        text = f"{kind.about}.\n\n`bench run all --executor {name}`"
+        yield word(name, "executors", kind.about, "an executor", text)
+
+
+def words_of_units() -> Iterator[Topic]:
+    """Yield the topics of networks, data sets and backends; importing torch for that takes seconds."""
+    from bench.api.inspecting import units
+
+    every = units()
+    for row in every["archs"]:
+        about = ", ".join(str(row[key]) for key in ("family", "year") if row[key])
+        yield _of_unit(row, "networks", about, "a network", f"bench show {row['name']}")
+    for row in every["datasets"]:
+        yield _of_unit(row, "data-sets", row["source"], "a data set", "bench list datasets")
+    for row in every["backends"]:
+        yield _of_unit(row, "backends", row["about"], "a backend", "bench list backends")
+
+
+def _of_unit(row: JsonObject, kind: str, about: str, what: str, command: str) -> Topic:
+    lines = [f"- {key.replace('_', ' ')}: {_value(row[key])}" for key in row if row[key] and key != "name"]
+    return word(row["name"], kind, about, what, "\n".join([*lines, "", f"`{command}`"]))
+
+
+def _value(value: object) -> str:
+    """Return a value of a card as words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_value(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)

@@ -1,0 +1,161 @@
+"""README and recipes, line by line as they are written, in one folder; what measures comes to made numbers at once."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import lines_of
+from PIL import Image
+from stand_in import StandIn, instead_of_all
+from typer.testing import CliRunner
+
+from bench.cli.app import app
+from bench.execution import probe
+from bench.report.figures import _drawing
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+CLASSES = (
+    *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
+    *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
+)  # of Imagenette
+
+
+def guide(name: str) -> str:
+    return (ROOT / "bench" / "docs" / f"{name}.md").read_text("utf-8")
+
+
+def git(*words: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *words], check=True, capture_output=True)
+
+
+def not_drawn(name: str, *_: object, **__: object) -> _drawing.Picture:
+    """Return a figure for which there was nothing to draw."""
+    return _drawing.Picture(name, "", "", "", {})
+
+
+@pytest.fixture
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> StandIn:
+    """Return what stands in for all executors, in a folder with README's network, images and weights, and two commits."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("COLUMNS", "160")
+    network = re.search(r"```python\n# my_net.py\n(.*?)```", README, re.DOTALL)
+    assert network is not None
+    Path("nets").mkdir()
+    for file in ("my_net.py", "nets/mine.py"):
+        Path(file).write_text(network[1])
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("checkout", "-q", "-b", "change")
+    with Path("nets/mine.py").open("a") as opened:
+        opened.write("\n# another commit\n")
+    git("commit", "-q", "-a", "-m", "two")
+    for part in ("train", "val"):
+        for name in CLASSES:
+            folder = tmp_path / "data" / "imagenette" / part / name
+            folder.mkdir(parents=True)
+            for i in range(2):
+                Image.new("RGB", (8, 8), (i, 0, 0)).save(folder / f"{i}.png")
+    shutil.copytree(tmp_path / "data" / "imagenette", tmp_path / "PATH")  # which README calls so
+    weights = tmp_path / "torch" / "hub" / "checkpoints"
+    weights.mkdir(parents=True)
+    for name in ("resnet50-11ad3fa6.pth", "resnet18-f37072fd.pth"):
+        (weights / name).touch()
+    monkeypatch.setattr(probe, "_missing", lambda names: ())  # as if all data sets were here
+    monkeypatch.setattr(_drawing, "_MANY_RECORDS", 1_000_000)  # no second process
+    if (
+        "paper" not in request.node.name
+    ):  # one report has its figures: to draw them takes longer than all else
+        monkeypatch.setattr(_drawing, "_draw", not_drawn)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return instead_of_all(monkeypatch)
+
+
+def say(line: str, code: int = 0) -> str:
+    """Carry out a line, and return what it prints."""
+    name, *words = shlex.split(line, comments=True)
+    assert name == "bench"
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == code, f"{line}\n{done.output}\n{done.exception!r}"
+    return done.output
+
+
+def session(markdown: str) -> dict[str, str]:
+    """Carry out all lines of a text's blocks for the shell, in their order; return what each prints, the last time."""
+    return {line.partition("  #")[0].rstrip(): say(line) for line in lines_of(markdown)}
+
+
+def test_each_line_of_the_readme(executor: StandIn) -> None:
+    for name in ("before", "after"):
+        say(f"bench run my_net.py:Net --name {name}")
+    inline = re.findall(r"`(bench [^`A-Z]+)`", README)
+    assert {"bench run all", "bench run\nmodern", "bench run smoke"} <= set(inline)
+    for line in inline:
+        say(line)
+    shown = session(README)
+    assert len(shown) == 9
+    (own,) = (text for line, text in shown.items() if line.startswith("bench run my_net.py:Net"))
+    assert "torchvision:convnext_tiny" in own
+    for name in ("default", "modern", "smoke"):
+        assert Path(f"reports/{name}/report.md").is_file()
+
+
+def test_the_backbone(executor: StandIn) -> None:
+    shown = session(guide("recipe-backbone"))
+    raced = shown['bench choose --latency 20ms --memory 300MB --among "torchvision:*" --minutes 10']
+    assert "Take torchvision:" in raced
+    measured = [job.arch for job in executor.jobs if job.task == "infer"]
+    assert set(measured) > {"torchvision:resnet50", "torchvision:mobilenet_v2"}
+    assert "Take torchvision:" in shown["bench choose --on candidates --latency 20ms --memory 300MB"]
+
+
+def test_the_paper(executor: StandIn) -> None:
+    session(guide("recipe-paper"))
+    latex = Path("reports/paper/table.tex").read_text()
+    assert r"\toprule" in latex
+    assert all(name in latex for name in ("Net(width=128)", "resnet50", "convnext"))
+    assert [file.name for file in Path("reports/paper/figures").glob("*.pdf")]
+
+
+def test_the_gate(executor: StandIn) -> None:
+    shown = session(guide("recipe-gate"))
+    told = next(text for line, text in shown.items() if line.startswith("bench gate"))
+    assert "nets/mine.py:Net(width=128)" in told
+    assert "Nothing is slower for certain" in told
+
+
+def test_the_lecture(executor: StandIn) -> None:
+    shown = session(guide("recipe-lecture"))
+    assert "inception4a" in shown["bench show googlenet --depth 2"]
+    assert {job.arch for job in executor.jobs if job.task == "accuracy"} >= {"plain20", "resnet56"}
+
+
+def test_the_cluster(executor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "")  # set back after the test
+    shown = session(guide("recipe-cluster"))
+    again = shown["bench run modern --executor ray --ray-address HOST:6379"]
+    assert "(all of them before)" in again
+    assert Path("reports/both/report.md").is_file()
+
+
+def test_a_unit_of_ones_own(executor: StandIn) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", guide("extending"), re.DOTALL)
+    Path("mine.py").write_text(blocks[0])
+    command = [sys.executable, "-m", "bench"]
+    for line in lines_of(guide("extending")):
+        done = subprocess.run([*command, *shlex.split(line)[1:]], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert Path("reports/small/figures/parameters.svg").is_file()
+    test = f"import os\nos.environ['BENCH_PLUGINS'] = 'mine.py'\n{blocks[1]}\ntest_my_network()\n"
+    subprocess.run([sys.executable, "-c", test], check=True)

@@ -1,8 +1,17 @@
 """A neural architecture benchmarking harness: cost, speed, memory and short-training accuracy, and how sure each is.
 
-import bench
-frame = bench.load("results/cpu-reference")
-run = bench.run("smoke", names=["resnet18", "my_net.py:Net"])
+Measure, and store:  run, train, evaluate, compare, engines, choose, gate
+Read what is stored: load, query, ensembles, figure
+Look at a network:   show
+What columns hold:   columns
+
+Each function says in its help what it takes and returns, with an example; all errors are `BenchError`.
+
+Example:
+    >>> import bench
+    >>> run = bench.run("smoke", ["lenet5", "resnet20"], tasks=["cost"])
+    >>> run.comparison[["network", "parameters", "macs"]].values.tolist()
+    [['lenet5', 61706, 416520], ['resnet20', 269722, 40551040]]
 """
 
 from __future__ import annotations
@@ -11,12 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "BenchError",
     "__version__",
+    "choose",
+    "columns",
     "compare",
     "engines",
     "ensembles",
     "evaluate",
     "figure",
+    "gate",
     "load",
     "query",
     "run",
@@ -25,13 +38,37 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from bench.api import compare, engines, ensembles, evaluate, figure, load, query, run, show, train
+    from bench.api import (
+        choose,
+        columns,
+        compare,
+        engines,
+        ensembles,
+        evaluate,
+        figure,
+        gate,
+        load,
+        query,
+        run,
+        show,
+        train,
+    )
+    from bench.errors import BenchError
 
 
 def __getattr__(name: str) -> Any:
     """Import the interface when it is first used, so that `import bench` costs nothing."""
+    if name == "BenchError":
+        from bench.errors import BenchError
+
+        return BenchError
     if name in __all__:
         import bench.api
 
         return getattr(bench.api, name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return what there is, also before it is first used."""
+    return sorted({*globals(), *__all__})

@@ -64,7 +64,9 @@ def test_csv_has_every_row_with_raw_samples() -> None:
     frame = to_frame([everything()])
     rows = list(csv.DictReader(io.StringIO(long_csv([everything()]))))
     assert [r["job_id"] for r in rows] == frame["job_id"].tolist()
-    assert set(frame.columns) - {"outputs", "evaluation"} == set(rows[0])
+    assert {*frame.columns, "value"} - {"outputs", "evaluation"} == set(rows[0])
+    assert [r["value"] for r in rows] == [r["median"] for r in rows]
+    assert [r["started_at"] or None for r in rows] == frame["started_at"].tolist()
     odd = next(r for r in rows if r["measurement"] == "odd")
     assert json.loads(odd["samples"]) == [0.1 + 0.2, None, 1e-300]
     assert json.loads(odd["flags"]) == ["noisy", "unsteady"]
@@ -75,10 +77,12 @@ def test_csv_has_every_row_with_raw_samples() -> None:
 def test_parquet_gives_the_frame_back() -> None:
     frame = to_frame([everything()])
     back = pd.read_parquet(io.BytesIO(long_parquet([everything()])))
-    assert back.columns.tolist() == frame.columns.drop(["outputs", "evaluation"]).tolist()
+    columns = frame.columns.drop(["outputs", "evaluation"]).tolist()
+    assert [column for column in back if column != "value"] == columns
+    assert back["value"].dropna().tolist() == back["median"].dropna().tolist()
     assert len(back) == len(frame)
     for name in ("median", "low", "n", "year", "batch_size"):
-        pd.testing.assert_series_equal(back[name], frame[name], check_dtype=False)
+        pd.testing.assert_series_equal(back[name].astype("float64"), frame[name].astype("float64"))
     for name in ("arch", "status", "measurement", "error"):
         assert [None if pd.isna(v) else v for v in back[name]] == frame[name].tolist()
     for mine, theirs in zip(frame["samples"], back["samples"], strict=True):
@@ -95,6 +99,7 @@ def test_parquet_types_do_not_depend_on_what_is_there() -> None:
         "string",
         "double",
         "int64",
+        "timestamp[ns, tz=UTC]",
         "list<element: double>",
         "list<element: string>",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -44,6 +45,23 @@ def test_networks_are_those_of_the_comparison():
     asked = query("select network, macs from networks where macs is not null order by macs", [RUN])
     table = load(RUN).comparison
     assert asked["macs"].tolist() == sorted(table["macs"].dropna())
+
+
+def test_what_a_query_gives_has_the_dtypes_of_the_frames(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    asked = query(
+        "select year, started_at, arch, value, samples, n from measurements order by n desc, arch limit 3",
+        [RUN],
+    )
+    frame = load(RUN)
+    assert asked.dtypes.equals(pd.DataFrame(frame)[list(asked)].dtypes)
+    told = query(
+        "select sum(n) as samples, sum(1e30::hugeint) as much, m.run, n.run, any_value(m.arch = n.network) as same "
+        "from measurements m join networks n on m.arch = n.network group by m.run, n.run",
+        [RUN],
+    )
+    assert list(told) == ["samples", "much", "run", "run_1", "same"]
+    assert [str(dtype) for dtype in told.dtypes] == ["Int64", "float64", "string", "string", "boolean"]
 
 
 def test_a_run_is_read_once_until_it_changes(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -101,8 +119,13 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch):
     shown = CliRunner().invoke(app, call)
     assert shown.exit_code == 0, shown.output
     words = [word for word in shown.stdout.split() if set(word) != {"─"}]
-    assert words == ["network", "macs", "year", "resnet18", "1814073344.0", "2015.0"]
+    assert words == ["network", "macs", "year", "resnet18", "1814073344", "2015"]
     (row,) = json.loads(CliRunner().invoke(app, [*call, "-f", "json"]).stdout)
-    assert row == {"network": "resnet18", "macs": 1814073344.0, "year": 2015.0}
+    assert row == {"network": "resnet18", "macs": 1814073344, "year": 2015}
+    lists = "select samples, flags, started_at, epochs from measurements where len(samples) > 1 limit 1"
+    (row,) = json.loads(CliRunner().invoke(app, ["sql", lists, *call[2:], "-f", "json"]).stdout)
+    assert len(row["samples"]) > 1
+    assert (row["epochs"], row["started_at"][:2]) == (None, "20")
+    assert CliRunner().invoke(app, ["sql", lists, *call[2:]]).exit_code == 0
     as_csv = CliRunner().invoke(app, [*call, "-f", "csv"]).stdout
-    assert as_csv == "network,macs,year\nresnet18,1814073344.0,2015.0\n"
+    assert as_csv == "network,macs,year\nresnet18,1814073344,2015\n"

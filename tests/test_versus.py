@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import make_catalog, make_job, make_planned, make_record, scripted, seconds
@@ -17,8 +19,10 @@ from fake_clock import FakeClock
 from fake_executor import FakeExecutor
 from typer.testing import CliRunner
 
+import bench
+from bench.analysis.dictionary import typed
 from bench.analysis.trainings import compare_trainings
-from bench.analysis.versus import _Standing, _stored_band, compare_run, standings
+from bench.analysis.versus import _Standing, _stored_band, compare_run, ratio_table, standings
 from bench.api._comparing import _at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
@@ -448,6 +452,31 @@ def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     files = write_report([run_of(TIMES)], tmp_path)
     assert '<section id="verdicts" aria-labelledby=' in files.index.read_text(encoding="utf-8")
     assert "## Verdicts" in (files.folder / "report.md").read_text(encoding="utf-8")
+    written = pd.read_csv(files.folder / "ratios.csv")
+    table = typed(ratio_table(compare_run(run_of(TIMES))), "ratios")
+    for name in ("value", "low", "high", "p", "n"):
+        assert written[name].tolist() == pytest.approx(table[name].tolist())
+
+
+def test_ratios_are_a_frame_of_numbers() -> None:
+    rows = compare_run(run_of(TIMES))
+    table = typed(ratio_table(rows), "ratios")
+    expected = bench.columns("ratios").set_index("column")["dtype"]
+    assert {c: str(dtype) for c, dtype in table.dtypes.items()} == expected.to_dict()
+    for row, one in zip(table.to_dict("records"), rows, strict=True):
+        told = {
+            **one.to_json(),
+            "network": one.arch,
+            "value": one.effect.estimate,
+            "flags": ";".join(one.flags),
+        }
+        assert row == {name: told[name] for name in row}
+    assert pd.read_parquet(io.BytesIO(table.to_parquet())).equals(table)
+    ratio, interval = (head for head in versus_view(rows).heads if head.title in ("Ratio", "95 % interval"))
+    assert (ratio.stored, interval.stored) == ("", None)
+    cells = [cells[2] for cells in versus_view(rows).rows]
+    assert [cell.sort for cell in cells] == table["value"].tolist()
+    assert [cell.ends for cell in cells] == list(zip(table["low"], table["high"], strict=True))
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ _SOURCES: Mapping[str, _Source] = {
 }
 
 
-FLAGS = tuple(f"{column}_flags" for column in _SOURCES)
-"""The columns that `with_flags` adds."""
+FLAGGED = tuple(_SOURCES)
+"""The columns beside which `with_flags` adds one of flags."""
 
 
 def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,11 +20,11 @@ from bench.stats.samples import finite, mean, median, median_with_misses, sd
 
 _SETTINGS = ("family", "series", *INPUT, "device", "precision", *TAUGHT)
 _SEEDS = tuple(quantity for _, _, quantity in summarised("seeds"))
-SUMMARIES = tuple(
+_SUMMARIES = tuple(
     column for quantity in _SEEDS for column in (quantity.name, *quantity.ends, f"{quantity.name}_flags")
 )
 _COLUMNS = (
-    *("run", "network", *_SETTINGS, *SUMMARIES),
+    *("run", "network", *_SETTINGS, *_SUMMARIES),
     *("n_ok", "n_planned", "diverged"),
     *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
     *("target", "n_reached", "time_to_accuracy"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,61 +11,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis._counts import COUNTS, counts_of
-from bench.analysis._flag_columns import FLAGS, with_flags
-from bench.analysis.accuracy import SUMMARIES, accuracy_table
+from bench.analysis._comparison_columns import CARD, ENTRIES, EVALUATIONS, TRAINED, TRAINED_AS
+from bench.analysis._counts import counts_of
+from bench.analysis._flag_columns import with_flags
+from bench.analysis.accuracy import accuracy_table
 from bench.analysis.evaluations import Evaluation, evaluations
 from bench.analysis.flags import Row, flags_text
 from bench.analysis.frame import PENDING, UNREADABLE
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.plausibility import doubted
-from bench.analysis.replicates import PERCENTILES, percentile_table, pooled
+from bench.analysis.replicates import percentile_table, pooled
 from bench.analysis.roofline import add_roofline
 from bench.plan.task import EVALUATED, INPUT, TASKS, TAUGHT, summarised, tasks
 from bench.registry import natural
 
 _OF_THE_MACHINE = [name for name, task in tasks().items() if not task.has_network]
-_PUBLISHED = (
-    "published_top1",
-    "published_top5",
-    "published_source",
-    "published_protocol",
-    "published_classes",
-)
-_CARD = ("family", "year", *_PUBLISHED)
-_TRAINED = (
-    *(*TAUGHT, *SUMMARIES),
-    *("n_ok", "n_planned", "diverged", "trained_size", "trained_channels", "trained_classes"),
-    *("trained_parameters", "trained_macs"),
-)
-
-
-def _measured() -> Iterator[str]:
-    """Yield the columns of what was timed, and of what is derived of that."""
-    for _, task, quantity in summarised("image", "rate", "batch", "derived"):
-        yield from (quantity.name, *quantity.ends)
-        if quantity.name == "latency":
-            yield from PERCENTILES
-        if quantity.summary == "rate":
-            yield task.batch_column
-
-
-_EVALUATIONS = tuple(
-    column
-    for _, _, quantity in summarised("images")
-    for column in (quantity.name, *quantity.ends, f"{quantity.name}_flags")
-)
-_COLUMNS = (
-    *("label", "network", *_CARD, *INPUT, *COUNTS, *VARIANT, "device_name"),
-    *(*_measured(), *_TRAINED, *EVALUATED, *_EVALUATIONS, *FLAGS, "run"),
-)
-_TEXTS = (
-    *("label", "network", "run", "family", "published_source", "dataset", "recipe", "device_name"),
-    "published_protocol",
-    *("device", "precision", "memory_format", "backend", "cudnn_benchmark"),
-    "evaluated_on",
-    *(column for column in (*SUMMARIES, *_EVALUATIONS, *FLAGS) if column.endswith("_flags")),
-)
+_COLUMNS = [entry.column for entry in ENTRIES]
+_TEXTS = frozenset(entry.column for entry in ENTRIES if entry.dtype == "string")
 
 
 def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -76,14 +38,10 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     and `accuracy_table` has all. Measurements of jobs that failed later on are used; trainings count only where they
     ended well.
 
-    Columns: `label` (the network, with what tells its rows apart), `network`, facts of the card, the shape, the variant
-        (`device`, `precision`, `memory_format`, `backend`, `cudnn_benchmark`, `threads`), and each quantity of
-        `bench.tasks` that has a summary, in its unit, with its interval where it has one and with its doubts in
-        ``NAME_flags`` (see `bench.analysis.flags`). `latency` has `PERCENTILES` as well, and a rate the batch that it
-        is of. What was trained has its conditions (`dataset`, `recipe`, `epochs`), the counts of trainings (`n_ok`,
-        `n_planned`, `diverged`), and the shape it was trained in with its counts: `trained_size` (px),
-        `trained_channels`, `trained_classes`, `trained_parameters`, `trained_macs` (MAC). What was evaluated is the
-        first plain evaluation of the network and its weights, on the images of `evaluated_on`.
+    Columns are those of `ENTRIES`: facts of the card, the shape, the variant, and each quantity of `bench.tasks` that
+    has a summary, in its unit, with its interval where it has one and its flags in ``NAME_flags`` (see
+    `bench.analysis.flags`). What was evaluated is the first plain evaluation of the network and its weights. Here
+    numbers are float64 and texts are objects; `bench.analysis.dictionary.typed` gives each column its dtype.
     """
     processes = _without_the_pending(frame.rename(columns={"arch": "network"}))
     numbers = doubted(pooled(processes))
@@ -96,11 +54,11 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     latencies = processes[one_image & (processes["measurement"] == "latency")]
     table = table.merge(percentile_table(latencies, WAY), on=WAY, how="left")
     table = _with_evaluations(_with_accuracies(table, frame), frame)
-    cards = frame.groupby(["run", "network"], sort=False)[list(_CARD)].last().reset_index()
+    cards = frame.groupby(["run", "network"], sort=False)[list(CARD)].last().reset_index()
     table = table.merge(cards, on=["run", "network"], how="left")
     table["label"] = row_labels(table)
     table = with_flags(add_roofline(table, machine), frame)
-    table = table.reindex(columns=list(_COLUMNS))
+    table = table.reindex(columns=_COLUMNS)
     years, macs = (table[c].fillna(np.inf).tolist() for c in ("year", "macs"))  # unknown ones last
     ranks = list(zip(years, macs, map(natural, table["label"]), table["run"].tolist(), strict=True))
     return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)
@@ -189,20 +147,11 @@ def _rates(times: pd.DataFrame) -> pd.DataFrame:
     return times.assign(**rates)
 
 
-_TRAINED_AS = {
-    "input_size": "trained_size",
-    "in_channels": "trained_channels",
-    "num_classes": "trained_classes",
-    "parameters": "trained_parameters",
-    "macs": "trained_macs",
-}
-
-
 def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with what was trained: all conditions of networks only trained, else those that come first."""
     found = accuracy_table(frame)
     shape = found[list(INPUT)]
-    found = found.rename(columns=_TRAINED_AS)[["run", "network", *_TRAINED]]
+    found = found.rename(columns=TRAINED_AS)[["run", "network", *TRAINED]]
     first = found.drop_duplicates(["run", "network"], keep="first")
     every = found.join(shape).drop_duplicates([*SHAPE, *TAUGHT], keep="first")
     alone = _only_trained(table, frame)
@@ -217,7 +166,7 @@ def _with_evaluations(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         first.setdefault((one.run, one.network), _evaluated(one))
     keys = zip(table["run"], table["network"], strict=True)
     rows = [first.get(key, {}) for key in keys]
-    names = (*EVALUATED, *_EVALUATIONS) if first else ()
+    names = (*EVALUATED, *EVALUATIONS) if first else ()
     columns: dict[str, Sequence[Any]] = {name: [row.get(name) for row in rows] for name in names}
     return table.assign(**columns)
 

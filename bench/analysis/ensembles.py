@@ -11,16 +11,17 @@ average of 7 networks lowers the top-5 error from 18.2 % to 15.4 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from typing import Literal
+from typing import Literal, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis._series import Series, Training, read_trainings, same_images, series_of
+from bench.analysis.entry import Entry, documented
 from bench.errors import ConfigError, StoreError
 from bench.io import ToJson
 from bench.records.store import Run
@@ -31,24 +32,54 @@ _MIXTURE = "one of each"
 
 @dataclass(frozen=True, slots=True)
 class Ensemble(ToJson):
-    """An ensemble and its members; accuracies are top-1 fractions."""
+    """An ensemble and its members; accuracies are top-1 fractions.
 
-    label: str  # the network, or `_MIXTURE`
-    # `seeds` of one network, or a `mixture` of one training of each network
+    Attributes:
+        label: the network, or `one of each`.
+        kind: `seeds` of one network, or a `mixture` of one training of each network.
+        members: names of the members, with their seeds.
+        dataset: whose test images.
+        images: count of test images.
+        accuracy: of the ensemble.
+        mean_member: mean accuracy of the members.
+        best_member: accuracy of the best of them on these images.
+        gain: over the mean member.
+        gain_low: lower end of its 95 % interval over test images.
+        gain_high: upper end; likewise.
+        over_best: gain over the best member.
+        over_best_low: lower end of its interval.
+        over_best_high: upper end; likewise.
+        disagreement: share of images that two members classify differently, mean over all pairs.
+    """
+
+    label: str
     kind: Literal["seeds", "mixture"]
-    members: tuple[str, ...]  # names of the members, with their seeds
-    dataset: str  # whose test images
-    images: int  # count of test images
-    accuracy: float  # of the ensemble
-    mean_member: float  # mean accuracy of the members
-    best_member: float  # accuracy of the best of them on these images
-    gain: float  # over the mean member
-    gain_low: float  # lower end of its 95 % interval over test images
-    gain_high: float  # upper end; likewise
-    over_best: float  # gain over the best member
-    over_best_low: float  # lower end of its interval
-    over_best_high: float  # upper end; likewise
-    disagreement: float  # share of images that two members classify differently, mean over all pairs
+    members: tuple[str, ...]
+    dataset: str
+    images: int
+    accuracy: float
+    mean_member: float
+    best_member: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    over_best: float
+    over_best_low: float
+    over_best_high: float
+    disagreement: float
+
+
+_COLUMNS: Mapping[object, Entry] = {
+    int: Entry("", "Int64", "1"),
+    float: Entry("", "float64", "1"),
+    tuple[str, ...]: Entry("", "object", each="string"),
+}
+
+ENTRIES = tuple(
+    replace(_COLUMNS.get(kind, Entry("")), column=name, about=documented(Ensemble)[name])
+    for name, kind in get_type_hints(Ensemble).items()
+)
+"""What each column of `to_table` holds."""
 
 
 def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None) -> list[Ensemble]:
@@ -87,7 +118,7 @@ def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None
 
 def to_table(joined: Sequence[Ensemble]) -> pd.DataFrame:
     """Return one row an ensemble, with its fields as columns."""
-    return pd.DataFrame([asdict(e) for e in joined], columns=list(Ensemble.__dataclass_fields__))
+    return pd.DataFrame([asdict(e) for e in joined], columns=[entry.column for entry in ENTRIES])
 
 
 def gain(members: Sequence[Training]) -> Effect:

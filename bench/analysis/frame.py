@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bench.analysis.entry import OF_THE_ROW, Dtype, Entry, fields_of_records
 from bench.analysis.keys import apart
 from bench.analysis.machine import device_name
 from bench.io import JsonObject
@@ -25,6 +27,7 @@ from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, latest, uncollected
 from bench.stats.intervals import summarise
 from bench.tasks.accuracy import AccuracySettings, RecipeContent
+from bench.units import DASH
 
 _Attempts = Literal["latest", "all"]
 
@@ -53,17 +56,9 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
         runs: as `bench.records.store.read_run` gives them.
         attempts: `latest` keeps the last record of each job in a run, `all` keeps every one.
 
-    Columns:
-        run, job_id, label, task, arch, family, year, input_size and seed and the like: what was asked.
-        series: of trainings, equal for those that differ in nothing but their seed.
-        device ... epochs, recipe: settings of the task.
-        status, stage, error, tip, attempt, started_at, duration_s, device_name: how it went.
-        published_top1, published_top5 (fractions), published_source, published_protocol (how its images were tested),
-            published_classes: of the card.
-        outputs: of trainings and evaluations, the file with the answers to the images, an absolute path, or None.
-        evaluation: of evaluations, their settings as JSON.
-        measurement, unit, better, samples (tuple), flags (tuple), detail: what was seen.
-        n, median, low, high, mean, sd: of the samples, see `bench.stats.intervals.summarise`.
+    Columns are those of `entries`: what was asked, how it went, what was seen, and the statistics of that, see
+    `bench.stats.intervals.summarise`. Here numbers are float64 and texts are objects, `samples` and `flags` are tuples
+    and `detail` is a mapping; `bench.analysis.dictionary.typed` gives each column its dtype.
 
     What runs keep of a race, see `bench.analysis.raced.drawn`, is in the attribute `RACES`.
     """
@@ -177,68 +172,126 @@ def _message(error: JsonObject | None) -> str | None:
     return ": ".join(str(error[k]) for k in ("type", "message") if error.get(k)) or None
 
 
-_COLUMNS: Mapping[str, str | Callable[[_Row], object]] = {
-    "run": "run",
-    "job_id": "job.id",
-    "label": lambda row: row.job.label(),
-    "series": lambda row: row.job.series() if row.job.task in _TRAINED else None,
-    "task": "job.task",
-    "arch": "job.arch",
-    "family": lambda row: row.card.family or None,
-    "year": "card.year",
-    "input_size": "job.input_size",
-    "in_channels": "job.in_channels",
-    "num_classes": "job.num_classes",
-    "seed": "job.seed",
-    "device": "settings",
-    "batch_size": _batch_size,
-    "precision": "settings",
-    "memory_format": "settings",
-    "backend": "settings",
-    "cudnn_benchmark": lambda row: (
-        None if row.job.task not in TIMED else "on" if row.job.settings.tries_kernels else "off"
+class _Column(NamedTuple):
+    """A column of a record rather than of one of its measurements.
+
+    Attributes:
+        source: where in a row, or "settings" for one of that name among those of the job, or a function of the row.
+        about: what it holds; empty where the class that has a field of that name says it.
+        dtype: as of `Entry`; numbers are float64 here, with NaN for what is missing.
+        unit: as of `Entry`.
+    """
+
+    source: str | Callable[[_Row], object]
+    about: str = ""
+    dtype: Dtype = "string"
+    unit: str = DASH
+
+    @property
+    def is_number(self) -> bool:
+        return self.dtype in ("Int64", "float64")
+
+
+def _whole(source: str | Callable[[_Row], object], about: str = "", unit: str = "1") -> _Column:
+    return _Column(source, about, "Int64", unit)
+
+
+def _published(key: str) -> _Column:
+    """Return the column of an accuracy as it is published."""
+    about = f"published {key.replace('top', 'top-')} accuracy, a fraction"
+    return _Column(lambda row: row.card.published.get(key), about, "float64", "1")
+
+
+_COLUMNS: Mapping[str, _Column] = {
+    "run": _Column("run", "name of the run; the second of a name is called `NAME #2`"),
+    "job_id": _Column("job.id", "hash of what was asked; equal for the same job of two runs"),
+    "label": _Column(lambda row: row.job.label(), "what was asked, in a line"),
+    "series": _Column(
+        lambda row: row.job.series() if row.job.task in _TRAINED else None,
+        "of trainings, equal for those that differ in nothing but their seed",
     ),
-    "threads": "settings",
-    "dataset": "settings",
-    "epochs": "settings",
-    "replicate": "settings",
-    "recipe": _recipe,
-    "status": "record.status",
-    "stage": "record.stage",
-    "error": lambda row: _message(row.record.error),
-    "tip": lambda row: row.record.error and row.record.error.get("tip"),
-    "attempt": "record.attempt",
-    "started_at": "record.started_at",
-    "duration_s": "record.duration_s",
-    "device_name": lambda row: device_name(row.record.environment, row.job.device),
-    "published_top1": lambda row: row.card.published.get("top1"),
-    "published_top5": lambda row: row.card.published.get("top5"),
-    "published_source": lambda row: row.card.published.get("source"),
-    "published_protocol": lambda row: protocol_of(row.card.published),
-    "published_classes": "card.num_classes",
-    "outputs": _outputs,
-    "evaluation": lambda row: (
-        json.dumps(row.job.settings.content, sort_keys=True) if row.job.task == "evaluate" else None
+    "task": _Column("job.task"),
+    "arch": _Column("job.arch"),
+    "family": _Column(lambda row: row.card.family or None),
+    "year": _whole("card.year", "of the network's paper"),
+    "input_size": _whole("job.input_size", unit="px"),
+    "in_channels": _whole("job.in_channels"),
+    "num_classes": _whole("job.num_classes"),
+    "seed": _whole("job.seed"),
+    "device": _Column("settings"),
+    "batch_size": _whole(_batch_size, "images a call; of `max` the largest that fits, once that is known"),
+    "precision": _Column("settings"),
+    "memory_format": _Column("settings"),
+    "backend": _Column("settings"),
+    "cudnn_benchmark": _Column(
+        lambda row: None if row.job.task not in TIMED else "on" if row.job.settings.tries_kernels else "off",
+        "on where cuDNN tries its algorithms before anything is timed, else off",
+    ),
+    "threads": _whole("settings"),
+    "dataset": _Column("settings"),
+    "epochs": _whole("settings"),
+    "replicate": _whole("settings"),
+    "recipe": _Column(_recipe, "name and version of how it was trained"),
+    "status": _Column("record.status", "how the job ended, see `bench explain statuses`"),
+    "stage": _Column("record.stage"),
+    "error": _Column(lambda row: _message(row.record.error), "why it did not end well"),
+    "tip": _Column(lambda row: row.record.error and row.record.error.get("tip"), "what to do about that"),
+    "attempt": _whole("record.attempt"),
+    "started_at": _Column("record.started_at", "when the job began", "datetime64[ns, UTC]"),
+    "duration_s": _Column("record.duration_s", "", "float64", "s"),
+    "device_name": _Column(
+        lambda row: device_name(row.record.environment, row.job.device), "model of the CPU or card"
+    ),
+    "published_top1": _published("top1"),
+    "published_top5": _published("top5"),
+    "published_source": _Column(lambda row: row.card.published.get("source"), "who published it"),
+    "published_protocol": _Column(
+        lambda row: protocol_of(row.card.published), "how the images of the published accuracy were tested"
+    ),
+    "published_classes": _whole("card.num_classes", "classes of the network as it was published"),
+    "outputs": _Column(_outputs, "file with the answers to each test image, an absolute path"),
+    "evaluation": _Column(
+        lambda row: (
+            json.dumps(row.job.settings.content, sort_keys=True) if row.job.task == "evaluate" else None
+        ),
+        "settings of an evaluation, as JSON",
     ),
 }
-"""Columns of a record rather than of one of its measurements: where in a row, or among its settings, or a function."""
 
-_NUMBERS = frozenset(
-    (
-        *("year", "input_size", "in_channels", "num_classes", "seed", "attempt", "duration_s"),
-        *("batch_size", "threads", "epochs", "replicate"),
-        *("published_top1", "published_top5", "published_classes"),
-    )
-)
+_OF_MEASUREMENTS = (
+    Entry("measurement", about="name of the quantity, see `bench explain quantities`"),
+    Entry("unit"),
+    Entry("better"),
+    Entry("value", "float64", OF_THE_ROW, "the number: the median of the samples"),
+    Entry("samples", "object", OF_THE_ROW, each="float64"),
+    Entry("flags", "object", each="string"),
+    Entry("detail", about="what the number includes and leaves out, and what it was computed from, as JSON"),
+    Entry("n", "Int64", "1", "count of the samples that are numbers"),
+    Entry("median", "float64", OF_THE_ROW, "of the samples"),
+    Entry(
+        "low", "float64", OF_THE_ROW,
+        "lower end of the 95 % interval of the median of independent samples, from six on; of fewer the least",
+    ),
+    Entry("high", "float64", OF_THE_ROW, "upper end; of fewer than six samples the largest"),
+    Entry("mean", "float64", OF_THE_ROW, "of the samples"),
+    Entry("sd", "float64", OF_THE_ROW, "standard deviation of the samples, with n - 1"),
+)  # fmt: skip
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return what each column holds; `value` is among them, which `bench.analysis.dictionary.typed` adds."""
+    known = fields_of_records()
+    of_records = (Entry(name, c.dtype, c.unit, c.about) for name, c in _COLUMNS.items())
+    every = (*of_records, *_OF_MEASUREMENTS)
+    return tuple(replace(one, about=one.about or known.get(one.column, "")) for one in every)
 
 
 def _asked(rows: Sequence[_Row]) -> pd.DataFrame:
     """Return one row a record with `_COLUMNS`."""
-    settings = [name for name, source in _COLUMNS.items() if source == "settings"]
-    made = {name: source for name, source in _COLUMNS.items() if callable(source)}
-    paths = {
-        name: source for name, source in _COLUMNS.items() if isinstance(source, str) and name not in settings
-    }
+    sources = {name: column.source for name, column in _COLUMNS.items()}
+    settings = [name for name, source in sources.items() if source == "settings"]
+    made = {name: source for name, source in sources.items() if callable(source)}
+    paths = {n: source for n, source in sources.items() if isinstance(source, str) and n not in settings}
     lookup, makers = attrgetter(*paths.values()), tuple(made.values())
     # Row by row, as the parts of a record lie close in memory: column by column takes twice as long.
     cells = [
@@ -260,8 +313,8 @@ def _datasets(rows: Sequence[_Row], names: Sequence[str | None]) -> tuple[str | 
 
 
 def _column(name: str, values: Sequence[Any]) -> Any:
-    if name not in _NUMBERS:
-        return pd.Series(_whole(values), dtype=object)
+    if not _COLUMNS[name].is_number:
+        return pd.Series(encodable(values), dtype=object)
     try:
         numbers = np.array(values, dtype=np.float64)  # None is NaN
     except (TypeError, ValueError):  # words, such as a batch size of `max` that was not found
@@ -271,7 +324,7 @@ def _column(name: str, values: Sequence[Any]) -> Any:
     return np.array([v if isinstance(v, int | float) else math.nan for v in values], dtype=np.float64)
 
 
-def _whole(values: Sequence[Any]) -> Sequence[Any]:
+def encodable(values: Sequence[Any]) -> Sequence[Any]:
     """Return texts without lone surrogates, such as of a file name that is not UTF-8: no table can hold them."""
     try:
         "".join(filter(None, values)).encode()
@@ -289,6 +342,3 @@ def _measured(seen: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(
         asked | {k: getattr(summary, k) for k in ("n", "median", "low", "high", "mean", "sd")}
     )
-
-
-# --- counts: the same in every process and on every machine ---

@@ -17,6 +17,7 @@ from itertools import groupby, permutations
 from typing import TYPE_CHECKING, Literal
 
 from bench.analysis._series import Series, conditions_of, series_of
+from bench.analysis.entry import Entry
 from bench.analysis.keys import VARIANT
 from bench.analysis.trainings import compare_series
 from bench.io import JsonObject, finite_json
@@ -80,6 +81,47 @@ class Ratio:
         names = {"arch": self.arch, "baseline": self.baseline, "quantity": self.quantity}
         numbers = finite_json(self.effect.to_json("ratio"))
         return {**names, **numbers, "n": self.effect.n, "flags": list(self.flags), "band": self.band}
+
+
+ENTRIES = (
+    Entry("network", about="the network in question"),
+    Entry("baseline", about="the network that it is compared with"),
+    Entry("quantity", about="what they are compared in"),
+    Entry("value", "float64", "1", "ratio of the network's to the baseline's"),
+    Entry("low", "float64", "1", "lower end of the 95 % interval of the ratio"),
+    Entry("high", "float64", "1", "upper end of the 95 % interval of the ratio"),
+    Entry(
+        "p",
+        "float64",
+        "1",
+        "two-sided, that there is no difference; corrected for the number of tests (Holm)",
+    ),
+    Entry("n", "Int64", "1", "processes, trainings or counts of the side that has fewer"),
+    Entry("verdict", about="what is certain, see `bench explain verdicts`"),
+    Entry("reason", about="how it was tested, or why it was not"),
+    Entry("flags", about="doubts and remarks on what was measured: codes with ; between, or empty"),
+    Entry("band", "float64", "1", "times that differ by this share at most are the same"),
+)
+"""What each column of `ratio_table` holds."""
+
+
+def ratio_table(ratios: Sequence[Ratio]) -> pd.DataFrame:
+    """Return one row a baseline and quantity, as numbers, with the columns of `ENTRIES`."""
+    import pandas as pd
+
+    rows = [
+        {
+            **{name: getattr(one.effect, name) for name in ("low", "high", "p", "n", "verdict", "reason")},
+            "network": one.arch,
+            "baseline": one.baseline,
+            "quantity": one.quantity,
+            "value": one.effect.estimate,
+            "flags": ";".join(one.flags),
+            "band": one.band,
+        }
+        for one in ratios
+    ]
+    return pd.DataFrame(rows, columns=[entry.column for entry in ENTRIES])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The interface from Python: the same as the commands, returning frames and records.
 
 import bench
-done = bench.run("smoke", names=["resnet18", "my_net.py:Net"], results="results")
+run = bench.run("smoke", names=["resnet18", "my_net.py:Net"], results="results")
+run.comparison[["network", "latency", "latency_low", "latency_high"]]
 frame = bench.load("results/smoke")
 """
 
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
     from bench.api._evaluating import evaluate
     from bench.api._gating import gate
     from bench.api._querying import query
-    from bench.api._reading import ensembles, figure, load
+    from bench.api._reading import columns, ensembles, figure, load
     from bench.api._running import Done, Prepared, prepare, run, train
+    from bench.api.choosing import choose
     from bench.api.inspecting import show
 
 __all__ = [
     "Done",
     "Prepared",
+    "choose",
+    "columns",
     "compare",
     "engines",
     "ensembles",
@@ -44,7 +48,8 @@ _MODULES = {
     "_evaluating": ("evaluate",),
     "_gating": ("gate",),
     "_querying": ("query",),
-    "_reading": ("ensembles", "figure", "load"),
+    "_reading": ("columns", "ensembles", "figure", "load"),
+    "choosing": ("choose",),
     "inspecting": ("show",),
     "_running": ("Done", "Prepared", "prepare", "run", "train"),
 }

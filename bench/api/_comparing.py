@@ -63,6 +63,10 @@ def compare(
     Raises:
         ConfigError: for one network alone, and for so few processes that no difference could be decided.
         BenchError: for whatever else cannot be carried out as written.
+
+    Example:
+        >>> run = bench.compare(["my_net.py:Net", "resnet18"], processes=8)
+        >>> run.ratios[["baseline", "quantity", "value", "low", "high", "verdict"]]
     """
     names = names_of(names)
     if len(names) < 2:

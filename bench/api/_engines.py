@@ -58,6 +58,10 @@ def engines(
         ConfigError: where no network is named.
         UnknownNameError: for an engine that there is none of.
         BenchError: for whatever else cannot be carried out as written.
+
+    Example:
+        >>> run = bench.engines("torchvision:resnet18", engines=["onnx", "openvino"])
+        >>> run.comparison[["backend", "precision", "latency", "latency_flags"]]
     """
     names = names_of(names)
     if not names:

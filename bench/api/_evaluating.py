@@ -73,6 +73,10 @@ def evaluate(
 
     Raises:
         BenchError: for whatever cannot be carried out as written; a network that fails is a record.
+
+    Example:
+        >>> run = bench.evaluate("torchvision:resnet50", data="imagefolder:PATH", limit=5000)
+        >>> run.comparison[["network", "evaluated_top1", "evaluated_top1_low", "evaluated_top1_high"]]
     """
     names = names_of(names)
     options = {"limit": limit, "precision": precision, "backend": backend, "split": split}

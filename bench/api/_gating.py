@@ -69,6 +69,10 @@ def gate(
     Raises:
         ConfigError: for what is no repository, commit or file of it.
         BenchError: as `compare` does.
+
+    Example:
+        >>> done = bench.gate("main", "HEAD", ["nets/mine.py:Net"], limit=0.05)
+        >>> [change.ratio.quantity for change in done.changes if change.verdict == "slower"]
     """
     root = Path(_git(Path(repository), "rev-parse", "--show-toplevel").decode().strip())
     commits = [_commit(root, name) for name in (base, head)]

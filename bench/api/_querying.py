@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from bench.records.store import RECORDS, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _KEPT = 200  # files of the cache; of more, those that were made first are removed
 
@@ -37,6 +39,11 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
         ConfigError: for a query that cannot be carried out, and where there is no run.
         StoreError: for a folder that is no run.
         UnsupportedError: where DuckDB is not installed.
+
+    Example:
+        >>> sql = "select network, macs from networks where macs is not null order by macs desc limit 1"
+        >>> bench.query(sql, ["results/cpu-reference"]).network.item()
+        'vgg19'
     """
     try:
         import duckdb
@@ -49,29 +56,62 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
         files = [str(_table_of(folder)) for folder in folders]
         # These files alone are read, nothing is written, and no statement changes that.
         connection.execute("set allowed_paths = ?", [files])
+        connection.execute("set TimeZone = 'UTC'")
         connection.execute("set enable_external_access = false; set lock_configuration = true")
         connection.read_parquet(files, union_by_name=True).create_view("measurements")
         if re.search(r"\bnetworks\b", sql, re.IGNORECASE):
             connection.register("networks", _networks(folders))
         try:
-            result: pd.DataFrame = connection.sql(sql).df()
-        except (duckdb.Error, AttributeError) as error:  # a statement that has no result has no frame
+            result = connection.sql(sql).to_arrow_table()
+        except (duckdb.Error, AttributeError) as error:  # a statement that has no result has no table
             raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}", _TIP) from error
-    return result
+    return _frame(result)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table with the dtypes that `load` has: whole numbers are Int64, texts strings."""
+    import pandas as pd
+    import pyarrow as pa
+
+    columns = [_machine_number(column) for column in table.columns]
+    dtypes = {pa.string(): pd.StringDtype(), pa.bool_(): pd.BooleanDtype()}
+    whole = dict.fromkeys((pa.int8(), pa.int16(), pa.int32(), pa.int64()), pd.Int64Dtype())
+    named = pa.Table.from_arrays(columns, _distinct(table.column_names))
+    frame: pd.DataFrame = named.to_pandas(types_mapper={**dtypes, **whole}.get)
+    return frame
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names of columns, each once: the second ``arch`` is called ``arch_1``."""
+    distinct: list[str] = []
+    for name in names:
+        spellings = (f"{name}_{i}" if i else name for i in count())
+        distinct.append(next(spelling for spelling in spellings if spelling not in distinct))
+    return distinct
+
+
+def _machine_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of numbers of 128 bits, such as a sum, as int64 where they fit, and else as float64."""
+    import pyarrow as pa
+
+    if not pa.types.is_decimal(column.type):
+        return column
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64())
 
 
 _TIP = "tables: measurements, networks; `describe measurements` shows columns"
 
 
 def _networks(folders: Iterable[Path]) -> pd.DataFrame:
-    """Return the comparison of all runs, with what is no plain value as text."""
+    """Return the comparison of all runs."""
     from bench.analysis.comparison import compare_table
+    from bench.analysis.dictionary import typed
     from bench.analysis.frame import to_frame
 
-    table = compare_table(to_frame(every_machine(map(read_run, folders))))
-    for column in (name for name, dtype in table.dtypes.items() if str(dtype) == "object"):
-        table[column] = [None if value is None else str(value) for value in table[column]]
-    return table
+    return typed(compare_table(to_frame(every_machine(map(read_run, folders)))), "comparison")
 
 
 def _table_of(folder: Path) -> Path:
@@ -99,9 +139,9 @@ def _table_of(folder: Path) -> Path:
 
 def _code() -> int:
     """Return when the code was last edited that makes the tables; a checkout has one version for long."""
-    from bench.analysis import frame
+    from bench.analysis import dictionary, frame
 
-    return Path(frame.__file__).stat().st_mtime_ns
+    return max(Path(str(module.__file__)).stat().st_mtime_ns for module in (dictionary, frame))
 
 
 def _sweep(folder: Path) -> None:

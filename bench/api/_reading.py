@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     """Return the records of one or several runs as a frame, one row a measurement; torch is not imported.
 
-    A run of several machines, such as a merged one, is one of each in the column `run`.
-
-    It is shown as the comparison that it comes to, which is its `comparison`.
+    A run of several machines, such as a merged one, is one of each in the column `run`. The frame is shown as the
+    comparison that it comes to, which is its `comparison`: one row a network and way of running it.
 
     Args:
         paths: folders of runs.
@@ -31,6 +30,14 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     Raises:
         StoreError: for a folder that is no run.
         BenchError: for a condition that cannot be read, or a column that is not there.
+
+    Example:
+        >>> frame = bench.load("results/cpu-reference", where="family == 'resnet'")
+        >>> len(frame[frame.measurement == "latency"]) > 10
+        True
+        >>> table = frame.comparison
+        >>> table.loc[table.latency.idxmin(), "network"]
+        'resnet18'
     """
     from bench.analysis.filter import filter_runs
     from bench.analysis.frame import to_frame
@@ -41,7 +48,27 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     for run in runs:
         if run.rejected:
             warnings.warn(set_aside(run), stacklevel=2)
-    return Records(to_frame(filter_runs(every_machine(runs), conditions)))
+    return Records.of(to_frame(filter_runs(every_machine(runs), conditions)))
+
+
+def columns(frame: str | None = None) -> pd.DataFrame:
+    """Return what the columns of a frame hold, one row each: its dtype, unit and meaning.
+
+    Args:
+        frame: `measurements` (of `load`), `comparison`, `ratios` (of `compare`), `ensembles` or `layers` (of `show`);
+            None for all of them.
+
+    Raises:
+        UnknownNameError: for a name that no frame has.
+
+    Example:
+        >>> known = bench.columns("comparison").set_index("column")
+        >>> known.loc["latency", ["dtype", "unit"]].tolist()
+        ['float64', 's']
+    """
+    from bench.analysis.dictionary import dictionary
+
+    return dictionary(frame)
 
 
 def figure(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = None) -> Figure | None:
@@ -53,7 +80,13 @@ def figure(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = 
         style: settings of matplotlib that replace the report's own.
 
     Raises:
+        ConfigError: for a frame of other columns.
         UnknownNameError: for a name that no figure has.
+
+    Example:
+        >>> frame = bench.load("results/cpu-reference")
+        >>> drawn = bench.figure("macs_accuracy", frame[frame.family == "resnet"])
+        >>> drawn.savefig("resnets.svg")
     """
     from bench.report.notebook import draw
 
@@ -69,8 +102,14 @@ def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
 
     Raises:
         BenchError: where no test outputs are stored, or they are of different test images.
+
+    Example:
+        >>> together = bench.ensembles("results/study-ensembles", ["lenet5"])
+        >>> together[["label", "gain", "gain_low", "gain_high"]].shape
+        (1, 4)
     """
+    from bench.analysis.dictionary import typed
     from bench.analysis.ensembles import ensembles as of_run
     from bench.analysis.ensembles import to_table
 
-    return to_table(of_run(read_run(path), networks))
+    return typed(to_table(of_run(read_run(path), networks)), "ensembles")

@@ -32,6 +32,8 @@ from bench.records.store import INFO_SCHEMA, RECORDS, Run, Store, read_run
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.notebook import Comparison, Records
+
 _ALL = "all"
 _DEFAULT = "default"
 _TRAINING_LIMIT = 24 * 3600.0  # s of one training, unless --set timeout_s says otherwise
@@ -46,12 +48,26 @@ class Prepared:
     plan: tuple[Planned, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Done:
-    """A run that has ended: its folder, and a summary of the invocation."""
+    """A run that has ended: its folder, and a summary of the invocation.
+
+    Attributes:
+        path: the folder of the run.
+        summary: the records of this invocation's jobs, in the order of the plan.
+    """
 
     path: Path
     summary: Summary
+
+    def __repr__(self) -> str:
+        """Return where the run is, and how many jobs of this invocation ended how."""
+        counts = ", ".join(f"{n} {status}" for status, n in self.summary.counts.items())
+        return f"<run {str(self.path)!r}: {counts or 'no job'}>"
+
+    def _repr_html_(self) -> str:
+        """Return the run's table, for a notebook."""
+        return self.frame._repr_html_()
 
     @cached_property
     def run(self) -> Run:
@@ -71,11 +87,24 @@ class Done:
         return replace(self.run, records=tuple(self.summary.records), planned=())
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """Return the run as a frame, one row a measurement."""
+    def frame(self) -> Records:
+        """Return the run as a frame, one row a measurement, as `bench.load` does."""
         from bench.api._reading import load
 
         return load(self.path)
+
+    @property
+    def comparison(self) -> Comparison:
+        """Return the run as a report's table has it: one row a network and way of running it, numbers as numbers."""
+        return self.frame.comparison
+
+    @property
+    def ratios(self) -> pd.DataFrame:
+        """Return what `bench.compare` came to, one row a baseline and quantity; none where nothing was compared."""
+        from bench.analysis.dictionary import typed
+        from bench.analysis.versus import compare_run, ratio_table
+
+        return typed(ratio_table(compare_run(self.here)), "ratios")
 
     def to_json(self, report: Path | None) -> dict[str, object]:
         """Return plain values; `report` is the page that was written, if any."""
@@ -161,6 +190,13 @@ def run(
 
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
+
+    Example:
+        >>> run = bench.run("smoke", ["lenet5", "resnet20"], tasks=["cost"])
+        >>> run
+        <run 'results/smoke': 2 ok>
+        >>> run.comparison[["network", "parameters"]].values.tolist()
+        [['lenet5', 61706], ['resnet20', 269722]]
     """
     names = names_of(names)
     observer = observer or Observer()
@@ -237,6 +273,10 @@ def train(
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
+
+    Example:
+        >>> run = bench.train(["resnet20", "plain20"], dataset="digits", seeds=3)
+        >>> run.comparison[["network", "accuracy", "accuracy_low", "accuracy_high", "n_ok"]]
     """
     names = names_of(names)
     if names in ([], [_ALL]):

@@ -133,6 +133,57 @@ def race(
         return Chosen(path, course.summary, raced, known)
 
 
+def choose(
+    among: Network | Sequence[Network] = (),
+    *,
+    accuracy: str = "top1",
+    minutes: float = 10.0,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    results: Path | str = "results",
+    executor: str | Executor = "process",
+    observer: Observer | None = None,
+    **budgets: str,
+) -> Chosen:
+    """Race networks on this machine for the most accurate one within budgets, and store the records; see `race`.
+
+    Args:
+        among: names and globs of networks; none for torchvision's.
+        accuracy: as of `race`.
+        minutes: as of `race`.
+        overrides: as of `race`.
+        name: as of `race`.
+        results: as of `race`.
+        executor: as of `race`.
+        observer: as of `race`.
+        budgets: what it may cost, with the unit: latency="20ms", throughput, memory, parameters, macs, energy and
+            file_size.
+
+    Raises:
+        BenchError: as `race` does, and for a budget of what is not measured.
+
+    Example:
+        >>> chosen = bench.choose("torchvision:*", latency="20ms", minutes=5)
+        >>> chosen.comparison[["network", "latency", "latency_low", "latency_high"]]
+    """
+    from bench.analysis.choosing import COSTS, Budget
+
+    for quantity in budgets:
+        if quantity not in COSTS:
+            raise unknown_name("budget", quantity, COSTS, f"there are {', '.join(COSTS)}")
+    return race(
+        [Budget.read(quantity, text) for quantity, text in budgets.items()],
+        among,
+        accuracy=accuracy,
+        minutes=minutes,
+        overrides=overrides,
+        name=name,
+        results=results,
+        executor=executor,
+        observer=observer,
+    )
+
+
 def _block(batch: object, shape: dict[str, object]) -> dict[str, object]:
     return {**_timed(batch), **shape}
 

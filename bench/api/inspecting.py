@@ -86,13 +86,19 @@ def show(network: Network, depth: int | None = None, **shape: int | None) -> pd.
 
     Raises:
         InvalidModelError: if it fails before its end.
+
+    Example:
+        >>> layers = bench.show("lenet5")
+        >>> int(layers.macs.sum()) == layers.attrs["totals"]["macs"]
+        True
     """
-    import pandas as pd
+    from bench.analysis.dictionary import typed
+    from bench.analysis.layer_costs import to_table
 
     table = layers(name_of(network), depth, **shape)
     if table["failure"]:
         raise InvalidModelError(f"{table['arch']} failed before its end: {table['failure']}")
-    frame = pd.DataFrame(table["layers"])
+    frame = typed(to_table(table["layers"]), "layers")
     frame.attrs = {key: table[key] for key in ("arch", "input", "totals", "taken_from")}
     return frame
 

@@ -48,9 +48,19 @@ def sql(
     elif form is _Form.json:
         from bench.io import finite_json
 
-        print_json(finite_json(table.to_dict("records")))
+        known = table.astype(object).where(table.notna(), None)
+        print_json(
+            [{name: finite_json(_plain(v)) for name, v in row.items()} for row in known.to_dict("records")]
+        )
     else:
         _print(table)
+
+
+def _plain(value: object) -> object:
+    """Return a value as JSON has it: lists as such, times as text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value if isinstance(value, str | bool | int | float | None) else str(value)
 
 
 def _print(table: pd.DataFrame) -> None:

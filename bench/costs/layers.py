@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bench.archs.reparam import has_fused_form
 from bench.costs import Subject, cost
 from bench.costs._arguments import dtype_of, parameters_of
 from bench.costs.counted import TOLERATED_GAP
 from bench.io import JsonObject
+from bench.records.layer import LayerRow
 from bench.records.record import Measurement, count
 
 if TYPE_CHECKING:
@@ -27,43 +28,8 @@ _COLUMNS = ("name", "kind", "output", "parameters", "macs", "activation_bytes", 
 _MOST_ROWS = 400  # of a record, some 25 kB
 
 
-class _LayerRow(TypedDict):
-    """A layer, or a function called between layers; what two sides of a window share is one number.
-
-    Attributes:
-        input: shape of the first tensor that goes in.
-        output: shape of the first tensor that comes out.
-        kernel: [rows, columns] px, as are stride, padding and dilation; None where there is no window.
-        parameters: counted where they are used first.
-        activations: elements written.
-        receptive_field: px; [rows, columns] where they differ; "global"; None where it is not known.
-        receptive_field_stride: px; [rows, columns] where they differ; None where there is no size.
-        receptive_field_padding: px; [rows, columns] where they differ; None where there is no size.
-    """
-
-    name: str
-    type: str
-    depth: int
-    input: list[int]
-    output: list[int]
-    kernel: list[int] | None
-    stride: list[int] | None
-    padding: list[int] | None
-    dilation: list[int] | None
-    groups: int | None
-    in_channels: int | None
-    out_channels: int | None
-    parameters: int
-    macs: int
-    activations: int
-    activation_bytes: int
-    receptive_field: int | list[int] | Literal["global"] | None
-    receptive_field_stride: float | list[float] | None
-    receptive_field_padding: int | list[int] | None
-
-
 def layer_table(subject: Subject, depth: int | None = None) -> JsonObject:
-    """Return the table of a network: as `layers`, in the order of the calls, those of a `_LayerRow` each.
+    """Return the table of a network: as `layers`, in the order of the calls, those of a `LayerRow` each.
 
     Modules are opened to a depth of `depth`, 1 for those of the network itself, or all. `totals` are the sums of the
     rows, and `parameter_bytes`; `memory` is of one image through the network, in bytes; `concentration` has by quantity
@@ -123,7 +89,7 @@ def _record_rows(subject: Subject, depth: int | None) -> list[list[object]]:
     ]
 
 
-def _rows(subject: Subject, depth: int | None) -> list[_LayerRow]:
+def _rows(subject: Subject, depth: int | None) -> list[LayerRow]:
     return [_row(call) for call in _cut(subject.trace.root, depth)]
 
 
@@ -136,7 +102,7 @@ def _cut(call: Call, depth: int | None) -> Iterator[Call]:
             yield from _cut(part, depth)
 
 
-def _row(call: Call) -> _LayerRow:
+def _row(call: Call) -> LayerRow:
     window, inside = call.window, list(call.walk())
     size, stride, padding = _receptive_field(call)
     return {
@@ -205,7 +171,7 @@ def _memory(subject: Subject, activations: int) -> dict[str, int]:
     }
 
 
-def _foremost(rows: Sequence[_LayerRow], key: _Sum) -> list[dict[str, str | float]]:
+def _foremost(rows: Sequence[LayerRow], key: _Sum) -> list[dict[str, str | float]]:
     total = sum(row[key] for row in rows)
     ranked = sorted((row for row in rows if row[key]), key=lambda row: -row[key])[:_FOREMOST]
     return [{"name": row["name"], "share": row[key] / total} for row in ranked]

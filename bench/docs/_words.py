@@ -8,6 +8,7 @@ from inspect import cleandoc
 
 from pydantic import BaseModel
 
+from bench.docs._columns import ABOUT, columns_page
 from bench.docs._topic import Topic, sentence, table, word
 from bench.plan.config import load_experiment
 from bench.plan.files import configs_dir, experiments
@@ -48,6 +49,7 @@ def lists() -> Iterator[Topic]:
     yield table(
         "tasks", "what a job may do", ("task", "what it does"), [(n, t.about) for n, t in tasks().items()]
     )
+    yield Topic("columns", "lists", ABOUT, columns_page())
     codes = [(str(code), means) for code, means in EXIT_CODES.items()]
     yield table("exit-codes", "what a command's exit code says", ("code", "means"), codes)
     yield table("keys", "what a block of an experiment may give", ("key", "of", "is"), _keys())

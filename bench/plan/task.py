@@ -89,6 +89,11 @@ class Quantity:
         return self.cell in ("share", "spread")
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is counted in whole numbers."""
+        return (self.exact or self.summary == "shape") and not self.is_share
+
+    @property
     def has_flags(self) -> bool:
         """Whether the comparison has its doubts, in the column ``NAME_flags``."""
         return self.summary not in (None, "derived") and not self.beside

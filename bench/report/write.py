@@ -11,7 +11,9 @@ import pandas as pd
 
 from bench.analysis.answers import Answer
 from bench.analysis.comparison import compare_table
+from bench.analysis.dictionary import typed
 from bench.analysis.frame import to_frame
+from bench.analysis.versus import ratio_table
 from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import every_machine
@@ -23,7 +25,7 @@ from bench.report.page._content import Content, gather
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import COMPARISON, comparison_view
-from bench.report.tables._csv import to_csv
+from bench.report.tables._csv import csv_text, to_csv
 from bench.report.tables.formats import to_latex
 
 _FORMATS = ("html", "md", "csv", "latex", *KINDS)
@@ -94,6 +96,8 @@ def _texts(
     if "csv" in formats:
         yield "table.csv", to_csv(table, COMPARISON)
         yield "measurements.csv", measurements_csv(frame)
+        if content.ratios:
+            yield "ratios.csv", csv_text(typed(ratio_table(content.ratios), "ratios"))
         yield from content.evaluations.files
     if "latex" in formats:
         comparison = comparison_view(table, narrow=True)

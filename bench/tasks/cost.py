@@ -39,6 +39,7 @@ _QUANTITIES = (
         "lower",
         summary="shape",
         beside="macs",
+        cell="share",
         about="by how much the two counters differ, as a share of the larger",
     ),
     Quantity(
@@ -47,6 +48,7 @@ _QUANTITIES = (
         "lower",
         summary="shape",
         beside="macs",
+        cell="share",
         about="share of operations that may multiply and have no rule",
     ),
     Quantity(

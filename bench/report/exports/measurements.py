@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
+from bench.analysis.dictionary import parquet_schema, typed
 from bench.analysis.frame import to_frame
-from bench.io import finite_json
 from bench.records.store import Run
+from bench.records.unread import json_text
 from bench.report.exports import Results, export
 from bench.report.tables._csv import csv_text
 
@@ -32,8 +30,11 @@ def _parquet(results: Results) -> bytes:
 
 def plain_measurements(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row a measurement with plain values only; the raw samples are in the store."""
-    flat = frame.drop(columns=["samples", "detail", "series", "outputs", "evaluation"])
-    return flat.assign(flags=[";".join(map(str, flags)) for flags in frame["flags"]])
+    flat = _with_texts(frame, flags=[";".join(map(str, flags)) for flags in frame["flags"]])
+    return flat.drop(columns=["samples", "detail", "series"])
+
+
+_OF_THIS_MACHINE = ["outputs", "evaluation"]  # where outputs lie; what was evaluated stands in the label too
 
 
 def measurements_csv(frame: pd.DataFrame) -> str:
@@ -43,43 +44,19 @@ def measurements_csv(frame: pd.DataFrame) -> str:
 
 def long_csv(runs: Sequence[Run]) -> str:
     """Return one row a measurement, with raw samples, flags and detail as JSON; numbers unrounded, gaps empty."""
-    frame = _plain(to_frame(runs))
-    for column in ("samples", "flags"):
-        frame[column] = [json.dumps(finite_json(v)) for v in frame[column]]
-    return csv_text(frame)
+    frame = to_frame(runs)
+    return csv_text(_with_texts(frame, **{c: list(map(json_text, frame[c])) for c in ("samples", "flags")}))
+
+
+def _with_texts(frame: pd.DataFrame, **columns: list[str]) -> pd.DataFrame:
+    """Return the measurements for a file of text: some columns as text, times as they are in the records."""
+    kept = typed(frame, "measurements").drop(columns=_OF_THIS_MACHINE)
+    return kept.assign(started_at=frame["started_at"], **columns)
 
 
 def long_parquet(runs: Sequence[Run]) -> bytes:
-    """Return the same as Parquet; samples are a list of float64, flags a list of text, detail is JSON."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    frame = _plain(to_frame(runs))
-    lists = {"samples": pa.list_(pa.float64()), "flags": pa.list_(pa.string())}
-    numbers = {c: pa.float64() for c in frame.columns if frame[c].dtype.kind == "f"}
-    types = {c: lists.get(c) or numbers.get(c) or pa.string() for c in frame.columns} | {"n": pa.int64()}
-    columns = {c: pa.array(_values(frame[c]), type=t, from_pandas=True) for c, t in types.items()}
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
-
-
-def _values(column: pd.Series[Any]) -> list[Any]:
-    """Return plain values; texts that are neither text nor missing, such as a setting, as text."""
-    values = column.tolist()
-    return [v if v is None or isinstance(v, str | float | int | list) else str(v) for v in values]
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with lists and texts in the place of tuples and mappings."""
-    texts = [
-        None if v is None else json.dumps(finite_json(dict(v)), ensure_ascii=False) for v in frame["detail"]
-    ]
-    columns: dict[str, list[Any]] = {
-        "samples": [[float(s) for s in v] for v in frame["samples"]],
-        "flags": [list(map(str, v)) for v in frame["flags"]],
-        "detail": texts,
-    }
-    # Where outputs lie is of this machine; what was evaluated stands in the label and the detail.
-    kept = frame.drop(columns=["outputs", "evaluation"])
-    return kept.assign(**{k: pd.Series(v, dtype=object, index=frame.index) for k, v in columns.items()})
+    """Return one row a measurement as Parquet, with the types of `bench.analysis.dictionary` whatever the rows hold."""
+    frame = typed(to_frame(runs), "measurements").drop(columns=_OF_THIS_MACHINE)
+    frame.attrs = {}  # what runs keep of their races is no part of the table
+    content: bytes = frame.to_parquet(index=False, schema=parquet_schema(frame, "measurements"))
+    return content

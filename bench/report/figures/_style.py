@@ -130,9 +130,21 @@ def family_name(family: object) -> str:
     return family if isinstance(family, str) and family else "other"
 
 
+class _Drawing(Figure):
+    """A figure that a notebook shows, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=_DPI_SHOWN)
+        return content.getvalue()
+
+
+_DPI_SHOWN = 120
+
+
 def canvas(width: float, height: float) -> Figure:
     """Return an empty figure of so many inches, drawn by Agg, laid out so that nothing overlaps."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = _Drawing(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

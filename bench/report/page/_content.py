@@ -12,7 +12,7 @@ from bench.analysis.answers import Answer, answers
 from bench.analysis.comparison import failures
 from bench.analysis.engines import engine_notes, engines_of
 from bench.analysis.studies import StudyVerdict
-from bench.analysis.versus import compare_run
+from bench.analysis.versus import Ratio, compare_run
 from bench.claims.table import native_rows
 from bench.io import JsonObject
 from bench.records.store import Run
@@ -46,6 +46,7 @@ class Content:
     commands: Sequence[str]
     studies: Sequence[StudyVerdict]
     of_studies: bool  # every run was made for the verdict of one
+    ratios: Sequence[Ratio]
     verdicts: View
     verdict_notes: Sequence[str]
     engines: View
@@ -114,6 +115,7 @@ def gather(
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
     compared = [compare_run(run) for run in runs]
+    ratios = [ratio for ratios in compared for ratio in ratios]
     engines = [engines_of(run) for run in runs]
     native, answered = native_rows(table, runs), answers(*charted)
     studies = studies_of(runs)
@@ -127,7 +129,8 @@ def gather(
         commands=row_commands(table, runs),
         studies=studies,
         of_studies=bool(studies) and len(studies) == len(runs),
-        verdicts=versus_view([row for rows in compared for row in rows]),
+        ratios=ratios,
+        verdicts=versus_view(ratios),
         engines=engines_view([row for rows in engines for row in rows]),
         engine_notes=[note for rows in engines for note in engine_notes(rows)],
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],

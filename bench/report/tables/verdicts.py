@@ -46,7 +46,7 @@ def _counts(n: int, other: int) -> str:
 _VERSUS: Fields[Ratio] = (
     (Head("Baseline"), lambda row: plain(row.baseline)),
     (Head("Quantity", keep=2), lambda row: QUANTITIES[row.quantity]),
-    (Head("Ratio", numeric=True, keep=2), lambda row: _ratio(row.effect.estimate)),
+    (Head("Ratio", numeric=True, stored="", keep=2), lambda row: _ratio_cell(row.effect)),
     (
         Head("95 % interval", numeric=True, keep=2),
         lambda row: interval(row.effect.low, row.effect.high, _ratio),
@@ -56,6 +56,13 @@ _VERSUS: Fields[Ratio] = (
     (Head("Verdict", keep=3), lambda row: row.effect.verdict),
     (Head("Why"), lambda row: plain(row.effect.reason)),
 )
+
+
+def _ratio_cell(effect: Effect) -> Cell:
+    """Show a ratio; the page keeps it, and its interval, as numbers."""
+    ends = (effect.low, effect.high)
+    cell = _number(effect.estimate, _ratio(effect.estimate))
+    return replace(cell, ends=ends) if all(map(math.isfinite, ends)) else cell
 
 
 def _known(value: float, text: str, factor: float = 1.0) -> str:

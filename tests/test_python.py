@@ -1,0 +1,166 @@
+"""Python: what `bench.<tab>` and `help` show, and whether each example there, in the guide and in the notebook works."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+import json
+import pydoc
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import bench
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "bench" / "docs"
+NOTEBOOK = DOCS / "notebook.ipynb"
+FUNCTIONS = [name for name in bench.__all__ if inspect.isfunction(getattr(bench, name))]
+MEASURING = (
+    "choose",
+    "compare",
+    "engines",
+    "evaluate",
+    "gate",
+    "train",
+)  # which take minutes, and have tests of their own
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give an empty folder with stored runs in `results`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "results").mkdir()
+    for run in ("cpu-reference", "study-ensembles"):
+        (tmp_path / "results" / run).symlink_to(ROOT / "results" / run)
+    yield tmp_path
+    plt.close("all")
+
+
+def examples(text: str | None) -> list[doctest.Example]:
+    return doctest.DocTestParser().get_examples(inspect.cleandoc(text or ""))
+
+
+def works(name: str, text: str | None) -> None:
+    """Run the examples of a text, and fail with what they give otherwise."""
+    report: list[str] = []
+    test = doctest.DocTestParser().get_doctest(inspect.cleandoc(text or ""), {"bench": bench}, name, None, 0)
+    doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_what_there_is_shows_before_it_is_used() -> None:
+    assert set(bench.__all__) <= set(dir(bench))
+    assert all(getattr(bench, name) is not None for name in dir(bench))
+    shown = pydoc.plain(pydoc.render_doc(bench))
+    assert all(f"    {name}(" in shown for name in FUNCTIONS)
+    lines = re.findall(r"^[A-Z][^:\n]*: +((?:\w+, )*\w+)$", bench.__doc__ or "", re.MULTILINE)
+    listed = {name for line in lines for name in line.split(", ")}
+    assert set(FUNCTIONS) == listed
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_says_what_it_takes_and_has_an_example(name: str) -> None:
+    function = getattr(bench, name)
+    text = inspect.getdoc(function) or ""
+    assert all(
+        parameter in text
+        for parameter in inspect.signature(function).parameters
+        if parameter not in TOLD_BY_RUN
+    )
+    assert "Raises:" in text
+    assert any(f"bench.{name}(" in example.source for example in examples(text))
+
+
+TOLD_BY_RUN = {"names", "overrides", "name", "results", "executor", "observer", "argv"}
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_examples_that_take_minutes_are_calls_that_the_function_takes(name: str) -> None:
+    text = "".join(example.source for example in examples(getattr(bench, name).__doc__))
+    calls = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == f"bench.{name}"
+    ]
+    for call in calls:
+        given = [ast.literal_eval(argument) for argument in call.args]
+        named = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        inspect.signature(getattr(bench, name)).bind(*given, **named)
+    assert calls
+
+
+@pytest.mark.parametrize("name", ["columns", "ensembles", "figure", "load"])
+def test_examples_of_reading_give_what_they_say(name: str, stored: Path) -> None:
+    works(name, getattr(bench, name).__doc__)
+
+
+def test_the_example_of_a_query_gives_what_it_says(stored: Path) -> None:
+    pytest.importorskip("duckdb", reason="duckdb is not installed")
+    works("query", bench.query.__doc__)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("inline_jobs")
+@pytest.mark.parametrize("name", ["bench", "run", "show"])
+def test_examples_of_counting_give_what_they_say(name: str, stored: Path) -> None:
+    works(name, bench.__doc__ if name == "bench" else getattr(bench, name).__doc__)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("inline_jobs")
+def test_what_a_run_is_shows(stored: Path) -> None:
+    run = bench.run("smoke", ["lenet5"], tasks=["cost"])
+    assert repr(run) == "<run 'results/smoke': 1 ok>"
+    assert "lenet5" in run._repr_html_()
+    assert run.comparison["parameters"].item() == 61_706
+    assert len(run.ratios) == 0
+
+
+def test_the_guide_works_as_it_is_written(stored: Path) -> None:
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / "python.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    space: dict[str, object] = {"bench": bench}
+    reading = [block for block in blocks if "bench.run(" not in block and "bench.query(" not in block]
+    for block in reading:
+        exec(block, space)
+    assert len(reading) == len(blocks) - 2
+    assert (stored / "measurements.parquet").is_file()
+    assert len(space["sound"]) > 3  # type: ignore[arg-type]
+
+
+# The notebook.
+
+
+def test_the_notebook_is_small_and_has_no_outputs() -> None:
+    document = json.loads(NOTEBOOK.read_text("utf-8"))
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert all(compile("".join(cell["source"]), "cell", "exec") for cell in code)
+    assert NOTEBOOK.stat().st_size < 20_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_notebook_runs(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed: pip install 'bench[dev]'")
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    document = nbformat.read(NOTEBOOK, as_version=4)
+    nbclient.NotebookClient(
+        document, timeout=240, kernel_name="python3", resources={"metadata": {"path": stored}}
+    ).execute()
+    outputs = [output for cell in document.cells for output in cell.get("outputs", ())]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    tables = [output for output in outputs if "<table" in output.get("data", {}).get("text/html", "")]
+    assert (len(pictures), len(tables)) == (2, 6)
+    assert (stored / "results" / "notebook" / "records.jsonl").is_file()

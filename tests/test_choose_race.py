@@ -158,7 +158,8 @@ def test_the_time_is_over(tmp_path: Path) -> None:
 def test_cancelled_while_counting(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY, executor=Machine(interrupt_at=0), among=["torchvision:swin_t"])
     assert done.raced.end == "cancelled"
-    assert race_sentences(done.raced, done.known) == ["Nothing was measured."]
+    (said,) = race_sentences(done.raced, done.known)
+    assert said == "It was cancelled before anything was measured. The same command goes on from here."
 
 
 def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:

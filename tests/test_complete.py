@@ -13,6 +13,7 @@ from commands import COMMANDS
 from bench.archs import ARCHS
 from bench.cli import _complete
 from bench.datasets import DATASETS
+from bench.report.exports import EXPORTS
 
 
 def offered(line: str, folder: Path) -> list[str]:
@@ -64,12 +65,13 @@ def test_a_word_is_completed_without_torch(line: str, expected: set[str], folder
     assert set(offered(line, folder)) == expected
 
 
-def test_all_networks_and_data_sets_of_the_package_are_offered(
+def test_all_networks_data_sets_and_formats_of_the_package_are_offered(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert set(ARCHS.names()) <= set(_complete.networks(""))
     assert set(_complete.datasets("")) == {*DATASETS.names(), "imagefolder:"}
+    assert _complete.formats("") == sorted(EXPORTS.names())
 
 
 def test_networks_of_files_are_offered(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

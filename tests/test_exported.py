@@ -218,11 +218,12 @@ def test_wandb_reads_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert medians == finite_json(to_frame([run])["median"].tolist())
 
 
-def test_mlflow_reads_the_runs_and_the_tables(tmp_path: Path) -> None:
+def test_mlflow_reads_the_runs_and_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = library("mlflow")
+    monkeypatch.chdir(tmp_path)
     run = whole()
     out = written("mlflow", tmp_path / "out", run)
-    mlflow.set_tracking_uri(f"sqlite:///{out / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{out / 'mlflow.db'}")
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name("whole")
     read = {one.info.run_name: one for one in client.search_runs([experiment.experiment_id])}

@@ -1,4 +1,4 @@
-"""What the shell offers behind a command: networks, runs, data sets, experiments, topics; quickly, without torch.
+"""What the shell offers behind a command: networks, runs, data sets, formats, topics ...; quickly, without torch.
 
 Of networks those that are published here, and the files of Python in the folder: what a library has, and what plug-ins
 register, would take seconds to import.
@@ -72,6 +72,16 @@ def datasets(incomplete: str) -> list[str]:
 _REGISTERED = re.compile(
     r'^(?:DATASETS\.add|_add)\(\s*(?:name=)?"(\w+)"', re.MULTILINE
 )  # where it is registered
+
+
+def formats(incomplete: str) -> list[str]:
+    """Return the formats of an export that begin so."""
+    sources = (_PACKAGE / "report" / "exports").glob("*.py")
+    named = {name for file in sources for name in _EXPORTED.findall(file.read_text("utf-8"))}
+    return [name for name in sorted(named) if name.startswith(incomplete)]
+
+
+_EXPORTED = re.compile(r'^@export\(\s*"([\w-]+)"', re.MULTILINE)
 
 
 def topics(incomplete: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -22,14 +23,14 @@ class _Series:
 
     Attributes:
         label: of any of them, without that.
-        values: what tables show of them, one a job.
+        values: what tables show of them, by the job; of one that was repeated, the later.
         unit: of the values: `s` of times, `1` of accuracies, an empty text of counts, which are words.
         words: what a job says that has neither.
     """
 
     label: str
     unit: str = ""
-    values: list[float] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
     words: str = ""
 
     def cells(self) -> tuple[str, str, str, str]:
@@ -37,8 +38,9 @@ class _Series:
         if not self.values:
             return self.label, self.words, "", ""
         middle, form = (median, _seconds) if self.unit == "s" else (mean, percent)
-        ends = f"{form(min(self.values))} – {form(max(self.values))}" if len(self.values) > 1 else ""
-        return self.label, form(middle(self.values)), ends, str(len(self.values))
+        values = list(self.values.values())
+        ends = f"{form(min(values))} – {form(max(values))}" if len(values) > 1 else ""
+        return self.label, form(middle(values)), ends, str(len(values))
 
 
 def _seconds(value: float) -> str:
@@ -57,17 +59,17 @@ class Measured:
         return bool(self._series)
 
     def add(self, record: Record, words: str) -> None:
-        """Take a job that ended well, and what a line would say of it."""
+        """Take a job that ended well, and what a line would say of it; a control of drift is no measurement more."""
+        if record.role == "drift_control":
+            return
         key = record.job.series()
         series = self._series.setdefault(key, _Series(plain(unnumbered(record.job.label()))))
         values = {m.name: m for m in record.measurements}
         series.words = plain(words)
         if "top1" in values:
-            series.unit, value = "1", values["top1"].samples[0]
-            series.values.append(value)
+            series.unit, series.values[record.job.id] = "1", values["top1"].samples[0]
         elif "step_time" in values and record.job.task != "versus":
-            series.unit = "s"
-            series.values.append(median(values["step_time"].samples))
+            series.unit, series.values[record.job.id] = "s", median(values["step_time"].samples)
         self._latest = [*(each for each in self._latest if each != key), key]
 
     def rows(self, most: int) -> Sequence[tuple[str, str, str, str]]:
@@ -99,17 +101,20 @@ class Below:
 
 
 def _table(rows: Sequence[tuple[str, str, str, str]], width: int) -> Table:
-    """Return the table; a label that has no room is cut off, and the range goes first."""
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    table.add_column("measured so far", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("value", no_wrap=True, overflow="ellipsis", style="green")
-    with_range = width >= _RANGE
-    if with_range:
-        table.add_column("from – to", no_wrap=True, style="dim")
+    """Return the table; where there is no room the range goes first, and then the end of a label."""
+    label, value, ends, count = (max(map(cell_len, column)) for column in zip(*rows, strict=True))
+    with_range = label + value + max(ends, len(_RANGE)) + count + 6 <= width
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(
+        "measured so far", no_wrap=True, overflow="ellipsis", max_width=width - value - count - 4
+    )
+    table.add_column("", no_wrap=True, overflow="ellipsis", style="green")
     table.add_column("n", justify="right", no_wrap=True, style="dim")
-    for label, middle, ends, count in rows:
-        table.add_row(*map(Text, (label, middle, *([ends] if with_range else []), count)))
+    if with_range:
+        table.add_column(_RANGE, no_wrap=True, style="dim")
+    for name, middle, between, number in rows:
+        table.add_row(*map(Text, (name, middle, number, *([between] if with_range else []))))
     return table
 
 
-_RANGE = 76  # characters of a terminal that has room for it
+_RANGE = "from – to"

@@ -20,7 +20,7 @@ from bench.records.store import Run
 from bench.units import percent, show
 
 _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]lib[/\\]python\d")
-_OF_BENCH = tuple(kind.__name__ for kind in (BenchError, *BenchError.__subclasses__()))
+_OF_BENCH = (BenchError.__name__, *(kind.__name__ for kind in BenchError.__subclasses__()))
 
 
 def at_place(job: Job, place: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import ResultsOption, WhereOption, handled, narrowed, stored_run
-from bench.cli._complete import runs
+from bench.cli._complete import formats, runs
 from bench.cli._streams import note, write
 from bench.errors import ConfigError
 
@@ -25,7 +25,10 @@ def export(
     form: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="csv, json, timm, tensorboard ...: `bench list exports` has all."
+            "--format",
+            "-f",
+            autocompletion=formats,
+            help="csv, json, timm, tensorboard ...: `bench list exports` has all.",
         ),
     ] = "csv",
     out: Annotated[

@@ -34,7 +34,7 @@ _NEXT: Mapping[str, Sequence[str]] = {
     "default": ["and what came after 2015: bench run modern"],
     "smoke": [
         "next:",
-        "  bench run all                         the classics, in minutes; the same command again goes on",
+        "  bench run all                         the classics, in minutes",
         "  bench run my_net.py:Net resnet18      your own network beside a baseline",
         "  bench compare my_net.py:Net resnet18  is it faster, and how sure is that?",
         "  bench explain start                   how to read the tables",

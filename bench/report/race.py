@@ -108,6 +108,8 @@ def _nothing(raced: Raced, known: Known) -> str:
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
     if raced.end == "time":
         return "The time was over before anything was measured. Give more of it: --minutes."
+    if raced.end == "cancelled" and reasons.empty:
+        return "It was cancelled before anything was measured. The same command goes on from here."
     return f"Nothing was measured{': ' + reasons.iloc[0] if len(reasons) else ''}."
 
 

@@ -17,6 +17,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+DISTRIBUTION = "netbench-torch"
+"""The package's name in an index, where `bench` is another project's; the command and what is imported are `bench`."""
+
+
+def install_tip(extra: str) -> str:
+    """Return how to install what an extra of the package brings."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
 
 class BenchError(Exception):
     """Base of all errors that a user can mend: what is wrong and where, and the next step as `tip`."""

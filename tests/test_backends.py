@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.contracts import _small_network, check_backend
-from bench.errors import UnknownNameError, UnsupportedError
+from bench.errors import UnknownNameError, UnsupportedError, install_tip
 from bench.execution._worker import _measure, switch
 from bench.plan.job import Job
 from bench.plan.settings import Precision, Timed
@@ -283,10 +283,10 @@ def test_onnx_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "_NEEDS", ("no_such_package",))
     reason = BACKENDS.get("onnx").unsupported(make_job(backend="onnx"))
-    assert reason == "no_such_package missing; pip install 'bench[onnx]'"
+    assert reason == f"no_such_package missing; {install_tip('onnx')}"
 
 
-has_onnx = pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="pip install 'bench[onnx]'")
+has_onnx = pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason=install_tip("onnx"))
 
 
 @has_onnx

@@ -21,7 +21,7 @@ from rich.console import Console
 from bench.api import run
 from bench.cli._common import at_address
 from bench.cli._progress import Progress
-from bench.errors import BenchError, ConfigError, StoreError
+from bench.errors import DISTRIBUTION, BenchError, ConfigError, StoreError, install_tip
 from bench.execution import Ended, Event
 from bench.execution._cluster import ClusterExecutor, _token_of
 from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _sigterm_as_before, _version_probe
@@ -445,7 +445,7 @@ class TestTheCommand:
         monkeypatch.setitem(__import__("sys").modules, "ray", None)
         with pytest.raises(BenchError, match="ray is not installed") as caught:
             _RayFleet(None)
-        assert caught.value.tip == "pip install 'bench[ray]'"
+        assert caught.value.tip == install_tip("ray")
 
 
 def test_sigterm_is_heeded_as_before_when_a_cluster_was_connected_to() -> None:
@@ -480,7 +480,7 @@ HERE = {"bench": "0.1.0", "torch": "2.15.0+cpu", "files": "abc"}
         ({**HERE, "torch": None}, "it has torch None, and here is 2.15.0"),
         ({**HERE, "bench": "0.2.0"}, "it has bench 0.2.0, and here is 0.1.0"),
         ({**HERE, "files": "abd"}, "other files"),
-        ({"bench": None, "no_bench": "No module named 'bench'"}, "pip install bench==0.1.0 there"),
+        ({"bench": None, "no_bench": "No module named 'bench'"}, f"pip install {DISTRIBUTION}==0.1.0 there"),
         ({"error": "it died"}, "it does not answer: it died"),
     ],
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import clipped_share, kinds_of, multiplies, refusal_on_cpu
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, install_tip
 from bench.execution._worker import _measure
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -264,9 +264,9 @@ def test_what_engines_of_the_cpu_refuse(settings: dict[str, Any], message: str |
 
 def test_a_missing_package_is_named_with_what_brings_it() -> None:
     reason = refusal_on_cpu(
-        job_of(), ("no_such_module", "json"), "pip install 'bench[x]'", ("fp32",), ("contiguous",)
+        job_of(), ("no_such_module", "json"), install_tip("x"), ("fp32",), ("contiguous",)
     )
-    assert reason == "no_such_module missing; pip install 'bench[x]'"
+    assert reason == f"no_such_module missing; {install_tip('x')}"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_tensorrt_refuses(settings: dict[str, Any], message: str) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="tensorrt is installed")
 def test_tensorrt_without_its_package() -> None:
     reason = BACKENDS.get("tensorrt").unsupported(job_of(backend="tensorrt", device="cuda:0"))
-    assert "tensorrt missing" in str(reason) or "missing; pip install 'bench[tensorrt]'" in str(reason)
+    assert "tensorrt missing" in str(reason) or f"missing; {install_tip('tensorrt')}" in str(reason)
 
 
 @pytest.mark.parametrize(

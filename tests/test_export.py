@@ -29,7 +29,7 @@ from bench.analysis.frame import to_frame
 from bench.cli._common import narrowed
 from bench.cli.app import app
 from bench.contracts import check_export
-from bench.errors import BenchError, UnsupportedError
+from bench.errors import BenchError, UnsupportedError, install_tip
 from bench.facts import accuracies, speeds
 from bench.facts.convert import update
 from bench.records.record import Measurement, Record
@@ -452,7 +452,7 @@ def test_a_format_that_writes_nothing_breaks_the_contract(monkeypatch: pytest.Mo
 def test_a_library_that_is_not_there_is_named_with_its_extra() -> None:
     with pytest.raises(UnsupportedError, match="no_such_library is not installed") as caught:
         library("no_such_library.part")
-    assert caught.value.tip == "pip install 'bench[no_such_library]'"
+    assert caught.value.tip == install_tip("no_such_library")
 
 
 def test_each_library_has_an_extra() -> None:
@@ -584,5 +584,5 @@ def test_a_missing_library_is_told(run: Bench, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setitem(sys.modules, name, None)
         result = run("mine", "-f", name, "-o", "out")
         assert result.exit_code == 2
-        assert f"pip install 'bench[{name}]'" in result.stderr
+        assert install_tip(name) in result.stderr
         assert not Path("out").exists()

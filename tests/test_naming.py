@@ -12,7 +12,14 @@ from torch import nn
 from bench.archs import ARCHS, _timm, _torchvision
 from bench.archs.naming import expand_names, list_archs, parse, resolve
 from bench.archs.naming._ways import NetworkName
-from bench.errors import BenchError, ConfigError, InvalidModelError, UnknownNameError, UnsupportedError
+from bench.errors import (
+    BenchError,
+    ConfigError,
+    InvalidModelError,
+    UnknownNameError,
+    UnsupportedError,
+    install_tip,
+)
 from bench.registry import natural
 
 MODELS = Path(__file__).parent / "models"
@@ -264,7 +271,7 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     for ask in (lambda: resolve("timm:resnet50"), lambda: expand_names(["timm:*"])):
         with pytest.raises(UnsupportedError, match="timm is not installed") as caught:
             ask()
-        assert caught.value.tip == 'pip install "bench[timm]"'
+        assert caught.value.tip == install_tip("timm")
 
 
 # --- patterns ---

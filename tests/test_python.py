@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import bench
+from bench.errors import install_tip
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "bench" / "docs"
@@ -150,7 +151,7 @@ def test_the_notebook_is_small_and_has_no_outputs() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_notebook_runs(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed: pip install 'bench[dev]'")
+    nbclient = pytest.importorskip("nbclient", reason=f"nbclient is not installed: {install_tip('dev')}")
     import nbformat
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

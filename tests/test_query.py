@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from bench.api import _querying, load, query
 from bench.cli.app import app
-from bench.errors import ConfigError, StoreError
+from bench.errors import ConfigError, StoreError, install_tip
 
-pytest.importorskip("duckdb", reason="duckdb is not installed: pip install 'bench[sql]'")
+pytest.importorskip("duckdb", reason=f"duckdb is not installed: {install_tip('sql')}")
 
 RESULTS = Path(__file__).parent.parent / "results"
 RUN = RESULTS / "h100-training-step"

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from bench.errors import install_tip
 from bench.records.record import Record
 from bench.records.store import read_run
 
-ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'bench[ray]'")
+ray = pytest.importorskip("ray", reason=f"ray is not installed: {install_tip('ray')}")
 from ray._private.node import Node  # noqa: E402
 
 from bench.execution.executors.ray import _UNUSED, _quiet  # noqa: E402

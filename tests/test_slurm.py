@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
+from bench.errors import BenchError, install_tip
 from bench.execution.executors.slurm import _read, _SlurmFleet
 from bench.records.store import read_run
 
@@ -33,11 +33,11 @@ def test_without_submitit_the_command_that_brings_it_is_told(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(BenchError, match="submitit is not installed") as caught:
         _SlurmFleet("slots=2")
-    assert caught.value.tip == "pip install 'bench[slurm]'"
+    assert caught.value.tip == install_tip("slurm")
 
 
 def test_slots_are_of_cards_or_of_cpus() -> None:
-    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'bench[slurm]'")
+    pytest.importorskip("submitit", reason=f"submitit is not installed: {install_tip('slurm')}")
     cards = _SlurmFleet("slots=2,gpus_per_node=1").nodes()
     assert [(node.name, node.has_cpu, node.cards) for node in cards] == [
         ("slot-0", False, 1),
@@ -49,7 +49,7 @@ def test_slots_are_of_cards_or_of_cpus() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_run_in_jobs_of_its_own(tmp_path: Path) -> None:
-    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'bench[slurm]'")
+    pytest.importorskip("submitit", reason=f"submitit is not installed: {install_tip('slurm')}")
     path = os.pathsep.join(
         filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bench.archs.naming import expand_names, parse, resolve
 from bench.archs.naming._ways import NetworkName
 from bench.costs import COSTS, prepare
-from bench.errors import BenchError, InvalidModelError, UnknownNameError, UnsupportedError
+from bench.errors import BenchError, InvalidModelError, UnknownNameError, UnsupportedError, install_tip
 from bench.execution.catalog import _is_users
 from bench.plan.card import ArchCard, edited
 from bench.plan.config import parse_experiment
@@ -567,7 +567,7 @@ def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
             UnsupportedError, match="transformers is not installed|cannot be imported"
         ) as caught:
             ask()
-        assert caught.value.tip == 'pip install "bench[transformers]"'
+        assert caught.value.tip == install_tip("transformers")
 
 
 @pytest.mark.slow

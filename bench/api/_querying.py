@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import __version__
-from bench.errors import ConfigError, UnsupportedError
+from bench.errors import ConfigError, UnsupportedError, install_tip
 from bench.io import cache_folder, write_file
 from bench.records.machines import every_machine
 from bench.records.store import RECORDS, read_run
@@ -48,7 +48,7 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
     try:
         import duckdb
     except ImportError as error:
-        raise UnsupportedError("duckdb is not installed", "pip install 'bench[sql]'") from error
+        raise UnsupportedError("duckdb is not installed", install_tip("sql")) from error
     folders = [Path(run) for run in runs] or sorted(p.parent for p in Path(results).glob(f"*/{RECORDS}"))
     if not folders:
         raise ConfigError(f"no run in {results}", "bench run smoke makes one")

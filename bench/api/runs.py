@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.errors import ConfigError
+from bench.errors import DISTRIBUTION, ConfigError, UnsupportedError
 from bench.execution import EXECUTORS, Executor
+
+_MEASURING = ("torch", "torchvision", "fvcore")
 
 
 @contextlib.contextmanager
 def open_executor(executor: str | Executor = "process", names: Sequence[str] = ()) -> Iterator[Executor]:
-    """Yield an executor, for these networks; one that is given by its name is made, and closed after the block."""
+    """Yield an executor, for these networks; one that is given by its name is made, and closed after the block.
+
+    Raises:
+        UnsupportedError: where what jobs import is not installed; what is stored is read without it.
+    """
     if not isinstance(executor, str):
         yield executor
         return
+    lacking = [name for name in _MEASURING if importlib.util.find_spec(name) is None]
+    if lacking:
+        message = f"not installed, and needed to count or time a network: {', '.join(lacking)}"
+        raise UnsupportedError(message, f"pip install {DISTRIBUTION} brings what is missing")
     made = EXECUTORS.get(executor).make(names)
     try:
         yield made

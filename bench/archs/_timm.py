@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.archs._arguments import library_errors
-from bench.errors import UnsupportedError, unknown_name
+from bench.errors import UnsupportedError, install_tip, unknown_name
 from bench.plan.card import ArchCard
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def _timm() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise UnsupportedError("timm is not installed", 'pip install "bench[timm]"') from error
+        raise UnsupportedError("timm is not installed", install_tip("timm")) from error
     return timm
 
 

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Engine, PinnedCall, Runnable, refusal
 from bench.backends._engines import exported, exporting, multiplies, refusal_on_cpu, versions
+from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _NEEDS = ("executorch",)
-_INSTALL = "pip install 'bench[executorch]'"
+_INSTALL = install_tip("executorch")
 _LIBRARY = "executorch.extension.pybindings.portable_lib"
 _PARTITIONER = "executorch.backends.xnnpack.partition.xnnpack_partitioner"
 

@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, Call, Engine, PinnedCall, Runnable, on_cpu, refusal
 from bench.backends._engines import exporting, folder_size, missing, versions
 from bench.backends._onnx_graph import operators_of
+from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _NEEDS = ("onnx", "onnxscript", "onnxruntime")
-_INSTALL = "pip install 'bench[onnx]'"
+_INSTALL = install_tip("onnx")
 _PRECISIONS = {"cpu": ("fp32", "int8"), "cuda": ("fp32", "tf32", "fp16")}
 _DYNAMIC = {"cpu": ("int8",), "cuda": ()}
 _CUDA = "CUDAExecutionProvider"

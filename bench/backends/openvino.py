@@ -35,11 +35,12 @@ from bench.backends._engines import (
     refusal_on_cpu,
     versions,
 )
+from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _NEEDS = ("openvino", "nncf")
-_INSTALL = "pip install 'bench[openvino]'"
+_INSTALL = install_tip("openvino")
 _PRECISIONS = ("fp32", "bf16", "int8")
 _KINDS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, Engine, PinnedCall, Runnable, on_cpu, refusal
 from bench.backends._engines import missing, versions
 from bench.backends.onnx import export
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _NEEDS = ("tensorrt", "onnx", "onnxscript")
-_INSTALL = "pip install 'bench[tensorrt]'"
+_INSTALL = install_tip("tensorrt")
 _PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 
 

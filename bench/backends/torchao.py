@@ -31,12 +31,12 @@ from bench.backends._engines import (
     versions,
 )
 from bench.backends.compiled import compile_now
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _NEEDS = ("torchao",)
-_INSTALL = "pip install 'bench[torchao]'"
+_INSTALL = install_tip("torchao")
 _QUANTISER = "torchao.quantization.pt2e.quantizer.x86_inductor_quantizer"
 _PACKED = ("qconv_weight_prepack_matcher_count", "qlinear_weight_prepack_matcher_count")
 _QUANTISES = "quantize_per_tensor.default"

@@ -91,6 +91,12 @@ RayAddressOption = Annotated[
         help="Head of a Ray cluster, or auto; without it --executor ray begins one of this machine.",
     ),
 ]
+AddressArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS", help="hf://OWNER/NAME or hf://OWNER/NAME/RUN: a data set, and a run in it."
+    ),
+]
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(

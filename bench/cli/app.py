@@ -28,6 +28,8 @@ from bench.cli import (
     gate,
     merge,
     plan,
+    pull,
+    push,
     report,
     run,
     selftest,
@@ -211,6 +213,20 @@ _add(
     merge.merge,
     "bench merge laptop server --name both",
     "bench merge a b c --name all --json",
+)
+_add(
+    _READ,
+    "push",
+    push.push,
+    "bench push smoke hf://OWNER/NAME",
+    "bench push results/study-depth hf://OWNER/NAME/depth --weights --yes",
+)
+_add(
+    _READ,
+    "pull",
+    pull.pull,
+    "bench pull hf://OWNER/NAME/smoke",
+    "bench pull hf://OWNER/NAME --results theirs",
 )
 app.add_typer(facts.app, name="facts", rich_help_panel=_READ)
 _add(_READ, "explain", explain.explain, "bench explain noisy", "bench explain --fail-above")

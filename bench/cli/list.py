@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli._common import JsonOption, handled
-from bench.cli._streams import print_json, stdout
+from bench.cli._streams import note, print_json, stdout
 from bench.io import JsonObject
 
 _KINDS = ("archs", "datasets", "backends", "executors", "figures", "exports", "configs")
@@ -66,11 +66,27 @@ def _units(pattern: str | None) -> dict[str, list[JsonObject]]:
 def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[JsonObject]]:
     rows: dict[str, list[JsonObject]] = {}
     if {"archs", "datasets", "backends"} & set(kinds):
-        from bench.api.inspecting import units
-
-        rows |= units(pattern if pattern and ":" in pattern else None)
+        rows |= _measuring(pattern, needed=pattern is not None or len(kinds) < len(_KINDS))
     rows |= {kind: read() for kind, read in _READING.items() if kind in kinds}
-    return {kind: rows[kind] for kind in _KINDS if kind in kinds}
+    return {kind: rows[kind] for kind in _KINDS if kind in kinds and kind in rows}
+
+
+def _measuring(pattern: str | None, *, needed: bool) -> dict[str, list[JsonObject]]:
+    """Return architectures, data sets and backends; where torch is not installed, none unless they are needed.
+
+    Raises:
+        UnsupportedError: where they are needed, and torch is not installed.
+    """
+    from bench.api.inspecting import units
+    from bench.errors import UnsupportedError
+
+    try:
+        return units(pattern if pattern and ":" in pattern else None)
+    except UnsupportedError as error:
+        if needed:
+            raise
+        note(f"architectures, data sets and backends are left out: {error.message}")
+        return {}
 
 
 def _executors() -> list[JsonObject]:

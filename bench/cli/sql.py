@@ -38,7 +38,7 @@ def sql(
 ) -> None:
     """Ask stored runs in SQL: `measurements` has a row each, `networks` those of a report's table.
 
-    `describe measurements` shows the columns. Needs DuckDB: pip install 'bench[sql]'.
+    `describe measurements` shows the columns. Needs DuckDB, which the extra `sql` brings.
     """
     from bench.api import query as ask
 

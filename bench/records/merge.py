@@ -13,7 +13,7 @@ import bench
 from bench.errors import StoreError
 from bench.io import JsonObject, atomic_write, finite_json
 from bench.records.machines import Machine, machines_of
-from bench.records.outputs import kept_path, outputs_path, weights_path
+from bench.records.outputs import PATHS, kept_files
 from bench.records.record import Record
 from bench.records.store import INFO, RECORDS, Run, latest, read_run, sound_lines
 
@@ -104,14 +104,8 @@ def _replaced(runs: Sequence[Run]) -> int:
 
 def _copy_kept(run: Run, into: Path) -> None:
     """Copy what jobs said of each image, and their weights; of those that two runs have of one job, each is kept."""
-    for record in run.records:
-        top1 = record.measurement("top1")
-        for what, path_of in (("outputs", outputs_path), ("weights", weights_path)):
-            sha256 = str(top1.detail.get(f"{what}_sha256") or "") if top1 else ""
-            own = path_of(run.path, record.job.id)
-            file = kept_path(own, sha256) if sha256 else None
-            if file is None:
-                continue
+    for kind, path_of in PATHS.items():
+        for file, record, sha256 in kept_files(run.path, run.records, kind):
             place = path_of(into, record.job.id)
             if place.exists() and hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
                 place = place.with_stem(f"{place.stem}-{sha256[:12]}")

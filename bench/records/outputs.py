@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,23 @@ def outputs_path(folder: Path, job_id: str) -> Path:
 def weights_path(folder: Path, job_id: str) -> Path:
     """Return where in the folder of a run the weights lie that a training has kept."""
     return folder / _WEIGHTS / f"{job_id}.safetensors"
+
+
+Kind = Literal["outputs", "weights"]
+"""What a job leaves beside its record."""
+
+PATHS: Mapping[Kind, Callable[[Path, str], Path]] = {"outputs": outputs_path, "weights": weights_path}
+"""Where that lies, by the folder of the run and the job's id."""
+
+
+def kept_files(folder: Path, records: Iterable[Record], kind: Kind) -> Iterator[tuple[Path, Record, str]]:
+    """Yield each whole file of a kind that records of the run in `folder` name, with its record and SHA-256."""
+    for record in records:
+        top1 = record.measurement("top1")
+        sha256 = str(top1.detail.get(f"{kind}_sha256") or "") if top1 else ""
+        file = kept_path(PATHS[kind](folder, record.job.id), sha256) if sha256 else None
+        if file is not None:
+            yield file, record, sha256
 
 
 def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:

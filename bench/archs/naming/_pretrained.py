@@ -26,7 +26,7 @@ from bench.archs import Arch, Weights, _timm, _torchvision
 from bench.archs._arguments import library_errors
 from bench.archs.naming._ways import NetworkName
 from bench.archs.naming._weights import StateDict, load, read
-from bench.errors import InvalidModelError, UnsupportedError, reason, unknown_name
+from bench.errors import InvalidModelError, UnsupportedError, install_tip, reason, unknown_name
 from bench.plan.card import ArchCard
 
 DEFAULT = "DEFAULT"
@@ -275,7 +275,7 @@ def _fetch_from_hub(repo: str, name: str) -> None:
         UnsupportedError: if they cannot be had.
     """
     if importlib.util.find_spec("huggingface_hub") is None:
-        raise UnsupportedError("huggingface_hub is not installed", "pip install huggingface_hub")
+        raise UnsupportedError("huggingface_hub is not installed", install_tip("hub"))
     from huggingface_hub import hf_hub_download
 
     with _fetching(_repo(repo, name)):

@@ -25,7 +25,15 @@ from bench.archs._arguments import library_errors
 from bench.archs.naming._digests import digest
 from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import WAYS, NetworkName, Way, origins
-from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError, nearest, reason, unknown_name
+from bench.errors import (
+    InvalidModelError,
+    UnknownNameError,
+    UnsupportedError,
+    install_tip,
+    nearest,
+    reason,
+    unknown_name,
+)
 from bench.plan.card import ArchCard
 
 if TYPE_CHECKING:
@@ -50,7 +58,7 @@ def _transformers() -> Any:
         import transformers
     except ImportError as error:
         lacking = "is not installed" if error.name == "transformers" else f"cannot be imported: {error}"
-        raise UnsupportedError(f"transformers {lacking}", 'pip install "bench[transformers]"') from error
+        raise UnsupportedError(f"transformers {lacking}", install_tip("transformers")) from error
     return transformers
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, UnsupportedError, typed_text
+from bench.errors import DISTRIBUTION, BenchError, UnsupportedError, install_tip, typed_text
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.execution._agent import Left, Message
 from bench.execution._cluster import ClusterExecutor, Node
@@ -146,7 +146,7 @@ class _RayFleet:
         try:
             import ray
         except ImportError as error:
-            raise UnsupportedError("ray is not installed", "pip install 'bench[ray]'") from error
+            raise UnsupportedError("ray is not installed", install_tip("ray")) from error
         self.ray, self.names = ray, names
         self.actors: list[Any] = []
         self._cores: dict[str, int] = {}
@@ -300,7 +300,7 @@ def _refusal(here: JsonObject, there: JsonObject) -> str | None:
     if error := there.get("error"):
         return f"it does not answer: {error}"
     if there.get("bench") is None:
-        return f"it has no bench ({there.get('no_bench')}): pip install bench=={here['bench']} there"
+        return f"it has no bench ({there.get('no_bench')}): pip install {DISTRIBUTION}=={here['bench']} there"
     for name in ("bench", "torch"):
         own, other = (str(at.get(name)).partition("+")[0] for at in (here, there))
         if own != other:
@@ -340,4 +340,4 @@ def _make(names: Sequence[str] = ()) -> ClusterExecutor:
     return ClusterExecutor(lambda: _RayFleet(os.environ.get(_ADDRESS) or None, names), ProcessExecutor(names))
 
 
-EXECUTORS.add("ray", ExecutorKind("at every node of a Ray cluster (bench[ray])", _make))
+EXECUTORS.add("ray", ExecutorKind("at every node of a Ray cluster; needs the extra `ray`", _make))

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.errors import ConfigError, UnsupportedError
+from bench.errors import ConfigError, UnsupportedError, install_tip
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.execution._agent import Agent, Left, Message, jobs_folder
 from bench.execution._cluster import ClusterExecutor, Node
@@ -106,7 +106,7 @@ class _SlurmFleet:
         try:
             import submitit
         except ImportError as error:
-            raise UnsupportedError("submitit is not installed", "pip install 'bench[slurm]'") from error
+            raise UnsupportedError("submitit is not installed", install_tip("slurm")) from error
         self.names = names
         self._values = _read(request)
         self._slots = self._values.pop("slots", 1)
@@ -158,4 +158,4 @@ def _make(names: Sequence[str] = ()) -> ClusterExecutor:
     return ClusterExecutor(lambda: _SlurmFleet(os.environ.get(_REQUEST, ""), names), ProcessExecutor(names))
 
 
-EXECUTORS.add("slurm", ExecutorKind("each job as one of Slurm's (bench[slurm])", _make))
+EXECUTORS.add("slurm", ExecutorKind("each job as one of Slurm's; needs the extra `slurm`", _make))

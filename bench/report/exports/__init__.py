@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import ConfigError, UnsupportedError, reason
+from bench.errors import ConfigError, UnsupportedError, install_tip, reason
 from bench.records.store import Run
 from bench.registry import Registry
 
@@ -123,4 +123,4 @@ def library(module: str) -> ModuleType:
     except Exception as error:  # libraries that do not fit each other fail in any way
         lacking = isinstance(error, ModuleNotFoundError) and error.name == name
         what = "is not installed" if lacking else f"cannot be imported: {reason(error)}"
-        raise UnsupportedError(f"{name} {what}", f"pip install 'bench[{name}]'") from error
+        raise UnsupportedError(f"{name} {what}", install_tip(name)) from error

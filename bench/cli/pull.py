@@ -1,0 +1,57 @@
+"""`bench pull`: runs from a data set of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli._common import AddressArgument, JsonOption, ResultsOption, handled
+from bench.cli._streams import note, print_json, write
+from bench.errors import ConfigError
+
+
+@handled
+def pull(
+    address: AddressArgument,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Name of the run here; by default as it is called there."),
+    ] = None,
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch runs of a data set of the Hugging Face Hub; without a run in the address all of them.
+
+    Each file is held against what was pushed. What is here is not fetched again, and a run that has grown there grows
+    here; `bench run` goes on with it as with any other. hf://OWNER/NAME@COMMIT/RUN is a run as it was.
+    """
+    from bench.api.runs import run_folder
+    from bench.records.hub import HuggingFace, read_address
+    from bench.records.sharing import pull as fetch
+    from bench.records.sharing import runs_of
+
+    hub = HuggingFace()
+    start = read_address(address)
+    contents, runs = runs_of(start, hub)
+    if name and len(runs) > 1:
+        raise ConfigError(
+            f"{start} has {len(runs)} runs, for one --name", f"name one of them: {', '.join(runs)}"
+        )
+    documents = []
+    for run in runs:
+        pulled = fetch(start.of(run), contents, run_folder(results, name or run), hub)
+        documents.append(
+            {
+                "run": str(pulled.path),
+                "address": str(pulled.address),
+                "records": pulled.records,
+                "fetched": pulled.fetched,
+            }
+        )
+        if not as_json:
+            write(f"{pulled.path}: {pulled.records} records\n")
+        note(f"{pulled.fetched or 'no'} files fetched from {pulled.address}")
+    if as_json:
+        print_json(documents)

@@ -22,6 +22,15 @@ class Scale:
     factor: float
     symbol: str
 
+    @classmethod
+    def of(cls, value: float, unit: str) -> Scale:
+        """Return the largest scale that leaves `abs(value)` at least one; unknown units stay as they are."""
+        steps = _STEPS.get(unit, (cls(1.0, unit),))
+        fitting = [s for s in steps if abs(value) >= s.factor]
+        if value == 0:
+            return next(s for s in steps if s.factor == 1.0)
+        return fitting[-1] if fitting else steps[0]
+
 
 _STEPS: dict[str, tuple[Scale, ...]] = {
     "s": (Scale(1e-9, "ns"), Scale(1e-6, "µs"), Scale(1e-3, "ms"), Scale(1.0, "s")),
@@ -46,15 +55,6 @@ _STEPS: dict[str, tuple[Scale, ...]] = {
 UNITS = tuple(_STEPS)
 
 
-def scale_for(value: float, unit: str) -> Scale:
-    """Return the largest scale that leaves `abs(value)` at least one; unknown units stay as they are."""
-    steps = _STEPS.get(unit, (Scale(1.0, unit),))
-    fitting = [s for s in steps if abs(value) >= s.factor]
-    if value == 0:
-        return next(s for s in steps if s.factor == 1.0)
-    return fitting[-1] if fitting else steps[0]
-
-
 def significant(value: float, digits: int = 3) -> str:
     """Format `value` with `digits` significant digits and never in exponent form: 0.01234 -> 0.0123."""
     if not math.isfinite(value):
@@ -70,7 +70,7 @@ def show(value: float | None, unit: str, digits: int = 3) -> str:
     """Format a stored number for people: ``show(0.0123, "s") == "12.3 ms"``; None and NaN become a dash."""
     if value is None or not math.isfinite(value):
         return DASH
-    scale = scale_for(value, unit)
+    scale = Scale.of(value, unit)
     text = significant(value / scale.factor, digits)
     return f"{text} {scale.symbol}".rstrip()
 

@@ -26,6 +26,8 @@ from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
 
+# To compile the headers beforehand takes half a minute, and each job, with its fresh cache, would use them once.
+os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
 gc.disable()  # until all is imported, which stays; no test looks for garbage there
 TASKS.load()  # here, so that no test is slow for it
 DIGITS = DatasetCard(
@@ -50,6 +52,53 @@ LONGEST = (
     *("test_backends", "test_plugins", "test_receptive_field", "test_wild_networks", "test_figures_cost"),
     *("test_gpu_walk", "test_archs", "test_page", "test_contracts", "test_datasets", "test_torchrun"),
 )
+
+
+# Of a test that is not marked as slow, in seconds, and of a slow one: `--check-slow` tells which is on the wrong side.
+LONGEST_S, SHORTEST_S = 1.5, 0.25
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which an idle machine tells which tests are to be marked as slow."""
+    help_ = f"fail where a test takes over {LONGEST_S} s and is not marked as slow; list slow ones under {SHORTEST_S} s"
+    parser.addoption("--check-slow", action="store_true", help=help_)
+
+
+class _Durations:
+    """How long each test took, with what it set up, and whether it is marked as slow."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, tuple[float, bool]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown" or not report.skipped:
+            before, slow = self.tests.get(report.nodeid, (0.0, False))
+            self.tests[report.nodeid] = before + report.duration, slow or "slow" in report.keywords
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for title, some in (("to be marked as slow", self.unmarked), ("slow in name alone", self.quick)):
+            terminalreporter.section(title)
+            for name in some:
+                terminalreporter.write_line(f"{self.tests[name][0]:6.2f} s  {name}")
+
+    @property
+    def unmarked(self) -> list[str]:
+        return [name for name, (seconds, slow) in self.tests.items() if seconds > LONGEST_S and not slow]
+
+    @property
+    def quick(self) -> list[str]:
+        return [name for name, (seconds, slow) in self.tests.items() if seconds < SHORTEST_S and slow]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.unmarked and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take times where they are asked for; the workers of xdist report to the process that started them."""
+    if config.getoption("--check-slow") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Durations())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from conftest import make_job, make_record
 
-from bench.analysis.evaluations import Evaluations, evaluations
+from bench.analysis.evaluations import Evaluations
 from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.outputs import Answers, encode_answers, outputs_path, save_outputs
+from bench.records.outputs import Answers, outputs_path, save_outputs
 from bench.records.record import Measurement, Record
 from bench.records.store import Run
 
@@ -86,7 +86,7 @@ def evaluated(
     if transform is not None:
         settings["transform"] = dict(transform)
     job = evaluation(arch, **settings)
-    content, digest = encode_answers(answers)
+    content, digest = answers.encode()
     save_outputs(outputs_path(folder, job.id), content)
     told = {
         "images": len(given),
@@ -124,7 +124,7 @@ def run_of(path: Path, *records: Record) -> Run:
 
 def read(path: Path, *records: Record) -> Evaluations:
     """Return the evaluations of a run with these records."""
-    return evaluations(to_frame([run_of(path, *records)]))
+    return Evaluations.of(to_frame([run_of(path, *records)]))
 
 
 def right_so_often(

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
+from bench.records.outputs import Outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, Status, count
 from bench.records.store import Run
 
@@ -217,7 +217,7 @@ def keep_outputs(run: Run, folder: Path, images: int = 400) -> Run:
 
 
 def _kept(seen: Record, folder: Path, images: int) -> Record:
-    content, digest = encode_outputs(outputs_of(seen, images))
+    content, digest = outputs_of(seen, images).encode()
     save_outputs(outputs_path(folder, seen.job.id), content)
     told = {"outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
     measurements = [

@@ -21,10 +21,10 @@ from bench.datasets import DATASETS, find, hold_back, load, subset
 from bench.execution._worker import work
 from bench.execution.runner import kept_files
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 from bench.plan.task import Hooks
 from bench.records.flags import FLAGS
-from bench.records.outputs import outputs_path, read_outputs
+from bench.records.outputs import Outputs, outputs_path
 from bench.records.record import Measurement
 from bench.tasks import _accuracy as accuracy_module
 from bench.tasks._accuracy import measure_accuracy
@@ -51,7 +51,7 @@ def job(recipe: str = "std", epochs: int | None = 2, **settings: Any) -> Job:
         settings={
             "device": "cpu",
             "dataset": "digits",
-            "recipe": load_recipe(recipe).model_dump(mode="json"),
+            "recipe": Recipe.load(recipe).model_dump(mode="json"),
             "epochs": epochs,
             "precision": "fp32",
             "memory_format": "contiguous",
@@ -241,7 +241,7 @@ def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
     found = measured(asked, model, outputs=file)
     record = make_record(job=asked, measurements=tuple(found.values()))
     assert found["top1"].detail["outputs"] == f"outputs/{asked.id}.npz"
-    outputs = read_outputs(tmp_path, record)
+    outputs = Outputs.read(tmp_path, record)
     assert outputs is not None
     assert np.mean(outputs.logits.argmax(1) == outputs.labels) == found["top1"].samples[0]
     loss = np.logaddexp.reduce(outputs.logits, 1) - outputs.logits[np.arange(382), outputs.labels]

@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from bench.stats.answers import (
-    Share,
-    agreement,
-    corruption_error,
-    order_of_labels,
-    paired,
-    share,
-)
+from bench.stats.answers import CorruptionError, LabelOrder, Share, paired
 from bench.stats.intervals import wilson_interval
-from bench.stats.reliability import _BINS, reliability
+from bench.stats.reliability import _BINS, Reliability
 from bench.stats.verdicts import corrected
 
 NAN = math.nan
@@ -57,7 +50,7 @@ class TestWilson:
 
 
 def test_a_share() -> None:
-    one = share(np.array([True, True, False, True]))
+    one = Share.of(np.array([True, True, False, True]))
     assert (one.count, one.images, one.value) == (3, 4, 3 / 4)
     assert one.interval == wilson_interval(3, 4)
     assert one.holds(0.5)
@@ -65,8 +58,8 @@ def test_a_share() -> None:
     assert math.isnan(Share(0, 0).value)
 
 
-def test_agreement_is_of_equal_answers_right_or_wrong() -> None:
-    assert agreement(np.array([1, 2, 3, 4]), np.array([1, 0, 3, 0])) == Share(2, 4)
+def test_a_share_of_equal_answers_is_right_or_wrong() -> None:
+    assert Share.of(np.array([1, 2, 3, 4]) == np.array([1, 0, 3, 0])) == Share(2, 4)
 
 
 class TestPaired:
@@ -105,7 +98,7 @@ class TestReliability:
     def test_by_hand(self) -> None:
         confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
         correct = np.array([True, True, True, False, True, False])
-        made = reliability(confidence, correct, bins=10)
+        made = Reliability.of(confidence, correct, bins=10)
         assert made.error == pytest.approx((4 * abs(3 / 4 - 0.95) + 2 * abs(1 / 2 - 0.55)) / 6)
         assert [(b.confidence, b.accuracy, b.images) for b in made.bins] == [
             (pytest.approx(0.55), 1 / 2, 2),
@@ -114,18 +107,18 @@ class TestReliability:
         assert made.lean == pytest.approx(4 / 6 - (4 * 0.95 + 2 * 0.55) / 6)
 
     def test_bins_end_with_their_upper_end(self) -> None:
-        made = reliability(np.array([0.0, 0.1, 0.2, 1.0]), np.array([False] * 4), bins=10)
+        made = Reliability.of(np.array([0.0, 0.1, 0.2, 1.0]), np.array([False] * 4), bins=10)
         assert [b.images for b in made.bins] == [2, 1, 1]
 
     def test_of_nothing(self) -> None:
-        assert math.isnan(reliability(np.array([]), np.array([], dtype=np.bool_)).error)
+        assert math.isnan(Reliability.of(np.array([]), np.array([], dtype=np.bool_)).error)
 
     def test_chance_alone_is_told_as_such(self) -> None:
         """Of networks without fault: the usual estimate is too high by what is told, p is even, the square is without bias."""
         rng, errors, told, squares, ps = np.random.default_rng(1), [], [], [], []
         for _ in range(60):
             confidence = rng.beta(5, 2, 400)
-            made = reliability(confidence, rng.random(400) < confidence)
+            made = Reliability.of(confidence, rng.random(400) < confidence)
             errors.append(made.error)
             told.append(made.perfect)
             squares.append(made.square)
@@ -139,19 +132,19 @@ class TestReliability:
         rng, truth, errors, squares = np.random.default_rng(2), 0.06, [], []
         for _ in range(60):
             confidence = rng.uniform(0.5, 0.9, 500)
-            made = reliability(confidence, rng.random(500) < confidence - truth)
+            made = Reliability.of(confidence, rng.random(500) < confidence - truth)
             errors.append(made.error)
             squares.append(made.square)
         assert np.mean(squares) == pytest.approx(truth**2, abs=2 * np.std(squares) / math.sqrt(60))
         assert np.mean(errors) > truth + 0.004  # the usual one stays too high
         sure = rng.uniform(0.5, 0.9, 4000)
-        made = reliability(sure, rng.random(4000) < sure - truth)
+        made = Reliability.of(sure, rng.random(4000) < sure - truth)
         assert made.p < 0.01
         assert made.lean == pytest.approx(-truth, abs=3 * 0.5 / math.sqrt(4000))
         assert made.debiased == pytest.approx(truth, abs=0.02)
 
     def test_there_are_fifteen_bins(self) -> None:
-        assert len(reliability(np.linspace(0, 1, 400), np.ones(400, dtype=np.bool_)).bins) == _BINS == 15
+        assert len(Reliability.of(np.linspace(0, 1, 400), np.ones(400, dtype=np.bool_)).bins) == _BINS == 15
 
 
 class TestLabelOrder:
@@ -160,14 +153,14 @@ class TestLabelOrder:
     def test_an_order_is_found_again(self) -> None:
         meant = np.array([2, 0, 1, 4, 3])
         answers = np.argsort(meant)[self.LABELS]  # the network says k where it means meant[k]
-        made = order_of_labels(self.LABELS, answers, 5)
+        made = LabelOrder.of(self.LABELS, answers, 5)
         assert made.order.tolist() == meant.tolist()
         assert made.moved == 5
         assert (made.before.value, made.after) == (0.0, Share(50, 50))
         assert made.gain.verdict == "higher"
 
     def test_the_right_order_stays(self) -> None:
-        made = order_of_labels(self.LABELS, self.LABELS, 7)
+        made = LabelOrder.of(self.LABELS, self.LABELS, 7)
         assert made.moved == 0
         assert made.gain.estimate == 0
 
@@ -175,7 +168,7 @@ class TestLabelOrder:
         """What is chosen on half of the images by chance does not help on the other half."""
         rng, gains = np.random.default_rng(0), 0
         for _ in range(100):
-            made = order_of_labels(self.LABELS, rng.integers(0, 5, 100), 5)
+            made = LabelOrder.of(self.LABELS, rng.integers(0, 5, 100), 5)
             assert made.after.images == 50
             gains += made.gain.verdict == "higher"
         assert gains <= 5
@@ -185,12 +178,12 @@ class TestCorruptionError:
     ERRORS: ClassVar = {"fog": {1: 0.2, 2: 0.4}, "snow": {1: 0.5, 2: 0.7}}
 
     def test_is_the_mean_of_ratios(self) -> None:
-        made = corruption_error(self.ERRORS, {"fog": 0.6, "snow": 0.8})
+        made = CorruptionError.of(self.ERRORS, {"fog": 0.6, "snow": 0.8})
         assert made.mean == pytest.approx((0.3 + 0.6) / 2)
         assert made.relative == pytest.approx((0.3 / 0.6 + 0.6 / 0.8) / 2)
         assert made.corruptions == 2
 
     def test_has_none_without_a_whole_baseline(self) -> None:
-        assert math.isnan(corruption_error(self.ERRORS).relative)
-        assert math.isnan(corruption_error(self.ERRORS, {"fog": 0.6}).relative)
-        assert math.isnan(corruption_error({}).mean)
+        assert math.isnan(CorruptionError.of(self.ERRORS).relative)
+        assert math.isnan(CorruptionError.of(self.ERRORS, {"fog": 0.6}).relative)
+        assert math.isnan(CorruptionError.of({}).mean)

@@ -17,7 +17,7 @@ from stand_in import StandIn, instead_of_all
 from typer.testing import CliRunner
 
 from bench.cli.app import app
-from bench.execution import probe
+from bench.execution import _probe as probe
 from bench.report.figures import _drawing
 
 pytestmark = pytest.mark.slow

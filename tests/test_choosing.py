@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from bench.analysis.choosing import COSTS, Budget, choose, dismissals
+from bench.analysis.choosing import COSTS, Budget, choose
 from bench.api.facts import update_facts
 from bench.cli.app import app
 from bench.errors import BenchError
 from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
-from bench.facts.candidates import Candidates, measured, of_batches, published
+from bench.facts.candidates import Candidates
 from bench.facts.convert import update
 from bench.records.store import read_run
 from bench.report.facts import _sentences
@@ -49,7 +49,7 @@ def test_the_most_accurate_within_the_budget_is_taken() -> None:
     assert choice.rivals.empty
     assert choice.dearer is not None
     assert (choice.dearer["network"], choice.dearer["excess"]) == ("large", 0.05 / 0.02)
-    assert dismissals(choice).tolist() == [
+    assert choice.dismissals().tolist() == [
         "less accurate", "", "good is as accurate or more, at 10.0 ms", "2.50 times the budget",
     ]  # fmt: skip
 
@@ -111,7 +111,7 @@ def test_an_unknown_cost_is_held_by_nobody() -> None:
     )
     assert choice.best is not None
     assert choice.best["network"] == "slow"
-    assert dismissals(choice)[1] == "a cost that the budget is of is not known"
+    assert choice.dismissals()[1] == "a cost that the budget is of is not known"
     with pytest.raises(BenchError, match="no throughput is known"):
         choose(ROWS, [Budget("throughput", 1.0)], images=50_000)
     with pytest.raises(BenchError, match="no network"):
@@ -162,7 +162,9 @@ def test_what_is_shipped_has_its_sources() -> None:
 
 def test_published_speeds_choose_as_the_tables_say() -> None:
     """The best of those within the budget, by hand of the same tables."""
-    candidates, (budget,) = of_batches(published("rtx4090", "top1", ["timm:*"]), [Budget("latency", 1e-3)])
+    candidates, (budget,) = Candidates.published("rtx4090", "top1", ["timm:*"]).of_batches(
+        [Budget("latency", 1e-3)]
+    )
     assert budget == Budget("throughput", 1000.0)
     assert "one image alone" in candidates.remarks[0]
     choice = choose(candidates.table, [budget], candidates.images)
@@ -177,8 +179,8 @@ def test_published_speeds_choose_as_the_tables_say() -> None:
 
 
 def test_a_latency_of_one_image_stays_one() -> None:
-    candidates = published("i7_12700h", "real", [])
-    same, budgets = of_batches(candidates, [Budget("latency", 0.02)])
+    candidates = Candidates.published("i7_12700h", "real", [])
+    same, budgets = candidates.of_batches([Budget("latency", 0.02)])
     assert same is candidates
     assert budgets == [Budget("latency", 0.02)]
     assert candidates.images == 46_837
@@ -187,7 +189,7 @@ def test_a_latency_of_one_image_stays_one() -> None:
 
 def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> None:
     run = read_run(RESULTS / "h100-line-up")
-    candidates = measured(run, "top1", ["torchvision:convnext_tiny.*"])
+    candidates = Candidates.measured(run, "top1", ["torchvision:convnext_tiny.*"])
     (row,) = candidates.table.to_dict("records")
     assert row["network"] == "torchvision:convnext_tiny.IMAGENET1K_V1"
     assert row["accuracy"] == 0.8252  # as torchvision says

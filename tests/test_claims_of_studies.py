@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from make_claims import SMALLER, claim, deeper, study
 
-from bench.analysis.studies import study_verdict
+from bench.analysis.studies import StudyVerdict
 from bench.claims import claims_of, verify
 from bench.plan.config import load_experiment
 from bench.records.store import read_run
@@ -105,7 +105,7 @@ def test_tests_that_name_a_claim_bear_on_it_without_the_others() -> None:
 
 def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
     stored = {name: read_run(STORED / f"study-{name}") for name in ("depth", "momentum", "receptive_field")}
-    studies = {name: [verdict] for name, run in stored.items() if (verdict := study_verdict(run))}
+    studies = {name: [verdict] for name, run in stored.items() if (verdict := StudyVerdict.of(run))}
     names = ("degradation.cifar10", "momentum.speed", "receptive_field.accuracy")
     found = verify([c for c in CLAIMS if c.id in names], {}, studies=studies)
     told = {f.claim.id: (f.verdict, f.arithmetic) for f in found}
@@ -123,7 +123,7 @@ def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
 def test_a_side_question_of_todays_momentum_study_is_not_held_against_the_claim() -> None:
     stored = read_run(STORED / "study-momentum")
     today = load_experiment("studies/momentum").to_json()
-    verdict = study_verdict(replace(stored, info={**stored.info, "experiment": today}))
+    verdict = StudyVerdict.of(replace(stored, info={**stored.info, "experiment": today}))
     assert verdict is not None
     assert [t.verdict for t in verdict.tests] == ["supported", "supported", "refuted"]
     assert verdict.verdict == "supported"

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from conftest import Bench, make_catalog, make_job, make_planned, make_record, ok_events, scripted, seconds
 from fake_executor import FakeExecutor
 
@@ -413,17 +413,13 @@ def test_names_that_mean_nothing_name_the_nearest(
     assert result.stdout == ""
 
 
-def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+def start(words: list[str], folder: Path) -> warm.Popen:
+    return warm.Popen(
+        [sys.executable, "-m", "bench", *words], cwd=folder, stdout=warm.PIPE, stderr=warm.PIPE, text=True
     )
 
 
-def wait_for_records(folder: Path, wanted: int, process: subprocess.Popen[str]) -> None:
+def wait_for_records(folder: Path, wanted: int, process: warm.Popen) -> None:
     file = folder / "results" / "smoke" / RECORDS
     deadline = time.monotonic() + 120
     while not file.is_file() or file.read_bytes().count(b"\n") < wanted:

@@ -24,8 +24,9 @@ from bench.cli._progress import Progress
 from bench.errors import DISTRIBUTION, BenchError, ConfigError, StoreError, install_tip
 from bench.execution import Ended, Event
 from bench.execution._cluster import ClusterExecutor, _token_of
+from bench.execution._wants import NO_CLOCK
 from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _sigterm_as_before, _version_probe
-from bench.execution.places import _NO_CLOCK, Remote
+from bench.execution.places import Remote
 from bench.execution.runner import Summary, run_plan
 from bench.io import write_file
 from bench.plan.config import parse_experiment
@@ -81,10 +82,10 @@ class TestPlaces:
         executor = cluster(FakeNode(tmp_path / "a", well, cards=["T4", "T4"]), FakeNode(tmp_path / "b", well))
         plan = [*costs(1), *timed(1), *timed(1, device="cuda:0")]
         assert takes(executor, plan) == {
-            "a/cpu": ["cpu", _NO_CLOCK],
-            "a/cuda:0": ["cuda:0", _NO_CLOCK],
-            "a/cuda:1": ["cuda:0", _NO_CLOCK],
-            "b/cpu": ["cpu", _NO_CLOCK],
+            "a/cpu": ["cpu", NO_CLOCK],
+            "a/cuda:0": ["cuda:0", NO_CLOCK],
+            "a/cuda:1": ["cuda:0", NO_CLOCK],
+            "b/cpu": ["cpu", NO_CLOCK],
         }
 
     def test_what_is_timed_goes_to_nodes_of_the_most_frequent_kind_and_what_is_counted_to_all(
@@ -92,9 +93,9 @@ class TestPlaces:
     ) -> None:
         kinds = {"a": "old", "b": "new", "c": "new"}
         executor = cluster(*(FakeNode(tmp_path / name, well, cpu=cpu) for name, cpu in kinds.items()))
-        usual = ["cpu", _NO_CLOCK]
+        usual = ["cpu", NO_CLOCK]
         assert takes(executor, [*costs(1), *timed(1)]) == {
-            "a/cpu": [_NO_CLOCK],
+            "a/cpu": [NO_CLOCK],
             "b/cpu": usual,
             "c/cpu": usual,
         }
@@ -172,7 +173,7 @@ class TestPlaces:
     def test_nodes_that_give_their_cards_alone_count_as_well(self, tmp_path: Path) -> None:
         node = FakeNode(tmp_path / "a", well, cards=["T4"], has_cpu=False)
         executor = cluster(node)
-        assert takes(executor, [*costs(1), *timed(1)]) == {"a/cuda:0": [_NO_CLOCK]}
+        assert takes(executor, [*costs(1), *timed(1)]) == {"a/cuda:0": [NO_CLOCK]}
         assert executor.survey(make_catalog()).devices == ("cuda:0",)
 
     def test_without_a_type_the_job_is_what_it_was(self) -> None:

@@ -30,7 +30,7 @@ from series import median_interval
 
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.choosing import pareto_front
-from bench.analysis.comparison import _COLUMNS, STATUS_WORDS, compare_table, failures, progress
+from bench.analysis.comparison import _COLUMNS, STATUS_WORDS, Progress, compare_table, failures
 from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.records.record import STATUSES, Measurement, Record, count
 from bench.stats.intervals import mean_interval
@@ -223,7 +223,7 @@ def test_empty_frame_gives_empty_tables() -> None:
     frame = to_frame([])
     assert list(compare_table(frame).columns) == list(_COLUMNS)
     assert len(compare_table(frame)) == len(accuracy_table(frame)) == len(failures(frame)) == 0
-    assert (progress(frame).planned, str(progress(frame))) == (0, "0 of 0 measured")
+    assert (Progress.of(frame).planned, str(Progress.of(frame))) == (0, "0 of 0 measured")
 
 
 def test_failures_have_each_job_once_with_its_reason() -> None:
@@ -242,7 +242,7 @@ def test_a_failure_with_measurements_is_listed_once() -> None:
 
 
 def test_progress_counts_each_job_once() -> None:
-    done = progress(to_frame([make_run()]))
+    done = Progress.of(to_frame([make_run()]))
     assert (done.planned, done.ok, done.counts["pending"]) == (14 * 7 + 9 + 4, 14 * 7, 4)
     assert str(done).startswith("98 of 111 measured, 1 unsupported, 1 out of memory, ")
     assert str(done).endswith(", 4 pending")
@@ -252,7 +252,7 @@ def test_progress_goes_by_the_latest_attempt() -> None:
     first = record(job(RESNET18), RESNET18, status="killed")
     again = record(job(RESNET18), RESNET18, counted(RESNET18), attempt=2)
     for attempts in ("latest", "all"):
-        assert progress(to_frame([make_run([first, again])], attempts=attempts)).counts == {"ok": 1}
+        assert Progress.of(to_frame([make_run([first, again])], attempts=attempts)).counts == {"ok": 1}
 
 
 def test_every_status_has_words() -> None:

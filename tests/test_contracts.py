@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import warm
 from torch import Tensor, nn
 
 from bench import contracts
@@ -178,14 +178,12 @@ def test_the_example_package_keeps_the_contracts_once_it_is_installed(tmp_path: 
     (info / "entry_points.txt").write_text("".join(points))
     shutil.copy(EXAMPLE / "contract.py", tmp_path)
     paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "contract.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
         text=True,
         timeout=240,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from bench.archs.naming._paths import users_path
 from bench.archs.naming.sources import COPIES
@@ -192,7 +192,7 @@ def test_a_network_is_the_same_there(project: Path, tmp_path: Path) -> None:
         root = str(Path(__file__).parent.parent)
         env = {**os.environ, "HOME": str(home), "PYTHONPATH": root}
         command = [sys.executable, "-c", RESOLVE, *words, *asked]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)
+        done = warm.run(command, cwd=folder, env=env, text=True, check=True)
         known: list[str] = json.loads(done.stdout)
         return known
 

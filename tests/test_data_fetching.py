@@ -18,7 +18,7 @@ from bench.cli._progress import Progress
 from bench.cli._words import failure_lines
 from bench.errors import UnsupportedError
 from bench.execution import Ended, Event
-from bench.execution.probe import probe_machine
+from bench.execution._probe import probe_machine
 
 MNIST = replace(DIGITS, name="mnist", size=28)
 ABSENT = UnsupportedError(

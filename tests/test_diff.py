@@ -27,7 +27,7 @@ from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner, Result
 
-from bench.analysis.diff import Change, Diff, diff
+from bench.analysis.diff import Change, Diff
 from bench.cli._common import share
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, UnknownNameError
@@ -61,7 +61,7 @@ def processes(times: Sequence[float], **settings: Any) -> list[Record]:
 
 
 def between(a: Iterable[Record], b: Iterable[Record], **asked: Any) -> Diff:
-    return diff(make_run(a, name="a"), make_run(b, name="b"), **asked)
+    return Diff.of(make_run(a, name="a"), make_run(b, name="b"), **asked)
 
 
 def only_row(found: Diff) -> Change:
@@ -441,7 +441,7 @@ def test_slowdowns_are_certain_ones() -> None:
 
 def test_a_whole_run_of_everything_against_itself() -> None:
     run = make_run(list(records(by_name("resnet18", "vgg16", "lenet5"))))
-    found = diff(run, run)
+    found = Diff.of(run, run)
     assert (found.a, found.b) == ("synthetic (first)", "synthetic (second)")
     assert not {"slower", "faster", "different", "higher", "lower"} & {r.effect.verdict for r in found.rows}
     assert found.only == ()
@@ -509,7 +509,7 @@ def nasty(text: str) -> Run:
 
 
 def test_names_are_text() -> None:
-    found = diff(nasty("[bold]a|b\x1b[31m"), nasty("[bold]a|b\x1b[31m"))
+    found = Diff.of(nasty("[bold]a|b\x1b[31m"), nasty("[bold]a|b\x1b[31m"))
     assert "[bold]a|b" in shown(found)
     assert "\x1b" not in shown(found) + diff_markdown(found)
 
@@ -568,7 +568,7 @@ def test_command_prints_json(run: Any) -> None:
 
 def test_every_kind_of_row_is_plain_json() -> None:
     run = make_run(list(records(by_name("resnet18", "vgg16"))))
-    assert json.loads(json.dumps(diff(run, run).to_json(), allow_nan=False))["only"] == []
+    assert json.loads(json.dumps(Diff.of(run, run).to_json(), allow_nan=False))["only"] == []
 
 
 @pytest.mark.parametrize(("words", "code"), [(["5%"], 3), (["0.05"], 3), (["40%"], 0)])

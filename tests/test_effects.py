@@ -12,23 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.stats.effects import (
-    Effect,
+from bench.stats._tests import (
     _can_decide,
-    _exact,
     _hodges_lehmann,
     _rank_sum_p,
     _shift,
     _shift_interval,
     _signed_rank_interval,
     _signed_rank_p,
-    correlation,
-    mcnemar,
     rank_sums,
-    ratio,
-    two_groups,
     welch,
 )
+from bench.stats.comparisons import _exact, correlation, mcnemar, two_groups
+from bench.stats.effects import Effect
 from bench.stats.verdicts import (
     _decide_ratio,
     _Expectation,
@@ -55,7 +51,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Effect:
 
 
 def unpaired(a: Sequence[float], b: Sequence[float]) -> Effect:
-    return _decide_ratio(ratio(rank_sums(np.log(b), np.log(a), "processes")))
+    return _decide_ratio(rank_sums(np.log(b), np.log(a), "processes").ratio())
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:

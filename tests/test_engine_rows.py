@@ -18,12 +18,12 @@ from bench.cli.app import app
 from bench.contracts import check_figure
 from bench.errors import UnknownNameError
 from bench.plan.job import Job
-from bench.records.outputs import Answers, encode_answers, outputs_path, save_outputs
+from bench.records.outputs import Answers, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, measured
 from bench.records.store import Run
 from bench.report.tables.engines import engines_view
 from bench.report.write import write_report
-from bench.stats.effects import matched
+from bench.stats.comparisons import matched
 
 (NET,) = by_name("resnet18")
 SPREAD = (1.0, 1.01, 0.99, 1.005, 0.995)  # of five processes
@@ -70,7 +70,7 @@ def evaluated(
     asked = Job(
         task="evaluate", arch=NET.name, input_size=NET.input_size, num_classes=1000, settings=settings
     )  # type: ignore[arg-type]
-    content, sha256 = encode_answers(answers)
+    content, sha256 = answers.encode()
     save_outputs(outputs_path(folder, asked.id), content)
     detail = {"correct": int(right.sum()), "images": count, "outputs_sha256": sha256}
     return record(asked, measurements=[measured("top1", (float(right.mean()),), detail, flags)])

@@ -11,7 +11,7 @@ from trainings import run_of, told, trained, with_logits, with_outputs
 from typer.testing import CliRunner
 
 from bench.analysis._series import read_trainings, series_of
-from bench.analysis.ensembles import _disagreement, ensembles, gain, to_table
+from bench.analysis.ensembles import _disagreement, ensembles, gain
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.records.record import Record
@@ -84,7 +84,6 @@ def test_one_of_each_takes_no_advice_from_the_test_images(tmp_path: Path) -> Non
 def test_networks_are_chosen_by_name(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path, "a1"), *disjoint(tmp_path, "b1"), path=tmp_path)
     assert [e.label for e in ensembles(run, ["a*"])] == ["a1"]
-    assert len(to_table(ensembles(run))) == 3
     assert len(ensembles_table(ensembles(run)).view.rows) == 3
 
 

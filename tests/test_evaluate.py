@@ -22,7 +22,7 @@ from bench.archs.safetensors import read_safetensors, read_told, write_safetenso
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import BenchError, ConfigError, InvalidModelError, StoreError, UnsupportedError
 from bench.plan.config import parse_experiment
-from bench.records.outputs import Answers, load_answers, outputs_path, read_outputs
+from bench.records.outputs import Answers, Outputs, outputs_path
 from bench.records.record import Record
 from bench.tasks import _evaluate
 
@@ -78,7 +78,7 @@ def read_answers(folder: Path, record: Record) -> Answers | None:
     """Return the answers of a record, by the SHA-256 that it has of them."""
     top1 = record.measurement("top1")
     expected = top1 and top1.detail.get("outputs_sha256")
-    return load_answers(outputs_path(folder, record.job.id), expected) if expected else None
+    return Answers.load(outputs_path(folder, record.job.id), expected) if expected else None
 
 
 def value(record: Record, name: str) -> float:
@@ -353,7 +353,7 @@ def test_stored_weights_give_the_stored_answer_for_every_image(trained: Path) ->
     for training, record in zip(trainings, done.summary.records, strict=True):
         assert record.status == "ok", record.error
         assert value(record, "top1") == value(training, "top1")
-        outputs, answers = read_outputs(trained / "t", training), read_answers(done.path, record)
+        outputs, answers = Outputs.read(trained / "t", training), read_answers(done.path, record)
         assert outputs is not None
         assert answers is not None
         assert (outputs.logits.argmax(1) == answers.top5[:, 0]).all()
@@ -604,7 +604,7 @@ def test_torn_answers_are_told_and_others_are_not_taken(shades: Path) -> None:
     done = evaluate(shades)
     record = ok(done)
     file = done.path / "outputs" / f"{record.job.id}.npz"
-    assert load_answers(file, "0" * 64) is None
+    assert Answers.load(file, "0" * 64) is None
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(StoreError, match="has no readable answers"):
         read_answers(done.path, record)

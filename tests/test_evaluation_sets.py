@@ -12,13 +12,13 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from bench.datasets._imagenet import categories
-from bench.datasets.classes import _IMAGENETTE, Vocabulary, map_classes
-from bench.datasets.evaluation import _balanced, evaluation_set
+from bench.datasets.classes import _IMAGENETTE, ClassMap, Vocabulary
+from bench.datasets.evaluation import EvaluationSet, _balanced
 from bench.datasets.loader import Loader
-from bench.datasets.transforms import read_transform
+from bench.datasets.transforms import Transform
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 
-KEPT = read_transform({"resize": None, "crop": None})
+KEPT = Transform.read({"resize": None, "crop": None})
 
 
 def write(path: Path, colour: tuple[int, int, int] = (1, 2, 3), mode: str = "RGB") -> Path:
@@ -41,7 +41,7 @@ def test_a_split_is_read_as_image_folder_reads_it(tmp_path: Path) -> None:
     folder(tmp_path / "val", "b", "a", "a b")
     folder(tmp_path / "train", "a", "b")
     write(tmp_path / "val" / "a" / "deep" / "x.png")
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     theirs = ImageFolder(tmp_path / "val")
     assert list(images.images) == [path for path, _ in theirs.samples]
     assert images.labels.tolist() == theirs.targets
@@ -51,18 +51,18 @@ def test_a_split_is_read_as_image_folder_reads_it(tmp_path: Path) -> None:
 
 def test_a_folder_needs_no_images_to_train_on(tmp_path: Path) -> None:
     folder(tmp_path / "test", "a", "b")
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     assert (len(images), images.note) == (4, "test/ stands for val")
-    plain = evaluation_set(f"imagefolder:{tmp_path / 'test'}", "val")
+    plain = EvaluationSet.of(f"imagefolder:{tmp_path / 'test'}", "val")
     assert (len(plain), plain.note) == (4, "it is not split: all its images are taken")
 
 
 def test_a_split_that_is_not_there_is_told(tmp_path: Path) -> None:
     folder(tmp_path / "train", "a", "b")
     with pytest.raises(UnknownNameError, match="unknown split 'val'"):
-        evaluation_set(f"imagefolder:{tmp_path}", "val")
+        EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     with pytest.raises(UnsupportedError, match="there is no folder"):
-        evaluation_set(f"imagefolder:{tmp_path}/nowhere", "val")
+        EvaluationSet.of(f"imagefolder:{tmp_path}/nowhere", "val")
 
 
 def test_of_an_unsplit_folder_a_fifth_is_what_trainings_are_tested_on(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_of_an_unsplit_folder_a_fifth_is_what_trainings_are_tested_on(tmp_path: 
     for name in ("a", "b"):
         for i in range(10):
             write(tmp_path / name / f"{i}.png", (i, 99, 200))
-    images = evaluation_set(f"imagefolder:{tmp_path}", "test")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "test")
     assert len(images) == len(read(find(f"imagefolder:{tmp_path}"), "test")) == 4
     assert images.labels.tolist() == [0, 0, 1, 1]
 
@@ -80,24 +80,24 @@ def test_of_an_unsplit_folder_a_fifth_is_what_trainings_are_tested_on(tmp_path: 
 def test_a_class_without_images_keeps_its_place(tmp_path: Path) -> None:
     folder(tmp_path, "a", "c")
     (tmp_path / "b").mkdir()
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     assert (images.classes, images.labels.tolist()) == (("a", "b", "c"), [0, 0, 2, 2])
     assert "no images of b" in images.note
 
 
 def test_other_files_have_another_digest(tmp_path: Path) -> None:
     folder(tmp_path, "a", "b")
-    before = evaluation_set(f"imagefolder:{tmp_path}", "val").sha256
-    assert evaluation_set(f"imagefolder:{tmp_path}", "val").sha256 == before
+    before = EvaluationSet.of(f"imagefolder:{tmp_path}", "val").sha256
+    assert EvaluationSet.of(f"imagefolder:{tmp_path}", "val").sha256 == before
     write(tmp_path / "a" / "9.png")
-    assert evaluation_set(f"imagefolder:{tmp_path}", "val").sha256 != before
+    assert EvaluationSet.of(f"imagefolder:{tmp_path}", "val").sha256 != before
 
 
 def test_digits_are_their_test_images() -> None:
-    images = evaluation_set("digits", "val")
+    images = EvaluationSet.of("digits", "val")
     assert (len(images), images.names[3], images.classes[9]) == (382, "3", "9")
     with pytest.raises(UnknownNameError, match="unknown split 'holdout'"):
-        evaluation_set("digits", "holdout")
+        EvaluationSet.of("digits", "holdout")
 
 
 def test_a_part_is_balanced_and_always_the_same() -> None:
@@ -114,7 +114,7 @@ def test_a_part_is_balanced_and_always_the_same() -> None:
 
 
 def test_a_part_knows_where_its_images_stand_in_the_whole(tmp_path: Path) -> None:
-    whole = evaluation_set("digits", "val")
+    whole = EvaluationSet.of("digits", "val")
     part = whole.limited(20, seed=0)
     assert len(part) == 20
     assert [str(n) for n in part.numbers.tolist()] == list(part.names)
@@ -126,21 +126,21 @@ def test_a_part_knows_where_its_images_stand_in_the_whole(tmp_path: Path) -> Non
 
 
 def test_names_of_the_network_come_first() -> None:
-    classes = map_classes(["b", "a"], Vocabulary(3, ("a", "b", "c")))
+    classes = ClassMap.of(["b", "a"], Vocabulary(3, ("a", "b", "c")))
     assert (classes.outputs, classes.by, classes.is_part) == ((1, 0), "names", True)
 
 
 def test_names_are_matched_however_they_are_written() -> None:
-    classes = map_classes(["gas_pump", "Golf-Ball", "church"], Vocabulary(1000))
+    classes = ClassMap.of(["gas_pump", "Golf-Ball", "church"], Vocabulary(1000))
     assert (classes.outputs, classes.by) == ((571, 574, 497), "names")
 
 
 def test_synonyms_stand_behind_commas() -> None:
-    assert map_classes(["Tinca tinca"], Vocabulary(2, ("goldfish", "tench, Tinca tinca"))).outputs == (1,)
+    assert ClassMap.of(["Tinca tinca"], Vocabulary(2, ("goldfish", "tench, Tinca tinca"))).outputs == (1,)
 
 
 def test_imagenette_is_known_by_its_ids() -> None:
-    classes = map_classes(list(_IMAGENETTE), Vocabulary(1000))
+    classes = ClassMap.of(list(_IMAGENETTE), Vocabulary(1000))
     assert classes.outputs == (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
     names = ["tench", "English springer", "cassette player", "chain saw", "church"]
     assert [categories()[n] for n in classes.outputs[:5]] == names
@@ -149,7 +149,7 @@ def test_imagenette_is_known_by_its_ids() -> None:
 
 def test_a_thousand_ids_are_in_their_order() -> None:
     ids = [f"n{number:08d}" for number in range(1000)]
-    classes = map_classes(ids, Vocabulary(1000))
+    classes = ClassMap.of(ids, Vocabulary(1000))
     assert (classes.outputs, classes.by, classes.doubt) == (tuple(range(1000)), "wordnet_ids", "")
 
 
@@ -160,7 +160,7 @@ def test_a_list_beside_the_images_tells_other_ids(tmp_path: Path, name: str) -> 
     (tmp_path / name).write_text(
         json.dumps({str(n): [i, "w"] for n, i in enumerate(ids)}) if name.endswith("json") else text
     )
-    classes = map_classes([ids[7], ids[991]], Vocabulary(1000), tmp_path / "val")
+    classes = ClassMap.of([ids[7], ids[991]], Vocabulary(1000), tmp_path / "val")
     assert classes.outputs == (7, 991)
     assert name in classes.note
 
@@ -168,18 +168,18 @@ def test_a_list_beside_the_images_tells_other_ids(tmp_path: Path, name: str) -> 
 def test_a_list_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "LOC_synset_mapping.txt").write_text("tench\n")
     with pytest.raises(UnsupportedError, match="has 'tench' where a WordNet id belongs"):
-        map_classes(["n00000001"], Vocabulary(1000), tmp_path)
+        ClassMap.of(["n00000001"], Vocabulary(1000), tmp_path)
 
 
 def test_numbers_are_outputs_and_their_order_as_text_is_a_doubt() -> None:
     names = sorted(map(str, range(11)))
     assert names[:3] == ["0", "1", "10"]
-    classes = map_classes(names, Vocabulary(11))
+    classes = ClassMap.of(names, Vocabulary(11))
     assert classes.outputs == tuple(map(int, names))
     assert "sorted as text: 0, 1, 10, 2" in classes.doubt
-    assert not map_classes([f"{n:02d}" for n in range(11)], Vocabulary(11)).doubt
-    assert map_classes(["1", "2", "3"], Vocabulary(3)).outputs == (0, 1, 2)
-    assert "numbered from 1" in map_classes(["1", "2", "3"], Vocabulary(3)).note
+    assert not ClassMap.of([f"{n:02d}" for n in range(11)], Vocabulary(11)).doubt
+    assert ClassMap.of(["1", "2", "3"], Vocabulary(3)).outputs == (0, 1, 2)
+    assert "numbered from 1" in ClassMap.of(["1", "2", "3"], Vocabulary(3)).note
 
 
 @pytest.mark.parametrize(
@@ -208,18 +208,18 @@ def test_classes_that_fit_no_outputs_are_told(
     classes: list[str], vocabulary: Vocabulary, message: str
 ) -> None:
     with pytest.raises(UnsupportedError, match=message):
-        map_classes(classes, vocabulary)
+        ClassMap.of(classes, vocabulary)
 
 
 def test_a_class_in_place_of_one_of_imagenet_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"n{number:08d}" for number in range(1000)]
     monkeypatch.setattr("bench.datasets.classes._imagenet.ids", lambda: tuple(ids))
-    assert not map_classes(ids, Vocabulary(1000)).doubt
-    assert "n00001000 is none of ImageNet's" in map_classes([*ids[1:], "n00001000"], Vocabulary(1000)).doubt
+    assert not ClassMap.of(ids, Vocabulary(1000)).doubt
+    assert "n00001000 is none of ImageNet's" in ClassMap.of([*ids[1:], "n00001000"], Vocabulary(1000)).doubt
 
 
 def test_what_is_taken_by_order_alone_is_told() -> None:
-    classes = map_classes(["x", "y"], Vocabulary(2))
+    classes = ClassMap.of(["x", "y"], Vocabulary(2))
     assert (classes.outputs, classes.by) == ((0, 1), "order")
     assert "not known" in classes.doubt
 
@@ -238,7 +238,7 @@ def test_images_of_every_kind_become_colours(tmp_path: Path) -> None:
         ("1", "bmp"),
     ):
         write(tmp_path / "a" / f"{mode}.{ending}", colour, mode)
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     (batch,) = Loader(images, KEPT, 2).batches(range(6), 8)
     assert batch.pixels.shape == (6, 3, 4, 4)
     found = dict(
@@ -256,7 +256,7 @@ def test_which_way_up_a_photograph_was_taken_is_not_looked_at(tmp_path: Path) ->
     exif = image.getexif()
     exif[0x0112] = 6  # to be turned by a quarter
     image.save(tmp_path / "a" / "x.jpg", exif=exif)
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     assert Loader(images, KEPT, 1).one(0).shape == (3, 4, 6)
 
 
@@ -267,7 +267,7 @@ def test_a_torn_image_is_left_out_with_the_reason(tmp_path: Path) -> None:
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).resize((4, 4)).save(whole)
     (tmp_path / "a" / "3.png").write_bytes(b"no image")
     whole.write_bytes(whole.read_bytes()[:-200])
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     batches = list(Loader(images, KEPT, 2).batches(range(len(images)), 2))
     left = [one for batch in batches for one in batch.left_out]
     assert [images.names[number] for number, _ in left] == ["a/2.jpg", "a/3.png"]
@@ -280,7 +280,7 @@ def test_want_of_memory_leaves_no_image_out(tmp_path: Path, monkeypatch: pytest.
         raise MemoryError
 
     monkeypatch.setattr(Loader, "one", full)
-    images = evaluation_set(f"imagefolder:{folder(tmp_path, 'a')}", "val")
+    images = EvaluationSet.of(f"imagefolder:{folder(tmp_path, 'a')}", "val")
     with pytest.raises(MemoryError):
         list(Loader(images, KEPT, 1).batches(range(2), 2))
 
@@ -288,13 +288,13 @@ def test_want_of_memory_leaves_no_image_out(tmp_path: Path, monkeypatch: pytest.
 def test_images_of_several_sizes_make_no_batch(tmp_path: Path) -> None:
     folder(tmp_path, "a")
     Image.new("RGB", (9, 9)).save(tmp_path / "a" / "large.png")
-    images = evaluation_set(f"imagefolder:{tmp_path}", "val")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     with pytest.raises(BenchError, match="several sizes"):
         list(Loader(images, KEPT, 1).batches(range(3), 3))
 
 
 def test_batches_come_in_order_and_what_changes_them_knows_their_number() -> None:
-    images = evaluation_set("digits", "val").limited(50, seed=3)
+    images = EvaluationSet.of("digits", "val").limited(50, seed=3)
     grey = KEPT.changed({"channels": 1, "mean": [0.5], "std": [0.5]})
     seen = []
 

@@ -10,8 +10,7 @@ import pytest
 from evaluated import evaluated, read, right_so_often, run_of
 from scipy.stats import binomtest
 
-from bench.analysis.diff import diff
-from bench.analysis.evaluations import agreements, by_class, pairs, robustness
+from bench.analysis.diff import Diff
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES
 from bench.stats.intervals import wilson_interval
 
@@ -72,13 +71,13 @@ class TestRead:
         assert one.answers is None
         assert math.isnan(one.reliability.error)
         assert one.order is None
-        assert pairs(every) == []
-        assert by_class(one) == []
+        assert every.pairs() == []
+        assert one.by_class() == []
 
     def test_no_evaluations(self, tmp_path: Path) -> None:
         every = read(tmp_path)
         assert not every
-        assert (pairs(every), agreements(every), robustness(every)) == ([], [], [])
+        assert (every.pairs(), every.agreements(), every.robustness()) == ([], [], [])
 
 
 class TestPairs:
@@ -95,7 +94,7 @@ class TestPairs:
             images=[names[i] for i in kept],
             classes=2,
         )
-        (pair,) = pairs(read(tmp_path, one, other))
+        (pair,) = read(tmp_path, one, other).pairs()
         assert pair.images == 3
         # Of b, c and e: one tells b and c right, other c's label 1 as 0, b as 1, e right.
         assert pair.effect.estimate == pytest.approx((2 - 1) / 3)
@@ -107,7 +106,7 @@ class TestPairs:
             for seed, (name, share) in enumerate(nets.items())
         ]
         every = read(tmp_path, *records)
-        made = pairs(every)
+        made = every.pairs()
         assert [(p.network, p.baseline) for p in made] == [("a", "b"), ("a", "c"), ("b", "c")]
         raw = []
         for pair in made:
@@ -128,7 +127,7 @@ class TestPairs:
             evaluated(tmp_path, "b", LABELS, LABELS, data="imagefolder:others"),
             evaluated(tmp_path, "c", LABELS, LABELS, precision="bf16"),
         )
-        assert pairs(every) == []
+        assert every.pairs() == []
 
 
 def test_agreement_is_of_the_first_way_with_each_other(tmp_path: Path) -> None:
@@ -141,7 +140,7 @@ def test_agreement_is_of_the_first_way_with_each_other(tmp_path: Path) -> None:
         evaluated(tmp_path, "a", halves, LABELS, precision="bf16"),
         evaluated(tmp_path, "a", said, LABELS, backend="onnx"),
     )
-    made = agreements(every)
+    made = every.agreements()
     assert [(m.one, m.other, m.equal.count, m.equal.images) for m in made] == [
         ("fp32", "bf16", 396, 400),
         ("eager", "onnx", 400, 400),
@@ -162,7 +161,7 @@ class TestRobustness:
             for severity, share in enumerate(by, 1)
         ]
         plain = [evaluated(tmp_path, net, LABELS, LABELS) for net in shares]
-        a, b = robustness(read(tmp_path, *plain, *records))
+        a, b = read(tmp_path, *plain, *records).robustness()
         assert list(a.shares) == ["snow", "fog"]  # in the order of their kinds
         assert a.error.mean == pytest.approx(((0.2 + 0.4) / 2 + 0.5) / 2)
         assert math.isnan(a.error.relative)
@@ -177,7 +176,7 @@ class TestRobustness:
             )
             for net, corruption in (("a", None), ("a", "fog:1"), ("b", None), ("b", "fog:2"))
         ]
-        _, b = robustness(read(tmp_path, *records))
+        _, b = read(tmp_path, *records).robustness()
         assert math.isnan(b.error.relative)
         assert b.baseline == ""
 
@@ -188,7 +187,7 @@ class TestRobustness:
             for name in NAMES
             for severity in SEVERITIES
         ]
-        (one,) = robustness(read(tmp_path, evaluated(tmp_path, "a", few, few), *records))
+        (one,) = read(tmp_path, evaluated(tmp_path, "a", few, few), *records).robustness()
         assert one.whole
         assert one.error.mean == 0
         assert math.isnan(one.error.relative)
@@ -200,7 +199,7 @@ class TestRobustness:
             for name in NAMES
             for severity in SEVERITIES
         ]
-        (one,) = robustness(read(tmp_path, evaluated(tmp_path, "a", few, few, classes=1000), *records))
+        (one,) = read(tmp_path, evaluated(tmp_path, "a", few, few, classes=1000), *records).robustness()
         assert one.error.relative == pytest.approx(sum(1 / error for error in ALEXNET.values()) / 15)
         assert one.baseline == "AlexNet, published"
         assert set(ALEXNET) == set(NAMES)
@@ -209,7 +208,7 @@ class TestRobustness:
 def test_classes_say_for_what_they_are_taken(tmp_path: Path) -> None:
     labels, said = np.array([0, 0, 0, 2, 2]), np.array([0, 2, 2, 2, -1])
     (one,) = read(tmp_path, evaluated(tmp_path, "a", said, labels, classes=3)).plain
-    first, last = by_class(one)
+    first, last = one.by_class()
     assert (first.name, first.right.count, first.right.images) == ("class 0", 1, 3)
     assert (first.taken_for, first.taken) == ("class 2", 2)
     assert (last.taken_for, last.taken) == ("a class of none of the images", 1)
@@ -231,7 +230,7 @@ class TestDiff:
         for name, said in (("before", sound), ("after", worse)):
             path = tmp_path / name
             runs.append(run_of(path, evaluated(path, "a", said, LABELS), evaluated(path, "b", sound, LABELS)))
-        rows = {(row.arch, row.quantity): row for row in diff(*runs).rows}
+        rows = {(row.arch, row.quantity): row for row in Diff.of(*runs).rows}
         changed = rows["a", "top1"]
         assert (changed.a, changed.b) == (0.9, 0.8)
         assert changed.effect.estimate == pytest.approx(0.8 / 0.9)
@@ -249,7 +248,7 @@ class TestDiff:
         runs = [run_of(path, evaluated(path, "a", LABELS, LABELS)) for path in paths]
         for file in (tmp_path / "after" / "outputs").iterdir():
             file.unlink()
-        (row,) = (row for row in diff(*runs).rows if row.quantity == "top1")
+        (row,) = (row for row in Diff.of(*runs).rows if row.quantity == "top1")
         assert row.effect.verdict == "undecided"
         assert "not stored" in row.effect.reason
 

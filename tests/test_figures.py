@@ -108,7 +108,7 @@ def test_every_figure_keeps_the_contract(name: str, full: Run) -> None:
 
 @pytest.mark.parametrize("name", ["learning_curves", "layers"])
 def test_equal_records_give_equal_bytes(name: str) -> None:
-    """Of SVG and PNG, whole reports are compared."""
+    """Of SVG, whole reports are compared."""
     first, second = (drawn(name, make_run(everything(NETS[-3:]))) for _ in range(2))
     assert first is not None
     assert second is not None

@@ -33,10 +33,10 @@ from bench.analysis.frame import to_frame
 from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record, count
 from bench.report.figures._drawing import DrawingOptions, _draw, drawing
+from bench.report.figures._layer_lists import layer_lists, weighted_layers
 from bench.report.figures._shared import failed_note
 from bench.report.figures._style import KINDS, SURFACE, canvas, freeze
-from bench.report.figures.layers import _layer_lists, weighted_layers
-from bench.stats.intervals import process_interval
+from bench.stats.intervals import Interval
 from reports import drawn_each
 
 
@@ -130,7 +130,7 @@ def test_throughput_by_batch_has_one_point_for_all_processes() -> None:
     np.testing.assert_allclose(np.asarray(line.get_xydata()), [(1, 1 / 0.012), (8, 8 / 0.043)])
     (band,) = (c for c in axes.collections if isinstance(c, PolyCollection))
     (edge,) = (path.vertices for path in band.get_paths())
-    ends = [process_interval(times) for times in steps.values()]
+    ends = [Interval.over_processes(times) for times in steps.values()]
     expected = [batch / end for batch, i in zip(steps, ends, strict=True) for end in (i.low, i.high)]
     assert {round(y, 6) for _, y in edge} == {round(y, 6) for y in expected}
 
@@ -264,7 +264,7 @@ def test_a_torn_layer_list_is_left_out(change: dict[str, object]) -> None:
     good = layer_list(net)
     seen = record(job(net), net, [*counted(net), good.changed(detail={**good.detail, **change})])
     frame = to_frame([make_run([seen])])
-    assert _layer_lists(frame) == {}
+    assert layer_lists(frame) == {}
     assert drawn("layers", [seen]) is None
 
 
@@ -273,7 +273,7 @@ def test_numbers_of_a_layer_list_may_be_missing() -> None:
     good = layer_list(net)
     rows = [["conv", "Conv2d", "1", None, "many", -1.0, None], ["fc", "Linear", "1", 10, 10, 40, "global"]]
     seen = record(job(net), net, [good.changed(detail={**good.detail, "rows": rows})])
-    (table,) = _layer_lists(to_frame([make_run([seen])])).values()
+    (table,) = layer_lists(to_frame([make_run([seen])])).values()
     assert table[["parameters", "macs", "activation_bytes"]].to_numpy().tolist() == [[0, 0, 0], [10, 10, 40]]
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from make_records import by_name, job, record
 
-from bench.analysis.evaluations import evaluations
+from bench.analysis.evaluations import Evaluations
 from bench.analysis.frame import to_frame
 from bench.analysis.keys import apart
 from bench.datasets import _fingerprint, check_same, find
 from bench.datasets._fingerprint import _ENTRY, _PART, File, fingerprint
-from bench.datasets.evaluation import evaluation_set
+from bench.datasets.evaluation import EvaluationSet
 from bench.errors import UnsupportedError
 from bench.records.record import measured
 from bench.records.store import Run
@@ -104,7 +104,7 @@ def test_images_that_are_exchanged_are_another_job(root: Path, place: str) -> No
 
     def sha256() -> str | None:
         name = f"imagefolder:{root}"
-        return evaluation_set(name, "val").sha256 if place == "evaluated" else find(name).card.sha256
+        return EvaluationSet.of(name, "val").sha256 if place == "evaluated" else find(name).card.sha256
 
     before = sha256()
     swap(root / "a/0.png", root / "b/0.png")
@@ -196,11 +196,11 @@ def evaluated(digest: str | None, precision: str = "fp32") -> Any:
 
 def test_a_report_tells_evaluations_on_other_images_apart() -> None:
     both = to_frame([Run("r", Path("r"), (evaluated("1" * 64), evaluated("2" * 64)))])
-    assert [one.data for one in evaluations(both).plain] == [
+    assert [one.data for one in Evaluations.of(both).plain] == [
         f"imagefolder:x val ({digit * 8})" for digit in "12"
     ]
     same = to_frame([Run("r", Path("r"), (evaluated("1" * 64), evaluated("1" * 64, "bf16")))])
-    assert [one.data for one in evaluations(same).plain] == ["imagefolder:x val"] * 2
+    assert [one.data for one in Evaluations.of(same).plain] == ["imagefolder:x val"] * 2
 
 
 def test_a_report_tells_trainings_on_other_images_apart() -> None:
@@ -224,7 +224,7 @@ def test_a_report_tells_trainings_on_other_images_apart() -> None:
 
 
 def test_the_digest_is_asked_for_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = replace(evaluation_set(f"imagefolder:{root}", "val"))
+    images = replace(EvaluationSet.of(f"imagefolder:{root}", "val"))
     before = images.sha256
     monkeypatch.setattr(_fingerprint, "_digest", None)
     assert images.sha256 == before

@@ -22,9 +22,9 @@ from bench.datasets._images import _CHUNK, _decode
 from bench.datasets.imagenette import _CLASSES
 from bench.errors import BenchError, UnknownNameError, UnsupportedError
 from bench.execution import Ended, Event
+from bench.execution._probe import probe_machine
 from bench.execution.catalog import _datasets_of, catalog_for
 from bench.execution.executors.process import ProcessExecutor
-from bench.execution.probe import probe_machine
 from bench.plan.config import parse_experiment
 from bench.plan.expand import expand
 from bench.plan.recipe import Augment

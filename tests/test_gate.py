@@ -24,7 +24,7 @@ from bench.analysis.versus import Ratio
 from bench.api import _gating
 from bench.cli.app import app
 from bench.execution.runner import Summary
-from bench.stats.effects import none
+from bench.stats.effects import Effect
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def latency(ratio: float, *, spread: float = 0.01, flags: tuple[str, ...] = ()) 
     """Return a ratio of latencies, later over earlier, with an interval of so much to either side."""
     low, high = ratio * (1 - spread), ratio * (1 + spread)
     verdict = "slower" if low > 1.02 else "faster" if high < 1 / 1.02 else "same"
-    effect = replace(none("", 8), estimate=ratio, low=low, high=high, p=0.01, n=8, verdict=verdict)
+    effect = replace(Effect.none("", 8), estimate=ratio, low=low, high=high, p=0.01, n=8, verdict=verdict)
     return Ratio("", "", "latency", effect, flags)
 
 

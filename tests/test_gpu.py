@@ -26,10 +26,11 @@ from bench.plan.settings import Timed
 from bench.records import environment
 from bench.records.environment import cuda_uuid
 from bench.tasks._placing import noise
+from bench.timing._events import CudaEventClock
+from bench.timing._memory import CudaMemory
 from bench.timing._watch import watch
-from bench.timing.clock import CudaEventClock, HostClock
+from bench.timing.clock import HostClock
 from bench.timing.energy import find_meter
-from bench.timing.memory import CudaMemory
 from bench.timing.steps import _NAMES
 
 pytestmark = [
@@ -105,7 +106,7 @@ def test_out_of_memory_is_a_status_and_the_next_job_is_well() -> None:
 
 def test_the_environment_names_the_gpu() -> None:
     executor = EXECUTORS.get("process").make()
-    found = ask(executor, Catalog, "bench.execution.probe:probe_machine", [])
+    found = ask(executor, Catalog, "probe_machine", [])
     assert "cuda:0" in found.devices
     assert found.environment["gpu"][0]["name"]
     (state,) = environment.state([cuda_uuid("cuda:0")])["gpu"]
@@ -114,20 +115,20 @@ def test_the_environment_names_the_gpu() -> None:
 
 def test_a_process_that_is_shown_the_last_card_has_it_as_its_first() -> None:
     executor = EXECUTORS.get("process").make()
-    whole = ask(executor, Catalog, "bench.execution.probe:probe_machine", [])
+    whole = ask(executor, Catalog, "probe_machine", [])
     last = len(whole.devices) - 2  # but for the CPU and itself
     card = _CardExecutor(executor, _visible(whole.environment, last))
-    there = ask(card, Catalog, "bench.execution.probe:probe_machine", [])
+    there = ask(card, Catalog, "probe_machine", [])
     assert there.devices == ("cpu", "cuda:0")
     assert there.environment["gpu"][0]["uuid"] == whole.environment["gpu"][last]["uuid"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_training_on_the_gpu(precision: str) -> None:
-    from bench.plan.recipe import load_recipe
+    from bench.plan.recipe import Recipe
 
     settings = {
-        "device": "cuda", "dataset": "digits", "recipe": load_recipe("std").model_dump(mode="json"), "epochs": 2,
+        "device": "cuda", "dataset": "digits", "recipe": Recipe.load("std").model_dump(mode="json"), "epochs": 2,
         "precision": precision, "memory_format": "channels_last", "threads": 1,
     }  # fmt: skip
     job = Job(

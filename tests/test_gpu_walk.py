@@ -26,7 +26,7 @@ from bench.execution import EXECUTORS
 from bench.execution._max_batch import find_max_batch
 from bench.execution._worker import _measure, work
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 from bench.plan.task import TASKS, Hooks
 from bench.records.flags import FLAGS
 from bench.records.record import Measurement
@@ -207,7 +207,7 @@ def test_two_networks_in_turn(host: FakeHost) -> None:
 
 def training_job(folder: Path, arch: str = SMALL, **settings: Any) -> Results:
     """Return what a training of an epoch on digits gives, with more settings; its files are kept in a folder."""
-    recipe = load_recipe("std").model_dump(mode="json")
+    recipe = Recipe.load("std").model_dump(mode="json")
     usual = {"dataset": "digits", "recipe": recipe, "epochs": 1, "precision": "fp32", "threads": 1}
     own = {"device": "cuda:0", "memory_format": "channels_last", "train_images": 96, **settings}
     job = Job(

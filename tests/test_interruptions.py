@@ -15,7 +15,7 @@ from conftest import make_job
 from patches import PLAIN, curves, network, patches, trained
 
 from bench.errors import StoreError
-from bench.plan.recipe import Augment, Plateau, load_recipe
+from bench.plan.recipe import Augment, Plateau, Recipe
 from bench.training import _checkpoint as checkpoints
 
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_a_job_with_another_recipe_is_not_used(tmp_path: Path) -
     file = tmp_path / "job.pt"
     texts = ("std", "std(momentum=0)")
     jobs = [
-        make_job(task="accuracy", settings={"recipe": load_recipe(t).model_dump(mode="json")}) for t in texts
+        make_job(task="accuracy", settings={"recipe": Recipe.load(t).model_dump(mode="json")}) for t in texts
     ]
     trained(checkpoint=file, checkpoint_key=jobs[0].id, epochs=1)
     seen = trained(checkpoint=file, checkpoint_key=jobs[1].id, epochs=1)

@@ -10,15 +10,14 @@ from scipy import stats
 from series import Tail, correlated, disturbed, disturbed_median, median_interval, times
 
 from bench.stats._correlation import effective_size
-from bench.stats.calibration import two_levels
+from bench.stats.calibration import Levels
 from bench.stats.intervals import (
     _ONE_PROCESS,
+    Interval,
     _interpolated_interval,
     mean_interval,
     median_ranks,
     percentile,
-    process_interval,
-    within_interval,
 )
 
 NAN = math.nan
@@ -26,7 +25,7 @@ NAN = math.nan
 
 def test_the_interval_of_a_time_over_few_processes_is_students_of_the_logarithms() -> None:
     medians = [0.010, 0.011, 0.0105, 0.0102]
-    interval = process_interval([*medians, NAN])
+    interval = Interval.over_processes([*medians, NAN])
     known = stats.ttest_1samp(np.log(medians), 0.0).confidence_interval(0.95)
     assert interval.estimate == pytest.approx(math.sqrt(0.0105 * 0.0102), rel=1e-9)
     assert (interval.low, interval.high) == pytest.approx(
@@ -36,14 +35,14 @@ def test_the_interval_of_a_time_over_few_processes_is_students_of_the_logarithms
 
 
 def test_the_interval_of_a_time_over_more_processes_is_of_their_order() -> None:
-    five = process_interval([0.010, 0.016, 0.0105, 0.0102, 0.011])
+    five = Interval.over_processes([0.010, 0.016, 0.0105, 0.0102, 0.011])
     assert (five.low, five.estimate, five.high) == pytest.approx((0.010, 0.0105, 0.016))
     assert (five.n, five.method) == (5, "order statistics")
     # Of eight the first and last hold it with 1 - 2 / 2**8, the second and last but one with 1 - 2 (1 + 8) / 2**8.
     logs = np.arange(8.0)
     part = ((1 - 2 / 2**8) - 0.95) / ((1 - 2 / 2**8) - (1 - 18 / 2**8))
     inwards = 7 * part / (1 + 6 * part)
-    eight = process_interval(np.exp(logs).tolist())
+    eight = Interval.over_processes(np.exp(logs).tolist())
     assert (math.log(eight.low), math.log(eight.high)) == pytest.approx((inwards, 7 - inwards))
 
 
@@ -64,7 +63,7 @@ def test_an_interpolated_interval_lies_between_those_of_whole_ranks(n: int) -> N
 def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k: int, share: float) -> None:
     logs = disturbed(np.random.default_rng(k), (3000, k), 0.02, share)
     truth = math.exp(disturbed_median(0.02, share))
-    intervals = [process_interval(row) for row in np.exp(logs).tolist()]
+    intervals = [Interval.over_processes(row) for row in np.exp(logs).tolist()]
     assert (
         0.925 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.97
     )  # two standard errors are 0.008
@@ -75,17 +74,17 @@ def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k
 
 
 def test_one_process_has_no_interval_of_the_next() -> None:
-    found = process_interval([0.01])
+    found = Interval.over_processes([0.01])
     assert (found.estimate, found.n, found.method, found.note) == (0.01, 1, "none", _ONE_PROCESS)
     assert math.isnan(found.low)
-    assert process_interval([]).note == "no process"
+    assert Interval.over_processes([]).note == "no process"
     with pytest.raises(ValueError, match="above zero"):
-        process_interval([1.0, 0.0])
+        Interval.over_processes([1.0, 0.0])
 
 
 def test_an_interval_within_a_process_says_that_it_is_of_no_other() -> None:
     (series,) = correlated(np.random.default_rng(1), (1, 40), 0.5, "log-normal").tolist()
-    assert within_interval(series).note.startswith(_ONE_PROCESS)
+    assert Interval.within_one(series).note.startswith(_ONE_PROCESS)
 
 
 @pytest.mark.parametrize("k", range(2, 11))
@@ -96,7 +95,7 @@ def test_the_next_processes_lie_where_the_interval_says(k: int, tail: Tail) -> N
     series = times(
         np.random.default_rng(k), (1500, k, 15), between=0.06, within=0.08, rho=0.6, tail=tail, drift=0.05
     )
-    found = [process_interval(medians) for medians in np.median(series, axis=2).tolist()]
+    found = [Interval.over_processes(medians) for medians in np.median(series, axis=2).tolist()]
     held = np.mean([i.low <= 1.0 <= i.high for i in found])
     assert 0.93 <= held <= (0.97 if tail == "normal" else 0.985)  # two standard errors are 0.011
 
@@ -104,14 +103,14 @@ def test_the_next_processes_lie_where_the_interval_says(k: int, tail: Tail) -> N
 @pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
 def test_correlation_within_processes_takes_nothing_from_an_interval_over_them(rho: float) -> None:
     series = times(np.random.default_rng(7), (1500, 6, 20), between=0.03, within=0.05, rho=rho)
-    found = [process_interval(medians) for medians in np.median(series, axis=2).tolist()]
+    found = [Interval.over_processes(medians) for medians in np.median(series, axis=2).tolist()]
     assert 0.93 <= np.mean([i.low <= 1.0 <= i.high for i in found]) <= 0.97
 
 
 def held_within(n: int, rho: float, tail: Tail, trials: int = 500) -> float:
     centre = 1.0 if tail == "log-normal" else 0.0
     series = correlated(np.random.default_rng(n), (trials, n), rho, tail).tolist()
-    return float(np.mean([i.low <= centre <= i.high for i in map(within_interval, series)]))
+    return float(np.mean([i.low <= centre <= i.high for i in map(Interval.within_one, series)]))
 
 
 @pytest.mark.parametrize("tail", ["normal", "log-normal", "t3"])
@@ -130,7 +129,7 @@ def test_the_interval_of_independent_samples_does_not_hold_it() -> None:
 def test_a_drift_makes_the_interval_within_wider() -> None:
     noise = np.random.default_rng(8).normal(size=(300, 200))
     moved = noise + np.linspace(-1, 1, 200)
-    still, drifted = ([within_interval(s) for s in series.tolist()] for series in (noise, moved))
+    still, drifted = ([Interval.within_one(s) for s in series.tolist()] for series in (noise, moved))
     assert np.mean([i.low <= 0 <= i.high for i in drifted]) >= 0.95
     assert np.median([i.high - i.low for i in drifted]) > 2 * np.median([i.high - i.low for i in still])
 
@@ -138,9 +137,9 @@ def test_a_drift_makes_the_interval_within_wider() -> None:
 def test_where_even_the_effective_size_is_too_large() -> None:
     assert 0.7 < held_within(50, 0.95, "normal") < 0.9
     assert 0.8 < held_within(20, 0.8, "normal") < 0.92
-    short = within_interval(np.cumsum(np.random.default_rng(0).normal(size=40)).tolist())
+    short = Interval.within_one(np.cumsum(np.random.default_rng(0).normal(size=40)).tolist())
     assert "40 correlated samples are worth" in short.note
-    assert within_interval([1.0, 2.0]).note.endswith("2 samples are too few for one")
+    assert Interval.within_one([1.0, 2.0]).note.endswith("2 samples are too few for one")
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
@@ -191,7 +190,7 @@ def test_a_percentile_of_correlated_samples_lies_there_too(rho: float) -> None:
 @pytest.mark.slow
 def test_both_variances_come_back(between: float, within: float, rho: float) -> None:
     series = times(np.random.default_rng(4), (60, 20, 400), between=between, within=within, rho=rho)
-    found = [two_levels(run.tolist()) for run in series]
+    found = [Levels.of(run.tolist()) for run in series]
     tau = 1 + 2 * sum(6 / math.pi * math.asin(rho**k / 2) for k in range(1, 200))
     assert np.mean([f.between for f in found]) == pytest.approx(between**2, rel=0.15)
     assert np.median([f.within for f in found]) == pytest.approx(math.pi / 2 * within**2 * tau, rel=0.2)
@@ -202,6 +201,6 @@ def test_both_variances_come_back(between: float, within: float, rho: float) -> 
 
 
 def test_levels_of_too_little() -> None:
-    assert math.isnan(two_levels([]).within)
-    alone = two_levels([[1.0, 1.1, 0.9, 1.0]])
+    assert math.isnan(Levels.of([]).within)
+    alone = Levels.of([[1.0, 1.1, 0.9, 1.0]])
     assert (math.isnan(alone.between), alone.processes) == (True, 1)

@@ -104,6 +104,8 @@ def breaches(every: list[Import]) -> list[str]:
             bad.append(f"{i.place}: {i.room} imports {i.target}, which is the room {other}'s own")
         if i.room in READING and top in TORCH:
             bad.append(f"{i.place}: the reading half imports {top}")
+        if i.room == "report" and i.target.startswith("matplotlib.pyplot"):
+            bad.append(f"{i.place}: report imports {i.target}, which chooses a backend for the whole process")
         if i.room == "stats" and top in (*TORCH, *HEAVY_READING):
             bad.append(f"{i.place}: stats imports {top}")
         if i.room in (*MEASURING, "tasks") and top in HEAVY_READING:
@@ -174,6 +176,7 @@ def test_a_circle_is_seen(lazy: bool) -> None:
         ("plan/a.py", "from bench.records.store import Store"),
         ("plan/a.py", "import torch"),
         ("report/a.py", "def f():\n    import torch"),
+        ("report/a.py", "def f():\n    from matplotlib.pyplot import figure"),
         ("analysis/a.py", "def f():\n    from bench.archs import ARCHS"),
         ("timing/a.py", "def f():\n    import pandas as pd"),
         ("costs/a.py", "import bench.training.fit"),
@@ -234,7 +237,7 @@ def test_the_parent_of_a_run_imports_what_it_needs_alone() -> None:
 
 @pytest.mark.slow
 def test_the_worker_imports_neither_pandas_nor_matplotlib() -> None:
-    loaded = loaded_after("import bench.execution._worker, bench.execution.probe")
+    loaded = loaded_after("import bench.execution._worker, bench.execution._probe")
     assert "torch" in loaded
     assert not loaded & {"pandas", "matplotlib"}
 

@@ -25,7 +25,7 @@ from make_records import NETS, make_run
 from torch import Tensor, nn
 
 from bench.analysis.frame import to_frame
-from bench.analysis.layers import Layer, LayerTable, events, layer_differences, layer_tables
+from bench.analysis.layers import Layer, LayerTable, layer_tables
 from bench.archs.naming import resolve
 from bench.costs import prepare
 from bench.costs.calls import Followed
@@ -479,7 +479,7 @@ def test_forms_hold_the_same_numbers_and_add_up() -> None:
 
 def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
-    first, *others = layer_differences(slow, fast)
+    first, *others = slow.differences(fast)
     assert first.of is not None
     assert first.of.name == "head"
     assert first.effect.estimate == pytest.approx(0.5e-3 * 1.02)
@@ -495,7 +495,7 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
 
 def test_of_one_process_no_layer_is_certain() -> None:
     slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
-    assert not any(d.certain for d in layer_differences(slow, fast))
+    assert not any(d.certain for d in slow.differences(fast))
     assert "No layer differs for certain" in forms.differences_notes(slow, fast)[1]
 
 
@@ -519,12 +519,12 @@ def test_layers_are_aligned_around_those_that_are_in_one_alone(
         with_layers(made, *(replace(made.layers[0], name=f"{side}{x}", type=x) for x in text))
         for side, text in (("l", left), ("r", right))
     )
-    found = {(d.of and d.of.type, d.against and d.against.type) for d in layer_differences(of, against)}
+    found = {(d.of and d.of.type, d.against and d.against.type) for d in of.differences(against)}
     assert found == pairs
 
 
 def test_a_trace_nests_calls_as_they_were_made() -> None:
-    made = events(table())
+    made = table().events()
     slices = [event for event in made if event["ph"] == "X"]
     spans = {str(e["args"]["module"]): (float(e["ts"]), float(e["ts"]) + float(e["dur"])) for e in slices}  # type: ignore[index, arg-type]
     whole = 1e6 * sum(seconds for *_, seconds in LAYERS)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.timing.memory import CudaMemory, HostMemory, held_tensors, tensor_memory
-from bench.timing.steps import instruments
+from bench.timing._memory import CudaMemory, HostMemory
+from bench.timing.memory import held_tensors, tensor_memory
+from bench.timing.steps import Instruments
 
 MB = 1 << 20
 
@@ -61,7 +62,7 @@ def test_what_the_card_lost_stands_beside_the_allocators_peak(monkeypatch: pytes
 
 
 def test_on_the_cpu_one_clock_serves_latency_and_step_time() -> None:
-    tools = instruments("cpu")
+    tools = Instruments.of("cpu")
     assert tools.step is None
     assert tools.latency.name == "perf_counter"
 

@@ -26,7 +26,7 @@ from bench.io import JsonObject
 from bench.records.lock import soft_path, take_lock
 from bench.records.machines import by_machine, machine_of, same_machines
 from bench.records.merge import Merged, merge_runs
-from bench.records.outputs import kept_path, load_outputs, outputs_path, read_outputs, weights_path
+from bench.records.outputs import Outputs, kept_path, outputs_path, weights_path
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, Store, latest, read_run
 
@@ -220,8 +220,8 @@ class TestMerge:
                 assert file.read_bytes() in (b"a" * 9, b"b" * 9)
         for record in records:  # each is looked for, and is no archive
             with pytest.raises(StoreError, match="no readable test outputs"):
-                read_outputs(tmp_path / "both", record)
-        assert load_outputs(tmp_path / "nowhere.npz", "0" * 64) is None
+                Outputs.read(tmp_path / "both", record)
+        assert Outputs.load(tmp_path / "nowhere.npz", "0" * 64) is None
 
     def test_an_experiment_of_all_stays_and_others_are_joined(self, tmp_path: Path) -> None:
         one = {"name": "x", "blocks": [{"task": "cost"}], "study": {"hypothesis": "h"}}

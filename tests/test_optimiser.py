@@ -9,7 +9,7 @@ import torch
 from patches import PLAIN, network, trained
 from torch import nn
 
-from bench.plan.recipe import Cosine, Plateau, Steps, _Triangle, load_recipe
+from bench.plan.recipe import Cosine, Plateau, Recipe, Steps, _Triangle
 from bench.training._optimiser import Average, _lowered, _parameter_groups, make_optimiser, rate, set_rate
 
 
@@ -69,7 +69,7 @@ def test_the_rate_goes_down_in_steps() -> None:
 
 
 def test_the_steps_of_he2015_are_those_of_the_paper() -> None:
-    schedule = load_recipe("he2015").schedule
+    schedule = Recipe.load("he2015").schedule
     changes = [s for s in range(1, 64_000) if rate(s, 64_000, schedule) < rate(s - 1, 64_000, schedule)]
     assert changes == [32_000, 48_000]
 

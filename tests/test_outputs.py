@@ -12,7 +12,7 @@ import pytest
 from conftest import make_job, make_record
 
 from bench.errors import StoreError
-from bench.records.outputs import Outputs, encode_outputs, outputs_path, read_outputs, save_outputs
+from bench.records.outputs import Outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record
 
 JOB = make_job(task="accuracy", settings={"dataset": "digits"})
@@ -35,7 +35,7 @@ def recorded(sha256: str | None) -> Record:
 
 
 def stored(folder: Path, what: Outputs) -> str:
-    content, sha256 = encode_outputs(what)
+    content, sha256 = what.encode()
     save_outputs(outputs_path(folder, JOB.id), content)
     return sha256
 
@@ -43,7 +43,7 @@ def stored(folder: Path, what: Outputs) -> str:
 @pytest.mark.parametrize("kernels", [True, False])
 def test_what_is_written_is_read(tmp_path: Path, kernels: bool) -> None:
     written = outputs(kernels=kernels)
-    found = read_outputs(tmp_path, recorded(stored(tmp_path, written)))
+    found = Outputs.read(tmp_path, recorded(stored(tmp_path, written)))
     assert found is not None
     shifted = written.logits - written.logits.max(1, keepdims=True)
     np.testing.assert_allclose(found.logits, shifted, rtol=2**-10)
@@ -69,7 +69,7 @@ def test_the_file_is_plain_numpy_without_objects(tmp_path: Path) -> None:
 def test_the_foremost_class_survives_half_precision(tmp_path: Path, scale: float) -> None:
     """At 30, float16 itself would round 0.02 away; 1e6 it does not have."""
     written = outputs(2000, 10, scale=scale)
-    found = read_outputs(tmp_path, recorded(stored(tmp_path, written)))
+    found = Outputs.read(tmp_path, recorded(stored(tmp_path, written)))
     assert found is not None
     np.testing.assert_array_equal(found.logits.argmax(1), written.logits.argmax(1))
     assert np.isfinite(found.logits).all()
@@ -78,15 +78,15 @@ def test_the_foremost_class_survives_half_precision(tmp_path: Path, scale: float
 
 def test_equal_outputs_are_equal_files() -> None:
     one = outputs()
-    content, sha256 = encode_outputs(one)
-    assert encode_outputs(one) == (content, sha256)
+    content, sha256 = one.encode()
+    assert one.encode() == (content, sha256)
     assert sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_more_classes_than_sixteen_bits_number(tmp_path: Path) -> None:
     classes = 2**15 + 1
     written = Outputs(np.zeros((1, classes), np.float32), np.array([classes - 1]), None, ("",) * classes)
-    found = read_outputs(tmp_path, recorded(stored(tmp_path, written)))
+    found = Outputs.read(tmp_path, recorded(stored(tmp_path, written)))
     assert found is not None
     assert found.labels.tolist() == [classes - 1]
 
@@ -95,21 +95,21 @@ def test_more_classes_than_sixteen_bits_number(tmp_path: Path) -> None:
 def test_shapes_must_belong_together(change: dict[str, object]) -> None:
     one = outputs()
     with pytest.raises(ValueError, match="5 x 3 logits"):
-        encode_outputs(Outputs(**{**vars(one), **change}))  # type: ignore[arg-type]
+        Outputs(**{**vars(one), **change}).encode()  # type: ignore[arg-type]
 
 
 def test_none_where_there_is_nothing_to_read(tmp_path: Path) -> None:
-    assert read_outputs(tmp_path, recorded("0" * 64)) is None
-    assert read_outputs(tmp_path, recorded(None)) is None
-    assert read_outputs(tmp_path, make_record()) is None
+    assert Outputs.read(tmp_path, recorded("0" * 64)) is None
+    assert Outputs.read(tmp_path, recorded(None)) is None
+    assert Outputs.read(tmp_path, make_record()) is None
 
 
 def test_a_file_of_a_later_training_is_not_taken_for_an_earlier_one(tmp_path: Path) -> None:
     first = stored(tmp_path, outputs())
     second = stored(tmp_path, outputs())
     assert first != second
-    assert read_outputs(tmp_path, recorded(first)) is None
-    assert read_outputs(tmp_path, recorded(second)) is not None
+    assert Outputs.read(tmp_path, recorded(first)) is None
+    assert Outputs.read(tmp_path, recorded(second)) is not None
 
 
 def test_a_torn_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_a_torn_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     for content in (b"", whole[:-100], whole[: len(whole) // 2], b"no archive"):
         path.write_bytes(content)
         with pytest.raises(StoreError, match=rf"{JOB.id}\.npz has no readable test outputs") as caught:
-            read_outputs(tmp_path, recorded(sha256))
+            Outputs.read(tmp_path, recorded(sha256))
         assert "train its network again" in str(caught.value.tip)
     np.savez(path, **shapes)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="no readable test outputs"):
-        read_outputs(tmp_path, recorded(sha256))
+        Outputs.read(tmp_path, recorded(sha256))
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_draft(
@@ -139,7 +139,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_draft(
     with pytest.raises(StoreError, match=r"cannot write the test outputs .*No space left") as caught:
         stored(tmp_path, outputs())
     assert "what was measured is kept" in str(caught.value.tip)
-    assert read_outputs(tmp_path, recorded(sha256)) is not None
+    assert Outputs.read(tmp_path, recorded(sha256)) is not None
     assert [f.name for f in (tmp_path / "outputs").iterdir()] == [f"{JOB.id}.npz"]
 
 

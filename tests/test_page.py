@@ -30,7 +30,6 @@ from bench.report.page import _html as html_module
 from bench.report.page._data import page_data, to_script
 from bench.report.page._html import _figure_markup, _own_script, to_html
 from bench.report.page._markdown import to_document
-from bench.report.tables import _studies
 from bench.report.tables._columns import page_view
 from bench.report.tables._studies import study_view
 from bench.report.tables.cells import View
@@ -347,7 +346,7 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     trend = replace(test, of="", against="macs", n_against=0)  # of all networks
     tests = (test, failed, trend)
     verdict = StudyVerdict("depth", "deeper is worse", "He et al.", ("a.b",), "undecided", tests)
-    monkeypatch.setattr(_studies, "study_verdict", lambda _run: verdict)
+    monkeypatch.setattr(studies.StudyVerdict, "of", lambda _run: verdict)
     content = content_of(make_run(records(SMALL)))
     (study,) = content.studies
     cells = [[cell.text for cell in row][1:9] for row in study_view(study).rows]
@@ -383,5 +382,5 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
 
 def test_a_run_without_a_study_has_no_such_section() -> None:
     run = make_run(records(SMALL))
-    assert studies.study_verdict(run) is None
+    assert studies.StudyVerdict.of(run) is None
     assert "studies" not in dict(content_of(run).sections)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+import warm
 from fake_card import FakeCard, FakeHost
 from patches import changed
 from torch import nn
@@ -24,7 +24,7 @@ from torch import nn
 from bench.archs.naming import resolve
 from bench.datasets import DATASETS, Images, load
 from bench.errors import BenchError, DivergedError, UnsupportedError
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 from bench.training import _parallel as parallel
 from bench.training._parallel import Group, start
 from bench.training.config import FitConfig, Splits
@@ -72,6 +72,12 @@ def test_one_rank_is_the_whole_and_starts_nothing() -> None:
 # Trainings
 
 
+@pytest.fixture
+def warm_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the other ranks be warm processes; `test_two_processes_learn_what_one_does` has one as users have it."""
+    monkeypatch.setattr(parallel, "subprocess", warm)
+
+
 def few(split: str, count: int) -> Images:
     whole = load("digits", "train" if split == "train" else "test")
     return Images(whole.images[:count], whole.labels[:count])
@@ -87,7 +93,7 @@ def trained(model: nn.Module, ranks: int, **change: Any) -> FitResult:
     """Train on a few digits; the last batch of 325 images has 5, so that of three ranks each sees all of it."""
     data = Splits(DIGITS, few("train", 325), few("test", 100))
     config = FitConfig(
-        recipe=load_recipe("std"),
+        recipe=Recipe.load("std"),
         dataset="digits",
         epochs=2,
         seed=0,
@@ -102,7 +108,7 @@ def trained(model: nn.Module, ranks: int, **change: Any) -> FitResult:
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does() -> None:
     """Equal but for the order in which floats are added; looks, averages and checks are rank 0's as ever."""
-    recipe = load_recipe("std(ema=0.9,schedule={kind: plateau, factor: 0.5, patience: 0},dropout=0)")
+    recipe = Recipe.load("std(ema=0.9,schedule={kind: plateau, factor: 0.5, patience: 0},dropout=0)")
     held_back = few("test", 50)
 
     def look(model: nn.Module) -> list[float]:
@@ -129,7 +135,7 @@ def test_two_processes_learn_what_one_does() -> None:
 
 
 @pytest.mark.slow
-def test_with_batch_normalisation_three_learn_about_the_same() -> None:
+def test_with_batch_normalisation_three_learn_about_the_same(warm_ranks: None) -> None:
     """Each normalises by its own 11 images of 32; in two epochs, the losses differ by some per cent."""
     one, three = trained(network(norm=True), 1), trained(network(norm=True), 3)
     assert three.train_loss != one.train_loss
@@ -138,7 +144,9 @@ def test_with_batch_normalisation_three_learn_about_the_same() -> None:
 
 
 @pytest.mark.slow
-def test_ranks_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_go_on_from_a_checkpoint(
+    warm_ranks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bench.training._checkpoint._EVERY_S", 0.0)
     noisy = nn.Sequential(nn.Dropout(0.3), network())
     start = deepcopy(noisy.state_dict())
@@ -179,7 +187,7 @@ def users(folder: Path, name: str) -> nn.Module:
 
 
 @pytest.mark.slow
-def test_a_rank_that_fails_ends_the_training_with_its_reason(tmp_path: Path) -> None:
+def test_a_rank_that_fails_ends_the_training_with_its_reason(warm_ranks: None, tmp_path: Path) -> None:
     """The network is of a user's file, which the other rank must find too, to fail in it."""
     with pytest.raises(
         BenchError, match="rank 1 of the training ended with exit code 1: ValueError: this rank is lost"
@@ -189,9 +197,9 @@ def test_a_rank_that_fails_ends_the_training_with_its_reason(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_divergence_is_told_as_by_one() -> None:
+def test_divergence_is_told_as_by_one(warm_ranks: None) -> None:
     with pytest.raises(DivergedError, match="the training loss was"):
-        trained(network(), 2, recipe=load_recipe("std(learning_rate=1.0e+25,grad_clip=null)"))
+        trained(network(), 2, recipe=Recipe.load("std(learning_rate=1.0e+25,grad_clip=null)"))
 
 
 def test_what_cannot_be_sent_is_refused() -> None:
@@ -241,9 +249,9 @@ trained(network(), 2, epochs=100_000, on_epoch=lambda *_: print("epoch", flush=T
 
 @pytest.mark.slow
 def test_the_others_end_with_rank_0_when_it_is_killed() -> None:
-    first = subprocess.Popen(
+    first = warm.Popen(
         [sys.executable, "-c", FOREVER, str(Path(__file__).parent)],
-        stdout=subprocess.PIPE,
+        stdout=warm.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     with first:

@@ -24,18 +24,12 @@ from bench.execution import _locks as locks
 from bench.execution._locks import device_locks
 from bench.execution._sharing import _TRIES, share_out
 from bench.execution._visible import with_card
+from bench.execution._wants import wanted
 from bench.execution.executors.process import ProcessExecutor
-from bench.execution.places import (
-    Place,
-    PlaceLostError,
-    _CardExecutor,
-    _with_card_first,
-    places_for,
-    wanted,
-)
+from bench.execution.places import Place, PlaceLostError, _CardExecutor, _with_card_first, places_for
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.plan.config import parse_experiment
-from bench.plan.expand import Catalog, Planned, expand, in_process
+from bench.plan.expand import Catalog, Planned, expand
 from bench.plan.settings import Processes
 from bench.records import environment
 from bench.records.record import Record
@@ -411,7 +405,7 @@ class TestARun:
 
         how = executor()
         how.play = play
-        plan = [in_process(job, number) for number in range(3) for job in jobs]
+        plan = [job.in_process(number) for number in range(3) for job in jobs]
         summary = run(tmp_path, plan, how)
         assert Counter(r.job.arch for r in summary.records) == {"a": 6, "b": 6}
         assert {_card(r) for r in summary.records} == {"GPU-a", "GPU-b", "GPU-c"}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm
 from typer.testing import CliRunner, Result
 
 from bench.archs import ARCHS
@@ -111,14 +112,7 @@ def test_a_plug_in_that_fails_where_jobs_run_is_told_by_the_command(tmp_path: Pa
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return warm.run([sys.executable, "-m", "bench", *words], cwd=folder, text=True, timeout=120)
 
 
 COUNT = ("run", "tiny_plugged", "-c", "smoke", "-t", "cost", "--json", "--no-report")

@@ -104,11 +104,9 @@ def test_an_exit_code_is_told(executor: ProcessExecutor) -> None:
 
 @pytest.mark.parametrize("function", ["hang", "hang_deaf"])
 def test_the_time_limit_ends_it(executor: ProcessExecutor, function: str) -> None:
-    start = time.monotonic()
     events, ended = call(executor, function, timeout_s=0.8)
     assert events == [("before", None)]
     assert ended.timed_out
-    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(

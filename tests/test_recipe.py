@@ -16,7 +16,7 @@ from bench.errors import ConfigError
 from bench.plan.config import narrow, parse_experiment
 from bench.plan.expand import expand
 from bench.plan.files import configs_dir
-from bench.plan.recipe import Augment, Cosine, Steps, load_recipe, read_recipe
+from bench.plan.recipe import Augment, Cosine, Recipe, Steps
 from bench.plan.recipe import _Triangle as Schedule
 
 PLAIN: dict[str, Any] = {
@@ -36,9 +36,9 @@ SHIPPED = sorted((configs_dir() / "recipes").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_a_shipped_recipe_is_called_as_its_file(path: Path) -> None:
-    recipe = load_recipe(path.stem)
+    recipe = Recipe.load(path.stem)
     assert recipe.name == path.stem
-    assert load_recipe(str(path)) == recipe
+    assert Recipe.load(str(path)) == recipe
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
@@ -53,7 +53,7 @@ def test_the_shipped_ones_are_there() -> None:
 
 def test_std_keeps_its_hash() -> None:
     """Jobs hold the recipe's content: with another, no result of std would be found again."""
-    assert load_recipe("std").hash == "b5e8fc4e843d"
+    assert Recipe.load("std").hash == "b5e8fc4e843d"
 
 
 # Values of one's own
@@ -96,17 +96,17 @@ def test_std_keeps_its_hash() -> None:
     ],
 )
 def test_a_recipe_with_values_of_ones_own(text: str, name: str, change: dict[str, Any]) -> None:
-    changed = load_recipe(text)
-    assert changed == load_recipe("std").model_copy(update={**change, "name": name})
-    assert load_recipe(name) == changed
-    assert read_recipe(changed.model_dump(mode="json"), "a job") == changed
+    changed = Recipe.load(text)
+    assert changed == Recipe.load("std").model_copy(update={**change, "name": name})
+    assert Recipe.load(name) == changed
+    assert Recipe.read(changed.model_dump(mode="json"), "a job") == changed
 
 
 def test_a_file_of_ones_own_takes_values_too(tmp_path: Path) -> None:
     file = tmp_path / "my (own).yaml"
     file.write_text(yaml.safe_dump(PLAIN))
-    assert load_recipe(f"{file}(momentum=0.5)").name == "plain(momentum=0.5)"
-    assert load_recipe(str(file)).momentum == 0.9
+    assert Recipe.load(f"{file}(momentum=0.5)").name == "plain(momentum=0.5)"
+    assert Recipe.load(str(file)).momentum == 0.9
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_file_of_ones_own_takes_values_too(tmp_path: Path) -> None:
 )
 def test_wrong_values_of_ones_own_are_named(text: str, message: str, tip: str | None) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_recipe(text)
+        Recipe.load(text)
     assert message in caught.value.message
     assert caught.value.tip == tip
 
@@ -154,29 +154,29 @@ def test_experiments_take_them() -> None:
 
 
 def test_what_is_left_out_is_left_to_the_data_set() -> None:
-    recipe = read_recipe(PLAIN, "test")
+    recipe = Recipe.read(PLAIN, "test")
     assert recipe.augment == Augment(pad=None, flip=None, cutout=None)
     assert recipe.grad_clip is None
     assert recipe.nesterov is False
 
 
 def test_a_recipe_survives_json() -> None:
-    recipe = read_recipe({**PLAIN, "augment": {"pad": 4, "flip": True}, "grad_clip": 1}, "test")
+    recipe = Recipe.read({**PLAIN, "augment": {"pad": 4, "flip": True}, "grad_clip": 1}, "test")
     dumped = json.loads(json.dumps(recipe.model_dump(mode="json")))
-    assert read_recipe(dumped, "test") == recipe
-    assert read_recipe(dumped, "test").hash == recipe.hash
+    assert Recipe.read(dumped, "test") == recipe
+    assert Recipe.read(dumped, "test").hash == recipe.hash
 
 
 def test_the_hash_is_of_the_canonical_json() -> None:
     content = {**PLAIN, "nesterov": False, "grad_clip": None}
     content["augment"] = {"pad": None, "flip": None, "cutout": None}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    assert read_recipe(PLAIN, "test").hash == hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    assert Recipe.read(PLAIN, "test").hash == hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def test_the_hash_does_not_depend_on_order_or_on_how_a_number_is_written() -> None:
     backwards = dict(reversed([*PLAIN.items()])) | {"weight_decay": 0}
-    assert read_recipe(backwards, "test").hash == read_recipe(PLAIN, "test").hash
+    assert Recipe.read(backwards, "test").hash == Recipe.read(PLAIN, "test").hash
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_hash_does_not_depend_on_order_or_on_how_a_number_is_written() -> No
     ids=lambda c: next(iter(c)),
 )
 def test_any_change_changes_the_hash(change: dict[str, Any]) -> None:
-    assert read_recipe({**PLAIN, **change}, "test").hash != read_recipe(PLAIN, "test").hash
+    assert Recipe.read({**PLAIN, **change}, "test").hash != Recipe.read(PLAIN, "test").hash
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_any_change_changes_the_hash(change: dict[str, Any]) -> None:
 )
 def test_what_is_wrong_is_named(change: dict[str, Any], message: str, tip: str | None) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_recipe({**PLAIN, **change}, "mine.yaml")
+        Recipe.read({**PLAIN, **change}, "mine.yaml")
     assert caught.value.message.startswith("mine.yaml: ")
     assert message in caught.value.message
     assert caught.value.tip == tip
@@ -221,19 +221,19 @@ def test_what_is_wrong_is_named(change: dict[str, Any], message: str, tip: str |
 
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(ConfigError, match=r"mine.yaml: epochs: Field required"):
-        read_recipe({k: v for k, v in PLAIN.items() if k != "epochs"}, "mine.yaml")
+        Recipe.read({k: v for k, v in PLAIN.items() if k != "epochs"}, "mine.yaml")
 
 
 @pytest.mark.parametrize("value", [None, [], "std", 3])
 def test_a_recipe_is_a_mapping(value: object) -> None:
     with pytest.raises(ConfigError, match="a recipe is a mapping"):
-        read_recipe(value, "mine.yaml")
+        Recipe.read(value, "mine.yaml")
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(PLAIN))
-    assert load_recipe(str(file)).schedule == Schedule(warm_up=0.2, final=0.0)
+    assert Recipe.load(str(file)).schedule == Schedule(warm_up=0.2, final=0.0)
 
 
 @pytest.mark.parametrize("content", [b"name: [", b"\xff\xfe\x00"], ids=["no YAML", "no text"])
@@ -241,17 +241,17 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "mine.yaml"
     file.write_bytes(content)
     with pytest.raises(ConfigError, match=r"mine.yaml") as caught:
-        load_recipe(str(file))
+        Recipe.load(str(file))
     assert caught.value.tip
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match="no recipe called 'sdt'") as caught:
-        load_recipe("sdt")
+        Recipe.load("sdt")
     assert caught.value.tip == "did you mean std?"
 
 
 def test_a_recipe_does_not_change() -> None:
-    recipe = read_recipe(PLAIN, "test")
+    recipe = Recipe.read(PLAIN, "test")
     with pytest.raises(ValidationError):
         recipe.epochs = 5  # type: ignore[misc]

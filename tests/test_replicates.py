@@ -18,7 +18,7 @@ from bench.analysis.frame import to_frame
 from bench.plan.expand import in_rounds
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.stats.intervals import _interpolated_interval, within_interval
+from bench.stats.intervals import Interval, _interpolated_interval
 
 SETTINGS = {
     "device": "cpu",
@@ -85,7 +85,7 @@ def test_the_samples_of_one_process_alone_are_correlated() -> None:
     (row,) = compare_table(to_frame([Run("r", Path("r"), (timed("one", None, *samples),))])).to_dict(
         "records"
     )
-    interval = within_interval(samples)
+    interval = Interval.within_one(samples)
     assert (row["latency_low"], row["latency_high"]) == (interval.low, interval.high)
     assert interval.high - interval.low > np.subtract(*median_interval(samples)[::-1])
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bench.analysis.evaluations import Evaluation
 from bench.analysis.variations import _CAUSES, difference, variations
-from bench.datasets.transforms import read_transform
+from bench.datasets.transforms import Transform
 from bench.facts import SETS
 from bench.facts.reproduction import Reproduction, _published_of, open_variations, reproductions
 from bench.records.record import Record
@@ -211,7 +211,7 @@ class TestVariations:
         assert {one.cause for one in made} == {*_CAUSES} - {"label order"}
         for one in made:
             assert difference(TRANSFORM, {**TRANSFORM, **one.changes})[0] == one.cause
-            read_transform({**TRANSFORM, **one.changes})
+            Transform.read({**TRANSFORM, **one.changes})
 
     def test_what_is_published_is_tried_first(self) -> None:
         made = variations(TRANSFORM, {"input_size": 200, "crop": 0.8})
@@ -226,7 +226,7 @@ class TestVariations:
         assert "colour order" not in {one.cause for one in made}
         assert all(len(one.changes["mean"]) == 1 for one in made if one.cause == "normalisation")
         for one in made:
-            read_transform({**grey, **one.changes})
+            Transform.read({**grey, **one.changes})
 
     def test_what_is_not_resized_has_no_interpolation(self) -> None:
         own = {**TRANSFORM, "resize": None, "crop": None}
@@ -260,7 +260,7 @@ class Setting:
     labels: np.ndarray
 
     def says(self, transform: Mapping[str, Any]) -> np.ndarray:
-        whole = read_transform(dict(transform))
+        whole = Transform.read(dict(transform))
         pixels = torch.stack([whole.pixels(image) for image in self.images])
         with torch.inference_mode():
             answers: Tensor = self.network(whole.normalised(pixels)).argmax(1)
@@ -295,7 +295,7 @@ def setting() -> Setting:
         images.append(Image.fromarray(np.clip(coarse + noise, 0, 255).astype(np.uint8)))
     network = Net().eval()
     made = Setting(network, images, np.zeros(COUNT, dtype=np.int64))
-    whole = read_transform(dict(RIGHT))
+    whole = Transform.read(dict(RIGHT))
     with torch.inference_mode():
         scores = network(whole.normalised(torch.stack([whole.pixels(image) for image in images])))
         network.centre, network.spread = scores.mean(0), scores.std(0)  # so that all classes are answered

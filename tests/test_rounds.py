@@ -16,11 +16,11 @@ from fake_executor import FakeExecutor
 from bench.execution import Ended
 from bench.execution._rounds import _Row, further_round, rows_of
 from bench.execution.runner import run_plan
-from bench.plan.expand import Planned, in_process
+from bench.plan.expand import Planned
 from bench.plan.settings import Processes
 from bench.records.record import Measurement
 from bench.records.store import Store, read_run
-from bench.stats.intervals import process_interval
+from bench.stats.intervals import Interval
 
 PROCESSES = Processes(least=3, most=6, within=0.05, grant_s=100.0)
 
@@ -51,7 +51,7 @@ def test_a_narrow_interval_asks_for_nothing_and_a_wide_one_for_one_more() -> Non
 def test_neighbours_whose_order_is_open_ask_for_more() -> None:
     # Half of each interval is 4.303 / sqrt(3) * 0.01 = 2.5 %: narrow, but 4 % apart they overlap.
     a, b = (1.0, 1.01, 0.99), (1.04, 1.05, 1.03)
-    assert max(process_interval(a).high, 0.0) > process_interval(b).low
+    assert max(Interval.over_processes(a).high, 0.0) > Interval.over_processes(b).low
     assert chosen(row("a", *a), row("b", *b)) == [("a", 3), ("b", 3)]
 
 
@@ -91,7 +91,7 @@ def scatter(share: float, seed: int = 0) -> FakeExecutor:
 
 
 def plan() -> list[Planned]:
-    return [in_process(planned(arch), number) for number in range(3) for arch in "ab"]
+    return [planned(arch).in_process(number) for number in range(3) for arch in "ab"]
 
 
 def run(path: Path, executor: FakeExecutor) -> Counter[str]:
@@ -144,10 +144,10 @@ def test_intervals_hold_what_they_say_although_doubt_asks_for_more(scatter_share
     for _ in range(trials):
         times = list(np.exp(rng.normal(0, scatter_share, rule.least)))
         while len(times) < rule.most:
-            interval = process_interval(times)
+            interval = Interval.over_processes(times)
             if (interval.high - interval.low) / 2 / interval.estimate <= rule.within:
                 break
             times.append(float(np.exp(rng.normal(0, scatter_share))))
-        interval = process_interval(times)
+        interval = Interval.over_processes(times)
         held += interval.low <= 1 <= interval.high
     assert 0.93 <= held / trials <= 0.97

@@ -4,6 +4,7 @@ import gc
 import math
 import random
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.stats.intervals import median_ranks
-from bench.timing.clock import CudaEventClock, HostClock
-from bench.timing.sampling import _MAX_BLOCK, _half_width, _warm_up, sample
+from bench.timing._events import CudaEventClock
+from bench.timing._sampling import _MAX_BLOCK, _warm_up, half_width, sample
+from bench.timing.clock import HostClock
 from bench.timing.steps import Instruments, Phases, _CudaLaps, measure_inference
 
 TIMING = Timing(warmup_s=0.1, min_s=0.0, limit_s=1.0, min_samples=8, max_samples=200)
@@ -131,9 +133,22 @@ def test_the_least_latency_stands_beside_a_latency_on_a_gpu() -> None:
     assert "floor_s" not in found["latency"].detail
 
 
-def test_the_host_clock_measures_a_known_sleep() -> None:
-    taken = HostClock().seconds(lambda: time.sleep(0.02), 3)
-    assert 0.06 <= taken < 0.09
+def test_the_host_clock_takes_calls_with_the_last_wait_and_not_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [5_000_000_000]
+
+    def take(ns: int) -> Callable[[], None]:
+        return lambda: now.__setitem__(0, now[0] + ns)
+
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: now[0])
+    clock = HostClock(take(10_000_000), launches=True)
+    assert clock.seconds(take(20_000_000), 3) == pytest.approx(0.07)
+    assert clock.launch_s == pytest.approx(0.06)
+    assert clock.now() == pytest.approx(5.08)
+    alone = HostClock()
+    assert alone.seconds(take(20_000_000), 3) == pytest.approx(0.06)
+    assert alone.launch_s is None
 
 
 def test_the_host_clock_synchronises_at_both_ends_and_not_between() -> None:
@@ -168,8 +183,8 @@ def test_the_interval_covers_and_is_the_narrowest_that_does(n: int) -> None:
 
 @given(st.lists(st.floats(0.1, 10), min_size=6, max_size=50), st.floats(0.01, 100))
 def test_half_width_does_not_depend_on_the_unit(seconds: list[float], factor: float) -> None:
-    assert _half_width([s * factor for s in seconds]) == pytest.approx(
-        _half_width(seconds), rel=1e-9, abs=1e-12
+    assert half_width([s * factor for s in seconds]) == pytest.approx(
+        half_width(seconds), rel=1e-9, abs=1e-12
     )
 
 

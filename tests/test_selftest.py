@@ -16,7 +16,7 @@ from fake_executor import FakeExecutor
 from test_versus import _SETTINGS, TIMES, measured, run_of
 from typer.testing import CliRunner
 
-from bench.analysis.selftest import SLOWDOWNS, band_of, selftest_of, selftests_beside
+from bench.analysis.selftest import SLOWDOWNS, Selftest, band_of, selftests_beside
 from bench.api._comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
@@ -46,7 +46,7 @@ def selftest_run(spread: float, groups: int = 3) -> Run:
 
 
 def test_a_selftest_counts_alarms_and_finds() -> None:
-    found = selftest_of(selftest_run(0.01))
+    found = Selftest.of(selftest_run(0.01))
     assert found is not None
     same, slowed = found.trials
     assert (same.slowdown, same.called) == (0.0, Proportion(0, 6, 6))
@@ -57,14 +57,14 @@ def test_a_selftest_counts_alarms_and_finds() -> None:
     assert found.timer_resolution == 5e-8
     assert same.reach <= found.noise_floor < 0.05
     assert found.doubts == ()
-    assert selftest_of(Run("empty", Path("empty"), ())) is None
+    assert Selftest.of(Run("empty", Path("empty"), ())) is None
 
 
 def test_a_selftest_tells_the_doubts_about_its_times() -> None:
     run = selftest_run(0.01)
     first = run.records[0]
     flagged = [m.changed(flags=("launch_bound",)) if m.name == "step_time" else m for m in first.measurements]
-    found = selftest_of(replace(run, records=(first.changed(measurements=tuple(flagged)), *run.records[1:])))
+    found = Selftest.of(replace(run, records=(first.changed(measurements=tuple(flagged)), *run.records[1:])))
     assert found is not None
     assert found.to_json()["doubts"] == ["launch_bound"]
 
@@ -101,7 +101,7 @@ def test_the_noise_of_a_selftest_widens_what_counts_as_the_same(tmp_path: Path) 
     with Store(tmp_path / "selftest") as store:
         for record in noisy.records:
             store.append(record)
-    found = selftest_of(noisy)
+    found = Selftest.of(noisy)
     assert found is not None
     assert band_of(tmp_path, run) == found.noise_floor > 0.02
     other = run.records[-1].changed(environment={"packages": {"torch": "9"}})
@@ -126,7 +126,7 @@ def with_rows(run: Run, sd: float = 0.02, processes: int = 10) -> Run:
 
 
 def test_scatter_comes_back_and_shares_are_counted() -> None:
-    found = selftest_of(with_rows(selftest_run(0.01), processes=40))
+    found = Selftest.of(with_rows(selftest_run(0.01), processes=40))
     assert found is not None
     assert [(r.arch, r.quantity, r.batch_size) for r in found.rows] == [
         ("lenet5", "latency", 1), ("lenet5", "step_time", 4), ("resnet20", "latency", 1), ("resnet20", "step_time", 4)
@@ -149,11 +149,11 @@ def test_scatter_comes_back_and_shares_are_counted() -> None:
 
 
 def test_a_selftest_of_before_has_comparisons_alone() -> None:
-    found = selftest_of(selftest_run(0.01))
+    found = Selftest.of(selftest_run(0.01))
     assert found is not None
     assert (found.rows, found.calibration) == ((), None)
     assert list(selftest_lines(found)) == ["bench compare", "Harness"]
-    few = selftest_of(with_rows(selftest_run(0.01), processes=9))  # fewer than two runs take
+    few = Selftest.of(with_rows(selftest_run(0.01), processes=9))  # fewer than two runs take
     assert few is not None
     assert (len(few.rows), few.calibration) == (4, None)
 
@@ -161,13 +161,13 @@ def test_a_selftest_of_before_has_comparisons_alone() -> None:
 def test_what_was_last_to_be_measured_counts_alone() -> None:
     old, new = selftest_run(0.01), selftest_run(0.01, groups=1)
     both = replace(old, planned=tuple(r.job for r in new.records))
-    found = selftest_of(both)
+    found = Selftest.of(both)
     assert found is not None
     assert found.trials[0].called == Proportion(0, 2, 2)
 
 
 def test_sentences_have_counts_and_exact_intervals() -> None:
-    found = selftest_of(with_rows(selftest_run(0.01)))
+    found = Selftest.of(with_rows(selftest_run(0.01)))
     assert found is not None
     lines = selftest_lines(found)
     assert list(lines) == ["Scatter", "Intervals", "bench diff", "bench compare", "Harness"]
@@ -184,7 +184,7 @@ def test_sentences_have_counts_and_exact_intervals() -> None:
 
 
 def test_plain_values_have_every_count_and_interval() -> None:
-    found = selftest_of(with_rows(selftest_run(0.01)))
+    found = Selftest.of(with_rows(selftest_run(0.01)))
     assert found is not None
     value = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert value["trials"][0]["called"] == {

@@ -14,7 +14,7 @@ from bench.archs import ARCHS
 from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
 from bench.archs.speedrun import _patches as patches_of
 from bench.errors import ConfigError
-from bench.plan.recipe import _Triangle, load_recipe, read_recipe
+from bench.plan.recipe import Recipe, _Triangle
 from bench.training import _checkpoint as checkpoints
 from bench.training._augment import views
 from bench.training._optimiser import Average, _parameter_groups, rate
@@ -144,7 +144,7 @@ def test_a_parameter_stays_after_its_epochs() -> None:
 
 def test_its_rates_are_the_papers() -> None:
     """Of a loss that is the sum over 1,024 images: a rate of 11.5 / (1024 x (1 + 1 / 0.15)), a decay of 0.0153 / 11.5 x 1024."""
-    recipe = load_recipe("record")
+    recipe = Recipe.load("record")
     assert recipe.learning_rate == pytest.approx(11.5 / (1 + 1 / (1 - 0.85)))
     assert recipe.weight_decay == pytest.approx(0.0153 / 11.5, rel=1e-3)
 
@@ -165,16 +165,16 @@ def test_a_triangle_may_start_above_zero() -> None:
 
 
 def test_what_is_off_leaves_hashes_alone() -> None:
-    assert "start" not in load_recipe("std").model_dump()["schedule"]
-    given = load_recipe("std").model_dump(mode="json")
+    assert "start" not in Recipe.load("std").model_dump()["schedule"]
+    given = Recipe.load("std").model_dump(mode="json")
     off = {"ema_every": 1, "lookahead": False, "norm_bias_lr": 1.0}
-    assert read_recipe({**given, **off}, "test").hash == load_recipe("std").hash
+    assert Recipe.read({**given, **off}, "test").hash == Recipe.load("std").hash
 
 
 @pytest.mark.parametrize("change", ["lookahead=true", "ema_every=5"])
 def test_an_average_of_every_few_steps_needs_a_decay(change: str) -> None:
     with pytest.raises(ConfigError, match="lookahead and ema_every need ema"):
-        load_recipe(f"std({change})")
+        Recipe.load(f"std({change})")
 
 
 def one_weight(value: float) -> nn.Linear:

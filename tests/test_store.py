@@ -20,13 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bench
-from bench.analysis.comparison import failures, progress
+from bench.analysis.comparison import Progress, failures
 from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
 from bench.records.line import decode, encode
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import _BOM, _REJECTED, INFO, RECORDS, Store, latest, read_info, read_run, set_aside
+from bench.records.store import _BOM, _REJECTED, INFO, RECORDS, Store, latest, read_info, read_run
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -174,10 +174,10 @@ def test_a_job_whose_record_cannot_be_read_is_not_pending(tmp_path: Path) -> Non
     file.write_bytes(first + second.replace(b'"status":"ok"', b'"status":"OK"'))
     run = read_run(tmp_path)
     assert [line.job_id for line in run.rejected] == [written[1].job.id]
-    assert set_aside(run).startswith(f"line 2 of {file} set aside: checksum")
+    assert run.set_aside.startswith(f"line 2 of {file} set aside: checksum")
     frame = to_frame([run])
     assert dict(zip(frame["seed"], frame["status"], strict=True)) == {0: "ok", 1: UNREADABLE, 7: PENDING}
-    assert str(progress(frame)) == "1 of 3 measured, 1 pending, 1 that cannot be read"
+    assert str(Progress.of(frame)) == "1 of 3 measured, 1 pending, 1 that cannot be read"
     assert (
         failures(frame)["error"].tolist()[0].startswith("its record, line 2 of records.jsonl, is set aside")
     )

@@ -15,12 +15,12 @@ from conftest import make_job, make_record, seconds
 from scipy.stats import ttest_1samp, ttest_ind
 from trainings import diverged, run_of, told, trained, training, with_outputs
 
-from bench.analysis.studies import StudyVerdict, study_verdict
+from bench.analysis.studies import StudyVerdict
 from bench.errors import ConfigError
 from bench.plan.config import load_experiment, parse_experiment
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
-from bench.plan.study import Expect, check_study, matches, parse_study
+from bench.plan.recipe import Recipe
+from bench.plan.study import Expect, Study, matches
 from bench.records.record import Measurement, Record, count
 from bench.report.tables._studies import study_markdown
 
@@ -34,7 +34,7 @@ def judge(
     usual = {"says": "what is expected", "expect": "higher"}
     study = {"hypothesis": "h", "tests": [{**usual, **test} for test in tests]}
     info = {"experiment": {"name": "mine", "study": study}}
-    found = study_verdict(run_of(*records, path=path, planned=planned, info=info))
+    found = StudyVerdict.of(run_of(*records, path=path, planned=planned, info=info))
     assert found is not None
     return found
 
@@ -191,7 +191,7 @@ class TestWhatIsMissing:
         assert judge([*older, *records], AB, planned=[r.job for r in records]).verdict == "supported"
 
     def test_a_run_without_a_study_has_no_verdict(self) -> None:
-        assert study_verdict(run_of(*errors("a", 0.1), info={"experiment": {"name": "x"}})) is None
+        assert StudyVerdict.of(run_of(*errors("a", 0.1), info={"experiment": {"name": "x"}})) is None
 
 
 def curve(arch: str, seed: int, *errors: float) -> Record:
@@ -334,9 +334,9 @@ class TestSchema:
         ],
     )  # fmt: skip
     def test_what_is_wrong_is_named(self, change: dict[str, Any], message: str, tip: str | None) -> None:
-        parse_study(GOOD)
+        Study.parse(GOOD)
         with pytest.raises(ConfigError) as caught:
-            parse_study({**GOOD, **change})
+            Study.parse({**GOOD, **change})
         assert message in caught.value.message
         assert tip is None or tip in (caught.value.tip or "")
 
@@ -344,7 +344,7 @@ class TestSchema:
         data = {"blocks": [{"task": "accuracy", "grid": {"arch": ["a", "b"]}}], "study": GOOD}
         experiment = parse_experiment(data)
         stored = json.loads(json.dumps(experiment.to_json()))["study"]
-        assert parse_study(stored) == experiment.study
+        assert Study.parse(stored) == experiment.study
         assert experiment.study is not None
         assert experiment.study.claims == ()
 
@@ -364,15 +364,15 @@ class TestSchema:
         assert not matches({"precision": "fp16"}, job)
 
     def test_a_recipe_is_matched_however_its_numbers_are_written(self) -> None:
-        job = training("a", recipe={"name": load_recipe("std(momentum=0.0,nesterov=false)").name})
+        job = training("a", recipe={"name": Recipe.load("std(momentum=0.0,nesterov=false)").name})
         assert matches({"recipe": "std(nesterov=false, momentum=0)"}, job)
         assert not matches({"recipe": "std"}, job)
 
     def test_a_test_about_no_job_is_refused_before_anything_runs(self) -> None:
-        study = parse_study(GOOD)
-        check_study(study, [training("a"), training("b")])
+        study = Study.parse(GOOD)
+        study.check([training("a"), training("b")])
         with pytest.raises(ConfigError, match=r"tests\[0\]\.against: no job of the plan has arch: b"):
-            check_study(study, [training("a")])
+            study.check([training("a")])
 
 
 def test_the_small_study_on_digits_reads(tmp_path: Path) -> None:

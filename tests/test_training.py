@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from bench.datasets import DATASETS, Images
 from bench.errors import DivergedError, InvalidModelError, UnknownNameError, UnsupportedError
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 from bench.plan.task import Hooks
 from bench.tasks._accuracy import measure_accuracy
 from bench.training._augment import decide
 from bench.training._batches import Batches, Shape
 from bench.training.config import streams
-from bench.training.learner import _AUXILIARY_WEIGHT, outputs
+from bench.training.outputs import _AUXILIARY_WEIGHT, outputs
 
 CPU = torch.device("cpu")
 COMPILES = shutil.which("g++") or shutil.which("clang++")
@@ -398,7 +398,7 @@ def accuracy_job(dataset: str, epochs: int | None, **settings: Any) -> Job:
         settings={
             "device": "cpu",
             "dataset": dataset,
-            "recipe": load_recipe("std").model_dump(mode="json"),
+            "recipe": Recipe.load("std").model_dump(mode="json"),
             "epochs": epochs,
             "precision": "fp32",
             "memory_format": "contiguous",
@@ -415,7 +415,7 @@ def scores(measurements: list[Any]) -> dict[str, float]:
 def test_threads_are_of_the_job_and_put_back() -> None:
     before = torch.get_num_threads()
     seen: list[int] = []
-    recipe = {**load_recipe("std").model_dump(mode="json"), "batch_size": 1437}
+    recipe = {**Recipe.load("std").model_dump(mode="json"), "batch_size": 1437}
     job = accuracy_job("digits", epochs=1, threads=2, recipe=recipe)
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     list(measure_accuracy(flat, job, Hooks(progress=lambda *_: seen.append(torch.get_num_threads()))))
@@ -424,7 +424,7 @@ def test_threads_are_of_the_job_and_put_back() -> None:
 
 
 def test_epochs_that_are_not_given_are_the_recipes() -> None:
-    recipe = {**load_recipe("std").model_dump(mode="json"), "epochs": 3}
+    recipe = {**Recipe.load("std").model_dump(mode="json"), "epochs": 3}
     job = accuracy_job("digits", epochs=None, recipe=recipe)
     measured = list(measure_accuracy(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), job, Hooks()))
     assert len(measured[0].detail["by_epoch"]) == 3

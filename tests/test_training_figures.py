@@ -27,7 +27,7 @@ from make_records import (
 from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.frame import to_frame
-from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
+from bench.records.outputs import Outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
 from bench.report.exports.measurements import long_csv
@@ -78,7 +78,7 @@ def answers(taken: list[int], labels: list[int], classes: int = 3) -> Outputs:
 
 def store(seen: Record, outputs: Outputs, folder: Path) -> Record:
     """Return the record of a training whose outputs are these."""
-    content, digest = encode_outputs(outputs)
+    content, digest = outputs.encode()
     save_outputs(outputs_path(folder, seen.job.id), content)
     top1 = seen.measurements[0]
     told = {**top1.detail, "outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}

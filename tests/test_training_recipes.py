@@ -49,7 +49,7 @@ def test_validation_images_are_looked_at_and_not_learned() -> None:
 
 def test_a_plateau_lowers_the_rate_where_the_validation_error_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr("bench.training.learner.set_rate", lambda _, rate: rates.append(rate))
+    monkeypatch.setattr("bench.training._learner.set_rate", lambda _, rate: rates.append(rate))
     schedule = Plateau(kind="plateau", factor=0.5, patience=0)
     model = network()
     for (

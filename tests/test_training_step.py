@@ -15,16 +15,16 @@ from torch import nn
 from bench.plan.settings import Timing
 from bench.records.record import Measurement
 from bench.tasks._step import training_step
+from bench.timing._memory import HostMemory
 from bench.timing._watch import HostWatch
 from bench.timing.clock import Workload
-from bench.timing.memory import HostMemory
 from bench.timing.steps import (
     _NAMES,
+    Instruments,
     Phases,
     _HostLaps,
     _measure_phases,
     _peaks,
-    instruments,
     measure_training,
 )
 
@@ -112,7 +112,7 @@ def test_a_training_of_the_harness_measures_all_of_it() -> None:
     model, images = small()
     step = training_step(model, images, make_job(task="train_step"))
     stages: list[str] = []
-    found = {m.name: m for m in measure_training(step, TIMING, instruments("cpu"), stages.append)}
+    found = {m.name: m for m in measure_training(step, TIMING, Instruments.of("cpu"), stages.append)}
     assert stages == ["memory", "throughput", "phases"]
     assert {"peak_memory", "step_time", *_NAMES} <= set(found)
     assert all(min(found[n].samples) > 0 for n in ("step_time", *_NAMES))

@@ -21,7 +21,8 @@ from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.report.tables.formats import to_markdown
 from bench.report.tables.verdicts import training_comparisons
-from bench.stats.effects import _exact, correlation, mcnemar, over_images, rank_sums, welch
+from bench.stats._tests import rank_sums, welch
+from bench.stats.comparisons import _exact, correlation, mcnemar, over_images
 
 A, B = [0.91, 0.92, 0.90, 0.93], [0.85, 0.88, 0.86, 0.87]
 

@@ -14,7 +14,7 @@ from torchvision import models
 
 from bench.archs.naming import resolve
 from bench.archs.naming._pretrained import preset_of
-from bench.datasets.transforms import Transform, assumed, normalise, read_transform
+from bench.datasets.transforms import Transform, normalise
 from bench.errors import ConfigError
 
 
@@ -38,7 +38,7 @@ def declared(name: str) -> Transform:
     weights = resolve(name).weights
     assert weights is not None
     assert weights.transform is not None
-    return read_transform(weights.transform)
+    return Transform.read(weights.transform)
 
 
 def distinct_presets() -> dict[str, Any]:
@@ -52,7 +52,7 @@ def distinct_presets() -> dict[str, Any]:
 
 @pytest.mark.parametrize("weights", distinct_presets().values(), ids=str)
 def test_pixels_are_those_of_torchvision(weights: Any) -> None:
-    transform, preset = read_transform(preset_of(weights)), weights.transforms()
+    transform, preset = Transform.read(preset_of(weights)), weights.transforms()
     for image in PICTURES[:2]:
         assert torch.equal(made(transform, image), preset(image))
 
@@ -113,7 +113,7 @@ def test_a_constant_image_is_normalised_by_hand() -> None:
 def test_colours_come_in_the_order_that_is_asked_for() -> None:
     plain = {"resize": None, "crop": None, "mean": (0, 0, 0), "std": (1, 1, 1)}
     image = constant(2, 2, (10, 20, 30))
-    rgb, bgr = (made(read_transform({**plain, "scale": 1, "colour": c}), image) for c in ("rgb", "bgr"))
+    rgb, bgr = (made(Transform.read({**plain, "scale": 1, "colour": c}), image) for c in ("rgb", "bgr"))
     assert rgb[:, 0, 0].tolist() == [10, 20, 30]
     assert bgr[:, 0, 0].tolist() == [30, 20, 10]
 
@@ -122,26 +122,26 @@ def test_colours_come_in_the_order_that_is_asked_for() -> None:
 def test_how_an_image_is_brought_to_a_size(mode: str, side: list[int]) -> None:
     """Of 20 x 40 px to 10 x 10: the shorter side, both sides, or the longer one is 10 px then."""
     resize: Any = 20 if mode == "center" else (10, 10)
-    transform = read_transform({"resize": resize, "crop": None, "crop_mode": mode})
+    transform = Transform.read({"resize": resize, "crop": None, "crop_mode": mode})
     assert list(transform.pixels(constant(40, 20, (1, 2, 3))).shape[1:]) == side
 
 
 def test_a_border_is_of_the_mean() -> None:
-    transform = read_transform({"resize": (10, 10), "crop": (10, 10), "crop_mode": "border"})
+    transform = Transform.read({"resize": (10, 10), "crop": (10, 10), "crop_mode": "border"})
     pixels = transform.pixels(constant(40, 20, (1, 2, 3)))
     assert pixels[:, 0, 0].tolist() == [round(255 * m) for m in transform.mean]
     assert pixels[:, 5, 5].tolist() == [1, 2, 3]
 
 
 def test_what_is_shown_is_the_image() -> None:
-    transform = read_transform({"resize": None, "crop": None, "colour": "bgr"})
+    transform = Transform.read({"resize": None, "crop": None, "colour": "bgr"})
     image = picture(9, 7)
     shown = transform.shown(made(transform, image)[None])[0]
     assert torch.allclose(shown, torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255, atol=1e-6)
 
 
 def test_small_images_are_resized_after_they_are_normalised() -> None:
-    transform = read_transform(
+    transform = Transform.read(
         {
             "resize": 4,
             "crop": None,
@@ -161,7 +161,7 @@ def test_small_images_are_resized_after_they_are_normalised() -> None:
 
 
 def test_tensors_are_normalised_as_in_a_training() -> None:
-    transform = read_transform({"resize": None, "crop": None, "library": "tensor"})
+    transform = Transform.read({"resize": None, "crop": None, "library": "tensor"})
     pixels = torch.randint(256, (2, 3, 5, 5), dtype=torch.uint8)
     expected = normalise(pixels, torch.tensor(transform.mean), torch.tensor(transform.std))
     assert torch.equal(transform.normalised(pixels), expected)
@@ -181,19 +181,19 @@ def test_tensors_are_normalised_as_in_a_training() -> None:
 )
 def test_what_is_no_transform_is_told(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_transform(values)
+        Transform.read(values)
 
 
 def test_another_size_keeps_the_share_of_the_crop() -> None:
     assert Transform().at(448) == Transform(resize=512, crop=(448, 448))
-    squashed = read_transform({"resize": (256, 256), "crop_mode": "squash"})
+    squashed = Transform.read({"resize": (256, 256), "crop_mode": "squash"})
     assert squashed.at(112).resize == (128, 128)
-    whole = read_transform({"resize": 28, "crop": None, "library": "tensor", "antialias": False})
+    whole = Transform.read({"resize": 28, "crop": None, "library": "tensor", "antialias": False})
     assert whole.at(32).resize == 32
 
 
 def test_a_transform_is_stored_whole_and_read_back() -> None:
-    transform = assumed(288).changed({"crop_mode": "squash", "resize": [300, 310]})
-    assert read_transform(transform.model_dump(mode="json")) == transform
-    assert assumed(224) == Transform()
-    assert assumed(32, 1).channels == 1
+    transform = Transform.assumed(288).changed({"crop_mode": "squash", "resize": [300, 310]})
+    assert Transform.read(transform.model_dump(mode="json")) == transform
+    assert Transform.assumed(224) == Transform()
+    assert Transform.assumed(32, 1).channels == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.units import DASH, UNITS, Scale, duration, percent, ranged, scale_for, show, significant
+from bench.units import DASH, UNITS, Scale, duration, percent, ranged, show, significant
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_show(value: float | None, unit: str, text: str) -> None:
 
 @given(st.floats(min_value=1e-12, max_value=1e15), st.sampled_from(UNITS))
 def test_a_scale_keeps_the_value(value: float, unit: str) -> None:
-    scale = scale_for(value, unit)
+    scale = Scale.of(value, unit)
     assert math.isclose(value / scale.factor * scale.factor, value)
-    assert value / scale.factor >= 1 or scale == scale_for(0.0 + 1e-30, unit)
+    assert value / scale.factor >= 1 or scale == Scale.of(0.0 + 1e-30, unit)
 
 
 @given(st.floats(min_value=1e-9, max_value=1e12), st.integers(min_value=1, max_value=6))

@@ -33,7 +33,7 @@ from bench.claims._studied import studied
 from bench.claims.formulas import _evaluate
 from bench.cli.app import app
 from bench.errors import ConfigError
-from bench.execution import probe
+from bench.execution import _probe as probe
 from bench.records.record import count
 from bench.records.store import Store
 from bench.report.tables.claims import _summary, claims_markdown, claims_report

@@ -37,12 +37,11 @@ from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report.tables.verdicts import versus_notes, versus_view
 from bench.report.write import write_report
-from bench.tasks import _versus as in_turn
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import enough, labelled, least_processes, versus
 from bench.timing._watch import WatchReport
-from bench.timing.sampling import interleave
-from bench.timing.steps import instruments
+from bench.timing.interleaving import interleave
+from bench.timing.steps import Instruments
 
 TIMING = Timing(warmup_s=0.01, min_s=0, limit_s=10, precision=0.01, min_samples=8, max_samples=100)
 
@@ -104,8 +103,8 @@ def test_the_share_of_launching_is_told_of_each() -> None:
 def test_networks_that_python_holds_up_are_flagged(
     monkeypatch: pytest.MonkeyPatch, launch: float, flags: tuple[str, ...]
 ) -> None:
-    tools = replace(instruments("cpu"), step=FakeClock([0.01], launch), watch=Quiet())
-    monkeypatch.setattr(in_turn, "instruments", lambda device, **more: tools)
+    tools = replace(Instruments.of("cpu"), step=FakeClock([0.01], launch), watch=Quiet())
+    monkeypatch.setattr(Instruments, "of", lambda device, **more: tools)
     seen = measure_versus(two_networks(), Hooks(), lambda job: (torch.nn.Identity(), ONE_IMAGE))
     found = list(seen)
     steps = [m for m in found if m.name == "step_time"]

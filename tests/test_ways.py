@@ -22,7 +22,7 @@ from bench.archs.naming._ways import NetworkName
 from bench.costs import COSTS, prepare
 from bench.errors import BenchError, InvalidModelError, UnknownNameError, UnsupportedError, install_tip
 from bench.execution.catalog import _is_users
-from bench.plan.card import ArchCard, edited
+from bench.plan.card import ArchCard
 from bench.plan.config import parse_experiment
 from bench.plan.expand import Planned, expand
 
@@ -147,7 +147,7 @@ def test_an_edit_of_what_a_folder_imports_is_named(here: Path) -> None:
     hub(here / "repo", f"{HUB}def small(): return Net()\n")
     before = resolve("repo:small").card
     (here / "repo" / "parts.py").write_text(NET.replace("width=8", "width=9"))
-    assert edited(before, resolve("repo:small").card) == ["parts.py"]
+    assert before.edited_to(resolve("repo:small").card) == ["parts.py"]
 
 
 def test_weights_that_an_entry_would_fetch_are_left_out_unless_they_are_asked_for(here: Path) -> None:
@@ -374,13 +374,13 @@ def test_weights_of_registered_networks_and_of_libraries(here: Path) -> None:
 def test_other_weights_are_another_network_and_the_file_is_named(here: Path) -> None:
     torch.save(Net().state_dict(), here / "w.pt")
     before = resolve("net.py:Net(weights='w.pt')").card
-    assert edited(before, resolve("net.py:Net(weights='w.pt')").card) == []
+    assert before.edited_to(resolve("net.py:Net(weights='w.pt')").card) == []
     torch.save(Net().state_dict(), here / "w.pt")
     after = resolve("net.py:Net(weights='w.pt')").card
-    assert edited(before, after) == ["w.pt"]
+    assert before.edited_to(after) == ["w.pt"]
     assert before.source_sha256 != after.source_sha256
     (here / "net.py").write_text(NET + "\n")
-    assert edited(after, resolve("net.py:Net(weights='w.pt')").card) == ["net.py"]
+    assert after.edited_to(resolve("net.py:Net(weights='w.pt')").card) == ["net.py"]
 
 
 def test_weights_of_another_network_are_refused_by_their_first_keys(here: Path) -> None:
@@ -595,7 +595,7 @@ class Result:
 
 
 def test_logits_are_found_by_their_name() -> None:
-    from bench.training.learner import outputs
+    from bench.training.outputs import outputs
 
     logits = torch.zeros(2, 7)
     for result in (

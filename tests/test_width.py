@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.analysis.studies import study_verdict
+from bench.analysis.studies import StudyVerdict
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.records.store import read_run
 from bench.report.tables.cells import Cell, Head, View
@@ -119,7 +119,7 @@ def test_each_command_is_looked_at_or_says_why_not() -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_study_fits(width: int) -> None:
-    verdict = study_verdict(read_run(RESULTS / "study-depth"))
+    verdict = StudyVerdict.of(read_run(RESULTS / "study-depth"))
     assert verdict is not None
     assert wide(printed(study_report(verdict), width), width) == []
 

@@ -21,8 +21,8 @@ from bench.archs.naming import resolve
 from bench.costs.fitting import fitting
 from bench.errors import InvalidModelError
 from bench.execution import _conditions as conditions
+from bench.execution._probe import _layers
 from bench.execution._worker import work
-from bench.execution.probe import _layers
 from bench.plan.job import Job
 
 WILD = Path(__file__).parent / "models" / "wild"

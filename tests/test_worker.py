@@ -19,7 +19,7 @@ from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
 from bench.execution._worker import _classify, _clean, _describe, _own_traceback, _tip_for, work
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 from bench.plan.settings import Timed, Timing
 from bench.plan.task import Hooks
 from bench.records.record import Measurement
@@ -57,7 +57,7 @@ def make(tmp_path: Path, body: str, task: str = "cost", **fields: Any) -> Job:
             for k in ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")
         }
     if task == "accuracy":
-        recipe = load_recipe("std").model_dump(mode="json")
+        recipe = Recipe.load("std").model_dump(mode="json")
         settings = {
             "device": "cpu",
             "dataset": "digits",

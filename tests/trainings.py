@@ -11,7 +11,7 @@ import numpy.typing as npt
 from conftest import make_job, make_record
 
 from bench.plan.job import Job
-from bench.records.outputs import Outputs, encode_outputs, outputs_path, save_outputs
+from bench.records.outputs import Outputs, outputs_path, save_outputs
 from bench.records.record import Measurement, Record
 from bench.records.store import Run
 from bench.units import Better
@@ -67,7 +67,7 @@ def with_logits(
 ) -> Record:
     """Return the record of a training with these logits [N, K], which are kept in `folder`."""
     names = tuple(str(k) for k in range(logits.shape[1]))
-    content, digest = encode_outputs(Outputs(logits, np.array(labels, dtype=np.int64), None, names))
+    content, digest = Outputs(logits, np.array(labels, dtype=np.int64), None, names).encode()
     job = training(arch, seed, **settings)
     save_outputs(outputs_path(folder, job.id), content)
     right = float(np.mean(logits.argmax(axis=1) == np.array(labels)))

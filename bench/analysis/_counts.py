@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from bench.analysis.frame import wide
 from bench.analysis.keys import SHAPE
 from bench.plan.task import summarised
 
@@ -32,4 +32,17 @@ def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFram
     groups = table[own].groupby([key for key in SHAPE if key != "run"], dropna=False)[columns]
     several, first = groups.transform("nunique"), groups.transform("first")
     table.loc[own, columns] = table.loc[own, columns].where(several != 1, first)
+    return table
+
+
+def wide(rows: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each key, in their order, with the last medians of the named measurements as columns."""
+    keys = list(keys)
+    places = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    table = rows[keys].drop_duplicates(ignore_index=True)
+    for name in names:
+        here = (rows["measurement"] == name).to_numpy()
+        medians = np.full(len(table), np.nan)
+        medians[places[here]] = rows["median"].to_numpy()[here]  # of those with equal keys the last
+        table[name] = medians
     return table

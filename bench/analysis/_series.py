@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.errors import unknown_name
 from bench.io import JsonObject
 from bench.plan.job import Job
-from bench.records.outputs import read_outputs
+from bench.records.outputs import Outputs
 from bench.records.record import Record
 from bench.records.store import Run, latest
 from bench.stats.samples import Floats
@@ -159,7 +159,7 @@ def read_trainings(run: Run, series: Series) -> list[Training]:
     """
     trainings = []
     for record in sorted(series.ended, key=lambda r: r.job.seed):
-        outputs = read_outputs(run.path, record)
+        outputs = Outputs.read(run.path, record)
         if outputs is not None:
             trainings.append(Training(record, outputs.logits, outputs.labels))
     return trainings

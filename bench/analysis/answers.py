@@ -18,11 +18,11 @@ import pandas as pd
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.choosing import Budget, Choice, choose, pareto_front, told_apart
 from bench.analysis.comparison import setting_words
-from bench.analysis.evaluations import Evaluation, Evaluations, evaluations, pairs
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Leaders, Row, leaders, unsure
 from bench.plan.task import INPUT, TAUGHT
 from bench.records.flags import spoken
-from bench.units import Better, Scale, percent, ranged, scale_for, show, significant
+from bench.units import Better, Scale, percent, ranged, show, significant
 
 _ALIKE = ("device_name", "device", *INPUT)
 _TRAINED = {"input_size": "trained_size", "in_channels": "trained_channels", "num_classes": "trained_classes"}
@@ -110,7 +110,7 @@ class _Speed:
     def text(self, row: Row) -> str:
         """Return the number with its interval."""
         value, low, high = (float(row[f"{self.column}{end}"]) for end in ("", "_low", "_high"))
-        scale = scale_for(value, "s") if self.column == "latency" else Scale(1.0, "images/s")
+        scale = Scale.of(value, "s") if self.column == "latency" else Scale(1.0, "images/s")
         return ranged(value, low, high, scale)
 
     def ahead(self, rows: Sequence[Row]) -> Leaders:
@@ -146,7 +146,7 @@ def answers(table: pd.DataFrame, frame: pd.DataFrame) -> list[Answer]:
     said = [_of_size(rows) for rows in several]
     said += _alone([rows.iloc[0].to_dict() for rows in groups if len(rows) == 1], bool(several))
     said += [Answer((sentence,)) for sentence in _trainings(accuracy_table(frame))]
-    said += [Answer((sentence,)) for sentence in _evaluated(evaluations(frame))]
+    said += [Answer((sentence,)) for sentence in _evaluated(Evaluations.of(frame))]
     return said or [Answer((_nothing(table),))]
 
 
@@ -171,7 +171,7 @@ def _evaluated(every: Evaluations) -> Iterator[str]:
     for one in every.plain:
         if one.top1.images:
             by_images[one.images_key].append(one)
-    tested = {frozenset((pair.network, pair.baseline)): pair.effect.verdict for pair in pairs(every)}
+    tested = {frozenset((pair.network, pair.baseline)): pair.effect.verdict for pair in every.pairs()}
     for group in by_images.values():
         best, *others = sorted(group, key=lambda one: -one.top1.value)
         near = [

@@ -111,6 +111,29 @@ class Choice:
     nearest: pd.Series | None
     dearer: pd.Series | None
 
+    def dismissals(self) -> pd.Series[str]:
+        """Return for each candidate why it was not chosen, in words; empty for the one that was."""
+        table, unit = self.candidates, COSTS[self.cost][0]
+        front = table[table["on_front"]].sort_values("accuracy")
+
+        def why(row: pd.Series) -> str:
+            if self.best is not None and row.name == self.best.name:
+                return ""
+            if row["holds"] == "open":
+                return "the interval of its cost lies on both sides of the budget"
+            if row["holds"] == "no" and not math.isfinite(row["excess"]):
+                return "a cost that the budget is of is not known"
+            if row["holds"] == "no":
+                return f"{row['excess']:.2f} times the budget"
+            if row["on_front"] or math.isnan(row[self.cost]):
+                return "less accurate"
+            costs = front[self.cost] if COSTS[self.cost][1] == "lower" else -front[self.cost]
+            bound = row[self.cost] if COSTS[self.cost][1] == "lower" else -row[self.cost]
+            other = front[(front["accuracy"] >= row["accuracy"]) & (costs <= bound)].iloc[0]
+            return f"{other['network']} is as accurate or more, at {show(other[self.cost], unit)}"
+
+        return table.apply(why, axis=1)
+
 
 def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | None) -> Choice:
     """Return the most accurate network that holds all budgets.
@@ -221,30 +244,6 @@ def told_apart(others: pd.DataFrame, one: pd.Series, images: int | None) -> npt.
     variance = others["accuracy"] * (1 - others["accuracy"]) + one["accuracy"] * (1 - one["accuracy"])
     apart = (one["accuracy"] - others["accuracy"]).abs() > 1.96 * np.sqrt(variance / images)
     return np.asarray(apart)
-
-
-def dismissals(choice: Choice) -> pd.Series[str]:
-    """Return for each candidate why it was not chosen, in words; empty for the one that was."""
-    table, unit = choice.candidates, COSTS[choice.cost][0]
-    front = table[table["on_front"]].sort_values("accuracy")
-
-    def why(row: pd.Series) -> str:
-        if choice.best is not None and row.name == choice.best.name:
-            return ""
-        if row["holds"] == "open":
-            return "the interval of its cost lies on both sides of the budget"
-        if row["holds"] == "no" and not math.isfinite(row["excess"]):
-            return "a cost that the budget is of is not known"
-        if row["holds"] == "no":
-            return f"{row['excess']:.2f} times the budget"
-        if row["on_front"] or math.isnan(row[choice.cost]):
-            return "less accurate"
-        costs = front[choice.cost] if COSTS[choice.cost][1] == "lower" else -front[choice.cost]
-        bound = row[choice.cost] if COSTS[choice.cost][1] == "lower" else -row[choice.cost]
-        other = front[(front["accuracy"] >= row["accuracy"]) & (costs <= bound)].iloc[0]
-        return f"{other['network']} is as accurate or more, at {show(other[choice.cost], unit)}"
-
-    return table.apply(why, axis=1)
 
 
 def pareto_front(

@@ -15,7 +15,7 @@ from bench.analysis._comparison_columns import CARD, ENTRIES, EVALUATIONS, TRAIN
 from bench.analysis._counts import counts_of
 from bench.analysis._flag_columns import with_flags
 from bench.analysis.accuracy import accuracy_table
-from bench.analysis.evaluations import Evaluation, evaluations
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Row, flags_text
 from bench.analysis.frame import PENDING, UNREADABLE
 from bench.analysis.keys import SHAPE, VARIANT, WAY
@@ -162,7 +162,7 @@ def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 def _with_evaluations(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with what their networks came to on the images that they were first evaluated on."""
     first: dict[tuple[str, str], dict[str, object]] = {}
-    for one in evaluations(frame).plain:
+    for one in Evaluations.of(frame).plain:
         first.setdefault((one.run, one.network), _evaluated(one))
     keys = zip(table["run"], table["network"], strict=True)
     rows = [first.get(key, {}) for key in keys]
@@ -294,9 +294,9 @@ class Progress:
         rest = [f"{n} {STATUS_WORDS[s]}" for s, n in self.counts.items() if s != "ok"]
         return ", ".join([f"{self.ok} of {self.planned} measured", *rest])
 
-
-def progress(frame: pd.DataFrame) -> Progress:
-    """Return how many jobs have which status, by their latest attempts, in the order of `STATUS_WORDS`."""
-    jobs = frame.drop_duplicates(["run", "job_id"], keep="last")
-    found = Counter(jobs["status"])
-    return Progress({status: found[status] for status in STATUS_WORDS if found[status]})
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Progress:
+        """Return how many jobs have which status, by their latest attempts, in the order of `STATUS_WORDS`."""
+        jobs = frame.drop_duplicates(["run", "job_id"], keep="last")
+        found = Counter(jobs["status"])
+        return cls({status: found[status] for status in STATUS_WORDS if found[status]})

@@ -19,14 +19,13 @@ from typing import NamedTuple
 
 from bench.analysis._counts import COUNTS
 from bench.analysis._matching import Matching, Repeats, match, names_of
-from bench.analysis.evaluations import shared_images
 from bench.errors import StoreError, unknown_name
 from bench.io import finite_json
-from bench.records.outputs import read_answers
+from bench.records.outputs import Answers
 from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.stats.answers import paired
-from bench.stats.effects import Effect, none, share
+from bench.stats.effects import Effect
 from bench.stats.intervals import binomial_interval
 from bench.stats.samples import mean, median, robust_sd
 from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, corrected, differ, of_counts, of_means
@@ -146,44 +145,48 @@ class Diff:
         """Return how many of them changed for certain."""
         return sum(r.effect.verdict in CHANGED for r in self.rows)
 
+    @classmethod
+    def of(
+        cls,
+        a: Run,
+        b: Run,
+        *,
+        across: bool = False,
+        floor: float | None = None,
+        noise: float = 0.0,
+        quantities: Collection[str] = (),
+    ) -> Diff:
+        """Compare what two runs have in common.
 
-def diff(
-    a: Run,
-    b: Run,
-    *,
-    across: bool = False,
-    floor: float | None = None,
-    noise: float = 0.0,
-    quantities: Collection[str] = (),
-) -> Diff:
-    """Compare what two runs have in common.
+        Args:
+            a: the earlier run.
+            b: the later one.
+            across: compare also across devices, precisions, threads and definitions.
+            floor: a ratio this near to one is noise where there are too few processes to test; by default see the
+                module.
+            noise: the least effect that a self-test on this machine could tell, see `bench.analysis.selftest`;
+                the default floor is not below it.
+            quantities: names of measurements to look at; none means all.
 
-    Args:
-        a: the earlier run.
-        b: the later one.
-        across: compare also across devices, precisions, threads and definitions.
-        floor: a ratio this near to one is noise where there are too few processes to test; by default see the module.
-        noise: the least effect that a self-test on this machine could tell, see `bench.analysis.selftest`; the default
-            floor is not below it.
-        quantities: names of measurements to look at; none means all.
-
-    Raises:
-        ConfigError: if the runs have nothing in common or may not be compared.
-        UnknownNameError: for a quantity that neither run has.
-    """
-    _check(quantities, a, b)
-    matching = match(a, b, across=across, quantities=quantities)
-    floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
-    rows = [
-        _on_images(row, (a, x), (b, y)) for x, y in matching.pairs for row in _rows(x, y, floor, quantities)
-    ]
-    effects = corrected([row.effect for row in rows], "suspected")
-    rows = [_with_tip(replace(row, effect=effect)) for row, effect in zip(rows, effects, strict=True)]
-    differences = Diff(*names_of(a, b), rows, matching.only, matching.changes, floor)
-    if differences.changes or differences.shift is None:
-        return differences
-    longer = differences.shift.factor > 1
-    return replace(differences, rows=[_with_all(row, longer) for row in rows])
+        Raises:
+            ConfigError: if the runs have nothing in common or may not be compared.
+            UnknownNameError: for a quantity that neither run has.
+        """
+        _check(quantities, a, b)
+        matching = match(a, b, across=across, quantities=quantities)
+        floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
+        rows = [
+            _on_images(row, (a, x), (b, y))
+            for x, y in matching.pairs
+            for row in _rows(x, y, floor, quantities)
+        ]
+        effects = corrected([row.effect for row in rows], "suspected")
+        rows = [_with_tip(replace(row, effect=effect)) for row, effect in zip(rows, effects, strict=True)]
+        differences = cls(*names_of(a, b), rows, matching.only, matching.changes, floor)
+        if differences.changes or differences.shift is None:
+            return differences
+        longer = differences.shift.factor > 1
+        return replace(differences, rows=[_with_all(row, longer) for row in rows])
 
 
 def _with_all(row: Change, longer: bool) -> Change:
@@ -266,20 +269,20 @@ def _on_images(row: Change, one: tuple[Run, Repeats], other: tuple[Run, Repeats]
     if row.task != "evaluate" or row.quantity not in _FIRST:
         return row
     try:
-        answers = [read_answers(run.path, repeats.records[-1]) for run, repeats in (one, other)]
+        answers = [Answers.read(run.path, repeats.records[-1]) for run, repeats in (one, other)]
     except StoreError as error:
-        return replace(row, effect=none(error.message))
+        return replace(row, effect=Effect.none(error.message))
     a, b = answers
     if a is None or b is None:
-        return replace(row, effect=none("the answers to each image are not stored"))
+        return replace(row, effect=Effect.none("the answers to each image are not stored"))
     correct = [
         (w.top5[at, : _FIRST[row.quantity]] == w.labels[at, None]).any(axis=1)
-        for w, at in zip((a, b), shared_images(a, b), strict=True)
+        for w, at in zip((a, b), a.places_shared(b), strict=True)
     ]
     if not len(correct[0]) or not correct[0].any():
-        return replace(row, effect=none("no image that both have answered and the first tells right"))
+        return replace(row, effect=Effect.none("no image that both have answered and the first tells right"))
     before, after = (float(side.mean()) for side in correct)
-    effect = share(paired(correct[1], correct[0]), before)
+    effect = paired(correct[1], correct[0]).share(before)
     if (correct[0] == correct[1]).all():
         effect = replace(effect, verdict="same", reason=f"the same {len(correct[0])} images are right")
     return replace(row, a=before, b=after, effect=effect)

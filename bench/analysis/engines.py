@@ -21,11 +21,12 @@ import numpy as np
 from bench.io import finite_json
 from bench.plan.settings import Timed
 from bench.records.flags import NOISY, doubts, joined_flags, spoken
-from bench.records.outputs import Answers, read_answers
+from bench.records.outputs import Answers
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
-from bench.stats.effects import Effect, matched, none
-from bench.stats.intervals import Interval, process_interval
+from bench.stats.comparisons import matched
+from bench.stats.effects import Effect
+from bench.stats.intervals import Interval
 from bench.stats.samples import finite, median
 from bench.stats.verdicts import corrected, differ, p_is
 
@@ -90,7 +91,7 @@ class EngineRow:
     status: str
     reason: str = ""
     latency: Interval | None = None
-    speedup: Effect = field(default_factory=lambda: none("not timed"))
+    speedup: Effect = field(default_factory=lambda: Effect.none("not timed"))
     throughput: float = math.nan
     batch: int = 1
     values: Mapping[str, float] = field(default_factory=dict)
@@ -239,7 +240,7 @@ def _of_network(run: Run, records: Sequence[Record], evaluated: Sequence[Record]
     for way in sorted(ways, key=lambda way: (way != eager, way[0], way[1] != "fp32", way[1])):
         row = _row(way, ways[way], answers)
         speedup = (
-            none("eager itself")
+            Effect.none("eager itself")
             if way == eager
             else differ(_latencies(ways[way]), before, better="higher", unit="1/s")
         )
@@ -257,7 +258,7 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
     failed = [r for r in records if r.status != "ok"]
     ok = [r for r in records if r.status == "ok"]
     latencies = _latencies(ok)
-    latency = process_interval(latencies) if latencies else None
+    latency = Interval.over_processes(latencies) if latencies else None
     batch = max((int(r.job.settings.given.get("batch_size") or 1) for r in ok), default=1)
     largest = [r for r in ok if r.job.settings.given.get("batch_size") == batch]
     steps = finite([median(m.samples) for r in largest if (m := r.measurement("step_time"))])
@@ -339,7 +340,7 @@ class _Answered:
     def eager(self) -> Answers | None:
         """What eager said."""
         record = self.records.get(_EAGER)
-        return None if record is None else read_answers(self.run.path, record)
+        return None if record is None else Answers.read(self.run.path, record)
 
     def of(self, backend: str, precision: str) -> _Accuracy | None:
         """Return the accuracy of an engine, of the images that eager has answered as well; None where it has none."""
@@ -349,12 +350,12 @@ class _Answered:
             return None
         counted = int(top1.detail["correct"]), int(top1.detail["images"])
         if (backend, precision) == _EAGER:
-            return _Accuracy(self.data, *counted, none("eager itself"), top1.flags)
+            return _Accuracy(self.data, *counted, Effect.none("eager itself"), top1.flags)
         of_eager = self.records[_EAGER].measurement("top1") if _EAGER in self.records else None
         flags = tuple(flag for flag in top1.flags if of_eager is None or flag not in of_eager.flags)
-        own = read_answers(self.run.path, record)
+        own = Answers.read(self.run.path, record)
         if own is None or self.eager is None:
-            return _Accuracy(self.data, *counted, none("no answers of both are stored"), flags)
+            return _Accuracy(self.data, *counted, Effect.none("no answers of both are stored"), flags)
         pairs = _paired(self.eager, own)
         return _Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), flags)
 

@@ -25,7 +25,8 @@ from bench.analysis.entry import Entry, documented
 from bench.errors import ConfigError, StoreError
 from bench.io import ToJson
 from bench.records.store import Run
-from bench.stats.effects import Effect, over_images
+from bench.stats.comparisons import over_images
+from bench.stats.effects import Effect
 
 _MIXTURE = "one of each"
 

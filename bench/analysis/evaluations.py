@@ -28,19 +28,10 @@ from bench.analysis.keys import apart
 from bench.errors import StoreError
 from bench.io import JsonObject, finite_json
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES, read_corruption
-from bench.records.outputs import Answers, load_answers
-from bench.stats.answers import (
-    CorruptionError,
-    Share,
-    agreement,
-    corruption_error,
-    order_of_labels,
-    paired,
-    share,
-)
-from bench.stats.answers import LabelOrder as _LabelOrder
+from bench.records.outputs import Answers
+from bench.stats.answers import CorruptionError, LabelOrder, Share, paired
 from bench.stats.effects import Effect
-from bench.stats.reliability import Reliability, reliability
+from bench.stats.reliability import Reliability
 from bench.stats.verdicts import corrected
 
 _CONDITIONS = ("precision", "backend", "memory_format", "device")
@@ -141,7 +132,7 @@ class Evaluation:
             return None
         path, digest = self.outputs
         try:
-            return load_answers(Path(path), digest)
+            return Answers.load(Path(path), digest)
         except StoreError:  # a report is made of what there is; `missing` says so
             return None
 
@@ -156,17 +147,17 @@ class Evaluation:
         """How far its confidence is from being right so often."""
         answers = self.answers
         confidence = np.zeros(0) if answers is None else answers.confidence.astype(np.float64)
-        return reliability(confidence, self.correct)
+        return Reliability.of(confidence, self.correct)
 
     @cached_property
-    def order(self) -> _LabelOrder | None:
+    def order(self) -> LabelOrder | None:
         """Whether another order of labels suits its answers better; None where that cannot be told."""
         answers = self.answers
         if answers is None or len(answers.labels) < 2:
             return None
         given = answers.top5[:, 0] if answers.among is None else answers.among[:, 0]
         known = given >= 0
-        return order_of_labels(answers.labels[known], given[known], len(answers.class_names))
+        return LabelOrder.of(answers.labels[known], given[known], len(answers.class_names))
 
     def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
@@ -198,6 +189,35 @@ class Evaluation:
         )
         return plain
 
+    def same_images(self, other: Evaluation) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Return whether each told the images right that both have answered, in the same order."""
+        places = _shared(self, other)
+        return self.correct[places[0]], other.correct[places[1]]
+
+    def by_class(self) -> list[ClassShare]:
+        """Return each class of an evaluation that has images, in the order of the labels."""
+        answers = self.answers
+        if answers is None:
+            return []
+        said, names = answers.top5[:, 0], answers.class_names
+        rows = []
+        for label in np.unique(answers.labels).tolist():
+            own = said[answers.labels == label]
+            wrong = own[(own != label)]
+            others, counts = np.unique(wrong, return_counts=True)
+            most = int(counts.argmax()) if len(counts) else -1
+            name = (
+                ""
+                if most < 0
+                else names[others[most]]
+                if others[most] >= 0
+                else "a class of none of the images"
+            )
+            rows.append(
+                ClassShare(names[label], Share.of(own == label), name, int(counts[most]) if most >= 0 else 0)
+            )
+        return rows
+
 
 def _short(network: str) -> str:
     """Return ``torchvision:resnet50 IMAGENET1K_V2`` for a network whose weights are its only argument."""
@@ -216,26 +236,56 @@ class Evaluations:
     def __bool__(self) -> bool:
         return bool(self.plain)
 
+    def pairs(self) -> list[Pair]:
+        """Return each two networks that answered the same images; of very many, the best against each other."""
+        by_images: defaultdict[str, list[Evaluation]] = defaultdict(list)
+        for one in self.plain:
+            if one.answers is not None:
+                by_images[one.images_key].append(one)
+        made = [_pair(*two) for group in by_images.values() for two in _twos(group)]
+        effects = corrected([pair.effect for pair in made])
+        return [replace(pair, effect=effect) for pair, effect in zip(made, effects, strict=True)]
 
-def evaluations(frame: pd.DataFrame) -> Evaluations:
-    """Return the evaluations of a frame that ended well, in its order."""
-    rows = frame[(frame["task"] == "evaluate") & (frame["status"] == "ok")]
-    made = [_evaluation(job) for _, job in rows.groupby(["run", "job_id"], sort=False)]
-    groups: defaultdict[str, list[Evaluation]] = defaultdict(list)
-    for one in _told_apart([one for one in made if one is not None]):
-        groups[one.key].append(one)
-    plain, tries, corrupted = [], {}, {}
-    for group in groups.values():
-        clean = [one for one in group if one.corruption is None]
-        first = next((one for one in clean if not one.settings.get("transform")), None)
-        first = first or next(iter(clean), group[0])
-        own = first.settings.get("transform")
-        plain.append(first)
-        tries[first.job] = tuple(one for one in clean if one is not first)
-        corrupted[first.job] = tuple(
-            one for one in group if one.corruption is not None and one.settings.get("transform") == own
-        )
-    return Evaluations(tuple(plain), tries, corrupted)
+    def agreements(self) -> list[Agreement]:
+        """Return each network that ran in several ways, the first of them against each other one."""
+        ways: defaultdict[tuple[str, str], list[Evaluation]] = defaultdict(list)
+        for one in self.plain:
+            if one.answers is not None:
+                ways[one.network, one.images_key].append(one)
+        made = [_agreement(first, other) for first, *others in ways.values() for other in others]
+        effects = corrected([one.effect for one in made])
+        return [replace(one, effect=effect) for one, effect in zip(made, effects, strict=True)]
+
+    def robustness(self) -> list[Robustness]:
+        """Return each network that was evaluated on corrupted images.
+
+        Of ImageNet's thousand classes and all corruptions, relative errors are of AlexNet's, as published; else of the
+        first network on those images.
+        """
+        made = [_robustness(one, self.corrupted[one.job]) for one in self.plain if self.corrupted[one.job]]
+        first = {one.data: one for one in reversed(made)}
+        return [_relative(one, first[one.data]) for one in made]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Evaluations:
+        """Return the evaluations of a frame that ended well, in its order."""
+        rows = frame[(frame["task"] == "evaluate") & (frame["status"] == "ok")]
+        made = [_evaluation(job) for _, job in rows.groupby(["run", "job_id"], sort=False)]
+        groups: defaultdict[str, list[Evaluation]] = defaultdict(list)
+        for one in _told_apart([one for one in made if one is not None]):
+            groups[one.key].append(one)
+        plain, tries, corrupted = [], {}, {}
+        for group in groups.values():
+            clean = [one for one in group if one.corruption is None]
+            first = next((one for one in clean if not one.settings.get("transform")), None)
+            first = first or next(iter(clean), group[0])
+            own = first.settings.get("transform")
+            plain.append(first)
+            tries[first.job] = tuple(one for one in clean if one is not first)
+            corrupted[first.job] = tuple(
+                one for one in group if one.corruption is not None and one.settings.get("transform") == own
+            )
+        return cls(tuple(plain), tries, corrupted)
 
 
 def _told_apart(made: Sequence[Evaluation]) -> list[Evaluation]:
@@ -308,17 +358,6 @@ class Pair:
         return plain
 
 
-def pairs(every: Evaluations) -> list[Pair]:
-    """Return each two networks that were evaluated on the same images; of very many, the best against each other."""
-    by_images: defaultdict[str, list[Evaluation]] = defaultdict(list)
-    for one in every.plain:
-        if one.answers is not None:
-            by_images[one.images_key].append(one)
-    made = [_pair(*two) for group in by_images.values() for two in _twos(group)]
-    effects = corrected([pair.effect for pair in made])
-    return [replace(pair, effect=effect) for pair, effect in zip(made, effects, strict=True)]
-
-
 def _twos(group: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Evaluation]]:
     """Yield pairs of different networks, those that run in the same way."""
     several = [
@@ -334,31 +373,13 @@ def _twos(group: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Evaluation]
 
 
 def _pair(one: Evaluation, other: Evaluation) -> Pair:
-    correct, others = same_images(one, other)
+    correct, others = one.same_images(other)
     return Pair(one.label, other.label, one.data, len(correct), paired(correct, others))
-
-
-def same_images(one: Evaluation, other: Evaluation) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return whether each told the images right that both have answered, in the same order."""
-    places = _shared(one, other)
-    return one.correct[places[0]], other.correct[places[1]]
 
 
 def _shared(one: Evaluation, other: Evaluation) -> _Places:
     none = np.zeros(0, dtype=np.int64)
-    return shared_images(one.answers, other.answers) if one.answers and other.answers else (none, none)
-
-
-def shared_images(one: Answers, other: Answers) -> _Places:
-    """Return the places [M] of the images that both have answered; images are told by their names and labels."""
-    if one.images == other.images and np.array_equal(one.labels, other.labels):
-        everywhere = np.arange(len(one.labels))
-        return everywhere, everywhere
-    place = {key: at for at, key in enumerate(zip(other.images, other.labels.tolist(), strict=True))}
-    keys = enumerate(zip(one.images, one.labels.tolist(), strict=True))
-    both = [(at, place[key]) for at, key in keys if key in place]
-    columns = np.array(both, dtype=np.int64).reshape(-1, 2)
-    return columns[:, 0], columns[:, 1]
+    return one.answers.places_shared(other.answers) if one.answers and other.answers else (none, none)
 
 
 # --- agreement of precisions and backends ---
@@ -384,17 +405,6 @@ class Agreement:
         return plain
 
 
-def agreements(every: Evaluations) -> list[Agreement]:
-    """Return each network that ran in several ways, the first of them against each other one."""
-    ways: defaultdict[tuple[str, str], list[Evaluation]] = defaultdict(list)
-    for one in every.plain:
-        if one.answers is not None:
-            ways[one.network, one.images_key].append(one)
-    made = [_agreement(first, other) for first, *others in ways.values() for other in others]
-    effects = corrected([one.effect for one in made])
-    return [replace(one, effect=effect) for one, effect in zip(made, effects, strict=True)]
-
-
 def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
     differing = [key for key in _CONDITIONS if one.conditions.get(key) != other.conditions.get(key)]
     words = [" · ".join(way.conditions.get(key, "") for key in differing) or way.run for way in (one, other)]
@@ -402,8 +412,10 @@ def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
     a, b = one.answers, other.answers
     first = np.zeros(0, dtype=np.int32)
     said = [first if w is None else w.top5[at, 0] for w, at in zip((a, b), places, strict=True)]
-    effect = paired(*same_images(one, other))
-    return Agreement(one.network, one.data, words[0], words[1], agreement(said[0], said[1]), effect)
+    effect = paired(*one.same_images(other))
+    return Agreement(
+        one.network, one.data, words[0], words[1], Share.of(np.asarray(said[0] == said[1])), effect
+    )
 
 
 # --- corruptions ---
@@ -446,17 +458,6 @@ class Robustness:
         return plain
 
 
-def robustness(every: Evaluations) -> list[Robustness]:
-    """Return each network that was evaluated on corrupted images.
-
-    Of ImageNet's thousand classes and all corruptions, relative errors are of AlexNet's, as published; else of the
-    first network on those images.
-    """
-    made = [_robustness(one, every.corrupted[one.job]) for one in every.plain if every.corrupted[one.job]]
-    first = {one.data: one for one in reversed(made)}
-    return [_relative(one, first[one.data]) for one in made]
-
-
 def _robustness(one: Evaluation, corrupted: Sequence[Evaluation]) -> Robustness:
     shares: dict[str, dict[int, Share]] = {}
     for other in corrupted:
@@ -469,7 +470,7 @@ def _robustness(one: Evaluation, corrupted: Sequence[Evaluation]) -> Robustness:
         one.data,
         one.top1,
         ordered,
-        corruption_error(_errors(ordered)),
+        CorruptionError.of(_errors(ordered)),
         baseline="",
         classes=classes if isinstance(classes, int) else 0,
     )
@@ -486,12 +487,12 @@ def _relative(one: Robustness, baseline: Robustness) -> Robustness:
     }
     if one.whole and one.classes == _IMAGENET:
         return replace(
-            one, error=corruption_error(_errors(one.shares), ALEXNET), baseline="AlexNet, published"
+            one, error=CorruptionError.of(_errors(one.shares), ALEXNET), baseline="AlexNet, published"
         )
     if one is baseline or not same:
         return one
     means = {name: float(np.mean([*by.values()])) for name, by in _errors(baseline.shares).items()}
-    return replace(one, error=corruption_error(_errors(one.shares), means), baseline=baseline.network)
+    return replace(one, error=CorruptionError.of(_errors(one.shares), means), baseline=baseline.network)
 
 
 # --- by class ---
@@ -505,24 +506,3 @@ class ClassShare:
     right: Share
     taken_for: str  # the class that it is most often taken for; empty where it never is for another
     taken: int  # how often
-
-
-def by_class(one: Evaluation) -> list[ClassShare]:
-    """Return each class of an evaluation that has images, in the order of the labels."""
-    answers = one.answers
-    if answers is None:
-        return []
-    said, names = answers.top5[:, 0], answers.class_names
-    rows = []
-    for label in np.unique(answers.labels).tolist():
-        own = said[answers.labels == label]
-        wrong = own[(own != label)]
-        others, counts = np.unique(wrong, return_counts=True)
-        most = int(counts.argmax()) if len(counts) else -1
-        name = (
-            "" if most < 0 else names[others[most]] if others[most] >= 0 else "a class of none of the images"
-        )
-        rows.append(
-            ClassShare(names[label], share(own == label), name, int(counts[most]) if most >= 0 else 0)
-        )
-    return rows

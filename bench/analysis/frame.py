@@ -60,7 +60,7 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
     `bench.stats.intervals.summarise`. Here numbers are float64 and texts are objects, `samples` and `flags` are tuples
     and `detail` is a mapping; `bench.analysis.dictionary.typed` gives each column its dtype.
 
-    What runs keep of a race, see `bench.analysis.raced.drawn`, is in the attribute `RACES`.
+    What runs keep of a race, see `bench.analysis.raced.Raced.drawn`, is in the attribute `RACES`.
     """
     with uncollected():
         rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
@@ -78,19 +78,6 @@ def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
     for run in runs:
         seen[run.name] += 1
         yield (run.name if seen[run.name] == 1 else f"{run.name} #{seen[run.name]}"), run
-
-
-def wide(rows: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
-    """Return one row for each key, in their order, with the last medians of the named measurements as columns."""
-    keys = list(keys)
-    places = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
-    table = rows[keys].drop_duplicates(ignore_index=True)
-    for name in names:
-        here = (rows["measurement"] == name).to_numpy()
-        medians = np.full(len(table), np.nan)
-        medians[places[here]] = rows["median"].to_numpy()[here]  # of those with equal keys the last
-        table[name] = medians
-    return table
 
 
 class _Pending(NamedTuple):

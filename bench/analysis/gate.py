@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from bench.analysis.versus import Ratio
 from bench.records.flags import joined_flags
 
-_TIMES = ("latency", "throughput")
-
 
 @dataclass(frozen=True, slots=True)
 class TwoRounds:
@@ -39,8 +37,8 @@ class TwoRounds:
         within the limit``, which do not count; else the first round's verdict.
         """
         first = self.ratio
-        if is_slower(first, self.limit):
-            return "slower" if self.again is not None and is_slower(self.again, self.limit) else "suspected"
+        if first.is_slower(self.limit):
+            return "slower" if self.again is not None and self.again.is_slower(self.limit) else "suspected"
         if first.effect.verdict != "slower":
             return first.effect.verdict
         return "slower within the limit" if first.decided else "slower in doubt"
@@ -49,10 +47,3 @@ class TwoRounds:
         """Return plain values."""
         again = None if self.again is None else self.again.to_json()
         return {**self.ratio.to_json(), "verdict": self.verdict, "again": again, "fail_above": self.limit}
-
-
-def is_slower(row: Ratio, limit: float) -> bool:
-    """Whether a time is certainly slower, without a doubt, and all of its interval is beyond the limit."""
-    if row.quantity not in _TIMES or row.effect.verdict != "slower" or not row.decided:
-        return False
-    return row.effect.low > 1 + limit if row.quantity == "latency" else row.effect.high < 1 / (1 + limit)

@@ -23,8 +23,9 @@ from bench.io import JsonObject
 from bench.plan.task import INPUT
 from bench.records.flags import joined_flags
 from bench.records.store import Run, latest
-from bench.stats.effects import Effect, two_groups
-from bench.stats.intervals import Interval, process_interval, within_interval
+from bench.stats.comparisons import two_groups
+from bench.stats.effects import Effect
+from bench.stats.intervals import Interval
 from bench.stats.samples import NONE, median
 from bench.stats.verdicts import corrected
 
@@ -150,6 +151,50 @@ class LayerTable:
     def utilisation(self) -> float:
         """Multiply-accumulates of the whole a second, over the machine's rate of matrix products."""
         return self.macs / self.network.estimate / self.ceilings.rate
+
+    def events(self) -> list[dict[str, object]]:
+        """Return a pass as events of Chrome's trace format, for Perfetto: each call a slice inside its caller's.
+
+        Times are in µs from the beginning; the backward pass, in which calls do not nest, has a track of its own.
+        """
+        made: list[dict[str, object]] = []
+        open_calls: list[tuple[int, float]] = []  # place and beginning
+        now = 0.0
+
+        def close(down_to: int) -> None:
+            while len(open_calls) > down_to:
+                place, began = open_calls.pop()
+                made.append(_slice(self, place, began, now - began, track=1))
+
+        for place, backward, seconds in self.segments:
+            path = () if backward else _path_of(self, place)
+            shared = 0
+            while shared < min(len(path), len(open_calls)) and open_calls[shared][0] == path[shared]:
+                shared += 1
+            close(shared)
+            open_calls += [(p, now) for p in path[shared:]]
+            if backward:
+                made.append(_slice(self, place, now, seconds, track=2))
+            now += seconds
+        close(0)
+        names = {1: "forward", 2: "backward"} if self.training else {1: "forward"}
+        heads = [
+            {"name": "thread_name", "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
+            for track, name in names.items()
+        ]
+        return [*heads, *sorted(made, key=lambda event: (float(str(event["ts"])), -float(str(event["dur"]))))]
+
+    def differences(self, against: LayerTable) -> list[Difference]:
+        """Return the layers of two networks side by side, those that differ most in time first.
+
+        Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name.
+        """
+        pairs = list(_aligned(self.layers, against.layers))
+        effects = corrected(
+            [_effect(*pair, len(self.layers[0].times), len(against.layers[0].times)) for pair in pairs]
+        )
+        differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
+        return sorted(differences, key=lambda d: -abs(d.effect.estimate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,10 +428,10 @@ def _host_s(process: _Process, places: Sequence[int]) -> Iterator[float]:
 def _interval(processes: Sequence[Sequence[float]]) -> Interval:
     """Return the interval of a time over processes; of one process that of its samples."""
     if len(processes) == 1:
-        return within_interval(processes[0])
+        return Interval.within_one(processes[0])
     medians = [median(samples) for samples in processes]
     if min(medians) > 0:
-        return process_interval(medians)
+        return Interval.over_processes(medians)
     return Interval(median(medians), *NONE, len(medians), "none", "too short to be timed in each process")
 
 
@@ -409,7 +454,9 @@ def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
             parameters=sum(layer.parameters for layer in short),
             macs=sum(layer.macs for layer in short),
             bytes=sum(layer.bytes for layer in short),
-            time=Interval(median(times), *NONE, len(times), "none") if alone else process_interval(times),
+            time=Interval(median(times), *NONE, len(times), "none")
+            if alone
+            else Interval.over_processes(times),
             backward=math.nan,
             times=times,
             limits={},
@@ -434,19 +481,6 @@ class Difference:
     def certain(self) -> bool:
         """Whether the whole interval lies on one side of nothing, and the corrected p is at most 0.05."""
         return self.effect.p <= 0.05 and (self.effect.low > 0 or self.effect.high < 0)
-
-
-def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
-    """Return the layers of two networks side by side, those that differ most in time first.
-
-    Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name.
-    """
-    pairs = list(_aligned(of.layers, against.layers))
-    effects = corrected(
-        [_effect(*pair, len(of.layers[0].times), len(against.layers[0].times)) for pair in pairs]
-    )
-    differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
-    return sorted(differences, key=lambda d: -abs(d.effect.estimate))
 
 
 def layer_pairs(run: Run) -> list[tuple[LayerTable, LayerTable]]:
@@ -504,39 +538,6 @@ def _aligned(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[tuple[
             j -= 1
             pairs.append((None, second[j]))
     yield from reversed(pairs)
-
-
-def events(table: LayerTable) -> list[dict[str, object]]:
-    """Return a pass as events of Chrome's trace format, which Perfetto reads: each call a slice inside its caller's.
-
-    Times are in µs from the beginning; the backward pass, in which calls do not nest, has a track of its own.
-    """
-    made: list[dict[str, object]] = []
-    open_calls: list[tuple[int, float]] = []  # place and beginning
-    now = 0.0
-
-    def close(down_to: int) -> None:
-        while len(open_calls) > down_to:
-            place, began = open_calls.pop()
-            made.append(_slice(table, place, began, now - began, track=1))
-
-    for place, backward, seconds in table.segments:
-        path = () if backward else _path_of(table, place)
-        shared = 0
-        while shared < min(len(path), len(open_calls)) and open_calls[shared][0] == path[shared]:
-            shared += 1
-        close(shared)
-        open_calls += [(p, now) for p in path[shared:]]
-        if backward:
-            made.append(_slice(table, place, now, seconds, track=2))
-        now += seconds
-    close(0)
-    names = {1: "forward", 2: "backward"} if table.training else {1: "forward"}
-    heads = [
-        {"name": "thread_name", "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
-        for track, name in names.items()
-    ]
-    return [*heads, *sorted(made, key=lambda event: (float(str(event["ts"])), -float(str(event["dur"]))))]
 
 
 def _path_of(table: LayerTable, place: int) -> tuple[int, ...]:

@@ -59,57 +59,90 @@ class Raced:
             and bool((standing.possible == standing.certain).all())
         )
 
+    @classmethod
+    def of(
+        cls,
+        race: Race,
+        table: pd.DataFrame,
+        *,
+        entered: Sequence[int],
+        quantities: Sequence[str],
+        budgets: Sequence[Budget],
+        images: int,
+        reasons: Mapping[int, str],
+        end: End,
+        disturbed: int = 0,
+    ) -> Raced:
+        """Return what a race has come to.
 
-def concluded(
-    race: Race,
-    table: pd.DataFrame,
-    *,
-    entered: Sequence[int],
-    quantities: Sequence[str],
-    budgets: Sequence[Budget],
-    images: int,
-    reasons: Mapping[int, str],
-    end: End,
-    disturbed: int = 0,
-) -> Raced:
-    """Return what a race has come to.
+        Args:
+            race: with all that was measured.
+            table: all networks: `network`, `accuracy`, `input_size`, and the counted costs.
+            entered: rows of those that raced, in the order of the race; all others are over a budget of counts.
+            quantities: of its costs.
+            budgets: that were to be held.
+            images: how many the accuracies are of.
+            reasons: of failures, by entrant.
+            end: why it ended.
+            disturbed: how many of the times were slowed down by other work.
+        """
+        table, rows = table.reset_index(drop=True), np.asarray(entered, dtype=np.intp)
+        measured_once = any(len(own) for own in race.costs[0].samples) if race.costs else False
+        standing = race.standing() if measured_once else None
+        table["state"], table["processes"], table["reason"] = "over", 0, ""
+        table["certain"], table["front_chance"], table["budget_chance"] = False, 0.0, 0.0
+        table.loc[rows, "state"] = "never"
+        for entrant, reason in reasons.items():
+            table.loc[rows[entrant], ["state", "reason"]] = ["failed", reason]
+        for quantity in COSTS:
+            ends = ["low", "high", "expected_low", "expected_high"] if quantity in RACED else []
+            for column in (
+                *((quantity,) if quantity not in table else ()),
+                *(f"{quantity}_{end}" for end in ends),
+            ):
+                table[column] = math.nan
+        if standing is not None:
+            _fill(table, rows, standing, quantities)
+        table["holds"], table["excess"] = held(table, budgets)
+        table["on_front"] = False
+        if standing is not None:
+            table.loc[rows, "holds"] = np.where(table.loc[rows, "state"] == "failed", "no", standing.holds)
+            table.loc[rows, "on_front"] = standing.front
+        known = table[table["state"].isin(["measured", "over"])]
+        choice = answer(known, budgets, quantities[0], images)
+        return cls(replace(choice, candidates=table), standing, end, disturbed)
 
-    Args:
-        race: with all that was measured.
-        table: all networks: `network`, `accuracy`, `input_size`, and the counted costs.
-        entered: rows of those that raced, in the order of the race; all others are over a budget of counts.
-        quantities: of its costs.
-        budgets: that were to be held.
-        images: how many the accuracies are of.
-        reasons: of failures, by entrant.
-        end: why it ended.
-        disturbed: how many of the times were slowed down by other work.
-    """
-    table, rows = table.reset_index(drop=True), np.asarray(entered, dtype=np.intp)
-    measured_once = any(len(own) for own in race.costs[0].samples) if race.costs else False
-    standing = race.standing() if measured_once else None
-    table["state"], table["processes"], table["reason"] = "over", 0, ""
-    table["certain"], table["front_chance"], table["budget_chance"] = False, 0.0, 0.0
-    table.loc[rows, "state"] = "never"
-    for entrant, reason in reasons.items():
-        table.loc[rows[entrant], ["state", "reason"]] = ["failed", reason]
-    for quantity in COSTS:
-        ends = ["low", "high", "expected_low", "expected_high"] if quantity in RACED else []
-        for column in (
-            *((quantity,) if quantity not in table else ()),
-            *(f"{quantity}_{end}" for end in ends),
-        ):
-            table[column] = math.nan
-    if standing is not None:
-        _fill(table, rows, standing, quantities)
-    table["holds"], table["excess"] = held(table, budgets)
-    table["on_front"] = False
-    if standing is not None:
-        table.loc[rows, "holds"] = np.where(table.loc[rows, "state"] == "failed", "no", standing.holds)
-        table.loc[rows, "on_front"] = standing.front
-    known = table[table["state"].isin(["measured", "over"])]
-    choice = answer(known, budgets, quantities[0], images)
-    return Raced(replace(choice, candidates=table), standing, end, disturbed)
+    def drawn(self, known_as: str, answer: Sequence[str]) -> dict[str, object]:
+        """Return what a report of a race is made of, as plain values that a run keeps.
+
+        Args:
+            known_as: what the accuracies are, such as ``Top-1, published``.
+            answer: what it came to, in sentences.
+        """
+        choice, cost = self.choice, self.choice.cost
+        limits = [budget.limit for budget in choice.budgets if budget.quantity == cost]
+        keys = [
+            "network",
+            "input_size",
+            "accuracy",
+            "state",
+            "on_front",
+            "certain",
+            "holds",
+            "excess",
+            "processes",
+        ]
+        keys += ["reason", "front_chance", "budget_chance"]
+        ends = [cost, *(f"{cost}_{end}" for end in ("low", "high", "expected_low", "expected_high"))]
+        rows = choice.candidates[[*keys, *ends]].rename(columns={c: c.replace(cost, "cost", 1) for c in ends})
+        return {
+            "answer": list(answer),
+            "accuracy": known_as,
+            "cost": cost,
+            "limit": limits[0] if limits else None,
+            "best": None if choice.best is None else choice.best["network"],
+            "networks": finite_json(rows.to_dict("records")),
+        }
 
 
 def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequence[str]) -> None:
@@ -149,37 +182,3 @@ def _turned(quantity: str, end: str) -> str:
     if COSTS[quantity][1] == "lower":
         return end
     return {"_low": "_high", "_high": "_low"}.get(end, end)
-
-
-def drawn(raced: Raced, known_as: str, answer: Sequence[str]) -> dict[str, object]:
-    """Return what a report of a race is made of, as plain values that a run keeps.
-
-    Args:
-        raced: the race.
-        known_as: what the accuracies are, such as ``Top-1, published``.
-        answer: what it came to, in sentences.
-    """
-    choice, cost = raced.choice, raced.choice.cost
-    limits = [budget.limit for budget in choice.budgets if budget.quantity == cost]
-    keys = [
-        "network",
-        "input_size",
-        "accuracy",
-        "state",
-        "on_front",
-        "certain",
-        "holds",
-        "excess",
-        "processes",
-    ]
-    keys += ["reason", "front_chance", "budget_chance"]
-    ends = [cost, *(f"{cost}_{end}" for end in ("low", "high", "expected_low", "expected_high"))]
-    rows = choice.candidates[[*keys, *ends]].rename(columns={c: c.replace(cost, "cost", 1) for c in ends})
-    return {
-        "answer": list(answer),
-        "accuracy": known_as,
-        "cost": cost,
-        "limit": limits[0] if limits else None,
-        "best": None if choice.best is None else choice.best["network"],
-        "networks": finite_json(rows.to_dict("records")),
-    }

@@ -19,7 +19,7 @@ from bench.analysis.frame import TIMED
 from bench.analysis.keys import WAY
 from bench.plan.job import unnumbered
 from bench.records.flags import NOISY, joined_flags
-from bench.stats.intervals import percentile, process_interval, summarise, within_interval
+from bench.stats.intervals import Interval, percentile, summarise
 from bench.stats.samples import finite
 
 _SAME = (*WAY, "task", "batch_size", "measurement")
@@ -32,11 +32,11 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with one row for all processes of a timed measurement, where the last of them stood.
 
     `network` is its `arch`, and `label` has no number of a process. `n` counts processes, `samples` are their medians,
-    in order. `median` is theirs; of a time it has the interval `low` to `high` over processes
-    (`bench.stats.intervals.process_interval`), of other quantities that of independent samples, or the range where
-    there are fewer than six. `flags` are those of all processes, each once, `noisy` where the interval of a time is
-    wide, and `one_process`. A time of a job without a number of its process has the interval of its samples, which hang
-    together (`bench.stats.intervals.within_interval`).
+    in order. `median` is theirs; of a time it has the interval `low` to `high` over processes (see
+    `bench.stats.intervals.Interval.over_processes`), of other quantities that of independent samples, or the range
+    where there are fewer than six. `flags` are those of all processes, each once, `noisy` where the interval of a time
+    is wide, and `one_process`. A time of a job without a number of its process has the interval of its samples, which
+    hang together (`bench.stats.intervals.Interval.within_one`).
     """
     frame = frame.rename(columns={"arch": "network"}).reset_index(drop=True)
     timed = frame["task"].isin(TIMED) & frame["measurement"].notna()
@@ -44,7 +44,7 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     many = timed & numbered
     kept = _joined(frame, many) if many.any() else frame
     alone = frame.index[timed & ~numbered & (frame["unit"] == "s")]
-    intervals = [within_interval(samples) for samples in frame.loc[alone, "samples"]]
+    intervals = [Interval.within_one(samples) for samples in frame.loc[alone, "samples"]]
     flags = [(*map(str, own), "one_process") for own in frame.loc[alone, "flags"]]
     return _with(
         kept, alone, {"low": [i.low for i in intervals], "high": [i.high for i in intervals], "flags": flags}
@@ -69,7 +69,7 @@ def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
     for i, (places, values) in enumerate(zip(groups, samples, strict=True)):
         is_time, wide = units[places[0]] == "s", False
         if is_time and len(finite(values)) > 1 and min(values) > 0:
-            interval = process_interval(values)
+            interval = Interval.over_processes(values)
             columns["median"][i], columns["low"][i], columns["high"][i] = (
                 interval.estimate, interval.low, interval.high,
             )  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bench.analysis.frame import wide
+from bench.analysis._counts import wide
 from bench.analysis.keys import CEILING
 
 # Bytes of one number, by precision: of activations and of weights. Counts are of single precision, 4 bytes.

@@ -21,9 +21,9 @@ from bench.plan.settings import Processes
 from bench.records import environment
 from bench.records.record import Record
 from bench.records.store import RECORDS, Run, latest, read_run
-from bench.stats.calibration import Calibration, Levels, calibrate, noise_floor, two_levels
+from bench.stats.calibration import Calibration, Levels, noise_floor
 from bench.stats.effects import Effect
-from bench.stats.intervals import Proportion, proportion
+from bench.stats.intervals import Proportion
 from bench.stats.samples import median
 from bench.stats.verdicts import BAND, of_ratios
 from bench.tasks.versus import SLOWDOWNS
@@ -80,34 +80,34 @@ class Selftest(ToJson):
     # what two runs of those rows say of each other; None where there are too few processes for two
     calibration: Calibration | None = None
 
+    @classmethod
+    def of(cls, run: Run, size: int = Processes().least) -> Selftest | None:
+        """Return what the records of a self-test say; None where there are no comparisons.
 
-def selftest_of(run: Run, size: int = Processes().least) -> Selftest | None:
-    """Return what the records of a self-test say; None where there are no comparisons.
-
-    Args:
-        run: as it is stored; where it says what was last to be measured, only that counts.
-        size: processes of a run.
-    """
-    planned = {job.id for job in run.planned}
-    last = [r for r in latest(run.records).values() if not planned or r.job.id in planned]
-    records = [r for r in last if r.status == "ok"]
-    comparisons = [r for r in records if r.job.settings.given.get("harness")]
-    if not comparisons:
-        return None
-    trials = _trials(comparisons)
-    rows, medians = _rows([r for r in records if r.job.task == "infer"])
-    calibration = calibrate(medians, size, SLOWDOWNS) if medians else None
-    return Selftest(
-        trials=trials,
-        overhead=_median(comparisons, "overhead"),
-        timer_resolution=_median(comparisons, "timer_resolution"),
-        noise_floor=noise_floor(_effects(comparisons, _SAME), trials[0].reach),
-        doubts=tuple(
-            sorted({f for r in records for m in r.measurements if m.name in _TIMES for f in m.flags})
-        ),
-        rows=rows,
-        calibration=calibration if calibration and calibration.alarms.of else None,
-    )
+        Args:
+            run: as it is stored; where it says what was last to be measured, only that counts.
+            size: processes of a run.
+        """
+        planned = {job.id for job in run.planned}
+        last = [r for r in latest(run.records).values() if not planned or r.job.id in planned]
+        records = [r for r in last if r.status == "ok"]
+        comparisons = [r for r in records if r.job.settings.given.get("harness")]
+        if not comparisons:
+            return None
+        trials = _trials(comparisons)
+        rows, medians = _rows([r for r in records if r.job.task == "infer"])
+        calibration = Calibration.of(medians, size, SLOWDOWNS) if medians else None
+        return cls(
+            trials=trials,
+            overhead=_median(comparisons, "overhead"),
+            timer_resolution=_median(comparisons, "timer_resolution"),
+            noise_floor=noise_floor(_effects(comparisons, _SAME), trials[0].reach),
+            doubts=tuple(
+                sorted({f for r in records for m in r.measurements if m.name in _TIMES for f in m.flags})
+            ),
+            rows=rows,
+            calibration=calibration if calibration and calibration.alarms.of else None,
+        )
 
 
 def selftests_beside(runs: Sequence[Run]) -> list[Selftest | None]:
@@ -151,7 +151,7 @@ def _selftest(run: Run | None, environments: Collection[str]) -> Selftest | None
     """Return what a self-test says of some environments."""
     if run is None:
         return None
-    return selftest_of(
+    return Selftest.of(
         replace(run, records=tuple(r for r in run.records if not _keys(r).isdisjoint(environments)))
     )
 
@@ -184,7 +184,7 @@ def _trial(slowdown: float, effects: Sequence[Effect]) -> Trial:
     calls = ("slower",) if slowdown else ("slower", "faster")
     return Trial(
         slowdown=slowdown,
-        called=proportion([e.verdict in calls for e in effects]),
+        called=Proportion.over([e.verdict in calls for e in effects]),
         ratio=median([e.estimate for e in effects]),
         reach=median([(e.high - e.low) / 2 for e in effects]),
     )
@@ -205,7 +205,7 @@ def _rows(records: Sequence[Record]) -> tuple[tuple[Scatter, ...], list[list[flo
         arch, batch = group[0].job.arch, group[0].job.settings.given["batch_size"]
         name = "latency" if batch == 1 else "step_time"
         samples = [m.samples for r in group if (m := r.measurement(name)) is not None]
-        rows.append(Scatter(arch, name, batch, two_levels(samples)))
+        rows.append(Scatter(arch, name, batch, Levels.of(samples)))
         medians.append([median(s) for s in samples])
     return tuple(rows), medians
 

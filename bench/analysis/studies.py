@@ -1,6 +1,6 @@
 """Studies: what a run says of the hypothesis that it was made for.
 
-A test is decided by the effect that suits its quantity (`bench.stats.effects`): counts are exact; accuracies,
+A test is decided by the effect that suits its quantity (`bench.stats.comparisons`): counts are exact; accuracies,
 errors and gradient norms are means over trainings, by Welch's t, of logarithms for a ratio; times of processes, and
 what may never be reached, go by ranks; a trend over networks by Spearman's rho; the gain of an ensemble by the test
 images. The p of each is that the effect lies at the margin, corrected for the number of tests of the study (Holm).
@@ -32,11 +32,12 @@ from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.ensembles import gain
 from bench.io import ToJson
 from bench.plan.job import Job
-from bench.plan.study import Expect, Role, Selector, StudyTest, matches, parse_study
+from bench.plan.study import Expect, Role, Selector, Study, StudyTest, matches
 from bench.plan.task import tasks
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
-from bench.stats.effects import Effect, Kind, correlation, none, two_groups
+from bench.stats.comparisons import Kind, correlation, two_groups
+from bench.stats.effects import Effect
 from bench.stats.samples import mean_with_misses, median
 from bench.stats.verdicts import corrected, decide_expectation, p_is
 from bench.units import DASH, Better, show
@@ -149,35 +150,35 @@ class StudyVerdict(ToJson):
             tests = tuple(test for test in self.tests if test.role == "hypothesis")
         return replace(self, tests=tests) if tests else None
 
+    @classmethod
+    def of(cls, run: Run) -> StudyVerdict | None:
+        """Return what the records of a run say of its study; None where its experiment has none.
 
-def study_verdict(run: Run) -> StudyVerdict | None:
-    """Return what the records of a run say of its study; None where its experiment has none.
+        Only the jobs that the run last planned count.
 
-    Only the jobs that the run last planned count.
-
-    Raises:
-        ConfigError: if `run.json` holds no sound study.
-        StoreError: for test outputs that cannot be read.
-    """
-    experiment = run.info.get("experiment") or {}
-    if not experiment.get("study"):
-        return None
-    study = parse_study(experiment["study"], f"run {run.name}: study")
-    evidence = [_gather(run, test) for test in study.tests]
-    alone = [
-        decide_expectation(e.effect, t.expect, *_margins(t.margin, as_ratio=t.measure == "ratio"))
-        for t, e in zip(study.tests, evidence, strict=True)
-    ]
-    effects = corrected(alone)
-    tests = tuple(_verdict(*each) for each in zip(study.tests, evidence, effects, strict=True))
-    return StudyVerdict(
-        name=str(experiment.get("name") or run.name),
-        hypothesis=study.hypothesis,
-        source=study.source,
-        claims=study.claims,
-        verdict=all_in_all([t.verdict for t in tests if t.role == "hypothesis"]),
-        tests=tests,
-    )
+        Raises:
+            ConfigError: if `run.json` holds no sound study.
+            StoreError: for test outputs that cannot be read.
+        """
+        experiment = run.info.get("experiment") or {}
+        if not experiment.get("study"):
+            return None
+        study = Study.parse(experiment["study"], f"run {run.name}: study")
+        evidence = [_gather(run, test) for test in study.tests]
+        alone = [
+            decide_expectation(e.effect, t.expect, *_margins(t.margin, as_ratio=t.measure == "ratio"))
+            for t, e in zip(study.tests, evidence, strict=True)
+        ]
+        effects = corrected(alone)
+        tests = tuple(_verdict(*each) for each in zip(study.tests, evidence, effects, strict=True))
+        return cls(
+            name=str(experiment.get("name") or run.name),
+            hypothesis=study.hypothesis,
+            source=study.source,
+            claims=study.claims,
+            verdict=all_in_all([t.verdict for t in tests if t.role == "hypothesis"]),
+            tests=tests,
+        )
 
 
 def all_in_all(verdicts: Sequence[Decision]) -> Decision:
@@ -362,7 +363,9 @@ def _gather(run: Run, test: StudyTest) -> _Evidence:
         for note in side.notes
     ]
     problem = next((side.problem for side in sides if side.problem), "")
-    effect = none(problem) if problem else _effect(name, quantity, sides, as_ratio=test.measure == "ratio")
+    effect = (
+        Effect.none(problem) if problem else _effect(name, quantity, sides, as_ratio=test.measure == "ratio")
+    )
     measured = _measurement(quantity, [r for side in sides for r in side.records])
     unit = quantity.unit or (measured.unit if measured else "1")
     n_of, n_against = (len(side.values) for side in sides)
@@ -467,9 +470,9 @@ def _trend(run: Run, test: StudyTest, quantity: _StudyQuantity) -> _Evidence:
     points = zip([_of_network(run, record, scale) for record in firsts], values, strict=True)
     known = [(x, y) for x, y in points if x is not None and not math.isnan(y)]
     if len({record.job.arch for record in firsts}) < len(firsts):
-        effect = none(f"one network has several points: {side.problem}")
+        effect = Effect.none(f"one network has several points: {side.problem}")
     elif side.problem and not side.records:
-        effect = none(side.problem)
+        effect = Effect.none(side.problem)
     else:
         effect = correlation([x for x, _ in known], [y for _, y in known])
     lost = len(firsts) - len(known)
@@ -494,11 +497,11 @@ def _ensemble(run: Run, selector: Selector) -> _Evidence:
     series = [s for s in series_of(run) if any(j.id in planned and matches(selector, j) for j in s.jobs)]
     if len(series) != 1:
         what = "no training is stored" if not series else f"{len(series)} kinds of trainings match: name one"
-        return _Evidence(none(f"{_selector_words(selector) or 'any job'}: {what}"), "1", 0)
+        return _Evidence(Effect.none(f"{_selector_words(selector) or 'any job'}: {what}"), "1", 0)
     [one] = series
     members = read_trainings(run, one)
     few = f"{len(members)} trainings have test outputs: an ensemble needs 2"
-    effect = gain(members) if len(members) > 1 else none(few)
+    effect = gain(members) if len(members) > 1 else Effect.none(few)
     return _Evidence(effect, "1", len(members), notes=_notes(one.jobs, one.records, ()), sides=(one.jobs,))
 
 

@@ -27,7 +27,8 @@ import numpy as np
 from bench.analysis._series import Series, Training, conditions_of, read_trainings, same_images, series_of
 from bench.io import JsonObject, finite_json
 from bench.records.store import Run
-from bench.stats.effects import Effect, mcnemar, none, over_images, two_groups
+from bench.stats.comparisons import mcnemar, over_images, two_groups
+from bench.stats.effects import Effect
 from bench.stats.verdicts import corrected, decide_difference
 
 
@@ -66,6 +67,40 @@ class SeriesComparison:
         plain: dict[str, object] = finite_json({**own, **self.effect.to_json("difference")})
         return plain
 
+    @classmethod
+    def of(cls, run: Run, first: Series, other: Series) -> SeriesComparison:
+        """Return one network against another, with its verdict on its own; both trained under the same conditions.
+
+        Raises:
+            StoreError: for test outputs that cannot be read.
+        """
+        trainings = [read_trainings(run, series) for series in (first, other)]
+        images = _over_images(*trainings)
+        effect = two_groups(first.accuracies, other.accuracies)
+        n, n_baseline = len(first.accuracies), len(other.accuracies)
+        if [n, n_baseline] == [1, 1] == [len(t) for t in trainings] and math.isfinite(images.estimate):
+            p, *only = mcnemar(trainings[0][0].correct, trainings[1][0].correct)
+            how = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
+            effect = replace(effect, low=images.low, high=images.high, p=p, reason=how)
+        elif min(n, n_baseline) > 1 and len({*first.accuracies, *other.accuracies}) == 1:
+            effect = replace(
+                effect, low=0.0, high=0.0, verdict="same", reason="all trainings came to the same"
+            )
+        elif not any(trainings):
+            effect = replace(effect, reason=f"{effect.reason}; no test outputs are stored")
+        return cls(
+            network=first.label,
+            baseline=other.label,
+            dataset=first.dataset,
+            effect=decide_difference(replace(effect, reason=effect.reason + first.missing + other.missing)),
+            n=n,
+            n_baseline=n_baseline,
+            image_low=images.low,
+            image_high=images.high,
+            trainings_error=effect.error,
+            images_error=images.error,
+        )
+
 
 def compare_trainings(run: Run) -> list[SeriesComparison]:
     """Return the first network against each other one that was trained under the same conditions, for all conditions.
@@ -77,47 +112,17 @@ def compare_trainings(run: Run) -> list[SeriesComparison]:
     for series in series_of(run):
         by_conditions[conditions_of(series.jobs[0])].append(series)
     compared = [
-        compare_series(run, first, other) for first, *others in by_conditions.values() for other in others
+        SeriesComparison.of(run, first, other)
+        for first, *others in by_conditions.values()
+        for other in others
     ]
     effects = corrected([c.effect for c in compared])
     return [replace(c, effect=e) for c, e in zip(compared, effects, strict=True)]
 
 
-def compare_series(run: Run, first: Series, other: Series) -> SeriesComparison:
-    """Return one network against another, with its verdict on its own; both trained under the same conditions.
-
-    Raises:
-        StoreError: for test outputs that cannot be read.
-    """
-    trainings = [read_trainings(run, series) for series in (first, other)]
-    images = _over_images(*trainings)
-    effect = two_groups(first.accuracies, other.accuracies)
-    n, n_baseline = len(first.accuracies), len(other.accuracies)
-    if [n, n_baseline] == [1, 1] == [len(t) for t in trainings] and math.isfinite(images.estimate):
-        p, *only = mcnemar(trainings[0][0].correct, trainings[1][0].correct)
-        how = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
-        effect = replace(effect, low=images.low, high=images.high, p=p, reason=how)
-    elif min(n, n_baseline) > 1 and len({*first.accuracies, *other.accuracies}) == 1:
-        effect = replace(effect, low=0.0, high=0.0, verdict="same", reason="all trainings came to the same")
-    elif not any(trainings):
-        effect = replace(effect, reason=f"{effect.reason}; no test outputs are stored")
-    return SeriesComparison(
-        network=first.label,
-        baseline=other.label,
-        dataset=first.dataset,
-        effect=decide_difference(replace(effect, reason=effect.reason + first.missing + other.missing)),
-        n=n,
-        n_baseline=n_baseline,
-        image_low=images.low,
-        image_high=images.high,
-        trainings_error=effect.error,
-        images_error=images.error,
-    )
-
-
 def _over_images(a: Sequence[Training], b: Sequence[Training]) -> Effect:
     """Return the share of A's trainings that classify an image correctly less that of B's, over the test images."""
     if not a or not b or not same_images([*a, *b]):
-        return none("no outputs of the same test images")
+        return Effect.none("no outputs of the same test images")
     shares = [np.mean([t.correct for t in side], axis=0) for side in (a, b)]
     return over_images(np.asarray(shares[0] - shares[1]))

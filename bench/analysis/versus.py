@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Literal
 from bench.analysis._series import Series, conditions_of, series_of
 from bench.analysis.entry import Entry
 from bench.analysis.keys import VARIANT
-from bench.analysis.trainings import compare_series
+from bench.analysis.trainings import SeriesComparison
 from bench.io import JsonObject, finite_json
 from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
-from bench.stats.effects import Effect, none, share
+from bench.stats.effects import Effect
 from bench.stats.samples import mean, median, median_ratio
 from bench.stats.verdicts import BAND, corrected, direction, of_ratios
 from bench.units import Better, show
@@ -33,6 +33,7 @@ from bench.units import Better, show
 if TYPE_CHECKING:
     import pandas as pd
 
+_TIMES = ("latency", "throughput")
 QUANTITIES: Mapping[str, str] = {
     "latency": "latency",
     "throughput": "throughput",
@@ -81,6 +82,14 @@ class Ratio:
         names = {"arch": self.arch, "baseline": self.baseline, "quantity": self.quantity}
         numbers = finite_json(self.effect.to_json("ratio"))
         return {**names, **numbers, "n": self.effect.n, "flags": list(self.flags), "band": self.band}
+
+    def is_slower(self, limit: float) -> bool:
+        """Whether a time is certainly slower, without a doubt, and all of its interval is beyond the limit."""
+        if self.quantity not in _TIMES or self.effect.verdict != "slower" or not self.decided:
+            return False
+        return (
+            self.effect.low > 1 + limit if self.quantity == "latency" else self.effect.high < 1 / (1 + limit)
+        )
 
 
 ENTRIES = (
@@ -272,14 +281,14 @@ _DEFINITION = ("arch", "source_sha256")
 
 def _ratio_of(run: Run, of: Series, against: Series) -> Effect:
     """Return the difference of two accuracies as the ratio to the second, and what other test images would do to it."""
-    compared = compare_series(run, of, against)
+    compared = SeriesComparison.of(run, of, against)
     effect, base = compared.effect, mean(against.accuracies)
     if not base > 0:
-        return none(f"{effect.reason}; a ratio needs a mean above zero", n=effect.n)
+        return Effect.none(f"{effect.reason}; a ratio needs a mean above zero", n=effect.n)
     if not math.isnan(compared.image_low):
         ends = f"{100 * compared.image_low:+.2f} to {100 * compared.image_high:+.2f} points"
         effect = replace(effect, reason=f"{effect.reason}; over test images {ends}")
-    return share(effect, base)
+    return effect.share(base)
 
 
 def process_ratios(

@@ -91,7 +91,7 @@ def engines(
 
 def _tried(executor: Executor) -> dict[str, tuple[str, ...]]:
     """Return the precisions that each backend names, by its name."""
-    units = ask(executor, dict[str, list[dict[str, object]]], "bench.execution.probe:probe_units", None)
+    units = ask(executor, dict[str, list[dict[str, object]]], "probe_units", None)
     return {str(unit["name"]): _texts(unit["precisions"]) for unit in units["backends"]}
 
 

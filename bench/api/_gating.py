@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.analysis.gate import TwoRounds, is_slower
+from bench.analysis.gate import TwoRounds
 from bench.analysis.versus import Ratio, compare_run
 from bench.api._comparing import compare
 from bench.api._running import Done, run_name
@@ -102,7 +102,7 @@ def gate(
                 continue
             run = run_name(f"gate-{commits[0]}-{commits[1]}", [name])
             first = ratios(name, run)
-            slower = any(is_slower(row, limit) for row in first.values())
+            slower = any(row.is_slower(limit) for row in first.values())
             again = ratios(name, f"{run}-again") if slower and not runs[-1].summary.cancelled else {}
             changes += [TwoRounds(row, again.get(quantity), limit) for quantity, row in first.items()]
     return Gate(tuple(changes), new, tuple(runs))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.machines import every_machine
-from bench.records.store import read_run, set_aside
+from bench.records.store import read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     runs = [read_run(p) for p in paths]
     for run in runs:
         if run.rejected:
-            warnings.warn(set_aside(run), stacklevel=2)
+            warnings.warn(run.set_aside, stacklevel=2)
     return Records.of(to_frame(filter_runs(every_machine(runs), conditions)))
 
 

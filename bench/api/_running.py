@@ -24,7 +24,6 @@ from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
-from bench.plan.study import check_study
 from bench.records.machines import by_machine, machine_of, machines_of
 from bench.records.record import Record
 from bench.records.store import INFO_SCHEMA, RECORDS, Run, Store, read_run
@@ -157,7 +156,7 @@ def prepare(
         raise
     plan = in_rounds(expand(narrowed, catalog))
     if narrowed.study and not (archs or tasks):
-        check_study(narrowed.study, [p.job for p in plan])
+        narrowed.study.check([p.job for p in plan])
     return Prepared(narrowed, catalog, plan)
 
 

@@ -26,9 +26,9 @@ from bench.execution.catalog import catalog_for
 from bench.execution.places import places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import narrow, parse_experiment
-from bench.plan.expand import Planned, expand, in_process
+from bench.plan.expand import Planned, expand
 from bench.records.record import Record
-from bench.records.store import Run, Store, is_disturbed, read_run
+from bench.records.store import Run, Store, read_run
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget
@@ -95,8 +95,7 @@ def race(
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
-    from bench.analysis.raced import drawn
-    from bench.facts.entrants import measured_accuracies, names_in, published_accuracies
+    from bench.facts.entrants import Known, names_in
     from bench.report.race import race_sentences
 
     if not (math.isfinite(minutes) and minutes > 0):
@@ -114,11 +113,7 @@ def race(
         experiment = narrow(parse_experiment(content, "choose"), archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
-        known = (
-            published_accuracies(list(cards), accuracy)
-            if run is None
-            else measured_accuracies(list(cards), run)
-        )
+        known = Known.published(list(cards), accuracy) if run is None else Known.measured(list(cards), run)
         catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
         prepared = Prepared(experiment, catalog, ())
         course = _Course(known, budgets, overrides, prepared, opened, observer or Observer())
@@ -129,7 +124,7 @@ def race(
             raced = course.conclude(course.run(store, lambda: begin + 60 * minutes - clock()))
             jobs = [planned.job.to_json() for planned in course.plan]
             kind = f"{known.accuracy.capitalize()}, {known.origin}"
-            store.write_info({**info, "jobs": jobs, "race": drawn(raced, kind, race_sentences(raced, known))})
+            store.write_info({**info, "jobs": jobs, "race": raced.drawn(kind, race_sentences(raced, known))})
         return Chosen(path, course.summary, raced, known)
 
 
@@ -399,7 +394,7 @@ class _Course:
     def _measure(self, entrant: int, store: Store) -> bool:
         """Measure an entrant in one more process; return whether that was not cancelled."""
         done = Counter(planned.job.series() for planned in self.plan)
-        jobs = [in_process(planned, done[planned.job.series()]) for planned in self.timed[entrant]]
+        jobs = [planned.in_process(done[planned.job.series()]) for planned in self.timed[entrant]]
         self._take(self._carry_out(jobs, store))
         return not self.summary.cancelled
 
@@ -425,7 +420,7 @@ class _Course:
             entrant = entrants.get(record.job.series())
             if entrant is None or record.status == "cancelled":
                 continue
-            self.disturbed += is_disturbed(record)
+            self.disturbed += record.is_disturbed
             if record.status != "ok":
                 self._fail(
                     entrant, f"{record.status}: {(record.error or {}).get('message') or 'without a reason'}"
@@ -453,7 +448,7 @@ class _Course:
         Raises:
             BenchError: where nobody has what a budget is of, such as energy on a machine without a meter.
         """
-        from bench.analysis.raced import concluded
+        from bench.analysis.raced import Raced
 
         lacking = [f"no {quantity} was measured" for quantity in self.quantities]
         reasons = set(self.reasons.values())
@@ -462,7 +457,7 @@ class _Course:
                 f"{next(iter(reasons))}, of any network: this machine has no meter of it",
                 "leave that budget out",
             )
-        return concluded(
+        return Raced.of(
             self.race,
             self.table,
             entered=self.entered,

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def _probe(kind: type[AnswerT], name: str, *args: object, executor: str = "process") -> AnswerT:
-    """Return the answer, of this type, of a function of `bench.execution.probe`."""
+    """Return the answer, of this type, of a function of `bench.execution._probe`."""
     with open_executor(executor) as opened:
-        return ask(opened, kind, f"bench.execution.probe:{name}", *args)
+        return ask(opened, kind, name, *args)
 
 
 def machine() -> dict[str, object]:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from bench.archs.naming import resolve
-from bench.datasets.evaluation import EvaluationSet, evaluation_set
+from bench.datasets.evaluation import EvaluationSet
 from bench.datasets.loader import Loader
-from bench.datasets.transforms import Transform, assumed, read_transform
+from bench.datasets.transforms import Transform
 from bench.errors import UnsupportedError
 from bench.io import JsonObject
 from bench.plan.expand import USUAL_SPLIT
@@ -61,7 +61,7 @@ def calibration(images: Tensor, job: Job[Timed]) -> Calibration:
 
 
 def _of_dataset(name: str, images: Tensor, job: Job[Timed]) -> Calibration:
-    training = evaluation_set(name, "train").limited(IMAGES, job.seed)
+    training = EvaluationSet.of(name, "train").limited(IMAGES, job.seed)
     _check_apart(training, job)
     transform = _transform(job)
     count, channels, *size = images.shape
@@ -96,7 +96,7 @@ def _check_apart(training: EvaluationSet, job: Job[Timed]) -> None:
     given = job.settings.given
     if "data" not in given or isinstance(training.images, Tensor):
         return
-    tested = evaluation_set(str(given["data"]), str(given.get("split", USUAL_SPLIT)))
+    tested = EvaluationSet.of(str(given["data"]), str(given.get("split", USUAL_SPLIT)))
     if isinstance(tested.images, Tensor):
         return
     both = {os.path.realpath(path) for path in tested.images} & set(map(os.path.realpath, training.images))
@@ -112,7 +112,9 @@ def _transform(job: Job[Timed]) -> Transform:
     weights = resolve(job.arch).weights
     own = job.settings.given.get("transform") or {}
     declared = None if weights is None else weights.transform
-    base = assumed(job.input_size, job.in_channels) if declared is None else read_transform(declared)
+    base = (
+        Transform.assumed(job.input_size, job.in_channels) if declared is None else Transform.read(declared)
+    )
     return base.changed(own)
 
 

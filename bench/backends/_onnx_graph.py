@@ -1,11 +1,15 @@
-"""Graphs of ONNX, read: which operators multiply in which type of number."""
+"""Graphs of ONNX: made of a network, and read for which operators multiply in which type of number."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
-from bench.backends._engines import kinds_of
+import torch
+from torch import Tensor, nn
+
+from bench.backends._engines import exporting, kinds_of
 
 _INT8 = ("qlinear", "integer", "qgemm", "qattention", "dynamicquantize")
 _TYPES = {1: "fp32", 10: "fp16", 16: "bf16"}  # of TensorProto; what is not said is single precision
@@ -28,3 +32,19 @@ def _kind(node: object, types: dict[str, int]) -> str:
         return "int8"
     known = [_TYPES[types[i]] for i in getattr(node, "input", ()) if types.get(i) in _TYPES]
     return known[0] if known else "fp32"
+
+
+def export(model: nn.Module, images: Tensor, file: Path) -> str:
+    """Write the network to `file`; return the exporter that could: torch.export, or tracing where that fails."""
+    arguments: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"], "verbose": False}
+    failure: Exception | None = None
+    for name, dynamo in (("torch.export", True), ("tracing", False)):
+        with exporting():
+            try:
+                torch.onnx.export(model, (images.clone(),), str(file), dynamo=dynamo, **arguments)
+            except Exception as error:
+                failure = failure or error
+            else:
+                return name
+    assert failure is not None
+    raise failure

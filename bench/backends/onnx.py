@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Call, Engine, PinnedCall, Runnable, on_cpu, refusal
-from bench.backends._engines import exporting, folder_size, missing, versions
-from bench.backends._onnx_graph import operators_of
+from bench.backends._engines import folder_size, missing, versions
+from bench.backends._onnx_graph import export, operators_of
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -97,22 +97,6 @@ def _prepared(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path, d
     )
     call = _host_call(session, images) if on_cpu(job) else _device_call(session, images, model(images))
     return Runnable(call, detail, engine=engine, flags=flags)
-
-
-def export(model: nn.Module, images: Tensor, file: Path) -> str:
-    """Write the network to `file`; return the exporter that could: torch.export, or tracing where that fails."""
-    arguments: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"], "verbose": False}
-    failure: Exception | None = None
-    for name, dynamo in (("torch.export", True), ("tracing", False)):
-        with exporting():
-            try:
-                torch.onnx.export(model, (images.clone(),), str(file), dynamo=dynamo, **arguments)
-            except Exception as error:
-                failure = failure or error
-            else:
-                return name
-    assert failure is not None
-    raise failure
 
 
 def _session(file: Path, job: Job[Timed], optimised: Path) -> Any:

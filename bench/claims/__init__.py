@@ -9,7 +9,7 @@
     table.py     what the counts of records say of published counts, and of claims on whole networks
 
 A new claim is one line of the file; a new quantity is one function under `check`. Facts of networks come from
-`bench.execution.probe.probe_facts`, in a process that may import torch.
+`bench.execution._probe.probe_facts`, in a process that may import torch.
 """
 
 from __future__ import annotations

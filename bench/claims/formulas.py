@@ -14,7 +14,7 @@ from bench.claims._claim import Claim
 from bench.claims._context import Context, Row, check, fits_exactly, nothing, of_kind, side_written, window
 from bench.claims._finding import Finding, decide_rule, decide_text, undecidable
 from bench.errors import BenchError, ConfigError
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 
 
 def _refusal(expected: str) -> ValueError:
@@ -259,7 +259,7 @@ def _recipe(claim: Claim, _context: Context) -> Finding:
     """Decide how a network was trained by the recipe that the subject names: ``batch_size=128 momentum=0.9``."""
     name = claim.subject.removeprefix("recipe ")
     try:
-        data = load_recipe(name).model_dump(mode="json")
+        data = Recipe.load(name).model_dump(mode="json")
     except BenchError as error:
         raise ConfigError(f"{claim.place}: {error.message}", error.tip) from error
     pairs = [pair.partition("=") for pair in claim.claimed.split()]

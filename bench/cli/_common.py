@@ -137,11 +137,11 @@ def run_path(run: str, results: Path) -> Path:
 
 def stored_run(run: str, results: Path) -> Run:
     """Read a run, given by name or path, and say on stderr what of it was set aside."""
-    from bench.records.store import read_run, set_aside
+    from bench.records.store import read_run
 
     stored = read_run(run_path(run, results))
     if stored.rejected:
-        note(set_aside(stored))
+        note(stored.set_aside)
     return stored
 
 

@@ -29,7 +29,7 @@ from bench.plan.task import TASKS
 from bench.records.environment import usable_cores
 from bench.records.history import durations
 from bench.records.record import Record
-from bench.records.store import Run, set_aside
+from bench.records.store import Run
 from bench.report.text import visible
 from bench.units import duration
 
@@ -129,7 +129,7 @@ class Progress(Observer):
         for line in edits(plan, before):
             self._print(f"[yellow]measured again:[/] {escape(line)}")
         if before.rejected:
-            self._print(f"[yellow]{escape(set_aside(before))}[/]")
+            self._print(f"[yellow]{escape(before.set_aside)}[/]")
 
     def fetching(self, dataset: str) -> None:
         """Say that a data set is fetched."""

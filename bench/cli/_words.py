@@ -11,7 +11,6 @@ from statistics import median
 from bench.errors import BenchError
 from bench.execution.places import HOST
 from bench.execution.runner import Summary
-from bench.plan.card import edited
 from bench.plan.expand import Planned
 from bench.plan.job import Job
 from bench.records.flags import OF_SAMPLES, spoken
@@ -35,7 +34,7 @@ def edits(plan: Sequence[Planned], before: Run) -> list[str]:
     """Return a line for each network of the user's whose files are others than when it was last measured."""
     known = {record.job.arch: record.card for record in before.records}
     cards = {planned.job.arch: planned.card for planned in plan if planned.job.arch in known}
-    files = {name: edited(known[name], card) for name, card in cards.items()}
+    files = {name: known[name].edited_to(card) for name, card in cards.items()}
     return [
         f"{name}, as {', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed"
         for name, changed in files.items()

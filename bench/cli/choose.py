@@ -121,16 +121,16 @@ def _from_known(
     """Choose from a run, or from what is published of a machine."""
     from bench.analysis.choosing import choose as decide
     from bench.errors import unknown_name
-    from bench.facts.candidates import ACCURACIES, measured, of_batches, published, published_machines
+    from bench.facts.candidates import ACCURACIES, Candidates, published_machines
     from bench.report.facts import choice_json, choice_markdown, choice_report
 
     if accuracy not in ACCURACIES:
         raise unknown_name("accuracy", accuracy, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
     if on not in published_machines() and run_path(on, results).is_dir():
-        candidates = measured(stored_run(on, results), accuracy, patterns)
+        candidates = Candidates.measured(stored_run(on, results), accuracy, patterns)
     else:
-        candidates = published(on, accuracy, patterns)
-    candidates, budgets = of_batches(candidates, budgets)
+        candidates = Candidates.published(on, accuracy, patterns)
+    candidates, budgets = candidates.of_batches(budgets)
     choice = decide(candidates.table, budgets, candidates.images)
     if form is Format.json:
         print_json(choice_json(choice, candidates, explain))

@@ -82,7 +82,7 @@ def _compare(
     results: Path, a: str, b: str, *, across: bool, floor: float | None, quantities: Sequence[str]
 ) -> dict[str, Diff]:
     """Return what changed on each machine that both runs have, by the name of the later run there."""
-    from bench.analysis.diff import diff as compare
+    from bench.analysis.diff import Diff
     from bench.analysis.selftest import band_of
     from bench.errors import ConfigError
     from bench.records.machines import by_machine, same_machines
@@ -93,7 +93,7 @@ def _compare(
         here, there = (" and ".join(run.name for run in by_machine(one)) for one in (earlier, later))
         raise ConfigError(f"no machine is in both runs: {here}, against {there}", "measure one of them anew")
     return {
-        of_later.name: compare(
+        of_later.name: Diff.of(
             of_earlier,
             of_later,
             across=across,

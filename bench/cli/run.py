@@ -99,22 +99,22 @@ def _study(done: Done) -> dict[str, object]:
     """Return the verdict of the run's study, where it has one."""
     if not (done.here.info.get("experiment") or {}).get("study"):
         return {}  # without the import of what decides it
-    from bench.analysis.studies import study_verdict
+    from bench.analysis.studies import StudyVerdict
 
-    verdict = study_verdict(done.here)
+    verdict = StudyVerdict.of(done.here)
     return {} if verdict is None else {"study": verdict.to_json()}
 
 
 def _print_table(done: Done) -> None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
-    from bench.analysis.studies import study_verdict
+    from bench.analysis.studies import StudyVerdict
     from bench.records.machines import by_machine
     from bench.report.tables.answers import opening
     from bench.report.tables.comparison import rich_table
     from bench.report.tables.verdicts import study_report
 
-    run, verdict = done.invocation, study_verdict(done.here)
+    run, verdict = done.invocation, StudyVerdict.of(done.here)
     if run.records:
         frame = to_frame(by_machine(run))
         table = compare_table(frame)

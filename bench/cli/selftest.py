@@ -38,7 +38,7 @@ def selftest(
     overhead over a bare loop and this machine's noise. It is stored as the run `selftest`; `bench compare` takes the
     noise from there, and reports quote it. The same command resumes.
     """
-    from bench.analysis.selftest import selftest_of
+    from bench.analysis.selftest import Selftest
     from bench.api import selftest as test_harness
     from bench.cli._measuring import finish, measure
 
@@ -52,7 +52,7 @@ def selftest(
         results=results,
         quiet=quiet,
     )
-    tested = selftest_of(done.here)
+    tested = Selftest.of(done.here)
     if as_json:
         print_json(None if tested is None else tested.to_json())
     elif tested is not None and not quiet:

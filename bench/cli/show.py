@@ -152,7 +152,7 @@ def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], for
 def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None) -> None:
     """Print the layers of a run with their times, and write a trace where one is asked for."""
     from bench.analysis.frame import to_frame
-    from bench.analysis.layers import events, layer_tables
+    from bench.analysis.layers import layer_tables
     from bench.report.tables import layer_times as forms
 
     tables = layer_tables(to_frame([run]), depth)
@@ -160,7 +160,7 @@ def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None)
         return
     table = tables[-1]
     if trace is not None:
-        content = {"traceEvents": events(table), "displayTimeUnit": "ms"}
+        content = {"traceEvents": table.events(), "displayTimeUnit": "ms"}
         write_file(trace, json.dumps(content).encode())
     if form is _Format.json:
         print_json(forms.layer_times_json(table))

@@ -62,9 +62,9 @@ def verify(
 
 def _studies(runs: Mapping[str, Run]) -> dict[str, list[StudyVerdict]]:
     """Return the verdict of each run that has a study."""
-    from bench.analysis.studies import study_verdict
+    from bench.analysis.studies import StudyVerdict
 
-    verdicts = {name: study_verdict(run) for name, run in runs.items()}
+    verdicts = {name: StudyVerdict.of(run) for name, run in runs.items()}
     return {name: [verdict] for name, verdict in verdicts.items() if verdict is not None}
 
 

@@ -61,6 +61,32 @@ class ClassMap:
         """Whether the network has outputs for other classes too."""
         return len(self.outputs) < self.count
 
+    @classmethod
+    def of(cls, classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None = None) -> ClassMap:
+        """Return which output of a network means which class of a data set.
+
+        Args:
+            classes: names of the data set's classes, in the order of its labels.
+            vocabulary: of the network.
+            folder: that holds the classes' folders; a list of WordNet ids may lie there, or above.
+
+        Raises:
+            UnsupportedError: if the network has no output for a class, or it cannot be known which.
+        """
+        if vocabulary.names and (by_name := _exact(classes, vocabulary.names)):
+            return cls(by_name, vocabulary.count, "names")
+        if all(map(_ID.fullmatch, classes)):
+            return _by_ids(classes, vocabulary, folder)
+        if all(map(_NUMBER.fullmatch, classes)):
+            return _by_numbers(classes, vocabulary)
+        if vocabulary.names:
+            return _by_names(classes, _with_synonyms(vocabulary))
+        if vocabulary.count == _imagenet.COUNT:
+            names = Vocabulary(vocabulary.count, _imagenet.categories(), source="ImageNet's names")
+            with contextlib.suppress(UnsupportedError):
+                return _by_names(classes, _with_synonyms(names))
+        return _by_order(classes, vocabulary.count)
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -77,32 +103,6 @@ class Vocabulary:
     names: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     source: str = ""
-
-
-def map_classes(classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None = None) -> ClassMap:
-    """Return which output of a network means which class of a data set.
-
-    Args:
-        classes: names of the data set's classes, in the order of its labels.
-        vocabulary: of the network.
-        folder: that holds the classes' folders; a list of WordNet ids may lie there, or above.
-
-    Raises:
-        UnsupportedError: if the network has no output for a class, or it cannot be known which.
-    """
-    if vocabulary.names and (by_name := _exact(classes, vocabulary.names)):
-        return ClassMap(by_name, vocabulary.count, "names")
-    if all(map(_ID.fullmatch, classes)):
-        return _by_ids(classes, vocabulary, folder)
-    if all(map(_NUMBER.fullmatch, classes)):
-        return _by_numbers(classes, vocabulary)
-    if vocabulary.names:
-        return _by_names(classes, _with_synonyms(vocabulary))
-    if vocabulary.count == _imagenet.COUNT:
-        names = Vocabulary(vocabulary.count, _imagenet.categories(), source="ImageNet's names")
-        with contextlib.suppress(UnsupportedError):
-            return _by_names(classes, _with_synonyms(names))
-    return _by_order(classes, vocabulary.count)
 
 
 def _with_synonyms(vocabulary: Vocabulary) -> Vocabulary:

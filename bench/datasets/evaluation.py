@@ -93,6 +93,44 @@ class EvaluationSet:
             note=self.note,
         )
 
+    @classmethod
+    def of(cls, name: str, split: str) -> EvaluationSet:
+        """Return a split of a data set, called by a registered name or ``imagefolder:PATH``.
+
+        Raises:
+            UnknownNameError: if no data set is called so, or it has no such split.
+            UnsupportedError: if it is not on this machine, or a folder does not suit.
+        """
+        if name.startswith(_FOLDER):
+            path = name.removeprefix(_FOLDER)
+            if not path:
+                raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
+            return _of_folder(name, Path(path).expanduser(), split)
+        dataset = find(name)
+        if split not in _SPLITS:
+            raise unknown_name("split", split, _SPLITS)
+        own: Split = "train" if split == "train" else "test"
+        note = "its test images are for validation" if split == "val" else ""
+        if dataset.card.in_files:
+            place = dataset.kept.find(data_root()) if dataset.kept else None
+            if place is None:
+                return _declared(name)
+            return _named(_of_folder(name, place, split), dataset.class_names)
+        if dataset.kept and dataset.kept.find(data_root()) is None:
+            return _declared(name)
+        images = read(dataset, own)
+        pixels = images.images[:] if isinstance(images.images, Files) else images.images
+        return cls(
+            name=name,
+            images=pixels,
+            names=tuple(map(str, range(len(images)))),
+            numbers=torch.arange(len(images)),
+            labels=images.labels,
+            classes=dataset.class_names,
+            digest=None if dataset.card.sha256 is None else partial(str, dataset.card.sha256),
+            note=note,
+        )
+
 
 def _balanced(labels: Tensor, count: int, seed: int) -> Tensor:
     """Return the numbers [count], ascending, of images drawn at random: as many of each class as of any other.
@@ -109,44 +147,6 @@ def _balanced(labels: Tensor, count: int, seed: int) -> Tensor:
     turns = rng.permutation(int(known.max()) + 1)[known]
     chosen = np.lexsort((turns, ranks))[:count]
     return torch.from_numpy(np.sort(chosen))
-
-
-def evaluation_set(name: str, split: str) -> EvaluationSet:
-    """Return a split of a data set, called by a registered name or ``imagefolder:PATH``.
-
-    Raises:
-        UnknownNameError: if no data set is called so, or it has no such split.
-        UnsupportedError: if it is not on this machine, or a folder does not suit.
-    """
-    if name.startswith(_FOLDER):
-        path = name.removeprefix(_FOLDER)
-        if not path:
-            raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
-        return _of_folder(name, Path(path).expanduser(), split)
-    dataset = find(name)
-    if split not in _SPLITS:
-        raise unknown_name("split", split, _SPLITS)
-    own: Split = "train" if split == "train" else "test"
-    note = "its test images are for validation" if split == "val" else ""
-    if dataset.card.in_files:
-        place = dataset.kept.find(data_root()) if dataset.kept else None
-        if place is None:
-            return _declared(name)
-        return _named(_of_folder(name, place, split), dataset.class_names)
-    if dataset.kept and dataset.kept.find(data_root()) is None:
-        return _declared(name)
-    images = read(dataset, own)
-    pixels = images.images[:] if isinstance(images.images, Files) else images.images
-    return EvaluationSet(
-        name=name,
-        images=pixels,
-        names=tuple(map(str, range(len(images)))),
-        numbers=torch.arange(len(images)),
-        labels=images.labels,
-        classes=dataset.class_names,
-        digest=None if dataset.card.sha256 is None else partial(str, dataset.card.sha256),
-        note=note,
-    )
 
 
 def _declared(name: str) -> EvaluationSet:

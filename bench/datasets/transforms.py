@@ -76,7 +76,7 @@ class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
         Raises:
             ConfigError: for a field or a value that there is none of.
         """
-        return read_transform({**self.model_dump(), **values})
+        return Transform.read({**self.model_dump(), **values})
 
     def at(self, side: int) -> Transform:
         """Return the transform for squares of another size in px, with the same share of each image cropped away."""
@@ -184,36 +184,36 @@ class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
         pixels = (images * std + mean) * self.scale / 255
         return (pixels.flip(1) if self.colour == "bgr" else pixels).clamp(0, 1)
 
+    @classmethod
+    def read(cls, values: JsonObject) -> Transform:
+        """Return the transform of plain JSON values; what they do not say is as torchvision's presets have it.
 
-def read_transform(values: JsonObject) -> Transform:
-    """Return the transform of plain JSON values; what they do not say is as torchvision's presets have it.
+        Raises:
+            ConfigError: for a field or a value that there is none of.
+        """
+        try:
+            return Transform.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            known = list(Transform.model_fields)
+            key = next((str(step) for step in first["loc"]), "")
+            if first["type"] == "extra_forbidden":
+                raise ConfigError(f"a transform has no {key!r}", suggestion(key, known)) from error
+            message = first["msg"].removeprefix("Value error, ").lower()
+            where = f"transform.{key}" if key else "transform"
+            raise ConfigError(f"{where}: {message}", f"it has {', '.join(known)}") from error
 
-    Raises:
-        ConfigError: for a field or a value that there is none of.
-    """
-    try:
-        return Transform.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = list(Transform.model_fields)
-        key = next((str(step) for step in first["loc"]), "")
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(f"a transform has no {key!r}", suggestion(key, known)) from error
-        message = first["msg"].removeprefix("Value error, ").lower()
-        where = f"transform.{key}" if key else "transform"
-        raise ConfigError(f"{where}: {message}", f"it has {', '.join(known)}") from error
-
-
-def assumed(size: int, channels: int = 3) -> Transform:
-    """Return what is usual for ImageNet's images of `size` px, for a network of which nothing is declared."""
-    grey = channels == 1
-    return Transform(
-        resize=round(size / _ASSUMED_SHARE),
-        crop=(size, size),
-        channels=1 if grey else 3,
-        mean=(sum(MEAN) / 3,) if grey else MEAN,
-        std=(sum(STD) / 3,) if grey else STD,
-    )
+    @classmethod
+    def assumed(cls, size: int, channels: int = 3) -> Transform:
+        """Return what is usual for ImageNet's images of `size` px, for a network of which nothing is declared."""
+        grey = channels == 1
+        return cls(
+            resize=round(size / _ASSUMED_SHARE),
+            crop=(size, size),
+            channels=1 if grey else 3,
+            mean=(sum(MEAN) / 3,) if grey else MEAN,
+            std=(sum(STD) / 3,) if grey else STD,
+        )
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

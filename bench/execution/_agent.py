@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.execution import Executor
 from bench.execution._locks import SharedLocks
 from bench.execution.catalog import ask
-from bench.execution.data import dataset_of, fetch_all, without
+from bench.execution.data import fetch_all, without
 from bench.execution.places import Place
 from bench.execution.runner import Observer, kept_files, run_at
 from bench.io import write_file
@@ -54,7 +54,6 @@ def jobs_folder() -> Path:
     return Path(given).expanduser() if given else Path.home() / ".cache" / "bench" / "jobs"
 
 
-_PROBE = "bench.execution.probe:probe_machine"
 _KEPT = ("checkpoints", "outputs", "weights")  # folders of files that come back with a job
 
 
@@ -80,7 +79,7 @@ class Agent:
         Raises:
             BenchError: if it cannot be probed.
         """
-        machine = ask(self.executor, Catalog, _PROBE, [], [])
+        machine = ask(self.executor, Catalog, "probe_machine", [], [])
         self._machine = machine
         return machine
 
@@ -138,12 +137,12 @@ class Agent:
 
     def _with_data(self, planned: Planned) -> Planned:
         """Return the job, once its images are here; marked as unsupported where they cannot be had."""
-        dataset = dataset_of(planned)
+        dataset = planned.dataset
         if not dataset or planned.status is not None:
             return planned
         with self._fetching:
             if dataset not in self._refused:
-                missing = ask(self.executor, Catalog, _PROBE, [], [dataset]).missing
+                missing = ask(self.executor, Catalog, "probe_machine", [], [dataset]).missing
                 self._refused[dataset] = fetch_all(missing, self.executor, lambda _: None)
         return without((planned,), self._refused[dataset])[0]
 

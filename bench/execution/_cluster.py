@@ -23,7 +23,8 @@ from bench.errors import BenchError
 from bench.execution import Ended, Executor, Send
 from bench.execution._agent import Left, Message
 from bench.execution._copies import Copies, copies_of
-from bench.execution.places import Place, PlaceLostError, wanted
+from bench.execution._wants import wanted
+from bench.execution.places import Place, PlaceLostError
 from bench.io import write_file
 from bench.plan.expand import Catalog, Planned, is_of_type
 from bench.plan.task import TASKS

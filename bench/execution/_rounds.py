@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
-from bench.plan.expand import Planned, in_process
+from bench.plan.expand import Planned
 from bench.plan.settings import Processes, Timed
 from bench.records.record import Record
 
@@ -86,7 +86,7 @@ def further_round(rows: Sequence[_Row]) -> list[Planned]:
         cost = fmean(row.spent_s)
         if cost <= left:
             left -= cost
-            chosen.append(in_process(row.planned, row.next))
+            chosen.append(row.planned.in_process(row.next))
     random.Random(" ".join(p.job.id for p in chosen)).shuffle(chosen)
     return chosen
 
@@ -95,9 +95,9 @@ def _doubtful(rows: Sequence[_Row]) -> list[_Row]:
     """Return the rows whose interval is wide, or overlaps that of the next one although the two are not alike."""
     if not any(len(row.times) > 1 for row in rows):
         return []
-    from bench.stats.intervals import process_interval  # SciPy comes with it, which most runs do not need
+    from bench.stats.intervals import Interval
 
-    known = {i: process_interval(row.times) for i, row in enumerate(rows) if len(row.times) > 1}
+    known = {i: Interval.over_processes(row.times) for i, row in enumerate(rows) if len(row.times) > 1}
     doubtful = {i for i, interval in known.items() if _half(interval) > rows[i].processes.within}
     for one, other in _neighbours(rows, known):
         apart = known[other].estimate / known[one].estimate - 1

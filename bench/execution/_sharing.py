@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from bench.execution.places import NOTHING, Place, by_host, wanted
+from bench.execution._wants import NOTHING, wanted
+from bench.execution.places import Place, by_host
 from bench.plan.expand import Planned
 
 _CANCEL_S = 1.0

@@ -35,7 +35,7 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
     own = [n for n in names if _is_users(n)]
     others = [n for n in names if n not in own]
     asked = (others, _datasets_of(experiment), _evaluated_of(experiment))
-    catalog = ask(executor, Catalog, "bench.execution.probe:probe_machine", *asked[: 3 if asked[2] else 2])
+    catalog = ask(executor, Catalog, "probe_machine", *asked[: 3 if asked[2] else 2])
     whole = replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
     return executor.survey(whole) if isinstance(executor, Remote) else whole
 
@@ -74,15 +74,17 @@ def _is_users(name: str) -> bool:
 
 
 def ask(
-    executor: Executor, kind: type[AnswerT], target: str, *args: object, timeout_s: float = _PROBE_S
+    executor: Executor, kind: type[AnswerT], probe: str, *args: object, timeout_s: float = _PROBE_S
 ) -> AnswerT:
-    """Return the answer of a probe, which is of this type.
+    """Return the answer, of this type, of a function of `bench.execution._probe`, which runs where jobs do.
 
     Raises:
         BenchError: what the probe sent, or that it ended without such an answer.
     """
     events: list[Event] = []
-    ended = executor.call(target, args, timeout_s=timeout_s, on_event=events.append)
+    ended = executor.call(
+        f"bench.execution._probe:{probe}", args, timeout_s=timeout_s, on_event=events.append
+    )
     for name, value in events:
         if name == "error":
             raise value
@@ -115,7 +117,7 @@ def _users_cards(executor: Executor, name: str) -> tuple[ArchCard, ...]:
     The job then meets the same failure in its own process, and its record says what it was.
     """
     try:
-        cards = ask(executor, tuple[ArchCard, ...], "bench.execution.probe:probe_arch", name)
+        cards = ask(executor, tuple[ArchCard, ...], "probe_arch", name)
     except UnknownNameError:
         raise
     except BenchError:
@@ -131,7 +133,7 @@ def _fitted(executor: Executor, card: ArchCard) -> ArchCard:
     if card.sized and card.any_channels:
         return card
     try:
-        fit = ask(executor, dict[str, int], "bench.execution.probe:probe_fit", card.name, timeout_s=_FIT_S)
+        fit = ask(executor, dict[str, int], "probe_fit", card.name, timeout_s=_FIT_S)
     except BenchError:
         return card
     return card.fitted(**fit) if fit else card

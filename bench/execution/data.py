@@ -18,7 +18,7 @@ _What = Literal["data", "weights"]
 def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]) -> tuple[str, ...]:
     """Return the missing data sets that jobs of a plan need, but for the jobs that are done, told by their ids."""
     done = set(done)
-    needed = {dataset_of(p) for p in plan if p.status is None and p.job.id not in done}
+    needed = {p.dataset for p in plan if p.status is None and p.job.id not in done}
     return tuple(name for name in missing if name in needed)
 
 
@@ -37,7 +37,7 @@ def fetch_all(
     for name in names:
         begin(name)
         try:
-            ask(executor, str, f"bench.execution.probe:fetch_{what}", name, timeout_s=_FETCH_S)
+            ask(executor, str, f"fetch_{what}", name, timeout_s=_FETCH_S)
         except BenchError as error:
             refused[name] = error
     return refused
@@ -47,7 +47,7 @@ def without(plan: Sequence[Planned], refused: Mapping[str, BenchError]) -> tuple
     """Return the plan with the jobs marked as unsupported whose data set, or whose weights, cannot be had."""
     return tuple(
         replace(p, status="unsupported", reason=error.message, tip=error.tip)
-        if p.status is None and (error := refused.get(dataset_of(p)) or refused.get(p.job.arch))
+        if p.status is None and (error := refused.get(p.dataset) or refused.get(p.job.arch))
         else p
         for p in plan
     )
@@ -58,11 +58,5 @@ def with_weights(
 ) -> tuple[Planned, ...]:
     """Return the plan once the libraries' weights that its jobs need are here, or are known not to be had."""
     names = list(dict.fromkeys(p.job.arch for p in plan if p.status is None and p.card.weights))
-    lacking = ask(executor, list[str], "bench.execution.probe:lacking_weights", names) if names else []
+    lacking = ask(executor, list[str], "lacking_weights", names) if names else []
     return without(plan, fetch_all(lacking, executor, begin, "weights"))
-
-
-def dataset_of(planned: Planned) -> str:
-    """Return the name of the data set that a job needs; empty where it needs none."""
-    given = planned.job.settings.given
-    return str(given.get("dataset") or given.get("data") or given.get("calibration") or "")

@@ -19,6 +19,7 @@ from typing import Protocol, runtime_checkable
 
 from bench.errors import BenchError
 from bench.execution import Ended, Executor, Send
+from bench.execution._wants import NO_CLOCK, wanted
 from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned
 from bench.plan.task import TASKS
@@ -26,9 +27,6 @@ from bench.records.environment import card_of
 from bench.records.record import Record
 
 HOST = "host"  # the place beside those of its cards
-_ANY_CARD = "cuda"  # what a job wants that any of several equal cards may do
-_NO_CLOCK = "no clock"  # one whose time is of no concern
-NOTHING = "nothing"  # one of which it is known that it will not run
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -133,41 +131,7 @@ def places_for(plan: Sequence[Planned], executor: Executor, catalog: Catalog) ->
         for index in catalog.equal_cards
     )
     others = frozenset(wanted(p) for p in plan if not p.any_card)
-    return (*cards, replace(host, name=HOST, takes=others | {"cpu", _NO_CLOCK}))
-
-
-def wanted(planned: Planned) -> str:
-    """Return what a job wants of a place.
-
-    That is `cpu`, a card such as ``cuda:1``, or `_ANY_CARD` of several equal ones, with the type that it has to be of;
-    `_NO_CLOCK` where its time is of no concern, and `NOTHING` where it will not run.
-    """
-    if planned.status is not None:
-        return NOTHING
-    if not TASKS.get(planned.job.task).alone:
-        return _NO_CLOCK
-    device = _ANY_CARD if planned.any_card else planned.job.device
-    device_type = planned.job.settings.device_type
-    return device if device_type is None else f"{device} of {device_type}"
-
-
-def placed(plan: Sequence[Planned], places: Sequence[Place]) -> tuple[Planned, ...]:
-    """Return a plan with the jobs marked as unsupported that none of several places takes."""
-    if len(places) == 1 and places[0].is_here:
-        return tuple(plan)
-    taken = {NOTHING}.union(*(place.takes for place in places))
-    kinds = ", ".join(sorted(taken - {NOTHING}))
-    return tuple(
-        planned
-        if wanted(planned) in taken
-        else replace(
-            planned,
-            status="unsupported",
-            reason=f"no place for a job on {planned.job.device}: there are some for {kinds}",
-            tip="choose a device of theirs with --set device=",
-        )
-        for planned in plan
-    )
+    return (*cards, replace(host, name=HOST, takes=others | {"cpu", NO_CLOCK}))
 
 
 def _with_card_first(environment: JsonObject, index: int) -> dict[str, object]:

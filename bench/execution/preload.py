@@ -21,9 +21,9 @@ with importing(), warnings.catch_warnings():
     import scipy.special  # intervals need it: in the midst of sampling, its import took half a second of the limit
     import torchvision
 
+    import bench.execution._probe
     import bench.execution._worker
     import bench.execution.executors._child
-    import bench.execution.probe
     import bench.tasks
     from bench.archs import ARCHS
     from bench.backends import BACKENDS

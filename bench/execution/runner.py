@@ -21,16 +21,17 @@ from bench.execution._outcome import Outcome, judge
 from bench.execution._rounds import further_round, rows_of
 from bench.execution._sharing import End, Tell, Threads, share_out
 from bench.execution._side_by_side import at_once, beside, side_by_side
-from bench.execution.places import Place, PlaceLostError, Remote, by_host, placed, places_for
+from bench.execution._wants import NOTHING, wanted
+from bench.execution.places import Place, PlaceLostError, Remote, by_host, places_for
 from bench.io import JsonObject
-from bench.plan.expand import Catalog, Planned, is_timed
+from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records import environment
+from bench.records.line import shared
 from bench.records.machines import machines_of
 from bench.records.record import Measurement, Record
-from bench.records.store import Run, Store, is_disturbed, latest
-from bench.records.unread import shared
+from bench.records.store import Run, Store, latest
 
 _CHECKPOINTS = "checkpoints"
 
@@ -151,7 +152,7 @@ def run_plan(
     """
     observer = observer or Observer()
     places = places_for(plan, executor, catalog)
-    plan = placed(plan, places)
+    plan = _placed(plan, places)
     here = reusable(store.run.records, [place.environment for place in places], plan)
     reused = [here[p.job.id] for p in plan if p.job.id in here]
     summary = Summary(reused=len(reused))
@@ -260,7 +261,7 @@ class _Bench:
 
     def note(self, end: End) -> None:
         """Remember where a job was timed."""
-        if is_timed(end.planned):
+        if end.planned.is_timed:
             self.timed_at[end.planned.job.id] = end.place
 
     def lose(self, place: Place) -> bool:
@@ -291,7 +292,7 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
     """
     again: set[str] = set()
     for record in _once(todo, bench, len(todo)):
-        if is_disturbed(record):
+        if record.is_disturbed:
             again.add(record.job.id)
         yield record
     if again and not bench.over:
@@ -307,7 +308,7 @@ def _controls(todo: Sequence[Planned], bench: _Bench) -> list[Planned]:
     """Return the first job that was timed at each place: once more, it shows how the machine changed meanwhile."""
     timed: dict[Place, list[Planned]] = {}
     for planned in todo:
-        if is_timed(planned) and (place := bench.timed_at.get(planned.job.id)) is not None:
+        if planned.is_timed and (place := bench.timed_at.get(planned.job.id)) is not None:
             timed.setdefault(place, []).append(planned)
     return [jobs[0] for place in bench.left if len(jobs := timed.get(place, [])) >= _DRIFT_FROM]
 
@@ -579,3 +580,22 @@ class _Story:
         for (stage, begun), end in zip(self.entered, ends, strict=True):
             spent[stage] = spent.get(stage, 0.0) + end - begun
         return spent
+
+
+def _placed(plan: Sequence[Planned], places: Sequence[Place]) -> tuple[Planned, ...]:
+    """Return a plan with the jobs marked as unsupported that none of several places takes."""
+    if len(places) == 1 and places[0].is_here:
+        return tuple(plan)
+    taken = {NOTHING}.union(*(place.takes for place in places))
+    kinds = ", ".join(sorted(taken - {NOTHING}))
+    return tuple(
+        planned
+        if wanted(planned) in taken
+        else replace(
+            planned,
+            status="unsupported",
+            reason=f"no place for a job on {planned.job.device}: there are some for {kinds}",
+            tip="choose a device of theirs with --set device=",
+        )
+        for planned in plan
+    )

@@ -53,52 +53,94 @@ class Candidates:
     images: int
     remarks: tuple[str, ...]
 
+    @classmethod
+    def published(cls, machine: str, accuracy: str, patterns: Sequence[str]) -> Candidates:
+        """Return networks with what is published of their speed on a machine.
+
+        Args:
+            machine: such as ``rtx4090``, which stands for the newest of its sources, or the name of a source.
+            accuracy: of `ACCURACIES`.
+            patterns: names or globs of networks; none for all.
+
+        Raises:
+            UnknownNameError: for a machine that no facts are of, or where no network matches.
+        """
+        source = _speed_source(machine)
+        images, column = ACCURACIES[accuracy]
+        rows = _accuracies(images, column)
+        timed = speeds()
+        timed = timed[timed["source"] == source.name].drop(columns=["source", "machine", "parameters"])
+        joined = rows.merge(timed, on=["network", "input_size"])
+        joined["latency"] = (1 / joined["throughput"]).where(joined["batch_size"] == 1)
+        joined["memory"], joined["energy"] = float("nan"), float("nan")
+        joined["network"] = _TIMM + joined["weights"]
+        joined["file_size"] = FP32 * joined["parameters"]
+        table = _matching(joined, patterns)
+        remarks = (_said(source, table), _of_accuracies(images, column))
+        return cls(table, _word(column), SETS[images][0], remarks)
+
+    @classmethod
+    def measured(cls, run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
+        """Return the networks of a run that have a published accuracy at the size they were timed at.
+
+        Args:
+            run: a run with times.
+            accuracy: of `ACCURACIES`.
+            patterns: names or globs of networks; none for all.
+
+        Raises:
+            ConfigError: for a run of several machines: a choice is for one.
+            UnknownNameError: where no network matches.
+        """
+        if len(machines := by_machine(run)) > 1:
+            names = " and ".join(one.name for one in machines)
+            raise ConfigError(
+                f"several machines were measured: {names}", "choose from a run of one of them: --on RUN"
+            )
+        images, column = ACCURACIES[accuracy]
+        timed = compare_table(to_frame([run]))
+        timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
+        costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
+        costs = costs[["network", "label", "input_size", *_MEASURED, *_BESIDE, "macs"]].astype(
+            {"input_size": "int32"}
+        )
+        costs["key"] = costs["network"].map(_without_tag)
+        rows = _accuracies(images, column)
+        rows["key"] = rows["network"].where(rows["network"].str.contains(":"), _TIMM + rows["network"])
+        joined = costs.merge(rows.drop(columns="network"), on=["key", "input_size"])
+        several = costs["network"].duplicated(keep=False).any()
+        weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
+        joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
+        joined["file_size"] = FP32 * joined["parameters"]
+        without = sorted(set(costs["key"]) - set(joined["key"]))
+        missing = (
+            f"Left out, as no accuracy of theirs is published at that size: {', '.join(without)}."
+            if without
+            else ""
+        )
+        own = f"Speeds are measured: run {run.name}, with their 95 % intervals over processes."
+        remarks = tuple(filter(None, (own, missing, _of_accuracies(images, column))))
+        return cls(_matching(joined, patterns), _word(column), SETS[images][0], remarks)
+
+    def of_batches(self, budgets: Sequence[Budget]) -> tuple[Candidates, list[Budget]]:
+        """Return the same and budgets: where no latency is known, one of it as one of throughput, which is told."""
+        table = self.table
+        if table["latency"].notna().any() or table["throughput"].isna().all():
+            return self, list(budgets)
+        taken = [Budget("throughput", 1 / b.limit) if b.quantity == "latency" else b for b in budgets]
+        remarks = [
+            f"No latency is known there, of one image alone: {show(budget.limit, 's')} is taken as the share of an "
+            "image in the time of its batch. One image alone takes longer, so that a latency is not what was tested."
+            for budget in budgets
+            if budget.quantity == "latency"
+        ]
+        return replace(self, remarks=(*remarks, *self.remarks)), taken
+
 
 def published_machines() -> list[str]:
     """Return the machines whose speeds are published, and the names of those sources."""
     of_speeds = [source for source in sources() if source.kind == "speed"]
     return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
-
-
-def published(machine: str, accuracy: str, patterns: Sequence[str]) -> Candidates:
-    """Return networks with what is published of their speed on a machine.
-
-    Args:
-        machine: such as ``rtx4090``, which stands for the newest of its sources, or the name of a source.
-        accuracy: of `ACCURACIES`.
-        patterns: names or globs of networks; none for all.
-
-    Raises:
-        UnknownNameError: for a machine that no facts are of, or where no network matches.
-    """
-    source = _speed_source(machine)
-    images, column = ACCURACIES[accuracy]
-    rows = _accuracies(images, column)
-    timed = speeds()
-    timed = timed[timed["source"] == source.name].drop(columns=["source", "machine", "parameters"])
-    joined = rows.merge(timed, on=["network", "input_size"])
-    joined["latency"] = (1 / joined["throughput"]).where(joined["batch_size"] == 1)
-    joined["memory"], joined["energy"] = float("nan"), float("nan")
-    joined["network"] = _TIMM + joined["weights"]
-    joined["file_size"] = FP32 * joined["parameters"]
-    table = _matching(joined, patterns)
-    remarks = (_said(source, table), _of_accuracies(images, column))
-    return Candidates(table, _word(column), SETS[images][0], remarks)
-
-
-def of_batches(candidates: Candidates, budgets: Sequence[Budget]) -> tuple[Candidates, list[Budget]]:
-    """Return candidates and budgets, where no latency is known a budget of it as one of throughput, which is told."""
-    table = candidates.table
-    if table["latency"].notna().any() or table["throughput"].isna().all():
-        return candidates, list(budgets)
-    taken = [Budget("throughput", 1 / b.limit) if b.quantity == "latency" else b for b in budgets]
-    remarks = [
-        f"No latency is known there, of one image alone: {show(budget.limit, 's')} is taken as the share of an image "
-        "in the time of its batch. One image alone takes longer, so that a latency is not what was tested."
-        for budget in budgets
-        if budget.quantity == "latency"
-    ]
-    return replace(candidates, remarks=(*remarks, *candidates.remarks)), taken
 
 
 def _speed_source(machine: str) -> Source:
@@ -130,49 +172,6 @@ def _said(source: Source, table: pd.DataFrame) -> str:
         f"{source.url}, {source.date or 'no date'}, {source.licence or 'no licence told'}. They are single runs "
         "without spread: of two that are close, either may be the faster."
     )
-
-
-def measured(run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
-    """Return the networks of a run that have a published accuracy at the size they were timed at, with what they cost.
-
-    Args:
-        run: a run with times.
-        accuracy: of `ACCURACIES`.
-        patterns: names or globs of networks; none for all.
-
-    Raises:
-        ConfigError: for a run of several machines: a choice is for one.
-        UnknownNameError: where no network matches.
-    """
-    if len(machines := by_machine(run)) > 1:
-        names = " and ".join(one.name for one in machines)
-        raise ConfigError(
-            f"several machines were measured: {names}", "choose from a run of one of them: --on RUN"
-        )
-    images, column = ACCURACIES[accuracy]
-    timed = compare_table(to_frame([run]))
-    timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
-    costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
-    costs = costs[["network", "label", "input_size", *_MEASURED, *_BESIDE, "macs"]].astype(
-        {"input_size": "int32"}
-    )
-    costs["key"] = costs["network"].map(_without_tag)
-    rows = _accuracies(images, column)
-    rows["key"] = rows["network"].where(rows["network"].str.contains(":"), _TIMM + rows["network"])
-    joined = costs.merge(rows.drop(columns="network"), on=["key", "input_size"])
-    several = costs["network"].duplicated(keep=False).any()
-    weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
-    joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
-    joined["file_size"] = FP32 * joined["parameters"]
-    without = sorted(set(costs["key"]) - set(joined["key"]))
-    missing = (
-        f"Left out, as no accuracy of theirs is published at that size: {', '.join(without)}."
-        if without
-        else ""
-    )
-    own = f"Speeds are measured: run {run.name}, with their 95 % intervals over processes."
-    remarks = tuple(filter(None, (own, missing, _of_accuracies(images, column))))
-    return Candidates(_matching(joined, patterns), _word(column), SETS[images][0], remarks)
 
 
 def _without_tag(network: str) -> str:

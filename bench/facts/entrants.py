@@ -47,39 +47,78 @@ class Known:
     without: tuple[str, ...]
     remark: str
 
+    @classmethod
+    def published(cls, names: Sequence[str], accuracy: str) -> Known:
+        """Return networks with their published accuracies, of each size the weights with the best one.
+
+        Args:
+            names: such as ``timm:resnet50``, ``timm:resnet50.a1_in1k`` and ``torchvision:resnet50``.
+            accuracy: of `bench.facts.candidates.ACCURACIES`.
+
+        Raises:
+            BenchError: where none of them has one.
+        """
+        images, column = ACCURACIES[accuracy]
+        rows = accuracies()
+        rows = rows[rows["set"] == images]
+        prefix = np.where(rows["weights"].str.contains(":"), "", _TIMM)
+        rows = rows.assign(
+            network=prefix + rows["weights"], untagged=prefix + rows["network"], accuracy=rows[column]
+        )
+        asked = pd.Series(list(dict.fromkeys(names)), name="name")
+        by_name = asked.to_frame().merge(rows, left_on="name", right_on="untagged")
+        by_weights = asked.to_frame().merge(
+            rows[rows["network"] != rows["untagged"]], left_on="name", right_on="network"
+        )
+        found = pd.concat([by_name, by_weights], ignore_index=True).assign(in_channels=0, num_classes=0)
+        found = found.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates(
+            ["name", "input_size"]
+        )
+        word = f"top-{column[-1]}"
+        remark = f"Accuracies are published, {word}: {SETS[images][1]}; {SETS[images][0]:,} images."
+        return _known(found[_COLUMNS], asked, (word, "published"), SETS[images][0], remark)
+
+    @classmethod
+    def measured(cls, names: Sequence[str], run: Run) -> Known:
+        """Return networks with the accuracy that a run of trainings or evaluations has measured, over seeds their mean.
+
+        Raises:
+            BenchError: where none of them has one.
+            ConfigError: for a run of several data sets.
+        """
+        groups: defaultdict[tuple[str, int, int, int], list[Record]] = defaultdict(list)
+        for record in latest(run.records).values():
+            changed = {"transform", "corruption"} & record.job.settings.content.keys()
+            if record.status == "ok" and record.measurement("top1") is not None and not changed:
+                job = record.job
+                groups[job.arch, job.input_size, job.in_channels, job.num_classes or 0].append(record)
+        sets: set[tuple[str, str]] = set()
+        images = 0
+        rows = []
+        for key, records in groups.items():
+            measured = [m for record in records if (m := record.measurement("top1")) is not None]
+            sets |= {_images_of(r.job.settings.content) for r in records}
+            images = max(images, *(_images(m) for m in measured))
+            counted = [
+                m.samples[0] for record in records if (m := record.measurement("parameters")) is not None
+            ]
+            parameters = median(counted) if counted else math.nan
+            rows.append((key[0], key[0], *key[1:], fmean(m.samples[-1] for m in measured), parameters))
+        if len(sets) > 1:
+            kinds = ", ".join(
+                f"{words} ({digest[:8]})" if digest else words for words, digest in sorted(sets)
+            )
+            message = f"{run.name} has accuracies on several data sets: {kinds}"
+            raise ConfigError(message, "name a run of one of them")
+        asked = pd.Series(list(dict.fromkeys(names)), name="name")
+        found = pd.DataFrame(rows, columns=_COLUMNS)
+        found = found[found["name"].isin(asked)]
+        of = f" on {sets.pop()[0]}" if sets else ""
+        remark = f"Accuracies are measured{of}, top-1: run {run.name}; {images:,} images."
+        return _known(found, asked, ("top-1", "measured"), images, remark)
+
 
 _COLUMNS = ["name", "network", "input_size", "in_channels", "num_classes", "accuracy", "parameters"]
-
-
-def published_accuracies(names: Sequence[str], accuracy: str) -> Known:
-    """Return networks with their published accuracies, of each size the weights with the best one.
-
-    Args:
-        names: such as ``timm:resnet50``, ``timm:resnet50.a1_in1k`` and ``torchvision:resnet50``.
-        accuracy: of `bench.facts.candidates.ACCURACIES`.
-
-    Raises:
-        BenchError: where none of them has one.
-    """
-    images, column = ACCURACIES[accuracy]
-    rows = accuracies()
-    rows = rows[rows["set"] == images]
-    prefix = np.where(rows["weights"].str.contains(":"), "", _TIMM)
-    rows = rows.assign(
-        network=prefix + rows["weights"], untagged=prefix + rows["network"], accuracy=rows[column]
-    )
-    asked = pd.Series(list(dict.fromkeys(names)), name="name")
-    by_name = asked.to_frame().merge(rows, left_on="name", right_on="untagged")
-    by_weights = asked.to_frame().merge(
-        rows[rows["network"] != rows["untagged"]], left_on="name", right_on="network"
-    )
-    found = pd.concat([by_name, by_weights], ignore_index=True).assign(in_channels=0, num_classes=0)
-    found = found.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates(
-        ["name", "input_size"]
-    )
-    word = f"top-{column[-1]}"
-    remark = f"Accuracies are published, {word}: {SETS[images][1]}; {SETS[images][0]:,} images."
-    return _known(found[_COLUMNS], asked, (word, "published"), SETS[images][0], remark)
 
 
 def names_in(run: Run) -> list[str]:
@@ -87,41 +126,6 @@ def names_in(run: Run) -> list[str]:
     return list(
         dict.fromkeys(r.job.arch for r in latest(run.records).values() if r.measurement("top1") is not None)
     )
-
-
-def measured_accuracies(names: Sequence[str], run: Run) -> Known:
-    """Return networks with the accuracy that a run of trainings or evaluations has measured, over seeds their mean.
-
-    Raises:
-        BenchError: where none of them has one.
-        ConfigError: for a run of several data sets.
-    """
-    groups: defaultdict[tuple[str, int, int, int], list[Record]] = defaultdict(list)
-    for record in latest(run.records).values():
-        changed = {"transform", "corruption"} & record.job.settings.content.keys()
-        if record.status == "ok" and record.measurement("top1") is not None and not changed:
-            job = record.job
-            groups[job.arch, job.input_size, job.in_channels, job.num_classes or 0].append(record)
-    sets: set[tuple[str, str]] = set()
-    images = 0
-    rows = []
-    for key, records in groups.items():
-        measured = [m for record in records if (m := record.measurement("top1")) is not None]
-        sets |= {_images_of(r.job.settings.content) for r in records}
-        images = max(images, *(_images(m) for m in measured))
-        counted = [m.samples[0] for record in records if (m := record.measurement("parameters")) is not None]
-        parameters = median(counted) if counted else math.nan
-        rows.append((key[0], key[0], *key[1:], fmean(m.samples[-1] for m in measured), parameters))
-    if len(sets) > 1:
-        kinds = ", ".join(f"{words} ({digest[:8]})" if digest else words for words, digest in sorted(sets))
-        message = f"{run.name} has accuracies on several data sets: {kinds}"
-        raise ConfigError(message, "name a run of one of them")
-    asked = pd.Series(list(dict.fromkeys(names)), name="name")
-    found = pd.DataFrame(rows, columns=_COLUMNS)
-    found = found[found["name"].isin(asked)]
-    of = f" on {sets.pop()[0]}" if sets else ""
-    remark = f"Accuracies are measured{of}, top-1: run {run.name}; {images:,} images."
-    return _known(found, asked, ("top-1", "measured"), images, remark)
 
 
 def _images_of(given: JsonObject) -> tuple[str, str]:

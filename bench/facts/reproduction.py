@@ -20,13 +20,13 @@ from typing import Literal
 
 import pandas as pd
 
-from bench.analysis.evaluations import Evaluation, Evaluations, same_images
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.variations import Variation, difference, variations
 from bench.errors import BenchError
 from bench.facts import SETS, accuracies
 from bench.io import JsonObject, finite_json
-from bench.stats.answers import Share, against, paired
-from bench.stats.effects import Effect, none
+from bench.stats.answers import Share, paired
+from bench.stats.effects import Effect
 from bench.stats.verdicts import corrected
 from bench.units import percent
 
@@ -82,7 +82,7 @@ class Reproduction:
     word: _Verdict
     why: str  # what was tested, or why nothing was
     # of a part of the images: measured less published, p corrected for the networks of the run (Holm)
-    effect: Effect = field(default_factory=lambda: none("not tested"))
+    effect: Effect = field(default_factory=lambda: Effect.none("not tested"))
     tries: tuple[Try, ...] = ()
     causes: tuple[str, ...] = ()  # that are certain; several where they cannot be told apart
     remark: str = ""  # of an order of labels that suits the answers better
@@ -305,7 +305,7 @@ def _of_part(one: Evaluation, published: _Published) -> Reproduction:
         f"{_numbers(one, published)}, on {n:,} images {of}, which cannot reproduce it to the digit: "
         "differences within the interval are not seen"
     )
-    return Reproduction(one, published, "compatible", why, against(one.top1, published.top1))
+    return Reproduction(one, published, "compatible", why, one.top1.against(published.top1))
 
 
 def _decided(one: Reproduction, effect: Effect) -> Reproduction:
@@ -335,7 +335,7 @@ def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
 
 def _try(base: Evaluation, other: Evaluation, published: _Published) -> Try:
     cause, words = difference(base.transform, other.transform)
-    effect = paired(*same_images(other, base))
+    effect = paired(*other.same_images(base))
     return Try(cause or "nothing", words, other.top1, effect, other.top1.holds(published.top1))
 
 

@@ -74,18 +74,17 @@ class ArchCard:
         """Read a card back, leaving out keys that this version does not know."""
         return cls(**{k: v for k, v in data.items() if k in _FIELDS})
 
+    def edited_to(self, now: ArchCard) -> list[str]:
+        """Return the files of a network that are others than before: changed, new or gone; by their paths.
 
-def edited(before: ArchCard, now: ArchCard) -> list[str]:
-    """Return the files of a network that are others than before: changed, new or gone; by their paths.
-
-    Of a network in one file, which has no list of files, it is the file that its name begins with.
-    """
-    if before.source_sha256 == now.source_sha256:
-        return []
-    names = before.sources.keys() | now.sources.keys()
-    changed = sorted(name for name in names if before.sources.get(name) != now.sources.get(name))
-    bare = now.name.partition("(")[0]
-    return changed or [bare.rpartition(":")[0] or bare]
+        Of a network in one file, which has no list of files, it is the file that its name begins with.
+        """
+        if self.source_sha256 == now.source_sha256:
+            return []
+        names = self.sources.keys() | now.sources.keys()
+        changed = sorted(name for name in names if self.sources.get(name) != now.sources.get(name))
+        bare = now.name.partition("(")[0]
+        return changed or [bare.rpartition(":")[0] or bare]
 
 
 # Words of a source that tell how images were tested, for records from before cards told it.

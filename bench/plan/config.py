@@ -25,7 +25,7 @@ from bench.errors import ConfigError, suggestion
 from bench.plan._yaml import find_yaml, load_yaml, read_yaml
 from bench.plan.files import configs_dir
 from bench.plan.settings import NAMED
-from bench.plan.study import Study, parse_study
+from bench.plan.study import Study
 from bench.plan.task import TASKS, all_keys, tasks
 
 _TOP = ("name", "about", "blocks", "skip", "study")
@@ -174,7 +174,7 @@ def parse_experiment(data: object, default_name: str = "experiment") -> Experime
         about=str(data.get("about") or "").strip(),
         blocks=tuple(_parse_block(b, f"blocks[{i}].", shared) for i, b in enumerate(blocks)),
         skip=tuple(skip),
-        study=None if data.get("study") is None else parse_study(data["study"]),
+        study=None if data.get("study") is None else Study.parse(data["study"]),
     )
 
 

@@ -31,7 +31,7 @@ _MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What the expansion must know of the machine and of the units named, found out by `execution.probe`.
+    """What the expansion must know of the machine and of the units named, found out by `execution._probe`.
 
     Attributes:
         devices: those that are there, such as ``("cpu", "cuda:0")``.
@@ -133,6 +133,21 @@ class Planned:
     any_card: bool = False
     role: Role = "measured"
 
+    def in_process(self, number: int) -> Planned:
+        """Return the planned job as the process of this number does it."""
+        return replace(self, job=self.job.with_settings(replicate=number))
+
+    @property
+    def is_timed(self) -> bool:
+        """Return whether a planned job is to be timed, in rounds."""
+        return self.status is None and TASKS.get(self.job.task).timed
+
+    @property
+    def dataset(self) -> str:
+        """Return the name of the data set that a job needs; empty where it needs none."""
+        given = self.job.settings.given
+        return str(given.get("dataset") or given.get("data") or given.get("calibration") or "")
+
 
 def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
     """Multiply the grids out; a job that two blocks ask for is planned once.
@@ -159,12 +174,7 @@ def _processes(planned: Planned) -> Iterator[Planned]:
     if planned.processes is None or planned.status is not None:
         yield planned
     else:
-        yield from (in_process(planned, number) for number in range(planned.processes.least))
-
-
-def in_process(planned: Planned, number: int) -> Planned:
-    """Return the planned job as the process of this number does it."""
-    return replace(planned, job=planned.job.with_settings(replicate=number))
+        yield from (planned.in_process(number) for number in range(planned.processes.least))
 
 
 def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str, object], object]]:
@@ -346,15 +356,10 @@ def in_rounds(plan: Sequence[Planned], seed: int = 0) -> tuple[Planned, ...]:
     others: dict[bool, list[Planned]] = {True: [], False: []}  # behind the first timed one, or before it
     for planned in plan:
         settings = planned.job.settings
-        if is_timed(planned) and isinstance(settings, Timed):
+        if planned.is_timed and isinstance(settings, Timed):
             rounds[settings.replicate or 0].append(planned)
         else:
             others[bool(rounds)].append(planned)
     for number, jobs in rounds.items():
         random.Random(f"{seed} {number}").shuffle(jobs)
     return (*others[False], *itertools.chain(*(rounds[n] for n in sorted(rounds))), *others[True])
-
-
-def is_timed(planned: Planned) -> bool:
-    """Return whether a planned job is to be timed, in rounds."""
-    return planned.status is None and TASKS.get(planned.job.task).timed

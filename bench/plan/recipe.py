@@ -23,10 +23,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
+from bench.plan._frozen import Frozen
 from bench.plan._yaml import find_yaml, load_yaml, read_yaml
 from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir
-from bench.plan.settings import Frozen
 
 _HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")
@@ -226,6 +226,40 @@ class Recipe(_Strict):
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_LENGTH]
 
+    @classmethod
+    def load(cls, text: str) -> Recipe:
+        """Return the recipe of a shipped file such as ``std``, or of a YAML file of one's own.
+
+        Either may have arguments: ``std(momentum=0.5)`` has another momentum, and is called so. Its name is in the
+        normal spelling, keys in order and no spaces, so that two ways to write the same are one recipe.
+
+        Raises:
+            ConfigError: if there is no such file, or a key or a value in it or in the arguments is wrong.
+        """
+        text = text.strip()
+        parts = _ARGUMENTS.fullmatch(text)
+        if parts is None and "(" in text and not text.endswith((".yaml", ".yml")):
+            message = f"{text}: expected arguments in one pair of parentheses"
+            raise ConfigError(message, "such as std(momentum=0.5)")
+        path = find_yaml(parts[1].strip() if parts else text, "recipe", configs_dir() / "recipes")
+        recipe = Recipe.read(load_yaml(path), str(path))
+        return _changed(recipe, parts[2], text) if parts else recipe
+
+    @classmethod
+    def read(cls, data: object, where: str) -> Recipe:
+        """Check the plain values of a recipe; `where` names their origin in messages.
+
+        Raises:
+            ConfigError: with the path of each wrong key, and the nearest right one as tip.
+        """
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{where}: a recipe is a mapping of keys to values")
+        try:
+            return Recipe.model_validate(dict(data))
+        except ValidationError as error:
+            problems = [_problem(e) for e in error.errors()]
+            raise ConfigError(f"{where}: " + "; ".join(problems), _tip(error)) from None
+
 
 _CAME_LATER: dict[str, object] = {
     "no_decay": False,
@@ -250,40 +284,6 @@ _SECTIONS: dict[str, type[_Strict]] = {
 }
 
 
-def load_recipe(text: str) -> Recipe:
-    """Return the recipe of a shipped file such as ``std``, or of a YAML file of one's own.
-
-    Either may have arguments: ``std(momentum=0.5)`` has another momentum, and is called so. Its name is in the normal
-    spelling, keys in order and no spaces, so that two ways to write the same are one recipe.
-
-    Raises:
-        ConfigError: if there is no such file, or a key or a value in it or in the arguments is wrong.
-    """
-    text = text.strip()
-    parts = _ARGUMENTS.fullmatch(text)
-    if parts is None and "(" in text and not text.endswith((".yaml", ".yml")):
-        message = f"{text}: expected arguments in one pair of parentheses"
-        raise ConfigError(message, "such as std(momentum=0.5)")
-    path = find_yaml(parts[1].strip() if parts else text, "recipe", configs_dir() / "recipes")
-    recipe = read_recipe(load_yaml(path), str(path))
-    return _changed(recipe, parts[2], text) if parts else recipe
-
-
-def read_recipe(data: object, where: str) -> Recipe:
-    """Check the plain values of a recipe; `where` names their origin in messages.
-
-    Raises:
-        ConfigError: with the path of each wrong key, and the nearest right one as tip.
-    """
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{where}: a recipe is a mapping of keys to values")
-    try:
-        return Recipe.model_validate(dict(data))
-    except ValidationError as error:
-        problems = [_problem(e) for e in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(problems), _tip(error)) from None
-
-
 def _changed(recipe: Recipe, arguments: str, where: str) -> Recipe:
     """Return the recipe with the values of ``momentum=0.5,schedule.final=0.1``."""
     values = _values(arguments, where)
@@ -292,9 +292,9 @@ def _changed(recipe: Recipe, arguments: str, where: str) -> Recipe:
         data["nesterov"] = False  # it is a form of the momentum, and goes with it
     for key, value in values.items():
         _put(data, key, value, where)
-    changed = read_recipe(data, where).model_dump(mode="json")
+    changed = Recipe.read(data, where).model_dump(mode="json")
     shown = ",".join(f"{key}={_shown(_at(changed, key, values[key]))}" for key in sorted(values))
-    return read_recipe({**changed, "name": f"{recipe.name}({shown})" if shown else recipe.name}, where)
+    return Recipe.read({**changed, "name": f"{recipe.name}({shown})" if shown else recipe.name}, where)
 
 
 def _values(arguments: str, where: str) -> dict[str, object]:

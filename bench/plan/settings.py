@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from bench.io import JsonObject
+from bench.plan._frozen import Frozen
 
 _Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 _Threads = Annotated[int, Field(ge=1, le=4096)]
@@ -20,10 +21,6 @@ Device = Annotated[str, Field(pattern=r"^(auto|all|cpu|cuda(:\d+)?)$")]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16", "int8"]
 _MemoryFormat = Literal["contiguous", "channels_last"]
 _Max = Literal["max"]
-
-
-class Frozen(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
-    """What somebody has written: a key that is not known is an error."""
 
 
 class Timing(Frozen):

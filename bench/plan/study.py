@@ -34,9 +34,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
+from bench.plan._frozen import Frozen
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
-from bench.plan.settings import Frozen
+from bench.plan.recipe import Recipe
 from bench.plan.task import all_keys
 
 Expect = Literal["higher", "lower", "same"]
@@ -125,6 +125,39 @@ class Study(Frozen):
         """Return plain JSON values, as a file would have them."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    @classmethod
+    def parse(cls, data: object, where: str = "study") -> Study:
+        """Check the section of a study.
+
+        Raises:
+            ConfigError: with the key's path and the nearest valid one.
+        """
+        if not isinstance(data, dict):
+            raise ConfigError(
+                f"{where}: a study is a mapping with a hypothesis and tests", "see configs/studies"
+            )
+        try:
+            study = Study.model_validate(data)
+        except ValidationError as error:
+            raise _config_error(where, error.errors()[0]) from None
+        for i, test in enumerate(study.tests):
+            for key, selector in (("of", test.of), ("against", test.against or {})):
+                _check_selector(selector, f"{where}.tests[{i}].{key}")
+        return study
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Refuse a study of which a test has no job in the plan.
+
+        Raises:
+            ConfigError: naming the test.
+        """
+        for i, test in enumerate(self.tests):
+            for key, selector in (("of", test.of), ("against", test.against or {})):
+                if not any(matches(selector, job) for job in jobs):
+                    values = ", ".join(f"{k}: {v}" for k, v in selector.items())
+                    message = f"study.tests[{i}].{key}: no job of the plan has {values}"
+                    raise ConfigError(message, "`bench plan` shows the jobs")
+
 
 def _split_quantity(text: str) -> tuple[str, str]:
     """Return the name and the arguments of ``name(arguments)``.
@@ -136,24 +169,6 @@ def _split_quantity(text: str) -> tuple[str, str]:
     if not parts:
         raise ValueError(f"quantity {text!r} is neither a measurement nor one of {', '.join(_DERIVED)}")
     return parts["name"], parts["arguments"] or ""
-
-
-def parse_study(data: object, where: str = "study") -> Study:
-    """Check the section of a study.
-
-    Raises:
-        ConfigError: with the key's path and the nearest valid one.
-    """
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where}: a study is a mapping with a hypothesis and tests", "see configs/studies")
-    try:
-        study = Study.model_validate(data)
-    except ValidationError as error:
-        raise _config_error(where, error.errors()[0]) from None
-    for i, test in enumerate(study.tests):
-        for key, selector in (("of", test.of), ("against", test.against or {})):
-            _check_selector(selector, f"{where}.tests[{i}].{key}")
-    return study
 
 
 def _check_selector(selector: Selector, where: str) -> None:
@@ -187,20 +202,6 @@ def matches(selector: Selector, job: Job) -> bool:
     )
 
 
-def check_study(study: Study, jobs: Sequence[Job]) -> None:
-    """Refuse a study of which a test has no job in the plan.
-
-    Raises:
-        ConfigError: naming the test.
-    """
-    for i, test in enumerate(study.tests):
-        for key, selector in (("of", test.of), ("against", test.against or {})):
-            if not any(matches(selector, job) for job in jobs):
-                values = ", ".join(f"{k}: {v}" for k, v in selector.items())
-                message = f"study.tests[{i}].{key}: no job of the plan has {values}"
-                raise ConfigError(message, "`bench plan` shows the jobs")
-
-
 def _among(key: str, value: object, wanted: object) -> bool:
     several = wanted if isinstance(wanted, list | tuple) else [wanted]
     return any(_same(value, _recipe_name(str(one)) if key == "recipe" else one) for one in several)
@@ -210,7 +211,7 @@ def _among(key: str, value: object, wanted: object) -> bool:
 def _recipe_name(text: str) -> str:
     """Return a recipe's name as jobs have it: ``std(momentum=0)`` for ``std(momentum=0.0)``."""
     try:
-        return load_recipe(text).name
+        return Recipe.load(text).name
     except ConfigError:  # its file may be gone since
         return text
 

@@ -52,7 +52,7 @@ class Quantity:
         cell: how it is shown: as a number with a prefix, a whole one, a share in %, or a share with its spread.
         show: when its column is shown, see `bench.report`: always, or where any row has it.
         narrow: whether a terminal has room for it.
-        marked: whether the best of those rows is marked that may be compared in it, see `rivals`.
+        marked: whether the best of those rows is marked that may be compared in it, see `Task.rivals`.
         exact: whether it is counted, so that it needs no interval; what has the summary `shape` is.
         about: what it is, in half a sentence; shown by `bench explain`.
     """
@@ -239,14 +239,13 @@ class Task(Generic[_KeysT, _SettingsT]):
         """The keys that a block may give."""
         return () if self.keys is None else tuple(self.keys.model_fields)
 
-
-def rivals(task: Task, quantity: Quantity) -> tuple[str, ...]:
-    """Return the keys in which rows of the comparison agree that are compared in a quantity of a task."""
-    alike = {"shape": _ALIKE, "seeds": TAUGHT, "images": EVALUATED}
-    if quantity.summary in alike:
-        return alike[quantity.summary]
-    of_a_batch = quantity.summary != "image" and task.batch_column
-    return (*_SIMILAR, task.batch_column) if of_a_batch else _SIMILAR
+    def rivals(self, quantity: Quantity) -> tuple[str, ...]:
+        """Return the keys in which rows of the comparison agree that are compared in a quantity of a task."""
+        alike = {"shape": _ALIKE, "seeds": TAUGHT, "images": EVALUATED}
+        if quantity.summary in alike:
+            return alike[quantity.summary]
+        of_a_batch = quantity.summary != "image" and self.batch_column
+        return (*_SIMILAR, self.batch_column) if of_a_batch else _SIMILAR
 
 
 TASKS: Registry[Task] = Registry("task", "bench.tasks")

@@ -29,7 +29,7 @@ import bench
 from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.records._cores import core_kinds
-from bench.records.unread import shared
+from bench.records.line import shared
 
 _T = TypeVar("_T")
 
@@ -385,6 +385,14 @@ class _Card:
         """Whether it is a part of a board (MIG)."""
         return self.handle is not self.board
 
+    def energy(self) -> float:
+        """Return the energy in J that a card has taken since the driver was loaded.
+
+        Raises:
+            pynvml.NVMLError: where it has no counter, as a slice: that of the board is of all its slices.
+        """
+        return float(_nvml().nvmlDeviceGetTotalEnergyConsumption(self.handle)) * 1e-3
+
 
 @cache
 def _nvml() -> ModuleType:
@@ -462,15 +470,6 @@ def cuda_cards() -> Iterator[_CudaCard]:
 def _pids(card: _Card) -> list[int]:
     """Return the processes that have a context on a card; in a container they may have other numbers, or none."""
     return sorted(p.pid for p in _nvml().nvmlDeviceGetComputeRunningProcesses(card.handle))
-
-
-def energy_of(card: _Card) -> float:
-    """Return the energy in J that a card has taken since the driver was loaded.
-
-    Raises:
-        pynvml.NVMLError: where it has no counter, as a slice: that of the board is of all its slices.
-    """
-    return float(_nvml().nvmlDeviceGetTotalEnergyConsumption(card.handle)) * 1e-3
 
 
 def _busy_pids(card: _Card, since_us: int) -> list[int]:

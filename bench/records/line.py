@@ -20,7 +20,7 @@ from bench.plan.card import ArchCard
 from bench.plan.job import Job, Role, read_settings
 from bench.plan.settings import Settings
 from bench.records.record import SCHEMA, Measurement, Record, Status
-from bench.records.unread import Unread, environment_of
+from bench.records.unread import Environment, Unread, environment_of
 from bench.units import Better
 
 _MARK = b',"checksum":"'
@@ -218,3 +218,8 @@ def _refuse_newer(schema: int) -> None:
         raise StoreError(
             f"schema {schema} of a record is newer than this version reads ({SCHEMA})", "update bench"
         )
+
+
+def shared(environment: JsonObject) -> JsonObject:
+    """Return what of an environment is of its machine, as one object for all records that have it alike."""
+    return environment.machine if isinstance(environment, Environment) else environment

@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from bench.io import JsonObject
+from bench.records.line import shared
 from bench.records.record import Record
 from bench.records.store import Run
-from bench.records.unread import shared
 
-Machine: TypeAlias = tuple[str | None, int | None, tuple[str, ...]]
+_Machine: TypeAlias = tuple[str | None, int | None, tuple[str, ...]]
 """Model and cores of the CPU, and the models of its cards."""
 
-_UNKNOWN: Machine = (None, None, ())
+_UNKNOWN: _Machine = (None, None, ())
 
 
-def machine_of(environment: JsonObject) -> Machine:
+def machine_of(environment: JsonObject) -> _Machine:
     """Return the machine of a record's environment."""
     cpu = environment.get("cpu") or {}
     cards = {str(card["name"]) for card in environment.get("gpu") or () if card.get("name")}
@@ -66,30 +66,30 @@ def every_machine(runs: Iterable[Run]) -> list[Run]:
     return [of_one for run in runs for of_one in by_machine(run)]
 
 
-def machines_of(records: Sequence[Record]) -> dict[Machine, list[Record]]:
+def machines_of(records: Sequence[Record]) -> dict[_Machine, list[Record]]:
     """Return the records of each machine, in their order; those that say nothing of theirs are with the first."""
-    known: dict[int, Machine] = {}  # by what many records have alike
+    known: dict[int, _Machine] = {}  # by what many records have alike
     each = [_machine_of(shared(record.environment), known) for record in records]
     first = next((machine for machine in each if machine != _UNKNOWN), _UNKNOWN)
-    machines: dict[Machine, list[Record]] = {}
+    machines: dict[_Machine, list[Record]] = {}
     for machine, record in zip(each, records, strict=True):
         machines.setdefault(first if machine == _UNKNOWN else machine, []).append(record)
     return machines
 
 
-def _machine_of(environment: JsonObject, known: dict[int, Machine]) -> Machine:
+def _machine_of(environment: JsonObject, known: dict[int, _Machine]) -> _Machine:
     if (machine := known.get(id(environment))) is None:
         machine = known[id(environment)] = machine_of(environment)
     return machine
 
 
-def _words(machines: Mapping[Machine, Sequence[Record]]) -> dict[Machine, str]:
+def _words(machines: Mapping[_Machine, Sequence[Record]]) -> dict[_Machine, str]:
     """Return what each machine is called: its cards, else its CPU; both and its cores where that tells too little."""
     short = {machine: " and ".join(machine[2]) or machine[0] or "an unknown CPU" for machine in machines}
     names = list(short.values())
     return {m: words if names.count(words) == 1 else _long(m) for m, words in short.items()}
 
 
-def _long(machine: Machine) -> str:
+def _long(machine: _Machine) -> str:
     cpu, cores, cards = machine
     return " and ".join((*cards, f"{cpu or 'an unknown CPU'} ({cores or '?'} cores)"))

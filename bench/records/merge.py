@@ -12,7 +12,7 @@ from pathlib import Path
 import bench
 from bench.errors import StoreError
 from bench.io import JsonObject, atomic_write, finite_json
-from bench.records.machines import Machine, machines_of
+from bench.records.machines import machines_of
 from bench.records.outputs import PATHS, kept_files
 from bench.records.record import Record
 from bench.records.store import INFO, RECORDS, Run, latest, read_run, sound_lines
@@ -94,7 +94,7 @@ def _ended(run: Run) -> str:
 
 def _replaced(runs: Sequence[Run]) -> int:
     """Return how many jobs have different standing records of one machine in several runs."""
-    standing: dict[tuple[Machine, str], set[str]] = {}
+    standing: dict[tuple[object, str], set[str]] = {}
     for run in runs:
         for machine, records in machines_of(run.records).items():
             for job_id, record in latest(records).items():

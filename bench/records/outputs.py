@@ -13,7 +13,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,56 @@ from bench.records.record import Record
 
 _OUTPUTS = "outputs"
 _WEIGHTS = "weights"
-_T = TypeVar("_T")
 _HALF = np.finfo(np.float16)
+_Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+class _Kept:
+    """What a job leaves in a file beside the records; equal ones have equal files."""
+
+    what: ClassVar[str]
+    tip: ClassVar[str]  # where the file cannot be read
+
+    @classmethod
+    def read(cls, folder: Path, record: Record) -> Self | None:
+        """Return what a record's job has left in the run in `folder`.
+
+        None where it has left none, where the file is gone, and where it is of another time that the job was done.
+
+        Raises:
+            StoreError: if the file is there and is torn, or is something else.
+        """
+        top1 = record.measurement("top1")
+        sha256 = None if top1 is None else top1.detail.get("outputs_sha256")
+        return None if sha256 is None else cls.load(outputs_path(folder, record.job.id), sha256)
+
+    @classmethod
+    def load(cls, path: Path, sha256: str) -> Self | None:
+        """Return what is in a file; None where it is gone, or where its SHA-256 is another.
+
+        Raises:
+            StoreError: if the file is there and is torn, or is something else.
+        """
+        kept = _kept(path, sha256)
+        if not kept.exists():
+            return None
+        try:
+            content = kept.read_bytes()
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                decoded = cls._decode(arrays)
+        except Exception as error:  # a torn archive fails in more ways than NumPy documents
+            raise StoreError(
+                f"{kept} has no readable {cls.what} ({type(error).__name__})", cls.tip
+            ) from error
+        return decoded if hashlib.sha256(content).hexdigest() == sha256 else None
+
+    @classmethod
+    def _decode(cls, arrays: _Arrays) -> Self:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Outputs:
+class Outputs(_Kept):
     """What a trained network said of each of N test images.
 
     Attributes:
@@ -43,6 +87,44 @@ class Outputs:
     labels: npt.NDArray[np.int64]
     kernels: npt.NDArray[np.float32] | None
     class_names: tuple[str, ...]
+
+    what = "test outputs"
+    tip = "delete it, and train its network again where they are needed"
+
+    def encode(self) -> tuple[bytes, str]:
+        """Return the file's content and its SHA-256.
+
+        Raises:
+            ValueError: if the shapes do not belong together.
+        """
+        images, classes = self.logits.shape
+        if self.labels.shape != (images,) or len(self.class_names) != classes:
+            raise ValueError(
+                f"{images} x {classes} logits, {len(self.labels)} labels, {len(self.class_names)} names"
+            )
+        behind = self.logits - self.logits.max(axis=1, keepdims=True)
+        logits = np.maximum(behind, _HALF.min).astype(np.float16)
+        logits[(behind < 0) & (logits == 0)] = -_HALF.smallest_subnormal  # a close second stays second
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "logits": logits,
+            "labels": self.labels.astype(np.int16 if classes <= 2**15 else np.int32),
+            "class_names": np.array(self.class_names, dtype=np.str_),
+        }
+        if self.kernels is not None:
+            arrays["kernels"] = self.kernels.astype(np.float16)
+        return _packed(np.savez, arrays)
+
+    @classmethod
+    def _decode(cls, arrays: _Arrays) -> Self:
+        outputs = cls(
+            logits=arrays["logits"].astype(np.float32),
+            labels=arrays["labels"].astype(np.int64),
+            kernels=arrays["kernels"].astype(np.float32) if "kernels" in arrays else None,
+            class_names=tuple(str(name) for name in arrays["class_names"]),
+        )
+        if outputs.logits.shape != (len(outputs.labels), len(outputs.class_names)):
+            raise ValueError(f"logits {outputs.logits.shape}")
+        return outputs
 
 
 def outputs_path(folder: Path, job_id: str) -> Path:
@@ -72,30 +154,6 @@ def kept_files(folder: Path, records: Iterable[Record], kind: Kind) -> Iterator[
             yield file, record, sha256
 
 
-def encode_outputs(outputs: Outputs) -> tuple[bytes, str]:
-    """Return the file's content and its SHA-256; equal outputs have equal files.
-
-    Raises:
-        ValueError: if the shapes do not belong together.
-    """
-    images, classes = outputs.logits.shape
-    if outputs.labels.shape != (images,) or len(outputs.class_names) != classes:
-        raise ValueError(
-            f"{images} x {classes} logits, {len(outputs.labels)} labels, {len(outputs.class_names)} names"
-        )
-    behind = outputs.logits - outputs.logits.max(axis=1, keepdims=True)
-    logits = np.maximum(behind, _HALF.min).astype(np.float16)
-    logits[(behind < 0) & (logits == 0)] = -_HALF.smallest_subnormal  # a close second stays second
-    arrays: dict[str, npt.NDArray[np.generic]] = {
-        "logits": logits,
-        "labels": outputs.labels.astype(np.int16 if classes <= 2**15 else np.int32),
-        "class_names": np.array(outputs.class_names, dtype=np.str_),
-    }
-    if outputs.kernels is not None:
-        arrays["kernels"] = outputs.kernels.astype(np.float16)
-    return _packed(np.savez, arrays)
-
-
 def _packed(save: Callable[..., None], arrays: Mapping[str, npt.NDArray[np.generic]]) -> tuple[bytes, str]:
     stream = io.BytesIO()
     save(stream, **arrays)
@@ -104,60 +162,13 @@ def _packed(save: Callable[..., None], arrays: Mapping[str, npt.NDArray[np.gener
 
 
 def save_outputs(path: Path, content: bytes) -> None:
-    """Write what `encode_outputs` returned; a reader sees the old file or the new one, and nothing between.
+    """Write what was encoded; a reader sees the old file or the new one, and nothing between.
 
     Raises:
         StoreError: if it cannot be written.
     """
     tip = "what was measured is kept; free space, or choose another --results folder, then run again"
     write_file(path, content, what="the test outputs ", tip=tip)
-
-
-def read_outputs(folder: Path, record: Record) -> Outputs | None:
-    """Return the test outputs of a record of the run in `folder`.
-
-    None where the record has none, where the file is gone, and where it is of another training of the same job.
-
-    Raises:
-        StoreError: if the file is there and is torn, or is something else.
-    """
-    expected = _expected(record)
-    return None if expected is None else load_outputs(outputs_path(folder, record.job.id), expected)
-
-
-def _expected(record: Record) -> str | None:
-    """Return the SHA-256 of the file that a record's job has left, if any."""
-    top1 = record.measurement("top1")
-    return None if top1 is None else top1.detail.get("outputs_sha256")
-
-
-def load_outputs(path: Path, sha256: str) -> Outputs | None:
-    """Return the test outputs in a file; None where it is gone, or where its SHA-256 is another.
-
-    Raises:
-        StoreError: if the file is there and is torn, or is something else.
-    """
-    tip = "delete it, and train its network again where they are needed"
-    return _load(path, sha256, _decode, "test outputs", tip)
-
-
-def _load(
-    path: Path,
-    sha256: str,
-    decode: Callable[[Mapping[str, npt.NDArray[np.generic]]], _T],
-    what: str,
-    tip: str,
-) -> _T | None:
-    kept = _kept(path, sha256)
-    if not kept.exists():
-        return None
-    try:
-        content = kept.read_bytes()
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            decoded = decode(arrays)
-    except Exception as error:  # a torn archive fails in more ways than NumPy documents
-        raise StoreError(f"{kept} has no readable {what} ({type(error).__name__})", tip) from error
-    return decoded if hashlib.sha256(content).hexdigest() == sha256 else None
 
 
 def kept_path(path: Path, sha256: str) -> Path | None:
@@ -172,23 +183,11 @@ def _kept(path: Path, sha256: str) -> Path:
     return own if own.exists() else path
 
 
-def _decode(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Outputs:
-    outputs = Outputs(
-        logits=arrays["logits"].astype(np.float32),
-        labels=arrays["labels"].astype(np.int64),
-        kernels=arrays["kernels"].astype(np.float32) if "kernels" in arrays else None,
-        class_names=tuple(str(name) for name in arrays["class_names"]),
-    )
-    if outputs.logits.shape != (len(outputs.labels), len(outputs.class_names)):
-        raise ValueError(f"logits {outputs.logits.shape}")
-    return outputs
-
-
 # --- of evaluations ---
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(_Kept):
     """What a network with its weights said of each of N images, in the order of the data set.
 
     Attributes:
@@ -208,55 +207,46 @@ class Answers:
     class_names: tuple[str, ...]
     among: npt.NDArray[np.int32] | None = None
 
+    what = "answers"
+    tip = "delete it, and evaluate its network again where they are needed"
+
     def __post_init__(self) -> None:
         shapes = [self.top5.shape, self.confidence.shape, (len(self.images),)]
         count = len(self.labels)
         if shapes != [(count, 5), (count,), (count,)]:
             raise ValueError(f"{count} labels, and {shapes}")
 
+    def encode(self) -> tuple[bytes, str]:
+        """Return the file's content and its SHA-256."""
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "labels": self.labels.astype(np.int32),
+            "top5": self.top5.astype(np.int32),
+            "confidence": self.confidence.astype(np.float32),
+            "images": np.array(self.images, dtype=np.str_),
+            "class_names": np.array(self.class_names, dtype=np.str_),
+        }
+        if self.among is not None:
+            arrays["among"] = self.among.astype(np.int32)
+        return _packed(np.savez_compressed, arrays)
 
-def encode_answers(answers: Answers) -> tuple[bytes, str]:
-    """Return the file's content and its SHA-256; equal answers have equal files."""
-    arrays: dict[str, npt.NDArray[np.generic]] = {
-        "labels": answers.labels.astype(np.int32),
-        "top5": answers.top5.astype(np.int32),
-        "confidence": answers.confidence.astype(np.float32),
-        "images": np.array(answers.images, dtype=np.str_),
-        "class_names": np.array(answers.class_names, dtype=np.str_),
-    }
-    if answers.among is not None:
-        arrays["among"] = answers.among.astype(np.int32)
-    return _packed(np.savez_compressed, arrays)
+    @classmethod
+    def _decode(cls, arrays: _Arrays) -> Self:
+        return cls(
+            labels=arrays["labels"].astype(np.int32),
+            top5=arrays["top5"].astype(np.int32),
+            confidence=arrays["confidence"].astype(np.float32),
+            images=tuple(str(name) for name in arrays["images"]),
+            class_names=tuple(str(name) for name in arrays["class_names"]),
+            among=arrays["among"].astype(np.int32) if "among" in arrays else None,
+        )
 
-
-def read_answers(folder: Path, record: Record) -> Answers | None:
-    """Return the answers of an evaluation's record of the run in `folder`.
-
-    None where the record has none, where the file is gone, and where it is of another evaluation of the same job.
-
-    Raises:
-        StoreError: if the file is there and is torn, or is something else.
-    """
-    expected = _expected(record)
-    return None if expected is None else load_answers(outputs_path(folder, record.job.id), expected)
-
-
-def load_answers(path: Path, sha256: str) -> Answers | None:
-    """Return the answers in a file; None where it is gone, or where its SHA-256 is another.
-
-    Raises:
-        StoreError: if the file is there and is torn, or is something else.
-    """
-    tip = "delete it, and evaluate its network again where they are needed"
-    return _load(path, sha256, _decode_answers, "answers", tip)
-
-
-def _decode_answers(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Answers:
-    return Answers(
-        labels=arrays["labels"].astype(np.int32),
-        top5=arrays["top5"].astype(np.int32),
-        confidence=arrays["confidence"].astype(np.float32),
-        images=tuple(str(name) for name in arrays["images"]),
-        class_names=tuple(str(name) for name in arrays["class_names"]),
-        among=arrays["among"].astype(np.int32) if "among" in arrays else None,
-    )
+    def places_shared(self, other: Answers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the places [M] of the images that both have answered; images are told by their names and labels."""
+        if self.images == other.images and np.array_equal(self.labels, other.labels):
+            everywhere = np.arange(len(self.labels))
+            return everywhere, everywhere
+        place = {key: at for at, key in enumerate(zip(other.images, other.labels.tolist(), strict=True))}
+        keys = enumerate(zip(self.images, self.labels.tolist(), strict=True))
+        both = [(at, place[key]) for at, key in keys if key in place]
+        columns = np.array(both, dtype=np.int64).reshape(-1, 2)
+        return columns[:, 0], columns[:, 1]

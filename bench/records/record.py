@@ -11,6 +11,7 @@ from bench.io import JsonObject, finite_json
 from bench.plan.card import ArchCard
 from bench.plan.job import Job, Role
 from bench.plan.task import quantities
+from bench.records.flags import OF_OTHERS
 from bench.units import Better
 
 SCHEMA = 1
@@ -167,3 +168,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             "error": None if self.error is None else finite_json(dict(self.error)),
             "measurements": [m.to_json() for m in self.measurements],
         }
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Return whether others' work disturbed what was measured whole."""
+        return self.status == "ok" and any(flag in OF_OTHERS for m in self.measurements for flag in m.flags)

@@ -25,7 +25,6 @@ from filelock import Timeout
 from bench.errors import StoreError, nearest
 from bench.io import JsonObject, atomic_write, finite_json, sweep_drafts
 from bench.plan.job import Job
-from bench.records.flags import OF_OTHERS
 from bench.records.line import decode, encode
 from bench.records.lock import soft_path, take_lock
 from bench.records.record import Record
@@ -61,6 +60,13 @@ class Run:
     planned: tuple[Job, ...] = ()
     rejected: tuple[_Rejected, ...] = ()
     info: JsonObject = field(default_factory=dict)
+
+    @property
+    def set_aside(self) -> str:
+        """Return one sentence on the lines of a run that were set aside."""
+        first, count = self.rejected[0], len(self.rejected)
+        lines = f"line {first.line}" if count == 1 else f"{count} lines, the first of them line {first.line},"
+        return f"{lines} of {self.path / RECORDS} set aside: {first.reason}"
 
 
 def read_run(path: Path | str) -> Run:
@@ -115,13 +121,6 @@ def _planned(file: Path, info: JsonObject) -> tuple[Job, ...]:
         return tuple(Job(**msgspec.structs.asdict(job)) for job in msgspec.convert(info, _Info).jobs)
     except (ValueError, TypeError, OverflowError) as error:  # settings are their task's to check
         raise StoreError(f"{file} is not as bench writes it: {error}", _DELETE) from error
-
-
-def set_aside(run: Run) -> str:
-    """Return one sentence on the lines of a run that were set aside."""
-    first, count = run.rejected[0], len(run.rejected)
-    lines = f"line {first.line}" if count == 1 else f"{count} lines, the first of them line {first.line},"
-    return f"{lines} of {run.path / RECORDS} set aside: {first.reason}"
 
 
 @contextmanager
@@ -358,14 +357,9 @@ def latest(records: Sequence[Record]) -> dict[str, Record]:
 def _replaces(record: Record, before: Record) -> bool:
     """Return whether a record stands instead of an earlier one that is ok."""
     if record.role == "repeated":
-        slower = is_disturbed(record) and _seconds(record) > _seconds(before)
+        slower = record.is_disturbed and _seconds(record) > _seconds(before)
         return record.status == "ok" and not slower
     return record.status != "cancelled" and record.role != "drift_control"
-
-
-def is_disturbed(record: Record) -> bool:
-    """Return whether others' work disturbed what was measured whole."""
-    return record.status == "ok" and any(flag in OF_OTHERS for m in record.measurements for flag in m.flags)
 
 
 def _seconds(record: Record) -> float:

@@ -68,7 +68,7 @@ class Unread(Mapping[str, Any], msgspec.Struct, eq=False, gc=False, metaclass=_O
         return repr(self._whole())
 
 
-class _Environment(Mapping[str, Any], msgspec.Struct, eq=False, gc=False, metaclass=_ObjectMeta):
+class Environment(Mapping[str, Any], msgspec.Struct, eq=False, gc=False, metaclass=_ObjectMeta):
     """An environment of a record.
 
     Attributes:
@@ -110,7 +110,7 @@ class _Reader:
             if not cut or (known := _object(text[:cut] + b"}")) is None:
                 return _decode_object(text)  # that key is one of a part, and not of the environment
             begin, machine = self.last = text[: cut + len(b',"')], known
-        return _Environment(machine, Unread(b"{" + text[len(begin) - 1 :]))
+        return Environment(machine, Unread(b"{" + text[len(begin) - 1 :]))
 
 
 environment_of = _Reader()
@@ -123,8 +123,3 @@ def _object(text: bytes) -> JsonObject | None:
         return _decode_object(text)
     except msgspec.DecodeError:
         return None
-
-
-def shared(environment: JsonObject) -> JsonObject:
-    """Return what of an environment is of its machine, as one object for all records that have it alike."""
-    return environment.machine if isinstance(environment, _Environment) else environment

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 import pandas as pd
 
-from bench.analysis.comparison import Progress, progress
+from bench.analysis.comparison import Progress
 from bench.analysis.flags import Row
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import Drift, dig, drifts, torch_version
@@ -72,7 +72,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame) -> Summary:
         machines=_machines(records, _distinct((ran if len(ran) else frame)["device_name"])),
         dates=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
-        progress=progress(frame),
+        progress=Progress.of(frame),
         drifts=[_drift(d) for run in runs for d in drifts(run)],
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.analysis.choosing import COSTS, Choice, dismissals
+from bench.analysis.choosing import COSTS, Choice
 from bench.errors import unknown_name
 from bench.facts import SETS
 from bench.facts.candidates import Candidates
@@ -162,7 +162,7 @@ def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     """
     if not patterns:
         return []
-    reasons, names = dismissals(choice), choice.candidates["network"]
+    reasons, names = choice.dismissals(), choice.candidates["network"]
     lines = []
     for pattern in patterns:
         rows = [row for row, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)]

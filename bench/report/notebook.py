@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
-from bench.analysis.comparison import compare_table, progress
+from bench.analysis.comparison import Progress, compare_table
 from bench.analysis.dictionary import FRAMES, typed, untyped
 from bench.errors import ConfigError
 from bench.report.tables._columns import comparison_view
@@ -90,7 +90,7 @@ class Records(_Shown):
         return Comparison(typed(compare_table(untyped(self)), Comparison._frame))
 
     def _view(self) -> tuple[pd.DataFrame, str]:
-        size = f"{len(self)} rows of the frame: {progress(self).sentence}"
+        size = f"{len(self)} rows of the frame: {Progress.of(self).sentence}"
         return compare_table(untyped(self)), size
 
 

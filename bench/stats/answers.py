@@ -1,11 +1,9 @@
 """Answers of networks to the same images: how many are right, which network is better, what they agree in.
 
-    share            of right answers, with Wilson's interval
-    against          a share against one that is known, by the score test
+    Share            of right answers, with Wilson's interval; against one that is known, by the score test
     paired           two networks on the same images: the difference, tested by McNemar
-    agreement        of two outputs for the same images: the share of equal answers
-    order_of_labels  whether the answers fit the labels better in another order
-    corruption_error of a network under corruption, against a baseline's
+    LabelOrder       whether the answers fit the labels better in another order
+    CorruptionError  of a network under corruption, against a baseline's
 
 McNemar's test is the exact one, of the images that only one network tells right. It errs on the safe side, by up to a
 factor of two in p of few such images; the mid-p variant is nearer to its level on average, but may exceed it, and a
@@ -29,7 +27,8 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from bench.io import ToJson
-from bench.stats.effects import Effect, Verdict, mcnemar, none, over_images
+from bench.stats.comparisons import mcnemar, over_images
+from bench.stats.effects import Effect, Verdict
 from bench.stats.intervals import wilson_interval
 from bench.stats.verdicts import decide_difference
 
@@ -61,32 +60,26 @@ class Share(ToJson):
         low, high = self.interval
         return low <= value <= high
 
+    @classmethod
+    def of(cls, flags: _Flags) -> Share:
+        """Return how many of [N] flags are set."""
+        return cls(int(flags.sum()), len(flags))
 
-def share(flags: _Flags) -> Share:
-    """Return how many of [N] flags are set."""
-    return Share(int(flags.sum()), len(flags))
+    def against(self, value: float) -> Effect:
+        """Return the difference of a share from one that is known, above 0 and below 1, by the score test.
 
-
-def against(one: Share, value: float) -> Effect:
-    """Return the difference of a share from one that is known, above 0 and below 1, by the score test.
-
-    Its p is at most 0.05 where Wilson's interval leaves the known share out. The verdict is `higher` or `lower` then,
-    on its own.
-    """
-    if not one.images:
-        return none("no image")
-    low, high = one.interval
-    error = math.sqrt(value * (1 - value) / one.images)
-    gap = one.value - value
-    p = 2 * NormalDist().cdf(-abs(gap) / error) if error else float(gap == 0)
-    word: Verdict = "undecided" if low <= value <= high else "higher" if gap > 0 else "lower"
-    reason = f"score test, {one.images} images"
-    return Effect(gap, low - value, high - value, p, one.images, reason, _LEAST, word)
-
-
-def agreement(answers: _Classes, others: _Classes) -> Share:
-    """Return how many answers [N] are equal to those of another output [N]; right or wrong does not matter."""
-    return share(np.asarray(answers == others))
+        Its p is at most 0.05 where Wilson's interval leaves the known share out. The verdict is `higher` or `lower`
+        then, on its own.
+        """
+        if not self.images:
+            return Effect.none("no image")
+        low, high = self.interval
+        error = math.sqrt(value * (1 - value) / self.images)
+        gap = self.value - value
+        p = 2 * NormalDist().cdf(-abs(gap) / error) if error else float(gap == 0)
+        word: Verdict = "undecided" if low <= value <= high else "higher" if gap > 0 else "lower"
+        reason = f"score test, {self.images} images"
+        return Effect(gap, low - value, high - value, p, self.images, reason, _LEAST, word)
 
 
 def paired(correct: _Flags, others: _Flags) -> Effect:
@@ -97,7 +90,7 @@ def paired(correct: _Flags, others: _Flags) -> Effect:
     """
     effect = over_images(correct.astype(np.float64) - others)
     if math.isnan(effect.estimate):
-        return none("no test images")
+        return Effect.none("no test images")
     p, only, only_other = mcnemar(correct, others)
     how = f"McNemar's exact test: {only} and {only_other} of {len(correct)} images only one tells right"
     tested = replace(effect, p=p, reason=how, p_floor=_LEAST)
@@ -121,27 +114,27 @@ class LabelOrder:
         """How many classes mean another one."""
         return int((self.order != np.arange(len(self.order))).sum())
 
+    @classmethod
+    def of(cls, labels: _Classes, answers: _Classes, classes: int) -> LabelOrder:
+        """Return the order of labels that suits most answers of every other image, and what it does to the rest.
 
-def order_of_labels(labels: _Classes, answers: _Classes, classes: int) -> LabelOrder:
-    """Return the order of labels that suits most answers of every other image, and what it does to the rest.
+        Any order that is chosen suits the images that it was chosen on; only the others tell whether it is one.
 
-    Any order that is chosen suits the images that it was chosen on; only the others tell whether it is one.
-
-    Args:
-        labels: [N] true classes.
-        answers: [N] classes as the network gave them.
-        classes: how many there are; K.
-    """
-    held = np.zeros(len(labels), dtype=np.bool_)
-    held[np.argsort(labels, kind="stable")[1::2]] = True  # every other image of each class
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (answers[~held], labels[~held]), 1)
-    counts += 1e-6 * np.eye(classes)  # an answer that was never given stays what it is
-    _, order = linear_sum_assignment(counts, maximize=True)
-    order = np.asarray(order, dtype=np.int64)
-    before = np.asarray(answers[held] == labels[held])
-    after = np.asarray(order[answers[held]] == labels[held])
-    return LabelOrder(order, share(before), share(after), paired(after, before))
+        Args:
+            labels: [N] true classes.
+            answers: [N] classes as the network gave them.
+            classes: how many there are; K.
+        """
+        held = np.zeros(len(labels), dtype=np.bool_)
+        held[np.argsort(labels, kind="stable")[1::2]] = True  # every other image of each class
+        counts = np.zeros((classes, classes))
+        np.add.at(counts, (answers[~held], labels[~held]), 1)
+        counts += 1e-6 * np.eye(classes)  # an answer that was never given stays what it is
+        _, order = linear_sum_assignment(counts, maximize=True)
+        order = np.asarray(order, dtype=np.int64)
+        before = np.asarray(answers[held] == labels[held])
+        after = np.asarray(order[answers[held]] == labels[held])
+        return cls(order, Share.of(before), Share.of(after), paired(after, before))
 
 
 # --- corruptions ---
@@ -155,20 +148,20 @@ class CorruptionError(ToJson):
     relative: float  # mean over corruptions of the error over that of the baseline (mCE); NaN without one
     corruptions: int  # how many it is over
 
+    @classmethod
+    def of(
+        cls, errors: Mapping[str, Mapping[int, float]], baseline: Mapping[str, float] | None = None
+    ) -> CorruptionError:
+        """Return the mean error under corruption, and the mean corruption error against a baseline.
 
-def corruption_error(
-    errors: Mapping[str, Mapping[int, float]], baseline: Mapping[str, float] | None = None
-) -> CorruptionError:
-    """Return the mean error under corruption, and the mean corruption error against a baseline.
-
-    Args:
-        errors: by corruption and severity, as shares.
-        baseline: its mean error over the same severities, by corruption; those that it lacks are left out of the
-            mean corruption error.
-    """
-    means = {name: float(np.mean(list(one.values()))) for name, one in errors.items() if one}
-    if not means:
-        return CorruptionError(math.nan, math.nan, 0)
-    ratios = [mean / baseline[name] for name, mean in means.items() if baseline and baseline.get(name)]
-    relative = float(np.mean(ratios)) if len(ratios) == len(means) else math.nan
-    return CorruptionError(float(np.mean(list(means.values()))), relative, len(means))
+        Args:
+            errors: by corruption and severity, as shares.
+            baseline: its mean error over the same severities, by corruption; those that it lacks are left out of the
+                mean corruption error.
+        """
+        means = {name: float(np.mean(list(one.values()))) for name, one in errors.items() if one}
+        if not means:
+            return cls(math.nan, math.nan, 0)
+        ratios = [mean / baseline[name] for name, mean in means.items() if baseline and baseline.get(name)]
+        relative = float(np.mean(ratios)) if len(ratios) == len(means) else math.nan
+        return cls(float(np.mean(list(means.values()))), relative, len(means))

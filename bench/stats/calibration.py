@@ -22,7 +22,7 @@ import numpy as np
 from bench.io import ToJson
 from bench.stats._correlation import effective_size, neighbour_correlation
 from bench.stats.effects import Effect
-from bench.stats.intervals import Proportion, prediction_interval, process_interval, proportion
+from bench.stats.intervals import Interval, Proportion
 from bench.stats.samples import finite, median, robust_sd
 from bench.stats.verdicts import CHANGED, corrected, differ
 
@@ -58,38 +58,38 @@ class Calibration(ToJson):
     # times that are called slower, likewise corrected, while all others are as measured
     slowed: tuple[_Slowed, ...]
 
+    @classmethod
+    def of(
+        cls, times: Sequence[Sequence[float]], size: int, slowdowns: Sequence[float] = (), most: int = _MOST
+    ) -> Calibration:
+        """Return what two sets of the same processes say of each other.
 
-def calibrate(
-    times: Sequence[Sequence[float]], size: int, slowdowns: Sequence[float] = (), most: int = _MOST
-) -> Calibration:
-    """Return what two sets of the same processes say of each other.
-
-    Args:
-        times: one row a quantity, of each the medians of its processes above zero, in the order measured; one place is
-            one round. Rounds that not all of them have are left out at the end.
-        size: processes of a set; fewer than two sets give no trial.
-        slowdowns: shares by which a time is multiplied.
-        most: splits that are looked at; where there are more, they are drawn.
-    """
-    rounds = min(map(len, times), default=0)
-    apart = rounds // (2 * size)  # pairs of sets that have no process in common
-    dealt = [_dealt(times, split) for split in _splits(rounds, size, most)]
-    both_ways = [way for rows in dealt for one, other in rows for way in ((one, other), (other, one))]
-    in_order = [_dealt(times, (range(at, at + size), range(at + size, at + 2 * size)))
-                for at in range(0, 2 * size * apart, 2 * size)]  # fmt: skip
-    alone = [[differ(*row) for row in rows] for rows in dealt]
-    return Calibration(
-        size=size,
-        held=proportion([_held(*way) for way in both_ways], apart * len(times)),
-        held_expected=_held_expected(size, size),
-        predicted=proportion([p for way in both_ways for p in _predicted(*way)], apart * len(times)),
-        alarms=proportion([_alarm(effects) for effects in alone], apart),
-        alarms_in_order=proportion([_alarm([differ(*row) for row in rows]) for rows in in_order]),
-        slowed=tuple(
-            _Slowed(slowdown, proportion(list(_slower(dealt, alone, slowdown)), apart * len(times)))
-            for slowdown in slowdowns
-        ),
-    )
+        Args:
+            times: one row a quantity, of each the medians of its processes above zero, in the order measured; one
+                place is one round. Rounds that not all of them have are left out at the end.
+            size: processes of a set; fewer than two sets give no trial.
+            slowdowns: shares by which a time is multiplied.
+            most: splits that are looked at; where there are more, they are drawn.
+        """
+        rounds = min(map(len, times), default=0)
+        apart = rounds // (2 * size)  # pairs of sets that have no process in common
+        dealt = [_dealt(times, split) for split in _splits(rounds, size, most)]
+        both_ways = [way for rows in dealt for one, other in rows for way in ((one, other), (other, one))]
+        in_order = [_dealt(times, (range(at, at + size), range(at + size, at + 2 * size)))
+                    for at in range(0, 2 * size * apart, 2 * size)]  # fmt: skip
+        alone = [[differ(*row) for row in rows] for rows in dealt]
+        return cls(
+            size=size,
+            held=Proportion.over([_held(*way) for way in both_ways], apart * len(times)),
+            held_expected=_held_expected(size, size),
+            predicted=Proportion.over([p for way in both_ways for p in _predicted(*way)], apart * len(times)),
+            alarms=Proportion.over([_alarm(effects) for effects in alone], apart),
+            alarms_in_order=Proportion.over([_alarm([differ(*row) for row in rows]) for rows in in_order]),
+            slowed=tuple(
+                _Slowed(slowdown, Proportion.over(list(_slower(dealt, alone, slowdown)), apart * len(times)))
+                for slowdown in slowdowns
+            ),
+        )
 
 
 def noise_floor(same: Sequence[Effect], reach: float) -> float:
@@ -138,12 +138,12 @@ def _dealt(times: Sequence[Sequence[float]], split: tuple[Sequence[int], Sequenc
 
 
 def _held(one: Sequence[float], other: Sequence[float]) -> bool:
-    interval = process_interval(one)
-    return interval.low <= process_interval(other).estimate <= interval.high
+    interval = Interval.over_processes(one)
+    return interval.low <= Interval.over_processes(other).estimate <= interval.high
 
 
 def _predicted(one: Sequence[float], other: Sequence[float]) -> Iterator[bool]:
-    interval = prediction_interval(one)
+    interval = Interval.for_next(one)
     yield from (interval.low <= time <= interval.high for time in other)
 
 
@@ -178,30 +178,30 @@ class Levels:
     # of neighbouring samples, median of the processes; NaN where all have fewer than ten
     correlation: float = math.nan
 
+    @classmethod
+    def of(cls, processes: Sequence[Sequence[float]]) -> Levels:
+        """Return the variances between and within processes, the latter with what its samples' correlation adds.
 
-def two_levels(processes: Sequence[Sequence[float]]) -> Levels:
-    """Return the variances between and within processes, the latter with what its samples' correlation adds.
+        A median's variance is pi / 2 times that of a normal mean, over the effective size; the spread within is by the
+        median absolute deviation, so that a spike does not count for all. Estimates from few processes are rough: of 8,
+        the variance between them is known to a factor of two or so.
 
-    A median's variance is pi / 2 times that of a normal mean, over the effective size; the spread within is by the
-    median absolute deviation, so that a spike does not count for all. Estimates from few processes are rough: of 8, the
-    variance between them is known to a factor of two or so.
-
-    Args:
-        processes: of each its samples, in order, all above zero; processes of fewer than two samples are left out.
-    """
-    logs = [np.log(values) for samples in processes if len(values := finite(samples)) > 1]
-    if not logs:
-        return Levels(math.nan, math.nan, 0)
-    spreads = [robust_sd(v.tolist()) for v in logs]
-    adds = [math.pi / 2 * s**2 / effective_size(v.tolist()) for s, v in zip(spreads, logs, strict=True)]
-    within = float(np.mean([a * len(v) for a, v in zip(adds, logs, strict=True)]))
-    told = (
-        within,
-        len(logs),
-        float(np.mean(spreads)),
-        median([neighbour_correlation(v.tolist()) for v in logs]),
-    )
-    if len(logs) < 2:
-        return Levels(math.nan, *told)
-    apart = float(np.var([median(v.tolist()) for v in logs], ddof=1))
-    return Levels(max(0.0, apart - float(np.mean(adds))), *told)
+        Args:
+            processes: of each its samples, in order, all above zero; processes of fewer than two samples are left out.
+        """
+        logs = [np.log(values) for samples in processes if len(values := finite(samples)) > 1]
+        if not logs:
+            return cls(math.nan, math.nan, 0)
+        spreads = [robust_sd(v.tolist()) for v in logs]
+        adds = [math.pi / 2 * s**2 / effective_size(v.tolist()) for s, v in zip(spreads, logs, strict=True)]
+        within = float(np.mean([a * len(v) for a, v in zip(adds, logs, strict=True)]))
+        told = (
+            within,
+            len(logs),
+            float(np.mean(spreads)),
+            median([neighbour_correlation(v.tolist()) for v in logs]),
+        )
+        if len(logs) < 2:
+            return cls(math.nan, *told)
+        apart = float(np.var([median(v.tolist()) for v in logs], ddof=1))
+        return cls(max(0.0, apart - float(np.mean(adds))), *told)

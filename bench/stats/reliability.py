@@ -67,32 +67,34 @@ class Reliability(ToJson):
         images = sum(one.images for one in self.bins)
         return sum(one.gap * one.images for one in self.bins) / images if images else math.nan
 
+    @classmethod
+    def of(cls, confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = _BINS) -> Reliability:
+        """Return how reliable the confidence of N answers is.
 
-def reliability(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = _BINS) -> Reliability:
-    """Return how reliable the confidence of N answers is.
-
-    Args:
-        confidence: [N] probability that the network gives its answer, 0 to 1.
-        correct: [N] whether the answer is right.
-        bins: of equal width; one ends where the next begins, and its upper end is its own.
-    """
-    if not len(confidence):
-        return Reliability(math.nan, math.nan, math.nan, math.nan, math.nan, ())
-    place = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(np.int64)
-    images = np.bincount(place, minlength=bins)
-    sums = np.asarray(np.bincount(place, confidence, bins), dtype=np.float64)
-    right = np.bincount(place, correct, bins)
-    made = [_bin(*one) for one in zip(sums.tolist(), right.tolist(), images.tolist(), strict=True) if one[2]]
-    error = float(np.abs(right - sums).sum() / len(confidence))
-    drawn = _by_chance(confidence, place, sums)
-    return Reliability(
-        error=error,
-        perfect=float(drawn.mean()),
-        perfect_high=float(np.quantile(drawn, 0.95)),
-        square=_square(made),
-        p=(int((drawn >= error * (1 - 1e-12)).sum()) + 1) / (_DRAWS + 1),
-        bins=tuple(made),
-    )
+        Args:
+            confidence: [N] probability that the network gives its answer, 0 to 1.
+            correct: [N] whether the answer is right.
+            bins: of equal width; one ends where the next begins, and its upper end is its own.
+        """
+        if not len(confidence):
+            return cls(math.nan, math.nan, math.nan, math.nan, math.nan, ())
+        place = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(np.int64)
+        images = np.bincount(place, minlength=bins)
+        sums = np.asarray(np.bincount(place, confidence, bins), dtype=np.float64)
+        right = np.bincount(place, correct, bins)
+        made = [
+            _bin(*one) for one in zip(sums.tolist(), right.tolist(), images.tolist(), strict=True) if one[2]
+        ]
+        error = float(np.abs(right - sums).sum() / len(confidence))
+        drawn = _by_chance(confidence, place, sums)
+        return cls(
+            error=error,
+            perfect=float(drawn.mean()),
+            perfect_high=float(np.quantile(drawn, 0.95)),
+            square=_square(made),
+            p=(int((drawn >= error * (1 - 1e-12)).sum()) + 1) / (_DRAWS + 1),
+            bins=tuple(made),
+        )
 
 
 def _bin(confidences: float, right: float, images: int) -> _Bin:

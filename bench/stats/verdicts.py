@@ -22,7 +22,8 @@ from typing import Literal
 
 import numpy as np
 
-from bench.stats.effects import ALPHA, Effect, Verdict, none, rank_sums, ratio, share, signed_ranks, welch
+from bench.stats._tests import ALPHA, rank_sums, signed_ranks, welch
+from bench.stats.effects import Effect, Verdict
 from bench.stats.samples import NONE, Floats, Values, finite, median
 from bench.units import DASH, Better
 
@@ -111,8 +112,8 @@ def of_ratios(
     """
     values = _array(ratios)
     if not len(values) or values.min() <= 0:
-        return none("a ratio needs numbers above zero" if len(values) else "no value", n=len(values))
-    return _decide_ratio(ratio(signed_ranks(np.log(values))), band, better=better, unit=unit)
+        return Effect.none("a ratio needs numbers above zero" if len(values) else "no value", n=len(values))
+    return _decide_ratio(signed_ranks(np.log(values)).ratio(), band, better=better, unit=unit)
 
 
 def of_means(
@@ -130,10 +131,10 @@ def of_means(
     a, b = _array(of), _array(against)
     n = min(len(a), len(b))
     if n == 0 or float(b.mean()) <= 0:
-        return none("no value" if n == 0 else "a ratio needs a mean above zero", n=n)
+        return Effect.none("no value" if n == 0 else "a ratio needs a mean above zero", n=n)
     if n > 1 and len({*a.tolist(), *b.tolist()}) == 1:
         return Effect(1.0, 1.0, 1.0, 1.0, n, "equal", verdict="same")
-    return _decide_ratio(share(welch(a, b), float(b.mean())), band, better=better, unit=unit)
+    return _decide_ratio(welch(a, b).share(float(b.mean())), band, better=better, unit=unit)
 
 
 def differ(
@@ -160,14 +161,14 @@ def differ(
     one, other = _array(a), _array(b)
     n = min(len(one), len(other))
     if not n or min(one.min(), other.min()) <= 0:
-        return none("a ratio needs numbers above zero" if n else "no value", n=n)
+        return Effect.none("a ratio needs numbers above zero" if n else "no value", n=n)
     if n < ENOUGH:
         return _suspicion(one, other, floor, of)
     logs = np.log(other), np.log(one)
     effect = welch(*logs, f"{of}, of logarithms", safe=True)
     if math.isnan(effect.p):  # no spread, such as of memory
         effect = rank_sums(*logs, of)
-    return _decide_ratio(ratio(effect), band, better=better, unit=unit)
+    return _decide_ratio(effect.ratio(), band, better=better, unit=unit)
 
 
 def centres(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

@@ -17,9 +17,9 @@ from bench.archs.safetensors import write_safetensors
 from bench.datasets import Dataset, Files, check_same, find, hold_back, read, subset
 from bench.datasets.transforms import Transform
 from bench.plan.job import Job
-from bench.plan.recipe import Plateau, read_recipe
+from bench.plan.recipe import Plateau, Recipe
 from bench.plan.task import Hooks
-from bench.records.outputs import Outputs, encode_outputs, save_outputs
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, measured
 from bench.training import observations
 from bench.training.config import FitConfig, Splits
@@ -35,7 +35,7 @@ _Detail = dict[str, object]
 def _fit_config(job: Job[AccuracySettings], checkpoint: Path | None = None) -> FitConfig:
     """Return the training that a job asks for."""
     settings = job.settings
-    recipe = read_recipe(settings.content.get("recipe"), f"job {job.id}, recipe")
+    recipe = Recipe.read(settings.content.get("recipe"), f"job {job.id}, recipe")
     needed = _VALIDATION if isinstance(recipe.schedule, Plateau) else None
     return FitConfig(
         recipe=recipe,
@@ -90,7 +90,7 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
         _check_planned(
             job.settings, find(config.dataset, config.input_size)
         )  # still: they were read all the while
-    content, sha256 = encode_outputs(_outputs(model, result, data.dataset))
+    content, sha256 = _outputs(model, result, data.dataset).encode()
     stored = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
     if hooks.weights is not None:
         hooks.stage("weights")

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from bench.archs import Arch
 from bench.backends import BACKENDS
 from bench.datasets import check_same
-from bench.datasets.classes import ClassMap, Vocabulary, map_classes
-from bench.datasets.evaluation import EvaluationSet, evaluation_set
+from bench.datasets.classes import ClassMap, Vocabulary
+from bench.datasets.evaluation import EvaluationSet
 from bench.datasets.loader import Change, Loaded, Loader
-from bench.datasets.transforms import Transform, assumed, read_transform
+from bench.datasets.transforms import Transform
 from bench.errors import ConfigError, InvalidModelError, UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject, write_file
 from bench.plan.corruption import read_corruption
@@ -29,12 +29,12 @@ from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
 from bench.records.environment import usable_cores
-from bench.records.outputs import Answers, encode_answers, save_outputs
+from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
 from bench.tasks._networks import built, imported
 from bench.tasks._placing import place, with_autocast
 from bench.training.config import LAYOUTS
-from bench.training.learner import mean_answers, outputs
+from bench.training.outputs import mean_answers, outputs
 
 if TYPE_CHECKING:
     from bench.tasks.evaluate import EvaluateSettings
@@ -69,7 +69,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         told = (arch.weights and arch.weights.training) or {}
         usual = int(told.get("batch_size", _BATCH[job.device_kind]))
         network = _Network(_as_tested(model, str(told.get("views") or ""), job), job, transform, usual)
-        classes = map_classes(images.classes, _vocabulary(arch, model, network.outputs), images.folder)
+        classes = ClassMap.of(images.classes, _vocabulary(arch, model, network.outputs), images.folder)
         workers = settings.workers or usable_cores()
         loader = Loader(images, transform, workers, _corruption(job))
         progress = _Progress.resumed_from(hooks.checkpoint, job.id, len(images))
@@ -82,7 +82,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         raise
     stored, content = {}, None
     if hooks.outputs is not None:
-        content, sha256 = encode_answers(progress.answers(images, classes))
+        content, sha256 = progress.answers(images, classes).encode()
         stored = {"outputs": f"outputs/{hooks.outputs.name}", "outputs_sha256": sha256}
     declared, source = declared_transform(arch, model)
     detail = {
@@ -105,7 +105,7 @@ def _planned_images(settings: EvaluateSettings) -> EvaluationSet:
     Raises:
         UnsupportedError: if they are not those that the job was planned for.
     """
-    images = evaluation_set(settings.data, settings.split)
+    images = EvaluationSet.of(settings.data, settings.split)
     if settings.data_sha256 is not None:
         check_same(settings.data, settings.data_sha256, images.sha256)
     return images
@@ -117,7 +117,7 @@ def as_given(job: Job[EvaluateSettings], count: int) -> tuple[list[Tensor], list
     Each is [C, H, W] from 0 to 1: what was normalised is made visible again. Those that cannot be decoded are left out.
     """
     settings, hooks = job.settings, Hooks()
-    images = evaluation_set(settings.data, settings.split).limited(settings.limit, job.seed)
+    images = EvaluationSet.of(settings.data, settings.split).limited(settings.limit, job.seed)
     images = images.limited(count, job.seed)
     transform = transform_of(imported(job, hooks), built(job, hooks).eval(), job)
     loader = Loader(images, transform, 1, _corruption(job))
@@ -138,7 +138,11 @@ def transform_of(arch: Arch, model: nn.Module, job: Job[EvaluateSettings]) -> Tr
     """
     declared, source = declared_transform(arch, model)
     try:
-        base = assumed(job.input_size, job.in_channels) if declared is None else read_transform(declared)
+        base = (
+            Transform.assumed(job.input_size, job.in_channels)
+            if declared is None
+            else Transform.read(declared)
+        )
     except ConfigError as error:
         raise InvalidModelError(f"the transform of {source}: {error.message}", error.tip) from error
     if declared is not None and job.input_size != arch.card.input_size:
@@ -479,8 +483,8 @@ def _told(
         "transform": transform.model_dump(mode="json"),
         "transform_source": source,
     }
-    if declared is not None and read_transform(declared) != transform:
-        told["declared_transform"] = read_transform(declared).model_dump(mode="json")
+    if declared is not None and Transform.read(declared) != transform:
+        told["declared_transform"] = Transform.read(declared).model_dump(mode="json")
     notes = {"classes_note": classes.note, "classes_doubt": classes.doubt, "note": images.note}
     return {**told, **{key: text for key, text in notes.items() if text}}
 

@@ -22,7 +22,7 @@ from bench.tasks._placing import noise, place, with_autocast
 from bench.tasks._step import training_step
 from bench.timing.clock import Workload
 from bench.timing.layers import OPTIMISER, CudaStamps, HostStamps, Layered, LayerTimes, measure_layers
-from bench.timing.steps import instruments
+from bench.timing.steps import Instruments
 
 if TYPE_CHECKING:
     from bench.tasks.layers import LayersSettings
@@ -45,7 +45,7 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     """
     backend = backend_of(job)
     backend.load()
-    tools = instruments(job.device, blocks_host=backend.blocks_host)
+    tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
     clock = tools.step or tools.latency
     training = bool(job.settings.training)
     whole, layered = _training(job, hooks) if training else _inference(backend, job, hooks)

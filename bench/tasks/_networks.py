@@ -27,7 +27,7 @@ from bench.plan.job import Job
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.training.config import streams
-from bench.training.learner import outputs
+from bench.training.outputs import outputs
 
 
 def subject_of(arch: Arch, job: Job) -> Subject:

@@ -19,7 +19,7 @@ from bench.timing.clock import Clock, Workload
 from bench.timing.memory import held_tensors
 from bench.timing.steps import Phases
 from bench.training.config import autocast
-from bench.training.learner import training_loss
+from bench.training.outputs import training_loss
 
 
 def ready_step(

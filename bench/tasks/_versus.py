@@ -18,8 +18,8 @@ from bench.tasks._calls import EAGER, backend_of
 from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place, with_autocast
 from bench.timing.clock import HostClock, Workload
-from bench.timing.sampling import interleave
-from bench.timing.steps import Instruments, instruments, launch_overhead
+from bench.timing.interleaving import interleave
+from bench.timing.steps import Instruments, launch_overhead
 
 if TYPE_CHECKING:
     from bench.tasks.versus import Network, VersusSettings
@@ -40,7 +40,7 @@ def measure_versus(
     """
     backend = backend_of(job)
     backend.load()
-    tools = instruments(job.device, blocks_host=backend.blocks_host)
+    tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
     models = _prepared(job, prepare or (lambda one: _placed(one, hooks)))
     networks = [n for n in job.settings.networks if n.label in models]
     with torch.inference_mode():

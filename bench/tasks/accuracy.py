@@ -13,7 +13,7 @@ from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.estimate import compile_s
 from bench.plan.expand import Catalog
 from bench.plan.job import Job
-from bench.plan.recipe import load_recipe
+from bench.plan.recipe import Recipe
 from bench.plan.settings import Device, NetworkKeys, OfNetwork, Precision
 from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
 from bench.records.record import Measurement
@@ -165,7 +165,7 @@ class _AccuracyKeys(_Training, NetworkKeys, extra="forbid", frozen=True):
 
 
 class RecipeContent(BaseModel, frozen=True, extra="allow"):
-    """The values of a recipe as a job has them, of whatever version; `bench.plan.recipe.read_recipe` checks them."""
+    """The values of a recipe as a job has them, of whatever version; `bench.plan.recipe.Recipe.read` checks them."""
 
     name: str = "unnamed"
     version: int | None = None
@@ -188,7 +188,7 @@ class AccuracySettings(_Training):
 def _outline(keys: _AccuracyKeys, card: ArchCard, catalog: Catalog) -> Outline:
     """Return what a training has of its data set, its recipe and its network."""
     dataset = _dataset(keys.dataset, catalog)
-    recipe = load_recipe(keys.recipe)
+    recipe = Recipe.load(keys.recipe)
     size = keys.input_size or _trained_at(dataset, card)
     images = dataset.at(size) if dataset.in_files else dataset
     return Outline(

@@ -40,7 +40,7 @@ def _run(job: Job[_CeilingSettings], hooks: Hooks) -> Iterator[Measurement]:
 
     from bench.tasks._placing import DTYPES
     from bench.timing.ceilings import measure_ceilings
-    from bench.timing.steps import instruments
+    from bench.timing.steps import Instruments
     from bench.training.config import AUTOCAST
 
     precision = job.settings.precision
@@ -49,7 +49,7 @@ def _run(job: Job[_CeilingSettings], hooks: Hooks) -> Iterator[Measurement]:
             "torch has no ceiling of int8 here", "name the precision that eager multiplies in"
         )
     dtype = AUTOCAST.get(precision, DTYPES[precision])
-    tools = instruments(job.device)
+    tools = Instruments.of(job.device)
     with torch.inference_mode():
         yield from measure_ceilings(job.device, dtype, job.settings.timing, tools, hooks.stage)
 

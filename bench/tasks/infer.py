@@ -125,12 +125,12 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     )
     from bench.tasks._engines import inspected
     from bench.tasks._networks import check
-    from bench.timing.steps import instruments, measure_inference
+    from bench.timing.steps import Instruments, measure_inference
 
     backend = backend_of(job)
     backend.load()
     # Before the network is built: the memory meter takes its zero here.
-    tools = instruments(job.device, blocks_host=backend.blocks_host)
+    tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
     with torch.inference_mode():
         prepared, results = ready(backend, job, hooks, tools.latency)
         yield from results

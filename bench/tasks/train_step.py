@@ -78,11 +78,11 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     """Time the network's training steps as its backend runs them, then their energy and the tensors that they hold."""
     from bench.tasks._calls import EAGER, backend_of, doubts_of_memory, tensors, with_doubts, with_energy
     from bench.tasks._step import ready_step
-    from bench.timing.steps import instruments, measure_training
+    from bench.timing.steps import Instruments, measure_training
 
     backend = backend_of(job)
     backend.load()
-    tools = instruments(job.device)
+    tools = Instruments.of(job.device)
     phases, results = ready_step(backend, job, hooks, tools.latency)
     yield from results
     measured = measure_training(phases, job.settings.timing, tools, hooks.stage)

@@ -14,9 +14,9 @@ import torch
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement, measured
+from bench.timing._sampling import Sampling, sample
 from bench.timing._watch import Watch
 from bench.timing.clock import Clock, Workload
-from bench.timing.sampling import Sampling, sample
 from bench.timing.steps import Instruments
 
 # Side of the first square matrices, which doubles; GPUs need large ones to fill, CPUs are at their best at some.

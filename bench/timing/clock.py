@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
+from bench.timing._events import CudaEventClock
 
 Workload = Callable[[], object]  # what is timed
 
@@ -49,40 +49,4 @@ class HostClock:
         return (time.perf_counter_ns() - start) * 1e-9
 
 
-class CudaEventClock:
-    """Device time between two CUDA events on the current stream; resolution about 0.5 µs."""
-
-    name = "cuda_event"
-
-    def __init__(self) -> None:
-        self.launch_s: float | None = None
-        self._ends: list[torch.cuda.Event] = []
-
-    def now(self) -> float:
-        """Return the host's seconds since some moment: limits are of wall time."""
-        return time.perf_counter_ns() * 1e-9
-
-    def seconds(self, call: Workload, calls: int) -> float:
-        """Return the device time from before the first call to after the last."""
-        start, end = self._ends = self._ends or cuda_events(2)
-        torch.cuda.synchronize()
-        begin_ns = time.perf_counter_ns()
-        start.record()
-        for _ in range(calls):
-            call()
-        end.record()
-        self.launch_s = (time.perf_counter_ns() - begin_ns) * 1e-9
-        end.synchronize()
-        seconds: float = start.elapsed_time(end) * 1e-3
-        return seconds
-
-
 Clock = HostClock | CudaEventClock
-
-
-def cuda_events(count: int) -> list[torch.cuda.Event]:
-    """Return events that have been recorded once: CUDA makes an event the first time, and that takes a while."""
-    events = [torch.cuda.Event(enable_timing=True) for _ in range(count)]
-    for event in events:
-        event.record()
-    return events

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import UnsupportedError
-from bench.records.environment import cuda_uuid, energy_of, find_card
+from bench.records.environment import cuda_uuid, find_card
 from bench.records.record import Measurement, measured
 from bench.timing._watch import Watch
 from bench.timing.clock import Clock, Workload
@@ -52,7 +52,7 @@ class _NvmlMeter:
 
     def joules(self) -> float:
         """Return the energy since the driver was loaded."""
-        return energy_of(self._card)
+        return self._card.energy()
 
 
 class _RaplMeter:

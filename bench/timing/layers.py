@@ -32,9 +32,10 @@ from torch import Tensor, nn
 from bench.costs.calls import Followed, Forward
 from bench.costs.work import OUTSIDE, Key, Step, owners
 from bench.plan.settings import Timing
+from bench.timing._sampling import Sampling
 from bench.timing._watch import Watch, WatchReport
 from bench.timing.clock import Clock, Workload
-from bench.timing.sampling import Sampling, interleave
+from bench.timing.interleaving import interleave
 
 OPTIMISER: Key = (-2, 0)
 """The update of the weights, in a training step."""

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from bench.plan.settings import Timing
 from bench.records.record import Measurement, measured
+from bench.timing._events import CudaEventClock, cuda_events
+from bench.timing._memory import CudaMemory, HostMemory, Memory
+from bench.timing._sampling import LaunchOverhead, Sampling, sample
 from bench.timing._watch import HostWatch, Watch, WatchReport, watch
-from bench.timing.clock import Clock, CudaEventClock, HostClock, Workload, cuda_events
-from bench.timing.memory import CudaMemory, HostMemory, Memory
-from bench.timing.sampling import LaunchOverhead, Sampling, sample
+from bench.timing.clock import Clock, HostClock, Workload
 
 _Stage = Callable[[str], None]
 
@@ -48,14 +49,14 @@ class Instruments:
     watch: Watch = field(default_factory=HostWatch)
     empty_kernel: Workload | None = None
 
-
-def instruments(device: str, *, blocks_host: bool = False) -> Instruments:
-    """Return the instruments of a device; where calls block the host, those of synchronous calls."""
-    if device == "cpu":
-        return Instruments(HostClock(), None, HostMemory())
-    step = None if blocks_host else CudaEventClock()
-    clock, memory = HostClock(torch.cuda.synchronize, launches=not blocks_host), CudaMemory(device)
-    return Instruments(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
+    @classmethod
+    def of(cls, device: str, *, blocks_host: bool = False) -> Instruments:
+        """Return the instruments of a device; where calls block the host, those of synchronous calls."""
+        if device == "cpu":
+            return cls(HostClock(), None, HostMemory())
+        step = None if blocks_host else CudaEventClock()
+        clock, memory = HostClock(torch.cuda.synchronize, launches=not blocks_host), CudaMemory(device)
+        return cls(clock, step, memory, watch(device), lambda: torch.empty(1, device=device).zero_())
 
 
 def launch_overhead(empty_kernel: Workload | None, clock: Clock) -> LaunchOverhead | None:

@@ -13,8 +13,8 @@ from torch import nn
 from bench.backends import BACKENDS
 from bench.errors import UnsupportedError
 from bench.training._batches import Batches, Shape
+from bench.training._learner import Learner
 from bench.training.config import Splits
-from bench.training.learner import Learner
 
 _INITIAL_IMAGES = 5000  # the first training images, in the data set's order, as they are
 _TRAINING_BACKENDS = ("eager", "compiled")

@@ -19,10 +19,10 @@ from bench.plan.recipe import Plateau, Recipe
 from bench.training import _checkpoint as checkpoints
 from bench.training import _parallel as parallel
 from bench.training._batches import Batches
+from bench.training._learner import Evaluation, Learner
 from bench.training._parallel import Group
 from bench.training._prepare import compile_learner, initialise, warm_up
 from bench.training.config import AUTOCAST, FitConfig, Splits
-from bench.training.learner import Evaluation, Learner
 
 _CURVES = (
     *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),

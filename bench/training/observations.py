@@ -24,9 +24,10 @@ from bench.errors import typed_text
 from bench.io import JsonObject
 from bench.records.record import Measurement, measured
 from bench.training._batches import Batch, Batches
+from bench.training._learner import Learner
 from bench.training.config import FitConfig, Splits
 from bench.training.fit import Callbacks, FitResult
-from bench.training.learner import Learner, training_loss
+from bench.training.outputs import training_loss
 
 _GRADIENT_IMAGES = 32
 _DEAD_IMAGES = 64

@@ -19,7 +19,7 @@ from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import InvalidModelError, UnsupportedError, typed_text
 from bench.io import JsonObject
 from bench.training._forecast import Forecast, forecast
-from bench.training.learner import training_loss
+from bench.training.outputs import training_loss
 
 _BATCHES = (1, 8, 32, 64, 128, 256)
 _UPDATE = {"momentum": 2, "weights": 1}  # multiply-accumulates of momentum SGD for each number it changes

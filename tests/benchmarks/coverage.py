@@ -26,8 +26,8 @@ from series import disturbed, disturbed_median, median_interval, times  # noqa: 
 
 from bench.records.store import latest, read_run  # noqa: E402
 from bench.stats._correlation import effective_size  # noqa: E402
-from bench.stats.calibration import _held_expected, calibrate, two_levels  # noqa: E402
-from bench.stats.intervals import Interval, process_interval, within_interval  # noqa: E402
+from bench.stats.calibration import Calibration, Levels, _held_expected  # noqa: E402
+from bench.stats.intervals import Interval  # noqa: E402
 from bench.stats.samples import median  # noqa: E402
 from bench.stats.verdicts import CHANGED, differ  # noqa: E402
 
@@ -68,7 +68,7 @@ def show_variances(timed: Sequence[Timed]) -> tuple[float, float, float]:
     between, within, rho = [], [], []
     for run in dict.fromkeys(t.run for t in timed):
         some = [t for t in timed if t.run == run]
-        levels = [two_levels(t.processes) for t in some]
+        levels = [Levels.of(t.processes) for t in some]
         apart = [one.between for one in levels if one.processes > 2]
         worth = median([effective_size(p) / len(p) for t in some for p in t.processes])
         sd = math.sqrt(float(np.mean(apart))) if apart else math.nan
@@ -96,16 +96,16 @@ def show_simulation(between: float, within: float, rho: float, samples: int = 20
         for kind, more in kinds.items():
             rng = np.random.default_rng(k)
             series = times(rng, (TRIALS, k, samples), between=between, within=within, rho=rho, **more)
-            held[kind] = _share([process_interval(m) for m in np.median(series, axis=2).tolist()])
+            held[kind] = _share([Interval.over_processes(m) for m in np.median(series, axis=2).tolist()])
         flat = [median_interval(s) for s in series[:500].reshape(500, -1).tolist()]
         naive = np.mean([low <= 1 <= high for low, high in flat])
         logs = disturbed(np.random.default_rng(k), (TRIALS, k), QUIET, 0.25)
-        slow = _share([process_interval(m) for m in np.exp(logs).tolist()], slower)
+        slow = _share([Interval.over_processes(m) for m in np.exp(logs).tolist()], slower)
         print(f"{k:3}{held['normal']:9.3f}{held['t3']:8.3f}{held['drift']:8.3f}{slow:18.3f}{naive:20.3f}")
     alone = times(np.random.default_rng(1), (TRIALS // 4, 1, 100), between=between, within=within, rho=rho)[
         :, 0
     ]
-    found = [within_interval(s) for s in alone.tolist()]
+    found = [Interval.within_one(s) for s in alone.tolist()]
     print(
         f"  1 process: its interval holds the time of the next ones in {_share(found):.3f} of cases, and says so"
     )
@@ -145,7 +145,7 @@ def _choices(n: int, k: int, most: int = 300) -> Sequence[tuple[int, ...]]:
 
 
 def _held(medians: Sequence[float], chosen: Sequence[int]) -> bool:
-    interval = process_interval([medians[i] for i in chosen])
+    interval = Interval.over_processes([medians[i] for i in chosen])
     return interval.low <= float(np.median(np.delete(medians, chosen))) <= interval.high
 
 
@@ -162,7 +162,7 @@ def show_alarms(timed: Sequence[Timed]) -> None:
         [t.medians for t in timed if t.run == run and len(t.processes) >= 8]
         for run in dict.fromkeys(t.run for t in timed)
     ]
-    mixed = [calibrate([row[:8] for row in rows], 4).alarms for rows in runs if rows]
+    mixed = [Calibration.of([row[:8] for row in rows], 4).alarms for rows in runs if rows]
     wrong, pairs_of_halves = sum(m.count for m in mixed), sum(m.of for m in mixed)
     print(
         f"Four processes against the four others: {wrong} of {pairs_of_halves} pairs of halves with any row called,"

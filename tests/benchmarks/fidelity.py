@@ -17,8 +17,9 @@ from _side_by_side import show, show_ratio
 
 from bench.archs.naming import resolve
 from bench.plan.settings import Timing
-from bench.timing.clock import CudaEventClock, HostClock, Workload
-from bench.timing.sampling import sample
+from bench.timing._events import CudaEventClock
+from bench.timing._sampling import sample
+from bench.timing.clock import HostClock, Workload
 
 # network: on the CPU, batch and pairs of calls
 NETWORKS = {"resnet18": (8, 60), "vgg16": (2, 40), "torchvision:mobilenet_v3_large": (8, 200)}

@@ -41,7 +41,7 @@ from bench.tasks.layers import LayersSettings
 from bench.timing._watch import HostWatch
 from bench.timing.clock import HostClock
 from bench.timing.layers import HostStamps, Layered, LayerTimes, measure_layers
-from bench.timing.steps import instruments
+from bench.timing.steps import Instruments
 from bench.training.step_cost import training_table
 
 NETWORKS = (
@@ -270,7 +270,7 @@ def peak(name: str, batch: int) -> float:
     size = resolve(f"torchvision:{name}").card.input_size
     settings: Any = {"device": "cpu", "batch_size": batch, "threads": torch.get_num_threads()}
     job: Job[Any] = Job(task="train_step", arch=f"torchvision:{name}", input_size=size, settings=settings)
-    tools = instruments("cpu")
+    tools = Instruments.of("cpu")
     phases, _ = ready_step(BACKENDS.get("eager"), job, Hooks(), tools.latency)
     return float(tools.memory.peak(phases).samples[0])
 

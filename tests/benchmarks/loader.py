@@ -27,9 +27,9 @@ from torchvision.transforms.v2 import functional
 
 from bench.archs.naming import resolve
 from bench.datasets.classes import ClassMap
-from bench.datasets.evaluation import EvaluationSet, evaluation_set
+from bench.datasets.evaluation import EvaluationSet
 from bench.datasets.loader import Loader
-from bench.datasets.transforms import Transform, assumed
+from bench.datasets.transforms import Transform
 from bench.plan.job import Job
 from bench.plan.task import Hooks
 from bench.records.environment import usable_cores
@@ -61,8 +61,8 @@ def by_torchvision(file: str, size: int) -> torch.Tensor:
 
 
 def main(folder: str, name: str, size: int) -> None:
-    images = evaluation_set(f"imagefolder:{folder}", "val")
-    transform, cores, count = assumed(size), usable_cores(), len(images)
+    images = EvaluationSet.of(f"imagefolder:{folder}", "val")
+    transform, cores, count = Transform.assumed(size), usable_cores(), len(images)
     torch.set_num_threads(cores)
     settings = {"device": "cpu", "data": images.name, "batch_size": BATCH, "threads": cores}
     job: Job[Any] = Job(task="evaluate", arch=name, input_size=size, settings=settings)  # type: ignore[arg-type]

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from bench.archs.naming import resolve
 from bench.datasets import Dataset, Images, data_root, find, load, subset
-from bench.plan.recipe import Recipe, load_recipe
+from bench.plan.recipe import Recipe
 from bench.training._batches import Batches, Shape
+from bench.training._learner import Learner
 from bench.training.config import FitConfig
-from bench.training.learner import Learner
 
 ROUNDS = 7
 IMAGES = 1024  # an epoch; a few seconds of resnet20 on two cores
@@ -108,7 +108,7 @@ def learner(arch: str, dataset: Dataset, recipe: Recipe, device: torch.device) -
 
 def main(name: str = "fashion_mnist", recipe_name: str = "std", arch: str = "resnet20") -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dataset, recipe = find(name), load_recipe(recipe_name)
+    dataset, recipe = find(name), Recipe.load(recipe_name)
     images: Images = subset(load(name, "train"), IMAGES // recipe.batch_size * recipe.batch_size)
     shape = Shape(dataset.card.in_channels, dataset.card.size, torch.contiguous_format)
     ours = Batches(images, dataset, shape, recipe.batch_size, device)

@@ -30,7 +30,7 @@ from bench.execution.runner import Observer
 from bench.plan.config import parse_experiment
 from bench.records.record import Record
 from bench.records.store import latest
-from bench.report.race import _sentences
+from bench.report.race import race_sentences
 
 TIMING = {"warmup_s": 0.15, "min_s": 0.1, "limit_s": 0.2, "min_samples": 2}
 PROCESSES = 2
@@ -104,7 +104,7 @@ def main() -> None:
     )
     took = (time.monotonic() - begin) / 60
     print(f"\nthe race took {took:.1f} min, {len(done.summary.records)} jobs; it says:")
-    print(*(f"  {line}" for line in _sentences(done.raced, done.known)), sep="\n")
+    print(*(f"  {line}" for line in race_sentences(done.raced, done.known)), sep="\n")
     begin = time.monotonic()
     with open_executor() as executor:
         times = exhaustive(done, results, 60 * options.exhaustive_minutes, executor)

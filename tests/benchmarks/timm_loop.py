@@ -18,8 +18,9 @@ from _side_by_side import show, show_ratio
 
 from bench.archs.naming import resolve
 from bench.plan.settings import Timing
-from bench.timing.clock import Clock, CudaEventClock, HostClock, Workload
-from bench.timing.sampling import sample
+from bench.timing._events import CudaEventClock
+from bench.timing._sampling import sample
+from bench.timing.clock import Clock, HostClock, Workload
 
 NETWORKS = (
     *("resnet18", "resnet50", "resnet152", "vgg16"),

@@ -20,11 +20,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from bench.records.line import decode
 from bench.records.store import RECORDS, read_run
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # as pytest has it, for `python -m tests.faults`
+import warm
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -111,12 +115,17 @@ class Place:
         own = {"PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(self.temporary), MARK: str(self.folder)}
         return {**os.environ, **own, "BENCH_LOCKS": str(self.folder / "locks"), **more}
 
-    def start(self, *words: object, **options: object) -> subprocess.Popen[bytes]:
-        """Start `bench` with these words, its output to pipes, in a session of its own."""
+    def start(
+        self, *words: object, by: Callable[..., Any] = subprocess.Popen, **options: object
+    ) -> subprocess.Popen[bytes]:
+        """Start `bench` with these words, its output to pipes, in a session of its own.
+
+        `by` may be `warm.Popen`, of whose processes `running` knows nothing.
+        """
         more = options.pop("environment", {})
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         command = [sys.executable, "-m", "bench", *map(str, words)]
-        process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+        process: subprocess.Popen[bytes] = by(
             command, cwd=self.folder, env=self.environment(**more), start_new_session=True, **given
         )
         self.processes.append(process)
@@ -145,7 +154,7 @@ class Place:
         self.nothing_runs()
         missing = [line for line in stored if line not in set(self.lines())]
         assert self.lost_lines or not missing, f"{len(missing)} stored records are lost"
-        code, _, err = self.bench(*self.measuring())
+        code, _, err = ended(self.start(*self.measuring(), by=warm.Popen))
         assert code == 0, f"the same command ends with {code}: {err}"
         run = read_run(self.run)
         assert len(run.planned) == JOBS

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from bench import __version__
-from bench.analysis.evaluations import Evaluation, evaluations
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Row
 from bench.errors import ConfigError
 from bench.records.flags import doubts, explain
@@ -25,7 +25,7 @@ from bench.report.tables._view import flagged
 from bench.report.tables.cells import Cell, Fields, Head, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown
-from bench.units import DASH, Scale, digits_for, fixed, percent, scale_for, significant
+from bench.units import DASH, Scale, digits_for, fixed, percent, significant
 
 _DATASET = {"dataset": "id of the data set on the Hub, OWNER/NAME, that was evaluated on"}
 _SOURCE = {"source": "address of what the numbers come from, such as a repository with the run"}
@@ -85,7 +85,7 @@ def _evaluations(results: Results) -> list[Evaluation]:
     Raises:
         ConfigError: where there is none, or where they are on several data sets.
     """
-    plain = [one for one in evaluations(results.frame).plain if one.top1.images]
+    plain = [one for one in Evaluations.of(results.frame).plain if one.top1.images]
     if not plain:
         raise ConfigError(
             f"no evaluation in {results.names}", "bench evaluate NET --data D tests weights on images"
@@ -186,7 +186,7 @@ def _words(number: Number) -> Callable[[float], str]:
         return percent
     low, high = (value if end is None else end for end in (number.low, number.high))
     digits = digits_for(value, low, high)
-    scale = Scale(1.0, "images/s") if unit == "1/s" else scale_for(value, unit)
+    scale = Scale(1.0, "images/s") if unit == "1/s" else Scale.of(value, unit)
 
     def words(end: float) -> str:
         shown = value / scale.factor

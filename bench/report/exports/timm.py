@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.analysis.evaluations import Evaluation, evaluations
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import dig, torch_version
 from bench.errors import ConfigError
@@ -131,7 +131,7 @@ def _digits(version: object) -> str:
 )
 def _accuracies(results: Results) -> str:
     """Return one row a network and its weights, the most accurate first, and say what its columns do not."""
-    plain = [one for one in evaluations(results.frame).plain if one.top1.images]
+    plain = [one for one in Evaluations.of(results.frame).plain if one.top1.images]
     if not plain:
         raise ConfigError(
             f"no evaluation in {results.names}", "bench evaluate NET --data D tests weights on images"

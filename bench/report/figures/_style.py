@@ -25,7 +25,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from bench.report._short_names import OWN
 from bench.report.text import plain
-from bench.units import scale_for
+from bench.units import Scale
 
 INK, MUTED, GRID, SURFACE = "#1c2128", "#59636e", "#dfe3e8", "#ffffff"
 
@@ -187,7 +187,7 @@ def tick(value: float, unit: str) -> str:
     """Return the text of a tick: ``20 GMAC``, ``0.5 ms``, ``1 M``, and ``90 %`` for the fraction 0.9."""
     if unit == "%":
         return f"{100 * value:.4g} %"
-    scale = scale_for(value * (1 + 1e-9), unit)
+    scale = Scale.of(value * (1 + 1e-9), unit)
     return f"{value / scale.factor:.4g} {scale.symbol}".rstrip()
 
 

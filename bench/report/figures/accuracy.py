@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from bench.analysis.flags import flags_text
 from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point
+from bench.report.figures._layer_lists import weighted_layers
 from bench.report.figures._shared import (
     MOST,
     AccuracyKind,
@@ -38,7 +39,6 @@ from bench.report.figures._shared import (
     worthwhile,
 )
 from bench.report.figures._style import MUTED, SURFACE, legend, log_axis, number_axis, tick
-from bench.report.figures.layers import weighted_layers
 
 # --- MACs ---
 

@@ -17,9 +17,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from bench.analysis.evaluations import evaluations
+from bench.analysis.evaluations import Evaluations
 from bench.errors import StoreError
-from bench.records.outputs import Answers, Outputs, load_outputs
+from bench.records.outputs import Answers, Outputs
 from bench.report.figures import figure
 from bench.report.figures._shared import FIXED, grid, heading
 from bench.report.figures._style import COLOURS, GRID, drawable, ticks_at
@@ -43,7 +43,7 @@ class _Answers:
         """Read the files one by one; those that are gone, stale or torn are left out."""
         for path, digest in self.files:
             with suppress(StoreError):  # a report is made of what there is
-                outputs = load_outputs(Path(path), digest)
+                outputs = Outputs.load(Path(path), digest)
                 if outputs is not None:
                     yield outputs
 
@@ -114,7 +114,7 @@ def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
             datasets.add(best.dataset)
             title = f"{best.network} on {best.dataset} · {percent(best.accuracy)}"
             yield _Confusion(title, outputs[0].class_names, _confusion_shares(outputs))
-    for one in sorted(evaluations(frame).plain, key=lambda one: -one.top1.value):
+    for one in sorted(Evaluations.of(frame).plain, key=lambda one: -one.top1.value):
         if one.answers is not None and one.data not in datasets:
             datasets.add(one.data)
             title = f"{drawable(one.label, 24)} on {drawable(one.data, 20)} · {percent(one.top1.value)}"

@@ -41,7 +41,7 @@ from bench.report.figures._style import (
     ticks_at,
 )
 from bench.report.tables.cells import interval
-from bench.units import digits_for, fixed, scale_for, show, significant
+from bench.units import Scale, digits_for, fixed, show, significant
 
 _MOST = 40  # rows of a panel
 _FAILED = 10  # further rows of what failed
@@ -179,7 +179,7 @@ def _words(value: float, low: float, high: float, bars: _Bars) -> str:
     text = show(value, bars.unit, digits)
     if not bars.points or math.isnan(low):
         return text
-    scale = scale_for(value, bars.unit)
+    scale = Scale.of(value, bars.unit)
     shown = float(significant(value / scale.factor, digits).replace(",", ""))
     ends = interval(low, high, lambda end: fixed(end / scale.factor, shown, digits))
     return f"{text}  ({ends})"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from bench.analysis.evaluations import Evaluation, Robustness, evaluations, robustness
+from bench.analysis.evaluations import Evaluation, Evaluations, Robustness
 from bench.facts.reproduction import Reproduction, reproductions
 from bench.plan.corruption import SEVERITIES
 from bench.report.figures import figure
@@ -53,7 +53,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 def _accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each data set."""
     by_data: defaultdict[str, list[Reproduction]] = defaultdict(list)
-    for one in reproductions(evaluations(frame)):
+    for one in reproductions(Evaluations.of(frame)):
         if one.evaluation.top1.images:
             by_data[one.evaluation.data].append(one)
     if not by_data:
@@ -126,7 +126,7 @@ def _with_room(axes: Axes) -> None:
 )
 def _reliability(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each network, those with the most images first."""
-    known = [one for one in evaluations(frame).plain if one.reliability.bins]
+    known = [one for one in Evaluations.of(frame).plain if one.reliability.bins]
     if not known:
         return None
     shown = known[:_PANELS]
@@ -177,7 +177,7 @@ def _reliability_panel(axes: Axes, one: Evaluation) -> None:
 )
 def _corruption(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each corruption."""
-    known = robustness(evaluations(frame))
+    known = Evaluations.of(frame).robustness()
     if not known:
         return None
     first = [one for one in known if one.data == known[0].data]

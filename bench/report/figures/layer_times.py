@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.layers import Difference, Layer, LayerTable, layer_differences, layer_tables
+from bench.analysis.layers import Difference, Layer, LayerTable, layer_tables
 from bench.report.figures import figure
 from bench.report.figures._labels import Point, place_labels
 from bench.report.figures._shared import grid
@@ -217,7 +217,7 @@ def _pairs(tables: Sequence[LayerTable]) -> Iterator[tuple[LayerTable, LayerTabl
 
 
 def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
-    shown = layer_differences(of, against)[:_MOST_LAYERS]
+    shown = of.differences(against)[:_MOST_LAYERS]
     for place, difference in enumerate(shown):
         effect = difference.effect
         colour = COLOURS[1] if effect.estimate > 0 else COLOURS[0]

@@ -27,7 +27,7 @@ from bench.report.figures._style import COLOURS, family_name, looks
 from bench.report.tables._columns import COMPARISON, quantity_column
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.text import plain
-from bench.units import UNITS, Scale, scale_for
+from bench.units import UNITS, Scale
 
 _NUMERIC = (number, share, spread, whole)
 _PUBLISHED = Column(
@@ -114,7 +114,7 @@ def to_script(data: Mapping[str, object]) -> str:
 
 def _scales(unit: str) -> list[Scale]:
     """Return the scale of each prefix of a unit, the smallest first."""
-    return sorted({scale_for(10.0**power, unit) for power in range(-12, 16)}, key=lambda scale: scale.factor)
+    return sorted({Scale.of(10.0**power, unit) for power in range(-12, 16)}, key=lambda scale: scale.factor)
 
 
 def _quantities(table: pd.DataFrame) -> list[Column]:

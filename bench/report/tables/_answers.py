@@ -8,7 +8,7 @@ from bench.analysis.answers import Answer, Pick
 from bench.report.tables.cells import Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown, plain
-from bench.units import DASH, Scale, ranged, scale_for
+from bench.units import DASH, Scale, ranged
 
 _LONGEST = 1000  # letters of a sentence, whose names come from outside
 
@@ -20,7 +20,7 @@ def sentences(found: Sequence[Answer]) -> list[str]:
 
 def picks_view(answer: Answer) -> View:
     """Return a row a budget: the network to take, bold where it is certain, its accuracy, its time, and the doubt."""
-    scale = scale_for(answer.picks[0].budget, "s")
+    scale = Scale.of(answer.picks[0].budget, "s")
 
     def cell(pick: Pick) -> Cell:
         text, _, around = ranged(pick.time, pick.low, pick.high, Scale(scale.factor, "")).partition(" (")

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.replicates import PERCENTILES
 from bench.claims.table import COUNTS, Native, in_print, published_table
 from bench.plan.settings import OnDevice
-from bench.plan.task import INPUT, Quantity, Task, rivals, tasks
+from bench.plan.task import INPUT, Quantity, Task, tasks
 from bench.records.store import Run
 from bench.report.tables._view import (
     Column,
@@ -54,7 +54,7 @@ def quantity_column(task: Task, quantity: Quantity) -> Column:
         },
         narrow=quantity.narrow,
         better="neither" if quantity.cell == "whole" else quantity.better,
-        within=rivals(task, quantity),
+        within=task.rivals(quantity),
         exact=quantity.exact or quantity.summary == "shape",
         marked=quantity.marked,
         keep=2 if quantity.marked and not quantity.exact else 1,  # what was measured, before what is counted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, study_verdict
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict
 from bench.records.store import Run
 from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
@@ -56,7 +56,7 @@ _FIELDS: Fields[TestVerdict] = (
 
 def studies_of(runs: Sequence[Run]) -> list[StudyVerdict]:
     """Return the verdicts of the studies that the runs were made for."""
-    return [verdict for run in runs if (verdict := study_verdict(run)) is not None]
+    return [verdict for run in runs if (verdict := StudyVerdict.of(run)) is not None]
 
 
 def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:

@@ -14,7 +14,7 @@ from bench.analysis.flags import Leaders, flags_of, leaders
 from bench.records.flags import spoken
 from bench.report.tables.cells import EMPTY, SPOKEN, Cell, Head, View
 from bench.report.text import plain
-from bench.units import DASH, Better, Scale, digits_for, fixed, scale_for, show, significant
+from bench.units import DASH, Better, Scale, digits_for, fixed, show, significant
 
 Row = Mapping[str, Any]
 
@@ -199,4 +199,4 @@ def _scale(table: pd.DataFrame, column: Column) -> Scale:
     if column.cell is not number:
         return Scale(1.0, column.unit)
     values = table[column.key].dropna()
-    return scale_for(float(values.median()), column.unit) if len(values) else Scale(1.0, "")
+    return Scale.of(float(values.median()), column.unit) if len(values) else Scale(1.0, "")

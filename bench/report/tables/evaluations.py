@@ -11,19 +11,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from bench.analysis.evaluations import (
-    Agreement,
-    ClassShare,
-    Evaluation,
-    Evaluations,
-    Pair,
-    Robustness,
-    agreements,
-    by_class,
-    evaluations,
-    pairs,
-    robustness,
-)
+from bench.analysis.evaluations import Agreement, ClassShare, Evaluation, Evaluations, Pair, Robustness
 from bench.facts.reproduction import Reproduction, Try, reproductions
 from bench.plan.corruption import KINDS
 from bench.report.tables._csv import csv_text
@@ -69,8 +57,8 @@ class Reading:
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Reading:
         """Read the evaluations of a frame."""
-        every = evaluations(frame)
-        return cls(every, reproductions(every), pairs(every), agreements(every), robustness(every))
+        every = Evaluations.of(frame)
+        return cls(every, reproductions(every), every.pairs(), every.agreements(), every.robustness())
 
     @property
     def verdicts(self) -> list[str]:
@@ -133,7 +121,7 @@ def documents(read: Reading) -> dict[str, list[Mapping[str, object]]]:
         "pairs": [one.to_json() for one in read.pairs],
         "agreement": [one.to_json() for one in read.agreement],
         "corruption": [row for one in read.corruption for row in _corruption_rows(one)],
-        "classes": [_class_row(one, each) for one in read.every.plain for each in by_class(one)],
+        "classes": [_class_row(one, each) for one in read.every.plain for each in one.by_class()],
     }
 
 
@@ -341,7 +329,7 @@ def _classes_view(every: Evaluations) -> View:
     if first is None:
         return View([], [])
     shown = [one for one in every.plain if one.images_key == first.images_key and one.answers is not None]
-    columns = [{each.name: each for each in by_class(one)} for one in shown[:_MOST_NETWORKS]]
+    columns = [{each.name: each for each in one.by_class()} for one in shown[:_MOST_NETWORKS]]
     names = list(columns[0])
     if len(names) > _MOST_CLASSES:
         names = sorted(names, key=lambda name: columns[0][name].right.value)[:_MOST_CLASSES]

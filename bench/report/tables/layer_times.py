@@ -7,14 +7,14 @@ import io
 import math
 from collections.abc import Sequence
 
-from bench.analysis.layers import Difference, Layer, LayerTable, layer_differences
+from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.io import finite_json
 from bench.records.flags import explain
 from bench.report.tables.cells import EMPTY, Cell, Head, View, interval
 from bench.report.text import plain
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import p_is
-from bench.units import DASH, Scale, digits_for, fixed, percent, scale_for, show, significant
+from bench.units import DASH, Scale, digits_for, fixed, percent, show, significant
 
 _BETWEEN = "between layers"
 _DIRECT = "functions of"  # before the class of a module that runs operators itself
@@ -39,7 +39,7 @@ def _shape(output: Sequence[int]) -> str:
 def layer_times_view(table: LayerTable) -> View:
     """Return a row a layer, what lies between them, and the whole as the last row."""
     training = any(math.isfinite(layer.backward) for layer in table.layers)
-    scale = scale_for(table.network.estimate / 10, "s")
+    scale = Scale.of(table.network.estimate / 10, "s")
     heads = [
         *(Head("Layer"), Head("Type"), Head("Output"), Head("Time", scale.symbol, numeric=True, keep=2)),
         *([Head("Backward", scale.symbol, numeric=True)] if training else []),
@@ -253,9 +253,9 @@ def differences_title(of: LayerTable, against: LayerTable) -> str:
 
 def differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
     """Return a row a layer that makes the difference, those that are certain first, and the two wholes last."""
-    differences = layer_differences(of, against)
+    differences = of.differences(against)
     shown = sorted(differences, key=lambda d: (not d.certain, -abs(d.effect.estimate)))[:most]
-    scale = scale_for(max(of.network.estimate, against.network.estimate) / 10, "s")
+    scale = Scale.of(max(of.network.estimate, against.network.estimate) / 10, "s")
     names = [plain(table.arch) for table in (of, against)]
     heads = [
         *(Head(names[0]), Head(names[1]), Head("Type"), Head("Output")),
@@ -290,7 +290,7 @@ def _signed(value: float) -> str:
 
 def differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     """Return sentences: where the difference of two networks is, and how sure that is."""
-    differences = layer_differences(of, against)
+    differences = of.differences(against)
     gap = of.network.estimate - against.network.estimate
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
@@ -322,7 +322,7 @@ def _sign_show(seconds: float) -> str:
 
 def differences_json(of: LayerTable, against: LayerTable) -> list[dict[str, object]]:
     """Return plain values, one a layer; what is not a number is None."""
-    return [_difference_json(d, of.arch, against.arch) for d in layer_differences(of, against)]
+    return [_difference_json(d, of.arch, against.arch) for d in of.differences(against)]
 
 
 def _difference_json(difference: Difference, arch: str, baseline: str) -> dict[str, object]:

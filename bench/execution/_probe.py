@@ -219,11 +219,11 @@ def _datasets(names: Sequence[str]) -> dict[str, DatasetCard]:
 def _evaluated(pairs: Sequence[tuple[str, str]]) -> dict[str, DatasetCard]:
     """Return the cards of splits; of a data set that is not here, what is declared of it."""
     from bench.datasets import DATASETS, is_here, is_known
-    from bench.datasets.evaluation import evaluation_set
+    from bench.datasets.evaluation import EvaluationSet
 
     def card(data: str, split: str) -> DatasetCard:
         declared = data in DATASETS and not is_here(data)
-        return DATASETS.get(data).card if declared else evaluation_set(data, split).card()
+        return DATASETS.get(data).card if declared else EvaluationSet.of(data, split).card()
 
     return {set_name(*pair): card(*pair) for pair in pairs if is_known(pair[0])}
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import DivergedError, InvalidModelError
+from bench.errors import DivergedError
 from bench.plan.card import DatasetCard
-from bench.training._augment import decide, views
+from bench.training._augment import decide
 from bench.training._batches import Batches
 from bench.training._optimiser import Average, make_optimiser, rate, set_rate
 from bench.training._parallel import ALONE, Group
 from bench.training.config import FitConfig, autocast, streams
+from bench.training.outputs import mean_answers, training_loss
 
-_AUXILIARY_WEIGHT = 0.3  # Szegedy et al., arXiv:1409.4842, section 5
 _DIVERGED_TIP = "lower the recipe's learning_rate, lengthen its warm-up, or set grad_clip"
 
 
@@ -236,60 +236,3 @@ def _check_finite(losses: Sequence[float], epoch: int) -> None:
         if not math.isfinite(value):
             message = f"the training loss was {value} in epoch {epoch + 1}, step {i + 1} of {len(losses)}"
             raise DivergedError(message, _DIVERGED_TIP)
-
-
-def mean_answers(model: nn.Module, images: Tensor, classes: int, names: str | None) -> Tensor:
-    """Return the mean of a network's logits [B, K] float32 over views of images, called as `Learner.views` is."""
-    logits = [
-        weight * outputs(model(view), classes)[0].float()
-        for weight, view in views(
-            images, mirror="mirror" in (names or ""), translate="translate" in (names or "")
-        )
-    ]
-    return torch.stack(logits).sum(0) if len(logits) > 1 else logits[0]
-
-
-def outputs(result: object, classes: int) -> tuple[Tensor, list[Tensor]]:
-    """Return the logits [B, K] and the auxiliary logits in what a network returned.
-
-    That is a tensor, or has them by the names `logits` and `aux_logits...`: a named tuple, a mapping or a data class.
-
-    Raises:
-        InvalidModelError: if there are no logits in it for each of `classes`.
-    """
-    named = _named(result)
-    logits = named.get("logits", result)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < classes:
-        form = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        tip = f"return a tensor [batch, {classes}], or a named tuple with logits and aux_logits"
-        if isinstance(logits, Tensor) and logits.ndim == 2:
-            tip = f"--set num_classes={logits.shape[1]}, or let the network take num_classes as an argument"
-        raise InvalidModelError(f"the network returned {form}, not logits of {classes} classes", tip)
-    sides = [value for name, value in named.items() if name.startswith("aux_logits")]
-    return logits, [side for side in sides if isinstance(side, Tensor)]
-
-
-def _named(result: object) -> Mapping[str, object]:
-    """Return what a network returned by name; nothing where it has no names."""
-    if isinstance(result, Mapping):
-        return result
-    if isinstance(result, tuple) and hasattr(result, "_asdict"):
-        return dict(result._asdict())
-    return vars(result) if is_dataclass(result) and not isinstance(result, type) else {}
-
-
-def training_loss(
-    result: object, labels: Tensor, classes: int, label_smoothing: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Return the logits [B, K] in what a network returned, and the loss, that of auxiliary logits included.
-
-    Of the labels [B] int64, a share of each is spread over all classes: `label_smoothing`.
-
-    Raises:
-        InvalidModelError: see `outputs`.
-    """
-    logits, auxiliary = outputs(result, classes)
-    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    for side in auxiliary:
-        loss = loss + _AUXILIARY_WEIGHT * F.cross_entropy(side, labels, label_smoothing=label_smoothing)
-    return logits, loss

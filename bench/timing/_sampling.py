@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -22,7 +22,7 @@ _PLATEAU_SAMPLES = 64  # least count from which a plateau may be seen
 _PLATEAU = 0.95  # twice the samples must narrow the interval to less than this; independent ones give 0.71
 _LAUNCH_BOUND = 0.95  # share of a call's time that the host needs to launch it
 
-_Stop = Literal["precise", "plateau", "limit", "max_samples"]
+Stop = Literal["precise", "plateau", "limit", "max_samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Sampling:
     first_call_s: float
     warmup_calls: int
     steady: bool
-    stop: _Stop
+    stop: Stop
     host_s: tuple[float, ...] = ()
     overhead: LaunchOverhead | None = None
 
@@ -94,7 +94,7 @@ class Sampling:
         doubts = {
             "unsteady": not self.steady,
             "few_samples": median_ranks(len(self.seconds)) is None,
-            "noisy": NOISY < _half_width(self.seconds) < math.inf,
+            "noisy": NOISY < half_width(self.seconds) < math.inf,
             "launch_bound": self.launch_bound,
         }
         return tuple(flag for flag, holds in doubts.items() if holds)
@@ -121,45 +121,20 @@ def sample(
             few calls, and need not repeat them.
     """
 
-    def enough(seconds: Sequence[Sequence[float]]) -> _Stop | None:
-        if _half_width(seconds[0]) <= timing.precision:
+    def enough(seconds: Sequence[Sequence[float]]) -> Stop | None:
+        if half_width(seconds[0]) <= timing.precision:
             return "precise"
         return "plateau" if _plateau(seconds[0]) else None
 
-    return _take({"": call}, clock, timing, {"": earlier_s}, enough, blocks=blocks, tick=tick)[""]
+    return take_in_turn({"": call}, clock, timing, {"": earlier_s}, enough, blocks=blocks, tick=tick)[""]
 
 
-def interleave(
-    calls: Mapping[str, Workload],
-    clock: Clock,
-    timing: Timing,
-    *,
-    blocks: bool = False,
-    tick: Callable[[], None] | None = None,
-) -> dict[str, Sampling]:
-    """Time calls in turn, A B B A, until each one's ratio to the first is known to `timing.precision`, or the limit.
-
-    `min_s`, `limit_s` and the counts of `timing` are for all calls together. The samples of a round stand at the same
-    place in each one's; they are steady where all warm-ups settled. For the arguments see `sample`.
-    """
-
-    def enough(seconds: Sequence[Sequence[float]]) -> _Stop | None:
-        first, *others = seconds
-        ratios = ([b / a for a, b in zip(first, other, strict=True)] for other in others)
-        return "precise" if all(_half_width(r) <= timing.precision for r in ratios) else None
-
-    earlier_s = {name: [clock.seconds(call, 1)] for name, call in calls.items()}
-    samplings = _take(calls, clock, timing, earlier_s, enough, blocks=blocks, tick=tick)
-    steady = all(s.steady for s in samplings.values())
-    return {name: replace(s, steady=steady) for name, s in samplings.items()}
-
-
-def _take(
+def take_in_turn(
     calls: Mapping[str, Workload],
     clock: Clock,
     timing: Timing,
     earlier_s: Mapping[str, Sequence[float]],
-    enough: Callable[[Sequence[Sequence[float]]], _Stop | None],
+    enough: Callable[[Sequence[Sequence[float]]], Stop | None],
     *,
     blocks: bool,
     tick: Callable[[], None] | None,
@@ -172,7 +147,7 @@ def _take(
     earlier_s = {name: earlier_s[name] or [clock.seconds(call, 1)] for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     launches: dict[str, list[float]] = {name: [] for name in calls}
-    stop: _Stop | None = None
+    stop: Stop | None = None
     with _no_garbage_collection():  # before the warm-up: a collection leaves the caches cold
         warm = {name: _warm_up(call, clock, timing, earlier_s[name]) for name, call in calls.items()}
         sizes = {name: min(_MAX_BLOCK, _block(w.call_s, timing)) if blocks else 1 for name, w in warm.items()}
@@ -214,7 +189,7 @@ def _plateau(seconds: Sequence[float]) -> bool:
     n = len(seconds)
     if n < _PLATEAU_SAMPLES or n % 16:
         return False
-    return _half_width(seconds) > _PLATEAU * _half_width(seconds[: n // 2])
+    return half_width(seconds) > _PLATEAU * half_width(seconds[: n // 2])
 
 
 class _Warm(NamedTuple):
@@ -254,7 +229,7 @@ def _window(call: Workload, clock: Clock, length_s: float) -> tuple[int, float]:
     return calls, total / calls
 
 
-def _half_width(seconds: Sequence[float]) -> float:
+def half_width(seconds: Sequence[float]) -> float:
     """Return half the 95 % interval of the median as a share of the median; infinite below 6 samples."""
     ranks = median_ranks(len(seconds))
     if ranks is None:

@@ -1,0 +1,301 @@
+"""Warm processes: forked from an interpreter that has imported what most of them need, which takes a fresh one seconds.
+
+`Popen` is `subprocess.Popen` for ``[sys.executable, "-c", code, ...]`` and ``[sys.executable, "-m", module, ...]``.
+Its processes are as real as others: they have a process id, signals, streams, a folder and an environment of their own.
+What a command imports, and how it is found and started, only a fresh interpreter shows, as of `subprocess`. Nor has
+``/proc/PID/environ`` the environment of a process that did not begin with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import pickle
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from multiprocessing import process
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+import cloudpickle
+
+PRELOAD = (
+    *("bench.cli.app", "bench.cli._progress", "bench.api", "bench.execution.runner", "bench.records.store"),
+    *(
+        "bench.training._parallel",
+        "bench.training.fit",
+        "bench.archs.naming",
+        "bench.datasets",
+        "bench.tasks._accuracy",
+    ),
+)
+PIPE, DEVNULL, TimeoutExpired = subprocess.PIPE, subprocess.DEVNULL, subprocess.TimeoutExpired
+
+
+class Popen:
+    """A warm process; see the module."""
+
+    def __init__(
+        self,
+        args: Sequence[object],
+        *,
+        stdin: int | IO[Any] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        cwd: Path | str | None = None,
+        env: Mapping[str, str] | None = None,
+        text: bool = False,
+        start_new_session: bool = False,
+        preexec_fn: Callable[[], object] | None = None,
+    ) -> None:
+        self.args = [str(word) for word in args]
+        assert self.args[0] == sys.executable
+        assert self.args[1] in ("-c", "-m")
+        self.returncode: int | None = None
+        ends = [_End(given, number) for number, given in enumerate((stdin, stdout, stderr))]
+        request = {
+            "args": self.args[1:],
+            "cwd": os.fspath(cwd or Path.cwd()),
+            "env": dict(os.environ if env is None else env),
+            "session": start_new_session,
+            "before": cloudpickle.dumps(preexec_fn),
+        }
+        self._ended, ended = os.pipe()
+        self.pid = _server().start(request, [*(end.theirs for end in ends), ended])
+        os.close(ended)
+        for end in ends:
+            end.let_go()
+        mode = "" if text else "b"
+        self.stdin, self.stdout, self.stderr = (
+            None if end.ours is None else os.fdopen(end.ours, f"{'r' if number else 'w'}{mode}")
+            for number, end in enumerate(ends)
+        )
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs."""
+        return self._look(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; return the exit code."""
+        if self._look(timeout) is None:
+            raise TimeoutExpired(self.args, timeout or 0.0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[Any, Any]:
+        """Wait for the end; return what was printed."""
+        until = None if timeout is None else time.monotonic() + timeout
+        if self.stdin is not None:
+            self.stdin.close()
+        streams = [stream for stream in (self.stdout, self.stderr) if stream is not None]
+        texts: dict[int, Any] = {}
+        readers = [threading.Thread(target=lambda s=s: texts.setdefault(id(s), s.read())) for s in streams]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(None if until is None else max(0.0, until - time.monotonic()))
+            if reader.is_alive():
+                raise TimeoutExpired(self.args, timeout or 0.0)
+        self.wait(None if until is None else max(0.0, until - time.monotonic()))
+        return texts.get(id(self.stdout)), texts.get(id(self.stderr))
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Popen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for stream in (self.stdout, self.stderr, self.stdin):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self.wait()
+
+    def _look(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+            told = os.read(self._ended, 100)
+            assert told, "the server of warm processes has ended"
+            os.close(self._ended)
+            self.returncode = int(told)
+        return self.returncode
+
+
+class _End:
+    """The descriptor of a stream that the process is given, and that at the other end of a pipe."""
+
+    def __init__(self, given: int | IO[Any] | None, number: int) -> None:
+        self.ours: int | None = None
+        self.own = given in (PIPE, DEVNULL)
+        if given == PIPE:
+            read, write = os.pipe()
+            self.theirs, self.ours = (write, read) if number else (read, write)
+        elif given == DEVNULL:
+            self.theirs = os.open(os.devnull, os.O_RDWR)
+        elif given is None:
+            self.theirs = number
+        else:
+            self.theirs = given if isinstance(given, int) else given.fileno()
+
+    def let_go(self) -> None:
+        if self.own:
+            os.close(self.theirs)
+
+
+def run(
+    args: Sequence[object], *, timeout: float | None = None, check: bool = False, **options: Any
+) -> subprocess.CompletedProcess[Any]:
+    """Run a warm process to its end, as `subprocess.run` with ``capture_output=True`` does."""
+    with Popen(args, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, **options) as one:
+        try:
+            out, err = one.communicate(timeout)
+        except BaseException:
+            one.kill()
+            raise
+    code = one.wait()
+    if check and code:
+        raise subprocess.CalledProcessError(code, one.args, out, err)
+    return subprocess.CompletedProcess(one.args, code, out, err)
+
+
+# --- the server ---
+
+
+class _Server:
+    """The process that forks, of this process; it ends with it."""
+
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        command = [sys.executable, "-W", "ignore", __file__, str(theirs.fileno())]
+        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=DEVNULL, stdout=DEVNULL, env={**os.environ, **paths}
+        ).returncode = 0  # nobody waits for it: it ends with the socket
+        theirs.close()
+
+    def start(self, request: Mapping[str, object], descriptors: Sequence[int]) -> int:
+        """Fork a process; return its id."""
+        content = pickle.dumps(request)
+        socket.send_fds(self.socket, [len(content).to_bytes(8, "big")], descriptors)
+        self.socket.sendall(content)
+        return int.from_bytes(_exactly(self.socket, 8), "big")
+
+
+@cache
+def _server() -> _Server:
+    return _Server()
+
+
+def _exactly(stream: socket.socket, count: int) -> bytes:
+    content = b""
+    while len(content) < count:
+        part = stream.recv(count - len(content))
+        if not part:
+            raise EOFError
+        content += part
+    return content
+
+
+def _serve(stream: socket.socket) -> dict[str, Any]:
+    """Fork a process for each request; return in each of them, with what it is to do."""
+    base, ends = list(sys.path), dict[int, int]()
+    wake, woken = os.pipe()
+    for descriptor in (wake, woken):
+        os.set_blocking(descriptor, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(woken)
+    while True:
+        ready, _, _ = select.select([stream, wake], [], [])
+        if wake in ready:
+            os.read(wake, 1000)
+            _reap(ends)
+        if stream not in ready:
+            continue
+        head, descriptors, _, _ = socket.recv_fds(stream, 8, 4)
+        if not head:
+            os._exit(0)
+        request: dict[str, Any] = pickle.loads(_exactly(stream, int.from_bytes(head, "big")))
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in range(3):
+                os.dup2(descriptors[number], number)
+            for descriptor in (*descriptors, wake, woken, *ends.values()):
+                os.close(descriptor)
+            stream.close()
+            sys.path[:] = base
+            return request
+        *streams, ends[pid] = descriptors
+        for descriptor in streams:
+            os.close(descriptor)
+        stream.sendall(pid.to_bytes(8, "big"))
+
+
+def _reap(ends: dict[int, int]) -> None:
+    """Tell of the processes that have ended with what code."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        if (end := ends.pop(pid, None)) is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(end, str(os.waitstatus_to_exitcode(status)).encode())
+            os.close(end)
+
+
+def _become(request: Mapping[str, Any]) -> None:
+    """Do what a fresh interpreter would do now."""
+    if request["session"]:
+        os.setsid()
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    # Those that there are know the files of the server, which can be sought in.
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    if (before := pickle.loads(request["before"])) is not None:
+        before()
+    tempfile.tempdir = None
+    process.ORIGINAL_DIR = request["cwd"]  # type: ignore[attr-defined] # where processes of its own begin
+    how, what, *words = request["args"]
+    given = [path for path in request["env"].get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:] = ["" if how == "-c" else request["cwd"], *given, *sys.path]
+    gc.enable()
+    if how == "-m":
+        sys.argv = [what, *words]
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = ["-c", *words]
+        sys.modules["__main__"] = main = ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), main.__dict__)
+
+
+if __name__ == "__main__":
+    gc.disable()
+    for name in PRELOAD:
+        importlib.import_module(name)
+    gc.freeze()
+    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -43,10 +43,12 @@ def _pages() -> Iterator[tuple[str, str | bytes]]:
 
     from bench.cli._topics import words_of_commands
     from bench.cli.app import app
-    from bench.docs import topics
+    from bench.docs import topics, words_of_reports
 
     said = list(words_of_commands(get_command(app)))
-    yield from ((f"{each.name}.md", each.text) for each in topics() if each.kind == "lists")
+    yield from (
+        (f"{each.name}.md", each.text) for each in (*topics(), *words_of_reports()) if each.kind == "lists"
+    )
     for kind in ("commands", "options"):
         texts = [f"#{each.text}" for each in said if each.kind == kind]
         yield f"{kind}.md", "\n".join([f"# {kind.capitalize()}\n", *texts])

@@ -28,6 +28,7 @@ from bench.records.record import Measurement, Record, count
 
 # To compile the headers beforehand takes half a minute, and each job, with its fresh cache, would use them once.
 os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
+os.environ.pop("COLUMNS", None)  # which the workers of pytest-xdist are given
 gc.disable()  # until all is imported, which stays; no test looks for garbage there
 TASKS.load()  # here, so that no test is slow for it
 DIGITS = DatasetCard(

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from bench.analysis import engines, versus
 from bench.claims import _finding as finding
 from bench.cli.app import app
-from bench.docs import EXIT_CODES, Topic, explained, topics, word, words_of_figures
+from bench.docs import EXIT_CODES, Topic, explained, topics, word, words_of_reports
 from bench.errors import UnknownNameError
 from bench.execution import EXECUTORS
 from bench.facts import reproduction
@@ -52,7 +52,7 @@ def without_torch() -> tuple[Topic, ...]:
     from bench.cli import _topics
 
     root = next(_topics.commands(__import__("typer").main.get_command(app)))[1]
-    return (*topics(), *_topics.words_of_commands(root), *_topics.words_of_executors(), *words_of_figures())
+    return (*topics(), *_topics.words_of_commands(root), *_topics.words_of_executors(), *words_of_reports())
 
 
 def of(name: str) -> list[Topic]:

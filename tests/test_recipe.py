@@ -130,7 +130,7 @@ def test_a_file_of_ones_own_takes_values_too(tmp_path: Path) -> None:
         ("std(0.5)", "an argument must be written key=value, not 0.5", "such as std(momentum=0.5)"),
         ("std(ema=0.9,ema=0.8)", "the argument ema is given twice", "keep one of them"),
         ("std(name=mine)", "name is the recipe's own", "write a YAML file for a recipe of another name"),
-        ("std(ema=[)", "std(ema=[): ema, line 1, column 2: ", "mend the YAML there"),
+        ("std(ema=[)", "std(ema=[): ema, line 1, column 2: ", "close it"),
         ("std(momentum=0.5", "expected arguments in one pair of parentheses", "such as std(momentum=0.5)"),
         ("std(momentum=(0.5))", "expected arguments in one pair of parentheses", "such as std(momentum=0.5)"),
         ("sdt(momentum=0.5)", "no recipe called 'sdt'", "did you mean std?"),

@@ -20,9 +20,7 @@ from bench.records import hub as hubs
 from bench.records.hub import Address, Contents, HuggingFace, read_address
 from bench.records.outputs import (
     Outputs,
-    encode_outputs,
     outputs_path,
-    read_outputs,
     save_outputs,
     weights_path,
 )
@@ -37,7 +35,7 @@ def trained(folder: Path, arch: str, *, weights: bytes = b"") -> Record:
     """Return the record of a training, whose outputs, and weights where there are some, lie in the folder."""
     job = make_job(arch=arch)
     logits = np.array([[len(arch), 1.0], [0.0, 2.0]], dtype=np.float32)
-    content, sha256 = encode_outputs(Outputs(logits, np.array([0, 1]), None, ("no", "yes")))
+    content, sha256 = Outputs(logits, np.array([0, 1]), None, ("no", "yes")).encode()
     save_outputs(outputs_path(folder, job.id), content)
     detail: dict[str, object] = {"outputs_sha256": sha256}
     if weights:
@@ -126,7 +124,7 @@ class TestPush:
         assert content(done.path) == content(smoke)
         assert (done.records, done.fetched) == (3, 6)
         record = read_run(done.path).records[1]
-        outputs = read_outputs(done.path, record)
+        outputs = Outputs.read(done.path, record)
         assert outputs is not None
         assert outputs.logits.tolist() == [[0.0, -1.0], [-2.0, 0.0]]
 

@@ -70,6 +70,8 @@ NOT_HERE = {
     "verify": "counts networks for seconds; its tables are views",
     "sql": "needs DuckDB; its table is a view",
     "facts update": "prints a word a file",
+    "pull": "prints a sentence a run; asks a hub for it",
+    "push": "lists paths, a line each, which are not to be broken",
 }
 
 

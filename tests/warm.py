@@ -109,6 +109,8 @@ class Popen:
             if reader.is_alive():
                 raise TimeoutExpired(self.args, timeout or 0.0)
         self.wait(None if until is None else max(0.0, until - time.monotonic()))
+        for stream in streams:
+            stream.close()
         return texts.get(id(self.stdout)), texts.get(id(self.stderr))
 
     def send_signal(self, number: int) -> None:

@@ -31,10 +31,10 @@ def explain(
 ) -> None:
     """Explain a word that tables, messages or options use, or how a thing is done; without a word, list them all."""
     from bench.cli._topics import words_of_commands, words_of_executors, words_of_units
-    from bench.docs import explained, topics, words_of_figures
+    from bench.docs import explained, topics, words_of_reports
 
     of_commands = words_of_commands(context.find_root().command)
-    known = (*topics(), *of_commands, *words_of_executors(), *words_of_figures())
+    known = (*topics(), *of_commands, *words_of_executors(), *words_of_reports())
     name = " ".join(words or ())
     shown = explained(name, known, words_of_units) if name else known
     if as_json:

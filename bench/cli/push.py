@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import AddressArgument, JsonOption, ResultsOption, handled, run_path
+from bench.cli._complete import runs
 from bench.cli._streams import note, print_json, write
 from bench.errors import ConfigError
 from bench.units import show
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 @handled
 def push(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run: its name or path.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", autocompletion=runs, help="The run: its name or path.")
+    ],
     address: AddressArgument,
     weights: Annotated[
         bool, typer.Option("--weights", help="Also the weights that trainings have kept.")

@@ -7,10 +7,10 @@ from functools import cache
 from importlib.resources import files
 
 from bench.docs._topic import Topic, passages, word
-from bench.docs._words import EXIT_CODES, lists, words, words_of_figures
+from bench.docs._words import EXIT_CODES, lists, words, words_of_reports
 from bench.errors import unknown_name
 
-__all__ = ["EXIT_CODES", "Topic", "explained", "topics", "word", "words_of_figures"]
+__all__ = ["EXIT_CODES", "Topic", "explained", "topics", "word", "words_of_reports"]
 
 
 @cache

@@ -8,7 +8,6 @@ from inspect import cleandoc
 
 from pydantic import BaseModel
 
-from bench.docs._columns import ABOUT, columns_page
 from bench.docs._topic import Topic, sentence, table, word
 from bench.plan.config import load_experiment
 from bench.plan.files import configs_dir, experiments
@@ -49,7 +48,6 @@ def lists() -> Iterator[Topic]:
     yield table(
         "tasks", "what a job may do", ("task", "what it does"), [(n, t.about) for n, t in tasks().items()]
     )
-    yield Topic("columns", "lists", ABOUT, columns_page())
     codes = [(str(code), means) for code, means in EXIT_CODES.items()]
     yield table("exit-codes", "what a command's exit code says", ("code", "means"), codes)
     yield table("keys", "what a block of an experiment may give", ("key", "of", "is"), _keys())
@@ -150,10 +148,12 @@ def _of_experiments() -> Iterator[Topic]:
         yield word(name, "recipes", head.partition(". ")[0], "a recipe of training", text)
 
 
-def words_of_figures() -> Iterator[Topic]:
-    """Yield the list of all figures, and each; matplotlib is imported for that."""
+def words_of_reports() -> Iterator[Topic]:
+    """Yield the lists of columns and of figures, and each figure; pandas and matplotlib are imported for that."""
+    from bench.docs._columns import ABOUT, columns_page
     from bench.report.figures import in_order
 
+    yield Topic("columns", "lists", ABOUT, columns_page())
     drawn = [(name, figure.title, figure.needs) for name, figure in in_order()]
     yield table("figures", "what a report draws", ("figure", "shows", "where there is"), drawn)
     for name, figure in in_order():

@@ -56,6 +56,9 @@ class ProcessExecutor:
             Path.cwd()
         except OSError as error:
             raise BenchError("the current folder is not there any more", "go to one that is: cd ~") from error
+        if sys.platform == "linux" and not Path(f"/proc/{os.getpid()}").exists():
+            problem = "the system tells nothing of its processes, by which jobs are watched and ended"
+            raise BenchError(problem, "mount /proc: mount -t proc proc /proc")
         libraries = ["timm"] if any(name.startswith("timm:") for name in names) else []
         self.at_once = usable_cores()
         self._running: set[int] = set()
@@ -163,13 +166,8 @@ def _start(process: BaseProcess) -> int:
     """Start a job's process, and return its id; where the server has died, a new one starts it.
 
     Raises:
-        BenchError: where nothing is known of processes, or each server ends before it has started one.
+        BenchError: where each server ends before it has started one.
     """
-    if not psutil.pid_exists(os.getpid()):
-        problem = "the system tells nothing of its processes, by which jobs are watched and ended"
-        raise BenchError(
-            problem, "mount /proc: mount -t proc proc /proc" if sys.platform == "linux" else None
-        )
     with _jobs_lock:  # so that no job is taken for an orphan before it is known
         for pause_s in _PAUSES_S:
             try:

@@ -49,7 +49,16 @@ SLOW_FILES = {
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.
 LONGEST = (
-    *("test_cli", "test_process_executor", "test_parallel", "test_figures", "test_report_cli", "test_report"),
+    *(
+        "test_newcomer",
+        "test_as_written",
+        "test_cli",
+        "test_process_executor",
+        "test_parallel",
+        "test_figures",
+        "test_report_cli",
+        "test_report",
+    ),
     *("test_backends", "test_plugins", "test_receptive_field", "test_wild_networks", "test_figures_cost"),
     *("test_gpu_walk", "test_archs", "test_page", "test_contracts", "test_datasets", "test_torchrun"),
 )

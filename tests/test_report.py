@@ -228,7 +228,9 @@ def test_equal_records_give_equal_files_in_two_processes_as_in_one(
     for cores in (1, 2):
         monkeypatch.setattr(drawing, "usable_cores", lambda cores=cores: cores)
         written.append(
-            write_report([doubtful_run()], tmp_path / str(cores), title="Mine", formats=("svg", "md", "csv"))
+            write_report(
+                [doubtful_run()], tmp_path / str(cores), title="Mine", formats=("svg", "md", "csv", "html")
+            )
         )
     one, two = written
     assert len(figures(one)) == len(figures(two)) > 0

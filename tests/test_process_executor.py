@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing.forkserver
 import os
 import shutil
@@ -309,3 +310,30 @@ def test_kill_9_of_the_parent_ends_the_job_and_no_script_runs_twice(tmp_path: Pa
     wait_until_gone(job.pid)
     wait_until_gone(grandchild)
     process.stdout.close()
+
+
+WITHOUT_STREAMS = """\
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from bench.execution.executors.process import ProcessExecutor
+
+executor, events = ProcessExecutor(), []
+ended = executor.call("process_targets:talk", (), timeout_s=60.0, on_event=events.append)
+executor.close()
+Path({result!r}).write_text(repr((ended.exitcode, events, sorted(ended.output.split()))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [(1,), (1, 2), (0, 1, 2)])
+def test_a_process_without_standard_streams_has_jobs_as_any_other(
+    tmp_path: Path, closed: tuple[int, ...]
+) -> None:
+    result = tmp_path / "result"
+    script = WITHOUT_STREAMS.format(here=str(HERE), result=str(result))
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, preexec_fn=lambda: [os.close(number) for number in closed]
+    )
+    words = sorted(["to", "stdout", "to", "stderr", "to", "descriptor", "1"])
+    assert ast.literal_eval(result.read_text()) == (0, [("done", None)], words)

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from bench.processes import open_standard_descriptors
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -135,12 +137,8 @@ def _print_lines(console: Console, *parts: str | tuple[str, str]) -> None:
 
 
 def open_standard_streams() -> None:
-    """Open what was closed when the process began, as by ``2>&-``: else the next file would be in its place."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+    """Open the streams that were closed when the process began, as by ``2>&-``."""
+    open_standard_descriptors()
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115 (as long as the process)

@@ -33,7 +33,7 @@ from bench.execution._events import Inbox
 from bench.execution.executors._child import GRACE_S, SWEEP_S, begin
 from bench.execution.executors._orphans import end_children
 from bench.execution.executors._server import OF
-from bench.processes import bare_main, deaf
+from bench.processes import bare_main, deaf, open_standard_descriptors
 from bench.records.environment import usable_cores
 
 _END_S = GRACE_S + SWEEP_S + 1.0  # that a keeper may take to end its job and itself
@@ -109,6 +109,7 @@ def _starting() -> Iterator[None]:
 
     It is told the folder of its sockets, to remove it where this process is killed.
     """
+    open_standard_descriptors()
     with bare_main():
         os.environ[OF] = f"{os.getpid()} {_sockets()}"
         try:

@@ -29,7 +29,7 @@ from bench.records.record import Measurement, count
 from bench.records.store import Store, read_run
 from bench.report._choice import at_most
 from bench.report.figures import FIGURES
-from bench.report.race import _explained, race_json, race_sentences
+from bench.report.race import _explained, _json, race_sentences
 from bench.report.write import write_report
 
 # Times of one image, of networks whose accuracies torchvision publishes; what is slower is not always better.
@@ -123,7 +123,7 @@ def test_the_same_again_measures_nothing(tmp_path: Path) -> None:
     again, machine = raced(tmp_path, TWENTY)
     assert machine.timed == []
     assert again.summary.reused == len(first.summary.records)
-    assert race_json(again.raced, again.known, ())["best"] == race_json(first.raced, first.known, ())["best"]
+    assert _json(again.raced, again.known, ())["best"] == _json(first.raced, first.known, ())["best"]
 
 
 def test_another_budget_goes_on_from_what_is_there(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_without_a_budget_there_is_the_front(tmp_path: Path) -> None:
     done, _ = raced(tmp_path)
     said = race_sentences(done.raced, done.known)
     assert said[0].startswith("On the front of accuracy and latency")
-    assert race_json(done.raced, done.known, ())["front"]
+    assert _json(done.raced, done.known, ())["front"]
 
 
 def test_networks_without_an_accuracy_are_told(tmp_path: Path) -> None:

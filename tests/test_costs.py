@@ -29,7 +29,7 @@ from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
 from bench.records.flags import doubts
 from bench.records.record import Measurement
-from bench.report.tables.layers import layers_notes
+from bench.report.tables.layers import layers_document
 
 
 def counted(model: nn.Module, *shape: int) -> dict[str, Measurement]:
@@ -724,5 +724,9 @@ def test_a_field_larger_than_the_image_says_so(side: int, flags: tuple[str, ...]
     assert field.samples == (4 + 2 * 8 * 4,)
     assert field.flags == flags
     assert doubts(field.flags) == ()
-    notes = [line for line in layers_notes(layer_table(subject)) if "larger than the image" in line]
+    notes = [
+        line
+        for line in layers_document({"arch": "net", **layer_table(subject)}).notes
+        if "larger than the image" in line
+    ]
     assert [("from 2 on" in note) for note in notes] == [True] * len(flags)

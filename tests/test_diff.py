@@ -34,7 +34,7 @@ from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run, Store
-from bench.report.tables.verdicts import _diff_view, diff_markdown, diff_report
+from bench.report.tables.verdicts import diff_document
 
 RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 GPU = ENVIRONMENT["gpu"][0]
@@ -450,7 +450,7 @@ def test_a_whole_run_of_everything_against_itself() -> None:
 def shown(found: Diff, width: int = 200) -> str:
     console = Console(width=width, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as capture:
-        console.print(diff_report(found))
+        console.print(diff_document(found))
     return capture.get()
 
 
@@ -462,8 +462,8 @@ def test_the_table_tells_all_but_equal_counts() -> None:
         infer(around(0.1), batch_size=4),
     ]
     found = between(a, b)
-    assert [row[1].text for row in _diff_view(found).rows] == ["latency"]
-    for text in (shown(found), diff_markdown(found)):
+    assert [row[1].text for row in diff_document(found).table.rows] == ["latency"]
+    for text in (shown(found), diff_document(found).markdown()):
         assert "7 quantities: 6 equal, 1 slower. A ratio is b over a." in text
         assert "Times are geometric means of the processes' medians, of fewer than 4 a run medians." in text
         assert "10.0 ms" in text
@@ -511,7 +511,7 @@ def nasty(text: str) -> Run:
 def test_names_are_text() -> None:
     found = Diff.of(nasty("[bold]a|b\x1b[31m"), nasty("[bold]a|b\x1b[31m"))
     assert "[bold]a|b" in shown(found)
-    assert "\x1b" not in shown(found) + diff_markdown(found)
+    assert "\x1b" not in shown(found) + diff_document(found).markdown()
 
 
 # The command.

@@ -429,7 +429,7 @@ def test_a_module_that_takes_long_without_an_operator_is_told(monkeypatch: pytes
 def test_one_process_says_so() -> None:
     made = table(processes=1)
     assert "one process" in made.layers[0].time.note
-    assert any("one process" in line for line in forms.layer_times_notes(made))
+    assert any("one process" in line for line in forms.layer_times_document(made).notes)
 
 
 def test_modules_that_are_not_opened_come_to_their_layers() -> None:
@@ -458,21 +458,21 @@ def test_without_ceilings_nothing_is_said_to_bound_a_layer() -> None:
     (made,) = tables(*layer_records(NETS[0]))
     assert {layer.bound for layer in made.layers} == {""}
     assert math.isnan(made.utilisation)
-    shown = forms.layer_times_view(made)
+    shown = forms.layer_times_document(made).table
     assert {row[-1].text for row in shown.rows} == {"–"}
 
 
 def test_forms_hold_the_same_numbers_and_add_up() -> None:
     made = table()
-    shown = forms.layer_times_view(made)
+    shown = forms.layer_times_document(made).table
     assert {len(row) for row in shown.rows} == {len(shown.heads)}
     assert [row[0].text for row in shown.rows[-2:]] == ["between layers", "Total"]
     shares = [float(row[4].text) for row in shown.rows[:-1]]
     assert sum(shares) == pytest.approx(100, abs=0.05 * len(shares))
-    read = list(csv.DictReader(io.StringIO(forms.layer_times_csv(made))))
+    read = list(csv.DictReader(io.StringIO(forms.layer_times_document(made).csv)))
     assert [float(row["time_s"]) for row in read[:-2]] == [layer.time.estimate for layer in made.layers]
     assert sum(float(row["time_s"]) for row in read[:-1]) == pytest.approx(float(read[-1]["time_s"]))
-    plain = json.loads(json.dumps(forms.layer_times_json(made), allow_nan=False))
+    plain = json.loads(json.dumps(forms.layer_times_document(made).values, allow_nan=False))
     assert plain["explained_share"] == pytest.approx(1 / 1.1)
     assert [layer["name"] for layer in plain["layers"]] == [layer.name for layer in made.layers]
 
@@ -485,10 +485,11 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert first.effect.estimate == pytest.approx(0.5e-3 * 1.02)
     assert first.certain
     assert not any(d.certain for d in others)
-    words = forms.differences_notes(slow, fast)
+    shown = forms.differences_document(slow, fast)
+    words = shown.notes
     assert words[0].endswith("longer than alexnet.")
     assert "the largest: head +510 µs" in words[1]
-    assert len(forms.differences_view(slow, fast).rows) == len(slow.layers) + 1
+    assert len(shown.table.rows) == len(slow.layers) + 1
     (one, *_) = forms.differences_json(slow, fast)
     assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
 
@@ -496,7 +497,7 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
 def test_of_one_process_no_layer_is_certain() -> None:
     slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
     assert not any(d.certain for d in slow.differences(fast))
-    assert "No layer differs for certain" in forms.differences_notes(slow, fast)[1]
+    assert "No layer differs for certain" in forms.differences_document(slow, fast).notes[1]
 
 
 def with_layers(made: LayerTable, *layers: Layer) -> LayerTable:

@@ -21,7 +21,7 @@ from bench.costs import COSTS, prepare
 from bench.costs.layers import layer_table
 from bench.plan.card import ArchCard
 from bench.report.tables.formats import to_longtable, to_markdown
-from bench.report.tables.layers import layers_csv, layers_notes, layers_view
+from bench.report.tables.layers import layers_document
 
 
 def table_of(name: str, depth: int | None = None, **shape: int) -> dict[str, Any]:
@@ -153,17 +153,17 @@ def test_a_network_that_fails_shows_how_far_it_came() -> None:
     assert table["failure"] == "RuntimeError: here"
     assert [row["name"] for row in table["layers"]] == ["conv", "shared", "head", "idle"]
     assert table["totals"]["parameters"] == sum(p.numel() for p in Functional().parameters())
-    assert any("failed before its end" in line for line in layers_notes(table))
+    assert any("failed before its end" in line for line in layers_document(table | {"arch": "net"}).notes)
 
 
 def test_forms_hold_the_same_numbers() -> None:
     table = table_of("lenet5")
-    read = list(csv.DictReader(io.StringIO(layers_csv(table))))
+    read = list(csv.DictReader(io.StringIO(layers_document(table | {"arch": "net"}).csv)))
     assert [int(r["macs"]) for r in read[:-1]] == [row["macs"] for row in table["layers"]]
     assert read[0]["kernel"] == "5x5"
     assert read[-1]["name"] == "Total"
     assert int(read[-1]["parameters"]) == 61_706
-    shown = layers_view(table)
+    shown = layers_document(table | {"arch": "net"}).table
     markdown = to_markdown(shown).splitlines()
     assert len(markdown) == 2 + len(table["layers"]) + 1
     assert len({line.count("|") for line in markdown}) == 1
@@ -173,7 +173,7 @@ def test_forms_hold_the_same_numbers() -> None:
 def test_latex_has_nothing_unescaped() -> None:
     table = table_of("lenet5")
     table["layers"][0]["name"] = r"a_b&c%d#e$f{g}h~i^j\k <l> |é"
-    text = to_longtable(layers_view(table), "50 % of $x_1$")
+    text = to_longtable(layers_document(table | {"arch": "net"}).table, "50 % of $x_1$")
     body = [line for line in text.splitlines() if line.endswith(r"\\") and not line.startswith("\\caption")]
     columns = re.search(r"longtable\}\{([lr]+)\}", text)
     assert columns is not None

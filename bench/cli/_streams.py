@@ -19,6 +19,8 @@ from bench.processes import open_standard_descriptors
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.report.document import Document
+
 _NOBODY_READS = (errno.EPIPE, errno.EIO)  # a pipe without its other end, a terminal that was closed
 _WHOLE = 4096  # bytes that Linux writes to a pipe in one piece (PIPE_BUF)
 
@@ -109,6 +111,16 @@ def _print(text: str) -> None:
     stream = _lasting(sys.stdout, needed=True)
     stream.write(text)
     stream.flush()
+
+
+def print_document(document: Document, form: str) -> None:
+    """Print a document on stdout as ``rich``, ``md``, ``csv``, ``json`` or ``latex``."""
+    if form == "json":
+        print_json(document.values)
+    elif form == "rich":
+        stdout().print(document)
+    else:
+        write({"md": document.markdown, "latex": document.latex, "csv": lambda: document.csv}[form]())
 
 
 def say(text: str) -> None:

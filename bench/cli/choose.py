@@ -22,7 +22,7 @@ from bench.cli._common import (
     stored_run,
 )
 from bench.cli._complete import networks, runs
-from bench.cli._streams import print_json, stdout, write
+from bench.cli._streams import print_document
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget
@@ -122,7 +122,7 @@ def _from_known(
     from bench.analysis.choosing import choose as decide
     from bench.errors import unknown_name
     from bench.facts.candidates import ACCURACIES, Candidates, published_machines
-    from bench.report.facts import choice_json, choice_markdown, choice_report
+    from bench.report.facts import choice_document
 
     if accuracy not in ACCURACIES:
         raise unknown_name("accuracy", accuracy, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
@@ -132,12 +132,7 @@ def _from_known(
         candidates = Candidates.published(on, accuracy, patterns)
     candidates, budgets = candidates.of_batches(budgets)
     choice = decide(candidates.table, budgets, candidates.images)
-    if form is Format.json:
-        print_json(choice_json(choice, candidates, explain))
-    elif form is Format.md:
-        write(choice_markdown(choice, candidates, explain))
-    else:
-        stdout().print(choice_report(choice, candidates, explain))
+    print_document(choice_document(choice, candidates, explain), form)
 
 
 def _race(
@@ -155,7 +150,7 @@ def _race(
     """Measure those networks that may matter, and choose."""
     from bench.api.choosing import Chosen, race
     from bench.cli._measuring import finish, measure, write_page
-    from bench.report.race import race_json, race_markdown, race_report
+    from bench.report.race import race_document
 
     name, results, reports = place
     options = {
@@ -167,11 +162,7 @@ def _race(
     }
     done = measure(race, budgets, patterns, quiet=quiet, **options)
     assert isinstance(done, Chosen)
-    if form is Format.json:
-        print_json(race_json(done.raced, done.known, explain))
-    elif form is Format.md:
-        write(race_markdown(done.raced, done.known, explain))
-    elif not quiet:
-        stdout().print(race_report(done.raced, done.known, explain))
+    if not quiet or form is not Format.rich:
+        print_document(race_document(done.raced, done.known, explain), form)
     page = None if reports is None or not done.run.records else write_page(done.run, reports)
     finish(done, page, told=form is not Format.rich, quiet=quiet)

@@ -10,7 +10,7 @@ import typer
 
 from bench.cli._common import JsonOption, QuietOption, ReportsOption, ResultsOption, SetOption, handled
 from bench.cli._complete import datasets, networks
-from bench.cli._streams import print_json, say, stdout
+from bench.cli._streams import print_document, print_json, say, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.layers import LayerTable
@@ -108,13 +108,9 @@ def compare(
 
 def _print_layers(of: LayerTable, against: LayerTable) -> None:
     """Print the layers that make the difference of two networks."""
-    from bench.report.tables.formats import Terminal
-    from bench.report.tables.layer_times import differences_notes, differences_title, differences_view
+    from bench.report.tables.layer_times import differences_document
 
-    console = stdout()
-    console.print(Terminal(differences_view(of, against), differences_title(of, against)))
-    for line in differences_notes(of, against):
-        say(line)
+    print_document(differences_document(of, against), "rich")
 
 
 def _print(rows: Sequence[Ratio]) -> None:

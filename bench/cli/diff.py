@@ -19,7 +19,7 @@ from bench.cli._common import (
     words_of,
 )
 from bench.cli._complete import runs
-from bench.cli._streams import print_json, show_error, stdout, write
+from bench.cli._streams import print_document, print_json, show_error
 
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff
@@ -111,10 +111,7 @@ def _print(changes: Mapping[str, Diff], form: Format) -> None:
         documents = {name: one.to_json() for name, one in changes.items()}
         print_json(documents if len(documents) > 1 else next(iter(documents.values())))
         return
-    from bench.report.tables.verdicts import diff_markdown, diff_report
+    from bench.report.tables.verdicts import diff_document
 
     for one in changes.values():
-        if form is Format.md:
-            write(diff_markdown(one))
-        else:
-            stdout().print(diff_report(one))
+        print_document(diff_document(one), form)

@@ -11,13 +11,12 @@ import typer
 
 from bench.cli._common import ResultsOption, SetOption, handled
 from bench.cli._complete import networks
-from bench.cli._streams import print_json, say, show_error, stdout, write
+from bench.cli._streams import print_document, show_error
 from bench.errors import ConfigError
-from bench.io import JsonObject, write_file
+from bench.io import write_file
 
 if TYPE_CHECKING:
     from bench.records.store import Run
-    from bench.report.tables.cells import View
 
 _NAMES = (
     "A name as `bench run` takes it: vgg16, torchvision:NAME, timm:NAME, hf:NAME (transformers), file.py:NAME, "
@@ -131,8 +130,9 @@ def show(
         finish(done)
     elif training:
         from bench.api.inspecting import training_cost
+        from bench.report.tables.training_cost import training_document
 
-        _print_training(training_cost(arch, batch or 1, depth, **shape), form)
+        print_document(training_document(training_cost(arch, batch or 1, depth, **shape)), form)
     else:
         if batch is not None:
             raise ConfigError("--batch is of what is timed or trained", "add --time or --training")
@@ -141,9 +141,10 @@ def show(
 
 def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], form: _Format) -> None:
     from bench.api.inspecting import layers
+    from bench.report.tables.layers import layers_document
 
     table = layers(arch, depth, **shape)
-    _print(table, form)
+    print_document(layers_document(table), form)
     if table["failure"]:
         show_error(f"{arch} failed before its end", None)
         raise typer.Exit(1)
@@ -153,7 +154,7 @@ def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None)
     """Print the layers of a run with their times, and write a trace where one is asked for."""
     from bench.analysis.frame import to_frame
     from bench.analysis.layers import layer_tables
-    from bench.report.tables import layer_times as forms
+    from bench.report.tables.layer_times import layer_times_document
 
     tables = layer_tables(to_frame([run]), depth)
     if not tables:
@@ -162,53 +163,4 @@ def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None)
     if trace is not None:
         content = {"traceEvents": table.events(), "displayTimeUnit": "ms"}
         write_file(trace, json.dumps(content).encode())
-    if form is _Format.json:
-        print_json(forms.layer_times_json(table))
-    elif form is _Format.csv:
-        write(forms.layer_times_csv(table))
-    else:
-        title, notes = forms.layer_times_title(table), forms.layer_times_notes(table)
-        _print_view(forms.layer_times_view(table), title, notes, form)
-
-
-def _print_view(view: View, title: str, notes: list[str], form: _Format) -> None:
-    """Print a table with sentences below it, on a terminal, in Markdown or LaTeX."""
-    from bench.report.tables.formats import Terminal, to_longtable, to_markdown
-
-    if form is _Format.latex:
-        write(to_longtable(view, title))
-    elif form is _Format.md:
-        write(to_markdown(view) + "\n" + "\n".join(f"- {line}" for line in notes) + "\n")
-    else:
-        stdout().print(Terminal(view, title))
-        for line in notes:
-            say(line)
-
-
-def _print_training(table: JsonObject, form: _Format) -> None:
-    """Print what a training step costs and holds."""
-    from bench.report.tables import training_cost as forms
-
-    if form is _Format.json:
-        print_json(table)
-    elif form is _Format.csv:
-        write(forms.training_csv(table))
-    else:
-        _print_view(
-            forms.training_view(table), forms.training_title(table), forms.training_notes(table), form
-        )
-
-
-def _print(table: JsonObject, form: _Format) -> None:
-    if form is _Format.json:
-        print_json(table)
-        return
-    if form is _Format.csv:
-        from bench.report.tables.layers import layers_csv
-
-        write(layers_csv(table))
-        return
-    from bench.report.tables.layers import layers_notes, layers_view
-
-    title = f"{table['arch']}, one image {'×'.join(map(str, table['input'][1:]))}"
-    _print_view(layers_view(table), title, layers_notes(table), form)
+    print_document(layer_times_document(table), form)

@@ -1,4 +1,4 @@
-"""Published facts of a network, and the answer of a choice, for a terminal, in Markdown and as JSON."""
+"""Published facts of a network, and the answer of a choice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import pandas as pd
-from rich.console import Group, RenderableType
-from rich.text import Text
 
 from bench.analysis.choosing import COSTS, Choice
 from bench.errors import unknown_name
@@ -16,9 +14,9 @@ from bench.facts import SETS
 from bench.facts.candidates import Candidates
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
+from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
-from bench.report.tables.formats import Terminal, to_markdown
-from bench.report.text import markdown
+from bench.report.tables.formats import Terminal
 from bench.units import percent, show
 
 
@@ -52,21 +50,22 @@ def _share(name: str) -> Callable[[Row], str]:
     return lambda row: percent(row[name], 2)
 
 
-def choice_report(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> RenderableType:
-    """Return the answer for a terminal: sentences, the table, what is to be known of it, and why not others."""
-    said = [Text(sentence) for sentence in _sentences(choice, candidates)]
-    why = [Text(line) for line in _explained(choice, explain)]
-    return Group(*said, Text(), Terminal(_table(choice, candidates), notes=candidates.remarks), *why)
+def choice_document(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> Document:
+    """Return the answer: sentences, the table, what is to be known of it, and why a network was not chosen.
+
+    Raises:
+        UnknownNameError: for a pattern of `explain` that no candidate matches.
+    """
+    return Document(
+        _table(choice, candidates),
+        above=_sentences(choice, candidates),
+        remarks=candidates.remarks,
+        notes=_explained(choice, explain),
+        values=_json(choice, candidates, explain),
+    )
 
 
-def choice_markdown(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> str:
-    """Return the answer in Markdown."""
-    said = "\n".join(f"- {markdown(sentence)}" for sentence in _sentences(choice, candidates))
-    below = "\n".join(f"- {markdown(line)}" for line in (*candidates.remarks, *_explained(choice, explain)))
-    return f"{said}\n\n{to_markdown(_table(choice, candidates))}\n{below}\n"
-
-
-def choice_json(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> dict[str, object]:
+def _json(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> dict[str, object]:
     """Return the answer as plain values; what is not known is None."""
 
     def plain(rows: pd.DataFrame) -> object:

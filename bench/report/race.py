@@ -8,8 +8,6 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
-from rich.console import Group, RenderableType
-from rich.text import Text
 
 from bench.analysis.choosing import COSTS, Choice
 from bench.analysis.raced import RACED, Raced
@@ -18,34 +16,30 @@ from bench.errors import unknown_name
 from bench.facts.entrants import Known
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, at_most, cost_cell, described
+from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
-from bench.report.tables.formats import Terminal, to_markdown
-from bench.report.text import markdown
 from bench.units import percent, show
 
 _Row = pd.Series  # of the table of a race
 _MOST_NAMED = 3
 
 
-def race_report(raced: Raced, known: Known, explain: Sequence[str]) -> RenderableType:
-    """Return the answer for a terminal."""
-    said = [Text(sentence) for sentence in race_sentences(raced, known)]
-    why = [Text(line) for line in _explained(raced, explain)]
-    table = _table(raced, known)
-    rows = [Terminal(table, notes=_remarks(raced, known))] if table.rows else []
-    return Group(*said, Text(), *rows, *why)
+def race_document(raced: Raced, known: Known, explain: Sequence[str]) -> Document:
+    """Return the answer: sentences, the table, what is to be known of it, and why a network was not chosen.
 
-
-def race_markdown(raced: Raced, known: Known, explain: Sequence[str]) -> str:
-    """Return the answer in Markdown."""
-    said = "\n".join(f"- {markdown(sentence)}" for sentence in race_sentences(raced, known))
-    below = "\n".join(
-        f"- {markdown(line)}" for line in (*_remarks(raced, known), *_explained(raced, explain))
+    Raises:
+        UnknownNameError: for a pattern of `explain` that no network matches.
+    """
+    return Document(
+        _table(raced, known),
+        above=race_sentences(raced, known),
+        remarks=_remarks(raced, known),
+        notes=_explained(raced, explain),
+        values=_json(raced, known, explain),
     )
-    return f"{said}\n\n{to_markdown(_table(raced, known))}\n{below}\n"
 
 
-def race_json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, object]:
+def _json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, object]:
     """Return the answer as plain values; what is not known is None."""
     choice, standing = raced.choice, raced.standing
     table = choice.candidates

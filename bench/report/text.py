@@ -34,6 +34,6 @@ def _visible(char: str) -> str:
     return "\N{REPLACEMENT CHARACTER}" if hidden else char
 
 
-def markdown(text: object) -> str:
+def markdown(text: object, limit: int = _LIMIT) -> str:
     """Return text for a cell of a Markdown table: nothing in it is markup, HTML or the end of the cell."""
-    return plain(text).translate(_MARKDOWN)
+    return plain(text, limit).translate(_MARKDOWN)

@@ -1,4 +1,4 @@
-"""The layers of a network with their times, for a terminal, in Markdown, CSV, LaTeX and JSON; and of two networks."""
+"""The layers of a network with their times; and of two networks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.io import finite_json
 from bench.records.flags import explain
+from bench.report.document import Document
 from bench.report.tables.cells import EMPTY, Cell, Head, View, interval
 from bench.report.text import plain
 from bench.stats.intervals import Interval
@@ -36,7 +37,13 @@ def _shape(output: Sequence[int]) -> str:
     return "×".join(map(str, output[1:])) or DASH
 
 
-def layer_times_view(table: LayerTable) -> View:
+def layer_times_document(table: LayerTable) -> Document:
+    """Return the layers of a network with their times, and what is to be said of the whole."""
+    values, raw = _json(table), _csv(table)
+    return Document(_view(table), _title(table), notes=_notes(table), values=values, csv=raw)
+
+
+def _view(table: LayerTable) -> View:
     """Return a row a layer, what lies between them, and the whole as the last row."""
     training = any(math.isfinite(layer.backward) for layer in table.layers)
     scale = Scale.of(table.network.estimate / 10, "s")
@@ -90,7 +97,7 @@ def _number(value: float) -> str:
     return significant(value) if math.isfinite(value) else DASH
 
 
-def layer_times_title(table: LayerTable) -> str:
+def _title(table: LayerTable) -> str:
     """Return what was timed, and how."""
     how = [str(table.how[key]) for key in ("precision", "device")]
     if table.how["device"] == "cpu" and isinstance(table.how["threads"], float) and table.how["threads"] > 0:
@@ -107,7 +114,7 @@ def _what(table: LayerTable) -> str:
     return "a training step" if table.training else "the forward pass"
 
 
-def layer_times_notes(table: LayerTable) -> list[str]:
+def _notes(table: LayerTable) -> list[str]:
     """Return sentences about the whole: what the layers explain, what bounds it, and what is in doubt."""
     lines = [
         f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, "
@@ -148,7 +155,7 @@ def _processes(table: LayerTable) -> str:
     return "one process, whose intervals say nothing of the next one" if count == 1 else f"{count} processes"
 
 
-def layer_times_json(table: LayerTable) -> dict[str, object]:
+def _json(table: LayerTable) -> dict[str, object]:
     """Return plain values; what is not a number is None."""
     own = {
         "arch": table.arch,
@@ -200,7 +207,7 @@ _RAW = (
 )
 
 
-def layer_times_csv(table: LayerTable) -> str:
+def _csv(table: LayerTable) -> str:
     """Return all rows with raw numbers; what lies between the layers and the whole last."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -246,12 +253,13 @@ def _raw(value: object) -> object:
 _MOST = 12  # layers that are told
 
 
-def differences_title(of: LayerTable, against: LayerTable) -> str:
-    """Return what is held against what."""
-    return f"{plain(of.arch)} against {plain(against.arch)}, layer by layer"
+def differences_document(of: LayerTable, against: LayerTable) -> Document:
+    """Return the layers that make the difference of two networks, and where it is."""
+    title = f"{plain(of.arch)} against {plain(against.arch)}, layer by layer"
+    return Document(_differences_view(of, against), title, notes=_differences_notes(of, against))
 
 
-def differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
+def _differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
     """Return a row a layer that makes the difference, those that are certain first, and the two wholes last."""
     differences = of.differences(against)
     shown = sorted(differences, key=lambda d: (not d.certain, -abs(d.effect.estimate)))[:most]
@@ -288,7 +296,7 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + significant(value)
 
 
-def differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
+def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     """Return sentences: where the difference of two networks is, and how sure that is."""
     differences = of.differences(against)
     gap = of.network.estimate - against.network.estimate

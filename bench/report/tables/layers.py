@@ -1,4 +1,4 @@
-"""The layer table of one network, for a terminal, in Markdown, CSV and LaTeX."""
+"""The layer table of one network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 
 from bench.io import JsonObject
+from bench.report.document import Document
 from bench.report.tables.cells import Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.units import DASH, percent, show
@@ -75,8 +76,14 @@ _RAW = (
 )  # fmt: skip
 
 
-def layers_view(table: JsonObject) -> View:
-    """Return the table of `bench.costs.layers.layer_table` with its totals as the last row.
+def layers_document(table: JsonObject) -> Document:
+    """Return the table of `bench.api.inspecting.layers`, with what is to be said of the whole."""
+    title = f"{plain(table['arch'])}, one image {'×'.join(map(str, table['input'][1:]))}"
+    return Document(_view(table), title, notes=_notes(table), values=table, csv=_csv(table))
+
+
+def _view(table: JsonObject) -> View:
+    """Return a row a layer, with the totals as the last row.
 
     Columns that no row has anything for, such as strides of a network without convolutions, are left out.
     """
@@ -90,7 +97,7 @@ def layers_view(table: JsonObject) -> View:
     return View([shown.heads[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
-def layers_notes(table: JsonObject) -> list[str]:
+def _notes(table: JsonObject) -> list[str]:
     """Return sentences about the whole: memory, where it concentrates, and what is in doubt."""
     memory = table["memory"]
     lines = [
@@ -127,7 +134,7 @@ def _beyond_image(table: JsonObject) -> str | None:
     return None
 
 
-def layers_csv(table: JsonObject) -> str:
+def _csv(table: JsonObject) -> str:
     """Return all rows with raw numbers, and the totals last."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What a training step of a network costs and holds, for a terminal, in Markdown, CSV and LaTeX."""
+"""What a training step of a network costs and holds."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import csv
 import io
 
 from bench.io import JsonObject
+from bench.report.document import Document
 from bench.report.tables.cells import Cell, Head, View
 from bench.report.text import plain
 from bench.units import DASH, show
 
 
-def training_title(table: JsonObject) -> str:
-    """Return what is counted."""
+def training_document(table: JsonObject) -> Document:
+    """Return the table of `bench.api.inspecting.training_cost`, with what is to be said of the whole."""
     size = "×".join(map(str, table["input"][1:]))
-    return f"{plain(table['arch'])}: a training step, batch {table['input'][0]} of {size}"
+    title = f"{plain(table['arch'])}: a training step, batch {table['input'][0]} of {size}"
+    return Document(_view(table), title, notes=_notes(table), values=table, csv=_csv(table))
 
 
-def training_view(table: JsonObject) -> View:
+def _view(table: JsonObject) -> View:
     """Return a row a layer that multiplies, the optimiser, and the sums as the last row."""
     heads = [
         *(Head("Layer"), Head("Type"), Head("Forward", numeric=True), Head("Backward", numeric=True)),
@@ -54,7 +56,7 @@ _PARTS = {
 }
 
 
-def training_notes(table: JsonObject) -> list[str]:
+def _notes(table: JsonObject) -> list[str]:
     """Return sentences about the whole: multiply-accumulates, and the forecast of memory with its parts."""
     totals, memory = table["totals"], table["memory"]
     step = sum(totals[f"{name}_macs"] for name in ("forward", "backward", "optimizer"))
@@ -83,7 +85,7 @@ _WORDS = {"forward": "the forward pass", "backward": "the backward pass", "optim
 _RAW = ("name", "type", "forward_macs", "backward_macs")
 
 
-def training_csv(table: JsonObject) -> str:
+def _csv(table: JsonObject) -> str:
     """Return all rows with raw numbers, the optimiser and the sums last."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

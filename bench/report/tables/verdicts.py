@@ -21,6 +21,7 @@ from bench.analysis.studies import StudyVerdict
 from bench.analysis.trainings import SeriesComparison
 from bench.analysis.versus import QUANTITIES, Ratio, standings
 from bench.records.flags import doubts, explain, spoken
+from bench.report.document import Document
 from bench.report.tables._columns import TRAININGS
 from bench.report.tables._studies import NOTE, STYLES, study_view
 from bench.report.tables._view import Column, Row, missing, view
@@ -292,24 +293,11 @@ def _ends(row: Change) -> Cell:
     return EMPTY if missing(low) or missing(high) else Cell(interval(low, high, _change), sort=low)
 
 
-def diff_report(diff: Diff) -> Group:
-    """Return a diff for rich to print: what else differs, the table, and what it leaves open."""
-    shown, notes = _diff_view(diff), [Text(line, style="dim") for line in _after(diff)]
-    table = [Terminal(shown, f"{plain(diff.b)} against {plain(diff.a)}")] if shown.rows else []
-    return Group(*map(Text, _before(diff)), *table, *notes)
-
-
-def diff_markdown(diff: Diff) -> str:
-    """Return a diff as Markdown."""
-    shown = _diff_view(diff)
-    parts = [
-        f"# {markdown(diff.b)} against {markdown(diff.a)}\n",
-        *(f"- {markdown(line)}" for line in _before(diff)),
-        "",
-        to_markdown(shown) if shown.rows else "",
-        *(f"- {markdown(line)}" for line in _after(diff)),
-    ]
-    return "\n".join(parts).rstrip("\n") + "\n"
+def diff_document(diff: Diff) -> Document:
+    """Return a diff: what else differs, the table, and what it leaves open."""
+    title = f"{plain(diff.b)} against {plain(diff.a)}"
+    shown, values = _diff_view(diff), diff.to_json()
+    return Document(shown, title, _before(diff), _after(diff), values=values, headed=True)
 
 
 def _before(diff: Diff) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
-from bench.records.hub import Contents
+from bench.records._hub import Contents
 
 
 @dataclass
@@ -41,7 +41,7 @@ class DataSet:
 
 
 class FakeHub:
-    """A hub, as `bench.records.hub.Hub` asks one.
+    """A hub, as `bench.records._hub.Hub` asks one.
 
     Args:
         cache: folder of what was fetched.

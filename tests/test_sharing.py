@@ -16,8 +16,8 @@ from fake_hub import FakeHub, serving
 
 from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError, install_tip
 from bench.execution import EXECUTORS, ExecutorKind
-from bench.records import hub as hubs
-from bench.records.hub import Address, Contents, HuggingFace, read_address
+from bench.records import sharing
+from bench.records._hub import Contents
 from bench.records.outputs import (
     Outputs,
     outputs_path,
@@ -25,7 +25,7 @@ from bench.records.outputs import (
     weights_path,
 )
 from bench.records.record import Measurement, Record
-from bench.records.sharing import Pulled, mentions, prepare_push, pull, runs_of, send
+from bench.records.sharing import Address, HuggingFace, Push, _Pulled, pull, runs_of
 from bench.records.store import INFO, RECORDS, Store, read_run
 
 RUN = Address("me/speeds", "smoke")
@@ -66,10 +66,10 @@ def less_weights(folder: Path) -> dict[str, bytes]:
 
 
 def pushed(hub: FakeHub, folder: Path, address: Address = RUN, *, weights: bool = False) -> str:
-    return send(prepare_push(folder, address, hub, weights=weights, public=False), hub)
+    return Push.of(folder, address, hub, weights=weights, public=False).send(hub)
 
 
-def pulled(hub: FakeHub, folder: Path, address: Address = RUN) -> Pulled:
+def pulled(hub: FakeHub, folder: Path, address: Address = RUN) -> _Pulled:
     contents, [run] = runs_of(address, hub)
     return pull(address.of(run), contents, folder, hub)
 
@@ -93,12 +93,12 @@ class TestAddress:
         "text", ["hf://me/speeds", "hf://datasets/me/speeds", "hf://datasets/me/speeds/"]
     )
     def test_a_data_set(self, text: str) -> None:
-        assert read_address(text) == Address("me/speeds")
+        assert Address.read(text) == Address("me/speeds")
 
     def test_a_run_and_a_revision(self) -> None:
-        address = read_address("hf://me/speeds@v1/a run")
+        address = Address.read("hf://me/speeds@v1/a run")
         assert address == Address("me/speeds", "a run", "v1")
-        assert read_address(str(address)) == address
+        assert Address.read(str(address)) == address
 
     @pytest.mark.parametrize(
         "text",
@@ -114,7 +114,7 @@ class TestAddress:
     )
     def test_anything_else_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigError, match="no data set of a hub"):
-            read_address(text)
+            Address.read(text)
 
 
 class TestPush:
@@ -140,13 +140,13 @@ class TestPush:
         for name in left:
             (smoke / name).parent.mkdir(exist_ok=True)
             (smoke / name).write_text("private")
-        push = prepare_push(smoke, RUN, hub, weights=True, public=False)
+        push = Push.of(smoke, RUN, hub, weights=True, public=False)
         ids = [r.job.id for r in read_run(smoke).records]
         of_jobs = [f"outputs/{i}.npz" for i in ids] + [f"weights/{ids[2]}.safetensors"]
         assert list(push.files) == [RECORDS, INFO, *of_jobs, "manifest.json"]
 
     def test_weights_go_on_request_alone(self, hub: FakeHub, smoke: Path) -> None:
-        push = prepare_push(smoke, RUN, hub, weights=False, public=False)
+        push = Push.of(smoke, RUN, hub, weights=False, public=False)
         assert not [name for name in push.files if name.startswith("weights")]
         assert push.weights_left == 99
 
@@ -157,18 +157,18 @@ class TestPush:
     def test_public_is_not_made_of_private(self, hub: FakeHub, smoke: Path) -> None:
         hub.make("me/speeds", private=True)
         with pytest.raises(ConfigError, match="is private"):
-            prepare_push(smoke, RUN, hub, weights=False, public=True)
+            Push.of(smoke, RUN, hub, weights=False, public=True)
 
     def test_one_that_is_public_says_so(self, hub: FakeHub, smoke: Path) -> None:
         hub.make("me/speeds", private=False)
-        assert not prepare_push(smoke, RUN, hub, weights=False, public=False).private
+        assert not Push.of(smoke, RUN, hub, weights=False, public=False).private
 
     def test_what_is_there_does_not_go_again(self, hub: FakeHub, smoke: Path) -> None:
         pushed(hub, smoke)
-        assert prepare_push(smoke, RUN, hub, weights=False, public=False).files == {}
+        assert Push.of(smoke, RUN, hub, weights=False, public=False).files == {}
         stored(smoke, trained(smoke, "dddd"))
         new = read_run(smoke).records[-1].job.id
-        again = prepare_push(smoke, RUN, hub, weights=False, public=False)
+        again = Push.of(smoke, RUN, hub, weights=False, public=False)
         assert list(again.files) == [RECORDS, INFO, f"outputs/{new}.npz", "manifest.json"]
 
     def test_weights_that_were_sent_stay_there(self, hub: FakeHub, smoke: Path, tmp_path: Path) -> None:
@@ -194,18 +194,18 @@ class TestPush:
     def test_lines_that_are_no_records_stay(self, hub: FakeHub, smoke: Path, tmp_path: Path) -> None:
         lines = (smoke / RECORDS).read_bytes().splitlines(keepends=True)
         (smoke / RECORDS).write_bytes(lines[0] + b"secret\n" + lines[1] + lines[2][:40])
-        push = prepare_push(smoke, RUN, hub, weights=False, public=False)
+        push = Push.of(smoke, RUN, hub, weights=False, public=False)
         assert push.unsound == 2
-        send(push, hub)
+        push.send(hub)
         assert hub.sets["me/speeds"].files[f"smoke/{RECORDS}"] == lines[0] + lines[1]
         assert pulled(hub, smoke).fetched == 0  # it is the same run, with the lines that only it has
 
     def test_two_who_push_at_once(self, hub: FakeHub, smoke: Path, tmp_path: Path) -> None:
         hub.make("me/speeds", private=True)
-        first = prepare_push(smoke, RUN, hub, weights=False, public=False)
+        first = Push.of(smoke, RUN, hub, weights=False, public=False)
         pushed(hub, stored(tmp_path / "other", make_record()), RUN.of("other"))
         with pytest.raises(StoreError, match="somebody else"):
-            send(first, hub)
+            first.send(hub)
 
     def test_a_run_without_records(self, hub: FakeHub, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="no record in"):
@@ -219,8 +219,8 @@ class TestPush:
         home = "/home/zoë"
         argv = [["bench", "run", f"{home}/net.py:Net"], ["bench", "run", f"{home}x/net.py:Net"], ["zoë"]]
         folder = stored(tmp_path / "r", make_record(), invocations=[{"argv": a} for a in argv])
-        push = prepare_push(folder, RUN, hub, weights=False, public=False)
-        assert mentions(push, {"folder": home, "name": "zoë", "machine": "tower"}) == {"folder": 1, "name": 2}
+        push = Push.of(folder, RUN, hub, weights=False, public=False)
+        assert push.mentions({"folder": home, "name": "zoë", "machine": "tower"}) == {"folder": 1, "name": 2}
 
 
 class TestPull:
@@ -365,7 +365,7 @@ class TestPull:
 @pytest.fixture
 def commands(hub: FakeHub, run: Bench, smoke: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Return the command line, with the fake hub and the folder of the run as results."""
-    monkeypatch.setattr(hubs, "HuggingFace", lambda: hub)
+    monkeypatch.setattr(sharing, "HuggingFace", lambda: hub)
     return lambda *words: run(*words, "--results", smoke.parent)
 
 
@@ -503,10 +503,10 @@ def test_another_state_and_another_commit_are_told(
     mine = client("good")
     pushed(mine, smoke)
     stored(smoke, trained(smoke, "dddd"))
-    late = prepare_push(smoke, RUN, mine, weights=False, public=False)
+    late = Push.of(smoke, RUN, mine, weights=False, public=False)
     hub.sets["me/speeds"].add({"README.md": b"another's"})
     with pytest.raises(StoreError) as caught:
-        send(late, mine)
+        late.send(mine)
     assert "give the command again" in str(caught.value.tip)
     with pytest.raises(StoreError):
         pulled(mine, tmp_path / "there", Address("me/speeds", "smoke", "f" * 40))

@@ -395,7 +395,7 @@ def test_run_json_is_replaced_at_once(tmp_path: Path) -> None:
 
 
 def test_a_command_with_a_name_that_is_not_utf_8_is_noted_as_it_was(tmp_path: Path) -> None:
-    info = {"invocations": [{"argv": ["bench", "run", "--reports", "\udcff", "é"]}]}
+    info = {"schema": 1, "invocations": [{"argv": ["bench", "run", "--reports", "\udcff", "é"]}]}
     with Store(tmp_path) as store:
         store.write_info(info)
     assert read_info(tmp_path) == info

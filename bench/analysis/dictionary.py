@@ -19,7 +19,7 @@ from bench.analysis import ensembles, frame, layer_costs, versus
 from bench.analysis._comparison_columns import ENTRIES
 from bench.analysis.entry import Entry
 from bench.errors import unknown_name
-from bench.records.unread import Unread, json_text
+from bench.records.line import Unread, json_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bench import __version__
 from bench.errors import ConfigError, UnsupportedError, install_tip
 from bench.io import cache_folder, write_file
-from bench.records.machines import every_machine
+from bench.records.machines import by_machine
 from bench.records.store import RECORDS, read_run
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _networks(folders: Iterable[Path]) -> pd.DataFrame:
     from bench.analysis.dictionary import typed
     from bench.analysis.frame import to_frame
 
-    return typed(compare_table(to_frame(every_machine(map(read_run, folders)))), "comparison")
+    return typed(compare_table(to_frame(by_machine(*map(read_run, folders)))), "comparison")
 
 
 def _table_of(folder: Path) -> Path:
@@ -132,7 +132,7 @@ def _table_of(folder: Path) -> Path:
         from bench.report.exports.measurements import long_parquet
 
         table.parent.mkdir(parents=True, exist_ok=True)
-        write_file(table, long_parquet(every_machine([read_run(folder)])))
+        write_file(table, long_parquet(by_machine(read_run(folder))))
         _sweep(table.parent)
     return table
 

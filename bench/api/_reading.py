@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.records.machines import every_machine
+from bench.records.machines import by_machine
 from bench.records.store import read_run
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     for run in runs:
         if run.rejected:
             warnings.warn(run.set_aside, stacklevel=2)
-    return Records.of(to_frame(filter_runs(every_machine(runs), conditions)))
+    return Records.of(to_frame(filter_runs(by_machine(*runs), conditions)))
 
 
 def columns(frame: str | None = None) -> pd.DataFrame:

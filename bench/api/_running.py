@@ -26,7 +26,7 @@ from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
 from bench.records.machines import by_machine, machine_of, machines_of
 from bench.records.record import Record
-from bench.records.store import INFO_SCHEMA, RECORDS, Run, Store, read_run
+from bench.records.store import RECORDS, Run, Store, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -325,7 +325,6 @@ def info_of(
     band = before.info.get("band") if band is None else band
     return {
         **({} if band is None else {"band": band}),
-        "schema": INFO_SCHEMA,
         "bench_version": bench.__version__,
         "versions": packages,
         "invocations": [*before.info.get("invocations", ()), invocation],

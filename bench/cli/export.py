@@ -48,14 +48,14 @@ def export(
     results: ResultsOption = Path("results"),
 ) -> None:
     """Write stored results for other programs: CSV, Parquet, JSON, timm, TensorBoard, W&B, MLflow, Hugging Face."""
-    from bench.records.machines import every_machine
+    from bench.records.machines import by_machine
     from bench.report.exports import EXPORTS, Results
 
     unit = EXPORTS.get(form)
     given = unit.read_options(options or ())
     if out is not None:
         _check_free(out, force)
-    stored = narrowed(every_machine(stored_run(run, results) for run in runs), where or ())
+    stored = narrowed(by_machine(*(stored_run(run, results) for run in runs)), where or ())
     content = Results(stored, given, lambda text: note(f"note: {text}"))
     if content.frame.empty:
         raise ConfigError(

@@ -28,12 +28,11 @@ def pull(
     here; `bench run` goes on with it as with any other. hf://OWNER/NAME@COMMIT/RUN is a run as it was.
     """
     from bench.api.runs import run_folder
-    from bench.records.hub import HuggingFace, read_address
+    from bench.records.sharing import Address, HuggingFace, runs_of
     from bench.records.sharing import pull as fetch
-    from bench.records.sharing import runs_of
 
     hub = HuggingFace()
-    start = read_address(address)
+    start = Address.read(address)
     contents, runs = runs_of(start, hub)
     if name and len(runs) > 1:
         raise ConfigError(

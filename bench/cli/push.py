@@ -41,19 +41,18 @@ def push(
     All that would go is listed first, with what it says of you and your machine; without --yes you are asked. What is
     there already is not sent again; a run that has gone on here replaces its beginning there, and no other.
     """
-    from bench.records.hub import HuggingFace, read_address
-    from bench.records.sharing import prepare_push, send
+    from bench.records.sharing import Address, HuggingFace, Push
 
     hub = HuggingFace()
-    to = read_address(address)
-    prepared = prepare_push(run_path(run, results), to, hub, weights=weights, public=public)
+    to = Address.read(address)
+    prepared = Push.of(run_path(run, results), to, hub, weights=weights, public=public)
     for line in _lines(prepared):
         note(line)
     commit = prepared.contents.commit if prepared.contents else ""
     if prepared.files:
         if not yes:
             _ask(prepared)
-        commit = send(prepared, hub)
+        commit = prepared.send(hub)
     if as_json:
         print_json(
             {
@@ -87,12 +86,10 @@ _USUAL = ("root", "user", "localhost")  # names that tell nothing
 
 def _says(push: Push) -> str:
     """Return what a reader of the files learns of the user and the machine."""
-    from bench.records.sharing import mentions
-
     home = Path.home()
     words = {"your folder": str(home), "your name": home.name, "this machine's name": platform.node()}
     telling = {what: word for what, word in words.items() if len(word) > 2 and word not in _USUAL}
-    named = [f"{what} ({words[what]}) {count} times" for what, count in mentions(push, telling).items()]
+    named = [f"{what} ({words[what]}) {count} times" for what, count in push.mentions(telling).items()]
     of_you = ", ".join(named) or "neither your folder nor a name of you or the machine"
     return (
         "they tell the machine with its cards and versions, your commands, errors with paths, and the names of networks"

@@ -54,7 +54,7 @@ def report(
     quiet: QuietOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
-    from bench.records.machines import every_machine
+    from bench.records.machines import by_machine
     from bench.report.style_sheet import read_style_sheet
     from bench.report.tables.answers import answers_report
     from bench.report.tables.comparison import rich_table
@@ -64,7 +64,7 @@ def report(
     figures = _figures(figure or ())
     settings = read_style_sheet(style) if style else None
     stored = [stored_run(run, results) for run in runs or [_newest(results)]]
-    of_machines = every_machine(stored)
+    of_machines = by_machine(*stored)
     names = ", ".join(r.name for r in stored)
     files = write_report(
         narrowed(of_machines, where or ()),

@@ -47,10 +47,10 @@ def verify(
     """
     from bench.claims import claims_of, measured, networks_of
     from bench.claims import verify as decide
-    from bench.records.machines import every_machine
+    from bench.records.machines import by_machine
 
     book = claims_of(claims)
-    stored = {run.name: run for run in every_machine(stored_run(r, results) for r in runs or ())}
+    stored = {run.name: run for run in by_machine(*(stored_run(r, results) for r in runs or ()))}
     trainings = measured(book, {name: run.records for name, run in stored.items()})
     studies = _studies(stored)
     _note_unknown(studies, {claim.id for claim in book})

@@ -5,7 +5,7 @@ A machine is its CPU and the models of its cards; equal ones are one machine, as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -27,12 +27,16 @@ def machine_of(environment: JsonObject) -> _Machine:
     return cpu.get("model"), cpu.get("cores"), tuple(sorted(cards))
 
 
-def by_machine(run: Run) -> list[Run]:
-    """Return a run of each machine, called ``RUN on MACHINE``; where there is one machine, the run as it is.
+def by_machine(*runs: Run) -> list[Run]:
+    """Return a run of each machine of each run, called ``RUN on MACHINE``; of one machine, the run as it is.
 
     Each has the planned jobs that have a record there. Those that have none anywhere are with the last machine, where
     the run would go on.
     """
+    return [of_one for run in runs for of_one in _by_machine(run)]
+
+
+def _by_machine(run: Run) -> list[Run]:
     machines = machines_of(run.records)
     if len(machines) < 2:
         return [run]
@@ -59,11 +63,6 @@ def same_machines(one: Run, other: Run) -> list[tuple[Run, Run]]:
     here = {machine: run for run in others for machine in machines_of(run.records)}
     pairs = ((run, here.get(machine)) for run in ones for machine in machines_of(run.records))
     return [(run, same) for run, same in pairs if same is not None]
-
-
-def every_machine(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs of each machine of some runs."""
-    return [of_one for run in runs for of_one in by_machine(run)]
 
 
 def machines_of(records: Sequence[Record]) -> dict[_Machine, list[Record]]:

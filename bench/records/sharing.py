@@ -21,9 +21,11 @@ import msgspec
 import bench
 from bench.errors import ConfigError, StoreError, unknown_name
 from bench.io import write_file
-from bench.records.hub import Address, Contents, Hub
+from bench.records._hub import Address, Contents, Hub, HuggingFace
 from bench.records.outputs import Kind, kept_files
 from bench.records.store import INFO, RECORDS, Run, Store, read_run, sound_lines
+
+__all__ = ["Address", "HuggingFace", "Push", "pull", "runs_of"]
 
 _MANIFEST = "manifest.json"
 _SCHEMA = 1
@@ -69,73 +71,83 @@ class Push:
     unsound: int
     weights_left: int
 
+    @classmethod
+    def of(cls, path: Path, address: Address, hub: Hub, *, weights: bool, public: bool) -> Push:
+        """Return what of a run would go to a data set: what is not there already. Nothing is sent.
+
+        Args:
+            path: the folder of the run.
+            address: of the data set; its run is by default called as the folder.
+            hub: that keeps it.
+            weights: whether those go too that trainings have kept.
+            public: whether all may see a data set that is made for it.
+
+        Raises:
+            StoreError: for a folder that is no run, and where another run has its name there.
+            ConfigError: where a revision is named, and where one that all should see is private.
+        """
+        if address.revision:
+            raise ConfigError(f"nothing can be pushed to the revision {address.revision}", "leave it out")
+        run = read_run(path)
+        if not run.records:
+            raise StoreError(f"there is no record in {path}", "measure something first: bench run smoke")
+        address = address.of(address.run or run.name)
+        contents = hub.contents(address.repo)
+        if contents is not None and contents.private and public:
+            raise ConfigError(
+                f"{address.repo} is private", "leave --public out, or make it public on its own page first"
+            )
+        files = _files(run, weights=weights)
+        there = _known(address, contents, hub)
+        _check_begins(files[RECORDS], there, address)
+        says = {name: _File(_size(content), _sha256(content)) for name, content in files.items()}
+        before = {} if there is None else there.files
+        new = {name: content for name, content in files.items() if before.get(name) != says[name]}
+        if new:
+            whole = _Manifest({**before, **says}, len(run.records), bench_version=bench.__version__)
+            new[_MANIFEST] = msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+        left = {} if weights else _kept(run, "weights")
+        return cls(
+            address=address,
+            contents=contents,
+            private=not public if contents is None else contents.private,
+            files=new,
+            records=len(run.records),
+            unsound=len(run.rejected),
+            weights_left=sum(map(_size, left.values())),
+        )
+
     def size(self, name: str) -> int:
         """Return the bytes of a file."""
         return _size(self.files[name])
 
+    def mentions(self, words: Mapping[str, str]) -> dict[str, int]:
+        """Return how often what goes says each of some words, such as the folder of the user, by what the word is."""
+        texts = [content for content in self.files.values() if isinstance(content, bytes)]
+        counts = {}
+        for what, word in words.items():
+            spellings = {word.encode(), json.dumps(word)[1:-1].encode()}
+            said = re.compile(
+                b"|".join(rb"(?<!\w)" + re.escape(one) + rb"(?!\w)" for one in sorted(spellings))
+            )
+            counts[what] = sum(len(said.findall(text)) for text in texts)
+        return {what: count for what, count in counts.items() if count}
 
-def prepare_push(path: Path, address: Address, hub: Hub, *, weights: bool, public: bool) -> Push:
-    """Return what of a run would go to a data set: what is not there already. Nothing is sent.
+    def send(self, hub: Hub) -> str:
+        """Send what was prepared, in one commit, and return that.
 
-    Args:
-        path: the folder of the run.
-        address: of the data set; its run is by default called as the folder.
-        hub: that keeps it.
-        weights: whether those go too that trainings have kept.
-        public: whether all may see a data set that is made for it.
-
-    Raises:
-        StoreError: for a folder that is no run, and where another run has its name there.
-        ConfigError: where a revision is named, and where one that all should see is private.
-    """
-    if address.revision:
-        raise ConfigError(f"nothing can be pushed to the revision {address.revision}", "leave it out")
-    run = read_run(path)
-    if not run.records:
-        raise StoreError(f"there is no record in {path}", "measure something first: bench run smoke")
-    address = address.of(address.run or run.name)
-    contents = hub.contents(address.repo)
-    if contents is not None and contents.private and public:
-        raise ConfigError(
-            f"{address.repo} is private", "leave --public out, or make it public on its own page first"
-        )
-    files = _files(run, weights=weights)
-    there = _known(address, contents, hub)
-    _check_begins(files[RECORDS], there, address)
-    says = {name: _File(_size(content), _sha256(content)) for name, content in files.items()}
-    before = {} if there is None else there.files
-    new = {name: content for name, content in files.items() if before.get(name) != says[name]}
-    if new:
-        whole = _Manifest({**before, **says}, len(run.records), bench_version=bench.__version__)
-        new[_MANIFEST] = msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
-    left = {} if weights else _kept(run, "weights")
-    return Push(
-        address=address,
-        contents=contents,
-        private=not public if contents is None else contents.private,
-        files=new,
-        records=len(run.records),
-        unsound=len(run.rejected),
-        weights_left=sum(map(_size, left.values())),
-    )
-
-
-def send(push: Push, hub: Hub) -> str:
-    """Send what was prepared, in one commit, and return that.
-
-    Raises:
-        StoreError: where the hub does not take it, or the data set has changed meanwhile.
-    """
-    repo, run = push.address.repo, push.address.run
-    contents = push.contents
-    if contents is None:
-        hub.make(repo, private=push.private)
-        contents = hub.contents(repo)
-        if contents is None or contents.private != push.private:
-            message = f"{repo} was made, and is not to be seen as it was asked for; nothing was sent"
-            raise StoreError(message, "look at its page, then give the command again")
-    files = {f"{run}/{name}": content for name, content in push.files.items()}
-    return hub.commit(repo, files, f"{push.records} records of {run}", contents.commit)
+        Raises:
+            StoreError: where the hub does not take it, or the data set has changed meanwhile.
+        """
+        repo, run, contents = self.address.repo, self.address.run, self.contents
+        if contents is None:
+            hub.make(repo, private=self.private)
+            contents = hub.contents(repo)
+            if contents is None or contents.private != self.private:
+                message = f"{repo} was made, and is not to be seen as it was asked for; nothing was sent"
+                raise StoreError(message, "look at its page, then give the command again")
+        files = {f"{run}/{name}": content for name, content in self.files.items()}
+        return hub.commit(repo, files, f"{self.records} records of {run}", contents.commit)
 
 
 def _files(run: Run, *, weights: bool) -> dict[str, bytes | Path]:
@@ -165,22 +177,11 @@ def _check_begins(content: bytes | Path, there: _Manifest | None, address: Addre
         )
 
 
-def mentions(push: Push, words: Mapping[str, str]) -> dict[str, int]:
-    """Return how often what goes says each of some words, such as the folder of the user, by what the word is."""
-    texts = [content for content in push.files.values() if isinstance(content, bytes)]
-    counts = {}
-    for what, word in words.items():
-        spellings = {word.encode(), json.dumps(word)[1:-1].encode()}
-        found = re.compile(b"|".join(rb"(?<!\w)" + re.escape(one) + rb"(?!\w)" for one in sorted(spellings)))
-        counts[what] = sum(len(found.findall(text)) for text in texts)
-    return {what: count for what, count in counts.items() if count}
-
-
 # --- pulling ---
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class _Pulled:
     """A run that was pulled.
 
     Attributes:
@@ -220,7 +221,7 @@ def runs_of(address: Address, hub: Hub) -> tuple[Contents, list[str]]:
     return contents, [address.run]
 
 
-def pull(address: Address, contents: Contents, folder: Path, hub: Hub) -> Pulled:
+def pull(address: Address, contents: Contents, folder: Path, hub: Hub) -> _Pulled:
     """Fetch a run into a folder; what lies there of the same run is not fetched again, and goes on from it.
 
     Nothing is written before all that was lacking is here and whole; the records come last.
@@ -251,7 +252,7 @@ def pull(address: Address, contents: Contents, folder: Path, hub: Hub) -> Pulled
                 write_file(folder / name, files[name].read_bytes(), tip=_FREE)
         if rest:
             write_file(folder / RECORDS, store.file.read_bytes() + rest, tip=_FREE)
-    return Pulled(folder, address, len(read_run(folder).records), len(names))
+    return _Pulled(folder, address, len(read_run(folder).records), len(names))
 
 
 def _sound(file: Path) -> bytes:

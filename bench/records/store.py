@@ -33,7 +33,7 @@ RECORDS = "records.jsonl"
 _REJECTED = "rejected.jsonl"
 _BOM = b"\xef\xbb\xbf"
 INFO = "run.json"
-INFO_SCHEMA = 1
+_INFO_SCHEMA = 1
 _LOCK = ".lock"
 
 
@@ -109,7 +109,7 @@ class _Planned(msgspec.Struct):
 class _Info(msgspec.Struct):
     """What is read of `run.json`; all other keys are kept as they are."""
 
-    schema: int = INFO_SCHEMA
+    schema: int = _INFO_SCHEMA
     jobs: list[_Planned] = msgspec.field(default_factory=list)
     invocations: list[dict[str, Any]] = msgspec.field(default_factory=list)
     experiment: dict[str, Any] | None = None
@@ -165,9 +165,9 @@ def read_info(path: Path) -> JsonObject:
         raise StoreError(f"{file} is not JSON: {error}", _DELETE) from error
     if not isinstance(info, dict):
         raise StoreError(f"{file} is not a JSON object", _DELETE)
-    if isinstance(schema := info.get("schema"), int) and schema > INFO_SCHEMA:
+    if isinstance(schema := info.get("schema"), int) and schema > _INFO_SCHEMA:
         raise StoreError(
-            f"{file} is of a newer version: its schema is {schema}, not {INFO_SCHEMA}", "update bench"
+            f"{file} is of a newer version: its schema is {schema}, not {_INFO_SCHEMA}", "update bench"
         )
     return info
 
@@ -272,10 +272,11 @@ class Store:
         self._attempts[record.job.id] += 1
 
     def write_info(self, info: Mapping[str, object]) -> None:
-        """Replace `run.json` at once: what was asked, in which words, with which versions."""
+        """Replace `run.json` at once: its schema, what was asked, in which words, with which versions."""
         try:
             with atomic_write(self.path / INFO) as file:
-                text = json.dumps(finite_json(info), indent=1, ensure_ascii=False)
+                document = finite_json({"schema": _INFO_SCHEMA, **info})
+                text = json.dumps(document, indent=1, ensure_ascii=False)
                 file.write(f"{text}\n".encode("utf-8", "backslashreplace"))  # a name that is not UTF-8
         except OSError as error:
             raise self._unwritable(error) from error

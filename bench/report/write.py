@@ -16,7 +16,7 @@ from bench.analysis.frame import to_frame
 from bench.analysis.versus import ratio_table
 from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
-from bench.records.machines import every_machine
+from bench.records.machines import by_machine
 from bench.records.store import Run
 from bench.report.exports.measurements import measurements_csv
 from bench.report.figures._drawing import DrawingOptions, Picture, drawing
@@ -69,7 +69,7 @@ def write_report(
     Raises:
         StoreError: if the folder cannot be written.
     """
-    runs = every_machine(runs)
+    runs = by_machine(*runs)
     folder = out / "figures" if _saved_kinds(formats) else out
     with _written_to(folder):
         folder.mkdir(parents=True, exist_ok=True)

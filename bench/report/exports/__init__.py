@@ -30,7 +30,7 @@ class Results:
     """What is exported.
 
     Attributes:
-        runs: each of one machine, see `bench.records.machines.every_machine`.
+        runs: each of one machine, see `bench.records.machines.by_machine`.
         options: of the format, as they were given.
         remark: told what a reader should know of what is written.
     """

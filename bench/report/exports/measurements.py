@@ -8,8 +8,8 @@ import pandas as pd
 
 from bench.analysis.dictionary import parquet_schema, typed
 from bench.analysis.frame import to_frame
+from bench.records.line import json_text
 from bench.records.store import Run
-from bench.records.unread import json_text
 from bench.report.exports import Results, export
 from bench.report.tables._csv import csv_text
 

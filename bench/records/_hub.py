@@ -34,6 +34,20 @@ class Address:
     run: str | None = None
     revision: str | None = None
 
+    @classmethod
+    def read(cls, text: str) -> Address:
+        """Return the address that a text such as ``hf://OWNER/NAME/RUN`` says.
+
+        Raises:
+            ConfigError: for any other text.
+        """
+        parts = _ADDRESS.fullmatch(text)
+        if parts is None or parts["repo"].partition("/")[0] in _KINDS:
+            raise ConfigError(
+                f"{text!r} is no data set of a hub", "such as hf://OWNER/NAME, or hf://OWNER/NAME/RUN"
+            )
+        return cls(parts["repo"], parts["run"], parts["revision"])
+
     def of(self, run: str) -> Address:
         """Return the address of a run in the data set."""
         return replace(self, run=run)
@@ -41,20 +55,6 @@ class Address:
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         return f"hf://datasets/{self.repo}{revision}{f'/{self.run}' if self.run else ''}"
-
-
-def read_address(text: str) -> Address:
-    """Return the address that a text such as ``hf://OWNER/NAME/RUN`` says.
-
-    Raises:
-        ConfigError: for any other text.
-    """
-    parts = _ADDRESS.fullmatch(text)
-    if parts is None or parts["repo"].partition("/")[0] in _KINDS:
-        raise ConfigError(
-            f"{text!r} is no data set of a hub", "such as hf://OWNER/NAME, or hf://OWNER/NAME/RUN"
-        )
-    return Address(parts["repo"], parts["run"], parts["revision"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from make_records import NETS, by_name, counted, failed, job, make_run, record, 
 import bench
 from bench.analysis.comparison import compare_table
 from bench.analysis.dictionary import FRAMES, dictionary, typed, untyped
-from bench.analysis.ensembles import ensembles, to_table
-from bench.analysis.entry import OF_THE_ROW, Entry, documented
+from bench.analysis.ensembles import Ensemble, ensembles
+from bench.analysis.entry import Entry, documented
 from bench.analysis.frame import to_frame
 from bench.analysis.layer_costs import to_table as layers_table
-from bench.analysis.versus import compare_run, ratio_table
+from bench.analysis.versus import Ratio, compare_run
 from bench.errors import BenchError, UnknownNameError
 from bench.plan.settings import OfNetwork, Timed
 from bench.plan.task import summarised
@@ -52,11 +52,11 @@ def frames_of(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     frame = Records.of(to_frame([run]))
     yield "measurements", frame
     yield "comparison", frame.comparison
-    yield "ratios", typed(ratio_table(compare_run(run)), "ratios")
+    yield "ratios", typed(Ratio.table(compare_run(run)), "ratios")
     try:
-        yield "ensembles", typed(to_table(ensembles(run)), "ensembles")
+        yield "ensembles", typed(Ensemble.table(ensembles(run)), "ensembles")
     except BenchError:
-        yield "ensembles", typed(to_table([]), "ensembles")
+        yield "ensembles", typed(Ensemble.table([]), "ensembles")
 
 
 def back(table: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ def test_each_entry_has_a_dtype_a_unit_and_says_what_it_is() -> None:
     table = bench.columns()
     assert set(table["frame"]) == set(FRAMES)
     assert (table[["column", "dtype", "unit", "about"]].map(len) > 0).all(axis=None)
-    assert set(table["unit"]) <= {*UNITS, DASH, OF_THE_ROW}
+    assert set(table["unit"]) <= {*UNITS, DASH, "`unit`"}
     numbers = table["dtype"].isin(["Int64", "float64"]) | table["each"].isin(["Int64", "float64"])
     assert (numbers == (table["unit"] != DASH)).all()
     assert ((table["dtype"] == "object") == (table["each"] != "")).all()

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import bench
 from bench.analysis.dictionary import typed
 from bench.analysis.trainings import compare_trainings
-from bench.analysis.versus import _Standing, _stored_band, compare_run, ratio_table, standings
+from bench.analysis.versus import Ratio, _Standing, _stored_band, compare_run, standings
 from bench.api._comparing import _at_one_size
 from bench.backends import BACKENDS
 from bench.cli.app import app
@@ -452,14 +452,14 @@ def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     assert '<section id="verdicts" aria-labelledby=' in files.index.read_text(encoding="utf-8")
     assert "## Verdicts" in (files.folder / "report.md").read_text(encoding="utf-8")
     written = pd.read_csv(files.folder / "ratios.csv")
-    table = typed(ratio_table(compare_run(run_of(TIMES))), "ratios")
+    table = typed(Ratio.table(compare_run(run_of(TIMES))), "ratios")
     for name in ("value", "low", "high", "p", "n"):
         assert written[name].tolist() == pytest.approx(table[name].tolist())
 
 
 def test_ratios_are_a_frame_of_numbers() -> None:
     rows = compare_run(run_of(TIMES))
-    table = typed(ratio_table(rows), "ratios")
+    table = typed(Ratio.table(rows), "ratios")
     expected = bench.columns("ratios").set_index("column")["dtype"]
     assert {c: str(dtype) for c, dtype in table.dtypes.items()} == expected.to_dict()
     for row, one in zip(table.to_dict("records"), rows, strict=True):

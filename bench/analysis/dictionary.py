@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis import ensembles, frame, layer_costs, versus
+from bench.analysis import frame, layer_costs
 from bench.analysis._comparison_columns import ENTRIES
+from bench.analysis.ensembles import Ensemble
 from bench.analysis.entry import Entry
+from bench.analysis.versus import Ratio
 from bench.errors import unknown_name
 from bench.records.line import Unread, json_text
 
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 FRAMES: Mapping[str, tuple[Entry, ...]] = {
     "measurements": frame.entries(),
     "comparison": ENTRIES,
-    "ratios": versus.ENTRIES,
-    "ensembles": ensembles.ENTRIES,
+    "ratios": Ratio.entries(),
+    "ensembles": Ensemble.entries(),
     "layers": layer_costs.ENTRIES,
 }
 """What the columns of each frame hold: of `bench.load`, its `comparison`, `bench.compare`, `ensembles` and `show`."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from typing import Literal, get_type_hints
 
@@ -69,18 +69,26 @@ class Ensemble(ToJson):
     over_best_high: float
     disagreement: float
 
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        """Return what each column of `table` holds."""
+        about = documented(cls)
+        return tuple(
+            replace(_COLUMNS.get(kind, Entry("")), column=name, about=about[name])
+            for name, kind in get_type_hints(cls).items()
+        )
+
+    @classmethod
+    def table(cls, joined: Sequence[Ensemble]) -> pd.DataFrame:
+        """Return one row an ensemble, with its fields as columns."""
+        return pd.DataFrame([asdict(e) for e in joined], columns=[one.name for one in fields(cls)])
+
 
 _COLUMNS: Mapping[object, Entry] = {
     int: Entry("", "Int64", "1"),
     float: Entry("", "float64", "1"),
     tuple[str, ...]: Entry("", "object", each="string"),
 }
-
-ENTRIES = tuple(
-    replace(_COLUMNS.get(kind, Entry("")), column=name, about=documented(Ensemble)[name])
-    for name, kind in get_type_hints(Ensemble).items()
-)
-"""What each column of `to_table` holds."""
 
 
 def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None) -> list[Ensemble]:
@@ -115,11 +123,6 @@ def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None
             "train it with --seeds 3",
         )
     return joined
-
-
-def to_table(joined: Sequence[Ensemble]) -> pd.DataFrame:
-    """Return one row an ensemble, with its fields as columns."""
-    return pd.DataFrame([asdict(e) for e in joined], columns=[entry.column for entry in ENTRIES])
 
 
 def gain(members: Sequence[Training]) -> Effect:

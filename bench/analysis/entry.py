@@ -6,19 +6,11 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-from bench.plan.card import ArchCard
-from bench.plan.job import Job
-from bench.plan.task import tasks
-from bench.records.record import Measurement, Record
 from bench.units import DASH
 
 Dtype = Literal["string", "Int64", "float64", "datetime64[ns, UTC]", "object"]
-
-OF_THE_ROW = "`unit`"
-"""The unit of numbers of which each row has a unit of its own, in the column of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +21,7 @@ class Entry:
         column: its name.
         dtype: as pandas calls it; `Int64` and `string` say `<NA>` where nothing is known, `float64` NaN. `object` is a
             tuple in each row: numbers, or texts such as flags.
-        unit: of its numbers, as they are stored; `OF_THE_ROW` where the rows say it, a dash for what has none.
+        unit: of its numbers, as they are stored; the name of a column where the rows say it, a dash for what has none.
         about: in half a sentence.
         each: of what type the parts of a tuple are, for `object`.
     """
@@ -41,13 +33,16 @@ class Entry:
     each: Literal["string", "Int64", "float64", ""] = ""
 
 
-def documented(*kinds: type) -> dict[str, str]:
-    """Return what classes say of their fields under ``Attributes:``, a sentence each; the first that says it counts."""
+def documented(*kinds: type, whole: bool = False) -> dict[str, str]:
+    """Return what classes say of their fields under ``Attributes:``; the first that says it counts.
+
+    Of each the first sentence, without its full stop; all that is said where `whole` is set.
+    """
     fields: dict[str, str] = {}
     for kind in kinds:
         for one in kind.__mro__:
             for name, text in _attributes(one.__doc__ or ""):
-                fields.setdefault(name, re.split(r"\.(?:\s|$)", text)[0])
+                fields.setdefault(name, text if whole else re.split(r"\.(?:\s|$)", text)[0])
     return fields
 
 
@@ -58,10 +53,3 @@ def _attributes(text: str) -> Iterator[tuple[str, str]]:
     for block in re.split(r"^ {4}(?=\w)", section, flags=re.MULTILINE)[1:]:
         name, _, about = block.partition(": ")
         yield name, " ".join(about.split())
-
-
-@cache
-def fields_of_records() -> dict[str, str]:
-    """Return what is said of each field of a record, of its job, card and measurements, and of all settings."""
-    settings = [task.settings for _, task in sorted(tasks().items(), key=lambda one: one[0] != "infer")]
-    return documented(Job, Record, Measurement, ArchCard, *settings)

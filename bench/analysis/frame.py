@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.analysis.entry import OF_THE_ROW, Dtype, Entry, fields_of_records
+from bench.analysis.entry import Dtype, Entry, documented
 from bench.analysis.keys import apart
 from bench.analysis.machine import device_name
 from bench.io import JsonObject
@@ -245,32 +245,41 @@ _COLUMNS: Mapping[str, _Column] = {
     ),
 }
 
+_OF_THE_ROW = (
+    "`unit`"  # the unit of numbers of which each row has a unit of its own, in the column of that name
+)
 _OF_MEASUREMENTS = (
     Entry("measurement", about="name of the quantity, see `bench explain quantities`"),
     Entry("unit"),
     Entry("better"),
-    Entry("value", "float64", OF_THE_ROW, "the number: the median of the samples"),
-    Entry("samples", "object", OF_THE_ROW, each="float64"),
+    Entry("value", "float64", _OF_THE_ROW, "the number: the median of the samples"),
+    Entry("samples", "object", _OF_THE_ROW, each="float64"),
     Entry("flags", "object", each="string"),
     Entry("detail", about="what the number includes and leaves out, and what it was computed from, as JSON"),
     Entry("n", "Int64", "1", "count of the samples that are numbers"),
-    Entry("median", "float64", OF_THE_ROW, "of the samples"),
+    Entry("median", "float64", _OF_THE_ROW, "of the samples"),
     Entry(
-        "low", "float64", OF_THE_ROW,
+        "low", "float64", _OF_THE_ROW,
         "lower end of the 95 % interval of the median of independent samples, from six on; of fewer the least",
     ),
-    Entry("high", "float64", OF_THE_ROW, "upper end; of fewer than six samples the largest"),
-    Entry("mean", "float64", OF_THE_ROW, "of the samples"),
-    Entry("sd", "float64", OF_THE_ROW, "standard deviation of the samples, with n - 1"),
+    Entry("high", "float64", _OF_THE_ROW, "upper end; of fewer than six samples the largest"),
+    Entry("mean", "float64", _OF_THE_ROW, "of the samples"),
+    Entry("sd", "float64", _OF_THE_ROW, "standard deviation of the samples, with n - 1"),
 )  # fmt: skip
 
 
 def entries() -> tuple[Entry, ...]:
     """Return what each column holds; `value` is among them, which `bench.analysis.dictionary.typed` adds."""
-    known = fields_of_records()
+    known = _fields_of_records()
     of_records = (Entry(name, c.dtype, c.unit, c.about) for name, c in _COLUMNS.items())
     every = (*of_records, *_OF_MEASUREMENTS)
     return tuple(replace(one, about=one.about or known.get(one.column, "")) for one in every)
+
+
+def _fields_of_records() -> dict[str, str]:
+    """Return what is said of each field of a record, of its job, card and measurements, and of all settings."""
+    settings = [task.settings for _, task in sorted(tasks().items(), key=lambda one: one[0] != "infer")]
+    return documented(Job, Record, Measurement, ArchCard, *settings)
 
 
 def _asked(rows: Sequence[_Row]) -> pd.DataFrame:

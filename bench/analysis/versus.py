@@ -46,6 +46,26 @@ QUANTITIES: Mapping[str, str] = {
 
 _TRAIN_ON = "fashion_mnist"  # for a network whose accuracy was never measured
 
+_ENTRIES = (
+    Entry("network", about="the network in question"),
+    Entry("baseline", about="the network that it is compared with"),
+    Entry("quantity", about="what they are compared in"),
+    Entry("value", "float64", "1", "ratio of the network's to the baseline's"),
+    Entry("low", "float64", "1", "lower end of the 95 % interval of the ratio"),
+    Entry("high", "float64", "1", "upper end of the 95 % interval of the ratio"),
+    Entry(
+        "p",
+        "float64",
+        "1",
+        "two-sided, that there is no difference; corrected for the number of tests (Holm)",
+    ),
+    Entry("n", "Int64", "1", "processes, trainings or counts of the side that has fewer"),
+    Entry("verdict", about="what is certain, see `bench explain verdicts`"),
+    Entry("reason", about="how it was tested, or why it was not"),
+    Entry("flags", about="doubts and remarks on what was measured: codes with ; between, or empty"),
+    Entry("band", "float64", "1", "times that differ by this share at most are the same"),
+)
+
 _Overall = Literal["dominates", "dominated", "same", "traded", "undecided"]
 
 
@@ -77,6 +97,30 @@ class Ratio:
         """Whether that is certain, and no flag puts it in doubt."""
         return self.certain and not doubts(self.flags)
 
+    @staticmethod
+    def entries() -> tuple[Entry, ...]:
+        """Return what each column of `table` holds."""
+        return _ENTRIES
+
+    @staticmethod
+    def table(ratios: Sequence[Ratio]) -> pd.DataFrame:
+        """Return one row a baseline and quantity, as numbers, with the columns of `entries`."""
+        import pandas as pd
+
+        return pd.DataFrame([one._row() for one in ratios], columns=[entry.column for entry in _ENTRIES])
+
+    def _row(self) -> dict[str, object]:
+        of_effect = ("low", "high", "p", "n", "verdict", "reason")
+        return {
+            **{name: getattr(self.effect, name) for name in of_effect},
+            "network": self.arch,
+            "baseline": self.baseline,
+            "quantity": self.quantity,
+            "value": self.effect.estimate,
+            "flags": ";".join(self.flags),
+            "band": self.band,
+        }
+
     def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         names = {"arch": self.arch, "baseline": self.baseline, "quantity": self.quantity}
@@ -90,47 +134,6 @@ class Ratio:
         return (
             self.effect.low > 1 + limit if self.quantity == "latency" else self.effect.high < 1 / (1 + limit)
         )
-
-
-ENTRIES = (
-    Entry("network", about="the network in question"),
-    Entry("baseline", about="the network that it is compared with"),
-    Entry("quantity", about="what they are compared in"),
-    Entry("value", "float64", "1", "ratio of the network's to the baseline's"),
-    Entry("low", "float64", "1", "lower end of the 95 % interval of the ratio"),
-    Entry("high", "float64", "1", "upper end of the 95 % interval of the ratio"),
-    Entry(
-        "p",
-        "float64",
-        "1",
-        "two-sided, that there is no difference; corrected for the number of tests (Holm)",
-    ),
-    Entry("n", "Int64", "1", "processes, trainings or counts of the side that has fewer"),
-    Entry("verdict", about="what is certain, see `bench explain verdicts`"),
-    Entry("reason", about="how it was tested, or why it was not"),
-    Entry("flags", about="doubts and remarks on what was measured: codes with ; between, or empty"),
-    Entry("band", "float64", "1", "times that differ by this share at most are the same"),
-)
-"""What each column of `ratio_table` holds."""
-
-
-def ratio_table(ratios: Sequence[Ratio]) -> pd.DataFrame:
-    """Return one row a baseline and quantity, as numbers, with the columns of `ENTRIES`."""
-    import pandas as pd
-
-    rows = [
-        {
-            **{name: getattr(one.effect, name) for name in ("low", "high", "p", "n", "verdict", "reason")},
-            "network": one.arch,
-            "baseline": one.baseline,
-            "quantity": one.quantity,
-            "value": one.effect.estimate,
-            "flags": ";".join(one.flags),
-            "band": one.band,
-        }
-        for one in ratios
-    ]
-    return pd.DataFrame(rows, columns=[entry.column for entry in ENTRIES])
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
         (1, 4)
     """
     from bench.analysis.dictionary import typed
+    from bench.analysis.ensembles import Ensemble
     from bench.analysis.ensembles import ensembles as of_run
-    from bench.analysis.ensembles import to_table
 
-    return typed(to_table(of_run(read_run(path), networks)), "ensembles")
+    return typed(Ensemble.table(of_run(read_run(path), networks)), "ensembles")

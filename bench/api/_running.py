@@ -101,9 +101,9 @@ class Done:
     def ratios(self) -> pd.DataFrame:
         """Return what `bench.compare` came to, one row a baseline and quantity; none where nothing was compared."""
         from bench.analysis.dictionary import typed
-        from bench.analysis.versus import compare_run, ratio_table
+        from bench.analysis.versus import Ratio, compare_run
 
-        return typed(ratio_table(compare_run(self.here)), "ratios")
+        return typed(Ratio.table(compare_run(self.here)), "ratios")
 
     def to_json(self, report: Path | None) -> dict[str, object]:
         """Return plain values; `report` is the page that was written, if any."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from inspect import cleandoc
 
 from pydantic import BaseModel
 
+from bench.analysis.entry import documented
 from bench.docs._topic import Topic, sentence, table, word
 from bench.plan.config import load_experiment
 from bench.plan.files import configs_dir, experiments
@@ -94,12 +93,8 @@ def _recipes() -> Iterator[tuple[str, str, str]]:
 
 def _attributes(model: type[BaseModel]) -> dict[str, str]:
     """Return by field what the docstrings of a class, and of those that it is made of, say of it."""
-    says: dict[str, str] = {}
-    for each in reversed(model.__mro__):
-        _, _, listed = cleandoc(each.__doc__ or "").partition("Attributes:\n")
-        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", listed, re.MULTILINE):
-            says[name] = " ".join(text.split())
-    return {name: says.get(name, "") for name in model.model_fields if name in says}
+    says = documented(model, whole=True)
+    return {name: says[name] for name in model.model_fields if name in says}
 
 
 def words() -> Iterator[Topic]:

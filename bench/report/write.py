@@ -13,7 +13,7 @@ from bench.analysis.answers import Answer
 from bench.analysis.comparison import compare_table
 from bench.analysis.dictionary import typed
 from bench.analysis.frame import to_frame
-from bench.analysis.versus import ratio_table
+from bench.analysis.versus import Ratio
 from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import by_machine
@@ -97,7 +97,7 @@ def _texts(
         yield "table.csv", to_csv(table, COMPARISON)
         yield "measurements.csv", measurements_csv(frame)
         if content.ratios:
-            yield "ratios.csv", csv_text(typed(ratio_table(content.ratios), "ratios"))
+            yield "ratios.csv", csv_text(typed(Ratio.table(content.ratios), "ratios"))
         yield from content.evaluations.files
     if "latex" in formats:
         comparison = comparison_view(table, narrow=True)

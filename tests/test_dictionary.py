@@ -14,7 +14,7 @@ from make_records import NETS, by_name, counted, failed, job, make_run, record, 
 import bench
 from bench.analysis.comparison import compare_table
 from bench.analysis.dictionary import FRAMES, dictionary, typed, untyped
-from bench.analysis.ensembles import Ensemble, ensembles
+from bench.analysis.ensembles import Ensemble
 from bench.analysis.entry import Entry, documented
 from bench.analysis.frame import to_frame
 from bench.analysis.layer_costs import to_table as layers_table
@@ -54,7 +54,7 @@ def frames_of(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "comparison", frame.comparison
     yield "ratios", typed(Ratio.table(compare_run(run)), "ratios")
     try:
-        yield "ensembles", typed(Ensemble.table(ensembles(run)), "ensembles")
+        yield "ensembles", typed(Ensemble.table(Ensemble.in_run(run)), "ensembles")
     except BenchError:
         yield "ensembles", typed(Ensemble.table([]), "ensembles")
 

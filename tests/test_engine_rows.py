@@ -12,7 +12,7 @@ import pytest
 from make_records import by_name, job, record, speed
 from typer.testing import CliRunner
 
-from bench.analysis.engines import EngineRow, engine_notes, engines_of
+from bench.analysis.engines import EngineRow
 from bench.api._engines import _chosen
 from bench.cli.app import app
 from bench.contracts import check_figure
@@ -82,11 +82,11 @@ def run_of(*records: Record | list[Record], path: Path = Path("run")) -> Run:
 
 
 def rows_of(*records: Record | list[Record], path: Path = Path("run")) -> dict[str, EngineRow]:
-    return {row.way: row for row in engines_of(run_of(*records, path=path))}
+    return {row.way: row for row in EngineRow.in_run(run_of(*records, path=path))}
 
 
 def test_eager_stands_first_and_times_are_over_its_own() -> None:
-    rows = engines_of(run_of(timed("onnx", 0.01), timed("eager", 0.02)))
+    rows = EngineRow.in_run(run_of(timed("onnx", 0.01), timed("eager", 0.02)))
     assert [row.way for row in rows] == ["eager fp32", "onnx fp32"]
     onnx = rows[1]
     assert onnx.speedup.estimate == pytest.approx(2.0)
@@ -134,7 +134,7 @@ def test_without_images_no_engine_is_worth_it_and_it_says_so() -> None:
     rows = rows_of(timed("eager", 0.02), timed("onnx", 0.01))
     assert rows["onnx fp32"].worth == "open"
     assert "its accuracy was not tested" in rows["onnx fp32"].sentence
-    assert any("No accuracy was tested" in note for note in engine_notes(list(rows.values())))
+    assert any("No accuracy was tested" in note for note in EngineRow.notes(list(rows.values())))
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ def test_what_cannot_run_is_a_row_with_the_engines_own_reason() -> None:
 
 
 def test_a_run_of_eager_alone_has_no_engines() -> None:
-    assert engines_of(run_of(timed("eager", 0.02))) == []
-    assert engines_of(run_of(timed("onnx", 0.02))) == []
-    assert engine_notes([]) == []
+    assert EngineRow.in_run(run_of(timed("eager", 0.02))) == []
+    assert EngineRow.in_run(run_of(timed("onnx", 0.02))) == []
+    assert EngineRow.notes([]) == []
 
 
 def test_rows_are_plain_json(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from trainings import run_of, told, trained, with_logits, with_outputs
 from typer.testing import CliRunner
 
 from bench.analysis._series import read_trainings, series_of
-from bench.analysis.ensembles import _disagreement, ensembles, gain
+from bench.analysis.ensembles import Ensemble, _disagreement, gain
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.records.record import Record
@@ -33,7 +33,7 @@ def disjoint(folder: Path, arch: str = "a") -> list[Record]:
 
 
 def test_members_that_err_apart_are_right_together(tmp_path: Path) -> None:
-    [found] = ensembles(run_of(*disjoint(tmp_path), path=tmp_path))
+    [found] = Ensemble.in_run(run_of(*disjoint(tmp_path), path=tmp_path))
     assert (found.label, found.kind, len(found.members), found.images) == ("a", "seeds", 3, 90)
     assert found.accuracy == 1.0
     assert found.mean_member == found.best_member == pytest.approx(2 / 3)
@@ -45,7 +45,7 @@ def test_members_that_err_apart_are_right_together(tmp_path: Path) -> None:
 
 def test_equal_members_gain_nothing(tmp_path: Path) -> None:
     same = [with_outputs(tmp_path, "a", s, wrong_on(THIRDS[0]), LABELS) for s in range(3)]
-    [found] = ensembles(run_of(*same, path=tmp_path))
+    [found] = Ensemble.in_run(run_of(*same, path=tmp_path))
     assert (found.gain, found.gain_low, found.gain_high, found.disagreement) == (0, 0, 0, 0)
 
 
@@ -61,7 +61,7 @@ def test_it_is_the_softmax_that_is_averaged_and_not_the_votes(tmp_path: Path) ->
     assert found[0].probabilities[0] == pytest.approx(
         [1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1))], rel=1e-3
     )
-    [one] = ensembles(run)
+    [one] = Ensemble.in_run(run)
     mean = (2 * np.exp(-1) / (1 + np.exp(-1)) + 1) / 3
     assert mean > 0.5
     assert one.accuracy == 1.0
@@ -71,20 +71,20 @@ def test_it_is_the_softmax_that_is_averaged_and_not_the_votes(tmp_path: Path) ->
 def test_one_of_each_takes_no_advice_from_the_test_images(tmp_path: Path) -> None:
     bad = with_outputs(tmp_path, "b", 0, wrong_on(range(60)), LABELS)
     good = with_outputs(tmp_path, "b", 1, wrong_on(range(3)), LABELS)
-    found = ensembles(run_of(*disjoint(tmp_path), bad, good, path=tmp_path))
+    found = Ensemble.in_run(run_of(*disjoint(tmp_path), bad, good, path=tmp_path))
     assert [e.label for e in found] == ["a", "b", "one of each"]
     assert found[-1].members == ("a seed 0", "b seed 0")
 
     held = [told("val_top1", v, "higher") for v in (0.2, 0.9)]
     chosen = [r.changed(measurements=(*r.measurements, h)) for r, h in zip((bad, good), held, strict=True)]
-    found = ensembles(run_of(*disjoint(tmp_path), *chosen, path=tmp_path))
+    found = Ensemble.in_run(run_of(*disjoint(tmp_path), *chosen, path=tmp_path))
     assert found[-1].members == ("a seed 0", "b seed 1")
 
 
 def test_networks_are_chosen_by_name(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path, "a1"), *disjoint(tmp_path, "b1"), path=tmp_path)
-    assert [e.label for e in ensembles(run, ["a*"])] == ["a1"]
-    assert len(ensembles_table(ensembles(run)).view.rows) == 3
+    assert [e.label for e in Ensemble.in_run(run, ["a*"])] == ["a1"]
+    assert len(ensembles_table(Ensemble.in_run(run)).view.rows) == 3
 
 
 def test_the_gain_is_that_of_the_ensemble(tmp_path: Path) -> None:
@@ -108,10 +108,10 @@ def test_what_cannot_be_joined_is_refused_with_a_next_step(tmp_path: Path, case:
     }
     run, kind, message = runs[case]
     with pytest.raises(kind, match=message) as caught:
-        ensembles(run)
+        Ensemble.in_run(run)
     assert caught.value.tip
     if case == "data sets":
-        assert [e.label for e in ensembles(run, dataset="digits")] == ["a"]
+        assert [e.label for e in Ensemble.in_run(run, dataset="digits")] == ["a"]
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from bench.report.figures.answers import _evaluated_shares
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import comparison_view
-from bench.report.tables.evaluations import Reading, documents, evaluation_tables
+from bench.report.tables.evaluations import EvaluationTables
 from bench.stats.intervals import wilson_interval
 from reports import NASTY, content_of, drawn_each, tokens
 
@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_tables_say_all(run: Run) -> None:
-    tables = evaluation_tables(to_frame([run]))
+    tables = EvaluationTables.of(to_frame([run]))
     assert [key for key, *_ in tables.titled] == [
         "accuracy",
         "tries",
@@ -74,7 +74,7 @@ def test_the_tables_say_all(run: Run) -> None:
 
 
 def test_numbers_in_cells_have_their_intervals(run: Run) -> None:
-    titled = {key: view for key, _, view, _ in evaluation_tables(to_frame([run])).titled}
+    titled = {key: view for key, _, view, _ in EvaluationTables.of(to_frame([run])).titled}
     cell = titled["accuracy"].rows[0][3]
     low, high = wilson_interval(270, 300)
     assert (cell.text, cell.note) == ("90.0", f"{100 * low:.1f} – {100 * high:.1f}")
@@ -85,14 +85,16 @@ def test_numbers_in_cells_have_their_intervals(run: Run) -> None:
 def test_a_part_of_the_classes_is_told_among_them_too(tmp_path: Path) -> None:
     among = {"among_its_classes": {"correct": 8, "images": 10, "top1": 0.8}}
     record = evaluated(tmp_path, "a", [0] * 10, [0] * 6 + [1] * 4, outputs=1000, detail=among)
-    titled = {key: view for key, _, view, _ in evaluation_tables(to_frame([run_of(tmp_path, record)])).titled}
+    titled = {
+        key: view for key, _, view, _ in EvaluationTables.of(to_frame([run_of(tmp_path, record)])).titled
+    }
     heads = [head.title for head in titled["accuracy"].heads]
     cells = dict(zip(heads, titled["accuracy"].rows[0], strict=True))
     assert (cells["Top-1"].text, cells["Among its classes"].text) == ("60.0", "80.0")
 
 
 def test_plain_values_have_every_class_and_try(run: Run) -> None:
-    plain = documents(Reading.of(to_frame([run])))
+    plain = EvaluationTables.of(to_frame([run])).values
     assert len(plain["classes"]) == 3 * 10
     assert {row["cause"] for row in plain["tries"]} == {
         "interpolation", "colour order", "label order",
@@ -103,7 +105,7 @@ def test_plain_values_have_every_class_and_try(run: Run) -> None:
 
 
 def test_files_are_csv_without_rounding(run: Run) -> None:
-    files = dict(evaluation_tables(to_frame([run])).files)
+    files = dict(EvaluationTables.of(to_frame([run])).files)
     rows = list(csv.DictReader(io.StringIO(files["evaluation_accuracy.csv"])))
     assert float(rows[0]["top1_low"]) == wilson_interval(270, 300)[0]
     assert set(files) == {
@@ -148,7 +150,7 @@ def test_a_report_opens_with_who_tells_the_most_right(run: Run, tmp_path: Path) 
 
 
 def test_of_runs_without_evaluations_nothing_is_shown(tmp_path: Path) -> None:
-    tables = evaluation_tables(to_frame([run_of(tmp_path)]))
+    tables = EvaluationTables.of(to_frame([run_of(tmp_path)]))
     assert (tables.verdicts, list(tables.titled), list(tables.files)) == ([], [], [])
     assert 'id="evaluations"' not in to_html(content_of(run_of(tmp_path)))
 

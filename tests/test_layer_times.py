@@ -25,7 +25,7 @@ from make_records import NETS, make_run
 from torch import Tensor, nn
 
 from bench.analysis.frame import to_frame
-from bench.analysis.layers import Layer, LayerTable, layer_tables
+from bench.analysis.layers import Layer, LayerTable
 from bench.archs.naming import resolve
 from bench.costs import prepare
 from bench.costs.calls import Followed
@@ -385,7 +385,7 @@ def test_a_training_is_timed_in_eager_alone() -> None:
 
 
 def tables(*records: Any, depth: int | None = None) -> list[LayerTable]:
-    return layer_tables(to_frame([make_run(records)]), depth)
+    return LayerTable.in_frame(to_frame([make_run(records)]), depth)
 
 
 def table(depth: int | None = None, processes: int = 3, **settings: Any) -> LayerTable:

@@ -22,7 +22,7 @@ from bench.analysis.evaluations import Evaluation
 from bench.analysis.variations import _CAUSES, difference, variations
 from bench.datasets.transforms import Transform
 from bench.facts import SETS
-from bench.facts.reproduction import Reproduction, _published_of, open_variations, reproductions
+from bench.facts.reproduction import Reproduction, _published_of
 from bench.records.record import Record
 
 LABELS = np.repeat(np.arange(10), 40)
@@ -36,7 +36,7 @@ def trained(top1: float, images: int = len(LABELS)) -> dict[str, Any]:
 
 
 def verdicts(path: Path, *records: Record) -> list[Reproduction]:
-    return reproductions(read(path, *records))
+    return Reproduction.of_each(read(path, *records))
 
 
 class TestAllImages:
@@ -318,10 +318,10 @@ def with_tries(path: Path, base: Record, order: Sequence[int] = range(CLASSES)) 
     """Evaluate all that is to be tried of an evaluation, and return the verdict."""
     every = read(path, base)
     given = base.job.settings.given["transform"]
-    tries = [evaluate(path, {**RIGHT, **given, **v.changes}, order) for _, v in open_variations(every)]
+    tries = [evaluate(path, {**RIGHT, **given, **v.changes}, order) for _, v in Reproduction.to_try(every)]
     again = read(path, base, *tries)
-    assert open_variations(again) == [] or verdicts(path, base)[0].word != "not reproduced"
-    (one,) = reproductions(again)
+    assert Reproduction.to_try(again) == [] or verdicts(path, base)[0].word != "not reproduced"
+    (one,) = Reproduction.of_each(again)
     return one
 
 

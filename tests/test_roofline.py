@@ -11,7 +11,7 @@ from conftest import make_job, make_record
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.analysis.roofline import add_roofline, ceilings
+from bench.analysis.roofline import _ceilings, add_roofline
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
 
@@ -86,7 +86,7 @@ def test_without_a_ceiling_there_is_no_share() -> None:
 def test_the_machine_is_no_network() -> None:
     frame = to_frame([Run("r", Path("r"), (COUNTED, ceiling("fp32", 2.0, 3.0)), (), ())])
     assert set(compare_table(frame)["network"]) == {"net"}
-    (found,) = ceilings(frame).to_dict("records")
+    (found,) = _ceilings(frame).to_dict("records")
     assert (found["matmul_rate"], found["copy_bandwidth"], found["precision"]) == (2.0, 3.0, "fp32")
 
 

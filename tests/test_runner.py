@@ -11,7 +11,7 @@ from conftest import count, make_catalog, make_planned, make_record, ok_events, 
 from fake_executor import Crowd, FakeExecutor
 
 from bench.analysis.frame import to_frame
-from bench.analysis.machine import drifts
+from bench.analysis.machine import Drift
 from bench.errors import UnknownNameError
 from bench.execution import Ended, Event, load_target
 from bench.execution import _side_by_side as beside
@@ -121,7 +121,7 @@ def test_the_first_timed_job_is_timed_again_at_the_end(tmp_path: Path) -> None:
     stored = read_run(tmp_path)
     assert [r.job.seed for r in stored.records] == [0, 1, 2, 3, 0]
     assert summary.records[0].measurements[0].samples == (1.0,)  # the first one stands
-    [found] = drifts(stored)
+    [found] = Drift.in_run(stored)
     assert (found.quantity, found.ratio) == ("step_time", pytest.approx(1.1))
     again = run(tmp_path, scripted(), timed_jobs(4))
     assert again.reused == 4  # and nothing is timed anew
@@ -130,7 +130,7 @@ def test_the_first_timed_job_is_timed_again_at_the_end(tmp_path: Path) -> None:
 def test_few_timed_jobs_have_no_drift_control(tmp_path: Path) -> None:
     run(tmp_path, scripted(), timed_jobs(3))
     assert len(read_run(tmp_path).records) == 3
-    assert list(drifts(read_run(tmp_path))) == []
+    assert list(Drift.in_run(read_run(tmp_path))) == []
 
 
 def trainings(**settings: Any) -> list[Planned]:

@@ -16,7 +16,7 @@ from fake_executor import FakeExecutor
 from test_versus import _SETTINGS, TIMES, measured, run_of
 from typer.testing import CliRunner
 
-from bench.analysis.selftest import SLOWDOWNS, Selftest, band_of, selftests_beside
+from bench.analysis.selftest import SLOWDOWNS, Selftest, band_of
 from bench.api._comparing import selftest
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
@@ -227,7 +227,7 @@ def test_a_selftest_of_another_machine_is_not_quoted(tmp_path: Path) -> None:
     other = tuple(r.changed(environment={"packages": {"torch": "9"}}) for r in run.records)
     counted = make_record()  # says nothing of where it was timed
     runs = [run, replace(run, records=other), replace(run, records=(counted,))]
-    assert [tested is None for tested in selftests_beside(runs)] == [False, True, True]
+    assert [tested is None for tested in Selftest.beside(runs)] == [False, True, True]
 
 
 def test_a_selftest_beside_several_runs_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_a_selftest_beside_several_runs_is_read_once(tmp_path: Path, monkeypatch
         "bench.analysis.selftest.read_run", lambda path: folders.append(path) or read_run(path)
     )
     run = replace(run_of(TIMES), path=tmp_path / "mine")
-    one, other = selftests_beside([run, replace(run, name="again", path=tmp_path / "again")])
+    one, other = Selftest.beside([run, replace(run, name="again", path=tmp_path / "again")])
     assert one is not None
     assert other is not None
     assert one.to_json() == other.to_json()

@@ -14,7 +14,7 @@ from trainings import diverged, run_of, told, trained, training, with_outputs
 from bench.analysis._series import series_of
 from bench.analysis.accuracy import accuracy_table, to_json
 from bench.analysis.frame import to_frame
-from bench.analysis.trainings import compare_trainings
+from bench.analysis.trainings import SeriesComparison
 from bench.errors import StoreError, UnknownNameError
 from bench.records.outputs import outputs_path
 from bench.records.record import Measurement
@@ -118,7 +118,7 @@ class TestComparisons:
     def test_the_trainings_decide_and_the_images_stand_beside(self, tmp_path: Path) -> None:
         first = [with_outputs(tmp_path, "a", s, said(w), LABELS) for s, w in enumerate((6, 9, 12))]
         other = [with_outputs(tmp_path, "b", s, said(w), LABELS) for s, w in enumerate((27, 30, 33))]
-        [found] = compare_trainings(run_of(*first, *other, path=tmp_path))
+        [found] = SeriesComparison.in_run(run_of(*first, *other, path=tmp_path))
         accuracies = [[1 - w / 60 for w in side] for side in ((6, 9, 12), (27, 30, 33))]
         assert found.effect.estimate == pytest.approx(21 / 60)
         assert found.effect.p == pytest.approx(ttest_ind(*accuracies, equal_var=False).pvalue)
@@ -133,7 +133,7 @@ class TestComparisons:
 
     def test_one_training_each_is_mcnemars(self, tmp_path: Path) -> None:
         first, other = (with_outputs(tmp_path, a, 0, said(w), LABELS) for a, w in (("a", 0), ("b", 10)))
-        [found] = compare_trainings(run_of(first, other, path=tmp_path))
+        [found] = SeriesComparison.in_run(run_of(first, other, path=tmp_path))
         assert found.effect.p == pytest.approx(2 / 2**10)
         assert found.effect.verdict == "higher"
         assert "these two trainings alone" in found.effect.reason
@@ -142,7 +142,7 @@ class TestComparisons:
     def test_a_diverged_training_stays_in_n_and_is_the_worst(self) -> None:
         seen = [trained("a", s, v) for s, v in enumerate((0.9, 0.91, 0.92, 0.93))]
         other = [trained("b", s, v) for s, v in enumerate((0.8, 0.81, 0.82))]
-        [found] = compare_trainings(run_of(*seen, *other, diverged("b", 3)))
+        [found] = SeriesComparison.in_run(run_of(*seen, *other, diverged("b", 3)))
         assert found.n_baseline == 4
         assert found.effect.p == pytest.approx(2 / comb(8, 4))
         assert "b: 1 of 4 diverged" in found.effect.reason
@@ -150,7 +150,9 @@ class TestComparisons:
 
     def test_what_is_missing_is_said(self) -> None:
         records = [trained("a", 0, 0.9), trained("a", 1, 0.91), trained("b", 0, 0.8), trained("b", 1, 0.7)]
-        [found] = compare_trainings(run_of(*records, planned=[r.job for r in records] + [training("b", 2)]))
+        [found] = SeriesComparison.in_run(
+            run_of(*records, planned=[r.job for r in records] + [training("b", 2)])
+        )
         assert "b: 1 of 3 missing" in found.effect.reason
 
     def test_several_baselines_are_corrected_for(self) -> None:
@@ -159,7 +161,7 @@ class TestComparisons:
             for arch, v in (("a", 0.9), ("b", 0.87), ("c", 0.5))
             for s in (0, 1, 2)
         ]
-        found = compare_trainings(run_of(*records))
+        found = SeriesComparison.in_run(run_of(*records))
         raw = [
             ttest_ind([0.9, 0.91, 0.92], [v, v + 0.01, v + 0.02], equal_var=False).pvalue for v in (0.87, 0.5)
         ]
@@ -167,13 +169,13 @@ class TestComparisons:
 
     def test_only_what_is_trained_alike_is_compared(self) -> None:
         records = [trained("a", 0, 0.9), trained("b", 0, 0.9, epochs=8), trained("c", 0, 0.8, epochs=8)]
-        assert [(c.network, c.baseline) for c in compare_trainings(run_of(*records))] == [("b", "c")]
+        assert [(c.network, c.baseline) for c in SeriesComparison.in_run(run_of(*records))] == [("b", "c")]
 
     def test_a_torn_file_is_an_error_with_a_tip(self, tmp_path: Path) -> None:
         records = [with_outputs(tmp_path, a, 0, said(3), LABELS) for a in "ab"]
         outputs_path(tmp_path, records[0].job.id).write_bytes(b"PK\x03\x04 torn")
         with pytest.raises(StoreError) as caught:
-            compare_trainings(run_of(*records, path=tmp_path))
+            SeriesComparison.in_run(run_of(*records, path=tmp_path))
         assert caught.value.tip
 
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import bench
 from bench.analysis.dictionary import typed
-from bench.analysis.trainings import compare_trainings
+from bench.analysis.trainings import SeriesComparison
 from bench.analysis.versus import Ratio, _Standing, _stored_band, compare_run, standings
 from bench.api._comparing import _at_one_size
 from bench.backends import BACKENDS
@@ -360,7 +360,7 @@ def test_accuracies_are_decided_as_those_of_trainings_are() -> None:
         run = run_of(FASTER, extra=extra)
         [accuracy] = [r for r in compare_run(run) if (r.baseline, r.quantity) == ("resnet18", "accuracy")]
         trainings = run_of(FASTER, processes=0, extra=[r for r in extra if r.job.task == "accuracy"])
-        [decided] = compare_trainings(trainings)
+        [decided] = SeriesComparison.in_run(trainings)
         assert accuracy.effect.reason == decided.effect.reason
         assert accuracy.effect.verdict == decided.effect.verdict == "higher"
         values = [m.samples[0] for r in trainings.records if r.job.arch == "resnet18" for m in r.measurements]

@@ -19,7 +19,7 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.choosing import Budget, Choice, choose, pareto_front, told_apart
 from bench.analysis.comparison import setting_words
 from bench.analysis.evaluations import Evaluation, Evaluations
-from bench.analysis.flags import Leaders, Row, leaders, unsure
+from bench.analysis.flags import Leaders, Row, unsure
 from bench.plan.task import INPUT, TAUGHT
 from bench.records.flags import spoken
 from bench.units import Better, Scale, percent, ranged, show, significant
@@ -116,7 +116,7 @@ class _Speed:
     def ahead(self, rows: Sequence[Row]) -> Leaders:
         """Return who is ahead of rows that may all be compared."""
         texts = [self.text(row).partition(" (")[0] for row in rows]
-        return next(leaders(rows, self.column, self.better, texts=texts))
+        return next(Leaders.among(rows, self.column, self.better, texts=texts))
 
     def seconds(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the seconds an image of each row, with their interval."""
@@ -507,7 +507,7 @@ def _accuracy(row: Row) -> str:
 
 def _most_accurate(rows: Sequence[Row]) -> str:
     texts = [percent(row["accuracy"]) for row in rows]
-    ahead = next(leaders(rows, "accuracy", "higher", texts=texts))
+    ahead = next(Leaders.among(rows, "accuracy", "higher", texts=texts))
     words = setting_words(rows[0], [*TAUGHT[1:], "input_size"])
     where = f"Trained on {rows[0]['dataset']} ({', '.join(words)})"
     names = [row["network"] for row in rows]

@@ -192,31 +192,55 @@ class EngineRow:
         }  # fmt: skip
         return {**names, **finite_json(numbers), **told}
 
+    @classmethod
+    def in_run(cls, run: Run) -> list[EngineRow]:
+        """Return a row for each network and engine of a run in which one of them was to be held against eager.
+
+        A network that was planned in eager alone, or without it, has none. Rows of a network stand together, eager
+        first.
+
+        Raises:
+            StoreError: for answers of evaluations that cannot be read.
+        """
+        records = list(latest(run.records).values())
+        evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
+        groups: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            if record.job.task == "infer" and isinstance(record.job.settings, Timed):
+                groups[_network_key(record)].append(record)
+        rows = [row for group in groups.values() for row in _of_network(run, group, evaluated)]
+        tested = corrected([row.speedup for row in rows], "suspected")
+        return [replace(row, speedup=effect) for row, effect in zip(rows, tested, strict=True)]
+
+    @staticmethod
+    def notes(rows: Sequence[EngineRow]) -> list[str]:
+        """Return a sentence for each engine of each network, and what all of them are held against."""
+        if not rows:
+            return []
+        notes = [row.sentence for row in rows if not row.is_eager]
+        notes.append(
+            "Times are compared with eager in fp32, over interleaved processes, by Welch's t of logarithms, corrected "
+            f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * _LOSS:g} "
+            "point of accuracy for certain, on images that both have answered."
+        )
+        if not any(row.accuracy for row in rows):
+            notes.append("No accuracy was tested: agreement is on noise, and says little of real images.")
+        notes += [
+            f"{way}: {', '.join(f'{name} {version}' for name, version in versions.items())}."
+            for way, versions in {row.way: row.versions for row in rows if row.versions}.items()
+        ]
+        notes += [
+            f"{row.way} took its ranges on {row.calibration}."
+            for row in {row.way: row for row in rows if row.calibration}.values()
+        ]
+        return notes
+
 
 _VALUES = (
     *("peak_memory", "prepare_time", "artefact_size", "threads_used", "precision_share", "clipped_share"),
     *("output_difference", "mean_difference", "other_answers"),
 )
 """What else is told of an engine, by the name of the measurement."""
-
-
-def engines_of(run: Run) -> list[EngineRow]:
-    """Return a row for each network and engine of a run in which one of them was to be held against eager.
-
-    A network that was planned in eager alone, or without it, has none. Rows of a network stand together, eager first.
-
-    Raises:
-        StoreError: for answers of evaluations that cannot be read.
-    """
-    records = list(latest(run.records).values())
-    evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
-    groups: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        if record.job.task == "infer" and isinstance(record.job.settings, Timed):
-            groups[_network_key(record)].append(record)
-    rows = [row for group in groups.values() for row in _of_network(run, group, evaluated)]
-    tested = corrected([row.speedup for row in rows], "suspected")
-    return [replace(row, speedup=effect) for row, effect in zip(rows, tested, strict=True)]
 
 
 def _network_key(record: Record) -> str:
@@ -384,26 +408,3 @@ def _paired(eager: Answers, own: Answers) -> tuple[np.ndarray, np.ndarray]:
         else (np.array([], int),) * 2
     )
     return eager.top5[mine, 0] == eager.labels[mine], own.top5[others, 0] == own.labels[others]
-
-
-def engine_notes(rows: Sequence[EngineRow]) -> list[str]:
-    """Return a sentence for each engine of each network, and what all of them are held against."""
-    if not rows:
-        return []
-    notes = [row.sentence for row in rows if not row.is_eager]
-    notes.append(
-        "Times are compared with eager in fp32, over interleaved processes, by Welch's t of logarithms, corrected "
-        f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * _LOSS:g} point "
-        "of accuracy for certain, on images that both have answered."
-    )
-    if not any(row.accuracy for row in rows):
-        notes.append("No accuracy was tested: agreement is on noise, and says little of real images.")
-    notes += [
-        f"{way}: {', '.join(f'{name} {version}' for name, version in versions.items())}."
-        for way, versions in {row.way: row.versions for row in rows if row.versions}.items()
-    ]
-    notes += [
-        f"{row.way} took its ranges on {row.calibration}."
-        for row in {row.way: row for row in rows if row.calibration}.values()
-    ]
-    return notes

@@ -83,46 +83,46 @@ class Ensemble(ToJson):
         """Return one row an ensemble, with its fields as columns."""
         return pd.DataFrame([asdict(e) for e in joined], columns=[one.name for one in fields(cls)])
 
+    @classmethod
+    def in_run(cls, run: Run, networks: Sequence[str] = (), dataset: str | None = None) -> list[Ensemble]:
+        """Return the ensemble of the seeds of each network, and of one training of each.
+
+        The mixture takes the training with the best validation accuracy of each network where images were held back,
+        else that with the lowest seed, so that the test images choose nothing.
+
+        Args:
+            run: as it is stored.
+            networks: names or globs; none for all.
+            dataset: of the trainings; None for the only one there is.
+
+        Raises:
+            ConfigError: for trainings on different test images, or too few of them.
+            StoreError: where no outputs are stored, or they cannot be read.
+            UnknownNameError: for a pattern that no trained network matches.
+        """
+        series = [one for one in series_of(run, networks) if dataset in (None, one.dataset)]
+        stored = [(one, trainings) for one in series if (trainings := read_trainings(run, one))]
+        if not stored:
+            raise _none_stored(run, len(series))
+        name = _dataset(stored)
+        joined = [_ensemble(one.label, "seeds", name, members) for one, members in stored if len(members) > 1]
+        if len(stored) > 1:
+            joined.append(
+                _ensemble(_MIXTURE, "mixture", name, [_best_validated(members) for _, members in stored])
+            )
+        if not joined:
+            raise ConfigError(
+                f"{stored[0][0].label} was trained once in run {run.name}: an ensemble needs two",
+                "train it with --seeds 3",
+            )
+        return joined
+
 
 _COLUMNS: Mapping[object, Entry] = {
     int: Entry("", "Int64", "1"),
     float: Entry("", "float64", "1"),
     tuple[str, ...]: Entry("", "object", each="string"),
 }
-
-
-def ensembles(run: Run, networks: Sequence[str] = (), dataset: str | None = None) -> list[Ensemble]:
-    """Return the ensemble of the seeds of each network, and of one training of each.
-
-    The mixture takes the training with the best validation accuracy of each network where images were held back, else
-    that with the lowest seed, so that the test images choose nothing.
-
-    Args:
-        run: as it is stored.
-        networks: names or globs; none for all.
-        dataset: of the trainings; None for the only one there is.
-
-    Raises:
-        ConfigError: for trainings on different test images, or too few of them.
-        StoreError: where no outputs are stored, or they cannot be read.
-        UnknownNameError: for a pattern that no trained network matches.
-    """
-    series = [one for one in series_of(run, networks) if dataset in (None, one.dataset)]
-    stored = [(one, trainings) for one in series if (trainings := read_trainings(run, one))]
-    if not stored:
-        raise _none_stored(run, len(series))
-    name = _dataset(stored)
-    joined = [_ensemble(one.label, "seeds", name, members) for one, members in stored if len(members) > 1]
-    if len(stored) > 1:
-        joined.append(
-            _ensemble(_MIXTURE, "mixture", name, [_best_validated(members) for _, members in stored])
-        )
-    if not joined:
-        raise ConfigError(
-            f"{stored[0][0].label} was trained once in run {run.name}: an ensemble needs two",
-            "train it with --seeds 3",
-        )
-    return joined
 
 
 def gain(members: Sequence[Training]) -> Effect:

@@ -218,6 +218,16 @@ class Evaluation:
             )
         return rows
 
+    @property
+    def weights_name(self) -> str:
+        """By what name facts have the weights: ``resnet50.a1_in1k``, or ``torchvision:resnet50.IMAGENET1K_V2``."""
+        bare, weights = self.network.partition("(")[0], str(self.settings.get("weights") or "")
+        if not bare.startswith(("timm:", "torchvision:")):
+            return ""
+        name = bare.removeprefix("timm:")
+        known = weights and not name.endswith(f".{weights}")
+        return f"{name.partition('.')[0] if bare.startswith('timm:') else name}.{weights}" if known else name
+
 
 def _short(network: str) -> str:
     """Return ``torchvision:resnet50 IMAGENET1K_V2`` for a network whose weights are its only argument."""

@@ -55,40 +55,40 @@ class Leaders:
         decided = self.sure and not self.unsure and 1 + len(self.near) < len(self.sure)
         return [self.sure[0], *self.near] if decided else []
 
+    @staticmethod
+    def among(
+        rows: Sequence[Row],
+        column: str,
+        better: Better,
+        *,
+        within: Sequence[str] = (),
+        exact: bool = False,
+        texts: Sequence[str],
+    ) -> Iterator[Leaders]:
+        """Yield who is ahead in a column among the rows that may be compared, for each group of them.
 
-def leaders(
-    rows: Sequence[Row],
-    column: str,
-    better: Better,
-    *,
-    within: Sequence[str] = (),
-    exact: bool = False,
-    texts: Sequence[str],
-) -> Iterator[Leaders]:
-    """Yield who is ahead in a column among the rows that may be compared, for each group of them.
-
-    Args:
-        rows: of a table.
-        column: whose numbers are compared.
-        better: whether the lowest or the highest is the best.
-        within: columns that rows must agree in to be compared.
-        exact: whether the numbers need no interval.
-        texts: the numbers as shown; a row is as good where nobody sees a difference.
-    """
-    groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, row in enumerate(rows):
-        if _has_number(row, column):
-            groups[tuple(str(row[key]) for key in within)].append(i)
-    sign = -1 if better == "higher" else 1
-    for rivals in groups.values():
-        ranked = sorted(rivals, key=lambda i: sign * rows[i][column])
-        sure = [i for i in ranked if not unsure(rows[i], column, exact=exact)]
-        near = [
-            i
-            for i in sure[1:]
-            if texts[i] == texts[sure[0]] or (not exact and _overlap(rows[i], rows[sure[0]], column))
-        ]
-        yield Leaders(ranked, ranked[: ranked.index(sure[0])] if sure else ranked, sure, near)
+        Args:
+            rows: of a table.
+            column: whose numbers are compared.
+            better: whether the lowest or the highest is the best.
+            within: columns that rows must agree in to be compared.
+            exact: whether the numbers need no interval.
+            texts: the numbers as shown; a row is as good where nobody sees a difference.
+        """
+        groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for i, row in enumerate(rows):
+            if _has_number(row, column):
+                groups[tuple(str(row[key]) for key in within)].append(i)
+        sign = -1 if better == "higher" else 1
+        for rivals in groups.values():
+            ranked = sorted(rivals, key=lambda i: sign * rows[i][column])
+            sure = [i for i in ranked if not unsure(rows[i], column, exact=exact)]
+            near = [
+                i
+                for i in sure[1:]
+                if texts[i] == texts[sure[0]] or (not exact and _overlap(rows[i], rows[sure[0]], column))
+            ]
+            yield Leaders(ranked, ranked[: ranked.index(sure[0])] if sure else ranked, sure, near)
 
 
 def unsure(row: Row, column: str, *, exact: bool) -> tuple[str, ...]:

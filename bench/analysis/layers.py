@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench.analysis.frame import to_frame
 from bench.analysis.keys import CEILING, VARIANT
-from bench.analysis.roofline import ceilings, ceilings_of
+from bench.analysis.roofline import ceilings_of
 from bench.io import JsonObject
 from bench.plan.task import INPUT
 from bench.records.flags import joined_flags
@@ -196,6 +196,40 @@ class LayerTable:
         differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
         return sorted(differences, key=lambda d: -abs(d.effect.estimate))
 
+    @classmethod
+    def in_frame(cls, frame: pd.DataFrame, depth: int | None = None) -> list[LayerTable]:
+        """Return a table for each network and way of running it whose layers were timed.
+
+        Args:
+            frame: of `bench.analysis.frame.to_frame`.
+            depth: modules are opened to it, 1 for those of the network itself; None opens all.
+        """
+        rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
+        machine = frame[frame["task"] == "ceiling"]
+        series: dict[tuple[object, ...], list[_Process]] = {}
+        for _, job in rows.groupby(["run", "job_id"], sort=False):
+            rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
+            measured = {str(row["measurement"]): row for row in rows_of_job}
+            if (
+                "network_time" in measured
+                and {"rows", "forward_s"} <= measured["layers_time"]["detail"].keys()
+            ):
+                process = _Process.of(measured)
+                series.setdefault(process.series, []).append(process)
+        return [_table(processes, machine, depth) for processes in series.values()]
+
+    @classmethod
+    def pairs_in(cls, run: Run) -> list[tuple[LayerTable, LayerTable]]:
+        """Return the first network of a comparison beside each of its baselines whose layers were timed alike."""
+        timed = [r for r in latest(run.records).values() if r.job.task == "versus"]
+        if not timed:
+            return []
+        settings = timed[-1].job.settings.content
+        networks = {one["label"]: one["arch"] for one in settings["networks"]}
+        tables = {table.arch: table for table in cls.in_frame(to_frame([run]))}
+        first, *others = (tables.get(networks[label]) for label in settings["labels"])
+        return [] if first is None else [(first, other) for other in others if other is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class _Process:
@@ -239,25 +273,6 @@ class _Process:
 
 
 _HOW = ("batch_size", *VARIANT)
-
-
-def layer_tables(frame: pd.DataFrame, depth: int | None = None) -> list[LayerTable]:
-    """Return a table for each network and way of running it whose layers were timed.
-
-    Args:
-        frame: of `bench.analysis.frame.to_frame`.
-        depth: modules are opened to it, 1 for those of the network itself; None opens all.
-    """
-    rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
-    machine = ceilings(frame)
-    series: dict[tuple[object, ...], list[_Process]] = {}
-    for _, job in rows.groupby(["run", "job_id"], sort=False):
-        rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
-        measured = {str(row["measurement"]): row for row in rows_of_job}
-        if "network_time" in measured and {"rows", "forward_s"} <= measured["layers_time"]["detail"].keys():
-            process = _Process.of(measured)
-            series.setdefault(process.series, []).append(process)
-    return [_table(processes, machine, depth) for processes in series.values()]
 
 
 def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
@@ -481,18 +496,6 @@ class Difference:
     def certain(self) -> bool:
         """Whether the whole interval lies on one side of nothing, and the corrected p is at most 0.05."""
         return self.effect.p <= 0.05 and (self.effect.low > 0 or self.effect.high < 0)
-
-
-def layer_pairs(run: Run) -> list[tuple[LayerTable, LayerTable]]:
-    """Return the first network of a comparison beside each of its baselines, where their layers were timed alike."""
-    timed = [r for r in latest(run.records).values() if r.job.task == "versus"]
-    if not timed:
-        return []
-    settings = timed[-1].job.settings.content
-    networks = {one["label"]: one["arch"] for one in settings["networks"]}
-    tables = {table.arch: table for table in layer_tables(to_frame([run]))}
-    first, *others = (tables.get(networks[label]) for label in settings["labels"])
-    return [] if first is None else [(first, other) for other in others if other is not None]
 
 
 def _effect(a: Layer | None, b: Layer | None, n: int, m: int) -> Effect:

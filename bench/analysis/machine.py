@@ -61,18 +61,18 @@ class Drift:
     quantity: str
     ratio: float
 
-
-def drifts(run: Run) -> Iterator[Drift]:
-    """Yield the drift of each invocation that timed enough jobs to have one."""
-    first: dict[str, Record] = {}
-    for record in run.records:
-        if record.status != "ok":
-            continue
-        before = first.get(record.job.id)
-        if record.role == "drift_control" and before is not None:
-            yield from _between(before, record)
-        else:
-            first[record.job.id] = record
+    @classmethod
+    def in_run(cls, run: Run) -> Iterator[Drift]:
+        """Yield the drift of each invocation that timed enough jobs to have one."""
+        first: dict[str, Record] = {}
+        for record in run.records:
+            if record.status != "ok":
+                continue
+            before = first.get(record.job.id)
+            if record.role == "drift_control" and before is not None:
+                yield from _between(before, record)
+            else:
+                first[record.job.id] = record
 
 
 def _between(before: Record, after: Record) -> Iterator[Drift]:

@@ -23,7 +23,7 @@ WEIGHT_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "amp_bf16": 4, "amp_
 _CEILINGS = ("matmul_rate", "copy_bandwidth")
 
 
-def ceilings(frame: pd.DataFrame) -> pd.DataFrame:
+def _ceilings(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the machine's ceilings: one row for each run, device, precision and count of threads.
 
     Columns: run, device, precision, threads, `matmul_rate` (MAC/s), `copy_bandwidth` (B/s).
@@ -50,7 +50,7 @@ def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     activations = table["activation_bytes"].astype(float) * _scale(table["precision"], _ACTIVATION_BYTES)
     weights = table["parameter_bytes"].astype(float) * _scale(table["precision"], WEIGHT_BYTES)
     intensity = table["macs"].astype(float) * batch / (activations * batch + weights)
-    peak, bandwidth = ceilings_of(table, ceilings(frame))
+    peak, bandwidth = ceilings_of(table, frame)
     attained = table["throughput"].astype(float) * table["macs"].astype(float)
     share: pd.Series = attained / np.minimum(peak, intensity * bandwidth)
     return table.assign(intensity=intensity, roofline_share=share)
@@ -61,9 +61,14 @@ def _scale(precisions: pd.Series, sizes: Mapping[str, int]) -> pd.Series:
     return precisions.map(lambda p: sizes.get(p, np.nan) / _COUNTED).astype(float)
 
 
-def ceilings_of(table: pd.DataFrame, machine: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return for each row of the table the peak (MAC/s) and the bandwidth (B/s) it is held against."""
-    rows = machine.to_dict("records")
+def ceilings_of(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return for each row of the table the peak (MAC/s) and the bandwidth (B/s) it is held against.
+
+    Args:
+        table: with the columns of `bench.analysis.keys.CEILING`.
+        frame: of `bench.analysis.frame.to_frame`, with the ceilings.
+    """
+    rows = _ceilings(frame).to_dict("records")
     by_key = {tuple(row[k] for k in CEILING): row for row in rows}
     values = []
     for key in table[CEILING].itertuples(index=False, name=None):

@@ -109,18 +109,18 @@ class Selftest(ToJson):
             calibration=calibration if calibration and calibration.alarms.of else None,
         )
 
+    @staticmethod
+    def beside(runs: Sequence[Run]) -> list[Selftest | None]:
+        """Return what the self-test in the folder of each run says of the machine that timed the run.
 
-def selftests_beside(runs: Sequence[Run]) -> list[Selftest | None]:
-    """Return what the self-test in the folder of each run says of the machine that timed the run.
-
-    None where nothing was timed, or no self-test was made there in an equal environment.
-    """
-    stored = cache(_stored)  # of many runs in one folder it is read once
-    timed = [_timed_in(run) for run in runs]
-    return [
-        _selftest(stored(run.path.parent), environments) if environments else None
-        for run, environments in zip(runs, timed, strict=True)
-    ]
+        None where nothing was timed, or no self-test was made there in an equal environment.
+        """
+        stored = cache(_stored)  # of many runs in one folder it is read once
+        timed = [_timed_in(run) for run in runs]
+        return [
+            _selftest(stored(run.path.parent), environments) if environments else None
+            for run, environments in zip(runs, timed, strict=True)
+        ]
 
 
 def band_of(results: Path, run: Run, least: float = BAND) -> float:

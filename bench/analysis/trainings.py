@@ -101,23 +101,21 @@ class SeriesComparison:
             images_error=images.error,
         )
 
+    @classmethod
+    def in_run(cls, run: Run) -> list[SeriesComparison]:
+        """Return the first network against each other one trained under the same conditions, for all conditions.
 
-def compare_trainings(run: Run) -> list[SeriesComparison]:
-    """Return the first network against each other one that was trained under the same conditions, for all conditions.
-
-    Raises:
-        StoreError: for test outputs that cannot be read.
-    """
-    by_conditions: defaultdict[str, list[Series]] = defaultdict(list)
-    for series in series_of(run):
-        by_conditions[conditions_of(series.jobs[0])].append(series)
-    compared = [
-        SeriesComparison.of(run, first, other)
-        for first, *others in by_conditions.values()
-        for other in others
-    ]
-    effects = corrected([c.effect for c in compared])
-    return [replace(c, effect=e) for c, e in zip(compared, effects, strict=True)]
+        Raises:
+            StoreError: for test outputs that cannot be read.
+        """
+        by_conditions: defaultdict[str, list[Series]] = defaultdict(list)
+        for series in series_of(run):
+            by_conditions[conditions_of(series.jobs[0])].append(series)
+        compared = [
+            cls.of(run, first, other) for first, *others in by_conditions.values() for other in others
+        ]
+        effects = corrected([c.effect for c in compared])
+        return [replace(c, effect=e) for c, e in zip(compared, effects, strict=True)]
 
 
 def _over_images(a: Sequence[Training], b: Sequence[Training]) -> Effect:

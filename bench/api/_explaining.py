@@ -45,10 +45,10 @@ def _changes(done: Done) -> Mapping[str, list[JsonObject]]:
     """Return by the id of a job what is to be changed of its transform, one change at a time."""
     from bench.analysis.evaluations import Evaluations
     from bench.analysis.frame import to_frame
-    from bench.facts.reproduction import open_variations
+    from bench.facts.reproduction import Reproduction
 
     changes: defaultdict[str, list[JsonObject]] = defaultdict(list)
-    for one, variation in open_variations(Evaluations.of(to_frame([done.here]))):
+    for one, variation in Reproduction.to_try(Evaluations.of(to_frame([done.here]))):
         changes[one.job].append(variation.changes)
     return changes
 

@@ -110,6 +110,5 @@ def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
     """
     from bench.analysis.dictionary import typed
     from bench.analysis.ensembles import Ensemble
-    from bench.analysis.ensembles import ensembles as of_run
 
-    return typed(Ensemble.table(of_run(read_run(path), networks)), "ensembles")
+    return typed(Ensemble.table(Ensemble.in_run(read_run(path), networks)), "ensembles")

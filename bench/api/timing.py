@@ -41,7 +41,7 @@ def time_layers(
 ) -> Done:
     """Time a network layer by layer, and what this machine does at most, and store the records.
 
-    `bench.analysis.layers.layer_tables` reads them. Beside the arguments of `run` there are:
+    `bench.analysis.layers.LayerTable` reads them. Beside the arguments of `run` there are:
 
     network: any name that `run` takes, a `torch.nn.Module`, or a function that returns one.
     batch_size: images a call.

@@ -74,7 +74,7 @@ def compare(
 
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
-    from bench.analysis.layers import layer_pairs
+    from bench.analysis.layers import LayerTable
     from bench.analysis.versus import compare_run, standings
     from bench.api import compare as compare_networks
     from bench.cli._measuring import finish, measure, write_page
@@ -95,7 +95,7 @@ def compare(
         quiet=quiet,
     )
     rows = compare_run(done.here)
-    pairs = layer_pairs(done.here) if layers else []
+    pairs = LayerTable.pairs_in(done.here) if layers else []
     if as_json:
         of_layers = [one for pair in pairs for one in differences_json(*pair)]
         print_json([*(r.to_json() for r in rows), *(one.to_json() for one in standings(rows)), *of_layers])

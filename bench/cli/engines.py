@@ -110,21 +110,21 @@ def engines(
 
 
 def _document(done: Done) -> dict[str, object]:
-    from bench.analysis.engines import engines_of
+    from bench.analysis.engines import EngineRow
 
-    return {"engines": [row.to_json() for row in engines_of(done.here)]}
+    return {"engines": [row.to_json() for row in EngineRow.in_run(done.here)]}
 
 
 def _print(done: Done) -> None:
-    from bench.analysis.engines import engine_notes, engines_of
+    from bench.analysis.engines import EngineRow
     from bench.report.tables.engines import engines_view
     from bench.report.tables.formats import Terminal
 
     console = stdout()
-    rows = engines_of(done.here)
+    rows = EngineRow.in_run(done.here)
     if not rows:
         console.print("nothing was compared with eager")
         return
     console.print(Terminal(engines_view(rows, narrow=True), "Engines against eager"))
-    for line in engine_notes(rows):
+    for line in EngineRow.notes(rows):
         say(line)

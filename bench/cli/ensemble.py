@@ -32,10 +32,10 @@ def ensemble(
 
     Against their mean and their best member, with intervals over the test images. Nothing is trained.
     """
-    from bench.analysis.ensembles import ensembles
+    from bench.analysis.ensembles import Ensemble
     from bench.report.tables.verdicts import ensembles_table
 
-    rows = ensembles(stored_run(run, results), networks or (), dataset)
+    rows = Ensemble.in_run(stored_run(run, results), networks or (), dataset)
     if as_json:
         print_json([row.to_json() for row in rows])
     else:

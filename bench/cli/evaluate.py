@@ -132,9 +132,9 @@ def evaluate(
 
 
 def _document(done: Done) -> dict[str, object]:
-    from bench.report.tables.evaluations import Reading, documents
+    from bench.report.tables.evaluations import EvaluationTables
 
-    return {"evaluations": documents(Reading.of(_frame(done)))}
+    return {"evaluations": EvaluationTables.of(_frame(done)).values}
 
 
 def _frame(done: Done) -> pd.DataFrame:
@@ -145,8 +145,8 @@ def _frame(done: Done) -> pd.DataFrame:
 
 
 def _print(done: Done) -> None:
-    from bench.report.tables.evaluations import evaluation_tables
+    from bench.report.tables.evaluations import EvaluationTables
 
     if done.invocation.records:
-        for table in evaluation_tables(_frame(done)).terminals():
+        for table in EvaluationTables.of(_frame(done)).terminals():
             stdout().print(table)

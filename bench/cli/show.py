@@ -153,10 +153,10 @@ def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], for
 def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None) -> None:
     """Print the layers of a run with their times, and write a trace where one is asked for."""
     from bench.analysis.frame import to_frame
-    from bench.analysis.layers import layer_tables
+    from bench.analysis.layers import LayerTable
     from bench.report.tables.layer_times import layer_times_document
 
-    tables = layer_tables(to_frame([run]), depth)
+    tables = LayerTable.in_frame(to_frame([run]), depth)
     if not tables:
         return
     table = tables[-1]

@@ -101,9 +101,9 @@ def train(
 
 def _document(done: Done) -> dict[str, object]:
     from bench.analysis.accuracy import to_json
-    from bench.analysis.trainings import compare_trainings
+    from bench.analysis.trainings import SeriesComparison
 
-    comparisons = compare_trainings(done.invocation)
+    comparisons = SeriesComparison.in_run(done.invocation)
     return {"trainings": to_json(_table(done)), "comparisons": [c.to_json() for c in comparisons]}
 
 
@@ -116,11 +116,11 @@ def _table(done: Done) -> pd.DataFrame:
 
 
 def _print(done: Done) -> None:
-    from bench.analysis.trainings import compare_trainings
+    from bench.analysis.trainings import SeriesComparison
     from bench.report.tables.verdicts import training_comparisons, trainings_table
 
     run = done.invocation
     if run.records:
         stdout().print(trainings_table(_table(done)))
-        if comparisons := compare_trainings(run):
+        if comparisons := SeriesComparison.in_run(run):
             stdout().print(training_comparisons(comparisons))

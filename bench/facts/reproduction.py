@@ -133,6 +133,34 @@ class Reproduction:
         )
         return plain
 
+    @classmethod
+    def of_each(cls, every: Evaluations) -> list[Reproduction]:
+        """Return what each plain evaluation says of the published accuracy of its weights."""
+        facts = _facts() if every else None
+        made = [_alone(one, facts) for one in every.plain]
+        tested = corrected([one.effect for one in made])
+        return [
+            _explained(_decided(one, effect), every.tries.get(one.evaluation.job, ()))
+            for one, effect in zip(made, tested, strict=True)
+        ]
+
+    @classmethod
+    def to_try(cls, every: Evaluations) -> list[tuple[Evaluation, Variation]]:
+        """Return what is to be tried of the evaluations whose published accuracy is not reproduced, and was not yet."""
+        wanted = []
+        for one in cls.of_each(every):
+            if one.word != "not reproduced" or one.published is None:
+                continue
+            base = one.evaluation
+            done = [try_.transform for try_ in every.tries.get(base.job, ())]
+            declared = base.detail.get("declared_transform")
+            own = declared if isinstance(declared, Mapping) else None
+            for variation in variations(base.transform, one.published.told, own):
+                whole = {**base.transform, **variation.changes}
+                if not any(difference(whole, other)[0] == "" for other in done):
+                    wanted.append((base, variation))
+        return wanted
+
 
 def _try_json(one: Try) -> dict[str, object]:
     low, high = one.share.interval
@@ -149,34 +177,6 @@ def _try_json(one: Try) -> dict[str, object]:
 def _said(one: Try) -> str:
     low, high = one.share.interval
     return f"{one.words}, {percent(one.share.value, 2)} ({percent(low, 2)} to {percent(high, 2)})"
-
-
-def reproductions(every: Evaluations) -> list[Reproduction]:
-    """Return what each plain evaluation says of the published accuracy of its weights."""
-    facts = _facts() if every else None
-    made = [_alone(one, facts) for one in every.plain]
-    tested = corrected([one.effect for one in made])
-    return [
-        _explained(_decided(one, effect), every.tries.get(one.evaluation.job, ()))
-        for one, effect in zip(made, tested, strict=True)
-    ]
-
-
-def open_variations(every: Evaluations) -> list[tuple[Evaluation, Variation]]:
-    """Return what is to be tried of the evaluations whose published accuracy is not reproduced, and was not yet."""
-    wanted = []
-    for one in reproductions(every):
-        if one.word != "not reproduced" or one.published is None:
-            continue
-        base = one.evaluation
-        done = [try_.transform for try_ in every.tries.get(base.job, ())]
-        declared = base.detail.get("declared_transform")
-        own = declared if isinstance(declared, Mapping) else None
-        for variation in variations(base.transform, one.published.told, own):
-            whole = {**base.transform, **variation.changes}
-            if not any(difference(whole, other)[0] == "" for other in done):
-                wanted.append((base, variation))
-    return wanted
 
 
 # --- what is published ---
@@ -199,7 +199,7 @@ def _published_of(one: Evaluation, facts: pd.DataFrame | BenchError | None) -> _
         return trained
     if one.detail.get("network_outputs") != _IMAGENET:
         return None
-    rows = facts[facts["weights"] == weights_name(one)] if isinstance(facts, pd.DataFrame) else None
+    rows = facts[facts["weights"] == one.weights_name] if isinstance(facts, pd.DataFrame) else None
     if rows is not None and len(rows):
         return _of_facts(one, rows)
     top1 = one.card.get("top1")
@@ -232,16 +232,6 @@ def _of_facts(one: Evaluation, rows: pd.DataFrame) -> _Published:
     told = {key: row[key] for key in ("input_size", "crop", "interpolation") if not pd.isna(row[key])}
     told |= {key: told[key].item() for key in ("input_size", "crop") if hasattr(told.get(key), "item")}
     return _Published(float(row["top1"]), str(row["source"]), *SETS[row["set"]], told)
-
-
-def weights_name(one: Evaluation) -> str:
-    """Return by what name facts have the weights: ``resnet50.a1_in1k``, or ``torchvision:resnet50.IMAGENET1K_V2``."""
-    bare, weights = one.network.partition("(")[0], str(one.settings.get("weights") or "")
-    if not bare.startswith(("timm:", "torchvision:")):
-        return ""
-    name = bare.removeprefix("timm:")
-    known = weights and not name.endswith(f".{weights}")
-    return f"{name.partition('.')[0] if bare.startswith('timm:') else name}.{weights}" if known else name
 
 
 def _set_of(one: Evaluation) -> str:

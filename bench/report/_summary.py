@@ -13,7 +13,7 @@ import pandas as pd
 from bench.analysis.comparison import Progress
 from bench.analysis.flags import Row
 from bench.analysis.keys import VARIANT
-from bench.analysis.machine import Drift, dig, drifts, torch_version
+from bench.analysis.machine import Drift, dig, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
 from bench.io import JsonObject
@@ -73,7 +73,7 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame) -> Summary:
         dates=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         versions=[*(f"torch {v}" for v in versions), *(f"bench {v}" for v in benches)],
         progress=Progress.of(frame),
-        drifts=[_drift(d) for run in runs for d in drifts(run)],
+        drifts=[_drift(d) for run in runs for d in Drift.in_run(run)],
         doubts=_doubts(frame),
         rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
         environments={run.name: _environment(run) for run in runs if run.records},

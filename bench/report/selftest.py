@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.analysis.selftest import selftests_beside
+from bench.analysis.selftest import Selftest
 from bench.records.flags import explain
 from bench.units import DASH, percent, show
 
@@ -48,7 +48,7 @@ def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
 def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
     """Return what self-tests beside the runs say of the machines that timed them, each once, by its first run."""
     quoted: dict[str, dict[str, list[str]]] = {}
-    for run, tested in zip(runs, selftests_beside(runs), strict=True):
+    for run, tested in zip(runs, Selftest.beside(runs), strict=True):
         if tested is not None and (lines := selftest_lines(tested)) not in quoted.values():
             quoted[run.name] = lines
     return quoted

@@ -15,7 +15,6 @@ from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import dig, torch_version
 from bench.errors import ConfigError
-from bench.facts.reproduction import weights_name
 from bench.records.flags import doubts
 from bench.records.store import Run
 from bench.report.exports import Results, export
@@ -150,7 +149,7 @@ def _accuracy_row(one: Evaluation, parameters: float | None) -> dict[str, object
     whole = min(resize) if isinstance(resize, list | tuple) else resize
     top1, top5 = 100 * one.top1.value, 100 * one.top5.value
     return {
-        "model": weights_name(one) or one.label,
+        "model": one.weights_name or one.label,
         "top1": top1,
         "top1_err": 100 - top1,
         "top5": top5,

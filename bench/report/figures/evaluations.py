@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from bench.analysis.evaluations import Evaluation, Evaluations, Robustness
-from bench.facts.reproduction import Reproduction, reproductions
+from bench.facts.reproduction import Reproduction
 from bench.plan.corruption import SEVERITIES
 from bench.report.figures import figure
 from bench.report.figures._shared import FIXED, accuracy_axis, grid, heading, not_drawn
@@ -53,7 +53,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 def _accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each data set."""
     by_data: defaultdict[str, list[Reproduction]] = defaultdict(list)
-    for one in reproductions(Evaluations.of(frame)):
+    for one in Reproduction.of_each(Evaluations.of(frame)):
         if one.evaluation.top1.images:
             by_data[one.evaluation.data].append(one)
     if not by_data:

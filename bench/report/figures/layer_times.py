@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.layers import Difference, Layer, LayerTable, layer_tables
+from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.report.figures import figure
 from bench.report.figures._labels import Point, place_labels
 from bench.report.figures._shared import grid
@@ -69,7 +69,7 @@ def _title(table: LayerTable) -> str:
 )
 def _icicles(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each network whose layers were timed."""
-    tables = layer_tables(frame)[:_MOST]
+    tables = LayerTable.in_frame(frame)[:_MOST]
     if not tables:
         return None
     drawing, panels = grid(10.8, 3.1 * len(tables) + 0.5, 1, len(tables))
@@ -145,7 +145,7 @@ def _name(axes: Axes, name: str, span: tuple[float, float], level: int, whole: f
 )
 def _scatters(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each network whose layers were timed."""
-    tables = [t for t in layer_tables(frame) if any(layer.macs for layer in t.layers)][:_MOST]
+    tables = [t for t in LayerTable.in_frame(frame) if any(layer.macs for layer in t.layers)][:_MOST]
     if not tables:
         return None
     columns = min(2, len(tables))
@@ -197,7 +197,7 @@ def _name_slowest(axes: Axes, table: LayerTable) -> None:
 )
 def _differences(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each network against the first that was run alike."""
-    pairs = list(_pairs(layer_tables(frame)))[:_MOST]
+    pairs = list(_pairs(LayerTable.in_frame(frame)))[:_MOST]
     if not pairs:
         return None
     drawing, panels = grid(10.0, 4.2 * len(pairs) + 0.4, 1, len(pairs))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.comparison import row_labels
 from bench.analysis.keys import CEILING
-from bench.analysis.roofline import ceilings, ceilings_of
+from bench.analysis.roofline import ceilings_of
 from bench.report.figures import figure
 from bench.report.figures._labels import Point
 from bench.report.figures._shared import (
@@ -49,7 +49,7 @@ def _roofline(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
 
 def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Part]:
     """Yield the rows below each roof: that of a machine in one precision."""
-    peak, bandwidth = ceilings_of(table, ceilings(frame))
+    peak, bandwidth = ceilings_of(table, frame)
     rows = table.assign(
         attained=table["throughput"].astype(float) * table["macs"].astype(float),
         peak=peak,

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis.accuracy import accuracy_table
 from bench.analysis.answers import Answer, answers
 from bench.analysis.comparison import failures
-from bench.analysis.engines import engine_notes, engines_of
+from bench.analysis.engines import EngineRow
 from bench.analysis.studies import StudyVerdict
 from bench.analysis.versus import Ratio, compare_run
 from bench.claims.table import native_rows
@@ -28,7 +28,7 @@ from bench.report.tables._view import view
 from bench.report.tables.cells import View
 from bench.report.tables.claims import findings_view
 from bench.report.tables.engines import engines_view
-from bench.report.tables.evaluations import EvaluationTables, evaluation_tables
+from bench.report.tables.evaluations import EvaluationTables
 from bench.report.tables.verdicts import versus_notes, versus_view
 from bench.report.text import plain
 
@@ -116,7 +116,7 @@ def gather(
     figures = draw(*charted)  # takes longest, and goes on beside the rest
     compared = [compare_run(run) for run in runs]
     ratios = [ratio for ratios in compared for ratio in ratios]
-    engines = [engines_of(run) for run in runs]
+    engines = [EngineRow.in_run(run) for run in runs]
     native, answered = native_rows(table, runs), answers(*charted)
     studies = studies_of(runs)
     return Content(
@@ -132,10 +132,10 @@ def gather(
         ratios=ratios,
         verdicts=versus_view(ratios),
         engines=engines_view([row for rows in engines for row in rows]),
-        engine_notes=[note for rows in engines for note in engine_notes(rows)],
+        engine_notes=[note for rows in engines for note in EngineRow.notes(rows)],
         verdict_notes=[note for rows in compared for note in versus_notes(rows)],
         trainings=view(accuracy_table(frame), TRAININGS),
-        evaluations=evaluation_tables(frame),
+        evaluations=EvaluationTables.of(frame),
         findings=findings_view(native),
         failures=view(failures(frame), FAILURES),
         sources=sources(table),

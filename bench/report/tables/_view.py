@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.analysis.comparison import STATUS_WORDS
-from bench.analysis.flags import Leaders, flags_of, leaders
+from bench.analysis.flags import Leaders, flags_of
 from bench.records.flags import spoken
 from bench.report.tables.cells import EMPTY, SPOKEN, Cell, Head, View
 from bench.report.text import plain
@@ -166,7 +166,7 @@ def leaders_of(rows: Sequence[Mapping[Any, Any]], column: Column, texts: Sequenc
     """
     sizes = [size for key, size in _SIZES.items() if key in column.within and rows and size in rows[0]]
     within = (*column.within, *sizes)
-    return leaders(rows, column.key, column.better, within=within, exact=column.exact, texts=texts)
+    return Leaders.among(rows, column.key, column.better, within=within, exact=column.exact, texts=texts)
 
 
 _SIZES = {"in_channels": "input_size", "dataset": "trained_size"}

@@ -13,7 +13,7 @@ from bench.units import digits_for, fixed, percent, show, significant
 
 
 def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
-    """Return the table of `bench.analysis.engines.engines_of`; `narrow` leaves out what a terminal has no room for."""
+    """Return the table of `bench.analysis.engines.EngineRow`; `narrow` leaves out what a terminal has no room for."""
     fields = [field for field in _FIELDS if not (narrow and field[0].title in _WIDE)]
     tested = any(row.accuracy for row in rows)
     fields = [field for field in fields if tested or field[0].title not in _OF_ACCURACY]

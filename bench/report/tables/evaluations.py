@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from bench.analysis.evaluations import Agreement, ClassShare, Evaluation, Evaluations, Pair, Robustness
-from bench.facts.reproduction import Reproduction, Try, reproductions
+from bench.facts.reproduction import Reproduction, Try
 from bench.plan.corruption import KINDS
 from bench.report.tables._csv import csv_text
 from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
@@ -45,7 +45,7 @@ _NOTES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class _Reading:
     """All that is read of the evaluations of some runs."""
 
     every: Evaluations
@@ -55,16 +55,35 @@ class Reading:
     corruption: Sequence[Robustness]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Reading:
+    def of(cls, frame: pd.DataFrame) -> _Reading:
         """Read the evaluations of a frame."""
         every = Evaluations.of(frame)
-        return cls(every, reproductions(every), every.pairs(), every.agreements(), every.robustness())
+        return cls(every, Reproduction.of_each(every), every.pairs(), every.agreements(), every.robustness())
 
     @property
     def verdicts(self) -> list[str]:
         """Return the verdicts on published accuracies and on orders of labels, in sentences."""
         told = [one for one in self.judged if one.published is not None or one.remark or one.unread]
         return [plain(one.sentence, 2000) for one in told]
+
+    def to_json(self) -> dict[str, list[Mapping[str, object]]]:
+        """Return all that the tables show as plain values, lists by the names of the tables, with every class."""
+        told = [one.to_json() for one in self.judged]
+        return {
+            "accuracy": [
+                {**values, **one.evaluation.to_json(), "tries": len(one.tries)}
+                for one, values in zip(self.judged, told, strict=True)
+            ],
+            "tries": [
+                {"network": one.evaluation.label, "data": one.evaluation.data, **each}
+                for one, values in zip(self.judged, told, strict=True)
+                for each in _mappings(values["tries"])
+            ],
+            "pairs": [one.to_json() for one in self.pairs],
+            "agreement": [one.to_json() for one in self.agreement],
+            "corruption": [row for one in self.corruption for row in _corruption_rows(one)],
+            "classes": [_class_row(one, each) for one in self.every.plain for each in one.by_class()],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +93,37 @@ class EvaluationTables:
     verdicts: Sequence[str]  # sentences
     titled: Sequence[tuple[str, str, View, str]]  # (key, title, view, note) of each table that has rows
     files: Sequence[tuple[str, str]]  # (name, CSV with unrounded numbers)
+    values: Mapping[
+        str, Sequence[Mapping[str, object]]
+    ]  # the same as plain values, by the names of the tables
 
     def terminals(self) -> Iterable[Terminal]:
         """Yield each table for a terminal, the verdicts below the first."""
         for key, title, view, note in self.titled:
             yield Terminal(view, title, [*(self.verdicts if key == "accuracy" else ()), note])
 
-
-def evaluation_tables(frame: pd.DataFrame) -> EvaluationTables:
-    """Return the tables of all evaluations of a frame."""
-    read = Reading.of(frame)
-    tries = [(one, each) for one in read.judged for each in one.tries]
-    views = {
-        "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged), sortable=True)),
-        "tries": ("What was tried", view_of(tries, _TRIES, sortable=True)),
-        "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS, sortable=True)),
-        "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT, sortable=True)),
-        "corruption": (
-            "Corrupted images",
-            view_of(read.corruption, _corruption_fields(read.corruption), sortable=True),
-        ),
-        "classes": ("By class", _classes_view(read.every)),
-    }
-    titled = [(key, title, view, _NOTES[key]) for key, (title, view) in views.items() if view.rows]
-    files = [
-        (f"evaluation_{name}.csv", csv_text(pd.DataFrame(rows)))
-        for name, rows in documents(read).items()
-        if rows
-    ]
-    return EvaluationTables(read.verdicts, titled, files)
-
-
-def documents(read: Reading) -> dict[str, list[Mapping[str, object]]]:
-    """Return all that the tables show as plain values, lists by the names of the tables, with every class."""
-    told = [one.to_json() for one in read.judged]
-    return {
-        "accuracy": [
-            {**values, **one.evaluation.to_json(), "tries": len(one.tries)}
-            for one, values in zip(read.judged, told, strict=True)
-        ],
-        "tries": [
-            {"network": one.evaluation.label, "data": one.evaluation.data, **each}
-            for one, values in zip(read.judged, told, strict=True)
-            for each in _mappings(values["tries"])
-        ],
-        "pairs": [one.to_json() for one in read.pairs],
-        "agreement": [one.to_json() for one in read.agreement],
-        "corruption": [row for one in read.corruption for row in _corruption_rows(one)],
-        "classes": [_class_row(one, each) for one in read.every.plain for each in one.by_class()],
-    }
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> EvaluationTables:
+        """Return the tables of all evaluations of a frame."""
+        read = _Reading.of(frame)
+        values = read.to_json()
+        tries = [(one, each) for one in read.judged for each in one.tries]
+        views = {
+            "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged), sortable=True)),
+            "tries": ("What was tried", view_of(tries, _TRIES, sortable=True)),
+            "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS, sortable=True)),
+            "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT, sortable=True)),
+            "corruption": (
+                "Corrupted images",
+                view_of(read.corruption, _corruption_fields(read.corruption), sortable=True),
+            ),
+            "classes": ("By class", _classes_view(read.every)),
+        }
+        titled = [(key, title, view, _NOTES[key]) for key, (title, view) in views.items() if view.rows]
+        files = [
+            (f"evaluation_{name}.csv", csv_text(pd.DataFrame(rows))) for name, rows in values.items() if rows
+        ]
+        return cls(read.verdicts, titled, files, values)
 
 
 def _mappings(rows: object) -> list[Mapping[str, object]]:

@@ -193,7 +193,7 @@ def _points(fraction: float) -> str:
 
 
 def training_comparisons(comparisons: Sequence[SeriesComparison]) -> Terminal:
-    """Return the table of `bench.analysis.trainings.compare_trainings`."""
+    """Return the table of `bench.analysis.trainings.SeriesComparison`."""
     return Terminal(view_of(comparisons, _COMPARISONS), "Trainings compared", [_COMPARISONS_NOTE])
 
 
@@ -221,7 +221,7 @@ def _gain(value: float, low: float, high: float) -> str:
 
 
 def ensembles_table(ensembles: Sequence[Ensemble]) -> Terminal:
-    """Return the table of `bench.analysis.ensembles.ensembles`; gains have their 95 % interval."""
+    """Return the table of `bench.analysis.ensembles.Ensemble`; gains have their 95 % interval."""
     dataset, images = plain(ensembles[0].dataset), ensembles[0].images
     note = (
         f"Gains in percentage points with 95 % intervals over the {images} test images of "

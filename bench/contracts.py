@@ -112,9 +112,9 @@ def check_dataset(name: str, tolerance: float = 0.005) -> str | None:
         raise AssertionError(f"it cannot be sent to another process: {error}") from error
     if not is_here(name):
         return f"the files of {name} are not on this machine"
-    found = find(name, 32)
-    train, test = read(found, "train"), read(found, "test")  # these check shape, type and classes
-    assert (len(train), len(test)) == (found.card.train, found.card.test), (
+    sized = find(name, 32)
+    train, test = read(sized, "train"), read(sized, "test")  # these check shape, type and classes
+    assert (len(train), len(test)) == (sized.card.train, sized.card.test), (
         "its counts are not those of its card"
     )
     if dataset.at is None:  # a folder's own mean is not known before it is decoded; ImageNet's is used

@@ -85,11 +85,6 @@ _NO_MEMORY = (
 )
 
 
-def says_no_memory(text: str) -> bool:
-    """Return whether an error's type and message, or what a process printed at its end, speaks of want of memory."""
-    return any(words in text.lower() for words in _NO_MEMORY)
-
-
 def text_of(error: BaseException) -> str:
     """Return an exception's text, also of a user's class whose text cannot be had."""
     try:
@@ -109,9 +104,10 @@ def reason(error: BaseException, most: int = 200) -> str:
     return f"{type(error).__name__}: {next(filter(None, lines), '')[:most]}".removesuffix(": ")
 
 
-def lacks_memory(error: BaseException) -> bool:
-    """Return whether an exception means want of memory, of the host or of the device."""
-    return not isinstance(error, BenchError) and says_no_memory(typed_text(error))
+def lacks_memory(error: BaseException | str) -> bool:
+    """Return whether an exception, or what a process printed at its end, means want of memory, of host or device."""
+    text = error if isinstance(error, str) else typed_text(error)
+    return not isinstance(error, BenchError) and any(words in text.lower() for words in _NO_MEMORY)
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -15,7 +15,8 @@ from bench.analysis.evaluations import Evaluations
 from bench.analysis.frame import to_frame
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.outputs import Answers, outputs_path, save_outputs
+from bench.records.job_files import JobFile
+from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, Record
 from bench.records.store import Run
 
@@ -87,7 +88,7 @@ def evaluated(
         settings["transform"] = dict(transform)
     job = evaluation(arch, **settings)
     content, digest = answers.encode()
-    save_outputs(outputs_path(folder, job.id), content)
+    save_outputs(JobFile.outputs.path(folder, job.id), content)
     told = {
         "images": len(given),
         "dataset": "imagefolder:pictures",

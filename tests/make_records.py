@@ -13,7 +13,8 @@ import numpy as np
 
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.outputs import Outputs, outputs_path, save_outputs
+from bench.records.job_files import JobFile
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record, Status, count
 from bench.records.store import Run
 
@@ -218,7 +219,7 @@ def keep_outputs(run: Run, folder: Path, images: int = 400) -> Run:
 
 def _kept(seen: Record, folder: Path, images: int) -> Record:
     content, digest = outputs_of(seen, images).encode()
-    save_outputs(outputs_path(folder, seen.job.id), content)
+    save_outputs(JobFile.outputs.path(folder, seen.job.id), content)
     told = {"outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
     measurements = [
         m.changed(detail={**m.detail, **told}) if m.name == "top1" else m for m in seen.measurements

@@ -161,6 +161,6 @@ def print_much(send: Any, count: int) -> None:
 
 def load_files(send: Any, name: str) -> None:
     multiply(send)  # the processes that decode are forked after a matrix product
-    from bench.datasets import load
+    from bench.datasets import find, read
 
-    send(("images", len(load(name, "train", 8))))
+    send(("images", len(read(find(name, 8), "train"))))

@@ -17,14 +17,15 @@ import torch
 from conftest import make_job, make_record
 from torch import Tensor, nn
 
-from bench.datasets import DATASETS, find, hold_back, load, subset
+from bench.datasets import DATASETS, find, hold_back, read, subset
+from bench.execution._files import files_of
 from bench.execution._worker import work
-from bench.execution.runner import kept_files
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe
 from bench.plan.task import Hooks
 from bench.records.flags import FLAGS
-from bench.records.outputs import Outputs, outputs_path
+from bench.records.job_files import JobFile
+from bench.records.outputs import Outputs
 from bench.records.record import Measurement
 from bench.tasks import _accuracy as accuracy_module
 from bench.tasks._accuracy import measure_accuracy
@@ -156,7 +157,7 @@ def test_an_observation_that_fails_leaves_the_training_be() -> None:
 
 def test_validation_images_are_held_back_from_training() -> None:
     found = measured(job(validation=0.2))
-    train = load("digits", "train")
+    train = read(find("digits"), "train")
     kept, held = hold_back(train, 0.2)
     assert len(kept) + len(held) == 1415
     assert found["train_loss"].detail["n"] == len(kept)
@@ -237,7 +238,7 @@ def test_mirror_images_at_the_test_are_said() -> None:
 
 def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
     asked, model = job(), network()
-    _, file, _ = kept_files(tmp_path, asked)
+    _, file, _ = files_of(tmp_path, asked)
     found = measured(asked, model, outputs=file)
     record = make_record(job=asked, measurements=tuple(found.values()))
     assert found["top1"].detail["outputs"] == f"outputs/{asked.id}.npz"
@@ -247,7 +248,7 @@ def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
     loss = np.logaddexp.reduce(outputs.logits, 1) - outputs.logits[np.arange(382), outputs.labels]
     assert loss.mean() == pytest.approx(found["test_loss"].samples[0], rel=1e-3)
     assert outputs.class_names == find("digits").class_names
-    np.testing.assert_array_equal(outputs.labels, load("digits", "test").labels.numpy())
+    np.testing.assert_array_equal(outputs.labels, read(find("digits"), "test").labels.numpy())
     kernels = model.get_parameter("0.weight").detach().numpy()
     assert outputs.kernels is not None
     np.testing.assert_allclose(outputs.kernels, kernels, rtol=1e-3, atol=1e-6)
@@ -256,13 +257,13 @@ def test_the_stored_outputs_are_the_reported_accuracy(tmp_path: Path) -> None:
 def test_trainings_and_evaluations_keep_files(tmp_path: Path) -> None:
     evaluation = make_job(task="evaluate", settings={"data": "digits"})
     for asked in (job(), evaluation):
-        checkpoint, file, weights = kept_files(tmp_path, asked)
+        checkpoint, file, weights = files_of(tmp_path, asked)
         assert checkpoint == tmp_path / "checkpoints" / f"{asked.id}.pt"
-        assert file == outputs_path(tmp_path, asked.id)
+        assert file == JobFile.outputs.path(tmp_path, asked.id)
         assert weights is None
     kept = job().with_settings(keep_weights=True)
-    assert kept_files(tmp_path, kept)[2] == tmp_path / "weights" / f"{kept.id}.safetensors"
-    assert kept_files(tmp_path, make_job()) == (None, None, None)
+    assert files_of(tmp_path, kept)[2] == tmp_path / "weights" / f"{kept.id}.safetensors"
+    assert files_of(tmp_path, make_job()) == (None, None, None)
 
 
 def test_no_file_is_written_and_none_is_named_without_a_place() -> None:
@@ -305,7 +306,7 @@ def story(folder: Path, net: str, **settings: Any) -> tuple[str, dict[str, Any],
         job(**settings), arch=f"{file}:{net}", source_sha256=hashlib.sha256(file.read_bytes()).hexdigest()
     )
     events: list[tuple[str, Any]] = []
-    work(events.append, asked, *kept_files(folder, asked))
+    work(events.append, asked, *files_of(folder, asked))
     status, error = events[-1][1]
     stage = [value for kind, value in events if kind == "stage"][-1]
     return (

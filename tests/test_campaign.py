@@ -12,7 +12,7 @@ import pytest
 from conftest import make_catalog
 
 from bench.datasets import DATASETS
-from bench.plan.config import load_experiment
+from bench.plan.config import Experiment
 from bench.plan.estimate import estimator
 from bench.plan.expand import Catalog, Planned, expand
 
@@ -23,7 +23,7 @@ MEASURED = ("gpu", "gpu-graph", "gpu-ways", "gpu-training-step")
 
 
 def planned(config: str) -> tuple[Planned, ...]:
-    experiment = load_experiment(config)
+    experiment = Experiment.load(config)
     names = dict.fromkeys(str(name) for block in experiment.blocks for name in block.archs)
     catalog: Catalog = make_catalog(
         *names,

@@ -10,7 +10,7 @@ from conftest import make_catalog
 from fake_clock import FakeClock
 
 from bench.execution._worker import _measure
-from bench.plan.config import load_experiment, narrow, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import expand
 from bench.plan.settings import Timing
 from bench.plan.task import Hooks
@@ -80,7 +80,7 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ceilings, "_free", lambda device: 8 * 3 * 64**2 * 4)  # for sides up to 64
     monkeypatch.setitem(ceilings._COPY_BYTES, "cpu", 1 << 20)
     threads = torch.get_num_threads()
-    experiment = parse_experiment({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
+    experiment = Experiment.parse({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
     (planned,) = expand(experiment, make_catalog())
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
     try:
@@ -94,7 +94,7 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def plan(block: dict[str, Any], **catalog: Any) -> list[Any]:
-    return [p.job for p in expand(parse_experiment({"blocks": [block]}), make_catalog("a", **catalog))]
+    return [p.job for p in expand(Experiment.parse({"blocks": [block]}), make_catalog("a", **catalog))]
 
 
 def test_it_is_planned_once_for_each_precision_and_needs_no_network() -> None:
@@ -111,5 +111,5 @@ def test_it_is_planned_once_for_each_precision_and_needs_no_network() -> None:
 def test_other_networks_leave_it_alone(tmp_path: Any) -> None:
     file = tmp_path / "e.yaml"
     file.write_text("blocks:\n  - {task: ceiling}\n  - {task: cost, grid: {arch: [b]}}\n")
-    jobs = [p.job for p in expand(narrow(load_experiment(str(file)), archs=["a"]), make_catalog("a"))]
+    jobs = [p.job for p in expand(Experiment.load(str(file)).narrowed(archs=["a"]), make_catalog("a"))]
     assert [(j.task, j.arch) for j in jobs] == [("ceiling", "ceiling"), ("cost", "a")]

@@ -10,7 +10,7 @@ from make_claims import SMALLER, claim, deeper, study
 
 from bench.analysis.studies import StudyVerdict
 from bench.claims import claims_of, verify
-from bench.plan.config import load_experiment
+from bench.plan.config import Experiment
 from bench.records.store import read_run
 
 CLAIMS = claims_of()
@@ -122,7 +122,7 @@ def test_the_stored_studies_indicate_and_say_how_they_differ() -> None:
 
 def test_a_side_question_of_todays_momentum_study_is_not_held_against_the_claim() -> None:
     stored = read_run(STORED / "study-momentum")
-    today = load_experiment("studies/momentum").to_json()
+    today = Experiment.load("studies/momentum").to_json()
     verdict = StudyVerdict.of(replace(stored, info={**stored.info, "experiment": today}))
     assert verdict is not None
     assert [t.verdict for t in verdict.tests] == ["supported", "supported", "refuted"]
@@ -133,7 +133,7 @@ def test_a_side_question_of_todays_momentum_study_is_not_held_against_the_claim(
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda f: f.stem)
 def test_the_shipped_studies_name_claims_that_there_are(file: Path) -> None:
-    study = load_experiment(str(file)).study
+    study = Experiment.load(str(file)).study
     assert study is not None
     named = {*study.claims, *(c for test in study.tests for c in test.claims)}
     assert named <= {c.id for c in CLAIMS}

@@ -29,7 +29,7 @@ from bench.execution.executors.ray import _ADDRESS, _RayFleet, _refusal, _sigter
 from bench.execution.places import Remote
 from bench.execution.runner import Summary, run_plan
 from bench.io import write_file
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Role
 from bench.records.record import Record
@@ -156,7 +156,7 @@ class TestPlaces:
             "net", devices=("cpu", "cuda:0"), machines={"cuda": cards, "cpu": ()}, environment=cards[1]
         )
         block = {"task": "infer", "device": "cuda", "grid": {"arch": ["net"], "device_type": [wish]}}
-        (planned, *_) = expand(parse_experiment({"blocks": [block]}), catalog)
+        (planned, *_) = expand(Experiment.parse({"blocks": [block]}), catalog)
         assert planned.reason == reason
         assert planned.job.settings.content["device_type"] == wish
 
@@ -167,7 +167,7 @@ class TestPlaces:
             machines={"cuda": ({"gpu": [{"name": "NVIDIA T4"}]},), "cpu": ()},
         )
         block = {"task": "accuracy", "dataset": "digits", "grid": {"arch": ["net"], "ranks": [1, 2]}}
-        reasons = [planned.reason for planned in expand(parse_experiment({"blocks": [block]}), catalog)]
+        reasons = [planned.reason for planned in expand(Experiment.parse({"blocks": [block]}), catalog)]
         assert reasons == [None, "it takes 2 cards of one machine; at a cluster a job has one"]
 
     def test_nodes_that_give_their_cards_alone_count_as_well(self, tmp_path: Path) -> None:

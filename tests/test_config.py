@@ -7,7 +7,7 @@ import pytest
 from conftest import make_catalog
 
 from bench.errors import ConfigError
-from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import expand
 from bench.plan.files import experiments
 from bench.plan.task import TASKS
@@ -21,14 +21,14 @@ def with_block(**keys: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", experiments())
 def test_every_shipped_experiment_loads_and_says_what_it_is(name: str) -> None:
-    experiment = load_experiment(name)
+    experiment = Experiment.load(name)
     assert experiment.name == name.rpartition("/")[2]
     assert experiment.about
     assert all(block.archs or not TASKS.get(block.task).has_network for block in experiment.blocks)
 
 
 def test_shared_settings_reach_only_the_blocks_that_know_them() -> None:
-    experiment = parse_experiment(
+    experiment = Experiment.parse(
         {
             "batch_size": 4,
             "seed": 7,
@@ -76,14 +76,14 @@ def test_shared_settings_reach_only_the_blocks_that_know_them() -> None:
 )
 def test_bad_experiments_name_the_key(data: Any, message: str, tip: str | None) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_experiment(data)
+        Experiment.parse(data)
     assert message in caught.value.message
     assert tip is None or tip in str(caught.value.tip)
 
 
 def test_unknown_experiments_name_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_experiment("smok")
+        Experiment.load("smok")
     assert "smoke" in str(caught.value.tip)
 
 
@@ -91,7 +91,7 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text("name: x\nblocks: [unclosed\n")
     with pytest.raises(ConfigError, match=r"broken.yaml, line \d+"):
-        load_experiment(str(file))
+        Experiment.load(str(file))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_is_no_yaml_is_told(tmp_path: Path, content: bytes, reason: str) ->
     file = tmp_path / "broken.yaml"
     file.write_bytes(content)
     with pytest.raises(ConfigError, match=f"broken.yaml: no readable YAML: .*{reason}") as caught:
-        load_experiment(str(file))
+        Experiment.load(str(file))
     assert caught.value.tip
 
 
@@ -139,14 +139,14 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path: Path, text: str, reason: str
     file = tmp_path / "broken.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=f"broken.yaml: {reason}") as caught:
-        load_experiment(str(file))
+        Experiment.load(str(file))
     assert caught.value.tip == "mend the YAML there"
 
 
 def test_an_alias_repeats_a_value(tmp_path: Path) -> None:
     file = tmp_path / "two.yaml"
     file.write_text("blocks:\n- {task: cost, grid: {arch: &a [b, c]}}\n- {task: infer, grid: {arch: *a}}\n")
-    assert [block.archs for block in load_experiment(str(file)).blocks] == [["b", "c"], ["b", "c"]]
+    assert [block.archs for block in Experiment.load(str(file)).blocks] == [["b", "c"], ["b", "c"]]
 
 
 def test_a_mark_of_an_editor_is_no_content_and_a_date_is_text(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_mark_of_an_editor_is_no_content_and_a_date_is_text(tmp_path: Path) ->
     file.write_bytes(
         b"\xef\xbb\xbfname: 2026-02-31\nabout: 2026-01-01\nblocks: [{task: cost, grid: {arch: [a]}}]\n"
     )
-    experiment = load_experiment(str(file))
+    experiment = Experiment.load(str(file))
     assert (experiment.name, experiment.about) == ("2026-02-31", "2026-01-01")
 
 
@@ -163,7 +163,7 @@ def test_a_mark_of_an_editor_is_no_content_and_a_date_is_text(tmp_path: Path) ->
 )
 def test_a_name_that_no_file_can_have(name: str) -> None:
     with pytest.raises(ConfigError, match="no experiment file"):
-        load_experiment(name)
+        Experiment.load(name)
 
 
 @pytest.mark.parametrize(
@@ -177,49 +177,49 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, text: str, line: i
     file = tmp_path / "twice.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=rf"twice.yaml, line {line}, .*is given twice"):
-        load_experiment(str(file))
+        Experiment.load(str(file))
 
 
 def test_names_replace_every_line_up() -> None:
-    experiment = narrow(load_experiment("smoke"), archs=["mine"])
+    experiment = Experiment.load("smoke").narrowed(archs=["mine"])
     assert [b.archs for b in experiment.blocks] == [["mine"]] * 3
 
 
 def test_tasks_narrow() -> None:
-    assert [b.task for b in narrow(load_experiment("smoke"), tasks=["accuracy", "cost"]).blocks] == [
+    assert [b.task for b in Experiment.load("smoke").narrowed(tasks=["accuracy", "cost"]).blocks] == [
         "cost",
         "accuracy",
     ]
     with pytest.raises(ConfigError, match="no block of task train_step"):
-        narrow(load_experiment("smoke"), tasks=["train_step"])
+        Experiment.load("smoke").narrowed(tasks=["train_step"])
     with pytest.raises(ConfigError, match="unknown task 'costs'"):
-        narrow(load_experiment("smoke"), tasks=["costs"])
+        Experiment.load("smoke").narrowed(tasks=["costs"])
 
 
 class TestOverrides:
     def test_a_scalar_is_set_in_every_block_that_knows_it(self) -> None:
-        experiment = narrow(load_experiment("smoke"), overrides=["device=cpu"])
+        experiment = Experiment.load("smoke").narrowed(overrides=["device=cpu"])
         assert [b.fixed.get("device") for b in experiment.blocks] == [None, "cpu", "cpu"]
 
     def test_a_scalar_replaces_an_axis(self) -> None:
-        infer = narrow(load_experiment("smoke"), overrides=["batch_size=2"]).blocks[1]
+        infer = Experiment.load("smoke").narrowed(overrides=["batch_size=2"]).blocks[1]
         assert "batch_size" not in infer.axes
         assert infer.fixed["batch_size"] == 2
 
     def test_a_list_becomes_an_axis(self) -> None:
-        infer = narrow(load_experiment("smoke"), overrides=["threads=[1, 2]"]).blocks[1]
+        infer = Experiment.load("smoke").narrowed(overrides=["threads=[1, 2]"]).blocks[1]
         assert infer.axes["threads"] == [1, 2]
 
     def test_a_task_narrows_it(self) -> None:
-        experiment = narrow(load_experiment("smoke"), overrides=["infer.seed=3"])
+        experiment = Experiment.load("smoke").narrowed(overrides=["infer.seed=3"])
         assert [b.fixed.get("seed") for b in experiment.blocks] == [None, 3, None]
 
     def test_a_nested_key_keeps_its_neighbours(self) -> None:
-        infer = narrow(load_experiment("smoke"), overrides=["timing.limit_s=9"]).blocks[1]
+        infer = Experiment.load("smoke").narrowed(overrides=["timing.limit_s=9"]).blocks[1]
         assert infer.fixed["timing"]["limit_s"] == 9
         assert (
             infer.fixed["timing"]["warmup_s"]
-            == load_experiment("smoke").blocks[1].fixed["timing"]["warmup_s"]
+            == Experiment.load("smoke").blocks[1].fixed["timing"]["warmup_s"]
         )
 
     @pytest.mark.parametrize(
@@ -234,17 +234,17 @@ class TestOverrides:
     )
     def test_bad_ones_are_named(self, text: str, message: str) -> None:
         with pytest.raises(ConfigError) as caught:
-            narrow(load_experiment("smoke"), overrides=[text])
+            Experiment.load("smoke").narrowed(overrides=[text])
         assert message in caught.value.message
         assert caught.value.tip
 
     @staticmethod
     def timed(**keys: object) -> Experiment:
-        return parse_experiment({"blocks": [{"task": "infer", "grid": {"arch": ["a"]}, **keys}]})
+        return Experiment.parse({"blocks": [{"task": "infer", "grid": {"arch": ["a"]}, **keys}]})
 
     def test_a_nested_key_is_set_for_every_device(self) -> None:
         experiment = self.timed(timing={"cpu": {"min_s": 1}, "cuda": {"min_s": 2}})
-        (block,) = narrow(experiment, overrides=["timing.limit_s=9"]).blocks
+        (block,) = experiment.narrowed(overrides=["timing.limit_s=9"]).blocks
         assert block.fixed["timing"] == {
             "cpu": {"min_s": 1, "limit_s": 9},
             "cuda": {"min_s": 2, "limit_s": 9},
@@ -252,12 +252,12 @@ class TestOverrides:
 
     def test_a_nested_key_is_set_at_every_value_of_an_axis(self) -> None:
         experiment = self.timed(grid={"arch": ["a"], "timing": [{"min_s": 1}, {"min_s": 2}]})
-        (block,) = narrow(experiment, overrides=["timing.limit_s=9"]).blocks
+        (block,) = experiment.narrowed(overrides=["timing.limit_s=9"]).blocks
         assert block.axes["timing"] == [{"min_s": 1, "limit_s": 9}, {"min_s": 2, "limit_s": 9}]
 
     @pytest.mark.parametrize("key", ["seed", "precision"])
     def test_a_key_within_a_scalar_is_a_wrong_value_like_any_other(self, key: str) -> None:
-        experiment = narrow(self.timed(seed=3, precision="fp32"), overrides=[f"{key}.x=1"])
+        experiment = self.timed(seed=3, precision="fp32").narrowed(overrides=[f"{key}.x=1"])
         with pytest.raises(ConfigError, match=rf"blocks\[0\].{key}: "):
             expand(experiment, make_catalog("a"))
 
@@ -276,9 +276,9 @@ class TestStudies:
 
     def test_they_are_found_by_name_and_listed(self, shipped: Path) -> None:
         assert experiments() == ["plain", "studies/depth"]
-        assert load_experiment("studies/depth").name == "depth"
+        assert Experiment.load("studies/depth").name == "depth"
 
     def test_unknown_ones_name_the_nearest(self, shipped: Path) -> None:
         with pytest.raises(ConfigError) as caught:
-            load_experiment("studies/dept")
+            Experiment.load("studies/dept")
         assert caught.value.tip == "did you mean studies/depth?"

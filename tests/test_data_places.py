@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.datasets import DATASETS, Images, data_root, fetch, find, is_here, load
+from bench.datasets import DATASETS, Images, data_root, fetch, find, is_here, read
 from bench.datasets import _places as places
 from bench.datasets.cifar import _read_split as read_batches
 from bench.datasets.imagenette import _CLASSES
@@ -72,7 +72,7 @@ def write(folder: Path, files: Mapping[str, bytes], ending: str = "") -> Path:
     return folder
 
 
-def read(name: str, split: Any) -> Images:
+def read_kept(name: str, split: Any) -> Images:
     kept = DATASETS.get(name).kept
     assert kept is not None
     return _read_split(kept, data_root(), split)
@@ -97,7 +97,7 @@ def test_files_are_found_where_systems_keep_them_packed_or_not(
     folder = write(tmp_path / place, idx_files(name), ending)
     assert is_here(name)
     for split in ("train", "test"):
-        images = read(name, split)
+        images = read_kept(name, split)
         assert images.images.shape == (12, 1, 28, 28)
         assert images.images[:, 0, 3, 5].tolist() == list(range(12))
         assert images.labels.tolist() == [*BEGINS[name][split], 3, 3]
@@ -108,7 +108,7 @@ def test_files_are_found_where_systems_keep_them_packed_or_not(
 def test_one_file_may_be_packed_and_another_not_and_spelled_with_a_dot(data: Path) -> None:
     for number, (name, content) in enumerate(idx_files("mnist").items()):
         write(data / "mnist", {name.replace("-idx", ".idx"): content}, ".gz" if number % 2 else "")
-    assert read("mnist", "test").labels.tolist()[:4] == [7, 2, 1, 0]
+    assert read_kept("mnist", "test").labels.tolist()[:4] == [7, 2, 1, 0]
 
 
 def test_a_file_that_was_unpacked_under_its_packed_name_is_read(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_damaged_file_is_named(
     file = folder / f"train-images-idx3-ubyte{ending}"
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(UnsupportedError, match=problem) as caught:
-        load("mnist", "train")
+        read(find("mnist"), "train")
     assert caught.value.message.startswith(f"{file} cannot be read: ")
     assert caught.value.tip == "remove it, and the next run fetches it anew"
 
@@ -242,10 +242,10 @@ def test_a_damaged_cifar_is_named(
     packed = pack(data / kind.archive, write(tmp_path / kind.folder, files))
     packed.write_bytes(cut(packed.read_bytes()))
     with pytest.raises(UnsupportedError, match=f"{kind.archive} cannot be read"):
-        load(kind.name, "train")
+        read(find(kind.name), "train")
     place = write(data / kind.folder, files | {"two": b"cposix\nsystem\n(S'exit 1'\ntR."})
     with pytest.raises(UnsupportedError, match="two is not as it was published: 28 bytes of MD5") as caught:
-        load(kind.name, "train")
+        read(find(kind.name), "train")
     assert caught.value.message.startswith(f"{place / 'two'} cannot be read: ")
 
 
@@ -266,7 +266,7 @@ def test_a_missing_data_set_names_the_one_command_that_brings_it(
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert not is_here(name)
     with pytest.raises(UnsupportedError) as absent:
-        load(name, "train")
+        read(find(name), "train")
     assert absent.value.message == f"{name} is not on this machine"
     with pytest.raises(UnsupportedError) as caught:
         fetch(name)
@@ -285,7 +285,7 @@ def test_a_missing_data_set_names_the_one_command_that_brings_it(
 def test_on_debian_the_package_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(UnsupportedError) as caught:
-        load("fashion_mnist", "train")
+        read(find("fashion_mnist"), "train")
     assert str(caught.value.tip).startswith("`apt install dataset-fashion-mnist` brings it; or ")
 
 
@@ -294,7 +294,7 @@ def test_what_an_incomplete_folder_lacks_is_named(data: Path) -> None:
     del files["t10k-images-idx3-ubyte"]
     folder = write(data / "MNIST" / "raw", files)
     with pytest.raises(UnsupportedError, match=f"not on this machine whole: {folder} lacks t10k-images-idx3"):
-        load("mnist", "train")
+        read(find("mnist"), "train")
 
 
 def downloading(monkeypatch: pytest.MonkeyPatch, name: str, **files: Mapping[str, bytes]) -> list[Path]:
@@ -328,7 +328,7 @@ def test_a_missing_set_is_fetched_once_and_whole(data: Path, monkeypatch: pytest
     assert calls[0].name.startswith(".mnist-")  # a draft beside it, so that it is moved in one step
     assert sorted(path.name for path in data.iterdir()) == ["MNIST", "mnist.lock"]
     assert mine.stat().st_mtime_ns == before  # what is there stays as it is
-    assert read("mnist", "train").labels.tolist()[:5] == [5, 0, 4, 1, 9]
+    assert read_kept("mnist", "train").labels.tolist()[:5] == [5, 0, 4, 1, 9]
     assert socket.getdefaulttimeout() == patience
 
 
@@ -388,4 +388,4 @@ def test_a_damaged_archive_of_imagenette_is_named_and_leaves_nothing(data: Path)
 def test_digits_are_always_here() -> None:
     assert is_here("digits")
     fetch("digits")
-    assert torch.equal(load("digits", "test").labels, load("digits", "test").labels)
+    assert torch.equal(read(find("digits"), "test").labels, read(find("digits"), "test").labels)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from bench.contracts import check_dataset
-from bench.datasets import DATASETS, Images, Split, _mismatch, data_root, load
+from bench.datasets import DATASETS, Images, Split, _mismatch, data_root, find, read
 from bench.errors import UnknownNameError, UnsupportedError
 from bench.plan.card import DatasetCard
 
@@ -106,7 +106,7 @@ def test_images_and_labels_are_torchvisions(
     root = local_data(name)
     monkeypatch.setenv("BENCH_DATA", str(root))
     theirs = getattr(torchvision.datasets, TORCHVISION[name])(root, train=False)
-    ours = load(name, "test")
+    ours = read(find(name), "test")
     for i in (0, 1, 4321, 9999):
         image, label = theirs[i]  # through Pillow, as everybody else reads it
         assert torch.equal(ours.images[i], pil_to_tensor(image))
@@ -123,7 +123,7 @@ def test_digits_are_scikit_learns() -> None:
     theirs = load_digits()
     pixels = [[round(value * 255 / 16) for value in row] for row in theirs.data.tolist()]
     wanted = [[*row, label] for row, label in zip(pixels, theirs.target.tolist(), strict=True)]
-    ours = [load("digits", split) for split in ("train", "test")]
+    ours = [read(find("digits"), split) for split in ("train", "test")]
     images = torch.cat([o.images for o in ours]).flatten(1).tolist()
     labels = torch.cat([o.labels for o in ours]).tolist()
     found = [[*row, label] for row, label in zip(images, labels, strict=True)]
@@ -131,7 +131,7 @@ def test_digits_are_scikit_learns() -> None:
 
 
 def test_digits_are_split_between_the_forms_of_their_writers() -> None:
-    train, test = load("digits", "train"), load("digits", "test")
+    train, test = read(find("digits"), "train"), read(find("digits"), "test")
     labels = [*train.labels.tolist(), *test.labels.tolist()]  # as they lie in scikit-learn
     forms = [i for i in range(len(labels)) if labels[i : i + 30] == 3 * list(range(10))]
     assert len(forms) == 12
@@ -144,7 +144,7 @@ def test_digits_are_split_between_the_forms_of_their_writers() -> None:
 def test_another_split_of_digits_is_another_job() -> None:
     digest = sha256()
     for split in ("train", "test"):
-        images = load("digits", split)
+        images = read(find("digits"), split)
         digest.update(images.images.numpy().tobytes())
         digest.update(images.labels.numpy().tobytes())
     assert DATASETS.get("digits").card.sha256 == digest.hexdigest()
@@ -153,7 +153,7 @@ def test_another_split_of_digits_is_another_job() -> None:
 def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UnsupportedError, match="scikit-learn, which is missing"):
-        load("digits", "train")
+        read(find("digits"), "train")
 
 
 def test_where_the_data_lies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,10 +208,10 @@ def test_wrong_data_is_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = replace(DATASETS.get("digits"), load=shuffled_channels)
     monkeypatch.setitem(DATASETS._units, "digits", broken)
     with pytest.raises(UnsupportedError, match="the test images of digits are not as declared: images"):
-        load("digits", "test")
+        read(find("digits"), "test")
 
 
 def test_an_unknown_data_set_gets_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="unknown data set 'cifar'") as caught:
-        load("cifar", "train")
+        read(find("cifar"), "train")
     assert "cifar10" in (caught.value.tip or "")

@@ -18,7 +18,7 @@ from bench.analysis.ensembles import Ensemble
 from bench.analysis.entry import Entry, documented
 from bench.analysis.frame import to_frame
 from bench.analysis.layer_costs import to_table as layers_table
-from bench.analysis.versus import Ratio, compare_run
+from bench.analysis.versus import Ratio
 from bench.errors import BenchError, UnknownNameError
 from bench.plan.settings import OfNetwork, Timed
 from bench.plan.task import summarised
@@ -52,7 +52,7 @@ def frames_of(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     frame = Records.of(to_frame([run]))
     yield "measurements", frame
     yield "comparison", frame.comparison
-    yield "ratios", typed(Ratio.table(compare_run(run)), "ratios")
+    yield "ratios", typed(Ratio.table(Ratio.in_run(run)), "ratios")
     try:
         yield "ensembles", typed(Ensemble.table(Ensemble.in_run(run)), "ensembles")
     except BenchError:

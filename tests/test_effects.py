@@ -26,8 +26,8 @@ from bench.stats._tests import (
 from bench.stats.comparisons import _exact, correlation, mcnemar, two_groups
 from bench.stats.effects import Effect
 from bench.stats.verdicts import (
+    Expectation,
     _decide_ratio,
-    _Expectation,
     _holm,
     _verdict,
     corrected,
@@ -38,7 +38,6 @@ from bench.stats.verdicts import (
     of_counts,
     of_means,
     of_ratios,
-    p_is,
     show_p,
 )
 
@@ -316,7 +315,7 @@ def test_two_groups_are_tested_as_suits_their_numbers() -> None:
     ],
 )
 def test_an_expectation_of_a_count_is_decided_by_its_margin(
-    expect: _Expectation, gap: float, word: str
+    expect: Expectation, gap: float, word: str
 ) -> None:
     decided = decide_expectation(_exact([2.0 + gap], [2.0]), expect, -0.5, 0.5)
     assert decided.verdict == word
@@ -419,8 +418,8 @@ def test_a_p_below_what_an_exact_test_can_give_is_a_bound() -> None:
     assert found.p_floor == 2 / math.comb(8, 4)
     assert show_p(found.p, found.p_floor) == "≤ 0.029"
     exactly = rank_sums([1.0, 1.1, 1.2, 1.3], [9.0, 9.1, 9.2, 9.3])
-    assert p_is(exactly.p, exactly.p_floor) == "p = 0.029"
-    assert p_is(found.p, found.p_floor) == "p ≤ 0.029"
+    assert show_p(exactly.p, exactly.p_floor, named=True) == "p = 0.029"
+    assert show_p(found.p, found.p_floor, named=True) == "p ≤ 0.029"
     assert (show_p(0.0314), show_p(NAN, 0.1)) == ("0.031", "–")
 
 

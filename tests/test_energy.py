@@ -77,7 +77,7 @@ def test_a_counter_that_stands_still_is_no_energy() -> None:
     clock = FakeClock([0.01])
     with pytest.raises(UnsupportedError, match="fake stood still"):
         measure_energy(lambda: None, 1, FakeMeter(clock, 0.0), clock, FakeWatch(), sleep=lambda _: None)
-    assert clock.now() == pytest.approx(energy.ENERGY_S + energy._PATIENCE_S, abs=0.1)
+    assert clock.now() == pytest.approx(energy._ENERGY_S + energy._PATIENCE_S, abs=0.1)
 
 
 def test_idle_power_is_told_and_not_subtracted() -> None:

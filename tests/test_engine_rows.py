@@ -18,7 +18,8 @@ from bench.cli.app import app
 from bench.contracts import check_figure
 from bench.errors import UnknownNameError
 from bench.plan.job import Job
-from bench.records.outputs import Answers, outputs_path, save_outputs
+from bench.records.job_files import JobFile
+from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, Record, measured
 from bench.records.store import Run
 from bench.report.tables.engines import engines_view
@@ -71,7 +72,7 @@ def evaluated(
         task="evaluate", arch=NET.name, input_size=NET.input_size, num_classes=1000, settings=settings
     )  # type: ignore[arg-type]
     content, sha256 = answers.encode()
-    save_outputs(outputs_path(folder, asked.id), content)
+    save_outputs(JobFile.outputs.path(folder, asked.id), content)
     detail = {"correct": int(right.sum()), "images": count, "outputs_sha256": sha256}
     return record(asked, measurements=[measured("top1", (float(right.mean()),), detail, flags)])
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import make_catalog, make_planned
 
 from bench.plan import estimate as estimates
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.estimate import Forecast, estimator
 from bench.plan.expand import Planned, expand
 from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_S
@@ -53,7 +53,7 @@ def test_the_guess_grows_with_images_and_epochs() -> None:
 )
 def test_a_plan_knows_its_images(asked: dict[str, Any], images: int) -> None:
     block = {"task": "accuracy", "dataset": "digits", **asked, "grid": {"arch": ["a"]}}
-    (planned,) = expand(parse_experiment({"blocks": [block]}), make_catalog("a"))
+    (planned,) = expand(Experiment.parse({"blocks": [block]}), make_catalog("a"))
     assert planned.images == images
 
 

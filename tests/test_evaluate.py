@@ -21,8 +21,9 @@ from bench.archs.naming import _pretrained, parse, resolve
 from bench.archs.safetensors import read_safetensors, read_told, write_safetensors
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import BenchError, ConfigError, InvalidModelError, StoreError, UnsupportedError
-from bench.plan.config import parse_experiment
-from bench.records.outputs import Answers, Outputs, outputs_path
+from bench.plan.config import Experiment
+from bench.records.job_files import JobFile
+from bench.records.outputs import Answers, Outputs
 from bench.records.record import Record
 from bench.tasks import _evaluate
 
@@ -78,7 +79,7 @@ def read_answers(folder: Path, record: Record) -> Answers | None:
     """Return the answers of a record, by the SHA-256 that it has of them."""
     top1 = record.measurement("top1")
     expected = top1 and top1.detail.get("outputs_sha256")
-    return Answers.load(outputs_path(folder, record.job.id), expected) if expected else None
+    return Answers.load(JobFile.outputs.path(folder, record.job.id), expected) if expected else None
 
 
 def value(record: Record, name: str) -> float:
@@ -386,7 +387,7 @@ def test_weights_that_were_changed_are_not_taken_for_those_of_the_record(
 
 
 def test_a_run_without_weights_is_told(tmp_path: Path) -> None:
-    bench.run(parse_experiment({"name": "c", "blocks": [{"task": "cost", "grid": {"arch": ["lenet5"]}}]}),
+    bench.run(Experiment.parse({"name": "c", "blocks": [{"task": "cost", "grid": {"arch": ["lenet5"]}}]}),
               results=tmp_path, executor="inline")  # fmt: skip
     with pytest.raises(ConfigError, match="has kept no weights") as error:
         bench.evaluate("c", results=tmp_path, executor="inline")
@@ -398,7 +399,7 @@ def test_keeping_weights_is_no_part_of_a_job_where_it_is_off() -> None:
     job = make_job(task="accuracy", settings=settings)
     assert "keep_weights" not in job.content()["settings"]  # type: ignore[operator]
     block = {"task": "accuracy", "keep_weights": False, "grid": {"arch": ["lenet5"]}}
-    assert parse_experiment({"blocks": [block]}).blocks[0].fixed["keep_weights"] is False
+    assert Experiment.parse({"blocks": [block]}).blocks[0].fixed["keep_weights"] is False
 
 
 # --- weights ---
@@ -445,14 +446,14 @@ def test_a_library_has_its_default_weights_where_it_is_evaluated() -> None:
         "arch": ["torchvision:resnet50", "timm:resnet50.a1_in1k", "torchvision:resnet18(weights=X)", "lenet5"]
     }
     blocks = [{"task": task, "grid": grid} for task in ("evaluate", "cost")]
-    evaluated, counted = parse_experiment({"blocks": blocks}).blocks
+    evaluated, counted = Experiment.parse({"blocks": blocks}).blocks
     assert evaluated.archs == [
         "torchvision:resnet50(weights='DEFAULT')",
         "timm:resnet50.a1_in1k(weights='DEFAULT')",
         *grid["arch"][2:],
     ]
     assert counted.archs == grid["arch"]
-    given = parse_experiment({"blocks": [{**blocks[0], "weights": "w.pt"}]}).blocks[0]
+    given = Experiment.parse({"blocks": [{**blocks[0], "weights": "w.pt"}]}).blocks[0]
     assert given.archs[0] == "torchvision:resnet50(weights='w.pt')"
 
 

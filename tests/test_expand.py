@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
 from bench.plan.card import ArchCard
-from bench.plan.config import load_experiment, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.estimate import estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
@@ -21,7 +21,7 @@ from bench.tasks.cost import _GUESS_S
 
 def plan(block: dict[str, Any], *, catalog: Any = None, **top: Any) -> tuple[Planned, ...]:
     names = [str(n) for n in block["grid"]["arch"]]
-    return expand(parse_experiment({"blocks": [block], **top}), catalog or make_catalog(*names))
+    return expand(Experiment.parse({"blocks": [block], **top}), catalog or make_catalog(*names))
 
 
 ALONE = {"least": 1, "most": 1}
@@ -80,7 +80,7 @@ def test_values_differ_by_device() -> None:
 def test_a_kind_of_device_is_skipped_whichever_its_number(asked: str, skipped: int) -> None:
     catalog = make_catalog("a", "b", devices=("cpu", "cuda:0"))
     block = {"task": "infer", "device": "cuda", "grid": {"arch": ["a", "b"]}}
-    experiment = parse_experiment({"blocks": [block], "skip": [{"device": asked}]})
+    experiment = Experiment.parse({"blocks": [block], "skip": [{"device": asked}]})
     assert [p.status for p in expand(experiment, catalog)].count("skipped") == skipped
 
 
@@ -285,11 +285,11 @@ def test_estimates_come_from_the_most_alike() -> None:
 
 def test_all_errors_of_the_plan_are_bench_errors() -> None:
     with pytest.raises(BenchError, match="no architecture is named"):
-        expand(parse_experiment({"blocks": [{"task": "cost"}]}), make_catalog())
+        expand(Experiment.parse({"blocks": [{"task": "cost"}]}), make_catalog())
 
 
 def test_the_shipped_gpu_experiment_plans_on_a_gpu() -> None:
-    experiment = load_experiment("gpu")
+    experiment = Experiment.load("gpu")
     names = dict.fromkeys(name for block in experiment.blocks for name in block.archs)
     catalog = make_catalog(
         *names, devices=("cpu", "cuda:0"), backends=("cuda_graph", "compiled", "eager", "onnx")

@@ -35,10 +35,11 @@ from bench.facts.convert import update
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store
 from bench.report import exports
-from bench.report.exports import EXPORTS, Export, Results, library
+from bench.report.exports import EXPORTS, Export, Results
+from bench.report.exports._library import library
 from bench.report.exports._numbers import file_names
-from bench.report.exports.measurements import long_csv, long_parquet
-from bench.report.exports.timm import _timm_frame, file_name, timm_csv, variants
+from bench.report.exports.measurements import _long_csv, long_parquet
+from bench.report.exports.timm import _file_name, _timm_csv, _timm_frame, _variants
 from bench.stats.answers import Share
 
 TIMM = (
@@ -61,7 +62,7 @@ def everything() -> Run:
 
 def test_csv_has_every_row_with_raw_samples() -> None:
     frame = to_frame([everything()])
-    rows = list(csv.DictReader(io.StringIO(long_csv([everything()]))))
+    rows = list(csv.DictReader(io.StringIO(_long_csv([everything()]))))
     assert [r["job_id"] for r in rows] == frame["job_id"].tolist()
     assert {*frame.columns, "value"} - {"outputs", "evaluation"} == set(rows[0])
     assert [r["value"] for r in rows] == [r["median"] for r in rows]
@@ -147,20 +148,20 @@ def test_fastest_comes_first_and_the_counted_alone_last() -> None:
 
 
 def test_timm_csv_is_read_by_whoever_reads_timms() -> None:
-    frame = pd.read_csv(io.StringIO(timm_csv(table_of(timed()))))
+    frame = pd.read_csv(io.StringIO(_timm_csv(table_of(timed()))))
     assert frame.columns.tolist() == list(TIMM)
     assert frame["infer_batch_size"].tolist() == [64]
-    infer_alone = pd.read_csv(io.StringIO(timm_csv(table_of(timed()[:3]))))
+    infer_alone = pd.read_csv(io.StringIO(_timm_csv(table_of(timed()[:3]))))
     assert infer_alone.columns.tolist() == [c for c in TIMM if not c.startswith("train_")]
-    assert timm_csv(table_of([])).strip().split(",") == [c for c in TIMM if not c.startswith("train_")]
+    assert _timm_csv(table_of([])).strip().split(",") == [c for c in TIMM if not c.startswith("train_")]
 
 
 def test_what_timm_does_not_tell_apart_is_named() -> None:
-    assert variants(table_of(timed())) == []
-    assert variants(table_of([*timed(), *timed(precision="bf16")[2:3]])) == ["precision"]
+    assert _variants(table_of(timed())) == []
+    assert _variants(table_of([*timed(), *timed(precision="bf16")[2:3]])) == ["precision"]
     runs = [make_run(timed(), name=name) for name in "ab"]
-    assert variants(compare_table(to_frame(runs))) == ["run"]
-    assert variants(table_of([])) == []
+    assert _variants(compare_table(to_frame(runs))) == ["run"]
+    assert _variants(table_of([])) == []
 
 
 # --- JSON ---
@@ -219,9 +220,9 @@ def test_speeds_go_to_timms_columns_and_come_back_as_facts(tmp_path: Path) -> No
     counted_alone = record(job(VGG16), VGG16, counted(VGG16))
     run = make_run([*timed(), counted_alone])
     table = compare_table(to_frame([run]))
-    name = file_name([run], table)
+    name = _file_name([run], table)
     assert name == "benchmark-infer-fp32-nchw-pt2110-cu128-nvidia_h100_80gb_hbm3.csv"
-    (tmp_path / name).write_text(timm_csv(table))
+    (tmp_path / name).write_text(_timm_csv(table))
     (source,) = update([tmp_path / name], tmp_path / "facts", url="https://example.org/runs", licence="MIT")
     assert (source.of, source.rows) == ("nvidia_h100_80gb_hbm3", 1)  # vgg16 has no speed
     assert (source.url, source.licence) == ("https://example.org/runs", "MIT")
@@ -272,12 +273,12 @@ def test_a_file_is_named_as_timm_names_it(changes: dict[str, str], expected: str
     run = make_run(
         [record(job(RESNET18, "infer", **speed(**changes)), RESNET18, [of_time("step_time", 1.0)])]
     )
-    assert file_name([run], compare_table(to_frame([run]))) == expected
+    assert _file_name([run], compare_table(to_frame([run]))) == expected
 
 
 def test_only_what_was_timed_has_a_name() -> None:
     run = make_run([record(job(VGG16), VGG16, counted(VGG16))])
-    assert file_name([run], compare_table(to_frame([run]))) is None
+    assert _file_name([run], compare_table(to_frame([run]))) is None
 
 
 def test_accuracies_go_to_timms_columns_and_come_back_as_facts(tmp_path: Path) -> None:

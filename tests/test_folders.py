@@ -6,55 +6,19 @@ import itertools
 import os
 import pickle
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_catalog
-from fake_executor import FakeExecutor
+from image_folders import SPLIT, fill, name_of, photograph
 from PIL import Image
 
-from bench.datasets import Files, find, load
+from bench.datasets import Files, find, read
 from bench.datasets._images import _CHUNK, _decode
 from bench.datasets.imagenette import _CLASSES
-from bench.errors import BenchError, UnknownNameError, UnsupportedError
-from bench.execution import Ended, Event
-from bench.execution._probe import probe_machine
-from bench.execution.catalog import _datasets_of, catalog_for
-from bench.execution.executors.process import ProcessExecutor
-from bench.plan.config import parse_experiment
-from bench.plan.expand import expand
-from bench.plan.recipe import Augment
-from bench.training._augment import decide
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-def photograph(seed: int, height: int = 12, width: int = 16, channels: int = 3) -> Pixels:
-    """Return noise [H, W, C] uint8."""
-    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-
-
-def fill(root: Path, counts: Mapping[str, int], mode: str = "RGB") -> Path:
-    """Write so many PNGs into each of these folders, such as ``train/cat``."""
-    number = 0
-    for place, count in counts.items():
-        (root / place).mkdir(parents=True, exist_ok=True)
-        for i in range(count):
-            image = Image.fromarray(photograph(number)).convert(mode)
-            image.save(root / place / f"{i:03}.png")
-            number += 1
-    return root
-
-
-def name_of(root: Path) -> str:
-    return f"imagefolder:{root}"
-
-
-SPLIT = {"train/cat": 4, "train/dog": 3, "val/cat": 1, "val/dog": 2}
+from bench.errors import UnsupportedError
 
 
 def test_a_split_folder(tmp_path: Path) -> None:
@@ -64,7 +28,7 @@ def test_a_split_folder(tmp_path: Path) -> None:
     assert dataset.class_names == ("cat", "dog")
     assert (dataset.card.num_classes, dataset.card.in_channels) == (2, 3)
     assert dataset.card.size == 12  # the shorter side, as it is below 224
-    train, test = load(name_of(root), "train", 8), load(name_of(root), "test", 8)
+    train, test = read(find(name_of(root), 8), "train"), read(find(name_of(root), 8), "test")
     assert train.images.shape == (7, 3, 8, 8)
     assert train.labels.tolist() == [0] * 4 + [1] * 3
     assert test.labels.tolist() == [0, 1, 1]
@@ -142,14 +106,14 @@ def test_grey_folders_have_one_channel(tmp_path: Path) -> None:
     root = fill(tmp_path, SPLIT, mode="L")
     dataset = find(name_of(root))
     assert dataset.card.in_channels == len(dataset.mean) == len(dataset.std) == 1
-    assert load(name_of(root), "train", 8).images.shape == (7, 1, 8, 8)
+    assert read(find(name_of(root), 8), "train").images.shape == (7, 1, 8, 8)
 
 
 def test_a_grey_image_among_colours_stays_among_them(tmp_path: Path) -> None:
     root = fill(tmp_path, SPLIT)
     Image.fromarray(photograph(9)).convert("L").save(root / "train" / "cat" / "000.png")
     assert find(name_of(root)).card.in_channels == 3
-    assert load(name_of(root), "train", 8).images.shape == (7, 3, 8, 8)
+    assert read(find(name_of(root), 8), "train").images.shape == (7, 3, 8, 8)
 
 
 def test_looking_opens_a_few_images_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +300,7 @@ def test_names_may_have_blanks_accents_and_no_text(tmp_path: Path) -> None:
     dataset = find(name_of(fill(tmp_path, parts | {f"train/{odd}": 2, f"test/{odd}": 1})))
     assert dataset.class_names == ("a [1] b", composed, "odd\ufffd")
     assert (dataset.card.train, dataset.card.test) == (8, 4)
-    assert load(dataset.card.name, "test", 8).labels.tolist() == [0, 1, 1, 2]
+    assert read(find(dataset.card.name, 8), "test").labels.tolist() == [0, 1, 1, 2]
     assert dataset.card.note.isprintable()
 
 
@@ -350,7 +314,7 @@ def test_images_are_told_by_their_content_not_by_their_ending(tmp_path: Path) ->
     dataset = find(name_of(root))
     assert dataset.card.train + dataset.card.test == 8 + 4
     assert dataset.card.note.endswith("left out: *.gif (1)")
-    assert sum(len(load(dataset.card.name, split, 8)) for split in ("train", "test")) == 12
+    assert sum(len(read(find(dataset.card.name, 8), split)) for split in ("train", "test")) == 12
 
 
 def test_what_links_share_between_the_parts_is_told_or_refused(tmp_path: Path) -> None:
@@ -509,7 +473,7 @@ def test_a_broken_image_is_named(content: str, before: int, tmp_path: Path) -> N
 def load_split(root: Path, split: Any) -> str | None:
     """Return what is said, or None where all is well."""
     try:
-        load(name_of(root), split, 8)
+        read(find(name_of(root), 8), split)
     except UnsupportedError as error:
         return error.message
     return None
@@ -526,7 +490,7 @@ def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
         (tmp_path / place).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / place / "a.png")
     with pytest.raises(UnsupportedError, match="pixels from 0 to 0, expected a range of 0 to 255"):
-        load(name_of(tmp_path), "train")
+        read(find(name_of(tmp_path)), "train")
 
 
 # Files that stay files.
@@ -534,9 +498,9 @@ def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
 
 def test_files_stand_for_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fill(tmp_path, {"train/cat": 40, "train/dog": 30, "val/cat": 1, "val/dog": 1})
-    decoded = load(name_of(root), "train", 8)
+    decoded = read(find(name_of(root), 8), "train")
     monkeypatch.setattr("bench.datasets._images._MEMORY_SHARE", 0.0)
-    files = load(name_of(root), "train", 8)
+    files = read(find(name_of(root), 8), "train")
     assert isinstance(decoded.images, torch.Tensor)
     assert isinstance(files.images, Files)
     assert files.images.shape == decoded.images.shape
@@ -573,7 +537,7 @@ def test_imagenette_as_it_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     dataset = find("imagenette", 8)
     assert (dataset.card.name, dataset.card.train, dataset.card.size) == ("imagenette", 20, 8)
     assert dataset.class_names[-1] == "parachute"
-    assert load("imagenette", "test", 8).labels.tolist() == [i // 2 for i in range(20)]
+    assert read(find("imagenette", 8), "test").labels.tolist() == [i // 2 for i in range(20)]
 
 
 def test_other_classes_are_no_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -582,106 +546,3 @@ def test_other_classes_are_no_imagenette(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UnsupportedError, match="has the classes cat, dog .*not Imagenette's ten") as caught:
         find("imagenette")
     assert "imagefolder:" in (caught.value.tip or "")
-
-
-# In an experiment.
-
-
-def asking(*datasets: Any, **more: Any) -> Any:
-    block = {
-        "task": "accuracy",
-        "device": "cpu",
-        "grid": {"arch": ["net"], "dataset": list(datasets)},
-        **more,
-    }
-    return parse_experiment({"blocks": [block]})
-
-
-def test_an_experiment_names_its_data_sets() -> None:
-    blocks = [
-        {"task": "accuracy", "dataset": "digits", "grid": {"arch": ["net"]}},
-        {
-            "task": "accuracy",
-            "grid": {"arch": ["net"], "dataset": [{"cpu": "digits", "cuda": "imagefolder:x"}]},
-        },
-        {"task": "cost", "grid": {"arch": ["net"]}},
-    ]
-    assert _datasets_of(parse_experiment({"blocks": blocks})) == ["digits", "imagefolder:x"]
-
-
-def test_the_probe_looks_at_folders_that_are_named(tmp_path: Path) -> None:
-    name = name_of(fill(tmp_path, SPLIT))
-    events: list[Event] = []
-    probe_machine(events.append, [], ["digits", name, "unknown"])
-    (kind, found) = events[0]
-    assert kind == "answer"
-    assert found.datasets[name] == find(name).card
-    assert found.datasets["mnist"].sha256 is None
-    assert "unknown" not in found.datasets
-    probe_machine(events.append, [], [name_of(tmp_path / "nowhere")])
-    assert events[1][0] == "error"
-    assert "there is no folder" in events[1][1].message
-
-
-def test_a_catalog_asks_for_them(tmp_path: Path) -> None:
-    name = name_of(fill(tmp_path, SPLIT))
-
-    def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
-        assert args == (["net"], ["digits", name])
-        return [("answer", make_catalog("net", datasets={name: find(name).card}))], Ended()
-
-    assert name in catalog_for(asking("digits", name), FakeExecutor(play)).datasets
-
-
-def test_other_images_are_another_job(tmp_path: Path) -> None:
-    root = fill(tmp_path, SPLIT)
-    name = name_of(root)
-
-    def job() -> Any:
-        catalog = make_catalog("net", datasets={name: find(name).card})
-        (planned,) = expand(asking(name), catalog)
-        return planned.job
-
-    first, again = job(), job()
-    assert first.id == again.id
-    assert first.settings.dataset_sha256 == find(name).card.sha256
-    assert (first.input_size, first.in_channels, first.num_classes) == (12, 3, 2)
-    fill(root, {"train/cat": 5})
-    assert job().id != first.id
-
-
-@pytest.mark.parametrize("size", [None, 32])
-def test_a_job_says_how_its_images_are_changed_at_the_size_that_they_are_decoded_to(
-    tmp_path: Path, size: int | None
-) -> None:
-    name = name_of(fill(tmp_path, SPLIT))
-    (planned,) = expand(asking(name, input_size=size), make_catalog("net", datasets={name: find(name).card}))
-    images = find(name, planned.job.input_size).card
-    done = decide(Augment(), images)
-    assert images.size == (size or 12)
-    assert planned.job.settings.augment == {"pad": done.pad, "flip": done.flip, "cutout": done.cutout}
-    assert done.pad == images.size // 8
-
-
-def test_a_data_set_of_tensors_has_no_fingerprint() -> None:
-    (planned,) = expand(asking("digits"), make_catalog("net"))
-    assert "dataset_sha256" not in planned.job.settings.content
-
-
-@pytest.mark.slow
-def test_a_job_may_decode_in_processes_of_its_own(tmp_path: Path) -> None:
-    root = fill(tmp_path, {"train/cat": _CHUNK, "train/dog": _CHUNK, "val/cat": 1, "val/dog": 1})
-    executor = ProcessExecutor()
-    events: list[Event] = []
-    target = "process_targets:load_files"
-    ended = executor.call(target, (name_of(root),), timeout_s=120.0, on_event=events.append)
-    executor.close()
-    assert (ended.exitcode, ended.output) == (0, "")
-    assert events[1:] == [("images", 2 * _CHUNK)]
-
-
-def test_an_unknown_data_set_tells_of_folders() -> None:
-    with pytest.raises(UnknownNameError) as caught:
-        expand(asking("flowers_of_mine"), make_catalog("net"))
-    assert isinstance(caught.value, BenchError)
-    assert "digits" in (caught.value.tip or "")

@@ -119,7 +119,7 @@ def gate(
         return SimpleNamespace(here=ratios, summary=Summary(), path=Path("results") / name)
 
     monkeypatch.setattr(_gating, "compare", compare)
-    monkeypatch.setattr(_gating, "compare_run", lambda ratios: ratios)
+    monkeypatch.setattr(_gating.Ratio, "in_run", lambda ratios: ratios)
     return CliRunner().invoke(app, ["gate", *words]), compared
 
 

@@ -23,10 +23,11 @@ from bench.errors import StoreError
 from bench.execution._locks import _lock_folder, device_locks
 from bench.execution.runner import Summary, run_plan
 from bench.io import JsonObject
+from bench.records.job_files import JobFile
 from bench.records.lock import soft_path, take_lock
 from bench.records.machines import by_machine, machine_of, same_machines
 from bench.records.merge import Merged, merge_runs
-from bench.records.outputs import Outputs, kept_path, outputs_path, weights_path
+from bench.records.outputs import Outputs
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, Store, latest, read_run
 
@@ -207,15 +208,15 @@ class TestMerge:
             record = make_record(job=job, environment=machine(cpu=cpu), measurements=(top1,))
             folders.append(stored(tmp_path / name, record))
             records.append(record)
-            for path_of in (outputs_path, weights_path):
+            for path_of in (JobFile.outputs.path, JobFile.weights.path):
                 path_of(tmp_path / name, job.id).parent.mkdir()
                 path_of(tmp_path / name, job.id).write_bytes(payload)
         merged(tmp_path, *folders)
-        for path_of in (outputs_path, weights_path):
+        for path_of in (JobFile.outputs.path, JobFile.weights.path):
             place = path_of(tmp_path / "both", job.id)
             assert sorted(p.read_bytes() for p in place.parent.iterdir()) == [b"a" * 9, b"b" * 9]
             for record in records:
-                file = kept_path(place, record.measurements[0].detail["weights_sha256"])
+                file = JobFile.whole(place, record.measurements[0].detail["weights_sha256"])
                 assert file is not None
                 assert file.read_bytes() in (b"a" * 9, b"b" * 9)
         for record in records:  # each is looked for, and is no archive

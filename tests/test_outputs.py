@@ -12,7 +12,8 @@ import pytest
 from conftest import make_job, make_record
 
 from bench.errors import StoreError
-from bench.records.outputs import Outputs, outputs_path, save_outputs
+from bench.records.job_files import JobFile
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record
 
 JOB = make_job(task="accuracy", settings={"dataset": "digits"})
@@ -36,7 +37,7 @@ def recorded(sha256: str | None) -> Record:
 
 def stored(folder: Path, what: Outputs) -> str:
     content, sha256 = what.encode()
-    save_outputs(outputs_path(folder, JOB.id), content)
+    save_outputs(JobFile.outputs.path(folder, JOB.id), content)
     return sha256
 
 
@@ -114,7 +115,7 @@ def test_a_file_of_a_later_training_is_not_taken_for_an_earlier_one(tmp_path: Pa
 
 def test_a_torn_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     sha256 = stored(tmp_path, outputs())
-    path = outputs_path(tmp_path, JOB.id)
+    path = JobFile.outputs.path(tmp_path, JOB.id)
     whole = path.read_bytes()
     shapes = {"logits": np.zeros((2, 3)), "labels": np.zeros(2), "class_names": np.array(["a"])}
     for content in (b"", whole[:-100], whole[: len(whole) // 2], b"no archive"):

@@ -22,7 +22,7 @@ from patches import changed
 from torch import nn
 
 from bench.archs.naming import resolve
-from bench.datasets import DATASETS, Images, load
+from bench.datasets import DATASETS, Images, find, read
 from bench.errors import BenchError, DivergedError, UnsupportedError
 from bench.plan.recipe import Recipe
 from bench.training import _parallel as parallel
@@ -79,7 +79,7 @@ def warm_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def few(split: str, count: int) -> Images:
-    whole = load("digits", "train" if split == "train" else "test")
+    whole = read(find("digits"), "train" if split == "train" else "test")
     return Images(whole.images[:count], whole.labels[:count])
 
 

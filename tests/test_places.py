@@ -28,7 +28,7 @@ from bench.execution._wants import wanted
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import Place, PlaceLostError, _CardExecutor, _with_card_first, places_for
 from bench.execution.runner import Observer, Summary, run_plan
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned, expand
 from bench.plan.settings import Processes
 from bench.records import environment
@@ -108,7 +108,7 @@ class TestTheHost:
         self, device: str, several: bool
     ) -> None:
         content = {"blocks": [{"task": "infer", "device": device, "grid": {"arch": ["net"]}}]}
-        experiment = parse_experiment(content)
+        experiment = Experiment.parse(content)
         plan = expand(experiment, host(*CARDS))
         assert {p.any_card for p in plan} == {several}
         alone = expand(experiment, host(CARDS[0]))
@@ -123,17 +123,17 @@ class TestTheHost:
     def test_what_is_left_out_is_told_where_all_are_asked_for(self, device: str, told: bool) -> None:
         content = {"blocks": [{"task": "infer", "device": device, "grid": {"arch": ["net"]}}]}
         one_like_it = host(CARDS[0], {**CARDS[1], "name": "NVIDIA T4"})
-        notes = {p.note for p in expand(parse_experiment(content), one_like_it)}
+        notes = {p.note for p in expand(Experiment.parse(content), one_like_it)}
         assert (["cuda:1 (NVIDIA T4)" in note for note in notes]) == [told]
-        assert {p.note for p in expand(parse_experiment(content), host(*CARDS))} == {""}
+        assert {p.note for p in expand(Experiment.parse(content), host(*CARDS))} == {""}
 
     def test_all_of_a_host_without_cards_is_its_cpu(self) -> None:
         content = {"blocks": [{"task": "infer", "device": "all", "grid": {"arch": ["net"]}}]}
-        assert {p.job.device for p in expand(parse_experiment(content), host())} == {"cpu"}
+        assert {p.job.device for p in expand(Experiment.parse(content), host())} == {"cpu"}
 
     def test_ranks_take_the_first_cards(self) -> None:
         block = {"task": "accuracy", "dataset": "digits", "grid": {"arch": ["net"], "ranks": [1, 2]}}
-        plan = expand(parse_experiment({"blocks": [block]}), host(*CARDS))
+        plan = expand(Experiment.parse({"blocks": [block]}), host(*CARDS))
         assert {p.job.settings.device_count: p.any_card for p in plan} == {1: True, 2: False}
 
     def test_each_card_is_a_place_and_the_host_is_one_for_the_rest(self) -> None:

@@ -13,7 +13,7 @@ from conftest import make_catalog
 from pydantic import ValidationError
 
 from bench.errors import ConfigError
-from bench.plan.config import narrow, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import expand
 from bench.plan.files import configs_dir
 from bench.plan.recipe import Augment, Cosine, Recipe, Steps
@@ -145,10 +145,10 @@ def test_wrong_values_of_ones_own_are_named(text: str, message: str, tip: str | 
 
 def test_experiments_take_them() -> None:
     data = {"blocks": [{"task": "accuracy", "grid": {"arch": ["net"], "recipe": ["std", "std(momentum=0)"]}}]}
-    experiment = parse_experiment(data)
+    experiment = Experiment.parse(data)
     jobs = [planned.job for planned in expand(experiment, make_catalog("net"))]
     assert [job.settings.recipe.name for job in jobs] == ["std", "std(momentum=0)"]
-    changed = narrow(experiment, overrides=["recipe=std(momentum=0.5,nesterov=false)"])
+    changed = experiment.narrowed(overrides=["recipe=std(momentum=0.5,nesterov=false)"])
     (job,) = (planned.job for planned in expand(changed, make_catalog("net")))
     assert job.settings.content["recipe"]["momentum"] == 0.5
 

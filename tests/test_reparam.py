@@ -19,7 +19,7 @@ from bench.costs.layers import layer_table
 from bench.errors import ConfigError, InvalidModelError, UnsupportedError
 from bench.execution._worker import work
 from bench.plan.card import ArchCard
-from bench.plan.config import narrow, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import expand
 from bench.records.flags import doubts
 
@@ -261,7 +261,7 @@ def test_a_form_that_was_not_asked_for_is_a_flag_and_no_doubt(tmp_path: Path) ->
 
 
 def names(block: dict[str, Any], *overrides: str) -> list[str]:
-    experiment = narrow(parse_experiment({"blocks": [block]}), overrides=overrides)
+    experiment = Experiment.parse({"blocks": [block]}).narrowed(overrides=overrides)
     return experiment.blocks[0].archs
 
 
@@ -285,14 +285,14 @@ def test_a_key_that_is_not_given_leaves_jobs_as_they_were() -> None:
     catalog = make_catalog(archs={**catalog.archs, "a(reparam=True)": (card,)})
     plain = {"task": "cost", "grid": {"arch": ["a"]}}
     both = expand(
-        parse_experiment({"blocks": [{**plain, "grid": {"arch": ["a"], "reparam": [False, True]}}]}), catalog
+        Experiment.parse({"blocks": [{**plain, "grid": {"arch": ["a"], "reparam": [False, True]}}]}), catalog
     )
-    (alone,) = expand(parse_experiment({"blocks": [plain]}), catalog)
+    (alone,) = expand(Experiment.parse({"blocks": [plain]}), catalog)
     assert [one.job.arch for one in both] == ["a", "a(reparam=True)"]
     assert both[0].job.id == alone.job.id
     assert both[0].job.settings.content == both[1].job.settings.content
     (step,) = expand(
-        parse_experiment({"blocks": [{**plain, "task": "train_step", "reparam": True}]}), catalog
+        Experiment.parse({"blocks": [{**plain, "task": "train_step", "reparam": True}]}), catalog
     )
     assert (step.status, step.reason) == ("unsupported", "a(reparam=True) cannot be trained: it is fused")
 

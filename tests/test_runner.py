@@ -19,7 +19,7 @@ from bench.execution._outcome import judge
 from bench.execution._side_by_side import side_by_side
 from bench.execution.catalog import _is_users, ask, catalog_for
 from bench.execution.runner import Observer, Summary, run_plan
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned
 from bench.records.record import Record
 from bench.records.store import Store, latest, read_run
@@ -366,7 +366,7 @@ class TestCatalog:
         assert [_is_users(n) for n in ("net.py:Net", "a/b.py:f(x='c:d')", "pkg.mod:Net")] == [True] * 3
 
     def test_every_name_gets_its_cards(self) -> None:
-        experiment = parse_experiment({"blocks": [{"task": "cost", "grid": {"arch": ["a", "net.py:Net"]}}]})
+        experiment = Experiment.parse({"blocks": [{"task": "cost", "grid": {"arch": ["a", "net.py:Net"]}}]})
         executor = scripted()
         catalog = catalog_for(experiment, executor)
         assert set(catalog.archs) == {"a", "net.py:Net"}
@@ -382,7 +382,7 @@ class TestCatalog:
                 return [], Ended(exitcode=-11)
             return [("answer", Catalog())], Ended()
 
-        experiment = parse_experiment({"blocks": [{"task": "cost", "grid": {"arch": [name]}}]})
+        experiment = Experiment.parse({"blocks": [{"task": "cost", "grid": {"arch": [name]}}]})
         (card,) = catalog_for(experiment, FakeExecutor(play)).archs[name]
         first = card.source_sha256
         assert card.name == name

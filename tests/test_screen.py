@@ -30,7 +30,7 @@ from bench.cli._screen import Screen
 from bench.cli._words import headline
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.tables.colours import COLOURS
+from bench.report.tables.formats import _COLOURS
 
 
 @pytest.fixture
@@ -296,8 +296,8 @@ class TestColours:
         assert "slower" in capture.get()
 
     def test_words_of_one_meaning_have_one_colour(self) -> None:
-        assert COLOURS["slower"] == COLOURS["refuted"] != COLOURS["faster"] == COLOURS["supported"]
-        assert "same" not in COLOURS
+        assert _COLOURS["slower"] == _COLOURS["refuted"] != _COLOURS["faster"] == _COLOURS["supported"]
+        assert "same" not in _COLOURS
 
 
 class TestWidth:

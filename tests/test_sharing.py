@@ -18,12 +18,8 @@ from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError, 
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.records import sharing
 from bench.records._hub import Contents
-from bench.records.outputs import (
-    Outputs,
-    outputs_path,
-    save_outputs,
-    weights_path,
-)
+from bench.records.job_files import JobFile
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record
 from bench.records.sharing import Address, HuggingFace, Push, _Pulled, pull, runs_of
 from bench.records.store import INFO, RECORDS, Store, read_run
@@ -36,10 +32,10 @@ def trained(folder: Path, arch: str, *, weights: bytes = b"") -> Record:
     job = make_job(arch=arch)
     logits = np.array([[len(arch), 1.0], [0.0, 2.0]], dtype=np.float32)
     content, sha256 = Outputs(logits, np.array([0, 1]), None, ("no", "yes")).encode()
-    save_outputs(outputs_path(folder, job.id), content)
+    save_outputs(JobFile.outputs.path(folder, job.id), content)
     detail: dict[str, object] = {"outputs_sha256": sha256}
     if weights:
-        file = weights_path(folder, job.id)
+        file = JobFile.weights.path(folder, job.id)
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(weights)
         detail["weights_sha256"] = hashlib.sha256(weights).hexdigest()

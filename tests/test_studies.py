@@ -17,12 +17,13 @@ from trainings import diverged, run_of, told, trained, training, with_outputs
 
 from bench.analysis.studies import StudyVerdict
 from bench.errors import ConfigError
-from bench.plan.config import load_experiment, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe
-from bench.plan.study import Expect, Study, matches
+from bench.plan.study import Study, matches
 from bench.records.record import Measurement, Record, count
 from bench.report.tables._studies import study_markdown
+from bench.stats.verdicts import Expectation
 
 DIGITS = Path(__file__).parent / "studies" / "digits.yaml"
 
@@ -88,7 +89,7 @@ class TestMeans:
         ],
     )
     def test_a_margin_is_part_of_what_is_expected(
-        self, expect: Expect, unit: str, margin: float, words: str
+        self, expect: Expectation, unit: str, margin: float, words: str
     ) -> None:
         (test,) = judge([*errors("a", *HIGH), *errors("b", *LOW)], AB).tests
         assert replace(test, expect=expect, unit=unit, margin=margin).expected == words
@@ -342,7 +343,7 @@ class TestSchema:
 
     def test_it_goes_through_the_experiment_and_its_json(self) -> None:
         data = {"blocks": [{"task": "accuracy", "grid": {"arch": ["a", "b"]}}], "study": GOOD}
-        experiment = parse_experiment(data)
+        experiment = Experiment.parse(data)
         stored = json.loads(json.dumps(experiment.to_json()))["study"]
         assert Study.parse(stored) == experiment.study
         assert experiment.study is not None
@@ -376,6 +377,6 @@ class TestSchema:
 
 
 def test_the_small_study_on_digits_reads(tmp_path: Path) -> None:
-    experiment = load_experiment(str(DIGITS))
+    experiment = Experiment.load(str(DIGITS))
     assert experiment.study is not None
     assert yaml.safe_load(DIGITS.read_text())["study"]["hypothesis"] == experiment.study.hypothesis

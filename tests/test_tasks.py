@@ -245,11 +245,11 @@ from pathlib import Path
 from conftest import make_catalog
 from bench.execution.executors.inline import _InlineExecutor
 from bench.execution.runner import run_plan
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import expand
 from bench.records.store import Store, read_run
 
-experiment = parse_experiment({"blocks": [{"task": "folding", "hands": 3, "grid": {"arch": ["a", "b"], "input_size": [32, 64]}}]})
+experiment = Experiment.parse({"blocks": [{"task": "folding", "hands": 3, "grid": {"arch": ["a", "b"], "input_size": [32, 64]}}]})
 catalog = make_catalog("a", "b")
 with Store(Path("run")) as store:
     assert not run_plan(expand(experiment, catalog), _InlineExecutor(), store, catalog).failed

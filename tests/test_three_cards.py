@@ -15,7 +15,7 @@ from fake_card import GIB, FakeCard, FakeHost
 from bench.analysis.frame import to_frame
 from bench.api._running import Done, run
 from bench.execution import Ended, Send, load_target
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.records.environment import card_of
 from bench.records.record import Record
 from bench.report._summary import summarise
@@ -80,7 +80,7 @@ def _environment() -> Iterator[None]:
 def walked(host: FakeHost, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Done:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     host.install(monkeypatch)
-    return run(parse_experiment({"name": "walk", "blocks": BLOCKS}), executor=Walk(host), results=folder)
+    return run(Experiment.parse({"name": "walk", "blocks": BLOCKS}), executor=Walk(host), results=folder)
 
 
 def test_every_task_runs_on_the_card_that_its_record_names(

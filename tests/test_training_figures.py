@@ -27,10 +27,11 @@ from make_records import (
 from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.frame import to_frame
-from bench.records.outputs import Outputs, outputs_path, save_outputs
+from bench.records.job_files import JobFile
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
-from bench.report.exports.measurements import long_csv
+from bench.report.exports.measurements import _long_csv
 from bench.report.figures._style import freeze, styled, to_bytes
 from bench.report.figures.answers import _confusion_shares, _mosaic, _most_confused, _stored_answers
 from bench.report.figures.curves import _power
@@ -79,7 +80,7 @@ def answers(taken: list[int], labels: list[int], classes: int = 3) -> Outputs:
 def store(seen: Record, outputs: Outputs, folder: Path) -> Record:
     """Return the record of a training whose outputs are these."""
     content, digest = outputs.encode()
-    save_outputs(outputs_path(folder, seen.job.id), content)
+    save_outputs(JobFile.outputs.path(folder, seen.job.id), content)
     top1 = seen.measurements[0]
     told = {**top1.detail, "outputs": f"outputs/{seen.job.id}.npz", "outputs_sha256": digest}
     return seen.changed(measurements=(top1.changed(detail=told),))
@@ -237,7 +238,7 @@ def test_outputs_column_is_the_absolute_path_of_trainings_alone(
         frame["task"] != "accuracy"
     )
     assert to_frame([make_run([scored(RESNET18, 0)])])["outputs"].tolist() == [None]
-    assert str(tmp_path) not in long_csv([run])
+    assert str(tmp_path) not in _long_csv([run])
 
 
 def test_best_training_comes_first_and_its_best_seed_too(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_best_training_comes_first_and_its_best_seed_too(tmp_path: Path) -> None
 
 def test_files_that_are_gone_stale_or_torn_are_passed_over(tmp_path: Path) -> None:
     run = keep_outputs(make_run(scored(RESNET18, seed, 0.9 - seed / 100) for seed in range(4)), tmp_path)
-    gone, stale, torn, sound = (outputs_path(tmp_path, r.job.id) for r in run.records)
+    gone, stale, torn, sound = (JobFile.outputs.path(tmp_path, r.job.id) for r in run.records)
     gone.unlink()
     stale.write_bytes(sound.read_bytes())
     torn.write_bytes(sound.read_bytes()[:100])

@@ -16,7 +16,7 @@ from bench.analysis.accuracy import accuracy_table, to_json
 from bench.analysis.frame import to_frame
 from bench.analysis.trainings import SeriesComparison
 from bench.errors import StoreError, UnknownNameError
-from bench.records.outputs import outputs_path
+from bench.records.job_files import JobFile
 from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.report.tables.formats import to_markdown
@@ -173,7 +173,7 @@ class TestComparisons:
 
     def test_a_torn_file_is_an_error_with_a_tip(self, tmp_path: Path) -> None:
         records = [with_outputs(tmp_path, a, 0, said(3), LABELS) for a in "ab"]
-        outputs_path(tmp_path, records[0].job.id).write_bytes(b"PK\x03\x04 torn")
+        JobFile.outputs.path(tmp_path, records[0].job.id).write_bytes(b"PK\x03\x04 torn")
         with pytest.raises(StoreError) as caught:
             SeriesComparison.in_run(run_of(*records, path=tmp_path))
         assert caught.value.tip

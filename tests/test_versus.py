@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 import bench
 from bench.analysis.dictionary import typed
 from bench.analysis.trainings import SeriesComparison
-from bench.analysis.versus import Ratio, _Standing, _stored_band, compare_run, standings
-from bench.api._comparing import _at_one_size
+from bench.analysis.versus import Ratio, _Standing, _stored_band
+from bench.api._comparing import _at_one_size, _enough, _labelled, _least_processes
 from bench.backends import BACKENDS
 from bench.cli.app import app
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
 from bench.plan.card import ArchCard
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import expand
 from bench.plan.job import Job
 from bench.plan.settings import Timing
@@ -38,7 +38,7 @@ from bench.records.store import Run
 from bench.report.tables.verdicts import versus_notes, versus_view
 from bench.report.write import write_report
 from bench.tasks._versus import _call, measure_versus
-from bench.tasks.versus import enough, labelled, least_processes, versus
+from bench.tasks.versus import versus
 from bench.timing._watch import WatchReport
 from bench.timing.interleaving import interleave
 from bench.timing.steps import Instruments
@@ -138,7 +138,7 @@ def two_networks() -> Job:
 def plan(count: int = 8, **more: Any) -> list[Any]:
     names = ("mine.py:Net", "resnet18", "resnet18")
     return versus(
-        labelled([make_planned(task="infer", arch=n, settings=_SETTINGS) for n in names]), count, **more
+        _labelled([make_planned(task="infer", arch=n, settings=_SETTINGS) for n in names]), count, **more
     )
 
 
@@ -157,10 +157,10 @@ def test_a_plan_begins_with_another_network_in_each_process() -> None:
 
 @pytest.mark.parametrize("baselines", [1, 2, 3, 5, 10])
 def test_there_are_enough_processes_for_a_verdict(baselines: int) -> None:
-    n = enough(baselines)
+    n = _enough(baselines)
     assert n >= 8
     assert 2 * baselines * 2 ** (1 - n) <= 0.05
-    least = least_processes(2 * baselines)
+    least = _least_processes(2 * baselines)
     assert 2 * baselines * 2 ** (1 - least) <= 0.05 < 2 * baselines * 2 ** (2 - least)
 
 
@@ -187,7 +187,7 @@ TIMES = {"mine.py:Net": 1.05, "resnet18": 1.0, "resnet18 #2": 1.3}
 
 
 def test_verdicts_of_a_slower_and_a_faster_network() -> None:
-    rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES))}
+    rows = {(r.baseline, r.quantity): r for r in Ratio.in_run(run_of(TIMES))}
     slower = rows["resnet18", "latency"]
     assert slower.effect.verdict == "slower"
     assert slower.effect.estimate == pytest.approx(1.05, rel=0.01)
@@ -200,13 +200,13 @@ def test_verdicts_of_a_slower_and_a_faster_network() -> None:
 
 
 def test_an_exact_copy_is_the_same() -> None:
-    rows = compare_run(run_of({**TIMES, "mine.py:Net": 1.0}))
+    rows = Ratio.in_run(run_of({**TIMES, "mine.py:Net": 1.0}))
     assert {r.effect.verdict for r in rows if r.baseline == "resnet18"} == {"same"}
 
 
 def test_images_of_different_sizes_are_a_doubt() -> None:
     run = run_of(TIMES)
-    assert not any("other_input" in row.flags for row in compare_run(run))
+    assert not any("other_input" in row.flags for row in Ratio.in_run(run))
 
     def shrunk(record: Record) -> Record:
         networks = [
@@ -217,14 +217,14 @@ def test_images_of_different_sizes_are_a_doubt() -> None:
             job=replace(record.job, settings={**record.job.settings.content, "networks": networks})
         )
 
-    rows = compare_run(replace(run, records=tuple(map(shrunk, run.records))))
+    rows = Ratio.in_run(replace(run, records=tuple(map(shrunk, run.records))))
     assert {r.baseline for r in rows if "other_input" in r.flags} == {"resnet18"}
 
 
 def test_noise_leaves_it_undecided_and_few_processes_too() -> None:
-    noisy = compare_run(run_of(TIMES, spread=0.6))
+    noisy = Ratio.in_run(run_of(TIMES, spread=0.6))
     assert {r.effect.verdict for r in noisy if r.baseline == "resnet18"} == {"undecided"}
-    few = compare_run(run_of(TIMES, processes=3))
+    few = Ratio.in_run(run_of(TIMES, processes=3))
     assert {r.effect.verdict for r in few} == {"undecided"}
     assert "at least 6" in few[0].effect.reason
 
@@ -251,7 +251,7 @@ GOOD, POOR = [0.91, 0.912, 0.911], [0.90, 0.90, 0.901]
 
 def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
     extra = alone("mine.py:Net", 90, 50e6, GOOD) + alone("resnet18", 100, 52e6, POOR)
-    rows = {(r.baseline, r.quantity): r for r in compare_run(run_of(TIMES, extra=extra))}
+    rows = {(r.baseline, r.quantity): r for r in Ratio.in_run(run_of(TIMES, extra=extra))}
     assert rows["resnet18", "parameters"].effect.estimate == 0.9
     assert rows["resnet18", "parameters"].sign == 1
     assert rows["resnet18", "macs"].effect.verdict == "equal"
@@ -260,7 +260,7 @@ def test_counts_memory_and_accuracy_stand_beside_the_times() -> None:
     assert "58.0 MB and 60.0 MB" in memory.reason  # of the processes, which are no line of their own
     assert ("resnet18", "peak_memory") not in rows
     assert rows["resnet18", "accuracy"].effect.verdict == "higher"
-    traded, dominates = standings(list(rows.values()))
+    traded, dominates = Ratio.standings(list(rows.values()))
     assert (traded.verdict, traded.sentence) == (
         "traded",
         "mine.py:Net against resnet18: smaller in memory of tensors, parameters; better in accuracy; slower in latency, "
@@ -278,7 +278,7 @@ BETTER = alone("mine.py:Net", 90, 50e6, GOOD), alone("resnet18", 100, 52e6, POOR
 
 
 def standing_of(run: Run) -> _Standing:
-    return standings(compare_run(run))[0]
+    return Ratio.standings(Ratio.in_run(run))[0]
 
 
 def test_nothing_dominates_before_every_quantity_is_decided() -> None:
@@ -311,7 +311,7 @@ def flagged_first(run: Run, *flags: str) -> Run:
 
 def test_what_the_samples_of_one_process_are_like_is_no_doubt_about_several() -> None:
     run = flagged_first(run_of(FASTER, extra=[*BETTER[0], *BETTER[1]]), "unsteady", "noisy", "few_samples")
-    assert {row.flags for row in compare_run(run)} == {()}
+    assert {row.flags for row in Ratio.in_run(run)} == {()}
     assert standing_of(run).verdict == "dominates"
 
 
@@ -325,7 +325,7 @@ def test_a_copy_is_the_same_in_all_there_is() -> None:
     times = {**TIMES, "mine.py:Net": 1.0}
     copies = alone("mine.py:Net", 100, 50e6, [0.9] * 3), alone("resnet18", 100, 50e6, [0.9] * 3)
     run = run_of(times, extra=[*copies[0], *copies[1]])
-    rows = {r.quantity: r.effect.verdict for r in compare_run(run) if r.baseline == "resnet18"}
+    rows = {r.quantity: r.effect.verdict for r in Ratio.in_run(run) if r.baseline == "resnet18"}
     assert rows["tensor_memory"] == "equal"
     assert standing_of(run).verdict == "same"
 
@@ -335,14 +335,14 @@ def test_a_copy_is_the_same_in_all_there_is() -> None:
 )
 def test_accuracies_of_two_recipes_or_of_another_definition_are_not_compared(other: dict[str, Any]) -> None:
     run = run_of(FASTER, extra=[*alone("mine.py:Net", 90, 50e6, GOOD, **other), *BETTER[1]])
-    assert not any(row.quantity == "accuracy" for row in compare_run(run))
+    assert not any(row.quantity == "accuracy" for row in Ratio.in_run(run))
     assert "never measured: accuracy" in standing_of(run).sentence
 
 
 def test_a_training_that_diverged_leaves_accuracy_undecided() -> None:
     *rest, last = BETTER[0]
     run = run_of(FASTER, extra=[*rest, last.changed(status="diverged", measurements=()), *BETTER[1]])
-    accuracy = next(row for row in compare_run(run) if row.quantity == "accuracy")
+    accuracy = next(row for row in Ratio.in_run(run) if row.quantity == "accuracy")
     assert (accuracy.effect.verdict, accuracy.effect.reason) == (
         "undecided", "3 and 3 trainings cannot decide by ranks: at least 4 on each side; no test outputs are stored; "
         "mine.py:Net: 1 of 3 diverged",
@@ -358,7 +358,7 @@ def test_accuracies_are_decided_as_those_of_trainings_are() -> None:
         [*alone("mine.py:Net", 90, top1=four), *alone("resnet18", 100, top1=other), broken],
     ):
         run = run_of(FASTER, extra=extra)
-        [accuracy] = [r for r in compare_run(run) if (r.baseline, r.quantity) == ("resnet18", "accuracy")]
+        [accuracy] = [r for r in Ratio.in_run(run) if (r.baseline, r.quantity) == ("resnet18", "accuracy")]
         trainings = run_of(FASTER, processes=0, extra=[r for r in extra if r.job.task == "accuracy"])
         [decided] = SeriesComparison.in_run(trainings)
         assert accuracy.effect.reason == decided.effect.reason
@@ -378,7 +378,7 @@ def test_processes_of_an_earlier_definition_are_left_out() -> None:
         )
 
     both = replace(run, records=(*map(changed, before), *run.records))
-    assert compare_run(both) == compare_run(run)
+    assert Ratio.in_run(both) == Ratio.in_run(run)
 
 
 @pytest.mark.slow
@@ -387,7 +387,7 @@ def test_the_band_is_the_runs(tmp_path: Path) -> None:
 
     def told(run: Run) -> list[str]:
         page = write_report([run], tmp_path).index.read_text(encoding="utf-8")
-        [row] = [r for r in compare_run(run) if (r.baseline, r.quantity) == ("resnet18", "latency")]
+        [row] = [r for r in Ratio.in_run(run) if (r.baseline, r.quantity) == ("resnet18", "latency")]
         assert f'data-verdict="{row.effect.verdict}"' in page
         assert f"Times within ±{100 * row.band:.3g} % are the same." in page
         return [row.effect.verdict, str(row.to_json()["band"])]
@@ -433,7 +433,7 @@ def test_images_keep_the_jobs_layout() -> None:
 
 
 def test_the_table_and_its_json() -> None:
-    rows = compare_run(run_of(TIMES))
+    rows = Ratio.in_run(run_of(TIMES))
     shown = versus_view(rows)
     assert [cell.text for cell in shown.rows[0]][:2] == ["resnet18", "latency"]
     assert (
@@ -443,7 +443,7 @@ def test_the_table_and_its_json() -> None:
     assert versus_notes(rows)[2] == "Times within ±2 % are the same."
     found = json.loads(json.dumps([r.to_json() for r in rows], allow_nan=False))
     assert set(found[0]) >= {"arch", "baseline", "quantity", "ratio", "low", "high", "p", "verdict"}
-    assert compare_run(Run("empty", Path("empty"), ())) == []
+    assert Ratio.in_run(Run("empty", Path("empty"), ())) == []
 
 
 @pytest.mark.slow
@@ -452,13 +452,13 @@ def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     assert '<section id="verdicts" aria-labelledby=' in files.index.read_text(encoding="utf-8")
     assert "## Verdicts" in (files.folder / "report.md").read_text(encoding="utf-8")
     written = pd.read_csv(files.folder / "ratios.csv")
-    table = typed(Ratio.table(compare_run(run_of(TIMES))), "ratios")
+    table = typed(Ratio.table(Ratio.in_run(run_of(TIMES))), "ratios")
     for name in ("value", "low", "high", "p", "n"):
         assert written[name].tolist() == pytest.approx(table[name].tolist())
 
 
 def test_ratios_are_a_frame_of_numbers() -> None:
-    rows = compare_run(run_of(TIMES))
+    rows = Ratio.in_run(run_of(TIMES))
     table = typed(Ratio.table(rows), "ratios")
     expected = bench.columns("ratios").set_index("column")["dtype"]
     assert {c: str(dtype) for c, dtype in table.dtypes.items()} == expected.to_dict()
@@ -494,7 +494,7 @@ def test_a_network_without_a_native_size_takes_that_of_the_others(
     catalog = replace(make_catalog(), archs={card.name: (card,) for card in cards})
     alone = {"cost": {}, "infer": {"processes": {"least": 1, "most": 1}}}
     content = {"blocks": [{"task": t, "grid": {"arch": list(sizes)}, **more} for t, more in alone.items()]}
-    asked = _at_one_size(parse_experiment(content), cards)
+    asked = _at_one_size(Experiment.parse(content), cards)
     assert [p.job.input_size for p in expand(asked, catalog)] == taken * 2
 
 

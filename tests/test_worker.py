@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import make_job, make_planned
 
+from bench.api._comparing import _labelled
 from bench.backends import refusal
 from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
@@ -24,7 +25,7 @@ from bench.plan.settings import Timed, Timing
 from bench.plan.task import Hooks
 from bench.records.record import Measurement
 from bench.tasks._networks import checked, counts
-from bench.tasks.versus import labelled, versus
+from bench.tasks.versus import versus
 
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
 
@@ -463,7 +464,7 @@ class Net(Base):
 def test_what_is_timed_runs_without_gradients(tmp_path: Path, at_the_top: str) -> None:
     mine = make(tmp_path, at_the_top + WITHOUT_GRADIENTS, "infer")
     (in_turn,) = versus(
-        labelled([replace(make_planned(), job=job) for job in (mine, mine)]), 1, timing=Timing(**QUICK)
+        _labelled([replace(make_planned(), job=job) for job in (mine, mine)]), 1, timing=Timing(**QUICK)
     )
     for job in (mine, in_turn.job):
         found = story(job)
@@ -473,7 +474,7 @@ def test_what_is_timed_runs_without_gradients(tmp_path: Path, at_the_top: str) -
 def test_networks_in_turn_are_each_of_their_own_files(tmp_path: Path) -> None:
     mine = make(tmp_path, "class Net(Base): pass", "infer")
     jobs = (mine, replace(mine, arch="linear", source_sha256=None))
-    (one,) = versus(labelled([replace(make_planned(), job=job) for job in jobs]), 1, timing=Timing(**QUICK))
+    (one,) = versus(_labelled([replace(make_planned(), job=job) for job in jobs]), 1, timing=Timing(**QUICK))
     found = story(one.job)
     assert found["status"] == "ok", found["error"]
     assert "latency" in found["measurements"]

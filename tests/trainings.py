@@ -11,7 +11,8 @@ import numpy.typing as npt
 from conftest import make_job, make_record
 
 from bench.plan.job import Job
-from bench.records.outputs import Outputs, outputs_path, save_outputs
+from bench.records.job_files import JobFile
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record
 from bench.records.store import Run
 from bench.units import Better
@@ -69,7 +70,7 @@ def with_logits(
     names = tuple(str(k) for k in range(logits.shape[1]))
     content, digest = Outputs(logits, np.array(labels, dtype=np.int64), None, names).encode()
     job = training(arch, seed, **settings)
-    save_outputs(outputs_path(folder, job.id), content)
+    save_outputs(JobFile.outputs.path(folder, job.id), content)
     right = float(np.mean(logits.argmax(axis=1) == np.array(labels)))
     top1 = told("top1", right, "higher", outputs_sha256=digest, n=len(labels))
     return make_record(job=job, measurements=(top1,))

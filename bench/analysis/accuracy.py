@@ -110,8 +110,7 @@ def to_json(table: pd.DataFrame) -> list[dict[str, object]]:
     """Return the rows of `accuracy_table` as plain values; what is not a number is None."""
     flags = [f"{quantity.name}_flags" for quantity in _SEEDS]
     rows = table.drop(columns=["series", *flags]).to_dict("records")
-    plain: list[dict[str, object]] = finite_json(rows)
-    return plain
+    return [finite_json(row) for row in rows]
 
 
 def _values(rows: Sequence[_Row], measurement: str) -> list[float]:

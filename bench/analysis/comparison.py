@@ -149,11 +149,11 @@ def _rates(times: pd.DataFrame) -> pd.DataFrame:
 
 def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with what was trained: all conditions of networks only trained, else those that come first."""
-    found = accuracy_table(frame)
-    shape = found[list(INPUT)]
-    found = found.rename(columns=TRAINED_AS)[["run", "network", *TRAINED]]
-    first = found.drop_duplicates(["run", "network"], keep="first")
-    every = found.join(shape).drop_duplicates([*SHAPE, *TAUGHT], keep="first")
+    trainings = accuracy_table(frame)
+    shape = trainings[list(INPUT)]
+    trainings = trainings.rename(columns=TRAINED_AS)[["run", "network", *TRAINED]]
+    first = trainings.drop_duplicates(["run", "network"], keep="first")
+    every = trainings.join(shape).drop_duplicates([*SHAPE, *TAUGHT], keep="first")
     alone = _only_trained(table, frame)
     beside = table[~alone].merge(first, on=["run", "network"], how="left")
     return pd.concat([beside, table[alone].merge(every, on=SHAPE, how="left")]) if alone.any() else beside
@@ -298,5 +298,5 @@ class Progress:
     def of(cls, frame: pd.DataFrame) -> Progress:
         """Return how many jobs have which status, by their latest attempts, in the order of `STATUS_WORDS`."""
         jobs = frame.drop_duplicates(["run", "job_id"], keep="last")
-        found = Counter(jobs["status"])
-        return cls({status: found[status] for status in STATUS_WORDS if found[status]})
+        counts = Counter(jobs["status"])
+        return cls({status: counts[status] for status in STATUS_WORDS if counts[status]})

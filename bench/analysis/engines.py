@@ -28,7 +28,7 @@ from bench.stats.comparisons import matched
 from bench.stats.effects import Effect
 from bench.stats.intervals import Interval
 from bench.stats.samples import finite, median
-from bench.stats.verdicts import corrected, differ, p_is
+from bench.stats.verdicts import corrected, differ, show_p
 
 _EAGER = ("eager", "fp32")
 _LOSS = 0.01
@@ -166,7 +166,7 @@ class EngineRow:
         doubt = f", in doubt: {spoken(*doubts(one.flags))}" if doubts(one.flags) else ""
         return (
             f"it loses {100 * lost.estimate:.2f} points of accuracy ({100 * lost.low:.2f} to {100 * lost.high:.2f}, "
-            f"{one.images} images of {one.data}, McNemar's {p_is(lost.p)}){doubt}"
+            f"{one.images} images of {one.data}, McNemar's {show_p(lost.p, named=True)}){doubt}"
         )
 
     def to_json(self) -> dict[str, object]:

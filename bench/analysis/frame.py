@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,20 +65,20 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
     """
     with uncollected():
         rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
-        seen = [row.record.measurements for row in rows]
-        counts = [max(1, len(measurements)) for measurements in seen]
-        frame = _asked(rows).take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
-        frame = pd.concat([frame, _measured([m for each in seen for m in each or (_NOTHING,)])], axis=1)
+        by_record = [row.record.measurements or (_NOTHING,) for row in rows]
+        counts = [len(measurements) for measurements in by_record]
+        frame = _of_records(rows).take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
+        frame = pd.concat([frame, _of_measurements(list(chain.from_iterable(by_record)))], axis=1)
         frame.attrs[RACES] = {name: race for name, run in named(runs) if (race := run.info.get("race"))}
         return frame
 
 
 def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
     """Yield each run with a name of its own: the second `a` is called ``a #2``."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for run in runs:
-        seen[run.name] += 1
-        yield (run.name if seen[run.name] == 1 else f"{run.name} #{seen[run.name]}"), run
+        counts[run.name] += 1
+        yield (run.name if counts[run.name] == 1 else f"{run.name} #{counts[run.name]}"), run
 
 
 class _Pending(NamedTuple):
@@ -282,7 +283,7 @@ def _fields_of_records() -> dict[str, str]:
     return documented(Job, Record, Measurement, ArchCard, *settings)
 
 
-def _asked(rows: Sequence[_Row]) -> pd.DataFrame:
+def _of_records(rows: Sequence[_Row]) -> pd.DataFrame:
     """Return one row a record with `_COLUMNS`."""
     sources = {name: column.source for name, column in _COLUMNS.items()}
     settings = [name for name, source in sources.items() if source == "settings"]
@@ -329,12 +330,11 @@ def encodable(values: Sequence[Any]) -> Sequence[Any]:
     return values
 
 
-def _measured(seen: Sequence[Measurement]) -> pd.DataFrame:
+def _of_measurements(measurements: Sequence[Measurement]) -> pd.DataFrame:
     """Return one row a measurement, with the statistics of its samples."""
     names = ("name", "unit", "better", "samples", "flags", "detail")
-    columns = dict(zip(names, zip(*map(attrgetter(*names), seen), strict=True), strict=True)) if seen else {}
+    cells = zip(*map(attrgetter(*names), measurements), strict=True)
+    columns = dict(zip(names, cells, strict=True)) if measurements else {}
     summary = summarise(columns.get("samples", ()))
-    asked = {"measurement" if n == "name" else n: pd.Series(columns.get(n, ()), dtype=object) for n in names}
-    return pd.DataFrame(
-        asked | {k: getattr(summary, k) for k in ("n", "median", "low", "high", "mean", "sd")}
-    )
+    own = {"measurement" if n == "name" else n: pd.Series(columns.get(n, ()), dtype=object) for n in names}
+    return pd.DataFrame(own | {k: getattr(summary, k) for k in ("n", "median", "low", "high", "mean", "sd")})

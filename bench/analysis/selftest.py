@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from bench.analysis.versus import process_ratios
+from bench.analysis.versus import Ratio
 from bench.io import ToJson, finite_json
 from bench.plan.settings import Processes
 from bench.records import environment
@@ -176,7 +176,7 @@ def _effects(records: Sequence[Record], label: str) -> list[Effect]:
     groups: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
         groups[record.job.settings.given["group"]].append(record)
-    pairs = [process_ratios(group, name, label, "A")[0] for group in groups.values() for name in _TIMES]
+    pairs = [Ratio.of_processes(group, name, label, "A")[0] for group in groups.values() for name in _TIMES]
     return [of_ratios(ratios, band=0.0) for ratios in pairs]
 
 

@@ -32,14 +32,14 @@ from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.ensembles import gain
 from bench.io import ToJson
 from bench.plan.job import Job
-from bench.plan.study import Expect, Role, Selector, Study, StudyTest, matches
+from bench.plan.study import Selector, Study, StudyTest, matches
 from bench.plan.task import tasks
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 from bench.stats.comparisons import Kind, correlation, two_groups
 from bench.stats.effects import Effect
 from bench.stats.samples import mean_with_misses, median
-from bench.stats.verdicts import corrected, decide_expectation, p_is
+from bench.stats.verdicts import Expectation, corrected, decide_expectation, show_p
 from bench.units import DASH, Better, show
 
 Decision = Literal["supported", "refuted", "undecided"]
@@ -59,7 +59,7 @@ class TestVerdict(ToJson):
     unit: str
     of: str  # which jobs, such as ``arch plain56``
     against: str  # which others; of a trend the quantity that orders the networks
-    expect: Expect  # `higher`, `lower` or `same`
+    expect: Expectation  # `higher`, `lower` or `same`
     verdict: Decision  # `supported`, `refuted` or `undecided`
     effect: float  # the difference, ratio or correlation; NaN where there is none
     low: float  # lower end of its 95 % interval, uncorrected; NaN where there is none
@@ -71,7 +71,9 @@ class TestVerdict(ToJson):
     n_against: int  # on the other side; 0 of a trend
     note: str  # how it was tested, why it is undecided, what is missing or diverged
     margin: float = 0.0  # least difference, or ratio less one, that counts; of `same` the band
-    role: Role = "hypothesis"  # `hypothesis`, or `side`, which the study's verdict leaves out
+    role: Literal["hypothesis", "side"] = (
+        "hypothesis"  # `hypothesis`, or `side`, which the study's verdict leaves out
+    )
     # ids of claims that it bears on, together with the other tests that name them
     claims: tuple[str, ...] = ()
     # the least p that an exact test of so many numbers gives; a smaller one is shown as a bound
@@ -115,7 +117,7 @@ class TestVerdict(ToJson):
         """Return ``supported: plain56 ends worse: +5.00 points (+3.00 … +7.00), p = 0.01, n = 5, 5``."""
         parts = [f"{self.says}: {self.figure}"]
         if math.isfinite(self.p):
-            parts.append(p_is(self.p, self.p_floor))
+            parts.append(show_p(self.p, self.p_floor, named=True))
         parts.append(f"n = {self.n_of}" + (f", {self.n_against}" if self.n_against else ""))
         return f"{self.verdict}: {', '.join(parts)}"
 

@@ -135,6 +135,47 @@ class Ratio:
             self.effect.low > 1 + limit if self.quantity == "latency" else self.effect.high < 1 / (1 + limit)
         )
 
+    @classmethod
+    def in_run(cls, run: Run) -> list[Ratio]:
+        """Return the ratios of a run of `bench compare`, by baseline, decided by the band that is stored with it.
+
+        Raises:
+            StoreError: for test outputs of trainings that cannot be read.
+        """
+        records = [r for r in latest(run.records).values() if r.status in ("ok", "diverged")]
+        timed = [r for r in records if r.job.task == "versus"]
+        if not timed:
+            return []
+        settings = timed[-1].job.settings.content
+        compared = _Compared(
+            run=run,
+            records=records,
+            timed=[r for r in timed if _process_settings(r) == _process_settings(timed[-1])],
+            settings=settings,
+            networks={one["label"]: one for one in settings["networks"]},
+            band=_stored_band(run),
+        )
+        first, *others = settings["labels"]
+        ratios = [ratio for other in others for ratio in compared.ratios(first, other)]
+        effects = corrected([ratio.effect for ratio in ratios])
+        return [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
+
+    @staticmethod
+    def standings(ratios: Sequence[Ratio]) -> list[_Standing]:
+        """Return for each baseline of a run how the network stands to it."""
+        return [_standing(list(part)) for _, part in groupby(ratios, key=lambda ratio: ratio.baseline)]
+
+    @staticmethod
+    def of_processes(
+        versus: Sequence[Record], name: str, first: str, other: str
+    ) -> tuple[list[float], tuple[str, ...]]:
+        """Return of each process the median ratio of its rounds, the first's time over the other's, and the flags."""
+        processes = [{m.detail["label"]: m for m in r.measurements if m.name == name} for r in versus]
+        both = [(p[first], p[other]) for p in processes if first in p and other in p]
+        ratios = [median_ratio(of.samples, against.samples) for of, against in both]
+        flags = joined_flags([m.flags for pair in both for m in pair], several=len(both) > 1, wide=False)
+        return ratios, tuple(sorted(flags))
+
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
@@ -158,31 +199,6 @@ def _stored_band(run: Run) -> float:
     """Return by how much a ratio of times may be off one and is the same, as it is stored with the run; else `BAND`."""
     stored = run.info.get("band")
     return float(stored) if isinstance(stored, int | float) and 0 <= stored <= 1 else BAND
-
-
-def compare_run(run: Run) -> list[Ratio]:
-    """Return the ratios of a run of `bench compare`, by baseline, decided by the band that is stored with it.
-
-    Raises:
-        StoreError: for test outputs of trainings that cannot be read.
-    """
-    records = [r for r in latest(run.records).values() if r.status in ("ok", "diverged")]
-    timed = [r for r in records if r.job.task == "versus"]
-    if not timed:
-        return []
-    settings = timed[-1].job.settings.content
-    compared = _Compared(
-        run=run,
-        records=records,
-        timed=[r for r in timed if _process_settings(r) == _process_settings(timed[-1])],
-        settings=settings,
-        networks={one["label"]: one for one in settings["networks"]},
-        band=_stored_band(run),
-    )
-    first, *others = settings["labels"]
-    ratios = [ratio for other in others for ratio in compared.ratios(first, other)]
-    effects = corrected([ratio.effect for ratio in ratios])
-    return [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
 
 
 def _process_settings(record: Record) -> dict[str, object]:
@@ -212,7 +228,7 @@ class _Compared:
 
     def _timed(self, name: str, quantity: str, first: str, other: str) -> Ratio:
         """Return the ratio of a time, or of the throughput that it comes to."""
-        ratios, flags = process_ratios(self.timed, name, first, other)
+        ratios, flags = Ratio.of_processes(self.timed, name, first, other)
         better: Better = "lower" if quantity == "latency" else "higher"
         unit = "s" if quantity == "latency" else "1/s"
         ratios = ratios if quantity == "latency" else [1 / r for r in ratios]
@@ -292,22 +308,6 @@ def _ratio_of(run: Run, of: Series, against: Series) -> Effect:
         ends = f"{100 * compared.image_low:+.2f} to {100 * compared.image_high:+.2f} points"
         effect = replace(effect, reason=f"{effect.reason}; over test images {ends}")
     return effect.share(base)
-
-
-def process_ratios(
-    versus: Sequence[Record], name: str, first: str, other: str
-) -> tuple[list[float], tuple[str, ...]]:
-    """Return of each process the median ratio of its rounds, the first network's time over the other's, and flags."""
-    processes = [{m.detail["label"]: m for m in r.measurements if m.name == name} for r in versus]
-    both = [(p[first], p[other]) for p in processes if first in p and other in p]
-    ratios = [median_ratio(of.samples, against.samples) for of, against in both]
-    flags = joined_flags([m.flags for pair in both for m in pair], several=len(both) > 1, wide=False)
-    return ratios, tuple(sorted(flags))
-
-
-def standings(ratios: Sequence[Ratio]) -> list[_Standing]:
-    """Return for each baseline of a run how the network stands to it."""
-    return [_standing(list(part)) for _, part in groupby(ratios, key=lambda ratio: ratio.baseline)]
 
 
 def _standing(ratios: Sequence[Ratio]) -> _Standing:

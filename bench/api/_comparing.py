@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,16 +18,17 @@ from bench.execution.catalog import catalog_for
 from bench.execution.places import places_for
 from bench.execution.runner import Observer
 from bench.plan.card import ArchCard
-from bench.plan.config import Experiment, narrow, parse_experiment
-from bench.plan.expand import expand, in_rounds
-from bench.plan.settings import Processes
+from bench.plan.config import Experiment
+from bench.plan.expand import Planned, expand, in_rounds
+from bench.plan.settings import Processes, Timing
 from bench.records import environment
 from bench.records.store import read_info
-from bench.tasks.versus import SELFTEST_TIMING, SLOWDOWNS, enough, labelled, least_processes, versus
+from bench.tasks.versus import SLOWDOWNS, versus
 
 _SMALLER = "lenet5"
 _ALONE = {"least": 1, "most": 1}  # processes: those of the comparison itself are planned here
 
+_SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=0.9, precision=0.005, min_samples=10)
 _SMALL = {"batch_size": {"cpu": 4, "cuda": 64}}
 _FILLING = {"batch_size": {"cpu": 4, "cuda": 8}, "input_size": {"cpu": None, "cuda": 768}}
 
@@ -88,7 +91,7 @@ def compare(
         blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
     content = {"name": name or run_name("compare", names), "blocks": blocks}
     with open_executor(executor, names) as opened:
-        experiment = narrow(parse_experiment(content, "compare"), archs=list(names), overrides=overrides)
+        experiment = Experiment.parse(content, "compare").narrowed(archs=list(names), overrides=overrides)
         catalog = catalog_for(experiment, opened)
         compared = next(block for block in experiment.blocks if block.task == "infer")
         cards = [card for name in compared.archs for card in catalog.archs[name]]
@@ -100,9 +103,9 @@ def compare(
             if planned.status is not None:
                 raise ConfigError(f"{planned.job.arch} cannot be compared: {planned.reason}", planned.tip)
         baselines = len(cards) - 1
-        _check(processes, (3 if train else 2) * baselines, enough(baselines))
-        networks = labelled([timed[card.name] for card in cards])
-        together = versus(networks, processes or enough(baselines))
+        _check(processes, (3 if train else 2) * baselines, _enough(baselines))
+        networks = _labelled([timed[card.name] for card in cards])
+        together = versus(networks, processes or _enough(baselines))
         path = run_folder(results, experiment.name)
         if band is None:
             places = places_for(together, opened, catalog)
@@ -112,9 +115,33 @@ def compare(
         return carry_out(prepared, path, opened, observer, argv, band=band)
 
 
+def _least_processes(tests: int) -> int:
+    """Return in how many processes the clearest difference can pass one of so many tests, 6 at least.
+
+    n signs that all agree have a p of 2^(1 - n), which the correction for the number of tests multiplies.
+    """
+    return max(6, math.ceil(1 + math.log2(tests / 0.05)))
+
+
+def _enough(baselines: int) -> int:
+    """Return how many processes can decide latency and throughput against so many baselines, and one to spare."""
+    return max(8, 1 + _least_processes(2 * baselines))
+
+
+def _labelled(planned: Sequence[Planned]) -> dict[str, Planned]:
+    """Return jobs by the name of their network; the second of a name is called ``name #2``."""
+    counts: Counter[str] = Counter()
+    networks = {}
+    for one in planned:
+        name = one.job.arch
+        counts[name] += 1
+        networks[name if counts[name] == 1 else f"{name} #{counts[name]}"] = one
+    return networks
+
+
 def _check(processes: int | None, tests: int, usual: int) -> None:
     """Refuse processes so few that no difference could be decided, however large it is."""
-    least = least_processes(tests)
+    least = _least_processes(tests)
     if processes is not None and processes < least:
         raise ConfigError(
             f"{processes} process{'es' * (processes > 1)} cannot decide {tests} tests, whatever they measure: "
@@ -130,7 +157,7 @@ def _at_one_size(experiment: Experiment, cards: Sequence[ArchCard]) -> Experimen
         return experiment
     (size,) = sizes
     sized = ("cost", "infer", *("layers" for block in experiment.blocks if block.task == "layers"))
-    return narrow(experiment, overrides=[f"{task}.input_size={size}" for task in sized])
+    return experiment.narrowed(overrides=[f"{task}.input_size={size}" for task in sized])
 
 
 def selftest(
@@ -175,8 +202,8 @@ def selftest(
         {**timed, **filling},
     ]
     with open_executor(executor) as opened:
-        experiment = parse_experiment({"name": SELFTEST, "blocks": blocks}, SELFTEST)
-        experiment = narrow(experiment, overrides=overrides)
+        experiment = Experiment.parse({"name": SELFTEST, "blocks": blocks}, SELFTEST)
+        experiment = experiment.narrowed(overrides=overrides)
         catalog = catalog_for(experiment, opened)
         network, *rows = expand(experiment, catalog)
         slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}
@@ -185,7 +212,7 @@ def selftest(
             job
             for group in range(comparisons)
             for job in versus(
-                networks, processes, timing=SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
+                networks, processes, timing=_SELFTEST_TIMING, slowdown=slowdown, group=group, harness=True
             )
         ]
         first = in_rounds([p for p in rows if p.job.settings.given["replicate"] < size])

@@ -13,7 +13,7 @@ from bench.errors import ConfigError, unknown_name
 from bench.execution import Executor
 from bench.execution.catalog import ask
 from bench.execution.runner import Observer
-from bench.plan.config import Block, parse_experiment
+from bench.plan.config import Block, Experiment
 from bench.plan.expand import USUAL_SPLIT
 
 _EAGER = "eager"
@@ -77,7 +77,7 @@ def engines(
         if data is not None:
             on = {"data": data, "split": split, "limit": limit}
             blocks += [_evaluated(*way, ranges, on) for way in chosen]
-        experiment = parse_experiment({"name": name or run_name("engines", names), "blocks": blocks})
+        experiment = Experiment.parse({"name": name or run_name("engines", names), "blocks": blocks})
         return run(
             experiment,
             names,

@@ -16,10 +16,10 @@ from bench.execution import Executor
 from bench.execution.catalog import ask
 from bench.execution.runner import Observer
 from bench.io import JsonObject
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.corruption import NAMES, SEVERITIES
 from bench.plan.job import Job
-from bench.records.outputs import kept_path, weights_path
+from bench.records.job_files import JobFile
 from bench.records.record import Record
 from bench.records.store import RECORDS, latest, read_run
 
@@ -84,7 +84,7 @@ def evaluate(
     shared |= {key: value for key, value in options.items() if value is not None}
     grid = {"corruption": [None, *(f"{c}:{s}" for c in NAMES for s in SEVERITIES)]} if corruptions else {}
     blocks = _blocks(names, data, weights, Path(results), shared=shared, grid=grid)
-    experiment = parse_experiment({"name": name or run_name("evaluate", names), "blocks": blocks})
+    experiment = Experiment.parse({"name": name or run_name("evaluate", names), "blocks": blocks})
     with open_executor(executor, names) as opened:
         done = run(
             experiment,
@@ -188,8 +188,8 @@ def _weights_of(folder: Path, record: Record) -> Path | None:
     sha256 = top1 and top1.detail.get("weights_sha256")
     if not sha256:
         return None
-    path = weights_path(folder, record.job.id)
-    file = kept_path(path, str(sha256))
+    path = JobFile.weights.path(folder, record.job.id)
+    file = JobFile.whole(path, str(sha256))
     if file is None:
         what = "are not those of its record" if path.exists() else "are gone"
         raise StoreError(f"the weights {path} {what}", "train it again with --keep-weights")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.gate import TwoRounds
-from bench.analysis.versus import Ratio, compare_run
+from bench.analysis.versus import Ratio
 from bench.api._comparing import compare
 from bench.api._running import Done, run_name
 from bench.errors import ConfigError
@@ -94,7 +94,7 @@ def gate(
                 argv=argv,
             )
             runs.append(done)
-            rows = compare_run(done.here)
+            rows = Ratio.in_run(done.here)
             return {row.quantity: replace(row, arch=name, baseline=" ".join(commits)) for row in rows}
 
         for name in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -17,11 +17,11 @@ from bench.api._objects import Network, names_of
 from bench.api.runs import open_executor, run_folder
 from bench.errors import ConfigError, UnknownNameError
 from bench.execution import Executor
-from bench.execution.catalog import catalog_for
-from bench.execution.data import fetch_all, lacking, with_weights, without
+from bench.execution.catalog import ask, catalog_for
+from bench.execution.data import fetch_all, without
 from bench.execution.places import Remote, places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
-from bench.plan.config import Experiment, load_experiment, narrow, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
 from bench.records.machines import by_machine, machine_of, machines_of
@@ -101,9 +101,9 @@ class Done:
     def ratios(self) -> pd.DataFrame:
         """Return what `bench.compare` came to, one row a baseline and quantity; none where nothing was compared."""
         from bench.analysis.dictionary import typed
-        from bench.analysis.versus import Ratio, compare_run
+        from bench.analysis.versus import Ratio
 
-        return typed(Ratio.table(compare_run(self.here)), "ratios")
+        return typed(Ratio.table(Ratio.in_run(self.here)), "ratios")
 
     def to_json(self, report: Path | None) -> dict[str, object]:
         """Return plain values; `report` is the page that was written, if any."""
@@ -146,8 +146,8 @@ def prepare(
     if _ALL in archs:
         message = "`all` stands for the whole line-up and cannot be joined with other names"
         raise ConfigError(message, "leave it out")
-    whole = load_experiment(experiment) if isinstance(experiment, str) else experiment
-    narrowed = narrow(whole, archs=archs, tasks=tasks, overrides=overrides)
+    whole = Experiment.load(experiment) if isinstance(experiment, str) else experiment
+    narrowed = whole.narrowed(archs=archs, tasks=tasks, overrides=overrides)
     try:
         catalog = catalog_for(narrowed, executor)
     except UnknownNameError as error:
@@ -203,15 +203,29 @@ def run(
         plan = partial(prepare, experiment, names, tasks=tasks, overrides=overrides, executor=opened)
         prepared = plan()
         path = run_folder(results, prepared.experiment.name if name is None else name)
-        missing = prepared.catalog.missing
-        if missing and (missing := lacking(prepared.plan, missing, _done(path, prepared, opened))):
+        if prepared.catalog.missing and (missing := _lacking(prepared, _done(path, prepared, opened))):
             refused = fetch_all(missing, opened, observer.fetching)
             if len(refused) < len(missing):
                 prepared = plan()  # what is in the files may be part of a job
             prepared = replace(prepared, plan=without(prepared.plan, refused))
         if download:
-            prepared = replace(prepared, plan=with_weights(prepared.plan, opened, observer.fetching))
+            prepared = replace(prepared, plan=_with_weights(prepared.plan, opened, observer.fetching))
         return carry_out(prepared, path, opened, observer, argv)
+
+
+def _with_weights(
+    plan: Sequence[Planned], executor: Executor, begin: Callable[[str], None]
+) -> tuple[Planned, ...]:
+    """Return the plan once the libraries' weights that its jobs need are here, or are known not to be had."""
+    names = list(dict.fromkeys(p.job.arch for p in plan if p.status is None and p.card.weights))
+    lacking = ask(executor, list[str], "lacking_weights", names) if names else []
+    return without(plan, fetch_all(lacking, executor, begin, "weights"))
+
+
+def _lacking(prepared: Prepared, done: Mapping[str, Record]) -> list[str]:
+    """Return the data sets that are not here and that jobs of a plan need, but for the jobs that are done."""
+    needed = {p.dataset for p in prepared.plan if p.status is None and p.job.id not in done}
+    return [name for name in prepared.catalog.missing if name in needed]
 
 
 def _done(path: Path, prepared: Prepared, executor: Executor) -> Mapping[str, Record]:
@@ -290,7 +304,7 @@ def train(
         **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
         "grid": {"seed": list(range(seeds))},
     }
-    experiment = parse_experiment({"name": name or run_name("train", [dataset]), "blocks": [block]})
+    experiment = Experiment.parse({"name": name or run_name("train", [dataset]), "blocks": [block]})
     return run(
         experiment,
         names,

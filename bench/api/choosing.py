@@ -25,7 +25,7 @@ from bench.execution import Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.places import places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
-from bench.plan.config import narrow, parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
 from bench.records.record import Record
 from bench.records.store import Run, Store, read_run
@@ -110,7 +110,7 @@ def race(
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
         content = {"name": path.name, "blocks": [{"task": "cost", "grid": {}}, _timed(_ONE)]}
-        experiment = narrow(parse_experiment(content, "choose"), archs=names, overrides=overrides)
+        experiment = Experiment.parse(content, "choose").narrowed(archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
         known = Known.published(list(cards), accuracy) if run is None else Known.measured(list(cards), run)
@@ -312,9 +312,9 @@ class _Course:
             shape |= {"in_channels": channels} if channels else {}
             shape |= {"num_classes": classes} if classes else {}
             by_name = {self.table.loc[row, "name"]: row for row in some}
-            experiment = parse_experiment({"name": "choose", "blocks": [block(shape)]}, "choose")
+            experiment = Experiment.parse({"name": "choose", "blocks": [block(shape)]}, "choose")
             own = [text for text in self.overrides if _known_to(text, experiment.blocks[0].task)]
-            experiment = narrow(experiment, archs=list(by_name), overrides=own)
+            experiment = experiment.narrowed(archs=list(by_name), overrides=own)
             for one in expand(experiment, self.prepared.catalog):
                 planned[by_name[one.job.arch]].append(one)
         return dict(planned)

@@ -7,12 +7,12 @@ imports it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.api._objects import Network, name_of
 from bench.api.runs import open_executor
 from bench.errors import InvalidModelError
-from bench.execution.catalog import AnswerT, ask
+from bench.execution.catalog import ask
 from bench.io import JsonObject
 from bench.plan.expand import Catalog
 from bench.records.environment import key, state
@@ -20,8 +20,10 @@ from bench.records.environment import key, state
 if TYPE_CHECKING:
     import pandas as pd
 
+_AnswerT = TypeVar("_AnswerT")
 
-def _probe(kind: type[AnswerT], name: str, *args: object, executor: str = "process") -> AnswerT:
+
+def _probe(kind: type[_AnswerT], name: str, *args: object, executor: str = "process") -> _AnswerT:
     """Return the answer, of this type, of a function of `bench.execution._probe`."""
     with open_executor(executor) as opened:
         return ask(opened, kind, name, *args)

@@ -10,7 +10,7 @@ from bench.api._running import Done, run, run_name
 from bench.execution import Executor
 from bench.execution.runner import Observer
 from bench.io import JsonObject
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.settings import Processes
 
 
@@ -58,7 +58,7 @@ def time_layers(
     blocks = layers_blocks({**settings, **({"training": True} if training else {})}, processes)
     content = {"name": run_name("layers", names), "blocks": blocks}
     return run(
-        parse_experiment(content, "layers"),
+        Experiment.parse(content, "layers"),
         names,
         overrides=overrides,
         name=name,

@@ -41,6 +41,9 @@ Verdict = Literal[
 ]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
+PUBLISHED_ACCURACIES = ("published_top5", "published_top5_error")
+"""Quantities of claims that papers' accuracies decide, and no count."""
+
 _Agreement = Literal["exact", "rounded", "cut off", "about"]
 _EXACTLY = Context(prec=99)
 _LENIENT = {"cut off": ", cut off after the printed digits", "about": ", about what the source calls so"}
@@ -74,6 +77,11 @@ class Finding:
     tolerance: Decimal | None = None
     measured: str = ""  # what the runs at hand have of it
     studies: tuple[StudyVerdict, ...] = ()  # their studies that bear on it
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a claim that no count of the records gives may hold by a convention of counts by layers."""
+        return self.verdict == "erratum" and self.claim.quantity not in PUBLISHED_ACCURACIES
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values; numbers are numbers."""

@@ -11,14 +11,13 @@ import pandas as pd
 from bench.analysis.flags import Row
 from bench.claims import Claim, Context, Finding, claims_of
 from bench.claims._context import check_of
-from bench.claims._finding import Reading, agreement_in_print, decide_number
+from bench.claims._finding import PUBLISHED_ACCURACIES, Reading, agreement_in_print, decide_number
 from bench.plan.card import ArchCard
 from bench.records.store import Run
 
 COUNTS: Mapping[str, str] = {"parameters": "1", "macs": "MAC"}
 """The counts that papers publish, with their units."""
 
-_PUBLISHED_ACCURACIES = ("published_top5", "published_top5_error")
 _NO_CARD = ArchCard(name="")
 
 
@@ -93,15 +92,10 @@ def findings_of(rows: Native) -> list[Finding]:
     return [finding for finding in findings if finding]
 
 
-def may_hold(finding: Finding) -> bool:
-    """Return whether a claim that no count of the records gives may hold by a convention of counts by layers."""
-    return finding.verdict == "erratum" and finding.claim.quantity not in _PUBLISHED_ACCURACIES
-
-
 def _find(claim: Claim, claims: Sequence[Claim], row: Row) -> Finding | None:
     if claim.layer[0]:
         return None
-    if claim.quantity in _PUBLISHED_ACCURACIES:
+    if claim.quantity in PUBLISHED_ACCURACIES:
         return check_of(claim).decide(claim, Context(claims, {}))
     readings = _readings(claim.quantity, row) if claim.unit in ("1", "MAC", "op") else []
     return decide_number(claim, readings) if readings else None

@@ -117,10 +117,14 @@ def print_document(document: Document, form: str) -> None:
     """Print a document on stdout as ``rich``, ``md``, ``csv``, ``json`` or ``latex``."""
     if form == "json":
         print_json(document.values)
-    elif form == "rich":
-        stdout().print(document)
+    elif form == "md":
+        write(document.markdown())
+    elif form == "csv":
+        write(document.csv)
+    elif form == "latex":
+        write(document.latex())
     else:
-        write({"md": document.markdown, "latex": document.latex, "csv": lambda: document.csv}[form]())
+        stdout().print(document)
 
 
 def say(text: str) -> None:

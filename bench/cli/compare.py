@@ -75,7 +75,7 @@ def compare(
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
     from bench.analysis.layers import LayerTable
-    from bench.analysis.versus import compare_run, standings
+    from bench.analysis.versus import Ratio
     from bench.api import compare as compare_networks
     from bench.cli._measuring import finish, measure, write_page
     from bench.report.tables.layer_times import differences_json
@@ -94,11 +94,13 @@ def compare(
         results=results,
         quiet=quiet,
     )
-    rows = compare_run(done.here)
+    rows = Ratio.in_run(done.here)
     pairs = LayerTable.pairs_in(done.here) if layers else []
     if as_json:
         of_layers = [one for pair in pairs for one in differences_json(*pair)]
-        print_json([*(r.to_json() for r in rows), *(one.to_json() for one in standings(rows)), *of_layers])
+        print_json(
+            [*(r.to_json() for r in rows), *(one.to_json() for one in Ratio.standings(rows)), *of_layers]
+        )
     elif not quiet:
         _print(rows)
         for pair in pairs:

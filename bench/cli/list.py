@@ -108,10 +108,10 @@ def _exports() -> list[JsonObject]:
 
 
 def _configs() -> list[JsonObject]:
-    from bench.plan.config import load_experiment
+    from bench.plan.config import Experiment
     from bench.plan.files import experiments
 
-    return _abouts({name: load_experiment(name).about for name in experiments()})
+    return _abouts({name: Experiment.load(name).about for name in experiments()})
 
 
 _READING: Mapping[str, Callable[[], list[JsonObject]]] = {

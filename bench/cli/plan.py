@@ -66,11 +66,11 @@ _Rows: TypeAlias = "list[tuple[Planned, str, float]]"
 def _together_s(rows: _Rows, places: Sequence[Place]) -> float:
     """Return how long the jobs will take: one after the other, or at several places."""
     from bench.execution.rehearsal import rehearse
-    from bench.plan.estimate import further_s
+    from bench.plan.estimate import Forecast
     from bench.plan.task import TASKS
 
     known = {planned.job.id: s for planned, _, s in rows}
-    more_s = further_s([planned for planned, *_ in rows], lambda planned: known[planned.job.id])
+    more_s = Forecast.further_s([planned for planned, *_ in rows], lambda planned: known[planned.job.id])
     if len(places) == 1:  # those that need not be alone run beside others of their kind
         (place,) = places
         beside = (s / max(1, TASKS.get(p.job.task).at_once(p.job, place.cores)) for p, _, s in rows)

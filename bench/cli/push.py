@@ -68,9 +68,9 @@ def push(
 
 def _lines(push: Push) -> list[str]:
     """Return what goes where, what stays, and what it says of the user."""
-    seen = "private: its owners alone see it" if push.private else "PUBLIC: everybody sees it"
+    audience = "private: its owners alone see it" if push.private else "PUBLIC: everybody sees it"
     made = "" if push.contents else ", which is made for it"
-    lines = [f"{push.address}{made} ({seen})"]
+    lines = [f"{push.address}{made} ({audience})"]
     if not push.files:
         return [*lines, f"all {push.records} records of it are there already"]
     lines += [f"  {show(push.size(name), 'B'):>9}  {name}" for name in push.files]

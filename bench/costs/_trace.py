@@ -154,6 +154,11 @@ class Trace:
         return abs(self.first - self.second) / max(self.first, self.second, 1)
 
     @property
+    def counters_disagree(self) -> bool:
+        """Whether they differ by more than a hundredth."""
+        return self.gap > 0.01
+
+    @property
     def uncounted_share(self) -> float:
         """Share of the work that is estimated for operators which neither counter has a rule for, of all work."""
         uncounted = sum(work for _, work in self.uncounted.values())

@@ -11,8 +11,6 @@ from bench.costs import Subject, cost
 from bench.costs._arguments import parameters_of
 from bench.records.record import Measurement, count, measured
 
-# A relative gap between the two counters from which they are said to disagree.
-TOLERATED_GAP = 0.01
 _SHOWN = 20  # modules that were not called
 _SECOND_COUNTER = "torch.utils.flop_counter"
 
@@ -75,7 +73,7 @@ def _macs(subject: Subject) -> Iterator[Measurement]:
     uncounted = {name: calls for name, (calls, _) in sorted(trace.uncounted.items())}
     flags = {
         "uncounted_ops": bool(uncounted),
-        "counters_disagree": trace.gap > TOLERATED_GAP,
+        "counters_disagree": trace.counters_disagree,
         "data_dependent": bool(trace.data_dependent),
         "partial": failed,
     }

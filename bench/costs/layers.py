@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from bench.archs.reparam import has_fused_form
 from bench.costs import Subject, cost
 from bench.costs._arguments import dtype_of, parameters_of
-from bench.costs.counted import TOLERATED_GAP
 from bench.io import JsonObject
 from bench.records.layer import LayerRow
 from bench.records.record import Measurement, count
@@ -199,6 +198,6 @@ def _doubts(subject: Subject) -> list[str]:
                 f"the receptive field is not known from {call.name or call.type} on: {field.reason}"
             )
             break
-    if trace.gap > TOLERATED_GAP:
+    if trace.counters_disagree:
         doubts.append(f"the two counters differ: {trace.first:,} MACs and {trace.second:,}")
     return doubts

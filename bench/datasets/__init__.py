@@ -31,7 +31,6 @@ __all__ = [
     "hold_back",
     "is_here",
     "is_known",
-    "load",
     "read",
     "subset",
 ]
@@ -93,11 +92,6 @@ def fetch(name: str) -> None:
     """
     if kept := DATASETS.get(name).kept:
         _places.fetch(kept, data_root())
-
-
-def load(name: str, split: Split, size: int | None = None) -> Images:
-    """Read a split of the data set called `name` and check it against its card; see `find` and `read`."""
-    return read(find(name, size), split)
 
 
 def read(dataset: Dataset, split: Split) -> Images:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from bench.analysis.entry import documented
 from bench.docs._topic import Topic, sentence, table, word
-from bench.plan.config import load_experiment
+from bench.plan.config import Experiment
 from bench.plan.files import configs_dir, experiments
 from bench.plan.recipe import Augment, Cosine, Plateau, Recipe, Steps
 from bench.plan.settings import Processes, Timing
@@ -53,7 +53,7 @@ def lists() -> Iterator[Topic]:
     yield table("recipe-keys", "what a recipe of training says", ("key", "of", "is"), _recipe_keys())
     recipes = [(name, head.partition(". ")[0]) for name, head, _ in _recipes()]
     yield table("recipes", "how networks are trained", ("recipe", "is"), recipes)
-    shipped = [(name, load_experiment(name).about) for name in experiments()]
+    shipped = [(name, Experiment.load(name).about) for name in experiments()]
     yield table("shipped", "the experiments and studies of the package", ("experiment", "is"), shipped)
 
 
@@ -132,7 +132,7 @@ def _key(name: str, kind: str, what: str, says: str) -> Topic:
 def _of_experiments() -> Iterator[Topic]:
     """Yield the topics of shipped experiments, of recipes, and of what a recipe says."""
     for name in experiments():
-        about = load_experiment(name).about
+        about = Experiment.load(name).about
         text = f"{sentence(about)}\n\n`bench run --config {name}` runs it, `bench plan --config {name}` shows its jobs."
         yield word(name, "shipped", about, "an experiment", text, others=(name.rpartition("/")[2],))
     for key, section, says in _recipe_keys():

@@ -22,14 +22,16 @@ from typing import Any, Literal, TypeAlias
 
 from bench.errors import BenchError
 from bench.execution import Executor
+from bench.execution._files import files_of
 from bench.execution._locks import SharedLocks
 from bench.execution.catalog import ask
 from bench.execution.data import fetch_all, without
 from bench.execution.places import Place
-from bench.execution.runner import Observer, kept_files, run_at
+from bench.execution.runner import Observer, run_at
 from bench.io import write_file
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
+from bench.records.job_files import JobFile
 from bench.records.line import encode
 from bench.records.store import RECORDS, Store, read_run
 
@@ -52,9 +54,6 @@ def jobs_folder() -> Path:
     """Return the folder of this machine in which records lie: the environment's BENCH_JOBS, or ~/.cache/bench/jobs."""
     given = os.environ.get("BENCH_JOBS")
     return Path(given).expanduser() if given else Path.home() / ".cache" / "bench" / "jobs"
-
-
-_KEPT = ("checkpoints", "outputs", "weights")  # folders of files that come back with a job
 
 
 class Agent:
@@ -149,7 +148,7 @@ class Agent:
     def lying(self, run: str) -> Iterator[Left]:
         """Yield what lies here of the jobs of a run."""
         for folder in sorted((self.folder / run).glob("*/*/*/")):
-            paths = [path for part in _KEPT for path in (folder / part).glob("[!.]*")]
+            paths = [path for kind in JobFile for path in (folder / kind.value).glob("[!.]*")]
             records = read_run(folder).records if (folder / RECORDS).is_file() else ()
             yield Left(
                 job=folder.parents[1].name,
@@ -175,7 +174,7 @@ class _Telling(Observer):
 
     def __init__(self, told: _Told, folder: Path, job: Job) -> None:
         self.told, self.folder = told, folder
-        self.checkpoint, *self.results = kept_files(folder, job)
+        self.checkpoint, *self.results = files_of(folder, job)
         self.written_ns = _changed_ns(self.checkpoint)
 
     def stage(self, name: str) -> None:

@@ -29,13 +29,13 @@ from bench.io import write_file
 from bench.plan.expand import Catalog, Planned, is_of_type
 from bench.plan.task import TASKS
 from bench.records import environment
+from bench.records.job_files import JobFile
 from bench.records.line import decode
 from bench.records.record import Record
 from bench.records.store import Store
 
 _TOKEN = ".cluster"  # of a run's folder: tells the run from all others on the nodes
 _TOKEN_TEXT = re.compile(rb"[0-9a-f]{32}")
-_CHECKPOINTS = "checkpoints/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +242,9 @@ class ClusterExecutor:
         def carry_out(planned: Planned, run: Path, hear: Send) -> Record:
             with self._guard:  # the first jobs of a run may all find no token yet
                 token = _token_of(run)
-            checkpoint = run / _CHECKPOINTS / f"{planned.job.id}.pt"
-            files = {_CHECKPOINTS + checkpoint.name: checkpoint.read_bytes()} if checkpoint.is_file() else {}
+            checkpoint = JobFile.checkpoint.path(run, planned.job.id)
+            name = checkpoint.relative_to(run).as_posix()
+            files = {name: checkpoint.read_bytes()} if checkpoint.is_file() else {}
             for kind, value in station.work(token, run.resolve().name, planned, files):
                 if kind == "record":
                     self._unstored[planned.job.id] = station.agent, token
@@ -281,7 +282,7 @@ def _keep(left: Left, store: Store, known: set[tuple[object, ...]]) -> int:
     """Bring what has been left of a job into a store, and return how many records that were."""
     for name, content in left.files.items():
         path = store.path / name
-        if not (name.startswith(_CHECKPOINTS) and path.exists()):
+        if not (path.parent.name == JobFile.checkpoint.value and path.exists()):
             write_file(path, content)
     records = [record for line in left.lines if _identity(record := decode(line)) not in known]
     for record in records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TypeAlias
 
-from bench.errors import says_no_memory
+from bench.errors import lacks_memory
 from bench.execution import Ended
 from bench.io import JsonObject
 from bench.records.record import Status
@@ -48,7 +48,7 @@ def _death(ended: Ended, stage: str) -> tuple[Status, str, str, str | None]:
         if ended.oom_kill:
             return "oom", "OutOfMemory", "the kernel ended it for want of memory", _SMALLER
         return "killed", "Killed", f"killed by SIGKILL in stage {stage}", "run it again"
-    if says_no_memory(ended.output):  # C++ code aborted, without a chance to say so itself
+    if lacks_memory(ended.output):  # C++ code aborted, without a chance to say so itself
         return "oom", "OutOfMemory", f"it ran out of memory in stage {stage}", _SMALLER
     try:
         name = signal.Signals(-ended.exitcode).name

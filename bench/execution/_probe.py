@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.execution import Send
 from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
-from bench.plan.expand import Catalog, set_name
+from bench.plan.expand import Catalog
 
 if TYPE_CHECKING:
     from bench.archs import Arch
@@ -225,7 +225,7 @@ def _evaluated(pairs: Sequence[tuple[str, str]]) -> dict[str, DatasetCard]:
         declared = data in DATASETS and not is_here(data)
         return DATASETS.get(data).card if declared else EvaluationSet.of(data, split).card()
 
-    return {set_name(*pair): card(*pair) for pair in pairs if is_known(pair[0])}
+    return {Catalog.set_name(*pair): card(*pair) for pair in pairs if is_known(pair[0])}
 
 
 def _missing(names: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from bench.execution._wants import NOTHING, wanted
-from bench.execution.places import Place, by_host
+from bench.execution.places import Place
 from bench.plan.expand import Planned
 
 _CANCEL_S = 1.0
@@ -244,3 +244,11 @@ class Threads(Generic[_EndT]):
         """Let no job begin, and end those under way."""
         self.cancelled.set()
         self.cancel()
+
+
+def by_host(places: Iterable[Place]) -> dict[str, list[Place]]:
+    """Return the places of each host."""
+    hosts: dict[str, list[Place]] = {}
+    for place in places:
+        hosts.setdefault(place.host, []).append(place)
+    return hosts

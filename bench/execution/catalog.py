@@ -16,7 +16,7 @@ from bench.plan.card import ArchCard
 from bench.plan.config import Block, Experiment
 from bench.plan.expand import USUAL_SPLIT, Catalog
 
-AnswerT = TypeVar("AnswerT")
+_AnswerT = TypeVar("_AnswerT")
 _PROBE_S = 120.0
 _FIT_S = 30.0
 _LIBRARIES = ("torchvision", "timm", "hf", "pattern")
@@ -74,8 +74,8 @@ def _is_users(name: str) -> bool:
 
 
 def ask(
-    executor: Executor, kind: type[AnswerT], probe: str, *args: object, timeout_s: float = _PROBE_S
-) -> AnswerT:
+    executor: Executor, kind: type[_AnswerT], probe: str, *args: object, timeout_s: float = _PROBE_S
+) -> _AnswerT:
     """Return the answer, of this type, of a function of `bench.execution._probe`, which runs where jobs do.
 
     Raises:
@@ -95,7 +95,7 @@ def ask(
     )
 
 
-def _answer(value: object, kind: type[AnswerT]) -> AnswerT:
+def _answer(value: object, kind: type[_AnswerT]) -> _AnswerT:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

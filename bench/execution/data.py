@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -13,13 +13,6 @@ from bench.plan.expand import Planned
 
 _FETCH_S = 3600.0
 _What = Literal["data", "weights"]
-
-
-def lacking(plan: Sequence[Planned], missing: Iterable[str], done: Iterable[str]) -> tuple[str, ...]:
-    """Return the missing data sets that jobs of a plan need, but for the jobs that are done, told by their ids."""
-    done = set(done)
-    needed = {p.dataset for p in plan if p.status is None and p.job.id not in done}
-    return tuple(name for name in missing if name in needed)
 
 
 def fetch_all(
@@ -51,12 +44,3 @@ def without(plan: Sequence[Planned], refused: Mapping[str, BenchError]) -> tuple
         else p
         for p in plan
     )
-
-
-def with_weights(
-    plan: Sequence[Planned], executor: Executor, begin: Callable[[str], None]
-) -> tuple[Planned, ...]:
-    """Return the plan once the libraries' weights that its jobs need are here, or are known not to be had."""
-    names = list(dict.fromkeys(p.job.arch for p in plan if p.status is None and p.card.weights))
-    lacking = ask(executor, list[str], "lacking_weights", names) if names else []
-    return without(plan, fetch_all(lacking, executor, begin, "weights"))

@@ -12,7 +12,7 @@ the host; an executor of other machines has places of its own, see `_Spread`. Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -188,11 +188,3 @@ class _CardExecutor:
     def close(self) -> None:
         """Let go of all that the executor holds."""
         self.executor.close()
-
-
-def by_host(places: Iterable[Place]) -> dict[str, list[Place]]:
-    """Return the places of each host."""
-    hosts: dict[str, list[Place]] = {}
-    for place in places:
-        hosts.setdefault(place.host, []).append(place)
-    return hosts

@@ -7,33 +7,30 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from bench import __version__
 from bench.execution import Event, Executor
+from bench.execution._files import checkpoints_cleared, clear_checkpoint, files_of
 from bench.execution._locks import SharedLocks, device_locks
 from bench.execution._max_batch import find_max_batch, wants_max, with_batch
 from bench.execution._outcome import Outcome, judge
 from bench.execution._rounds import further_round, rows_of
-from bench.execution._sharing import End, Tell, Threads, share_out
+from bench.execution._sharing import End, Tell, Threads, by_host, share_out
 from bench.execution._side_by_side import at_once, beside, side_by_side
 from bench.execution._wants import NOTHING, wanted
-from bench.execution.places import Place, PlaceLostError, Remote, by_host, places_for
+from bench.execution.places import Place, PlaceLostError, Remote, places_for
 from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
-from bench.plan.task import TASKS
 from bench.records import environment
 from bench.records.line import shared
 from bench.records.machines import machines_of
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store, latest
-
-_CHECKPOINTS = "checkpoints"
 
 
 class Observer:
@@ -160,12 +157,12 @@ def run_plan(
     if len(places) > 1 and len(reused) < len(plan):
         observer.shared_out([place.name for place in places])
     bench = _Bench(places, store, observer, part_after)
-    with _checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
+    with checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
         for record in records:
             store.append(record)
             if isinstance(executor, Remote):
                 executor.stored(record.job.id)
-            _clear_checkpoint(store.path, record)
+            clear_checkpoint(store.path, record)
             here.update(latest([*filter(None, [here.get(record.job.id)]), record]))
             observer.recorded(record)
             if record.status == "cancelled":
@@ -502,7 +499,7 @@ def _execute(
                     return largest.failure
                 story.hear(("measurement", largest.measurement()))
                 job = with_batch(job, largest.batch or 1)
-            args = (job, *kept_files(bench.store.path, planned.job))
+            args = (job, *files_of(bench.store.path, planned.job))
             ended = place.executor.call(
                 "bench.execution._worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
             )
@@ -511,38 +508,6 @@ def _execute(
     if story.outcome is None and bench.cancelled.is_set():
         return _CANCELLED
     return judge(ended, story.outcome, planned.timeout_s, story.stage)
-
-
-def _checkpoint_path(folder: Path, job: Job) -> Path | None:
-    """Return where a training keeps its checkpoint; None for tasks without one."""
-    return folder / _CHECKPOINTS / f"{job.id}.pt" if TASKS.get(job.task).keeps_files else None
-
-
-def kept_files(folder: Path, job: Job) -> tuple[Path | None, Path | None, Path | None]:
-    """Return where a job keeps its checkpoint, its answers to each image, and its weights; None for what it lacks."""
-    if not TASKS.get(job.task).keeps_files:
-        return None, None, None
-    from bench.records.outputs import outputs_path, weights_path  # NumPy comes with it
-
-    weights = weights_path(folder, job.id) if job.settings.given.get("keep_weights") else None
-    return _checkpoint_path(folder, job), outputs_path(folder, job.id), weights
-
-
-def _clear_checkpoint(folder: Path, record: Record) -> None:
-    """Remove the checkpoint of a training that came to its own end; one that was cut short goes on from it."""
-    path = _checkpoint_path(folder, record.job)
-    if path is not None and record.status in {"ok", "diverged"}:
-        path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _checkpoints_cleared(folder: Path) -> Iterator[None]:
-    """Remove the folder of checkpoints at the end of a with block, if it is empty; not while a job may write there."""
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            (folder / _CHECKPOINTS).rmdir()
 
 
 class _Story:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from bench.io import atomic_write
 if TYPE_CHECKING:
     import pandas as pd
 
-TORCHVISION = "torchvision"
+_TORCHVISION = "torchvision"
 
 _SETS = {
     "results-imagenet": "val",
@@ -45,27 +45,27 @@ _TIMM: Mapping[str, str | None] = {
 
 
 def update(
-    files: Iterable[Path],
+    names: Collection[str | Path],
     output: Path,
     *,
     commit: str | None = None,
     date: str | None = None,
     url: str | None = None,
     licence: str | None = None,
-    others: Sequence[tuple[Source, pd.DataFrame]] = (),
+    torchvision: Callable[[], tuple[str, Sequence[Mapping[str, object]]]] | None = None,
 ) -> list[Source]:
     """Read files into the facts of a folder, and return what was read.
 
     A source of the same name is replaced; the others of the folder, or else those that are shipped, stay.
 
     Args:
-        files: CSV files.
+        names: of CSV files; the word `torchvision` stands for what it says of its weights.
         output: the folder.
         commit: of the project that published the files.
         date: of that commit, YYYY-MM-DD.
         url: of whose files they are, where they are not pytorch-image-models' own.
         licence: of such files, as an SPDX identifier; None where it is not told.
-        others: facts that are no files, such as `of_torchvision`.
+        torchvision: gives its version and its weights, see `bench.archs.published`.
 
     Raises:
         BenchError: for a file that is none of those, cannot be read, or lacks a column.
@@ -74,7 +74,9 @@ def update(
 
     own = {"url": url, "licence": licence} if url or licence else _TIMM
     told = {**own, "commit": commit, "date": date}
-    read = [*others, *(_of_file(file, told) for file in files)]
+    files = [name for name in names if torchvision is None or name != _TORCHVISION]
+    others = [_of_torchvision(*torchvision())] if torchvision and _TORCHVISION in names else []
+    read = [*others, *(_of_file(Path(file), told) for file in files)]
     new = {source.name for source, _ in read}
     base = output if (output / SOURCES).is_file() else SHIPPED
     known = sources(base) if (base / SOURCES).is_file() else []
@@ -109,7 +111,7 @@ def _of_file(file: Path, told: Mapping[str, str | None]) -> tuple[Source, pd.Dat
         known = ", ".join(f"{name}.csv" for name in _SETS)
         raise BenchError(
             f"{file.name} has not the name of a file of published facts",
-            f"name {TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
+            f"name {_TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
         )
     kind = "accuracy" if speed is None else "speed"
     source = Source(
@@ -230,14 +232,14 @@ def _scaled(rows: pd.DataFrame, column: str, factor: float) -> pd.Series[float]:
     return (values * factor).round()
 
 
-def of_torchvision(version: str, weights: Sequence[Mapping[str, object]]) -> tuple[Source, pd.DataFrame]:
+def _of_torchvision(version: str, weights: Sequence[Mapping[str, object]]) -> tuple[Source, pd.DataFrame]:
     """Return the facts of what a version of torchvision says of its weights, see `bench.archs.published`."""
     import pandas as pd
 
-    table = pd.DataFrame(weights).assign(source=TORCHVISION, set="val")
+    table = pd.DataFrame(weights).assign(source=_TORCHVISION, set="val")
     table = table.astype({"input_size": "int32", "parameters": "int64"})
     source = Source(
-        name=TORCHVISION,
+        name=_TORCHVISION,
         kind="accuracy",
         of="val",
         rows=len(table),

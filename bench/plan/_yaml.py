@@ -6,7 +6,7 @@ repeat a value, but neither hold themselves nor multiply to more than anybody wo
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import yaml
@@ -158,3 +158,8 @@ def load_yaml(path: Path) -> object:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "give a file that can be read") from error
     return read_yaml(text, str(path))
+
+
+def is_by_device(value: Mapping[str, object]) -> bool:
+    """Return whether a mapping gives a value for each kind of device: ``{cpu: 4, cuda: 64}``."""
+    return bool(value) and set(value) <= {"cpu", "cuda"}

@@ -22,16 +22,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import ConfigError, suggestion
-from bench.plan._yaml import find_yaml, load_yaml, read_yaml
+from bench.plan._yaml import find_yaml, is_by_device, load_yaml, read_yaml
 from bench.plan.files import configs_dir
-from bench.plan.settings import NAMED
+from bench.plan.settings import NetworkKeys
 from bench.plan.study import Study
 from bench.plan.task import TASKS, all_keys, tasks
 
 _TOP = ("name", "about", "blocks", "skip", "study")
 _BLOCK = ("task", "grid")
 _LIBRARIES = ("torchvision:", "timm:")  # whose networks have trained weights
-_DEVICE_KINDS = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,8 @@ class Block:
 
     @property
     def networks(self) -> list[tuple[str, dict[str, object]]]:
-        """The same with the values of those keys, see `bench.plan.settings.NAMED`: they multiply as all others do."""
-        own = {key: values for key in NAMED if (values := self._values(key))}
+        """The same with the values of those keys, `NetworkKeys.in_name`: they multiply as all others do."""
+        own = {key: values for key in NetworkKeys.in_name if (values := self._values(key))}
         points = [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
         names = [self._weighted(str(name)) for name in self._values("arch")]
         return [(_named(name, point), point) for name in names for point in points]
@@ -105,77 +104,74 @@ class Experiment:
             **({} if self.study is None else {"study": self.study.to_json()}),
         }
 
+    @classmethod
+    def load(cls, name: str) -> Experiment:
+        """Read an experiment: a shipped one by its name, or a YAML file by its path.
 
-def load_experiment(name: str) -> Experiment:
-    """Read an experiment: a shipped one by its name, or a YAML file by its path.
+        Raises:
+            ConfigError: with the key's path and the nearest valid one.
+        """
+        path = find_yaml(name, "experiment", configs_dir())
+        return cls.parse(load_yaml(path), default_name=path.stem)
 
-    Raises:
-        ConfigError: with the key's path and the nearest valid one.
-    """
-    path = find_yaml(name, "experiment", configs_dir())
-    return parse_experiment(load_yaml(path), default_name=path.stem)
+    @classmethod
+    def parse(cls, data: object, default_name: str = "experiment") -> Experiment:
+        """Check the shape and the keys of an experiment.
 
-
-def narrow(
-    experiment: Experiment,
-    *,
-    archs: Sequence[str] = (),
-    tasks: Sequence[str] = (),
-    overrides: Sequence[str] = (),
-) -> Experiment:
-    """Return the experiment with other networks, fewer tasks and other values.
-
-    Args:
-        experiment: as it was read.
-        archs: instead of its line-up, in every block; none keeps it.
-        tasks: keep only blocks of these; none keeps all.
-        overrides: `key=value`, `task.key=value` or `timing.key=value`; a list becomes an axis.
-
-    Raises:
-        ConfigError: with the key's path and the nearest valid one.
-    """
-    if tasks:
-        experiment = _only_tasks(experiment, tasks)
-    if archs:
-        named = {b.task for b in experiment.blocks if TASKS.get(b.task).has_network}
-        blocks = (_with(b, "arch", list(archs)) if b.task in named else b for b in experiment.blocks)
-        experiment = replace(experiment, blocks=tuple(blocks))
-    for text in overrides:
-        experiment = _override(experiment, text)
-    return experiment
-
-
-def parse_experiment(data: object, default_name: str = "experiment") -> Experiment:
-    """Check the shape and the keys of an experiment.
-
-    Raises:
-        ConfigError: with the key's path and the nearest valid one.
-    """
-    if not isinstance(data, dict):
-        raise ConfigError(
-            f"{default_name}: an experiment is a mapping of keys, "
-            + ("and there is nothing in it" if data is None else f"not {type(data).__name__}"),
-            "see configs/smoke.yaml",
+        Raises:
+            ConfigError: with the key's path and the nearest valid one.
+        """
+        if not isinstance(data, dict):
+            raise ConfigError(
+                f"{default_name}: an experiment is a mapping of keys, "
+                + ("and there is nothing in it" if data is None else f"not {type(data).__name__}"),
+                "see configs/smoke.yaml",
+            )
+        _known_keys(data, "", (*_TOP, *all_keys()))
+        blocks = data.get("blocks")
+        if not isinstance(blocks, list) or not blocks:
+            raise ConfigError("blocks: give a list with at least one block", "see configs/smoke.yaml")
+        shared = {k: v for k, v in data.items() if k not in _TOP}
+        for key, value in shared.items():
+            _no_list(key, value)
+        skip = data.get("skip") or []
+        if not isinstance(skip, list) or not all(isinstance(s, dict) and s for s in skip):
+            raise ConfigError("skip: give a list of mappings such as {arch: vgg16, batch_size: 64}")
+        for i, match in enumerate(skip):
+            _known_keys(match, f"skip[{i}].", ("task", *all_keys()))
+        return cls(
+            name=str(data.get("name") or default_name),
+            about=str(data.get("about") or "").strip(),
+            blocks=tuple(_parse_block(b, f"blocks[{i}].", shared) for i, b in enumerate(blocks)),
+            skip=tuple(skip),
+            study=None if data.get("study") is None else Study.parse(data["study"]),
         )
-    _known_keys(data, "", (*_TOP, *all_keys()))
-    blocks = data.get("blocks")
-    if not isinstance(blocks, list) or not blocks:
-        raise ConfigError("blocks: give a list with at least one block", "see configs/smoke.yaml")
-    shared = {k: v for k, v in data.items() if k not in _TOP}
-    for key, value in shared.items():
-        _no_list(key, value)
-    skip = data.get("skip") or []
-    if not isinstance(skip, list) or not all(isinstance(s, dict) and s for s in skip):
-        raise ConfigError("skip: give a list of mappings such as {arch: vgg16, batch_size: 64}")
-    for i, match in enumerate(skip):
-        _known_keys(match, f"skip[{i}].", ("task", *all_keys()))
-    return Experiment(
-        name=str(data.get("name") or default_name),
-        about=str(data.get("about") or "").strip(),
-        blocks=tuple(_parse_block(b, f"blocks[{i}].", shared) for i, b in enumerate(blocks)),
-        skip=tuple(skip),
-        study=None if data.get("study") is None else Study.parse(data["study"]),
-    )
+
+    def narrowed(
+        self,
+        *,
+        archs: Sequence[str] = (),
+        tasks: Sequence[str] = (),
+        overrides: Sequence[str] = (),
+    ) -> Experiment:
+        """Return the experiment with other networks, fewer tasks and other values.
+
+        Args:
+            archs: instead of its line-up, in every block; none keeps it.
+            tasks: keep only blocks of these; none keeps all.
+            overrides: `key=value`, `task.key=value` or `timing.key=value`; a list becomes an axis.
+
+        Raises:
+            ConfigError: with the key's path and the nearest valid one.
+        """
+        experiment = _only_tasks(self, tasks) if tasks else self
+        if archs:
+            named = {b.task for b in experiment.blocks if TASKS.get(b.task).has_network}
+            blocks = (_with(b, "arch", list(archs)) if b.task in named else b for b in experiment.blocks)
+            experiment = replace(experiment, blocks=tuple(blocks))
+        for text in overrides:
+            experiment = _override(experiment, text)
+        return experiment
 
 
 def _parse_block(data: object, path: str, shared: Mapping[str, object]) -> Block:
@@ -267,11 +263,6 @@ def _put(whole: object, steps: Sequence[str], value: object) -> object:
     if is_by_device(inner):
         return {kind: _put(one, steps, value) for kind, one in inner.items()}
     return {**inner, steps[0]: _put(inner.get(steps[0]), steps[1:], value)}
-
-
-def is_by_device(value: Mapping[str, object]) -> bool:
-    """Return whether a mapping gives a value for each kind of device: ``{cpu: 4, cuda: 64}``."""
-    return bool(value) and set(value) <= set(_DEVICE_KINDS)
 
 
 def _with(block: Block, key: str, value: object) -> Block:

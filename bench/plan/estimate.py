@@ -72,12 +72,6 @@ def estimator(history: Iterable[tuple[Job, float]]) -> _Estimate:
 _FURTHER = 0.08  # of the planned processes of times, how much the further ones take where there is doubt
 
 
-def further_s(plan: Iterable[Planned], estimate: _Estimate) -> float:
-    """Return the seconds of the processes that a plan does not have yet: times in doubt are measured in some more."""
-    open_ = (p for p in plan if p.processes is not None and p.processes.most > p.processes.least)
-    return _FURTHER * sum(map(estimate, open_))
-
-
 _PRIOR_S = 2.0  # that estimates count as much as: a run of which less is done says little of how fast it goes
 
 
@@ -134,7 +128,7 @@ class Forecast:
     ) -> None:
         plan = list(plan)
         self._pending = {p.job.id: (p.job, estimate(p)) for p in plan}
-        self._further_s = further_s(plan, estimate)
+        self._further_s = self.further_s(plan, estimate)
         self._cores, self._now = cores, now
         self._own: dict[_Likeness, list[float]] = defaultdict(list)
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
@@ -183,6 +177,12 @@ class Forecast:
         """Return the time on the clock of a second of a job."""
         cores = max(1, TASKS.get(job.task).at_once(job, self._cores))
         return self._paces.get(job.task, _Pace()).beside(cores)
+
+    @staticmethod
+    def further_s(plan: Iterable[Planned], estimate: _Estimate) -> float:
+        """Return the seconds of processes that a plan does not have yet: times in doubt are measured in some more."""
+        open_ = (p for p in plan if p.processes is not None and p.processes.most > p.processes.least)
+        return _FURTHER * sum(map(estimate, open_))
 
 
 def _same(job: Job) -> list[_Likeness]:

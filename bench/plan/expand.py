@@ -16,10 +16,11 @@ from pydantic import ValidationError
 
 from bench.errors import ConfigError, DeviceError, suggestion, unknown_name
 from bench.io import JsonObject
+from bench.plan._yaml import is_by_device
 from bench.plan.card import ArchCard, DatasetCard
-from bench.plan.config import Block, Experiment, is_by_device
-from bench.plan.job import Job, Role, read_settings
-from bench.plan.settings import NAMED, Keys, Processes, Timed, TimedKeys
+from bench.plan.config import Block, Experiment
+from bench.plan.job import Job, Role
+from bench.plan.settings import Keys, NetworkKeys, Processes, Timed, TimedKeys
 from bench.plan.task import TASKS, Outline
 
 USUAL_SPLIT = "val"
@@ -59,13 +60,18 @@ class Catalog:
     machines: Mapping[str, tuple[JsonObject, ...]] = field(default_factory=dict)
     unused: tuple[tuple[str, str], ...] = ()
 
+    @staticmethod
+    def set_name(data: str, split: str) -> str:
+        """Return by what name a catalog has a split of a data set."""
+        return f"{data} {split}"
+
     def evaluated_on(self, data: str, split: str) -> DatasetCard:
         """Return the card of a split of a data set.
 
         Raises:
             UnknownNameError: if there is none.
         """
-        if (card := self.evaluated.get(set_name(data, split))) is None:
+        if (card := self.evaluated.get(self.set_name(data, split))) is None:
             hint = "see `bench list datasets`, or give imagefolder:PATH"
             raise unknown_name("data set", data, self.datasets, hint)
         return card
@@ -90,11 +96,6 @@ class Catalog:
     def _cards(self) -> Sequence[JsonObject]:
         cards: Sequence[JsonObject] = self.environment.get("gpu", ())
         return cards[: sum(d.startswith("cuda") for d in self.devices)]
-
-
-def set_name(data: str, split: str) -> str:
-    """Return by what name a catalog has a split of a data set."""
-    return f"{data} {split}"
 
 
 def _type_of(environment: JsonObject, device: str) -> str:
@@ -184,7 +185,7 @@ def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str
     """
     task = TASKS.get(block.task)
     networks = [(card, own) for name, own in block.networks for card in catalog.archs[name]]
-    axes = {key: values for key, values in block.axes.items() if key not in ("arch", *NAMED)}
+    axes = {key: values for key, values in block.axes.items() if key not in ("arch", *NetworkKeys.in_name)}
     for (card, own), values in itertools.product(
         networks or [(_MACHINE, {})], itertools.product(*axes.values())
     ):
@@ -328,7 +329,7 @@ def _job(block: Block, keys: Keys, card: ArchCard, outline: Outline, catalog: Ca
         in_channels=outline.in_channels,
         num_classes=outline.num_classes,
         seed=keys.seed,
-        settings=read_settings(block.task, {**settings, **outline.settings}),
+        settings=Job.read_settings(block.task, {**settings, **outline.settings}),
         source_sha256=card.source_sha256,
     )
 

@@ -59,7 +59,7 @@ class Job(Generic[_SettingsT_co]):
 
     def __post_init__(self) -> None:
         if isinstance(self.settings, Mapping):
-            object.__setattr__(self, "settings", read_settings(self.task, self.settings))
+            object.__setattr__(self, "settings", self.read_settings(self.task, self.settings))
 
     def content(self) -> dict[str, object]:
         """Return all that identifies the job, as plain JSON values."""
@@ -146,6 +146,11 @@ class Job(Generic[_SettingsT_co]):
                 text += f" {settings[key]}"
         return text + " cudnn_benchmark" * bool(settings.get("cudnn_benchmark"))
 
+    @staticmethod
+    def read_settings(task: str, values: JsonObject) -> Settings:
+        """Return the settings of a job of a task, of which there may be none of that name any more."""
+        return (TASKS.get(task).settings if task in TASKS else Settings).read(values)
+
 
 def unnumbered(label: str) -> str:
     """Return the label of a job without its seed, or the number of its process."""
@@ -154,8 +159,3 @@ def unnumbered(label: str) -> str:
 
 _IN_LABEL = ("precision", "memory_format", "backend", "device", "device_type")
 _USUAL = ("fp32", "contiguous", "eager", "cpu")
-
-
-def read_settings(task: str, values: JsonObject) -> Settings:
-    """Return the settings of a job of a task, of which there may be none of that name any more."""
-    return (TASKS.get(task).settings if task in TASKS else Settings).read(values)

@@ -7,7 +7,7 @@ where a default depends on the machine or the network; `bench.plan.expand` fills
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
@@ -230,6 +230,8 @@ class NetworkKeys(Keys):
             branches; likewise an argument of the name, ``NAME(reparam=True)``, where it is on.
     """
 
+    in_name: ClassVar = ("weights", "reparam")  # keys that become arguments of the network's name
+
     arch: Annotated[str, Field(min_length=1)]
     input_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
     weights: Annotated[str, Field(min_length=1)] | None = None
@@ -246,10 +248,6 @@ class ShapeKeys(NetworkKeys):
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
     num_classes: Annotated[int, Field(ge=1)] | None = None
-
-
-NAMED = ("weights", "reparam")
-"""Keys that become arguments of the network's name."""
 
 
 class TimedKeys(Timed, ShapeKeys, extra="forbid", frozen=True):

@@ -39,9 +39,8 @@ from bench.plan.job import Job
 from bench.plan.recipe import Recipe
 from bench.plan.task import all_keys
 
-Expect = Literal["higher", "lower", "same"]
+_Expect = Literal["higher", "lower", "same"]
 _Measure = Literal["difference", "ratio"]
-Role = Literal["hypothesis", "side"]
 Selector = Mapping[str, object]
 
 # What is computed from measurements, with the pattern of its arguments; any other word is a measurement's name.
@@ -76,10 +75,10 @@ class StudyTest(Frozen, populate_by_name=True):
     of: Selector = Field(default_factory=dict)
     against: Selector | None = None
     trend: str | None = None
-    expect: Expect
+    expect: _Expect
     measure: Annotated[_Measure, Field(alias="as")] = "difference"
     margin: Annotated[float, Field(gt=-1)] = 0.0
-    role: Role = "hypothesis"
+    role: Literal["hypothesis", "side"] = "hypothesis"
     claims: tuple[str, ...] = ()
 
     @property

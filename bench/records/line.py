@@ -20,7 +20,7 @@ import msgspec
 from bench.errors import StoreError
 from bench.io import JsonObject, finite_json
 from bench.plan.card import ArchCard
-from bench.plan.job import Job, Role, read_settings
+from bench.plan.job import Job, Role
 from bench.plan.settings import Settings
 from bench.records.record import SCHEMA, Measurement, Record, Status
 from bench.units import Better
@@ -199,7 +199,7 @@ _decode = msgspec.json.Decoder(_Text).decode
 
 @lru_cache(maxsize=1024)
 def _settings(task: str, text: bytes) -> Settings:
-    return read_settings(task, _decode_object(text))
+    return Job.read_settings(task, _decode_object(text))
 
 
 @lru_cache(maxsize=1024)

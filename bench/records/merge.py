@@ -12,8 +12,8 @@ from pathlib import Path
 import bench
 from bench.errors import StoreError
 from bench.io import JsonObject, atomic_write, finite_json
+from bench.records.job_files import JobFile
 from bench.records.machines import machines_of
-from bench.records.outputs import PATHS, kept_files
 from bench.records.record import Record
 from bench.records.store import INFO, RECORDS, Run, latest, read_run, sound_lines
 
@@ -104,9 +104,9 @@ def _replaced(runs: Sequence[Run]) -> int:
 
 def _copy_kept(run: Run, into: Path) -> None:
     """Copy what jobs said of each image, and their weights; of those that two runs have of one job, each is kept."""
-    for kind, path_of in PATHS.items():
-        for file, record, sha256 in kept_files(run.path, run.records, kind):
-            place = path_of(into, record.job.id)
+    for kind in (JobFile.outputs, JobFile.weights):
+        for file, record, sha256 in kind.all_in(run.path, run.records):
+            place = kind.path(into, record.job.id)
             if place.exists() and hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
                 place = place.with_stem(f"{place.stem}-{sha256[:12]}")
             if not place.exists():

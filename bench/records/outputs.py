@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.errors import StoreError
 from bench.io import write_file
+from bench.records.job_files import JobFile
 from bench.records.record import Record
 
-_OUTPUTS = "outputs"
-_WEIGHTS = "weights"
 _HALF = np.finfo(np.float16)
 _Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -45,7 +44,7 @@ class _Kept:
         """
         top1 = record.measurement("top1")
         sha256 = None if top1 is None else top1.detail.get("outputs_sha256")
-        return None if sha256 is None else cls.load(outputs_path(folder, record.job.id), sha256)
+        return None if sha256 is None else cls.load(JobFile.outputs.path(folder, record.job.id), sha256)
 
     @classmethod
     def load(cls, path: Path, sha256: str) -> Self | None:
@@ -54,7 +53,7 @@ class _Kept:
         Raises:
             StoreError: if the file is there and is torn, or is something else.
         """
-        kept = _kept(path, sha256)
+        kept = JobFile.of_training(path, sha256)
         if not kept.exists():
             return None
         try:
@@ -127,33 +126,6 @@ class Outputs(_Kept):
         return outputs
 
 
-def outputs_path(folder: Path, job_id: str) -> Path:
-    """Return where in the folder of a run the outputs of a job lie."""
-    return folder / _OUTPUTS / f"{job_id}.npz"
-
-
-def weights_path(folder: Path, job_id: str) -> Path:
-    """Return where in the folder of a run the weights lie that a training has kept."""
-    return folder / _WEIGHTS / f"{job_id}.safetensors"
-
-
-Kind = Literal["outputs", "weights"]
-"""What a job leaves beside its record."""
-
-PATHS: Mapping[Kind, Callable[[Path, str], Path]] = {"outputs": outputs_path, "weights": weights_path}
-"""Where that lies, by the folder of the run and the job's id."""
-
-
-def kept_files(folder: Path, records: Iterable[Record], kind: Kind) -> Iterator[tuple[Path, Record, str]]:
-    """Yield each whole file of a kind that records of the run in `folder` name, with its record and SHA-256."""
-    for record in records:
-        top1 = record.measurement("top1")
-        sha256 = str(top1.detail.get(f"{kind}_sha256") or "") if top1 else ""
-        file = kept_path(PATHS[kind](folder, record.job.id), sha256) if sha256 else None
-        if file is not None:
-            yield file, record, sha256
-
-
 def _packed(save: Callable[..., None], arrays: Mapping[str, npt.NDArray[np.generic]]) -> tuple[bytes, str]:
     stream = io.BytesIO()
     save(stream, **arrays)
@@ -169,18 +141,6 @@ def save_outputs(path: Path, content: bytes) -> None:
     """
     tip = "what was measured is kept; free space, or choose another --results folder, then run again"
     write_file(path, content, what="the test outputs ", tip=tip)
-
-
-def kept_path(path: Path, sha256: str) -> Path | None:
-    """Return the file of a job, or the one beside it in a merged run, that has this SHA-256; None where none has."""
-    kept = _kept(path, sha256)
-    return kept if kept.exists() and hashlib.sha256(kept.read_bytes()).hexdigest() == sha256 else None
-
-
-def _kept(path: Path, sha256: str) -> Path:
-    """Return the file of one training of several of the same job, as a merged run has them, or else that of the job."""
-    own = path.with_stem(f"{path.stem}-{sha256[:12]}")
-    return own if own.exists() else path
 
 
 # --- of evaluations ---

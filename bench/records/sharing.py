@@ -22,7 +22,7 @@ import bench
 from bench.errors import ConfigError, StoreError, unknown_name
 from bench.io import write_file
 from bench.records._hub import Address, Contents, Hub, HuggingFace
-from bench.records.outputs import Kind, kept_files
+from bench.records.job_files import JobFile
 from bench.records.store import INFO, RECORDS, Run, Store, read_run, sound_lines
 
 __all__ = ["Address", "HuggingFace", "Push", "pull", "runs_of"]
@@ -106,7 +106,7 @@ class Push:
         if new:
             whole = _Manifest({**before, **says}, len(run.records), bench_version=bench.__version__)
             new[_MANIFEST] = msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
-        left = {} if weights else _kept(run, "weights")
+        left = {} if weights else _kept(run, JobFile.weights)
         return cls(
             address=address,
             contents=contents,
@@ -156,13 +156,13 @@ def _files(run: Run, *, weights: bool) -> dict[str, bytes | Path]:
     return {
         RECORDS: _sound(run.path / RECORDS),
         **({INFO: info.read_bytes()} if info.is_file() else {}),
-        **_kept(run, "outputs"),
-        **(_kept(run, "weights") if weights else {}),
+        **_kept(run, JobFile.outputs),
+        **(_kept(run, JobFile.weights) if weights else {}),
     }
 
 
-def _kept(run: Run, kind: Kind) -> dict[str, Path]:
-    return {f"{kind}/{file.name}": file for file, _, _ in kept_files(run.path, run.records, kind)}
+def _kept(run: Run, kind: JobFile) -> dict[str, Path]:
+    return {f"{kind}/{file.name}": file for file, _, _ in kind.all_in(run.path, run.records)}
 
 
 def _check_begins(content: bytes | Path, there: _Manifest | None, address: Address) -> None:
@@ -211,7 +211,7 @@ def runs_of(address: Address, hub: Hub) -> tuple[Contents, list[str]]:
             "mend its name; where it is private: hf auth login",
         )
     folders = (path.partition(f"/{_MANIFEST}") for path in sorted(contents.files))
-    runs = [run for run, found, rest in folders if found and not rest and "/" not in run]
+    runs = [run for run, mark, rest in folders if mark and not rest and "/" not in run]
     if not runs:
         raise StoreError(f"no run in {address}", "`bench push RUN` puts one there")
     if address.run is None:

@@ -18,7 +18,7 @@ from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import by_machine
 from bench.records.store import Run
-from bench.report.exports.measurements import measurements_csv
+from bench.report.exports.measurements import plain_measurements
 from bench.report.figures._drawing import DrawingOptions, Picture, drawing
 from bench.report.figures._style import KINDS
 from bench.report.page._content import Content, gather
@@ -82,10 +82,10 @@ def write_report(
         content = gather(runs, frame, table, title, draw if drawn else lambda *_: list)
     written = _save_figures(content.figures, out / "figures", _saved_kinds(formats))
     for name, text in _texts(content, frame, table, formats):
-        written.append(save(out / name, text))
+        written.append(_save(out / name, text))
     if "html" in formats:
         beside = [path.relative_to(out).as_posix() for path in written]
-        written.append(save(out / "index.html", to_html(content, beside)))
+        written.append(_save(out / "index.html", to_html(content, beside)))
     return _ReportFiles(out, tuple(written), table, content.answers)
 
 
@@ -95,7 +95,7 @@ def _texts(
     """Yield the name and text of each file but for the figures and the page."""
     if "csv" in formats:
         yield "table.csv", to_csv(table, COMPARISON)
-        yield "measurements.csv", measurements_csv(frame)
+        yield "measurements.csv", csv_text(plain_measurements(frame))
         if content.ratios:
             yield "ratios.csv", csv_text(typed(Ratio.table(content.ratios), "ratios"))
         yield from content.evaluations.files
@@ -113,14 +113,14 @@ def _save_figures(figures: Sequence[Picture], folder: Path, kinds: Sequence[str]
     written = []
     for path, data in ((folder / f"{f.name}.{kind}", f.files.get(kind)) for f in figures for kind in kinds):
         if data is not None:
-            written.append(save(path, data))
+            written.append(_save(path, data))
         else:
             with _written_to(folder):
                 path.unlink(missing_ok=True)
     return written
 
 
-def save(path: Path, data: bytes | str) -> Path:
+def _save(path: Path, data: bytes | str) -> Path:
     """Write a file so that a reader sees the old content or the new one and nothing between.
 
     Raises:

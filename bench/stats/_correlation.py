@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.stats.samples import doubled_ranks
+from bench.stats._arrays import doubled_ranks
 
 
 def effective_size(samples: Sequence[float]) -> float:

@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, stdtr
 
+from bench.stats._arrays import Values, doubled_ranks
 from bench.stats._tests import ALPHA, rank_sums, tested, welch
 from bench.stats.effects import Effect
-from bench.stats.samples import Floats, Values, doubled_ranks
+from bench.stats.samples import Floats
 
 Kind = Literal["counts", "ranks", "means"]
 

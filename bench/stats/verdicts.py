@@ -22,12 +22,13 @@ from typing import Literal
 
 import numpy as np
 
+from bench.stats._arrays import Values
 from bench.stats._tests import ALPHA, rank_sums, signed_ranks, welch
 from bench.stats.effects import Effect, Verdict
-from bench.stats.samples import NONE, Floats, Values, finite, median
+from bench.stats.samples import NONE, Floats, finite, median
 from bench.units import DASH, Better
 
-_Expectation = Literal["higher", "lower", "same"]
+Expectation = Literal["higher", "lower", "same"]
 BAND = 0.02  # ratios this near to one are the same to a user
 ENOUGH = 4  # processes in each run, from which a test decides
 FLOOR = 0.05  # by how much two processes of the same may well differ
@@ -222,7 +223,7 @@ def decide_difference(effect: Effect) -> Effect:
     return replace(effect, verdict="higher" if effect.low > 0 else "lower")
 
 
-def decide_expectation(effect: Effect, expect: _Expectation, least: float, most: float) -> Effect:
+def decide_expectation(effect: Effect, expect: Expectation, least: float, most: float) -> Effect:
     """Return the effect as `supported` or `refuted` by itself, with the p that it lies at the margin.
 
     It is `undecided` where p is above 0.05, or the interval reaches over the margin. The p of a count is NaN.
@@ -254,14 +255,11 @@ def _array(samples: Sequence[float]) -> Floats:
     return np.array(finite(samples), dtype=np.float64)
 
 
-def show_p(p: float, floor: float = 0.0) -> str:
-    """Return ``0.0021``, or ``≤ 0.029`` where it is below what an exact test of so many numbers can give."""
-    if not math.isfinite(p):
-        return DASH
-    return f"≤ {floor:.2g}" if p < floor * (1 - 1e-9) else f"{p:.2g}"
+def show_p(p: float, floor: float = 0.0, *, named: bool = False) -> str:
+    """Return ``0.0021``, or ``≤ 0.029`` where it is below what an exact test of so many numbers can give.
 
-
-def p_is(p: float, floor: float = 0.0) -> str:
-    """Return ``p = 0.0021`` or ``p ≤ 0.029``, see `show_p`."""
-    text = show_p(p, floor)
-    return f"p {text}" if text.startswith("≤") else f"p = {text}"
+    Where it is `named`, ``p = 0.0021`` or ``p ≤ 0.029``.
+    """
+    is_bound = p < floor * (1 - 1e-9)
+    text = DASH if not math.isfinite(p) else f"≤ {floor:.2g}" if is_bound else f"{p:.2g}"
+    return text if not named else f"p {text}" if is_bound else f"p = {text}"

@@ -17,7 +17,7 @@ from bench.tasks._engines import threads
 from bench.tasks._networks import built, check, tell_of_other_form
 from bench.tasks._placing import further_noise, noise, place, with_autocast
 from bench.timing.clock import Clock, Workload
-from bench.timing.energy import ENERGY_S, find_meter, measure_energy
+from bench.timing.energy import find_meter, measure_energy
 from bench.timing.memory import tensor_memory
 from bench.timing.steps import Instruments
 
@@ -79,10 +79,9 @@ def with_energy(
     measurements: Iterable[Measurement], call: Workload, job: Job[Timed], hooks: Hooks, tools: Instruments
 ) -> Iterator[Measurement]:
     """Yield what was measured, with `energy` behind `step_time`, whose detail says why where there is none."""
-    settings = job.settings
-    seconds = ENERGY_S if settings.energy_s is None else settings.energy_s
+    settings, seconds = job.settings, job.settings.energy_s
     for measurement in measurements:
-        if measurement.name != "step_time" or not seconds:
+        if measurement.name != "step_time" or seconds == 0:
             yield measurement
             continue
         try:

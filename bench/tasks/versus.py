@@ -5,9 +5,7 @@ Only these plan it: all networks in one process, and that in several processes.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pydantic import BaseModel
@@ -75,31 +73,6 @@ class VersusSettings(Timed):
 _TIMING = Timing(warmup_s=0.2, min_s=0.4, limit_s=2.0, precision=0.005, min_samples=10)
 
 SLOWDOWNS = (0.02, 0.05, 0.1)  # shares of its time, in tests of the harness itself
-SELFTEST_TIMING = Timing(warmup_s=0.05, min_s=0.3, limit_s=0.9, precision=0.005, min_samples=10)
-
-
-def least_processes(tests: int) -> int:
-    """Return in how many processes the clearest difference can pass one of so many tests, 6 at least.
-
-    n signs that all agree have a p of 2^(1 - n), which the correction for the number of tests multiplies.
-    """
-    return max(6, math.ceil(1 + math.log2(tests / 0.05)))
-
-
-def enough(baselines: int) -> int:
-    """Return how many processes can decide latency and throughput against so many baselines, and one to spare."""
-    return max(8, 1 + least_processes(2 * baselines))
-
-
-def labelled(planned: Sequence[Planned]) -> dict[str, Planned]:
-    """Return jobs by the name of their network; the second of a name is called ``name #2``."""
-    counts: Counter[str] = Counter()
-    networks = {}
-    for one in planned:
-        name = one.job.arch
-        counts[name] += 1
-        networks[name if counts[name] == 1 else f"{name} #{counts[name]}"] = one
-    return networks
 
 
 def versus(

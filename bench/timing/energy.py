@@ -22,7 +22,7 @@ from bench.records.record import Measurement, measured
 from bench.timing._watch import Watch
 from bench.timing.clock import Clock, Workload
 
-ENERGY_S = 2.0  # least length of the pass, from one step of the counter to another
+_ENERGY_S = 2.0  # least length of the pass, from one step of the counter to another
 _BLOCK_S = 0.02  # of calls between two looks at the counter
 _PATIENCE_S = 5.0  # beyond the least length, to wait for a counter that stands still
 _IDLE_S = 0.5  # of doing nothing before it
@@ -116,10 +116,10 @@ def measure_energy(
     clock: Clock,
     watch: Watch,
     *,
-    seconds: float = ENERGY_S,
+    seconds: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Measurement:
-    """Return `energy`, in J an image, over at least so many seconds of calls, one after the other.
+    """Return `energy`, in J an image, over at least so many seconds of calls, by default 2, one after the other.
 
     The call, of so many images, is warm, and the clock waits for the device. It begins and ends where the counter
     moves, and is of the calls in between.
@@ -129,7 +129,7 @@ def measure_energy(
     """
     idle = _idle_power(meter, clock, sleep)
     watch.start()
-    first, last = _between_steps(call, meter, clock, watch, seconds)
+    first, last = _between_steps(call, meter, clock, watch, _ENERGY_S if seconds is None else seconds)
     report = watch.stop()
     joules, calls, elapsed = last.joules - first.joules, last.calls - first.calls, last.now - first.now
     detail = {

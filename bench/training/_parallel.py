@@ -145,7 +145,7 @@ def start(
         return
     _check_devices(count, device)
     with tempfile.TemporaryDirectory(prefix="bench-ranks-") as folder, contextlib.ExitStack() as stack:
-        _send(_Task(torch.get_num_threads(), device, train, args), Path(folder))
+        _send(_Work(torch.get_num_threads(), device, train, args), Path(folder))
         others = [stack.enter_context(_other(rank, count, folder)) for rank in range(1, count)]
         try:
             for other in others:
@@ -275,7 +275,7 @@ def _check_devices(count: int, device: torch.device) -> None:
         raise UnsupportedError(message, f"set ranks to {devices - first} or less, or device=cpu")
 
 
-class _Task(NamedTuple):
+class _Work(NamedTuple):
     """What another rank has to do: call ``train(*args, group)``; the threads and the device are rank 0's."""
 
     threads: int
@@ -284,7 +284,7 @@ class _Task(NamedTuple):
     args: tuple[nn.Module, *tuple[object, ...]]
 
 
-def _send(task: _Task, folder: Path) -> None:
+def _send(work: _Work, folder: Path) -> None:
     """Store what the other ranks need.
 
     Raises:
@@ -292,8 +292,8 @@ def _send(task: _Task, folder: Path) -> None:
         StoreError: if it cannot be written.
     """
     try:
-        torch.save(_sources(task.args[0]), folder / "sources")
-        torch.save(task, folder / "task")
+        torch.save(_sources(work.args[0]), folder / "sources")
+        torch.save(work, folder / "task")
     except (OSError, RuntimeError) as error:  # torch's own writer turns a full disk into a RuntimeError
         message = f"cannot write what the other ranks need: {error}"
         raise StoreError(message, f"free space in {folder.parent}") from error
@@ -304,15 +304,15 @@ def _send(task: _Task, folder: Path) -> None:
         ) from error
 
 
-def _receive(folder: Path) -> _Task:
+def _receive(folder: Path) -> _Work:
     """Read what rank 0 stored, its own pickles and nobody else's; users' files are imported as rank 0 did."""
     for file in torch.load(folder / "sources", weights_only=True):
         from bench.archs.naming.files import load  # which imports libraries of networks
 
         sys.path.append(str(Path(file).parent))
         load(file)
-    task: _Task = torch.load(folder / "task", mmap=True, weights_only=False)
-    return task
+    work: _Work = torch.load(folder / "task", mmap=True, weights_only=False)
+    return work
 
 
 def _sources(model: nn.Module) -> list[str]:

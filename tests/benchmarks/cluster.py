@@ -23,7 +23,7 @@ from bench.execution._cluster import ClusterExecutor
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.executors.ray import _RayFleet
 from bench.execution.runner import run_plan
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned
 from bench.records.store import Store
 
@@ -65,7 +65,7 @@ def cluster(nodes: int) -> Iterator[str]:
 
 
 def plan_of(block: dict[str, Any], executor: Executor) -> tuple[Sequence[Planned], Catalog]:
-    prepared = prepare(parse_experiment({"name": "cluster", "blocks": [block]}), executor=executor)
+    prepared = prepare(Experiment.parse({"name": "cluster", "blocks": [block]}), executor=executor)
     return prepared.plan, prepared.catalog
 
 

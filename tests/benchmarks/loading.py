@@ -17,7 +17,7 @@ from _side_by_side import in_turn, show
 from torch import Tensor
 
 from bench.archs.naming import resolve
-from bench.datasets import Dataset, Images, data_root, find, load, subset
+from bench.datasets import Dataset, Images, data_root, find, read, subset
 from bench.plan.recipe import Recipe
 from bench.training._batches import Batches, Shape
 from bench.training._learner import Learner
@@ -109,7 +109,7 @@ def learner(arch: str, dataset: Dataset, recipe: Recipe, device: torch.device) -
 def main(name: str = "fashion_mnist", recipe_name: str = "std", arch: str = "resnet20") -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dataset, recipe = find(name), Recipe.load(recipe_name)
-    images: Images = subset(load(name, "train"), IMAGES // recipe.batch_size * recipe.batch_size)
+    images: Images = subset(read(find(name), "train"), IMAGES // recipe.batch_size * recipe.batch_size)
     shape = Shape(dataset.card.in_channels, dataset.card.size, torch.contiguous_format)
     ours = Batches(images, dataset, shape, recipe.batch_size, device)
     ways: dict[str, Any] = {

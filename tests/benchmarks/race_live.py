@@ -27,7 +27,7 @@ from bench.api.choosing import Chosen, race
 from bench.api.runs import open_executor
 from bench.execution import Executor
 from bench.execution.runner import Observer
-from bench.plan.config import parse_experiment
+from bench.plan.config import Experiment
 from bench.records.record import Record
 from bench.records.store import latest
 from bench.report.race import race_sentences
@@ -71,7 +71,7 @@ def exhaustive(
             block |= {
                 "grid": {"arch": [row["name"]], "replicate": [100 + number]}
             }  # numbers that no race has
-            experiment = parse_experiment({"name": "exhaustive", "blocks": [block]}, "exhaustive")
+            experiment = Experiment.parse({"name": "exhaustive", "blocks": [block]}, "exhaustive")
             done = run(experiment, results=results, name="exhaustive", observer=counter, executor=executor)
             for record in latest(done.summary.records).values():
                 measured = record.measurement("latency")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 from bench.archs.naming.sources import COPIES
@@ -32,3 +33,12 @@ def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
     close = [str(file.parent / name) for name in nearest(file.name, there)]
     tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"
     raise UnknownNameError(f"no {what} {asked!r}", tip)
+
+
+def is_script(file: Path) -> bool:
+    """Return whether a file is TorchScript: an archive with code in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False

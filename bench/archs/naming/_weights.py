@@ -18,8 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from bench.archs import Arch, Weights
 from bench.archs.naming._digests import digest, together
-from bench.archs.naming._paths import existing
-from bench.archs.naming.saved import is_script
+from bench.archs.naming._paths import existing, is_script
 from bench.archs.safetensors import read_safetensors, read_told
 from bench.errors import InvalidModelError, lacks_memory, reason
 

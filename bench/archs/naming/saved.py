@@ -8,7 +8,6 @@ three, at 224 px unless another size is asked for.
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.archs import Arch
 from bench.archs.naming._digests import digest
-from bench.archs.naming._paths import existing
+from bench.archs.naming._paths import existing, is_script
 from bench.archs.naming._ways import WAYS, NetworkName, Way, origins
 from bench.errors import InvalidModelError, UnsupportedError, lacks_memory, reason
 from bench.plan.card import ArchCard
@@ -195,15 +194,6 @@ def _resolve_scripted(name: NetworkName) -> Arch:
     nothing = "nothing in the file says"
     said = {"in_channels": "its first convolution" if channels else nothing, "input_size": nothing}
     return Arch(card, lambda **_: _script(file), partial(origins, said))
-
-
-def is_script(file: Path) -> bool:
-    """Return whether a file is TorchScript: an archive with code in it."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return any("/code/" in name for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def _script(file: Path) -> nn.Module:

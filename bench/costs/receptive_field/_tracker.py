@@ -178,7 +178,7 @@ def _viewed(layout: Layout, whole: Tensor, view: Tensor, func: OpOverload) -> La
         return layouts.unknown([layout], f"{func} {error}")
 
 
-def _sliced(layout: Layout, at: _Place, ndim: int, name: str) -> Layout:
+def _sliced(layout: Layout, at: _Part, ndim: int, name: str) -> Layout:
     for d, part in enumerate(at.slices):
         layout = layouts.slice_dim(layout, d, part, name)
     dims = {view: layout.known_dims()[d] for d, view in enumerate(at.dims) if view is not None}
@@ -195,7 +195,7 @@ def _reshaped(layout: Layout, tensor: Tensor, other: Tensor) -> Layout:
 # --- which part of one tensor's memory another tensor is: what slicing, selecting and permuting make of it ---
 
 
-class _Place(NamedTuple):
+class _Part(NamedTuple):
     """Where a tensor lies in another one.
 
     Attributes:
@@ -207,7 +207,7 @@ class _Place(NamedTuple):
     dims: tuple[int | None, ...]
 
 
-def _place(whole: Tensor, part: Tensor) -> _Place | None:
+def _place(whole: Tensor, part: Tensor) -> _Part | None:
     """Return where `part` lies in `whole`, whose memory it shares; None where it is no slice of it.
 
     Both are told by their strides: the start along a dimension is a digit of the distance between the first elements.
@@ -230,7 +230,7 @@ def _place(whole: Tensor, part: Tensor) -> _Place | None:
     slices = tuple(map(Slice, whole.shape, starts, sizes, steps))
     if distance or any(s.start < 0 or s.stop > s.whole for s in slices):
         return None
-    return _Place(slices, tuple(None if d < 0 else d for d in dims))
+    return _Part(slices, tuple(None if d < 0 else d for d in dims))
 
 
 def _overlap(one: Tensor, other: Tensor) -> bool:

@@ -5,19 +5,17 @@ What a format makes is text or bytes, for one file, or a function that writes se
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TypeAlias
 
 import pandas as pd
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import ConfigError, UnsupportedError, install_tip, reason
+from bench.errors import ConfigError
 from bench.records.store import Run
 from bench.registry import Registry
 
@@ -109,18 +107,3 @@ def export(name: str, *, about: str, options: Mapping[str, str] | None = None) -
         return make
 
     return register
-
-
-def library(module: str) -> ModuleType:
-    """Return a module of a library that an extra of its name brings.
-
-    Raises:
-        UnsupportedError: where it is not installed, or cannot be imported.
-    """
-    name = module.partition(".")[0]
-    try:
-        return importlib.import_module(module)
-    except Exception as error:  # libraries that do not fit each other fail in any way
-        lacking = isinstance(error, ModuleNotFoundError) and error.name == name
-        what = "is not installed" if lacking else f"cannot be imported: {reason(error)}"
-        raise UnsupportedError(f"{name} {what}", install_tip(name)) from error

@@ -18,8 +18,8 @@ from bench.report.tables._csv import csv_text
     "csv", about="every measurement, one row each, with raw samples, doubts and details as JSON; unrounded"
 )
 def _csv(results: Results) -> str:
-    """Return `long_csv`."""
-    return long_csv(results.runs)
+    """Return `_long_csv`."""
+    return _long_csv(results.runs)
 
 
 @export("parquet", about="the same as Parquet: samples and doubts are lists")
@@ -37,12 +37,7 @@ def plain_measurements(frame: pd.DataFrame) -> pd.DataFrame:
 _OF_THIS_MACHINE = ["outputs", "evaluation"]  # where outputs lie; what was evaluated stands in the label too
 
 
-def measurements_csv(frame: pd.DataFrame) -> str:
-    """Return `plain_measurements` as CSV."""
-    return csv_text(plain_measurements(frame))
-
-
-def long_csv(runs: Sequence[Run]) -> str:
+def _long_csv(runs: Sequence[Run]) -> str:
     """Return one row a measurement, with raw samples, flags and detail as JSON; numbers unrounded, gaps empty."""
     frame = to_frame(runs)
     return csv_text(_with_texts(frame, **{c: list(map(json_text, frame[c])) for c in ("samples", "flags")}))

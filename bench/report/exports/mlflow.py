@@ -18,7 +18,8 @@ import pandas as pd
 
 from bench.analysis.flags import Row
 from bench.errors import UnsupportedError, reason
-from bench.report.exports import Files, Results, export, library
+from bench.report.exports import Files, Results, export
+from bench.report.exports._library import library
 from bench.report.exports._numbers import (
     cells_of,
     doubted,

@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.analysis.flags import Row
 from bench.report._short_names import shortened
-from bench.report.exports import Files, Results, export, library
+from bench.report.exports import Files, Results, export
+from bench.report.exports._library import library
 from bench.report.exports._numbers import (
     Number,
     doubted,

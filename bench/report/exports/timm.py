@@ -30,14 +30,14 @@ _COMPILED = {"eager": "", "compiled": "-dynamo"}
 
 @export("timm", about="speeds and costs in the columns of timm's benchmark-*.csv; medians, without intervals")
 def _speeds(results: Results) -> str:
-    """Return `timm_csv`, and say what its columns do not."""
+    """Return `_timm_csv`, and say what its columns do not."""
     table = results.table
-    if lost := variants(table):
+    if lost := _variants(table):
         results.remark(f"timm's columns do not tell apart rows that differ in {', '.join(lost)}: see --where")
-    elif name := file_name(results.runs, table):
+    elif name := _file_name(results.runs, table):
         results.remark(f"timm would call the file {name}")
     _tell_doubts(results, _in_doubt(table))
-    return timm_csv(table)
+    return _timm_csv(table)
 
 
 def _tell_doubts(results: Results, networks: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ def _timm_frame(table: pd.DataFrame) -> pd.DataFrame:
 
     Names and units are timm's: images/s, ms, 10^9 multiply-accumulates, 10^6 activations and 10^6 parameters. Speeds
     are at the largest batch, medians and not means; nothing is rounded. What timm keeps in the name of its file
-    (device, precision, ...) is not in its columns: `variants` names what would be lost.
+    (device, precision, ...) is not in its columns: `_variants` names what would be lost.
     """
     speed, trained = table["throughput"], table["train_throughput"]
     sizes = table["input_size"]
@@ -76,14 +76,14 @@ def _timm_frame(table: pd.DataFrame) -> pd.DataFrame:
     return frame[known].sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
 
 
-def timm_csv(table: pd.DataFrame) -> str:
+def _timm_csv(table: pd.DataFrame) -> str:
     """Return `_timm_frame` as CSV; training columns are left out where no training step was timed."""
     frame = _timm_frame(table)
     keep = [c for c in map(str, frame) if not c.startswith("train_") or frame[c].notna().any()]
     return csv_text(frame[keep])
 
 
-def variants(table: pd.DataFrame) -> list[str]:
+def _variants(table: pd.DataFrame) -> list[str]:
     """Return in which settings rows of one network and size differ, which timm's columns do not tell apart."""
     table = table[table["throughput"].notna() | table["train_throughput"].notna()]
     rows = table.groupby(["network", "input_size"])
@@ -97,7 +97,7 @@ def _in_doubt(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(table.loc[doubted, "network"]))
 
 
-def file_name(runs: Sequence[Run], table: pd.DataFrame) -> str | None:
+def _file_name(runs: Sequence[Run], table: pd.DataFrame) -> str | None:
     """Return what timm calls a file of speeds of one way of running; None where it has no name for it.
 
     Such as ``benchmark-infer-fp32-nchw-pt2150-cpu-intel_xeon_gold_6430.csv``, see `bench.facts.convert`.

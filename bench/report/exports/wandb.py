@@ -14,7 +14,8 @@ import pandas as pd
 
 from bench import __version__
 from bench.errors import UnsupportedError, reason
-from bench.report.exports import Files, Results, export, library
+from bench.report.exports import Files, Results, export
+from bench.report.exports._library import library
 from bench.report.exports._numbers import cells_of, tables_of
 
 _MOST_ROWS = 200_000

@@ -12,7 +12,7 @@ from bench.analysis.answers import Answer, answers
 from bench.analysis.comparison import failures
 from bench.analysis.engines import EngineRow
 from bench.analysis.studies import StudyVerdict
-from bench.analysis.versus import Ratio, compare_run
+from bench.analysis.versus import Ratio
 from bench.claims.table import native_rows
 from bench.io import JsonObject
 from bench.records.store import Run
@@ -114,7 +114,7 @@ def gather(
     """
     charted = shortened(table, frame)
     figures = draw(*charted)  # takes longest, and goes on beside the rest
-    compared = [compare_run(run) for run in runs]
+    compared = [Ratio.in_run(run) for run in runs]
     ratios = [ratio for ratios in compared for ratio in ratios]
     engines = [EngineRow.in_run(run) for run in runs]
     native, answered = native_rows(table, runs), answers(*charted)

@@ -13,9 +13,9 @@ from bench.units import DASH, Scale, ranged
 _LONGEST = 1000  # letters of a sentence, whose names come from outside
 
 
-def sentences(found: Sequence[Answer]) -> list[str]:
+def sentences(every: Sequence[Answer]) -> list[str]:
     """Return all sentences, safe to show."""
-    return [plain(sentence, _LONGEST) for answer in found for sentence in answer.sentences]
+    return [plain(sentence, _LONGEST) for answer in every for sentence in answer.sentences]
 
 
 def picks_view(answer: Answer) -> View:
@@ -50,15 +50,15 @@ def picks_note(answer: Answer) -> str:
     return plain(f"Accuracy: {answer.accuracy}. Bold is certain.{left}", _LONGEST)
 
 
-def answers_markdown(found: Sequence[Answer]) -> Iterator[str]:
+def answers_markdown(every: Sequence[Answer]) -> Iterator[str]:
     """Yield the sentences as a list."""
-    yield from (f"- {markdown(sentence)}" for sentence in sentences(found))
+    yield from (f"- {markdown(sentence)}" for sentence in sentences(every))
     yield ""
 
 
-def picks_markdown(found: Sequence[Answer]) -> Iterator[str]:
+def picks_markdown(every: Sequence[Answer]) -> Iterator[str]:
     """Yield the table of each answer that has one."""
-    for answer in found:
+    for answer in every:
         if answer.picks:
             yield f"**{markdown(picks_title(answer))}**\n"
             yield to_markdown(picks_view(answer))

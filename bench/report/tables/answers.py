@@ -19,11 +19,11 @@ def opening(table: pd.DataFrame, frame: pd.DataFrame) -> Group:
     return answers_report(answers(*shortened(table, frame)))
 
 
-def answers_report(found: Sequence[Answer]) -> Group:
+def answers_report(every: Sequence[Answer]) -> Group:
     """Return the sentences, and the tables of budgets below, for rich to print."""
     tables = [
         Terminal(picks_view(answer), picks_title(answer), [picks_note(answer)])
-        for answer in found
+        for answer in every
         if answer.picks
     ]
-    return Group(*map(Text, sentences(found)), *tables)
+    return Group(*map(Text, sentences(every)), *tables)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.claims import NUMBERS, VERDICTS, Claim, Finding, Verdict
-from bench.claims.table import findings_of, may_hold
+from bench.claims.table import findings_of
 from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import plain
@@ -169,7 +169,7 @@ _PAGE: Fields[Finding] = (
     (Head("Claim"), lambda f: plain(_QUANTITIES.get(f.claim.quantity, f.claim.quantity.replace("_", " ")))),
     (Head("Claimed"), lambda finding: plain(_in_print(finding.claim))),
     (Head("Ours"), _counted),
-    (Head("Verdict", keep=3), lambda finding: "differs" if may_hold(finding) else _word(finding)),
+    (Head("Verdict", keep=3), lambda finding: "differs" if finding.may_hold else _word(finding)),
     (Head("Arithmetic"), lambda finding: plain(finding.arithmetic)),
     (Head("Source"), lambda f: plain(": ".join(filter(None, (f.claim.source, f.claim.printed))))),
 )

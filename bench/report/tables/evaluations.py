@@ -181,12 +181,8 @@ def _calibration(one: Evaluation) -> Cell:
     made = one.reliability
     if not made.bins:
         return EMPTY
-    note = f"{100 * made.perfect:.2f} by chance, {_p_words(made.p)}"
+    note = f"{100 * made.perfect:.2f} by chance, p = {show_p(made.p)}"
     return Cell(f"{100 * made.error:.2f}", note, made.error)
-
-
-def _p_words(p: float) -> str:
-    return f"p = {show_p(p)}"
 
 
 def _gap(one: Evaluation) -> Cell:

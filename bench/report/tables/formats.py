@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.tables.cells import Cell, Head, View
-from bench.report.tables.colours import COLOURS
 from bench.report.text import markdown, plain
 
 
@@ -174,9 +173,26 @@ def _rich_table(view: View, widths: Sequence[int], letters: Mapping[str, str]) -
     return table
 
 
+# Colours by meaning, of verdicts and statuses; the words say all that the colours do.
+_GOOD, _BAD, _OPEN, _NONE = "green", "bold red", "yellow", "dim"
+
+_COLOURS: Mapping[str, str] = {
+    **dict.fromkeys(("ok", "faster", "supported", "confirmed", "rounding", "reproduced"), _GOOD),
+    **dict.fromkeys(("worth it", "take it", "on the front", "compatible"), _GOOD),
+    **dict.fromkeys(("slower", "refuted", "erratum", "not reproduced", "differs"), _BAD),
+    **dict.fromkeys(("crashed", "killed", "out of memory", "timed out", "oom", "timeout", "diverged"), _BAD),
+    **dict.fromkeys(("invalid model", "invalid_model"), _BAD),
+    **dict.fromkeys(("undecided", "suspected", "open", "indicated for", "indicated against"), _OPEN),
+    **dict.fromkeys(("other convention", "may hold", "on the front, not for certain", "unsupported"), _OPEN),
+    **dict.fromkeys(("cancelled", "not worth it", "beyond the budget"), _OPEN),
+    **dict.fromkeys(("needs a run", "not decided here", "skipped", "not comparable"), _NONE),
+}
+"""The style of rich for a word; one that is not here has none."""
+
+
 def _style(cell: Cell) -> str:
     """Return how a cell is shown: the best bold, and a verdict or a status in the colour of what it means."""
-    return "bold" if cell.best else COLOURS.get(cell.text, "")
+    return "bold" if cell.best else _COLOURS.get(cell.text, "")
 
 
 _HEAD_WIDTH = 12  # characters of a line of a head in LaTeX

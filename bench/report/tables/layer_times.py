@@ -14,7 +14,7 @@ from bench.report.document import Document
 from bench.report.tables.cells import EMPTY, Cell, Head, View, interval
 from bench.report.text import plain
 from bench.stats.intervals import Interval
-from bench.stats.verdicts import p_is
+from bench.stats.verdicts import show_p
 from bench.units import DASH, Scale, digits_for, fixed, percent, show, significant
 
 _BETWEEN = "between layers"
@@ -288,7 +288,7 @@ def _difference(difference: Difference, scale: Scale) -> list[Cell]:
         Cell(" / ".join(outputs)),
         *(_time(layer.time, scale) if layer else EMPTY for layer in (of, against)),
         Cell(_signed(effect.estimate / scale.factor), "" if ends == DASH else ends),
-        Cell(p_is(effect.p, effect.p_floor) if difference.certain else "no"),
+        Cell(show_p(effect.p, effect.p_floor, named=True) if difference.certain else "no"),
     ]
 
 

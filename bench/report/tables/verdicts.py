@@ -19,7 +19,7 @@ from bench.analysis.ensembles import Ensemble
 from bench.analysis.gate import TwoRounds
 from bench.analysis.studies import StudyVerdict
 from bench.analysis.trainings import SeriesComparison
-from bench.analysis.versus import QUANTITIES, Ratio, standings
+from bench.analysis.versus import QUANTITIES, Ratio
 from bench.records.flags import doubts, explain, spoken
 from bench.report.document import Document
 from bench.report.tables._columns import TRAININGS
@@ -76,7 +76,7 @@ def _ratio(value: float) -> str:
 
 
 def versus_view(rows: Sequence[Ratio]) -> View:
-    """Return the table of `bench.analysis.versus.compare_run`; ratios are the network's over the baseline's."""
+    """Return the table of `bench.analysis.versus.Ratio`; ratios are the network's over the baseline's."""
     return view_of(rows, _VERSUS)
 
 
@@ -84,7 +84,7 @@ def versus_notes(rows: Sequence[Ratio]) -> list[str]:
     """Return sentences on the rows of one run: how the networks stand, what counts as the same, and the flags."""
     if not rows:
         return []
-    lines = [plain(one.sentence, 1000) + "." for one in standings(rows)]
+    lines = [plain(one.sentence, 1000) + "." for one in Ratio.standings(rows)]
     lines.append(f"Times within ±{100 * rows[0].band:.3g} % are the same.")
     flags = dict.fromkeys(flag for row in rows for flag in row.flags)
     return lines + [f"{'Doubt' if doubts([flag]) else 'Told'}: {flag}: {explain(flag)}." for flag in flags]

@@ -214,6 +214,53 @@ def test_the_test_lets_the_lawful_pass(file: str, source: str) -> None:
     assert breaches(list(imports(ROOT / file, source))) == []
 
 
+def lonely(sources: dict[str, str]) -> list[str]:
+    """Return the public names at the top of public modules that no other module says: they are to be private."""
+    trees = {file: ast.parse(source) for file, source in sources.items()}
+    said = {
+        file: {
+            getattr(node, "id", getattr(node, "attr", getattr(node, "name", ""))) for node in ast.walk(tree)
+        }
+        for file, tree in trees.items()
+    }
+    return [
+        f"{file}: {name}"
+        for file, tree in trees.items()
+        if not any(part.startswith("_") and part != "__init__.py" for part in Path(file).parts)
+        for node in tree.body
+        for name in names_of(node)
+        if not name.startswith("_") and not any(name in said[other] for other in said if other != file)
+    ]
+
+
+def names_of(node: ast.stmt) -> list[str]:
+    """Return the names that a statement at the top of a module gives."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+@pytest.mark.slow
+def test_a_name_that_one_module_alone_uses_is_private() -> None:
+    sources = {f.relative_to(ROOT).as_posix(): f.read_text() for f in sorted(ROOT.rglob("*.py"))}
+    shown = ("archs/inception.py: Inception", "archs/speedrun.py: Speedrun")  # in tables of layers
+    called = (
+        "contracts.py: check_",
+        "report/exports/__init__.py: Export",
+    )  # by extensions, and by no module here
+    assert [one for one in lonely(sources) if not one.startswith((*shown, *called))] == []
+
+
+def test_a_lonely_name_is_seen() -> None:
+    sources = {
+        "plan/a.py": "def f(): ...\nX = 1\n_y = f()",
+        "plan/b.py": "from bench.plan.a import X",
+        "plan/_c.py": "Z = 2",
+    }
+    assert lonely(sources) == ["plan/a.py: f"]
+
+
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys\n{statement}\nprint(*{{m.partition('.')[0] for m in sys.modules}})"
     done = subprocess.run(

@@ -237,6 +237,12 @@ def test_files_become_facts_and_replace_their_like(tmp_path: Path) -> None:
         ("results-sketch.csv", "model,img_size\nx,224\n", "lacks top1"),
         ("results-sketch.csv", ACCURACY_CSV + "x,224,high,90,1,1,bicubic\n", "line 2: top1 is 'high'"),
         ("results-sketch.csv", ACCURACY_CSV + "x,224,70,90,-1,1,bicubic\n", "line 2: param_count"),
+        (
+            "results-sketch.csv",
+            ACCURACY_CSV + "x,224,700,90,1,1,bicubic\n",
+            "line 2: top1 is .*no percentage",
+        ),
+        ("results-sketch.csv", ACCURACY_CSV + ",224,70,90,1,1,bicubic\n", "line 2: model is empty"),
         ("results-sketch.csv", "", "no CSV"),
         ("results-sketch.csv", None, "cannot read"),
     ],
@@ -248,6 +254,18 @@ def test_a_file_that_is_none_changes_nothing(
         (tmp_path / name).write_text(content)
     with pytest.raises(BenchError, match=message):
         update([tmp_path / name], tmp_path / "facts")
+    assert not (tmp_path / "facts").exists()
+
+
+def test_two_files_of_one_name_and_a_day_that_is_none_change_nothing(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    one, other = (files(tmp_path / folder)[0] for folder in ("a", "b"))
+    with pytest.raises(BenchError, match=r"several files are called results-imagenet\.csv"):
+        update([one, other], tmp_path / "facts")
+    for text in ("yesterday", "2026-02-30", "20260130", ""):
+        with pytest.raises(BenchError, match="is no day"):
+            update([one], tmp_path / "facts", date=text)
     assert not (tmp_path / "facts").exists()
 
 

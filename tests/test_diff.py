@@ -197,6 +197,26 @@ def test_the_noise_of_a_self_test_raises_the_floor() -> None:
     assert between(*runs, noise=0.12, floor=0.03).floor == 0.03
 
 
+def test_times_in_doubt_are_suspected_at_most() -> None:
+    def of(factor: float, *flags: str) -> list[Record]:
+        sound = processes([0.01 * factor * (1 + 0.001 * i) for i in range(8)])
+        last = sound[-1].measurements[0].changed(flags=flags)
+        return [*sound[:-1], sound[-1].changed(measurements=(last,))]
+
+    assert only_row(between(of(1), of(1.2))).effect.verdict == "slower"
+    doubted = between(of(1), of(1.2, "contended", "noisy"))
+    effect = only_row(doubted).effect
+    assert (effect.verdict, effect.p <= 0.05) == ("suspected", True)
+    assert effect.reason.startswith("in doubt, flagged contended: measure both again")
+    assert "infer.replicate" not in shown(doubted)  # more processes beside the same neighbours tell no more
+    assert doubted.slowdowns(0.05) == []
+    # What the samples of one of several processes are like is no doubt.
+    assert only_row(between(of(1), of(1.2, "noisy", "unsteady"))).effect.verdict == "slower"
+    same = only_row(between(of(1), of(1, "stolen"))).effect
+    assert same.verdict == "undecided"
+    assert "undecided (1): in doubt, flagged stolen" in shown(between(of(1), of(1, "stolen")))
+
+
 def test_memory_is_lower_or_higher() -> None:
     def memory(value: float) -> list[Record]:
         return [infer(count("peak_memory", value, "B"))]
@@ -288,6 +308,31 @@ REFUSED = [
     ("GPU model", ["gpu", 0, "name"], "NVIDIA T4", "'NVIDIA H100 80GB HBM3' against 'NVIDIA T4'"),
     ("torch threads", ["flags", "threads"], 4, "'8' against '4'"),
 ]
+
+
+def test_shares_are_told_in_per_cent_and_what_is_no_number_as_a_dash() -> None:
+    def top1(share: float) -> Record:
+        settings = {"data": "digits", "device": "cpu"}
+        seen = Measurement(name="top1", unit="1", better="higher", samples=(share,))
+        return record(job(RESNET18, "evaluate", **settings), RESNET18, [seen])
+
+    def counts(px: float, gap: float, parameters: int) -> Record:
+        seen = [count("receptive_field", px, "px"), count("macs_gap", gap), count("parameters", parameters)]
+        return record(job(RESNET18), RESNET18, seen)
+
+    before, after = (
+        [top1(0.9), counts(math.nan, 0.001, 1_234_567)],
+        [top1(0.8), counts(427, 0.002, 1_234_568)],
+    )
+    shown = {
+        row[1].text: (row[2].text, row[3].text) for row in diff_document(between(before, after)).table.rows
+    }
+    assert shown == {
+        "top1": ("90.0 %", "80.0 %"),
+        "receptive_field": ("–", "427"),
+        "macs_gap": ("0.00100", "0.00200"),
+        "parameters": ("1,234,567", "1,234,568"),
+    }
 
 
 @pytest.mark.parametrize(("what", "path", "value", "values"), REFUSED)

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluated import evaluated as of_images
+from evaluated import right_so_often
 from make_records import by_name, job, record, speed
 from typer.testing import CliRunner
 
 from bench.analysis.engines import EngineRow
+from bench.analysis.frame import to_frame
 from bench.api._engines import _chosen
 from bench.cli.app import app
 from bench.contracts import check_figure
@@ -22,6 +25,7 @@ from bench.records.job_files import JobFile
 from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, Record, measured
 from bench.records.store import Run
+from bench.report.figures.engines import _panels
 from bench.report.tables.engines import engines_view
 from bench.report.write import write_report
 from bench.stats.comparisons import matched
@@ -115,6 +119,36 @@ def test_a_fault_of_one_process_is_a_doubt_and_its_number_is_told() -> None:
     row = rows_of(timed("eager", 0.02), records)["onnx int8"]
     assert tuple(row.values[name] for name in names) == faulty
     assert (row.flags, row.worth) == (("saturated",), "open")
+
+
+def test_the_largest_batch_is_the_one_that_was_found() -> None:
+    records = [*timed("eager", 0.02), *timed("onnx", 0.01)]
+    for one in timed("onnx", 0.24, batch_size="max"):
+        found = measured("max_batch", (24.0,))
+        records.append(one.changed(measurements=(*one.measurements, found)))
+    onnx = rows_of(records)["onnx fp32"]
+    assert (onnx.batch, onnx.throughput) == (24, pytest.approx(100))
+    assert onnx.latency is not None
+    assert onnx.latency.estimate == pytest.approx(0.01)
+
+
+def test_engines_that_were_timed_in_batches_alone_say_so() -> None:
+    rows = EngineRow.in_run(run_of(timed("eager", 0.2, batch_size=8), timed("onnx", 0.1, batch_size=8)))
+    assert [(row.latency, row.reason) for row in rows] == [(None, "it was not timed with one image")] * 2
+    assert EngineRow.notes(rows)[0] == "resnet18 by onnx fp32: it was not timed with one image."
+    (eager, onnx), heads = engines_view(rows).rows, [str(head) for head in engines_view(rows).heads]
+    latency, throughput = heads.index("Latency (ms)"), heads.index("Throughput (images/s)")
+    assert [(row[latency].text, row[throughput].text) for row in (eager, onnx)] == [
+        ("–", "40.0"),
+        ("–", "80.0"),
+    ]
+
+
+def test_what_a_process_measured_before_it_failed_is_not_compared() -> None:
+    failed = [one.changed(status="oom", error={"message": "no memory"}) for one in timed("onnx", 0.01)]
+    row = rows_of(timed("eager", 0.02), failed)["onnx fp32"]
+    assert (row.latency, row.reason) == (None, "no memory")
+    assert row.speedup.verdict == "undecided"
 
 
 def test_answers_to_images_that_lay_there_before_are_held_against_nothing(tmp_path: Path) -> None:
@@ -244,6 +278,25 @@ def test_rows_are_plain_json(tmp_path: Path) -> None:
 
 def test_the_figure_is_drawn_of_a_run_with_engines() -> None:
     check_figure("engines", run_of(timed("eager", 0.02), timed("onnx", 0.01), timed("onnx", 0.005, "int8")))
+
+
+def test_the_figure_sets_accuracies_on_the_same_plain_images_side_by_side(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(10), 40)
+
+    def share(right: float, **settings: Any) -> Record:
+        return of_images(tmp_path, NET.name, right_so_often(labels, right, 10), labels, **settings)
+
+    evaluations = [
+        share(0.5, data="imagefolder:others", backend="onnx"),
+        share(0.9),
+        share(0.8, backend="onnx"),
+        share(0.3, transform={"colour": "bgr"}),
+        share(0.2, corruption="fog:5"),
+    ]
+    run = run_of(*timed("eager", 0.02), *timed("onnx", 0.01, flags=("noisy", "stolen")), *evaluations)
+    (panel,) = _panels(to_frame([run]))
+    assert {point.name: point.left for point in panel.points} == {"eager fp32": 0.9, "onnx fp32": 0.8}
+    assert [point.is_doubted for point in panel.points] == [False, True]
 
 
 def test_a_report_has_a_section_of_engines(tmp_path: Path) -> None:

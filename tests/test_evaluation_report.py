@@ -180,6 +180,16 @@ def test_every_figure_is_drawn_and_has_something_to_say(run: Run, tmp_path: Path
     assert drawn_each(FIGURES, run_of(tmp_path)) == dict.fromkeys(FIGURES)
 
 
+def test_of_many_networks_the_figure_says_that_it_has_the_best(tmp_path: Path) -> None:
+    few = np.arange(4)
+    run = run_of(tmp_path, *(evaluated(tmp_path, f"net{i}", few, few) for i in range(41)))
+    drawing = drawn_each(FIGURES[:1], run)[FIGURES[0]]
+    assert drawing is not None
+    (axes,) = drawing.axes
+    assert len(axes.get_yticks()) == 40
+    assert axes.get_title("left") == "imagefolder:pictures val · the 40 best of 41"
+
+
 def test_confusion_of_answers_counts_those_of_other_classes_in_no_column(tmp_path: Path) -> None:
     record = evaluated(tmp_path, "a", [0, 1, -1, 1], [0, 0, 0, 1], classes=2)
     answers = read(tmp_path, record).plain[0].answers

@@ -300,6 +300,25 @@ def test_points_are_below_their_roof_by_their_share() -> None:
     assert drawn("roofline", seen[:-1]) is None
 
 
+def test_speedups_are_of_one_batch() -> None:
+    before = list(versus_records(by_name("resnet18", "vgg16")))
+    after = [
+        one.changed(
+            job=one.job.with_settings(batch_size=8),
+            measurements=tuple(m.changed(samples=tuple(1 / s for s in m.samples)) for m in one.measurements),
+        )
+        for one in before
+    ]
+
+    def table(*parts: list[Record]) -> pd.DataFrame:
+        return speedups(to_frame([make_run([one for part in parts for one in part])]))
+
+    assert table(before)["processes"].tolist() == [8] * 4
+    pd.testing.assert_frame_equal(table(before, after), table(after))
+    pd.testing.assert_frame_equal(table(after, before), table(before))
+    assert table(after)["batch_size"].tolist() == [1, 1, 8, 8]
+
+
 def test_speedups_of_a_pair_are_each_others_inverse() -> None:
     slow, fast = by_name("vgg16", "lenet5")[::-1]
     table = speedups(to_frame([make_run(versus_records([slow, fast]))])).set_index(["quantity", "network"])

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import make_record
 from typer.testing import CliRunner, Result
 
 from bench.analysis.gate import TwoRounds
@@ -107,16 +108,22 @@ Rounds = Callable[[str], Sequence[Ratio]]
 
 
 def gate(
-    monkeypatch: pytest.MonkeyPatch, rounds: Rounds, *words: str
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: Rounds,
+    *words: str,
+    summary: Callable[[str], Summary] = lambda _: Summary(),
 ) -> tuple[Result, list[tuple[str, str, str]]]:
-    """Run the command where a comparison called so has such ratios; return it, and what was compared."""
+    """Run the command where a comparison called so has such ratios, and comes to such a summary.
+
+    Return the command's result, and what was compared.
+    """
     compared: list[tuple[str, str, str]] = []
 
     def compare(names: Sequence[str], *, name: str, **_: Any) -> Any:
         widths = [(Path(n.partition(":")[0]).parent.parent / "layers.py").read_text() for n in names]
         compared.append((name, *widths))
         ratios = list(rounds(name))
-        return SimpleNamespace(here=ratios, summary=Summary(), path=Path("results") / name)
+        return SimpleNamespace(here=ratios, summary=summary(name), path=Path("results") / name)
 
     monkeypatch.setattr(_gating, "compare", compare)
     monkeypatch.setattr(_gating.Ratio, "in_run", lambda ratios: ratios)
@@ -192,6 +199,26 @@ def test_a_network_that_is_new_is_left_out(repository, monkeypatch):
     alone, _ = gate(monkeypatch, lambda _: [], "HEAD~", "HEAD", "nets/new.py:Net")
     assert alone.exit_code == 0
     assert alone.stdout == "New, with nothing to compare: nets/new.py:Net.\n"
+
+
+@pytest.mark.parametrize(("cancelled", "ratio", "code"), [(False, 1.2, 3), (False, 1.0, 1), (True, 1.0, 130)])
+def test_a_network_that_fails_hides_no_slowdown_of_another(repository, monkeypatch, cancelled, ratio, code):
+    error = {"type": "InvalidModelError", "message": "it has no forward"}
+    failed = make_record(status="invalid_model", error=error, measurements=())
+
+    def summary(run: str) -> Summary:
+        return Summary([failed]) if "-Broken" in run else Summary(cancelled=cancelled)
+
+    result, _ = gate(
+        monkeypatch,
+        lambda run: [] if "-Broken" in run else [latency(ratio)],
+        *("HEAD~", "HEAD", "nets/net.py:Broken", "nets/net.py:Net"),
+        summary=summary,
+    )
+    assert result.exit_code == code, result.output
+    assert "**Not compared: nets/net.py:Broken.**" in result.stdout
+    assert "it has no forward" in result.stderr
+    assert re.search(r"results: .*-Net$", result.stderr, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import figure_records
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import Bench, make_job
+from conftest import Bench, make_job, make_record
 from fake_card import FakeCard, FakeHost
 from fake_clock import FakeClock
 from figure_records import LAYERS, ceiling, layer_records
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from bench.analysis.frame import to_frame
 from bench.analysis.layers import Layer, LayerTable
 from bench.archs.naming import resolve
+from bench.cli.show import _Format, _print_times
 from bench.costs import prepare
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Step, Work, count_pass
@@ -36,6 +37,7 @@ from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.records.record import Measurement
+from bench.records.store import Run
 from bench.report.tables import layer_times as forms
 from bench.tasks._step import training_step
 from bench.timing._watch import HostWatch
@@ -641,6 +643,12 @@ def test_options_that_mean_nothing_alone(
     refused = run("show", "lenet5", *words)
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_json_is_a_document_also_where_all_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = make_record(job=make_job(task="layers"), status="crashed", measurements=())
+    _print_times(Run("r", Path("r"), (failed,)), None, _Format.json, None)
+    assert json.loads(capsys.readouterr().out) is None
 
 
 def test_counting_leaves_no_gradient_behind() -> None:

@@ -321,7 +321,10 @@ class TestCommands:
         assert result.exit_code == 3, result.stderr
         document = json.loads(result.stdout)
         assert list(document) == ["after on NVIDIA H100", "after on NVIDIA A100"]
-        one = json.loads(bench("diff", "before", "a", "--json").stdout)
+        alone = bench("diff", "before", "a", "--json")
+        one = json.loads(alone.stdout)
+        assert "no such machine: before on NVIDIA A100" in alone.stderr
+        assert "no such machine" not in result.stderr
         assert one["rows"] == document["after on NVIDIA H100"]["rows"]
         other = bench("diff", "before", stored(Path("results/c"), timed(0, 1.0, machine(cpu="EPYC"))))
         assert other.exit_code == 2

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from evaluated import evaluated, right_so_often, run_of
 from make_records import by_name, in_processes, job, make_run, record, records, scored
 
 from bench.analysis.answers import Answer, _budgets_of, answers
@@ -274,6 +277,22 @@ def test_trainings_are_ranked_under_equal_conditions_alone() -> None:
         "(no interval); without a doubt the first is resnet18, 80.1 % (79.9 – 80.3)."
     ]
     assert of_run(make_run([scored(nets[0], 0, 0.9)])) == ["Trained alone: vgg16, 90.0 %."]
+
+
+def test_what_one_data_set_decides_says_nothing_of_another(tmp_path: Path) -> None:
+    many = np.repeat(np.arange(10), 40)
+    sets = {"imagefolder:few": many[::40], "imagefolder:many": many}
+    records_ = [
+        evaluated(tmp_path, name, right_so_often(labels, share, 10), labels, data=data)
+        for data, labels in sets.items()
+        for name, share in (("good", 0.9), ("poor", 0.5))
+    ]
+    few, enough = of_run(run_of(tmp_path, *records_))
+    assert few.startswith(
+        "On imagefolder:few val, good tells the most, 90.0 % (59.6 % to 98.2 %) of 10 images"
+    )
+    assert few.endswith("that is not certainly more than poor (50.0 % (23.7 % to 76.3 %)).")
+    assert enough.endswith("of 400 images right, certainly more than the other one.")
 
 
 def test_the_terminal_has_sentences_and_tables_and_names_stay_text() -> None:

@@ -24,7 +24,7 @@ from bench.claims.table import native_rows
 from bench.records.flags import explain
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report._summary import row_commands
+from bench.report._summary import row_commands, summarise
 from bench.report.figures._drawing import Picture
 from bench.report.page import _html as html_module
 from bench.report.page._data import page_data, to_script
@@ -222,6 +222,24 @@ def test_a_row_is_measured_again_by_its_run_narrowed_to_it() -> None:
         "--json",
     ]
     assert commands_of(argv) == ["bench run alexnet --set=epochs=3 --task infer -c my.yaml --name again"]
+
+
+def test_runs_of_one_name_have_commands_and_environments_of_their_own() -> None:
+    seen = list(records(SMALL[:1]))
+    runs = [
+        replace(
+            make_run(seen), info={"invocations": [{"argv": ["bench", "run", "all", "--set", f"seed={n}"]}]}
+        )
+        for n in (1, 2)
+    ]
+    frame = to_frame(runs)
+    table = compare_table(frame)
+    assert dict(zip(table["run"], row_commands(table, runs), strict=True)) == {
+        "synthetic": "bench run alexnet --set seed=1 --name again",
+        "synthetic #2": "bench run alexnet --set seed=2 --name again",
+    }
+    summary = summarise(runs, frame)
+    assert list(summary.environments) == list(summary.commands) == ["synthetic", "synthetic #2"]
 
 
 def test_what_rows_differ_in_is_part_of_their_commands() -> None:

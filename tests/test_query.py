@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import make_job, make_record
 from typer.testing import CliRunner
 
 from bench.api import _querying, load, query
 from bench.cli.app import app
 from bench.errors import ConfigError, StoreError, install_tip
+from bench.records.store import Store
 
 pytest.importorskip("duckdb", reason=f"duckdb is not installed: {install_tip('sql')}")
 
@@ -83,6 +85,30 @@ def test_a_run_is_read_once_until_it_changes(cache: Path, tmp_path: Path, monkey
     (run / "records.jsonl").write_bytes(b"".join(lines[:2]))
     query(jobs, [run])
     assert len(list(cache.iterdir())) == 1
+
+
+def test_more_runs_than_the_cache_keeps_are_all_asked(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_querying, "_KEPT", 2)
+    runs = [tmp_path / f"run{n}" for n in range(4)]
+    for run in runs:
+        with Store(run) as store:
+            store.append(make_record())
+    count = "select count(distinct run) as n from measurements"
+    assert query(count, results=tmp_path)["n"].item() == 4
+    assert query(count, runs[:1])["n"].item() == 1
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_what_was_planned_is_part_of_the_table(cache: Path, tmp_path: Path):
+    statuses = "select status, count(*) as n from measurements group by status order by status"
+    with Store(tmp_path / "run") as store:
+        store.write_info({"jobs": [make_job().to_json()]})
+    assert query(statuses, [tmp_path / "run"]).values.tolist() == [["pending", 1]]
+    with Store(tmp_path / "run") as store:
+        store.write_info({"jobs": [make_job().to_json(), make_job(seed=1).to_json()]})
+    assert query(statuses, [tmp_path / "run"]).values.tolist() == [["pending", 2]]
 
 
 @pytest.mark.parametrize(

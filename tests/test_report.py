@@ -27,8 +27,9 @@ from matplotlib.figure import Figure as Drawing
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import StoreError
-from bench.records.record import Measurement
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store
+from bench.report._summary import caption
 from bench.report.figures import _drawing as drawing
 from bench.report.figures._style import to_bytes
 from bench.report.tables._columns import COMPARISON, comparison_view
@@ -291,6 +292,30 @@ def test_summary_counts_one_network_in_the_singular() -> None:
     summary = content_of(make_run(records(SMALL[:1]))).summary
     assert summary.lead.startswith("1 network on NVIDIA")
     assert summary.drifts == []
+
+
+def test_the_caption_in_a_paper_has_machine_versions_and_processes(tmp_path: Path) -> None:
+    alone, three = list(records(SMALL[:1])), list(in_processes(records(SMALL[:1]), 3))
+    write_report([make_run(three, name="mine")], tmp_path, formats=["latex"])
+    words = (
+        "mine: 1 network on NVIDIA H100 80GB HBM3, 2026-03-14, torch 2.11.0+cu128, bench 0.1.0. Times are of "
+    )
+    assert (
+        f"\\caption{{{words}1 to 3 processes, with 95 \\% intervals.}}"
+        in (tmp_path / "table.tex").read_text()
+    )
+    assert words in (tmp_path / "trainings.tex").read_text()
+
+    def told(*seen: Record) -> str:
+        run = make_run(seen)
+        return caption("t", content_of(run).summary, to_frame([run])).partition(". ")[2]
+
+    assert (
+        told(*(one for one in three if one.job.task == "infer"))
+        == "Times are of 3 processes, with 95 % intervals."
+    )
+    assert told(*alone) == "Times are of 1 process, with 95 % intervals."
+    assert told(alone[0]) == ""  # counted alone
 
 
 def test_commands_are_told_once_each() -> None:

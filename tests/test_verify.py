@@ -508,6 +508,18 @@ def test_the_command_reads_runs(run: Callable[..., Result], tmp_path: Path) -> N
     assert "no training in mine" in run("mine", "--claims", file).stderr
 
 
+def test_runs_of_one_name_are_both_read(run: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(HEADER + "e,S,resnet20,published_test_error_cifar10,0.0875,1\n")
+    for folder, top1 in (("here", 0.9), ("there", 0.8)):
+        with Store(tmp_path / folder / "mine") as store:
+            store.append(trained("resnet20", top1))
+    result = run(tmp_path / "here" / "mine", tmp_path / "there" / "mine", "--claims", file, "--json")
+    [found] = json.loads(result.stdout)
+    runs = [text.partition(", mean")[0] for text in found["measured"].split("; ")]
+    assert runs == ["run mine: test error 0.1", "run mine #2: test error 0.2"]
+
+
 def test_the_command_says_what_is_wrong_with_a_file(run: Callable[..., Result], tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text(HEADER + "a,S,vgg16,params,x,1\n")

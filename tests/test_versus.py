@@ -381,6 +381,20 @@ def test_processes_of_an_earlier_definition_are_left_out() -> None:
     assert Ratio.in_run(both) == Ratio.in_run(run)
 
 
+def test_the_comparison_last_asked_for_stands_also_where_it_was_measured_before() -> None:
+    run = run_of(TIMES)
+    others = [
+        record.changed(job=record.job.with_settings(batch_size=64), measurements=record.measurements[:1])
+        for record in run.records
+    ]
+    both = replace(run, records=(*run.records, *others))
+    assert Ratio.in_run(both) != Ratio.in_run(run)  # the others came last
+    again = tuple(record.job for record in run.records)
+    assert Ratio.in_run(replace(both, planned=again)) == Ratio.in_run(run)
+    pending = tuple(job.with_settings(batch_size=2) for job in again)
+    assert Ratio.in_run(replace(both, planned=pending)) == Ratio.in_run(both)
+
+
 @pytest.mark.slow
 def test_the_band_is_the_runs(tmp_path: Path) -> None:
     run = run_of({**TIMES, "mine.py:Net": 1.03}, spread=0.0005)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bench.errors import unknown_name
 from bench.io import JsonObject
 from bench.plan.job import Job
+from bench.records.definitions import as_defined
 from bench.records.outputs import Outputs
 from bench.records.record import Record
 from bench.records.store import Run, latest
@@ -89,13 +90,14 @@ class Series:
 
 
 def series_of(run: Run, networks: Sequence[str] = ()) -> list[Series]:
-    """Return the trainings of a run by network, in the order they were planned.
+    """Return the trainings of a run by network, in the order they were planned; of networks as they are now.
 
     `networks` are names or globs; none for all.
 
     Raises:
         UnknownNameError: for a pattern that no trained network matches.
     """
+    run = as_defined(run)
     last = latest(run.records)
     jobs = {j.id: j for j in (*run.planned, *(r.job for r in last.values())) if j.task == "accuracy"}
     known = {job.arch for job in jobs.values()}

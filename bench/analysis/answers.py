@@ -171,15 +171,17 @@ def _evaluated(every: Evaluations) -> Iterator[str]:
     for one in every.plain:
         if one.top1.images:
             by_images[one.images_key].append(one)
-    tested = {frozenset((pair.network, pair.baseline)): pair.effect.verdict for pair in every.pairs()}
+    tested = {_together(p.data, p.network, p.baseline): p.effect.verdict for p in every.pairs()}
     for group in by_images.values():
         best, *others = sorted(group, key=lambda one: -one.top1.value)
-        near = [
-            one
-            for one in others
-            if tested.get(frozenset((best.label, one.label)), "undecided") == "undecided"
-        ]
+        verdicts = [tested.get(_together(best.data, best.label, one.label), "undecided") for one in others]
+        near = [one for one, word in zip(others, verdicts, strict=True) if word == "undecided"]
         yield _most_right(best, others, near)
+
+
+def _together(data: str, one: str, other: str) -> tuple[str, frozenset[str]]:
+    """Return what tells two networks on some images: what was decided on others says nothing of these."""
+    return data, frozenset((one, other))
 
 
 def _most_right(best: Evaluation, others: Sequence[Evaluation], near: Sequence[Evaluation]) -> str:

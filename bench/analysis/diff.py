@@ -21,6 +21,7 @@ from bench.analysis._counts import COUNTS
 from bench.analysis._matching import Matching, Repeats, match, names_of
 from bench.errors import StoreError, unknown_name
 from bench.io import finite_json
+from bench.records.flags import OF_SAMPLES
 from bench.records.outputs import Answers
 from bench.records.record import Measurement
 from bench.records.store import Run
@@ -200,7 +201,8 @@ def _with_all(row: Change, longer: bool) -> Change:
 def _with_tip(row: Change) -> Change:
     """Return the row with what to run to know, where it is suspected and more processes would tell."""
     effect, tip = row.effect, _WHAT_TO_RUN.get(row.task)
-    if effect.verdict != "suspected" or tip is None or effect.reason.endswith(_HOST_MEMORY):
+    told = effect.reason.startswith(_FLAGGED) or effect.reason.endswith(_HOST_MEMORY)
+    if effect.verdict != "suspected" or tip is None or told:
         return row
     n = max(8, 2 * effect.n)
     tip = tip.format(n=n, numbers=",".join(map(str, range(n))))
@@ -289,20 +291,33 @@ def _on_images(row: Change, one: tuple[Run, Repeats], other: tuple[Run, Repeats]
 
 
 def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
-    """Return the effect of what varies from process to process; one process that was doubted raises no suspicion."""
+    """Return the effect of what varies from process to process.
+
+    Numbers in doubt make nothing certain, and those of one process a run raise no suspicion either.
+    """
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
     if _of_host(a, b):
         return _host_memory(median(ones), median(others), floor, a[0])
     effect = differ(ones, others, floor=floor, better=a[0].better, unit=a[0].unit)
-    if len(ones) > 1 or len(others) > 1 or math.isnan(effect.estimate):
+    if math.isnan(effect.estimate):
         return effect
+    doubts = sorted(_DOUBTED & {flag for m in (*a, *b) for flag in m.flags})
+    if len(ones) > 1 or len(others) > 1:
+        return _in_doubt(effect, [flag for flag in doubts if flag not in OF_SAMPLES])
     if ones == others and a[0].unit not in _TIMES:
         return replace(effect, verdict="same", reason="equal in one process a run")
-    doubts = sorted(_DOUBTED & {*a[0].flags, *b[0].flags})
     if doubts:
         return replace(effect, verdict="undecided", reason=f"{_ALONE}; flagged {', '.join(doubts)}")
     beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
     return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * floor:.3g} %")
+
+
+def _in_doubt(effect: Effect, doubts: Sequence[str]) -> Effect:
+    """Return the effect over several processes of which some have these doubts: nothing of it is certain."""
+    if not doubts or effect.verdict not in (*CHANGED, "same"):
+        return effect
+    reason = f"{_FLAGGED} {', '.join(doubts)}: measure both again where nothing disturbs; {effect.reason}"
+    return replace(effect, verdict="undecided" if effect.verdict == "same" else "suspected", reason=reason)
 
 
 def _of_host(a: Sequence[Measurement], b: Sequence[Measurement]) -> bool:
@@ -326,5 +341,6 @@ def _host_memory(a: float, b: float, floor: float, one: Measurement) -> Effect:
 
 
 _TOGETHER = "nearly all times moved together, and nothing that is known differs: the machine may have"
+_FLAGGED = "in doubt, flagged"
 _ALONE = "one process a run: how processes differ is not known"
 _HOST_MEMORY = "processes of a run share where memory lies, so a run is one number: tensor_memory is exact"

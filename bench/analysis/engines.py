@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.io import finite_json
 from bench.plan.settings import Timed
+from bench.records.definitions import as_defined
 from bench.records.flags import NOISY, doubts, joined_flags, spoken
 from bench.records.outputs import Answers
 from bench.records.record import Measurement, Record
@@ -139,7 +140,8 @@ class EngineRow:
         if self.is_eager:
             return f"{self.network} in eager is what its engines are compared with."
         if self.latency is None:
-            return f"{self.network} by {self.way}: {self.status}: {self.reason.removesuffix('.')}."
+            why = [self.status] * (self.status != "ok") + [self.reason.removesuffix(".")]
+            return f"{self.network} by {self.way}: {': '.join(why)}."
         return f"{self.network} by {self.way} {self._speed()}; {self._left()}: {self.worth}."
 
     @property
@@ -202,7 +204,7 @@ class EngineRow:
         Raises:
             StoreError: for answers of evaluations that cannot be read.
         """
-        records = list(latest(run.records).values())
+        records = list(latest(as_defined(run).records).values())
         evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
         groups: defaultdict[str, list[Record]] = defaultdict(list)
         for record in records:
@@ -272,23 +274,30 @@ def _of_network(run: Run, records: Sequence[Record], evaluated: Sequence[Record]
 
 
 def _latencies(records: Sequence[Record]) -> list[float]:
-    """Return the median time of one image in each process."""
-    measured = (r.measurement("latency") for r in records if r.job.settings.given.get("batch_size") == 1)
+    """Return the median time of one image in each process that ended well."""
+    measured = (r.measurement("latency") for r in records if r.status == "ok" and _batch(r) == 1)
     return finite([median(m.samples) for m in measured if m is not None])
+
+
+def _batch(record: Record) -> int:
+    """Return the images of a call; of `max` the most that fit."""
+    given, largest = record.job.settings.given.get("batch_size"), record.measurement("max_batch")
+    if largest is not None and largest.samples:
+        return int(largest.samples[0])
+    return given if isinstance(given, int) else 1
 
 
 def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
     backend, precision, memory_format = way
     failed = [r for r in records if r.status != "ok"]
     ok = [r for r in records if r.status == "ok"]
-    latencies = _latencies(ok)
+    latencies = _latencies(records)
     latency = Interval.over_processes(latencies) if latencies else None
-    batch = max((int(r.job.settings.given.get("batch_size") or 1) for r in ok), default=1)
-    largest = [r for r in ok if r.job.settings.given.get("batch_size") == batch]
+    batch = max(map(_batch, ok), default=1)
+    largest = [r for r in ok if _batch(r) == batch]
     steps = finite([median(m.samples) for r in largest if (m := r.measurement("step_time"))])
     values = {name: _value(largest, name) for name in _VALUES}
-    first = [r.job.settings.given.get("batch_size") == 1 for r in ok]
-    of_one = [r for r, is_one in zip(ok, first, strict=True) if is_one] or ok
+    of_one = [r for r in ok if _batch(r) == 1] or ok
     values |= {name: _value(of_one, name) for name in _VALUES if name != "peak_memory"}
     detail = _detail(of_one, "prepare_time")
     return EngineRow(
@@ -296,7 +305,7 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
         backend=backend if memory_format == "contiguous" else f"{backend} {memory_format}",
         precision=precision,
         status=failed[-1].status if failed else "ok",
-        reason=_reason(failed) if latency is None else "",
+        reason=_reason(failed, timed=bool(ok)) if latency is None else "",
         latency=latency,
         throughput=batch / median(steps) if steps else math.nan,
         batch=batch,
@@ -309,9 +318,11 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
     )
 
 
-def _reason(failed: Sequence[Record]) -> str:
+def _reason(failed: Sequence[Record], *, timed: bool) -> str:
     error = failed[-1].error if failed else None
-    return str(error.get("message", "")) if error else "it has not run yet"
+    if error:
+        return str(error.get("message", ""))
+    return "it was not timed with one image" if timed else "it has not run yet"
 
 
 def _measurements(records: Sequence[Record], name: str) -> list[Measurement]:

@@ -24,6 +24,7 @@ from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import tasks
+from bench.records.definitions import as_defined
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, latest, uncollected
 from bench.stats.intervals import summarise
@@ -55,7 +56,8 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
 
     Args:
         runs: as `bench.records.store.read_run` gives them.
-        attempts: `latest` keeps the last record of each job in a run, `all` keeps every one.
+        attempts: `latest` keeps the last record of each job in a run, and of a network in files that were edited what
+            was measured since; `all` keeps every record.
 
     Columns are those of `entries`: what was asked, how it went, what was seen, and the statistics of that, see
     `bench.stats.intervals.summarise`. Here numbers are float64 and texts are objects, `samples` and `flags` are tuples
@@ -112,6 +114,7 @@ class _Row(NamedTuple):
 
 def _rows(name: str, run: Run, attempts: _Attempts) -> Iterator[_Row]:
     """Yield each record of a run, then each job that has none yet."""
+    run = run if attempts == "all" else as_defined(run)
     last = latest(run.records)
     folder = run.path.absolute()
     for record in run.records if attempts == "all" else last.values():

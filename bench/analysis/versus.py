@@ -21,6 +21,7 @@ from bench.analysis.entry import Entry
 from bench.analysis.keys import VARIANT
 from bench.analysis.trainings import SeriesComparison
 from bench.io import JsonObject, finite_json
+from bench.plan.job import unnumbered
 from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
@@ -146,11 +147,13 @@ class Ratio:
         timed = [r for r in records if r.job.task == "versus"]
         if not timed:
             return []
-        settings = timed[-1].job.settings.content
+        planned = {job.id for job in run.planned}
+        last = next((r for r in reversed(timed) if r.job.id in planned), timed[-1])
+        settings = last.job.settings.content
         compared = _Compared(
             run=run,
             records=records,
-            timed=[r for r in timed if _process_settings(r) == _process_settings(timed[-1])],
+            timed=[r for r in timed if _process_settings(r) == _process_settings(last)],
             settings=settings,
             networks={one["label"]: one for one in settings["networks"]},
             band=_stored_band(run),
@@ -366,7 +369,7 @@ _SPEEDUP_COLUMNS = (
 
 
 def speedups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a run of `bench compare`, quantity and ordered pair of its networks.
+    """Return one row a run of `bench compare`, quantity and ordered pair of its networks, as it was set last.
 
     Columns: run, `quantity` (`latency` or `step_time`), `batch_size`, `network`, `baseline`, `speedup` (time of the
         baseline over that of the network: 2 is twice as fast), `low` and `high` of its 95 % interval (NaN where there
@@ -377,14 +380,26 @@ def speedups(frame: pd.DataFrame) -> pd.DataFrame:
 
     timed = frame["measurement"].isin(["latency", "step_time"])
     rows = frame[(frame["task"] == "versus") & (frame["status"] == "ok") & timed]
-    rows = rows.assign(network=[_text(detail.get("label")) for detail in rows["detail"]])
-    pairs = [pair for _, part in rows.groupby(["run", "measurement"], sort=False) for pair in _pairs(part)]
+    rows = rows.assign(
+        network=[_text(detail.get("label")) for detail in rows["detail"]],
+        asked=list(map(unnumbered, rows["label"])),
+    )
+    groups = (_last_set(part) for _, part in rows.groupby(["run", "measurement"], sort=False))
+    pairs = [pair for part in groups for pair in _pairs(part)]
     return pd.DataFrame(pairs, columns=list(_SPEEDUP_COLUMNS))
 
 
 def _text(label: object) -> str:
     """Return a name without lone surrogates: no table can hold them."""
     return str(label or "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _last_set(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of a run that were measured with the settings of the last one."""
+    settings = rows[["asked", "input_size", "threads"]]
+    last = settings.iloc[-1]
+    same: pd.DataFrame = rows[((settings == last) | (settings.isna() & last.isna())).all(axis=1)]
+    return same
 
 
 def _pairs(rows: pd.DataFrame) -> Iterator[tuple[object, ...]]:

@@ -33,11 +33,13 @@ class Gate:
     Attributes:
         changes: of each network that is in both, by quantity.
         new: networks that the earlier commit lacks.
+        missing: networks of which nothing was compared, as all jobs failed or it was cancelled before.
         runs: in which it was measured.
     """
 
     changes: tuple[TwoRounds, ...]
     new: tuple[str, ...]
+    missing: tuple[str, ...]
     runs: tuple[Done, ...]
 
 
@@ -105,7 +107,9 @@ def gate(
             slower = any(row.is_slower(limit) for row in first.values())
             again = ratios(name, f"{run}-again") if slower and not runs[-1].summary.cancelled else {}
             changes += [TwoRounds(row, again.get(quantity), limit) for quantity, row in first.items()]
-    return Gate(tuple(changes), new, tuple(runs))
+    compared = {change.ratio.arch for change in changes}
+    missing = tuple(name for name in dict.fromkeys(names) if name not in {*new, *compared})
+    return Gate(tuple(changes), new, missing, tuple(runs))
 
 
 def _new(names: Sequence[str], before: Path, after: Path, head: str) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """Stored runs as tables for SQL: `measurements`, a row each, and `networks`, a row each, as in a report.
 
 A run is read once, into a Parquet file of the cache (`~/.cache/bench/tables`, or BENCH_CACHE); from then on the file is
-asked, as long as the run's records and this version of bench are the same. Queries see these tables alone, and no file.
+asked, as long as the run and this version of bench are the same. Queries see these tables alone, and no file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -17,13 +18,13 @@ from bench import __version__
 from bench.errors import ConfigError, UnsupportedError, install_tip
 from bench.io import cache_folder, write_file
 from bench.records.machines import by_machine
-from bench.records.store import RECORDS, read_run
+from bench.records.store import INFO, RECORDS, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_KEPT = 200  # files of the cache; of more, those that were made first are removed
+_KEPT = 200  # files of the cache; of more, those that were made first and are not asked are removed
 
 
 def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "results") -> pd.DataFrame:
@@ -53,7 +54,9 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
     if not folders:
         raise ConfigError(f"no run in {results}", "bench run smoke makes one")
     with duckdb.connect(":memory:") as connection:
-        files = [str(_table_of(folder)) for folder in folders]
+        tables = [_table_of(folder) for folder in folders]
+        _sweep(tables)
+        files = list(map(str, tables))
         # These files alone are read, nothing is written, and no statement changes that.
         connection.execute("set allowed_paths = ?", [files])
         connection.execute("set TimeZone = 'UTC'")
@@ -115,26 +118,29 @@ def _networks(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def _table_of(folder: Path) -> Path:
-    """Return the Parquet file of a run's measurements, made where it is not there or not of these records.
+    """Return the Parquet file of a run's measurements, made where it is not there or not of this run as it is.
 
     Raises:
         StoreError: for a folder that is no run.
     """
-    file = folder / RECORDS
-    try:
-        state = file.stat()
-    except OSError:
-        read_run(folder)  # which says what is wrong
-        raise
-    key = "|".join(map(str, (file.resolve(), state.st_size, state.st_mtime_ns, __version__, _code())))
+    states = [f"{file.resolve()} {_state(file)}" for file in (folder / RECORDS, folder / INFO)]
+    key = "|".join([*states, __version__, str(_code())])
     table = cache_folder() / "tables" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.parquet"
     if not table.is_file():
         from bench.report.exports.measurements import long_parquet
 
         table.parent.mkdir(parents=True, exist_ok=True)
         write_file(table, long_parquet(by_machine(read_run(folder))))
-        _sweep(table.parent)
     return table
+
+
+def _state(file: Path) -> str:
+    """Return what changes with a file: its size and when it was written last."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return "none"
+    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 def _code() -> int:
@@ -144,8 +150,9 @@ def _code() -> int:
     return max(Path(str(module.__file__)).stat().st_mtime_ns for module in (dictionary, frame))
 
 
-def _sweep(folder: Path) -> None:
-    """Leave the newest files of the cache."""
-    files = sorted(folder.glob("*.parquet"), key=lambda f: f.stat().st_mtime_ns, reverse=True)
-    for file in files[_KEPT:]:
-        file.unlink(missing_ok=True)
+def _sweep(used: Sequence[Path]) -> None:
+    """Leave the newest files of the cache, and those that are used."""
+    with contextlib.suppress(OSError):  # another query sweeps at the same time
+        others = sorted({*used[0].parent.glob("*.parquet")} - {*used}, key=lambda f: f.stat().st_mtime_ns)
+        for file in others[: max(0, len(others) + len(used) - _KEPT)]:
+            file.unlink()

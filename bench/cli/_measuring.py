@@ -78,12 +78,27 @@ def finish(
     quiet: bool = False,
     after: Sequence[str] = (),
 ) -> None:
-    """Say on stderr what failed and where the results are, and leave with the exit code that a run has come to.
+    """Say what a run has come to, see `tell`, and leave with its exit code; `answers` as of `conclude`."""
+    tell(done, page, told=told, quiet=quiet, after=after)
+    if done.summary.cancelled:
+        raise typer.Exit(EXIT_CANCELLED)
+    if has_failed(done, answers):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def tell(
+    done: Done,
+    page: Path | None = None,
+    *,
+    told: bool = False,
+    quiet: bool = False,
+    after: Sequence[str] = (),
+) -> None:
+    """Say on stderr what failed and where the results are.
 
     Args:
         done: the run.
         page: of its report; None where there is none.
-        answers: see `conclude`.
         told: whether stdout has a document, which a quiet command gives no second line.
         quiet: say on stdout where the results are, and else no more than what failed.
         after: see `conclude`.
@@ -99,6 +114,9 @@ def finish(
         write(f"{page or done.path}\n")
     if done.summary.cancelled:
         note(f"cancelled; {GO_ON}")
-        raise typer.Exit(EXIT_CANCELLED)
-    if done.summary.failed and not {r.status for r in done.summary.records} <= {"ok", "skipped", *answers}:
-        raise typer.Exit(EXIT_FAILED)
+
+
+def has_failed(done: Done, answers: Collection[Status] = ()) -> bool:
+    """Return whether jobs of a run failed; `answers` as of `conclude`."""
+    statuses = {record.status for record in done.summary.records}
+    return done.summary.failed and not statuses <= {"ok", "skipped", *answers}

@@ -19,7 +19,7 @@ from bench.cli._common import (
     words_of,
 )
 from bench.cli._complete import runs
-from bench.cli._streams import print_document, print_json, show_error
+from bench.cli._streams import note, print_document, print_json, show_error
 
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff
@@ -92,6 +92,9 @@ def _compare(
     if not pairs:
         here, there = (" and ".join(run.name for run in by_machine(one)) for one in (earlier, later))
         raise ConfigError(f"no machine is in both runs: {here}, against {there}", "measure one of them anew")
+    paired = {run.name for pair in pairs for run in pair}
+    if alone := [run.name for run in by_machine(earlier, later) if run.name not in paired]:
+        note(f"not compared, as the other run has no such machine: {' and '.join(alone)}")
     return {
         of_later.name: Diff.of(
             of_earlier,

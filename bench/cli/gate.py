@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, QuietOption, ResultsOption, SetOption, handled, share
+from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, handled, share
+from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import print_json, write
 
 _EXIT_REGRESSION = 3
@@ -39,10 +40,11 @@ def gate(
 
     What comes of it is Markdown, as for a comment on a change.
 
-    Exit codes: 0 nothing is slower for certain, 1 some jobs failed, 2 usage, 3 slower in both rounds, 130 cancelled.
+    Exit codes: 0 nothing is slower for certain, 1 some jobs failed, 2 usage, 3 slower in both rounds, whatever else
+    failed, 130 cancelled.
     """
     from bench.api import gate as compare_commits
-    from bench.cli._measuring import finish, measure
+    from bench.cli._measuring import has_failed, measure, tell
     from bench.report.tables.verdicts import gate_markdown
 
     repository, results = Path.cwd(), results.absolute()
@@ -62,11 +64,15 @@ def gate(
     if as_json:
         print_json([change.to_json() for change in gated.changes])
     else:
-        write(gate_markdown(gated.changes, gated.new))
+        write(gate_markdown(gated.changes, gated.new, gated.missing))
     for done in gated.runs:
-        finish(done, told=True, quiet=quiet)
+        tell(done, told=True, quiet=quiet)
+    if any(done.summary.cancelled for done in gated.runs):
+        raise typer.Exit(EXIT_CANCELLED)
     if any(change.verdict == "slower" for change in gated.changes):
         raise typer.Exit(_EXIT_REGRESSION)
+    if any(map(has_failed, gated.runs)):
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _leave(repository: Path) -> None:

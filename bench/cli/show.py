@@ -11,7 +11,7 @@ import typer
 
 from bench.cli._common import ResultsOption, SetOption, handled
 from bench.cli._complete import networks
-from bench.cli._streams import print_document, show_error
+from bench.cli._streams import print_document, print_json, show_error
 from bench.errors import ConfigError
 from bench.io import write_file
 
@@ -157,7 +157,9 @@ def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None)
     from bench.report.tables.layer_times import layer_times_document
 
     tables = LayerTable.in_frame(to_frame([run]), depth)
-    if not tables:
+    if not tables:  # what failed is told at the end
+        if form is _Format.json:
+            print_json(None)
         return
     table = tables[-1]
     if trace is not None:

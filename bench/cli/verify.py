@@ -45,12 +45,13 @@ def verify(
     Each is confirmed, right by rounding or by another convention, an erratum, or left to trainings: then the tests of
     the runs that are named decide it where they were made as claimed, and else only indicate something of it.
     """
+    from bench.analysis.frame import named
     from bench.claims import claims_of, measured, networks_of
     from bench.claims import verify as decide
     from bench.records.machines import by_machine
 
     book = claims_of(claims)
-    stored = {run.name: run for run in by_machine(*(stored_run(r, results) for r in runs or ()))}
+    stored = dict(named(by_machine(*(stored_run(r, results) for r in runs or ()))))
     trainings = measured(book, {name: run.records for name, run in stored.items()})
     studies = _studies(stored)
     _note_unknown(studies, {claim.id for claim in book})

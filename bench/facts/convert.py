@@ -7,10 +7,13 @@ A file is told by its name, as that project names them: ``results-imagenet.csv``
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date as day
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -68,16 +71,22 @@ def update(
         torchvision: gives its version and its weights, see `bench.archs.published`.
 
     Raises:
-        BenchError: for a file that is none of those, cannot be read, or lacks a column.
+        BenchError: for a file that is none of those, cannot be read, lacks a column or has the name of another one, and
+            for a date that is none.
     """
     import pandas as pd
 
+    _check_date(date)
     own = {"url": url, "licence": licence} if url or licence else _TIMM
     told = {**own, "commit": commit, "date": date}
     files = [name for name in names if torchvision is None or name != _TORCHVISION]
     others = [_of_torchvision(*torchvision())] if torchvision and _TORCHVISION in names else []
     read = [*others, *(_of_file(Path(file), told) for file in files)]
-    new = {source.name for source, _ in read}
+    new = Counter(source.name for source, _ in read)
+    if twice := [name for name, count in new.items() if count > 1]:
+        raise BenchError(
+            f"several files are called {twice[0]}.csv", "of one name the facts keep one source: give one"
+        )
     base = output if (output / SOURCES).is_file() else SHIPPED
     known = sources(base) if (base / SOURCES).is_file() else []
     tables = {}
@@ -94,6 +103,16 @@ def update(
         tables,
     )
     return [source for source, _ in read]
+
+
+def _check_date(text: str | None) -> None:
+    """Refuse what is not a day as YYYY-MM-DD."""
+    try:
+        sound = text is None or day.fromisoformat(text).isoformat() == text
+    except ValueError:
+        sound = False
+    if not sound:
+        raise BenchError(f"the date {text!r} is no day", "write it as 2026-01-31")
 
 
 def _of_file(file: Path, told: Mapping[str, str | None]) -> tuple[Source, pd.DataFrame]:
@@ -151,7 +170,7 @@ def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
     import pandas as pd
 
     try:
-        rows = pd.read_csv(file, thousands=",")
+        rows = pd.read_csv(file, thousands=",", dtype=dict.fromkeys(_TEXTS, str))
     except OSError as error:
         raise BenchError(
             f"cannot read {file}: {error.strerror or error}", "name a CSV file that you may read"
@@ -168,18 +187,28 @@ def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
         raise BenchError(
             f"{file} has no row with {fact or columns[0]}", "take it anew from where it was published"
         )
-    for column in (c for c in columns if c not in ("model", "interpolation")):
-        numbers = pd.to_numeric(rows[column], errors="coerce")
-        bad = rows.index[numbers.isna() | (numbers <= 0)]
-        if len(bad):
-            value = rows[column][bad[0]]
-            raise BenchError(
-                f"{file}, line {bad[0] + 2}: {column} is {'empty' if pd.isna(value) else repr(value)}, "
-                "which is no number above zero",
-                "mend or leave out the line",
-            )
+    _refuse(file, rows["model"], rows["model"].isna(), "no name")
+    for column in (c for c in columns if c not in _TEXTS):
+        numbers, most = pd.to_numeric(rows[column], errors="coerce"), _MOST.get(column, math.inf)
+        what = "no number above zero" if most == math.inf else "no percentage"
+        _refuse(file, rows[column], ~((numbers > 0) & (numbers <= most)), what)
         rows[column] = numbers
     return rows
+
+
+def _refuse(file: Path, values: pd.Series[Any], wrong: pd.Series[bool], what: str) -> None:
+    """Refuse a column of a file for the first value that is wrong."""
+    if wrong.any():
+        place = values.index[wrong][0]
+        told = "empty" if values.isna()[place] else repr(values[place])
+        raise BenchError(
+            f"{file}, line {place + 2}: {values.name} is {told}, which is {what}",
+            "mend or leave out the line",
+        )
+
+
+_TEXTS = ("model", "interpolation")
+_MOST = {"top1": 100, "top5": 100}
 
 
 def _accuracy_rows(file: Path, images: str) -> pd.DataFrame:

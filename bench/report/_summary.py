@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench.analysis.comparison import Progress
 from bench.analysis.flags import Row
+from bench.analysis.frame import named
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import Drift, dig, torch_version
 from bench.analysis.plausibility import doubts
@@ -75,10 +76,21 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame) -> Summary:
         progress=Progress.of(frame),
         drifts=[_drift(d) for run in runs for d in Drift.in_run(run)],
         doubts=_doubts(frame),
-        rejected=[(run.name, r.line, r.reason) for run in runs for r in run.rejected],
-        environments={run.name: _environment(run) for run in runs if run.records},
-        commands={run.name: command for run in runs if (command := _run_commands(run))},
+        rejected=[(name, r.line, r.reason) for name, run in named(runs) for r in run.rejected],
+        environments={name: _environment(run) for name, run in named(runs) if run.records},
+        commands={name: command for name, run in named(runs) if (command := _run_commands(run))},
     )
+
+
+def caption(title: str, summary: Summary, frame: pd.DataFrame) -> str:
+    """Return what a table in a paper has to say of itself: machine, dates, versions and the number of processes."""
+    numbers = pooled(frame)
+    times = numbers[numbers["task"].isin(["infer", "train_step"]) & (numbers["unit"] == "s")]
+    alone = times["replicate"].isna()  # `n` counts the samples of these
+    counts = sorted({*times.loc[~alone, "n"].astype(int), *([1] if alone.any() else [])})
+    few = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))) if counts else ""
+    timed = f" Times are of {few} process{'' if few == '1' else 'es'}, with 95 % intervals." if counts else ""
+    return f"{title}: {summary.lead}.{timed}"
 
 
 def _distinct(values: Iterable[object]) -> list[str]:
@@ -171,7 +183,7 @@ def row_commands(table: pd.DataFrame, runs: Sequence[Run]) -> list[str]:
     It is the run's last command with the row's network, the settings in which rows differ, and a name of its own,
     as a run of the old name would take what is stored. Empty where the command is not known.
     """
-    commands = {run.name: invocations[-1] for run in runs if (invocations := _invocations(run))}
+    commands = {name: invocations[-1] for name, run in named(runs) if (invocations := _invocations(run))}
     differing = [key for key in _RUN_SETTINGS if table[key].nunique() > 1]
     return [_again(commands.get(row["run"], []), row, differing) for row in table.to_dict("records")]
 

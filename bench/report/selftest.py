@@ -47,10 +47,12 @@ def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
 
 def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
     """Return what self-tests beside the runs say of the machines that timed them, each once, by its first run."""
+    from bench.analysis.frame import named  # the terminal's self-test needs no pandas
+
     quoted: dict[str, dict[str, list[str]]] = {}
-    for run, tested in zip(runs, Selftest.beside(runs), strict=True):
+    for (name, _), tested in zip(named(runs), Selftest.beside(runs), strict=True):
         if tested is not None and (lines := selftest_lines(tested)) not in quoted.values():
-            quoted[run.name] = lines
+            quoted[name] = lines
     return quoted
 
 

@@ -18,6 +18,7 @@ from bench.errors import StoreError, unknown_name
 from bench.io import atomic_write, sweep_drafts
 from bench.records.machines import by_machine
 from bench.records.store import Run
+from bench.report._summary import caption
 from bench.report.exports.measurements import plain_measurements
 from bench.report.figures._drawing import DrawingOptions, Picture, drawing
 from bench.report.figures._style import KINDS
@@ -100,10 +101,13 @@ def _texts(
             yield "ratios.csv", csv_text(typed(Ratio.table(content.ratios), "ratios"))
         yield from content.evaluations.files
     if "latex" in formats:
-        comparison = comparison_view(table, narrow=True)
-        yield "table.tex", to_latex(comparison, content.title, "tab:comparison")
+        comparison, words = (
+            comparison_view(table, narrow=True),
+            caption(content.title, content.summary, frame),
+        )
+        yield "table.tex", to_latex(comparison, words, "tab:comparison")
         if content.trainings.rows:
-            yield "trainings.tex", to_latex(content.trainings, content.title, "tab:trainings")
+            yield "trainings.tex", to_latex(content.trainings, words, "tab:trainings")
     if "md" in formats:
         yield "report.md", to_document(content)
 

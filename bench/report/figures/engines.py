@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.keys import SHAPE
 from bench.analysis.replicates import pooled
+from bench.records.flags import doubts
 from bench.report.figures import figure
 from bench.report.figures._shared import grid, heading, not_drawn
 from bench.report.figures._style import MUTED, drawable, log_axis, looks
 
 _PANELS = 6
-_EAGER = ("eager", "fp32")
+_Way = tuple[str, str]  # backend and precision
+_EAGER: _Way = ("eager", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def _engines(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
 
 
 def _panels(frame: pd.DataFrame) -> Iterator[_Panel]:
-    rows = pooled(frame)
+    rows, evaluations = pooled(frame), Evaluations.of(frame).plain
     ok = rows[(rows["status"] == "ok") & rows["measurement"].notna()]
     latency = ok[(ok["task"] == "infer") & (ok["measurement"] == "latency") & (ok["batch_size"] == 1)]
     for key, part in latency.groupby([*SHAPE, "device", "threads"], sort=False, dropna=False):
@@ -76,7 +80,7 @@ def _panels(frame: pd.DataFrame) -> Iterator[_Panel]:
             continue
         run, network = key[0], key[1]
         own = ok[(ok["run"] == run) & (ok["network"] == network)]
-        top1 = _by_way(own[(own["task"] == "evaluate") & (own["measurement"] == "top1")])
+        top1 = _accuracies([one for one in evaluations if (one.run, one.network) == (run, network)])
         other = _by_way(own[(own["task"] == "infer") & (own["measurement"] == "other_answers")])
         alike = {_EAGER: 1.0} | {way: 1 - share for way, share in other.items()}
         left, axis = (
@@ -90,17 +94,23 @@ def _panels(frame: pd.DataFrame) -> Iterator[_Panel]:
             yield _Panel(str(network), axis, known)
 
 
-def _by_way(rows: pd.DataFrame) -> dict[tuple[str, str], float]:
+def _accuracies(evaluations: Sequence[Evaluation]) -> dict[_Way, float]:
+    """Return the accuracy of each way of running a network, on the last images on which there is one of eager."""
+    by_images: defaultdict[str, dict[_Way, float]] = defaultdict(dict)
+    for one in evaluations:
+        way = str(one.conditions.get("backend")), str(one.conditions.get("precision"))
+        by_images[one.data][way] = one.top1.value
+    return next((ways for ways in reversed(by_images.values()) if _EAGER in ways), {})
+
+
+def _by_way(rows: pd.DataFrame) -> dict[_Way, float]:
     ways = zip(rows["backend"], rows["precision"], strict=True)
     return dict(zip(ways, rows["median"].astype(float), strict=True))
 
 
-def _point(row: Mapping[Hashable, Any], left: dict[tuple[str, str], float]) -> _Point:
+def _point(row: Mapping[Hashable, Any], left: dict[_Way, float]) -> _Point:
     way = str(row["backend"]), str(row["precision"])
-    flags = row["flags"]
-    doubted = isinstance(flags, Sequence) and bool(
-        {"other_precision", "fewer_threads", "saturated", "differs"} & set(flags)
-    )
+    doubted = bool(doubts(row["flags"]))
     seconds, low, high = (float(row[name]) for name in ("median", "low", "high"))
     return _Point(" ".join(way), seconds, low, high, left.get(way, math.nan), way == _EAGER, doubted)
 

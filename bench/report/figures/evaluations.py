@@ -65,6 +65,8 @@ def _accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noq
     for axes, (data, rows) in zip(panels, shown, strict=True):
         _accuracy_panel(axes, rows)
         heading(axes, data)
+        if len(rows) > _MOST:
+            axes.set_title(f"{axes.get_title('left')} · the {_MOST} best of {len(rows)}")
     keys = [_key("o", COLOURS[0], COLOURS[0]), _key("D", INK, SURFACE)]
     legend(
         drawing,

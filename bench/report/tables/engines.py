@@ -22,7 +22,7 @@ def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
 
 def _latency(row: EngineRow) -> Cell:
     if row.latency is None:
-        return Cell(plain(row.status))
+        return EMPTY if row.status == "ok" else Cell(plain(row.status))
     value, low, high = row.latency.estimate, row.latency.low, row.latency.high
     digits = digits_for(value, low, high)
     ends = (

@@ -109,8 +109,8 @@ def _rounds(row: TwoRounds, show_one: Callable[[Effect], str]) -> str:
     return "; again ".join(show_one(one.effect) for one in (row.ratio, row.again) if one is not None)
 
 
-def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = ()) -> str:
-    """Return what two commits come to, as a comment: what is slower, what is new, and the table of all the others."""
+def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
+    """Return what two commits come to, as a comment: what is slower, new or lost, and the table of all the others."""
     slower, suspected = (
         ", ".join(
             f"{markdown(c.ratio.arch)} in {QUANTITIES[c.ratio.quantity]}"
@@ -123,6 +123,7 @@ def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = ()) -> str:
         f"**Slower for certain, in two rounds: {slower}.**" if slower else "Nothing is slower for certain.",
         *([f"Suspected, in one round alone: {suspected}."] if suspected else []),
         *([f"New, with nothing to compare: {', '.join(map(markdown, new))}."] if new else []),
+        *([f"**Not compared: {', '.join(map(markdown, lost))}.**"] if lost else []),
     ]
     if not changes:
         return f"{' '.join(lines[1:]) or 'Nothing was compared.'}\n"
@@ -275,9 +276,10 @@ def _listed(diff: Diff) -> list[Change]:
 
 
 def _value(row: Change, value: float) -> str:
-    if row.task == "accuracy" and row.unit == "1" and row.quantity.startswith("top"):
+    if row.quantity in ("top1", "top5", "val_top1"):
         return percent(value)
-    return f"{value:,.0f}" if row.effect.verdict == "different" else show(value, row.unit)
+    whole = row.effect.verdict == "different" and value % 1 == 0  # a count is told to the last digit
+    return f"{value:,.0f}" if whole else show(value, row.unit)
 
 
 def _number(value: float, text: str) -> Cell:

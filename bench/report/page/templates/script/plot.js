@@ -117,7 +117,7 @@ function plot(host, content, height = 380) {
     });
   }
 
-  // Labels where they hit nothing: to the right, to the left, above, below, between; else the readout has to do.
+  // Labels where they hit nothing: to the right, to the left, above, below, beyond its bar, between; else the readout has to do.
   function labels(inner, box, width, front) {
     const inside = marks.filter(m => m.px >= box.left && m.px <= box.right && m.py >= box.top - 4 && m.py <= box.bottom + 4);
     const named = inside.filter(m => m.label);
@@ -133,7 +133,9 @@ function plot(host, content, height = 380) {
     for (const mark of ownFirst(named)) {
       const text = brief(mark.label, 28);
       const [w, h, away] = [(isOwn(mark) ? 7.2 : 6.1) * [...text].length + 2, 12, mark.r + 3];
+      const ends = mark.bars.flatMap(bar => bar.map(([x]) => x));
       const spots = [[mark.px + away, mark.py - 6], [mark.px - away - w, mark.py - 6], [mark.px - w / 2, mark.py - away - 11], [mark.px - w / 2, mark.py + away - 1],
+        [Math.max(mark.px, ...ends) + 5, mark.py - 6], [Math.min(mark.px, ...ends) - 5 - w, mark.py - 6],
         ...[[3, -15], [3, 3], [-3 - w, -15], [-3 - w, 3]].map(([a, b]) => [mark.px + a, mark.py + b + Math.sign(b) * (mark.r - 5)])];
       const spot = spots.find(([a, b]) => free([a, b, a + w, b + h]));
       if (!spot) continue;

@@ -1,0 +1,115 @@
+"""Networks in files that were edited: what was measured before is of another network, and in no number of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from make_records import NETS, make_run, record, scored, speed
+
+from bench.analysis._series import series_of
+from bench.analysis.comparison import Progress, compare_table
+from bench.analysis.engines import EngineRow
+from bench.analysis.frame import to_frame
+from bench.analysis.versus import speedups
+from bench.plan.job import Job
+from bench.records.definitions import as_defined
+from bench.records.record import Record, count, measured
+
+NAME = "my_net.py:Net"
+OLD, NEW = "a" * 64, "b" * 64
+
+
+def job(task: str, sha256: str, name: str = NAME, **settings: object) -> Job:
+    return Job(task=task, arch=name, input_size=32, num_classes=10, settings=settings, source_sha256=sha256)  # type: ignore[arg-type]
+
+
+def timed(sha256: str, seconds: float, name: str = NAME) -> Iterator[Record]:
+    """Yield what five processes measured of a definition, and its counts."""
+    yield record(job("cost", sha256, name), measurements=[count("parameters", round(1e3 * seconds))])
+    for number, share in enumerate((0.99, 0.995, 1.0, 1.005, 1.01)):
+        asked = job("infer", sha256, name, **speed("cpu", replicate=number))
+        yield record(asked, measurements=[measured("latency", [seconds * share] * 6)])
+
+
+def latencies(*records: Record, planned: tuple[Job, ...] = ()) -> dict[str, float]:
+    table = compare_table(to_frame([make_run(records, planned=planned)]))
+    return dict(zip(table["network"], table["latency"], strict=True))
+
+
+def test_a_number_is_of_the_last_definition_alone() -> None:
+    before, after, other = [*timed(OLD, 0.01)], [*timed(NEW, 0.02)], [*timed(OLD, 0.03, "other.py:Net")]
+    assert latencies(*before, *after, *other) == pytest.approx({NAME: 0.02, "other.py:Net": 0.03})
+    (row,) = compare_table(to_frame([make_run([*before, *after])])).to_dict("records")
+    assert (row["parameters"], row["latency_flags"]) == (20, "")
+
+
+def test_the_jobs_last_planned_say_which_definition_there_is() -> None:
+    before, after = [*timed(OLD, 0.01)], [*timed(NEW, 0.02)]
+    again = tuple(one.job for one in before)  # the file is what it was, and nothing is measured again
+    assert latencies(*before, *after, planned=again) == pytest.approx({NAME: 0.01})
+    pending = latencies(*before, planned=tuple(one.job for one in after))
+    assert list(pending) == [NAME]
+    assert pending[NAME] != pending[NAME]  # edited, and not measured yet
+
+
+def test_each_run_has_definitions_of_its_own() -> None:
+    runs = [make_run(timed(OLD, 0.01), name="a"), make_run(timed(NEW, 0.02), name="b")]
+    assert compare_table(to_frame(runs))["latency"].tolist() == pytest.approx([0.01, 0.02])
+
+
+def test_a_failure_of_an_earlier_definition_is_none_of_this_one() -> None:
+    failed = record(job("cost", OLD), status="crashed", error={"message": "no forward"})
+    run = make_run([failed, *timed(NEW, 0.02)])
+    assert Progress.of(to_frame([run])).counts == {"ok": 6}
+    assert Progress.of(to_frame([run], attempts="all")).counts == {"ok": 6, "crashed": 1}
+
+
+def test_trainings_and_engines_are_of_the_last_definition() -> None:
+    trained = [
+        replace_source(scored(NETS[0], seed, top1), sha256)
+        for sha256, top1 in ((OLD, 0.5), (NEW, 0.6))
+        for seed in range(2)
+    ]
+    (series,) = series_of(make_run(trained))
+    assert series.accuracies == [0.6, 0.6]
+    ways = [
+        record(
+            job("infer", sha256, **speed("cpu", backend=backend)),
+            measurements=[measured("latency", (1.0,) * 6)],
+        )
+        for sha256 in (OLD, NEW)
+        for backend in ("eager", "onnx")
+    ]
+    assert [row.way for row in EngineRow.in_run(make_run(ways))] == ["eager fp32", "onnx fp32"]
+
+
+def replace_source(one: Record, sha256: str) -> Record:
+    return one.changed(job=replace(one.job, source_sha256=sha256))
+
+
+def test_an_edited_baseline_is_another_one() -> None:
+    def compared(sha256: str, seconds: float, number: int) -> Record:
+        networks = [
+            {"label": "mine", "arch": "mine.py:Net", "source_sha256": OLD},
+            {"label": "base", "arch": "base.py:Net", "source_sha256": sha256},
+        ]
+        settings = speed("cpu", batch_size=8, networks=networks, labels=["mine", "base"], replicate=number)
+        times = {"mine": 0.01, "base": seconds}
+        return record(
+            job("versus", OLD, "mine.py:Net", **settings),
+            measurements=[measured("latency", [s] * 10, {"label": name}) for name, s in times.items()],
+        )
+
+    run = make_run([compared(sha256, s, n) for sha256, s in ((OLD, 0.02), (NEW, 0.03)) for n in range(8)])
+    rows = speedups(to_frame([run])).set_index("network")
+    assert rows.loc["mine", "speedup"] == pytest.approx(3)
+    assert rows.loc["mine", "processes"] == 8
+
+
+def test_a_run_without_edits_is_the_run_itself_whatever_its_settings_hold() -> None:
+    odd = [record(job("versus", OLD, networks=networks)) for networks in (3, ["mine"], None)]
+    run = make_run([*timed(NEW, 0.02)])
+    assert as_defined(run) is run
+    assert len(as_defined(make_run(odd)).records) == 3

@@ -11,7 +11,7 @@ from trainings import run_of, told, trained, with_logits, with_outputs
 from typer.testing import CliRunner
 
 from bench.analysis._series import read_trainings, series_of
-from bench.analysis.ensembles import Ensemble, _disagreement, gain
+from bench.analysis.ensembles import Ensemble, _disagreement
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.records.record import Record
@@ -90,7 +90,7 @@ def test_networks_are_chosen_by_name(tmp_path: Path) -> None:
 def test_the_gain_is_that_of_the_ensemble(tmp_path: Path) -> None:
     run = run_of(*disjoint(tmp_path), path=tmp_path)
     some = read_trainings(run, series_of(run)[0])
-    assert gain(some).estimate == pytest.approx(1 / 3)
+    assert Ensemble.gain_of(some).estimate == pytest.approx(1 / 3)
     assert np.isnan(_disagreement(some[:1]))
 
 

@@ -35,7 +35,7 @@ from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.tables.verdicts import versus_notes, versus_view
+from bench.report.tables.verdicts import versus_document
 from bench.report.write import write_report
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import versus
@@ -448,13 +448,13 @@ def test_images_keep_the_jobs_layout() -> None:
 
 def test_the_table_and_its_json() -> None:
     rows = Ratio.in_run(run_of(TIMES))
-    shown = versus_view(rows)
+    shown = versus_document(rows).table
     assert [cell.text for cell in shown.rows[0]][:2] == ["resnet18", "latency"]
     assert (
         "mine.py:Net against resnet18: slower in latency, throughput; never measured: "
-        in versus_notes(rows)[0]
+        in versus_document(rows).notes[0]
     )
-    assert versus_notes(rows)[2] == "Times within ±2 % are the same."
+    assert versus_document(rows).notes[2] == "Times within ±2 % are the same."
     found = json.loads(json.dumps([r.to_json() for r in rows], allow_nan=False))
     assert set(found[0]) >= {"arch", "baseline", "quantity", "ratio", "low", "high", "p", "verdict"}
     assert Ratio.in_run(Run("empty", Path("empty"), ())) == []
@@ -485,9 +485,11 @@ def test_ratios_are_a_frame_of_numbers() -> None:
         }
         assert row == {name: told[name] for name in row}
     assert pd.read_parquet(io.BytesIO(table.to_parquet())).equals(table)
-    ratio, interval = (head for head in versus_view(rows).heads if head.title in ("Ratio", "95 % interval"))
+    ratio, interval = (
+        head for head in versus_document(rows).table.heads if head.title in ("Ratio", "95 % interval")
+    )
     assert (ratio.stored, interval.stored) == ("", None)
-    cells = [cells[2] for cells in versus_view(rows).rows]
+    cells = [cells[2] for cells in versus_document(rows).table.rows]
     assert [cell.sort for cell in cells] == table["value"].tolist()
     assert [cell.ends for cell in cells] == list(zip(table["low"], table["high"], strict=True))
 

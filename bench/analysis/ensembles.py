@@ -117,17 +117,17 @@ class Ensemble(ToJson):
             )
         return joined
 
+    @staticmethod
+    def gain_of(members: Sequence[Training]) -> Effect:
+        """Return the ensemble's accuracy less that of its mean member, over test images."""
+        return over_images(_correct(members) - np.mean([m.correct for m in members], axis=0))
+
 
 _COLUMNS: Mapping[object, Entry] = {
     int: Entry("", "Int64", "1"),
     float: Entry("", "float64", "1"),
     tuple[str, ...]: Entry("", "object", each="string"),
 }
-
-
-def gain(members: Sequence[Training]) -> Effect:
-    """Return the ensemble's accuracy less that of its mean member, over test images."""
-    return over_images(_correct(members) - np.mean([m.correct for m in members], axis=0))
 
 
 def _disagreement(members: Sequence[Training]) -> float:
@@ -148,7 +148,7 @@ def _ensemble(
     correct = _correct(members)
     alone = [float(m.correct.mean()) for m in members]
     best = members[int(np.argmax(alone))]
-    over_mean, over_best = gain(members), over_images(correct.astype(np.float64) - best.correct)
+    over_mean, over_best = Ensemble.gain_of(members), over_images(correct.astype(np.float64) - best.correct)
     return Ensemble(
         label=label,
         kind=kind,

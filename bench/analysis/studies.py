@@ -29,7 +29,7 @@ from typing import Literal
 from bench.analysis._counts import COUNTS
 from bench.analysis._series import differing_keys, read_trainings, series_of, settings_of
 from bench.analysis.comparison import STATUS_WORDS
-from bench.analysis.ensembles import gain
+from bench.analysis.ensembles import Ensemble
 from bench.io import ToJson
 from bench.plan.job import Job
 from bench.plan.study import Selector, Study, StudyTest, matches
@@ -505,7 +505,7 @@ def _ensemble(run: Run, selector: Selector) -> _Evidence:
     [one] = series
     members = read_trainings(run, one)
     few = f"{len(members)} trainings have test outputs: an ensemble needs 2"
-    effect = gain(members) if len(members) > 1 else Effect.none(few)
+    effect = Ensemble.gain_of(members) if len(members) > 1 else Effect.none(few)
     return _Evidence(effect, "1", len(members), notes=_notes(one.jobs, one.records, ()), sides=(one.jobs,))
 
 

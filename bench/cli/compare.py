@@ -10,7 +10,7 @@ import typer
 
 from bench.cli._common import JsonOption, QuietOption, ReportsOption, ResultsOption, SetOption, handled
 from bench.cli._complete import datasets, networks
-from bench.cli._streams import print_document, print_json, say, stdout
+from bench.cli._streams import print_document, print_json, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.layers import LayerTable
@@ -98,31 +98,20 @@ def compare(
     pairs = LayerTable.pairs_in(done.here) if layers else []
     if as_json:
         of_layers = [one for pair in pairs for one in differences_json(*pair)]
-        print_json(
-            [*(r.to_json() for r in rows), *(one.to_json() for one in Ratio.standings(rows)), *of_layers]
-        )
+        print_json([*(one.to_json() for one in (*rows, *Ratio.standings(rows))), *of_layers])
     elif not quiet:
-        _print(rows)
-        for pair in pairs:
-            _print_layers(*pair)
+        _print(rows, pairs)
     finish(done, write_page(done.run, reports), told=as_json, quiet=quiet)
 
 
-def _print_layers(of: LayerTable, against: LayerTable) -> None:
-    """Print the layers that make the difference of two networks."""
+def _print(rows: Sequence[Ratio], pairs: Sequence[tuple[LayerTable, LayerTable]]) -> None:
+    """Print the ratios, and of each pair of networks the layers that make the difference."""
     from bench.report.tables.layer_times import differences_document
+    from bench.report.tables.verdicts import versus_document
 
-    print_document(differences_document(of, against), "rich")
-
-
-def _print(rows: Sequence[Ratio]) -> None:
-    from bench.report.tables.formats import Terminal
-    from bench.report.tables.verdicts import versus_notes, versus_view
-
-    console = stdout()
-    if not rows:
-        console.print("nothing was compared")
-        return
-    console.print(Terminal(versus_view(rows), f"{rows[0].arch} against its baselines"))
-    for line in versus_notes(rows):
-        say(line)
+    if rows:
+        print_document(versus_document(rows), "rich")
+    else:
+        stdout().print("nothing was compared")
+    for pair in pairs:
+        print_document(differences_document(*pair), "rich")

@@ -29,7 +29,7 @@ from bench.report.tables.cells import View
 from bench.report.tables.claims import findings_view
 from bench.report.tables.engines import engines_view
 from bench.report.tables.evaluations import EvaluationTables
-from bench.report.tables.verdicts import versus_notes, versus_view
+from bench.report.tables.verdicts import versus_document
 from bench.report.text import plain
 
 
@@ -130,10 +130,10 @@ def gather(
         studies=studies,
         of_studies=bool(studies) and len(studies) == len(runs),
         ratios=ratios,
-        verdicts=versus_view(ratios),
+        verdicts=versus_document(ratios).table,
         engines=engines_view([row for rows in engines for row in rows]),
         engine_notes=[note for rows in engines for note in EngineRow.notes(rows)],
-        verdict_notes=[note for rows in compared for note in versus_notes(rows)],
+        verdict_notes=[note for rows in compared for note in versus_document(rows).notes],
         trainings=view(accuracy_table(frame), TRAININGS),
         evaluations=EvaluationTables.of(frame),
         findings=findings_view(native),

@@ -75,12 +75,13 @@ def _ratio(value: float) -> str:
     return _known(value, "{:.3f}")
 
 
-def versus_view(rows: Sequence[Ratio]) -> View:
-    """Return the table of `bench.analysis.versus.Ratio`; ratios are the network's over the baseline's."""
-    return view_of(rows, _VERSUS)
+def versus_document(rows: Sequence[Ratio]) -> Document:
+    """Return the ratios of a comparison, a network's over a baseline's, and how the networks stand."""
+    title = f"{plain(rows[0].arch)} against its baselines" if rows else ""
+    return Document(view_of(rows, _VERSUS), title, notes=_versus_notes(rows))
 
 
-def versus_notes(rows: Sequence[Ratio]) -> list[str]:
+def _versus_notes(rows: Sequence[Ratio]) -> list[str]:
     """Return sentences on the rows of one run: how the networks stand, what counts as the same, and the flags."""
     if not rows:
         return []

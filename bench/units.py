@@ -124,9 +124,12 @@ def duration(seconds: float | None) -> str:
 
 # A comma parts thousands: where it stands for a point the text is refused, as 2,5 ms would be 25 ms otherwise.
 _QUANTITY = re.compile(
-    r"\s*((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?|\.[0-9]+)\s*([^\s0-9,.]\S*)?\s*"
+    r"\s*((?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"\s*([^\s0-9,.]\S*)?\s*"
 )
-_SPELLINGS = {"us": "µs", "μs": "µs", "images/s": "/s"}  # as they are typed; the second µ is the Greek letter
+# As they are typed; the second µ is the Greek letter.
+_SPELLINGS = {"us": "µs", "μs": "µs", "KB": "kB"} | dict.fromkeys(("images/s", "image/s", "img/s"), "/s")
+_BINARY = {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 
 def quantity_in(text: str, unit: str) -> float:
@@ -140,11 +143,10 @@ def quantity_in(text: str, unit: str) -> float:
     known = ", ".join(symbol for symbol in symbols if symbol)
     if match is None:
         raise ValueError(f"expected a number with a unit ({known})")
-    number, symbol = (
-        match[1].replace("_", "").replace(",", ""),
-        _SPELLINGS.get(match[2] or "", match[2] or ""),
-    )
+    number, written = match[1].replace("_", "").replace(",", ""), match[2] or ""
+    symbol = _SPELLINGS.get(written, written.removesuffix("s") if unit == "MAC" else written)
+    symbols |= _BINARY if unit == "B" else {}
     if symbol not in symbols:
-        problem = f"{symbol} is no unit of it" if symbol else "it has no unit"
+        problem = f"{written} is no unit of it" if written else "it has no unit"
         raise ValueError(f"{problem}: write one of {known} behind the number")
     return float(number) * symbols[symbol]

@@ -79,9 +79,11 @@ class TestPaired:
         effect = paired(a, a)
         assert (effect.estimate, effect.p, effect.verdict) == (0, 1, "undecided")
 
-    def test_no_images(self) -> None:
-        none = np.array([], dtype=np.bool_)
+    def test_no_images_and_one(self) -> None:
+        none, one = np.array([], dtype=np.bool_), np.array([True])
         assert math.isnan(paired(none, none).estimate)
+        assert paired(none, none).reason == "no test images"
+        assert (paired(one, ~one).reason, paired(one, ~one).n) == ("one test image cannot decide", 1)
 
     def test_alarms_for_nothing_stay_below_five_of_a_hundred(self) -> None:
         """Of three networks that are equally good, in any of three pairs, corrected by Holm."""
@@ -109,6 +111,11 @@ class TestReliability:
     def test_bins_end_with_their_upper_end(self) -> None:
         made = Reliability.of(np.array([0.0, 0.1, 0.2, 1.0]), np.array([False] * 4), bins=10)
         assert [b.images for b in made.bins] == [2, 1, 1]
+
+    def test_a_confidence_that_is_no_number_is_left_out(self) -> None:
+        confidence, correct = np.array([0.9, NAN, 0.6, NAN]), np.array([True, True, False, False])
+        assert Reliability.of(confidence, correct) == Reliability.of(confidence[::2], correct[::2])
+        assert math.isnan(Reliability.of(confidence[1::2], correct[1::2]).error)
 
     def test_of_nothing(self) -> None:
         assert math.isnan(Reliability.of(np.array([]), np.array([], dtype=np.bool_)).error)

@@ -17,15 +17,17 @@ from typer.testing import CliRunner, Result
 from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.analysis.raced import _natural_cost, log_cost
+from bench.analysis.raced import Raced, _natural_cost, log_cost
+from bench.analysis.racing import Race
 from bench.api.choosing import _AMONG, Chosen, race
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
-from bench.execution import EXECUTORS, Ended, Event, ExecutorKind
+from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, _locks
+from bench.execution.runner import Observer
 from bench.facts import accuracies
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.record import Measurement, count
+from bench.records.record import Measurement, Record, count
 from bench.records.store import Store, read_run
 from bench.report._choice import at_most
 from bench.report.figures import FIGURES
@@ -61,17 +63,38 @@ def measured(job: Job) -> list[Measurement]:
 
 
 class Machine(FakeExecutor):
-    """Measures each network as `TIMES` has it; some fail, and one call is interrupted."""
+    """Measures each network as `TIMES` has it; some fail, and one call is interrupted.
 
-    def __init__(self, failing: Sequence[str] = (), interrupt_at: int = -1) -> None:
+    Its clock shows the seconds that its jobs have taken: by task, or by network where that is given.
+    """
+
+    def __init__(
+        self, failing: Sequence[str] = (), interrupt_at: int = -1, takes: dict[str, float] | None = None
+    ) -> None:
         super().__init__(self._answer)
-        self.failing, self.interrupt_at = failing, interrupt_at
+        self.failing, self.interrupt_at, self.takes = failing, interrupt_at, takes or {}
+        self.clock = 0.0
 
     @property
     def timed(self) -> list[Job]:
-        return [
-            args[0] for target, args in self.calls if target.endswith(":work") and args[0].task == "infer"
-        ]
+        return self._jobs("infer")
+
+    @property
+    def counted(self) -> list[str]:
+        return [job.arch for job in self._jobs("cost")]
+
+    def _jobs(self, task: str) -> list[Job]:
+        return [args[0] for target, args in self.calls if target.endswith(":work") and args[0].task == task]
+
+    def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        if target.endswith(":work"):
+            job = args[0]
+            took = self.takes.get(job.arch.rpartition(":")[2], self.takes.get(job.task, 0.0))
+            self.clock += min(took, timeout_s)
+            if took > timeout_s:
+                self.calls.append((target, args))
+                return Ended(exitcode=-9, timed_out=True)
+        return super().call(target, args, timeout_s=timeout_s, on_event=on_event)
 
     def _answer(self, target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
         if target.endswith(":probe_machine"):
@@ -91,7 +114,8 @@ def raced(
     tmp_path: Path, *budgets: Budget, among: Sequence[str] = NAMES, **options: Any
 ) -> tuple[Chosen, Machine]:
     machine = options.pop("executor", None) or Machine()
-    return race(budgets, among, results=tmp_path, executor=machine, name="race", **options), machine
+    options = {"name": "race", "clock": lambda: machine.clock, **options}
+    return race(budgets, among, results=tmp_path, executor=machine, **options), machine
 
 
 def best_within(limit: float) -> str:
@@ -146,13 +170,142 @@ def test_ctrl_c_keeps_the_answer_so_far_and_goes_on_later(tmp_path: Path) -> Non
 
 
 def test_the_time_is_over(tmp_path: Path) -> None:
-    ticks = iter(range(10_000))
-    done, machine = raced(tmp_path, TWENTY, minutes=0.1, clock=lambda: float(next(ticks)))
+    done, machine = raced(tmp_path, TWENTY, minutes=0.1, executor=Machine(takes={"infer": 1.0}))
     assert done.raced.end == "time"
-    assert 0 < len(machine.timed) < 8
+    assert len(machine.timed) == 6
     said = race_sentences(done.raced, done.known)
     assert "Too few were to say more." in " ".join(said)
     assert said[-1].startswith("The time is over")
+
+
+def test_the_time_bounds_what_is_counted_too(tmp_path: Path) -> None:
+    """A third of 60 s is two counts of 10 s, the smallest networks first; then 20 processes of 2 s are left."""
+    done, machine = raced(tmp_path, TWENTY, minutes=1, executor=Machine(takes={"cost": 10.0, "infer": 2.0}))
+    rows = accuracies().query("set == 'val' and source == 'torchvision'").drop_duplicates("network")
+    parameters = dict(zip(rows["network"], rows["parameters"], strict=True))
+    uncounted = raced(tmp_path / "b", TWENTY)[1].counted
+    assert machine.counted == sorted(uncounted, key=lambda name: parameters[name])[:2]
+    assert len(machine.timed) == 20
+    assert done.raced.end == "time"
+    never = done.raced.choice.candidates.query("state == 'never' and not counted")
+    assert 0 < done.raced.uncounted == len(never)
+    said = " ".join(race_sentences(done.raced, done.known))
+    assert f" {len(never)} of them were not counted in that time either" in said
+    assert "its MACs were not counted in the time, and are guessed" in " ".join(
+        _explained(done.raced, done.known, never["network"].tolist())
+    )
+
+
+def test_what_was_counted_once_is_not_counted_again(tmp_path: Path) -> None:
+    _, first = raced(tmp_path, TWENTY, minutes=1, executor=Machine(takes={"cost": 10.0, "infer": 2.0}))
+    _, again = raced(tmp_path, TWENTY)
+    assert not set(first.counted) & set(again.counted)
+    _, beside = raced(tmp_path, TWENTY, name="beside")
+    assert beside.counted == []
+    assert beside.timed
+
+
+def test_a_budget_of_counts_has_what_is_timed_counted_first(tmp_path: Path) -> None:
+    """Of 100 minutes a count takes 40, so that none but the first is counted before the race begins."""
+    limit = Budget("macs", 1e9)
+    machine = Machine(takes={"cost": 2400.0, "infer": 1.0})
+    done, _ = raced(tmp_path, limit, TWENTY, minutes=100, executor=machine, overrides=["cost.timeout_s=3000"])
+    table = done.raced.choice.candidates
+    assert len(machine.counted) == 3
+    timed = table[table["state"] == "measured"]
+    assert len(timed)
+    assert (timed["macs"] <= limit.limit).all()
+    over = table[table["state"] == "over"]
+    assert (over["macs"] > limit.limit).all()
+    assert {job.arch for job in machine.timed} == set(timed["name"])
+    assert done.raced.end == "time"
+    assert not done.raced.budget_decided
+
+
+def test_a_process_under_way_at_the_end_is_cut_off_and_not_failed(tmp_path: Path) -> None:
+    machine = Machine(takes={"infer": 8.0, "cost": 0.1, "mobilenet_v2": 100.0})
+    done, _ = raced(tmp_path, TWENTY, minutes=1, executor=machine)
+    table = done.raced.choice.candidates
+    assert machine.clock < 60 + 10.5
+    assert done.raced.end == "time"
+    assert not (table["state"] == "failed").any()
+    assert not done.summary.failed
+    alone, _ = raced(
+        tmp_path / "b",
+        TWENTY,
+        minutes=1,
+        among=["torchvision:mobilenet_v2"],
+        executor=Machine(takes={"mobilenet_v2": 100.0}),
+    )
+    (said,) = race_sentences(alone.raced, alone.known)
+    assert said.startswith("The time was over before anything was measured")
+
+
+def test_a_device_that_others_hold_is_waited_for_no_longer_than_there_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else measures on the CPU all the time, and a look at the lock takes a second of the clock."""
+    machine = Machine()
+    told: list[str] = []
+
+    def taken(path: Path, within_s: float) -> None:
+        machine.clock += 1.0
+
+    monkeypatch.setattr(_locks, "_taken", taken)
+
+    class Waits(Observer):
+        def waiting(self, device: str, holder: str) -> None:
+            told.append(device)
+
+    done, _ = raced(tmp_path, TWENTY, minutes=1, executor=machine, observer=Waits())
+    assert told == ["cpu"]
+    assert machine.timed == []
+    assert 60 <= machine.clock < 62
+    assert (done.raced.end, done.summary.cancelled, done.summary.failed) == ("time", False, False)
+    assert race_sentences(done.raced, done.known)[0].startswith(
+        "The time was over before anything was measured"
+    )
+
+
+class Interrupts(Observer):
+    """Ctrl-C where no job is under way, after so many records."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def recorded(self, record: Record) -> None:
+        self.after -= 1
+        if self.after == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [1, 30])
+def test_ctrl_c_between_two_jobs_has_its_answer_too(tmp_path: Path, after: int) -> None:
+    done, machine = raced(tmp_path, TWENTY, observer=Interrupts(after))
+    assert done.raced.end == "cancelled"
+    assert done.summary.cancelled
+    assert "cancelled" in race_sentences(done.raced, done.known)[-1]
+    assert len(read_run(done.path).records) == after
+    assert len(machine.counted) + len(machine.timed) == after
+
+
+def test_ctrl_c_while_the_answer_is_made_has_it_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Raced.of
+    calls: list[object] = []
+
+    def interrupted(race_: Race, table: pd.DataFrame, **options: Any) -> Raced:
+        calls.append(race_)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return whole(race_, table, **options)
+
+    monkeypatch.setattr(Raced, "of", interrupted)
+    done, _ = raced(tmp_path, TWENTY)
+    assert done.raced.end == "cancelled"
+    assert done.raced.choice.best is not None
+    assert done.raced.choice.best["network"] == best_within(0.02)
 
 
 def test_cancelled_while_counting(tmp_path: Path) -> None:
@@ -169,7 +322,7 @@ def test_what_fails_is_told_and_stops_nobody(tmp_path: Path) -> None:
         "torchvision:resnet50",
         "torchvision:efficientnet_b0",
     }
-    assert "needs more memory" in _explained(done.raced, ["*efficientnet_b0*"])[0]
+    assert "needs more memory" in _explained(done.raced, done.known, ["*efficientnet_b0*"])[0]
     assert done.raced.choice.best is not None
     all_fail, _ = raced(tmp_path / "b", TWENTY, executor=Machine(failing=list(TIMES)))
     assert all_fail.raced.choice.best is None
@@ -198,7 +351,7 @@ def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
     """resnet50 and larger have more than 12 million parameters, as torchvision says."""
     done, machine = raced(tmp_path, TWENTY, Budget("parameters", 12e6))
     assert not {"torchvision:resnet50", "torchvision:vgg16"} & {job.arch for job in machine.timed}
-    (why,) = _explained(done.raced, ["torchvision:vgg16*"])
+    (why,) = _explained(done.raced, done.known, ["torchvision:vgg16*"])
     assert "parameters 138 M, over the budget of 12.0 M" in why
     none, machine = raced(tmp_path / "b", Budget("parameters", 1e5))
     assert machine.timed == []
@@ -274,14 +427,25 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_each_network_is_told_why_it_was_not_chosen(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY)
-    lines = _explained(done.raced, ["*"])
+    lines = _explained(done.raced, done.known, ["*"])
     assert len(lines) == len(done.raced.choice.candidates)
     assert sum(line.endswith("chosen") for line in lines) == 1
     for line, (_, row) in zip(lines, done.raced.choice.candidates.iterrows(), strict=True):
         assert line.startswith(row["network"])
         assert ("never measured" in line) == (row["state"] == "never")
-    with pytest.raises(UnknownNameError):
-        _explained(done.raced, ["nothing_like_it"])
+    (line,) = _explained(done.raced, done.known, ["torchvision:resnet50"])
+    assert line.startswith("torchvision:resnet50.")
+
+
+def test_what_is_to_be_explained_is_known_before_the_race(tmp_path: Path) -> None:
+    machine = Machine()
+    with pytest.raises(UnknownNameError, match="nothing_like_it"):
+        raced(tmp_path, TWENTY, executor=machine, explain=["nothing_like_it"])
+    assert machine.timed == []
+    done, _ = raced(tmp_path, TWENTY, among=[*NAMES[:3], "my_net.py:Net"], explain=["my_net*"])
+    assert _explained(done.raced, done.known, ["my_net*"]) == [
+        "my_net.py:Net: left out, as no accuracy of it is known"
+    ]
 
 
 def test_chances_are_told_as_bounds() -> None:

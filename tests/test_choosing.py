@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from bench.analysis.choosing import COSTS, Budget, choose
 from bench.api.facts import update_facts
 from bench.cli.app import app
-from bench.errors import BenchError
+from bench.errors import BenchError, UnknownNameError
 from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
-from bench.facts.candidates import Candidates
+from bench.facts.candidates import ACCURACIES, Candidates, accuracy_named, is_called
 from bench.facts.convert import update
 from bench.records.store import read_run
 from bench.report.facts import _sentences
@@ -50,7 +50,7 @@ def test_the_most_accurate_within_the_budget_is_taken() -> None:
     assert choice.dearer is not None
     assert (choice.dearer["network"], choice.dearer["excess"]) == ("large", 0.05 / 0.02)
     assert choice.dismissals().tolist() == [
-        "less accurate", "", "good is as accurate or more, at 10.0 ms", "2.50 times the budget",
+        "less accurate", "", "good at 224 px (10.0 ms) is as accurate or more", "2.50 times the budget",
     ]  # fmt: skip
 
 
@@ -122,16 +122,25 @@ LIMITS = [
     ("latency", "20ms", 0.02),
     ("latency", "1.5 s", 1.5),
     ("latency", "300us", 3e-4),
+    ("latency", "1e-2s", 1e-2),
+    ("latency", "2.5E+1 ms", 25e-3),
     ("throughput", "1,000/s", 1000),
+    ("throughput", "30 img/s", 30),
     ("memory", "300MB", 3e8),
+    ("memory", "0.3GB", 3e8),
+    ("memory", "300 MiB", 300 * 1024**2),
+    ("memory", "300KB", 3e5),
     ("parameters", "25M", 25e6),
     ("parameters", "1000", 1000),
     ("parameters", "1,000,000", 1e6),
     ("macs", "4GMAC", 4e9),
+    ("macs", "4 GMACs", 4e9),
+    ("parameters", "25e6", 25e6),
 ]
 WRONG = [
     *(("latency", text) for text in ("20", "20 MB", "soon", "0ms", "-3ms", "2,5ms", f"{'9' * 400}s")),
-    *(("memory", text) for text in ("1e400GB", "")),
+    *(("memory", text) for text in ("1e400GB", "", "300", "300mb", "300Mbit", "300 s", "1e5")),
+    *(("macs", text) for text in ("4G", "4GFLOPs", "4s")),
     *(("parameters", text) for text in ("5 %", "1,00", "1000,000")),
 ]
 
@@ -145,6 +154,47 @@ def test_budgets_as_they_are_written(quantity: str, text: str, limit: float) -> 
 def test_a_budget_that_is_none_is_told(quantity: str, text: str) -> None:
     with pytest.raises(BenchError, match=f"--{quantity}"):
         Budget.read(quantity, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *((name, name) for name in ACCURACIES),
+        ("Top-5", "top5"),
+        ("ReaL", "real"),
+        ("ImageNet-V2", "v2"),
+        ("VAL A", "val_a"),
+    ],
+)
+def test_an_accuracy_is_known_however_it_is_written(text: str, name: str) -> None:
+    assert accuracy_named(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("A", "val_a is of its 200 classes"), ("imagenet-r", "val_r"), ("top6", "top5")]
+)
+def test_an_accuracy_that_is_none_is_told(text: str, said: str) -> None:
+    """The published files have other images of the classes of ImageNet-A and ImageNet-R, not those."""
+    with pytest.raises(UnknownNameError) as told:
+        accuracy_named(text)
+    assert said in str(told.value.tip)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["resnet50", "timm:resnet50", "resnet50.*", "timm:resnet50.a1_in1k", "resnet5?"]
+)
+def test_a_network_is_called_with_its_tag_and_without(pattern: str) -> None:
+    assert is_called("timm:resnet50.a1_in1k", pattern)
+    assert not is_called("timm:resnet152.a1_in1k", pattern)
+    assert not is_called("my_net.py:resnet50.a1_in1k", pattern)
+
+
+def test_a_network_of_a_published_machine_is_named_without_the_tag_of_its_weights() -> None:
+    (rows,) = {
+        len(Candidates.published("rtx4090", "top1", [p]).table)
+        for p in ("resnet50", "timm:resnet50", "resnet50.*")
+    }
+    assert rows > 1
 
 
 def test_what_is_shipped_has_its_sources() -> None:

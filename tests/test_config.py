@@ -276,9 +276,10 @@ class TestStudies:
 
     def test_they_are_found_by_name_and_listed(self, shipped: Path) -> None:
         assert experiments() == ["plain", "studies/depth"]
-        assert Experiment.load("studies/depth").name == "depth"
+        assert Experiment.load("studies/depth").name == Experiment.load("studies/depth.yml").name == "depth"
 
     def test_unknown_ones_name_the_nearest(self, shipped: Path) -> None:
-        with pytest.raises(ConfigError) as caught:
-            Experiment.load("studies/dept")
-        assert caught.value.tip == "did you mean studies/depth?"
+        for name in ("studies/dept", "studies/depth.2"):
+            with pytest.raises(ConfigError) as caught:
+                Experiment.load(name)
+            assert caught.value.tip == "did you mean studies/depth?"

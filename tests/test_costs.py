@@ -449,6 +449,25 @@ def test_a_failing_network_keeps_what_could_be_counted_and_no_hook() -> None:
     assert not torch.nn.modules.module._global_forward_pre_hooks
 
 
+class MuteError(Exception):
+    """An exception whose text raises another."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Mute(nn.Module):
+    """Fails without a word."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise MuteError
+
+
+def test_a_failure_whose_text_cannot_be_had_is_told_by_its_type() -> None:
+    subject = prepare(arch(Mute))
+    assert subject.reason == subject.trace.failure_text == "MuteError: its text cannot be had: RuntimeError"
+
+
 class Constants(nn.Module):
     """Meets tensors that are no buffers, made before and in its forward pass."""
 

@@ -247,6 +247,7 @@ def test_extreme_numbers_do_not_overflow() -> None:
         (0.90, 0.97, 0.01, "faster"),
         (0.99, 1.01, 0.60, "same"),
         (1.005, 1.015, 0.001, "same"),  # surely different, and surely too little to matter
+        (1.005, 1.03, 0.01, "slower"),  # surely, and perhaps by more than the band
         (0.97, 1.05, 0.60, "undecided"),
         (1.03, 1.05, 0.06, "undecided"),
         (1.03, 1.05, NAN, "undecided"),
@@ -320,6 +321,17 @@ def test_an_expectation_of_a_count_is_decided_by_its_margin(
     decided = decide_expectation(_exact([2.0 + gap], [2.0]), expect, -0.5, 0.5)
     assert decided.verdict == word
     assert math.isnan(decided.p)
+
+
+@pytest.mark.parametrize(
+    ("of", "against"), [([INF, INF], [2.0]), ([2.0], [-INF]), ([INF], [INF]), ([NAN], [2.0])]
+)
+def test_a_count_that_is_none_decides_nothing(of: list[float], against: list[float]) -> None:
+    effect = two_groups(of, against, by="counts")
+    assert not effect.counted
+    assert {decide_expectation(effect, expect, -0.5, 0.5).verdict for expect in ("higher", "same")} == {
+        "undecided"
+    }
 
 
 def test_an_expectation_of_means_needs_all_of_the_interval() -> None:

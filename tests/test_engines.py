@@ -356,11 +356,10 @@ def test_no_image_is_calibrated_on_that_is_tested_on(
 
 
 def test_too_few_images_to_calibrate_on_are_refused(tmp_path: Path) -> None:
-    name = f"imagefolder:{folder(tmp_path, 'train', 'val')}"
-    with pytest.raises(
-        UnsupportedError, match=f"{_calibration.IMAGES} training images to calibrate on, and a call takes 64"
-    ):
-        calibration(torch.zeros(64, 3, 8, 8), job_of("resnet20", precision="int8", calibration=name))
+    job = job_of("resnet20", precision="int8", calibration=f"imagefolder:{folder(tmp_path, 'train', 'val')}")
+    with pytest.raises(UnsupportedError, match="40 training images to calibrate on, and a call takes 64"):
+        calibration(torch.zeros(64, 3, 8, 8), job)
+    assert calibration(torch.zeros(40, 3, 8, 8), job).detail["calibration_images"] == 40 > _calibration.IMAGES
 
 
 def test_a_calibration_that_is_not_named_leaves_the_job_what_it_was() -> None:

@@ -189,6 +189,17 @@ def test_outputs_that_are_no_numbers_are_doubted(shades: Path) -> None:
     assert "not_finite" in top1.flags  # of the black images
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_program_of_one_batch_is_given_so_many_images(shades: Path, batch: int) -> None:
+    net = resolve(f"{shades}/net.py:Net").build().eval()
+    torch.export.save(torch.export.export(net, (torch.zeros(batch, 3, 8, 8),)), shades / "net.pt2")
+    transform = "transform={resize: null, crop: [8, 8], mean: [0, 0, 0], std: [1, 1, 1]}"
+    top1 = ok(evaluate(shades, f"{shades}/net.pt2", overrides=[transform])).measurement("top1")
+    assert top1 is not None
+    assert (top1.samples, top1.detail["batch"]) == ((19 / 20,), batch)  # 20 are no multiple of 3
+
+
 def test_another_size_crops_the_same_share(shades: Path) -> None:
     top1 = ok(evaluate(shades, overrides=["input_size=6"])).measurement("top1")
     assert top1 is not None
@@ -547,8 +558,12 @@ def test_weights_of_no_use_are_rows(shades: Path, capsys: pytest.CaptureFixture[
     assert "harm" not in capsys.readouterr().out
 
 
-def test_weights_of_ones_own_are_loaded(shades: Path) -> None:
-    write_safetensors(shades / "w.safetensors", {"scale": torch.tensor([-1.0])}, {})
+@pytest.mark.parametrize(
+    "told", [{}, {"x": 1}, {"job": {"id": "a"}}, {"job": 1, "transform": [], "top1": "all"}]
+)
+def test_weights_of_ones_own_are_loaded(shades: Path, told: dict[str, object]) -> None:
+    """Whatever somebody else has written beside them."""
+    write_safetensors(shades / "w.safetensors", {"scale": torch.tensor([-1.0])}, told)
     record = ok(evaluate(shades, weights=str(shades / "w.safetensors")))
     assert (
         value(record, "top1") == 0.05

@@ -187,6 +187,7 @@ def test_other_augmentation_is_another_job() -> None:
         ("timing", {"limit_s": -1}, "blocks[0].timing.limit_s"),
         ("timing", {"min_s": math.inf}, "blocks[0].timing.min_s: input should be a finite number, got inf"),
         ("processes", {"leas": 3}, "unknown key blocks[0].processes.leas"),
+        ("timing", {"interval": 3}, "unknown key blocks[0].timing.interval"),  # which begins as a type does
         ("input_size", 0, "blocks[0].input_size"),
         ("batch_size", {"cuda": 4}, "blocks[0].batch_size: no value for device cpu"),
     ],

@@ -152,7 +152,7 @@ def test_a_run_holds_the_cards_of_all_its_ranks_and_none_to_count(
 ) -> None:
     held: list[dict[str, str]] = []
 
-    def hold(hardware: dict[str, str], run: str, waiting: object) -> object:
+    def hold(hardware: dict[str, str], run: str, waiting: object, cancelled: object) -> object:
         held.append(hardware)
         return device_locks(hardware, run, unexpected)
 

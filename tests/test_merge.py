@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from conftest import ENVIRONMENT, make_catalog, make_job, make_planned, make_record, scripted, seconds
@@ -27,7 +27,7 @@ from bench.records.job_files import JobFile
 from bench.records.lock import soft_path, take_lock
 from bench.records.machines import by_machine, machine_of, same_machines
 from bench.records.merge import Merged, merge_runs
-from bench.records.outputs import Outputs
+from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, Store, latest, read_run
 
@@ -196,6 +196,34 @@ class TestMerge:
             with pytest.raises(StoreError, match="No space left on device"):
                 merge_runs([a], tmp_path / "both")
         assert merge_runs([a], tmp_path / "both").records == 1
+
+    def test_a_copy_that_was_cut_short_is_made_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of two outputs of one job, the second of which has a name of its own, as a full disk ends its copy."""
+        job, folders, digests = make_job(task="accuracy", settings={"dataset": "digits"}), [], []
+        for name in "ab":
+            digests.append(hashlib.sha256(name.encode() * 9).hexdigest())
+            top1 = Measurement(
+                name="top1", unit="1", better="higher", samples=(0.9,), detail={"outputs_sha256": digests[-1]}
+            )
+            record = make_record(job=job, environment=machine(cpu=name), measurements=(top1,))
+            folders.append(stored(tmp_path / name, record))
+            save_outputs(JobFile.outputs.path(tmp_path / name, job.id), name.encode() * 9)
+
+        def half(_source: object, copy: BinaryIO) -> None:
+            copy.write(b"bbbb")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        place = JobFile.outputs.path(tmp_path / "both", job.id)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"a" * 9)
+        with monkeypatch.context() as patch:
+            patch.setattr("shutil.copyfileobj", half)
+            with pytest.raises(StoreError, match="No space left on device"):
+                merged(tmp_path, *folders)
+        merged(tmp_path, *folders)
+        assert all(JobFile.whole(place, sha256) for sha256 in digests)
 
     def test_both_test_outputs_of_one_job_are_kept(self, tmp_path: Path) -> None:
         job = make_job(task="accuracy", settings={"device": "cpu", "dataset": "digits"})

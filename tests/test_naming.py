@@ -295,6 +295,14 @@ def test_patterns_of_libraries() -> None:
     assert len(expand_names(["timm:*"])) == len(_timm.names())
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a [1]/net.pt2", "nets*/net.pt", "a[b]/net.py:Net", "a [1]/hub:net", "pattern:INPUT -> [CONV]*2 -> FC"],
+)
+def test_signs_of_a_glob_may_be_in_a_path(name: str) -> None:
+    assert expand_names([name]) == [str(parse(name))]
+
+
 def test_users_networks_stay_and_are_not_imported() -> None:
     assert expand_names([f"{MODELS}/raises.py:Net( a = 1 )"]) == [f"{MODELS}/raises.py:Net(a=1)"]
 

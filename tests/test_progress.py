@@ -109,6 +109,18 @@ def test_a_label_has_the_place_instead_of_the_device(
     assert at_place(make_job(task="infer", settings=settings), place) == expected
 
 
+def test_a_run_that_was_granted_time_tells_what_is_left_of_it(plain: Progress) -> None:
+    plain.granted(lambda: 75.0)
+    assert plain._left() == "at most 1 min 15 s left"
+    plain.granted(lambda: -2.0)
+    assert plain._left() == "at most 0.0 s left"
+    plain.granted(iter([60.0, 45.0, 45.0]).__next__)
+    plain.begun("", 7)
+    assert (plain.bar.tasks[0].percentage, plain.bar.tasks[0].fields["head"]) == (25.0, "0")
+    plain.recorded(record_of(on_card()))
+    assert told(plain)[-1].startswith("1 infer net")
+
+
 def test_of_one_place_the_line_has_the_device_of_the_job(plain: Progress) -> None:
     plain.started(on_card(), 1)
     plain.recorded(record_of(on_card()))

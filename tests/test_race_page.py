@@ -30,6 +30,22 @@ def reason(name: str, **changes: Any) -> str:
     return reasons(kept, table)[table["network"].tolist().index(name)]
 
 
+def test_of_a_network_at_two_sizes_one_is_the_choice() -> None:
+    kept = race(NETS[:3])
+    rows = [
+        {**row, "network": "timm:net.a", "input_size": size}
+        for row, size in zip(kept["networks"], (224, 288, 320), strict=True)
+    ]
+    rows[2] = {**rows[2], "network": "torchvision:net.b", "input_size": 288}
+    alone = {**kept["networks"][1], "network": "timm:other.a", "input_size": 224}
+    kept |= {"networks": [*rows, alone], "best": "timm:net.a", "best_input_size": 288}
+    table = race_table(kept)
+    assert table["best"].tolist() == [False, True, False, False]
+    assert table["label"].tolist() == ["net 224 px", "timm:net.a 288 px", "torchvision:net.b", "other"]
+    assert [why == "the choice" for why in reasons(kept, table)] == table["best"].tolist()
+    assert race_table({**kept, "networks": rows[:1], "best_input_size": None})["best"].tolist() == [True]
+
+
 def test_the_choice_is_told_as_such() -> None:
     assert reason("resnet18") == "the choice"
 

@@ -196,6 +196,17 @@ def test_what_cannot_be_converted_is_refused() -> None:
 
     with pytest.raises(UnsupportedError, match="net cannot be converted to its fused form: KeyError: 'deep'"):
         _fused(Raises(), "net", SHAPE)
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    class Mute(Net):
+        def fuse(self) -> None:
+            raise MuteError
+
+    with pytest.raises(UnsupportedError, match="MuteError: its text cannot be had: RuntimeError"):
+        _fused(Mute(), "net", SHAPE)
     with pytest.raises(UnsupportedError, match="net comes in one form alone"):
         _fused(Joins(), "net", SHAPE)
     with pytest.raises(UnsupportedError, match="takes values"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.archs import ARCHS
 from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
 from bench.archs.speedrun import _patches as patches_of
-from bench.errors import ConfigError
+from bench.errors import ConfigError, InvalidModelError
 from bench.plan.recipe import Recipe, _Triangle
 from bench.training import _checkpoint as checkpoints
 from bench.training._augment import views
@@ -137,6 +137,23 @@ def test_a_parameter_stays_after_its_epochs() -> None:
     after: list[float] = []
     trained(model, on_epoch=lambda *_: after.append(model.scale.item()))
     assert after[0] != after[1] == after[2] == after[3]
+
+
+@pytest.mark.parametrize(
+    ("told", "message", "tip"),
+    [
+        ({"scales": 2}, "names 'scales', which is no parameter", "did you mean scale?"),
+        ({"scale": "2"}, "takes it for epochs by the names", "such as"),
+        (2, "frozen_after is 2", "such as"),
+    ],
+)
+def test_what_freezes_no_parameter_is_told(
+    told: object, message: str, tip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Asks, "frozen_after", told)
+    with pytest.raises(InvalidModelError, match=message) as caught:
+        trained(Asks())
+    assert tip in (caught.value.tip or "")
 
 
 # The recipe

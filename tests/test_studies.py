@@ -330,6 +330,7 @@ class TestSchema:
             ({"tests": [{**GOOD["tests"][0], "of": {"arhc": "a"}}]}, "study.tests[0].of.arhc", "arch"),  # type: ignore[index]
             ({"tests": [{**GOOD["tests"][0], "margins": 1}]}, "study.tests[0].margins", "margin"),  # type: ignore[index]
             ({"tests": [{**GOOD["tests"][0], "quantity": "epochs_to(x)"}]}, "epochs_to(train_error, 0.25)", None),  # type: ignore[index]
+            ({"tests": [{**GOOD["tests"][0], "quantity": "epochs_to(top1, 0.2.5)"}]}, "epochs_to(train_error, 0.25)", None),  # type: ignore[index]
             ({"tests": [{**GOOD["tests"][0], "quantity": "top1(3)"}]}, "write top1", None),  # type: ignore[index]
             ({"tests": [{"says": "s"}]}, "is missing", None),
         ],

@@ -145,6 +145,27 @@ def test_a_second_interrupt_says_what_is_kept_and_how_to_go_on(monkeypatch: pyte
     assert said == [f"\nstopped at once; {kept}\n".encode(), b"130"]
 
 
+def test_where_an_answer_follows_the_third_interrupt_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[bytes] = []
+    monkeypatch.setattr("os.write", lambda descriptor, text: said.append(text))
+    monkeypatch.setattr("os._exit", lambda code: said.append(b"%d" % code))
+    monkeypatch.setattr(_interrupts._Interrupts, "count", 0)
+    monkeypatch.setattr(_interrupts._Interrupts, "kept", Path("results/mine"))
+    kept = "what had been measured is kept in results/mine, and the same command goes on from there"
+    with _interrupts.answering():
+        with pytest.raises(KeyboardInterrupt):
+            _interrupts._interrupt(2, None)
+        _interrupts._interrupt(2, None)
+        assert said == [f"\nthe answer so far follows; {kept}; once more stops at once\n".encode()]
+        _interrupts._interrupt(2, None)
+    assert said[1:] == [f"\nstopped at once; {kept}\n".encode(), b"130"]
+    monkeypatch.setattr(_interrupts._Interrupts, "count", 1)
+    _interrupts._interrupt(2, None)  # the answer is out
+    assert said[-1] == b"130"
+
+
 def test_streams_that_were_closed_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     _streams.open_standard_streams()

@@ -175,6 +175,12 @@ def test_tensors_are_normalised_as_in_a_training() -> None:
         ({"std": [1, 0, 1]}, "a standard deviation is above 0"),
         ({"crop_mode": "squash", "resize": 256}, "takes height and width"),
         ({"antialias": False}, "pillow always"),
+        ({"library": "tensor", "antialias": False}, "tensors without antialias are not cropped"),
+        (
+            {"library": "tensor", "interpolation": "lanczos"},
+            "tensors are resized by nearest, bilinear, bicubic",
+        ),
+        ({"library": "tensor", "resize": (9, 8)}, "tensors are squashed to two sides"),
         ({"interpolation": "cubic"}, "transform.interpolation"),
         ({"scale": math.nan}, "transform.scale"),
     ],

@@ -471,6 +471,32 @@ def test_what_building_raises_is_the_cause(target: str, cause: type[BaseExceptio
     assert type(caught.value.__cause__) is cause
 
 
+MUTE = """
+from torch import nn
+
+
+class MuteError(TypeError):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Net(nn.Module):
+    def __init__(self, **kwargs):
+        super().__init__()
+        raise MuteError
+"""
+
+
+def test_an_exception_whose_text_cannot_be_had_is_told_by_its_type(tmp_path: Path) -> None:
+    building, importing = tmp_path / "building.py", tmp_path / "importing.py"
+    building.write_text(MUTE)
+    importing.write_text(f"{MUTE}\n\nNet()\n")
+    with pytest.raises(InvalidModelError, match="building .*Net raised MuteError: its text cannot be had"):
+        user("Net", building)
+    with pytest.raises(InvalidModelError, match="importing .* raised MuteError: its text cannot be had"):
+        user("Net", importing)
+
+
 def test_lack_of_memory_is_not_the_networks_fault() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         user("Huge")

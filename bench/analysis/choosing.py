@@ -130,7 +130,8 @@ class Choice:
             costs = front[self.cost] if COSTS[self.cost][1] == "lower" else -front[self.cost]
             bound = row[self.cost] if COSTS[self.cost][1] == "lower" else -row[self.cost]
             other = front[(front["accuracy"] >= row["accuracy"]) & (costs <= bound)].iloc[0]
-            return f"{other['network']} is as accurate or more, at {show(other[self.cost], unit)}"
+            name = f"{other['network']} at {other['input_size']} px"
+            return f"{name} ({show(other[self.cost], unit)}) is as accurate or more"
 
         return table.apply(why, axis=1)
 

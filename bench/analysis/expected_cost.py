@@ -255,15 +255,20 @@ def _grams(name: str) -> Iterator[str]:
 
 
 def _features(entrants: Entrants) -> tuple[_Floats, _Floats]:
-    """Return logarithms of counts and of published times, of mean 0 and deviation 1, and 1 where a time is not known.
+    """Return logarithms of counts and of published times, of mean 0 and deviation 1, and 1 where one is not known.
 
-    What is not known has the value that a linear fit to the counts gives it.
+    A count that is not known has the value that a linear fit to those gives it which are known of all networks; a time,
+    that of a fit to the counts.
     """
-    counts = _scaled(_filled(np.log(entrants.counts), np.ones((len(entrants), 1))))
+    ones = np.ones((len(entrants), 1))
+    counts = np.log(entrants.counts)
+    missing = np.isnan(counts)
+    counts = _scaled(_filled(counts, np.column_stack([counts[:, ~missing.any(0)], ones])))
     times = np.log(entrants.times)
     known = ~np.isnan(times)
-    times = _scaled(_filled(times[:, known.any(0)], np.column_stack([counts, np.ones(len(entrants))])))
-    unknown = (~known).all(1) & known.any()
+    times = _scaled(_filled(times[:, known.any(0)], np.column_stack([counts, ones])))
+    uncounted = (missing & ~missing.all(0)).any(1)
+    unknown = ((~known).all(1) & known.any()) | uncounted
     return np.column_stack([counts, times]), np.asarray(unknown, dtype=np.float64)
 
 

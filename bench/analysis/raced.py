@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.choosing import COSTS, Budget, Choice, answer, held
@@ -25,9 +26,9 @@ class Raced:
 
     Attributes:
         choice: of all networks: beside what `bench.analysis.choosing.choose` has, its table has `state` (`measured`,
-            `never`, `failed`, or `over` for what was counted to be over a budget), `processes`, of each raced cost
-            ``COST_expected_low`` and ``COST_expected_high`` (of 95 %), `front_chance` and `budget_chance` (at most, of
-            what was never measured), `certain` (on the front beyond doubt), and `reason` (of a failure).
+            `never`, `failed`, or `over` for what was counted to be over a budget), `counted`, `processes`, of each
+            raced cost ``COST_expected_low`` and ``COST_expected_high`` (of 95 %), `front_chance` and `budget_chance`
+            (at most, of what was never measured), `certain` (on the front beyond doubt), and `reason` (of a failure).
         standing: how far it came; None where nothing was measured.
         end: why it ended.
         disturbed: how many of the times were slowed down by other work on the machine.
@@ -42,6 +43,12 @@ class Raced:
     def never(self) -> int:
         """How many were never measured."""
         return int((self.choice.candidates["state"] == "never").sum())
+
+    @property
+    def uncounted(self) -> int:
+        """How many of these were not even counted."""
+        table = self.choice.candidates
+        return int(((table["state"] == "never") & ~table["counted"]).sum())
 
     @property
     def budget_decided(self) -> bool:
@@ -78,7 +85,7 @@ class Raced:
         Args:
             race: with all that was measured.
             table: all networks: `network`, `accuracy`, `input_size`, and the counted costs.
-            entered: rows of those that raced, in the order of the race; all others are over a budget of counts.
+            entered: rows of those that raced, in the order of the race.
             quantities: of its costs.
             budgets: that were to be held.
             images: how many the accuracies are of.
@@ -89,9 +96,9 @@ class Raced:
         table, rows = table.reset_index(drop=True), np.asarray(entered, dtype=np.intp)
         measured_once = any(len(own) for own in race.costs[0].samples) if race.costs else False
         standing = race.standing() if measured_once else None
-        table["state"], table["processes"], table["reason"] = "over", 0, ""
+        table["state"] = np.where(over_counts(table, budgets), "over", "never")
+        table["counted"], table["processes"], table["reason"] = table["macs"].notna(), 0, ""
         table["certain"], table["front_chance"], table["budget_chance"] = False, 0.0, 0.0
-        table.loc[rows, "state"] = "never"
         for entrant, reason in reasons.items():
             table.loc[rows[entrant], ["state", "reason"]] = ["failed", reason]
         for quantity in COSTS:
@@ -106,7 +113,8 @@ class Raced:
         table["holds"], table["excess"] = held(table, budgets)
         table["on_front"] = False
         if standing is not None:
-            table.loc[rows, "holds"] = np.where(table.loc[rows, "state"] == "failed", "no", standing.holds)
+            lost = table.loc[rows, "state"].isin(["failed", "over"])
+            table.loc[rows, "holds"] = np.where(lost, "no", standing.holds)
             table.loc[rows, "on_front"] = standing.front
         known = table[table["state"].isin(["measured", "over"])]
         choice = answer(known, budgets, quantities[0], images)
@@ -126,6 +134,7 @@ class Raced:
             "input_size",
             "accuracy",
             "state",
+            "counted",
             "on_front",
             "certain",
             "holds",
@@ -141,6 +150,7 @@ class Raced:
             "cost": cost,
             "limit": limits[0] if limits else None,
             "best": None if choice.best is None else choice.best["network"],
+            "best_input_size": None if choice.best is None else int(choice.best["input_size"]),
             "networks": finite_json(rows.to_dict("records")),
         }
 
@@ -165,6 +175,15 @@ def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequen
         for end, values in {"_low": low, "_high": high}.items():
             column = f"{quantity}_expected{_turned(quantity, end)}"
             table.loc[rows[waiting], column] = _natural_cost(quantity, values[waiting])
+
+
+def over_counts(table: pd.DataFrame, budgets: Sequence[Budget]) -> npt.NDArray[np.bool_]:
+    """Return a mask of the networks that are over a budget of counts, by its column; what is not known is over none."""
+    over = np.zeros(len(table), dtype=np.bool_)
+    for budget in budgets:
+        if budget.quantity not in RACED:
+            over |= (budget.excess(table[budget.quantity]) > 1).to_numpy()
+    return over
 
 
 def log_cost(quantity: str, value: float) -> float:

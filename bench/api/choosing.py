@@ -1,8 +1,9 @@
 """A race on this machine: networks are measured until it is known which is the most accurate within a budget.
 
-Counts come first, of networks of which none are published. Then rounds of processes, of those networks alone that may
-matter, see `bench.analysis.racing`, until all is decided or the time that was granted is over. Records are those of any
-run: the same command again goes on with them.
+Counts come first, of networks of which none are known, for a part of the time that was granted; what is not counted by
+then is expected the less exactly. Then rounds of processes, of those networks alone that may matter, see
+`bench.analysis.racing`, until all is decided or the time is over. Records are those of any run: the same command again
+goes on with them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from bench.api._objects import Network, names_of
 from bench.api._running import Done, Prepared, info_of, run_name
 from bench.api.runs import open_executor, run_folder
-from bench.errors import BenchError, ConfigError, unknown_name
+from bench.errors import BenchError, ConfigError, UnknownNameError, unknown_name
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.places import places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
+from bench.records.history import records_beside
 from bench.records.record import Record
 from bench.records.store import Run, Store, read_run
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _AMONG = ("torchvision:*",)  # where none is named
 _ROUND = 8  # networks, after which it is thought again
 _JOB_S = 120.0  # of one process at most, unless --set timeout_s says otherwise
+_COUNTING = 1 / 3  # of the time that was granted, at most, goes into counts before anything is timed
 _ALONE = {"least": 1, "most": 1}
 _TIMING = {"warmup_s": 0.15, "min_s": 0.1, "limit_s": 0.2, "min_samples": 2}  # as in the default experiment
 _CALLS = (
@@ -74,6 +77,7 @@ def race(
     executor: str | Executor = "process",
     observer: Observer | None = None,
     argv: Sequence[str] | None = None,
+    explain: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Chosen:
     """Measure networks until it is decided which is the most accurate within the budgets, and store the records.
@@ -83,20 +87,22 @@ def race(
             else of the latency.
         among: names and globs of networks; none for those of the run that the accuracies are of, or else `_AMONG`.
         accuracy: of `bench.facts.candidates.ACCURACIES`, or the folder or name of a run with trainings or evaluations.
-        minutes: that the race may take.
+        minutes: that the race may take, counting included; the process that is under way then has ten seconds more.
         overrides: `key=value`, as with `--set`.
         name: of the run, by default made of the networks.
         results: the folder that holds runs.
         executor: a name of `EXECUTORS`, or an executor; one given as a name is closed at the end.
         observer: told of each step of the run.
         argv: the command line to note in `run.json`.
+        explain: names and globs of networks that will be asked for: that they are there is known before it begins.
         clock: tells seconds.
 
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
+    from bench.facts.candidates import accuracy_named
     from bench.facts.entrants import Known, names_in
-    from bench.report.race import race_sentences
+    from bench.report.race import check_explained, race_sentences
 
     if not (math.isfinite(minutes) and minutes > 0):
         raise ConfigError(f"--minutes {minutes:g} is no time to race in", "such as --minutes 10")
@@ -113,15 +119,22 @@ def race(
         experiment = Experiment.parse(content, "choose").narrowed(archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
-        known = Known.published(list(cards), accuracy) if run is None else Known.measured(list(cards), run)
+        known = (
+            Known.published(list(cards), accuracy_named(accuracy))
+            if run is None
+            else Known.measured(list(cards), run)
+        )
+        check_explained(known, explain)
         catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
         prepared = Prepared(experiment, catalog, ())
-        course = _Course(known, budgets, overrides, prepared, opened, observer or Observer())
+        time = _Time(60 * minutes, lambda: begin + 60 * minutes - clock())
+        course = _Course(known, budgets, overrides, prepared, opened, observer or Observer(), time)
         with Store(path) as store:
             info = info_of(prepared, store.run, argv)
             store.write_info(info)
             course.observer.planned((), store.run, catalog.environment)
-            raced = course.conclude(course.run(store, lambda: begin + 60 * minutes - clock()))
+            course.observer.granted(time.left)
+            raced = course.answer(store)
             jobs = [planned.job.to_json() for planned in course.plan]
             kind = f"{known.accuracy.capitalize()}, {known.origin}"
             store.write_info({**info, "jobs": jobs, "race": raced.drawn(kind, race_sentences(raced, known))})
@@ -194,15 +207,27 @@ def _run_of(accuracy: str, results: Path) -> Run | None:
     Raises:
         UnknownNameError: where they are neither.
     """
-    from bench.facts.candidates import ACCURACIES
+    from bench.facts.candidates import ACCURACIES, accuracy_named
 
     if accuracy in ACCURACIES:
         return None
     folder = results / accuracy if (results / accuracy).is_dir() else Path(accuracy)
-    if not folder.is_dir():
-        hint = f"there are {', '.join(ACCURACIES)}, or name a run that has trained or evaluated them"
-        raise unknown_name("accuracy", accuracy, ACCURACIES, hint)
-    return read_run(folder)
+    if folder.is_dir():
+        return read_run(folder)
+    try:
+        accuracy_named(accuracy)
+    except UnknownNameError as error:
+        tip = f"{error.tip}, or name a run that has trained or evaluated them"
+        raise UnknownNameError(error.message, tip) from None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """How many seconds were granted, and how many of them are left."""
+
+    granted_s: float
+    left: Callable[[], float]
 
 
 @dataclass(slots=True)
@@ -216,13 +241,16 @@ class _Course:
         prepared: the experiment and the catalog.
         executor: runs jobs.
         observer: told what happens.
+        time: that it may take.
         summary: of this invocation.
         plan: all jobs so far.
+        counting: of rows of the table that are not counted, the job that would.
         entered: rows of the table that race.
         timed: of each entrant its jobs, without a number of their process.
         batches: what each of those jobs times, by its series.
         race: what was measured, by entrant.
         reasons: of failures, by entrant.
+        uncountable: of failed counts, by row.
         disturbed: how many times were slowed down by other work on the machine.
         table: of `known`, with what was counted here.
     """
@@ -233,27 +261,45 @@ class _Course:
     prepared: Prepared
     executor: Executor
     observer: Observer
+    time: _Time
     summary: Summary = field(default_factory=Summary)
     plan: list[Planned] = field(default_factory=list)
+    counting: dict[int, Planned] = field(default_factory=dict)
     entered: list[int] = field(default_factory=list)
     timed: list[list[Planned]] = field(default_factory=list)
     batches: dict[str, object] = field(default_factory=dict)
     race: Race = field(init=False)
     reasons: dict[int, str] = field(default_factory=dict)
+    uncountable: dict[int, str] = field(default_factory=dict)
     disturbed: int = 0
     table: Any = None
 
-    def run(self, store: Store, left: Callable[[], float]) -> End:
-        """Count, then measure until all is decided, the time is over or it is cancelled."""
+    def answer(self, store: Store) -> Raced:
+        """Race, and return what it came to; also where it is cancelled, at whatever moment that is.
+
+        Raises:
+            BenchError: where nobody has what a budget is of, such as energy on a machine without a meter.
+        """
         self.table = self.known.table.copy()
-        counted = self._count(store)
+        try:
+            return self._concluded(self._run(store))
+        except KeyboardInterrupt:  # between two jobs, where the runner does not see it
+            self.summary.cancelled = True
+            if not hasattr(self, "race"):
+                self._enter()
+            return self._concluded("cancelled")
+
+    def _run(self, store: Store) -> End:
+        """Count, then measure until all is decided, the time is over or it is cancelled."""
+        self._count(store)
         self._enter()
-        if not counted:
+        if self.summary.cancelled:
             return "cancelled"
-        self._take_stored(store)
+        self._plan_times()
+        self._take(self._stored([one for own in self.timed for one in own], store))
         while further := self._next():
             for entrant in further:
-                if left() <= 0:
+                if self.time.left() <= 0:
                     return "time"
                 if not self._measure(entrant, store):
                     return "cancelled"
@@ -282,21 +328,40 @@ class _Course:
         kinds = {one.job.device_kind for own in self.timed for one in own} or {"cpu"}
         return max(int(batch[kind]) for kind in kinds)
 
-    def _count(self, store: Store) -> bool:
-        """Count the networks of which no counts are published; return whether that was not cancelled."""
+    def _count(self, store: Store) -> None:
+        """Count the networks of which no counts are known, the smallest first, for a part of the time at most."""
+        unknown = self.table[self.table["macs"].isna()]
+        by_size = (unknown["parameters"] * unknown["input_size"] ** 2).sort_values(kind="stable")
+        planned = self._planned(list(by_size.index), lambda size: {"task": "cost", **size, "grid": {}})
+        self.counting = {row: own[0] for row in by_size.index if (own := planned.get(row))}
+        self._take_counts(self._stored(list(self.counting.values()), store))
+        self._take_counts(self._stored(list(self.counting.values()), store, records_beside(store.path)))
+
+        def left() -> float:
+            return self.time.left() - (1 - _COUNTING) * self.time.granted_s
+
+        jobs, step = list(self.counting.values()), self.executor.at_once
+        for i in range(0, len(jobs), step):
+            if self.summary.cancelled or left() <= 0:
+                return
+            self._take_counts(self._carry_out(jobs[i : i + step], store, left))
+
+    def _take_counts(self, records: Sequence[Record]) -> None:
+        """Take what was counted."""
         from bench.facts.candidates import FP32
 
-        rows = [i for i, macs in enumerate(self.table["macs"]) if math.isnan(macs)]
-        planned = self._planned(rows, lambda size: {"task": "cost", **size, "grid": {}})
-        jobs = {one.job.id: row for row, own in planned.items() for one in own}
-        records = self._carry_out([one for own in planned.values() for one in own], store)
+        columns = {"macs": "macs", "activations": "matrix_activations", "parameters": "parameters"}
+        rows = {planned.job.id: row for row, planned in self.counting.items()}
         for record in records:
-            columns = {"macs": "macs", "activations": "matrix_activations", "parameters": "parameters"}
+            if (row := rows.get(record.job.id)) is None or record.status == "cancelled":
+                continue
+            del self.counting[row]
+            if record.status != "ok":
+                self.uncountable[row] = _failure(record)
             for column, quantity in columns.items():
-                if record.job.id in jobs and (measured := record.measurement(quantity)) is not None:
-                    self.table.loc[jobs[record.job.id], column] = float(measured.samples[0])
+                if (measured := record.measurement(quantity)) is not None:
+                    self.table.loc[row, column] = float(measured.samples[0])
         self.table["file_size"] = FP32 * self.table["parameters"]
-        return not self.summary.cancelled
 
     def _planned(
         self, rows: Sequence[int], block: Callable[[dict[str, object]], dict[str, object]]
@@ -320,19 +385,15 @@ class _Course:
         return dict(planned)
 
     def _enter(self) -> None:
-        """Let those race that hold the budgets of counts."""
+        """Let those race that hold the budgets of counts, or may, as they are not counted."""
         import numpy as np
 
         from bench.analysis.expected_cost import CostModel, Entrants
-        from bench.analysis.raced import RACED, log_cost
+        from bench.analysis.raced import log_cost, over_counts
         from bench.analysis.racing import Race, RacedCost
 
-        counted = [budget for budget in self.budgets if budget.quantity not in RACED]
-        self.entered = [
-            row
-            for row in self.table.index
-            if all(b.excess(self.table.loc[[row], b.quantity]).iloc[0] <= 1 for b in counted)
-        ]
+        over = over_counts(self.table, self.budgets)
+        self.entered = [row for row in self.table.index if not over[row]]
         self.timed = [[] for _ in self.entered]
         rows = self.table.loc[self.entered]
         entrants = Entrants(
@@ -353,6 +414,9 @@ class _Course:
                 for quantity, own in zip(self.quantities, nothing, strict=True)
             ],
         )
+
+    def _plan_times(self) -> None:
+        """Plan what times each entrant."""
         for batch in self._batches():
             planned = self._planned(self.entered, partial(_block, batch))
             self.batches |= {one.job.series(): batch for own in planned.values() for one in own}
@@ -376,40 +440,84 @@ class _Course:
         wanted = [_BATCHES[quantity] for quantity in self.quantities if quantity in _BATCHES]
         return [batch for batch in (_ONE, _SEVERAL) if batch in wanted]
 
-    def _take_stored(self, store: Store) -> None:
-        """Take what the store has from before."""
-        jobs = [one for own in self.timed for one in own if one.status is None]
+    def _stored(
+        self, jobs: Sequence[Planned], store: Store, beside: Iterable[Record] | None = None
+    ) -> list[Record]:
+        """Return what there is of jobs from before: in the run, or of those beside it, whose records stay theirs."""
+        jobs = [one for one in jobs if one.status is None]
         if not jobs:
-            return
+            return []
         places = places_for(jobs, self.executor, self.prepared.catalog)
-        here = reusable(store.run.records, [place.environment for place in places], jobs)
+        records = store.run.records if beside is None else tuple(beside)
+        here = reusable(records, [place.environment for place in places], jobs)
         series = {one.job.series(): one for one in jobs}
         found = [record for record in here.values() if record.job.series() in series]
-        self.plan += [replace(series[record.job.series()], job=record.job) for record in found]
-        self.summary.reused += len(found)
-        self.summary.records += found
-        self.observer.reused(found)
-        self._take(found)
+        if beside is None:
+            self.plan += [replace(series[record.job.series()], job=record.job) for record in found]
+            self.summary.reused += len(found)
+            self.summary.records += found
+            self.observer.reused(found)
+        return found
 
     def _measure(self, entrant: int, store: Store) -> bool:
         """Measure an entrant in one more process; return whether that was not cancelled."""
-        done = Counter(planned.job.series() for planned in self.plan)
-        jobs = [planned.in_process(done[planned.job.series()]) for planned in self.timed[entrant]]
-        self._take(self._carry_out(jobs, store))
+        if self._holds_counts(entrant, store):
+            done = Counter(planned.job.series() for planned in self.plan)
+            jobs = [planned.in_process(done[planned.job.series()]) for planned in self.timed[entrant]]
+            self._take(self._carry_out(jobs, store))
         return not self.summary.cancelled
 
-    def _carry_out(self, jobs: Sequence[Planned], store: Store) -> list[Record]:
-        """Carry out a part of the run, and return its records."""
+    def _holds_counts(self, entrant: int, store: Store) -> bool:
+        """Return whether an entrant is to be timed: it holds the budgets of counts, for which it is counted first."""
+        from bench.analysis.raced import RACED, over_counts
+
+        row = self.entered[entrant]
+        counts = [budget.quantity for budget in self.budgets if budget.quantity not in RACED]
+
+        def unknown() -> list[str]:
+            return [quantity for quantity in counts if math.isnan(self.table.loc[row, quantity])]
+
+        if not unknown():
+            return True
+        if row in self.counting:
+            self._take_counts(self._carry_out([self.counting[row]], store))
+        if self.summary.cancelled or self.time.left() <= 0:
+            return False
+        if left := unknown():
+            self._fail(entrant, self.uncountable.get(row) or f"no {left[0]} were counted")
+        elif over_counts(self.table.loc[[row]], self.budgets).any():
+            self.race.failed.add(entrant)
+        return entrant not in self.race.failed
+
+    def _carry_out(
+        self, jobs: Sequence[Planned], store: Store, left: Callable[[], float] | None = None
+    ) -> list[Record]:
+        """Carry out a part of the run, and return its records; not those of what was cut off as the time was over.
+
+        Args:
+            jobs: the part.
+            store: of records.
+            left: seconds that the part may take; None for those that the race has left.
+        """
         if not jobs:
             return []
+        left = left or self.time.left
         part = run_plan(
-            jobs, self.executor, store, self.prepared.catalog, self.observer, part_after=len(self.plan)
+            jobs,
+            self.executor,
+            store,
+            self.prepared.catalog,
+            self.observer,
+            part_after=len(self.plan),
+            left=left,
         )
         self.plan += jobs
-        self.summary.records += part.records
+        cut = ("timeout", "cancelled") if left() <= 0 else ()
+        records = [record for record in part.records if record.status not in cut]
+        self.summary.records += records
         self.summary.reused += part.reused
-        self.summary.cancelled |= part.cancelled
-        return part.records
+        self.summary.cancelled |= part.cancelled and self.time.left() > 0
+        return records
 
     def _take(self, records: Sequence[Record]) -> None:
         """Take what processes gave; what failed races no more."""
@@ -422,9 +530,7 @@ class _Course:
                 continue
             self.disturbed += record.is_disturbed
             if record.status != "ok":
-                self._fail(
-                    entrant, f"{record.status}: {(record.error or {}).get('message') or 'without a reason'}"
-                )
+                self._fail(entrant, _failure(record))
                 continue
             for quantity, cost in zip(self.quantities, self.race.costs, strict=True):
                 if self._is_of(quantity, record):
@@ -442,12 +548,8 @@ class _Course:
         self.race.failed.add(entrant)
         self.reasons.setdefault(entrant, reason)
 
-    def conclude(self, end: End) -> Raced:
-        """Return what the race has come to.
-
-        Raises:
-            BenchError: where nobody has what a budget is of, such as energy on a machine without a meter.
-        """
+    def _concluded(self, end: End) -> Raced:
+        """Return what the race has come to."""
         from bench.analysis.raced import Raced
 
         lacking = [f"no {quantity} was measured" for quantity in self.quantities]
@@ -468,6 +570,11 @@ class _Course:
             end=end,
             disturbed=self.disturbed,
         )
+
+
+def _failure(record: Record) -> str:
+    """Return how a job ended that failed, and why."""
+    return f"{record.status}: {(record.error or {}).get('message') or 'without a reason'}"
 
 
 def _known_to(override: str, task: str) -> bool:

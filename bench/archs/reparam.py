@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from bench.archs import Arch
-from bench.errors import InvalidModelError, UnsupportedError, lacks_memory
+from bench.errors import InvalidModelError, UnsupportedError, lacks_memory, typed_text
 
 _METHODS = ("fuse", "reparameterize", "switch_to_deploy", "convert_to_deploy")
 # Of the largest output; roundings of a deep network in single precision add up to a tenth of it.
@@ -123,7 +123,7 @@ def _converted(model: nn.Module, name: str) -> nn.Module:
     except Exception as error:
         if lacks_memory(error):
             raise
-        message = f"{name} cannot be converted to its fused form: {type(error).__name__}: {error}"
+        message = f"{name} cannot be converted to its fused form: {typed_text(error)}"
         raise UnsupportedError(message, "leave reparam out to measure the form that was built") from error
     return made or model
 

@@ -26,7 +26,8 @@ from bench.plan.settings import Timed
 from bench.records.environment import usable_cores
 
 IMAGES = 32
-"""How many images ranges are taken on: more move them by little, and each costs a pass of the network."""
+"""How many images ranges are taken on, or those of one call where that has more; further ones move them by little, and
+each costs a pass of the network."""
 
 _SEED = 2**31  # beyond those of jobs as people number them, so that no noise is calibrated on that is timed
 
@@ -61,10 +62,10 @@ def calibration(images: Tensor, job: Job[Timed]) -> Calibration:
 
 
 def _of_dataset(name: str, images: Tensor, job: Job[Timed]) -> Calibration:
-    training = EvaluationSet.of(name, "train").limited(IMAGES, job.seed)
+    count, channels, *size = images.shape
+    training = EvaluationSet.of(name, "train").limited(max(IMAGES, count), job.seed)
     _check_apart(training, job)
     transform = _transform(job)
-    count, channels, *size = images.shape
     loader = Loader(training, transform, usable_cores())
     loaded = list(loader.batches(range(len(training)), count))
     reasons = [reason for batch in loaded for _, reason in batch.left_out]

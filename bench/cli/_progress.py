@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -74,6 +75,7 @@ class Progress(Observer):
         self.job_begin_s = 0.0
         self.told_s = time.monotonic()  # when the time left was last told in a line
         self.forecast = Forecast((), lambda _: 0.0)
+        self.time: tuple[float, Callable[[], float]] | None = None  # seconds, and how many of them are left
         self.live: Live | None = None
         self._guard, self._ended = threading.RLock(), threading.Event()
 
@@ -114,7 +116,7 @@ class Progress(Observer):
                 live.stop()
 
     def _drawn(self) -> RenderableType:
-        self.bar.update(self.task, left=self._left())
+        self.bar.update(self.task, left=self._left(), **self._of_time())
         table = [Below(self.measured, len(self.bar.tasks))] if self.measured else []
         return Group(*table, self.bar)
 
@@ -130,6 +132,10 @@ class Progress(Observer):
             self._print(f"[yellow]measured again:[/] {escape(line)}")
         if before.rejected:
             self._print(f"[yellow]{escape(before.set_aside)}[/]")
+
+    def granted(self, left: Callable[[], float]) -> None:
+        """Tell from now on how much of its time the run has left; how many jobs there will be, nobody knows."""
+        self.time = (left(), left)
 
     def fetching(self, dataset: str) -> None:
         """Say that a data set is fetched."""
@@ -167,13 +173,7 @@ class Progress(Observer):
         """Show how far the run is, and beside it a description."""
         self.total = max(total, self.total)
         self.forecast.begin()
-        self.bar.update(
-            self.task,
-            description=description,
-            completed=self.done,
-            total=total,
-            head=f"{self.done}/{total}",
-        )
+        self.bar.update(self.task, **{"description": description, "total": total, **self._so_far()})
 
     def shared_out(self, places: Sequence[str]) -> None:
         """Say where jobs run."""
@@ -192,7 +192,7 @@ class Progress(Observer):
         self.done += 1
         self.total = max(self.total, self.done)  # what is repeated was not planned
         self.forecast.took(record.job, record.duration_s)
-        self.bar.update(self.task, completed=self.done, head=f"{self.done}/{self.total}")
+        self.bar.update(self.task, **self._so_far())
         if record.status == "ok":
             self.measured.add(record, headline(record))
         if record.status != "ok" or self.live is None:
@@ -201,7 +201,7 @@ class Progress(Observer):
     def _line(self, record: Record) -> str:
         """Return what a line says of a record, and now and then of the time left."""
         colour = _COLOURS.get(record.status, "red")
-        count = f"{self.done:>{len(str(self.total))}}/{self.total}"
+        count = self._count(f">{len(str(self.total))}")
         words = escape(self._words(record))
         label = at_place(record.job, self.made_at.get(record.job.id, ""))
         line = f"[dim]{count}[/] {escape(label)}  [{colour}]{record.status}[/]  {words}"
@@ -232,8 +232,24 @@ class Progress(Observer):
             return words
         return "for the same reason" if words else ""
 
+    def _count(self, form: str = "") -> str:
+        """Return how many jobs are done, and of how many where that is known."""
+        return f"{self.done:{form}}" + ("" if self.time else f"/{self.total}")
+
+    def _so_far(self) -> dict[str, Any]:
+        """Return what the bar shows of how far the run is: in jobs, or in the time that it was granted."""
+        return {"completed": self.done, "head": self._count(), **self._of_time()}
+
+    def _of_time(self) -> dict[str, Any]:
+        if self.time is None:
+            return {}
+        whole, left = self.time
+        return {"completed": whole - left(), "total": whole}
+
     def _left(self) -> str:
         """Return the time left, as a bar and a line tell it."""
+        if self.time is not None:
+            return f"at most {duration(max(0.0, self.time[1]()))} left"
         left_s = self.forecast.left_s()
         return f"about {duration(left_s)} left" if left_s else ""
 

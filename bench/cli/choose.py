@@ -22,6 +22,7 @@ from bench.cli._common import (
     stored_run,
 )
 from bench.cli._complete import networks, runs
+from bench.cli._interrupts import answering
 from bench.cli._streams import print_document
 
 if TYPE_CHECKING:
@@ -120,12 +121,10 @@ def _from_known(
 ) -> None:
     """Choose from a run, or from what is published of a machine."""
     from bench.analysis.choosing import choose as decide
-    from bench.errors import unknown_name
-    from bench.facts.candidates import ACCURACIES, Candidates, published_machines
+    from bench.facts.candidates import Candidates, accuracy_named, published_machines
     from bench.report.facts import choice_document
 
-    if accuracy not in ACCURACIES:
-        raise unknown_name("accuracy", accuracy, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
+    accuracy = accuracy_named(accuracy)
     if on not in published_machines() and run_path(on, results).is_dir():
         candidates = Candidates.measured(stored_run(on, results), accuracy, patterns)
     else:
@@ -159,10 +158,12 @@ def _race(
         "overrides": overrides,
         "name": name,
         "results": results,
+        "explain": explain,
     }
-    done = measure(race, budgets, patterns, quiet=quiet, **options)
-    assert isinstance(done, Chosen)
-    if not quiet or form is not Format.rich:
-        print_document(race_document(done.raced, done.known, explain), form)
+    with answering():
+        done = measure(race, budgets, patterns, quiet=quiet, **options)
+        assert isinstance(done, Chosen)
+        if not quiet or form is not Format.rich:
+            print_document(race_document(done.raced, done.known, explain), form)
     page = None if reports is None or not done.run.records else write_page(done.run, reports)
     finish(done, page, told=form is not Format.rich, quiet=quiet)

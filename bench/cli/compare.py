@@ -98,7 +98,8 @@ def compare(
     pairs = LayerTable.pairs_in(done.here) if layers else []
     if as_json:
         of_layers = [one for pair in pairs for one in differences_json(*pair)]
-        print_json([*(one.to_json() for one in (*rows, *Ratio.standings(rows))), *of_layers])
+        ratios = [row.to_json() for row in rows]
+        print_json([*ratios, *(one.to_json() for one in Ratio.standings(rows)), *of_layers])
     elif not quiet:
         _print(rows, pairs)
     finish(done, write_page(done.run, reports), told=as_json, quiet=quiet)

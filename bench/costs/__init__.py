@@ -15,7 +15,7 @@ from torch import nn
 
 from bench.archs import Arch
 from bench.costs._arguments import dtype_of, tensors_of
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, reason
 from bench.records.record import Measurement
 from bench.registry import Registry
 
@@ -68,7 +68,7 @@ def prepare(
 
     size = input_size or arch.card.input_size
     image = (1, in_channels or arch.card.in_channels, size, size)
-    reason = ""
+    why = ""
 
     def build() -> nn.Module:
         model = arch.build(num_classes=num_classes, in_channels=in_channels, input_size=input_size)
@@ -90,8 +90,8 @@ def prepare(
                 failure = error
             if failure is None:
                 return subject
-            reason = reason or f"{type(failure).__name__}: {failure}".splitlines()[0][:200]
-        return Subject(_whole(build()), image, reason)
+            why = why or reason(failure)
+        return Subject(_whole(build()), image, why)
 
 
 def _whole(model: nn.Module) -> nn.Module:

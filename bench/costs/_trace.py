@@ -36,6 +36,7 @@ from bench.costs._operators import (
 )
 from bench.costs._storage import all_meta
 from bench.costs.receptive_field._tracker import FieldTracker, ReceptiveField
+from bench.errors import typed_text
 
 Shape = tuple[int, ...]
 
@@ -167,7 +168,7 @@ class Trace:
     @property
     def failure_text(self) -> str | None:
         """What the network raised, with its type, at most 500 characters."""
-        return None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}"[:500]
+        return None if self.failure is None else typed_text(self.failure)[:500]
 
 
 def trace(model: nn.Module, shape: Shape, *, stored: bool = False) -> Trace:

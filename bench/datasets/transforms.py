@@ -25,6 +25,7 @@ _ASSUMED_SHARE = (
     0.875  # of the resized side that the crop keeps, where nothing is declared: ImageNet's usual one
 )
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_OF_TENSORS = ("nearest", "bilinear", "bicubic")  # how torch resizes; the other ways are Pillow's alone
 
 
 class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
@@ -37,8 +38,9 @@ class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
         crop_mode: how the image is brought to `resize`; `border` puts the mean around what is smaller than the crop.
         interpolation: of the resizing.
         antialias: whether it looks at all pixels that become one. Pillow always does.
-        library: what resizes: `pil` for Pillow's images, or `tensor` for torch's tensors; without antialias, tensors
-            are resized after they are normalised, as a training of small images does it.
+        library: what resizes: `pil` for Pillow's images, or `tensor` for torch's tensors, to two sides by `squash`
+            alone; without antialias, tensors are resized after they are normalised, as a training of small images does
+            it, and not cropped.
         channels: 3 for RGB, or 1 for grey; grey images are repeated for a network that takes three.
         mean: subtracted of each channel, after scaling.
         std: by which each channel is divided then.
@@ -68,7 +70,22 @@ class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
             raise ValueError(f"crop_mode {self.crop_mode} takes height and width as resize")
         if self.library == "pil" and not self.antialias:
             raise ValueError("Pillow always resizes with antialias; library: tensor does without")
+        if self.library == "tensor":
+            self._check_tensors()
         return self
+
+    def _check_tensors(self) -> None:
+        """Refuse what is Pillow's alone; it would be left out without a word, or fail at each image."""
+        if self.interpolation not in _OF_TENSORS:
+            raise ValueError(
+                f"tensors are resized by {', '.join(_OF_TENSORS)}; library: pil has {self.interpolation}"
+            )
+        if self.late and self.crop is not None:
+            raise ValueError("tensors without antialias are not cropped; set crop to null")
+        if isinstance(self.resize, tuple) and self.crop_mode != "squash":
+            raise ValueError(
+                "tensors are squashed to two sides; set crop_mode to squash, or resize to one number"
+            )
 
     def changed(self, values: JsonObject) -> Transform:
         """Return the transform with other values of some fields.

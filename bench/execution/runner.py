@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,12 +33,17 @@ from bench.records.machines import machines_of
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, Store, latest
 
+_LAST_S = 10.0  # of a job that has begun, at least, however soon the time of its run is over
+
 
 class Observer:
     """Told what happens; does nothing by itself."""
 
     def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
         """The jobs are known, what the store held before, and the environment of the machine that leads the run."""
+
+    def granted(self, left: Callable[[], float]) -> None:
+        """The run ends when its time is over, of which so many seconds are left."""
 
     def fetching(self, dataset: str) -> None:
         """A data set that jobs need is not here, and is fetched."""
@@ -127,6 +133,7 @@ def run_plan(
     observer: Observer | None = None,
     *,
     part_after: int | None = None,
+    left: Callable[[], float] | None = None,
 ) -> Summary:
     """Run what is not there yet; write each record the moment it exists.
 
@@ -143,6 +150,8 @@ def run_plan(
         observer: told what happens.
         part_after: jobs that were done before, where this is a part of a run that goes on with others: they are told in
             its total, and how the machine drifts is not looked for at its end.
+        left: seconds that it may still take: no job begins after them or waits longer for a device of others, and
+            one that is under way is ended `_LAST_S` later.
 
     Raises:
         StoreError: if a record cannot be written.
@@ -156,7 +165,7 @@ def run_plan(
     observer.reused(reused)
     if len(places) > 1 and len(reused) < len(plan):
         observer.shared_out([place.name for place in places])
-    bench = _Bench(places, store, observer, part_after)
+    bench = _Bench(places, store, observer, part_after, left)
     with checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
         for record in records:
             store.append(record)
@@ -227,6 +236,7 @@ class _Bench:
         store: of their records.
         observer: told what happens.
         part_after: jobs that were done before, where this is a part of a run; None where it is the whole.
+        time_left: seconds that the run may still take; None where that is of no concern.
         cancelled: set where no further job is to begin.
         locks: of devices, where jobs run at several places.
         timed_at: places of the jobs that were timed, by their ids.
@@ -239,6 +249,7 @@ class _Bench:
     store: Store
     observer: Observer
     part_after: int | None = None
+    time_left: Callable[[], float] | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     locks: SharedLocks = field(default_factory=SharedLocks)
     timed_at: dict[str, Place] = field(default_factory=dict)
@@ -254,7 +265,12 @@ class _Bench:
     @property
     def over(self) -> bool:
         """Whether no further job is to begin."""
-        return self.cancelled.is_set()
+        return self.cancelled.is_set() or (self.time_left is not None and self.time_left() <= 0)
+
+    def limit_s(self, planned: Planned) -> float:
+        """Return the seconds that a job may take which begins now."""
+        left_s = math.inf if self.time_left is None else self.time_left()
+        return min(planned.timeout_s, max(left_s, _LAST_S))
 
     def note(self, end: End) -> None:
         """Remember where a job was timed."""
@@ -392,8 +408,8 @@ def _alone(
     if not place.is_here:
         return contextlib.nullcontext()
     if len(bench.places) == 1:
-        return device_locks(hardware, bench.store.run.name, observer.waiting)
-    return bench.locks.hold(hardware, bench.store.run.name, observer.waiting, bench.cancelled.is_set)
+        return device_locks(hardware, bench.store.run.name, observer.waiting, lambda: bench.over)
+    return bench.locks.hold(hardware, bench.store.run.name, observer.waiting, lambda: bench.over)
 
 
 def _cancel(bench: _Bench) -> None:
@@ -484,16 +500,17 @@ _CANCELLED: Outcome = (
 def _execute(
     planned: Planned, place: Place, bench: _Bench, story: _Story, observer: Observer | None
 ) -> Outcome:
-    job = planned.job
+    job, limit_s = planned.job, planned.timeout_s
     try:
         with _alone([planned], place, bench, observer) if observer else contextlib.nullcontext():
             if observer and bench.cancelled.is_set():
                 return _CANCELLED
+            limit_s = bench.limit_s(planned)
             if wants_max(job):
                 story.hear(("stage", "max_batch"))
                 tell = story.observer.stage
                 largest = find_max_batch(
-                    place.executor, job, planned.timeout_s, lambda batch: tell(f"max_batch, {batch} images")
+                    place.executor, job, limit_s, lambda batch: tell(f"max_batch, {batch} images")
                 )
                 if largest.failure is not None:
                     return largest.failure
@@ -501,13 +518,13 @@ def _execute(
                 job = with_batch(job, largest.batch or 1)
             args = (job, *files_of(bench.store.path, planned.job))
             ended = place.executor.call(
-                "bench.execution._worker:work", args, timeout_s=planned.timeout_s, on_event=story.hear
+                "bench.execution._worker:work", args, timeout_s=limit_s, on_event=story.hear
             )
     except KeyboardInterrupt:
         return _CANCELLED
     if story.outcome is None and bench.cancelled.is_set():
         return _CANCELLED
-    return judge(ended, story.outcome, planned.timeout_s, story.stage)
+    return judge(ended, story.outcome, limit_s, story.stage)
 
 
 class _Story:

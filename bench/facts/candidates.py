@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ import pandas as pd
 from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import ConfigError, unknown_name
+from bench.errors import ConfigError, UnknownNameError, unknown_name
 from bench.facts import SETS, Source, accuracies, sources, speeds
 from bench.records.machines import by_machine
 from bench.records.store import Run
@@ -23,8 +24,10 @@ ACCURACIES = {
     "top5": ("val", "top5"),
     **{name: (name, "top1") for name in SETS if name != "val"},
 }
+_SPELLED = {name.replace("_", ""): name for name in ACCURACIES}
 FP32 = 4  # bytes of a parameter in a file
 _TIMM = "timm:"
+_LIBRARIES = (_TIMM, "torchvision:")
 _MEASURED = {  # of a comparison
     "latency": "latency",
     "throughput": "throughput",
@@ -137,6 +140,21 @@ class Candidates:
         return replace(self, remarks=(*remarks, *self.remarks)), taken
 
 
+def accuracy_named(text: str) -> str:
+    """Return which of `ACCURACIES` is meant, however it is written: ``Top-5``, ``ReaL``, ``ImageNet-V2``.
+
+    Raises:
+        UnknownNameError: if none is.
+    """
+    key = re.sub(r"\W|_", "", text.lower()).removeprefix("imagenet")
+    if key in _SPELLED:
+        return _SPELLED[key]
+    if (clean := f"val_{key}") in ACCURACIES:
+        tip = f"{clean} is of its 200 classes, but of images of the validation set, which are easier"
+        raise UnknownNameError(f"no accuracy on ImageNet-{key.upper()} is published here", tip)
+    raise unknown_name("accuracy", text, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
+
+
 def published_machines() -> list[str]:
     """Return the machines whose speeds are published, and the names of those sources."""
     of_speeds = [source for source in sources() if source.kind == "speed"]
@@ -197,15 +215,20 @@ def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     if not patterns:
         return table.reset_index(drop=True)
     names = table["network"]
-    chosen = names.map(
-        lambda name: any(fnmatch.fnmatchcase(_bare(name), _bare(p)) or name == p for p in patterns)
-    )
+    chosen = pd.Series(False, index=table.index)
     for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(_bare(name), _bare(pattern)) for name in names):
+        named = names.map(lambda name, pattern=pattern: is_called(name, pattern)).astype(bool)
+        if not named.any():
             raise unknown_name("network", pattern, names, "it has no published accuracy, or no cost there")
+        chosen |= named
     return table[chosen].reset_index(drop=True)
 
 
-def _bare(name: str) -> str:
-    """Return a name without timm's prefix, so that `resnet50*` and `timm:resnet50*` match alike."""
-    return name.removeprefix(_TIMM)
+def is_called(name: str, pattern: str) -> bool:
+    """Return whether a name or glob means a network: the tag of its weights, and timm's prefix, may be left out.
+
+    So `resnet50`, `timm:resnet50` and `resnet50.*` all mean ``timm:resnet50.a1_in1k``.
+    """
+    bare, asked = name.removeprefix(_TIMM), pattern.removeprefix(_TIMM)
+    ways = (bare, bare.partition(".")[0]) if name.startswith(_LIBRARIES) else (bare,)
+    return name == pattern or any(fnmatch.fnmatchcase(way, asked) for way in ways)

@@ -28,8 +28,9 @@ def find_yaml(name: str, kind: str, folder: Path) -> Path:
         ConfigError: if there is no such file; it names the nearest ones.
     """
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        for file in (path, (folder / path).with_suffix(".yaml")):
+    is_yaml = path.suffix in {".yaml", ".yml"}
+    if is_yaml or len(path.parts) > 1:
+        for file in (path, folder / f"{path.with_suffix('') if is_yaml else path}.yaml"):
             if _is_file(file):
                 return file
         inner = [p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.yaml")]

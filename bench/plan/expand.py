@@ -269,7 +269,7 @@ def _plan(
         return replace(planned, status="unsupported", reason=refusal)
     if outline.refusal is not None:
         return replace(planned, status="unsupported", reason=outline.refusal)
-    if card.batch is not None and (asked := getattr(keys, "batch_size", 1)) != card.batch:
+    if card.batch is not None and (asked := getattr(keys, "batch_size", 1)) not in (card.batch, "auto"):
         reason = f"{card.name} takes batches of {card.batch} alone, asked for {asked}"
         tip = f"time it at batch_size {card.batch} alone, or export it with a dynamic batch"
         return replace(planned, status="unsupported", reason=reason, tip=tip)
@@ -306,12 +306,13 @@ _TYPES = ("constrained", "int", "float", "none", "str", "literal")
 def _config_error(path: str, keys: type[Keys], error: ValidationError) -> ConfigError:
     """Name the first wrong value by its path and what is expected there, or the nearest key."""
     first = error.errors()[0]
-    # Members of a union and of literals appear in the location; only keys help a reader.
-    steps = [str(s) for s in first["loc"] if str(s) in keys.model_fields or not str(s).startswith(_TYPES)]
-    key = path + ".".join(steps)
+    *steps, last = map(str, first["loc"])
     if first["type"] == "extra_forbidden":
-        section = keys.model_fields[steps[0]].annotation if steps[0] in keys.model_fields else keys
-        return ConfigError(f"unknown key {key}", suggestion(steps[-1], getattr(section, "model_fields", ())))
+        section = keys.model_fields[steps[0]].annotation if steps else keys
+        known = getattr(section, "model_fields", ())
+        return ConfigError(f"unknown key {path}{'.'.join([*steps, last])}", suggestion(last, known))
+    # Members of a union and of literals appear in the location; only keys help a reader.
+    key = path + ".".join(s for s in (*steps, last) if s in keys.model_fields or not s.startswith(_TYPES))
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
 
 

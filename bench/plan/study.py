@@ -45,7 +45,7 @@ Selector = Mapping[str, object]
 
 # What is computed from measurements, with the pattern of its arguments; any other word is a measurement's name.
 _DERIVED: Mapping[str, str] = {
-    "epochs_to": r"\s*[a-z]\w*\s*,\s*[0-9.]+\s*",
+    "epochs_to": r"\s*[a-z]\w*\s*,\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*",
     "gradient_imbalance": r"(start|end)?",
     "gradient_ratio": r"(start|end)?",
     "gradient_first": r"(start|end)?",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,14 +23,20 @@ def durations(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, floa
         folder: of the run.
         environment: of this machine, as records have it.
     """
-    others = sorted(folder.parent.glob(f"*/{RECORDS}"), key=_age)
     machine = machine_of(environment)
-    for run in dict.fromkeys([folder, *(file.parent for file in others[:_READ])]):
-        yield from (
-            (r.job, r.duration_s)
-            for r in _records(run)
-            if r.status == "ok" and machine_of(r.environment) == machine
-        )
+    yield from (
+        (r.job, r.duration_s)
+        for r in itertools.chain(_records(folder), records_beside(folder))
+        if r.status == "ok" and machine_of(r.environment) == machine
+    )
+
+
+def records_beside(folder: Path) -> Iterator[Record]:
+    """Yield the records of the newest runs beside one."""
+    others = sorted(folder.parent.glob(f"*/{RECORDS}"), key=_age)
+    for run in [file.parent for file in others[:_READ]]:
+        if run != folder:
+            yield from _records(run)
 
 
 def _age(file: Path) -> float:

@@ -111,7 +111,8 @@ def _copy_kept(run: Run, into: Path) -> None:
                 place = place.with_stem(f"{place.stem}-{sha256[:12]}")
             if not place.exists():
                 place.parent.mkdir(exist_ok=True)
-                shutil.copyfile(file, place)
+                with file.open("rb") as source, atomic_write(place, synced=False) as copy:
+                    shutil.copyfileobj(source, copy)
 
 
 def _info(runs: Sequence[Run], name: str) -> dict[str, object]:

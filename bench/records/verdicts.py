@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 VERDICT_WORDS: Mapping[str, str] = {
-    "faster": "certain: the test's interval lies beyond the band, in which all is the same to a user",
-    "slower": "certain: the test's interval lies beyond the band on the other side",
+    "faster": "certain: p is at most 0.05, the ratio's interval does not reach one, and it is not all within the band, "
+    "in which all is the same to a user",
+    "slower": "certain, as faster, on the other side of one",
     "lower": "certain, of what is no time",
     "higher": "certain, of what is no time",
     "same": "the whole interval lies within the band",

@@ -47,11 +47,31 @@ def race_answers(frame: pd.DataFrame) -> list[str]:
 
 
 def race_table(race: JsonObject) -> pd.DataFrame:
-    """Return one row a network, its name safe to show, whether it is one's `own`, and what is not known NaN."""
+    """Return one row a network, its name safe to show, and what is not known NaN.
+
+    Beside what the race has of it: `label`, short and of no other row, whether it is one's `own`, and whether it is the
+    `best`. A network may have several rows, each for another size of images.
+    """
     rows = pd.DataFrame([{**row, "network": plain(row["network"])} for row in race["networks"]])
     rows["own"] = rows["network"].map(is_own)
     rows[list(NUMBERS)] = rows[list(NUMBERS)].apply(pd.to_numeric, errors="coerce").astype(float)
+    rows["label"] = _labels(rows)
+    rows["best"] = rows["network"] == plain(race.get("best") or "")
+    if "input_size" in rows and race.get("best_input_size") is not None:
+        rows["best"] &= rows["input_size"] == race["best_input_size"]
     return rows
+
+
+def _labels(rows: pd.DataFrame) -> pd.Series[str]:
+    """Return short names of rows: with the size of images, or the whole name, where a shorter one is not alone."""
+    bare = rows["network"].map(bare_name)
+    if "input_size" not in rows:
+        return bare
+    size = " " + rows["input_size"].map(plain) + " px"
+    whole = rows["network"] + size.where(rows["network"].duplicated(keep=False), "")
+    sized = bare + size
+    shorter = sized.mask(sized.duplicated(keep=False), whole)
+    return shorter.where(bare.duplicated(keep=False), bare)
 
 
 def bare_name(network: str) -> str:
@@ -63,11 +83,7 @@ def bare_name(network: str) -> str:
 def reasons(race: JsonObject, table: pd.DataFrame) -> list[str]:
     """Return of each row of `race_table` why it is the choice, or why it is not."""
     front = table[(table["state"] == "measured") & table["on_front"].astype(bool)]
-    best = plain(race.get("best") or "")
-    return [
-        "the choice" if row["network"] == best else _reason(row, race, front)
-        for row in table.to_dict("records")
-    ]
+    return ["the choice" if row["best"] else _reason(row, race, front) for row in table.to_dict("records")]
 
 
 def _reason(row: Mapping[Any, Any], race: JsonObject, front: pd.DataFrame) -> str:
@@ -87,6 +103,8 @@ def _never(row: Mapping[Any, Any], race: JsonObject) -> Sequence[str]:
         return ["never measured"]
     low, high = (show(end, COSTS[cost][0]) for end in ends)
     said = [f"never measured: {cost} expected between {low} and {high} (95 %)"]
+    if row.get("counted") is False:
+        said.append("its MACs were not counted in the time, and are guessed")
     for key, what in (("budget_chance", "holds the budget"), ("front_chance", "belongs on the front")):
         chance = row.get(key)
         if (
@@ -122,4 +140,4 @@ def _ahead(row: Mapping[Any, Any], cost: str, front: pd.DataFrame) -> str:
     if others.empty:
         return ""
     other = others.sort_values("accuracy", kind="stable").iloc[0]
-    return f"{bare_name(other['network'])} is as accurate or more, at {show(other['cost'], COSTS[cost][0])}"
+    return f"{other['label']} is as accurate or more, at {show(other['cost'], COSTS[cost][0])}"

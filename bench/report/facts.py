@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
@@ -11,7 +10,7 @@ import pandas as pd
 from bench.analysis.choosing import COSTS, Choice
 from bench.errors import unknown_name
 from bench.facts import SETS
-from bench.facts.candidates import Candidates
+from bench.facts.candidates import Candidates, is_called
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
 from bench.report.document import Document
@@ -164,7 +163,7 @@ def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     reasons, names = choice.dismissals(), choice.candidates["network"]
     lines = []
     for pattern in patterns:
-        rows = [row for row, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)]
+        rows = [row for row, name in enumerate(names) if is_called(name, pattern)]
         if not rows:
             raise unknown_name("candidate", pattern, names, "it has no published accuracy, or no cost there")
         sizes = choice.candidates["input_size"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from bench.analysis.choosing import COSTS, Choice
 from bench.analysis.raced import RACED, Raced
 from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
 from bench.errors import unknown_name
+from bench.facts.candidates import is_called
 from bench.facts.entrants import Known
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, at_most, cost_cell, described
@@ -34,7 +35,7 @@ def race_document(raced: Raced, known: Known, explain: Sequence[str]) -> Documen
         _table(raced, known),
         above=race_sentences(raced, known),
         remarks=_remarks(raced, known),
-        notes=_explained(raced, explain),
+        notes=_explained(raced, known, explain),
         values=_json(raced, known, explain),
     )
 
@@ -72,7 +73,7 @@ def _json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, objec
             table.loc[table["state"] == "failed", ["network", "reason"]].to_dict("records")
         ),
         "remarks": _remarks(raced, known),
-        "explained": _explained(raced, explain),
+        "explained": _explained(raced, known, explain),
     }
 
 
@@ -101,7 +102,9 @@ def _nothing(raced: Raced, known: Known) -> str:
         )
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
     if raced.end == "time":
-        return "The time was over before anything was measured. Give more of it: --minutes."
+        return (
+            "The time was over before anything was measured. The same command goes on; --minutes grants more."
+        )
     if raced.end == "cancelled" and reasons.empty:
         return "It was cancelled before anything was measured. The same command goes on from here."
     return f"Nothing was measured{': ' + reasons.iloc[0] if len(reasons) else ''}."
@@ -182,9 +185,15 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
         if raced.choice.budgets and any(b.quantity in RACED for b in raced.choice.budgets)
         else ""
     )
+    uncounted = (
+        f" {raced.uncounted:,} of them {'was' if raced.uncounted == 1 else 'were'} not counted in that time either, so "
+        "that the less is known of their costs."
+        if raced.uncounted
+        else ""
+    )
     return [
         f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}.{budget} Of members of the front, {few} "
-        "are expected among them."
+        f"are expected among them.{uncounted}"
     ]
 
 
@@ -205,8 +214,10 @@ def _more(raced: Raced, standing: Standing) -> list[str]:
             f"{why}, and the choice is decided; with more minutes the rest of the front would be measured."
         ]
     likely = likely.sort_values("budget_chance", ascending=False, kind="stable")
-    named = [*raced.choice.open["network"].iloc[:_MOST_NAMED], *likely["network"].iloc[:_MOST_NAMED]]
-    what = f": {', '.join(dict.fromkeys(named))}" if named else ""
+    named = [
+        _named(row) for rows in (raced.choice.open, likely) for _, row in rows.iloc[:_MOST_NAMED].iterrows()
+    ]
+    what = f": {', '.join(named)}" if named else ""
     return [f"{why}; more minutes may change the answer{what}. The same command goes on from here."]
 
 
@@ -221,7 +232,7 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
     if len(failed):
         more = len(failed) - _MOST_NAMED
         named = "; ".join(
-            f"{row['network']} ({row['reason']})" for _, row in failed.iloc[:_MOST_NAMED].iterrows()
+            f"{_named(row)} ({row['reason']})" for _, row in failed.iloc[:_MOST_NAMED].iterrows()
         )
         said.append(f"Not measured, as they failed: {named}{f'; and {more:,} more' if more > 0 else ''}.")
     if raced.standing is not None:
@@ -277,22 +288,32 @@ def _table(raced: Raced, known: Known) -> View:
     return view_of((row for _, row in rows.iterrows()), fields)
 
 
-def _explained(raced: Raced, patterns: Sequence[str]) -> list[str]:
-    """Return a line for each network that a pattern names: why it was not chosen.
+def check_explained(known: Known, patterns: Sequence[str]) -> None:
+    """Refuse patterns, of networks that are to be explained, which none of those named matches.
 
     Raises:
-        UnknownNameError: for a pattern that no candidate matches.
+        UnknownNameError: for the first of them.
     """
-    table = raced.choice.candidates
-    lines = []
     for pattern in patterns:
-        rows = table[[fnmatch.fnmatchcase(name, pattern) for name in table["network"]]]
-        if rows.empty:
-            raise unknown_name("candidate", pattern, list(table["network"]), "it has no accuracy")
-        lines += [
-            f"{row['network']} at {row['input_size']} px: {_why(row, raced)}" for _, row in rows.iterrows()
-        ]
+        names = [*known.table["network"], *known.without]
+        if not any(is_called(name, pattern) for name in names):
+            raise unknown_name("candidate", pattern, names, "none of the networks that race is called so")
+
+
+def _explained(raced: Raced, known: Known, patterns: Sequence[str]) -> list[str]:
+    """Return a line for each network that a pattern names: why it was not chosen."""
+    table, lines = raced.choice.candidates, []
+    for pattern in patterns:
+        rows = table[table["network"].map(partial(is_called, pattern=pattern)).astype(bool)]
+        lines += [f"{_named(row)}: {_why(row, raced)}" for _, row in rows.iterrows()]
+        without = [name for name in known.without if is_called(name, pattern)]
+        lines += [f"{name}: left out, as no accuracy of it is known" for name in without]
     return lines
+
+
+def _named(row: _Row) -> str:
+    """Return a network with the size of its images: one may race at several."""
+    return f"{row['network']} at {row['input_size']} px"
 
 
 def _why(row: _Row, raced: Raced) -> str:
@@ -345,6 +366,8 @@ def _expected(row: _Row, raced: Raced) -> str:
         return "never measured, and too few were to say what it may be"
     low, high = (row[f"{choice.cost}_expected_{end}"] for end in ("low", "high"))
     said = [f"never measured: {choice.cost} expected between {show(low, unit)} and {show(high, unit)} (95 %)"]
+    if not row["counted"]:
+        said.append("its MACs were not counted in the time, and are guessed")
     best = choice.best
     if choice.budgets and best is not None and row["accuracy"] <= best["accuracy"]:
         said.append("not more accurate than the choice")
@@ -369,4 +392,4 @@ def _ahead(row: _Row, raced: Raced, cost: float) -> str:
     if not cheaper.any():
         return ""
     other = front[cheaper].sort_values("accuracy", kind="stable").iloc[0]
-    return f"{other['network']} is as accurate or more, at {show(other[key], COSTS[key][0])}"
+    return f"{_named(other)} ({show(other[key], COSTS[key][0])}) is as accurate or more"

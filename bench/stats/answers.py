@@ -90,7 +90,7 @@ def paired(correct: _Flags, others: _Flags) -> Effect:
     """
     effect = over_images(correct.astype(np.float64) - others)
     if math.isnan(effect.estimate):
-        return Effect.none("no test images")
+        return effect
     p, only, only_other = mcnemar(correct, others)
     how = f"McNemar's exact test: {only} and {only_other} of {len(correct)} images only one tells right"
     tested = replace(effect, p=p, reason=how, p_floor=_LEAST)
@@ -156,8 +156,8 @@ class CorruptionError(ToJson):
 
         Args:
             errors: by corruption and severity, as shares.
-            baseline: its mean error over the same severities, by corruption; those that it lacks are left out of the
-                mean corruption error.
+            baseline: its mean error over the same severities, by corruption; where it lacks one, or makes no error
+                there, there is no mean corruption error.
         """
         means = {name: float(np.mean(list(one.values()))) for name, one in errors.items() if one}
         if not means:

@@ -37,10 +37,12 @@ _ALL_ORDERS = 8  # networks up to which all of their orders are tried
 
 
 def _exact(of: Values, against: Values) -> Effect:
-    """Return the difference of two counts; each side's numbers must be one and the same."""
+    """Return the difference of two counts; each side's numbers must be one and the same, and finite."""
     sides = [np.unique(np.asarray(v, dtype=np.float64)) for v in (of, against)]
     if any(len(side) != 1 for side in sides):
         return Effect.none("no count" if not all(map(len, sides)) else "counts of one side differ")
+    if not np.isfinite(sides).all():  # of a training that diverged
+        return Effect.none("a side has no count")
     gap = float(sides[0][0] - sides[1][0])
     return Effect(gap, gap, gap, n=1, reason="counted", counted=True, p_at=lambda at: float(at == gap))
 
@@ -78,7 +80,7 @@ def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
     """
     count = len(differences)
     if count < 2:
-        return Effect.none("no test images")
+        return Effect.none("one test image cannot decide" if count else "no test images", n=count)
     values, times = np.unique(np.round(differences, 12), return_counts=True)
     drawn = np.random.default_rng(0).multinomial(count, times / count, size=resamples)
     means = np.sort(drawn @ values / count)

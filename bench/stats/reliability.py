@@ -73,9 +73,11 @@ class Reliability(ToJson):
 
         Args:
             confidence: [N] probability that the network gives its answer, 0 to 1.
-            correct: [N] whether the answer is right.
+            correct: [N] whether the answer is right; of those whose confidence is no number, it does not matter.
             bins: of equal width; one ends where the next begins, and its upper end is its own.
         """
+        known = ~np.isnan(confidence)
+        confidence, correct = confidence[known], correct[known]
         if not len(confidence):
             return cls(math.nan, math.nan, math.nan, math.nan, math.nan, ())
         place = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(np.int64)

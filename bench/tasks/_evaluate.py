@@ -68,7 +68,8 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     with torch.inference_mode():
         told = (arch.weights and arch.weights.training) or {}
         usual = int(told.get("batch_size", _BATCH[job.device_kind]))
-        network = _Network(_as_tested(model, str(told.get("views") or ""), job), job, transform, usual)
+        placed = _as_tested(model, str(told.get("views") or ""), job)
+        network = _Network(placed, job, transform, usual, arch.card.batch)
         classes = ClassMap.of(images.classes, _vocabulary(arch, model, network.outputs), images.folder)
         workers = settings.workers or usable_cores()
         loader = Loader(images, transform, workers, _corruption(job))
@@ -227,14 +228,20 @@ class _Network:
     """
 
     def __init__(
-        self, model: nn.Module, job: Job[EvaluateSettings], transform: Transform, usual: int
+        self,
+        model: nn.Module,
+        job: Job[EvaluateSettings],
+        transform: Transform,
+        usual: int,
+        fixed: int | None = None,
     ) -> None:
-        self.model, self.job, self.transform = model, job, transform
+        """Look at what the network returns; `fixed` is the one count of images that it takes, if it takes no other."""
+        self.model, self.job, self.transform, self._fixed = model, job, transform, fixed
         asked = job.settings.batch_size
-        self.batch = usual if asked == "auto" else asked
-        self._shrinks = asked == "auto"
+        self.batch = fixed or (usual if asked == "auto" else asked)
+        self._shrinks = asked == "auto" and fixed is None
         size = transform.size or (job.input_size, job.input_size)
-        pixels = torch.zeros(2, transform.channels, *size, dtype=torch.uint8)
+        pixels = torch.zeros(fixed or 2, transform.channels, *size, dtype=torch.uint8)
         self.outputs = self._count(pixels)
         self.engine: JsonObject = {}
         self.flags: tuple[str, ...] = ()
@@ -282,13 +289,13 @@ class _Network:
         return place(images.contiguous(), self.job)
 
     def _prepared(self, images: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return what answers images: eager as they come, any other backend in batches of one size."""
+        """Return what answers images: eager as they come, and in batches of one size what takes no others."""
         name = self.job.settings.backend
         job = cast("Job[Timed]", self.job)
         backend = BACKENDS.get(name)
         if reason := backend.unsupported(job):
             raise UnsupportedError(f"backend {name}: {reason}")
-        if name == "eager":
+        if name == "eager" and self._fixed is None:
             return lambda given: self._of(self.model(given))
         backend.load()
         held = images.new_zeros((self.batch, *images.shape[1:])).to(

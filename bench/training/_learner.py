@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import DivergedError
+from bench.errors import DivergedError, InvalidModelError, suggestion
 from bench.plan.card import DatasetCard
 from bench.training._augment import decide
 from bench.training._batches import Batches
@@ -74,9 +74,7 @@ class Learner:
             if recipe.ema is not None
             else None
         )
-        parameters = dict(model.named_parameters())
-        frozen_after: dict[str, int] = getattr(model, "frozen_after", {})
-        self.frozen_after = [(parameters[name], epochs) for name, epochs in frozen_after.items()]
+        self.frozen_after = _frozen_after(model)
         self.frozen: list[nn.Parameter] = []
         seeds = streams(config.seed)
         self.order_rng = torch.Generator().manual_seed(seeds.order)
@@ -229,6 +227,26 @@ class Learner:
         torch.set_rng_state(state["cpu_noise"])
         if state["cuda_noise"] is not None:
             torch.cuda.set_rng_state(state["cuda_noise"], self.device)
+
+
+def _frozen_after(model: nn.Module) -> list[tuple[nn.Parameter, int]]:
+    """Return the parameters that a network lets stay as they are after some epochs, see `bench.archs`, with these.
+
+    Raises:
+        InvalidModelError: if what it says by `frozen_after` is not the epochs of parameters that it has.
+    """
+    told, parameters = getattr(model, "frozen_after", {}), dict(model.named_parameters())
+    if not isinstance(told, Mapping) or not all(isinstance(epochs, int) for epochs in told.values()):
+        message = f"frozen_after is {told!r}; a training takes it for epochs by the names of parameters"
+        raise InvalidModelError(
+            message, "such as {'stem.weight': 3}; call what is something else by another name"
+        )
+    if unknown := [name for name in told if name not in parameters]:
+        message = f"frozen_after names {unknown[0]!r}, which is no parameter of the network"
+        raise InvalidModelError(
+            message, suggestion(str(unknown[0]), parameters, "see its named_parameters()")
+        )
+    return [(parameters[name], epochs) for name, epochs in told.items()]
 
 
 def _check_finite(losses: Sequence[float], epoch: int) -> None:

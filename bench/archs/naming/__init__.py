@@ -102,9 +102,9 @@ def expand_names(texts: Sequence[str]) -> list[str]:
 
 
 def _is_glob(text: str) -> bool:
-    if text.lstrip().startswith("pattern:"):
-        return False  # of layers
-    return any(c in text.partition("(")[0] for c in "*?[") and ".py:" not in text
+    """Return whether a text means several networks: where what it begins with has no list of names, it does not."""
+    way = next((way for _, way in _ways() if way.begins.match(text.strip())), None)
+    return any(c in text.partition("(")[0] for c in "*?[") and (way is None or way.names is not None)
 
 
 def _matches(text: str) -> list[str]:

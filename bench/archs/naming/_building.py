@@ -21,7 +21,7 @@ from torch import nn
 
 from bench.archs._arguments import NATIVE, Parameters, is_count, with_fields
 from bench.archs.naming._ways import NetworkName
-from bench.errors import BenchError, InvalidModelError, lacks_memory
+from bench.errors import BenchError, InvalidModelError, lacks_memory, text_of, typed_text
 
 
 def _by_name(**names: str) -> dict[str, str]:
@@ -152,12 +152,12 @@ class _Builder:
             except (Exception, SystemExit) as error:
                 named = {n for n in untried if _is_about(error, n)}
                 refused, lacking = named & given.keys(), named - given.keys()
-                if "unexpected" in str(error):
+                if "unexpected" in text_of(error):
                     lacking = set()
                 if not refused | lacking:
                     if isinstance(error, BenchError) or lacks_memory(error):
                         raise
-                    message = f"building {self.name} raised {type(error).__name__}: {error}"
+                    message = f"building {self.name} raised {typed_text(error)}"
                     raise InvalidModelError(message, _tip(error)) from error
                 untried -= named
                 given = {n: v for n, v in given.items() if n not in refused} | {n: values[n] for n in lacking}
@@ -175,7 +175,7 @@ def _tip(error: BaseException) -> str | None:
 
 def _is_about(error: BaseException, keyword: str) -> bool:
     """Return whether an error may say that a keyword was given, or was not."""
-    return isinstance(error, TypeError | KeyError) and repr(keyword) in str(error)
+    return isinstance(error, TypeError | KeyError) and repr(keyword) in text_of(error)
 
 
 def builder_of(

@@ -30,7 +30,7 @@ from bench.archs.naming._imports import imported, relative_imports
 from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import NetworkName
 from bench.archs.naming.sources import is_users, sources
-from bench.errors import InvalidModelError, UnknownNameError, nearest, unknown_name
+from bench.errors import InvalidModelError, UnknownNameError, nearest, typed_text, unknown_name
 from bench.plan.card import ArchCard
 
 _OWN = "bench_user_"  # begins the names of modules that are made of users' files
@@ -279,12 +279,12 @@ def _import_errors(source: str) -> Iterator[None]:
     except UnknownNameError:
         raise
     except SystemExit as error:
-        last = heard.last.strip().rpartition("\n")[2] or f"SystemExit: {error}"
+        last = heard.last.strip().rpartition("\n")[2] or typed_text(error)
         message = f"importing {source} ended Python: {last}"
         tip = "let it parse arguments under `if __name__ == '__main__':`; bench gives it none"
         raise InvalidModelError(message, tip) from error
     except Exception as error:
-        message = f"importing {source} raised {type(error).__name__}: {error}"
+        message = f"importing {source} raised {typed_text(error)}"
         tip = "mend the file; python runs it as it stands"
         if isinstance(error, ModuleNotFoundError):
             tip = f"make {error.name} importable, or run bench in the folder from which {source} imports it"

@@ -11,7 +11,9 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -21,6 +23,7 @@ from bench.archs.naming._digests import digest, together
 from bench.archs.naming._paths import existing, is_script
 from bench.archs.safetensors import read_safetensors, read_told
 from bench.errors import InvalidModelError, lacks_memory, reason
+from bench.io import JsonObject
 
 _ENVELOPES = ("state_dict", "model_state_dict", "model_state", "model")  # under which checkpoints keep it
 _PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
@@ -50,7 +53,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
     def describe(shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
         return [*(arch.describe(shape, used) if arch.describe else ()), f"weights: {asked}"]
 
-    told = read_told(file) or {}
+    told = _told(file)
     shape = {key: told["job"][key] for key in ("input_size", "in_channels", "num_classes")} if told else {}
     card = replace(
         card,
@@ -71,6 +74,36 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
         find=lambda: file,
     )
     return Arch(card, build, describe, weights)
+
+
+class _Job(msgspec.Struct):
+    id: str
+    input_size: int
+    in_channels: int
+    num_classes: int
+    settings: dict[str, Any]
+
+
+class _Told(msgspec.Struct):
+    """What is read of what a training writes beside its weights."""
+
+    job: _Job
+    transform: dict[str, Any]
+    classes: list[str]
+    batch_size: int
+    top1: float
+    images: int
+    views: str | None = None
+
+
+def _told(file: Path) -> JsonObject:
+    """Return what bench says in a file of the training that its weights are of; nothing where that is not whole."""
+    told = read_told(file) or {}
+    try:
+        msgspec.convert(told, _Told)
+    except msgspec.ValidationError:  # somebody else's, who has that key as well
+        return {}
+    return told
 
 
 def load(model: nn.Module, weights: StateDict, file: Path, name: str) -> None:

@@ -13,12 +13,11 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.choosing import COSTS
 from bench.io import JsonObject
-from bench.report._raced import bare_name, race_table, races_of
+from bench.report._raced import race_table, races_of
 from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
 from bench.report.figures._style import COLOURS, INK, MUTED, OWN_LOOK, SURFACE, drawable, legend, log_axis
-from bench.report.text import plain
 from bench.units import show
 
 _BLUE, _ORANGE = COLOURS[:2]
@@ -68,7 +67,6 @@ def _legend() -> tuple[list[Line2D], list[str]]:
 def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[Line]]:
     """Draw one race; return what is to be labelled, and the lines in the way."""
     rows = race_table(race)
-    best = plain(race.get("best") or "")
     unit = COSTS[race["cost"]][0]
     better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
     never, measured = rows[rows["state"] == "never"], rows[rows["state"] == "measured"]
@@ -81,7 +79,7 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     axes.plot(own["cost"], own["accuracy"], OWN_LOOK.marker, ms=10, color=OWN_LOOK.colour, zorder=4)
     front = measured[on_front].sort_values("cost", ascending=better == "lower")
     lines = draw_corners(axes, steps(front["cost"].tolist(), front["accuracy"].tolist(), better))
-    _draw_members(axes, front, best)
+    _draw_members(axes, front)
     reached = [*measured["cost"], *ends.ravel()]
     limit, words = race.get("limit"), ""
     if isinstance(limit, int | float) and limit > 0:
@@ -94,15 +92,13 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     heading(axes, name)
     named = pd.concat([front, own[~own["on_front"].astype(bool)]])
     points = [
-        Point(cost, value, bare_name(network), 4.5, first=network == best)
-        for cost, value, network in zip(
-            named["cost"], named["accuracy"], named["network"].map(str), strict=True
-        )
+        Point(row["cost"], row["accuracy"], row["label"], 4.5, first=bool(row["best"]))
+        for row in named.to_dict("records")
     ]
     return points, lines
 
 
-def _draw_members(axes: Axes, front: pd.DataFrame, best: object) -> None:
+def _draw_members(axes: Axes, front: pd.DataFrame) -> None:
     """Draw the members of the front with their intervals, and a ring around the one that is chosen."""
     for sure, face in ((True, _BLUE), (False, SURFACE)):
         some = front[front["certain"].astype(bool) == sure]
@@ -110,5 +106,5 @@ def _draw_members(axes: Axes, front: pd.DataFrame, best: object) -> None:
         look: dict[str, Any] = {"ms": 6.5, "color": _BLUE, "markerfacecolor": face, "lw": 1}
         if len(some):
             axes.errorbar(some["cost"], some["accuracy"], xerr=bars, fmt="o", **look)
-    chosen = front[front["network"] == best]
+    chosen = front[front["best"].astype(bool)]
     axes.plot(chosen["cost"], chosen["accuracy"], "o", ms=13, markerfacecolor="none", markeredgecolor=INK)

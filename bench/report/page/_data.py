@@ -235,7 +235,7 @@ def _races(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, objec
     charted = set(table["network"])
     for name, race in races_of(frame):
         rows = race_table(race)
-        rows = rows.assign(why=reasons(race, rows), best=rows["network"] == plain(race.get("best") or ""))
+        rows = rows.assign(why=reasons(race, rows))
         unit, better = COSTS[race["cost"]]
         yield {
             "run": plain(name),
@@ -256,8 +256,8 @@ def _raced(row: Mapping[Hashable, Any], charted: Collection[str]) -> dict[str, o
     middle = math.sqrt(row["cost_expected_low"] * row["cost_expected_high"])
     front = "certain" if row["certain"] else "possible"
     return {
-        "label": bare_name(row["network"]),
-        "name": row["network"],
+        "label": row["label"],
+        "name": f"{row['network']} at {row['input_size']} px" if "input_size" in row else row["network"],
         "network": next(
             (n for n in (bare_name(row["network"]), row["network"]) if n in charted), row["network"]
         ),

@@ -15,7 +15,8 @@ from conftest import seconds
 from figure_records import layer_records
 from make_records import NETS, counted, trained
 
-from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
+from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
+from bench.execution._targets import load_target
 from bench.plan.job import Job
 from bench.records.record import Measurement, count
 

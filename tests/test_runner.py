@@ -13,10 +13,11 @@ from fake_executor import Crowd, FakeExecutor
 from bench.analysis.frame import to_frame
 from bench.analysis.machine import Drift
 from bench.errors import UnknownNameError
-from bench.execution import Ended, Event, load_target
+from bench.execution import Ended, Event
 from bench.execution import _side_by_side as beside
 from bench.execution._outcome import judge
 from bench.execution._side_by_side import side_by_side
+from bench.execution._targets import load_target
 from bench.execution.catalog import _is_users, ask, catalog_for
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.plan.config import Experiment

@@ -14,7 +14,8 @@ from fake_card import GIB, FakeCard, FakeHost
 
 from bench.analysis.frame import to_frame
 from bench.api._running import Done, run
-from bench.execution import Ended, Send, load_target
+from bench.execution import Ended, Send
+from bench.execution._targets import load_target
 from bench.plan.config import Experiment
 from bench.records.environment import card_of
 from bench.records.record import Record

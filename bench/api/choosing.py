@@ -101,7 +101,7 @@ def race(
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
     from bench.facts.candidates import accuracy_named
-    from bench.facts.entrants import Known, names_in
+    from bench.facts.entrants import Known
     from bench.report.race import check_explained, race_sentences
 
     if not (math.isfinite(minutes) and minutes > 0):
@@ -112,7 +112,7 @@ def race(
             "leave it out, or choose from a run of yours: bench choose --on RUN",
         )
     begin, run = clock(), _run_of(accuracy, Path(results))
-    names = names_of(among) or (list(_AMONG) if run is None else names_in(run))
+    names = names_of(among) or (list(_AMONG) if run is None else Known.names_in(run))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
         content = {"name": path.name, "blocks": [{"task": "cost", "grid": {}}, _timed(_ONE)]}

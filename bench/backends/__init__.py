@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from bench.errors import UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -64,18 +63,6 @@ class Runnable:
 
 
 @dataclass(frozen=True, slots=True)
-class PinnedCall:
-    """A call that knows tensors by their addresses alone, as a graph does; it keeps them, so that they stay there."""
-
-    call: Call
-    tensors: object
-
-    def __call__(self) -> object:
-        """Run the call."""
-        return self.call()
-
-
-@dataclass(frozen=True, slots=True)
 class Backend:
     """How a network is run.
 
@@ -103,18 +90,3 @@ class Backend:
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")
-
-
-def on_cpu(job: Job) -> bool:
-    """Return whether the job runs on the CPU."""
-    return job.device == "cpu"
-
-
-def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
-    """Return the error that says a backend could not do `what`, with the first line of the reason.
-
-    Want of memory is no refusal: it is returned as it is.
-    """
-    if isinstance(error, UnsupportedError) or lacks_memory(error):
-        return error
-    return UnsupportedError(f"{what} failed: {reason(error, 300)}", tip)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from bench.backends import on_cpu
+from bench.backends._shared import on_cpu
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 

@@ -121,11 +121,11 @@ def _from_known(
 ) -> None:
     """Choose from a run, or from what is published of a machine."""
     from bench.analysis.choosing import choose as decide
-    from bench.facts.candidates import Candidates, accuracy_named, published_machines
+    from bench.facts.candidates import Candidates, accuracy_named
     from bench.report.facts import choice_document
 
     accuracy = accuracy_named(accuracy)
-    if on not in published_machines() and run_path(on, results).is_dir():
+    if on not in Candidates.machines() and run_path(on, results).is_dir():
         candidates = Candidates.measured(stored_run(on, results), accuracy, patterns)
     else:
         candidates = Candidates.published(on, accuracy, patterns)

@@ -11,7 +11,6 @@ executors/  where that happens: process, inline, ray, slurm
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -39,13 +38,6 @@ class Ended:
     garbled: bool = False
     output: str = ""
     oom_kill: bool = False
-
-
-def load_target(target: str) -> Callable[..., None]:
-    """Return the function that ``module:function`` names."""
-    module, _, name = target.partition(":")
-    function: Callable[..., None] = getattr(importlib.import_module(module), name)
-    return function
 
 
 class Executor(Protocol):

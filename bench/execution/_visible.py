@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from bench.execution import Send, load_target
+from bench.execution import Send
+from bench.execution._targets import load_target
 
 
 def with_card(send: Send, card: str, target: str, args: tuple[object, ...]) -> None:

@@ -139,6 +139,12 @@ class Candidates:
         ]
         return replace(self, remarks=(*remarks, *self.remarks)), taken
 
+    @staticmethod
+    def machines() -> list[str]:
+        """Return the machines whose speeds are published, and the names of those sources."""
+        of_speeds = [source for source in sources() if source.kind == "speed"]
+        return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
+
 
 def accuracy_named(text: str) -> str:
     """Return which of `ACCURACIES` is meant, however it is written: ``Top-5``, ``ReaL``, ``ImageNet-V2``.
@@ -155,19 +161,13 @@ def accuracy_named(text: str) -> str:
     raise unknown_name("accuracy", text, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
 
 
-def published_machines() -> list[str]:
-    """Return the machines whose speeds are published, and the names of those sources."""
-    of_speeds = [source for source in sources() if source.kind == "speed"]
-    return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
-
-
 def _speed_source(machine: str) -> Source:
     named = [s for s in sources() if s.kind == "speed" and machine in (s.of, s.name)]
     if not named:
         raise unknown_name(
             "machine",
             machine,
-            published_machines(),
+            Candidates.machines(),
             "`bench facts list` shows those whose speeds are published",
         )
     return max(named, key=lambda source: source.recency)

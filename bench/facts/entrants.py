@@ -117,15 +117,17 @@ class Known:
         remark = f"Accuracies are measured{of}, top-1: run {run.name}; {images:,} images."
         return _known(found, asked, ("top-1", "measured"), images, remark)
 
+    @staticmethod
+    def names_in(run: Run) -> list[str]:
+        """Return the networks of which a run has measured an accuracy."""
+        return list(
+            dict.fromkeys(
+                r.job.arch for r in latest(run.records).values() if r.measurement("top1") is not None
+            )
+        )
+
 
 _COLUMNS = ["name", "network", "input_size", "in_channels", "num_classes", "accuracy", "parameters"]
-
-
-def names_in(run: Run) -> list[str]:
-    """Return the networks of which a run has measured an accuracy."""
-    return list(
-        dict.fromkeys(r.job.arch for r in latest(run.records).values() if r.measurement("top1") is not None)
-    )
 
 
 def _images_of(given: JsonObject) -> tuple[str, str]:

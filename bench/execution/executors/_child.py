@@ -20,8 +20,9 @@ from functools import partial
 from multiprocessing import connection, forkserver, resource_tracker
 from typing import NoReturn
 
-from bench.execution import Event, load_target
+from bench.execution import Event
 from bench.execution import _events as events
+from bench.execution._targets import load_target
 from bench.execution.executors._orphans import adopt_orphans, end_children
 
 GRACE_S = 1.0  # between the request to end and the kill

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.execution import EXECUTORS, Ended, ExecutorKind, Send, load_target
+from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
+from bench.execution._targets import load_target
 
 
 class _InlineExecutor:

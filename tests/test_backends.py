@@ -15,8 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Runnable
-from bench.backends._shared import refusal
+from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.contracts import _small_network, check_backend
 from bench.errors import UnknownNameError, UnsupportedError, install_tip
 from bench.execution._worker import _measure, switch

@@ -10,7 +10,7 @@ from scipy import stats
 from series import times
 
 from bench.stats._correlation import neighbour_correlation
-from bench.stats.calibration import Calibration, Levels, _held_expected, _splits, noise_floor
+from bench.stats.calibration import Calibration, Levels, _held_expected, _splits
 from bench.stats.effects import Effect
 from bench.stats.intervals import Interval, Proportion, below_chance, binomial_interval
 
@@ -161,7 +161,7 @@ def test_guessing_is_exceeded_by_three_of_its_standard_deviations() -> None:
 
 def test_the_noise_floor_is_what_95_percent_stay_below_or_what_is_resolved() -> None:
     same = [Effect(1 + i / 1000) for i in range(1, 21)]  # 19 of 20 are at most 1.019
-    assert noise_floor(same, 0.001) == pytest.approx(0.019)
-    assert noise_floor([Effect(1 / e.estimate) for e in same], 0.001) == pytest.approx(0.019)
-    assert noise_floor(same, 0.03) == 0.03
-    assert math.isnan(noise_floor([], 0.03))
+    assert Calibration.noise_floor(same, 0.001) == pytest.approx(0.019)
+    assert Calibration.noise_floor([Effect(1 / e.estimate) for e in same], 0.001) == pytest.approx(0.019)
+    assert Calibration.noise_floor(same, 0.03) == 0.03
+    assert math.isnan(Calibration.noise_floor([], 0.03))

@@ -19,7 +19,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from bench.analysis.evaluations import Evaluation
-from bench.analysis.variations import _CAUSES, difference, variations
+from bench.analysis.variations import _CAUSES, Variation
 from bench.datasets.transforms import Transform
 from bench.facts import SETS
 from bench.facts.reproduction import Reproduction, _published_of
@@ -207,14 +207,14 @@ class TestPublished:
 
 class TestVariations:
     def test_each_changes_one_thing(self) -> None:
-        made = variations(TRANSFORM)
+        made = Variation.to_try(TRANSFORM)
         assert {one.cause for one in made} == {*_CAUSES} - {"label order"}
         for one in made:
-            assert difference(TRANSFORM, {**TRANSFORM, **one.changes})[0] == one.cause
+            assert Variation.between(TRANSFORM, {**TRANSFORM, **one.changes})[0] == one.cause
             Transform.read({**TRANSFORM, **one.changes})
 
     def test_what_is_published_is_tried_first(self) -> None:
-        made = variations(TRANSFORM, {"input_size": 200, "crop": 0.8})
+        made = Variation.to_try(TRANSFORM, {"input_size": 200, "crop": 0.8})
         sizes = [one for one in made if one.cause == "size"]
         assert sizes[0].changes == {"resize": round(200 * 256 / 224), "crop": [200, 200]}
         crops = [one for one in made if one.cause == "crop"]
@@ -222,7 +222,7 @@ class TestVariations:
 
     def test_grey_images_have_no_order_of_colours(self) -> None:
         grey = {**TRANSFORM, "channels": 1, "mean": [0.449], "std": [0.226]}
-        made = variations(grey)
+        made = Variation.to_try(grey)
         assert "colour order" not in {one.cause for one in made}
         assert all(len(one.changes["mean"]) == 1 for one in made if one.cause == "normalisation")
         for one in made:
@@ -230,12 +230,12 @@ class TestVariations:
 
     def test_what_is_not_resized_has_no_interpolation(self) -> None:
         own = {**TRANSFORM, "resize": None, "crop": None}
-        assert {one.cause for one in variations(own)} == {"normalisation", "colour order"}
+        assert {one.cause for one in Variation.to_try(own)} == {"normalisation", "colour order"}
 
     def test_several_changes_are_told(self) -> None:
         other = {**TRANSFORM, "resize": 236, "interpolation": "bicubic"}
-        assert difference(TRANSFORM, other)[0] == "crop and interpolation"
-        assert difference(TRANSFORM, dict(TRANSFORM)) == ("", "")
+        assert Variation.between(TRANSFORM, other)[0] == "crop and interpolation"
+        assert Variation.between(TRANSFORM, dict(TRANSFORM)) == ("", "")
 
 
 # --- planted causes ---

@@ -15,7 +15,7 @@ import torch
 from conftest import make_job, make_planned
 
 from bench.api._comparing import _labelled
-from bench.backends._shared import refusal
+from bench.backends import refusal
 from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
 from bench.execution._worker import _classify, _clean, _describe, _own_traceback, _tip_for, work

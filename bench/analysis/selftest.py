@@ -21,7 +21,7 @@ from bench.plan.settings import Processes
 from bench.records import environment
 from bench.records.record import Record
 from bench.records.store import RECORDS, Run, latest, read_run
-from bench.stats.calibration import Calibration, Levels, noise_floor
+from bench.stats.calibration import Calibration, Levels
 from bench.stats.effects import Effect
 from bench.stats.intervals import Proportion
 from bench.stats.samples import median
@@ -101,7 +101,7 @@ class Selftest(ToJson):
             trials=trials,
             overhead=_median(comparisons, "overhead"),
             timer_resolution=_median(comparisons, "timer_resolution"),
-            noise_floor=noise_floor(_effects(comparisons, _SAME), trials[0].reach),
+            noise_floor=Calibration.noise_floor(_effects(comparisons, _SAME), trials[0].reach),
             doubts=tuple(
                 sorted({f for r in records for m in r.measurements if m.name in _TIMES for f in m.flags})
             ),
@@ -122,24 +122,24 @@ class Selftest(ToJson):
             for run, environments in zip(runs, timed, strict=True)
         ]
 
+    @staticmethod
+    def band_in(results: Path, environments: Collection[str], least: float = BAND) -> float:
+        """Return the least effect that a comparison may call one: at least `least`, and above the noise.
+
+        The noise is that of the self-test in the same folder of results, where one was made in an equal environment.
+
+        Args:
+            results: the folder that holds runs.
+            environments: keys of those that the comparison is made in, see `bench.records.environment.key`.
+            least: a ratio less one.
+        """
+        tested = _selftest(_stored(results), environments) if environments else None
+        return max(least, tested.noise_floor) if tested and math.isfinite(tested.noise_floor) else least
+
 
 def band_of(results: Path, run: Run, least: float = BAND) -> float:
-    """Return the least effect that a comparison in `run` may call one, see `band_in`."""
-    return band_in(results, _timed_in(run), least)
-
-
-def band_in(results: Path, environments: Collection[str], least: float = BAND) -> float:
-    """Return the least effect that a comparison may call one: at least `least`, and above the noise.
-
-    The noise is that of the self-test in the same folder of results, where one was made in an equal environment.
-
-    Args:
-        results: the folder that holds runs.
-        environments: keys of those that the comparison is made in, see `bench.records.environment.key`.
-        least: a ratio less one.
-    """
-    tested = _selftest(_stored(results), environments) if environments else None
-    return max(least, tested.noise_floor) if tested and math.isfinite(tested.noise_floor) else least
+    """Return the least effect that a comparison in `run` may call one, see `Selftest.band_in`."""
+    return Selftest.band_in(results, _timed_in(run), least)
 
 
 def _stored(results: Path) -> Run | None:

@@ -180,16 +180,16 @@ class StudyVerdict(ToJson):
             hypothesis=study.hypothesis,
             source=study.source,
             claims=study.claims,
-            verdict=all_in_all([t.verdict for t in tests if t.role == "hypothesis"]),
+            verdict=cls.all_in_all([t.verdict for t in tests if t.role == "hypothesis"]),
             tests=tests,
         )
 
-
-def all_in_all(verdicts: Sequence[Decision]) -> Decision:
-    """Return `refuted` where any is, `supported` where all are, else `undecided`."""
-    if "refuted" in verdicts:
-        return "refuted"
-    return "undecided" if "undecided" in verdicts else "supported"
+    @staticmethod
+    def all_in_all(verdicts: Sequence[Decision]) -> Decision:
+        """Return `refuted` where any is, `supported` where all are, else `undecided`."""
+        if "refuted" in verdicts:
+            return "refuted"
+        return "undecided" if "undecided" in verdicts else "supported"
 
 
 def _verdict(test: StudyTest, evidence: _Evidence, effect: Effect) -> TestVerdict:

@@ -70,34 +70,46 @@ class Variation:
     changes: JsonObject
     words: str
 
+    @staticmethod
+    def to_try(
+        transform: JsonObject,
+        published: JsonObject | None = None,
+        declared: JsonObject | None = None,
+    ) -> list[Variation]:
+        """Return what is tried where an accuracy is not the published one, each change alone.
 
-def variations(
-    transform: JsonObject,
-    published: JsonObject | None = None,
-    declared: JsonObject | None = None,
-) -> list[Variation]:
-    """Return what is tried where an accuracy is not the published one, each change alone.
+        Args:
+            transform: whole, as it was.
+            published: of the published accuracy `input_size` (px), `crop` (share) and `interpolation`, as far as known.
+            declared: the transform that the weights declare, whole, where another one was used.
+        """
+        told = published or {}
+        made = [
+            *_declared(transform, declared or {}),
+            *_sizes(transform, told),
+            *_crops(transform, told),
+            *_interpolations(transform),
+            *_normalisations(transform),
+            *_colours(transform),
+        ]
+        changing = [one for one in made if any(transform.get(k) != value for k, value in one.changes.items())]
+        return [
+            one
+            for at, one in enumerate(changing)
+            if one.changes not in [other.changes for other in changing[:at]]
+        ]
 
-    Args:
-        transform: whole, as it was.
-        published: of the published accuracy `input_size` (px), `crop` (share) and `interpolation`, as far as known.
-        declared: the transform that the weights declare, whole, where another one was used.
-    """
-    told = published or {}
-    made = [
-        *_declared(transform, declared or {}),
-        *_sizes(transform, told),
-        *_crops(transform, told),
-        *_interpolations(transform),
-        *_normalisations(transform),
-        *_colours(transform),
-    ]
-    changing = [one for one in made if any(transform.get(k) != value for k, value in one.changes.items())]
-    return [
-        one
-        for at, one in enumerate(changing)
-        if one.changes not in [other.changes for other in changing[:at]]
-    ]
+    @staticmethod
+    def between(transform: JsonObject, other: JsonObject) -> tuple[str, str]:
+        """Return in which causes another transform differs, such as ``crop and interpolation``; and how, in words."""
+        changed = [key for key in other if _plain(transform.get(key)) != _plain(other[key])]
+        causes: list[str] = [cause for cause, keys in _FIELDS.items() if any(key in keys for key in changed)]
+        words = [_words(cause, other) for cause in causes]
+        if _side(transform) != _side(other):
+            causes, words = ["size", *causes], [f"{_side(other)} px", *words]
+        elif {"resize", "crop", "crop_mode"} & {*changed}:
+            causes, words = ["crop", *causes], [_crop_words(other), *words]
+        return " and ".join(causes), ", ".join(words)
 
 
 def _declared(transform: JsonObject, declared: JsonObject) -> Iterator[Variation]:
@@ -198,18 +210,6 @@ def _colours(transform: JsonObject) -> Iterator[Variation]:
     if transform.get("channels", 3) == 3:
         other = "bgr" if transform.get("colour", "rgb") == "rgb" else "rgb"
         yield Variation("colour order", {"colour": other}, other.upper())
-
-
-def difference(transform: JsonObject, other: JsonObject) -> tuple[str, str]:
-    """Return in which causes another transform differs, ``size``, or ``crop and interpolation``, and how, in words."""
-    changed = [key for key in other if _plain(transform.get(key)) != _plain(other[key])]
-    causes: list[str] = [cause for cause, keys in _FIELDS.items() if any(key in keys for key in changed)]
-    words = [_words(cause, other) for cause in causes]
-    if _side(transform) != _side(other):
-        causes, words = ["size", *causes], [f"{_side(other)} px", *words]
-    elif {"resize", "crop", "crop_mode"} & {*changed}:
-        causes, words = ["crop", *causes], [_crop_words(other), *words]
-    return " and ".join(causes), ", ".join(words)
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.selftest import SELFTEST, band_in
+from bench.analysis.selftest import SELFTEST, Selftest
 from bench.api._objects import Network, names_of
 from bench.api._running import Done, Prepared, carry_out, run_name
 from bench.api.runs import open_executor, run_folder
@@ -110,7 +110,7 @@ def compare(
         if band is None:
             places = places_for(together, opened, catalog)
             keys = (environment.keys(p.environment, j.job.devices) for p in places for j in timed.values())
-            band = read_info(path).get("band", band_in(Path(results), set[str]().union(*keys)))
+            band = read_info(path).get("band", Selftest.band_in(Path(results), set[str]().union(*keys)))
         prepared = Prepared(experiment, catalog, (*alone, *together))
         return carry_out(prepared, path, opened, observer, argv, band=band)
 

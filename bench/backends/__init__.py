@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from bench.errors import UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -90,3 +91,13 @@ class Backend:
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")
+
+
+def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
+    """Return the error that says a backend could not do `what`, with the first line of the reason.
+
+    Want of memory is no refusal: it is returned as it is.
+    """
+    if isinstance(error, UnsupportedError) or lacks_memory(error):
+        return error
+    return UnsupportedError(f"{what} failed: {reason(error, 300)}", tip)

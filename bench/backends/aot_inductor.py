@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from bench.backends import BACKENDS, Backend, Engine, Runnable
+from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._engines import exported, exporting, multiplies
-from bench.backends._shared import PinnedCall, on_cpu, refusal
+from bench.backends._shared import PinnedCall, on_cpu
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 

@@ -22,8 +22,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Runnable
-from bench.backends._shared import on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Call, Runnable, refusal
+from bench.backends._shared import on_cpu
 from bench.plan.job import Job
 
 # A mode's first calls after the compilation: CUDA graphs are recorded in the second and the third.

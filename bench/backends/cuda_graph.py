@@ -12,8 +12,8 @@ import time
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Runnable
-from bench.backends._shared import PinnedCall, on_cpu, refusal
+from bench.backends import BACKENDS, Backend, Runnable, refusal
+from bench.backends._shared import PinnedCall, on_cpu
 from bench.plan.job import Job
 
 _WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Engine, Runnable
+from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._engines import exported, exporting, multiplies, refusal_on_cpu, versions
-from bench.backends._shared import PinnedCall, refusal
+from bench.backends._shared import PinnedCall
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Engine, Runnable
+from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
 from bench.backends._engines import folder_size, missing, versions
 from bench.backends._onnx_graph import export, operators_of
-from bench.backends._shared import PinnedCall, on_cpu, refusal
+from bench.backends._shared import PinnedCall, on_cpu
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed

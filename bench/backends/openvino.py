@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Engine, Runnable
+from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import (
     clipped_share,
@@ -35,7 +35,6 @@ from bench.backends._engines import (
     refusal_on_cpu,
     versions,
 )
-from bench.backends._shared import refusal
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Engine, Runnable
+from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._engines import missing, versions
 from bench.backends._onnx_graph import export
-from bench.backends._shared import PinnedCall, on_cpu, refusal
+from bench.backends._shared import PinnedCall, on_cpu
 from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
-from bench.backends import BACKENDS, Backend, Call, Engine, Runnable
+from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import (
     clipped_share,
@@ -30,7 +30,7 @@ from bench.backends._engines import (
     refusal_on_cpu,
     versions,
 )
-from bench.backends._shared import PinnedCall, refusal
+from bench.backends._shared import PinnedCall
 from bench.backends.compiled import compile_now
 from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bench.analysis.studies import Decision, StudyVerdict, TestVerdict, all_in_all
+from bench.analysis.studies import Decision, StudyVerdict, TestVerdict
 from bench.claims._claim import Claim
 from bench.claims._finding import Finding, Verdict
 
@@ -63,7 +63,7 @@ def _together(verdicts: Sequence[Decision]) -> Decision:
 def _tendency(tests: Sequence[TestVerdict]) -> Decision:
     """Return where the tests of a study tend: all for a claim, some against it and none for it, or neither."""
     verdicts = [test.verdict for test in tests]
-    return "undecided" if {"supported", "refuted"} <= {*verdicts} else all_in_all(verdicts)
+    return "undecided" if {"supported", "refuted"} <= {*verdicts} else StudyVerdict.all_in_all(verdicts)
 
 
 def _decision(claim: Claim, tests: Sequence[TestVerdict]) -> Decision | None:
@@ -74,7 +74,7 @@ def _decision(claim: Claim, tests: Sequence[TestVerdict]) -> Decision | None:
         for relation in claim.relations
         if (tests_of := [test for test in decisive if _same(test.relation, relation)])
     ]
-    return all_in_all(verdicts) if verdicts and len(verdicts) == len(claim.relations) else None
+    return StudyVerdict.all_in_all(verdicts) if verdicts and len(verdicts) == len(claim.relations) else None
 
 
 def _differences(claim: Claim, test: TestVerdict) -> dict[str, tuple[str, str]]:

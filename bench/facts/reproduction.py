@@ -21,7 +21,7 @@ from typing import Literal
 import pandas as pd
 
 from bench.analysis.evaluations import Evaluation, Evaluations
-from bench.analysis.variations import Variation, difference, variations
+from bench.analysis.variations import Variation
 from bench.errors import BenchError
 from bench.facts import SETS, accuracies
 from bench.io import JsonObject, finite_json
@@ -155,9 +155,9 @@ class Reproduction:
             done = [try_.transform for try_ in every.tries.get(base.job, ())]
             declared = base.detail.get("declared_transform")
             own = declared if isinstance(declared, Mapping) else None
-            for variation in variations(base.transform, one.published.told, own):
+            for variation in Variation.to_try(base.transform, one.published.told, own):
                 whole = {**base.transform, **variation.changes}
-                if not any(difference(whole, other)[0] == "" for other in done):
+                if not any(Variation.between(whole, other)[0] == "" for other in done):
                     wanted.append((base, variation))
         return wanted
 
@@ -324,7 +324,7 @@ def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
 
 
 def _try(base: Evaluation, other: Evaluation, published: _Published) -> Try:
-    cause, words = difference(base.transform, other.transform)
+    cause, words = Variation.between(base.transform, other.transform)
     effect = paired(*other.same_images(base))
     return Try(cause or "nothing", words, other.top1, effect, other.top1.holds(published.top1))
 

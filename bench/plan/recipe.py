@@ -260,6 +260,11 @@ class Recipe(_Strict):
             problems = [_problem(e) for e in error.errors()]
             raise ConfigError(f"{where}: " + "; ".join(problems), _tip(error)) from None
 
+    @property
+    def tested_at_once(self) -> int:
+        """How many images are tested at once: without gradients to keep, twice the batch takes about the memory."""
+        return 2 * self.batch_size
+
 
 _CAME_LATER: dict[str, object] = {
     "no_decay": False,

@@ -91,18 +91,18 @@ class Calibration(ToJson):
             ),
         )
 
+    @staticmethod
+    def noise_floor(same: Sequence[Effect], reach: float) -> float:
+        """Return by how much a ratio must be off one to be more than noise; NaN where nothing tells.
 
-def noise_floor(same: Sequence[Effect], reach: float) -> float:
-    """Return by how much a ratio must be off one to be more than noise; NaN where nothing tells.
-
-    Args:
-        same: ratios of things that are the same, of which 95 % stay below it.
-        reach: the smallest effect that comparisons resolve; it is no less.
-    """
-    off = sorted(abs(math.log(e.estimate)) for e in same if math.isfinite(e.estimate))
-    if not off or math.isnan(reach):
-        return math.nan
-    return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
+        Args:
+            same: ratios of things that are the same, of which 95 % stay below it.
+            reach: the smallest effect that comparisons resolve; it is no less.
+        """
+        off = sorted(abs(math.log(e.estimate)) for e in same if math.isfinite(e.estimate))
+        if not off or math.isnan(reach):
+            return math.nan
+        return max(math.expm1(off[math.ceil(0.95 * len(off)) - 1]), reach)
 
 
 def _splits(n: int, size: int, most: int = _MOST) -> list[tuple[Sequence[int], Sequence[int]]]:

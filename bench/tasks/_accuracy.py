@@ -23,7 +23,7 @@ from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, measured
 from bench.training import observations
 from bench.training.config import FitConfig, Splits
-from bench.training.fit import Callbacks, FitResult, fit, tested_at_once
+from bench.training.fit import Callbacks, FitResult, fit
 
 if TYPE_CHECKING:
     from bench.tasks.accuracy import AccuracySettings
@@ -146,7 +146,7 @@ def _told(
         "transform": transform.model_dump(mode="json"),
         "classes": list(dataset.class_names),
         "views": result.test_time_augmentation,
-        "batch_size": tested_at_once(config.recipe),
+        "batch_size": config.recipe.tested_at_once,
         "top1": result.test_top1[-1],
         "images": len(data.test),
     }

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.datasets import Images
 from bench.errors import ConfigError, UnsupportedError, unknown_name
 from bench.io import JsonObject
-from bench.plan.recipe import Plateau, Recipe
+from bench.plan.recipe import Plateau
 from bench.training import _checkpoint as checkpoints
 from bench.training import _parallel as parallel
 from bench.training._batches import Batches
@@ -132,11 +132,6 @@ class Callbacks:
 _NO_CALLBACKS = Callbacks()
 
 
-def tested_at_once(recipe: Recipe) -> int:
-    """Return how many images are tested at once: without gradients to keep, twice the batch takes about the memory."""
-    return 2 * recipe.batch_size
-
-
 def fit(model: nn.Module, data: Splits, config: FitConfig, callbacks: Callbacks = _NO_CALLBACKS) -> FitResult:
     """Train `model` as it is given, and look at the test images after its epochs.
 
@@ -186,7 +181,7 @@ class _Rank:
         start = self.now()
         size = config.recipe.batch_size
         self.batches = batches(data.train, size)
-        tested = tested_at_once(config.recipe)
+        tested = config.recipe.tested_at_once
         self.tests = batches(data.test, tested)
         self.validations = None if data.validation is None else batches(data.validation, tested)
         self.loaded = self.now()

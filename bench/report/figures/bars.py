@@ -40,7 +40,7 @@ from bench.report.figures._style import (
     number_axis,
     ticks_at,
 )
-from bench.report.tables.cells import interval
+from bench.report.tables._view import interval
 from bench.units import Scale, digits_for, fixed, show, significant
 
 _MOST = 40  # rows of a panel

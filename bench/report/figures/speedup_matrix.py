@@ -15,7 +15,7 @@ from bench.analysis.versus import speedups
 from bench.report.figures import figure
 from bench.report.figures._shared import grid, heading, not_drawn
 from bench.report.figures._style import COLOURS, GRID, INK, MUTED, SURFACE, drawable, ticks_at
-from bench.report.tables.cells import interval
+from bench.report.tables._view import interval
 from bench.units import fixed, significant
 
 _MOST = 16  # networks of a panel

@@ -200,3 +200,8 @@ def _scale(table: pd.DataFrame, column: Column) -> Scale:
         return Scale(1.0, column.unit)
     values = table[column.key].dropna()
     return Scale.of(float(values.median()), column.unit) if len(values) else Scale(1.0, "")
+
+
+def interval(low: float, high: float, text: Callable[[float], str]) -> str:
+    """Return ``0.85 – 1.55``, a dash where an end is not known."""
+    return DASH if math.isnan(low) or math.isnan(high) else f"{text(low)} – {text(high)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -107,8 +106,3 @@ def view_of(items: Iterable[_T], fields: Fields[_T], *, sortable: bool = False) 
 
 def _cell(value: str | Cell, sortable: bool) -> Cell:
     return value if isinstance(value, Cell) else Cell(value, sort=value if sortable else None)
-
-
-def interval(low: float, high: float, text: Callable[[float], str]) -> str:
-    """Return ``0.85 – 1.55``, a dash where an end is not known."""
-    return DASH if math.isnan(low) or math.isnan(high) else f"{text(low)} – {text(high)}"

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from bench.analysis.engines import EngineRow
-from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, interval, view_of
+from bench.report.tables._view import interval
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.stats.verdicts import show_p
 from bench.units import digits_for, fixed, percent, show, significant

@@ -11,7 +11,8 @@ from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.io import finite_json
 from bench.records.flags import explain
 from bench.report.document import Document
-from bench.report.tables.cells import EMPTY, Cell, Head, View, interval
+from bench.report.tables._view import interval
+from bench.report.tables.cells import EMPTY, Cell, Head, View
 from bench.report.text import plain
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import show_p

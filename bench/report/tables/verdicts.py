@@ -24,8 +24,8 @@ from bench.records.flags import doubts, explain, spoken
 from bench.report.document import Document
 from bench.report.tables._columns import TRAININGS
 from bench.report.tables._studies import NOTE, STYLES, study_view
-from bench.report.tables._view import Column, Row, missing, view
-from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, interval, view_of
+from bench.report.tables._view import Column, Row, interval, missing, view
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import markdown, plain
 from bench.stats.effects import Effect

@@ -27,7 +27,8 @@ What is written is a ``dict[str, object]``.
 def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
     """Yield a draft of the file at `path`, and put it in its place when the block ends without an exception.
 
-    Whoever reads `path`, at any moment and after a kill, finds the old content or the new one.
+    Whoever reads `path`, at any moment and after a kill, finds the old content or the new one. A link stays one, to the
+    new content; what is no file, such as a pipe or a device, is written to as it is.
 
     Args:
         path: of the file; its folder exists.
@@ -36,6 +37,11 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OSError: if it cannot be written; the old file is there as before, and no draft.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve() if path.is_symlink() else path
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:

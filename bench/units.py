@@ -90,11 +90,19 @@ def digits_for(value: float, low: float, high: float, usual: int = 3) -> int:
     return min(usual, max(2, math.floor(math.log10(abs(value))) - math.floor(math.log10(half)) + 1))
 
 
+_FAR = 1e4  # times a number, or a part of it, at which an end of its interval says nothing
+
+
 def fixed(value: float, model: float, digits: int) -> str:
     """Format an end of an interval with the decimals that `model` has when it is shown with so many significant digits.
 
     An end of another order of magnitude, which these decimals would make 0 or too long, has so many digits of its own.
+    One that is further off than by a factor of 10,000, such as of two processes that have little in common, is told by
+    that.
     """
+    if min(value, model) > 0 and not 1 / _FAR <= value / model <= _FAR:
+        beyond, sign = (_FAR * model, ">") if value > model else (model / _FAR, "<")
+        return f"{sign} {significant(beyond, digits)}"
     if value and model and not 0.1 < abs(value / model) < 10:
         return significant(value, digits)
     decimals = digits - 1 - (math.floor(math.log10(abs(model))) if model else 0)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import random
 import re
 import sys
@@ -533,6 +534,19 @@ def test_command_refuses(run: Bench, words: list[str], code: int, message: str) 
 def test_command_replaces_a_file_that_it_may(run: Bench) -> None:
     assert run("mine", "-o", "kept.csv", "--force").exit_code == 0
     assert Path("kept.csv").read_text().startswith("run,job_id,")
+
+
+def test_command_writes_to_a_pipe_that_stays_one(run: Bench) -> None:
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDWR)
+    try:
+        assert (
+            run("mine", "-f", "timm", "-o", "pipe").exit_code == 0
+        )  # nothing is lost, which --force would be for
+        assert os.read(reader, 1 << 20).startswith(b"model,")
+    finally:
+        os.close(reader)
+    assert Path("pipe").is_fifo()
 
 
 def test_command_chooses_jobs(run: Bench) -> None:

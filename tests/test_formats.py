@@ -140,7 +140,8 @@ def comparison(runs: list[Run]) -> tuple[pd.DataFrame, View]:
 
 def test_a_full_run_has_a_row_a_network_and_all_columns(tmp_path: Path) -> None:
     _, shown = comparison([make_run()])
-    text = to_latex(shown, "All networks")
+    text = to_latex(shown, "All networks, p ≤ 0.05")
+    assert "p $\\le$ 0.05" in text
     tex = Tex(text)
     assert tex.columns == len(shown.heads)
     assert {len(row) for row in tex.rows} == {len(shown.heads)}

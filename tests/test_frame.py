@@ -22,6 +22,7 @@ from make_records import (
     make_run,
     record,
     records,
+    scored,
     speed,
     training,
 )
@@ -74,6 +75,14 @@ def test_recipe_becomes_its_name_and_version() -> None:
     assert one_row(to_frame(runs))["recipe"] == "std v1"
     runs = [make_run([record(job(RESNET, "accuracy", size=32, **training(recipe="mine")), RESNET)])]
     assert one_row(to_frame(runs))["recipe"] == "mine"
+
+
+def test_recipes_on_fewer_images_are_told_apart_where_both_are_there() -> None:
+    few = [scored(RESNET, seed, train_images=2000) for seed in range(2)]
+    assert set(to_frame([make_run(few)])["recipe"]) == {"std v1"}
+    many, others = scored(RESNET, 0), scored(RESNET, 0, dataset="mnist", train_images=500)
+    frame = to_frame([make_run([*few, many, others]), make_run([record(job(RESNET), RESNET)])])
+    assert frame["recipe"].tolist() == ["std v1, 2,000 images"] * 2 + ["std v1", "std v1", None]
 
 
 def test_seeds_share_a_series_and_recipes_do_not() -> None:

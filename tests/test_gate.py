@@ -112,10 +112,11 @@ def gate(
     rounds: Rounds,
     *words: str,
     summary: Callable[[str], Summary] = lambda _: Summary(),
+    lacking: Sequence[tuple[str, str]] = (),
 ) -> tuple[Result, list[tuple[str, str, str]]]:
     """Run the command where a comparison called so has such ratios, and comes to such a summary.
 
-    Return the command's result, and what was compared.
+    `lacking` are names that files of a commit do not have. Return the command's result, and what was compared.
     """
     compared: list[tuple[str, str, str]] = []
 
@@ -125,6 +126,8 @@ def gate(
         ratios = list(rounds(name))
         return SimpleNamespace(here=ratios, summary=summary(name), path=Path("results") / name)
 
+    missing = [f"{git(Path.cwd(), 'rev-parse', '--short', commit)}/{name}" for commit, name in lacking]
+    monkeypatch.setattr(_gating, "_lacks", lambda network, _: str(network).endswith(tuple(missing)))
     monkeypatch.setattr(_gating, "compare", compare)
     monkeypatch.setattr(_gating.Ratio, "in_run", lambda ratios: ratios)
     return CliRunner().invoke(app, ["gate", *words]), compared

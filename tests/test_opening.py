@@ -271,6 +271,8 @@ def test_trainings_are_ranked_under_equal_conditions_alone() -> None:
     assert of_run(make_run([*quick, *long])) == [
         "Trained on cifar10 (std v1, 8 epochs, 32 px), vgg16 is the most accurate of 2 at 90.1 % (89.9 – 90.3)."
     ]
+    few = [scored(nets[2], s, 0.5 + s / 1000, train_images=500) for s in range(3)]
+    assert of_run(make_run([*quick, *few])) == of_run(make_run(quick))
     one = of_run(make_run([scored(nets[0], 0, 0.9), *(scored(nets[1], s, 0.8 + s / 1000) for s in range(3))]))
     assert one == [
         "Trained on cifar10 (std v1, 8 epochs, 32 px), the most accurate of 2 is undecided: vgg16 is ahead and in doubt "

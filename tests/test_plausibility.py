@@ -94,6 +94,23 @@ def test_what_is_no_contradiction(small: Any, large: Any, times: tuple[float, fl
     assert found(cost(small), cost(large), *seen) == {}
 
 
+@pytest.mark.parametrize(
+    ("small", "large", "related"),
+    [
+        ("my_net.py:Net(width=8)", "my_net.py:Net(width=64)", True),
+        ("my_net.py:Net", "other.py:Net", False),
+        ("pattern:INPUT -> FC", "pattern:INPUT -> CONV3-8 -> FC", False),
+    ],
+)
+def test_networks_that_say_no_family_are_of_none(small: str, large: str, related: bool) -> None:
+    family = "pattern" if small.startswith("pattern:") else "custom"
+    one, other = replace(VGG16, name=small, family=family), replace(VGG19, name=large, family=family)
+    seen = found(
+        cost(one), cost(other), infer(one, about("latency", 0.04)), infer(other, about("latency", 0.03))
+    )
+    assert ("larger_but_faster" in seen) is related
+
+
 def test_without_counts_nothing_is_larger() -> None:
     assert found(infer(VGG16, about("latency", 0.04)), infer(VGG19, about("latency", 0.03))) == {}
 

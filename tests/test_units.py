@@ -59,6 +59,12 @@ def test_ends_have_the_decimals_of_their_number_or_as_many_digits(
     assert ranged(value, low, high, Scale(1.0, "ms")) == text
 
 
+def test_an_end_that_says_nothing_is_told_by_how_far_it_is() -> None:
+    # Student's interval of the logarithms of two processes that have little in common.
+    assert ranged(3.2, 3e-16, 3.5e16, Scale(1.0, "ms")) == "3.2 ms (< 0.00032 – > 32,000)"
+    assert ranged(3.2, 3.2e-3, 3.2e3, Scale(1.0, "ms")) == "3.2 ms (0.0032 – 3,200)"
+
+
 def test_percent_and_duration() -> None:
     assert percent(0.918) == "91.8 %"
     assert percent(None) == DASH

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -222,7 +222,10 @@ _COLUMNS: Mapping[str, _Column] = {
     "dataset": _Column("settings"),
     "epochs": _whole("settings"),
     "replicate": _whole("settings"),
-    "recipe": _Column(_recipe, "name and version of how it was trained"),
+    "recipe": _Column(
+        _recipe,
+        "name and version of how it was trained, and on how many images where others had another count",
+    ),
     "status": _Column("record.status", "how the job ended, see `bench explain statuses`"),
     "stage": _Column("record.stage"),
     "error": _Column(lambda row: _message(row.record.error), "why it did not end well"),
@@ -301,6 +304,7 @@ def _of_records(rows: Sequence[_Row]) -> pd.DataFrame:
     values = dict(zip((*paths, *settings, *made), zip(*cells, strict=True), strict=True)) if cells else {}
     if cells:
         values["dataset"] = _datasets(rows, values["dataset"])
+        values["recipe"] = _recipes(rows, values["dataset"], values["recipe"])
     return pd.DataFrame({name: _column(name, values.get(name, ())) for name in _COLUMNS})
 
 
@@ -309,6 +313,23 @@ def _datasets(rows: Sequence[_Row], names: Sequence[str | None]) -> tuple[str | 
     digests = apart(names, [row.job.settings.given.get("dataset_sha256") for row in rows])
     return tuple(
         f"{name} ({digest})" if digest else name for name, digest in zip(names, digests, strict=True)
+    )
+
+
+def _recipes(
+    rows: Sequence[_Row], datasets: Sequence[str | None], names: Sequence[str | None]
+) -> tuple[str | None, ...]:
+    """Return the names of recipes, with the count of training images where others of that name had another one."""
+    images = [
+        row.job.settings.given.get("train_images") if name else None
+        for row, name in zip(rows, names, strict=True)
+    ]
+    several: defaultdict[tuple[str | None, str | None], set[object]] = defaultdict(set)
+    for key, count in zip(zip(datasets, names, strict=True), images, strict=True):
+        several[key].add(count)
+    return tuple(
+        f"{name}, {count:,} images" if isinstance(count, int) and len(several[dataset, name]) > 1 else name
+        for dataset, name, count in zip(datasets, names, images, strict=True)
     )
 
 

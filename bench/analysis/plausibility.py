@@ -15,12 +15,16 @@ import pandas as pd
 from bench.analysis._counts import counts_of
 from bench.analysis.keys import SHAPE, VARIANT, WAY
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
+from bench.plan.card import ArchCard
 from bench.plan.task import INPUT
 from bench.stats.intervals import below_chance
 from bench.units import percent, show
 
 _MORE = 1.1  # times as much, from which a network has clearly more of something
 _BEYOND = 1.05  # times as long, from which a time is clearly longer
+
+
+_NO_FAMILY = ArchCard(name="").family
 
 
 class _Doubt(NamedTuple):
@@ -70,6 +74,9 @@ def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
 def _larger_but_faster(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     times = _counted(frame, frame["measurement"].isin(["latency", "step_time"]), _SIZES)
+    times = (
+        times.assign(family=list(map(_family, times["family"], times["network"]))) if len(times) else times
+    )
     keys = ["run", "task", "family", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
     groups: defaultdict[tuple[object, ...], list[_Row]] = defaultdict(list)
     for row in times.to_dict("records"):
@@ -80,6 +87,17 @@ def _larger_but_faster(frame: pd.DataFrame) -> Iterator[_Doubt]:
                 if _more(large, small) and large["high"] < small["low"]:
                     other = f"{small['network']} ({show(small['median'], 's')})"
                     yield _Doubt(large["row"], f"{_measured(large)} is below that of {other}")
+
+
+def _family(family: object, network: str) -> str:
+    """Return of which networks one should cost more with more of everything.
+
+    Networks in files say no family, and layer patterns are none: two of them may have nothing in common. Those of one
+    class with other arguments are alike.
+    """
+    if not isinstance(family, str) or family == _NO_FAMILY:
+        return network.partition("(")[0]
+    return network if family == "pattern" else family
 
 
 def _more(large: _Row, small: _Row) -> bool:

@@ -21,9 +21,12 @@ from bench.analysis.gate import TwoRounds
 from bench.analysis.versus import Ratio
 from bench.api._comparing import compare
 from bench.api._running import Done, run_name
-from bench.errors import ConfigError
+from bench.api.runs import open_executor
+from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.execution import Executor
+from bench.execution.catalog import ask
 from bench.execution.runner import Observer
+from bench.plan.card import ArchCard
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def gate(
     changes: list[TwoRounds] = []
     runs: list[Done] = []
     with _side_by_side(root, commits) as (before, after):
-        new = _new(names, before, after, commits[1])
+        new = _new(names, before, after, commits[1], executor)
 
         def ratios(name: str, run: str) -> dict[str, Ratio]:
             together = [f"{after}/{name}", f"{before}/{name}"]
@@ -112,17 +115,37 @@ def gate(
     return Gate(tuple(changes), new, missing, tuple(runs))
 
 
-def _new(names: Sequence[str], before: Path, after: Path, head: str) -> tuple[str, ...]:
-    """Return the networks whose files the earlier commit lacks.
+def _new(
+    names: Sequence[str], before: Path, after: Path, head: str, executor: str | Executor
+) -> tuple[str, ...]:
+    """Return the networks that the earlier commit lacks, with or without their files.
 
     Raises:
-        ConfigError: for a name that is of no file of the later one.
+        ConfigError: for a name that is of no file of the later one, or of nothing in it.
     """
-    files = {name: name.partition(":")[0] for name in names}
-    for file in files.values():
+    for name in names:
+        file = name.partition(":")[0]
         if not (after / file).is_file():
             raise ConfigError(f"{head} has no file {file}", "name networks by their files: nets/mine.py:Net")
-    return tuple(name for name, file in files.items() if not (before / file).is_file())
+        if _lacks(after / name, executor):
+            raise ConfigError(f"{head} has no {name}", f"`bench show {name}` knows it once it is there")
+    return tuple(
+        name
+        for name in names
+        if not (before / name.partition(":")[0]).is_file() or _lacks(before / name, executor)
+    )
+
+
+def _lacks(network: Path, executor: str | Executor) -> bool:
+    """Return whether the file of a network has none of that name; whatever else is wrong with it, its jobs will say."""
+    with open_executor(executor) as opened:
+        try:
+            ask(opened, tuple[ArchCard, ...], "probe_arch", str(network))
+        except UnknownNameError:
+            return True
+        except BenchError:
+            return False
+    return False
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _check_free(out: Path, force: bool) -> None:
     if out.is_dir():
         if any(out.iterdir()):
             raise ConfigError(f"the folder {out} is not empty", "name a new one: --out NAME")
-    elif out.exists() and not force:
+    elif out.is_file() and not force:  # a pipe or a device loses nothing
         raise ConfigError(f"{out} is there already", "name another file, or give --force to replace it")
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import bench
 from bench.api import Done
 from bench.archs.naming import _pretrained, parse, resolve
-from bench.archs.safetensors import read_safetensors, read_told, write_safetensors
+from bench.archs.safetensors import check_state, read_safetensors, read_told, write_safetensors
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import BenchError, ConfigError, InvalidModelError, StoreError, UnsupportedError
 from bench.plan.config import Experiment
@@ -610,6 +610,8 @@ def test_the_files_are_those_of_the_library(tmp_path: Path) -> None:
 def test_a_kind_that_the_format_lacks_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="z is of torch.complex128"):
         write_safetensors(tmp_path / "w.safetensors", {"z": torch.zeros(1, dtype=torch.complex128)}, {})
+    with pytest.raises(StoreError, match="_extra_state is of dict"):
+        check_state({"_extra_state": {}})
     assert not list(tmp_path.iterdir())
 
 

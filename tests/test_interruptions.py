@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import make_job
-from patches import PLAIN, curves, network, patches, trained
+from patches import PLAIN, curves, network, patches, recipe_with, trained
+from torch import Tensor, nn
 
 from bench.errors import StoreError
 from bench.plan.recipe import Augment, Plateau, Recipe
@@ -110,6 +111,46 @@ def test_what_was_seen_before_the_first_step_is_kept(tmp_path: Path) -> None:
     again = trained(checkpoint=file, before=lambda _: pytest.fail("looked again"), after=lambda _: [2, None])
     assert first.started == again.started == {"norm": 1.5}
     assert (first.ended, again.ended) == (None, [2, None])
+
+
+class Counts(nn.Module):
+    """Keeps how often it was called in training, as state that is no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.calls = network(), 0
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.calls = state["calls"]
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += self.training
+        logits: Tensor = self.net(images)
+        return logits
+
+
+def test_state_that_is_no_tensor_is_kept_and_put_back(tmp_path: Path) -> None:
+    recipe, file = recipe_with(ema=0.9), tmp_path / "job.pt"
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    def look(model: nn.Module) -> None:
+        model.train()(patches(2).images.float())  # which is undone
+
+    whole, resumed = Counts(), Counts()
+    with pytest.raises(KeyboardInterrupt):
+        trained(Counts(), recipe=recipe, checkpoint=file, on_epoch=stop)
+    in_two, at_once = (
+        trained(resumed, recipe=recipe, checkpoint=file),
+        trained(whole, recipe=recipe, before=look),
+    )
+    assert (in_two.resumed_from, curves(in_two)) == (2, curves(at_once))
+    assert whole.calls == resumed.calls == 4 * 160 // 32  # steps of four epochs
 
 
 def test_a_checkpoint_of_a_job_with_another_recipe_is_not_used(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from bench.cli.show import _Format, _print_times
 from bench.costs import prepare
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Step, Work, count_pass
-from bench.errors import InvalidModelError
+from bench.errors import InvalidModelError, UnsupportedError
 from bench.execution._worker import _measure
 from bench.plan.job import Job
 from bench.plan.settings import Timing
@@ -172,6 +172,21 @@ def test_forward_counts_are_those_of_the_table_of_layers(name: str) -> None:
     with torch.no_grad():
         counting = count_pass(Followed(subject.model), Step(lambda: _run(subject.model, images)))
     assert macs_of(counting.calls) == 3 * subject.trace.first
+
+
+class Branches(Small):
+    """Takes one of two ways by an operator that takes functions, as programs of torch.export have it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        ways = (lambda x: (self.second(x),)), (lambda x: (x + 0,))
+        (x,) = torch.ops.higher_order.cond(x.sum() >= 0, *ways, (x,))
+        return self.head(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def test_an_operator_that_takes_functions_is_counted_as_what_runs() -> None:
+    calls = counted(Branches(), IMAGES)
+    assert [calls[name].forward.macs for name in ("first", "second", "head", "")] == [FIRST, SECOND, HEAD, 0]
 
 
 def test_forwards_are_as_they_were_also_after_a_failure() -> None:
@@ -377,10 +392,36 @@ def test_a_training_step_on_a_card(host: FakeHost) -> None:
 
 
 def test_a_training_is_timed_in_eager_alone() -> None:
-    from bench.errors import UnsupportedError
-
     with pytest.raises(UnsupportedError, match="in eager alone"):
         measured(layers_job("cpu", training=True, backend="compiled"))
+
+
+FOLLOWED = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes=3, in_channels=1):
+        super().__init__()
+        self.fc = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x):
+        if "forward" in vars(self.fc):
+            raise NotImplementedError("fc is followed")
+        return self.fc(x.mean((2, 3)))
+"""
+
+
+@pytest.mark.parametrize("training", [None, True])
+def test_a_network_that_cannot_be_followed_is_at_no_fault(training: bool | None, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(FOLLOWED)
+    settings = {"training": training} if training else {}
+    job = layers_job("cpu", arch=f"{tmp_path}/net.py:Net", **settings)
+    with pytest.raises(
+        UnsupportedError, match="following the calls of its layers failed: .*fc is followed"
+    ) as caught:
+        measured(job)
+    assert "as a whole" in str(caught.value.tip)
 
 
 # --- what is read ---

@@ -9,6 +9,7 @@ import torch
 from patches import PLAIN, network, trained
 from torch import nn
 
+from bench.errors import UnsupportedError
 from bench.plan.recipe import Cosine, Plateau, Recipe, Steps, _Triangle
 from bench.training._optimiser import Average, _lowered, _parameter_groups, make_optimiser, rate, set_rate
 
@@ -41,6 +42,12 @@ def test_frozen_parameters_are_left_alone() -> None:
     assert torch.equal(first, before)
     optimised = make_optimiser(model, PLAIN).param_groups[0]["params"]
     assert len(optimised) == len(list(model.parameters())) - 1
+
+
+def test_a_network_without_anything_to_train_is_told() -> None:
+    for model in (nn.Flatten(), nn.Linear(2, 2).requires_grad_(False)):
+        with pytest.raises(UnsupportedError, match="there is nothing to train"):
+            make_optimiser(model, PLAIN)
 
 
 def test_adamw_takes_its_numbers_from_the_recipe() -> None:

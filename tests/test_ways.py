@@ -19,10 +19,14 @@ from bench.archs.naming import expand_names, parse, resolve
 from bench.archs.naming._ways import NetworkName
 from bench.costs import prepare
 from bench.errors import UnknownNameError, UnsupportedError
+from bench.execution._worker import _measure
 from bench.execution.catalog import _is_users
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
+from bench.plan.settings import Timing
+from bench.plan.task import Hooks
+from bench.tasks.versus import versus
 
 NET = """
 import torch
@@ -217,6 +221,15 @@ def test_a_program_is_a_network_of_the_shape_that_it_was_exported_for(programs: 
 
 
 @pytest.mark.slow
+def test_a_program_of_one_image_alone_can_be_compared(programs: Path) -> None:
+    networks = {name: planned(resolve(name).card, "infer") for name in (f"{programs}/of1.pt2", "lenet5")}
+    quick = Timing(warmup_s=0.001, min_s=0, limit_s=0.001, min_samples=1, max_samples=1)
+    (one,) = versus(networks, 1, timing=quick)
+    of = [m.detail["label"] for m in _measure(one.job, Hooks()) if m.name == "latency"]
+    assert of == list(networks)
+
+
+@pytest.mark.slow
 def test_programs_that_take_no_images_or_cannot_be_read(programs: Path, tmp_path: Path) -> None:
     assert "takes [1, 3, 8, 8], [1, 3, 8, 8]" in refused(f"{programs}/two.pt2").message
     assert "of1.pt2" in str(refused(f"{programs}/of2.pt2", UnknownNameError).tip)
@@ -259,6 +272,17 @@ def test_a_script_is_a_network(scripts: Path, file: str) -> None:
     assert (card.in_channels, card.num_classes, card.any_outputs, card.sized) == (3, None, True, False)
     counts = counted(card.name, input_size=32)
     assert (counts["parameters"], counts["macs"], counts["macs_second"]) == (PARAMETERS, MACS, MACS)
+
+
+@pytest.mark.parametrize(
+    "first", [nn.Conv2d(6, 4, 3, groups=2), nn.Conv2d(3, 3, 3, groups=3), nn.ConvTranspose2d(3, 8, 2)]
+)
+def test_a_script_takes_the_channels_of_its_first_convolution(first: Any, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Hardtanh(), first, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    torch.jit.save(torch.jit.script(net), tmp_path / "scripted.pt")
+    torch.jit.save(torch.jit.trace(net, torch.zeros(1, first.in_channels, 8, 8)), tmp_path / "traced.pt")
+    for name in ("scripted", "traced"):
+        assert resolve(f"{tmp_path}/{name}.pt").card.in_channels == first.in_channels
 
 
 def test_a_frozen_script_runs_and_is_not_counted(scripts: Path) -> None:

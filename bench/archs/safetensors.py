@@ -78,19 +78,30 @@ def read_told(file: Path) -> JsonObject | None:
     return told if isinstance(told, dict) else None
 
 
+def check_state(state: Mapping[str, object]) -> None:
+    """Refuse the state of a network that no file of weights can hold.
+
+    Raises:
+        StoreError: if something of it is no tensor, or of a kind that the format lacks.
+    """
+    for key, value in state.items():
+        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        if kind not in _NAMES:
+            raise StoreError(
+                f"{key} is of {kind}, which no file of weights holds", "leave --keep-weights out"
+            )
+
+
 def write_safetensors(file: Path, tensors: Mapping[str, Tensor], told: JsonObject) -> str:
     """Write tensors, and what is to be told of them, and return the file's SHA-256; the old file or the new is there.
 
     Raises:
         StoreError: if it cannot be written, or a tensor is of a kind that the format lacks.
     """
+    check_state(tensors)
     header: dict[str, object] = {_METADATA: {"format": "pt", _OURS: json.dumps(told)}}
     at = 0
     for key, tensor in tensors.items():
-        if tensor.dtype not in _NAMES:
-            raise StoreError(
-                f"{key} is of {tensor.dtype}, which no file of weights holds", "leave --keep-weights out"
-            )
         end = at + tensor.numel() * tensor.itemsize
         header[key] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
         at = end

@@ -21,12 +21,21 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.costs._arguments import Args, Kwargs, tensors_of
-from bench.costs._operators import BACKWARD, MATRIX, MOVING, OTHER, arguments, complex_factor, pointwise
+from bench.costs._operators import (
+    BACKWARD,
+    MATRIX,
+    MOVING,
+    OTHER,
+    arguments,
+    complex_factor,
+    pointwise,
+    watched_kernel,
+)
 from bench.costs._storage import all_meta
 from bench.costs.calls import Followed, Forward
 
@@ -93,6 +102,8 @@ class _Counting(TorchDispatchMode):
         calls: in the order in which they began; `OUTSIDE` is the first.
     """
 
+    supports_higher_order_operators = True
+
     def __init__(self, followed: Followed) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own has no types
         self.followed = followed
@@ -156,10 +167,16 @@ class _Counting(TorchDispatchMode):
         return go
 
     def __torch_dispatch__(
-        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+        self,
+        func: OpOverload | HigherOrderOperator,
+        types: object,
+        args: Args = (),
+        kwargs: Kwargs | None = None,
     ) -> object:
-        """Run an operator and note what it does; one that is made of others, as those."""
+        """Run an operator and note what it does; one that is made of others, or takes functions, as those."""
         kwargs = kwargs or {}
+        if not isinstance(func, OpOverload):
+            return _higher_order(self, func, args, kwargs)
         args, kwargs = all_meta(func, args, kwargs)
         packet = func.overloadpacket
         known = any(packet in table for table in (MATRIX, OTHER, MOVING, BACKWARD)) or pointwise(func)
@@ -213,6 +230,15 @@ def owners(loss: Tensor, marks: list[tuple[int, Key]]) -> list[tuple[Node, Key]]
     return list(owned.items())
 
 
+def _higher_order(mode: TorchDispatchMode, func: HigherOrderOperator, args: Args, kwargs: Kwargs) -> object:
+    """Run an operator that takes functions so that a mode sees what they do, where that is known."""
+    kernel = watched_kernel(func)
+    if kernel is None:
+        return func(*args, **kwargs)
+    with mode:
+        return kernel(*args, **kwargs)
+
+
 def _macs(func: OpOverload, args: Args, out: object) -> int:
     """Return the multiply-accumulates of an operator; 0 of one that is no product of matrices."""
     packet = func.overloadpacket
@@ -262,9 +288,17 @@ def count_pass(followed: Followed, step: Step) -> _Counting:
 class OnMeta(TorchDispatchMode):
     """Lets buffers and constants that have storage be combined with tensors that have none, while it is entered."""
 
+    supports_higher_order_operators = True
+
     def __torch_dispatch__(
-        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+        self,
+        func: OpOverload | HigherOrderOperator,
+        types: object,
+        args: Args = (),
+        kwargs: Kwargs | None = None,
     ) -> object:
         """Run an operator on tensors without storage."""
+        if not isinstance(func, OpOverload):
+            return _higher_order(self, func, args, kwargs or {})
         args, kwargs = all_meta(func, args, kwargs or {})
         return func(*args, **kwargs)

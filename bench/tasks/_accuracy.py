@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from bench.archs.safetensors import write_safetensors
+from bench.archs.safetensors import check_state, write_safetensors
 from bench.datasets import Dataset, Files, check_same, find, hold_back, read, subset
 from bench.datasets.transforms import Transform
 from bench.plan.job import Job
@@ -77,6 +77,8 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
     """
     config = _fit_config(job, hooks.checkpoint)
     outputs = hooks.outputs
+    if hooks.weights is not None:
+        check_state(model.state_dict())  # before the training, which would be lost
     with _threads(config.threads):
         hooks.stage("load")
         start = time.perf_counter()

@@ -28,7 +28,7 @@ _TOLERANCES = {
 
 
 def agreement(eager: Call, other: Call, precision: str) -> Measurement:
-    """Hold what a backend returns against two eager calls on the same images.
+    """Hold the first tensor that a backend returns against two eager calls on the same images.
 
     Returns:
         `output_difference`: the largest absolute difference over the largest absolute eager output. It is flagged
@@ -48,7 +48,7 @@ def agreement(eager: Call, other: Call, precision: str) -> Measurement:
         "not_finite": not bool(torch.isfinite(first).all()),
     }
     detail = {
-        "of": "largest difference from eager over the largest output of eager",
+        "of": "largest difference from eager over the largest output of eager, in the first tensor that is returned",
         "tolerance": tolerance,
         "largest_output": _largest(first),
         "eager_twice": eager_twice,
@@ -62,7 +62,7 @@ ANSWERS = 16
 
 
 def answers(eager: Call, other: Call, images: Tensor, batches: Iterable[Tensor]) -> Iterator[Measurement]:
-    """Hold what a backend answers against eager on further images, which are laid where both read them in turn.
+    """Hold the first tensor of a backend's answers against eager's on further images, which are laid where both read.
 
     Yields:
         `mean_difference`: the mean absolute difference over the largest absolute eager output; `other_answers`: of

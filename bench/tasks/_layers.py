@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bench.backends import Backend
+from bench.backends import Backend, refusal
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import UnsupportedError
@@ -53,10 +54,10 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
         hooks.stage("memory")
         yield tools.memory.peak(whole)
     hooks.stage("count")
-    with torch.set_grad_enabled(training):
+    with torch.set_grad_enabled(training), _following():
         counting = count_pass(layered.followed, layered.step)
     hooks.stage("layers")
-    with torch.inference_mode(not training):
+    with torch.inference_mode(not training), _following():
         times = measure_layers(
             whole, layered, clock, job.settings.timing, watch=tools.watch, device=job.device
         )
@@ -71,6 +72,21 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     yield measured("layers_time", sums, {"of": "the layers of the same", **detail}, times.report.flags)
     shares = [part / all_of_it for part, all_of_it in zip(sums, times.whole.seconds, strict=True)]
     yield measured("explained_share", shares, {"of": "layers over whole, round by round"})
+
+
+@contextlib.contextmanager
+def _following() -> Iterator[None]:
+    """Make a context in which the calls of a network are followed.
+
+    Raises:
+        UnsupportedError: where they cannot be: the network has run as it is, and what fails now is no fault of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise refusal(
+            "following the calls of its layers", error, "time it as a whole: bench run NAME"
+        ) from error
 
 
 def _is_layer(call: Call) -> bool:

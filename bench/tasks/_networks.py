@@ -75,7 +75,10 @@ def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
 
     Its weights repeat a part of themselves, which is enough for what is timed, unless they are drawn `in_full`.
     """
-    arch = imported(job, hooks)
+    return _built_of(imported(job, hooks), job, hooks, in_full=in_full)
+
+
+def _built_of(arch: Arch, job: Job, hooks: Hooks, *, in_full: bool) -> nn.Module:
     hooks.stage("build")
     torch.manual_seed(streams(job.seed).init)
     with contextlib.nullcontext() if in_full else _RepeatedDraws():
@@ -98,9 +101,11 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     It is on the CPU; one that does not run there, as it asks for a GPU or for kernels that only a GPU has, is on the
     job's device.
     """
-    model = built(job, hooks, in_full=in_full).eval()
+    arch = imported(job, hooks)
+    model = _built_of(arch, job, hooks, in_full=in_full).eval()
     hooks.stage("check")
-    images = torch.zeros(2, job.in_channels, job.input_size, job.input_size, dtype=dtype_of(model))
+    count = arch.card.batch or 2
+    images = torch.zeros(count, job.in_channels, job.input_size, job.input_size, dtype=dtype_of(model))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             output = model(images)
@@ -108,7 +113,7 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
             if job.device == "cpu":
                 raise
             output = model.to(job.device)(images.to(job.device))
-        check(output, job, images=2)
+        check(output, job, images=count)
     return model.train()
 
 

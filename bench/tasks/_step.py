@@ -18,7 +18,7 @@ from bench.tasks._placing import noise, place
 from bench.timing.clock import Clock, Workload
 from bench.timing.memory import held_tensors
 from bench.timing.steps import Phases
-from bench.training.config import autocast
+from bench.training.config import autocast, check_trains
 from bench.training.outputs import training_loss
 
 
@@ -62,7 +62,11 @@ def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
 
     The loss, of auxiliary heads too, belongs to `forward`; clearing the gradients to `optimizer`, after the update.
     In amp_fp16 the loss is scaled, and the update looks for overflow first, as `torch.amp.GradScaler` does.
+
+    Raises:
+        UnsupportedError: if there is nothing to train.
     """
+    check_trains(model)
     classes, precision = job.num_classes or 1, job.settings.precision
     labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(job.seed))
     labels = labels.to(job.device)

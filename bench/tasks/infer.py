@@ -81,7 +81,7 @@ _QUANTITIES = (
         "output_difference",
         "1",
         "lower",
-        about="largest difference from eager outputs, as a share of the largest of these",
+        about="largest difference from eager outputs, the first tensor of several, as a share of the largest of these",
     ),
     Quantity(
         "mean_difference",

@@ -17,7 +17,7 @@ from bench.errors import DivergedError, InvalidModelError, suggestion
 from bench.plan.card import DatasetCard
 from bench.training._augment import decide
 from bench.training._batches import Batches
-from bench.training._optimiser import Average, make_optimiser, rate, set_rate
+from bench.training._optimiser import Average, copies, make_optimiser, rate, set_rate
 from bench.training._parallel import ALONE, Group
 from bench.training.config import FitConfig, autocast, streams
 from bench.training.outputs import mean_answers, training_loss
@@ -183,7 +183,7 @@ class Learner:
     def undisturbed(self) -> Iterator[None]:
         """Put the network, its gradients and torch's generators back after the block, whatever is run in it."""
         devices = [self.device] if self.device.type == "cuda" else []
-        state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        state = copies(self.model)
         training = self.model.training
         with torch.random.fork_rng(devices):
             yield
@@ -208,7 +208,7 @@ class Learner:
     def fits(self, state: dict[str, Any]) -> bool:
         """Return whether `state` is of a network with the same tensors."""
         shapes, others = (
-            {name: tensor.shape for name, tensor in tensors.items()}
+            {name: getattr(value, "shape", None) for name, value in tensors.items()}
             for tensors in (self.model.state_dict(), state["model"])
         )
         return shapes == others
@@ -220,8 +220,7 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.step = state["average"]["step"]
-            for name, tensor in state["average"]["tensors"].items():
-                self.average.tensors[name].copy_(tensor)
+            self.average.restore(state["average"]["tensors"])
         self.order_rng.set_state(state["order"])
         self.augment_rng.set_state(state["chance"])
         torch.set_rng_state(state["cpu_noise"])

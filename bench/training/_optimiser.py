@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from bench.plan.recipe import Cosine, Plateau, Recipe, Schedule, Steps
+from bench.training.config import check_trains
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # of batches, instances, groups, layers
 
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser of the parameters that require gradients; `set_rate` sets the rate of each step."""
+    """Return the recipe's optimiser of the parameters that require gradients; `set_rate` sets the rate of each step.
+
+    Raises:
+        UnsupportedError: if there are none.
+    """
+    check_trains(model)
     groups = _parameter_groups(model, recipe)
     # Fused: one call for all parameters; with many small ones, a call for each takes longer than the work.
     if recipe.optimiser == "adamw":
@@ -112,7 +119,7 @@ class Average:
         self.every = every
         self.lookahead = lookahead
         self.step = 0
-        self.tensors = _copies(model)
+        self.tensors = copies(model)
 
     @torch.no_grad()
     def update(self, model: nn.Module, done: float = 1.0) -> None:
@@ -122,7 +129,8 @@ class Average:
             return
         before = self.step // self.every - 1
         decay = self.decay * done**3 if self.lookahead else min(self.decay, (1 + before) / (10 + before))
-        own = model.state_dict()
+        state = model.state_dict()
+        own = {name: value for name, value in state.items() if isinstance(value, Tensor)}
         floats = [name for name, tensor in own.items() if tensor.is_floating_point()]
         # One call for all tensors; with many small ones, a call for each takes longer than the work.
         averages, weights = [self.tensors[n] for n in floats], [own[n] for n in floats]
@@ -131,11 +139,20 @@ class Average:
             torch._foreach_copy_(weights, averages)
         if others := own.keys() - set(floats):
             torch._foreach_copy_([self.tensors[n] for n in others], [own[n] for n in others])
+        self.tensors |= {name: copy.deepcopy(state[name]) for name in state.keys() - own.keys()}
+
+    def restore(self, tensors: dict[str, Any]) -> None:
+        """Take over what `tensors` was."""
+        for name, value in tensors.items():
+            if isinstance(value, Tensor):
+                self.tensors[name].copy_(value)
+            else:
+                self.tensors[name] = value
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:
         """Give the network the averaged weights inside the block, and its own again after it."""
-        last = _copies(model)
+        last = copies(model)
         model.load_state_dict(self.tensors)
         try:
             yield
@@ -143,5 +160,9 @@ class Average:
             model.load_state_dict(last)
 
 
-def _copies(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+def copies(model: nn.Module) -> dict[str, Any]:
+    """Return copies of a network's tensors by name, and of what else its modules have as extra state."""
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in model.state_dict().items()
+    }

@@ -8,8 +8,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from bench.datasets import Dataset, Images
+from bench.errors import UnsupportedError
 from bench.plan.recipe import Recipe
 from bench.training._batches import Shape
 
@@ -65,6 +67,17 @@ class Splits:
     train: Images
     test: Images
     validation: Images | None = None
+
+
+def check_trains(model: nn.Module) -> None:
+    """Refuse a network in which there is nothing to train.
+
+    Raises:
+        UnsupportedError: if none of its parameters requires a gradient.
+    """
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        message = "the network has no parameter that requires a gradient: there is nothing to train"
+        raise UnsupportedError(message, "time its forward pass: --task infer")
 
 
 # --- precision ---

@@ -16,9 +16,10 @@ from bench.archs import Arch
 from bench.costs import dtype_of, prepare
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
-from bench.errors import InvalidModelError, UnsupportedError, typed_text
+from bench.errors import BenchError, InvalidModelError, UnsupportedError, typed_text
 from bench.io import JsonObject
 from bench.training._forecast import Forecast, forecast
+from bench.training.config import check_trains
 from bench.training.outputs import training_loss
 
 _BATCHES = (1, 8, 32, 64, 128, 256)
@@ -49,11 +50,12 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
     classes = shape.get("num_classes") or card.num_classes or 1
     try:
         model = subject.model.train()
+        check_trains(model)
         calls = _counted(model, _images(model, subject.shape, batch), classes)
         forecasts = {
             n: _forecast(model, _images(model, subject.shape, n), classes) for n in sorted({*_BATCHES, batch})
         }
-    except InvalidModelError:
+    except BenchError:
         raise
     except Exception as error:  # the network's own
         raise InvalidModelError(f"{card.name} failed in training mode: {typed_text(error)[:300]}") from error

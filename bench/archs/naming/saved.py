@@ -180,8 +180,7 @@ def _resolve_scripted(name: NetworkName) -> Arch:
             f"{name} is no network that torch.jit.save has written: it holds weights, or a pickle of its own",
             f"name the class that they are for, \"my_net.py:Net(weights='{name.target}')\"",
         )
-    # Of the first convolution; none without one.
-    channels = next((int(p.shape[1]) for p in _script(file).parameters() if p.ndim == 4), None)
+    channels = _channels(_script(file))
     card = ArchCard(
         name=str(name),
         sized=False,
@@ -194,6 +193,27 @@ def _resolve_scripted(name: NetworkName) -> Arch:
     nothing = "nothing in the file says"
     said = {"in_channels": "its first convolution" if channels else nothing, "input_size": nothing}
     return Arch(card, lambda **_: _script(file), partial(origins, said))
+
+
+_TRACED, _TRANSPOSED = "aten::_convolution", "aten::conv_transpose2d"
+_CONVOLUTIONS = (_TRACED, "aten::conv2d", _TRANSPOSED)
+
+
+def _channels(script: Any) -> int | None:
+    """Return how many channels the first convolution of a script takes; None where there is none.
+
+    Its weight has those of a group alone, or, where it is transposed, in its first dimension: the graph tells.
+    """
+    weight = next((p for p in script.parameters() if p.ndim == 4), None)
+    if weight is None:
+        return None
+    first = next((node for node in script.inlined_graph.nodes() if node.kind() in _CONVOLUTIONS), None)
+    if first is None:
+        return int(weight.shape[1])
+    kind = first.kind()
+    if kind == _TRANSPOSED or (kind == _TRACED and first.namedInput("transposed").toIValue()):
+        return int(weight.shape[0])
+    return int(weight.shape[1]) * (first.namedInput("groups").toIValue() or 1)
 
 
 def _script(file: Path) -> nn.Module:

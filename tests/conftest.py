@@ -51,6 +51,7 @@ SLOW_FIXTURES = {"facts"}  # that take seconds to make
 LONGEST = (
     *(
         "test_newcomer",
+        "test_faults",
         "test_as_written",
         "test_cli",
         "test_process_executor",
@@ -60,6 +61,7 @@ LONGEST = (
         "test_report",
     ),
     *("test_backends", "test_plugins", "test_receptive_field", "test_wild_networks", "test_figures_cost"),
+    *("test_racing", "test_exported", "test_layer_times", "test_python", "test_evaluate", "test_width"),
     *("test_gpu_walk", "test_archs", "test_page", "test_contracts", "test_datasets", "test_torchrun"),
 )
 

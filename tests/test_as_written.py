@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 from commands import lines_of
 from PIL import Image
 from stand_in import StandIn, instead_of_all
@@ -158,8 +159,8 @@ def test_a_unit_of_ones_own(executor: StandIn) -> None:
     Path("mine.py").write_text(blocks[0])
     command = [sys.executable, "-m", "bench"]
     for line in lines_of(guide("extending")):
-        done = subprocess.run([*command, *shlex.split(line)[1:]], capture_output=True, text=True, check=False)
+        done = warm.run([*command, *shlex.split(line)[1:]], text=True)
         assert done.returncode == 0, done.stderr
     assert Path("reports/small/figures/parameters.svg").is_file()
     test = f"import os\nos.environ['BENCH_PLUGINS'] = 'mine.py'\n{blocks[1]}\ntest_my_network()\n"
-    subprocess.run([sys.executable, "-c", test], check=True)
+    warm.run([sys.executable, "-c", test], text=True, check=True)

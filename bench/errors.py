@@ -85,10 +85,15 @@ _NO_MEMORY = (
 )
 
 
+def encodable(text: str) -> str:
+    """Return text that UTF-8 can hold: halves of characters, which Python's texts may have, are written as escapes."""
+    return str.encode(text, "utf-8", "backslashreplace").decode()
+
+
 def text_of(error: BaseException) -> str:
-    """Return an exception's text, also of a user's class whose text cannot be had."""
+    """Return an exception's text, as UTF-8 can hold it, also of a user's class whose text cannot be had."""
     try:
-        return str(error)
+        return encodable(str(error))
     except Exception as failure:
         return f"its text cannot be had: {type(failure).__name__}"
 

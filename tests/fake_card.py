@@ -72,6 +72,7 @@ class FakeHost:
     Attributes:
         device: what CUDA runs work on, whichever card it is.
         calls: of NVML's functions, by name.
+        driver: its version; functions that came later are not found.
     """
 
     def __init__(self, *slots: FakeCard, shown: Sequence[FakeCard] | None = None) -> None:
@@ -80,6 +81,7 @@ class FakeHost:
         self.device = FakeDevice()
         self.calls: Counter[str] = Counter()
         self.current = 0
+        self.driver = 580
 
     @property
     def visible(self) -> list[FakeCard]:
@@ -184,6 +186,11 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
             for p, share in card.busy.items()
         ]
 
+    def event_reasons(card: FakeCard) -> int:
+        if host.driver < 535:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+        return int(whole(card).now("reasons"))
+
     def energy_mj(card: FakeCard) -> int:
         if whole(card).watts is None:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
@@ -191,7 +198,7 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
         return round(1e3 * card.watts * steps * COUNTER_STEP_S)
 
     yield "nvmlInit", lambda: None
-    yield "nvmlSystemGetDriverVersion", lambda: b"580.1"
+    yield "nvmlSystemGetDriverVersion", f"{host.driver}.1".encode
     yield "nvmlDeviceGetCount", lambda: len(host.slots)
     yield "nvmlDeviceGetHandleByIndex", by_slot
     yield "nvmlDeviceGetHandleByUUID", by_uuid
@@ -206,7 +213,8 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
     yield "nvmlDeviceGetClockInfo", lambda card, _: whole(card).now("clocks")
     yield "nvmlDeviceGetTemperature", lambda card, _: whole(card) and 40
     yield "nvmlDeviceGetPowerUsage", lambda card: whole(card) and 70_000
-    yield "nvmlDeviceGetCurrentClocksEventReasons", lambda card: whole(card).now("reasons")
+    yield "nvmlDeviceGetCurrentClocksEventReasons", event_reasons
+    yield "nvmlDeviceGetCurrentClocksThrottleReasons", lambda card: whole(card).now("reasons")
     yield (
         "nvmlDeviceGetComputeRunningProcesses",
         lambda card: [types.SimpleNamespace(pid=pid) for pid in card.now("pids")],

@@ -163,6 +163,15 @@ def test_the_state_of_a_job_is_that_of_its_own_card(monkeypatch: pytest.MonkeyPa
     assert state_of_job(make_job())["gpu"] == []
 
 
+@pytest.mark.parametrize("driver", [470, 525, 535])
+def test_drivers_of_all_ages_tell_why_clocks_are_low(driver: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost(FakeCard("H100", "c", reasons=(0x20,)))
+    host.driver = driver
+    host.install(monkeypatch)
+    (state,) = state_of_job(make_job(task="infer", settings={"device": "cuda:0"}))["gpu"]
+    assert state["throttle_reasons"] == 0x20
+
+
 def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid: int = 1) -> tuple[Any, Any]:
     """Return what a watch of a card sees and doubts, in so many looks between its first and its last."""
     FakeHost(card).install(monkeypatch)

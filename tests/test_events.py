@@ -66,6 +66,25 @@ def test_kinds_of_plain_values_are_sent_as_such() -> None:
     assert decode(encode(("answer", value))) == ("answer", {"a": 1.5, "b": "text", "c": True, "d": [1, 2]})
 
 
+def test_half_a_character_is_sent_as_its_escape() -> None:
+    half = "a\ud800"
+    sent = Measurement(
+        name="a",
+        unit="s",
+        better="lower",
+        samples=(1.0, math.inf),
+        detail={half: [half, 3], "rest": "\U0001f600"},
+        flags=(half,),
+    )
+    _, back = decode(encode(("measurement", sent)))
+    escape = "a\\ud800"
+    assert (back.samples, back.flags) == (sent.samples, (escape,))
+    assert back.detail == {escape: [escape, 3], "rest": "\U0001f600"}
+    assert decode(encode(("answer", (half,)))) == ("answer", [escape])
+    _, error = decode(encode(("error", BenchError(half, half))))
+    assert (error.message, error.tip) == (escape, escape)
+
+
 @pytest.mark.parametrize("value", [object(), Path, np.zeros(3), 1j])
 def test_what_is_not_plain_is_refused_where_it_is_sent(value: object) -> None:
     with pytest.raises(TypeError, match="an event is of plain values, not of"):

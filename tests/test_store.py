@@ -352,6 +352,25 @@ def test_a_folder_that_is_no_run_names_its_neighbours(tmp_path: Path) -> None:
     assert "smoke" in str(caught.value.tip)
 
 
+@pytest.mark.parametrize("device", [None, "/dev/null", "/dev/full"])
+def test_what_is_no_file_holds_no_records(device: str | None, tmp_path: Path) -> None:
+    """A pipe would be waited for, and a device keeps nothing."""
+    records = tmp_path / RECORDS
+    if device is None:
+        os.mkfifo(records)
+    else:
+        records.symlink_to(device)
+    with (
+        pytest.raises(StoreError, match=f"cannot write to .*: {RECORDS} is a pipe, a device or a socket"),
+        Store(tmp_path),
+    ):
+        pass
+    records.unlink()
+    with Store(tmp_path) as store:
+        store.append(make_record())
+    assert len(read_run(tmp_path).records) == 1
+
+
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(StoreError, match="cannot write"), Store(tmp_path / "run"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -18,7 +18,18 @@ from bench.api._comparing import _labelled
 from bench.backends import refusal
 from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
-from bench.execution._worker import _classify, _clean, _describe, _own_traceback, _tip_for, work
+from bench.execution import Event
+from bench.execution._events import decode, encode
+from bench.execution._worker import (
+    _classify,
+    _clean,
+    _describe,
+    _judged,
+    _own_traceback,
+    _tip_for,
+    send_outcome,
+    work,
+)
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe
 from bench.plan.settings import Timed, Timing
@@ -345,6 +356,44 @@ def test_classify(error: BaseException, stage: str, custom: bool, status: str) -
     assert _classify(error, stage, custom=custom) == status
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "tip"),
+    [
+        (
+            "CUDA error: uncorrectable ECC error encountered",
+            "crashed",
+            "nvidia-smi -q -d ECC,PAGE_RETIREMENT",
+        ),
+        (
+            "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+            "crashed",
+            "nvidia-smi -q -d COMPUTE",
+        ),
+        (
+            "CUDA error: all CUDA-capable devices are busy or unavailable",
+            "crashed",
+            "nvidia-smi -q -d COMPUTE",
+        ),
+        ("CUDA error: system not yet initialized", "crashed", "nvidia-fabricmanager"),
+        ("The NVIDIA driver on your system is too old (found version 11040).", "crashed", "newer driver"),
+        ("CUDA driver version is insufficient for CUDA runtime version", "crashed", "newer driver"),
+        (
+            "CUDA error: no kernel image is available for execution on the device",
+            "unsupported",
+            "compute capability",
+        ),
+        ("CUDA error: device-side assert triggered", "invalid_model", None),
+        ("CUDA error: an illegal memory access was encountered", "invalid_model", None),
+    ],
+)
+def test_what_is_wrong_with_a_card_is_no_fault_of_the_network(
+    text: str, status: str, tip: str | None
+) -> None:
+    job = make_job(source_sha256="0" * 64, settings=Timed(device="cuda:0"))
+    assert _judged(RuntimeError(text), job, "warm_up")[0] == status
+    assert (tip or "None") in str(_judged(RuntimeError(text), job, "warm_up")[1]["tip"])
+
+
 def test_text_that_utf8_cannot_hold_is_mended() -> None:
     assert _clean("a\ud800b") == "a?b"
     assert len(_clean("x" * 10_000)) == 8_000
@@ -364,6 +413,63 @@ def test_an_exception_whose_text_cannot_be_had_is_told_all_the_same() -> None:
     assert _classify(MuteError(), "latency", custom=True) == "invalid_model"
     assert _tip_for(MuteError(), make_job(), "latency") is None
     assert "its text cannot be had" in str(refusal("torch.compile", MuteError(), "use backend=eager"))
+
+
+class NumberError(Exception):
+    """An exception whose text is none."""
+
+    def __str__(self) -> str:
+        return cast("str", len(self.args))
+
+
+class HiddenError(Exception):
+    """An exception that does not let itself be looked at."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise LookupError(name)
+
+
+class BareError(UnsupportedError):
+    """An error of bench's, of a class of the network's, without what such have."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def torn_syntax_error() -> SyntaxError:
+    error = SyntaxError("x")
+    error.text = 3  # type: ignore[assignment]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("make_error", "status", "words"),
+    [
+        (NumberError, "invalid_model", "its text cannot be had: TypeError"),
+        (HiddenError, "invalid_model", "cannot be told of: LookupError"),
+        (
+            BareError,
+            "invalid_model",
+            "cannot be told of: AttributeError: 'BareError' object has no attribute",
+        ),
+        (torn_syntax_error, "invalid_model", "cannot be told of: AttributeError"),
+        (lambda: UnsupportedError("x", object()), "unsupported", "x"),  # type: ignore[arg-type]
+        (lambda: ValueError("a\ud800"), "invalid_model", "a\\ud800"),
+    ],
+)
+def test_whatever_a_network_raises_becomes_an_outcome(
+    make_error: Callable[[], BaseException], status: str, words: str
+) -> None:
+    def do(enter: Callable[[str], None]) -> None:
+        enter("check")
+        raise make_error()
+
+    events: list[Event] = []
+    send_outcome(events.append, make_job(), do)
+    kind, (told, content) = decode(encode(events[-1]))
+    assert (kind, told) == ("outcome", status)
+    assert words in content["message"]
+    assert content["tip"] is None or isinstance(content["tip"], str)
 
 
 def test_a_traceback_without_frames_is_its_message() -> None:

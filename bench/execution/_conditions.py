@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,25 @@ def _set_gradients(as_usual: bool) -> None:
     torch.set_grad_enabled(as_usual != torch.is_inference_mode_enabled())
 
 
+_CLOCKS = {
+    name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "process_time", "monotonic")
+}
+
+
+def _own_clocks() -> str:
+    """Return which of Python's clocks are others by now, as of those who simulate time."""
+    return (
+        " ".join(name for name, own in _CLOCKS.items() if getattr(time, name, None) is not own) or "Python's"
+    )
+
+
+def _set_clocks(_: str) -> None:
+    for name, own in _CLOCKS.items():
+        setattr(time, name, own)
+
+
 _CONDITIONS: Mapping[str, _Condition] = {
+    "clocks": _Condition(_own_clocks, _set_clocks),
     "threads": _Condition(torch.get_num_threads, torch.set_num_threads),
     "matmul_precision": _Condition(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "cudnn_benchmark": _of_cudnn("benchmark"),

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.errors import BenchError, encodable
 from bench.execution import Event
 from bench.records.record import Measurement, Status
 
@@ -64,7 +64,19 @@ def encode(event: Event) -> bytes:
     kind, value = event
     if isinstance(value, BenchError):
         value = _Error(type(value).__name__, value.message, value.tip)
-    return _encode((kind, value))
+    try:
+        return _encode((kind, value))
+    except UnicodeEncodeError:  # as of a layer that has half a character for a name
+        return _encode((kind, _with_sound_texts(msgspec.to_builtins(value, enc_hook=_plain))))
+
+
+def _with_sound_texts(value: object) -> object:
+    """Return plain values with all texts as UTF-8 can hold them."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_with_sound_texts(key): _with_sound_texts(one) for key, one in value.items()}
+    return [_with_sound_texts(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def decode(content: bytes) -> Event:

@@ -106,14 +106,38 @@ def send_outcome(send: Send, job: Job, do: Callable[[Callable[[str], None]], Non
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, SystemExit too
-        content = _describe(error)
-        status = _classify(error, stage, custom=job.source_sha256 is not None)
-        if job.device == "cpu" and status in ("invalid_model", "crashed") and _says_needs_gpu(error):
-            content["message"] = f"it runs on a GPU alone, and this is on the CPU: {content['message']}"
-            status, content["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
-        content["tip"] = content["tip"] or _tip_for(error, job, stage)
-        outcome = (status, content)
+        outcome = _outcome(error, job, stage)
     send(("outcome", outcome))
+
+
+def _outcome(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[str, object]]:
+    """Return the status and the description of what was raised, also where that cannot even be looked at."""
+    try:
+        return _judged(error, job, stage)
+    except (
+        Exception
+    ) as failure:  # an exception of a class of the network's may do anything when it is looked at
+        message = (
+            f"it raised an exception that cannot be told of: {type(failure).__name__}: {text_of(failure)}"
+        )
+        content: dict[str, object] = {
+            "type": "Exception",
+            "message": _clean(message),
+            "tip": None,
+            "traceback": None,
+        }
+        is_suspect = job.source_sha256 is not None or stage in _MODEL_STAGES
+        return "invalid_model" if is_suspect else "crashed", content
+
+
+def _judged(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[str, object]]:
+    content = _describe(error)
+    status = _classify(error, stage, custom=job.source_sha256 is not None)
+    if job.device == "cpu" and status in ("invalid_model", "crashed") and _says_needs_gpu(error):
+        content["message"] = f"it runs on a GPU alone, and this is on the CPU: {content['message']}"
+        status, content["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
+    content["tip"] = content["tip"] or _tip_for(error, job, stage)
+    return status, content
 
 
 def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
@@ -189,7 +213,9 @@ def _classify(error: BaseException, stage: str, *, custom: bool) -> Status:
         if isinstance(error, kind):
             return status
     text = text_of(error)
-    if text.startswith(_GUARD):
+    if _card_trouble(text):
+        return "crashed"
+    if text.startswith(_GUARD) or _NO_KERNEL in text:
         return "unsupported"
     if "not implemented for '" in text or _says_too_large(text) or _NEEDS_IMAGES in text:
         return "unsupported"
@@ -200,6 +226,10 @@ def _tip_for(error: BaseException, job: Job, stage: str) -> str | None:
     """Return what would help where a network failed by itself; None where nothing is known."""
     if _NEEDS_IMAGES in text_of(error):
         return "batch norm of a vector needs several images: --set batch_size=2, or more"
+    if tip := _card_trouble(text_of(error)):
+        return tip
+    if _NO_KERNEL in text_of(error):
+        return "its kernels are not built for the card's compute capability: install builds, torch's too, that name it"
     counted = stage in (*_MODEL_STAGES, "macs", "parameters", "memory")
     if job.source_sha256 is None or not counted or not isinstance(error, Exception) or lacks_memory(error):
         return None
@@ -248,7 +278,7 @@ def _describe(error: BaseException) -> dict[str, object]:
     return {
         "type": type(error).__name__,
         "message": _clean(message),
-        "tip": error.tip if isinstance(error, BenchError) else None,
+        "tip": _clean(str(error.tip)) if isinstance(error, BenchError) and error.tip else None,
         "traceback": _clean(_own_traceback(cause)) if not isinstance(cause, BenchError) else None,
     }
 
@@ -317,9 +347,35 @@ _NEEDS_GPU = (
 )
 
 
+# What CUDA and torch say of a card or its driver with which something is wrong, whatever the network; in lower case.
+# Source: cudaGetErrorString, https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html
+_OWNER = (
+    "another process holds the card, or its compute mode lets no second one on: see nvidia-smi -q -d COMPUTE"
+)
+_HARDWARE = "the card has a fault: see nvidia-smi -q -d ECC,PAGE_RETIREMENT and the system's log for Xid"
+_DRIVER = "install a newer driver, or a torch that is built for an older CUDA"
+_CARD_TROUBLES = {
+    "busy or unavailable": _OWNER,
+    "uncorrectable ecc error": _HARDWARE,
+    "uncorrectable nvlink error": _HARDWARE,
+    "gpu is lost": _HARDWARE,
+    "no cuda-capable device is detected": _HARDWARE,
+    "system not yet initialized": "its switches are not ready: start nvidia-fabricmanager",
+    "driver on your system is too old": _DRIVER,
+    "driver version is insufficient": _DRIVER,
+    "system has unsupported display driver": "driver and its library differ: load the driver anew, or restart",
+}
+_NO_KERNEL = "no kernel image is available"
+
+
+def _card_trouble(text: str) -> str | None:
+    """Return what to do where a message speaks of trouble with a card or its driver; None where it does not."""
+    return next((tip for words, tip in _CARD_TROUBLES.items() if words in text.lower()), None)
+
+
 def _says_needs_gpu(error: BaseException) -> bool:
     """Return whether an exception says that its code runs on a GPU alone, in its message or as a bare assertion."""
-    text = str(error).lower()
+    text = text_of(error).lower()
     if isinstance(error, AssertionError) and error.__traceback__ is not None:
         text += traceback.extract_tb(error.__traceback__)[-1].line or ""
     return any(words in text for words in _NEEDS_GPU)

@@ -481,6 +481,15 @@ def _busy_pids(card: _Card, since_us: int) -> list[int]:
     return sorted({s.pid for s in samples if s.smUtil >= _BUSY and s.timeStamp > since_us})
 
 
+def _throttle_reasons(card: _Card) -> int:
+    """Return the bits of why the clocks are not higher; drivers before 535 know them by the function's first name."""
+    nvml = _nvml()
+    try:
+        return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(card.board))
+    except nvml.NVMLError:  # a driver without it; or whatever is said again by the older one
+        return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card.board))
+
+
 def _text(value: object) -> object:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -506,7 +515,7 @@ _CARD_STATE: _Probes = {
     "memory_clock_MHz": lambda card: _nvml().nvmlDeviceGetClockInfo(card.board, _nvml().NVML_CLOCK_MEM),
     "temperature_C": lambda card: _nvml().nvmlDeviceGetTemperature(card.board, _nvml().NVML_TEMPERATURE_GPU),
     "power_W": lambda card: _nvml().nvmlDeviceGetPowerUsage(card.board) / 1e3,
-    "throttle_reasons": lambda card: _nvml().nvmlDeviceGetCurrentClocksEventReasons(card.board),
+    "throttle_reasons": _throttle_reasons,
     "used_B": lambda card: _nvml().nvmlDeviceGetMemoryInfo(card.handle).used,
 }
 """What changes of a card from moment to moment, each by a function that may raise."""

@@ -236,6 +236,9 @@ class Store:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 held.callback(take_lock(self.path / _LOCK).release)
+                if self.file.exists() and not (self.file.is_file() or self.file.is_dir()):
+                    # A pipe waits for a reader, and what is written to /dev/null is lost.
+                    raise OSError(errno.EINVAL, f"{RECORDS} is a pipe, a device or a socket, and no file")
                 self._stream = held.enter_context(self.file.open("ab", buffering=0))
                 self._repair()
                 sweep_drafts(self.path)

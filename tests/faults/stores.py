@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import random
 import shutil
 import tempfile
@@ -118,8 +119,13 @@ def something_else_in_its_place(place: Place, rng: random.Random) -> None:
         [place.folder / "results", place.run, place.records, place.run / INFO, place.run / ".lock"]
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    if rng.random() < 0.5:
-        target.symlink_to(rng.choice(["nowhere", target.name, "/dev/full", "/proc/self/mem"]))
+    how = rng.random()
+    if how < 0.4:
+        target.symlink_to(
+            rng.choice(["nowhere", target.name, "/dev/full", "/dev/null", "/dev/zero", "/proc/self/mem"])
+        )
+    elif how < 0.6:
+        os.mkfifo(target)
     elif target in (place.folder / "results", place.run):
         target.write_text("a file")
     else:

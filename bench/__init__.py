@@ -1,7 +1,7 @@
 """A neural architecture benchmarking harness: cost, speed, memory and short-training accuracy, and how sure each is.
 
 Measure, and store:  run, train, evaluate, compare, engines, choose, gate
-Read what is stored: load, query, ensembles, figure
+Read what is stored: load, query, diff, export, ensembles, figure
 Look at a network:   show
 What columns hold:   columns
 
@@ -25,9 +25,11 @@ __all__ = [
     "choose",
     "columns",
     "compare",
+    "diff",
     "engines",
     "ensembles",
     "evaluate",
+    "export",
     "figure",
     "gate",
     "load",
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
         choose,
         columns,
         compare,
+        diff,
         engines,
         ensembles,
         evaluate,
+        export,
         figure,
         gate,
         load,

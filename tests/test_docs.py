@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -17,7 +19,7 @@ from typer.testing import CliRunner
 from bench.analysis import engines, versus
 from bench.claims import _finding as finding
 from bench.cli.app import app
-from bench.docs import EXIT_CODES, Topic, explained, topics, word, words_of_reports
+from bench.docs import EXIT_CODES, Topic, explained, names_of_reports, topics, word, words_of_reports
 from bench.errors import UnknownNameError
 from bench.execution import EXECUTORS
 from bench.facts import reproduction
@@ -179,6 +181,25 @@ def test_what_takes_time_to_know_is_left_alone_where_a_word_is_known():
         raise AssertionError
 
     assert explained("noisy", topics(), never)
+
+
+def test_names_of_figures_are_known_before_these_are_imported():
+    """Each is of a figure, under its title; `bench explain` adds the texts where one is asked for."""
+    known = [(each.name, each.kind, each.about) for each in words_of_reports()]
+    assert sorted(known) == sorted((each.name, each.kind, each.about) for each in names_of_reports())
+    assert "`bench report RUN --figure roofline`" in explain("roofline")
+
+
+def test_a_guide_is_shown_without_pandas_and_matplotlib():
+    code = """
+import sys
+from typer.testing import CliRunner
+from bench.cli.app import app
+for words in (["explain"], ["explain", "noisy"]):
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert not {"pandas", "matplotlib", "scipy", "torch"} & {*sys.modules}, words
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_passages_that_have_a_word_as_code_come_first():

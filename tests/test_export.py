@@ -434,7 +434,7 @@ def test_names_of_folders_are_plain_and_no_two_alike() -> None:
 def test_each_format_keeps_the_contract(name: str) -> None:
     reason = check_export(name, *([] if name in _OF_EVALUATIONS else [make_run(timed())]))
     if reason and "not installed" in reason:
-        pytest.skip(reason)
+        pytest.skip(f"{reason}: in a clone, pip install '.[{name}]'")
     assert reason == ("no runs were given" if name in _OF_EVALUATIONS else None)
 
 

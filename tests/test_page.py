@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,13 +22,14 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.studies import StudyVerdict, TestVerdict
 from bench.claims.table import native_rows
+from bench.io import JsonObject
 from bench.records.flags import explain
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report._summary import row_commands, summarise
 from bench.report.figures._drawing import Picture
 from bench.report.page import _html as html_module
-from bench.report.page._data import page_data, to_script
+from bench.report.page._data import packed, page_data, to_script
 from bench.report.page._html import _figure_markup, _own_script, to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import page_view
@@ -341,6 +343,37 @@ def test_only_quantities_that_rows_differ_in_can_be_chosen() -> None:
     assert (chosen["accuracy"]["exact"], chosen["accuracy"]["at"]) == (False, [])
     assert chosen["throughput"]["better"] == "higher"
     assert (chosen["year"]["better"], chosen["year"]["whole"]) == ("neither", True)
+
+
+def unpacked(columns: JsonObject) -> list[JsonObject]:
+    """Return the rows as the page's script has them."""
+    rows: list[JsonObject] = [{} for _ in range(columns["count"])]
+
+    def cells(column: Any) -> list[object]:
+        known = isinstance(column, dict)
+        return [None if i is None else column["words"][i] for i in column["at"]] if known else column
+
+    for key, column in columns["plain"].items():
+        for row, cell in zip(rows, cells(column), strict=True):
+            row[key] = cell
+    for name, each in columns["nested"].items():
+        for i, row in enumerate(rows):
+            row[name] = {
+                key: cells(column)[i] for key, column in each.items() if cells(column)[i] is not None
+            }
+    return rows
+
+
+def test_rows_of_the_page_lie_there_column_by_column() -> None:
+    frame = to_frame([doubtful_run()])
+    data = page_data(compare_table(frame), frame)
+    assert unpacked(packed(data["rows"])) == data["rows"]
+    assert packed([]) == {"count": 0, "plain": {}, "nested": {}}
+    alike = packed([{"family": name, "values": {"macs": 1}} for name in ("a", "b", "a", "a")])
+    assert alike["plain"]["family"] == {"words": ["a", "b"], "at": [0, 1, 0, 0]}
+    assert alike["nested"]["values"]["macs"] == [1, 1, 1, 1]
+    lacking = [{"label": "a", "doubts": {}}, {"label": "b", "doubts": {"latency": "noisy"}}]
+    assert unpacked(packed(lacking)) == lacking
 
 
 @given(st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False, allow_infinity=False)))

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from typer.testing import CliRunner
 
 import bench
+from bench.cli.app import app
 from bench.errors import install_tip
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +98,7 @@ def test_examples_that_take_minutes_are_calls_that_the_function_takes(name: str)
     assert calls
 
 
-@pytest.mark.parametrize("name", ["columns", "ensembles", "figure", "load"])
+@pytest.mark.parametrize("name", ["columns", "diff", "ensembles", "export", "figure", "load"])
 def test_examples_of_reading_give_what_they_say(name: str, stored: Path) -> None:
     works(name, getattr(bench, name).__doc__)
 
@@ -104,6 +106,31 @@ def test_examples_of_reading_give_what_they_say(name: str, stored: Path) -> None
 def test_the_example_of_a_query_gives_what_it_says(stored: Path) -> None:
     pytest.importorskip("duckdb", reason="duckdb is not installed")
     works("query", bench.query.__doc__)
+
+
+def test_python_says_of_a_change_and_of_an_export_what_the_commands_say(stored: Path) -> None:
+    run = "results/cpu-reference"
+    said = CliRunner().invoke(app, ["diff", run, run, "-q", "macs,latency", "--json"])
+    (change,) = bench.diff(run, run, quantities=["macs", "latency"]).values()
+    assert json.loads(said.stdout) == json.loads(json.dumps(change.to_json()))
+    for form in ("csv", "json"):
+        said = CliRunner().invoke(app, ["export", run, "--format", form, "--where", "arch == 'lenet5'"])
+        assert said.stdout.strip() == str(bench.export(run, form=form, where="arch == 'lenet5'")).strip()
+
+
+def test_an_export_from_python_loses_no_file_and_says_what_is_not_there(stored: Path) -> None:
+    (stored / "kept.csv").write_text("mine")
+    with pytest.raises(bench.BenchError, match="is there already"):
+        bench.export("results/cpu-reference", out="kept.csv")
+    assert (stored / "kept.csv").read_text() == "mine"
+    assert bench.export("results/cpu-reference", out="kept.csv", force=True) == Path("kept.csv")
+    assert (stored / "kept.csv").read_text() == bench.export("results/cpu-reference")
+    with pytest.raises(bench.BenchError, match="has no option"):
+        bench.export("results/cpu-reference", options={"dataset": "x"})
+    with pytest.raises(bench.BenchError, match="nothing is stored"):
+        bench.export("results/cpu-reference", where="arch == 'none'")
+    with pytest.raises(bench.BenchError, match="quantity"):
+        bench.diff("results/cpu-reference", "results/cpu-reference", quantities=["none"])
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bench.api._reading import columns, ensembles, figure, load
     from bench.api._running import Done, Prepared, prepare, run, train
     from bench.api.choosing import choose
+    from bench.api.differing import diff
+    from bench.api.exporting import export
     from bench.api.inspecting import show
 
 __all__ = [
@@ -28,9 +30,11 @@ __all__ = [
     "choose",
     "columns",
     "compare",
+    "diff",
     "engines",
     "ensembles",
     "evaluate",
+    "export",
     "figure",
     "gate",
     "load",
@@ -50,6 +54,8 @@ _MODULES = {
     "_querying": ("query",),
     "_reading": ("columns", "ensembles", "figure", "load"),
     "choosing": ("choose",),
+    "differing": ("diff",),
+    "exporting": ("export",),
     "inspecting": ("show",),
     "_running": ("Done", "Prepared", "prepare", "run", "train"),
 }

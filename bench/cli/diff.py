@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,7 +68,12 @@ def diff(
     """
     limit = None if fail_above is None else share(fail_above, "--fail-above")
     noise = None if floor is None else share(floor, "--floor")
-    changes = _compare(results, a, b, across=across, floor=noise, quantities=words_of(quantity))
+    from bench.api.differing import diffs
+
+    earlier, later = stored_run(a, results), stored_run(b, results)
+    changes = diffs(
+        earlier, later, note, across=across, floor=noise, quantities=words_of(quantity), results=results
+    )
     slow = [row for one in changes.values() for row in one.slowdowns(limit)] if limit is not None else []
     _print(changes, Format.json if as_json else form)
     for row in slow:
@@ -76,36 +81,6 @@ def diff(
         show_error(f"slower: {row.quantity} of {row.label}, {least}", None)
     if slow:
         raise typer.Exit(_EXIT_REGRESSION)
-
-
-def _compare(
-    results: Path, a: str, b: str, *, across: bool, floor: float | None, quantities: Sequence[str]
-) -> dict[str, Diff]:
-    """Return what changed on each machine that both runs have, by the name of the later run there."""
-    from bench.analysis.diff import Diff
-    from bench.analysis.selftest import band_of
-    from bench.errors import ConfigError
-    from bench.records.machines import by_machine, same_machines
-
-    earlier, later = stored_run(a, results), stored_run(b, results)
-    pairs = same_machines(earlier, later)
-    if not pairs:
-        here, there = (" and ".join(run.name for run in by_machine(one)) for one in (earlier, later))
-        raise ConfigError(f"no machine is in both runs: {here}, against {there}", "measure one of them anew")
-    paired = {run.name for pair in pairs for run in pair}
-    if alone := [run.name for run in by_machine(earlier, later) if run.name not in paired]:
-        note(f"not compared, as the other run has no such machine: {' and '.join(alone)}")
-    return {
-        of_later.name: Diff.of(
-            of_earlier,
-            of_later,
-            across=across,
-            floor=floor,
-            quantities=quantities,
-            noise=band_of(results, of_later, 0.0),
-        )
-        for of_earlier, of_later in pairs
-    }
 
 
 def _print(changes: Mapping[str, Diff], form: Format) -> None:

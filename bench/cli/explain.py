@@ -31,12 +31,18 @@ def explain(
 ) -> None:
     """Explain a word that tables, messages or options use, or how a thing is done; without a word, list them all."""
     from bench.cli._topics import words_of_commands, words_of_executors, words_of_units
-    from bench.docs import explained, topics, words_of_reports
+    from bench.docs import explained, names_of_reports, topics, words_of_reports
 
-    of_commands = words_of_commands(context.find_root().command)
-    known = (*topics(), *of_commands, *words_of_executors(), *words_of_reports())
     name = " ".join(words or ())
-    shown = explained(name, known, words_of_units) if name else known
+    known = (*topics(), *words_of_commands(context.find_root().command), *words_of_executors())
+    of_reports = tuple(names_of_reports())
+    if any(each.means(name) for each in of_reports) or (as_json and not name):
+        of_reports = tuple(words_of_reports())
+    shown = (
+        explained(name, (*known, *of_reports), words_of_reports, words_of_units)
+        if name
+        else (*known, *of_reports)
+    )
     if as_json:
         print_json([{"name": t.name, "kind": t.kind, "about": t.about, "text": t.text} for t in shown])
     elif not name:

@@ -7,10 +7,10 @@ from functools import cache
 from importlib.resources import files
 
 from bench.docs._topic import Topic, passages, word
-from bench.docs._words import EXIT_CODES, lists, words, words_of_reports
+from bench.docs._words import EXIT_CODES, lists, names_of_reports, words, words_of_reports
 from bench.errors import unknown_name
 
-__all__ = ["EXIT_CODES", "Topic", "explained", "topics", "word", "words_of_reports"]
+__all__ = ["EXIT_CODES", "Topic", "explained", "names_of_reports", "topics", "word", "words_of_reports"]
 
 
 @cache
@@ -19,28 +19,28 @@ def topics() -> tuple[Topic, ...]:
     return (*_guides(), *lists(), *words())
 
 
-def explained(
-    name: str, known: Sequence[Topic], more: Callable[[], Iterable[Topic]] = tuple
-) -> Sequence[Topic]:
+def explained(name: str, known: Sequence[Topic], *more: Callable[[], Iterable[Topic]]) -> Sequence[Topic]:
     """Return what there is to say of a word: its topics, or the passages in which it stands.
 
     Args:
         name: the word; blanks and hyphens are as good as underscores.
         known: topics, those to read first at the front.
-        more: returns further ones, which take seconds to know; asked where none of `known` is of this name.
+        more: each returns further ones, which take seconds to know; asked in turn until one has this name.
 
     Raises:
         UnknownNameError: with the nearest ones.
     """
     if of_it := _of(name, known):
         return of_it
-    others = tuple(more())
-    if of_it := _of(name, others):
-        return of_it
+    every = list(known)
+    for topics_of in more:
+        others = tuple(topics_of())
+        if of_it := _of(name, others):
+            return of_it
+        every += others
     if stands := passages(name, known):
         return [Topic(name, "passages", "where it stands", stands)]
-    names = [each.name for each in (*known, *others)]
-    raise unknown_name("topic", name, names, "`bench explain` lists all")
+    raise unknown_name("topic", name, [each.name for each in every], "`bench explain` lists all")
 
 
 def _of(name: str, known: Iterable[Topic]) -> list[Topic]:

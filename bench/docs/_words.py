@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 
 from pydantic import BaseModel
 
@@ -143,6 +145,25 @@ def _of_experiments() -> Iterator[Topic]:
         yield word(name, "recipes", head.partition(". ")[0], "a recipe of training", text)
 
 
+_FIGURE = re.compile(r'^@figure\(\s*"(\w+)",\s*title="([^"]+)"', re.MULTILINE)
+_FIGURES_ABOUT = "what a report draws"
+
+
+def names_of_reports() -> Iterator[Topic]:
+    """Yield the topics of `words_of_reports` without their text, and without what plug-ins draw.
+
+    The names of figures are read from their files, as to import these takes seconds.
+    """
+    from bench.docs._columns import ABOUT
+
+    yield Topic("columns", "lists", ABOUT, "")
+    yield Topic("figures", "lists", _FIGURES_ABOUT, "")
+    for file in sorted((files("bench.report") / "figures").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".py"):
+            for name, title in _FIGURE.findall(file.read_text("utf-8")):
+                yield Topic(name, "figures", title, "")
+
+
 def words_of_reports() -> Iterator[Topic]:
     """Yield the lists of columns and of figures, and each figure; pandas and matplotlib are imported for that."""
     from bench.docs._columns import ABOUT, columns_page
@@ -150,7 +171,7 @@ def words_of_reports() -> Iterator[Topic]:
 
     yield Topic("columns", "lists", ABOUT, columns_page())
     drawn = [(name, figure.title, figure.needs) for name, figure in in_order()]
-    yield table("figures", "what a report draws", ("figure", "shows", "where there is"), drawn)
+    yield table("figures", _FIGURES_ABOUT, ("figure", "shows", "where there is"), drawn)
     for name, figure in in_order():
         text = f"{figure.caption}\n\n- Drawn where there is: {figure.needs}.\n- `bench report RUN --figure {name}`."
         yield word(name, "figures", figure.title, "a figure", text)

@@ -1,7 +1,7 @@
 """The page of 10,000 records in Chromium: its size, until it is ready, and a filter, in CPU time of its main thread.
 
-At most 10 MB and 100 ms a filter are promised of runs, where a network has several records; where each record is a row of
-its own, as of networks that were counted alone, the page is larger.
+At most 10 MB and 100 ms a filter are promised, also where each record is a row of its own, as of networks that were
+counted alone.
 
 python tests/benchmarks/page.py
 """

@@ -18,6 +18,7 @@ from bench.analysis.flags import doubts_of
 from bench.analysis.keys import WAY
 from bench.analysis.replicates import SHARES, pooled
 from bench.analysis.trainings import by_epoch
+from bench.io import JsonObject
 from bench.plan.task import tasks
 from bench.records.flags import spoken
 from bench.report._choice import TITLES
@@ -102,6 +103,32 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
         "races": list(_races(table, frame)),
         "own": [plain(name) for name in own],
     }
+
+
+def packed(rows: Sequence[Mapping[str, Any]]) -> JsonObject:
+    """Return rows column by column, so that each name stands once; what a row lacks is None.
+
+    Keys: `count` (of rows), `plain` (key to column), `nested` (key of mappings to their keys to column). A column of
+    texts that come again is `words`, each once, and `at`, the place there by row.
+    """
+    kinds = {key: isinstance(value, Mapping) for row in rows[:1] for key, value in row.items()}
+    inner = {name: dict.fromkeys(key for row in rows for key in row[name]) for name in kinds if kinds[name]}
+    return {
+        "count": len(rows),
+        "plain": {key: _column([row[key] for row in rows]) for key in kinds if not kinds[key]},
+        "nested": {
+            name: {key: _column([row[name].get(key) for row in rows]) for key in keys}
+            for name, keys in inner.items()
+        },
+    }
+
+
+def _column(cells: Sequence[Any]) -> Any:
+    texts = [cell for cell in cells if cell is not None]
+    if not all(isinstance(cell, str) for cell in texts) or 2 * len(set(texts)) > len(cells):
+        return cells
+    place = {word: i for i, word in enumerate(dict.fromkeys(texts))}
+    return {"words": list(place), "at": [None if cell is None else place[cell] for cell in cells]}
 
 
 def to_script(data: Mapping[str, object]) -> str:

@@ -14,7 +14,7 @@ from bench.records.flags import explain
 from bench.report.figures._drawing import LARGEST_SVG, Picture
 from bench.report.figures._style import KINDS
 from bench.report.page._content import Content
-from bench.report.page._data import to_script
+from bench.report.page._data import packed, to_script
 from bench.report.page._help import columns_of, words_of
 from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
 from bench.report.tables._studies import NOTE, study_sentences, study_view
@@ -47,6 +47,7 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     )
     environment.globals |= {function.__name__: function for function in own} | {"study_note": NOTE}
     environment.filters["plain"] = plain
+    environment.filters["stored"] = _stored
     environment.filters["study_view"] = study_view
     script, style = _own_script(), _joined("style", _STYLES, "css")
     shown: dict[str, object] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
@@ -58,7 +59,7 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
         script=script,
         style=style,
         script_hash=f"sha256-{digest}",
-        json=to_script(content.data),
+        json=to_script({**content.data, "rows": packed(content.data["rows"])}),
         beside=beside,
         kinds=[kind for kind in KINDS if any(name.endswith(f".{kind}") for name in beside)],
     )
@@ -67,6 +68,11 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
 def _own_script() -> str:
     """Return the script of the page, the same in every report; its names stay within a block."""
     return '"use strict";\n{\n' + _joined("script", _SCRIPTS, "js") + "}\n"
+
+
+def _stored(value: object) -> object:
+    """Return what a cell sorts by and CSV has: a whole number without a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _figure_markup(figure: Picture) -> str:

@@ -1,5 +1,18 @@
 // Elements, and what all parts of the page share: data, the network highlighted, families hidden, rows chosen.
 const DATA = JSON.parse(document.getElementById("data").textContent);
+DATA.rows = unpacked(DATA.rows);
+
+// Rows lie column by column in the page; a column of texts that come again has each word once.
+function unpacked({ count, plain, nested }) {
+  const rows = Array.from({ length: count }, () => ({}));
+  const fill = (column, into) => (column.words ? column.at.map(i => i === null ? null : column.words[i]) : column).forEach(into);
+  for (const [key, column] of Object.entries(plain)) fill(column, (value, i) => { rows[i][key] = value; });
+  for (const [name, columns] of Object.entries(nested)) {
+    rows.forEach(row => { row[name] = {}; });
+    for (const [key, column] of Object.entries(columns)) fill(column, (value, i) => { if (value !== null) rows[i][name][key] = value; });
+  }
+  return rows;
+}
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 

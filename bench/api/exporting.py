@@ -1,0 +1,130 @@
+"""Stored results for other programs."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import ConfigError
+from bench.records.machines import by_machine
+from bench.records.store import Run, read_run
+
+if TYPE_CHECKING:
+    from bench.report.exports import Files
+
+
+def export(
+    *runs: Path | str,
+    form: str = "csv",
+    out: Path | str | None = None,
+    where: str | Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> str | bytes | Path:
+    """Return stored results as another program reads them, or write them and return where.
+
+    Args:
+        runs: folders of runs.
+        form: csv, parquet, json, timm, tensorboard ...: `bench list exports` has all.
+        out: a file to write, or a new folder where the format has several; None returns the text or the bytes.
+        where: conditions on jobs or networks, as of `load`.
+        options: of the format, such as ``{"dataset": "ILSVRC/imagenet-1k"}``.
+        force: replace a file that is there.
+
+    Raises:
+        ConfigError: where nothing is stored, `out` is there already or is missing, or the format has no such option.
+        StoreError: for a folder that is no run.
+        UnknownNameError: for a format that there is none of.
+        UnsupportedError: where the library that writes it is not installed.
+
+    Example:
+        >>> text = bench.export("results/cpu-reference", where="arch == 'resnet18'")
+        >>> text.splitlines()[0].split(",")[0]
+        'run'
+        >>> bench.export("results/cpu-reference", form="parquet", out="reference.parquet").name
+        'reference.parquet'
+    """
+    from bench.analysis.filter import filter_runs
+
+    stored = [read_run(path) for path in runs]
+    for run in stored:
+        if run.rejected:
+            warnings.warn(run.set_aside, stacklevel=2)
+    left = filter_runs(by_machine(*stored), [where] if isinstance(where, str) else where)
+    pairs = [f"{key}={value}" for key, value in (options or {}).items()]
+    to = None if out is None else Path(out)
+    return exported(left, form, _warn, out=to, options=pairs, force=force)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
+
+
+def exported(
+    runs: Sequence[Run],
+    form: str,
+    remark: Callable[[str], None],
+    *,
+    out: Path | None,
+    options: Sequence[str],
+    force: bool,
+) -> str | bytes | Path:
+    """Return what `export` returns, of runs that were read, each of one machine; `remark` is told what to know."""
+    from bench.report.exports import EXPORTS, Results
+
+    unit = EXPORTS.get(form)
+    given = unit.read_options(options)
+    if out is not None:
+        _check_free(out, force)
+    content = Results(runs, given, remark)
+    if content.frame.empty:
+        raise ConfigError(
+            f"nothing is stored in {content.names or 'no run'}", "bench run NET --name RUN measures something"
+        )
+    made = unit.make(content)
+    if not isinstance(made, str | bytes):
+        return _filled(made, form, out)
+    return made if out is None else _saved(out, made)
+
+
+def _check_free(out: Path, force: bool) -> None:
+    """Check that nothing of a user's is lost by writing a file or a folder.
+
+    Raises:
+        ConfigError: where a file, or a folder that is not empty, is there already; or no folder to write it to.
+    """
+    if not out.parent.is_dir():
+        raise ConfigError(f"no folder {out.parent}", "make it, or name another file")
+    if out.is_dir():
+        if any(out.iterdir()):
+            raise ConfigError(f"the folder {out} is not empty", "name a new one: --out NAME")
+    elif out.is_file() and not force:  # a pipe or a device loses nothing
+        raise ConfigError(f"{out} is there already", "name another file, or give --force to replace it")
+
+
+def _saved(out: Path, data: str | bytes) -> Path:
+    from bench.io import write_file
+
+    content = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    write_file(out, content, tip="name another file: --out FILE")
+    return out
+
+
+def _filled(files: Files, form: str, out: Path | None) -> Path:
+    """Write several files into a new folder and return it; nothing is left there where that fails."""
+    if out is None or out.is_file():
+        raise ConfigError(f"{form} is several files", "name a new folder: --out FOLDER")
+    made = not out.exists()
+    out.mkdir(exist_ok=True)
+    try:
+        files(out)
+    except BaseException:
+        for path in out.iterdir():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if made:
+            out.rmdir()
+        raise
+    return out

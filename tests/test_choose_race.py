@@ -19,6 +19,7 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.raced import Raced, _natural_cost, log_cost
 from bench.analysis.racing import Race
+from bench.api._running import run_name
 from bench.api.choosing import _AMONG, Chosen, race
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
@@ -520,3 +521,8 @@ def test_the_command_says_130_after_ctrl_c_and_1_after_failures(command: Any) ->
 
 def test_what_is_raced_without_a_name() -> None:
     assert _AMONG == ("torchvision:*",)
+
+
+def test_a_run_of_globs_is_named_by_what_they_are_of() -> None:
+    assert run_name("choose", ["timm:*", "torchvision:*", "my_net.py:Net"]) == "choose-timm-torchvision-Net"
+    assert run_name("choose", ["torchvision:resnet*", "*"]) == "choose-resnet"

@@ -50,7 +50,7 @@ def test_the_most_accurate_within_the_budget_is_taken() -> None:
     assert choice.dearer is not None
     assert (choice.dearer["network"], choice.dearer["excess"]) == ("large", 0.05 / 0.02)
     assert choice.dismissals().tolist() == [
-        "less accurate", "", "good at 224 px (10.0 ms) is as accurate or more", "2.50 times the budget",
+        "less accurate", "", "good at 224 px (10.0 ms) is as accurate or more", "latency 50.0 ms, 2.50 times the budget",
     ]  # fmt: skip
 
 

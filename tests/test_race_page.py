@@ -46,6 +46,14 @@ def test_of_a_network_at_two_sizes_one_is_the_choice() -> None:
     assert race_table({**kept, "networks": rows[:1], "best_input_size": None})["best"].tolist() == [True]
 
 
+def test_a_race_is_not_copied_with_each_row_of_a_frame() -> None:
+    """One of a thousand networks made a page of it take minutes."""
+    run = make_run(records(NETS), name="raced")
+    run = replace(run, info={**run.info, "race": race(NETS)})
+    frame = to_frame([run])
+    assert frame.iloc[0].attrs[RACES]["raced"] is frame.attrs[RACES]["raced"] is run.info["race"]
+
+
 def test_the_choice_is_told_as_such() -> None:
     assert reason("resnet18") == "the choice"
 
@@ -80,7 +88,11 @@ def test_what_was_never_measured_says_what_was_expected() -> None:
     [
         ({"state": "failed", "reason": "out of memory"}, "out of memory"),
         ({"state": "failed", "reason": ""}, "it failed"),
-        ({"state": "over"}, "over a budget by what is counted of it, and so not timed"),
+        ({"state": "over"}, "over a budget, by what is counted, and so not timed"),
+        (
+            {"state": "over", "missed": "macs 20.0 GMAC, 2.00 times the budget"},
+            "macs 20.0 GMAC, 2.00 times the budget, by what is counted, and so not timed",
+        ),
     ],
 )
 def test_what_was_not_raced_says_why(changes: dict[str, Any], told: str) -> None:
@@ -92,7 +104,7 @@ def test_a_page_of_a_race_opens_with_its_answer_and_its_chart() -> None:
     run = make_run(records(NETS[:-1]))
     content = content_of(replace(run, info={**run.info, "race": kept}))
     page = Page(to_html(content))
-    assert page.text.index("Take resnet18") < page.text.index("one image at a time")
+    assert page.text.index("Take resnet18") < page.text.index("why it is not the choice")
     assert "<script>alert" not in to_html(content)
     assert [key for key, _ in content.sections][:2] == ["races", "front"]
     (shown,) = json.loads(page.scripts[0])["races"]
@@ -111,6 +123,14 @@ def test_networks_of_a_race_are_those_of_the_table(tmp_path: Path) -> None:
     networks = {row["network"] for row in content.data["rows"]}
     (shown,) = content.data["races"]
     assert networks == {row["network"] for row in shown["rows"] if row["is"] != "never"}
+
+
+def test_a_report_of_a_race_opens_with_its_answer_alone() -> None:
+    run = make_run(records(NETS))
+    raced = replace(run, info={**run.info, "race": {**race(NETS), "answer": ["Take resnet18."]}})
+    assert (content_of(raced).race_answers, content_of(raced).answers) == (["Take resnet18."], ())
+    assert content_of(run).answers
+    assert content_of(raced, run).answers
 
 
 @pytest.mark.parametrize("kept", [None, 3, {}, {"cost": "latency", "networks": 3, "answer": "x"}])

@@ -396,7 +396,7 @@ def test_weights_of_another_network_are_refused_by_their_first_keys(here: Path) 
     torch.save(Net().state_dict(), here / "w.pt")
     classes = refused("net.py:Net(num_classes=7, weights='w.pt')", build=True)
     assert "head.weight is [10, 8], and [7, 8] in the network; head.bias is [10]" in classes.message
-    assert classes.tip == "they are of 10 classes, it seems: --set num_classes=10"
+    assert classes.tip == "they are of 10 classes, it seems: num_classes=10 in parentheses behind its name"
     width = refused("net.py:Net(width=9, weights='w.pt')", build=True)
     assert "conv.weight is [8, 3, 3, 3], and [9, 3, 3, 3] in the network" in width.message
     assert "num_classes" not in str(width.tip)

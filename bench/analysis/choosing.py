@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.errors import BenchError
-from bench.units import Better, quantity_in, show
+from bench.units import Better, quantity_in, show, significant
 
 # What a budget may be of: its unit, and which direction is the cheap one.
 COSTS: dict[str, tuple[str, Better]] = {
@@ -48,7 +48,7 @@ class Budget:
             ) from error
         if not (math.isfinite(limit) and limit > 0):
             raise BenchError(
-                f"{_option(quantity)} {text} is no number above zero", f"such as {_EXAMPLES[quantity]}"
+                f"{_option(quantity)} {text} is no finite number above zero", f"such as {_EXAMPLES[quantity]}"
             )
         return cls(quantity, limit)
 
@@ -63,9 +63,24 @@ class Budget:
         sign = "≤" if COSTS[self.quantity][1] == "lower" else "≥"
         return f"{self.quantity.replace('_', ' ')} {sign} {show(self.limit, self.unit)}"
 
+    def missed(self, value: float) -> str:
+        """Return ``latency 50.0 ms, 2.50 times the budget`` of a cost; nothing where it is within, or is not known."""
+        lower = COSTS[self.quantity][1] == "lower"
+        factor = value / self.limit if lower else self.limit / value
+        if not 1 < factor < math.inf:
+            return ""
+        by = significant(factor)
+        how = f"{by} times the budget" if lower else f"short of the budget by a factor of {by}"
+        return f"{self.quantity.replace('_', ' ')} {show(value, self.unit)}, {how}"
+
     def excess(self, values: pd.Series[float]) -> pd.Series[float]:
         """Return by what factor values miss the limit: above one they do."""
         return values / self.limit if COSTS[self.quantity][1] == "lower" else self.limit / values
+
+
+def missed(row: pd.Series, budgets: Sequence[Budget]) -> str:
+    """Return which budgets a network misses, and by how much."""
+    return " and ".join(filter(None, (budget.missed(float(row[budget.quantity])) for budget in budgets)))
 
 
 def _option(quantity: str) -> str:
@@ -124,7 +139,7 @@ class Choice:
             if row["holds"] == "no" and not math.isfinite(row["excess"]):
                 return "a cost that the budget is of is not known"
             if row["holds"] == "no":
-                return f"{row['excess']:.2f} times the budget"
+                return missed(row, self.budgets)
             if row["on_front"] or math.isnan(row[self.cost]):
                 return "less accurate"
             costs = front[self.cost] if COSTS[self.cost][1] == "lower" else -front[self.cost]

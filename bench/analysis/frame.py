@@ -47,6 +47,13 @@ _NOTHING: Any = SimpleNamespace(
 )  # no measurement
 
 
+class _Kept(dict[str, JsonObject]):
+    """What is read alone, and so is its own copy: pandas copies attributes with each row that it takes of a frame."""
+
+    def __deepcopy__(self, memo: object) -> _Kept:
+        return self
+
+
 def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFrame:
     """Return the long table of some runs.
 
@@ -71,7 +78,8 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
         counts = [len(measurements) for measurements in by_record]
         frame = _of_records(rows).take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
         frame = pd.concat([frame, _of_measurements(list(chain.from_iterable(by_record)))], axis=1)
-        frame.attrs[RACES] = {name: race for name, run in named(runs) if (race := run.info.get("race"))}
+        kept = {name: race for name, run in named(runs) if (race := run.info.get("race"))}
+        frame.attrs[RACES] = _Kept(kept)
         return frame
 
 

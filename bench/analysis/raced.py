@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.choosing import COSTS, Budget, Choice, answer, held
+from bench.analysis.choosing import COSTS, Budget, Choice, answer, held, missed
 from bench.analysis.racing import MISSED, Race, Standing
 from bench.io import finite_json
 
@@ -144,6 +144,7 @@ class Raced:
         keys += ["reason", "front_chance", "budget_chance"]
         ends = [cost, *(f"{cost}_{end}" for end in ("low", "high", "expected_low", "expected_high"))]
         rows = choice.candidates[[*keys, *ends]].rename(columns={c: c.replace(cost, "cost", 1) for c in ends})
+        rows["missed"] = [missed(row, choice.budgets) for _, row in choice.candidates.iterrows()]
         return {
             "answer": list(answer),
             "accuracy": known_as,

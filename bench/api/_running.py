@@ -323,8 +323,12 @@ def _few_threads() -> int:
 
 def run_name(kind: str, names: Sequence[str]) -> str:
     """Return a name for a folder, made of the names of networks."""
-    words = [re.sub(r"[^\w.-]+", "-", n.rpartition(":")[2] or n).strip("-") for n in names]
-    return "-".join([kind, *words])[:80].rstrip("-.")
+
+    def word(text: str) -> str:
+        return re.sub(r"[^\w.-]+", "-", text).strip("-")
+
+    words = [word(name.rpartition(":")[2]) or word(name) for name in names]  # of `timm:*` the first half
+    return "-".join([kind, *filter(None, words)])[:80].rstrip("-.")
 
 
 def info_of(

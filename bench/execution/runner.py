@@ -269,8 +269,8 @@ class _Bench:
 
     def limit_s(self, planned: Planned) -> float:
         """Return the seconds that a job may take which begins now."""
-        left_s = math.inf if self.time_left is None else self.time_left()
-        return min(planned.timeout_s, max(left_s, _LAST_S))
+        left_s = math.inf if self.time_left is None else max(round(self.time_left()), _LAST_S)
+        return min(planned.timeout_s, left_s)
 
     def note(self, end: End) -> None:
         """Remember where a job was timed."""

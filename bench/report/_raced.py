@@ -41,9 +41,14 @@ def _is_whole(race: object) -> bool:
 
 
 def race_answers(frame: pd.DataFrame) -> list[str]:
-    """Return the sentences in which the races answered, as their runs keep them."""
-    said = [race.get("answer") for _, race in races_of(frame)]
-    return [plain(line, _LONGEST) for lines in said if isinstance(lines, list) for line in lines]
+    """Return the sentences in which the races answered, as their runs keep them; also where nothing is to be drawn."""
+    races = [race for race in frame.attrs.get(RACES, {}).values() if has_race_answer(race)]
+    return [plain(line, _LONGEST) for race in races for line in race["answer"]]
+
+
+def has_race_answer(race: object) -> bool:
+    """Return whether what a run keeps of a race has its answer in sentences."""
+    return isinstance(race, dict) and isinstance(race.get("answer"), list) and bool(race["answer"])
 
 
 def race_table(race: JsonObject) -> pd.DataFrame:
@@ -90,7 +95,7 @@ def _reason(row: Mapping[Any, Any], race: JsonObject, front: pd.DataFrame) -> st
     if row["state"] == "failed":
         return plain(row.get("reason") or "it failed")
     if row["state"] == "over":
-        return "over a budget by what is counted of it, and so not timed"
+        return plain(f"{row.get('missed') or 'over a budget'}, by what is counted, and so not timed")
     said = _never(row, race) if row["state"] == "never" else _measured(row)
     ahead = "" if row["on_front"] else _ahead(row, race["cost"], front)
     return "; ".join(filter(None, [*said, ahead])) or "less accurate"
@@ -122,7 +127,8 @@ def _measured(row: Mapping[Any, Any]) -> Sequence[str]:
     if row.get("holds") == "no":
         excess = row.get("excess")
         known = isinstance(excess, int | float) and 1 < excess < math.inf
-        said.append(f"{excess:.2f} times the budget" if known else "over the budget")
+        by = f"{excess:.2f} times the budget" if known else "over the budget"
+        said.append(plain(row.get("missed") or by))
     elif row.get("holds") == "open":
         said.append("the interval of its cost lies on both sides of the budget")
     if row["on_front"]:

@@ -16,7 +16,7 @@ from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
 from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal
-from bench.units import percent, show
+from bench.units import percent, show, significant
 
 
 def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[Terminal]:
@@ -104,7 +104,7 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     if choice.best is None:
         assert choice.nearest is not None
         excess = choice.nearest["excess"]
-        miss = f", which misses it by a factor of {excess:.2f}" if 1 < excess < math.inf else ""
+        miss = f", which misses it by a factor of {significant(excess)}" if 1 < excess < math.inf else ""
         certain = f" for certain, and {len(choice.open):,} may have" if len(choice.open) else ""
         return [f"None of {every:,} has {budget}{certain}. The nearest is {words(choice.nearest)}{miss}."]
     held = int((choice.candidates["holds"] == "yes").sum())
@@ -119,7 +119,7 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
         said.append(f"{words(row)} may be better: the interval of its cost lies on both sides of the budget.")
     if choice.dearer is not None:
         said.append(
-            f"Beyond the budget, by a factor of {choice.dearer['excess']:.2f}: {words(choice.dearer)}."
+            f"Beyond the budget, by a factor of {significant(choice.dearer['excess'])}: {words(choice.dearer)}."
         )
     return said
 

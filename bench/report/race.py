@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from bench.analysis.choosing import COSTS, Choice
+from bench.analysis.choosing import COSTS, Choice, missed
 from bench.analysis.raced import RACED, Raced
 from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
 from bench.errors import unknown_name
@@ -19,18 +19,15 @@ from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, at_most, cost_cell, described
 from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
-from bench.units import percent, show
+from bench.units import percent, show, significant
 
 _Row = pd.Series  # of the table of a race
 _MOST_NAMED = 3
+_OPEN = 0.5  # a chance from which its number says no more
 
 
 def race_document(raced: Raced, known: Known, explain: Sequence[str]) -> Document:
-    """Return the answer: sentences, the table, what is to be known of it, and why a network was not chosen.
-
-    Raises:
-        UnknownNameError: for a pattern of `explain` that no network matches.
-    """
+    """Return the answer: sentences, the table, what is to be known of it, and why a network was not chosen."""
     return Document(
         _table(raced, known),
         above=race_sentences(raced, known),
@@ -98,7 +95,7 @@ def _nothing(raced: Raced, known: Known) -> str:
         nearest = described(choice.nearest, choice, known.accuracy, known.images)
         return (
             f"None of {every:,} has {budget}, by what is counted. The nearest is {nearest}, which misses it by a "
-            f"factor of {choice.nearest['excess']:.2f}."
+            f"factor of {significant(choice.nearest['excess'])}."
         )
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
     if raced.end == "time":
@@ -119,9 +116,11 @@ def _taken(raced: Raced, known: Known) -> list[str]:
         if choice.nearest is None:
             return [f"None of those measured has {budget}."]
         excess = choice.nearest["excess"]
-        miss = f", by a factor of {excess:.2f} of it" if 1 < excess < math.inf else ""
+        miss = f", which misses it by a factor of {significant(excess)}" if 1 < excess < math.inf else ""
         nearest = described(choice.nearest, choice, known.accuracy, known.images)
-        return [f"None of {every:,} has {budget} for certain. The nearest is {nearest}{miss}."]
+        tried = int((choice.candidates["state"] == "measured").sum())
+        of = f"the {tried:,} that were measured" if raced.never else f"{every:,}"
+        return [f"None of {of} has {budget} for certain. The nearest is {nearest}{miss}."]
     best = described(choice.best, choice, known.accuracy, known.images)
     held = int((choice.candidates["holds"] == "yes").sum())
     how = "" if raced.budget_decided else ", as far as is known"
@@ -136,7 +135,7 @@ def _taken(raced: Raced, known: Known) -> list[str]:
         said.append(f"{others} not distinguishable from it by {known.images:,} images: {first} {cheapest}.")
     if choice.dearer is not None:
         dearer = described(choice.dearer, choice, known.accuracy, known.images)
-        said.append(f"Beyond the budget, by a factor of {choice.dearer['excess']:.2f}: {dearer}.")
+        said.append(f"Beyond the budget, by a factor of {significant(choice.dearer['excess'])}: {dearer}.")
     return said
 
 
@@ -167,7 +166,11 @@ def _front(raced: Raced, standing: Standing) -> list[str]:
     certain, possible = int(standing.certain.sum()), int(standing.possible.sum())
     what = f"the front of accuracy and {raced.choice.cost}"
     open_ = possible - certain
-    more = f", and {open_:,} more may be: their intervals overlap" if open_ else ""
+    few = bool((standing.costs[0].processes[standing.possible & ~standing.certain] < LEAST).any())
+    why = f"of fewer than {LEAST} processes each it cannot be told" if few else "their intervals overlap"
+    more = f", and {open_:,} more may be: {why}" if open_ else ""
+    if not certain:
+        return [f"On {what} is none for certain; {open_:,} may be: {why}."] if open_ else []
     return [f"On {what} {'is' if certain == 1 else 'are'} {certain:,} for certain{more}."]
 
 
@@ -179,12 +182,9 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
             f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}. Too few were to say more."
         ]
     expected = standing.expected
-    few = "under 0.01" if expected < 0.01 else f"at most {expected:.2f}"
-    budget = (
-        f" The chance that one of them is the better choice is {at_most(standing.budget_chance)}."
-        if raced.choice.budgets and any(b.quantity in RACED for b in raced.choice.budgets)
-        else ""
-    )
+    few = "under 0.01" if expected < 0.01 else f"at most {significant(expected)}"
+    raced_budget = any(budget.quantity in RACED for budget in raced.choice.budgets)
+    budget = f" {_chance(standing)}" if raced_budget else ""
     uncounted = (
         f" {raced.uncounted:,} of them {'was' if raced.uncounted == 1 else 'were'} not counted in that time either, so "
         "that the less is known of their costs."
@@ -195,6 +195,12 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
         f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}.{budget} Of members of the front, {few} "
         f"are expected among them.{uncounted}"
     ]
+
+
+def _chance(standing: Standing) -> str:
+    if standing.budget_chance >= _OPEN:
+        return "One of them may well be the better choice."
+    return f"The chance that one of them is the better choice is {at_most(standing.budget_chance)}."
 
 
 def _more(raced: Raced, standing: Standing) -> list[str]:
@@ -213,7 +219,9 @@ def _more(raced: Raced, standing: Standing) -> list[str]:
         return [
             f"{why}, and the choice is decided; with more minutes the rest of the front would be measured."
         ]
-    likely = likely.sort_values("budget_chance", ascending=False, kind="stable")
+    least = 0.0 if raced.choice.best is None else raced.choice.best["accuracy"]
+    worth = likely["budget_chance"] * (likely["accuracy"] - least)
+    likely = likely.loc[worth.sort_values(ascending=False, kind="stable").index]
     named = [
         _named(row) for rows in (raced.choice.open, likely) for _, row in rows.iloc[:_MOST_NAMED].iterrows()
     ]
@@ -237,9 +245,14 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
         said.append(f"Not measured, as they failed: {named}{f'; and {more:,} more' if more > 0 else ''}.")
     if raced.standing is not None:
         cost = raced.standing.costs[0]
+        between = (
+            f"from one process to the next they differ by {percent(cost.spread)}, over all networks"
+            if (cost.processes > 1).any()
+            else f"none was measured twice, so that {percent(cost.spread)} is assumed from one process to the next"
+        )
         said.append(
-            f"Costs are measured here, the median over fresh processes, with {percent(CONFIDENCE, 0)} intervals; from "
-            f"one process to the next they differ by {percent(cost.spread)}, over all networks."
+            f"Costs are measured here, the median over fresh processes, with {percent(CONFIDENCE, 0)} intervals; "
+            f"{between}."
         )
         if raced.disturbed:
             times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
@@ -331,7 +344,7 @@ def _measured(row: _Row, raced: Raced) -> str:
     if choice.best is not None and choice.budgets and row.name == choice.best.name:
         return "chosen"
     if row["holds"] == "no":
-        return f"{row['excess']:.2f} times the budget, measured in {_processes(row)}"
+        return f"{missed(row, choice.budgets)}, measured in {_processes(row)}"
     if row["holds"] == "open" and (choice.best is None or row["accuracy"] > choice.best["accuracy"]):
         return _why_open(row)
     if row["on_front"]:

@@ -190,7 +190,8 @@ def _classes_tip(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], other
     # The last layer is among them: where it is not, others have more channels, by other arguments.
     last = {key for key in own if key.rpartition(".")[0] == list(own)[-1].rpartition(".")[0]}
     if len(counts) == 1 and last & {*other} and all(ours[1:] == theirs[1:] for ours, theirs in pairs):
-        return f"they are of {(count := counts.pop())} classes, it seems: --set num_classes={count}"
+        count = counts.pop()
+        return f"they are of {count} classes, it seems: num_classes={count} in parentheses behind its name"
     return "give the arguments with which the network was trained, in parentheses behind its name"
 
 

@@ -16,7 +16,7 @@ from bench.analysis.versus import Ratio
 from bench.claims.table import native_rows
 from bench.io import JsonObject
 from bench.records.store import Run
-from bench.report._raced import race_answers
+from bench.report._raced import has_race_answer, race_answers
 from bench.report._short_names import shortened
 from bench.report._summary import Summary, row_commands, sources, summarise
 from bench.report.figures._drawing import Picture, Start
@@ -117,7 +117,10 @@ def gather(
     compared = [Ratio.in_run(run) for run in runs]
     ratios = [ratio for ratios in compared for ratio in ratios]
     engines = [EngineRow.in_run(run) for run in runs]
-    native, answered = native_rows(table, runs), answers(*charted)
+    native = native_rows(table, runs)
+    # A race weighs the accuracies that it was given: what is ranked without them says less, or something else.
+    raced = bool(runs) and all(has_race_answer(run.info.get("race")) for run in runs)
+    answered = () if raced else answers(*charted)
     studies = studies_of(runs)
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),

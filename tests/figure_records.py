@@ -100,6 +100,7 @@ def layer_records(net: Net, processes: int = 3, slower: float = 1.0, **settings:
         detail = {
             "training": False,
             "stamp_s": 5e-7,
+            "between_s": 1e-6,
             "operator_s": 2e-6,
             "columns": [],
             "rows": rows,

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.contracts import _small_network, check_backend
 from bench.errors import UnknownNameError, UnsupportedError, install_tip
-from bench.execution._worker import _measure, switch
+from bench.execution._worker import _measure, switch, work
 from bench.plan.job import Job
 from bench.plan.settings import Precision, Timed
 from bench.plan.task import Hooks
 from bench.tasks import _calls
 from bench.tasks._agreement import _TOLERANCES, _relative_difference, agreement
-from bench.tasks._placing import DTYPES, _Autocast, noise, place, with_autocast
+from bench.tasks._placing import DTYPES, _Autocast, noise, place_network, with_autocast
 from bench.timing import steps
 from bench.timing._events import CudaEventClock
 from bench.timing.steps import Instruments
@@ -347,13 +347,100 @@ def test_a_network_that_cannot_be_exported_is_unsupported(tmp_path: Path) -> Non
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_precision_and_layout_are_what_they_say(precision: str, memory_format: str) -> None:
     job = make_job(precision=precision, memory_format=memory_format)
-    model, images = place(_small_network().eval(), job), noise(job)
+    model, images = place_network(_small_network().eval(), job, Hooks()), noise(job)
     assert images.dtype == model[0].weight.dtype == DTYPES[precision]  # type: ignore[index]
     layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
     assert images.is_contiguous(memory_format=layout)
     with torch.inference_mode():
         out: Tensor = with_autocast(model, job)(images)
     assert out.dtype == AUTOCAST.get(precision, DTYPES[precision])
+
+
+class _Casting(nn.Module):
+    """A network of convolutions of some types, which casts to each if it is asked to, and back."""
+
+    def __init__(self, *types: torch.dtype, casts: bool = True) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*(nn.Conv2d(3, 3, 1).to(dtype) for dtype in types))
+        self.casts = casts
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            dtype = layer.weight.dtype
+            x = layer(x.to(dtype)).to(x.dtype) if self.casts else layer(x)  # type: ignore[arg-type]
+        return x.flatten(1)
+
+
+SINGLE, DOUBLE, HALF, BRAIN = torch.float32, torch.float64, torch.float16, torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("own", "casts", "precision", "then", "flags"),
+    [
+        ((SINGLE, SINGLE), False, "bf16", (BRAIN, BRAIN), []),
+        ((SINGLE, DOUBLE, SINGLE), True, "fp32", (SINGLE, DOUBLE, SINGLE), []),
+        ((DOUBLE, SINGLE, SINGLE), True, "fp32", (DOUBLE, SINGLE, SINGLE), []),  # also where it is the first
+        ((HALF, SINGLE, SINGLE), True, "amp_bf16", (HALF, SINGLE, SINGLE), []),
+        ((SINGLE, DOUBLE, SINGLE), True, "bf16", (BRAIN, DOUBLE, BRAIN), []),
+        ((HALF, HALF), True, "fp32", (HALF, HALF), ["other_precision"]),  # it runs on images of fp32, in half
+        ((SINGLE, HALF, HALF), True, "fp32", (SINGLE, HALF, HALF), ["other_precision"]),
+        ((HALF, HALF), False, "fp32", (SINGLE, SINGLE), []),  # its images are of its own type
+        ((DOUBLE, DOUBLE), False, "bf16", (BRAIN, BRAIN), []),
+    ],
+)
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_what_a_network_casts_itself_stays_as_it_is(
+    own: tuple[torch.dtype, ...],
+    casts: bool,
+    precision: str,
+    then: tuple[torch.dtype, ...],
+    flags: list[str],
+    memory_format: str,
+) -> None:
+    job = make_job(precision=precision, memory_format=memory_format)
+    told: list[str] = []
+    network = _Casting(*own, casts=casts)
+    placed = place_network(network, job, Hooks(flag=told.append))
+    assert tuple(p.dtype for name, p in placed.named_parameters() if name.endswith("weight")) == then
+    assert (told, placed.training) == (flags, True)
+    placed(noise(job))
+
+
+CASTING = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.middle = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1).double()
+        self.head = nn.Linear(4 * 64, 10)
+
+    def forward(self, x):
+        return self.head(self.middle(self.stem(x).double()).BACK.flatten(1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("back", "precision", "status"),
+    [
+        ("float()", "fp32", "ok"),
+        ("float()", "bf16", "unsupported"),
+        ("float()", "amp_bf16", "ok"),
+        ("to(x.dtype)", "bf16", "ok"),
+        ("half()", "fp32", "invalid_model"),
+    ],
+)
+def test_a_network_that_casts_itself_is_measured_or_says_what_would_do(
+    tmp_path: Path, back: str, precision: str, status: str
+) -> None:
+    job = user_job(tmp_path, CASTING.replace("BACK", back), precision=precision)
+    events: list[Any] = []
+    work(events.append, job)
+    ended, error = events[-1][1]
+    assert ended == status, error
+    if status == "unsupported":
+        assert "it keeps numbers in a type of its own" in error["message"]
+        assert "--set precision=amp_bf16" in error["tip"]
 
 
 def test_noise_of_a_small_batch_is_drawn_and_a_large_one_repeats_it() -> None:

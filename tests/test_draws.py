@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from bench.archs.naming import resolve
-from bench.tasks._networks import _DRAWN, _RepeatedDraws
+from bench.errors import InvalidModelError
+from bench.plan.job import Job
+from bench.plan.task import Hooks
+from bench.tasks._networks import _DRAWN, _RepeatedDraws, built
 
 
 def test_a_large_tensor_repeats_its_first_numbers() -> None:
@@ -40,6 +45,34 @@ def test_small_tensors_and_what_follows_are_as_ever() -> None:
         apart = torch.empty(_DRAWN, 2).T.normal_()  # not in order: drawn as ever
     torch.manual_seed(0)
     assert torch.equal(apart, torch.empty(_DRAWN, 2).T.normal_())
+
+
+TRACED = """
+import torch
+from torch import nn
+
+def net():
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 10)).eval()
+    return torch.jit.trace(layers, torch.zeros(2, 3, 8, 8))
+
+def broken():
+    raise ValueError("no layers")
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_network_that_is_traced_as_it_is_built_is_drawn_in_full(tmp_path: Path) -> None:
+    file = tmp_path / "traced.py"
+    file.write_text(TRACED)
+
+    def job(name: str) -> Job:
+        return Job(task="infer", arch=f"{file}:{name}", input_size=8, in_channels=3, num_classes=10)
+
+    drawn, in_full = built(job("net"), Hooks()), built(job("net"), Hooks(), in_full=True)
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(drawn(images), in_full(images))
+    with pytest.raises(InvalidModelError, match="no layers"):
+        built(job("broken"), Hooks())
 
 
 @pytest.mark.slow

@@ -194,6 +194,15 @@ def test_answers_of_further_images() -> None:
     assert changed.samples == (1.0,)
 
 
+@pytest.mark.parametrize(("apart", "flags"), [(1e-6, ("not_compared",)), (0.0, ("not_compared",)), (0.1, ())])
+def test_answers_that_do_not_depend_on_the_image_say_nothing(apart: float, flags: tuple[str, ...]) -> None:
+    images = torch.zeros(2, 3)
+    batches = [torch.eye(3)[:2], torch.eye(3)[1:]]
+    bias = torch.tensor([1.0, 2.0, 0.5])
+    mean, changed = answers(lambda: bias + apart * images, lambda: bias.expand(2, 3), images, batches)
+    assert (mean.flags, changed.flags, changed.samples) == (flags, flags, (0.0,))
+
+
 def test_answers_of_maps_have_no_foremost_class() -> None:
     images = torch.ones(1, 2, 2, 2)
     assert [m.name for m in answers(lambda: images, lambda: images, images, [images.clone()])] == [

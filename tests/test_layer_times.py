@@ -469,6 +469,27 @@ def test_a_module_that_takes_long_without_an_operator_is_told(monkeypatch: pytes
     assert [layer.name for layer in table(depth=1).layers][:3] == ["stem", "stages", "head"]
 
 
+def test_what_modules_free_between_their_layers_is_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network itself and `stages` run no operator; they call three modules and one, in four and two stretches."""
+    inner = {0: 4e-6 + 1e-4, 2: 2e-6 + 8e-5}
+    own = [(*row[:-1], inner.get(i, row[-1])) for i, row in enumerate(LAYERS)]
+    assert [i for i, (_, _, _, leaf, *_, operators, _) in enumerate(LAYERS) if not (leaf or operators)] == [
+        0,
+        2,
+    ]
+    assert table().layers[-1].kind == "group"
+    monkeypatch.setattr(figure_records, "LAYERS", own)
+    made, folded = table(), table(depth=1)
+    told = made.layers[-1]
+    assert (told.kind, told.name) == ("inner", "inside 2 modules, between their layers")
+    assert told.times == pytest.approx([1.86e-4 * (1 + i / 100) - 6e-6 for i in range(3)])
+    assert made.explained == pytest.approx(1 / 1.1 + told.time.estimate / made.network.estimate)
+    assert folded.layers[-1] == told
+    row = next(row for row in forms.layer_times_view(made).rows if row[0].text.startswith("inside"))
+    assert row[1].text == "waiting for launching"
+    assert table(device="cpu").layers[-1].type == "freeing memory"
+
+
 def test_one_process_says_so() -> None:
     made = table(processes=1)
     assert "one process" in made.layers[0].time.note

@@ -32,7 +32,7 @@ from bench.stats.verdicts import corrected
 _TASK = "layers"
 
 _Bound = Literal["compute", "memory", "launching", ""]
-_Kind = Literal["layer", "functions", "module", "group", "between"]
+_Kind = Literal["layer", "functions", "module", "group", "inner"]
 
 _OWN = 0.02  # of the network's time, from which on what a module takes itself is told, though it runs no operator
 _NOISE = 2.0  # times the time of a call that does nothing, below which a layer is told in a group
@@ -53,7 +53,8 @@ class Layer:
     Attributes:
         name: in the network.
         type: class of the module; of a group the classes with their counts.
-        kind: what it is.
+        kind: what it is; `inner` is what modules that run no operator take beyond calling others, all together: on a
+            CPU they free there what the layers before have put out, on a GPU the next launch is waited for.
         depth: how many calls it is inside of.
         path: the names of the modules around it, from the outermost on, itself the last.
         output: shape of what comes out.
@@ -114,7 +115,7 @@ class LayerTable:
         how: it was run: batch_size, precision, device, threads, backend and more, as the frame has them.
         training: whether it is of a training step.
         network: the time of the whole, in passes of its own.
-        layers: in the order of the calls, those below the noise together last; of what lies between them, `between`.
+        layers: in the order of the calls, those below the noise together last, and `inner` behind them.
         ceilings: of the machine, at this precision.
         noise_s: below which a layer is told in a group.
         flags: of the measurements.
@@ -296,7 +297,7 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         how={key: own[key] for key in _HOW},
         training=bool(first.detail["training"]),
         network=_interval([p.whole for p in processes]),
-        layers=tuple(_grouped(layers, noise_s)),
+        layers=(*_grouped(layers, noise_s), *timed.inner()),
         ceilings=found,
         noise_s=noise_s,
         flags=joined_flags((p.flags for p in processes), several=len(processes) > 1, wide=False),
@@ -400,6 +401,19 @@ class _Timed:
             limits=self._limits(inside, own),
         )
 
+    def inner(self) -> Iterator[Layer]:
+        """Yield what modules without an operator take beyond calling others, from `_OWN` of the network's time on."""
+        own = [place for place, row in enumerate(self.rows) if not row.is_layer]
+        calls = Counter(row.parent for row in self.rows)
+        stretches = sum(calls[place] + 1 for place in own)
+        samples = zip(self._samples("forward_s", own), self.processes, strict=True)
+        times = tuple(median(s) - stretches * p.detail.get("between_s", math.inf) for s, p in samples)
+        if own and median(times) >= _OWN * median([median(p.whole) for p in self.processes]):
+            blank = Layer(
+                "", _INNER[self.on_host], "inner", 1, (), (), 0, 0, 0, _over(times), math.nan, times
+            )
+            yield replace(blank, name=f"inside {len(own)} modules, between their layers")
+
     def _samples(self, name: str, members: Sequence[int]) -> list[list[float]]:
         """Return for each process the sums of some rows, round by round; zeros of what it has not."""
         sums = []
@@ -440,6 +454,16 @@ def _host_s(process: _Process, places: Sequence[int]) -> Iterator[float]:
             yield from (process.detail[name][place] for place in places)
 
 
+_INNER = {True: "freeing memory", False: "waiting for launching"}  # on a CPU, on a GPU
+
+
+def _over(times: Sequence[float]) -> Interval:
+    """Return the interval of a sum of times over processes; none of one process, or of what is not above nothing."""
+    if len(times) == 1 or min(times) <= 0:
+        return Interval(median(times), *NONE, len(times), "none")
+    return Interval.over_processes(times)
+
+
 def _interval(processes: Sequence[Sequence[float]]) -> Interval:
     """Return the interval of a time over processes; of one process that of its samples."""
     if len(processes) == 1:
@@ -457,7 +481,6 @@ def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
     if short:
         counts = Counter(layer.type for layer in short)
         times = tuple(map(math.fsum, zip(*(layer.times for layer in short), strict=True)))
-        alone = len(times) == 1 or min(times) <= 0
         yield replace(
             short[0],
             name=f"{len(short)} below {1e6 * noise_s:.2g} µs each",
@@ -469,9 +492,7 @@ def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
             parameters=sum(layer.parameters for layer in short),
             macs=sum(layer.macs for layer in short),
             bytes=sum(layer.bytes for layer in short),
-            time=Interval(median(times), *NONE, len(times), "none")
-            if alone
-            else Interval.over_processes(times),
+            time=_over(times),
             backward=math.nan,
             times=times,
             limits={},

@@ -90,7 +90,7 @@ def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
     openvino = importlib.import_module("openvino")
     with exporting():
         example = images.float().contiguous()
-        single = model if images.dtype == torch.float32 else copy.deepcopy(model).float()
+        single = model if images.dtype == torch.float32 else _in_single_precision(model, images.dtype)
         try:
             graph, exporter = openvino.convert_model(exported(single, example)), "torch.export"
         except Exception:
@@ -99,6 +99,12 @@ def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
             exporter = "tracing"
     graph.reshape(list(example.shape))
     return graph, exporter
+
+
+def _in_single_precision(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return a copy of a network in which what has the type of its images is in single precision."""
+    made = copy.deepcopy(model)
+    return made._apply(lambda tensor: tensor.float() if tensor.dtype == dtype else tensor)  # type: ignore[no-any-return]
 
 
 def _quantised(graph: Any, ranges: Calibration) -> Any:

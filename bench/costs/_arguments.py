@@ -47,10 +47,13 @@ def tensors_of(values: object) -> Iterator[Tensor]:
         yield from tensors_of(tuple(vars(values).values()) if hasattr(values, "__dict__") else ())
 
 
-def dtype_of(model: nn.Module) -> torch.dtype:
-    """Return the type of a network's first parameter or buffer with a fraction: that of the images it takes."""
+def dtypes_of(model: nn.Module) -> list[torch.dtype]:
+    """Return the types of a network's parameters and buffers with a fraction, each once, in their order.
+
+    As a rule the first is that of the images it takes.
+    """
     tensors = (*model.parameters(), *model.buffers())
-    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+    return list(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point()))
 
 
 def parameters_of(model: nn.Module) -> list[Tensor]:

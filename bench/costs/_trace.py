@@ -20,7 +20,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._arguments import Args, Kwargs, dtype_of, numbers, packed_of, signature, tensors_of
+from bench.costs._arguments import Args, Kwargs, dtypes_of, numbers, packed_of, signature, tensors_of
 from bench.costs._operators import (
     MATRIX,
     MOVING,
@@ -116,6 +116,7 @@ class Trace:
     Attributes:
         root: the call of the network.
         device: where the image was: "meta" or "cpu".
+        dtype: of the image.
         macs: by kind: convolution, linear, attention.
         operations: of the other work, by kind.
         counted_once: multiply-accumulates of operators that torch has no formula for; both counters have ours.
@@ -129,6 +130,7 @@ class Trace:
 
     root: Call
     device: str
+    dtype: torch.dtype
     macs: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
     counted_once: Counter[str] = field(default_factory=Counter)
@@ -181,11 +183,23 @@ def trace(model: nn.Module, shape: Shape, *, stored: bool = False) -> Trace:
 
     Returns:
         What was noted; where the network raised, up to there, with `failure`. On meta tensors it may raise where it
-        would not on real ones.
+        would not on real ones. The image has the first type of the network's own numbers, or another one where it
+        takes only that.
     """
     stored = stored or any(not p.is_meta for p in model.parameters()) or bool(packed_of(model))
     device = "cpu" if stored else "meta"
-    images = torch.zeros(shape, device=device, dtype=dtype_of(model))
+    types = dict.fromkeys((*dtypes_of(model), torch.float32))
+    first, *others = (torch.zeros(shape, device=device, dtype=dtype) for dtype in types)
+    made = _traced(model, first)
+    for images in others if made.failure is not None else ():
+        other = _traced(model, images)
+        if other.failure is None:
+            return other
+    return made
+
+
+def _traced(model: nn.Module, images: Tensor) -> Trace:
+    """Send an image through a network and note what happens."""
     recorder = _Recorder(model, images)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its kernels hide what they do
@@ -251,7 +265,7 @@ class _Recorder(TorchDispatchMode):
         self.known = dict(self.parameters)
         self.strangers: set[int] = set()  # modules that are called and not the network's
         self.pending: dict[int, list[nn.Parameter]] = {}  # of a call: viewed, but not computed with so far
-        self.trace = Trace(Call("", type(model).__name__, 0), images.device.type)
+        self.trace = Trace(Call("", type(model).__name__, 0), images.device.type, images.dtype)
         self.stack: list[Call] = []
         self.shapes: dict[tuple[object, ...], list[tuple[Shape, Shape, torch.dtype]]] = {}
         self.called: set[int] = set()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
 from bench.costs import Subject, prepare
-from bench.costs._arguments import tensors_of
+from bench.costs._arguments import dtypes_of, tensors_of
 
 # px, the most usual ones first
 _USUAL = (
@@ -95,3 +96,37 @@ def _answers(subject: Subject) -> bool:
 def one_answer_each(output: object, images: int) -> bool:
     """Return whether an output may be of so many images: only vectors, [N, K], can be told to be of more of them."""
     return not isinstance(output, Tensor) or output.dim() != 2 or len(output) <= images
+
+
+def dtype_taken(model: nn.Module, shape: Sequence[int], device: str = "cpu") -> torch.dtype:
+    """Return the type of number of the images [B, C, H, W] that a network takes as its author made it.
+
+    That is single precision wherever it runs on such images, whatever some of its layers cast them to; else the first
+    type of its own on which it runs. One whose numbers are all in single precision is not tried out.
+
+    Args:
+        model: on the device; it is left as it was, in training or evaluation mode.
+        shape: of the images.
+        device: where they are.
+    """
+    own = dtypes_of(model)
+    if set(own) <= {torch.float32}:
+        return torch.float32
+    was_training = model.training
+    model.eval()
+    try:
+        types = dict.fromkeys((torch.float32, *own))
+        runs = (t for t in types if _runs(model, torch.zeros(tuple(shape), dtype=t, device=device)))
+        return next(runs, own[0])
+    finally:
+        model.train(was_training)
+
+
+def _runs(model: nn.Module, images: Tensor) -> bool:
+    """Return whether a network takes images; torch's random state is left as it was."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            model(images)
+        except Exception:  # its own; where it takes no images at all, the job will tell
+            return False
+    return True

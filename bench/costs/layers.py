@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bench.archs.reparam import has_fused_form
 from bench.costs import Subject, cost
-from bench.costs._arguments import dtype_of, parameters_of
+from bench.costs._arguments import parameters_of
 from bench.io import JsonObject
 from bench.records.layer import LayerRow
 from bench.records.record import Measurement, count
@@ -161,7 +161,7 @@ def _number(value: Fraction) -> float:
 
 def _memory(subject: Subject, activations: int) -> dict[str, int]:
     """Return bytes: of what is written, once for a forward pass, twice with the gradients of a backward pass."""
-    image = math.prod(subject.shape) * dtype_of(subject.model).itemsize
+    image = math.prod(subject.shape) * subject.trace.dtype.itemsize
     weights = sum(p.numel() * p.element_size() for p in parameters_of(subject.model))
     return {
         "input_bytes": image,

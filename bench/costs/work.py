@@ -275,8 +275,10 @@ def count_pass(followed: Followed, step: Step) -> _Counting:
     not. Gradients are noted as they are asked for outside; in inference mode torch shows no operator taken apart.
     """
     counting = _Counting(followed)
-    with counting, followed.through(counting.wrap):
-        loss = step.forward()
+    with counting:
+        with followed.through(counting.wrap):
+            loss = step.forward()
+        # What is called again here, as of a checkpoint, belongs to the node that asks for it, as where it is timed.
         if loss is not None and step.backward is not None:
             with counting.backward_of(loss):
                 step.backward()

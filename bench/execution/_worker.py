@@ -133,9 +133,9 @@ def _outcome(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[s
 def _judged(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[str, object]]:
     content = _describe(error)
     status = _classify(error, stage, custom=job.source_sha256 is not None)
-    if job.device == "cpu" and status in ("invalid_model", "crashed") and _says_needs_gpu(error):
-        content["message"] = f"it runs on a GPU alone, and this is on the CPU: {content['message']}"
-        status, content["tip"] = "unsupported", "time it on a machine with a GPU: --set device=cuda"
+    if status in ("invalid_model", "crashed") and (elsewhere := _would_run(error, job)):
+        why, content["tip"] = elsewhere
+        status, content["message"] = "unsupported", f"{why}: {content['message']}"
     content["tip"] = content["tip"] or _tip_for(error, job, stage)
     return status, content
 
@@ -373,12 +373,33 @@ def _card_trouble(text: str) -> str | None:
     return next((tip for words, tip in _CARD_TROUBLES.items() if words in text.lower()), None)
 
 
+def _would_run(error: BaseException, job: Job) -> tuple[str, str] | None:
+    """Return why a sound network does not run as the job says, and what would let it; None where it may be at fault."""
+    if job.device == "cpu" and _says_needs_gpu(error):
+        why = "it runs on a GPU alone, and this is on the CPU"
+        return why, "time it on a machine with a GPU: --set device=cuda"
+    precision = getattr(job.settings, "precision", None)
+    if precision in ("bf16", "fp16") and _says_mixed(error):
+        why = f"it keeps numbers in a type of its own, and the others are in {precision}"
+        return why, f"--set precision=amp_{precision} casts what is multiplied, and nothing else"
+    return None
+
+
 def _says_needs_gpu(error: BaseException) -> bool:
     """Return whether an exception says that its code runs on a GPU alone, in its message or as a bare assertion."""
     text = text_of(error).lower()
     if isinstance(error, AssertionError) and error.__traceback__ is not None:
         text += traceback.extract_tb(error.__traceback__)[-1].line or ""
     return any(words in text for words in _NEEDS_GPU)
+
+
+# What torch says of numbers of two types in one operator.
+_MIXED = re.compile(r"same dtype|type .*should be the same|scalar type|mixed dtype")
+
+
+def _says_mixed(error: BaseException) -> bool:
+    """Return whether an exception says that an operator was given numbers of two types."""
+    return isinstance(error, RuntimeError) and _MIXED.search(str(error)) is not None
 
 
 def _says_too_large(text: str) -> bool:

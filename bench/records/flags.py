@@ -36,11 +36,12 @@ FLAGS: dict[str, str] = {
     "unobserved": "it could not be looked at; the training is not affected, and the detail says why",
     "few_steps": "timed over fewer than 10 steps of a short training: a rough number",
     "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",
-    "not_compared": "all outputs are zero, as of a last layer that begins at zero: agreement with eager says nothing",
+    "not_compared": "all outputs are zero, as of a last layer that begins at zero, or the same for all images, as of "
+    "weights that were never trained: agreement with eager says nothing",
     "calibrated_on_noise": "the ranges of 8-bit integers were taken on seeded noise, not on images: what is left of an "
     "accuracy is open; --set calibration=DATASET names images to take them on",
-    "other_precision": "fewer than half of the engine's operators that multiply run in the precision of the row; the "
-    "detail has how many run in which",
+    "other_precision": "fewer than half of the engine's operators that multiply run in the precision of the row (the "
+    "detail has how many run in which), or the network keeps more than half of its numbers in another",
     "fewer_threads": "the engine has fewer threads than the row says, or leaves all but one idle where eager does not",
     "other_layout": "the images lie in another layout than the engine takes: each call converts them",
     "saturated": "more than 5 % of the values of a quantised tensor lie beyond its range, or the CPU adds products of "

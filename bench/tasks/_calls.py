@@ -15,7 +15,7 @@ from bench.records.record import Measurement, measured
 from bench.tasks._agreement import ANSWERS, agreement, answers
 from bench.tasks._engines import threads
 from bench.tasks._networks import built, check, tell_of_other_form
-from bench.tasks._placing import further_noise, noise, place, with_autocast
+from bench.tasks._placing import further_noise, noise, place_network, with_autocast
 from bench.timing.clock import Clock, Workload
 from bench.timing.energy import find_meter, measure_energy
 from bench.timing.memory import tensor_memory
@@ -52,7 +52,7 @@ def ready(
     """
     model = built(job, hooks).eval()
     tell_of_other_form(model, hooks)
-    model = with_autocast(place(model, job), job)
+    model = with_autocast(place_network(model, job, hooks), job)
     images = noise(job)
     eager = BACKENDS.get(EAGER).prepare(model, images, job)
     if job.settings.backend == EAGER:

@@ -32,7 +32,7 @@ from bench.records.environment import usable_cores
 from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
 from bench.tasks._networks import built, imported
-from bench.tasks._placing import place, with_autocast
+from bench.tasks._placing import place, place_network, with_autocast
 from bench.training.config import LAYOUTS
 from bench.training.outputs import mean_answers, outputs
 
@@ -68,7 +68,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     with torch.inference_mode():
         told = (arch.weights and arch.weights.training) or {}
         usual = int(told.get("batch_size", _BATCH[job.device_kind]))
-        placed = _as_tested(model, str(told.get("views") or ""), job)
+        placed = _as_tested(model, str(told.get("views") or ""), job, hooks)
         network = _Network(placed, job, transform, usual, arch.card.batch)
         classes = ClassMap.of(images.classes, _vocabulary(arch, model, network.outputs), images.folder)
         workers = settings.workers or usable_cores()
@@ -209,9 +209,9 @@ class _Averaged(nn.Module):
         return mean_answers(self.model, images, self.classes, self.views)
 
 
-def _as_tested(model: nn.Module, views: str, job: Job[EvaluateSettings]) -> nn.Module:
+def _as_tested(model: nn.Module, views: str, job: Job[EvaluateSettings], hooks: Hooks) -> nn.Module:
     """Return the network placed; one from a stored training looks at the views that were looked at there, if any."""
-    placed = place(model, job)
+    placed = place_network(model, job, hooks)
     if views:
         placed = _Averaged(placed, views, job.num_classes or 1)
     return with_autocast(placed, job)

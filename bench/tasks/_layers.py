@@ -19,7 +19,7 @@ from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.tasks._calls import EAGER, backend_of
 from bench.tasks._networks import built, check, checked, tell_of_other_form
-from bench.tasks._placing import noise, place, with_autocast
+from bench.tasks._placing import noise, place_network, with_autocast
 from bench.tasks._step import training_step
 from bench.timing.clock import Workload
 from bench.timing.layers import OPTIMISER, CudaStamps, HostStamps, Layered, LayerTimes, measure_layers
@@ -101,7 +101,7 @@ def _directions(training: bool) -> dict[str, bool]:
 def _inference(backend: Backend, job: Job[LayersSettings], hooks: Hooks) -> tuple[Workload, Layered]:
     network = built(job, hooks).eval()
     tell_of_other_form(network, hooks)
-    network = place(network, job)
+    network = place_network(network, job, hooks)
     model, images = with_autocast(network, job), noise(job)
     with torch.inference_mode():
         hooks.stage("check")
@@ -121,7 +121,7 @@ def _training(job: Job[LayersSettings], hooks: Hooks) -> tuple[Workload, Layered
             f"backend {job.settings.backend}: the layers of a training are timed in eager alone",
             "use backend=eager",
         )
-    network, images = place(checked(job, hooks).train(), job), noise(job)
+    network, images = place_network(checked(job, hooks).train(), job, hooks), noise(job)
     phases = training_step(network, images, job)
 
     def forward() -> Tensor | None:
@@ -168,6 +168,7 @@ def _detail(calls: dict[Key, Call], times: LayerTimes, training: bool) -> dict[s
     return {
         "training": training,
         "stamp_s": times.stamp_s,
+        "between_s": times.between_s,
         "operator_s": times.operator_s,
         "columns": list(_COLUMNS),
         "rows": [_row(call, places) for call in calls.values()],

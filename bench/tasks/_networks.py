@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.archs.reparam import has_fused_form
-from bench.costs import COSTS, Subject, dtype_of, prepare, tensors_of
-from bench.costs.fitting import one_answer_each
+from bench.costs import COSTS, Subject, prepare, tensors_of
+from bench.costs.fitting import dtype_taken, one_answer_each
 from bench.errors import InvalidModelError, typed_text
 from bench.plan.job import Job
 from bench.plan.task import Hooks
@@ -74,17 +74,23 @@ def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     """Return the network, initialised from the job's seed, in training mode, on the CPU.
 
     Its weights repeat a part of themselves, which is enough for what is timed, unless they are drawn `in_full`.
+    One that cannot be built so is built as usual: what is traced as it is built does not go with a dispatch mode.
     """
     return _built_of(imported(job, hooks), job, hooks, in_full=in_full)
 
 
 def _built_of(arch: Arch, job: Job, hooks: Hooks, *, in_full: bool) -> nn.Module:
     hooks.stage("build")
-    torch.manual_seed(streams(job.seed).init)
-    with contextlib.nullcontext() if in_full else _RepeatedDraws():
-        model = arch.build(
-            num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size
-        )
+
+    def build() -> nn.Module:
+        torch.manual_seed(streams(job.seed).init)
+        return arch.build(num_classes=job.num_classes, in_channels=job.in_channels, input_size=job.input_size)
+
+    model = None
+    if not in_full:
+        with contextlib.suppress(InvalidModelError), _RepeatedDraws():
+            model = build()
+    model = build() if model is None else model
     hooks.settle()
     return model.train()
 
@@ -104,8 +110,8 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     arch = imported(job, hooks)
     model = _built_of(arch, job, hooks, in_full=in_full).eval()
     hooks.stage("check")
-    count = arch.card.batch or 2
-    images = torch.zeros(count, job.in_channels, job.input_size, job.input_size, dtype=dtype_of(model))
+    shape = (arch.card.batch or 2, job.in_channels, job.input_size, job.input_size)
+    images = torch.zeros(shape, dtype=dtype_taken(model, shape))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             output = model(images)
@@ -113,7 +119,7 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
             if job.device == "cpu":
                 raise
             output = model.to(job.device)(images.to(job.device))
-        check(output, job, images=count)
+        check(output, job, images=len(images))
     return model.train()
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.costs.fitting import dtype_taken
 from bench.plan.job import Job
 from bench.plan.settings import OfNetwork, Timed
+from bench.plan.task import Hooks
 from bench.training.config import AUTOCAST, LAYOUTS, autocast
 
 # What weights and images are kept in; see `bench.plan.settings` for what the names mean.
@@ -20,8 +22,6 @@ DTYPES = {
 }
 
 _DRAWN = 64  # images; a larger batch repeats them, since the host is slow to draw and no kernel's time depends on it
-
-_Placeable = TypeVar("_Placeable", nn.Module, Tensor)
 
 
 class _Autocast(nn.Module):
@@ -38,12 +38,32 @@ class _Autocast(nn.Module):
             return self.model(images)
 
 
-def place(thing: _Placeable, job: Job[OfNetwork]) -> _Placeable:
-    """Return a network or images [B, C, H, W] on the job's device, in its precision and memory format."""
-    moved = thing.to(job.device, DTYPES[job.settings.precision])
-    if job.settings.memory_format == "channels_last":
-        moved = moved.to(memory_format=torch.channels_last)
-    return moved
+def place(images: Tensor, job: Job[OfNetwork]) -> Tensor:
+    """Return images [B, C, H, W] on the job's device, in its precision and memory format."""
+    return images.to(job.device, DTYPES[job.settings.precision]).to(memory_format=_layout(job))
+
+
+def place_network(model: nn.Module, job: Job[OfNetwork], hooks: Hooks) -> nn.Module:
+    """Return a network on the job's device, in its precision and memory format.
+
+    Only numbers of the type that its images have are cast: what its author keeps in another one, and casts images to in
+    its forward, stays as it is. It is flagged `other_precision` where that is more than half of them.
+    """
+    dtype, shape = DTYPES[job.settings.precision], (2, job.in_channels, job.input_size, job.input_size)
+    model = model.to(job.device)
+    own = dtype_taken(model, shape, job.device)
+    if own != dtype:
+        model._apply(lambda tensor: tensor.to(dtype) if tensor.dtype == own else tensor)
+    numbers = Counter[torch.dtype]()
+    for tensor in (*model.parameters(), *model.buffers()):
+        numbers[tensor.dtype] += tensor.numel() if tensor.is_floating_point() else 0
+    if 2 * numbers[dtype] < numbers.total():
+        hooks.flag("other_precision")
+    return model if job.settings.memory_format == "contiguous" else model.to(memory_format=_layout(job))
+
+
+def _layout(job: Job[OfNetwork]) -> torch.memory_format:
+    return LAYOUTS[job.settings.memory_format]
 
 
 def with_autocast(model: nn.Module, job: Job[OfNetwork]) -> nn.Module:
@@ -72,7 +92,7 @@ def _drawn(job: Job[Timed], generator: torch.Generator) -> Tensor:
     drawn = place(torch.randn(shape, generator=generator), job)
     if batch <= _DRAWN:
         return drawn
-    layout = LAYOUTS[job.settings.memory_format]
+    layout = _layout(job)
     images = torch.empty((batch, *shape[1:]), dtype=drawn.dtype, device=drawn.device, memory_format=layout)
     for part in images.split(_DRAWN):
         part.copy_(drawn[: len(part)])

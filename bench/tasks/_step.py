@@ -14,7 +14,7 @@ from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.tasks._calls import EAGER
 from bench.tasks._networks import checked
-from bench.tasks._placing import noise, place
+from bench.tasks._placing import noise, place_network
 from bench.timing.clock import Clock, Workload
 from bench.timing.memory import held_tensors
 from bench.timing.steps import Phases
@@ -33,7 +33,7 @@ def ready_step(
     name = job.settings.backend
     if backend.for_training is None:
         raise UnsupportedError(f"backend {name}: it does not train", "use backend=eager")
-    model, images = place(checked(job, hooks).train(), job), noise(job)
+    model, images = place_network(checked(job, hooks).train(), job, hooks), noise(job)
     if name == EAGER:
         return training_step(backend.for_training(model), images, job), ()
     hooks.stage("eager")

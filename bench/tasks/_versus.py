@@ -16,7 +16,7 @@ from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.tasks._calls import EAGER, backend_of
 from bench.tasks._networks import checked
-from bench.tasks._placing import noise, place, with_autocast
+from bench.tasks._placing import noise, place_network, with_autocast
 from bench.timing.clock import HostClock, Workload
 from bench.timing.interleaving import interleave
 from bench.timing.steps import Instruments, launch_overhead
@@ -83,7 +83,7 @@ def _in_turn(
 
 
 def _placed(job: Job[VersusSettings], hooks: Hooks) -> _Placed:
-    return with_autocast(place(checked(job, hooks).eval(), job), job), noise(job)
+    return with_autocast(place_network(checked(job, hooks).eval(), job, hooks), job), noise(job)
 
 
 def _prepared(job: Job[VersusSettings], prepare: _Prepare) -> dict[str, _Placed]:

@@ -165,12 +165,13 @@ class Layered:
             inside.append(key)
             borders.append((nodes(), key))
             marks.append((key, False, take()))
-            output = forward(*args, **kwargs)
-            stamp = take()
-            inside.pop()
-            marks.append((inside[-1], False, stamp))
-            borders.append((nodes(), inside[-1]))
-            return output
+            try:
+                return forward(*args, **kwargs)
+            finally:  # a network may catch what a layer of its own raises
+                stamp = take()
+                inside.pop()
+                marks.append((inside[-1], False, stamp))
+                borders.append((nodes(), inside[-1]))
 
         return call
 
@@ -197,6 +198,7 @@ class LayerTimes:
         host_laps: the same by the host's clock; empty where that is the only one.
         segments: of the round whose sum is the median one.
         stamp_s: the time of a call that does nothing, s.
+        between_s: the own time of a module before, between and after such calls, s each.
         operator_s: the time of an operator with one element, s.
         report: what the watch saw.
     """
@@ -206,6 +208,7 @@ class LayerTimes:
     host_laps: _Laps
     segments: Sequence[_Segment]
     stamp_s: float
+    between_s: float
     operator_s: float
     report: WatchReport
 
@@ -229,7 +232,7 @@ def measure_layers(
     report = watch.stop()
     rounds = _one_a_round(rounds)
     on_gpu = isinstance(layered.stamps, CudaStamps)
-    stamp_s, operator_s = _floors(layered.stamps, clock, device)
+    stamp_s, between_s, operator_s = _floors(layered.stamps, clock, device)
     sums = [sum(segment.seconds for segment in each) for each in rounds]
     middle = sorted(range(len(sums)), key=sums.__getitem__)[(len(sums) - 1) // 2]
     return LayerTimes(
@@ -238,6 +241,7 @@ def measure_layers(
         host_laps=_laps(rounds, lambda s: s.host_s) if on_gpu else {},
         segments=rounds[middle],
         stamp_s=stamp_s,
+        between_s=between_s,
         operator_s=operator_s,
         report=report,
     )
@@ -275,8 +279,8 @@ class _Least(nn.Module):
         return self.operator(self.nothing(x))  # type: ignore[no-any-return]
 
 
-def _floors(stamps: HostStamps | CudaStamps, clock: Clock, device: str) -> tuple[float, float]:
-    """Return the median seconds of a call that does nothing, and of one with an operator that does next to nothing."""
+def _floors(stamps: HostStamps | CudaStamps, clock: Clock, device: str) -> tuple[float, float, float]:
+    """Return the median seconds of a call that does nothing, between two calls, and of an operator on one element."""
     network, x = _Least().eval(), torch.zeros(1, device=device)
 
     def forward() -> None:
@@ -289,5 +293,5 @@ def _floors(stamps: HostStamps | CudaStamps, clock: Clock, device: str) -> tuple
             clock.seconds(least, 1)
             rounds.append(least.segments())
     laps = _laps(rounds, lambda s: s.seconds)
-    nothing, operator = (median(laps[(number, 0), False]) for number in (1, 2))
-    return nothing, max(operator - nothing, 0.0)
+    around, nothing, operator = (median(laps[(number, 0), False]) for number in (0, 1, 2))
+    return nothing, around / 3, max(operator - nothing, 0.0)

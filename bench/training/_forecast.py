@@ -8,7 +8,7 @@ Of a process on a CPU it is an estimate. What is larger than 32 MiB glibc maps a
 heap, which leaves holes between what lives, and never shrinks by much. With the holes taken away (a fixed threshold for
 mapping) the process needs 34 to 46 MB beside its tensors. With them 74 MB and a fifth of the heap more came within 10 %
 of the measured peak for 18 of 20 of torchvision's networks at batch 8, by which they were set (glibc 2.36, torch 2.15;
-not squeezenet1_0, +37 %, nor swin_t, -10.4 %), and for 7 of 8 at batch 32.
+not squeezenet1_0, +37 %, nor swin_t, -10.4 %), and for all 14 measured at batch 32.
 """
 
 from __future__ import annotations

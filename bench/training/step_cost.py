@@ -6,14 +6,14 @@ as autograd runs it, so that what is frozen, and the gradient of the images that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.costs import dtype_of, prepare
+from bench.costs import Subject, prepare
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import BenchError, InvalidModelError, UnsupportedError, typed_text
@@ -47,20 +47,18 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
             f"{card.name} does not run without storage, so that its step cannot be counted: {subject.reason}",
             "measure it: bench run NAME --task train_step",
         )
+    check_trains(subject.model)
+    trained = sum(p.numel() for p in subject.model.parameters() if p.requires_grad)
     classes = shape.get("num_classes") or card.num_classes or 1
     try:
         model = subject.model.train()
-        check_trains(model)
-        calls = _counted(model, _images(model, subject.shape, batch), classes)
-        forecasts = {
-            n: _forecast(model, _images(model, subject.shape, n), classes) for n in sorted({*_BATCHES, batch})
-        }
+        calls = _counted(model, _images(subject, batch), classes)
+        forecasts = {n: _forecast(model, _images(subject, n), classes) for n in sorted({*_BATCHES, batch})}
     except BenchError:
         raise
     except Exception as error:  # the network's own
         raise InvalidModelError(f"{card.name} failed in training mode: {typed_text(error)[:300]}") from error
     rows = _rows(calls, depth)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     forward, backward = (sum(row[key] for row in rows) for key in ("forward_macs", "backward_macs"))
     return {
         "arch": card.name,
@@ -78,8 +76,8 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
     }
 
 
-def _images(model: nn.Module, shape: Sequence[int], batch: int) -> Tensor:
-    return torch.empty((batch, *shape[1:]), dtype=dtype_of(model), device="meta")
+def _images(subject: Subject, batch: int) -> Tensor:
+    return torch.empty((batch, *subject.shape[1:]), dtype=subject.trace.dtype, device="meta")
 
 
 def _loss(images: Tensor, classes: int) -> Callable[[object], Tensor]:

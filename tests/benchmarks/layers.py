@@ -9,7 +9,7 @@ paths. At the end, for four networks at batch 1, the same sum by hooks of module
 of each operator on its recorded shapes, and what each adds to a pass. About eight minutes on an idle machine; a busy
 one shows in the spread.
 
-    python tests/benchmarks/layers.py --memory
+    python tests/benchmarks/layers.py --memory [BATCH ...] [NETWORK ...]
 
 The forecast of a training step's memory against the measured peak of a process each, at batch 8 and 32: within 10 %
 for 18 of 20. It does not depend on the machine's load, and takes about half an hour.
@@ -70,7 +70,8 @@ def main() -> None:
     if "--peak" in sys.argv:
         print(json.dumps(peak(names[0], int(names[1]))))
     elif "--memory" in sys.argv:
-        memory(names)
+        batches = [int(name) for name in sys.argv[1:] if name.isdecimal()] or [8, 32]
+        memory([name for name in names if not name.isdecimal()] or list(NETWORKS), batches)
     else:
         times(names)
         for name in COMPARED:
@@ -243,8 +244,8 @@ def replayed(model: nn.Module, images: Tensor) -> tuple[float, float]:
 # --- memory ---
 
 
-def memory(names: list[str]) -> None:
-    near: dict[int, int] = {8: 0, 32: 0}
+def memory(names: list[str], batches: list[int]) -> None:
+    near = dict.fromkeys(batches, 0)
     for batch in near:
         for name in names:
             command = [sys.executable, "-W", "ignore", __file__, "--peak", name, str(batch)]

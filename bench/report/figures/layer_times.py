@@ -80,8 +80,8 @@ def _icicles(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
 
 
 def _icicle(axes: Axes, table: LayerTable) -> None:
-    timed = [layer for layer in table.layers if layer.kind != "group"]
-    groups = [layer for layer in table.layers if layer.kind == "group"]
+    timed = [layer for layer in table.layers if layer.kind not in ("group", "inner")]
+    groups = [layer for layer in table.layers if layer.kind in ("group", "inner")]
     levels = max((len(layer.path) for layer in timed), default=1)
     whole = max(table.network.estimate, math.fsum(layer.time.estimate for layer in table.layers))
     spans, at = [], 0.0  # of each layer: beginning, seconds, path

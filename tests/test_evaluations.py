@@ -11,6 +11,8 @@ from evaluated import evaluated, read, right_so_often, run_of
 from scipy.stats import binomtest
 
 from bench.analysis.diff import Diff
+from bench.analysis.evaluations import Evaluations
+from bench.analysis.frame import to_frame
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES
 from bench.stats.intervals import wilson_interval
 
@@ -44,8 +46,26 @@ class TestRead:
         ]  # fmt: skip
         first = every.plain[0]
         assert not first.settings.get("transform")
-        assert [one.transform["colour"] for one in every.tries[first.job]] == ["bgr"]
-        assert [one.corruption for one in every.corrupted[first.job]] == [("fog", 2)]
+        assert [one.transform["colour"] for one in every.tries[first.id]] == ["bgr"]
+        assert [one.corruption for one in every.corrupted[first.id]] == [("fog", 2)]
+
+    def test_what_one_run_has_tried_is_of_no_other_that_asked_the_same(self, tmp_path: Path) -> None:
+        a, b = tmp_path / "a", tmp_path / "b"
+        tried = run_of(
+            a,
+            evaluated(a, "net", LABELS, LABELS),
+            evaluated(a, "net", LABELS, LABELS, transform={"colour": "bgr"}),
+            evaluated(a, "net", right_so_often(LABELS, 0.5, 10), LABELS, corruption="fog:2"),
+        )
+        plain = run_of(b, evaluated(b, "net", LABELS, LABELS))
+        for runs in ([tried, plain], [plain, tried]):
+            every = Evaluations.of(to_frame(runs))
+            counts = {
+                one.run: (len(every.tries[one.id]), len(every.corrupted[one.id])) for one in every.plain
+            }
+            assert counts == {"a": (1, 1), "b": (0, 0)}
+            (robust,) = every.robustness()
+            assert robust.shares["fog"][2].value == 0.5
 
     def test_where_all_give_a_transform_the_first_is_the_plain_one(self, tmp_path: Path) -> None:
         every = read(
@@ -55,7 +75,7 @@ class TestRead:
         )
         (one,) = every.plain
         assert one.transform["resize"] == 256
-        assert len(every.tries[one.job]) == 1
+        assert len(every.tries[one.id]) == 1
 
     @pytest.mark.parametrize("harm", ["gone", "torn", "of another job"])
     def test_answers_that_cannot_be_read_leave_the_counts(self, tmp_path: Path, harm: str) -> None:

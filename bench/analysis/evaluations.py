@@ -82,6 +82,11 @@ class Evaluation:
     digest: str = ""
 
     @property
+    def id(self) -> tuple[str, str]:
+        """Its run and its job: two runs may have asked the same."""
+        return self.run, self.job
+
+    @property
     def data(self) -> str:
         """What it was evaluated on, in words: ``imagefolder:x val``."""
         split = self.settings.get("split", "val")
@@ -237,11 +242,11 @@ def _short(network: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Evaluations:
-    """The evaluations of some runs: the plain ones, and by the job of each its tries and its corrupted images."""
+    """The evaluations of some runs: the plain ones, and by the id of each its tries and its corrupted images."""
 
     plain: tuple[Evaluation, ...] = ()
-    tries: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
-    corrupted: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
+    tries: Mapping[tuple[str, str], tuple[Evaluation, ...]] = field(default_factory=dict)
+    corrupted: Mapping[tuple[str, str], tuple[Evaluation, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.plain)
@@ -272,7 +277,7 @@ class Evaluations:
         Of ImageNet's thousand classes and all corruptions, relative errors are of AlexNet's, as published; else of the
         first network on those images.
         """
-        made = [_robustness(one, self.corrupted[one.job]) for one in self.plain if self.corrupted[one.job]]
+        made = [_robustness(one, self.corrupted[one.id]) for one in self.plain if self.corrupted[one.id]]
         first = {one.data: one for one in reversed(made)}
         return [_relative(one, first[one.data]) for one in made]
 
@@ -291,8 +296,8 @@ class Evaluations:
             first = first or next(iter(clean), group[0])
             own = first.settings.get("transform")
             plain.append(first)
-            tries[first.job] = tuple(one for one in clean if one is not first)
-            corrupted[first.job] = tuple(
+            tries[first.id] = tuple(one for one in clean if one is not first)
+            corrupted[first.id] = tuple(
                 one for one in group if one.corruption is not None and one.settings.get("transform") == own
             )
         return cls(tuple(plain), tries, corrupted)

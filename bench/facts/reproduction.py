@@ -140,7 +140,7 @@ class Reproduction:
         made = [_alone(one, facts) for one in every.plain]
         tested = corrected([one.effect for one in made])
         return [
-            _explained(_decided(one, effect), every.tries.get(one.evaluation.job, ()))
+            _explained(_decided(one, effect), every.tries.get(one.evaluation.id, ()))
             for one, effect in zip(made, tested, strict=True)
         ]
 
@@ -152,7 +152,7 @@ class Reproduction:
             if one.word != "not reproduced" or one.published is None:
                 continue
             base = one.evaluation
-            done = [try_.transform for try_ in every.tries.get(base.job, ())]
+            done = [try_.transform for try_ in every.tries.get(base.id, ())]
             declared = base.detail.get("declared_transform")
             own = declared if isinstance(declared, Mapping) else None
             for variation in Variation.to_try(base.transform, one.published.told, own):

@@ -114,18 +114,10 @@ def _outcome(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[s
     """Return the status and the description of what was raised, also where that cannot even be looked at."""
     try:
         return _judged(error, job, stage)
-    except (
-        Exception
-    ) as failure:  # an exception of a class of the network's may do anything when it is looked at
-        message = (
-            f"it raised an exception that cannot be told of: {type(failure).__name__}: {text_of(failure)}"
-        )
-        content: dict[str, object] = {
-            "type": "Exception",
-            "message": _clean(message),
-            "tip": None,
-            "traceback": None,
-        }
+    except Exception as failure:  # a class of the network's may do anything when its exception is looked at
+        reason = f"{type(failure).__name__}: {text_of(failure)}"
+        message = _clean(f"it raised an exception that cannot be told of: {reason}")
+        content: dict[str, object] = {"type": "Exception", "message": message, "tip": None, "traceback": None}
         is_suspect = job.source_sha256 is not None or stage in _MODEL_STAGES
         return "invalid_model" if is_suspect else "crashed", content
 
@@ -399,7 +391,7 @@ _MIXED = re.compile(r"same dtype|type .*should be the same|scalar type|mixed dty
 
 def _says_mixed(error: BaseException) -> bool:
     """Return whether an exception says that an operator was given numbers of two types."""
-    return isinstance(error, RuntimeError) and _MIXED.search(str(error)) is not None
+    return isinstance(error, RuntimeError) and _MIXED.search(text_of(error)) is not None
 
 
 def _says_too_large(text: str) -> bool:

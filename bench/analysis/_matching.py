@@ -14,6 +14,7 @@ from bench.io import JsonObject
 from bench.plan.job import Job, unnumbered
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record
+from bench.records.current import current
 from bench.records.store import Run, latest
 from bench.tasks.accuracy import RecipeContent
 
@@ -97,7 +98,7 @@ def names_of(a: Run, b: Run) -> tuple[str, str]:
 def _repeats(run: Run) -> dict[str, Repeats]:
     """Return the records of a run by what they measure, in the order of the first of each."""
     by_key: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in latest(run.records).values():
+    for record in latest(current(run).records).values():
         if record.job.task in TASKS and TASKS.get(record.job.task).matched:
             by_key[_key(record.job)].append(record)
     repeats = {}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.errors import unknown_name
 from bench.io import JsonObject
 from bench.plan.job import Job
-from bench.records.definitions import as_defined
+from bench.records.current import current
 from bench.records.outputs import Outputs
 from bench.records.record import Record
 from bench.records.store import Run, latest
@@ -97,7 +97,7 @@ def series_of(run: Run, networks: Sequence[str] = ()) -> list[Series]:
     Raises:
         UnknownNameError: for a pattern that no trained network matches.
     """
-    run = as_defined(run)
+    run = current(run)
     last = latest(run.records)
     jobs = {j.id: j for j in (*run.planned, *(r.job for r in last.values())) if j.task == "accuracy"}
     known = {job.arch for job in jobs.values()}

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.io import finite_json
 from bench.plan.settings import Timed
-from bench.records.definitions import as_defined
+from bench.records.current import current
 from bench.records.flags import NOISY, doubts, joined_flags, spoken
 from bench.records.outputs import Answers
 from bench.records.record import Measurement, Record
@@ -204,7 +204,7 @@ class EngineRow:
         Raises:
             StoreError: for answers of evaluations that cannot be read.
         """
-        records = list(latest(as_defined(run).records).values())
+        records = list(latest(current(run).records).values())
         evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
         groups: defaultdict[str, list[Record]] = defaultdict(list)
         for record in records:

@@ -24,7 +24,7 @@ from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import tasks
-from bench.records.definitions import as_defined
+from bench.records.current import current
 from bench.records.record import Measurement, Record
 from bench.records.store import RECORDS, Run, latest, uncollected
 from bench.stats.intervals import summarise
@@ -122,7 +122,7 @@ class _Row(NamedTuple):
 
 def _rows(name: str, run: Run, attempts: _Attempts) -> Iterator[_Row]:
     """Yield each record of a run, then each job that has none yet."""
-    run = run if attempts == "all" else as_defined(run)
+    run = run if attempts == "all" else current(run)
     last = latest(run.records)
     folder = run.path.absolute()
     for record in run.records if attempts == "all" else last.values():

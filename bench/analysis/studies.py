@@ -34,7 +34,7 @@ from bench.io import ToJson
 from bench.plan.job import Job
 from bench.plan.study import Selector, Study, StudyTest, matches
 from bench.plan.task import tasks
-from bench.records.definitions import as_defined
+from bench.records.current import current
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 from bench.stats.comparisons import Kind, correlation, two_groups
@@ -167,7 +167,7 @@ class StudyVerdict(ToJson):
         if not experiment.get("study"):
             return None
         study = Study.parse(experiment["study"], f"run {run.name}: study")
-        run = as_defined(run)
+        run = current(run)
         evidence = [_gather(run, test) for test in study.tests]
         alone = [
             decide_expectation(e.effect, t.expect, *_margins(t.margin, as_ratio=t.measure == "ratio"))

@@ -25,6 +25,7 @@ from bench.plan.job import unnumbered
 from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
+from bench.records.current import current
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect
 from bench.stats.samples import mean, median, median_ratio
@@ -143,7 +144,7 @@ class Ratio:
         Raises:
             StoreError: for test outputs of trainings that cannot be read.
         """
-        records = [r for r in latest(run.records).values() if r.status in ("ok", "diverged")]
+        records = [r for r in latest(current(run).records).values() if r.status in ("ok", "diverged")]
         timed = [r for r in records if r.job.task == "versus"]
         if not timed:
             return []

@@ -16,6 +16,7 @@ from bench.facts import SETS, Source, accuracies, sources, speeds
 from bench.facts.candidates import ACCURACIES, FP32
 from bench.io import JsonObject
 from bench.records.record import Measurement, Record
+from bench.records.current import current
 from bench.records.store import Run, latest
 
 _TIMM, _TORCHVISION = "timm:", "torchvision:"
@@ -87,7 +88,7 @@ class Known:
             ConfigError: for a run of several data sets.
         """
         groups: defaultdict[tuple[str, int, int, int], list[Record]] = defaultdict(list)
-        for record in latest(run.records).values():
+        for record in latest(current(run).records).values():
             changed = {"transform", "corruption"} & record.job.settings.content.keys()
             if record.status == "ok" and record.measurement("top1") is not None and not changed:
                 job = record.job
@@ -122,7 +123,7 @@ class Known:
         """Return the networks of which a run has measured an accuracy."""
         return list(
             dict.fromkeys(
-                r.job.arch for r in latest(run.records).values() if r.measurement("top1") is not None
+                r.job.arch for r in latest(current(run).records).values() if r.measurement("top1") is not None
             )
         )
 

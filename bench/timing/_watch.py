@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -92,11 +92,7 @@ def _counters() -> dict[str, float]:
     """Return growing counters of this process and of the machine; those that the kernel does not keep are left out."""
     values = {"wall_s": time.perf_counter(), "cpu_s": time.process_time()}
     try:
-        waits = [
-            int(task.joinpath("schedstat").read_text().split()[1])
-            for task in Path("/proc/self/task").iterdir()
-        ]
-        values["wait_s"] = sum(waits) * 1e-9
+        values |= _waits([task.joinpath("schedstat").read_text() for task in Path("/proc/self/task").iterdir()])
     except (OSError, IndexError, ValueError):
         pass  # not Linux, or a kernel without these statistics
     try:
@@ -107,6 +103,15 @@ def _counters() -> dict[str, float]:
     except (OSError, IndexError, KeyError, ValueError):
         pass
     return values
+
+
+def _waits(threads: Sequence[str]) -> dict[str, float]:
+    """Return how long threads stood in the queue, from what the kernel says of each: ns on a core, ns in it, times.
+
+    One that keeps no such statistics says zeros, also of the time on a core.
+    """
+    times = [[int(word) for word in line.split()] for line in threads]
+    return {"wait_s": 1e-9 * sum(t[1] for t in times)} if any(t[0] for t in times) else {}
 
 
 @dataclass(slots=True)

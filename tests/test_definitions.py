@@ -168,11 +168,17 @@ def test_equal_cards_are_one_environment_and_another_driver_is_not() -> None:
     def on(uuid: str, driver: str, records: Iterable[Record]) -> list[Record]:
         card = {"name": "H100", "uuid": uuid, "driver": driver, "order": 0}
         moved = (
-            one.changed(job=one.job.with_settings(device="cuda:0")) for one in records if one.job.task == "infer"
+            one.changed(job=one.job.with_settings(device="cuda:0"))
+            for one in records
+            if one.job.task == "infer"
         )
         return within({**BEFORE, "gpu": [card]}, moved)
 
-    one, other, updated = on("a", "1", timed(OLD, 1)), on("b", "1", timed(OLD, 1)), on("a", "2", timed(OLD, 2))
+    one, other, updated = (
+        on("a", "1", timed(OLD, 1)),
+        on("b", "1", timed(OLD, 1)),
+        on("a", "2", timed(OLD, 2)),
+    )
     assert latency_of(make_run([*one[:3], *other[3:]]))[0] == pytest.approx(1)
     assert latency_of(make_run([*one[:3], *updated[3:]]))[0] == pytest.approx(2 * math.sqrt(1.005 * 1.01))
 
@@ -196,7 +202,8 @@ def test_the_library_of_a_network_or_a_backend_is_of_the_environment(package: st
 
 def test_seeds_are_of_one_environment() -> None:
     before, after = (
-        within(env, (scored(NETS[0], seed, top1) for seed in range(3))) for env, top1 in ((BEFORE, 0.5), (AFTER, 0.6))
+        within(env, (scored(NETS[0], seed, top1) for seed in range(3)))
+        for env, top1 in ((BEFORE, 0.5), (AFTER, 0.6))
     )
     (series,) = series_of(make_run([*before, *after[:2]]))
     assert series.accuracies == [0.6, 0.6]

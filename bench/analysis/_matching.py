@@ -13,8 +13,8 @@ from bench.errors import ConfigError
 from bench.io import JsonObject
 from bench.plan.job import Job, unnumbered
 from bench.plan.task import TASKS
-from bench.records.record import Measurement, Record
 from bench.records.current import current
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 from bench.tasks.accuracy import RecipeContent
 

@@ -23,9 +23,9 @@ from bench.analysis.trainings import SeriesComparison
 from bench.io import JsonObject, finite_json
 from bench.plan.job import unnumbered
 from bench.plan.task import INPUT
+from bench.records.current import current
 from bench.records.flags import doubts, joined_flags, spoken
 from bench.records.record import Measurement, Record
-from bench.records.current import current
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect
 from bench.stats.samples import mean, median, median_ratio

@@ -78,6 +78,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 QuietOption = Annotated[
     bool, typer.Option("--quiet", help="Say no more than what failed, and where the results are.")
 ]
+NameOption = Annotated[
+    str | None, typer.Option("--name", "-n", help="Name of the run; by default made of what it measures.")
+]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds runs.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")]

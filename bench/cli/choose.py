@@ -12,6 +12,7 @@ from bench.cli._common import (
     Format,
     FormatOption,
     JsonOption,
+    NameOption,
     QuietOption,
     ReportOption,
     ReportsOption,
@@ -74,9 +75,7 @@ def choose(
     ] = None,
     minutes: Annotated[float, typer.Option("--minutes", help="That a race may take.")] = 10.0,
     override: SetOption = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Of the race's run; by default made of the networks.")
-    ] = None,
+    name: NameOption = None,
     form: FormatOption = Format.rich,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, QuietOption, ReportsOption, ResultsOption, SetOption, handled
+from bench.cli._common import (
+    JsonOption,
+    NameOption,
+    QuietOption,
+    ReportsOption,
+    ResultsOption,
+    SetOption,
+    handled,
+)
 from bench.cli._complete import datasets, networks
 from bench.cli._streams import print_document, print_json, stdout
 
@@ -33,10 +41,7 @@ def compare(
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="How often all is timed anew; by default as a verdict needs, at least 8; too few are refused.",
-        ),
+        typer.Option(min=1, help="How often all is timed anew; by default as a verdict needs, at least 8."),
     ] = None,
     train: Annotated[
         str | None,
@@ -62,9 +67,7 @@ def compare(
         bool, typer.Option("--layers", help="Also time each layer, and name those that make the difference.")
     ] = False,
     override: SetOption = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the run; by default made of the networks.")
-    ] = None,
+    name: NameOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     as_json: JsonOption = False,

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli._common import (
     JsonOption,
+    NameOption,
     QuietOption,
     ReportOption,
     ReportsOption,
@@ -28,7 +29,7 @@ def engines(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NET...", autocompletion=networks, help="Networks, each compared with itself in eager."
+            metavar="NET...", autocompletion=networks, help="Each is compared with itself in eager."
         ),
     ],
     engine: Annotated[
@@ -71,9 +72,7 @@ def engines(
         ),
     ] = None,
     override: SetOption = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the run; by default made of the networks.")
-    ] = None,
+    name: NameOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     report: ReportOption = True,

@@ -10,6 +10,7 @@ import typer
 from bench.cli._common import (
     ExecutorOption,
     JsonOption,
+    NameOption,
     QuietOption,
     RayAddressOption,
     ReportOption,
@@ -89,9 +90,7 @@ def evaluate(
         typer.Option("--show", metavar="FILE.png", help="Draw the images as the networks get them."),
     ] = None,
     override: SetOption = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the run; by default evaluate-NET.")
-    ] = None,
+    name: NameOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     executor: ExecutorOption = "process",

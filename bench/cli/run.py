@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from bench.cli._common import (
     ConfigOption,
     ExecutorOption,
     JsonOption,
+    NameOption,
     NamesArgument,
     QuietOption,
     RayAddressOption,
@@ -49,9 +48,7 @@ def run(
     config: ConfigOption = "default",
     task: TaskOption = None,
     override: SetOption = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the run; by default the experiment's.")
-    ] = None,
+    name: NameOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     executor: ExecutorOption = "process",

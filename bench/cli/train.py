@@ -10,6 +10,7 @@ import typer
 from bench.cli._common import (
     ExecutorOption,
     JsonOption,
+    NameOption,
     QuietOption,
     RayAddressOption,
     ReportOption,
@@ -63,9 +64,7 @@ def train(
         typer.Option("--keep-weights", help="Keep the weights in the run's folder, for bench evaluate RUN."),
     ] = False,
     override: SetOption = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the run; by default train-DATASET.")
-    ] = None,
+    name: NameOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     executor: ExecutorOption = "process",

@@ -15,8 +15,8 @@ from bench.errors import BenchError, ConfigError
 from bench.facts import SETS, Source, accuracies, sources, speeds
 from bench.facts.candidates import ACCURACIES, FP32
 from bench.io import JsonObject
-from bench.records.record import Measurement, Record
 from bench.records.current import current
+from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 
 _TIMM, _TORCHVISION = "timm:", "torchvision:"

@@ -1,4 +1,4 @@
-"""What of a run counts now: a file may be edited and a library updated, and what was measured before is another thing."""
+"""What of a run counts now: files are edited and libraries updated, and what was measured before is another thing."""
 
 from __future__ import annotations
 

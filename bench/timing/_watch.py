@@ -11,6 +11,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -91,10 +92,10 @@ class HostWatch:
 def _counters() -> dict[str, float]:
     """Return growing counters of this process and of the machine; those that the kernel does not keep are left out."""
     values = {"wall_s": time.perf_counter(), "cpu_s": time.process_time()}
-    try:
-        values |= _waits([task.joinpath("schedstat").read_text() for task in Path("/proc/self/task").iterdir()])
-    except (OSError, IndexError, ValueError):
-        pass  # not Linux, or a kernel without these statistics
+    with suppress(OSError, IndexError, ValueError):  # not Linux, or a kernel without these statistics
+        values |= _waits(
+            [task.joinpath("schedstat").read_text() for task in Path("/proc/self/task").iterdir()]
+        )
     try:
         ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
         values |= {"ticks": sum(ticks[:8]), "steal_ticks": ticks[7]}

@@ -283,3 +283,30 @@ class TestStudies:
             with pytest.raises(ConfigError) as caught:
                 Experiment.load(name)
             assert caught.value.tip == "did you mean studies/depth?"
+
+
+def test_a_block_on_request_waits_until_its_task_is_named() -> None:
+    plain, waiting = (
+        {"task": "cost", "grid": {"arch": ["a"]}},
+        {"task": "train_step", "grid": {"arch": ["b"]}},
+    )
+    experiment = Experiment.parse({"blocks": [plain, {**waiting, "on_request": True}]})
+    assert [b.task for b in experiment.narrowed().blocks] == ["cost"]
+    assert [b.task for b in experiment.narrowed(tasks=["train_step", "cost"]).blocks] == [
+        "cost",
+        "train_step",
+    ]
+    stored = experiment.narrowed(tasks=["train_step"]).to_json()
+    assert stored["blocks"] == [
+        {"task": "train_step", "grid": {"arch": ["b"]}}
+    ]  # the run goes on without a request
+    with pytest.raises(ConfigError, match="on_request: give true or false, not 'yes'"):
+        Experiment.parse({"blocks": [{**plain, "on_request": "yes"}]})
+
+
+def test_a_task_that_the_experiment_has_no_block_of_is_told_beside_others_too() -> None:
+    experiment = Experiment.parse({"name": "mine", "blocks": [{"task": "cost", "grid": {"arch": ["a"]}}]})
+    with pytest.raises(ConfigError, match="mine has no block of task infer") as caught:
+        experiment.narrowed(tasks=["cost", "infer"])
+    assert caught.value.tip is not None
+    assert caught.value.tip.startswith("it has cost;")

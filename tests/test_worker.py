@@ -394,6 +394,18 @@ def test_what_is_wrong_with_a_card_is_no_fault_of_the_network(
     assert (tip or "None") in str(_judged(RuntimeError(text), job, "warm_up")[1]["tip"])
 
 
+@pytest.mark.parametrize("stage", ["memory", "train_step", "layers"])
+def test_what_overwrites_its_own_backward_hears_of_that_and_not_of_sizes(stage: str) -> None:
+    x = torch.ones(1, requires_grad=True)
+    y = x.sigmoid()
+    y += 1
+    with pytest.raises(RuntimeError, match="inplace operation") as caught:
+        y.backward()
+    status, content = _judged(caught.value, make_job(source_sha256="0" * 64), stage)
+    assert status == "invalid_model"
+    assert "overwrites what its backward needs" in str(content["tip"])
+
+
 def test_text_that_utf8_cannot_hold_is_mended() -> None:
     assert _clean("a\ud800b") == "a?b"
     assert len(_clean("x" * 10_000)) == 8_000

@@ -34,9 +34,7 @@ def engines(
     ],
     engine: Annotated[
         list[str] | None,
-        typer.Option(
-            "--engine", "-e", help="A name of `bench list backends`; by default all engines. Repeatable."
-        ),
+        typer.Option("--engine", "-e", help="A name of `bench list backends`; by default all. Repeatable."),
     ] = None,
     precision: Annotated[
         list[str] | None,

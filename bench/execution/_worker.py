@@ -34,6 +34,13 @@ from bench.records.record import Measurement, Status
 _MODEL_STAGES = ("import", "build", "check")
 
 _NEEDS_IMAGES = "Expected more than 1 value per channel when training"  # batch norm's, of one image
+_NO_KERNEL = "no kernel image is available"  # of a card's compute capability
+_TIPS = {
+    _NEEDS_IMAGES: "batch norm of a vector needs several images: --set batch_size=2, or more",
+    _NO_KERNEL: "its kernels are not built for the card's compute capability: install builds that name it",
+    "modified by an inplace operation": "it overwrites what its backward needs: x = x + y in place of x += y, say, or "
+    "inplace=False",
+}
 _IMAGES, _WRAP = "[batch, channels, height, width]", "wrap it in a module whose forward"
 _NO_SIZE = (
     "no usual size of square images suits it: name one with --set input_size=, in_channels=; or, as it is given images "
@@ -216,12 +223,11 @@ def _classify(error: BaseException, stage: str, *, custom: bool) -> Status:
 
 def _tip_for(error: BaseException, job: Job, stage: str) -> str | None:
     """Return what would help where a network failed by itself; None where nothing is known."""
-    if _NEEDS_IMAGES in text_of(error):
-        return "batch norm of a vector needs several images: --set batch_size=2, or more"
+    for words, tip in _TIPS.items():
+        if words in text_of(error):
+            return tip
     if tip := _card_trouble(text_of(error)):
         return tip
-    if _NO_KERNEL in text_of(error):
-        return "its kernels are not built for the card's compute capability: install builds, torch's too, that name it"
     counted = stage in (*_MODEL_STAGES, "macs", "parameters", "memory")
     if job.source_sha256 is None or not counted or not isinstance(error, Exception) or lacks_memory(error):
         return None
@@ -357,7 +363,6 @@ _CARD_TROUBLES = {
     "driver version is insufficient": _DRIVER,
     "system has unsupported display driver": "driver and its library differ: load the driver anew, or restart",
 }
-_NO_KERNEL = "no kernel image is available"
 
 
 def _card_trouble(text: str) -> str | None:

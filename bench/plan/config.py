@@ -5,6 +5,7 @@ about: what it answers
 device: auto                      # any setting here is the default of all blocks that know it
 blocks:
   - task: infer
+    on_request: true              # only where --task names it
     precision: fp32               # a scalar holds for the block
     grid:                         # the only place where lists multiply
       arch: [resnet18, vgg16]
@@ -29,7 +30,7 @@ from bench.plan.study import Study
 from bench.plan.task import TASKS, all_keys, tasks
 
 _TOP = ("name", "about", "blocks", "skip", "study")
-_BLOCK = ("task", "grid")
+_BLOCK = ("task", "grid", "on_request")
 _LIBRARIES = ("torchvision:", "timm:")  # whose networks have trained weights
 
 
@@ -41,6 +42,7 @@ class Block:
     axes: Mapping[str, Sequence[object]]
     fixed: Mapping[str, object]
     path: str
+    on_request: bool = False
 
     @property
     def archs(self) -> list[str]:
@@ -158,13 +160,13 @@ class Experiment:
 
         Args:
             archs: instead of its line-up, in every block; none keeps it.
-            tasks: keep only blocks of these; none keeps all.
+            tasks: keep only blocks of these; none keeps all but those that wait for a request.
             overrides: `key=value`, `task.key=value` or `timing.key=value`; a list becomes an axis.
 
         Raises:
             ConfigError: with the key's path and the nearest valid one.
         """
-        experiment = _only_tasks(self, tasks) if tasks else self
+        experiment = replace(self, blocks=_of_tasks(self, tasks))
         if archs:
             named = {b.task for b in experiment.blocks if TASKS.get(b.task).has_network}
             blocks = (_with(b, "arch", list(archs)) if b.task in named else b for b in experiment.blocks)
@@ -185,13 +187,16 @@ def _parse_block(data: object, path: str, shared: Mapping[str, object]) -> Block
         raise ConfigError(f"{path}grid: give keys with lists, such as arch: [resnet18, vgg16]")
     _known_keys(grid, f"{path}grid.", valid)
     axes = {k: _axis(v, f"{path}grid.{k}") for k, v in grid.items()}
+    on_request = data.get("on_request", False)
+    if not isinstance(on_request, bool):
+        raise ConfigError(f"{path}on_request: give true or false, not {on_request!r}")
     own = {k: v for k, v in data.items() if k not in _BLOCK}
     for key, value in own.items():
         _no_list(path + key, value)
         if key in axes:
             raise ConfigError(f"{path}{key}: given both in the block and in its grid", "keep one of them")
     fixed = {k: v for k, v in shared.items() if k in valid and k not in axes} | own
-    return Block(task, axes, fixed, path)
+    return Block(task, axes, fixed, path, on_request)
 
 
 def _task(value: object, path: str) -> str:
@@ -219,14 +224,16 @@ def _no_list(path: str, value: object) -> None:
         raise ConfigError(f"{path}: a list stands outside grid", "lists multiply in grid only; move it there")
 
 
-def _only_tasks(experiment: Experiment, tasks: Sequence[str]) -> Experiment:
-    wanted = {_task(t, "--task") for t in tasks}
-    blocks = tuple(b for b in experiment.blocks if b.task in wanted)
-    if not blocks:
-        has = ", ".join(dict.fromkeys(b.task for b in experiment.blocks))
-        names = ", ".join(sorted(wanted))
-        raise ConfigError(f"experiment {experiment.name} has no block of task {names}", f"it has {has}")
-    return replace(experiment, blocks=blocks)
+def _of_tasks(experiment: Experiment, tasks: Sequence[str]) -> tuple[Block, ...]:
+    """Return the blocks of some tasks, or those that wait for no request where none is named."""
+    if not tasks:
+        return tuple(b for b in experiment.blocks if not b.on_request)
+    wanted = dict.fromkeys(_task(t, "--task") for t in tasks)
+    has = dict.fromkeys(b.task for b in experiment.blocks)
+    if lacking := [task for task in wanted if task not in has]:
+        message = f"experiment {experiment.name} has no block of task {', '.join(lacking)}"
+        raise ConfigError(message, f"it has {', '.join(has)}; --config names another experiment")
+    return tuple(replace(b, on_request=False) for b in experiment.blocks if b.task in wanted)
 
 
 def _override(experiment: Experiment, text: str) -> Experiment:

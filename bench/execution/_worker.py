@@ -223,9 +223,8 @@ def _classify(error: BaseException, stage: str, *, custom: bool) -> Status:
 
 def _tip_for(error: BaseException, job: Job, stage: str) -> str | None:
     """Return what would help where a network failed by itself; None where nothing is known."""
-    for words, tip in _TIPS.items():
-        if words in text_of(error):
-            return tip
+    if tip := next((tip for words, tip in _TIPS.items() if words in text_of(error)), None):
+        return tip
     if tip := _card_trouble(text_of(error)):
         return tip
     counted = stage in (*_MODEL_STAGES, "macs", "parameters", "memory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 from conftest import make_catalog, make_planned
 
 from bench.plan import estimate as estimates
+from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
-from bench.plan.estimate import Forecast, estimator
+from bench.plan.estimate import _RATE, _USUAL_MACS, Forecast, estimator
 from bench.plan.expand import Planned, expand
 from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_S
 from bench.tasks.cost import _GUESS_S as COUNT_S
+from bench.tasks.infer import _FORWARDS as INFER_FORWARDS
+from bench.tasks.train_step import _FORWARDS as STEP_FORWARDS
 
 
 def training(arch: str = "net", epochs: int = 4, images: int = 1437, **settings: Any) -> Planned:
@@ -21,8 +25,13 @@ def training(arch: str = "net", epochs: int = 4, images: int = 1437, **settings:
     return replace(make_planned(task="accuracy", arch=arch, settings=settings), images=images, timeout_s=1e6)
 
 
+def history(*done: tuple[Planned, float]) -> Callable[[Planned], float]:
+    """Return the estimate after some jobs."""
+    return estimator((planned.job, planned.card, seconds) for planned, seconds in done)
+
+
 def test_a_training_takes_its_epochs() -> None:
-    estimate = estimator([(training(epochs=4).job, 20.0)])
+    estimate = history((training(epochs=4), 20.0))
     assert estimate(training(epochs=4)) == 20.0
     assert estimate(training(epochs=40)) == 200.0
     assert estimate(training("other", epochs=2)) == 10.0  # another network on the same images
@@ -30,7 +39,7 @@ def test_a_training_takes_its_epochs() -> None:
 
 @pytest.mark.parametrize("other", [{"dataset": "cifar10"}, {"train_images": 100}, {"backend": "compiled"}])
 def test_trainings_on_other_images_tell_nothing(other: dict[str, Any]) -> None:
-    estimate = estimator([(training(epochs=4).job, 1e5)])
+    estimate = history((training(epochs=4), 1e5))
     unlike = training(epochs=4, **other)
     assert estimate(unlike) == estimator([])(unlike)
 
@@ -69,14 +78,14 @@ class TestReference:
         assert estimator([])(training("other", epochs=3)) == 15.0
 
     def test_others_tell_how_fast_this_machine_is(self) -> None:
-        twice = estimator([(training("net", epochs=4).job, 4 * 4.0)])
+        twice = history((training("net", epochs=4), 4 * 4.0))
         assert twice(training("other", epochs=3)) == 30.0
 
     def test_the_same_job_says_more(self) -> None:
-        assert estimator([(training("other", epochs=1).job, 7.0)])(training("other", epochs=3)) == 21.0
+        assert history((training("other", epochs=1), 7.0))(training("other", epochs=3)) == 21.0
 
     def test_other_networks_here_say_less(self) -> None:
-        assert estimator([(training("unknown", epochs=1).job, 7.0)])(training("other", epochs=3)) == 15.0
+        assert history((training("unknown", epochs=1), 7.0))(training("other", epochs=3)) == 15.0
 
 
 def test_the_file_has_the_jobs_of_the_default_experiment() -> None:
@@ -105,6 +114,36 @@ def test_a_guess_knows_how_long_it_samples() -> None:
         for given in (timing, {**timing, "limit_s": 1.0})
     )
     assert estimator([])(usual) - estimator([])(short) == pytest.approx(2.0)
+
+
+def called(
+    arch: str, macs: float | None = None, size: int = 64, task: str = "infer", batch: int = 1
+) -> Planned:
+    """Return a job that times calls of a network at 64 px, which has so many MACs there."""
+    settings = {"device": "cpu", "batch_size": batch, "timing": {"warmup_s": 0.1, "limit_s": 0.2}}
+    planned = make_planned(task=task, arch=arch, input_size=size, settings=settings)
+    published = {} if macs is None else {"macs": macs}
+    return replace(planned, card=ArchCard(name=arch, input_size=64, published=published))
+
+
+@pytest.mark.parametrize(("task", "forwards"), [("infer", INFER_FORWARDS), ("train_step", STEP_FORWARDS)])
+def test_a_guess_knows_how_much_a_network_computes(task: str, forwards: float) -> None:
+    guess = estimator([])
+    a_giga_s = 1e9 / _RATE["cpu"] * forwards
+    small, large = (guess(called("any", macs, task=task)) for macs in (0.5e9, 4.5e9))
+    assert large - small == pytest.approx(4 * a_giga_s)
+    assert guess(called("any", 0.5e9, task=task, batch=9)) == pytest.approx(large)
+    assert guess(called("any", 0.5e9, task=task, size=3 * 64)) == pytest.approx(
+        large
+    )  # nine times the pixels
+    assert guess(called("any", task=task)) == pytest.approx(guess(called("any", _USUAL_MACS, task=task)))
+
+
+def test_a_network_that_has_not_run_takes_what_the_rule_says_in_proportion_to_others() -> None:
+    guess, large, small = estimator([]), called("large", 9e9), called("small", 1e9)
+    assert history((large, 2.5 * guess(large)))(small) == pytest.approx(2.5 * guess(small))
+    other_batch = called("small", 1e9, batch=8)
+    assert history((large, 2.5 * guess(large)))(other_batch) == pytest.approx(2.5 * guess(other_batch))
 
 
 class Clock:

@@ -16,6 +16,7 @@ from bench.plan.config import Experiment
 from bench.plan.estimate import estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
+from bench.plan.task import TASKS, Work
 from bench.tasks.cost import _GUESS_S
 
 
@@ -275,12 +276,15 @@ def test_estimates_come_from_the_most_alike() -> None:
     one = make_planned(task="infer", settings={"batch_size": 1})
     other_batch = make_planned(task="infer", settings={"batch_size": 8})
     other_arch = make_planned(task="infer", arch="b", settings={"batch_size": 1})
-    estimate = estimator(
-        [(one.job, 3.0), (make_job(task="infer", arch="c", settings={"batch_size": 1}), 5.0)]
-    )
+    third = make_planned(task="infer", arch="c", settings={"batch_size": 1})
+    estimate = estimator([(one.job, one.card, 3.0), (third.job, third.card, 5.0)])
     assert estimate(one) == 3.0
-    assert estimate(other_arch) == (3.0 + 5.0) / 2  # the task at the same batch size
-    assert estimate(other_batch) == (3.0 + 5.0) / 2  # the task
+    mean = (3.0 + 5.0) / 2  # of the task at the same batch size
+    assert estimate(other_arch) == pytest.approx(mean)
+    rule = TASKS.get("infer").estimate
+    assert estimate(other_batch) == pytest.approx(
+        mean * rule(other_batch.job, Work()) / rule(one.job, Work())
+    )
     assert estimator([])(make_planned()) == _GUESS_S
 
 

@@ -1,7 +1,8 @@
 """How long a plan will take.
 
 From records of the same jobs on this machine where there are some; else from what they took on a reference machine
-(`durations.csv`, of the committed runs), in proportion to what others took here; else by the tasks' rules of thumb.
+(`durations.csv`, of the committed runs), in proportion to what others took here; else, in proportion again, by the
+tasks' rules of thumb, which know how many multiply-accumulates a call has.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ from functools import cache
 from importlib.resources import files
 from statistics import median
 
+from bench.plan.card import ArchCard
 from bench.plan.expand import Planned
 from bench.plan.job import Job
 from bench.plan.settings import Timed
-from bench.plan.task import TASKS
+from bench.plan.task import TASKS, Work
 
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
 _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
 _USUAL_TIMING_S = 3.5  # of warming up and sampling, which the tasks' guesses include
+_USUAL_MACS = 5e8  # of an image, where a network's are not known beforehand
+_RATE = {
+    "cpu": 8e10,
+    "cuda": 2e13,
+}  # multiply-accumulates a second, of a convolutional network on two cores, and a card
 
 # The longest that the largest batch is looked for; on a GPU the job's own limit holds.
 SEARCH_S = {"cpu": 120.0}
@@ -32,41 +39,55 @@ _Estimate = Callable[[Planned], float]
 _Likeness = tuple[str, ...]
 
 
-def estimator(history: Iterable[tuple[Job, float]]) -> _Estimate:
+def estimator(history: Iterable[tuple[Job, ArchCard, float]]) -> _Estimate:
     """Return a function that gives the seconds of a planned job.
 
-    Of the jobs that have run here, with their seconds, those count that are most alike; a training counts by the epoch.
+    Of the jobs that have run here, with their networks and seconds, those count that are most alike; a training counts
+    by the epoch. A training of another network takes as long, and any other job of another network what the rule of
+    thumb says, in proportion to what it says of those.
     """
     by_likeness: dict[_Likeness, list[float]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
-    for job, seconds in history:
+    for job, card, seconds in history:
         if job.task not in TASKS:  # of another version
             continue
         an_epoch = seconds / job.settings.length
-        for likeness in (*_same(job), *_alike(job)):
+        for likeness in _same(job):
             by_likeness[likeness].append(an_epoch)
+        for likeness in _alike(job):
+            by_likeness[likeness].append(an_epoch if _is_trained(job) else seconds / _by_rule(job, card))
         if (there := _reference().get(_filed(job))) is not None:
             ratios[job.task].append(an_epoch / there)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
 
-    def an_epoch_of(job: Job) -> float | None:
-        same = (here[likeness] for likeness in _same(job) if likeness in here)
-        there = _reference().get(_filed(job))
-        alike = (here[likeness] for likeness in _alike(job) if likeness in here)
-        known = next(same, None)
-        if known is None and there is not None:
-            known = there * median(ratios.get(job.task, [1.0]))
-        return next(alike, None) if known is None else known
+    def first(likenesses: Iterable[_Likeness]) -> float | None:
+        return next((here[likeness] for likeness in likenesses if likeness in here), None)
 
     def estimate(planned: Planned) -> float:
+        job = planned.job
         if planned.status is not None:
             return 0.0
-        known = an_epoch_of(planned.job)
-        if known is not None:
-            return known * planned.job.settings.length
-        return min(TASKS.get(planned.job.task).estimate(planned.job, planned.images), planned.timeout_s)
+        an_epoch, there, alike = first(_same(job)), _reference().get(_filed(job)), first(_alike(job))
+        if an_epoch is None and there is not None:
+            an_epoch = there * median(ratios.get(job.task, [1.0]))
+        if an_epoch is None and _is_trained(job):
+            an_epoch = alike
+        if an_epoch is not None:
+            return an_epoch * job.settings.length
+        return min(_by_rule(job, planned.card, planned.images) * (alike or 1.0), planned.timeout_s)
 
     return estimate
+
+
+def _is_trained(job: Job) -> bool:
+    return TASKS.get(job.task).trained
+
+
+def _by_rule(job: Job, card: ArchCard, images: int = 0) -> float:
+    """Return the seconds of a job by the rule of thumb of its task."""
+    macs = card.published.get("macs")
+    here = macs * (job.input_size / card.input_size) ** 2 if macs and job.input_size else None
+    return TASKS.get(job.task).estimate(job, Work(images, here))
 
 
 _FURTHER = 0.08  # of the planned processes of times, how much the further ones take where there is doubt
@@ -192,8 +213,8 @@ def _same(job: Job) -> list[_Likeness]:
 
 def _alike(job: Job) -> list[_Likeness]:
     """Return under what those of another network are filed, the closest first."""
-    close = [(job.task, *job.settings.likeness)]
-    return close if TASKS.get(job.task).trained else [*close, (job.task,)]
+    close = [("alike", job.task, *job.settings.likeness)]
+    return close if _is_trained(job) else [*close, ("alike", job.task)]
 
 
 def _filed(job: Job) -> str:
@@ -208,14 +229,24 @@ def _reference() -> Mapping[str, float]:
     return {row["job"]: float(row["seconds"]) for row in csv.DictReader(text.splitlines())}
 
 
-def called_s(job: Job[Timed], guess_s: Mapping[str, float]) -> float:
-    """Return the seconds of a job that times calls of a network; `guess_s` is without energy, compiling and search."""
-    timing = job.settings.timing
+def called_s(job: Job[Timed], guess_s: Mapping[str, float], work: Work, forwards: float) -> float:
+    """Return the seconds of a job that times calls of a network.
+
+    Args:
+        job: that job.
+        guess_s: by the kind of device, those of a small network, without energy, compiling and search.
+        work: of the job.
+        forwards: how many times as long as a forward pass the calls take together that no limit of time bounds.
+    """
+    timing, batch = job.settings.timing, job.settings.batch_size
+    images = batch if isinstance(batch, int) else 1
+    calls_s = forwards * images * (_USUAL_MACS if work.macs is None else work.macs) / _RATE[job.device_kind]
     search_s = _GUESS_SEARCH_S[job.device_kind] if job.settings.batch_size == "max" else 0.0
     energy_s = _GUESS_ENERGY_S if job.settings.energy_s is None else job.settings.energy_s
     on_gpu_s = energy_s * (job.device_kind == "cuda")
     shorter_s = timing.warmup_s + timing.limit_s - _USUAL_TIMING_S
-    return guess_s[job.device_kind] + shorter_s + search_s + on_gpu_s + compile_s(job.settings.backend)
+    at_least_s = guess_s[job.device_kind] + shorter_s + search_s + on_gpu_s
+    return at_least_s + calls_s + compile_s(job.settings.backend)
 
 
 def compile_s(backend: str | None) -> float:

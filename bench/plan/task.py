@@ -180,6 +180,19 @@ _KeysT = TypeVar("_KeysT", bound=Keys, default=Any)
 _SettingsT = TypeVar("_SettingsT", bound=Settings, default=Any)
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is known beforehand of how much a job has to do.
+
+    Attributes:
+        images: of an epoch, or to be evaluated.
+        macs: multiply-accumulates of one image at the job's size; None where they are neither published nor declared.
+    """
+
+    images: int = 0
+    macs: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[_KeysT, _SettingsT]):
     """A kind of question that a job asks.
@@ -189,7 +202,7 @@ class Task(Generic[_KeysT, _SettingsT]):
         keys: what a block of an experiment may give; None for a task that only commands plan.
         settings: those of its jobs.
         run: `(job, hooks)` measures; in the job's own process, where torch may be imported.
-        estimate: `(job, images of an epoch)` to the seconds of a job whose like has never run, by rule of thumb.
+        estimate: `(job, work)` to the seconds of a job whose like has never run, by rule of thumb.
         quantities: what comes of it.
         about: what it does, in a line; shown by `bench explain`.
         batch_column: where the comparison has the largest batch that was timed, of a task that times several.
@@ -209,7 +222,7 @@ class Task(Generic[_KeysT, _SettingsT]):
     keys: type[_KeysT] | None
     settings: type[_SettingsT]
     run: Callable[[Job[_SettingsT], Hooks], Iterator[Measurement]]
-    estimate: Callable[[Job[_SettingsT], int], float]
+    estimate: Callable[[Job[_SettingsT], Work], float]
     quantities: tuple[Quantity, ...] = ()
     about: str = ""
     batch_column: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.io import JsonObject
+from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.machines import machine_of
 from bench.records.record import Record
@@ -16,8 +17,8 @@ from bench.records.store import RECORDS, read_run
 _READ = 4  # runs that are looked at, the newest of them; to read one takes some 0.1 s
 
 
-def durations(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, float]]:
-    """Yield the jobs that have run on this machine, with their seconds: of a run, and of the newest beside it.
+def durations(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, ArchCard, float]]:
+    """Yield the jobs that have run on this machine, with networks and seconds: of a run, and of the newest beside it.
 
     Args:
         folder: of the run.
@@ -25,7 +26,7 @@ def durations(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, floa
     """
     machine = machine_of(environment)
     yield from (
-        (r.job, r.duration_s)
+        (r.job, r.card, r.duration_s)
         for r in itertools.chain(_records(folder), records_beside(folder))
         if r.status == "ok" and machine_of(r.environment) == machine
     )

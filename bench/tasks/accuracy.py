@@ -15,7 +15,7 @@ from bench.plan.expand import Catalog
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe
 from bench.plan.settings import Device, NetworkKeys, OfNetwork, Precision
-from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
+from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, Work
 from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 1.0, "cuda": 5.0}
@@ -247,13 +247,12 @@ def _subject(job: Job[AccuracySettings]) -> str:
     return f" {job.arch} {job.input_size} px on {job.settings.dataset} seed {job.seed}"
 
 
-def _estimate(job: Job[AccuracySettings], images: int) -> float:
+def _estimate(job: Job[AccuracySettings], of: Work) -> float:
     """Return the seconds of a training; an image of twice the size has four times the work."""
     work = (job.input_size / _GUESS_SIZE) ** 2 if job.device == "cpu" else 1.0
     an_image = _GUESS_IMAGE_S[job.device_kind] * work
-    return (
-        _GUESS_S[job.device_kind] + images * job.settings.length * an_image + compile_s(job.settings.backend)
-    )
+    images = of.images * job.settings.length
+    return _GUESS_S[job.device_kind] + images * an_image + compile_s(job.settings.backend)
 
 
 def _at_once(job: Job[AccuracySettings], cores: int) -> int:

@@ -9,7 +9,7 @@ from bench.plan.settings import Settings, ShapeKeys
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
-_GUESS_S = 2.0
+_GUESS_S = 0.5
 
 _QUANTITIES = (
     Quantity(

@@ -170,9 +170,9 @@ TASKS.add(
         keys=_EvaluateKeys,
         settings=EvaluateSettings,
         run=_run,
-        estimate=lambda job, images: (
+        estimate=lambda job, work: (
             _GUESS_S[job.device_kind]
-            + images * _GUESS_IMAGE_S[job.device_kind]
+            + work.images * _GUESS_IMAGE_S[job.device_kind]
             + compile_s(job.settings.backend)
         ),
         quantities=_QUANTITIES,

@@ -10,7 +10,8 @@ from bench.plan.settings import Timed, TimedKeys
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
-_GUESS_S = {"cpu": 4.0, "cuda": 3.6}
+_GUESS_S = {"cpu": 3.8, "cuda": 3.6}
+_FORWARDS = 5  # what warming up and the passes for memory call at least
 
 _QUANTITIES = (
     Quantity(
@@ -171,7 +172,7 @@ TASKS.add(
         keys=TimedKeys,
         settings=Timed,
         run=_run,
-        estimate=lambda job, _: called_s(job, _GUESS_S),
+        estimate=lambda job, work: called_s(job, _GUESS_S, work, _FORWARDS),
         quantities=_QUANTITIES,
         batch_column="batch_size",
         batch_title="Batch",

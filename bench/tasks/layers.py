@@ -20,6 +20,7 @@ from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, own_shape
 from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 5.0, "cuda": 5.0}
+_FORWARDS = 20
 
 _QUANTITIES = (
     Quantity("network_time", "s", "lower", about="of the whole network, in passes without any stamp"),
@@ -68,7 +69,7 @@ TASKS.add(
         keys=_LayersKeys,
         settings=LayersSettings,
         run=_run,
-        estimate=lambda job, _: called_s(job, _GUESS_S),
+        estimate=lambda job, work: called_s(job, _GUESS_S, work, _FORWARDS),
         quantities=_QUANTITIES,
         outline=_outline,
         matched=False,

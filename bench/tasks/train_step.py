@@ -14,6 +14,7 @@ from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, own_shape
 from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 5.0, "cuda": 6.0}
+_FORWARDS = 40  # a step is of three, and takes several passes: warming up, memory, sampling and its phases
 
 _QUANTITIES = (
     Quantity("step_time", "s", "lower", about="of a step of forward, backward and optimiser"),
@@ -100,7 +101,7 @@ TASKS.add(
         keys=TimedKeys,
         settings=Timed,
         run=_run,
-        estimate=lambda job, _: called_s(job, _GUESS_S),
+        estimate=lambda job, work: called_s(job, _GUESS_S, work, _FORWARDS),
         quantities=_QUANTITIES,
         batch_column="train_batch_size",
         batch_title="Training batch",

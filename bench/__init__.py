@@ -1,9 +1,9 @@
 """A neural architecture benchmarking harness: cost, speed, memory and short-training accuracy, and how sure each is.
 
-Measure, and store:  run, train, evaluate, compare, engines, choose, gate
-Read what is stored: load, query, diff, export, ensembles, figure
-Look at a network:   show
-What columns hold:   columns
+Measure, and store:  run, train, evaluate, compare, engines, choose, gate, time_layers, selftest
+Read what is stored: load, query, diff, choose_from, verify, export, ensembles, figure, write_report, merge, push, pull
+Look, measure none:  jobs, show, training_cost, env
+What words mean:     list_units, columns, explain
 
 Each function says in its help what it takes and returns, with an example; all errors are `BenchError`.
 
@@ -23,39 +23,65 @@ __all__ = [
     "BenchError",
     "__version__",
     "choose",
+    "choose_from",
     "columns",
     "compare",
     "diff",
     "engines",
     "ensembles",
+    "env",
     "evaluate",
+    "explain",
     "export",
     "figure",
     "gate",
+    "jobs",
+    "list_units",
     "load",
+    "merge",
+    "pull",
+    "push",
     "query",
     "run",
+    "selftest",
     "show",
+    "time_layers",
     "train",
+    "training_cost",
+    "verify",
+    "write_report",
 ]
 
 if TYPE_CHECKING:
     from bench.api import (
         choose,
+        choose_from,
         columns,
         compare,
         diff,
         engines,
         ensembles,
+        env,
         evaluate,
+        explain,
         export,
         figure,
         gate,
+        jobs,
+        list_units,
         load,
+        merge,
+        pull,
+        push,
         query,
         run,
+        selftest,
         show,
+        time_layers,
         train,
+        training_cost,
+        verify,
+        write_report,
     )
     from bench.errors import BenchError
 

@@ -15,15 +15,53 @@ Library code raises these; a failing job becomes a record with a status; only `b
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 DISTRIBUTION = "netbench-torch"
 """The package's name in an index, where `bench` is another project's; the command and what is imported are `bench`."""
 
 
-def install_tip(extra: str) -> str:
-    """Return how to install what an extra of the package brings."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+def install_tip(extra: str = "") -> str:
+    """Return how to install what an extra of the package brings, or all that it needs: from where bench is from."""
+    return _install_command(extra, Path(__file__).parent.parent, _origin())
+
+
+def _origin() -> Mapping[str, Any]:
+    """Return what pip has noted of where the package is from (`direct_url.json`); nothing of one from an index."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        noted = distribution(DISTRIBUTION).read_text("direct_url.json")
+        return dict(json.loads(noted or "{}"))
+    except (PackageNotFoundError, ValueError):
+        return {}
+
+
+def _install_command(extra: str, tree: Path, origin: Mapping[str, Any]) -> str:
+    """Return the command for pip.
+
+    Args:
+        extra: of the package, or none.
+        tree: the folder that holds the package, which is a clone where it is no folder of libraries.
+        origin: see `_origin`.
+    """
+    import shlex
+    from urllib.parse import unquote, urlsplit
+
+    extras, url = f"[{extra}]" if extra else "", str(origin.get("url", ""))
+    if (tree / _PROJECT).is_file():  # as it would be no longer with a copy of it installed
+        return f"pip install -e {shlex.quote(f'{tree}{extras}')}"
+    folder = Path(unquote(urlsplit(url).path))
+    if url.startswith("file:") and (folder / _PROJECT).is_file():
+        return f"pip install {shlex.quote(f'{folder}{extras}')}"
+    at = f" @ {vcs['vcs']}+{url}" if (vcs := origin.get("vcs_info")) else ""
+    return f"pip install '{DISTRIBUTION}{extras}{at}'"
+
+
+_PROJECT = "pyproject.toml"
 
 
 class BenchError(Exception):

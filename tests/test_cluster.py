@@ -21,7 +21,7 @@ from rich.console import Console
 from bench.api import run
 from bench.cli._common import at_address
 from bench.cli._progress import Progress
-from bench.errors import DISTRIBUTION, BenchError, ConfigError, StoreError, install_tip
+from bench.errors import BenchError, ConfigError, StoreError, install_tip
 from bench.execution import Ended, Event
 from bench.execution._cluster import ClusterExecutor, _token_of
 from bench.execution._wants import NO_CLOCK
@@ -481,7 +481,10 @@ HERE = {"bench": "0.1.0", "torch": "2.15.0+cpu", "files": "abc"}
         ({**HERE, "torch": None}, "it has torch None, and here is 2.15.0"),
         ({**HERE, "bench": "0.2.0"}, "it has bench 0.2.0, and here is 0.1.0"),
         ({**HERE, "files": "abd"}, "other files"),
-        ({"bench": None, "no_bench": "No module named 'bench'"}, f"pip install {DISTRIBUTION}==0.1.0 there"),
+        (
+            {"bench": None, "no_bench": "No module named 'bench'"},
+            "install 0.1.0 there, as it is installed here",
+        ),
         ({"error": "it died"}, "it does not answer: it died"),
     ],
 )

@@ -51,10 +51,11 @@ def explain(*words: str) -> str:
 @cache
 def without_torch() -> tuple[Topic, ...]:
     """Return all that `bench explain` looks through before it imports torch."""
+    from bench.api.naming import words_of_executors
     from bench.cli import _topics
 
     root = next(_topics.commands(__import__("typer").main.get_command(app)))[1]
-    return (*topics(), *_topics.words_of_commands(root), *_topics.words_of_executors(), *words_of_reports())
+    return (*topics(), *_topics.words_of_commands(root), *words_of_executors(), *words_of_reports())
 
 
 def of(name: str) -> list[Topic]:

@@ -12,12 +12,14 @@ import zipfile
 from dataclasses import dataclass
 from email.parser import BytesParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import bench
-from bench.errors import DISTRIBUTION, install_tip
+from bench import errors
+from bench.errors import DISTRIBUTION
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -94,7 +96,32 @@ def test_each_tip_is_of_an_extra_that_is_there() -> None:
     named = {extra for text in code for extra in re.findall(r'install_tip\("(\w+)"\)', text)}
     assert named <= set(EXTRAS)
     assert named >= {"timm", "transformers", "onnx", "ray", "slurm", "sql", "hub"}
-    assert install_tip("sql") == f"pip install '{DISTRIBUTION}[sql]'"
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ({}, f"pip install '{DISTRIBUTION}[sql]'"),  # of an index
+        ({"url": "file://FOLDER", "dir_info": {}}, "pip install 'FOLDER[sql]'"),
+        ({"url": "file://FOLDER/gone", "dir_info": {}}, f"pip install '{DISTRIBUTION}[sql]'"),
+        ({"url": "file://FOLDER/bench-1.whl", "archive_info": {}}, f"pip install '{DISTRIBUTION}[sql]'"),
+        (
+            {"url": "https://host/bench", "vcs_info": {"vcs": "git"}},
+            f"pip install '{DISTRIBUTION}[sql] @ git+https://host/bench'",
+        ),
+    ],
+)
+def test_a_tip_installs_from_where_bench_is_from(
+    origin: dict[str, Any], command: str, tmp_path: Path
+) -> None:
+    clone, libraries = tmp_path / "a clone", tmp_path / "site-packages"
+    clone.mkdir()
+    (clone / "pyproject.toml").touch()
+    noted = {**origin, "url": origin.get("url", "").replace("FOLDER", clone.as_posix().replace(" ", "%20"))}
+    assert errors._install_command("sql", libraries, noted) == command.replace("FOLDER", str(clone))
+    # What runs in the clone is not to be hidden by a copy of it.
+    assert errors._install_command("sql", clone, noted) == f"pip install -e '{clone}[sql]'"
+    assert errors._install_command("", clone, noted) == f"pip install -e '{clone}'"
 
 
 def test_the_guide_has_each_extra() -> None:

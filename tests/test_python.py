@@ -29,8 +29,12 @@ MEASURING = (
     "engines",
     "evaluate",
     "gate",
+    "pull",
+    "push",
+    "selftest",
+    "time_layers",
     "train",
-)  # which take minutes, and have tests of their own
+)  # which take minutes or a hub, and have tests of their own
 
 
 @pytest.fixture
@@ -98,7 +102,9 @@ def test_examples_that_take_minutes_are_calls_that_the_function_takes(name: str)
     assert calls
 
 
-@pytest.mark.parametrize("name", ["columns", "diff", "ensembles", "export", "figure", "load"])
+@pytest.mark.parametrize(
+    "name", ["choose_from", "columns", "diff", "ensembles", "explain", "export", "figure", "load", "merge"]
+)
 def test_examples_of_reading_give_what_they_say(name: str, stored: Path) -> None:
     works(name, getattr(bench, name).__doc__)
 
@@ -118,6 +124,58 @@ def test_python_says_of_a_change_and_of_an_export_what_the_commands_say(stored: 
         assert said.stdout.strip() == str(bench.export(run, form=form, where="arch == 'lenet5'")).strip()
 
 
+def said(*words: str) -> str:
+    """Return what a command prints."""
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("inline_jobs")
+def test_python_counts_and_plans_what_the_commands_do(stored: Path) -> None:
+    findings = [one.to_json() for one in bench.verify("results/study-ensembles")]
+    assert json.loads(said("verify", "study-ensembles", "--json")) == json.loads(json.dumps(findings))
+    plan = bench.jobs("smoke", ["lenet5", "vgg16"])
+    told = json.loads(said("plan", "lenet5", "vgg16", "--config", "smoke", "--json"))
+    assert told == json.loads(json.dumps(plan.to_json()))
+    assert plan.frame["job_id"].tolist() == [one["job"]["id"] for one in told["jobs"]]
+    assert plan.frame["estimate_s"].sum() <= plan.seconds == told["estimate_s"]
+    assert json.loads(said("env", "--json")).keys() == bench.env().keys()
+    assert json.loads(said("list", "exports", "--json")) == bench.list_units("exports")
+    cost = json.loads(said("show", "lenet5", "--training", "--batch", "8", "--json"))
+    assert cost == json.loads(json.dumps(bench.training_cost("lenet5", batch=8)))
+
+
+@pytest.mark.slow
+def test_python_writes_what_the_commands_write(stored: Path) -> None:
+    asked = {"where": "arch == 'lenet5'", "formats": ["md", "csv"], "figures": "macs_*"}
+    words = ("--where", "arch == 'lenet5'", "--format", "md,csv", "--figure", "macs_*")
+    said("report", "cpu-reference", *words, "--out", "told")
+    folder = bench.write_report("results/cpu-reference", out="drawn", **asked)
+    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert len(files) > 2
+    assert all((stored / "told" / name).read_bytes() == content for name, content in files.items())
+    with pytest.raises(bench.BenchError, match="no job of cpu-reference fits"):
+        bench.write_report("results/cpu-reference", where="arch == 'none'")
+
+    merged = bench.merge("results/cpu-reference", "results/study-ensembles", name="one")
+    told = json.loads(said("merge", "cpu-reference", "study-ensembles", "--name", "two", "--json"))
+    assert (merged.records, merged.machines) == (told["records"], told["machines"])
+    records = [(stored / "results" / name / "records.jsonl").read_bytes() for name in ("one", "two")]
+    assert records[0] == records[1]
+
+
+def test_python_explains_and_chooses_as_the_commands_do(stored: Path) -> None:
+    for word in ("noisy", "start", "undecided"):
+        assert said("explain", word).strip() == bench.explain(word).strip()
+    choice, candidates = bench.choose_from("rtx4090", "resnet*", latency="1ms")
+    told = json.loads(said("choose", "resnet*", "--on", "rtx4090", "--latency", "1ms", "--json"))
+    assert choice.best is not None
+    assert told["best"]["network"] == choice.best["network"]
+    assert set(candidates.table["network"]) >= {one["network"] for one in told["front"]}
+
+
 def test_an_export_from_python_loses_no_file_and_says_what_is_not_there(stored: Path) -> None:
     (stored / "kept.csv").write_text("mine")
     with pytest.raises(bench.BenchError, match="is there already"):
@@ -135,7 +193,9 @@ def test_an_export_from_python_loses_no_file_and_says_what_is_not_there(stored: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("inline_jobs")
-@pytest.mark.parametrize("name", ["bench", "run", "show"])
+@pytest.mark.parametrize(
+    "name", ["bench", "env", "jobs", "list_units", "run", "show", "training_cost", "verify", "write_report"]
+)
 def test_examples_of_counting_give_what_they_say(name: str, stored: Path) -> None:
     works(name, bench.__doc__ if name == "bench" else getattr(bench, name).__doc__)
 
@@ -155,10 +215,11 @@ def test_the_guide_works_as_it_is_written(stored: Path) -> None:
         r"^```python\n(.*?)^```", (DOCS / "python.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
     space: dict[str, object] = {"bench": bench}
-    reading = [block for block in blocks if "bench.run(" not in block and "bench.query(" not in block]
+    elsewhere = ("bench.run(", "bench.query(", "bench.jobs(")  # measured, of an extra, and counted
+    reading = [block for block in blocks if not any(call in block for call in elsewhere)]
     for block in reading:
         exec(block, space)
-    assert len(reading) == len(blocks) - 2
+    assert len(reading) == len(blocks) - len(elsewhere)
     assert (stored / "measurements.parquet").is_file()
     assert len(space["sound"]) > 3  # type: ignore[arg-type]
 

@@ -34,7 +34,7 @@ from bench.report.figures import _drawing as drawing
 from bench.report.figures._style import to_bytes
 from bench.report.tables._columns import COMPARISON, comparison_view
 from bench.report.tables._csv import to_csv
-from bench.report.write import _ReportFiles, write_report
+from bench.report.write import ReportFiles, write_report
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 
 # Figures that are drawn where the figures themselves are not the point: `test_figures` draws each.
@@ -42,16 +42,16 @@ FEW = ("macs_accuracy", "learning_curves", "latency_forest", "gradient_depth")
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> _ReportFiles:
+def written(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     folder = tmp_path_factory.mktemp("reports") / "mine"
     return write_report([doubtful_run()], folder, title="Mine & yours", figures=FEW)
 
 
-def figures(files: _ReportFiles) -> list[Path]:
+def figures(files: ReportFiles) -> list[Path]:
     return [path for path in files.written if path.parent.name == "figures"]
 
 
-def test_all_files_are_written(written: _ReportFiles) -> None:
+def test_all_files_are_written(written: ReportFiles) -> None:
     folder = written.index.parent
     assert {p.name for p in folder.iterdir()} == {
         "index.html", "report.md", "table.csv", "measurements.csv", "figures",
@@ -62,7 +62,7 @@ def test_all_files_are_written(written: _ReportFiles) -> None:
     }
 
 
-def test_table_csv_has_raw_numbers_with_units_in_their_names(written: _ReportFiles) -> None:
+def test_table_csv_has_raw_numbers_with_units_in_their_names(written: ReportFiles) -> None:
     run = doubtful_run()
     table = compare_table(to_frame([run]))
     rows = list(csv.DictReader(io.StringIO((written.folder / "table.csv").read_text(encoding="utf-8"))))
@@ -82,7 +82,7 @@ def test_table_csv_has_raw_numbers_with_units_in_their_names(written: _ReportFil
     assert next(r for r in rows if r["network"] == "lenet5")["published_top5"] == ""
 
 
-def test_measurements_csv_has_every_row_of_the_frame(written: _ReportFiles) -> None:
+def test_measurements_csv_has_every_row_of_the_frame(written: ReportFiles) -> None:
     frame = to_frame([doubtful_run()])
     rows = list(
         csv.DictReader(io.StringIO((written.folder / "measurements.csv").read_text(encoding="utf-8")))
@@ -170,7 +170,7 @@ def test_every_column_of_the_comparison_is_in_the_csv() -> None:
     assert set(table.columns) - stems == {"published_classes", "parameter_bytes"} - stems
 
 
-def test_markdown_has_the_same_and_no_markup_from_records(written: _ReportFiles) -> None:
+def test_markdown_has_the_same_and_no_markup_from_records(written: ReportFiles) -> None:
     document = (written.folder / "report.md").read_text(encoding="utf-8")
     assert not {"html_block", "html_inline", "code_inline", "link_open"} & set(tokens(document))
     assert document.startswith("# Mine &amp; yours\n")

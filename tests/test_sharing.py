@@ -21,7 +21,7 @@ from bench.records._hub import Contents
 from bench.records.job_files import JobFile
 from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record
-from bench.records.sharing import Address, HuggingFace, Push, _Pulled, pull, runs_of
+from bench.records.sharing import Address, HuggingFace, Pulled, Push, pull, runs_of
 from bench.records.store import INFO, RECORDS, Store, read_run
 
 RUN = Address("me/speeds", "smoke")
@@ -65,7 +65,7 @@ def pushed(hub: FakeHub, folder: Path, address: Address = RUN, *, weights: bool 
     return Push.of(folder, address, hub, weights=weights, public=False).send(hub)
 
 
-def pulled(hub: FakeHub, folder: Path, address: Address = RUN) -> _Pulled:
+def pulled(hub: FakeHub, folder: Path, address: Address = RUN) -> Pulled:
     contents, [run] = runs_of(address, hub)
     return pull(address.of(run), contents, folder, hub)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import DISTRIBUTION
+from bench.errors import install_tip
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -152,7 +152,7 @@ def test_what_measures_says_what_is_missing(ends: Any, name: str) -> None:
     code, _, errors, failure = ends[0][name]
     assert (code, failure) == (2, None) or (code == 2 and "SystemExit" in str(failure)), errors
     assert "not installed, and needed to count or time a network: torch, torchvision, fvcore" in errors
-    assert f"pip install {DISTRIBUTION} brings what is missing" in errors
+    assert f"{install_tip()} brings what is missing" in errors
 
 
 def test_a_list_of_all_is_told_to_be_of_what_there_is(ends: Any) -> None:

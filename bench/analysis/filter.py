@@ -310,6 +310,21 @@ def filter_runs(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
     return list(runs)
 
 
+def narrowed(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """Return the runs with the jobs that fit all conditions.
+
+    Raises:
+        ConfigError: where none is left of those that there are.
+    """
+    left = filter_runs(runs, conditions)
+    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in left):
+        raise ConfigError(
+            f"no job of {', '.join(r.name for r in runs)} fits {' and '.join(conditions)}",
+            "ask for less: see the columns of measurements.csv and table.csv",
+        )
+    return left
+
+
 def _filtered(runs: Sequence[Run], condition: _Condition) -> list[Run]:
     frame = to_frame(runs)
     jobs = frame.assign(network=frame["arch"])

@@ -19,31 +19,50 @@ if TYPE_CHECKING:
     from bench.api._querying import query
     from bench.api._reading import columns, ensembles, figure, load
     from bench.api._running import Done, Prepared, prepare, run, train
-    from bench.api.choosing import choose
+    from bench.api.choosing import choose, choose_from
     from bench.api.differing import diff
     from bench.api.exporting import export
-    from bench.api.inspecting import show
+    from bench.api.inspecting import env, show, training_cost
+    from bench.api.naming import explain, list_units
+    from bench.api.planning import Plan, jobs
+    from bench.api.reporting import merge, write_report
+    from bench.api.sharing import pull, push
+    from bench.api.timing import time_layers
+    from bench.api.verifying import verify
 
 __all__ = [
     "Done",
+    "Plan",
     "Prepared",
     "choose",
+    "choose_from",
     "columns",
     "compare",
     "diff",
     "engines",
     "ensembles",
+    "env",
     "evaluate",
+    "explain",
     "export",
     "figure",
     "gate",
+    "jobs",
+    "list_units",
     "load",
+    "merge",
     "prepare",
+    "pull",
+    "push",
     "query",
     "run",
     "selftest",
     "show",
+    "time_layers",
     "train",
+    "training_cost",
+    "verify",
+    "write_report",
 ]
 
 _MODULES = {
@@ -53,10 +72,16 @@ _MODULES = {
     "_gating": ("gate",),
     "_querying": ("query",),
     "_reading": ("columns", "ensembles", "figure", "load"),
-    "choosing": ("choose",),
+    "choosing": ("choose", "choose_from"),
     "differing": ("diff",),
     "exporting": ("export",),
-    "inspecting": ("show",),
+    "inspecting": ("env", "show", "training_cost"),
+    "naming": ("explain", "list_units"),
+    "planning": ("Plan", "jobs"),
+    "reporting": ("merge", "write_report"),
+    "sharing": ("pull", "push"),
+    "timing": ("time_layers",),
+    "verifying": ("verify",),
     "_running": ("Done", "Prepared", "prepare", "run", "train"),
 }
 

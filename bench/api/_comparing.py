@@ -187,6 +187,10 @@ def selftest(
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
+
+    Example:
+        >>> run = bench.selftest(arch="resnet20", comparisons=4, processes=8, runs=2)
+        >>> run.frame
     """
     filling, arch = (_FILLING if arch is None else _SMALL), arch or "resnet20"
     size = Processes().least

@@ -93,12 +93,13 @@ def figure(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = 
     return draw(name, frame, style)
 
 
-def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
+def ensembles(path: Path | str, networks: Sequence[str] = (), dataset: str | None = None) -> pd.DataFrame:
     """Return what the trained networks of a run come to together, one row an ensemble; torch is not imported.
 
     Args:
         path: the folder of the run.
         networks: names or globs; none for all of the run.
+        dataset: only trainings on this data set.
 
     Raises:
         BenchError: where no test outputs are stored, or they are of different test images.
@@ -111,4 +112,4 @@ def ensembles(path: Path | str, networks: Sequence[str] = ()) -> pd.DataFrame:
     from bench.analysis.dictionary import typed
     from bench.analysis.ensembles import Ensemble
 
-    return typed(Ensemble.table(Ensemble.in_run(read_run(path), networks)), "ensembles")
+    return typed(Ensemble.table(Ensemble.in_run(read_run(path), networks, dataset)), "ensembles")

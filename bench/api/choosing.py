@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,9 +33,10 @@ from bench.records.record import Record
 from bench.records.store import Run, Store, read_run
 
 if TYPE_CHECKING:
-    from bench.analysis.choosing import Budget
+    from bench.analysis.choosing import Budget, Choice
     from bench.analysis.raced import End, Raced
     from bench.analysis.racing import Race
+    from bench.facts.candidates import Candidates
     from bench.facts.entrants import Known
 
 _AMONG = ("torchvision:*",)  # where none is named
@@ -174,13 +175,8 @@ def choose(
         >>> chosen = bench.choose("torchvision:*", latency="20ms", minutes=5)
         >>> chosen.comparison[["network", "latency", "latency_low", "latency_high"]]
     """
-    from bench.analysis.choosing import COSTS, Budget
-
-    for quantity in budgets:
-        if quantity not in COSTS:
-            raise unknown_name("budget", quantity, COSTS, f"there are {', '.join(COSTS)}")
     return race(
-        [Budget.read(quantity, text) for quantity, text in budgets.items()],
+        _budgets(budgets),
         among,
         accuracy=accuracy,
         minutes=minutes,
@@ -190,6 +186,55 @@ def choose(
         executor=executor,
         observer=observer,
     )
+
+
+def choose_from(
+    on: Path | str, among: str | Sequence[str] = (), *, accuracy: str = "top1", **budgets: str
+) -> tuple[Choice, Candidates]:
+    """Return the most accurate network within budgets by costs that are known, and all that it was chosen from.
+
+    Nothing is measured.
+
+    Args:
+        on: a machine whose speeds are published, such as ``rtx4090``, or the folder of a run with times.
+        among: names and globs of networks; none for all that are known.
+        accuracy: of `bench.facts.candidates.ACCURACIES`.
+        budgets: as of `choose`.
+
+    Raises:
+        BenchError: for a machine or an accuracy of which nothing is known, a budget that is none, and where no network
+            is called so.
+        StoreError: for a folder that is no run.
+
+    Example:
+        >>> choice, candidates = bench.choose_from("rtx4090", ["resnet*"], latency="1ms")
+        >>> len(candidates.table) > 10
+        True
+    """
+    from bench.analysis.choosing import choose as decide
+    from bench.facts.candidates import Candidates, accuracy_named
+
+    accuracy, patterns = accuracy_named(accuracy), [among] if isinstance(among, str) else among
+    if str(on) not in Candidates.machines() and Path(on).is_dir():
+        candidates = Candidates.measured(read_run(on), accuracy, patterns)
+    else:
+        candidates = Candidates.published(str(on), accuracy, patterns)
+    candidates, limits = candidates.of_batches(_budgets(budgets))
+    return decide(candidates.table, limits, candidates.images), candidates
+
+
+def _budgets(texts: Mapping[str, str]) -> list[Budget]:
+    """Return the budgets of quantities.
+
+    Raises:
+        BenchError: for a quantity of which there is no budget, or a text that is none.
+    """
+    from bench.analysis.choosing import COSTS, Budget
+
+    for quantity in texts:
+        if quantity not in COSTS:
+            raise unknown_name("budget", quantity, COSTS, f"there are {', '.join(COSTS)}")
+    return [Budget.read(quantity, text) for quantity, text in texts.items()]
 
 
 def _block(batch: object, shape: dict[str, object]) -> dict[str, object]:

@@ -29,8 +29,17 @@ def _probe(kind: type[_AnswerT], name: str, *args: object, executor: str = "proc
         return ask(opened, kind, name, *args)
 
 
-def machine() -> dict[str, object]:
-    """Return the machine as a record describes it, as plain values."""
+def env() -> dict[str, object]:
+    """Return the machine as a record describes it, as plain values.
+
+    Raises:
+        UnsupportedError: where torch is not installed.
+
+    Example:
+        >>> machine = bench.env()
+        >>> machine["places"]  # "cuda:0" where there is a GPU
+        ['cpu']
+    """
     catalog = _probe(
         Catalog, "probe_machine", [], executor="inline"
     )  # no code of others: no server is waited for
@@ -74,6 +83,14 @@ def training_cost(arch: str, batch: int = 1, depth: int | None = None, **shape: 
         batch: images of a step.
         depth: how deep modules are opened; None is all.
         shape: `input_size`, `num_classes`, `in_channels`; what is left out is the network's own.
+
+    Raises:
+        BenchError: if the network cannot be built, or is not trained so.
+
+    Example:
+        >>> cost = bench.training_cost("lenet5", batch=8)
+        >>> sorted(cost)
+        ['arch', 'batches', 'input', 'layers', 'memory', 'totals']
     """
     return _probe(dict[str, Any], "probe_training", arch, batch, depth, shape)
 

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.errors import DISTRIBUTION, ConfigError, UnsupportedError
+from bench.errors import ConfigError, UnsupportedError, install_tip
 from bench.execution import EXECUTORS, Executor
 
 _MEASURING = ("torch", "torchvision", "fvcore")
@@ -26,7 +26,7 @@ def open_executor(executor: str | Executor = "process", names: Sequence[str] = (
     lacking = [name for name in _MEASURING if importlib.util.find_spec(name) is None]
     if lacking:
         message = f"not installed, and needed to count or time a network: {', '.join(lacking)}"
-        raise UnsupportedError(message, f"pip install {DISTRIBUTION} brings what is missing")
+        raise UnsupportedError(message, f"{install_tip()} brings what is missing")
     made = EXECUTORS.get(executor).make(names)
     try:
         yield made

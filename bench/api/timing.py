@@ -52,6 +52,10 @@ def time_layers(
 
     Raises:
         BenchError: for whatever cannot be carried out as written.
+
+    Example:
+        >>> run = bench.time_layers("resnet18", batch_size=8)
+        >>> bench.figure("layer_times", run.frame)
     """
     names = names_of(network)
     settings: JsonObject = {"batch_size": batch_size, "precision": precision, "backend": backend}

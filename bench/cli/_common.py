@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
@@ -146,23 +146,6 @@ def stored_run(run: str, results: Path) -> Run:
     if stored.rejected:
         note(stored.set_aside)
     return stored
-
-
-def narrowed(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """Return the runs with the jobs that fit all conditions.
-
-    Raises:
-        ConfigError: where none is left of those that there are.
-    """
-    from bench.analysis.filter import filter_runs
-
-    left = filter_runs(runs, conditions)
-    if any(r.records or r.planned for r in runs) and not any(r.records or r.planned for r in left):
-        raise ConfigError(
-            f"no job of {', '.join(r.name for r in runs)} fits {' and '.join(conditions)}",
-            "ask for less: see the columns of measurements.csv and table.csv",
-        )
-    return left
 
 
 def handled(command: Callable[P, None]) -> Callable[P, None]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.docs import Topic, word
-from bench.io import JsonObject
 
 _WIDTH = 88  # columns of a help that is explained
 
@@ -51,40 +50,3 @@ def _of_option(name: str, uses: list[tuple[str, list[str], tuple[str, str]]]) ->
     lines = (f"- {', '.join(paths)}: `{usage}`. {about}" for (usage, about), paths in says.items())
     others = tuple(dict.fromkeys(spelling for _, spellings, _ in uses for spelling in spellings))
     return word(name, "options", next(iter(says))[1], "an option", "\n".join(lines), others=others)
-
-
-def words_of_executors() -> Iterator[Topic]:
-    """Yield the topic of each executor."""
-    from bench.execution import EXECUTORS
-
-    for name, kind in EXECUTORS.items():
-        text = f"{kind.about}.\n\n`bench run all --executor {name}`"
-        yield word(name, "executors", kind.about, "an executor", text)
-
-
-def words_of_units() -> Iterator[Topic]:
-    """Yield the topics of networks, data sets and backends; importing torch for that takes seconds."""
-    from bench.api.inspecting import units
-
-    every = units()
-    for row in every["archs"]:
-        about = ", ".join(str(row[key]) for key in ("family", "year") if row[key])
-        yield _of_unit(row, "networks", about, "a network", f"bench show {row['name']}")
-    for row in every["datasets"]:
-        yield _of_unit(row, "data-sets", row["source"], "a data set", "bench list datasets")
-    for row in every["backends"]:
-        yield _of_unit(row, "backends", row["about"], "a backend", "bench list backends")
-
-
-def _of_unit(row: JsonObject, kind: str, about: str, what: str, command: str) -> Topic:
-    lines = [f"- {key.replace('_', ' ')}: {_value(row[key])}" for key in row if row[key] and key != "name"]
-    return word(row["name"], kind, about, what, "\n".join([*lines, "", f"`{command}`"]))
-
-
-def _value(value: object) -> str:
-    """Return a value of a card as words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')} {_value(each)}" for key, each in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_value, value))
-    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,6 @@ from bench.cli._common import (
     SetOption,
     handled,
     run_path,
-    stored_run,
 )
 from bench.cli._complete import networks, runs
 from bench.cli._interrupts import answering
@@ -100,17 +99,18 @@ def choose(
         "energy": energy,
         "file_size": file_size,
     }
-    budgets = [Budget.read(quantity, text) for quantity, text in given.items() if text is not None]
+    budgets = {quantity: text for quantity, text in given.items() if text is not None}
     patterns, shown = [*(networks or ()), *(among or ())], Format.json if as_json else form
     if on is None:
         place = (name, results, reports if report else None)
-        _race(budgets, patterns, accuracy, minutes, override or (), explain or (), shown, place, quiet=quiet)
+        limits = [Budget.read(quantity, text) for quantity, text in budgets.items()]
+        _race(limits, patterns, accuracy, minutes, override or (), explain or (), shown, place, quiet=quiet)
     else:
         _from_known(budgets, patterns, accuracy, on, explain or (), shown, results)
 
 
 def _from_known(
-    budgets: list[Budget],
+    budgets: Mapping[str, str],
     patterns: Sequence[str],
     accuracy: str,
     on: str,
@@ -119,17 +119,12 @@ def _from_known(
     results: Path,
 ) -> None:
     """Choose from a run, or from what is published of a machine."""
-    from bench.analysis.choosing import choose as decide
-    from bench.facts.candidates import Candidates, accuracy_named
+    from bench.api import choose_from
+    from bench.facts.candidates import Candidates
     from bench.report.facts import choice_document
 
-    accuracy = accuracy_named(accuracy)
-    if on not in Candidates.machines() and run_path(on, results).is_dir():
-        candidates = Candidates.measured(stored_run(on, results), accuracy, patterns)
-    else:
-        candidates = Candidates.published(on, accuracy, patterns)
-    candidates, budgets = candidates.of_batches(budgets)
-    choice = decide(candidates.table, budgets, candidates.images)
+    place = on if on in Candidates.machines() or not run_path(on, results).is_dir() else run_path(on, results)
+    choice, candidates = choose_from(place, patterns, accuracy=accuracy, **budgets)
     print_document(choice_document(choice, candidates, explain), form)
 
 

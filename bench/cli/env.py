@@ -11,9 +11,9 @@ from bench.cli._streams import print_json, stdout
 @handled
 def env(as_json: JsonOption = False) -> None:
     """Show the machine as records describe it."""
-    from bench.api.inspecting import machine
+    from bench.api import env as describe
 
-    document = machine()
+    document = describe()
     if as_json:
         print_json(document)
     else:

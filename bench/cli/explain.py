@@ -30,7 +30,8 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain a word that tables, messages or options use, or how a thing is done; without a word, list them all."""
-    from bench.cli._topics import words_of_commands, words_of_executors, words_of_units
+    from bench.api.naming import words_of_executors, words_of_units
+    from bench.cli._topics import words_of_commands
     from bench.docs import explained, names_of_reports, topics, words_of_reports
 
     name = " ".join(words or ())

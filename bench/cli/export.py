@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import ResultsOption, WhereOption, handled, narrowed, stored_run
+from bench.cli._common import ResultsOption, WhereOption, handled, stored_run
 from bench.cli._complete import formats, runs
 from bench.cli._streams import note, write
 from bench.errors import ConfigError
@@ -44,6 +44,7 @@ def export(
     results: ResultsOption = Path("results"),
 ) -> None:
     """Write stored results for other programs: CSV, Parquet, JSON, timm, TensorBoard, W&B, MLflow, Hugging Face."""
+    from bench.analysis.filter import narrowed
     from bench.api.exporting import exported
     from bench.records.machines import by_machine
     from bench.report.exports import EXPORTS

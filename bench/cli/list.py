@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
@@ -11,8 +10,6 @@ import typer
 from bench.cli._common import JsonOption, handled
 from bench.cli._streams import note, print_json, stdout
 from bench.io import JsonObject
-
-_KINDS = ("archs", "datasets", "backends", "executors", "figures", "exports", "configs")
 
 
 @handled
@@ -32,98 +29,15 @@ def list_(
 
     Architectures, data sets, backends, executors, figures, formats of exports and experiments.
     """
-    units = _units(pattern)
+    from bench.api.naming import units_like
+
+    units = units_like(pattern, note)
     if as_json:
         print_json(units)
         return
     for kind, rows in units.items():
         if rows:
             _print(kind, rows, long=long)
-
-
-def _units(pattern: str | None) -> dict[str, list[JsonObject]]:
-    """Return what matches, by kind.
-
-    Raises:
-        UnknownNameError: where nothing does.
-    """
-    from bench.errors import unknown_name
-
-    kinds = [pattern] if pattern in _KINDS else list(_KINDS)
-    names = None if pattern in _KINDS else pattern
-    if names and names.startswith(("torchvision:", "timm:", "hf:")):
-        kinds = ["archs"]
-    matching = {
-        kind: [row for row in rows if names is None or fnmatch.fnmatchcase(row["name"], names)]
-        for kind, rows in _all(kinds, names).items()
-    }
-    if not any(matching.values()):
-        known = [row["name"] for rows in _all(_KINDS, None).values() for row in rows]
-        raise unknown_name("name or pattern", str(pattern), [*known, *_KINDS], "`bench list` shows all")
-    return {kind: rows for kind, rows in matching.items() if rows or pattern == kind}
-
-
-def _all(kinds: Sequence[str], pattern: str | None) -> dict[str, list[JsonObject]]:
-    rows: dict[str, list[JsonObject]] = {}
-    if {"archs", "datasets", "backends"} & set(kinds):
-        rows |= _measuring(pattern, needed=pattern is not None or len(kinds) < len(_KINDS))
-    rows |= {kind: read() for kind, read in _READING.items() if kind in kinds}
-    return {kind: rows[kind] for kind in _KINDS if kind in kinds and kind in rows}
-
-
-def _measuring(pattern: str | None, *, needed: bool) -> dict[str, list[JsonObject]]:
-    """Return architectures, data sets and backends; where torch is not installed, none unless they are needed.
-
-    Raises:
-        UnsupportedError: where they are needed, and torch is not installed.
-    """
-    from bench.api.inspecting import units
-    from bench.errors import UnsupportedError
-
-    try:
-        return units(pattern if pattern and ":" in pattern else None)
-    except UnsupportedError as error:
-        if needed:
-            raise
-        note(f"architectures, data sets and backends are left out: {error.message}")
-        return {}
-
-
-def _executors() -> list[JsonObject]:
-    from bench.execution import EXECUTORS
-
-    return _abouts({name: kind.about for name, kind in EXECUTORS.items()})
-
-
-def _figures() -> list[JsonObject]:
-    from bench.report.figures import FIGURES
-
-    return _abouts({name: figure.title for name, figure in FIGURES.items()})
-
-
-def _exports() -> list[JsonObject]:
-    from bench.report.exports import EXPORTS
-
-    return _abouts({name: unit.about for name, unit in EXPORTS.items()})
-
-
-def _configs() -> list[JsonObject]:
-    from bench.plan.config import Experiment
-    from bench.plan.files import experiments
-
-    return _abouts({name: Experiment.load(name).about for name in experiments()})
-
-
-_READING: Mapping[str, Callable[[], list[JsonObject]]] = {
-    "executors": _executors,
-    "figures": _figures,
-    "exports": _exports,
-    "configs": _configs,
-}
-
-
-def _abouts(units: Mapping[str, str]) -> list[JsonObject]:
-    return [{"name": name, "about": about} for name, about in units.items()]
 
 
 def _print(kind: str, rows: Sequence[JsonObject], *, long: bool) -> None:

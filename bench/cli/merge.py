@@ -29,10 +29,9 @@ def merge(
     A record that several of them have is there once. Machines are kept apart wherever the new run is read: reports show
     them side by side. Of what two runs measured on one machine, or on equal ones, the later record stands.
     """
-    from bench.api.runs import run_folder
-    from bench.records.merge import merge_runs
+    from bench.api import merge as merge_runs
 
-    merged = merge_runs([run_path(run, results) for run in runs], run_folder(results, name))
+    merged = merge_runs(*(run_path(run, results) for run in runs), name=name, results=results)
     for run, lines in merged.set_aside.items():
         note(f"{lines} line{'s' * (lines > 1)} of {run} set aside: no sound records, and not in {name}")
     for words in merged.notes:

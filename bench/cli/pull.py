@@ -9,7 +9,6 @@ import typer
 
 from bench.cli._common import AddressArgument, JsonOption, ResultsOption, handled
 from bench.cli._streams import note, print_json, write
-from bench.errors import ConfigError
 
 
 @handled
@@ -27,20 +26,10 @@ def pull(
     Each file is held against what was pushed. What is here is not fetched again, and a run that has grown there grows
     here; `bench run` goes on with it as with any other. hf://OWNER/NAME@COMMIT/RUN is a run as it was.
     """
-    from bench.api.runs import run_folder
-    from bench.records.sharing import Address, HuggingFace, runs_of
-    from bench.records.sharing import pull as fetch
+    from bench.api.sharing import pulling
 
-    hub = HuggingFace()
-    start = Address.read(address)
-    contents, runs = runs_of(start, hub)
-    if name and len(runs) > 1:
-        raise ConfigError(
-            f"{start} has {len(runs)} runs, for one --name", f"name one of them: {', '.join(runs)}"
-        )
     documents = []
-    for run in runs:
-        pulled = fetch(start.of(run), contents, run_folder(results, name or run), hub)
+    for pulled in pulling(address, name, results):
         documents.append(
             {
                 "run": str(pulled.path),

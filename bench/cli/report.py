@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ from bench.cli._common import (
     ResultsOption,
     WhereOption,
     handled,
-    narrowed,
     stored_run,
 )
 from bench.cli._complete import runs
@@ -54,26 +52,12 @@ def report(
     quiet: QuietOption = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
-    from bench.records.machines import by_machine
-    from bench.report.style_sheet import read_style_sheet
+    from bench.api.reporting import reported
     from bench.report.tables.answers import answers_report
     from bench.report.tables.comparison import rich_table
-    from bench.report.write import read_formats, write_report
 
-    formats = read_formats(form or ())
-    figures = _figures(figure or ())
-    settings = read_style_sheet(style) if style else None
     stored = [stored_run(run, results) for run in runs or [_newest(results)]]
-    of_machines = by_machine(*stored)
-    names = ", ".join(r.name for r in stored)
-    files = write_report(
-        narrowed(of_machines, where or ()),
-        out or Path("reports") / "+".join(r.name for r in stored),
-        title=f"{names} where {' and '.join(where)}" if where else None,
-        formats=formats,
-        figures=figures,
-        style=settings,
-    )
+    files = reported(stored, out, where=where or (), figures=figure or (), formats=form or (), style=style)
     shown = files.index if files.index in files.written else files.folder
     if as_json:
         print_json({"report": str(shown), "runs": [str(run.path) for run in stored]})
@@ -82,26 +66,10 @@ def report(
     elif len(files.comparison):
         stdout().print(answers_report(files.answers), rich_table(files.comparison), sep="\n")
     else:
+        names = ", ".join(run.name for run in stored)
         note(f"nothing is measured yet in {names}; the command that began it goes on")
     if not quiet:
         note(f"report: {shown}")
-
-
-def _figures(patterns: Sequence[str]) -> list[str]:
-    """Return the names of figures that fit names or globs; none for all.
-
-    Raises:
-        UnknownNameError: for one that nothing fits.
-    """
-    if not patterns:
-        return []
-    from bench.errors import unknown_name
-    from bench.report.figures import FIGURES
-
-    for pattern in patterns:
-        if not FIGURES.match(pattern):
-            raise unknown_name("figure", pattern, FIGURES.names(), "see `bench list figures`")
-    return [name for name in FIGURES.names() if any(name in FIGURES.match(p) for p in patterns)]
 
 
 def _newest(results: Path) -> str:

@@ -181,7 +181,7 @@ def _check_begins(content: bytes | Path, there: _Manifest | None, address: Addre
 
 
 @dataclass(frozen=True, slots=True)
-class _Pulled:
+class Pulled:
     """A run that was pulled.
 
     Attributes:
@@ -221,7 +221,7 @@ def runs_of(address: Address, hub: Hub) -> tuple[Contents, list[str]]:
     return contents, [address.run]
 
 
-def pull(address: Address, contents: Contents, folder: Path, hub: Hub) -> _Pulled:
+def pull(address: Address, contents: Contents, folder: Path, hub: Hub) -> Pulled:
     """Fetch a run into a folder; what lies there of the same run is not fetched again, and goes on from it.
 
     Nothing is written before all that was lacking is here and whole; the records come last.
@@ -252,7 +252,7 @@ def pull(address: Address, contents: Contents, folder: Path, hub: Hub) -> _Pulle
                 write_file(folder / name, files[name].read_bytes(), tip=_FREE)
         if rest:
             write_file(folder / RECORDS, store.file.read_bytes() + rest, tip=_FREE)
-    return _Pulled(folder, address, len(read_run(folder).records), len(names))
+    return Pulled(folder, address, len(read_run(folder).records), len(names))
 
 
 def _sound(file: Path) -> bytes:

@@ -34,7 +34,7 @@ _USUAL = ("html", "md", "csv", "svg", "png")
 
 
 @dataclass(frozen=True, slots=True)
-class _ReportFiles:
+class ReportFiles:
     """The files of a report, those that were `written`, and the `answers` and the `comparison` that they show."""
 
     folder: Path
@@ -56,7 +56,7 @@ def write_report(
     formats: Sequence[str] = _USUAL,
     figures: Sequence[str] = (),
     style: Mapping[str, object] | None = None,
-) -> _ReportFiles:
+) -> ReportFiles:
     """Write a report of some runs into the folder `out`; equal records give equal bytes.
 
     Args:
@@ -87,7 +87,7 @@ def write_report(
     if "html" in formats:
         beside = [path.relative_to(out).as_posix() for path in written]
         written.append(_save(out / "index.html", to_html(content, beside)))
-    return _ReportFiles(out, tuple(written), table, content.answers)
+    return ReportFiles(out, tuple(written), table, content.answers)
 
 
 def _texts(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import DISTRIBUTION, BenchError, UnsupportedError, install_tip, typed_text
+from bench.errors import BenchError, UnsupportedError, install_tip, typed_text
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.execution._agent import Left, Message
 from bench.execution._cluster import ClusterExecutor, Node
@@ -300,7 +300,7 @@ def _refusal(here: JsonObject, there: JsonObject) -> str | None:
     if error := there.get("error"):
         return f"it does not answer: {error}"
     if there.get("bench") is None:
-        return f"it has no bench ({there.get('no_bench')}): pip install {DISTRIBUTION}=={here['bench']} there"
+        return f"it has no bench ({there.get('no_bench')}): install {here['bench']} there, as it is installed here"
     for name in ("bench", "torch"):
         own, other = (str(at.get(name)).partition("+")[0] for at in (here, there))
         if own != other:

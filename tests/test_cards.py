@@ -301,4 +301,4 @@ def test_a_plan_on_a_host_of_three_cards(command: Command, asked: str, device: s
 
 
 def test_the_plan_of_a_piece_of_the_campaign_says_how_long_it_takes(command: Command) -> None:
-    assert 60 < command("plan", "--config", "gpu-accuracy")["estimate_s"] <= 9 * 60
+    assert 60 < command("plan", "--config", "gpu-accuracy")["jobs_s"] <= 9 * 60

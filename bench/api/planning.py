@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from bench.api.runs import open_executor, run_folder
 from bench.execution.places import Place, places_for
 from bench.execution.rehearsal import rehearse
 from bench.execution.runner import reusable
-from bench.plan.estimate import Forecast, estimator
+from bench.plan.estimate import DRIFT_FROM, Forecast, estimator, report_s
 from bench.plan.expand import Planned
 from bench.plan.task import TASKS
 from bench.records.history import durations
@@ -40,25 +41,35 @@ class Plan:
         prepared: the experiment, the machine, and the jobs.
         rows: of each job what would become of it.
         places: where jobs would run.
+        start_s: that planning has taken, which a run does as well.
     """
 
     prepared: Prepared
     rows: tuple[Row, ...]
     places: Sequence[Place]
+    start_s: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the run would take, with its beginning and its report."""
+        return self.start_s + self.jobs_s + report_s(self.start_s, len(self.rows))
 
     @cached_property
-    def seconds(self) -> float:
+    def jobs_s(self) -> float:
         """How long the jobs would take: one after the other, or at several places."""
         known = {row.planned.job.id: row.seconds for row in self.rows}
         jobs = [row.planned for row in self.rows if row.state == "run"]
         more_s = Forecast.further_s([row.planned for row in self.rows], lambda one: known[one.job.id])
+        timed = [known[one.job.id] for one in jobs if one.is_timed]
+        more_s /= len(self.places)
+        more_s += timed[0] if len(timed) >= DRIFT_FROM * len(self.places) else 0.0
         if len(self.places) == 1:  # those that need not be alone run beside others of their kind
             cores = self.places[0].cores
             beside = (
                 known[one.job.id] / max(1, TASKS.get(one.job.task).at_once(one.job, cores)) for one in jobs
             )
             return sum(beside) + more_s
-        return rehearse(jobs, self.places, lambda one: known[one.job.id]) + more_s / len(self.places)
+        return rehearse(jobs, self.places, lambda one: known[one.job.id]) + more_s
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -95,6 +106,7 @@ class Plan:
                 }
                 for planned, state, seconds in self.rows
             ],
+            "jobs_s": self.jobs_s,
             "estimate_s": self.seconds,
         }
 
@@ -128,6 +140,7 @@ def jobs(
         >>> 0 < plan.seconds < 60
         True
     """
+    begin_s = time.monotonic()
     with open_executor() as executor:
         prepared = prepare(experiment, names_of(names), tasks=tasks, overrides=overrides, executor=executor)
         places = places_for(prepared.plan, executor, prepared.catalog)
@@ -138,4 +151,5 @@ def jobs(
     estimate = estimator(durations(folder, environment))
     states = [planned.status or ("done" if planned.job.id in done else "run") for planned in prepared.plan]
     rows = zip(prepared.plan, states, strict=True)
-    return Plan(prepared, tuple(Row(p, s, estimate(p) if s == "run" else 0.0) for p, s in rows), places)
+    known = tuple(Row(p, s, estimate(p) if s == "run" else 0.0) for p, s in rows)
+    return Plan(prepared, known, places, time.monotonic() - begin_s)

@@ -25,6 +25,7 @@ from bench.execution._side_by_side import at_once, beside, side_by_side
 from bench.execution._wants import NOTHING, wanted
 from bench.execution.places import Place, PlaceLostError, Remote, places_for
 from bench.io import JsonObject
+from bench.plan.estimate import DRIFT_FROM
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.records import environment
@@ -294,9 +295,6 @@ class _Done(End):
     record: Record
 
 
-_DRIFT_FROM = 4  # timed jobs, from which the first is timed again at the end
-
-
 def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
     """Yield the record of each job as it ends; where others disturbed it, once more when all else is done.
 
@@ -323,7 +321,7 @@ def _controls(todo: Sequence[Planned], bench: _Bench) -> list[Planned]:
     for planned in todo:
         if planned.is_timed and (place := bench.timed_at.get(planned.job.id)) is not None:
             timed.setdefault(place, []).append(planned)
-    return [jobs[0] for place in bench.left if len(jobs := timed.get(place, [])) >= _DRIFT_FROM]
+    return [jobs[0] for place in bench.left if len(jobs := timed.get(place, [])) >= DRIFT_FROM]
 
 
 def _once(

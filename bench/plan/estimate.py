@@ -8,6 +8,7 @@ tasks' rules of thumb, which know how many multiply-accumulates a call has.
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -91,6 +92,17 @@ def _by_rule(job: Job, card: ArchCard, images: int = 0) -> float:
 
 
 _FURTHER = 0.08  # of the planned processes of times, how much the further ones take where there is doubt
+
+DRIFT_FROM = 4
+"""Timed jobs at a place, from which the first is timed again at the end, to see how the machine drifts."""
+
+
+def report_s(start_s: float, records: int) -> float:
+    """Return the seconds of a report, from those that the program takes to begin: both are imports and Python's speed.
+
+    So it was for the reports of 14, 155 and 1,000 records, beside `bench plan` of the same on one machine.
+    """
+    return start_s * (1.2 + 0.1 * math.sqrt(records))
 
 
 _PRIOR_S = 2.0  # that estimates count as much as: a run of which less is done says little of how fast it goes

@@ -26,8 +26,8 @@ from make_records import by_name, counted, job, make_run, record, records, speed
 from typer.testing import CliRunner, Result
 
 from bench.analysis.comparison import compare_table
+from bench.analysis.filter import narrowed
 from bench.analysis.frame import to_frame
-from bench.cli._common import narrowed
 from bench.cli.app import app
 from bench.contracts import check_export
 from bench.errors import BenchError, UnsupportedError, install_tip

@@ -410,6 +410,7 @@ def test_an_experiment_is_named_as_all_is(run: Bench, inline_jobs: None) -> None
     [
         ("resnt18", "resnet18"),
         ("smoke", "smoke is an experiment: --config smoke"),
+        ("smok", "did you mean the experiment smoke?"),
         ("nets.py:Nett", "Net"),
         ("net.py:Net", "nets.py"),
         ("torchvision:resnet19", "resnet18"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -233,9 +234,11 @@ def test_layers_shows_the_largest_network_of_each_family() -> None:
         "plain34",
         "resnet152",
     ]  # seven families; lenet is least
+    assert re.search(r"\b6 of \d+ networks", words(figure))
     few = drawn("layers", listed(by_name("vgg11", "vgg16", "vgg19")))
     assert few is not None
     assert [axes.get_title("left") for axes in few.axes[::2]] == ["vgg11", "vgg16", "vgg19"]
+    assert " networks" not in words(few)
 
 
 def test_the_tallest_layer_is_named_with_its_share() -> None:
@@ -349,6 +352,15 @@ def test_matrix_has_a_cell_for_each_pair_and_greys_what_is_undecided() -> None:
     colours = {t.get_color() for t in cells if t.get_text().startswith(("1.0", "0.99"))}
     assert len(colours) == 1
     assert colours.isdisjoint(t.get_color() for t in cells if t.get_text().startswith(("0.5", "2.0")))
+
+
+def test_a_matrix_says_how_many_networks_it_leaves_out() -> None:
+    (net,) = by_name("vgg16")
+    many = [replace(net, name=f"net{i}") for i in range(18)]
+    figure = drawn("speedup_matrix", versus_records(many))
+    assert figure is not None
+    assert figure.axes[0].get_title("left") == "Latency, batch 1, 16 of 18 networks"
+    assert len(figure.axes[0].get_yticklabels()) == 16
 
 
 def test_a_run_without_a_comparison_has_no_matrix() -> None:

@@ -162,6 +162,13 @@ def test_other_sizes_machines_and_shapes_have_answers_of_their_own() -> None:
         "Not ranked, as no other has the same input, classes and machine: alone0 at 227 px, 1.00 ms ("
     )
     assert len(said) == 2
+    # Those of one size say what else they differ in, as far as they do.
+    grey = answered(row("a", 10, in_channels=1), row("b", 20), row("c", 20, input_size=227))
+    (alone,) = grey[0].sentences
+    assert alone.partition(": ")[2] == (
+        "a at 224 px, 1 channel, 10.0 ms (9.9 – 10.1); b at 224 px, 3 channels, 20.0 ms (19.8 – 20.2); "
+        "c at 227 px, 20.0 ms (19.8 – 20.2)."
+    )
 
 
 def test_accuracies_tested_otherwise_are_not_compared() -> None:

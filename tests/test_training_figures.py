@@ -50,6 +50,10 @@ def must_draw(name: str, run: Run) -> Drawing:
     return figure
 
 
+def notes_of(figure: Drawing) -> list[str]:
+    return [box.get_title().get_text() for box in figure.legends]
+
+
 def measured(*seen: Measurement, seed: int = 0, net: object = RESNET18, **changes: object) -> Record:
     return record(job(net, "accuracy", seed=seed, size=32, **training(**changes)), net, seen)
 
@@ -293,6 +297,9 @@ def test_kernels_are_those_of_the_six_best_networks_that_have_some(tmp_path: Pat
     names = [a.get_title("left").split(" ·")[0] for a in figure.axes]
     assert names == [net.name for net in NETS[-2:-8:-1]]
     assert figure.axes[0].get_xlabel() == "cifar10 · 20 kernels, 5 × 5 px, RGB"
+    assert notes_of(figure) == ["The 6 most accurate; others begin with such a convolution too"]
+    six = replace(run, records=run.records[:6])
+    assert notes_of(must_draw("kernels", six)) == []
 
 
 # confusion
@@ -328,6 +335,13 @@ def test_of_many_classes_the_most_confused_are_shown(tmp_path: Path) -> None:
     freeze(figure)
     names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert names == ["class 30", "class 70", "class 71", "class 99"]
+
+
+def test_data_sets_that_have_no_panel_are_counted(tmp_path: Path) -> None:
+    seen = [scored(RESNET18, 0, 0.9, dataset=f"set{i}") for i in range(6)]
+    figure = must_draw("confusion", keep_outputs(make_run(seen), tmp_path))
+    assert len(figure.axes) == 4
+    assert notes_of(figure) == ["2 more panels not drawn; the table has all"]
 
 
 def test_each_data_set_has_its_own_best(tmp_path: Path) -> None:

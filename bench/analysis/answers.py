@@ -205,7 +205,7 @@ def _alone(rows: Sequence[Row], others: bool) -> list[Answer]:
         return []
     speeds = [next(speed for speed in _SPEEDS if not math.isnan(row[speed.column])) for row in rows]
     texts = [
-        f"{row['label']} at {row['input_size']:.0f} px, {speed.text(row)}{_beside(row, speed)}"
+        f"{row['label']} at {_shape(row, rows)}, {speed.text(row)}{_beside(row, speed)}"
         for row, speed in zip(rows, speeds, strict=True)
     ]
     what = (
@@ -214,6 +214,16 @@ def _alone(rows: Sequence[Row], others: bool) -> list[Answer]:
         else "Timed alone"
     )
     return [Answer((f"{what}: {'; '.join(texts)}.",))]
+
+
+def _shape(row: Row, rows: Sequence[Row]) -> str:
+    """Return a network's input size, with channels and classes where they set it apart from another of that size."""
+    alike = [one for one in rows if one["input_size"] == row["input_size"]]
+    words = [f"{row['input_size']:.0f} px"]
+    for key, one, several in (("in_channels", "channel", "channels"), ("num_classes", "class", "classes")):
+        if len({other[key] for other in alike}) > 1 and not math.isnan(row[key]):
+            words.append(f"{row[key]:.0f} {one if row[key] == 1 else several}")
+    return ", ".join(words)
 
 
 def _beside(row: Row, speed: _Speed) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import bench
 from bench.api._objects import Network, names_of
 from bench.api.runs import open_executor, run_folder
-from bench.errors import ConfigError, UnknownNameError
+from bench.errors import ConfigError, UnknownNameError, nearest
 from bench.execution import Executor
 from bench.execution.catalog import ask, catalog_for
 from bench.execution.data import fetch_all, without
@@ -153,6 +153,13 @@ def prepare(
     except UnknownNameError as error:
         if meant := next((name for name in archs if name in experiments()), None):
             raise UnknownNameError(error.message, f"{meant} is an experiment: --config {meant}") from None
+        if (
+            len(archs) == 1
+            and "did you mean" not in (error.tip or "")
+            and (close := nearest(archs[0], experiments(), 1))
+        ):
+            tip = f"did you mean the experiment {close[0]}? ({error.tip})"
+            raise UnknownNameError(error.message, tip) from None
         raise
     plan = in_rounds(expand(narrowed, catalog))
     if narrowed.study and not (archs or tasks):

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from bench.analysis.evaluations import Evaluations
 from bench.errors import StoreError
 from bench.records.outputs import Answers, Outputs
 from bench.report.figures import figure
-from bench.report.figures._shared import FIXED, grid, heading
-from bench.report.figures._style import COLOURS, GRID, drawable, ticks_at
+from bench.report.figures._shared import FIXED, grid, heading, not_drawn
+from bench.report.figures._style import COLOURS, GRID, drawable, footnote, ticks_at
 from bench.units import percent
 
 _Floats = npt.NDArray[np.float64]
@@ -92,7 +93,8 @@ class _Confusion:
 )
 def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each data set."""
-    shown = list(_confusions(frame))[:_DATA_SETS]
+    known = list(_confusions(frame))
+    shown = known[:_DATA_SETS]
     if not shown:
         return None
     side = 5.4 if max(len(c.classes) for c in shown) <= 10 else 8.2
@@ -102,6 +104,7 @@ def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # no
     for axes, confusion in zip(panels, shown, strict=True):
         _confusion_panel(axes, confusion)
         heading(axes, confusion.title)
+    footnote(drawing, [not_drawn(known, shown)])
     return drawing
 
 
@@ -228,7 +231,8 @@ _FINE = 6  # pixels of the picture a weight
 )
 def _kernels(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each of the best networks."""
-    shown = list(_with_kernels(frame))
+    known = list(islice(_with_kernels(frame), _NETWORKS + 1))
+    shown = known[:_NETWORKS]
     if not shown:
         return None
     columns = 2 if len(shown) in {2, 4} else min(len(shown), _COLUMNS)
@@ -241,6 +245,8 @@ def _kernels(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
         axes.set_anchor("NW")
         _describe_kernels(axes, kernels, answers.dataset)
         heading(axes, f"{answers.network} · {percent(answers.accuracy)}", 32)
+    if len(shown) < len(known):
+        footnote(drawing, [f"The {_NETWORKS} most accurate; others begin with such a convolution too"])
     return drawing
 
 
@@ -254,8 +260,6 @@ def _with_kernels(frame: pd.DataFrame) -> Iterator[tuple[_Answers, _Pixels]]:
         if kernels is not None and kernels.shape[1] in {1, 3} and max(kernels.shape[2:]) > 1:
             names.add(name)
             yield answers, kernels
-        if len(names) == _NETWORKS:
-            return
 
 
 def _describe_kernels(axes: Axes, kernels: _Pixels, dataset: str) -> None:

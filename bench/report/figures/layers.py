@@ -52,7 +52,9 @@ def _layers(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
         axes.set_xlabel("Layer")
         axes.set_ylabel(name)
     handles = [Line2D([], [], linestyle="", marker="s", color=colour) for colour in _KINDS.values()]
-    legend(drawing, handles, list(_KINDS), loc="outside lower left", ncols=len(handles))
+    count = len({network for _, network in lists})
+    more = f"{len(shown)} of {count} networks" if len(shown) < count else ""
+    legend(drawing, handles, list(_KINDS), [more], loc="outside lower left", ncols=len(handles))
     return drawing
 
 

@@ -94,7 +94,6 @@ _NETWORK: tuple[Column, ...] = (
         "Top-5, published",
         share,
         "%",
-        show="always",
         raw=_PUBLISHED_RAW,
         better="higher",
         within=("published_protocol",),

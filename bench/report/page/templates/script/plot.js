@@ -245,14 +245,23 @@ function steps(values, x) {
   return kept;
 }
 
+// Which of some texts beside each other are written, so that none touches another: all, every second, every third ...
+function apart(texts, places) {
+  const touch = (i, j) => places[j] - places[i] < 3.3 * (texts[i].length + texts[j].length) + 6;
+  for (let every = 1; every < texts.length; every++) {
+    const kept = texts.map((_, i) => i).filter(i => i % every === 0);
+    if (kept.every((i, n) => !n || !touch(kept[n - 1], i))) return kept;
+  }
+  return texts.length ? [0] : [];
+}
+
 // Grid, ticks and titles of both axes.
 function rulers(x, y, box, { x: across, y: up }) {
   const parts = [];
-  tickTexts(x.ticks, across.unit, x.log).forEach((text, i) => {
-    const at = x.at(x.ticks[i]);
-    parts.push(draw("path", { class: "rule", d: path([[at, box.top], [at, box.bottom]]) }),
-      draw("text", { class: "tick", x: Math.min(at, box.right + 12 - 3.3 * text.length), y: box.bottom + 17, "text-anchor": "middle" }, text));
-  });
+  const texts = tickTexts(x.ticks, across.unit, x.log);
+  const places = texts.map((text, i) => Math.min(x.at(x.ticks[i]), box.right + 12 - 3.3 * text.length));
+  parts.push(...x.ticks.map(tick => draw("path", { class: "rule", d: path([[x.at(tick), box.top], [x.at(tick), box.bottom]]) })),
+    ...apart(texts, places).map(i => draw("text", { class: "tick", x: places[i], y: box.bottom + 17, "text-anchor": "middle" }, texts[i])));
   tickTexts(y.ticks, up.unit, y.log).forEach((text, i) => {
     const at = y.at(y.ticks[i]);
     parts.push(draw("path", { class: "rule", d: path([[box.left, at], [box.right, at]]) }),

@@ -14,7 +14,7 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" # for scripts that import be
 
 card=${1:?"give a name for the card, such as h100"}
 shift
-all=(check line-up graph ways training-step accuracy more accuracy-more imagenette selftest reports)
+all=(check line-up graph ways training-step accuracy selftest again more accuracy-more imagenette reports)
 [ "$#" -gt 0 ] || set -- "${all[@]}"
 end=0
 failed=()
@@ -49,9 +49,9 @@ piece() {
       ;;
     line-up) measure gpu line-up ;;
     graph | ways | training-step | accuracy | more | accuracy-more | imagenette) measure "gpu-$1" "$1" ;;
-    selftest)
-      bench selftest --set device=cuda
-      measure gpu again --task infer --set batch_size=256
+    selftest) bench selftest --set device=cuda --set energy_s=0 ;;
+    again) # the throughputs of the line-up once more, by the same jobs
+      measure gpu again --task infer --set batch_size=256 --set energy_s=1.0
       bench diff "results/$card-line-up" "results/$card-again"
       ;;
     reports) # one for each run

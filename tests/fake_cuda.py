@@ -114,6 +114,7 @@ class FakeDevice(LiveStorages):
         kernel_s: that the device takes to run it.
         kernels: launched so far.
         failure: of large batches.
+        room_B: bytes of tensors that fit at once; None for as many as there are.
         graph: that is being captured.
     """
 
@@ -123,6 +124,7 @@ class FakeDevice(LiveStorages):
         self.launch_s, self.kernel_s = launch_s, kernel_s
         self.kernels = 0
         self.failure: Failure | None = None
+        self.room_B: int | None = None
         self.graph: FakeGraph | None = None
 
     def __torch_dispatch__(
@@ -136,6 +138,8 @@ class FakeDevice(LiveStorages):
         if self.failure and convolves and len(args[0]) >= self.failure.images:
             raise self.failure.error
         result = super().__torch_dispatch__(function, types, args, kwargs)
+        if self.room_B is not None and self.live_B > self.room_B:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate more than there is")
         if not function.is_view and not function.name().startswith(LAUNCHES_NOTHING):
             self.kernels += 1
             if self.graph is None:

@@ -9,53 +9,49 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import make_catalog
+from campaign_plan import PIECE_S, SCRIPT, WHOLE_S, WORTH, main, pieces, planned, seconds
 
-from bench.datasets import DATASETS
-from bench.plan.config import Experiment
-from bench.plan.estimate import estimator
-from bench.plan.expand import Catalog, Planned, expand
-
-SCRIPT = Path(__file__).parents[1] / "configs" / "gpu-campaign.sh"
-PIECE_S = 9 * 60
-WHOLE_S = 25 * 60
-MEASURED = ("gpu", "gpu-graph", "gpu-ways", "gpu-training-step")
+MORE = ("selftest", "again", "imagenette")
 
 
-def planned(config: str) -> tuple[Planned, ...]:
-    experiment = Experiment.load(config)
-    names = dict.fromkeys(str(name) for block in experiment.blocks for name in block.archs)
-    catalog: Catalog = make_catalog(
-        *names,
-        devices=("cpu", "cuda:0"),
-        backends=("compiled", "cuda_graph", "eager"),
-        datasets={name: dataset.card for name, dataset in DATASETS.items()},
-    )
-    return expand(experiment, catalog)
-
-
-def seconds(*jobs: Planned) -> float:
-    return sum(map(estimator(()), jobs))
-
-
-@pytest.mark.parametrize("config", [*MEASURED, "gpu-accuracy"])
-def test_a_piece_fits_into_the_time_that_a_machine_is_lent(config: str) -> None:
-    jobs = planned(config)
+@pytest.mark.parametrize("piece", [*WORTH, *MORE])
+def test_a_piece_fits_into_the_time_that_a_machine_is_lent(piece: str) -> None:
+    jobs = planned(piece)
     assert all(p.status is None for p in jobs)
     assert {p.job.device for p in jobs if p.job.task != "cost"} == {"cuda:0"}
     assert 60 < seconds(*jobs) <= PIECE_S
 
 
 def test_the_pieces_of_most_worth_fit_together() -> None:
-    trainings = planned("gpu-accuracy")
-    assert len(trainings) == 5 + 2 + 4 * 2
-    assert seconds(*(p for config in MEASURED for p in planned(config)), *trainings) <= WHOLE_S
+    assert len(planned("accuracy")) == 5 + 2 + 4 * 2
+    assert seconds(*(p for piece in WORTH for p in planned(piece))) <= WHOLE_S
 
 
 def test_no_training_is_in_two_pieces() -> None:
-    first, more = ({p.job.id for p in planned(config)} for config in ("gpu-accuracy", "gpu-accuracy-more"))
+    first, more = ({p.job.id for p in planned(piece)} for piece in ("accuracy", "accuracy-more"))
     assert len(more) == 1 + 5 * 5 + 4 * 3
     assert not first & more
+
+
+def test_what_is_measured_again_are_jobs_of_the_line_up_each_once() -> None:
+    again = [p.job.id for p in planned("again")]
+    assert len(again) == len(set(again)) == 19 * 3
+    assert set(again) < {p.job.id for p in planned("line-up")}
+
+
+def test_a_selftest_on_a_card_compares_a_network_with_itself_and_measures_no_energy() -> None:
+    jobs = [p.job for p in planned("selftest")]
+    assert [job.task for job in jobs].count("versus") == 4 * 8
+    assert {job.settings.given["energy_s"] for job in jobs} == {0}
+
+
+def test_the_plan_of_all_pieces_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == pieces()
+    assert [row for row in rows if "not planned" in row] == [rows[0], rows[-1]]
+    shown = {row.split()[0]: float(row.split()[3]) for row in rows[1:-1]}
+    assert sum(shown[piece] for piece in WORTH) / 60 == pytest.approx(float(last.split()[-4]), abs=0.1)
 
 
 @pytest.fixture
@@ -148,3 +144,16 @@ def test_every_piece_that_measures_has_its_experiment(tree: Path) -> None:
     _, words, _ = campaign(tree)
     configs = {line.split()[line.split().index("--config") + 1] for line in words if "--config" in line}
     assert configs == {file.stem for file in SCRIPT.parent.glob("gpu*.yaml")}
+
+
+def test_git_keeps_the_runs_of_cards_and_leaves_others_alone(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copy(SCRIPT.parents[1] / ".gitignore", tmp_path)
+    folders = ("results/h100", "results/h200-line-up", "reports/h100-line-up", "results/mine", "reports/mine")
+    done = subprocess.run(
+        ["git", "-C", tmp_path, "check-ignore", *(f"{folder}/records.jsonl" for folder in folders)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["results/mine/records.jsonl", "reports/mine/records.jsonl"]

@@ -16,12 +16,12 @@ import torch
 from conftest import make_job
 from fake_card import GIB, FakeCard, FakeHost, both, mixed
 from fake_cuda import FakeEvent, FakeGraph, FakeStream
+from three_cards import be_there
 from typer.testing import CliRunner
 
 import bench
 from bench.analysis.machine import device_name
 from bench.cli.app import app
-from bench.execution import EXECUTORS
 from bench.execution._worker import _state as state_of_job
 from bench.records import environment
 from bench.records.flags import FLAGS
@@ -272,11 +272,8 @@ Command = Callable[..., Any]
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Run a command of bench, with its JSON as answer, on the mixed host, where jobs run in this process."""
-    host, *_ = mixed()
-    host.install(monkeypatch)
+    be_there(mixed()[0], monkeypatch)
     monkeypatch.chdir(tmp_path)
-    EXECUTORS.load()
-    monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
 
     def run(*words: str) -> Any:
         done = CliRunner().invoke(app, [*words, "--json"])

@@ -365,3 +365,20 @@ def test_the_largest_batch_whatever_there_is_too_little_of(
     events: list[Any] = []
     work(events.append, replace(job, settings={**job.settings.content, "batch_size": 7}))
     assert events[-1][1][0] == status
+
+
+WIDE = "pattern:INPUT -> FC-4096 -> FC"
+WIDE_B = 4 * ((32**2 + 1) * 4096 + (4096 + 1) * 10)  # of its weights
+
+
+@pytest.mark.parametrize(("task", "times"), [("infer", 1.3), ("train_step", 3.3)])
+def test_a_card_has_room_for_weights_gradients_and_momentum_or_trains_no_batch(
+    host: FakeHost, task: str, times: float
+) -> None:
+    """Momentum is there from the second step on: a card for weights and gradients alone fits the first one."""
+    job = job_of(task, WIDE, batch_size="max", batch_limit=2)
+    for room, batch in ((times, 2), (times - 0.8, None)):
+        host.device.room_B = int(room * WIDE_B)
+        largest = find_max_batch(EXECUTORS.get("inline").make(), job, timeout_s=60)
+        assert largest.batch == batch
+        assert batch or (largest.failure and largest.failure[0] == "oom")

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -90,6 +91,14 @@ def test_the_time_to_94_percent_is_that_of_the_stored_trainings():
         if record.job.arch == "speedrun_cifar" and measurement.name == "time_to_accuracy"
     ]
     assert f"94 % of CIFAR-10 in {min(times):.1f} to {max(times):.1f} s" in SAID
+
+
+def test_jobs_on_the_h100_began_as_soon_as_is_said():
+    records = read_run(ROOT / "results" / "h100-line-up").records
+    starts = [r.environment["stages_s"]["start"] for r in records if r.job.device == "cuda:0"]
+    assert len(starts) > 40
+    said = f"within {median(starts):.1f} s (the median of the line-up's; at most {max(starts):.1f} s)"
+    assert said in (ROOT / "bench" / "docs" / "h100.md").read_text("utf-8")
 
 
 def test_it_is_short_and_plain():

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fake_card import GIB, FakeCard, FakeHost
+from three_cards import be_there, main
 
 from bench.analysis.frame import to_frame
 from bench.api._running import Done, run
-from bench.execution import Ended, Send
-from bench.execution._targets import load_target
 from bench.plan.config import Experiment
 from bench.records.environment import card_of
 from bench.records.record import Record
+from bench.records.store import read_run
 from bench.report._summary import summarise
 
 pytestmark = pytest.mark.slow
@@ -45,43 +42,9 @@ BLOCKS = [
 ]
 
 
-class Walk:
-    """Runs each call in this process, as if it had one of its own: one at a time, with what it sets taken back."""
-
-    at_once = 4
-
-    def __init__(self, host: FakeHost) -> None:
-        self.host, self.lock = host, threading.Lock()
-
-    def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
-        """Run the call on the host's cards."""
-        with self.lock, self.host.device.at_work(), _environment():
-            self.host.current = 0
-            load_target(target)(on_event, *args)
-        return Ended()
-
-    def cancel(self) -> None:
-        """Nothing can be ended."""
-
-    def close(self) -> None:
-        """Hold nothing."""
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    try:
-        yield
-    finally:
-        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        if before is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
-
-
 def walked(host: FakeHost, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Done:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    host.install(monkeypatch)
-    return run(Experiment.parse({"name": "walk", "blocks": BLOCKS}), executor=Walk(host), results=folder)
+    be_there(host, monkeypatch)
+    return run(Experiment.parse({"name": "walk", "blocks": BLOCKS}), results=folder)
 
 
 def test_every_task_runs_on_the_card_that_its_record_names(
@@ -105,6 +68,26 @@ def test_an_unequal_card_measures_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     done = walked(FakeHost(fast[0], slow, fast[1]), tmp_path, monkeypatch)
     cards = Counter(card for r in done.run.records if r.job.device != "cpu" for card in _shown_there(r))
     assert set(cards) == {"GPU-aa", "GPU-cc"}
+
+
+@pytest.mark.parametrize(("device", "name"), [("cuda", "NVIDIA H100"), ("cuda:1", "NVIDIA T4")])
+def test_a_run_on_three_different_cards_by_its_command(
+    device: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = (f"device={device}", "energy_s=0", "input_size=8", "batch_size=1", "timing.limit_s=0.1")
+    more = [word for value in values for word in ("--set", value)]
+    words = [NET, "--config", "smoke", "--task", "infer", *more]
+    monkeypatch.setattr(
+        sys, "argv", ["three_cards.py", "run", *words, "--no-report", "--results", str(tmp_path)]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    records = read_run(tmp_path / "smoke").records
+    assert {r.job.device for r in records} == {"cuda:0" if device == "cuda" else device}
+    for record in records:
+        assert card_of(record.environment, record.job.device)["name"] == name
+        assert _shown_there(record) == [card_of(record.environment, record.job.device)["uuid"]]
 
 
 def _shown_there(record: Record) -> list[str]:

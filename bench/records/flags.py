@@ -67,7 +67,8 @@ FLAGS: dict[str, str] = {
     "slower_without_waiting": "a step among others took longer than a call of the same batch that is waited for",
     "batch_costs_throughput": "clearly fewer images a second than at batch 1, at equal settings",
     "backward_too_fast": "the backward pass took less than a third of the forward pass, which does half its work",
-    "above_roofline": "faster than this machine's own ceiling of matrix products and memory",
+    "above_roofline": "faster than this machine's own ceiling of matrix products and memory; up to 2.25 times it may "
+    "be Winograd's algorithm, by which a 3 x 3 convolution takes fewer products than are counted",
     "memory_below_weights": "the peak of memory is smaller than the weights alone",
     "below_chance": "the accuracy is below that of guessing",
     "top5_below_top1": "fewer labels among the first five than in the first place",

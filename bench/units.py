@@ -61,9 +61,8 @@ def significant(value: float, digits: int = 3) -> str:
         return DASH
     if value == 0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, decimals)
-    return f"{rounded:,.{max(decimals, 0)}f}"
+    decimals = digits - 1 - int(f"{value:.{digits - 1}e}".partition("e")[2])  # 9.996 is 10.0, not 10.00
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
 
 def show(value: float | None, unit: str, digits: int = 3) -> str:

@@ -60,6 +60,7 @@ def evaluated(
     left_out: int = 0,
     transform: Mapping[str, Any] | None = None,
     published: Mapping[str, Any] | None = None,
+    class_names: Sequence[str] = (),
     detail: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Record:
@@ -82,7 +83,7 @@ def evaluated(
             confidence if confidence is not None else np.full(len(given), 0.9), dtype=np.float32
         ),
         images=names,
-        class_names=tuple(f"class {k}" for k in range(count)),
+        class_names=tuple(class_names) or tuple(f"class {k}" for k in range(count)),
     )
     if transform is not None:
         settings["transform"] = dict(transform)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.analysis.choosing import pareto_front
 from bench.analysis.expected_cost import CostModel, Entrants
-from bench.analysis.racing import _START, Race, RacedCost, Standing
+from bench.analysis.racing import Race, RacedCost, Standing
 from bench.facts import accuracies, speeds
 
 MACHINES = {
@@ -77,7 +77,7 @@ def run(
         CostModel(entrants), [[] for _ in times], None if limit is None else float(np.log(limit))
     )
     race, processes = Race(entrants, [cost]), 0
-    further = race.first()[:_START]
+    further = race.first()
     while further:
         for i in further:
             cost.samples[i].append(float(np.log(times[i]) + rng.normal(0, noise)))

@@ -22,6 +22,7 @@ from bench.archs.safetensors import check_state, read_safetensors, read_told, wr
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import BenchError, ConfigError, InvalidModelError, StoreError, UnsupportedError
 from bench.plan.config import Experiment
+from bench.records.flags import doubts
 from bench.records.job_files import JobFile
 from bench.records.outputs import Answers, Outputs
 from bench.records.record import Record
@@ -200,6 +201,29 @@ def test_a_program_of_one_batch_is_given_so_many_images(shades: Path, batch: int
     assert (top1.samples, top1.detail["batch"]) == ((19 / 20,), batch)  # 20 are no multiple of 3
 
 
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("red = images[:, 0].mean((1, 2))", None),
+        ("red = nn.functional.dropout(images[:, 0], 0.5, training=True).mean((1, 2))", "answers_vary"),
+        ("red = images[:, 0].mean((1, 2)) + torch.rand(len(images))", "answers_vary"),
+        ("self.scale.data += 1; red = images[:, 0].mean((1, 2))", "changes_itself"),
+    ],
+)
+def test_a_network_that_says_something_else_the_second_time_is_doubted(
+    shades: Path, line: str, flag: str | None
+) -> None:
+    (shades / "net.py").write_text(NET.replace("red = images[:, 0].mean((1, 2))", line))
+    top1 = ok(evaluate(shades)).measurement("top1")
+    assert top1 is not None
+    assert (flag in top1.flags) == (flag is not None)
+    assert ("asked_twice" in top1.detail) == (flag is not None)
+    if flag == "answers_vary":
+        assert top1.detail["asked_twice"]["images"] == 20
+        assert 0 < top1.detail["asked_twice"]["other_answers"] <= 20
+        assert flag in doubts(top1.flags)
+
+
 def test_another_size_crops_the_same_share(shades: Path) -> None:
     top1 = ok(evaluate(shades, overrides=["input_size=6"])).measurement("top1")
     assert top1 is not None
@@ -303,7 +327,7 @@ def test_a_batch_that_does_not_fit_is_halved(shades: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(_evaluate._Network, "logits", small)
     record = ok(evaluate(shades))
-    assert sizes == [4, 4, 4, 4, 4]  # 32 is halved thrice
+    assert sizes == [4] * 6  # 32 is halved thrice; the first four are asked about twice
     assert value(record, "top1") == 19 / 20
     failed = evaluate(shades, overrides=["batch_size=16"]).summary.records[-1]
     assert failed.status == "oom"

@@ -190,6 +190,30 @@ def test_of_many_networks_the_figure_says_that_it_has_the_best(tmp_path: Path) -
     assert axes.get_title("left") == "imagefolder:pictures val · the 40 best of 41"
 
 
+def test_classes_of_one_name_have_rows_of_their_own(tmp_path: Path) -> None:
+    """A crane is a bird and a machine; of the first every image is right, of the last none."""
+    names = ("crane", "heron", "crane")
+    run = run_of(tmp_path, evaluated(tmp_path, "a", [0, 0, 1, 0], [0, 0, 1, 2], class_names=names))
+    tables = EvaluationTables.of(to_frame([run]))
+    assert [(row["class"], row["top1"], row["taken_for"]) for row in tables.values["classes"]] == [
+        ("crane (0)", 1.0, ""),
+        ("heron", 1.0, ""),
+        ("crane (2)", 0.0, "crane (0)"),
+    ]
+    (view,) = [view for key, _, view, _ in tables.titled if key == "classes"]
+    assert [row[0].text for row in view.rows] == ["crane (0)", "heron", "crane (2)"]
+
+
+def test_data_sets_whose_confusion_is_not_drawn_are_told(tmp_path: Path) -> None:
+    few = np.arange(4)
+    for count, note in ((4, ""), (6, "2 more data sets not drawn")):
+        records = [evaluated(tmp_path, "a", few, few, data=f"imagefolder:{i}") for i in range(count)]
+        drawing = drawn_each(("confusion",), run_of(tmp_path, *records))["confusion"]
+        assert drawing is not None
+        assert len(drawing.axes) == 4
+        assert [one.get_title().get_text() for one in drawing.legends] == [note] * bool(note)
+
+
 def test_confusion_of_answers_counts_those_of_other_classes_in_no_column(tmp_path: Path) -> None:
     record = evaluated(tmp_path, "a", [0, 1, -1, 1], [0, 0, 0, 1], classes=2)
     answers = read(tmp_path, record).plain[0].answers

@@ -169,6 +169,36 @@ def test_agreement_is_of_the_first_way_with_each_other(tmp_path: Path) -> None:
     assert made[1].effect.verdict == "undecided"
 
 
+def test_how_a_network_was_run_is_no_part_of_its_images(tmp_path: Path) -> None:
+    """An engine in 8 bits that was calibrated, and one with other threads, are held against fp32 image by image."""
+    calibrated = {"precision": "int8", "backend": "openvino", "calibration": "imagefolder:others"}
+    every = read(
+        tmp_path,
+        evaluated(tmp_path, "a", LABELS, LABELS, threads=2),
+        evaluated(tmp_path, "a", (LABELS + 1) % 10, LABELS, **calibrated, threads=2),
+        evaluated(tmp_path, "a", LABELS, LABELS, threads=1),
+        evaluated(tmp_path, "b", LABELS, LABELS, threads=1, cudnn_benchmark=True),
+    )
+    assert [(m.one, m.other, m.equal.count) for m in every.agreements()] == [
+        ("fp32 · eager · not calibrated", "int8 · openvino · calibrated on imagefolder:others", 0),
+        ("2 threads", "1 thread", 400),
+    ]
+    assert {(p.network, p.baseline) for p in every.pairs()} == {("a", "b")}
+
+
+def test_corrupted_images_are_others(tmp_path: Path) -> None:
+    every = read(
+        tmp_path,
+        evaluated(tmp_path, "a", LABELS, LABELS),
+        evaluated(tmp_path, "b", LABELS, LABELS, corruption="fog:3"),
+    )
+    assert [one.data for one in every.plain] == [
+        "imagefolder:pictures val",
+        "imagefolder:pictures val, fog:3",
+    ]
+    assert every.pairs() == []
+
+
 class TestRobustness:
     def test_the_first_network_is_the_baseline(self, tmp_path: Path) -> None:
         shares = {"a": {"fog": (0.8, 0.6), "snow": (0.5, 0.5)}, "b": {"fog": (0.9, 0.8), "snow": (0.6, 0.4)}}

@@ -12,7 +12,17 @@ from scipy.stats import t as student
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from bench.analysis.expected_cost import CostModel, Entrants, _family_of, _likeness
-from bench.analysis.racing import _START, CONFIDENCE, MISSED, MOST, Race, RacedCost, _estimates, _pareto
+from bench.analysis.racing import (
+    _SPREAD,
+    _START,
+    CONFIDENCE,
+    MISSED,
+    MOST,
+    Race,
+    RacedCost,
+    _estimates,
+    _pareto,
+)
 
 
 def entrants(
@@ -170,10 +180,31 @@ def test_too_few_say_nothing_of_the_others() -> None:
     race = raced([0.5 + i / 100 for i in range(n)], ([[0.01] * 3] * 3 + [[] for _ in range(n - 3)], 0.001))
     standing = race.standing()
     assert not standing.enough
-    assert standing.front_chances.sum() == n - 3
+    assert standing.expected == n - 3
     assert standing.budget_chance == 1.0
     race.failed = set(range(3, n))
     assert race.standing().enough  # there are no others
+
+
+def test_the_first_measured_serve_the_budget_and_the_front() -> None:
+    """After the spread ones, those come that may hold the budget and be better: no others, until chances are told."""
+    whole, times = published("i9", ["3090"])
+    entrants = Entrants(*(getattr(whole, name)[::13] for name in ("names", "accuracy", "counts", "times")))
+    own = np.log(times[::13])
+    race = raced([0.0] * len(own), ([[] for _ in own], float(np.exp(np.median(own)))))
+    race.entrants, race.costs[0].model = entrants, CostModel(entrants)
+    first = race.first()
+    assert len(first) == _SPREAD < _START
+    for i in first:
+        race.costs[0].samples[i].append(float(own[i]))
+    standing = race.standing()
+    assert not standing.enough
+    assert standing.budget_chance == 1.0  # nothing is told yet
+    while not (standing := race.standing()).enough:
+        for i in race.further(standing, 4):
+            assert standing.budget_chances[i] > 0 or standing.measured[i]
+            race.costs[0].samples[i].append(float(own[i]))
+    assert standing.budget_chance < 1.0
 
 
 def test_equal_networks_stand_side_by_side() -> None:

@@ -42,6 +42,24 @@ def test_significant_digits_are_within_half_a_digit(value: float, digits: int) -
     assert abs(shown - value) <= 0.5000001 * 10 ** (math.floor(math.log10(value)) - digits + 1)
 
 
+@given(st.floats(min_value=1e-9, max_value=1e12), st.integers(min_value=1, max_value=6))
+def test_significant_digits_are_as_many_as_in_exponent_form(value: float, digits: int) -> None:
+    mantissa = f"{value:.{digits - 1}e}".partition("e")[0].replace(".", "")
+    shown = significant(value, digits).replace(",", "").replace(".", "").lstrip("0")
+    assert shown.ljust(digits, "0")[:digits] == mantissa
+    assert len(shown) == digits or not shown[digits:].strip("0")  # zeros before the point alone
+
+
+def test_what_is_rounded_up_to_the_next_power_has_no_digit_more() -> None:
+    assert [significant(v) for v in (9.994, 9.996, 0.09996, 99.96, 999.6)] == [
+        "9.99",
+        "10.0",
+        "0.100",
+        "100",
+        "1,000",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "low", "high", "text"),
     [

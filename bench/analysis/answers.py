@@ -167,7 +167,7 @@ def _nothing(table: pd.DataFrame) -> str:
 
 def _evaluated(every: Evaluations) -> Iterator[str]:
     """Yield a sentence on each data set that weights were evaluated on: who tells the most images right, how surely."""
-    by_images: defaultdict[str, list[Evaluation]] = defaultdict(list)
+    by_images: defaultdict[tuple[object, ...], list[Evaluation]] = defaultdict(list)
     for one in every.plain:
         if one.top1.images:
             by_images[one.images_key].append(one)

@@ -42,6 +42,8 @@ _OTHERWISE = (
     "workers",
     *_CONDITIONS,
 )  # of settings, not of the images
+_OF_IMAGES = ("data", "split", "limit", "data_sha256", "corruption")
+_WAYS = (*_CONDITIONS, "calibration", "threads")
 _IMAGENET = 1000  # classes
 _MOST_PAIRS = 300  # beyond, the best network alone is held against each other one
 _Places = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -92,7 +94,9 @@ class Evaluation:
         split = self.settings.get("split", "val")
         limit = self.settings.get("limit")
         which = f" ({self.digest})" if self.digest else ""
-        return f"{self.settings.get('data')} {split}{which}" + (f", {limit:,} images" if limit else "")
+        corrupted = f", {self.settings['corruption']}" if self.corruption else ""
+        part = f", {limit:,} images" if limit else ""
+        return f"{self.settings.get('data')} {split}{which}{corrupted}{part}"
 
     @property
     def corruption(self) -> tuple[str, int] | None:
@@ -107,10 +111,9 @@ class Evaluation:
         return whole if isinstance(whole, Mapping) else {}
 
     @property
-    def images_key(self) -> str:
-        """What tells its images and its way of choosing them from others', but for network and conditions."""
-        kept = {k: v for k, v in self.settings.items() if k not in (*_OTHERWISE, "weights")}
-        return json.dumps(kept, sort_keys=True)
+    def images_key(self) -> tuple[object, ...]:
+        """What tells its images from others', whoever looks at them and how."""
+        return tuple(self.settings.get(key) for key in _OF_IMAGES)
 
     @property
     def key(self) -> str:
@@ -253,7 +256,7 @@ class Evaluations:
 
     def pairs(self) -> list[Pair]:
         """Return each two networks that answered the same images; of very many, the best against each other."""
-        by_images: defaultdict[str, list[Evaluation]] = defaultdict(list)
+        by_images: defaultdict[tuple[object, ...], list[Evaluation]] = defaultdict(list)
         for one in self.plain:
             if one.answers is not None:
                 by_images[one.images_key].append(one)
@@ -263,7 +266,7 @@ class Evaluations:
 
     def agreements(self) -> list[Agreement]:
         """Return each network that ran in several ways, the first of them against each other one."""
-        ways: defaultdict[tuple[str, str], list[Evaluation]] = defaultdict(list)
+        ways: defaultdict[tuple[object, ...], list[Evaluation]] = defaultdict(list)
         for one in self.plain:
             if one.answers is not None:
                 ways[one.network, one.images_key].append(one)
@@ -421,8 +424,12 @@ class Agreement:
 
 
 def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
-    differing = [key for key in _CONDITIONS if one.conditions.get(key) != other.conditions.get(key)]
-    words = [" · ".join(way.conditions.get(key, "") for key in differing) or way.run for way in (one, other)]
+    ways = [{**each.settings, **each.conditions} for each in (one, other)]
+    differing = [key for key in _WAYS if ways[0].get(key) != ways[1].get(key)]
+    words = [
+        " · ".join(_word(key, way.get(key)) for key in differing) or each.run
+        for each, way in zip((one, other), ways, strict=True)
+    ]
     places = _shared(one, other)
     a, b = one.answers, other.answers
     first = np.zeros(0, dtype=np.int32)
@@ -431,6 +438,15 @@ def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
     return Agreement(
         one.network, one.data, words[0], words[1], Share.of(np.asarray(said[0] == said[1])), effect
     )
+
+
+def _word(key: str, value: object) -> str:
+    """Return how a network was run in one respect, where others were run otherwise: ``bf16``, ``2 threads``."""
+    if key == "threads":
+        return "threads as usual" if value is None else f"{value} thread{'' if value == 1 else 's'}"
+    if key == "calibration":
+        return "not calibrated" if value is None else f"calibrated on {value}"
+    return str(value or "")
 
 
 # --- corruptions ---

@@ -162,8 +162,11 @@ def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequen
     table.loc[rows[measured], "state"] = "measured"
     table.loc[rows, "processes"] = np.max([cost.processes for cost in standing.costs], axis=0)
     table.loc[rows, "certain"] = standing.certain
-    table.loc[rows, "front_chance"] = standing.front_chances
-    table.loc[rows, "budget_chance"] = standing.budget_chances
+    for column, chances in (
+        ("front_chance", standing.front_chances),
+        ("budget_chance", standing.budget_chances),
+    ):
+        table.loc[rows, column] = chances if standing.enough else np.ceil(chances)
     for quantity, cost, posterior in zip(quantities, standing.costs, standing.posteriors, strict=True):
         exact = bool((cost.low[measured] == cost.high[measured]).all())
         ends = {} if exact else {"_low": cost.low, "_high": cost.high}

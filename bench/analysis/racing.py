@@ -29,7 +29,8 @@ _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.intp]
 _Mask = npt.NDArray[np.bool_]
 
-_START = 16  # networks that are measured first, drawn, so that they stand for all
+_SPREAD = 8  # networks that are measured first, drawn, so that they stand for all
+_START = 16  # from so many on are chances told; those beyond the first are chosen by them already
 LEAST, MOST = 3, 8  # processes, before a time decides, and after which it is left undecided
 # Of the front, expected to be missed at most, where it is called decided; of a budget, the chance of a better choice.
 MISSED = 0.01
@@ -124,9 +125,9 @@ class Standing:
         front: none of those measured is cheaper and as accurate, by the estimates.
         certain: on the front beyond doubt, among what was measured.
         possible: measured, and not beyond doubt off the front.
-        front_chances: of those that wait, to belong to the front, each at most.
-        budget_chances: of those that wait, to hold all budgets and be more accurate than the best, each at most.
-        enough: whether so many were measured that chances can be told; else they are one.
+        front_chances: of those that wait, to belong to the front, each at most, as far as can be told.
+        budget_chances: of those that wait, to hold all budgets and be more accurate than the best, likewise.
+        enough: whether so many were measured that chances can be told; else each counts as one.
     """
 
     costs: tuple[_Estimates, ...]
@@ -145,12 +146,13 @@ class Standing:
     @property
     def expected(self) -> float:
         """How many members of the front were not measured, expected at most."""
-        return float(self.front_chances.sum())
+        return float(self.front_chances.sum() if self.enough else self.waiting.sum())
 
     @property
     def budget_chance(self) -> float:
         """The chance that one of those never measured would be the better choice, at most."""
-        return min(1.0, float(self.budget_chances.sum()))
+        told = min(1.0, float(self.budget_chances.sum()))
+        return told if self.enough or not told else 1.0
 
     @property
     def front_found(self) -> bool:
@@ -177,7 +179,7 @@ class Race:
         """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, the fewest first."""
         macs = np.nan_to_num(self.entrants.counts[:, 0], nan=math.inf)
         small = np.argsort(macs, kind="stable")[: max(_START, len(macs) // 2)]
-        drawn = np.random.default_rng(0).permutation(small)[:_START]
+        drawn = np.random.default_rng(0).permutation(small)[:_SPREAD]
         return [int(i) for i in sorted(drawn, key=lambda i: macs[i])]
 
     def standing(self) -> Standing:
@@ -203,14 +205,11 @@ class Race:
         holding = _all_held(self.costs[1:], posteriors[1:], n)
         limits = _undercut(accuracy, costs[0], measured & (others == 0))
         enough = len(at) >= min(_START, n - len(self.failed))
-        front_chances = np.where(
-            waiting, np.minimum(posteriors[0].below(limits), holding) if enough else 1.0, 0.0
-        )
+        front_chances = np.where(waiting, np.minimum(posteriors[0].below(limits), holding), 0.0)
         budget = np.zeros(n)
         if any(cost.limit is not None for cost in self.costs):
             better = waiting & (accuracy > (-math.inf if best is None else accuracy[best]))
-            held = _all_held(self.costs, posteriors, n)
-            budget = np.where(better, held if enough else 1.0, 0.0)
+            budget = np.where(better, _all_held(self.costs, posteriors, n), 0.0)
         return Standing(
             costs=costs,
             posteriors=posteriors,
@@ -243,7 +242,7 @@ class Race:
         undecided, budget = self._undecided_budget(standing), standing.budget_chances
         if likely := [i for i in undecided if self._seems_to_hold(standing, i)]:
             return [max(likely, key=lambda i: self.entrants.accuracy[i])]
-        if budget.sum() > MISSED:
+        if budget.sum() > (MISSED if standing.enough else 0.0):
             return self._most_promising(budget, count)
         if undecided:
             return undecided[:count]

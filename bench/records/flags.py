@@ -32,6 +32,9 @@ FLAGS: dict[str, str] = {
     "assumed_transform": "nothing declares how images are brought to this network: the usual size, crop and "
     "normalisation of ImageNet were taken; the detail has them",
     "assumed_classes": "which output means which class is taken by their order alone; the detail says why",
+    "answers_vary": "asked twice about the same images, the network said something else, as one does whose dropout is "
+    "left on, or that changes images at random, or draws its answer: the accuracy is one draw of many; the detail has "
+    "how many answers were others",
     "images_left_out": "some images could not be decoded and are left out; the measurement left_out names them",
     "unobserved": "it could not be looked at; the training is not affected, and the detail says why",
     "few_steps": "timed over fewer than 10 steps of a short training: a rough number",

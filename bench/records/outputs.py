@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,11 +120,18 @@ class Outputs(_Kept):
             logits=arrays["logits"].astype(np.float32),
             labels=arrays["labels"].astype(np.int64),
             kernels=arrays["kernels"].astype(np.float32) if "kernels" in arrays else None,
-            class_names=tuple(str(name) for name in arrays["class_names"]),
+            class_names=_told_apart(arrays["class_names"]),
         )
         if outputs.logits.shape != (len(outputs.labels), len(outputs.class_names)):
             raise ValueError(f"logits {outputs.logits.shape}")
         return outputs
+
+
+def _told_apart(names: npt.NDArray[np.generic]) -> tuple[str, ...]:
+    """Return names of classes, those that several have with the number of each: ImageNet's two cranes are two."""
+    counts = Counter(map(str, names))
+    told = [f"{name} ({at})" if counts[str(name)] > 1 else str(name) for at, name in enumerate(names)]
+    return tuple(told if len({*told}) == len(told) else [f"{name} ({at})" for at, name in enumerate(names)])
 
 
 def _packed(save: Callable[..., None], arrays: Mapping[str, npt.NDArray[np.generic]]) -> tuple[bytes, str]:
@@ -156,7 +164,7 @@ class Answers(_Kept):
             none of the data set's classes, and where there are fewer than five.
         confidence: [N] float32, the softmax probability of the first, among all outputs.
         images: N texts: the path of each image below the folder of its classes, or its number.
-        class_names: in the order of the labels.
+        class_names: in the order of the labels; of those read, no two are equal.
         among: [N, 5] int32, the foremost of the data set's classes alone; None where every output is one of them.
     """
 
@@ -196,7 +204,7 @@ class Answers(_Kept):
             top5=arrays["top5"].astype(np.int32),
             confidence=arrays["confidence"].astype(np.float32),
             images=tuple(str(name) for name in arrays["images"]),
-            class_names=tuple(str(name) for name in arrays["class_names"]),
+            class_names=_told_apart(arrays["class_names"]),
             among=arrays["among"].astype(np.int32) if "among" in arrays else None,
         )
 

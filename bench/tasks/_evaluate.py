@@ -31,6 +31,7 @@ from bench.plan.task import Hooks
 from bench.records.environment import usable_cores
 from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
+from bench.tasks._agreement import soundness
 from bench.tasks._networks import built, imported
 from bench.tasks._placing import place, place_network, with_autocast
 from bench.training.config import LAYOUTS
@@ -92,6 +93,8 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         **_of_training(told),
         **stored,
     }
+    if network.flags:
+        detail["asked_twice"] = network.twice
     if network.engine:
         detail["engine"] = network.engine
     yield from _scores(progress, images, detail, network.flags)
@@ -225,6 +228,8 @@ class _Network:
         outputs: K, how many the network has.
         engine: what the backend's preparation came to; empty for eager.
         flags: doubts about whatever the backend answers.
+        twice: how many of the images that were asked about twice got another answer; empty before that.
+        twice_s: what asking again took.
     """
 
     def __init__(
@@ -245,6 +250,8 @@ class _Network:
         self.outputs = self._count(pixels)
         self.engine: JsonObject = {}
         self.flags: tuple[str, ...] = ()
+        self.twice: JsonObject = {}
+        self.twice_s = 0.0
         self._call: Callable[[Tensor], Tensor] | None = None
 
     def _count(self, pixels: Tensor) -> int:
@@ -272,6 +279,24 @@ class _Network:
         if self._call is None:
             self._call = self._prepared(images)
         return self._call(images)
+
+    def ask_again(self, pixels: Tensor, first: Tensor) -> None:
+        """Look whether a second call on the same pixels gives the same logits [B, K] as the first."""
+        start = time.perf_counter()
+        held, again = [*self.model.parameters(), *self.model.buffers()], []
+
+        def call() -> Tensor:
+            again.append(self.logits(pixels))
+            return again[0]
+
+        doubts = {*soundness(call, first, held, self.job.settings.precision)}
+        if "not_deterministic" in doubts:
+            self.flags += ("answers_vary",)
+        if "changes_itself" in doubts:
+            self.flags += ("changes_itself",)
+        other = int((again[0].argmax(1) != first.argmax(1)).sum())
+        self.twice = {"images": len(first), "other_answers": other}
+        self.twice_s = time.perf_counter() - start
 
     def shrink(self) -> bool:
         """Halve the batch after one that did not fit; return whether that is left to be done."""
@@ -430,7 +455,7 @@ def _answer_all(
     except BaseException:
         progress.keep()
         raise
-    progress.loop_s = time.perf_counter() - start
+    progress.loop_s = time.perf_counter() - start - network.twice_s
 
 
 def _forget(device: str) -> None:
@@ -457,6 +482,8 @@ def _answer(network: _Network, batch: Loaded, classes: ClassMap, progress: _Prog
     progress.top5[numbers] = _five(meaning[_foremost(logits)])
     progress.among[numbers] = _five(_foremost(logits[:, of_classes]))
     progress.network_s += time.perf_counter() - start
+    if not network.twice:
+        network.ask_again(batch.pixels, logits)
     progress.done[numbers] = True
 
 

@@ -6,7 +6,7 @@ import itertools
 import math
 import textwrap
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -274,10 +274,13 @@ def heading(axes: Axes, title: str, limit: int = 54) -> None:
     axes.set_title(drawable(title, limit))
 
 
-def not_drawn(parts: Sequence[object], shown: Sequence[object]) -> str:
-    """Return a line for the foot of a figure that says how many panels were left out, nothing where none was."""
+def not_drawn(
+    parts: Sized, shown: Sized, what: str = "panel", told: str = "the table has all"
+) -> str:
+    """Return a line for the foot of a figure that says how many parts were left out, nothing where none was."""
     more = len(parts) - len(shown)
-    return f"{more} more panel{'' if more == 1 else 's'} not drawn; the table has all" if more else ""
+    left_out = f"{more:,} more {what}{'' if more == 1 else 's'} not drawn"
+    return "; ".join(filter(None, [left_out, told])) if more else ""
 
 
 def spans(values: Sequence[float]) -> float:

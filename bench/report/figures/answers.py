@@ -93,10 +93,10 @@ class _Confusion:
 )
 def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa: ARG001 (all figures are called alike)
     """Draw a panel for each data set."""
-    known = list(_confusions(frame))
-    shown = known[:_DATA_SETS]
-    if not shown:
+    every = list(_confusions(frame))
+    if not every:
         return None
+    shown = every[:_DATA_SETS]
     side = 5.4 if max(len(c.classes) for c in shown) <= 10 else 8.2
     columns = 2 if len(shown) > 1 and side < 6 else 1
     height = (side + 0.9) * math.ceil(len(shown) / columns)
@@ -104,7 +104,7 @@ def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # no
     for axes, confusion in zip(panels, shown, strict=True):
         _confusion_panel(axes, confusion)
         heading(axes, confusion.title)
-    footnote(drawing, [not_drawn(known, shown)])
+    footnote(drawing, [not_drawn(every, shown, "data set", "")])
     return drawing
 
 

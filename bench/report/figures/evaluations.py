@@ -196,10 +196,15 @@ def _corruption(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # n
         axes.set_ylabel("Top-1 accuracy" if at % columns == 0 else "")
         axes.set_xlabel("Severity")
     keys = [Line2D([], [], marker=_MARKERS[i], color=COLOURS[i], markersize=5) for i in range(len(shown))]
-    left_out = len(known) - len(shown)
-    note = f"{left_out} more network{'s' * (left_out > 1)} not drawn; the table has all" if left_out else ""
     texts = [f"{one.network}" for one in shown]
-    legend(drawing, keys, texts, [note], loc="outside lower left", ncols=min(3, len(keys)))
+    legend(
+        drawing,
+        keys,
+        texts,
+        [not_drawn(known, shown, "network")],
+        loc="outside lower left",
+        ncols=min(3, len(keys)),
+    )
     return drawing
 
 

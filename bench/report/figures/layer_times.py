@@ -14,13 +14,14 @@ from matplotlib.lines import Line2D
 from bench.analysis.layers import Difference, Layer, LayerTable
 from bench.report.figures import figure
 from bench.report.figures._labels import Point, place_labels
-from bench.report.figures._shared import grid
+from bench.report.figures._shared import grid, not_drawn
 from bench.report.figures._style import (
     COLOURS,
     INK,
     MUTED,
     SURFACE,
     drawable,
+    footnote,
     legend,
     log_axis,
     number_axis,
@@ -42,14 +43,14 @@ def _colour(share: float) -> str:
     return next((colour for limit, colour in _SHARES if share < limit), _UNKNOWN)
 
 
-def _legend_of_shares(drawing: Figure) -> None:
+def _legend_of_shares(drawing: Figure, note: str) -> None:
     limits = ["0 %", *(percent(limit, 0) for limit, _ in _SHARES[:-1])]
     texts = [f"{low} to {high} of the roofline" for low, high in pairwise(limits)]
     texts += [f"{limits[-1]} and more", "not known, or several layers"]
     colours = [*(colour for _, colour in _SHARES), _UNKNOWN]
     columns = 3 if drawing.get_figwidth() > _WIDE else 2
     handles = [Line2D([], [], linestyle="", marker="s", markersize=9, color=colour) for colour in colours]
-    legend(drawing, handles, texts, loc="outside lower left", ncols=columns)
+    legend(drawing, handles, texts, [note], loc="outside lower left", ncols=columns)
 
 
 def _title(table: LayerTable) -> str:
@@ -63,19 +64,20 @@ def _title(table: LayerTable) -> str:
     title="Time by module",
     caption="How long each layer takes, as a width, in the order of the calls; above each the modules that it is in. "
     "The darker, the further it is from what bounds it: the machine's rate of matrix products, its bandwidth, or "
-    "launching. White, to the right, is what lies between layers. At most four networks are shown.",
+    "launching. White, to the right, is what lies between layers.",
     needs="jobs of the task layers",
     place=71,
 )
 def _icicles(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each network whose layers were timed."""
-    tables = LayerTable.in_frame(frame)[:_MOST]
-    if not tables:
+    every = LayerTable.in_frame(frame)
+    if not every:
         return None
+    tables = every[:_MOST]
     drawing, panels = grid(10.8, 3.1 * len(tables) + 0.5, 1, len(tables))
     for axes, table in zip(panels, tables, strict=True):
         _icicle(axes, table)
-    _legend_of_shares(drawing)
+    _legend_of_shares(drawing, not_drawn(every, tables, "network"))
     return drawing
 
 
@@ -145,16 +147,17 @@ def _name(axes: Axes, name: str, span: tuple[float, float], level: int, whole: f
 )
 def _scatters(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each network whose layers were timed."""
-    tables = [t for t in LayerTable.in_frame(frame) if any(layer.macs for layer in t.layers)][:_MOST]
-    if not tables:
+    every = [t for t in LayerTable.in_frame(frame) if any(layer.macs for layer in t.layers)]
+    if not every:
         return None
+    tables = every[:_MOST]
     columns = min(2, len(tables))
     drawing, panels = grid(
         5.6 * columns + 0.8, 4.4 * math.ceil(len(tables) / columns) + 0.4, columns, len(tables)
     )
     for axes, table in zip(panels, tables, strict=True):
         _scatter(axes, table)
-    _legend_of_shares(drawing)
+    _legend_of_shares(drawing, not_drawn(every, tables, "network"))
     for axes, table in zip(panels, tables, strict=True):
         _name_slowest(axes, table)
     return drawing
@@ -197,12 +200,14 @@ def _name_slowest(axes: Axes, table: LayerTable) -> None:
 )
 def _differences(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each network against the first that was run alike."""
-    pairs = list(_pairs(LayerTable.in_frame(frame)))[:_MOST]
-    if not pairs:
+    every = list(_pairs(LayerTable.in_frame(frame)))
+    if not every:
         return None
+    pairs = every[:_MOST]
     drawing, panels = grid(10.0, 4.2 * len(pairs) + 0.4, 1, len(pairs))
     for axes, (of, against) in zip(panels, pairs, strict=True):
         _side_by_side(axes, of, against)
+    footnote(drawing, [not_drawn(every, pairs, "pair", "")])
     return drawing
 
 
@@ -217,7 +222,8 @@ def _pairs(tables: Sequence[LayerTable]) -> Iterator[tuple[LayerTable, LayerTabl
 
 
 def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
-    shown = of.differences(against)[:_MOST_LAYERS]
+    every = of.differences(against)
+    shown = every[:_MOST_LAYERS]
     for place, difference in enumerate(shown):
         effect = difference.effect
         colour = COLOURS[1] if effect.estimate > 0 else COLOURS[0]
@@ -232,7 +238,8 @@ def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
     axes.set_ylim(len(shown) - 0.4, -0.6)
     ticks_at(axes.yaxis, list(range(len(shown))), [_pair_name(difference) for difference in shown])
     names = [drawable(table.arch, 30) for table in (of, against)]
-    axes.set_title(f"{names[0]} less {names[1]}")
+    part = f", the {len(shown)} largest of {len(every)}" if len(every) > len(shown) else ""
+    axes.set_title(f"{names[0]} less {names[1]}{part}")
 
 
 def _pair_name(difference: Difference) -> str:

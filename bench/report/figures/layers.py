@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report._short_names import OWN
 from bench.report.figures import figure
 from bench.report.figures._layer_lists import layer_lists
-from bench.report.figures._shared import grid
+from bench.report.figures._shared import grid, not_drawn
 from bench.report.figures._style import COLOURS, drawable, legend, number_axis
 from bench.units import percent, show
 
@@ -43,7 +43,8 @@ def _layers(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     lists = layer_lists(frame)
     if not lists:
         return None
-    shown = _largest(table, lists)
+    rows = _listed(table, lists)
+    shown = _largest(rows)
     drawing, panels = grid(10.8, 2.0 * len(shown) + 0.4, 2, 2 * len(shown))
     parts = [(row, *column) for row in shown.to_dict("records") for column in _COLUMNS]
     for axes, (row, key, unit, name) in zip(panels, parts, strict=True):
@@ -52,16 +53,20 @@ def _layers(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
         axes.set_xlabel("Layer")
         axes.set_ylabel(name)
     handles = [Line2D([], [], linestyle="", marker="s", color=colour) for colour in _KINDS.values()]
-    count = len({network for _, network in lists})
-    more = f"{len(shown)} of {count} networks" if len(shown) < count else ""
-    legend(drawing, handles, list(_KINDS), [more], loc="outside lower left", ncols=len(handles))
+    note = not_drawn(rows, shown, "network", "")
+    legend(drawing, handles, list(_KINDS), [note], loc="outside lower left", ncols=len(handles))
     return drawing
 
 
-def _largest(table: pd.DataFrame, lists: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of the networks that are shown, in the table's order: one's own, and the largest of families."""
+def _listed(table: pd.DataFrame, lists: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """Return a row of each network whose layers are listed."""
     listed = [key in lists for key in zip(table["run"], table["network"], strict=True)]
-    rows = table[listed].drop_duplicates("network").sort_values("parameters", ascending=False, kind="stable")
+    return table[listed].drop_duplicates("network")
+
+
+def _largest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the networks that are shown, in the table's order: one's own, and the largest of families."""
+    rows = rows.sort_values("parameters", ascending=False, kind="stable")
     rank = rows.groupby("family", dropna=False).cumcount().where(rows["family"] != OWN, -1)
     return rows.loc[rank.sort_values(kind="stable").index].head(_MOST).sort_index()
 

@@ -52,7 +52,7 @@ def _speedup_matrix(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None: 
         name = "Latency" if quantity == "latency" else "Throughput"
         count = rows["network"].nunique()
         words = [name, "" if pd.isna(batch) else f"batch {batch:.0f}", run if several else ""]
-        words += [f"{_MOST} of {count} networks" if count > _MOST else ""]
+        words += [f"the first {_MOST} of {count:,} networks" if count > _MOST else ""]
         heading(axes, ", ".join(str(word) for word in words if word))
     if more := not_drawn(parts, shown):
         panels[-1].set_xlabel(f"Baseline · {more}")

@@ -265,3 +265,12 @@ def experiment(tmp_path: Path) -> Path:
     file = tmp_path / "three.yaml"
     file.write_text("blocks:\n  - task: cost\n    grid: {arch: [a, b, c]}\n")
     return file
+
+
+@pytest.fixture
+def shades(tmp_path: Path) -> Path:
+    """Return a folder with the images and the network of `shades`."""
+    from shades import draw
+
+    draw(tmp_path)
+    return tmp_path

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from conftest import LONGEST, SLOW_FILES
 
 import bench
 
@@ -296,3 +297,10 @@ def test_the_reading_half_does_not_import_torch() -> None:
     )
     assert "pandas" in loaded
     assert "torch" not in loaded
+
+
+def test_files_that_the_tests_name_are_there() -> None:
+    """Else a file that was renamed would be begun last, or would no longer be slow."""
+    files = {file.stem for file in Path(__file__).parent.rglob("test_*.py")}
+    assert {*LONGEST, *SLOW_FILES} <= files
+    assert len(set(LONGEST)) == len(LONGEST)

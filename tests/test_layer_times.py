@@ -1,50 +1,35 @@
-"""Where the time goes: work that is counted, stamps that are faked, records that are made, and what is read of them."""
+"""Where the time goes: work that is counted, stamps that are faked, and the command that tells of them."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import figure_records
 import pytest
 import torch
-import torch.nn.functional as F
 from conftest import Bench, make_job, make_record
 from fake_card import FakeCard, FakeHost
 from fake_clock import FakeClock
-from figure_records import LAYERS, ceiling, layer_records
-from make_records import NETS, make_run
 from torch import Tensor, nn
 
-from bench.analysis.frame import to_frame
-from bench.analysis.layers import Layer, LayerTable
 from bench.archs.naming import resolve
 from bench.cli.show import _Format, _print_times
 from bench.costs import prepare
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Step, Work, count_pass
-from bench.errors import InvalidModelError, UnsupportedError
+from bench.errors import UnsupportedError
 from bench.execution._worker import _measure
 from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.records.record import Measurement
 from bench.records.store import Run
-from bench.report.tables import layer_times as forms
-from bench.tasks._step import training_step
 from bench.timing._watch import HostWatch
 from bench.timing.layers import OPTIMISER, HostStamps, Layered, _Stamp, measure_layers
-from bench.timing.memory import tensor_memory
-from bench.training._forecast import forecast
-from bench.training.step_cost import training_table
 
 # --- what is counted ---
 
@@ -197,6 +182,12 @@ def test_forwards_are_as_they_were_also_after_a_failure() -> None:
         network(torch.zeros(2, 5, 8, 8))
     assert network.second.__dict__["forward"] is own
     assert all("forward" not in m.__dict__ for m in network.modules() if m is not network.second)
+
+
+def test_counting_leaves_no_gradient_behind() -> None:
+    network = Small()
+    counted(network, IMAGES, training=True)
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 # --- stamps ---
@@ -424,258 +415,7 @@ def test_a_network_that_cannot_be_followed_is_at_no_fault(training: bool | None,
     assert "as a whole" in str(caught.value.tip)
 
 
-# --- what is read ---
-
-
-def tables(*records: Any, depth: int | None = None) -> list[LayerTable]:
-    return LayerTable.in_frame(to_frame([make_run(records)]), depth)
-
-
-def table(depth: int | None = None, processes: int = 3, **settings: Any) -> LayerTable:
-    (made,) = tables(
-        ceiling(peak=1e11, bandwidth=1e10), *layer_records(NETS[0], processes, **settings), depth=depth
-    )
-    return made
-
-
-SHOWN = {"stem": 2e-3, "stages.0": 4e-4, "stages.0.conv": 3e-3, "head": 1e-3}
-MIDDLE = 1.01  # of three processes, each a hundredth slower than the one before
-
-
-def test_layers_with_an_interval_over_processes_and_what_lies_between() -> None:
-    made = table()
-    times = {layer.name: layer.time for layer in made.layers if layer.kind != "group"}
-    assert {name: time.estimate for name, time in times.items()} == pytest.approx(
-        {name: MIDDLE * s for name, s in SHOWN.items()}
-    )
-    assert all(time.n == 3 and time.low < time.estimate < time.high for time in times.values())
-    assert made.explained == pytest.approx(1 / 1.1)
-    assert made.between_s == pytest.approx(made.network.estimate * (1 - 1 / 1.1))
-    assert [layer.kind for layer in made.layers] == ["layer", "functions", "layer", "layer", "group"]
-    short = made.layers[-1]
-    assert (short.name, short.type) == ("2 below 1 µs each", "Dropout ×1, Identity ×1")
-    assert short.time.estimate == pytest.approx(MIDDLE * 9e-7)
-
-
-def test_a_module_that_takes_long_without_an_operator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = [(*row[:-1], 1e-3) if row[0] == "stages" else row for row in LAYERS]
-    monkeypatch.setattr(figure_records, "LAYERS", slow)
-    (stages,) = (layer for layer in table().layers if layer.name == "stages")
-    assert (stages.kind, stages.type, stages.time.estimate) == (
-        "functions",
-        "Sequential",
-        pytest.approx(MIDDLE * 1e-3),
-    )
-    assert [layer.name for layer in table(depth=1).layers][:3] == ["stem", "stages", "head"]
-
-
-def test_what_modules_free_between_their_layers_is_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network itself and `stages` run no operator; they call three modules and one, in four and two stretches."""
-    inner = {0: 4e-6 + 1e-4, 2: 2e-6 + 8e-5}
-    own = [(*row[:-1], inner.get(i, row[-1])) for i, row in enumerate(LAYERS)]
-    assert [i for i, (_, _, _, leaf, *_, operators, _) in enumerate(LAYERS) if not (leaf or operators)] == [
-        0,
-        2,
-    ]
-    assert table().layers[-1].kind == "group"
-    monkeypatch.setattr(figure_records, "LAYERS", own)
-    made, folded = table(), table(depth=1)
-    told = made.layers[-1]
-    assert (told.kind, told.name) == ("inner", "inside 2 modules, between their layers")
-    assert told.times == pytest.approx([1.86e-4 * (1 + i / 100) - 6e-6 for i in range(3)])
-    assert made.explained == pytest.approx(1 / 1.1 + told.time.estimate / made.network.estimate)
-    assert folded.layers[-1] == told
-    row = next(row for row in forms.layer_times_document(made).table.rows if row[0].text.startswith("inside"))
-    assert row[1].text == "waiting for launching"
-    assert table(device="cpu").layers[-1].type == "freeing memory"
-
-
-def test_one_process_says_so() -> None:
-    made = table(processes=1)
-    assert "one process" in made.layers[0].time.note
-    assert any("one process" in line for line in forms.layer_times_document(made).notes)
-
-
-def test_modules_that_are_not_opened_come_to_their_layers() -> None:
-    whole, top, blocks = (table(depth) for depth in (None, 1, 2))
-    assert [layer.name for layer in top.layers] == ["stem", "stages", "head"]
-    assert [layer.kind for layer in blocks.layers] == ["layer", "module", "layer"]
-    assert top.layers[1].time.estimate == pytest.approx(MIDDLE * (4e-4 + 3e-3 + 9e-7))
-    assert top.layers[1].macs == 200_000_000
-    for made in (top, blocks):
-        assert made.explained == pytest.approx(whole.explained)
-        for key in ("macs", "bytes", "parameters"):
-            assert sum(getattr(x, key) for x in made.layers) == sum(getattr(x, key) for x in whole.layers)
-
-
-def test_what_bounds_a_layer_is_the_longest_of_its_limits() -> None:
-    made = {layer.name: layer for layer in table().layers}
-    conv, functions, head = made["stem"], made["stages.0"], made["head"]
-    assert conv.limits == pytest.approx({"compute": 1e8 / 1e11, "memory": 4e6 / 1e10, "launching": 0.0})
-    assert (conv.bound, functions.bound, head.bound) == ("compute", "memory", "memory")
-    assert conv.roofline_share == pytest.approx(1e-3 / (MIDDLE * 2e-3))
-    assert conv.rate == pytest.approx(1e8 / (MIDDLE * 2e-3))
-    assert head.bandwidth == pytest.approx(4.1e6 / (MIDDLE * 1e-3))
-
-
-def test_without_ceilings_nothing_is_said_to_bound_a_layer() -> None:
-    (made,) = tables(*layer_records(NETS[0]))
-    assert {layer.bound for layer in made.layers} == {""}
-    assert math.isnan(made.utilisation)
-    shown = forms.layer_times_document(made).table
-    assert {row[-1].text for row in shown.rows} == {"–"}
-
-
-def test_forms_hold_the_same_numbers_and_add_up() -> None:
-    made = table()
-    shown = forms.layer_times_document(made).table
-    assert {len(row) for row in shown.rows} == {len(shown.heads)}
-    assert [row[0].text for row in shown.rows[-2:]] == ["between layers", "Total"]
-    shares = [float(row[4].text) for row in shown.rows[:-1]]
-    assert sum(shares) == pytest.approx(100, abs=0.05 * len(shares))
-    read = list(csv.DictReader(io.StringIO(forms.layer_times_document(made).csv)))
-    assert [float(row["time_s"]) for row in read[:-2]] == [layer.time.estimate for layer in made.layers]
-    assert sum(float(row["time_s"]) for row in read[:-1]) == pytest.approx(float(read[-1]["time_s"]))
-    plain = json.loads(json.dumps(forms.layer_times_document(made).values, allow_nan=False))
-    assert plain["explained_share"] == pytest.approx(1 / 1.1)
-    assert [layer["name"] for layer in plain["layers"]] == [layer.name for layer in made.layers]
-
-
-def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
-    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
-    first, *others = slow.differences(fast)
-    assert first.of is not None
-    assert first.of.name == "head"
-    assert first.effect.estimate == pytest.approx(0.5e-3 * 1.02)
-    assert first.certain
-    assert not any(d.certain for d in others)
-    shown = forms.differences_document(slow, fast)
-    words = shown.notes
-    assert words[0].endswith("longer than alexnet.")
-    assert "the largest: head +510 µs" in words[1]
-    assert len(shown.table.rows) == len(slow.layers) + 1
-    (one, *_) = forms.differences_json(slow, fast)
-    assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
-
-
-def test_of_one_process_no_layer_is_certain() -> None:
-    slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
-    assert not any(d.certain for d in slow.differences(fast))
-    assert "No layer differs for certain" in forms.differences_document(slow, fast).notes[1]
-
-
-def with_layers(made: LayerTable, *layers: Layer) -> LayerTable:
-    return replace(made, layers=layers)
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "pairs"),
-    [
-        ("abc", "abc", {("a", "a"), ("b", "b"), ("c", "c")}),
-        ("abxc", "abc", {("a", "a"), ("b", "b"), ("x", None), ("c", "c")}),
-        ("ac", "abbc", {("a", "a"), (None, "b"), ("c", "c")}),
-    ],
-)
-def test_layers_are_aligned_around_those_that_are_in_one_alone(
-    left: str, right: str, pairs: set[tuple[str | None, str | None]]
-) -> None:
-    made = table()
-    of, against = (
-        with_layers(made, *(replace(made.layers[0], name=f"{side}{x}", type=x) for x in text))
-        for side, text in (("l", left), ("r", right))
-    )
-    found = {(d.of and d.of.type, d.against and d.against.type) for d in of.differences(against)}
-    assert found == pairs
-
-
-def test_a_trace_nests_calls_as_they_were_made() -> None:
-    made = table().events()
-    slices = [event for event in made if event["ph"] == "X"]
-    spans = {str(e["args"]["module"]): (float(e["ts"]), float(e["ts"]) + float(e["dur"])) for e in slices}  # type: ignore[index, arg-type]
-    whole = 1e6 * sum(seconds for *_, seconds in LAYERS)
-    assert spans[NETS[0].name] == pytest.approx((0.0, whole))
-    for inner, outer in (("stages.0.conv", "stages.0"), ("stages.0", "stages"), ("head", NETS[0].name)):
-        assert spans[outer][0] <= spans[inner][0] <= spans[inner][1] <= spans[outer][1] + 1e-6
-    starts = [float(str(event["ts"])) for event in slices]
-    assert all(a <= b for a, b in pairwise(starts))
-    json.dumps({"traceEvents": made}, allow_nan=False)
-
-
-# --- a training step before it runs ---
-
-
-@pytest.mark.parametrize(
-    ("arch", "size"),
-    [
-        ("lenet5", 32),
-        ("resnet20", 32),
-        ("torchvision:mobilenet_v3_small", 32),
-        ("torchvision:squeezenet1_1", 48),
-    ],
-)
-@pytest.mark.parametrize("batch", [2, 5])
-def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, batch: int) -> None:
-    known = resolve(arch)
-    subject = prepare(known, input_size=size, num_classes=10)
-    labels = torch.zeros(batch, dtype=torch.long, device="meta")
-    model = subject.model.train()
-    images = torch.empty(batch, *subject.shape[1:], device="meta")
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    made = forecast(model, images, lambda output: F.cross_entropy(output, labels), optimiser)  # type: ignore[arg-type]
-    real = known.build(num_classes=10, input_size=size).train()
-    job = make_job(task="train_step", arch=arch, num_classes=10)
-    step = training_step(real, torch.zeros(batch, *subject.shape[1:]), job)
-    step()
-    assert step.held is not None
-    peak = tensor_memory(step, step.held()).samples[0]
-    assert made.peak == pytest.approx(peak, rel=0.002, abs=16 * batch)
-    weights = sum(p.numel() * p.element_size() for p in real.parameters())
-    assert made.gradients == made.optimiser == weights
-    assert made.images == images.numel() * 4
-    assert made.process > made.peak
-
-
-def test_a_step_costs_as_much_again_for_each_gradient() -> None:
-    made = training_table(resolve("lenet5"), 4, None, {})
-    rows = {row["name"]: row for row in made["layers"]}
-    first, *others = rows.values()
-    assert first["backward_macs"] == first["forward_macs"]
-    assert all(row["backward_macs"] == 2 * row["forward_macs"] for row in others)
-    totals = made["totals"]
-    assert totals["forward_macs"] == 4 * 416_520
-    assert totals["backward_macs"] == 2 * totals["forward_macs"] - first["forward_macs"]
-    assert totals["optimizer_macs"] == 3 * 61_706
-    assert {int(batch) for batch in made["batches"]} >= {1, 4, 8, 32, 64}
-    peaks = [one["peak"] for _, one in sorted(made["batches"].items(), key=lambda item: int(item[0]))]
-    assert peaks == sorted(peaks)
-
-
-def test_a_network_that_fails_in_training_mode_is_told() -> None:
-    class Failing(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(3, 10)
-
-        def forward(self, x: Tensor) -> Tensor:
-            if self.training:
-                raise RuntimeError("only for inference")
-            return self.layer(x.mean((2, 3)))  # type: ignore[no-any-return]
-
-    arch = replace(resolve("lenet5"), builder=lambda **_: Failing())
-    with pytest.raises(InvalidModelError, match="failed in training mode: RuntimeError: only for inference"):
-        training_table(arch, 2, None, {"in_channels": 3})
-
-
 # --- the command ---
-
-
-def test_the_command_for_a_training(run: Bench, inline_jobs: None) -> None:
-    made = json.loads(run("show", "lenet5", "--training", "--batch", 4, "--json").stdout)
-    assert made["totals"]["forward_macs"] == 4 * 416_520
-    printed = run("show", "lenet5", "--training", "--depth", 1).stdout
-    assert "Tensors alive at once" in printed
-    assert "optimiser" in run("show", "lenet5", "--training", "-f", "csv").stdout
-    assert "longtable" in run("show", "lenet5", "--training", "-f", "latex").stdout
 
 
 @pytest.mark.slow
@@ -711,9 +451,3 @@ def test_json_is_a_document_also_where_all_failed(capsys: pytest.CaptureFixture[
     failed = make_record(job=make_job(task="layers"), status="crashed", measurements=())
     _print_times(Run("r", Path("r"), (failed,)), None, _Format.json, None)
     assert json.loads(capsys.readouterr().out) is None
-
-
-def test_counting_leaves_no_gradient_behind() -> None:
-    network = Small()
-    counted(network, IMAGES, training=True)
-    assert all(parameter.grad is None for parameter in network.parameters())

@@ -2,17 +2,20 @@
 
 `Popen` is `subprocess.Popen` for ``[sys.executable, "-c", code, ...]`` and ``[sys.executable, "-m", module, ...]``.
 Its processes are as real as others: they have a process id, signals, streams, a folder and an environment of their own.
+The fork server of their jobs is forked from them, so that it need not import torch anew.
 What a command imports, and how it is found and started, only a fresh interpreter shows, as of `subprocess`. Nor has
 ``/proc/PID/environ`` the environment of a process that did not begin with it.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
 import os
 import pickle
+import pkgutil
 import runpy
 import select
 import signal
@@ -24,23 +27,31 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from multiprocessing import process
+from multiprocessing import forkserver, process, resource_tracker, util
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import cloudpickle
 
 PRELOAD = (
-    *("bench.cli.app", "bench.cli._progress", "bench.api", "bench.execution.runner", "bench.records.store"),
+    *("bench.cli._measuring", "bench.cli._progress", "bench.api", "bench.execution.runner"),
     *(
+        "bench.execution._probe",
+        "bench.execution._worker",
         "bench.training._parallel",
-        "bench.training.fit",
-        "bench.archs.naming",
-        "bench.datasets",
         "bench.tasks._accuracy",
     ),
+    *("bench.analysis.answers", "bench.claims.table", "bench.report.facts", "fvcore.nn", "torchvision"),
 )
+UNITS = (
+    *("bench.archs", "bench.archs.naming", "bench.backends", "bench.costs", "bench.datasets", "bench.tasks"),
+    *("bench.execution.executors", "bench.report.exports", "bench.report.figures"),
+)
+AT_START = (
+    "bench.execution.preload",
+    "bench.execution.executors._server",
+)  # look at whose process they are in
 PIPE, DEVNULL, TimeoutExpired = subprocess.PIPE, subprocess.DEVNULL, subprocess.TimeoutExpired
 
 
@@ -282,6 +293,7 @@ def _become(request: Mapping[str, Any]) -> None:
         before()
     tempfile.tempdir = None
     process.ORIGINAL_DIR = request["cwd"]  # type: ignore[attr-defined] # where processes of its own begin
+    util.spawnv_passfds = _spawn
     how, what, *words = request["args"]
     given = [path for path in request["env"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = ["" if how == "-c" else request["cwd"], *given, *sys.path]
@@ -295,9 +307,84 @@ def _become(request: Mapping[str, Any]) -> None:
         exec(compile(what, "<string>", "exec"), main.__dict__)
 
 
-if __name__ == "__main__":
-    gc.disable()
+_spawn_fresh = util.spawnv_passfds
+
+
+def _spawn(path: bytes, args: Sequence[Any], descriptors: Sequence[int]) -> int:
+    """Start what multiprocessing starts: a fork server by forking this process, all else as a program of its own."""
+    if "multiprocessing.forkserver" not in str(args[-1]):
+        return _spawn_fresh(path, args, descriptors)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _serve_forks(args[-1], {0, 1, 2, *descriptors})
+        finally:
+            os._exit(1)
+    return pid
+
+
+def _serve_forks(code: str, kept: set[int]) -> NoReturn:
+    """Be a fork server that knows nothing of the process that it was."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    for descriptor in {int(path.name) for path in Path("/proc/self/fd").iterdir()} - kept:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    atexit._clear()
+    util._finalizer_registry.clear()
+    process._current_process, process._children = type(process.current_process())(), set()  # type: ignore[attr-defined]
+    forkserver._forkserver.__init__()  # type: ignore[attr-defined,misc]
+    resource_tracker._resource_tracker.__init__()  # type: ignore[attr-defined,misc]
+    importlib.import_module("bench.processes")._one_at_a_time = threading.Lock()
+    for name in AT_START:
+        sys.modules.pop(name, None)
+    sys.argv, sys.modules["__main__"] = ["-c"], ModuleType("__main__")
+    _end_after(lambda: exec(compile(code, "<string>", "exec"), {}))
+
+
+def _end_after(run: Callable[[], object]) -> NoReturn:
+    """Run it and end as an interpreter does, but for taking all modules down, which takes longer than most runs."""
+    code: object = 0
+    try:
+        run()
+    except SystemExit as error:
+        code = error.code or 0
+    except BaseException as error:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+        if isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(code & 0xFF)
+
+
+def _preload() -> None:
+    """Import what most processes need, and make the command line, which takes as long as to import it."""
     for name in PRELOAD:
         importlib.import_module(name)
+    for package in UNITS:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{package}.{module.name}")
+    typer = importlib.import_module("typer.main")
+    typer.get_command = cache(typer.get_command)
+    typer.get_command(importlib.import_module("bench.cli.app").app)
+
+
+if __name__ == "__main__":
+    gc.disable()
+    _preload()
     gc.freeze()
-    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    request = _serve(socket.socket(fileno=int(sys.argv[1])))
+    _end_after(lambda: _become(request))

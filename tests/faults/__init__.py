@@ -90,11 +90,14 @@ class Place:
         folder: all that is written is in it, temporary files too.
         name: of the run.
         lost_lines: whether the fault itself takes lines out of the store.
+        fresh: whether all commands are fresh interpreters; else those are warm ones that are started in no
+            surroundings of their own.
     """
 
     folder: Path
     name: str = "light"
     lost_lines: bool = False
+    fresh: bool = True
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -115,16 +118,14 @@ class Place:
         own = {"PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(self.temporary), MARK: str(self.folder)}
         return {**os.environ, **own, "BENCH_LOCKS": str(self.folder / "locks"), **more}
 
-    def start(
-        self, *words: object, by: Callable[..., Any] = subprocess.Popen, **options: object
-    ) -> subprocess.Popen[bytes]:
-        """Start `bench` with these words, its output to pipes, in a session of its own.
-
-        `by` may be `warm.Popen`, of whose processes `running` knows nothing.
-        """
-        more = options.pop("environment", {})
+    def start(self, *words: object, fresh: bool | None = None, **options: object) -> subprocess.Popen[bytes]:
+        """Start `bench` with these words, its output to pipes, in a session of its own."""
+        more: dict[str, str] = options.pop("environment", {})  # type: ignore[assignment]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         command = [sys.executable, "-m", "bench", *map(str, words)]
+        if fresh is None:
+            fresh = self.fresh or bool(options) or not set(more) <= {"LIGHT_S"}
+        by: Callable[..., Any] = subprocess.Popen if fresh else warm.Popen
         process: subprocess.Popen[bytes] = by(
             command, cwd=self.folder, env=self.environment(**more), start_new_session=True, **given
         )
@@ -154,7 +155,7 @@ class Place:
         self.nothing_runs()
         missing = [line for line in stored if line not in set(self.lines())]
         assert self.lost_lines or not missing, f"{len(missing)} stored records are lost"
-        code, _, err = ended(self.start(*self.measuring(), by=warm.Popen))
+        code, _, err = ended(self.start(*self.measuring(), fresh=False))
         assert code == 0, f"the same command ends with {code}: {err}"
         run = read_run(self.run)
         assert len(run.planned) == JOBS
@@ -176,8 +177,11 @@ class Place:
 
     def _is_of_this(self, process: psutil.Process) -> bool:
         try:
-            of_this = process.environ().get(MARK) == str(self.folder)
-            return of_this and process.status() != psutil.STATUS_ZOMBIE
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            # A warm process, and what it forks, has the environment of another.
+            marked = process.environ().get(MARK) == str(self.folder)
+            return marked or Path(process.cwd()).is_relative_to(self.folder)
         except psutil.Error:
             return False
 
@@ -213,13 +217,13 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
     return process.returncode, texts[0], texts[1]
 
 
-def inject(name: str, seed: int, folder: Path) -> None:
-    """Do one fault in a fresh place, and check what is promised.
+def inject(name: str, seed: int, folder: Path, *, fresh: bool = True) -> None:
+    """Do one fault in a new place, and check what is promised; for `fresh` see `Place`.
 
     Raises:
         AssertionError: where it is not so.
     """
-    place = Place(folder)
+    place = Place(folder, fresh=fresh)
     try:
         load_kinds()[name].run(place, random.Random(seed))
     finally:

@@ -17,8 +17,8 @@ SLOW = {"LIGHT_S": "0.4"}  # so that a job is under way when it is hit
 
 
 def begin(place: Place, rng: random.Random, most_s: float = 3.0) -> subprocess.Popen[bytes]:
-    """Start a run, and wait for a moment of it, which may be before its first job."""
-    process = place.start(*place.measuring(), environment=SLOW)
+    """Start a run, and wait for a moment of it, which may be before its first job, or in the midst of imports."""
+    process = place.start(*place.measuring(), fresh=True, environment=SLOW)
     time.sleep(rng.uniform(0.3, most_s))
     return process
 

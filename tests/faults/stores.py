@@ -21,7 +21,7 @@ def _whole() -> Path:
     """Return the folder of a run that is measured whole, once for all faults."""
     folder = tempfile.TemporaryDirectory(prefix="fault-whole-")
     atexit.register(folder.cleanup)
-    place = Place(Path(folder.name) / "place")
+    place = Place(Path(folder.name) / "place", fresh=False)
     code, _, err = place.bench(*place.measuring())
     place.close()
     assert code == 0, err

@@ -15,7 +15,7 @@ KINDS = sorted(set(load_kinds()) - {"a_network_that_misbehaves"})
 
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_promised_holds_after(name: str, tmp_path: Path) -> None:
-    inject(name, seed=1, folder=tmp_path / "place")
+    inject(name, seed=1, folder=tmp_path / "place", fresh=False)
 
 
 @pytest.mark.parametrize("name", sorted(networks.EVILS))

@@ -1,0 +1,194 @@
+"""Where the time goes, as it is read: tables, differences and traces of records that are made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import figure_records
+import pytest
+from figure_records import LAYERS, ceiling, layer_records
+from make_records import NETS, make_run
+
+from bench.analysis.frame import to_frame
+from bench.analysis.layers import Layer, LayerTable
+from bench.report.tables import layer_times as forms
+
+
+def tables(*records: Any, depth: int | None = None) -> list[LayerTable]:
+    return LayerTable.in_frame(to_frame([make_run(records)]), depth)
+
+
+def table(depth: int | None = None, processes: int = 3, **settings: Any) -> LayerTable:
+    (made,) = tables(
+        ceiling(peak=1e11, bandwidth=1e10), *layer_records(NETS[0], processes, **settings), depth=depth
+    )
+    return made
+
+
+SHOWN = {"stem": 2e-3, "stages.0": 4e-4, "stages.0.conv": 3e-3, "head": 1e-3}
+MIDDLE = 1.01  # of three processes, each a hundredth slower than the one before
+
+
+def test_layers_with_an_interval_over_processes_and_what_lies_between() -> None:
+    made = table()
+    times = {layer.name: layer.time for layer in made.layers if layer.kind != "group"}
+    assert {name: time.estimate for name, time in times.items()} == pytest.approx(
+        {name: MIDDLE * s for name, s in SHOWN.items()}
+    )
+    assert all(time.n == 3 and time.low < time.estimate < time.high for time in times.values())
+    assert made.explained == pytest.approx(1 / 1.1)
+    assert made.between_s == pytest.approx(made.network.estimate * (1 - 1 / 1.1))
+    assert [layer.kind for layer in made.layers] == ["layer", "functions", "layer", "layer", "group"]
+    short = made.layers[-1]
+    assert (short.name, short.type) == ("2 below 1 µs each", "Dropout ×1, Identity ×1")
+    assert short.time.estimate == pytest.approx(MIDDLE * 9e-7)
+
+
+def test_a_module_that_takes_long_without_an_operator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = [(*row[:-1], 1e-3) if row[0] == "stages" else row for row in LAYERS]
+    monkeypatch.setattr(figure_records, "LAYERS", slow)
+    (stages,) = (layer for layer in table().layers if layer.name == "stages")
+    assert (stages.kind, stages.type, stages.time.estimate) == (
+        "functions",
+        "Sequential",
+        pytest.approx(MIDDLE * 1e-3),
+    )
+    assert [layer.name for layer in table(depth=1).layers][:3] == ["stem", "stages", "head"]
+
+
+def test_what_modules_free_between_their_layers_is_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network itself and `stages` run no operator; they call three modules and one, in four and two stretches."""
+    inner = {0: 4e-6 + 1e-4, 2: 2e-6 + 8e-5}
+    own = [(*row[:-1], inner.get(i, row[-1])) for i, row in enumerate(LAYERS)]
+    assert [i for i, (_, _, _, leaf, *_, operators, _) in enumerate(LAYERS) if not (leaf or operators)] == [
+        0,
+        2,
+    ]
+    assert table().layers[-1].kind == "group"
+    monkeypatch.setattr(figure_records, "LAYERS", own)
+    made, folded = table(), table(depth=1)
+    told = made.layers[-1]
+    assert (told.kind, told.name) == ("inner", "inside 2 modules, between their layers")
+    assert told.times == pytest.approx([1.86e-4 * (1 + i / 100) - 6e-6 for i in range(3)])
+    assert made.explained == pytest.approx(1 / 1.1 + told.time.estimate / made.network.estimate)
+    assert folded.layers[-1] == told
+    row = next(row for row in forms.layer_times_document(made).table.rows if row[0].text.startswith("inside"))
+    assert row[1].text == "waiting for launching"
+    assert table(device="cpu").layers[-1].type == "freeing memory"
+
+
+def test_one_process_says_so() -> None:
+    made = table(processes=1)
+    assert "one process" in made.layers[0].time.note
+    assert any("one process" in line for line in forms.layer_times_document(made).notes)
+
+
+def test_modules_that_are_not_opened_come_to_their_layers() -> None:
+    whole, top, blocks = (table(depth) for depth in (None, 1, 2))
+    assert [layer.name for layer in top.layers] == ["stem", "stages", "head"]
+    assert [layer.kind for layer in blocks.layers] == ["layer", "module", "layer"]
+    assert top.layers[1].time.estimate == pytest.approx(MIDDLE * (4e-4 + 3e-3 + 9e-7))
+    assert top.layers[1].macs == 200_000_000
+    for made in (top, blocks):
+        assert made.explained == pytest.approx(whole.explained)
+        for key in ("macs", "bytes", "parameters"):
+            assert sum(getattr(x, key) for x in made.layers) == sum(getattr(x, key) for x in whole.layers)
+
+
+def test_what_bounds_a_layer_is_the_longest_of_its_limits() -> None:
+    made = {layer.name: layer for layer in table().layers}
+    conv, functions, head = made["stem"], made["stages.0"], made["head"]
+    assert conv.limits == pytest.approx({"compute": 1e8 / 1e11, "memory": 4e6 / 1e10, "launching": 0.0})
+    assert (conv.bound, functions.bound, head.bound) == ("compute", "memory", "memory")
+    assert conv.roofline_share == pytest.approx(1e-3 / (MIDDLE * 2e-3))
+    assert conv.rate == pytest.approx(1e8 / (MIDDLE * 2e-3))
+    assert head.bandwidth == pytest.approx(4.1e6 / (MIDDLE * 1e-3))
+
+
+def test_without_ceilings_nothing_is_said_to_bound_a_layer() -> None:
+    (made,) = tables(*layer_records(NETS[0]))
+    assert {layer.bound for layer in made.layers} == {""}
+    assert math.isnan(made.utilisation)
+    shown = forms.layer_times_document(made).table
+    assert {row[-1].text for row in shown.rows} == {"–"}
+
+
+def test_forms_hold_the_same_numbers_and_add_up() -> None:
+    made = table()
+    shown = forms.layer_times_document(made).table
+    assert {len(row) for row in shown.rows} == {len(shown.heads)}
+    assert [row[0].text for row in shown.rows[-2:]] == ["between layers", "Total"]
+    shares = [float(row[4].text) for row in shown.rows[:-1]]
+    assert sum(shares) == pytest.approx(100, abs=0.05 * len(shares))
+    read = list(csv.DictReader(io.StringIO(forms.layer_times_document(made).csv)))
+    assert [float(row["time_s"]) for row in read[:-2]] == [layer.time.estimate for layer in made.layers]
+    assert sum(float(row["time_s"]) for row in read[:-1]) == pytest.approx(float(read[-1]["time_s"]))
+    plain = json.loads(json.dumps(forms.layer_times_document(made).values, allow_nan=False))
+    assert plain["explained_share"] == pytest.approx(1 / 1.1)
+    assert [layer["name"] for layer in plain["layers"]] == [layer.name for layer in made.layers]
+
+
+def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
+    first, *others = slow.differences(fast)
+    assert first.of is not None
+    assert first.of.name == "head"
+    assert first.effect.estimate == pytest.approx(0.5e-3 * 1.02)
+    assert first.certain
+    assert not any(d.certain for d in others)
+    shown = forms.differences_document(slow, fast)
+    words = shown.notes
+    assert words[0].endswith("longer than alexnet.")
+    assert "the largest: head +510 µs" in words[1]
+    assert len(shown.table.rows) == len(slow.layers) + 1
+    (one, *_) = forms.differences_json(slow, fast)
+    assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
+
+
+def test_of_one_process_no_layer_is_certain() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
+    assert not any(d.certain for d in slow.differences(fast))
+    assert "No layer differs for certain" in forms.differences_document(slow, fast).notes[1]
+
+
+def with_layers(made: LayerTable, *layers: Layer) -> LayerTable:
+    return replace(made, layers=layers)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "pairs"),
+    [
+        ("abc", "abc", {("a", "a"), ("b", "b"), ("c", "c")}),
+        ("abxc", "abc", {("a", "a"), ("b", "b"), ("x", None), ("c", "c")}),
+        ("ac", "abbc", {("a", "a"), (None, "b"), ("c", "c")}),
+    ],
+)
+def test_layers_are_aligned_around_those_that_are_in_one_alone(
+    left: str, right: str, pairs: set[tuple[str | None, str | None]]
+) -> None:
+    made = table()
+    of, against = (
+        with_layers(made, *(replace(made.layers[0], name=f"{side}{x}", type=x) for x in text))
+        for side, text in (("l", left), ("r", right))
+    )
+    found = {(d.of and d.of.type, d.against and d.against.type) for d in of.differences(against)}
+    assert found == pairs
+
+
+def test_a_trace_nests_calls_as_they_were_made() -> None:
+    made = table().events()
+    slices = [event for event in made if event["ph"] == "X"]
+    spans = {str(e["args"]["module"]): (float(e["ts"]), float(e["ts"]) + float(e["dur"])) for e in slices}  # type: ignore[index, arg-type]
+    whole = 1e6 * sum(seconds for *_, seconds in LAYERS)
+    assert spans[NETS[0].name] == pytest.approx((0.0, whole))
+    for inner, outer in (("stages.0.conv", "stages.0"), ("stages.0", "stages"), ("head", NETS[0].name)):
+        assert spans[outer][0] <= spans[inner][0] <= spans[inner][1] <= spans[outer][1] + 1e-6
+    starts = [float(str(event["ts"])) for event in slices]
+    assert all(a <= b for a, b in pairwise(starts))
+    json.dumps({"traceEvents": made}, allow_nan=False)

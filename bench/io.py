@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -55,6 +58,33 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
             draft.unlink(missing_ok=True)
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is a file of this path, before it is opened: a pipe would wait for its other end.
+
+    Raises:
+        OSError: if it is something else: a pipe, a device, a socket or a folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if stat.S_ISREG(mode):
+        return True
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder, and no file")
+    raise OSError(errno.EINVAL, f"{path.name} is a pipe, a device or a socket, and no file")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file that a user has named or could have made.
+
+    Raises:
+        OSError: if it is not there or no file, see `is_there`, or cannot be read.
+    """
+    is_there(path)
+    return path.read_bytes()
+
+
 _DRAFT = re.compile(r"\..+\.(\d{1,9})")
 
 
@@ -97,6 +127,16 @@ def cache_folder() -> Path:
     """Return the folder of what can be made again: the environment's BENCH_CACHE, or ~/.cache/bench."""
     given = os.environ.get("BENCH_CACHE")
     return Path(given).expanduser() if given else Path.home() / ".cache" / "bench"
+
+
+_NOT_PLAIN = re.compile(r"[^\x00-\x7e]")
+
+
+def ascii_json(text: bytes) -> bytes:
+    """Return JSON with what is not ASCII escaped, and what a terminal would take for DEL."""
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _NOT_PLAIN.sub(lambda found: json.dumps(found[0])[1:-1], text.decode()).encode()
 
 
 class ToJson:

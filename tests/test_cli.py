@@ -113,8 +113,9 @@ class TestRun:
     def test_the_run_notes_what_was_asked(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--name", "mine", "--no-report")
         run("run", "-c", experiment, "--name", "mine", "--no-report")
-        info = read_run("results/mine").info
-        assert [j["arch"] for j in info["jobs"]] == ["a", "b", "c"]
+        stored = read_run("results/mine")
+        info = stored.info
+        assert [job.arch for job in stored.planned] == ["a", "b", "c"]
         assert len(info["invocations"]) == 2
         assert info["experiment"]["name"] == "three"
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
+from bench.execution.data import without
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
 from bench.plan.estimate import estimator
@@ -343,3 +344,12 @@ def test_16_bits_of_a_short_training_are_autocast_by_either_name(old: str, new: 
     assert one.id == other.id  # that of runs before there was the new name
     assert one.settings.precision == other.settings.precision == new
     assert one.content()["settings"]["precision"] == old
+
+
+def test_a_job_needs_every_data_set_that_it_names() -> None:
+    named = {"data": "imagenette", "calibration": "digits"}
+    job = Job(task="of_another_version", arch="a", input_size=8, settings=named)  # type: ignore[arg-type]
+    planned = Planned(job=job, card=ArchCard(name="a"), timeout_s=1.0)
+    assert set(planned.datasets) == {"imagenette", "digits"}
+    (refused,) = without([planned], {"digits": BenchError("gone", "look")})
+    assert (refused.status, refused.reason) == ("unsupported", "gone")

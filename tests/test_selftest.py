@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -238,10 +239,23 @@ def test_a_selftest_beside_several_runs_is_read_once(tmp_path: Path, monkeypatch
     )
     run = replace(run_of(TIMES), path=tmp_path / "mine")
     one, other = Selftest.beside([run, replace(run, name="again", path=tmp_path / "again")])
-    assert one is not None
-    assert other is not None
+    assert isinstance(one, Selftest)
+    assert isinstance(other, Selftest)
     assert one.to_json() == other.to_json()
     assert folders == [tmp_path / "selftest"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "records.jsonl"])
+def test_a_report_is_drawn_beside_a_selftest_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    stored(selftest_run(0.01), tmp_path / "selftest")
+    file = tmp_path / "selftest" / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    run = replace(run_of(TIMES), path=tmp_path / "mine")
+    write_report([run], tmp_path / "report", formats=["md"], figures=[])
+    text = (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert f"{name} is a pipe" in text
+    assert "or run bench selftest again" in text
 
 
 def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:

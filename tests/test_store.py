@@ -24,9 +24,19 @@ from bench.analysis.comparison import Progress, failures
 from bench.analysis.frame import PENDING, UNREADABLE, to_frame
 from bench.errors import StoreError
 from bench.plan.card import ArchCard
-from bench.records.line import decode, encode
+from bench.records.line import decode, encode, record_text
 from bench.records.record import SCHEMA, Measurement, Record
-from bench.records.store import _BOM, _REJECTED, INFO, RECORDS, Store, latest, read_info, read_run
+from bench.records.store import (
+    _BOM,
+    _REJECTED,
+    INFO,
+    RECORDS,
+    Store,
+    latest,
+    read_info,
+    read_run,
+    sound_lines,
+)
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 texts = st.text(max_size=30)
@@ -369,6 +379,36 @@ def test_what_is_no_file_holds_no_records(device: str | None, tmp_path: Path) ->
     with Store(tmp_path) as store:
         store.append(make_record())
     assert len(read_run(tmp_path).records) == 1
+
+
+@pytest.mark.parametrize("name", ["run.json", "rejected.jsonl", ".lock"])
+def test_no_pipe_beside_the_records_is_waited_for(name: str, tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    with (tmp_path / RECORDS).open("ab") as torn:
+        torn.write(b"torn")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(StoreError, match=f"{name} is a pipe, a device or a socket"), Store(tmp_path):
+        pass
+
+
+def test_of_a_long_file_the_last_records_are_read(tmp_path: Path) -> None:
+    write(tmp_path, 5)
+    lines = (tmp_path / RECORDS).read_bytes().splitlines()
+    most = sum(len(line) + 1 for line in lines[-2:]) + 1  # and the end of the line before
+    assert [line for line, _ in sound_lines(tmp_path / RECORDS, most)] == lines[-2:]
+
+
+def test_a_record_is_written_as_its_values_say_whether_it_was_read_or_made(tmp_path: Path) -> None:
+    made = make_record(environment={"flags": {"a": 1}, "name": "\u00d7 \x7f\x9b \U0001f600"})
+    with Store(tmp_path) as store:
+        store.append(made)
+    (read,) = read_run(tmp_path).records
+    for record in (made, read):
+        text = record_text(record)
+        assert text.isascii()
+        assert b"\x7f" not in text
+        assert json.loads(text) == made.to_json()
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:

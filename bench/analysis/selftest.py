@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.analysis.versus import Ratio
+from bench.errors import StoreError
 from bench.io import ToJson, finite_json
 from bench.plan.settings import Processes
 from bench.records import environment
@@ -110,16 +111,27 @@ class Selftest(ToJson):
         )
 
     @staticmethod
-    def beside(runs: Sequence[Run]) -> list[Selftest | None]:
+    def beside(runs: Sequence[Run]) -> list[Selftest | StoreError | None]:
         """Return what the self-test in the folder of each run says of the machine that timed the run.
 
-        None where nothing was timed, or no self-test was made there in an equal environment.
+        None where nothing was timed, or no self-test was made there in an equal environment; of one that cannot be
+        read, the error.
         """
-        stored = cache(_stored)  # of many runs in one folder it is read once
+
+        @cache  # of many runs in one folder it is read once
+        def stored(results: Path) -> Run | StoreError | None:
+            try:
+                return _stored(results)
+            except StoreError as error:
+                return error
+
         timed = [_timed_in(run) for run in runs]
         return [
-            _selftest(stored(run.path.parent), environments) if environments else None
-            for run, environments in zip(runs, timed, strict=True)
+            tested if isinstance(tested, StoreError) else _selftest(tested, environments)
+            for tested, environments in (
+                (stored(run.path.parent) if environments else None, environments)
+                for run, environments in zip(runs, timed, strict=True)
+            )
         ]
 
     @staticmethod
@@ -144,7 +156,7 @@ def band_of(results: Path, run: Run, least: float = BAND) -> float:
 
 def _stored(results: Path) -> Run | None:
     """Return the run of the self-test in a folder of results, None where there is none."""
-    return read_run(results / SELFTEST) if (results / SELFTEST / RECORDS).is_file() else None
+    return read_run(results / SELFTEST) if (results / SELFTEST / RECORDS).exists() else None
 
 
 def _selftest(run: Run | None, environments: Collection[str]) -> Selftest | None:

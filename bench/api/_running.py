@@ -21,12 +21,13 @@ from bench.execution.catalog import ask, catalog_for
 from bench.execution.data import fetch_all, without
 from bench.execution.places import Remote, places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
+from bench.io import JsonObject
 from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
 from bench.records.machines import by_machine, machine_of, machines_of
 from bench.records.record import Record
-from bench.records.store import RECORDS, Run, Store, read_run
+from bench.records.store import RECORDS, Run, Store, read_info, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,11 @@ class Done:
         """The run as it was stored, with records of earlier invocations."""
         return read_run(self.path)
 
+    @cached_property
+    def info(self) -> JsonObject:
+        """What `run.json` says of the run."""
+        return read_info(self.path)
+
     @property
     def here(self) -> Run:
         """Return the run with the records of the machine of this invocation alone, where its folder has several."""
@@ -83,7 +89,8 @@ class Done:
     @property
     def invocation(self) -> Run:
         """Return the run with the records of this invocation's jobs alone."""
-        return replace(self.run, records=tuple(self.summary.records), planned=())
+        info = {key: value for key, value in self.info.items() if key != "jobs"}
+        return Run(self.path.resolve().name, self.path, tuple(self.summary.records), info=info)
 
     @property
     def frame(self) -> Records:
@@ -106,7 +113,7 @@ class Done:
         return typed(Ratio.table(Ratio.in_run(self.here)), "ratios")
 
     def to_json(self, report: Path | None) -> dict[str, object]:
-        """Return plain values; `report` is the page that was written, if any."""
+        """Return plain values, of all but the records; `report` is the page that was written, if any."""
         summary = self.summary
         return {
             "run": str(self.path),
@@ -115,7 +122,6 @@ class Done:
             "reused": summary.reused,
             "pending": summary.pending,
             "cancelled": summary.cancelled,
-            "records": [r.to_json() for r in summary.records],
         }
 
 
@@ -231,7 +237,7 @@ def _with_weights(
 
 def _lacking(prepared: Prepared, done: Mapping[str, Record]) -> list[str]:
     """Return the data sets that are not here and that jobs of a plan need, but for the jobs that are done."""
-    needed = {p.dataset for p in prepared.plan if p.status is None and p.job.id not in done}
+    needed = {name for p in prepared.plan if p.status is None and p.job.id not in done for name in p.datasets}
     return [name for name in prepared.catalog.missing if name in needed]
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.errors import ConfigError, nearest
+from bench.io import read_file
 
 SHIPPED = Path(__file__).with_name("claims.csv")
 _CONDITIONS = ("dataset", "networks", "relation", "scale")
@@ -131,7 +132,7 @@ def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[C
         ConfigError: naming file and line, if it cannot be read, a cell is wrong or an id comes twice.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read the claims {path}: {why}", "give a CSV file of claims") from error

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import typer
 
+from bench.io import read_file
+
 _PACKAGE = Path(__file__).resolve().parents[1]  # whose rooms are read, and not imported: torch would be, too
 
 
@@ -33,7 +35,7 @@ def _files(incomplete: str) -> Iterator[str]:
         yield from (f"{file}:" for file in sorted(map(str, Path().glob("*.py"))))
     elif path.endswith(".py"):
         try:
-            text = Path(path).read_text("utf-8")
+            text = read_file(Path(path)).decode()
         except (OSError, ValueError):
             return
         yield from (

@@ -16,6 +16,7 @@ from bench.cli._progress import Progress, Quiet
 from bench.cli._screen import Screen
 from bench.cli._streams import note, print_json, stderr, write
 from bench.cli._words import failure_lines, summary_line
+from bench.records.line import record_text
 from bench.records.record import Status
 from bench.records.store import Run
 
@@ -56,7 +57,8 @@ def conclude(
     """
     page = write_page(done.run, reports) if reports and done.summary.records else None
     if as_json:
-        print_json({**done.to_json(page), **more(done)})
+        records = map(record_text, done.summary.records)
+        print_json({**done.to_json(page), **more(done)}, records=records)
     elif not quiet:
         show(done)
     finish(done, page, answers, told=as_json, quiet=quiet, after=after)

@@ -123,7 +123,7 @@ class Progress(Observer):
     def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
         """Say what could not be read, what is measured again, and how long it will take."""
         self.jobs, self.total, self.done = len(plan), 0, 0
-        estimate = estimator(durations(before.path, machine))
+        estimate = estimator(durations(before.path, before.records, machine))
         self.forecast = Forecast(plan, estimate, cores=usable_cores())
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
@@ -258,7 +258,7 @@ class Progress(Observer):
 
 
 class Quiet(Observer):
-    """Says nothing but that a place is lost."""
+    """Says nothing but that a place is lost, or that another run has the device: it would seem to hang."""
 
     def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:  # noqa: ARG002
         """Note where the results are kept."""
@@ -267,6 +267,10 @@ class Quiet(Observer):
     def lost(self, place: str, reason: str) -> None:
         """Say that a place is gone."""
         note(f"lost: {place or 'where jobs ran'}: {reason}")
+
+    def waiting(self, device: str, holder: str) -> None:
+        """Say that another run holds the device."""
+        note(f"waiting: another bench is measuring on {device} ({holder})")
 
 
 class _AtPlace(Observer):

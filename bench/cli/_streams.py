@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from bench.processes import open_standard_descriptors
@@ -95,21 +94,37 @@ def stderr() -> Console:
     return console(_lasting(sys.stderr, needed=False), highlight=False)
 
 
-def print_json(value: object) -> None:
-    """Print one JSON document on stdout; what is not ASCII is escaped."""
-    _print(json.dumps(value, indent=1, allow_nan=False) + "\n")
+def print_json(value: object, **many: Iterable[bytes]) -> None:
+    """Print one JSON document on stdout; what is not ASCII is escaped.
+
+    Args:
+        value: plain values.
+        many: further keys of an object, each with the texts of the values of a list: they are printed one by one, as
+            there may be more than memory has room for at once.
+    """
+    from bench.io import ascii_json
+    from bench.records.line import json_document
+
+    stream = _lasting(sys.stdout, needed=True)
+    text = ascii_json(json_document(value)).decode()
+    for key, texts in many.items():
+        text = text.removesuffix("}").rstrip() + f',\n "{key}": ['
+        comma = ""
+        for one in texts:
+            stream.write(f"{text}{comma}\n  {ascii_json(one).decode()}")
+            stream.flush()
+            text, comma = "", ","
+        text += "\n ]\n}"
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def write(text: str) -> None:
     """Print a document on stdout as it is, but for what a terminal would obey."""
     from bench.report.text import visible
 
-    _print(visible(text))
-
-
-def _print(text: str) -> None:
     stream = _lasting(sys.stdout, needed=True)
-    stream.write(text)
+    stream.write(visible(text))
     stream.flush()
 
 

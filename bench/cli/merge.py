@@ -48,7 +48,7 @@ def _document(merged: Merged) -> dict[str, object]:
         "run": str(merged.path),
         "records": merged.records,
         "repeated": merged.repeated,
-        "set_aside": dict(merged.set_aside),
+        "set_aside": {str(run): lines for run, lines in merged.set_aside.items()},
         "replaced": merged.replaced,
         "machines": merged.machines,
         "notes": list(merged.notes),

@@ -27,6 +27,7 @@ from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
 
 if TYPE_CHECKING:
+    from bench.analysis.studies import StudyVerdict
     from bench.api import Done
 
 _NEXT: Mapping[str, Sequence[str]] = {
@@ -88,30 +89,33 @@ def run(
 
 def _next(done: Done, names: Sequence[str]) -> Sequence[str]:
     """Return what to do after a whole experiment; nothing after some networks of one's own choice."""
-    experiment = str((done.here.info.get("experiment") or {}).get("name", ""))
+    experiment = str((done.info.get("experiment") or {}).get("name", ""))
     return _NEXT.get(experiment, ()) if list(names) in ([], ["all"], [experiment]) else ()
 
 
 def _study(done: Done) -> dict[str, object]:
     """Return the verdict of the run's study, where it has one."""
-    if not (done.here.info.get("experiment") or {}).get("study"):
-        return {}  # without the import of what decides it
+    verdict = _verdict(done)
+    return {} if verdict is None else {"study": verdict.to_json()}
+
+
+def _verdict(done: Done) -> StudyVerdict | None:
+    if not (done.info.get("experiment") or {}).get("study"):
+        return None  # without the import of what decides it
     from bench.analysis.studies import StudyVerdict
 
-    verdict = StudyVerdict.of(done.here)
-    return {} if verdict is None else {"study": verdict.to_json()}
+    return StudyVerdict.of(done.here)
 
 
 def _print_table(done: Done) -> None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
-    from bench.analysis.studies import StudyVerdict
     from bench.records.machines import by_machine
     from bench.report.tables.answers import opening
     from bench.report.tables.comparison import rich_table
     from bench.report.tables.verdicts import study_report
 
-    run, verdict = done.invocation, StudyVerdict.of(done.here)
+    run, verdict = done.invocation, _verdict(done)
     if run.records:
         frame = to_frame(by_machine(run))
         table = compare_table(frame)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import StoreError
-from bench.io import cache_folder, write_file
+from bench.io import cache_folder, read_file, write_file
 from bench.records.environment import usable_cores
 
 _WHOLE = 2 << 30  # bytes of a folder whose files are read whole
@@ -82,7 +82,7 @@ def _key(file: File, in_full: bool) -> bytes:
 def _kept(cache: Path) -> dict[bytes, bytes]:
     """Return what the cache holds of a folder: digests by what `_key` returns."""
     try:
-        content = cache.read_bytes()
+        content = read_file(cache)
     except OSError:
         return {}
     return dict(_ENTRY.iter_unpack(content)) if len(content) % _ENTRY.size == 0 else {}

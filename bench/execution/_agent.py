@@ -136,14 +136,15 @@ class Agent:
 
     def _with_data(self, planned: Planned) -> Planned:
         """Return the job, once its images are here; marked as unsupported where they cannot be had."""
-        dataset = planned.dataset
-        if not dataset or planned.status is not None:
+        if planned.status is not None:
             return planned
-        with self._fetching:
-            if dataset not in self._refused:
-                missing = ask(self.executor, Catalog, "probe_machine", [], [dataset]).missing
-                self._refused[dataset] = fetch_all(missing, self.executor, lambda _: None)
-        return without((planned,), self._refused[dataset])[0]
+        for dataset in planned.datasets:
+            with self._fetching:
+                if dataset not in self._refused:
+                    missing = ask(self.executor, Catalog, "probe_machine", [], [dataset]).missing
+                    self._refused[dataset] = fetch_all(missing, self.executor, lambda _: None)
+            (planned,) = without((planned,), self._refused[dataset])
+        return planned
 
     def lying(self, run: str) -> Iterator[Left]:
         """Yield what lies here of the jobs of a run."""

@@ -40,7 +40,11 @@ def without(plan: Sequence[Planned], refused: Mapping[str, BenchError]) -> tuple
     """Return the plan with the jobs marked as unsupported whose data set, or whose weights, cannot be had."""
     return tuple(
         replace(p, status="unsupported", reason=error.message, tip=error.tip)
-        if p.status is None and (error := refused.get(p.dataset) or refused.get(p.job.arch))
+        if p.status is None and (error := _refusal(p, refused))
         else p
         for p in plan
     )
+
+
+def _refusal(planned: Planned, refused: Mapping[str, BenchError]) -> BenchError | None:
+    return next((refused[name] for name in (*planned.datasets, planned.job.arch) if name in refused), None)

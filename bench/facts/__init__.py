@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.errors import BenchError, reason
+from bench.io import read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,7 @@ def sources(of: Path | None = None) -> list[Source]:
     """
     file = (of or folder()) / SOURCES
     try:
-        return msgspec.json.decode(file.read_bytes(), type=list[Source])
+        return msgspec.json.decode(read_file(file), type=list[Source])
     except OSError as error:
         raise BenchError(f"no facts in {file.parent}: {error.strerror}", _TIP) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from bench.errors import ConfigError, suggestion
+from bench.io import read_file
 
 
 def _is_file(path: Path) -> bool:
@@ -153,7 +154,7 @@ def load_yaml(path: Path) -> object:
         ConfigError: if it cannot be read, or as `read_yaml` does.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: no readable YAML: it is not UTF-8", "save it as UTF-8") from error
     except OSError as error:

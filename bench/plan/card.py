@@ -67,7 +67,8 @@ class ArchCard:
 
     def to_json(self) -> dict[str, object]:
         """Return the card as plain JSON values."""
-        return asdict(self)
+        values = {name: getattr(self, name) for name in _FIELDS}
+        return values | {"published": dict(self.published), "sources": dict(self.sources)}
 
     @classmethod
     def from_json(cls, data: JsonObject) -> ArchCard:
@@ -103,7 +104,7 @@ def protocol_of(published: JsonObject) -> str | None:
     return published.get("protocol") or next(protocols, None)
 
 
-_FIELDS = frozenset(f.name for f in fields(ArchCard))
+_FIELDS = tuple(f.name for f in fields(ArchCard))
 
 
 _BORDER = 8  # 4 px of CIFAR's 32: for a random crop of images in files, whatever size they are decoded to

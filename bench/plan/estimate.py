@@ -60,6 +60,7 @@ def estimator(history: Iterable[tuple[Job, ArchCard, float]]) -> _Estimate:
         if (there := _reference().get(_filed(job))) is not None:
             ratios[job.task].append(an_epoch / there)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
+    paces = {task: median(of_task) for task, of_task in ratios.items()}
 
     def first(likenesses: Iterable[_Likeness]) -> float | None:
         return next((here[likeness] for likeness in likenesses if likeness in here), None)
@@ -70,7 +71,7 @@ def estimator(history: Iterable[tuple[Job, ArchCard, float]]) -> _Estimate:
             return 0.0
         an_epoch, there, alike = first(_same(job)), _reference().get(_filed(job)), first(_alike(job))
         if an_epoch is None and there is not None:
-            an_epoch = there * median(ratios.get(job.task, [1.0]))
+            an_epoch = there * paces.get(job.task, 1.0)
         if an_epoch is None and _is_trained(job):
             an_epoch = alike
         if an_epoch is not None:

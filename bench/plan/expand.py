@@ -144,10 +144,10 @@ class Planned:
         return self.status is None and TASKS.get(self.job.task).timed
 
     @property
-    def dataset(self) -> str:
-        """Return the name of the data set that a job needs; empty where it needs none."""
+    def datasets(self) -> tuple[str, ...]:
+        """Return the names of the data sets that a job needs."""
         given = self.job.settings.given
-        return str(given.get("dataset") or given.get("data") or given.get("calibration") or "")
+        return tuple(str(name) for key in ("dataset", "data", "calibration") if (name := given.get(key)))
 
 
 def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
@@ -196,7 +196,11 @@ def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str
         if "device" in task.key_names:
             point["device"] = _device(written, catalog, block.path)
         kind = str(point.get("device", "cpu")).partition(":")[0]
-        yield card, {k: _by_device(v, kind, block.path + k) for k, v in point.items()}, written
+        yield (
+            card,
+            {k: _by_device(v, kind, block.path + k) if isinstance(v, dict) else v for k, v in point.items()},
+            written,
+        )
 
 
 _SEVERAL = ("auto", "all", "cuda")  # devices that name no card: any that equals the first will do

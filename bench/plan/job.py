@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, Literal
 
-import msgspec
 from typing_extensions import TypeVar
 
 from bench.io import JsonObject
-from bench.plan.settings import Settings
+from bench.plan.settings import Settings, canonical_json
 from bench.plan.task import TASKS, of_network
 
 _ID_LENGTH = 12
@@ -25,9 +23,6 @@ Role = Literal[
     "drift_control",  # once more at the end of a run, to show how the machine changed meanwhile
 ]
 """What a job is done for."""
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-
 
 _SettingsT_co = TypeVar("_SettingsT_co", bound=Settings, default=Settings, covariant=True)
 
@@ -77,19 +72,23 @@ class Job(Generic[_SettingsT_co]):
     @cached_property
     def id(self) -> str:
         """The first 12 hex digits of the SHA-256 of the content's canonical JSON."""
-        return hashlib.sha256(_canonical(self.content()).encode()).hexdigest()[:_ID_LENGTH]
+        text = self._canonical(_text(self.seed), self.settings.canonical)
+        return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]
+
+    def _canonical(self, seed: str, settings: str) -> str:
+        """Return the canonical JSON of the content: put together, as many jobs have most of it alike."""
+        return (
+            f'{{"arch":{_text(self.arch)},"in_channels":{_text(self.in_channels)},'
+            f'"input_size":{_text(self.input_size)},"num_classes":{_text(self.num_classes)},"seed":{seed},'
+            f'"settings":{settings},"source_sha256":{_text(self.source_sha256)},"task":{_text(self.task)}}}'
+        )
 
     def __hash__(self) -> int:
         return hash(self.id)
 
     def series(self) -> str:
         """Return what it asks but for its seed and its number among replicates, as one string."""
-        settings = {key: value for key, value in self.settings.content.items() if key != "replicate"}
-        content = {**self.content(), "seed": None, "settings": settings}
-        try:
-            return msgspec.json.encode(content, order="sorted").decode()  # a fifth of the time
-        except UnicodeEncodeError:  # a name that is not UTF-8
-            return _canonical(content)
+        return self._canonical("null", self.settings.of_series)
 
     def to_json(self) -> dict[str, object]:
         """Return the content with the id in front."""
@@ -150,6 +149,15 @@ class Job(Generic[_SettingsT_co]):
     def read_settings(task: str, values: JsonObject) -> Settings:
         """Return the settings of a job of a task, of which there may be none of that name any more."""
         return (TASKS.get(task).settings if task in TASKS else Settings).read(values)
+
+
+def _text(value: object) -> str:
+    return str(value) if type(value) is int else _other_text(value)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _other_text(value: object) -> str:
+    return canonical_json(value)
 
 
 def unnumbered(label: str) -> str:

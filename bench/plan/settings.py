@@ -6,9 +6,11 @@ where a default depends on the machine or the network; `bench.plan.expand` fills
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Annotated, ClassVar, Literal, Self
+import json
+from functools import cached_property, lru_cache
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from bench.io import JsonObject
@@ -21,6 +23,9 @@ Device = Annotated[str, Field(pattern=r"^(auto|all|cpu|cuda(:\d+)?)$")]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16", "int8"]
 _MemoryFormat = Literal["contiguous", "channels_last"]
 _Max = Literal["max"]
+
+
+canonical_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 class Timing(Frozen):
@@ -89,7 +94,19 @@ class Settings(BaseModel, extra="allow", frozen=True):
 
     @classmethod
     def read(cls, values: JsonObject) -> Self:
-        """Return the settings of plain JSON values; one that this version would not accept is kept as it is."""
+        """Return the settings of plain JSON values; one that this version would not accept is kept as it is.
+
+        Equal settings, which many jobs have, are one object.
+        """
+        try:
+            text = msgspec.json.encode(dict(values))
+        except (TypeError, OverflowError, UnicodeEncodeError):  # not plain, or a name that is not UTF-8
+            return cls._read(values)
+        settings: Self = _read(cls, text)
+        return settings
+
+    @classmethod
+    def _read(cls, values: JsonObject) -> Self:
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -107,6 +124,16 @@ class Settings(BaseModel, extra="allow", frozen=True):
         """The same as values of this version, for whoever has the name of a setting as data."""
         extra = self.model_extra or {}
         return {key: extra[key] if key in extra else getattr(self, key) for key in self.content}
+
+    @cached_property
+    def canonical(self) -> str:
+        """The content as canonical JSON, for the identity of a job."""
+        return canonical_json(self.content)
+
+    @cached_property
+    def of_series(self) -> str:
+        """The same without the number of a process among replicates."""
+        return canonical_json({key: value for key, value in self.content.items() if key != "replicate"})
 
     def changed(self, **values: object) -> Self:
         """Return the settings with other values; None takes a setting away."""
@@ -132,6 +159,14 @@ class Settings(BaseModel, extra="allow", frozen=True):
     def length(self) -> int:
         """What the job's time is in proportion to; 1 where that has a time of its own."""
         return 1
+
+
+_SettingsT = TypeVar("_SettingsT", bound=Settings)
+
+
+@lru_cache(maxsize=4096)
+def _read(kind: type[_SettingsT], text: bytes) -> _SettingsT:
+    return kind._read(msgspec.json.decode(text))
 
 
 class OnDevice(Settings):

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.errors import StoreError
 from bench.io import JsonObject
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
-from bench.records.machines import machine_of
+from bench.records.machines import machine_of, machines_of
 from bench.records.record import Record
-from bench.records.store import RECORDS, read_run
+from bench.records.store import RECORDS, sound_lines
 
-_READ = 4  # runs that are looked at, the newest of them; to read one takes some 0.1 s
+_READ = 4  # runs that are looked at, the newest of them
+_READ_BYTES = 16 << 20  # of the end of each: some thousands of records, which take some 0.1 s
 
 
-def durations(folder: Path, environment: JsonObject) -> Iterator[tuple[Job, ArchCard, float]]:
+def durations(
+    folder: Path, records: Iterable[Record], environment: JsonObject
+) -> Iterator[tuple[Job, ArchCard, float]]:
     """Yield the jobs that have run on this machine, with networks and seconds: of a run, and of the newest beside it.
 
     Args:
         folder: of the run.
+        records: of the run.
         environment: of this machine, as records have it.
     """
-    machine = machine_of(environment)
-    yield from (
-        (r.job, r.card, r.duration_s)
-        for r in itertools.chain(_records(folder), records_beside(folder))
-        if r.status == "ok" and machine_of(r.environment) == machine
-    )
+    there = list(itertools.chain(records, records_beside(folder)))
+    here = machines_of(there).get(machine_of(environment), ())
+    yield from ((r.job, r.card, r.duration_s) for r in here if r.status == "ok")
 
 
 def records_beside(folder: Path) -> Iterator[Record]:
-    """Yield the records of the newest runs beside one."""
+    """Yield the records of the newest runs beside one, of long runs the last."""
     others = sorted(folder.parent.glob(f"*/{RECORDS}"), key=_age)
     for run in [file.parent for file in others[:_READ]]:
         if run != folder:
@@ -47,9 +48,9 @@ def _age(file: Path) -> float:
         return 0.0
 
 
-def _records(run: Path) -> tuple[Record, ...]:
+def _records(run: Path) -> list[Record]:
     """Return the records of a run; none of one that cannot be read, which whoever names it is told."""
     try:
-        return read_run(run).records if (run / RECORDS).is_file() else ()
+        return [record for _, record in sound_lines(run / RECORDS, most_bytes=_READ_BYTES)]
     except (StoreError, OSError):
-        return ()
+        return []

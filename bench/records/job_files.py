@@ -37,7 +37,7 @@ class JobFile(StrEnum):
     def whole(path: Path, sha256: str) -> Path | None:
         """Return the file of a job, or the one beside it in a merged run, of this SHA-256; None where none has it."""
         file = JobFile.of_training(path, sha256)
-        return file if file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256 else None
+        return file if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256 else None
 
     @staticmethod
     def of_training(path: Path, sha256: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import bench
 from bench.errors import StoreError
-from bench.io import JsonObject, atomic_write, finite_json
+from bench.io import JsonObject, atomic_write, is_there
 from bench.records.job_files import JobFile
+from bench.records.line import json_document
 from bench.records.machines import machines_of
 from bench.records.record import Record
 from bench.records.store import INFO, RECORDS, Run, latest, read_run, sound_lines
@@ -26,7 +26,7 @@ class Merged:
         path: the folder of the new run.
         records: how many it has.
         repeated: how many were in several of the runs, and are there once.
-        set_aside: lines that are no sound records, by the name of their run; they are not in the new one.
+        set_aside: lines that are no sound records, by the folder of their run; they are not in the new one.
         replaced: jobs that several runs have of one machine, or of equal ones: the later record stands.
         machines: how many there are.
         notes: what the runs differ in, and is in none of the new one's tables.
@@ -35,7 +35,7 @@ class Merged:
     path: Path
     records: int
     repeated: int
-    set_aside: Mapping[str, int]
+    set_aside: Mapping[Path, int]
     replaced: int
     machines: int
     notes: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def merge_runs(paths: Sequence[Path], into: Path) -> Merged:
         for run in runs:
             _copy_kept(run, into)
         with atomic_write(into / INFO) as file:
-            file.write(f"{json.dumps(finite_json(_info(runs, into.name)), indent=1)}\n".encode())
+            file.write(json_document(_info(runs, into.name)) + b"\n")
         with atomic_write(into / RECORDS) as file:
             file.writelines(line + b"\n" for line in lines)
     except OSError as error:
@@ -80,7 +80,7 @@ def merge_runs(paths: Sequence[Path], into: Path) -> Merged:
         path=into,
         records=len(lines),
         repeated=total - len(lines),
-        set_aside={run.name: len(run.rejected) for run in runs if run.rejected},
+        set_aside={run.path: len(run.rejected) for run in runs if run.rejected},
         replaced=_replaced(runs),
         machines=len(machines_of(list(lines.values()))),
         notes=tuple(_differences(runs)),
@@ -107,9 +107,9 @@ def _copy_kept(run: Run, into: Path) -> None:
     for kind in (JobFile.outputs, JobFile.weights):
         for file, record, sha256 in kind.all_in(run.path, run.records):
             place = kind.path(into, record.job.id)
-            if place.exists() and hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
+            if is_there(place) and hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
                 place = place.with_stem(f"{place.stem}-{sha256[:12]}")
-            if not place.exists():
+            if not is_there(place):
                 place.parent.mkdir(exist_ok=True)
                 with file.open("rb") as source, atomic_write(place, synced=False) as copy:
                     shutil.copyfileobj(source, copy)

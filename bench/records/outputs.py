@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import StoreError
-from bench.io import write_file
+from bench.io import read_file, write_file
 from bench.records.job_files import JobFile
 from bench.records.record import Record
 
@@ -58,7 +58,7 @@ class _Kept:
         if not kept.exists():
             return None
         try:
-            content = kept.read_bytes()
+            content = read_file(kept)
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 decoded = cls._decode(arrays)
         except Exception as error:  # a torn archive fails in more ways than NumPy documents

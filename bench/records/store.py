@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import json
 import math
 import os
 import re
@@ -23,9 +22,9 @@ import msgspec
 from filelock import Timeout
 
 from bench.errors import StoreError, nearest
-from bench.io import JsonObject, atomic_write, finite_json, sweep_drafts
+from bench.io import JsonObject, atomic_write, is_there, sweep_drafts
 from bench.plan.job import Job
-from bench.records.line import decode, encode
+from bench.records.line import decode, decode_text, encode, json_document
 from bench.records.lock import soft_path, take_lock
 from bench.records.record import Record
 
@@ -77,12 +76,13 @@ def read_run(path: Path | str) -> Run:
     """
     path = Path(path)
     try:
-        if not (path / RECORDS).is_file() and not (path / INFO).is_file():
+        if not any([is_there(path / RECORDS), is_there(path / INFO)]):
             raise _no_run(path)
         with uncollected():
             info = read_info(path)
             records, rejected = _read_records(path / RECORDS)
             planned = _planned(path / INFO, info)
+            info = {key: value for key, value in info.items() if key != "jobs"}  # they are planned
     except OSError as error:
         raise StoreError(
             f"cannot read {path}: {error.strerror or error}", "name a folder that you may read"
@@ -93,7 +93,7 @@ def read_run(path: Path | str) -> Run:
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 
-class _Planned(msgspec.Struct):
+class _Planned(msgspec.Struct, gc=False):
     """A job of `run.json`; keys that this version does not know are left out."""
 
     task: str
@@ -104,6 +104,9 @@ class _Planned(msgspec.Struct):
     seed: int = 0
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
     source_sha256: str | None = None
+
+    def job(self) -> Job:
+        return Job(**msgspec.structs.asdict(self))
 
 
 class _Info(msgspec.Struct):
@@ -118,7 +121,7 @@ class _Info(msgspec.Struct):
 
 def _planned(file: Path, info: JsonObject) -> tuple[Job, ...]:
     try:
-        return tuple(Job(**msgspec.structs.asdict(job)) for job in msgspec.convert(info, _Info).jobs)
+        return tuple(job.job() for job in msgspec.convert(info, _Info).jobs)
     except (ValueError, TypeError, OverflowError) as error:  # settings are their task's to check
         raise StoreError(f"{file} is not as bench writes it: {error}", _DELETE) from error
 
@@ -157,10 +160,12 @@ def read_info(path: Path) -> JsonObject:
         StoreError: if it cannot be read.
     """
     file = path / INFO
-    if not file.is_file():
-        return {}
     try:
-        info = json.loads(file.read_bytes())
+        if not is_there(file):
+            return {}
+        info = decode_text(file.read_bytes())
+    except OSError as error:
+        raise StoreError(f"cannot read {file}: {error.strerror or error}", _DELETE) from error
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{file} is not JSON: {error}", _DELETE) from error
     if not isinstance(info, dict):
@@ -183,22 +188,29 @@ def _read_records(file: Path) -> tuple[list[Record], list[_Rejected]]:
     return records, rejected
 
 
-def sound_lines(file: Path) -> Iterator[tuple[bytes, Record]]:
+def sound_lines(file: Path, most_bytes: int | None = None) -> Iterator[tuple[bytes, Record]]:
     """Yield each sound line of a file of records, without its end, and its record.
+
+    Args:
+        file: of the records; one that is not there has none.
+        most_bytes: bytes at its end that are read; None is all of it.
 
     Raises:
         StoreError: if it was written by a newer version.
-        OSError: if it cannot be read.
+        OSError: if it cannot be read, or is no file.
     """
-    for line, content in _lines(file):
+    for line, content in _lines(file, most_bytes):
         if isinstance(content, Record):
             yield line.strip(), content
 
 
-def _lines(file: Path) -> Iterator[tuple[bytes, Record | _Rejected]]:
-    if not file.is_file():
+def _lines(file: Path, most_bytes: int | None = None) -> Iterator[tuple[bytes, Record | _Rejected]]:
+    if not is_there(file):
         return
     with file.open("rb", buffering=1 << 20) as lines:
+        if most_bytes is not None and (before := file.stat().st_size - most_bytes) > 0:
+            lines.seek(before)
+            lines.readline()  # what is left of a line
         for number, line in enumerate(lines, start=1):
             content = line
             # Line ends, and the mark of an editor, are no content; stripped without need, a line would be copied.
@@ -236,9 +248,8 @@ class Store:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 held.callback(take_lock(self.path / _LOCK).release)
-                if self.file.exists() and not (self.file.is_file() or self.file.is_dir()):
-                    # A pipe waits for a reader, and what is written to /dev/null is lost.
-                    raise OSError(errno.EINVAL, f"{RECORDS} is a pipe, a device or a socket, and no file")
+                for name in (RECORDS, INFO, _REJECTED, _LOCK):
+                    is_there(self.path / name)
                 self._stream = held.enter_context(self.file.open("ab", buffering=0))
                 self._repair()
                 sweep_drafts(self.path)
@@ -278,9 +289,7 @@ class Store:
         """Replace `run.json` at once: its schema, what was asked, in which words, with which versions."""
         try:
             with atomic_write(self.path / INFO) as file:
-                document = finite_json({"schema": _INFO_SCHEMA, **info})
-                text = json.dumps(document, indent=1, ensure_ascii=False)
-                file.write(f"{text}\n".encode("utf-8", "backslashreplace"))  # a name that is not UTF-8
+                file.write(json_document({"schema": _INFO_SCHEMA, **info}) + b"\n")
         except OSError as error:
             raise self._unwritable(error) from error
 

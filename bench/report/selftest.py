@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bench.analysis.selftest import Selftest
+from bench.errors import StoreError
 from bench.records.flags import explain
 from bench.units import DASH, percent, show
 
@@ -46,14 +47,23 @@ def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
 
 
 def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:
-    """Return what self-tests beside the runs say of the machines that timed them, each once, by its first run."""
+    """Return what self-tests beside the runs say of the machines that timed them, each once, by its first run.
+
+    Of one that cannot be read, what is the matter with it.
+    """
     from bench.analysis.frame import named  # the terminal's self-test needs no pandas
 
     quoted: dict[str, dict[str, list[str]]] = {}
     for (name, _), tested in zip(named(runs), Selftest.beside(runs), strict=True):
-        if tested is not None and (lines := selftest_lines(tested)) not in quoted.values():
+        if tested is not None and (lines := _quoted(tested)) not in quoted.values():
             quoted[name] = lines
     return quoted
+
+
+def _quoted(tested: Selftest | StoreError) -> dict[str, list[str]]:
+    if isinstance(tested, StoreError):
+        return {"Not read": [f"{tested.message}: {tested.tip}, or run bench selftest again"]}
+    return selftest_lines(tested)
 
 
 def _scatter(row: Scatter) -> str:

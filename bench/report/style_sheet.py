@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 from bench.errors import ConfigError, nearest
+from bench.io import read_file
 
 # What a sheet may set: looks. The rest says where files go and what programs run, or would change the bytes from
 # day to day; and names of networks must stay text.
@@ -31,7 +32,7 @@ def read_style_sheet(path: Path) -> dict[str, object]:
         ConfigError: says which line is wrong, and why.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"cannot read the style sheet {path}: {getattr(error, 'strerror', None) or error}",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench.errors import StoreError
-from bench.io import atomic_write
+from bench.io import atomic_write, is_there
 
 _EVERY_S = 30.0  # least time between two checkpoints; epochs may be far shorter
 
@@ -80,9 +80,9 @@ def load(path: Path, key: str) -> tuple[dict[str, Any] | None, str | None]:
 
     A path that does not exist is no state for no reason: (None, None).
     """
-    if not path.exists():
-        return None, None
     try:
+        if not is_there(path):
+            return None, None
         content = torch.load(path, map_location="cpu", weights_only=True)
         owner, state = content["key"], content["state"]
     except Exception as error:  # a torn or foreign file fails in more ways than torch documents

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from bench.io import read_file
+
 _LARGE = 64 * 2**20  # bytes of a file from which its size and time stand for what it holds
 
 
@@ -21,7 +23,7 @@ def digest(file: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _digest(file: Path, size: int, changed_ns: int) -> str:
-    content = f"{size} {changed_ns}".encode() if size >= _LARGE else file.read_bytes()
+    content = f"{size} {changed_ns}".encode() if size >= _LARGE else read_file(file)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import bench
 from bench.archs.naming._digests import digest
 from bench.archs.naming._imports import statements
+from bench.io import read_file
 
 COPIES = "BENCH_COPIES"
 """The variable that names the folder below which files of another machine lie, under the paths that they have there."""
@@ -57,7 +58,7 @@ def is_users(file: Path) -> bool:
 def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
     """Yield the user's files that a file of Python names, in imports and in strings."""
     try:
-        text = file.read_bytes()
+        text = read_file(file)
     except OSError:
         return
     nodes = list(statements(text))

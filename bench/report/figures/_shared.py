@@ -274,9 +274,7 @@ def heading(axes: Axes, title: str, limit: int = 54) -> None:
     axes.set_title(drawable(title, limit))
 
 
-def not_drawn(
-    parts: Sized, shown: Sized, what: str = "panel", told: str = "the table has all"
-) -> str:
+def not_drawn(parts: Sized, shown: Sized, what: str = "panel", told: str = "the table has all") -> str:
     """Return a line for the foot of a figure that says how many parts were left out, nothing where none was."""
     more = len(parts) - len(shown)
     left_out = f"{more:,} more {what}{'' if more == 1 else 's'} not drawn"

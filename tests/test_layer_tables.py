@@ -14,6 +14,7 @@ import figure_records
 import pytest
 from figure_records import LAYERS, ceiling, layer_records
 from make_records import NETS, make_run
+from reports import drawn_each
 
 from bench.analysis.frame import to_frame
 from bench.analysis.layers import Layer, LayerTable
@@ -192,3 +193,18 @@ def test_a_trace_nests_calls_as_they_were_made() -> None:
     starts = [float(str(event["ts"])) for event in slices]
     assert all(a <= b for a, b in pairwise(starts))
     json.dumps({"traceEvents": made}, allow_nan=False)
+
+
+@pytest.mark.slow
+def test_figures_say_how_many_networks_and_pairs_they_leave_out() -> None:
+    """Of six networks four have a panel; of the five pairs with the first one, four."""
+    records = [ceiling(peak=1e11, bandwidth=1e10)]
+    for net in NETS[:6]:
+        records += layer_records(net, 3)
+    figures = ("layer_icicle", "layer_scatter", "layer_differences")
+    notes = {
+        name: drawing and [one.get_title().get_text() for one in drawing.legends]
+        for name, drawing in drawn_each(figures, make_run(records)).items()
+    }
+    networks = ["2 more networks not drawn; the table has all"]
+    assert notes == dict(zip(figures, [networks, networks, ["1 more pair not drawn"]], strict=True))

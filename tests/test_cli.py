@@ -163,6 +163,16 @@ class TestPlan:
         assert re.search(r"3 jobs: 3 to run; about \d", result.stdout)
         assert not Path("results").exists()
 
+    def test_of_very_many_jobs_the_first_are_in_the_table(
+        self, run: Bench, executor: FakeExecutor, experiment: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bench.cli.plan._MOST", 2)
+        ids = [job["job"]["id"] for job in json.loads(run("plan", "-c", experiment, "--json").stdout)["jobs"]]
+        told = run("plan", "-c", experiment).stdout
+        assert [job_id in told for job_id in ids] == [True, True, False]
+        assert "the first 2 of 3 jobs; --json has all" in told
+        assert "3 jobs: 3 to run; about " in told
+
     def test_what_a_run_does_beside_its_jobs_is_in_the_time(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:

@@ -14,11 +14,11 @@ import figure_records
 import pytest
 from figure_records import LAYERS, ceiling, layer_records
 from make_records import NETS, make_run
-from reports import drawn_each
 
 from bench.analysis.frame import to_frame
 from bench.analysis.layers import Layer, LayerTable
 from bench.report.tables import layer_times as forms
+from reports import drawn_each
 
 
 def tables(*records: Any, depth: int | None = None) -> list[LayerTable]:

@@ -14,7 +14,7 @@ from make_records import by_name, make_run, records
 from pages import content_of_kind
 
 from bench.analysis.frame import RACES, to_frame
-from bench.report._raced import race_answers, race_table, races_of, reasons
+from bench.report._raced import _FEW, race_answers, race_table, races_of, reasons
 from bench.report.page._html import to_html
 from reports import NASTY, Page, content_of
 
@@ -52,6 +52,21 @@ def test_a_race_is_not_copied_with_each_row_of_a_frame() -> None:
     run = replace(run, info={**run.info, "race": race(NETS)})
     frame = to_frame([run])
     assert frame.iloc[0].attrs[RACES]["raced"] is frame.attrs[RACES]["raced"] is run.info["race"]
+
+
+def test_of_very_many_that_were_never_measured_the_likeliest_have_a_span() -> None:
+    kept = race(NETS)
+    few = race_table(kept)
+    assert few["span"].tolist() == (few["state"] == "never").tolist()
+    never = kept["networks"][-1]
+    many = [
+        {**never, "network": f"net{i}", "front_chance": chance, "budget_chance": 0.0}
+        for i, chance in enumerate([0.0, *(1e-3 * (1 + i) for i in range(2 * _FEW))])
+    ]
+    table = race_table({**kept, "networks": [*kept["networks"][:-1], *many]})
+    assert table["span"].tolist() == [False] * (len(NETS) + _FEW) + [True] * _FEW
+    without = race_table({**kept, "networks": [{**never, "network": f"net{i}"} for i in range(_FEW + 1)]})
+    assert not without["span"].any()  # of races that kept no chances
 
 
 def test_the_choice_is_told_as_such() -> None:

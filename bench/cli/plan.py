@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from bench.report.tables.cells import Fields
 
 
+_MOST = (
+    1000  # jobs in the table, which nobody reads to its end, and which takes longer to lay out than the plan
+)
+
+
 @handled
 def plan(
     names: NamesArgument = None,
@@ -59,7 +64,9 @@ def _print(plan: Plan) -> None:
 
     experiment = plan.prepared.experiment
     title = f"{experiment.name}: {experiment.about}" if experiment.about else experiment.name
-    stdout().print(Terminal(view_of(plan.rows, _fields()), title))
+    stdout().print(Terminal(view_of(plan.rows[:_MOST], _fields()), title))
+    if len(plan.rows) > _MOST:
+        say(f"the first {_MOST:,} of {len(plan.rows):,} jobs; --json has all")
     for words in dict.fromkeys(row.planned.note for row in plan.rows if row.planned.note):
         say(words)
     for name in plan.prepared.catalog.missing:

@@ -18,6 +18,8 @@ from bench.units import show
 
 NUMBERS = ("cost", "cost_low", "cost_high", "cost_expected_low", "cost_expected_high", "accuracy")
 _NEEDED = {"network", "state", "on_front", "certain", *NUMBERS}
+_FEW = 60  # spans of what was never measured; hundreds are one grey field
+_CHANCES = ("front_chance", "budget_chance")
 _LONGEST = 1000  # letters of a sentence, whose names come from outside
 _LIBRARIES = ("timm:", "torchvision:")
 
@@ -54,8 +56,9 @@ def has_race_answer(race: object) -> bool:
 def race_table(race: JsonObject) -> pd.DataFrame:
     """Return one row a network, its name safe to show, and what is not known NaN.
 
-    Beside what the race has of it: `label`, short and of no other row, whether it is one's `own`, and whether it is the
-    `best`. A network may have several rows, each for another size of images.
+    Beside what the race has of it: `label`, short and of no other row, whether it is one's `own`, whether it is the
+    `best`, and whether its `span` is drawn, where it was never measured: of very many, the likeliest to matter.
+    A network may have several rows, each for another size of images.
     """
     rows = pd.DataFrame([{**row, "network": plain(row["network"])} for row in race["networks"]])
     rows["own"] = rows["network"].map(is_own)
@@ -64,7 +67,17 @@ def race_table(race: JsonObject) -> pd.DataFrame:
     rows["best"] = rows["network"] == plain(race.get("best") or "")
     if "input_size" in rows and race.get("best_input_size") is not None:
         rows["best"] &= rows["input_size"] == race["best_input_size"]
+    rows["span"] = _spans(rows)
     return rows
+
+
+def _spans(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return of which rows what is expected is drawn as a span."""
+    never = rows["state"] == "never"
+    if never.sum() <= _FEW:
+        return never
+    chance = rows.reindex(columns=_CHANCES).apply(pd.to_numeric, errors="coerce").max(axis=1).where(never)
+    return chance.rank(ascending=False, method="first").le(_FEW) & (chance > 0)
 
 
 def _labels(rows: pd.DataFrame) -> pd.Series[str]:

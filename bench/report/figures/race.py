@@ -30,7 +30,8 @@ _PALE = 0.18
     caption="Up and to the left is better, or to the right of a throughput. The line is the front of what was "
     "measured: filled points are on it for certain, hollow ones may be; bars are 99 % intervals of the cost. Grey "
     "points are behind it. Pale lines were never measured: the cost of each is expected between its "
-    "ends, with 95 %. The upright line is the budget.",
+    "ends, with 95 %; of very many, those have a line that are likeliest to matter, the others a dot in its middle. "
+    "The upright line is the budget.",
     needs="a race, bench choose",
     place=15,
     charted=True,
@@ -71,7 +72,11 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
     never, measured = rows[rows["state"] == "never"], rows[rows["state"] == "measured"]
     ends = never[["cost_expected_low", "cost_expected_high"]].to_numpy()
-    axes.hlines(never["accuracy"], ends[:, 0], ends[:, 1], color=MUTED, alpha=_PALE, lw=1)
+    span = never["span"].to_numpy(dtype=bool)
+    axes.hlines(never["accuracy"][span], ends[span, 0], ends[span, 1], color=MUTED, alpha=_PALE, lw=1)
+    axes.plot(
+        np.sqrt(ends[~span].prod(axis=1)), never["accuracy"][~span], ".", ms=2.5, color=MUTED, alpha=2 * _PALE
+    )
     on_front = measured["on_front"].astype(bool)
     behind = measured[~on_front]
     axes.plot(behind["cost"], behind["accuracy"], "o", ms=4, color=MUTED, alpha=0.55)

@@ -291,6 +291,7 @@ def _raced(row: Mapping[Hashable, Any], charted: Collection[str]) -> dict[str, o
         "accuracy": _short(row["accuracy"]),
         "cost": _short(middle if never else row["cost"]),
         "ends": None if None in ends else ends,
+        "span": not never or bool(row["span"]),
         "is": front if row["on_front"] else "never" if never else "behind",
         "best": bool(row["best"]),
         "why": row["why"],

@@ -203,11 +203,13 @@ class FakeDevice(LiveStorages):
             patch.setattr(torch.backends.cudnn, "allow_tf32", False)
             patch.setattr(time, "perf_counter", self.clock.read)
             patch.setattr(time, "perf_counter_ns", lambda: round(self.clock.read() * 1e9))
-            patch.setattr(watch, "_counters", lambda: quiet)
+            patch.setattr(watch, "_counters", counters := lambda: quiet)
             patch.setattr(gc, "collect", lambda: 0)  # it takes longer than all else
             patch.setitem(energy.measure_energy.__kwdefaults__, "sleep", self.clock.sleep)
             try:
                 yield
+                # A test that replaces it for longer than this would put the quiet one back, for all tests after it.
+                assert watch._counters is counters
             finally:
                 torch.set_num_threads(threads)
                 torch.set_float32_matmul_precision(precision)

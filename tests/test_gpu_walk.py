@@ -281,8 +281,11 @@ def test_who_sets_the_pace(
     host.device.launch_s, host.device.kernel_s = KERNEL_S, kernel_s
     reads = itertools.count()
     waits = lambda: {"wall_s": 0.0, "cpu_s": 0.0, "wait_s": 0.0 if quiet else float(next(reads))}  # noqa: E731
-    monkeypatch.setattr(watch, "_counters", waits)
-    results = measured(job_of("infer", batch_size=4, backend=backend, timing={**TIMING, "min_block_s": 0.1}))
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "_counters", waits)
+        results = measured(
+            job_of("infer", batch_size=4, backend=backend, timing={**TIMING, "min_block_s": 0.1})
+        )
     times = {name: results[name] for name in ("latency", "step_time")}
     assert median(times["latency"].samples) == pytest.approx(latency_s, rel=1e-3)
     assert median(times["step_time"].samples) == pytest.approx(step_s, rel=0.05)

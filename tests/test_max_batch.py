@@ -22,6 +22,7 @@ from bench.execution._max_batch import _GRAIN, _LargestBatch, find_max_batch, wa
 from bench.execution._worker import work
 from bench.plan.estimate import SEARCH_S, called_s
 from bench.plan.job import Job
+from bench.plan.task import Work
 
 JOB = make_job(task="infer", settings={"batch_size": "max", "device": "cpu"})
 
@@ -144,8 +145,8 @@ def test_a_search_without_time_for_one_image_is_a_timeout() -> None:
 
 
 def test_the_search_is_planned() -> None:
-    plain = called_s(with_batch(JOB, 1), {"cpu": 3.0})
-    assert called_s(JOB, {"cpu": 3.0}) - plain == SEARCH_S["cpu"]
+    plain = called_s(with_batch(JOB, 1), {"cpu": 3.0}, Work(), 5)
+    assert called_s(JOB, {"cpu": 3.0}, Work(), 5) - plain == SEARCH_S["cpu"]
 
 
 def test_a_batch_that_no_kernel_is_for_is_too_large() -> None:

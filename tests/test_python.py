@@ -138,9 +138,10 @@ def test_python_counts_and_plans_what_the_commands_do(stored: Path) -> None:
     assert json.loads(said("verify", "study-ensembles", "--json")) == json.loads(json.dumps(findings))
     plan = bench.jobs("smoke", ["lenet5", "vgg16"])
     told = json.loads(said("plan", "lenet5", "vgg16", "--config", "smoke", "--json"))
-    assert told == json.loads(json.dumps(plan.to_json()))
+    assert plan.seconds > plan.jobs_s < told.pop("estimate_s")  # in which is how long it took to begin
+    assert told == json.loads(json.dumps({k: v for k, v in plan.to_json().items() if k != "estimate_s"}))
     assert plan.frame["job_id"].tolist() == [one["job"]["id"] for one in told["jobs"]]
-    assert plan.frame["estimate_s"].sum() <= plan.seconds == told["estimate_s"]
+    assert plan.frame["estimate_s"].sum() <= plan.jobs_s
     assert json.loads(said("env", "--json")).keys() == bench.env().keys()
     assert json.loads(said("list", "exports", "--json")) == bench.list_units("exports")
     cost = json.loads(said("show", "lenet5", "--training", "--batch", "8", "--json"))

@@ -341,7 +341,7 @@ def test_data_sets_that_have_no_panel_are_counted(tmp_path: Path) -> None:
     seen = [scored(RESNET18, 0, 0.9, dataset=f"set{i}") for i in range(6)]
     figure = must_draw("confusion", keep_outputs(make_run(seen), tmp_path))
     assert len(figure.axes) == 4
-    assert notes_of(figure) == ["2 more panels not drawn; the table has all"]
+    assert notes_of(figure) == ["2 more data sets not drawn"]
 
 
 def test_each_data_set_has_its_own_best(tmp_path: Path) -> None:

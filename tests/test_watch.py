@@ -87,11 +87,8 @@ def test_the_kernel_counts_time_in_the_queue() -> None:
             os.sched_setaffinity(0, cores)
             other.kill()
     away_share = 1 - found["cpu_s"] / found["wall_s"]
-    if away_share < 0.1 or not found["wait_share"]:
-        pytest.skip(
-            f"this kernel counts {found['wait_share']:.0%} in the queue of {away_share:.0%} off the core"
-        )
     assert found["wait_share"] == pytest.approx(away_share - found.get("steal_share", 0), abs=0.1)
+    assert found["wait_share"] > _CONTENDED
     assert "contended" in doubts
 
 

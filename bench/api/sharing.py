@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.api.runs import run_folder
 from bench.errors import ConfigError
 from bench.records import sharing
-from bench.records.sharing import Address, HuggingFace, Pulled, Push
+from bench.records.sharing import Address, Pulled, Push
 
 
 def push(
@@ -33,7 +33,7 @@ def push(
         >>> list(ready.files)  # all that would go, and nothing has gone
         >>> bench.push("results/cpu-reference", "hf://OWNER/NAME", send=True)
     """
-    hub = HuggingFace()
+    hub = sharing.HuggingFace()
     prepared = Push.of(Path(run), Address.read(address), hub, weights=weights, public=public)
     if send and prepared.files:
         prepared.send(hub)
@@ -62,7 +62,7 @@ def pull(address: str, *, name: str | None = None, results: Path | str = "result
 
 def pulling(address: str, name: str | None, results: Path | str) -> Iterator[Pulled]:
     """Fetch what `pull` fetches, and yield each run once it is here."""
-    hub = HuggingFace()
+    hub = sharing.HuggingFace()
     start = Address.read(address)
     contents, runs = sharing.runs_of(start, hub)
     if name and len(runs) > 1:

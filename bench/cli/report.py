@@ -55,9 +55,11 @@ def report(
     from bench.api.reporting import reported
     from bench.report.tables.answers import answers_report
     from bench.report.tables.comparison import rich_table
+    from bench.report.write import read_formats
 
+    formats = read_formats(form or ())  # before what is stored, which may take a while to read
     stored = [stored_run(run, results) for run in runs or [_newest(results)]]
-    files = reported(stored, out, where=where or (), figures=figure or (), formats=form or (), style=style)
+    files = reported(stored, out, where=where or (), figures=figure or (), formats=formats, style=style)
     shown = files.index if files.index in files.written else files.folder
     if as_json:
         print_json({"report": str(shown), "runs": [str(run.path) for run in stored]})

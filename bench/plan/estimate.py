@@ -101,11 +101,13 @@ DRIFT_FROM = 4
 def report_s(start_s: float, records: int) -> float:
     """Return the seconds of a report, from those that the program takes to begin: both are imports and Python's speed.
 
-    So it was for the reports of 14, 155 and 1,000 records, beside `bench plan` of the same on one machine.
+    So it was for the reports of 14 and of 155 records, beside `bench plan` of the same on one machine. Of very many
+    jobs it is to plan them that takes long.
     """
-    return start_s * (1.2 + 0.1 * math.sqrt(records))
+    return min(start_s, _LONGEST_START_S) * (0.8 + 0.06 * math.sqrt(records))
 
 
+_LONGEST_START_S = 10.0
 _PRIOR_S = 2.0  # that estimates count as much as: a run of which less is done says little of how fast it goes
 
 

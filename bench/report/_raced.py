@@ -77,7 +77,8 @@ def _spans(rows: pd.DataFrame) -> pd.Series[bool]:
     if never.sum() <= _FEW:
         return never
     chance = rows.reindex(columns=_CHANCES).apply(pd.to_numeric, errors="coerce").max(axis=1).where(never)
-    return chance.rank(ascending=False, method="first").le(_FEW) & (chance > 0)
+    likeliest: pd.Series[bool] = chance.rank(ascending=False, method="first").le(_FEW) & (chance > 0)
+    return likeliest
 
 
 def _labels(rows: pd.DataFrame) -> pd.Series[str]:

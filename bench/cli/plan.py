@@ -115,12 +115,6 @@ def _process(row: Row) -> str:
     return "" if number is None else str(number + 1)
 
 
-def _state(row: Row) -> str:
-    from bench.report.text import plain
-
-    return f"{row.state}: {plain(row.planned.reason)}" if row.planned.reason else row.state
-
-
 def _at(plan: Plan) -> str:
     """Return where jobs run, where that is several places, and how long it would take one after the other."""
     from bench.units import duration

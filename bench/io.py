@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 import math
 import os
@@ -165,3 +166,21 @@ def finite_json(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [finite_json(v) for v in value]
     return value
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector from running inside, where many objects are made and none of them in a cycle.
+
+    It would walk all of them again and again, which takes as long as making them.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        # There and back moves all objects to the oldest generation; else the next collection walks them as young ones.
+        gc.freeze()
+        gc.unfreeze()
+        if running:
+            gc.enable()

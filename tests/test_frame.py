@@ -30,11 +30,11 @@ from series import median_interval
 
 from bench.analysis.frame import PENDING, to_frame
 from bench.analysis.machine import device_name, dig, torch_version
+from bench.io import uncollected
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.line import decode, encode, shared
 from bench.records.record import Measurement
-from bench.records.store import uncollected
 from bench.report._summary import _flatten
 from bench.stats.samples import mean, median, sd
 

@@ -19,14 +19,14 @@ import pandas as pd
 from bench.analysis.entry import Dtype, Entry, documented
 from bench.analysis.keys import apart
 from bench.analysis.machine import device_name
-from bench.io import JsonObject
+from bench.io import JsonObject, uncollected
 from bench.plan.card import ArchCard, protocol_of
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import tasks
 from bench.records.current import current
 from bench.records.record import Measurement, Record
-from bench.records.store import RECORDS, Run, latest, uncollected
+from bench.records.store import RECORDS, Run, latest
 from bench.stats.intervals import summarise
 from bench.tasks.accuracy import AccuracySettings, RecipeContent
 from bench.units import DASH
@@ -54,6 +54,7 @@ class _Kept(dict[str, JsonObject]):
         return self
 
 
+@uncollected()
 def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFrame:
     """Return the long table of some runs.
 
@@ -72,15 +73,14 @@ def to_frame(runs: Sequence[Run], attempts: _Attempts = "latest") -> pd.DataFram
 
     What runs keep of a race, see `bench.analysis.raced.Raced.drawn`, is in the attribute `RACES`.
     """
-    with uncollected():
-        rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
-        by_record = [row.record.measurements or (_NOTHING,) for row in rows]
-        counts = [len(measurements) for measurements in by_record]
-        frame = _of_records(rows).take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
-        frame = pd.concat([frame, _of_measurements(list(chain.from_iterable(by_record)))], axis=1)
-        kept = {name: race for name, run in named(runs) if (race := run.info.get("race"))}
-        frame.attrs[RACES] = _Kept(kept)
-        return frame
+    rows = [row for name, run in named(runs) for row in _rows(name, run, attempts)]
+    by_record = [row.record.measurements or (_NOTHING,) for row in rows]
+    counts = [len(measurements) for measurements in by_record]
+    frame = _of_records(rows).take(np.repeat(np.arange(len(rows)), counts)).reset_index(drop=True)
+    frame = pd.concat([frame, _of_measurements(list(chain.from_iterable(by_record)))], axis=1)
+    kept = {name: race for name, run in named(runs) if (race := run.info.get("race"))}
+    frame.attrs[RACES] = _Kept(kept)
+    return frame
 
 
 def named(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:

@@ -21,7 +21,7 @@ from bench.execution.catalog import ask, catalog_for
 from bench.execution.data import fetch_all, without
 from bench.execution.places import Remote, places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
-from bench.io import JsonObject
+from bench.io import JsonObject, uncollected
 from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
@@ -344,6 +344,7 @@ def run_name(kind: str, names: Sequence[str]) -> str:
     return "-".join([kind, *filter(None, words)])[:80].rstrip("-.")
 
 
+@uncollected()
 def info_of(
     prepared: Prepared, before: Run, argv: Sequence[str] | None, band: float | None = None
 ) -> dict[str, object]:

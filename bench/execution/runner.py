@@ -24,7 +24,7 @@ from bench.execution._sharing import End, Tell, Threads, by_host, share_out
 from bench.execution._side_by_side import at_once, beside, side_by_side
 from bench.execution._wants import NOTHING, wanted
 from bench.execution.places import Place, PlaceLostError, Remote, places_for
-from bench.io import JsonObject
+from bench.io import JsonObject, uncollected
 from bench.plan.estimate import DRIFT_FROM
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
@@ -196,6 +196,7 @@ def _all(plan: Sequence[Planned], here: Mapping[str, Record], bench: _Bench) -> 
         yield from _once(further, bench, total)
 
 
+@uncollected()
 def reusable(
     records: Sequence[Record], environments: Sequence[JsonObject], plan: Sequence[Planned]
 ) -> dict[str, Record]:
@@ -208,17 +209,19 @@ def reusable(
     known = {planned.job.id for planned in plan if planned.status is not None}
     any_card = {planned.job.series() for planned in plan if planned.any_card}
     same = environment.same_as(environments)
-    # By the machine and the settings, which many records share.
-    answers: dict[tuple[int, int, bool], bool] = {}
+    # By the machine, the settings and the network, which many records share.
+    answers: dict[tuple[int, int, str, bool], bool] = {}
 
     def stands(job: Job, record: Record) -> bool:
         if record.status != "ok" and not (record.stage == "plan" and job.id in known):
             return False
         any_of_them = bool(any_card) and job.series() in any_card
-        asked = id(shared(record.environment)), id(job.settings), any_of_them
-        if asked not in answers:
-            answers[asked] = same(record.environment, job.devices, any_of_them)
-        return answers[asked] and environment.same_libraries(job, record.environment, environments)
+        case = id(shared(record.environment)), id(job.settings), job.arch, any_of_them
+        if case not in answers:
+            then = record.environment
+            libraries = environment.same_libraries(job, then, environments)
+            answers[case] = libraries and same(then, job.devices, any_of_them)
+        return answers[case]
 
     return {
         job_id: record

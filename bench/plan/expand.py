@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from bench.errors import ConfigError, DeviceError, suggestion, unknown_name
-from bench.io import JsonObject
+from bench.io import JsonObject, uncollected
 from bench.plan._yaml import is_by_device
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
@@ -150,6 +150,7 @@ class Planned:
         return tuple(str(name) for key in ("dataset", "data", "calibration") if (name := given.get(key)))
 
 
+@uncollected()
 def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
     """Multiply the grids out; a job that two blocks ask for is planned once.
 

@@ -6,13 +6,12 @@ Each line is flushed and fsynced before `append` returns, so that a kill loses a
 from __future__ import annotations
 
 import errno
-import gc
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -22,7 +21,7 @@ import msgspec
 from filelock import Timeout
 
 from bench.errors import StoreError, nearest
-from bench.io import JsonObject, atomic_write, is_there, sweep_drafts
+from bench.io import JsonObject, atomic_write, is_there, sweep_drafts, uncollected
 from bench.plan.job import Job
 from bench.records.line import decode, decode_text, encode, json_document
 from bench.records.lock import soft_path, take_lock
@@ -68,6 +67,7 @@ class Run:
         return f"{lines} of {self.path / RECORDS} set aside: {first.reason}"
 
 
+@uncollected()
 def read_run(path: Path | str) -> Run:
     """Read a run; lines that are not sound are set aside with their number and reason, the rest still read.
 
@@ -78,11 +78,10 @@ def read_run(path: Path | str) -> Run:
     try:
         if not any([is_there(path / RECORDS), is_there(path / INFO)]):
             raise _no_run(path)
-        with uncollected():
-            info = read_info(path)
-            records, rejected = _read_records(path / RECORDS)
-            planned = _planned(path / INFO, info)
-            info = {key: value for key, value in info.items() if key != "jobs"}  # they are planned
+        info = read_info(path)
+        records, rejected = _read_records(path / RECORDS)
+        planned = _planned(path / INFO, info)
+        info = {key: value for key, value in info.items() if key != "jobs"}  # they are planned
     except OSError as error:
         raise StoreError(
             f"cannot read {path}: {error.strerror or error}", "name a folder that you may read"
@@ -124,24 +123,6 @@ def _planned(file: Path, info: JsonObject) -> tuple[Job, ...]:
         return tuple(job.job() for job in msgspec.convert(info, _Info).jobs)
     except (ValueError, TypeError, OverflowError) as error:  # settings are their task's to check
         raise StoreError(f"{file} is not as bench writes it: {error}", _DELETE) from error
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep the garbage collector from running inside, where many objects are made and none of them in a cycle.
-
-    It would walk all of them again and again, which takes as long as making them.
-    """
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        # There and back moves all objects to the oldest generation; else the next collection walks them as young ones.
-        gc.freeze()
-        gc.unfreeze()
-        if running:
-            gc.enable()
 
 
 def _no_run(path: Path) -> StoreError:

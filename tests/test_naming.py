@@ -316,11 +316,22 @@ def test_users_networks_stay_and_are_not_imported() -> None:
         ("torchvision:vgg61", UnknownNameError),
         ("my_module:*", ConfigError),
         (f"{GOOD}:*", ConfigError),
+        ("my_module:Net?", ConfigError),
+        ("tim:resnet*", ConfigError),
     ],
 )
 def test_patterns_and_names_that_mean_nothing(name: str, error: type[BenchError]) -> None:
     with pytest.raises(error):
         expand_names(["vgg16", name])
+
+
+def test_a_pattern_of_what_is_listed_nowhere_says_what_to_write() -> None:
+    with pytest.raises(ConfigError, match="the networks of tim are listed nowhere") as caught:
+        expand_names(["tim:resnet*"])
+    assert caught.value.tip == "did you mean timm:resnet*?"
+    with pytest.raises(ConfigError, match=r"\n  my\.py:N\*\n {9}\^") as caught:
+        expand_names(["my.py:N*"])
+    assert "my.py:NAME" in (caught.value.tip or "")
 
 
 def test_cards_are_listed() -> None:

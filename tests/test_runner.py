@@ -12,7 +12,7 @@ from fake_executor import Crowd, FakeExecutor
 
 from bench.analysis.frame import to_frame
 from bench.analysis.machine import Drift
-from bench.errors import UnknownNameError
+from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.execution import Ended, Event
 from bench.execution import _side_by_side as beside
 from bench.execution._outcome import judge
@@ -390,6 +390,16 @@ class TestCatalog:
         file.write_text("boom again")
         (card,) = catalog_for(experiment, FakeExecutor(play)).archs[name]
         assert card.source_sha256 != first  # an edited file is a new job
+
+    @pytest.mark.parametrize("error", [ConfigError("no name"), UnknownNameError("no such file")])
+    def test_what_is_no_name_ends_the_plan(self, error: BenchError) -> None:
+        def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+            answer: Event = ("error", error) if target.endswith("probe_arch") else ("answer", Catalog())
+            return [answer], Ended()
+
+        experiment = Experiment.parse({"blocks": [{"task": "cost", "grid": {"arch": ["net:*"]}}]})
+        with pytest.raises(type(error)):
+            catalog_for(experiment, FakeExecutor(play))
 
     def test_errors_of_the_probe_are_raised_here(self) -> None:
         def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:

@@ -73,7 +73,8 @@ def _print(plan: Plan) -> None:
         say(f"{name} is not on this machine; `bench run` fetches it first")
     states = [row.state for row in plan.rows]
     counts = ", ".join(f"{states.count(s)} {w}" for s, w in _WORDS.items() if s in states)
-    say(f"{len(plan.rows)} jobs: {counts}; about {duration(plan.seconds)}{_at(plan)}")
+    jobs = "1 job" if len(plan.rows) == 1 else f"{len(plan.rows):,} jobs"
+    say(f"{jobs}: {counts}; about {duration(plan.seconds)}{_at(plan)}")
 
 
 def _fields() -> Fields[Row]:

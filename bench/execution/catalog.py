@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.errors import BenchError, UnknownNameError
+from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.execution import Ended, Event, Executor
 from bench.execution.places import Remote
 from bench.plan.card import ArchCard
@@ -114,11 +114,12 @@ def _why(ended: Ended, timeout_s: float) -> str:
 def _users_cards(executor: Executor, name: str) -> tuple[ArchCard, ...]:
     """Return the card of a network in a user's file; where the file fails, a card of defaults.
 
-    The job then meets the same failure in its own process, and its record says what it was.
+    The job then meets the same failure in its own process, and its record says what it was. What is no name at all, or
+    the name of nothing that is there, ends the plan.
     """
     try:
         cards = ask(executor, tuple[ArchCard, ...], "probe_arch", name)
-    except UnknownNameError:
+    except (ConfigError, UnknownNameError):
         raise
     except BenchError:
         return (ArchCard(name=name, source_sha256=_file_sha256(name)),)

@@ -104,7 +104,7 @@ def expand_names(texts: Sequence[str]) -> list[str]:
 def _is_glob(text: str) -> bool:
     """Return whether a text means several networks: where what it begins with has no list of names, it does not."""
     way = next((way for _, way in _ways() if way.begins.match(text.strip())), None)
-    return any(c in text.partition("(")[0] for c in "*?[") and (way is None or way.names is not None)
+    return any(c in text.partition("(")[0] for c in _GLOB) and (way is None or way.names is not None)
 
 
 def _matches(text: str) -> list[str]:
@@ -141,6 +141,7 @@ def _ways() -> list[tuple[str, Way]]:
     return sorted(WAYS.items(), key=lambda named: named[1].place)
 
 
+_GLOB = ("*", "?", "[")
 _PREFIX = re.compile(r"([^(:]*):")
 _OURS_BEHIND = re.compile(r"\s*\(\s*weights\s*=[^()]*\)$")  # what stands behind a language of its own
 
@@ -168,10 +169,22 @@ def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
     target = groups.get("target")
     if target is None:
         named = way.target.match(text, end)
+        stop = named.end() if named else end
+        if source and text[stop : stop + 1] in _GLOB:
+            raise _no_list(text, stop, source)
         if named is None:
             raise error_at(text, end, "the name of a network is missing")
-        target, end = named.group(), named.end()
+        target, end = named.group(), stop
     return NetworkName(kind, source, target, _arguments(text, end))
+
+
+def _no_list(text: str, at: int, source: str) -> BenchError:
+    """Return the error for a pattern of names that are listed nowhere."""
+    listed = [kind for kind, way in _ways() if way.names is not None and kind != "registered"]
+    otherwise = f"write each of them, {source}:NAME; patterns are for registered names and those of {', '.join(listed)}"
+    close = nearest(source, listed, 1)
+    tip = f"did you mean {text.replace(source, close[0], 1)}?" if close else otherwise
+    return error_at(text, at, f"the networks of {source} are listed nowhere, so no pattern finds them", tip)
 
 
 def _unread(text: str) -> BenchError:

@@ -84,7 +84,7 @@ class Terminal:
         first, *others = _least(view, letters, room // 2)
         if first + max(others, default=0) + 7 > room:  # no room for notes beside numbers
             view = replace(view, rows=[[replace(cell, note="") for cell in row] for row in view.rows])
-        for word in (room // 2, _WORD):
+        for word in (*(int(room / part) for part in (2, 2.5, 3, 4)), _WORD):
             least = _least(view, letters, word)
             shown = _with_room(view.heads, least, room)
             if all(i in shown for i, head in enumerate(view.heads) if head.keep > 1):
@@ -99,7 +99,7 @@ class Terminal:
 
 
 _ENDLESS = 100_000  # characters: a row is a line
-_WORD = 18  # characters after which a word is broken, where columns that matter had no room else
+_WORD = 18  # characters after which a word is broken at last, where columns that matter have no room else
 _WORDS = 24  # characters that several words have beside each other, where there are so many
 
 

@@ -20,7 +20,7 @@ from bench.analysis.frame import to_frame
 from bench.analysis.raced import Raced, _natural_cost, log_cost
 from bench.analysis.racing import Race
 from bench.api._running import run_name
-from bench.api.choosing import _AMONG, Chosen, race
+from bench.api.racing import _AMONG, Chosen, race
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, _locks

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.api._choosing import choose, choose_from
     from bench.api._comparing import compare, selftest
     from bench.api._engines import engines
     from bench.api._evaluating import evaluate
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bench.api._querying import query
     from bench.api._reading import columns, ensembles, figure, load
     from bench.api._running import Done, Prepared, prepare, run, train
-    from bench.api.choosing import choose, choose_from
     from bench.api.differing import diff
     from bench.api.exporting import export
     from bench.api.inspecting import env, show, training_cost
@@ -66,13 +66,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "_choosing": ("choose", "choose_from"),
     "_comparing": ("compare", "selftest"),
     "_engines": ("engines",),
     "_evaluating": ("evaluate",),
     "_gating": ("gate",),
     "_querying": ("query",),
     "_reading": ("columns", "ensembles", "figure", "load"),
-    "choosing": ("choose", "choose_from"),
     "differing": ("diff",),
     "exporting": ("export",),
     "inspecting": ("env", "show", "training_cost"),

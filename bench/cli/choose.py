@@ -141,7 +141,7 @@ def _race(
     quiet: bool,
 ) -> None:
     """Measure those networks that may matter, and choose."""
-    from bench.api.choosing import Chosen, race
+    from bench.api.racing import Chosen, race
     from bench.cli._measuring import finish, measure, write_page
     from bench.report.race import race_document
 

@@ -23,7 +23,7 @@ import pandas as pd
 from bench.analysis.choosing import Budget
 from bench.analysis.racing import _estimates, _pareto
 from bench.api import run
-from bench.api.choosing import Chosen, race
+from bench.api.racing import Chosen, race
 from bench.api.runs import open_executor
 from bench.execution import Executor
 from bench.execution.runner import Observer

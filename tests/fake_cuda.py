@@ -77,8 +77,11 @@ class FakeEvent:
         return (end.at_s - self.at_s) * 1e3
 
 
+@dataclass(eq=False)
 class FakeStream:
-    """The only stream, by whatever name."""
+    """The only stream, by whatever name; the default one has the handle 0."""
+
+    cuda_stream: int = 0
 
     def wait_stream(self, stream: FakeStream) -> None:
         """Wait for nothing: what is on one stream comes one after the other."""
@@ -172,7 +175,7 @@ class FakeDevice(LiveStorages):
         return {
             "CUDAGraph": partial(FakeGraph, self),
             "Event": partial(FakeEvent, self.clock),
-            "Stream": lambda: stream,
+            "Stream": lambda: FakeStream(1),
             "_sleep": lambda cycles: self.clock.work(self.launch_s, cycles / (CLOCK_KHZ * 1e3)),
             "current_stream": lambda: stream,
             "empty_cache": lambda: None,

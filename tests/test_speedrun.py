@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
 from patches import CLASSES, PLAIN, SIZE, STILL, curves, network, patches, recipe_with, trained
+from test_datasets import local_data  # noqa: F401 (a fixture)
 from torch import Tensor, nn
 
 from bench.archs import ARCHS
+from bench.archs.naming import resolve
 from bench.archs.speedrun import _block, _identity_convolution, _normalisation, _whitening
 from bench.archs.speedrun import _patches as patches_of
+from bench.datasets import find, read
 from bench.errors import ConfigError, InvalidModelError
 from bench.plan.recipe import Recipe, _Triangle
 from bench.training import _checkpoint as checkpoints
 from bench.training._augment import views
 from bench.training._optimiser import Average, _parameter_groups, rate
+from bench.training.config import FitConfig, Splits
+from bench.training.fit import fit
 
 
 def images(count: int = 64) -> Tensor:
@@ -308,3 +315,35 @@ def test_outputs_have_a_score_for_each_class() -> None:
     before = model.get_submodule("flatten")(torch.ones(1, 256, 1, 1))
     linear = model.get_submodule("fc")
     torch.testing.assert_close(model.get_submodule("scale")(linear(before)), linear(before) / 9)
+
+
+@pytest.mark.slow
+def test_a_few_epochs_of_the_recipe_on_a_thousand_images(
+    local_data: Callable[[str], Path],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CIFAR-10 at 16 px, so that it takes seconds; 20 steps an epoch, as the recipe's own 1,024 images leave one.
+
+    Of seeds 0 to 3, the last epoch's loss is 1.80 to 1.85, and 43.0 to 46.3 % are right. Without whitening, identities
+    in the convolutions, or the rate of the biases, it is 1.89 to 1.92, which the bound on the loss notices; with the
+    average's sign wrong, the training diverges.
+    """
+    monkeypatch.setenv("BENCH_DATA", str(local_data("cifar10")))
+    dataset = find("cifar10")
+    data = Splits(
+        dataset, *(read(dataset, s).pick(torch.arange(n)) for s, n in (("train", 1000), ("test", 300)))
+    )
+    torch.manual_seed(1)
+    model = resolve("speedrun_cifar").build(num_classes=10, in_channels=3, input_size=16)
+    recipe = Recipe.load("record(batch_size=50,learning_rate=0.4)")
+    config = FitConfig(recipe=recipe, dataset="cifar10", epochs=3, seed=1, device=torch.device("cpu"),
+                       input_size=16, in_channels=3)  # fmt: skip
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # beside other work, more are far slower
+    try:
+        seen = fit(model, data, config)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen.test_time_augmentation == "mirror_translate"
+    assert seen.train_loss[-1] < 1.88
+    assert seen.test_top1[-1] > 0.36

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -173,6 +174,14 @@ def prepare(
     return Prepared(narrowed, catalog, plan)
 
 
+class Aside(Observer):
+    """Warns of what would otherwise look as if nothing happened, where nobody is told of the steps."""
+
+    def waiting(self, device: str, holder: str) -> None:
+        """Warn of another run that holds the device."""
+        warnings.warn(f"waiting: another bench is measuring on {device} ({holder})", stacklevel=2)
+
+
 def run(
     experiment: str | Experiment = "default",
     names: Network | Sequence[Network] = (),
@@ -196,7 +205,7 @@ def run(
         name: of the run, by default the experiment's.
         results: the folder that holds runs.
         executor: a name of `EXECUTORS`, or an executor; one given as a name is closed at the end.
-        observer: told of each step of the run.
+        observer: told of each step of the run; without one, a wait for a device of another run is a warning.
         argv: the command line to note in `run.json`, by default that of this process.
         download: fetch the trained weights that libraries have and this machine lacks.
 
@@ -211,7 +220,7 @@ def run(
         [['lenet5', 61706], ['resnet20', 269722]]
     """
     names = names_of(names)
-    observer = observer or Observer()
+    observer = observer or Aside()
     with open_executor(executor, names) as opened:
         plan = partial(prepare, experiment, names, tasks=tasks, overrides=overrides, executor=opened)
         prepared = plan()
@@ -258,7 +267,7 @@ def carry_out(
     band: float | None = None,
 ) -> Done:
     """Run what is not measured yet of a plan, and store it in the folder of a run, with the band of a comparison."""
-    observer = observer or Observer()
+    observer = observer or Aside()
     for place, reason in prepared.catalog.unused:
         observer.unused(place, reason)
     if isinstance(executor, Remote) and (records := executor.collect(path)):

@@ -1,4 +1,4 @@
-"""TensorRT: the network is exported to ONNX, built for one card, and run on torch's stream from its own engine.
+"""TensorRT: the network is exported to ONNX, built for one card, and run from its own engine, in torch's order.
 
 The network is built strongly typed: each number has the type that the exported network gives it. TF32, which the
 builder would take by itself, is for the precision of that name alone. Images and logits stay on the device.
@@ -83,17 +83,29 @@ def _built(file: Path, *, tf32: bool) -> bytes:
 
 
 def _call(plan: bytes, images: Tensor, logits: Tensor) -> PinnedCall:
-    """Return a call from the images on the device to logits on the device, on torch's current stream."""
+    """Return a call from the images on the device to logits on the device.
+
+    It has a stream of its own, between what torch's stream has before it and after it: on the default one, which is
+    torch's, TensorRT makes the host wait for the device at every call.
+    """
     tensorrt = importlib.import_module("tensorrt")
     runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
     engine = runtime.deserialize_cuda_engine(plan)
-    context: Any = engine.create_execution_context()
+    context: Any = None if engine is None else engine.create_execution_context()
+    if context is None:
+        raise UnsupportedError("TensorRT cannot load the engine that it has built")
     logits = torch.empty_like(logits).contiguous()
     for name, tensor in (("images", images), ("logits", logits)):
-        context.set_tensor_address(name, tensor.data_ptr())
+        if not context.set_tensor_address(name, tensor.data_ptr()):
+            raise UnsupportedError(f"TensorRT's engine has no {name} to be given")
+    own = torch.cuda.Stream()
 
     def call() -> object:
-        context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
+        usual = torch.cuda.current_stream()
+        own.wait_stream(usual)
+        if not context.execute_async_v3(own.cuda_stream):
+            raise RuntimeError("TensorRT could not run its engine, and does not say why")
+        usual.wait_stream(own)
         return logits
 
     return PinnedCall(call, (images, engine, runtime))

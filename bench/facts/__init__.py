@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.errors import BenchError, reason
-from bench.io import read_file
+from bench.io import is_there, read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,6 +128,7 @@ def _read(kind: str, of: Path | None) -> pd.DataFrame:
 
     file = (of or folder()) / f"{kind}.parquet"
     try:
+        is_there(file)  # a pipe would wait for its other end
         table = pd.read_parquet(file, page_checksum_verification=True)
     except Exception as error:  # pyarrow raises many kinds
         raise BenchError(f"cannot read the facts in {file}: {reason(error)}", _TIP) from error

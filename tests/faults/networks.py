@@ -78,7 +78,7 @@ EVILS = {
     "hangs deaf": Evil("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)", ("timeout",), 2.0),
     "hangs with the lock": Evil("ctypes.PyDLL(None).sleep(600)", ("timeout",), 2.0),
     "prints much": Evil("for _ in range(3000): print('\\x1b[31m' * 400)", ANYTHING),
-    "takes all memory": Evil("torch.empty(2**50)", ("oom",)),
+    "takes all memory": Evil("torch.empty(2**50, device='cpu')", ("oom",)),
     "goes elsewhere": Evil("os.chdir('/')\nos.environ.clear()\nsys.path.clear()", ANYTHING),
     "handles signals": Evil("for n in (2, 15, 17): signal.signal(n, lambda *_: None)", ANYTHING),
     "sends what is no event": Evil("[os.write(fd, b'\\0\\0\\0\\x05stuff') for fd in range(3, 40) if os.path.exists(f'/proc/self/fd/{fd}') and 'pipe' in os.readlink(f'/proc/self/fd/{fd}')]", ANYTHING),

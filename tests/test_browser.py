@@ -373,6 +373,20 @@ def test_a_number_that_is_hardly_known_leaves_the_others_their_room(browser: Tab
     assert browser.js("Math.abs(axis([1, 10], [0, 100], true, 5).at(0))") == 1e5
 
 
+def test_below_a_table_are_the_footnotes_of_the_columns_that_are_shown(browser: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "notes.html"
+    script = (_TEMPLATES / "script" / "tables.js").read_text(encoding="utf-8")
+    table = "<table id=t><tr><td><sup>a</sup><td><sup>a,b</sup></table>"
+    notes = "<p data-footnotes=t><span data-letter=a>a</span><span data-letter=b>b</span></p>"
+    file.write_text(
+        f"<!doctype html><title>x</title>{table}{notes}<script>{script}</script>", encoding="utf-8"
+    )
+    browser.open(file)
+    seen = "(footnotes(t), [...document.querySelectorAll('span:not([hidden])')].map(s => s.textContent))"
+    assert browser.js(seen) == ["a", "b"]
+    assert browser.js(f"(t.rows[0].cells[1].hidden = true, {seen})") == ["a"]
+
+
 def test_hostile_texts_are_shown_as_text(browser: Tab, tmp_path: Path) -> None:
     nets = [replace(NETS[i], name=text, family=text) for i, text in enumerate(HOSTILE)]
     run = make_run(records(nets, backend=HOSTILE[1], dataset=HOSTILE[0]), name=HOSTILE[0])

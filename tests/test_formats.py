@@ -389,3 +389,18 @@ def test_letters_go_on_after_z() -> None:
     shown = View([Head("x")], [[Cell("1", flags=tuple(f"f{i}" for i in range(53)))]])
     letters = list(shown.footnotes.values())
     assert (letters[0], letters[25], letters[26], letters[52]) == ("a", "z", "aa", "ba")
+
+
+def test_footnotes_of_folded_columns_alone_come_last_and_are_told_apart() -> None:
+    heads = [Head("Network"), Head("Folded", folded=True), Head("Shown")]
+    row = [Cell("a"), Cell("1", flags=("beyond_image", "noisy")), Cell("2", flags=("noisy", "one_process"))]
+    shown = View(heads, [row])
+    assert shown.footnotes == {"noisy": "a", "beyond_image": "b"}
+    assert shown.folded_footnotes == {"beyond_image"}
+
+
+def test_how_published_numbers_were_tested_is_said_only_beside_such_numbers() -> None:
+    column = Column("protocol", "Tested on", show="differing", tells_of="top5")
+    table = pd.DataFrame({"protocol": ["1 crop", "1 crop"], "top5": [0.9, None]})
+    assert view(table, [column]).note == "Tested on: 1 crop"
+    assert view(table.assign(top5=None), [column]).note == ""

@@ -79,3 +79,10 @@ def test_a_mistake_has_one_message_with_a_next_step(
     assert tip in next_step
     assert next_step
     assert {file.name for file in tmp_path.iterdir()} - {"results"} == set(FILES)
+
+
+def test_arguments_that_cannot_be_read_are_no_failure_of_the_network(run: Bench, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\n\nNet = nn.Identity\n")
+    result = run("plan", "net.py:Net(4)", "--task", "cost")
+    assert result.exit_code == 2
+    assert "an argument must be written key=value, at character 12" in result.stderr

@@ -100,7 +100,13 @@ _NETWORK: tuple[Column, ...] = (
         exact=True,
         marked=True,
     ),
-    Column("published_protocol", "Published, tested on", show="differing", narrow=False),
+    Column(
+        "published_protocol",
+        "Published, tested on",
+        show="differing",
+        narrow=False,
+        tells_of="published_top5",
+    ),
 )
 _WAYS: tuple[Column, ...] = (
     Column("run", "Run", show="differing", keep=2),

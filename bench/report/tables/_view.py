@@ -120,6 +120,7 @@ class Column:
     exact: bool = False  # whether its numbers are counted or as published, so that they need no interval
     marked: bool = False  # whether the best is marked, see `bench.analysis.flags`
     keep: int = 1  # see `Head.keep`
+    tells_of: str = ""  # the column whose numbers it tells of, and without which it is not shown
 
     @property
     def numeric(self) -> bool:
@@ -136,6 +137,8 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
     shown: list[Column] = []
     common: dict[str, str] = {}
     for column in columns:
+        if column.tells_of and not table[column.tells_of].notna().any():
+            continue
         texts = {column.cell(row, column, Scale(1.0, "")).text for row in rows} - {DASH}
         if column.show in ("differing", "telling") and len(texts) == 1:
             common[column.title] = f"{texts.pop()} {column.unit}".rstrip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -75,9 +75,19 @@ class View:
 
     @property
     def footnotes(self) -> dict[str, str]:
-        """Return a letter for each flag of a cell that its note does not say in words, in the order of appearance."""
-        flags = dict.fromkeys(flag for row in self.rows for cell in row for flag in cell.flags)
-        return {flag: _letters(i) for i, flag in enumerate(f for f in flags if f not in SPOKEN)}
+        """Return a letter for each flag that its cell's note does not say in words, those of folded columns last."""
+        flags = dict.fromkeys((*self._flags(folded=False), *self._flags(folded=True)))
+        return {flag: _letters(i) for i, flag in enumerate(flags)}
+
+    @property
+    def folded_footnotes(self) -> set[str]:
+        """Return the flags that folded columns alone have."""
+        return set(self._flags(folded=True)) - set(self._flags(folded=False))
+
+    def _flags(self, *, folded: bool) -> Iterator[str]:
+        for row in self.rows:
+            for head, cell in zip(self.heads, row, strict=True):
+                yield from (flag for flag in cell.flags if head.folded == folded and flag not in SPOKEN)
 
     @property
     def remarks(self) -> list[tuple[str, str]]:

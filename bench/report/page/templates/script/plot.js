@@ -136,7 +136,7 @@ function plot(host, content, height = 380) {
       const ends = mark.bars.flatMap(bar => bar.map(([x]) => x));
       const spots = [[mark.px + away, mark.py - 6], [mark.px - away - w, mark.py - 6], [mark.px - w / 2, mark.py - away - 11], [mark.px - w / 2, mark.py + away - 1],
         [Math.max(mark.px, ...ends) + 5, mark.py - 6], [Math.min(mark.px, ...ends) - 5 - w, mark.py - 6],
-        ...[[3, -15], [3, 3], [-3 - w, -15], [-3 - w, 3]].map(([a, b]) => [mark.px + a, mark.py + b + Math.sign(b) * (mark.r - 5)])];
+        ...[[3, -18], [3, 6], [-3 - w, -18], [-3 - w, 6]].map(([a, b]) => [mark.px + a, mark.py + b + Math.sign(b) * (mark.r - 5)])];
       const spot = spots.find(([a, b]) => free([a, b, a + w, b + h]));
       if (!spot) continue;
       taken.push([spot[0], spot[1], spot[0] + w, spot[1] + h]);

@@ -104,6 +104,13 @@ function filterable(input) {
   });
 }
 
+// Below a table are the footnotes of the columns that are shown.
+function footnotes(table) {
+  const marks = [...table.querySelectorAll("td:not([hidden]) > sup")].flatMap(mark => mark.textContent.split(","));
+  const letters = new Set(marks);
+  for (const note of document.querySelectorAll(`[data-footnotes="${table.id}"] > span`)) note.hidden = !letters.has(note.dataset.letter);
+}
+
 function columns(tools) {
   const table = document.getElementById(tools.dataset.tools);
   const group = find(".columns div", tools);
@@ -113,6 +120,7 @@ function columns(tools) {
     box.checked = !head.hidden;
     box.addEventListener("change", () => {
       for (const row of table.rows) row.cells[column].hidden = !box.checked;
+      footnotes(table);
     });
     group.append(make("label", {}, box, " " + headText(head)));
   });

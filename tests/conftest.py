@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.util import Finalize
@@ -29,6 +30,9 @@ from bench.records.record import Measurement, Record, count
 # To compile the headers beforehand takes half a minute, and each job, with its fresh cache, would use them once.
 os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
 os.environ.pop("COLUMNS", None)  # which the workers of pytest-xdist are given
+# Else each worker, and each interpreter that it starts, compiles 600 files anew, with all the assertions: 10 s a time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 gc.disable()  # until all is imported, which stays; no test looks for garbage there
 TASKS.load()  # here, so that no test is slow for it
 DIGITS = DatasetCard(
@@ -41,10 +45,11 @@ ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# Files of tests that draw reports and figures, walk whole jobs or wait for processes, nearly each of which takes long.
+# Files of tests that draw reports and figures, run races or whole jobs, or wait for processes, nearly each of which takes long.
 SLOW_FILES = {
     *("test_browser", "test_figures", "test_figures_cost", "test_page", "test_report", "test_report_cli"),
     *("test_training_figures", "test_gpu_walk", "test_wild_networks", "test_process_executor"),
+    *("test_choose_race", "test_export"),
 }
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.
@@ -67,7 +72,7 @@ LONGEST = (
 
 
 # Of a test that is not marked as slow, in seconds, and of a slow one: `--check-slow` tells which is on the wrong side.
-LONGEST_S, SHORTEST_S = 1.5, 0.25
+LONGEST_S, SHORTEST_S = 0.5, 0.1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -69,6 +69,7 @@ def _marked(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.slow) if large else name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [_marked(name) for name in NAMES])
 def test_every_network_keeps_the_contract(name: str) -> None:
     check_arch(name)
@@ -309,6 +310,7 @@ def test_macs_of_both_resnet50() -> None:
     assert v15 == pytest.approx(4.09e9, rel=0.001)
 
 
+@pytest.mark.slow
 def test_googlenet_has_auxiliary_outputs_only_where_it_is_said() -> None:
     for name, outputs in (("googlenet", 1), ("googlenet_aux", 3)):
         arch = ARCHS.get(name)

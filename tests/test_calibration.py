@@ -93,6 +93,7 @@ def scattered(seed: int, rows: int = 4, n: int = 10, sd: float = 0.03) -> list[l
     return np.exp(np.random.default_rng(seed).normal(0, sd, (rows, n))).tolist()
 
 
+@pytest.mark.slow
 def test_shares_are_as_expected_of_processes_that_are_alike() -> None:
     found = Calibration.of(scattered(1, rows=300, n=10), 5, most=10)
     assert found.held.of == 10 * 2 * 300
@@ -102,6 +103,7 @@ def test_shares_are_as_expected_of_processes_that_are_alike() -> None:
     assert found.held.interval[0] < _held_expected(5, 5) < found.held.interval[1]
 
 
+@pytest.mark.slow
 def test_false_alarms_are_at_most_what_is_promised() -> None:
     called = [Calibration.of(scattered(seed), 5, most=5) for seed in range(80)]
     alarms = [c.alarms.share for c in called]

@@ -8,6 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,12 @@ def attributes(source: str) -> Iterator[tuple[str, str]]:
                 yield "torch.cuda", node.attr
 
 
-def used() -> list[tuple[str, str]]:
-    return sorted({a for file in ROOT.rglob("*.py") for a in attributes(file.read_text())})
+@cache
+def used() -> tuple[tuple[str, str], ...]:
+    sources = (file.read_text() for file in ROOT.rglob("*.py"))
+    return tuple(
+        sorted({a for s in sources if re.search("nvml|cuda", s, re.IGNORECASE) for a in attributes(s)})
+    )
 
 
 @pytest.mark.parametrize(("library", "name"), used())

@@ -43,6 +43,7 @@ def fail_with(fake: FakeExecutor, *ends: Any) -> None:
     fake.play = scripted(*ends).play
 
 
+@pytest.mark.slow
 def test_every_command_and_option_has_help(run: Bench) -> None:
     import typer.main
 
@@ -67,6 +68,7 @@ class TestRun:
         assert Path("reports/three/index.html").is_file()
         assert executor.closed
 
+    @pytest.mark.slow
     def test_again_measures_nothing_twice(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--no-report")
         result = run("run", "-c", experiment, "--no-report")
@@ -83,6 +85,7 @@ class TestRun:
         assert document["counts"] == {"ok": 2}
         assert document["records"][0]["measurements"][0]["name"] == "parameters"
 
+    @pytest.mark.slow
     def test_a_failed_job_is_exit_code_1_with_its_reason(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:
@@ -93,6 +96,7 @@ class TestRun:
         assert "died of SIGSEGV in stage build" in result.stderr
         assert "Traceback" not in result.output
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_is_exit_code_130_and_the_run_goes_on_the_next_time(
         self, run: Bench, executor: FakeExecutor, experiment: Path, number: int
@@ -110,6 +114,7 @@ class TestRun:
         assert "1 of 3 measured, 1 cancelled, 1 pending" in result.stderr
         assert run("run", "-c", experiment, "--no-report").exit_code == 0
 
+    @pytest.mark.slow
     def test_the_run_notes_what_was_asked(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--name", "mine", "--no-report")
         run("run", "-c", experiment, "--name", "mine", "--no-report")
@@ -119,6 +124,7 @@ class TestRun:
         assert len(info["invocations"]) == 2
         assert info["experiment"]["name"] == "three"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -230,6 +236,7 @@ class TestThreeCards:
         assert "on cuda:0, cuda:1, cuda:2, host, " in told
         assert "one after the other" in told
 
+    @pytest.mark.slow
     def test_a_run_names_the_card_of_each_record_and_measures_nothing_twice(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:
@@ -266,6 +273,7 @@ class TestReport:
             assert run("report", *words, "--format", "html").exit_code == 0
         assert Path("reports/three/index.html").is_file()
 
+    @pytest.mark.slow
     def test_a_corrupt_line_is_told_and_the_rest_is_drawn(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:

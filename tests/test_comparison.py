@@ -53,6 +53,7 @@ def latencies(seconds: Sequence[float]) -> Measurement:
     return Measurement(name="latency", unit="s", better="lower", samples=tuple(seconds))
 
 
+@pytest.mark.slow
 def test_counted_timed_and_trained_make_one_row() -> None:
     table = table_of(records([RESNET18]))
     assert len(table) == 1
@@ -65,6 +66,7 @@ def test_counted_timed_and_trained_make_one_row() -> None:
     assert list(table.columns) == list(_COLUMNS)
 
 
+@pytest.mark.slow
 def test_latency_is_that_of_batch_one() -> None:
     times = [0.003, 0.001, 0.002, 0.005, 0.004, 0.006, 0.007]
     seen = [
@@ -170,6 +172,7 @@ def test_seeds_become_mean_spread_and_students_interval() -> None:
     assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(mean_interval(values))
 
 
+@pytest.mark.slow
 def test_no_end_of_an_interval_lies_beyond_all_images() -> None:
     values = [0.95, 1.0]
     assert mean_interval(values)[1] > 1
@@ -263,6 +266,7 @@ def test_every_status_has_words() -> None:
 numbers = st.sampled_from([math.nan, 0.0, 1.0, 2.0, 3.0, 3.5]) | st.floats(-5, 5)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), max_size=12), st.sampled_from(["lower", "higher"]))
 def test_pareto_front_against_brute_force(points: list[tuple[float, float]], better: str) -> None:
@@ -280,6 +284,7 @@ def test_pareto_front_against_brute_force(points: list[tuple[float, float]], bet
     assert pareto_front(frame, "x", "y", cost_better=better).tolist() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, {"device": "cpu"}, {"device": "cpu", "precision": "fp32"}])
 def test_settings_that_no_job_of_a_run_has_are_missing(given: dict[str, object]) -> None:
     """As of an older version's jobs; a column of which nothing is known has a kind all the same."""

@@ -537,6 +537,7 @@ def test_flop_counter_mode_itself_agrees(name: str) -> None:
     assert found["macs"].detail["uncounted"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "resnet20", "torchvision:squeezenet1_1"])
 def test_fvcores_own_tracer_agrees_where_it_can_run(name: str) -> None:
     model = resolve(name).build().eval()
@@ -551,6 +552,7 @@ def test_fvcores_own_tracer_agrees_where_it_can_run(name: str) -> None:
     assert costs_of(prepare(resolve(name)))["macs"].samples[0] == traced
 
 
+@pytest.mark.slow
 def test_the_classic_numbers() -> None:
     # He et al. 2015, Table 1, counts multiply-adds: 1.8e9 and 3.6e9.
     def macs(name: str) -> float:

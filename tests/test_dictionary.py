@@ -77,12 +77,14 @@ def held_to(name: str, table: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(typed(again, name), pd.DataFrame(table))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_each_column_of_a_stored_run_is_as_the_dictionary_says(run: str) -> None:
     for name, table in frames_of(read_run(RESULTS / run)):
         held_to(name, table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [everything(), make_run([])], ids=["everything", "nothing"])
 def test_and_so_is_what_stored_runs_lack(run: Run) -> None:
     for name, table in frames_of(run):
@@ -145,6 +147,7 @@ def test_what_classes_say_of_their_fields_is_read() -> None:
     assert documented(type("Third", (), {"__doc__": None})) == {}
 
 
+@pytest.mark.slow
 def test_what_leaves_the_analysis_comes_back_as_it_was() -> None:
     for run in (everything(), make_run([])):
         frame = to_frame([run])
@@ -176,6 +179,7 @@ def test_times_are_times_and_a_value_is_there() -> None:
     assert (odd.value, odd.n) == ((1 + 1e-300) / 2, 2)
 
 
+@pytest.mark.slow
 def test_the_comparison_is_the_table_of_a_report() -> None:
     frame = bench.load(RESULTS / "cpu-reference")
     table = frame.comparison
@@ -188,20 +192,22 @@ def test_the_comparison_is_the_table_of_a_report() -> None:
     assert written["latency_flags"].astype("string").fillna("").tolist() == table["latency_flags"].tolist()
 
 
+@pytest.mark.slow
 def test_what_a_selection_is_and_what_figures_take() -> None:
     frame = bench.load(RESULTS / "h100-line-up")
+    table = frame.comparison
     by_query = frame.query("family == 'resnet'")
     selections = [frame[frame.family == "resnet"], by_query, frame.loc[by_query.index]]
     for selected in (*selections, frame.iloc[:40], frame.sort_values("value"), pd.concat([*selections])):
         assert type(selected) is Records
-        assert selected.comparison.columns.tolist() == frame.comparison.columns.tolist()
+        assert selected.comparison.columns.tolist() == table.columns.tolist()
     for selected in (*selections, back(by_query)):
         assert bench.figure("throughput_accuracy", selected) is not None
     assert set(by_query.comparison["family"]) == {"resnet"}
-    table = frame.comparison
     assert type(table[table.latency > 0.001]) is type(table)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_columns_is_shown_as_it_stands() -> None:
     frame = bench.load(RESULTS / "h100-ways")
     part = frame[["arch", "value"]]
@@ -213,6 +219,7 @@ def test_a_part_of_the_columns_is_shown_as_it_stands() -> None:
     assert "<th>network</th>" in table[["network", "throughput"]]._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_figure_of_another_frame_is_refused() -> None:
     table = bench.load(RESULTS / "h100-ways").comparison
     with pytest.raises(bench.BenchError, match="drawn of measurements"):

@@ -23,6 +23,7 @@ def least_ps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 2 * stats.t.sf(np.abs(a.mean(axis=-1) - b.mean(axis=-1)) / error, min(n, m) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["normal", "t3"])
 @pytest.mark.parametrize(("n", "m"), [(4, 4), (5, 5), (8, 8), (4, 8), (6, 10)])
 def test_false_alarms_of_twenty_rows(n: int, m: int, tail: Tail) -> None:
@@ -37,6 +38,7 @@ def test_false_alarms_of_twenty_rows(n: int, m: int, tail: Tail) -> None:
     assert np.mean(ps.min(axis=1) <= 0.05 / ROWS) <= 0.053  # Holm's first step; 0.0024 is the standard error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scatter", [0.01, 0.03, 0.06])
 @pytest.mark.parametrize("tail", ["normal", "t3"])
 def test_false_alarms_of_the_verdict_itself(scatter: float, tail: Tail) -> None:

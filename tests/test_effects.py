@@ -481,6 +481,7 @@ def test_an_interval_of_95_percent_holds_the_truth_as_often_as_it_says(no_change
         assert np.median([e.estimate for e in effects]) == pytest.approx(truth, abs=0.002)
 
 
+@pytest.mark.slow
 def test_no_change_is_called_one_at_most_once_in_twenty(no_change: list) -> None:
     assert np.mean([e.p <= 0.05 for e in no_change]) <= 0.05
     assert np.mean([e.verdict in ("faster", "slower") for e in no_change]) <= 0.05

@@ -86,6 +86,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
 # --- the four faults, planted ---
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_what_it_says_has_no_flags(fake: Any, tmp_path: Path) -> None:
     engine = Engine(
         size=7, operators={"int8": 2}, threads=2, layout="contiguous", clipped=lambda: {"a": 0.01}
@@ -101,6 +102,7 @@ def test_an_engine_that_is_what_it_says_has_no_flags(fake: Any, tmp_path: Path) 
     assert not {flag for m in found.values() for flag in m.flags} & set(names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "settings", "flag"),
     [

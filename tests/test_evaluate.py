@@ -294,6 +294,7 @@ def test_a_backend_with_one_size_of_batch_gives_the_same(
     assert value(ok(done), "top1") == 19 / 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [3, 20])
 def test_an_image_is_corrupted_alike_in_any_batch(shades: Path, batch: int) -> None:
     overrides = [f"batch_size={batch}", "corruption=gaussian_noise:5"]

@@ -199,6 +199,7 @@ def test_columns_of_the_comparison_choose_networks() -> None:
     assert tasks == {"cost", "infer", "train_step", "accuracy"}
 
 
+@pytest.mark.slow
 def test_ways_of_running_are_chosen_with_their_rows() -> None:
     both = [*records(NETS[:2], "cuda"), *records(NETS[:2], "cpu", threads=None)]
     run = make_run(both)
@@ -229,6 +230,7 @@ def test_failures_are_chosen_like_any_job() -> None:
     assert [r.status for r in run.records] == ["oom"]
 
 
+@pytest.mark.slow
 def test_jobs_and_networks_are_not_mixed_in_one_condition() -> None:
     with pytest.raises(ConfigError, match="`task` is of jobs and `macs` of networks"):
         filter_runs([make_run()], ["macs < 1e9 and task == 'infer'"])

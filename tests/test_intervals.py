@@ -58,6 +58,7 @@ def test_an_interpolated_interval_lies_between_those_of_whole_ranks(n: int) -> N
         assert ordered[ranks[1] - 1] <= high <= ordered[ranks[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [5, 6, 7, 8, 10, 15])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
 def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k: int, share: float) -> None:

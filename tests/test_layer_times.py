@@ -148,6 +148,7 @@ def _run(network: nn.Module, images: Tensor) -> None:
     network(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["lenet5", "resnet18", "torchvision:mobilenet_v3_small", "torchvision:vit_b_32"]
 )
@@ -370,6 +371,7 @@ def test_layers_on_a_card_are_timed_by_events(host: FakeHost) -> None:
     assert max(layers["forward_host_s"]) < 0.1 * KERNEL_S
 
 
+@pytest.mark.slow
 def test_a_training_step_on_a_card(host: FakeHost) -> None:
     results = measured(layers_job("cuda:0", training=True))
     layers = results["layers_time"].detail

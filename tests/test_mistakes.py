@@ -61,6 +61,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "message", "tip"), MISTAKES)
 def test_a_mistake_has_one_message_with_a_next_step(
     line: str, message: str, tip: str, run: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

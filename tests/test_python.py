@@ -102,6 +102,7 @@ def test_examples_that_take_minutes_are_calls_that_the_function_takes(name: str)
     assert calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["choose_from", "columns", "diff", "ensembles", "explain", "export", "figure", "load", "merge"]
 )
@@ -109,11 +110,13 @@ def test_examples_of_reading_give_what_they_say(name: str, stored: Path) -> None
     works(name, getattr(bench, name).__doc__)
 
 
+@pytest.mark.slow
 def test_the_example_of_a_query_gives_what_it_says(stored: Path) -> None:
     pytest.importorskip("duckdb", reason="duckdb is not installed")
     works("query", bench.query.__doc__)
 
 
+@pytest.mark.slow
 def test_python_says_of_a_change_and_of_an_export_what_the_commands_say(stored: Path) -> None:
     run = "results/cpu-reference"
     said = CliRunner().invoke(app, ["diff", run, run, "-q", "macs,latency", "--json"])
@@ -167,6 +170,7 @@ def test_python_writes_what_the_commands_write(stored: Path) -> None:
     assert records[0] == records[1]
 
 
+@pytest.mark.slow
 def test_python_explains_and_chooses_as_the_commands_do(stored: Path) -> None:
     for word in ("noisy", "start", "undecided"):
         assert said("explain", word).strip() == bench.explain(word).strip()
@@ -211,6 +215,7 @@ def test_what_a_run_is_shows(stored: Path) -> None:
     assert len(run.ratios) == 0
 
 
+@pytest.mark.slow
 def test_the_guide_works_as_it_is_written(stored: Path) -> None:
     blocks = re.findall(
         r"^```python\n(.*?)^```", (DOCS / "python.md").read_text("utf-8"), re.MULTILINE | re.DOTALL

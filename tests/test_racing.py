@@ -186,6 +186,7 @@ def test_too_few_say_nothing_of_the_others() -> None:
     assert race.standing().enough  # there are no others
 
 
+@pytest.mark.slow
 def test_the_first_measured_serve_the_budget_and_the_front() -> None:
     """After the spread ones, those come that may hold the budget and be better: no others, until chances are told."""
     whole, times = published("i9", ["3090"])

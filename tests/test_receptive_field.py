@@ -142,6 +142,7 @@ def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Recepti
     return field
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "size", "stride"),
     [
@@ -424,6 +425,7 @@ TOYS: dict[str, tuple[nn.Module, Any]] = {
 }
 
 
+@pytest.mark.slow
 def test_swin_sees_two_windows_behind_its_second_block() -> None:
     """Windows are of 7 patches of 4 px; the second block's are moved by 3 patches, so that each lies across two."""
     model = network("torchvision:swin_t")
@@ -535,6 +537,7 @@ def _positions(kind: str, k: int, s: int, p: int, d: int, j: int) -> list[int]:
     return [j * s - p + i * d for i in range(k)]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LAYER, min_size=1, max_size=5))
 def test_random_stacks(layers: list[tuple[str, int, int, int, int]]) -> None:
@@ -713,6 +716,7 @@ def test_one_axis_may_be_global() -> None:
     assert "adaptive" in field.reason or "mean" in field.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "local", "layer"),
     [

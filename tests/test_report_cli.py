@@ -381,12 +381,20 @@ def test_loading_can_be_narrowed_and_nothing_is_shown_as_nothing(run: Bench) -> 
     assert "0 of 0 jobs" in repr(bench.load(folder, where="arch == 'nobody'"))
 
 
+@pytest.fixture(scope="module")
+def two_networks(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("results") / "some"
+    with Store(folder) as opened:
+        for one in records(SMALL[:2]):
+            opened.append(one)
+    return bench.load(folder)
+
+
 @pytest.mark.parametrize("name", FIGURES.names())
-def test_each_figure_is_a_function_of_a_frame(name: str, run: Bench) -> None:
-    frame = bench.load(store(list(records(SMALL[:2]))))
-    drawing = bench.figure(name, frame)
+def test_each_figure_is_a_function_of_a_frame(name: str, two_networks: pd.DataFrame) -> None:
+    drawing = bench.figure(name, two_networks)
     assert drawing is None or drawing.axes
-    assert bench.figure(name, frame.iloc[:0]) is None
+    assert bench.figure(name, two_networks.iloc[:0]) is None
 
 
 def test_loading_needs_neither_torch_nor_matplotlib(run: Bench) -> None:

@@ -2,7 +2,8 @@
 
 `Popen` is `subprocess.Popen` for ``[sys.executable, "-c", code, ...]`` and ``[sys.executable, "-m", module, ...]``.
 Its processes are as real as others: they have a process id, signals, streams, a folder and an environment of their own.
-The fork server of their jobs is forked from them, so that it need not import torch anew.
+The fork server of their jobs is forked from them, so that it need not import torch anew. What needs no torch is forked
+from a `light` interpreter without it: a fork, and all that is written to after it, costs by the size of the process.
 What a command imports, and how it is found and started, only a fresh interpreter shows, as of `subprocess`. Nor has
 ``/proc/PID/environ`` the environment of a process that did not begin with it.
 """
@@ -34,8 +35,10 @@ from typing import IO, Any, NoReturn
 
 import cloudpickle
 
+LIGHT = ("bench.cli._measuring", "bench.cli._progress", "bench.api", "bench.execution.runner")
+LIGHT_UNITS = ("bench.tasks", "bench.execution.executors")
 PRELOAD = (
-    *("bench.cli._measuring", "bench.cli._progress", "bench.api", "bench.execution.runner"),
+    *LIGHT,
     *(
         "bench.execution._probe",
         "bench.execution._worker",
@@ -45,8 +48,9 @@ PRELOAD = (
     *("bench.analysis.answers", "bench.claims.table", "bench.report.facts", "fvcore.nn", "torchvision"),
 )
 UNITS = (
-    *("bench.archs", "bench.archs.naming", "bench.backends", "bench.costs", "bench.datasets", "bench.tasks"),
-    *("bench.execution.executors", "bench.report.exports", "bench.report.figures"),
+    *LIGHT_UNITS,
+    *("bench.archs", "bench.archs.naming", "bench.backends", "bench.costs", "bench.datasets"),
+    *("bench.report.exports", "bench.report.figures"),
 )
 AT_START = (
     "bench.execution.preload",
@@ -70,6 +74,7 @@ class Popen:
         text: bool = False,
         start_new_session: bool = False,
         preexec_fn: Callable[[], object] | None = None,
+        light: bool = False,
     ) -> None:
         self.args = [str(word) for word in args]
         assert self.args[0] == sys.executable
@@ -84,7 +89,7 @@ class Popen:
             "before": cloudpickle.dumps(preexec_fn),
         }
         self._ended, ended = os.pipe()
-        self.pid = _server().start(request, [*(end.theirs for end in ends), ended])
+        self.pid = _server(light).start(request, [*(end.theirs for end in ends), ended])
         os.close(ended)
         for end in ends:
             end.let_go()
@@ -195,9 +200,9 @@ def run(
 class _Server:
     """The process that forks, of this process; it ends with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, light: bool) -> None:
         self.socket, theirs = socket.socketpair()
-        command = [sys.executable, "-W", "ignore", __file__, str(theirs.fileno())]
+        command = [sys.executable, "-W", "ignore", __file__, str(theirs.fileno()), *["light"] * light]
         paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=DEVNULL, stdout=DEVNULL, env={**os.environ, **paths}
@@ -213,8 +218,8 @@ class _Server:
 
 
 @cache
-def _server() -> _Server:
-    return _Server()
+def _server(light: bool) -> _Server:
+    return _Server(light)
 
 
 def _exactly(stream: socket.socket, count: int) -> bytes:
@@ -369,11 +374,11 @@ def _end_after(run: Callable[[], object]) -> NoReturn:
     os._exit(code & 0xFF)
 
 
-def _preload() -> None:
+def _preload(light: bool) -> None:
     """Import what most processes need, and make the command line, which takes as long as to import it."""
-    for name in PRELOAD:
+    for name in LIGHT if light else PRELOAD:
         importlib.import_module(name)
-    for package in UNITS:
+    for package in LIGHT_UNITS if light else UNITS:
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
             if not module.name.startswith("_"):
                 importlib.import_module(f"{package}.{module.name}")
@@ -384,7 +389,7 @@ def _preload() -> None:
 
 if __name__ == "__main__":
     gc.disable()
-    _preload()
+    _preload("light" in sys.argv)
     gc.freeze()
     request = _serve(socket.socket(fileno=int(sys.argv[1])))
     _end_after(lambda: _become(request))

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,9 @@ class Place:
     def environment(self, **more: str) -> dict[str, str]:
         paths = [str(ROOT), str(PLUGIN)]
         own = {"PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(self.temporary), MARK: str(self.folder)}
-        return {**os.environ, **own, "BENCH_LOCKS": str(self.folder / "locks"), **more}
+        # A full disk cuts off what Python compiles, without an error, and the next process would read it.
+        own |= {"PYTHONDONTWRITEBYTECODE": "1", "BENCH_LOCKS": str(self.folder / "locks")}
+        return {**os.environ, **own, **more}
 
     def start(self, *words: object, fresh: bool | None = None, **options: object) -> subprocess.Popen[bytes]:
         """Start `bench` with these words, its output to pipes, in a session of its own."""
@@ -125,7 +128,9 @@ class Place:
         command = [sys.executable, "-m", "bench", *map(str, words)]
         if fresh is None:
             fresh = self.fresh or bool(options) or not set(more) <= {"LIGHT_S"}
-        by: Callable[..., Any] = subprocess.Popen if fresh else warm.Popen
+        by: Callable[..., Any] = (
+            subprocess.Popen if fresh else partial(warm.Popen, light={"--executor", "light"} <= set(words))
+        )
         process: subprocess.Popen[bytes] = by(
             command, cwd=self.folder, env=self.environment(**more), start_new_session=True, **given
         )

@@ -279,6 +279,7 @@ def test_a_residual_block_of_zeros_is_its_shortcut() -> None:
         assert not out[:, 3:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])
 def test_v1_strides_in_the_first_1x1(name: str) -> None:
     v15, v1 = (native(n) for n in (name, f"{name}_v1"))

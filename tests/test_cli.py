@@ -60,6 +60,7 @@ def test_version(run: Bench) -> None:
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_all_is_well(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         result = run("run", "all", "-c", experiment)
         assert result.exit_code == 0, result.stderr

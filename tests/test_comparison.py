@@ -145,6 +145,7 @@ def test_each_way_of_running_is_a_row_whose_label_tells_it_apart() -> None:
     assert (table["parameters"] == RESNET18.parameters).all()
 
 
+@pytest.mark.slow
 def test_runs_are_compared_side_by_side() -> None:
     runs = [
         make_run(records([RESNET18], device), name=name) for name, device in (("a", "cpu"), ("b", "cuda"))
@@ -160,6 +161,7 @@ def test_input_sizes_are_rows_and_told_apart() -> None:
     assert table["macs"].tolist() == [32**2, 64**2]
 
 
+@pytest.mark.slow
 def test_native_sizes_that_differ_between_networks_are_no_label() -> None:
     assert table_of(record(job(n), n) for n in (LENET, ALEXNET))["label"].tolist() == ["lenet5", "alexnet"]
 
@@ -208,6 +210,7 @@ def test_a_network_that_was_only_trained_has_a_row_for_each_condition() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_row_has_the_training_that_most_networks_share() -> None:
     seen = [
         record(job(RESNET18), RESNET18, counted(RESNET18)),

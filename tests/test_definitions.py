@@ -60,6 +60,7 @@ def test_the_jobs_last_planned_say_which_definition_there_is() -> None:
     assert pending[NAME] != pending[NAME]  # edited, and not measured yet
 
 
+@pytest.mark.slow
 def test_each_run_has_definitions_of_its_own() -> None:
     runs = [make_run(timed(OLD, 0.01), name="a"), make_run(timed(NEW, 0.02), name="b")]
     assert compare_table(to_frame(runs))["latency"].tolist() == pytest.approx([0.01, 0.02])

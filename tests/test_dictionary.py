@@ -158,6 +158,7 @@ def test_what_leaves_the_analysis_comes_back_as_it_was() -> None:
             pd.testing.assert_frame_equal(compare_table(seen), compare_table(frame))
 
 
+@pytest.mark.slow
 def test_whole_numbers_are_not_rounded() -> None:
     told = [counted(RESNET)[0].changed(samples=(n,)) for n in (1, 2)]
     frame = to_frame([make_run([record(job(RESNET), RESNET, told[:1])])])

@@ -51,6 +51,7 @@ def test_false_alarms_of_the_verdict_itself(scatter: float, tail: Tail) -> None:
     assert alarms / 150 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 150)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.5, 2.0])
 def test_unequal_scatter_keeps_false_alarms_near(spread: float) -> None:
     rng = np.random.default_rng(12)

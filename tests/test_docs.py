@@ -62,6 +62,7 @@ def of(name: str) -> list[Topic]:
     return [each for each in without_torch() if each.means(name)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "names"),
     [

@@ -94,6 +94,7 @@ def test_signed_rank_p_with_ties_counts_every_choice_of_signs(values: np.ndarray
     assert _signed_rank_p(values) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(numbers, numbers)
 def test_rank_sum_p_with_ties_counts_every_choice_of_places(a: np.ndarray, b: np.ndarray) -> None:

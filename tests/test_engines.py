@@ -167,6 +167,7 @@ def test_without_the_kernels_count_no_number_of_threads_is_told(monkeypatch: pyt
     assert np.isnan(inspection.threads_used(lambda: None, seconds=0.0))
 
 
+@pytest.mark.slow
 def test_noise_is_a_doubt_of_the_answers_and_not_of_the_times(fake: Any, tmp_path: Path) -> None:
     fake(Engine(), ("calibrated_on_noise",))
     found = measured(tmp_path, precision="int8")

@@ -226,6 +226,7 @@ def test_classes_of_a_part_are_told_among_all_and_among_themselves(shades: Path)
 # --- interruptions, memory, backends ---
 
 
+@pytest.mark.slow
 def test_an_evaluation_goes_on_where_it_was_cut_off(shades: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shades / "data" / "val" / "black" / "0.png").write_bytes(b"torn")
     straight = evaluate(shades, overrides=["batch_size=3"])
@@ -402,6 +403,7 @@ def test_torn_answers_are_told_and_others_are_not_taken(shades: Path) -> None:
 # --- the command ---
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("inline_jobs")
 def test_the_command_prints_draws_and_says_what_is_missing(run: Bench, shades: Path) -> None:
     said = run("evaluate", f"{shades}/net.py:Net", "--data", f"imagefolder:{shades}/data", "--no-report",

@@ -189,6 +189,7 @@ def test_other_augmentation_is_another_job() -> None:
         ("timing", {"limit_s": -1}, "blocks[0].timing.limit_s"),
         ("timing", {"min_s": math.inf}, "blocks[0].timing.min_s: input should be a finite number, got inf"),
         ("processes", {"leas": 3}, "unknown key blocks[0].processes.leas"),
+        ("processes", 2, "blocks[0].processes has keys of its own, got 2"),
         ("timing", {"interval": 3}, "unknown key blocks[0].timing.interval"),  # which begins as a type does
         ("input_size", 0, "blocks[0].input_size"),
         ("batch_size", {"cuda": 4}, "blocks[0].batch_size: no value for device cpu"),
@@ -206,6 +207,11 @@ def test_bad_values_name_their_path(key: str, value: Any, message: str) -> None:
     [
         ("timing", {"limit": 3}, "did you mean limit_s?"),
         ("processes", {"leas": 3}, "did you mean least?"),
+        (
+            "processes",
+            2,
+            "set them one by one: processes.least, processes.most, processes.within, processes.grant_s",
+        ),
         ("processes", {"x": 3}, "known: least, most, within, grant_s"),
     ],
 )

@@ -193,6 +193,7 @@ def test_counts_stay_with_their_network_where_only_a_setting_is_asked_for() -> N
     assert kept(["task == 'infer'"])[0] == {"infer"}
 
 
+@pytest.mark.slow
 def test_columns_of_the_comparison_choose_networks() -> None:
     tasks, networks = kept(["macs < 1e9"])
     assert networks == {"lenet5"}

@@ -188,6 +188,7 @@ def test_the_reader_can_fail(broken: str) -> None:
         Tex(broken)
 
 
+@pytest.mark.slow
 def test_names_from_records_reach_the_table_escaped(tmp_path: Path) -> None:
     nets = [replace(NETS[i], name=name) for i, name in enumerate(NASTY)]
     _, shown = comparison([make_run([r for net in nets for r in records([net])])])

@@ -308,6 +308,7 @@ def test_a_name_that_is_no_utf_8_is_read_back() -> None:
     assert decode(encode(seen)).job.arch == "net\udcff.py"
 
 
+@pytest.mark.slow
 def test_ten_thousand_records_take_about_a_second() -> None:
 
     from time import process_time

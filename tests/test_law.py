@@ -140,6 +140,7 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
     return reached
 
 
+@pytest.mark.slow
 def test_the_law_holds() -> None:
     assert breaches(all_imports()) == []
 

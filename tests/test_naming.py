@@ -334,6 +334,12 @@ def test_a_pattern_of_what_is_listed_nowhere_says_what_to_write() -> None:
     assert "my.py:NAME" in (caught.value.tip or "")
 
 
+def test_a_folder_alone_is_told_to_name_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the name of a network is missing") as caught:
+        parse(f"{tmp_path}/")
+    assert caught.value.tip == f"in a file of that folder: {tmp_path}/FILE.py:NAME"
+
+
 def test_cards_are_listed() -> None:
     assert [c.name for c in list_archs("plain?8")] == ["plain18"]
     assert len(list_archs()) == len(ARCHS.names())

@@ -128,6 +128,7 @@ def test_a_tree_is_written_and_read_back(tree: Pattern) -> None:
     assert parse(str(folded)) == folded
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(["INPUT", "->", "-", " ", "[", "]", "*", "2", "CONV3-64", "x", "POOL?", "/", "(", ")",
                                  "p=", "=", ",", "FC", "DROP0.", "9" * 40, "²", "é"]), max_size=12))  # fmt: skip

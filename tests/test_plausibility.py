@@ -252,6 +252,7 @@ def test_a_doubt_is_a_flag_of_the_cell_that_it_names() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_number_that_a_rule_doubts_is_not_crowned() -> None:
     nets = (RESNET18, VGG16, VGG19)
 

@@ -186,6 +186,7 @@ def test_sentences_have_counts_and_exact_intervals() -> None:
     assert "10 % longer, by multiplying what was measured" in lines["bench diff"][3]
 
 
+@pytest.mark.slow
 def test_plain_values_have_every_count_and_interval() -> None:
     found = Selftest.of(with_rows(selftest_run(0.01)))
     assert found is not None

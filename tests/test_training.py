@@ -38,6 +38,7 @@ def test_separable_classes_are_separated() -> None:
     assert seen.test_loss[-1] < seen.test_loss[0]
 
 
+@pytest.mark.slow
 def test_digits_are_learned_by_the_standard_recipe() -> None:
     job = accuracy_job("digits", epochs=None)  # as many as the recipe says
     torch.manual_seed(streams(job.seed).init)

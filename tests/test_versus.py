@@ -516,6 +516,7 @@ def test_a_network_without_a_native_size_takes_that_of_the_others(
     assert [p.job.input_size for p in expand(asked, catalog)] == taken * 2
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
         if not target.endswith(":work"):

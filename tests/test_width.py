@@ -153,6 +153,7 @@ def views(draw: st.DrawFn) -> View:
     return View(heads, rows)
 
 
+@pytest.mark.slow
 @given(views(), st.integers(40, 120))
 def test_a_table_fits_cuts_no_number_and_names_what_it_leaves_out(view: View, width: int) -> None:
     text = printed(Terminal(view, "A title"), width)

@@ -313,11 +313,15 @@ def _config_error(path: str, keys: type[Keys], error: ValidationError) -> Config
     first = error.errors()[0]
     *steps, last = map(str, first["loc"])
     if first["type"] == "extra_forbidden":
-        section = keys.model_fields[steps[0]].annotation if steps else keys
-        known = getattr(section, "model_fields", ())
+        known = getattr(keys.model_fields[steps[0]].annotation if steps else keys, "model_fields", ())
         return ConfigError(f"unknown key {path}{'.'.join([*steps, last])}", suggestion(last, known))
     # Members of a union and of literals appear in the location; only keys help a reader.
     key = path + ".".join(s for s in (*steps, last) if s in keys.model_fields or not s.startswith(_TYPES))
+    if first["type"] == "model_type" and (
+        own := getattr(keys.model_fields[last].annotation, "model_fields", ())
+    ):
+        tip = f"set them one by one: {', '.join(f'{last}.{name}' for name in own)}"
+        return ConfigError(f"{key} has keys of its own, got {first['input']!r}", tip)
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
 
 

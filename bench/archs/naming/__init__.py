@@ -24,6 +24,7 @@ import fnmatch
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bench.archs import Arch
 from bench.archs.naming._ways import ENDINGS, WAYS, NetworkName, Way
@@ -173,7 +174,10 @@ def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
         if source and text[stop : stop + 1] in _GLOB:
             raise _no_list(text, stop, source)
         if named is None:
-            raise error_at(text, end, "the name of a network is missing")
+            folder = (
+                f"in a file of that folder: {text.rstrip('/')}/FILE.py:NAME" if Path(text).is_dir() else None
+            )
+            raise error_at(text, end, "the name of a network is missing", folder)
         target, end = named.group(), stop
     return NetworkName(kind, source, target, _arguments(text, end))
 

@@ -121,7 +121,7 @@ _WAYS: tuple[Column, ...] = (
     Column("num_classes", "Classes", whole, show="telling", keep=2),
 )
 _TRAINED: tuple[Column, ...] = (
-    Column("n_ok", "Seeds", seeds),
+    Column("n_ok", "Seeds", seeds, keep=0),
     Column("dataset", "Data set"),
     Column("epochs", "Epochs", whole, show="differing"),
     Column("recipe", "Recipe", show="differing"),

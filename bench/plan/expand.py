@@ -317,9 +317,8 @@ def _config_error(path: str, keys: type[Keys], error: ValidationError) -> Config
         return ConfigError(f"unknown key {path}{'.'.join([*steps, last])}", suggestion(last, known))
     # Members of a union and of literals appear in the location; only keys help a reader.
     key = path + ".".join(s for s in (*steps, last) if s in keys.model_fields or not s.startswith(_TYPES))
-    if first["type"] == "model_type" and (
-        own := getattr(keys.model_fields[last].annotation, "model_fields", ())
-    ):
+    section = getattr(keys.model_fields.get(last), "annotation", None)
+    if first["type"] == "model_type" and (own := getattr(section, "model_fields", ())):
         tip = f"set them one by one: {', '.join(f'{last}.{name}' for name in own)}"
         return ConfigError(f"{key} has keys of its own, got {first['input']!r}", tip)
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")

@@ -70,9 +70,7 @@ def ready(
     if not job.settings.replicate:
         results += answers(eager.call, prepared.call, images, further_noise(job, ANSWERS))
     results = [with_flags(result, prepared.flags) for result in results]
-    if (
-        prepared.engine is not None and job.device == "cpu"
-    ):  # a card's calls only launch; threads would be told of that
+    if prepared.engine is not None and job.device == "cpu":  # a card's calls only launch, and use none
         results.append(threads(prepared.engine, prepared.call, eager.call, images, job))
     return prepared, (prepare_time, *results)
 

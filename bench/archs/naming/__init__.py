@@ -174,10 +174,9 @@ def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
         if source and text[stop : stop + 1] in _GLOB:
             raise _no_list(text, stop, source)
         if named is None:
-            folder = (
-                f"in a file of that folder: {text.rstrip('/')}/FILE.py:NAME" if Path(text).is_dir() else None
-            )
-            raise error_at(text, end, "the name of a network is missing", folder)
+            inside = f"in a file of that folder: {text.rstrip('/')}/FILE.py:NAME"
+            tip = inside if Path(text).is_dir() else None
+            raise error_at(text, end, "the name of a network is missing", tip)
         target, end = named.group(), stop
     return NetworkName(kind, source, target, _arguments(text, end))
 

@@ -65,8 +65,8 @@ _ENERGY = _Cost("energy", "J", "Energy per image")
 
 _FRONT = (
     "The line is the Pareto front of the largest group that compares, of one input size and tested or trained alike: "
-    "no network of it is both {} and more accurate than one on the line; others are paler, and hollow ones are in "
-    "doubt and on no line. "
+    "by the values drawn, no network of it is both {} and more accurate than one on the line; where intervals overlap, "
+    "that is not decided. Others are paler, and hollow ones are in doubt and on no line. "
 )
 _OWN_SHAPE = (
     "Accuracies of short trainings are shown where the network was timed in the shape it was trained in. "
@@ -207,9 +207,10 @@ def _named(rows: pd.DataFrame, cost: _Cost) -> pd.Series[bool]:
     "accuracy_time",
     title="Accuracy against training time",
     caption="Up and to the left is better: top-1 accuracy on the test images after the last epoch, against the time of "
-    "all epochs without loading and testing. The line is the Pareto front: no network shown was trained both in less "
-    "time and to a higher accuracy than one on it. Points are means over the seeds that ended well, bars one standard "
-    "deviation of the accuracy; times are their medians. Hollow points are in doubt and on no line.",
+    "all epochs without loading and testing. The line is the Pareto front: by the values drawn, no network was trained "
+    "both in less time and to a higher accuracy than one on it; where bars overlap, that is not decided. Points are "
+    "means over the seeds that ended well, bars one standard deviation of the accuracy; times are their medians. "
+    "Hollow points are in doubt and on no line.",
     needs="short trainings that ended well, with their time",
     place=62,
 )

@@ -101,7 +101,7 @@ function scatter(host) {
     points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + 22 * Math.sqrt(sizes[i] / largest) : 0; });
     const front = paretoFront(points, chosen.x, chosen.y);
     note.textContent = [
-      front.length > 1 ? "The dashed line joins the Pareto front of the largest group that compares (one input size and machine, tested or trained alike): what nothing else of it beats in both." : "",
+      front.length > 1 ? "The dashed line joins the Pareto front of the largest group that compares (one input size and machine, tested or trained alike): by the values drawn, what nothing else of it beats in both; where bars overlap, that is not decided." : "",
       chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
       severalWays(points, [chosen.x, chosen.y]) ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
       points.some(p => p.up || p.across) ? "Bars are 95 % intervals." : "",

@@ -103,7 +103,7 @@ AddressArgument = Annotated[
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[all | NAME...]",
+        metavar="all | NAME",
         autocompletion=networks_or_experiments,
         help="Architectures: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt. "
         "None or `all`: the line-up.",

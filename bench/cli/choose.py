@@ -34,7 +34,7 @@ def choose(
     networks: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NETWORK...]",
+            metavar="NETWORK",
             autocompletion=networks,
             help="Names or globs, such as timm:resnet50; where none is named all that are known, in a race "
             "torchvision:*.",

@@ -30,7 +30,7 @@ def compare(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="ARCH BASELINE...",
+            metavar="ARCH",
             autocompletion=networks,
             help="The network in question, then those it is compared with.",
         ),

@@ -63,8 +63,8 @@ def diff(
     Certain is what a test says of at least four processes in each run, held for all rows together; with fewer, a
     change is suspected at most, and the row says what to run to know.
 
-    Exit codes: 0, also for a suspicion; 2 where the runs may not be compared; 3 for a certain slowdown beyond
-    --fail-above.
+    Exit codes: 0, also for a suspicion; 1 where a run cannot be read; 2 where the runs may not be compared; 3 for a
+    certain slowdown beyond --fail-above.
     """
     limit = None if fail_above is None else share(fail_above, "--fail-above")
     noise = None if floor is None else share(floor, "--floor")

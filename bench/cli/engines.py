@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 def engines(
     names: Annotated[
         list[str],
-        typer.Argument(
-            metavar="NET...", autocompletion=networks, help="Each is compared with itself in eager."
-        ),
+        typer.Argument(metavar="NET", autocompletion=networks, help="Each is compared with itself in eager."),
     ],
     engine: Annotated[
         list[str] | None,

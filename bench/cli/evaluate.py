@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _NamesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="NET...",
+        metavar="NET",
         autocompletion=networks,
         help="torchvision:NAME and timm:NAME with their default weights, or others, as in "
         "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "

@@ -21,7 +21,7 @@ def explain(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]",
+            metavar="TOPIC",
             autocompletion=known_topics,
             help="A guide, or any word: a quantity, doubt, status, verdict, task, command, option (--set), key, "
             "figure, recipe, backend, data set, network, exit code ...",

@@ -16,7 +16,7 @@ from bench.errors import ConfigError
 @handled
 def export(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", autocompletion=runs, help="Runs: their names or paths.")
+        list[str], typer.Argument(metavar="RUN", autocompletion=runs, help="Runs: their names or paths.")
     ],
     form: Annotated[
         str,

@@ -24,7 +24,10 @@ app = typer.Typer(
 @app.command("list", epilog=examples_of("bench facts list", "bench facts list --json"))
 @handled
 def _list(as_json: JsonOption = False) -> None:
-    """List the sources of facts: of what, how many, under which conditions, from where, when, under which licence."""
+    """List the sources of facts.
+
+    Of what each is, how many rows it has, under which conditions, from where, when, and under which licence.
+    """
     import msgspec
 
     from bench.facts import folder, sources
@@ -76,7 +79,10 @@ def _show(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is published of a network: accuracies of its weights, and its speeds."""
+    """Show what is published of a network.
+
+    Accuracies of its weights, and its speeds.
+    """
     from bench.errors import unknown_name
     from bench.facts import accuracies, speeds
     from bench.io import finite_json
@@ -113,7 +119,7 @@ def _update(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="CSV files of pytorch-image-models' results, or the word torchvision."
+            metavar="FILE", help="CSV files of pytorch-image-models' results, or the word torchvision."
         ),
     ],
     output: Annotated[
@@ -131,7 +137,10 @@ def _update(
         str | None, typer.Option("--licence", help="Of such files: an SPDX identifier, such as MIT.")
     ] = None,
 ) -> None:
-    """Read published files into the facts: what has the name of a source replaces it, all others stay."""
+    """Read published files into the facts.
+
+    What has the name of a source replaces it, all others stay.
+    """
     from bench.api.facts import update_facts
     from bench.facts import folder
 

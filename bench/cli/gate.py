@@ -23,7 +23,7 @@ def gate(
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The later one.")],
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NET...", help="Networks by their files in the repository: nets/mine.py:Net."),
+        typer.Argument(metavar="NET", help="Networks by their files in the repository: nets/mine.py:Net."),
     ],
     fail_above: Annotated[
         str, typer.Option(metavar="SHARE", help="A slowdown counts where it is certainly more than this.")

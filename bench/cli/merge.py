@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @handled
 def merge(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", autocompletion=runs, help="Runs: their names or paths.")
+        list[str], typer.Argument(metavar="RUN", autocompletion=runs, help="Runs: their names or paths.")
     ],
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the new run.")],
     results: ResultsOption = Path("results"),

@@ -24,7 +24,9 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            autocompletion=runs, help="Runs: names in the results folder, or paths. None: the newest run."
+            metavar="RUN",
+            autocompletion=runs,
+            help="Runs: names in the results folder, or paths. None: the newest run.",
         ),
     ] = None,
     results: ResultsOption = Path("results"),

@@ -30,7 +30,7 @@ def sql(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN...", autocompletion=runs, help="Names or paths of runs; none: all that there are."
+            metavar="RUN", autocompletion=runs, help="Names or paths of runs; none: all that there are."
         ),
     ] = None,
     form: Annotated[_Form, typer.Option("--format", "-f", help="What is printed.")] = _Form.rich,

@@ -25,7 +25,7 @@ def verify(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN...]",
+            metavar="RUN",
             autocompletion=runs,
             help="Runs whose studies and trainings may decide claims.",
         ),

@@ -317,6 +317,8 @@ def test_a_failure_is_told_with_the_innermost_line_of_the_users_own_code() -> No
     assert headline(failed.changed(error=inside)).startswith("RuntimeError in conv.py, line 560")
     refused = {**inside, "type": "InvalidModelError", "message": "w.pt holds more than tensors"}
     assert headline(failed.changed(error=refused)) == "w.pt holds more than tensors"
+    theirs = {**error, "type": "InvalidModelError", "message": "importing net.py raised SyntaxError"}
+    assert headline(failed.changed(error=theirs)) == "parts.py, line 3: importing net.py raised SyntaxError"
 
 
 def test_networks_whose_files_changed_are_named_with_the_files() -> None:

@@ -51,7 +51,8 @@ def headline(record: Record) -> str:
         told = str(error.get("type")) in _OF_BENCH  # it says by itself what and where
         own = [place for place in places if not _INSTALLED.search(place[0])] or ([] if told else places)
         if own:  # the innermost line of the user's own code, where there is one
-            first[0] = f"{error.get('type')} in {Path(own[-1][0]).name}, line {own[-1][1]}: {first[0]}"
+            kind = "" if told else f"{error.get('type')} in "
+            first[0] = f"{kind}{Path(own[-1][0]).name}, line {own[-1][1]}: {first[0]}"
         return f"{first[0]} ({error['tip']})" if error.get("tip") else first[0]
     values = {m.name: m for m in record.measurements}
     parts: list[str] = []

@@ -76,6 +76,17 @@ def is_there(path: Path) -> bool:
     raise OSError(errno.EINVAL, f"{path.name} is a pipe, a device or a socket, and no file")
 
 
+def no_file(path: Path) -> str | None:
+    """Return what stands in the place of a file, in words; None where a file does, or nothing."""
+    try:
+        is_there(path)
+    except OSError as error:
+        return error.strerror
+    except ValueError:  # a name that no file can have
+        return None
+    return None
+
+
 def read_file(path: Path) -> bytes:
     """Return the content of a file that a user has named or could have made.
 

@@ -49,7 +49,7 @@ settings.load_profile("suite")
 SLOW_FILES = {
     *("test_browser", "test_figures", "test_figures_cost", "test_page", "test_report", "test_report_cli"),
     *("test_training_figures", "test_gpu_walk", "test_wild_networks", "test_process_executor"),
-    *("test_choose_race", "test_export"),
+    *("test_choose_race", "test_export", "test_export_cli"),
 }
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.

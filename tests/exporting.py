@@ -12,6 +12,11 @@ from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
 from bench.report.exports import EXPORTS, Results
 
+TIMM = (
+    *("model", "infer_img_size", "infer_samples_per_sec", "infer_step_time", "infer_batch_size"),
+    *("infer_gmacs", "infer_macts", "param_count"),
+    *("train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size"),
+)
 RESNET18, VGG16 = by_name("resnet18", "vgg16")[::-1]
 HUB = {"dataset": "owner/pictures", "task_id": "default"}
 

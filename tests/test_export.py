@@ -6,12 +6,10 @@ import csv
 import io
 import json
 import math
-import os
 import random
 import re
-import sys
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,20 +19,18 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from evaluated import evaluated, run_of
-from exporting import HUB, RESNET18, VGG16, evaluations_of, files_of, of_time, timed
+from exporting import HUB, RESNET18, TIMM, VGG16, evaluations_of, files_of, of_time, timed
 from make_records import by_name, counted, job, make_run, record, records, speed, stepped
-from typer.testing import CliRunner, Result
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.filter import narrowed
 from bench.analysis.frame import to_frame
-from bench.cli.app import app
 from bench.contracts import check_export
 from bench.errors import BenchError, UnsupportedError, install_tip
 from bench.facts import accuracies, speeds
 from bench.facts.convert import update
 from bench.records.record import Measurement, Record
-from bench.records.store import Run, Store
+from bench.records.store import Run
 from bench.report import exports
 from bench.report.exports import EXPORTS, Export, Results
 from bench.report.exports._library import library
@@ -43,11 +39,6 @@ from bench.report.exports.measurements import _long_csv, long_parquet
 from bench.report.exports.timm import _file_name, _timm_csv, _timm_frame, _variants
 from bench.stats.answers import Share
 
-TIMM = (
-    *("model", "infer_img_size", "infer_samples_per_sec", "infer_step_time", "infer_batch_size"),
-    *("infer_gmacs", "infer_macts", "param_count"),
-    *("train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size"),
-)
 ODD = 'a "quoted", text\nof two lines, 😀'
 
 
@@ -466,138 +457,3 @@ def test_each_library_has_an_extra() -> None:
         name for file in folder.glob("*.py") for name in re.findall(r'library\("(\w+)', file.read_text())
     }
     assert {"tensorboard", "wandb", "mlflow"} <= asked <= set(extras)
-
-
-# --- the command ---
-
-Bench = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
-    monkeypatch.chdir(tmp_path)
-    with Store(tmp_path / "results" / "mine") as store:
-        for one in [*timed(), *timed(precision="bf16")[2:3]]:
-            store.append(one)
-    (tmp_path / "results" / "zero").mkdir()
-    (tmp_path / "results" / "zero" / "records.jsonl").touch()
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "kept.csv").write_text("kept")
-    return lambda *words: CliRunner().invoke(app, ["export", *words])
-
-
-def test_command_writes_to_stdout_or_a_file(run: Bench, tmp_path: Path) -> None:
-    result = run("mine")
-    assert result.exit_code == 0
-    assert result.stdout.startswith("run,job_id,")
-    assert run("mine", "-o", "mine.csv").stdout == ""
-    assert (tmp_path / "mine.csv").read_text() == result.stdout
-    assert run("results/mine", "-f", "parquet", "-o", "mine.parquet").exit_code == 0
-    assert len(pd.read_parquet(tmp_path / "mine.parquet")) == result.stdout.count("\n") - 1
-
-
-def test_command_writes_timms_columns_and_says_what_is_lost(run: Bench) -> None:
-    result = run("mine", "--format", "timm")
-    assert result.stdout.splitlines()[0] == ",".join(TIMM)
-    assert result.stdout.count("\nresnet18,") == 2
-    assert "do not tell apart rows that differ in precision" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["mine", "-f", "parquet"], 2, "name a file: --out mine.parquet"),
-        (["mine", "-o", "nowhere/mine.csv"], 2, "no folder nowhere"),
-        (["mine", "-o", "results"], 2, "the folder results is not empty"),
-        (["mine", "-o", "empty"], 1, "cannot write empty"),
-        (["mine", "-o", "kept.csv"], 2, "kept.csv is there already"),
-        (["mine", "-f", "model-card", "-o", "kept.csv", "--force"], 2, "name a new folder: --out"),
-        (["mine", "-f", "model-card"], 2, "name a new folder: --out"),
-        (["mine", "-f", "csv", "--set", "dataset=x"], 2, "the format has no option dataset"),
-        (["mine", "-f", "model-card", "--set", "data=x"], 2, "dataset: id of the data set"),
-        (["mine", "-f", "model-card", "--set", "dataset"], 2, "--set dataset=VALUE"),
-        (["mine", "--where", "family == 'vgg'"], 2, "no job of mine fits"),
-        (["zero"], 2, "nothing is stored in zero"),
-        (["other"], 1, "runs there: mine"),
-        (["mine", "-f", "xlsx"], 2, "xlsx"),
-        ([], 2, "RUN"),
-    ],
-)
-def test_command_refuses(run: Bench, words: list[str], code: int, message: str) -> None:
-    result = run(*words)
-    assert result.exit_code == code
-    assert message in result.stderr
-    assert "Traceback" not in result.output
-    assert Path("kept.csv").read_text() == "kept"
-
-
-def test_command_replaces_a_file_that_it_may(run: Bench) -> None:
-    assert run("mine", "-o", "kept.csv", "--force").exit_code == 0
-    assert Path("kept.csv").read_text().startswith("run,job_id,")
-
-
-def test_command_writes_to_a_pipe_that_stays_one(run: Bench) -> None:
-    os.mkfifo("pipe")
-    reader = os.open("pipe", os.O_RDWR)
-    try:
-        assert (
-            run("mine", "-f", "timm", "-o", "pipe").exit_code == 0
-        )  # nothing is lost, which --force would be for
-        assert os.read(reader, 1 << 20).startswith(b"model,")
-    finally:
-        os.close(reader)
-    assert Path("pipe").is_fifo()
-
-
-def test_command_chooses_jobs(run: Bench) -> None:
-    result = run("mine", "-f", "timm", "--where", "precision == 'bf16'", "--where", "task == 'infer'")
-    assert result.stdout.count("\nresnet18,") == 1
-    assert "timm would call the file benchmark-infer-bf16-nchw-pt2110-cu128-" in result.stderr
-
-
-def test_command_says_whose_numbers_are_in_doubt_where_the_format_has_no_place(run: Bench) -> None:
-    assert "in doubt are resnet18" in run("mine", "-f", "timm").stderr  # of one process each
-
-
-def test_command_fills_a_new_folder_or_an_empty_one(run: Bench) -> None:
-    for folder in ("cards", "empty"):
-        assert run("mine", "-f", "model-card", "-o", folder).exit_code == 0
-        assert (Path(folder) / "resnet18" / "README.md").is_file()
-    again = run("mine", "-f", "model-card", "-o", "cards")
-    assert again.exit_code == 2
-    assert "not empty" in again.stderr
-
-
-@pytest.mark.parametrize("folder", ["new", "empty"])
-def test_what_fails_leaves_nothing_behind(run: Bench, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(out: Path) -> None:
-        (out / "within").mkdir()
-        (out / "half").write_text("half")
-        raise OSError(28, "No space left on device", str(out / "half"))
-
-    EXPORTS.load()
-    monkeypatch.setitem(EXPORTS._units, "failing", Export("it fails", lambda results: fail))
-    result = run("mine", "-f", "failing", "-o", folder)
-    assert result.exit_code == 1
-    assert "No space left on device" in result.stderr
-    assert Path(folder).is_dir() == (folder == "empty")
-    assert not list(Path("empty").iterdir())
-
-
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="it takes a folder where root may not write")
-@pytest.mark.parametrize("words", [["-o", "/proc/mine.csv"], ["-f", "model-card", "-o", "/proc/cards"]])
-def test_command_says_where_it_may_not_write(run: Bench, words: list[str]) -> None:
-    result = run("mine", *words)
-    assert result.exit_code == 1
-    assert words[-1] in result.stderr
-    assert "name another file" in result.stderr
-    assert "Traceback" not in result.output
-
-
-def test_a_missing_library_is_told(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("tensorboard", "wandb", "mlflow"):
-        monkeypatch.setitem(sys.modules, name, None)
-        result = run("mine", "-f", name, "-o", "out")
-        assert result.exit_code == 2
-        assert install_tip(name) in result.stderr
-        assert not Path("out").exists()

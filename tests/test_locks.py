@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import make_catalog, make_job, make_planned, scripted
 
-from bench.api._running import Aside
+from bench.api._running import WarnsOfWaiting
 from bench.errors import BenchError
 from bench.execution import _locks as locks
 from bench.execution import runner
@@ -174,4 +174,4 @@ def test_a_run_holds_the_cards_of_all_its_ranks_and_none_to_count(
 
 def test_who_is_told_of_no_step_is_warned_of_a_wait() -> None:
     with pytest.warns(UserWarning, match=r"waiting: another bench is measuring on cpu \(first\)"):
-        Aside().waiting("cpu", "first")
+        WarnsOfWaiting().waiting("cpu", "first")

@@ -174,7 +174,7 @@ def prepare(
     return Prepared(narrowed, catalog, plan)
 
 
-class Aside(Observer):
+class WarnsOfWaiting(Observer):
     """Warns of what would otherwise look as if nothing happened, where nobody is told of the steps."""
 
     def waiting(self, device: str, holder: str) -> None:
@@ -220,7 +220,7 @@ def run(
         [['lenet5', 61706], ['resnet20', 269722]]
     """
     names = names_of(names)
-    observer = observer or Aside()
+    observer = observer or WarnsOfWaiting()
     with open_executor(executor, names) as opened:
         plan = partial(prepare, experiment, names, tasks=tasks, overrides=overrides, executor=opened)
         prepared = plan()
@@ -267,7 +267,7 @@ def carry_out(
     band: float | None = None,
 ) -> Done:
     """Run what is not measured yet of a plan, and store it in the folder of a run, with the band of a comparison."""
-    observer = observer or Aside()
+    observer = observer or WarnsOfWaiting()
     for place, reason in prepared.catalog.unused:
         observer.unused(place, reason)
     if isinstance(executor, Remote) and (records := executor.collect(path)):

@@ -19,7 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.api._objects import Network, names_of
-from bench.api._running import Aside, Done, Prepared, info_of, run_name
+from bench.api._running import Done, Prepared, WarnsOfWaiting, info_of, run_name
 from bench.api.runs import open_executor, run_folder
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.execution import Executor
@@ -128,7 +128,7 @@ def race(
         catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
         prepared = Prepared(experiment, catalog, ())
         time = _Time(60 * minutes, lambda: begin + 60 * minutes - clock())
-        course = _Course(known, budgets, overrides, prepared, opened, observer or Aside(), time)
+        course = _Course(known, budgets, overrides, prepared, opened, observer or WarnsOfWaiting(), time)
         with Store(path) as store:
             info = info_of(prepared, store.run, argv)
             store.write_info(info)

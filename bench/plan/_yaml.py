@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from bench.errors import ConfigError, suggestion
-from bench.io import is_there, read_file
+from bench.io import no_file, read_file
 
 
 def _is_file(path: Path) -> bool:
@@ -20,17 +20,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
-
-
-def _not_plain(path: Path) -> str | None:
-    """Return what a path is that is no file; None for a file, and where nothing is."""
-    try:
-        is_there(path)
-    except OSError as error:
-        return error.strerror
-    except ValueError:
-        return None
-    return None
 
 
 def find_yaml(name: str, kind: str, folder: Path) -> Path:
@@ -45,8 +34,8 @@ def find_yaml(name: str, kind: str, folder: Path) -> Path:
         for file in (path, folder / f"{path.with_suffix('') if is_yaml else path}.yaml"):
             if _is_file(file):
                 return file
-        if (special := _not_plain(path)) is not None:
-            raise ConfigError(f"no {kind} file {name!r}: {special}", "give the path of a YAML file")
+        if what := no_file(path):
+            raise ConfigError(f"no {kind} file {name!r}: {what}", "give the path of a YAML file")
         inner = [p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.yaml")]
         tip = suggestion(name, inner, "give the path of a YAML file that exists")
         raise ConfigError(f"no {kind} file {name!r}", tip)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.archs.naming.sources import COPIES
 from bench.errors import UnknownNameError, nearest
-from bench.io import is_there
+from bench.io import no_file
 
 
 def users_path(text: str) -> Path:
@@ -28,13 +28,10 @@ def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
         UnknownNameError: if there is none.
     """
     file = users_path(asked)
-    try:
-        if is_there(file):
-            return file
-    except OSError as error:
-        raise UnknownNameError(
-            f"no {what} {asked!r}: {error.strerror}", otherwise or "name a file"
-        ) from error
+    if file.is_file():
+        return file
+    if other := no_file(file):
+        raise UnknownNameError(f"no {what} {asked!r}: {other}", otherwise or "name a file")
     there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
     close = [str(file.parent / name) for name in nearest(file.name, there)]
     tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"

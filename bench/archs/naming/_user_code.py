@@ -31,7 +31,7 @@ from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import NetworkName
 from bench.archs.naming.sources import is_users, sources
 from bench.errors import InvalidModelError, UnknownNameError, nearest, typed_text, unknown_name
-from bench.io import is_there
+from bench.io import no_file
 from bench.plan.card import ArchCard
 
 _OWN = "bench_user_"  # begins the names of modules that are made of users' files
@@ -156,10 +156,8 @@ def _forget(names: set[str]) -> None:
 
 
 def _no_file(source: str, path: Path) -> UnknownNameError:
-    try:
-        is_there(path)
-    except OSError as error:
-        return UnknownNameError(f"no file {source!r}: {error.strerror}", "name a file of Python")
+    if what := no_file(path):
+        return UnknownNameError(f"no file {source!r}: {what}", "name a file of Python")
     if not path.parent.is_dir():
         return UnknownNameError(f"no file {source!r}", f"there is no folder {path.parent}")
     beside = sorted(p.name for p in path.parent.glob("*.py"))

@@ -27,6 +27,8 @@ from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
 
+# There is a worker for each core: threads that wait for one another there took up to four times the time of one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # To compile the headers beforehand takes half a minute, and each job, with its fresh cache, would use them once.
 os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
 os.environ.pop("COLUMNS", None)  # which the workers of pytest-xdist are given
@@ -233,22 +235,15 @@ def inline_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def threads_as_they_were() -> Iterator[None]:
-    """Set torch's threads back after the test."""
+    """Set torch's threads back after the test: jobs that run in this process set theirs."""
     import torch
 
     before = torch.get_num_threads()
     yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def one_thread(threads_as_they_were: None) -> None:
-    """For networks and batches that are too small to share: waiting for the other thread would take most of the time."""
-    import torch
-
-    torch.set_num_threads(1)
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 Bench = Callable[..., Result]

@@ -105,12 +105,7 @@ def changed(data: Splits, config: FitConfig, change: dict[str, Any]) -> tuple[Sp
 
 def trained(model: nn.Module | None = None, **change: Any) -> FitResult:
     """Train a small network on a few patches, with any field of the arguments of `fit` changed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny networks are not faster with more, and beside other work far slower
-    try:
-        return fit(network() if model is None else model, *changed(DATA, CONFIG, change))
-    finally:
-        torch.set_num_threads(threads)
+    return fit(network() if model is None else model, *changed(DATA, CONFIG, change))
 
 
 def curves(result: FitResult) -> tuple[Any, ...]:

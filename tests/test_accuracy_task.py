@@ -39,9 +39,6 @@ ALWAYS = [
 ]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def job(recipe: str = "std", epochs: int | None = 2, **settings: Any) -> Job:
     return Job(
         task="accuracy",

@@ -23,9 +23,6 @@ NAMES = ARCHS.names()
 META = torch.device("meta")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(params=NAMES)
 def arch(request: pytest.FixtureRequest) -> Arch:
     return ARCHS.get(request.param)

@@ -48,9 +48,6 @@ class Net(nn.Module):
 """
 
 
-pytestmark = pytest.mark.usefixtures("threads_as_they_were")
-
-
 def make_job(arch: str = "net", task: str = "infer", num_classes: int = 10, **settings: Any) -> Job:
     asked = Timed(device="cpu", threads=1, batch_size=2, timing=QUICK).model_dump(mode="json")  # type: ignore[arg-type]
     keep = ("device", "batch_size", "precision", "memory_format", "backend", "threads", "timing")

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-import torch
 from conftest import make_catalog
 from fake_clock import FakeClock
 
@@ -82,14 +81,10 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ceilings, "_free", lambda device: 8 * 3 * 64**2 * 4)  # for sides up to 64
     monkeypatch.setitem(ceilings._COPY_BYTES, "cpu", 1 << 20)
     monkeypatch.setattr(ceilings, "_LONGEST_S", math.inf)  # also where others have the cores
-    threads = torch.get_num_threads()
     experiment = Experiment.parse({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
     (planned,) = expand(experiment, make_catalog())
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
-    try:
-        found = {m.name: m for m in _measure(planned.job, hooks)}
-    finally:
-        torch.set_num_threads(threads)
+    found = {m.name: m for m in _measure(planned.job, hooks)}
     assert set(found) == {"matmul_rate", "copy_bandwidth"}
     assert all(max(m.samples) > 1e6 for m in found.values())
     assert set(found["matmul_rate"].detail["rates"]) == {"32", "64"}

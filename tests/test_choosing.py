@@ -49,7 +49,7 @@ def test_the_most_accurate_within_the_budget_is_taken() -> None:
     assert choice.rivals.empty
     assert choice.dearer is not None
     assert (choice.dearer["network"], choice.dearer["excess"]) == ("large", 0.05 / 0.02)
-    assert choice.dismissals().tolist() == [
+    assert [choice.dismissal(i) for i in range(4)] == [
         "less accurate", "", "good at 224 px (10.0 ms) is as accurate or more", "latency 50.0 ms, 2.50 times the budget",
     ]  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_an_unknown_cost_is_held_by_nobody() -> None:
     )
     assert choice.best is not None
     assert choice.best["network"] == "slow"
-    assert choice.dismissals()[1] == "a cost that the budget is of is not known"
+    assert choice.dismissal(1) == "a cost that the budget is of is not known"
     with pytest.raises(BenchError, match="no throughput is known"):
         choose(ROWS, [Budget("throughput", 1.0)], images=50_000)
     with pytest.raises(BenchError, match="no network"):

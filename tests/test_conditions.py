@@ -35,7 +35,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "attention_fast_path": lambda: torch.backends.mha.set_fastpath_enabled(False),
     "gradients": lambda: torch.set_grad_enabled(False),
     "folder": lambda: os.chdir(Path.cwd().parent),
-    "variables": lambda: os.environ.update(OMP_NUM_THREADS="1"),
+    "variables": lambda: os.environ.update(OMP_NUM_THREADS="7"),
     "warnings": lambda: warnings.filterwarnings("ignore"),
     "signals": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
 }

@@ -16,7 +16,6 @@ from bench.datasets.corruptions import corrupt
 from bench.errors import BenchError
 from bench.plan.corruption import KINDS, NAMES, SEVERITIES, read_corruption
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 GREY = torch.full((1, 3, 224, 224), 128, dtype=torch.uint8)
 
 

@@ -38,8 +38,6 @@ class Net(nn.Module):
         return self.head(self.features(x).relu().mean((2, 3)))
 """
 
-pytestmark = pytest.mark.usefixtures("threads_as_they_were")
-
 
 def needs(*modules: str) -> pytest.MarkDecorator:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -313,17 +312,14 @@ def test_an_image_is_corrupted_alike_in_any_batch(shades: Path, batch: int) -> N
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of results with two trainings that have kept their weights, one of them tested on views."""
     results = tmp_path_factory.mktemp("results")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     views = "std(test_time_augmentation='mirror_translate', augment={'flip': True, 'pad': 1}, ema=0.9)"
     for recipe in ("std", views):
         bench.train("lenet5", dataset="digits", recipe=recipe, epochs=2, seeds=1, keep_weights=True,
                     results=results, executor="inline", overrides=["threads=1"], name="t")  # fmt: skip
-    yield results
-    torch.set_num_threads(threads)
+    return results
 
 
 @pytest.mark.slow

@@ -25,9 +25,6 @@ from bench.training.observations import (
 SIZE = 6
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 class Backwards(nn.Module):
     """Registers its layers last to first, uses one of them twice, and one of them never."""
 

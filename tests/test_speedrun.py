@@ -338,12 +338,7 @@ def test_a_few_epochs_of_the_recipe_on_a_thousand_images(
     recipe = Recipe.load("record(batch_size=50,learning_rate=0.4)")
     config = FitConfig(recipe=recipe, dataset="cifar10", epochs=3, seed=1, device=torch.device("cpu"),
                        input_size=16, in_channels=3)  # fmt: skip
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # beside other work, more are far slower
-    try:
-        seen = fit(model, data, config)
-    finally:
-        torch.set_num_threads(threads)
+    seen = fit(model, data, config)
     assert seen.test_time_augmentation == "mirror_translate"
     assert seen.train_loss[-1] < 1.90
     assert seen.test_top1[-1] > 0.36

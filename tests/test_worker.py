@@ -54,9 +54,6 @@ class Base(nn.Module):
 """
 
 
-pytestmark = pytest.mark.usefixtures("threads_as_they_were")
-
-
 def make(tmp_path: Path, body: str, task: str = "cost", **fields: Any) -> Job:
     """Return a job of the class Net in a file that begins with HEAD and goes on with `body`."""
     file = tmp_path / "net.py"

@@ -126,29 +126,25 @@ class Choice:
     nearest: pd.Series | None
     dearer: pd.Series | None
 
-    def dismissals(self) -> pd.Series[str]:
-        """Return for each candidate why it was not chosen, in words; empty for the one that was."""
-        table, unit = self.candidates, COSTS[self.cost][0]
-        front = table[table["on_front"]].sort_values("accuracy")
-
-        def why(row: pd.Series) -> str:
-            if self.best is not None and row.name == self.best.name:
-                return ""
-            if row["holds"] == "open":
-                return "the interval of its cost lies on both sides of the budget"
-            if row["holds"] == "no" and not math.isfinite(row["excess"]):
-                return "a cost that the budget is of is not known"
-            if row["holds"] == "no":
-                return missed(row, self.budgets)
-            if row["on_front"] or math.isnan(row[self.cost]):
-                return "less accurate"
-            costs = front[self.cost] if COSTS[self.cost][1] == "lower" else -front[self.cost]
-            bound = row[self.cost] if COSTS[self.cost][1] == "lower" else -row[self.cost]
-            other = front[(front["accuracy"] >= row["accuracy"]) & (costs <= bound)].iloc[0]
-            name = f"{other['network']} at {other['input_size']} px"
-            return f"{name} ({show(other[self.cost], unit)}) is as accurate or more"
-
-        return table.apply(why, axis=1)
+    def dismissal(self, position: int) -> str:
+        """Return why a candidate was not chosen, in words; empty for the one that was."""
+        table, (unit, better) = self.candidates, COSTS[self.cost]
+        row = table.iloc[position]
+        if self.best is not None and row.name == self.best.name:
+            return ""
+        if row["holds"] == "open":
+            return "the interval of its cost lies on both sides of the budget"
+        if row["holds"] == "no" and not math.isfinite(row["excess"]):
+            return "a cost that the budget is of is not known"
+        if row["holds"] == "no":
+            return missed(row, self.budgets)
+        if row["on_front"] or math.isnan(row[self.cost]):
+            return "less accurate"
+        front = table[table["on_front"] & (table["accuracy"] >= row["accuracy"])].sort_values("accuracy")
+        cheaper = front[self.cost].le if better == "lower" else front[self.cost].ge
+        other = front[cheaper(row[self.cost])].iloc[0]
+        name = f"{other['network']} at {other['input_size']} px"
+        return f"{name} ({show(other[self.cost], unit)}) is as accurate or more"
 
 
 def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | None) -> Choice:

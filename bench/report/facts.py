@@ -55,16 +55,22 @@ def choice_document(choice: Choice, candidates: Candidates, explain: Sequence[st
     Raises:
         UnknownNameError: for a pattern of `explain` that no candidate matches.
     """
+    answer, explained = _sentences(choice, candidates), _explained(choice, explain)
     return Document(
         _table(choice, candidates),
-        above=_sentences(choice, candidates),
+        above=answer,
         remarks=candidates.remarks,
-        notes=_explained(choice, explain),
-        values=_json(choice, candidates, explain),
+        notes=explained,
+        values={
+            "answer": answer,
+            **_json(choice),
+            "remarks": list(candidates.remarks),
+            "explained": explained,
+        },
     )
 
 
-def _json(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> dict[str, object]:
+def _json(choice: Choice) -> dict[str, object]:
     """Return the answer as plain values; what is not known is None."""
 
     def plain(rows: pd.DataFrame) -> object:
@@ -74,7 +80,6 @@ def _json(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> dic
         return None if row is None else finite_json(row[_columns(choice)].to_dict())
 
     return {
-        "answer": _sentences(choice, candidates),
         "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
         "candidates": len(choice.candidates),
         "best": one(choice.best),
@@ -83,8 +88,6 @@ def _json(choice: Choice, candidates: Candidates, explain: Sequence[str]) -> dic
         "nearest": one(choice.nearest),
         "dearer": one(choice.dearer),
         "front": plain(choice.candidates[choice.candidates["on_front"]]),
-        "remarks": list(candidates.remarks),
-        "explained": _explained(choice, explain),
     }
 
 
@@ -160,12 +163,11 @@ def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     """
     if not patterns:
         return []
-    reasons, names = choice.dismissals(), choice.candidates["network"]
+    names, sizes = choice.candidates["network"], choice.candidates["input_size"]
     lines = []
     for pattern in patterns:
         rows = [row for row, name in enumerate(names) if is_called(name, pattern)]
         if not rows:
             raise unknown_name("candidate", pattern, names, "it has no published accuracy, or no cost there")
-        sizes = choice.candidates["input_size"]
-        lines += [f"{names[row]} at {sizes[row]} px: {reasons[row] or 'chosen'}" for row in rows]
+        lines += [f"{names[row]} at {sizes[row]} px: {choice.dismissal(row) or 'chosen'}" for row in rows]
     return lines

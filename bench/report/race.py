@@ -28,16 +28,18 @@ _OPEN = 0.5  # a chance from which its number says no more
 
 def race_document(raced: Raced, known: Known, explain: Sequence[str]) -> Document:
     """Return the answer: sentences, the table, what is to be known of it, and why a network was not chosen."""
+    answer, remarks = race_sentences(raced, known), _remarks(raced, known)
+    explained = _explained(raced, known, explain)
     return Document(
         _table(raced, known),
-        above=race_sentences(raced, known),
-        remarks=_remarks(raced, known),
-        notes=_explained(raced, known, explain),
-        values=_json(raced, known, explain),
+        above=answer,
+        remarks=remarks,
+        notes=explained,
+        values={"answer": answer, **_json(raced), "remarks": remarks, "explained": explained},
     )
 
 
-def _json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, object]:
+def _json(raced: Raced) -> dict[str, object]:
     """Return the answer as plain values; what is not known is None."""
     choice, standing = raced.choice, raced.standing
     table = choice.candidates
@@ -49,7 +51,6 @@ def _json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, objec
         return None if row is None else finite_json(row[_columns()].to_dict())
 
     return {
-        "answer": race_sentences(raced, known),
         "end": raced.end,
         "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
         "cost": choice.cost,
@@ -69,8 +70,6 @@ def _json(raced: Raced, known: Known, explain: Sequence[str]) -> dict[str, objec
         "failed": finite_json(
             table.loc[table["state"] == "failed", ["network", "reason"]].to_dict("records")
         ),
-        "remarks": _remarks(raced, known),
-        "explained": _explained(raced, known, explain),
     }
 
 

@@ -38,6 +38,10 @@ _Rule = Callable[[pd.DataFrame], Iterator[_Doubt]]
 _Row = Mapping[Hashable, Any]
 
 _SIZES = ("parameters", "macs", "activations")
+_READ = [
+    *(*WAY, "task", "family", "label", "device_name", "batch_size", "job_id", "attempt", "status"),
+    *("measurement", "median", "low", "high", "flags", "detail"),
+]  # of a row, by the rules
 _AT_A_BATCH = ["task", *WAY, "batch_size"]
 
 
@@ -64,7 +68,7 @@ def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
     """Return the rows that break each rule; rules that none breaks are left out."""
-    frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
+    frame = frame.loc[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"]), _READ]
     if frame.empty:
         return {}
     by_flag = {flag: list(rule(frame)) for flag, rule in _RULES.items()}
@@ -74,13 +78,11 @@ def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
 def _larger_but_faster(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     times = _counted(frame, frame["measurement"].isin(["latency", "step_time"]), _SIZES)
-    times = (
-        times.assign(family=list(map(_family, times["family"], times["network"]))) if len(times) else times
-    )
-    keys = ["run", "task", "family", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
+    keys = ["run", "task", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
     groups: defaultdict[tuple[object, ...], list[_Row]] = defaultdict(list)
     for row in times.to_dict("records"):
-        groups[tuple(None if pd.isna(row[key]) else row[key] for key in keys)].append(row)
+        of = (None if pd.isna(row[key]) else row[key] for key in keys)
+        groups[(_family(row["family"], row["network"]), *of)].append(row)
     for some in groups.values():
         for large in some:
             for small in some:
@@ -188,9 +190,9 @@ def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counted(frame: pd.DataFrame, some: pd.Series[bool], names: Sequence[str]) -> pd.DataFrame:
-    """Return some rows of the frame, with counts of their networks as columns, NaN where not counted."""
-    rows = _numbered(frame[some])
-    return rows.merge(counts_of(frame, names), on=SHAPE, how="left") if len(rows) else rows
+    """Return some rows of the frame whose networks were counted, with the counts as columns."""
+    counts = counts_of(frame, names).dropna(subset=list(names)) if some.any() else frame[:0]
+    return _numbered(frame[some]).merge(counts, on=SHAPE, how="inner") if len(counts) else counts
 
 
 def _side_by_side(frame: pd.DataFrame, name: str, other: str, key: list[str]) -> Iterator[_Row]:

@@ -45,7 +45,9 @@ def not_drawn(name: str, *_: object, **__: object) -> _drawing.Picture:
 
 
 @pytest.fixture
-def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> StandIn:
+def executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, counted_once: None
+) -> StandIn:
     """Return what stands in for all executors, in a folder with README's network, images and weights, and two commits."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))

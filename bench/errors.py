@@ -116,10 +116,10 @@ _NO_MEMORY = (
     "allocate memory",  # torch's CPU allocator, ONNX Runtime
     "could not create a memory",  # oneDNN
     "bad_alloc",
-    "cublas_status_alloc_failed",
+    "alloc_failed",  # cuBLAS, cuFFT, cuSOLVER, cuSPARSE, cuDNN until 8
     "cublas_status_not_initialized",  # its workspace found no room
-    "cudnn_status_alloc_failed",
     "allocation_failed",  # cuDNN 9, of the host or of the device
+    "nvml_success == r",  # torch's allocator, which then asks NVML who holds the memory, and may not: MIG, containers
 )
 
 

@@ -41,6 +41,9 @@ class FakeCard:
         pids: of the processes on it, likewise.
         busy: share of the time in % that a process computes, by its id.
         watts: that it draws, by the clock of the host; None for a card without a counter of energy.
+        most_watts: of its power.
+        max_clocks: in MHz, of its SMs and its memory.
+        ecc: whether its memory corrects errors; None where it cannot.
     """
 
     name: str
@@ -53,6 +56,9 @@ class FakeCard:
     pids: Sequence[Sequence[int]] = ((),)
     busy: dict[int, int] = field(default_factory=dict)
     watts: float | None = 0.0
+    most_watts: int = 700
+    max_clocks: tuple[int, int] = (1980, 2619)
+    ecc: bool | None = True
     looks: Counter[str] = field(default_factory=Counter)
 
     def now(self, name: str) -> Any:
@@ -73,6 +79,7 @@ class FakeHost:
         device: what CUDA runs work on, whichever card it is.
         calls: of NVML's functions, by name.
         driver: its version; functions that came later are not found.
+        answer_s: that NVML takes for a call.
     """
 
     def __init__(self, *slots: FakeCard, shown: Sequence[FakeCard] | None = None) -> None:
@@ -82,6 +89,7 @@ class FakeHost:
         self.calls: Counter[str] = Counter()
         self.current = 0
         self.driver = 580
+        self.answer_s = 0.0
 
     @property
     def visible(self) -> list[FakeCard]:
@@ -112,7 +120,7 @@ class FakeHost:
             card = self.visible[index(device)]
             uuid = type("Uuid", (), {"__str__": lambda _: card.bare})()
             return types.SimpleNamespace(
-                name=card.name, uuid=uuid, total_memory=card.memory, clock_rate=CLOCK_KHZ
+                name=card.name, uuid=uuid, total_memory=card.memory, clock_rate=CLOCK_KHZ, major=9, minor=0
             )
 
         def set_device(device: Any) -> None:
@@ -145,6 +153,7 @@ class FakeHost:
     def _counted(self, name: str, function: Any) -> Any:
         def call(*args: Any) -> Any:
             self.calls[name] += 1
+            self.device.clock.sleep(self.answer_s)
             return function(*args)
 
         return call
@@ -191,6 +200,11 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
         return int(whole(card).now("reasons"))
 
+    def ecc_mode(card: FakeCard) -> list[int]:
+        if whole(card).ecc is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return [int(bool(card.ecc)), 0]
+
     def energy_mj(card: FakeCard) -> int:
         if whole(card).watts is None:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
@@ -206,13 +220,14 @@ def _nvml(host: FakeHost) -> Iterator[tuple[str, Any]]:
     yield "nvmlDeviceGetName", lambda card: card.name
     yield "nvmlDeviceGetUUID", lambda card: uuid(card).encode()
     yield "nvmlDeviceGetMemoryInfo", lambda card: types.SimpleNamespace(total=card.memory, used=GIB)
-    yield "nvmlDeviceGetPowerManagementLimit", lambda card: whole(card) and 700_000
-    yield "nvmlDeviceGetMaxClockInfo", lambda card, _: whole(card) and 1980
+    yield "nvmlDeviceGetPowerManagementLimit", lambda card: 1000 * whole(card).most_watts
+    yield "nvmlDeviceGetMaxClockInfo", lambda card, of: whole(card).max_clocks[of == pynvml.NVML_CLOCK_MEM]
+    yield "nvmlDeviceGetEccMode", ecc_mode
     yield "nvmlDeviceGetPersistenceMode", lambda card: int(bool(whole(card)))
     yield "nvmlDeviceGetMigMode", lambda card: [int(bool(whole(card).slices)), 0]
     yield "nvmlDeviceGetClockInfo", lambda card, _: whole(card).now("clocks")
     yield "nvmlDeviceGetTemperature", lambda card, _: whole(card) and 40
-    yield "nvmlDeviceGetPowerUsage", lambda card: whole(card) and 70_000
+    yield "nvmlDeviceGetPowerUsage", lambda card: 100 * whole(card).most_watts
     yield "nvmlDeviceGetCurrentClocksEventReasons", event_reasons
     yield "nvmlDeviceGetCurrentClocksThrottleReasons", lambda card: whole(card).now("reasons")
     yield (
@@ -230,7 +245,9 @@ def both(*clocks: int) -> list[int]:
 
 def mixed() -> tuple[FakeHost, FakeCard, FakeCard, FakeCard]:
     """Return a host with a slow card, one that may not be opened and a fast one, which CUDA counts first; and these."""
-    slow = FakeCard("NVIDIA T4", "aaaa", 16 * GIB)
+    slow = FakeCard(
+        "NVIDIA T4", "aaaa", 16 * GIB, most_watts=70, max_clocks=(1590, 5001), clocks=both(1590), ecc=None
+    )
     closed = FakeCard("NVIDIA A100", "bbbb", opens=False)
     fast = FakeCard("NVIDIA H100", "cccc")
     return FakeHost(slow, closed, fast, shown=[fast, slow]), slow, closed, fast

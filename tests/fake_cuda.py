@@ -28,11 +28,14 @@ LAUNCHES_NOTHING = ("aten::empty", "aten::detach", "aten::_local_scalar_dense")
 
 
 class FakeClock:
-    """The host's seconds, and until when the device has work; neither passes but by what is launched and waited for."""
+    """The host's seconds, and until when the device has work; neither passes but by what is launched and waited for.
+
+    What it has until `beside_s` is on other streams than torch's usual one.
+    """
 
     def __init__(self) -> None:
         self.host_s = 1.0
-        self.device_s = 0.0
+        self.device_s = self.beside_s = 0.0
 
     def work(self, launch_s: float, seconds: float) -> None:
         """Launch work that begins when the device has done all before."""
@@ -41,7 +44,7 @@ class FakeClock:
 
     def wait(self, until_s: float | None = None) -> None:
         """Let the host stand still until the device has done all that was launched, or until a moment."""
-        self.host_s = max(self.host_s, self.device_s if until_s is None else until_s)
+        self.host_s = max(self.host_s, max(self.device_s, self.beside_s) if until_s is None else until_s)
 
     def read(self) -> float:
         """Return the host's seconds; reading takes a moment, as a clock that stood still would never end a loop."""
@@ -67,6 +70,10 @@ class FakeEvent:
     def synchronize(self) -> None:
         """Wait until the device has come so far."""
         self.clock.wait(self.at_s)
+
+    def query(self) -> bool:
+        """Return whether the device has come so far."""
+        return self.at_s is not None and self.clock.host_s >= self.at_s
 
     def elapsed_time(self, end: FakeEvent) -> float:
         """Return the milliseconds until another event."""

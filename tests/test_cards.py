@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,18 @@ def test_the_fake_has_nothing_that_torch_has_not(name: str) -> None:
     assert hasattr(torch.cuda, name)
 
 
+def test_a_fake_card_has_nothing_that_torch_does_not_say_of_one() -> None:
+    host = FakeHost(FakeCard("NVIDIA H100", "cccc"))
+    stub = (Path(torch.__file__).parent / "_C" / "__init__.pyi").read_text()
+    (kind,) = (
+        node
+        for node in ast.walk(ast.parse(stub))
+        if isinstance(node, ast.ClassDef) and node.name == "_CudaDeviceProperties"
+    )
+    known = {ast.unparse(node.target) for node in kind.body if isinstance(node, ast.AnnAssign)}
+    assert set(vars(host.cuda()["get_device_properties"](0))) <= known
+
+
 @pytest.mark.parametrize(
     ("fake", "real"),
     [(FakeEvent, torch.cuda.Event), (FakeStream, torch.cuda.Stream), (FakeGraph, torch.cuda.CUDAGraph)],
@@ -104,8 +117,31 @@ def test_cards_stand_in_the_order_of_cuda_and_one_that_may_not_be_opened_leaves_
     host.install(monkeypatch)
     found = environment.machine()
     first, second, third = found["gpu"]
-    assert (first["name"], first["uuid"], first["memory_B"]) == ("NVIDIA H100", "GPU-cccc", 80 * GIB)
-    assert (second["name"], second["uuid"], second["memory_B"]) == ("NVIDIA T4", "GPU-aaaa", 16 * GIB)
+    assert first == {
+        "name": "NVIDIA H100",
+        "uuid": "GPU-cccc",
+        "memory_B": 80 * GIB,
+        "power_limit_W": 700.0,
+        "max_sm_clock_MHz": 1980,
+        "max_memory_clock_MHz": 2619,
+        "persistence": True,
+        "ecc": True,
+        "mig": False,
+        "driver": "580.1",
+    }
+    assert second == {
+        "name": "NVIDIA T4",
+        "uuid": "GPU-aaaa",
+        "memory_B": 16 * GIB,
+        "power_limit_W": 70.0,
+        "max_sm_clock_MHz": 1590,
+        "max_memory_clock_MHz": 5001,
+        "persistence": True,
+        "ecc": None,
+        "mig": False,
+        "driver": "580.1",
+    }
+    assert found["unknown"]["gpu.1.ecc"] == "NVMLError_NotSupported: Not Supported"
     assert third == {**dict.fromkeys(first), "driver": "580.1"}
     assert found["unknown"]["gpu.2"] == "NVMLError_NoPermission: Insufficient Permissions"
     assert host.calls["nvmlInit"] == 1
@@ -192,7 +228,7 @@ def looked(card: FakeCard, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, pid:
 
 
 def test_a_watch_looks_at_its_card_alone_and_finds_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    host, *_ = mixed()
+    host, slow, _, fast = mixed()
     host.install(monkeypatch)
     found = watch("cuda:0")
     before = dict(host.calls)
@@ -206,6 +242,7 @@ def test_a_watch_looks_at_its_card_alone_and_finds_it_once(monkeypatch: pytest.M
         "nvmlDeviceGetHandleByUUID",
     }
     assert host.calls["nvmlDeviceGetPowerUsage"] == 2
+    assert (fast.looks["clocks"], slow.looks["clocks"]) == (2 * 2, 0)  # both clocks, at the start and the end
 
 
 def test_the_clock_of_an_idle_card_is_not_of_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +330,79 @@ def test_bench_env_on_a_host_of_three_cards(command: Command) -> None:
     assert found["devices"] == ["cpu", "cuda:0", "cuda:1"]
     assert [gpu["name"] for gpu in found["gpu"]] == ["NVIDIA H100", "NVIDIA T4", None]
     assert [gpu["uuid"] for gpu in found["state"]["gpu"]] == ["GPU-cccc", "GPU-aaaa"]
+    assert [gpu["power_W"] for gpu in found["state"]["gpu"]] == [70.0, 7.0]
     assert len(set(found["key"].values())) == 3
+
+
+def test_bench_env_in_words(command: Command) -> None:
+    said = CliRunner().invoke(app, ["env"]).stdout
+    told = dict(re.findall(r"^ *(\S+) +(.*?) *$", said, re.MULTILINE))
+    assert told["devices"] == "cpu, cuda:0, cuda:1"
+    assert "no_cuda" not in told  # there is CUDA
+    assert (told["gpu.0.power_limit_W"], told["gpu.1.power_limit_W"]) == ("700.0", "70.0")
+    assert told["gpu.2.name"] == "unknown"
+    assert told["state.gpu.1.throttle_reasons"] == "none"
+    assert told["packages.tensorrt"] == "not installed"
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [
+        (0, ()),
+        (1, ("idle",)),
+        (0x44, ("power cap", "thermal, by hardware")),
+        (0x102, ("clocks set by a user", "clocks of the display")),
+    ],
+)
+def test_why_clocks_are_low(bits: int, words: tuple[str, ...]) -> None:
+    assert environment.clock_reasons(bits) == words
+
+
+def test_a_plan_says_on_which_card_and_how(command: Command) -> None:
+    said = CliRunner().invoke(app, ["plan", "--config", "gpu", "--task", "ceiling"]).stdout
+    assert "on cuda:0 (NVIDIA H100)" in said
+    (head,) = (line for line in said.splitlines() if "precision" in line)
+    assert "network" not in head  # the machine's ceilings have none
+    assert "seed" not in head
+    rows = [line.split() for line in said.splitlines() if "cuda:0" in line and "run" in line]
+    assert [row[2] for row in rows[:4]] == ["fp32", "tf32", "bf16", "fp16"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "warning", "why"),
+    [
+        (None, None, "torch finds no GPU"),
+        ("", None, "torch finds no GPU: CUDA_VISIBLE_DEVICES is ''"),
+        ("7", "the driver says something else then", "torch finds no GPU: CUDA_VISIBLE_DEVICES is '7'"),
+        (
+            None,
+            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). (Triggered at x)",
+            "torch finds no GPU: CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).",
+        ),
+    ],
+)
+def test_why_there_is_no_gpu_and_what_runs_on_the_cpu_for_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch, variable: str | None, warning: str | None, why: str
+) -> None:
+    def available() -> bool:
+        if warning is not None:
+            warnings.warn(warning, stacklevel=1)
+        return False
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", available)
+    if variable is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    found = command("env")
+    assert (found["devices"], found["no_cuda"]) == (["cpu"], why)
+    words = ["plan", "lenet5", "--config", "smoke", "--task", "infer"]
+    said = " ".join(CliRunner().invoke(app, words).output.split())
+    assert f"on the CPU, although there is NVIDIA T4, a card of no known name, NVIDIA H100: {why}" in said
+    refused = CliRunner().invoke(app, [*words, "--set", "device=cuda"])
+    assert refused.exit_code == 2
+    assert f"this machine has only cpu ({why})" in " ".join(refused.output.split())
+    on_cpu = CliRunner().invoke(app, [*words, "--set", "device=cpu"])  # as it was asked for
+    assert "although" not in on_cpu.output
 
 
 @pytest.mark.parametrize(("asked", "device"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1")])

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch.backends.cuda import matmul
 
-from bench.execution._conditions import _CONDITIONS, changes, read, restore
+from bench.execution._conditions import _CONDITIONS, _FP32_PARTS, changes, read, restore
+from bench.training.config import allow_tf32, is_tf32_allowed
+
+
+def set_fp32(name: str, value: str) -> None:
+    _FP32_PARTS[name].fp32_precision = value
+
 
 CHANGES: dict[str, Callable[[], object]] = {
+    **{name: partial(set_fp32, name, "none" if "matmul" in name else "ieee") for name in _FP32_PARTS},
+    "onednn_precision": partial(set_fp32, "fp32_onednn_conv", "bf16"),
     "clocks": lambda: setattr(time, "perf_counter_ns", lambda: 0),
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "matmul_precision": lambda: torch.set_float32_matmul_precision("medium"),
     "cudnn_benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
     "cudnn_tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
+    **{
+        short: lambda name=name: setattr(matmul, name, not getattr(matmul, name))
+        for short, name in {
+            "fp16_accumulation": "allow_fp16_accumulation",
+            "fp16_reduction": "allow_fp16_reduced_precision_reduction",
+            "bf16_reduction": "allow_bf16_reduced_precision_reduction",
+        }.items()
+    },
     "cudnn_deterministic": lambda: setattr(torch.backends.cudnn, "deterministic", True),
     "cudnn_enabled": lambda: setattr(torch.backends.cudnn, "enabled", False),
     "deterministic": lambda: torch.use_deterministic_algorithms(True),
@@ -43,9 +63,12 @@ CHANGES: dict[str, Callable[[], object]] = {
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
+    allowed = is_tf32_allowed()
+    allow_tf32(products=False, convolutions=False)
     before = read()
     yield
     restore(before)
+    allow_tf32(**allowed)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # anomaly detection says that it is slow
@@ -67,6 +90,44 @@ def test_a_change_is_told_with_both_values() -> None:
     before = read()
     torch.set_num_threads(1)
     assert restore(before) == {"threads": "2 -> 1"}
+
+
+LOUD = {
+    "cuda_matmul": ("matmul_precision", "highest -> on CUDA {0}, on the CPU ieee"),
+    "cudnn_conv": ("cudnn_tf32", "False -> convolutions {0}, recurrent layers none"),
+    "cudnn_rnn": ("cudnn_tf32", "False -> convolutions none, recurrent layers {0}"),
+    "onednn_matmul": ("matmul_precision", "highest -> on CUDA ieee, on the CPU {0}"),
+    "onednn_conv": ("onednn_precision", "fp32 -> convolutions {0}, recurrent layers none"),
+    "onednn_rnn": ("onednn_precision", "fp32 -> convolutions none, recurrent layers {0}"),
+    "cuda": ("cudnn_tf32", "False -> convolutions {0}, recurrent layers {0}"),
+}
+
+
+@pytest.mark.parametrize("part", LOUD)
+def test_precision_that_is_set_in_torchs_newer_way_is_set_back_and_told(part: str) -> None:
+    """The older way raises where the two differ, which must be told and be no error."""
+    value = "tf32"
+    before, older = read(), (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+    set_fp32(f"fp32_{part}", value)
+    name, told = LOUD[part]
+    assert restore(before) == {name: told.format(value)}
+    assert read() == before
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == older
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("value", ["tf32", "ieee", "bf16"])
+def test_single_precision_is_what_a_job_says_whatever_was_set_before(value: str, allowed: bool) -> None:
+    allow_tf32(products=allowed, convolutions=allowed)
+    of_job = read()
+    for parts in ((), *itertools.combinations(_FP32_PARTS, 2)):
+        with contextlib.suppress(RuntimeError):  # not every part knows every value
+            for name in parts:
+                set_fp32(name, value)
+        allow_tf32(products=allowed, convolutions=allowed)
+        assert read() == of_job, parts
+        assert is_tf32_allowed() == {"products": allowed, "convolutions": allowed}
+        assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == allowed
 
 
 def test_variables_that_libraries_read_are_set_back_and_the_networks_own_stay(

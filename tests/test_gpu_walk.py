@@ -20,7 +20,7 @@ from fake_card import COUNTER_STEP_S, FakeCard, FakeHost, both
 from fake_cuda import Failure
 
 from bench.archs.naming import resolve
-from bench.backends import BACKENDS
+from bench.backends import BACKENDS, Runnable
 from bench.errors import UnsupportedError
 from bench.execution import EXECUTORS
 from bench.execution._max_batch import find_max_batch
@@ -128,6 +128,59 @@ def test_a_backend_that_blocks_the_host_has_no_time_of_launching(
         assert results[name].flags == ()
 
 
+_AT_ITS_END = torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
+_IN_IT = "CUDA error: operation not permitted when stream is capturing"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "kind", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), _AT_ITS_END, torch.OutOfMemoryError, "out of memory"),
+        (torch.AcceleratorError(_IN_IT), _AT_ITS_END, UnsupportedError, _IN_IT),
+        (KeyError("one that the network handled"), ValueError("its own"), UnsupportedError, "its own"),
+    ],
+)
+def test_what_breaks_a_capture_is_told_although_its_end_fails_too(
+    host: FakeHost,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Exception,
+    last: Exception,
+    kind: type[Exception],
+    message: str,
+) -> None:
+    def capture(graph: object) -> None:
+        try:
+            raise first
+        except Exception:
+            raise last  # noqa: B904 (as the end of a with block does)
+
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    with pytest.raises(kind, match=message):
+        measured(job_of("infer", backend="cuda_graph"))
+
+
+def test_tf32_that_nvidias_libraries_are_forbidden_is_not_timed(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    with pytest.raises(UnsupportedError, match="NVIDIA_TF32_OVERRIDE=0 forbids TF32"):
+        measured(job_of("infer", precision="tf32"))
+    assert "latency" in measured(job_of("infer", precision="fp32"))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    assert "latency" in measured(job_of("infer", precision="tf32"))
+
+
+@pytest.mark.parametrize(("value", "flags"), [(None, ()), ("0", ()), ("1", ("launch_blocking",))])
+def test_a_host_that_waits_for_each_kernel_is_a_doubt(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, value: str | None, flags: tuple[str, ...]
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", value)
+    assert {m.flags for m in measured(job_of("infer", batch_size=4)).values()} == {flags}
+    on_cpu = job_of("infer", device="cpu")
+    assert not any("launch_blocking" in m.flags for m in measured(on_cpu).values())
+
+
 @pytest.mark.parametrize(
     ("backend", "precision"),
     [*((b, "fp32") for b in ("eager", "compiled", *GRAPHS[1:])), *(("eager", p) for p in PRECISIONS[1:])],
@@ -163,6 +216,30 @@ def test_energy_goes_from_one_step_of_the_counter_to_another(host: FakeHost, tas
     assert energy.samples[0] == pytest.approx(WATTS * a_step / 4, rel=2 * edge_s)
     assert energy.detail["idle_W"] == pytest.approx(WATTS, rel=0.2)
     assert list(results).index("energy") == list(results).index("step_time") + 1
+
+
+@pytest.mark.parametrize(
+    ("answer_s", "kernel_s", "batch"), [(1e-3, 1e-3, 4), (2e-2, 4e-4, 1), (2e-2, 1e-3, 4), (2e-2, 2e-2, 4)]
+)
+def test_the_card_has_work_while_its_counter_is_read(
+    host: FakeHost, answer_s: float, kernel_s: float, batch: int
+) -> None:
+    host.answer_s, host.device.kernel_s = answer_s, kernel_s
+    results = measured(job_of("infer", batch_size=batch, energy_s=2.0))
+    energy, a_step = results["energy"], median(results["step_time"].samples)
+    assert energy.detail["busy_share"] == pytest.approx(1.0, abs=0.06)
+    assert energy.samples[0] == pytest.approx(WATTS * a_step / batch, rel=0.06)
+    assert energy.flags == ()
+
+
+def test_energy_of_pauses_is_a_doubt(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.answer_s = 8e-3
+    BACKENDS.load()
+    blocking = replace(BACKENDS.get("eager"), blocks_host=True)  # it cannot be launched ahead
+    monkeypatch.setitem(BACKENDS._units, "blocking", blocking)
+    energy = measured(job_of("infer", batch_size=4, backend="blocking", energy_s=2.0))["energy"]
+    assert energy.detail["busy_share"] < 0.9
+    assert energy.flags == ("idle_between",)
 
 
 def test_energy_where_there_is_no_counter(host: FakeHost, card: FakeCard) -> None:
@@ -293,6 +370,32 @@ def test_who_sets_the_pace(
     assert {name for name, m in times.items() if "contended" in m.flags} == (set() if quiet else bound)
 
 
+@pytest.mark.parametrize(("beside_s", "flags"), [(0.0, ()), (KERNEL_S, ("beside_stream",))])
+def test_work_on_streams_of_its_own_is_missed_by_no_clock_without_a_doubt(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, beside_s: float, flags: tuple[str, ...]
+) -> None:
+    BACKENDS.load()
+    eager = BACKENDS.get("eager")
+
+    def prepare(*args: Any) -> Runnable:
+        usual, clock = eager.prepare(*args), host.device.clock
+
+        def call() -> object:
+            logits = usual.call()
+            clock.beside_s = clock.device_s + beside_s
+            return logits
+
+        return replace(usual, call=call)
+
+    monkeypatch.setitem(BACKENDS._units, "streams", replace(eager, prepare=prepare))
+    results = measured(job_of("infer", batch_size=4, backend="streams"))
+    assert median(results["step_time"].samples) == pytest.approx(KERNELS * KERNEL_S, rel=1e-3)
+    assert median(results["latency"].samples) == pytest.approx(
+        KERNELS * KERNEL_S + host.device.launch_s + beside_s, rel=1e-3
+    )
+    assert (results["step_time"].flags, results["latency"].flags) == (flags, ())
+
+
 def test_networks_that_launching_sets_the_pace_of_are_flagged(host: FakeHost) -> None:
     host.device.launch_s, host.device.kernel_s = KERNEL_S, KERNEL_S / 20
     results = list(_measure(versus(), HOOKS))
@@ -336,6 +439,14 @@ NO_MEMORY = {
     ),
     "the handle of cuBLAS": RuntimeError(
         "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+    ),
+    "the workspace of cuFFT": RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+    "the handle of cuSOLVER": RuntimeError(
+        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`"
+    ),
+    "torch's allocator, where NVML may not be asked": RuntimeError(
+        'NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/pytorch/c10/cuda/CUDACachingAllocator.cpp":1165, please report a '
+        "bug to PyTorch."
     ),
     "cuDNN 8": RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     "cuDNN 9": RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),

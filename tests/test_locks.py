@@ -73,6 +73,27 @@ def test_one_card_is_one_lock_whatever_its_number(
     assert [device for device, _ in waited(first, second)] == expected
 
 
+def test_who_waits_for_the_first_of_two_cards_holds_none_of_them() -> None:
+    """In whichever order it counts them: of two runs that each held one, neither would go on."""
+    free = threading.Event()
+
+    def waiting(device: str, _: str) -> None:
+        with device_locks(B, "third", unexpected):
+            assert device == "cuda:1"
+        free.set()
+
+    def hold() -> None:
+        with device_locks(BOTH, "second", waiting):
+            pass
+
+    with device_locks(A, "first", unexpected):
+        other = threading.Thread(target=hold)
+        other.start()
+        assert free.wait(10)
+    other.join(10)
+    assert not other.is_alive()
+
+
 def test_who_waits_is_told_for_whom() -> None:
     ((_, holder),) = waited(A, A)
     assert holder.startswith(f"run first, process {os.getpid()}, since 2")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from fake_card import FakeCard, FakeHost
 from torch import nn
 
 from bench.timing._memory import CudaMemory, HostMemory
@@ -59,6 +60,17 @@ def test_what_the_card_lost_stands_beside_the_allocators_peak(monkeypatch: pytes
     assert found.samples == (110 - 10,)
     assert found.detail["device_B"] == 1000 - 300
     assert "whole card" in found.detail["device_of"]
+
+
+def test_workspaces_of_algorithms_that_are_tried_once_are_no_part_of_the_peak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = FakeHost(FakeCard("NVIDIA H100", "cccc")).install(monkeypatch)
+    sizes = iter((400 * MB, 20 * MB))
+    with host.device.at_work():
+        meter = CudaMemory("cuda:0")
+        found = meter.peak(lambda: torch.empty(next(sizes), dtype=torch.uint8))
+    assert found.samples == (20 * MB,)
 
 
 def test_on_the_cpu_one_clock_serves_latency_and_step_time() -> None:

@@ -51,8 +51,9 @@ class TestTheHost:
         assert not any(p.any_card for p in alone)
 
     def test_slices_of_a_board_share_its_clocks_and_are_not_shared_out(self) -> None:
-        part = {**CARDS[0], "name": "NVIDIA H100 MIG 1g.10gb", "uuid": "MIG-a"}
-        assert host(part, {**part, "uuid": "MIG-b"}).equal_cards == (0,)
+        for kind, name in (("MIG", "NVIDIA H100"), ("GPU", "NVIDIA H100 MIG 1g.10gb")):  # either tells
+            parts = ({**CARDS[0], "name": name, "uuid": f"{kind}-{one}"} for one in "ab")
+            assert host(*parts).equal_cards == (0,)
 
     @pytest.mark.parametrize(("device", "told"), [("all", True), ("auto", False), ("cuda:0", False)])
     def test_what_is_left_out_is_told_where_all_are_asked_for(self, device: str, told: bool) -> None:

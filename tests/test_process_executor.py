@@ -85,6 +85,27 @@ def test_threads_work_after_the_fork(executor: ProcessExecutor) -> None:
         assert ended.exitcode == 0
 
 
+@pytest.mark.slow
+def test_the_server_begins_no_cuda_which_no_process_that_it_forks_could_use_then() -> None:
+    code = (
+        "import torch\n"
+        "begun = []\n"
+        "for name in ('_cuda_init', '_cuda_getDeviceCount'):\n"
+        "    setattr(torch._C, name, lambda *_, name=name: begun.append(name) or 0)\n"
+        "import bench.execution.preload\n"
+        "from bench.records import environment\n"
+        "assert not begun, begun\n"
+        "assert not torch.cuda.is_initialized()\n"
+        "assert not environment._nvml.cache_info().currsize\n"
+        "torch.cuda.is_available()\n"
+        "assert begun or not torch.backends.cuda.is_built()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_printed_is_kept_apart(executor: ProcessExecutor, capfd: pytest.CaptureFixture[str]) -> None:
     _, ended = call(executor, "talk")
     assert set(ended.output.split("\n")) == {"to stdout", "to stderr", "to descriptor 1", ""}

@@ -204,17 +204,26 @@ def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pyte
     assert summary.pending == 5 - len(summary.records)
 
 
-def test_what_others_disturbed_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flag", ["contended", "stolen", "shared_device"])
+def test_what_others_disturbed_is_tried_once_more_at_the_end(tmp_path: Path, flag: str) -> None:
     def events(flags: tuple[str, ...]) -> list[Event]:
         return [("measurement", seconds("latency", 1.0).changed(flags=flags)), ("outcome", ("ok", None))]
 
-    disturbed, quiet = (events(("contended",)), Ended()), (events(()), Ended())
+    disturbed, quiet = (events((flag,)), Ended()), (events(()), Ended())
     executor = scripted(disturbed, quiet, disturbed, disturbed, quiet)
     summary = run(tmp_path, executor, plan(3))
     assert [args[0].seed for _, args in executor.calls] == [0, 1, 2, 0, 2]
     stored = [(r.job.seed, r.attempt, r.measurements[0].flags) for r in read_run(tmp_path).records]
-    assert stored[3:] == [(0, 2, ("contended",)), (2, 2, ())]
+    assert stored[3:] == [(0, 2, (flag,)), (2, 2, ())]
     assert [r.attempt for r in summary.records] == [2, 1, 2]  # still disturbed, and kept
+
+
+@pytest.mark.parametrize("flag", ["launch_bound", "power_capped", "throttled", "clock_varied"])
+def test_what_nobody_else_did_is_not_tried_again(tmp_path: Path, flag: str) -> None:
+    measured = seconds("step_time", 1.0).changed(flags=(flag,))
+    executor = scripted(([("measurement", measured), ("outcome", ("ok", None))], Ended()))
+    run(tmp_path, executor, plan(1))
+    assert len(executor.calls) == 1
 
 
 @pytest.mark.parametrize(("again_s", "standing"), [(3.0, 1), (0.5, 2)])

@@ -537,6 +537,17 @@ def test_what_a_file_sets_is_set_back_and_told(tmp_path: Path) -> None:
     assert all("conditions_reset" in m.flags for m in found["measurements"].values())
 
 
+@pytest.mark.parametrize("task", ["infer", "train_step", "accuracy"])
+def test_a_file_may_say_its_precision_in_torchs_newer_way(tmp_path: Path, task: str) -> None:
+    body = 'torch.backends.fp32_precision = "tf32"\nclass Net(Base): pass'
+    found = story(make(tmp_path, body, task))
+    assert found["status"] == "ok", found["error"]
+    assert found["environment"]["set_by_the_file"] == {
+        "onednn_precision": "fp32 -> convolutions tf32, recurrent layers tf32",
+        "cudnn_tf32": "False -> convolutions tf32, recurrent layers tf32",
+    }
+
+
 def test_what_a_forward_pass_changes_is_a_doubt(tmp_path: Path) -> None:
     body = "class Net(Base):\n  def forward(self, x):\n    torch.set_num_threads(2)\n    return super().forward(x)"
     found = story(make(tmp_path, body, "infer"))

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.backends._shared import PinnedCall, on_cpu
+from bench.errors import lacks_memory, text_of
 from bench.plan.job import Job
 
+_END_FAILED = "previous error during capture"  # what CUDA says at its end
 _WARM_UP_CALLS = 3  # cuDNN and cuBLAS choose algorithms and take their workspaces before the capture
 
 
@@ -24,7 +26,7 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: A
     try:
         graph, logits = _capture(model, images)
     except Exception as error:  # the network ran in eager; whatever is wrong now is the capture
-        raise refusal("CUDA graph capture", error, "use backend=eager") from error
+        raise refusal("CUDA graph capture", _first(error), "use backend=eager") from error
 
     def call() -> object:
         graph.replay()
@@ -32,6 +34,14 @@ def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: A
 
     detail = {"capture_s": time.perf_counter() - start, "warm_up_calls": _WARM_UP_CALLS}
     return Runnable(PinnedCall(call, (model, images)), detail)
+
+
+def _first(error: Exception) -> Exception:
+    """Return what broke a capture: the capture's end fails of it as well, and says no more than that."""
+    before = error.__context__
+    if isinstance(before, Exception) and (lacks_memory(before) or _END_FAILED in text_of(error)):
+        return before
+    return error
 
 
 def _capture(model: nn.Module, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:

@@ -28,7 +28,9 @@ def _print(document: Mapping[str, object]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for path, value in _leaves(document):
-        table.add_row(escape(path), escape(_words(value)))
+        if path == "no_cuda" and value is None:  # as there is CUDA
+            continue
+        table.add_row(escape(path), escape(_words(path, value)))
     stdout().print(table)
 
 
@@ -43,9 +45,13 @@ def _leaves(value: Mapping[str, object], path: str = "") -> Iterator[tuple[str, 
             yield path + name, inner
 
 
-def _words(value: object) -> str:
+def _words(path: str, value: object) -> str:
+    from bench.records.environment import clock_reasons
+
     if value is None:
-        return "unknown"
+        return "not installed" if path.startswith("packages.") else "unknown"
+    if path.endswith(".throttle_reasons") and isinstance(value, int):
+        return ", ".join(clock_reasons(value)) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return str(value) if value != {} else "none"

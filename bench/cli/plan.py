@@ -64,7 +64,9 @@ def _print(plan: Plan) -> None:
 
     experiment = plan.prepared.experiment
     title = f"{experiment.name}: {experiment.about}" if experiment.about else experiment.name
-    stdout().print(Terminal(view_of(plan.rows[:_MOST], _fields()), title))
+    rows = plan.rows[:_MOST]
+    told = [field for field in _fields() if any(field[1](row) for row in rows)]
+    stdout().print(Terminal(view_of(rows, told), title))
     if len(plan.rows) > _MOST:
         say(f"the first {_MOST:,} of {len(plan.rows):,} jobs; --json has all")
     for words in dict.fromkeys(row.planned.note for row in plan.rows if row.planned.note):
@@ -74,7 +76,8 @@ def _print(plan: Plan) -> None:
     states = [row.state for row in plan.rows]
     counts = ", ".join(f"{states.count(s)} {w}" for s, w in _WORDS.items() if s in states)
     jobs = "1 job" if len(plan.rows) == 1 else f"{len(plan.rows):,} jobs"
-    say(f"{jobs}: {counts}; about {duration(plan.seconds)}{_at(plan)}")
+    of_jobs = f", {duration(plan.jobs_s)} of it for the jobs" if plan.jobs_s else ""
+    say(f"{jobs}: {counts}; about {duration(plan.seconds)}{of_jobs}{_at(plan)}")
 
 
 def _fields() -> Fields[Row]:
@@ -89,9 +92,14 @@ def _fields() -> Fields[Row]:
     return (
         (Head("job"), lambda row: row.planned.job.id),
         (Head("task", keep=2), lambda row: row.planned.job.task),
-        (Head("network", keep=2), lambda row: plain(row.planned.job.arch)),
-        (Head("input", "px", numeric=True), lambda row: str(row.planned.job.input_size)),
+        (Head("network", keep=2), lambda row: plain(row.planned.job.arch) if _has_network(row) else ""),
+        (
+            Head("input", "px", numeric=True),
+            lambda row: str(row.planned.job.input_size) if _has_network(row) else "",
+        ),
         (Head("batch", numeric=True, keep=2), given("batch_size")),
+        (Head("precision"), given("precision")),
+        (Head("backend"), lambda row: "" if given("backend")(row) == "eager" else given("backend")(row)),
         (Head("device"), given("device")),
         (Head("data set"), given("dataset")),
         (
@@ -110,6 +118,12 @@ def _fields() -> Fields[Row]:
     )
 
 
+def _has_network(row: Row) -> bool:
+    from bench.plan.task import TASKS
+
+    return TASKS.get(row.planned.job.task).has_network
+
+
 def _process(row: Row) -> str:
     """Return the number of the process that a time is measured in, from 1 on."""
     number = row.planned.job.settings.given.get("replicate")
@@ -121,7 +135,13 @@ def _at(plan: Plan) -> str:
     from bench.units import duration
 
     if len(plan.places) == 1:
-        return ""
+        from bench.records.environment import card_of
+
+        environment = plan.prepared.catalog.environment
+        jobs = (row.planned.job for row in plan.rows if row.planned.status is None)
+        on = dict.fromkeys(device for job in jobs for device in job.devices if device != "cpu")
+        cards = ", ".join(f"{device} ({card_of(environment, device).get('name')})" for device in on)
+        return f" on {cards}" if cards else ""
     names = ", ".join(place.name for place in plan.places)
     return f" on {names}, {duration(sum(row.seconds for row in plan.rows))} one after the other"
 

@@ -59,6 +59,58 @@ def _of_cudnn(name: str) -> _Condition[bool]:
     return _Condition(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
 
 
+def _of_matmul(name: str) -> _Condition[bool]:
+    return _Condition(lambda: getattr(cuda.matmul, name), lambda value: setattr(cuda.matmul, name, value))
+
+
+# Parts of torch that compute in single precision, a whole before its parts: one that says nothing has what that has.
+# This is the newer way to say it; what the older one says must agree, or torch raises when it is asked.
+_BACKENDS: Any = torch.backends  # some of whose parts are known to no type checker
+_FP32_PARTS: Mapping[str, Any] = {
+    "fp32": _BACKENDS,
+    "fp32_cuda": _BACKENDS.cudnn,  # of matrix products too
+    "fp32_onednn": _BACKENDS.mkldnn,
+    "fp32_cuda_matmul": _BACKENDS.cuda.matmul,
+    "fp32_cudnn_conv": _BACKENDS.cudnn.conv,
+    "fp32_cudnn_rnn": _BACKENDS.cudnn.rnn,
+    "fp32_onednn_matmul": _BACKENDS.mkldnn.matmul,
+    "fp32_onednn_conv": _BACKENDS.mkldnn.conv,
+    "fp32_onednn_rnn": _BACKENDS.mkldnn.rnn,
+}
+
+
+def _of_fp32(part: Any) -> _Condition[str]:
+    return _Condition(
+        lambda: part.fp32_precision, lambda value: setattr(part, "fp32_precision", value), decides=False
+    )
+
+
+def _fp32_of(**parts: str) -> str:
+    """Return in words what holds of some parts, by what each is called."""
+    held = {name: _FP32_PARTS[f"fp32_{part}"].fp32_precision for name, part in parts.items()}
+    return ", ".join(f"{name.replace('_', ' ')} {precision}" for name, precision in held.items())
+
+
+def _matmul_precision() -> str:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # the newer way has said something else
+        return _fp32_of(on_CUDA="cuda_matmul", on_the_CPU="onednn_matmul")
+
+
+def _cudnn_tf32() -> bool | str:
+    try:
+        return bool(cudnn.allow_tf32)
+    except RuntimeError:
+        return _fp32_of(convolutions="cudnn_conv", recurrent_layers="cudnn_rnn")
+
+
+def _onednn_precision() -> str:
+    parts = ("onednn_conv", "onednn_rnn")
+    plain = all(_FP32_PARTS[f"fp32_{part}"].fp32_precision in ("none", "ieee") for part in parts)
+    return "fp32" if plain else _fp32_of(convolutions=parts[0], recurrent_layers=parts[1])
+
+
 def _set_variables(values: Mapping[str, str]) -> None:
     """Set variables back, and remove new ones that libraries read; others are the network's own, and may be needed."""
     for name in os.environ.keys() - values.keys():
@@ -113,9 +165,15 @@ def _set_clocks(_: str) -> None:
 _CONDITIONS: Mapping[str, _Condition] = {
     "clocks": _Condition(_own_clocks, _set_clocks),
     "threads": _Condition(torch.get_num_threads, torch.set_num_threads),
-    "matmul_precision": _Condition(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    # First the parts, then what they come to: the older way to say it sets those of matrix products and cuDNN.
+    **{name: _of_fp32(part) for name, part in _FP32_PARTS.items()},
+    "onednn_precision": _Condition(_onednn_precision, lambda _: None),
+    "matmul_precision": _Condition(_matmul_precision, torch.set_float32_matmul_precision),
     "cudnn_benchmark": _of_cudnn("benchmark"),
-    "cudnn_tf32": _of_cudnn("allow_tf32"),
+    "cudnn_tf32": _Condition(_cudnn_tf32, lambda allowed: setattr(cudnn, "allow_tf32", allowed)),
+    "fp16_accumulation": _of_matmul("allow_fp16_accumulation"),
+    "fp16_reduction": _of_matmul("allow_fp16_reduced_precision_reduction"),
+    "bf16_reduction": _of_matmul("allow_bf16_reduced_precision_reduction"),
     "cudnn_deterministic": _of_cudnn("deterministic"),
     "cudnn_enabled": _of_cudnn("enabled"),
     "deterministic": _Condition(

@@ -5,6 +5,8 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -188,13 +190,10 @@ def _counted(name: str) -> dict[str, object]:
 
 
 def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[tuple[str, str]]) -> Catalog:
-    import torch
-
     from bench.backends import BACKENDS
     from bench.records import environment
 
-    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    why = "torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU"
+    cuda, why = _cuda_devices()
     return Catalog(
         devices=("cpu", *(f"cuda:{i}" for i in range(cuda))),
         threads=environment.usable_cores(),
@@ -204,8 +203,25 @@ def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[
         missing=_missing([*datasets, *(data for data, _ in evaluated)]),
         backends=tuple(BACKENDS),
         environment=environment.machine(),
-        no_cuda=None if cuda else why,
+        no_cuda=why,
     )
+
+
+def _cuda_devices() -> tuple[int, str | None]:
+    """Return how many there are, and why there is none where there is none: torch says so in a warning, once."""
+    import torch
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count:
+        return count, None
+    if torch.version.cuda is None:
+        return 0, "torch is built without CUDA"
+    if (shown := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return 0, f"torch finds no GPU: CUDA_VISIBLE_DEVICES is {shown!r}"
+    words = [str(warning.message).partition(" (Triggered")[0] for warning in told]
+    return 0, ": ".join(["torch finds no GPU", *words[:1]])
 
 
 def _datasets(names: Sequence[str]) -> dict[str, DatasetCard]:

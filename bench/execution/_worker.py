@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ from bench.plan.task import TASKS, Hooks
 from bench.records import environment
 from bench.records.environment import cuda_cards
 from bench.records.record import Measurement, Status
+from bench.training.config import allow_tf32
 
 # Stages in which only the network's own code can be at fault.
 _MODEL_STAGES = ("import", "build", "check")
@@ -142,7 +144,7 @@ def _judged(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[st
 def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Yield each measurement of the job as soon as it is there; what the user's code set in the process is told."""
     switch(job)
-    before, reset, flags = conditions.read(), dict[str, str](), list[str]()
+    before, reset, flags = conditions.read(), dict[str, str](), _of_variables(job)
 
     def tell() -> None:
         more = {"set_by_the_file": dict(reset)} if reset else {}
@@ -157,6 +159,12 @@ def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     for measurement in TASKS.get(job.task).run(job, replace(hooks, settle=settle, flag=flags.append)):
         flagged = measurement.changed(flags=(*measurement.flags, *flags)) if flags else measurement
         yield _under(flagged, reset, conditions.changes(before))
+
+
+def _of_variables(job: Job) -> list[str]:
+    """Return the doubts that variables of the process give rise to."""
+    blocks = os.environ.get("CUDA_LAUNCH_BLOCKING", "0") != "0" and job.device != "cpu"
+    return ["launch_blocking"] if blocks else []
 
 
 def _under(measurement: Measurement, reset: Mapping[str, str], changed: Mapping[str, str]) -> Measurement:
@@ -187,13 +195,15 @@ def switch(job: Job) -> None:
         raise UnsupportedError(message, "use device=cpu, or a torch that is built for CUDA")
     if tf32 and on_cpu:
         raise UnsupportedError("tf32 is a mode of CUDA's matrix units; the CPU has none", "use fp32 or bf16")
+    if tf32 and os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        message = "NVIDIA_TF32_OVERRIDE=0 forbids TF32 to NVIDIA's libraries, whatever torch says"
+        raise UnsupportedError(message, "unset it, or use precision=fp32")
     if isinstance(settings, Timed) and settings.cudnn_benchmark and on_cpu:
         raise UnsupportedError("cudnn_benchmark: the CPU has no cuDNN", "leave it out there")
     torch.backends.cudnn.benchmark = settings.tries_kernels
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
+    allow_tf32(products=tf32, convolutions=tf32)
     if job.device.startswith("cuda:"):
         torch.cuda.set_device(job.device)
 

@@ -83,7 +83,9 @@ class Catalog:
         Slices of a board (MIG) share its power and its clocks: what runs on one tells on the times of another.
         """
         kinds = [(card.get("name"), card.get("memory_B")) for card in self._cards]
-        sliced = bool(kinds) and " MIG " in str(kinds[0][0])
+        sliced = any(
+            " MIG " in str(c.get("name")) or str(c.get("uuid")).startswith("MIG-") for c in self._cards[:1]
+        )
         return tuple(i for i, kind in enumerate(kinds) if i == 0 or (kind == kinds[0] and not sliced))
 
     @property
@@ -91,6 +93,12 @@ class Catalog:
         """The CUDA devices that do not, each with its model."""
         others = (i for i in range(len(self._cards)) if i not in self.equal_cards)
         return tuple(f"cuda:{i} ({self._cards[i].get('name')})" for i in others)
+
+    @property
+    def idle_cards(self) -> tuple[str, ...]:
+        """The models of the cards of a machine whose CUDA shows none of them."""
+        cards = () if self._cards else self.environment.get("gpu", ())
+        return tuple(str(card.get("name") or "a card of no known name") for card in cards)
 
     @property
     def _cards(self) -> Sequence[JsonObject]:
@@ -212,6 +220,9 @@ def _on_cards(planned: Planned, written: object, catalog: Catalog) -> Planned:
 
     One with several ranks has the first cards. Which cards are left out is told.
     """
+    if planned.job.device_kind == "cpu" and written in ("auto", "all") and catalog.idle_cards:
+        note = f"on the CPU, although there is {', '.join(catalog.idle_cards)}: {catalog.no_cuda}"
+        return replace(planned, note="; ".join(filter(None, (planned.note, note))))
     if planned.job.device_kind != "cuda" or written not in _SEVERAL:
         return planned
     any_card = planned.job.settings.device_count == 1 and len(catalog.equal_cards) > 1

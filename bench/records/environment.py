@@ -44,8 +44,11 @@ _VARIABLES = (
     "GOMP_",
     "CUDA_",
     "TORCH_",
+    "TORCHDYNAMO_",
+    "TORCHINDUCTOR_",
     "PYTORCH_",
-    "CUBLAS_",
+    "CUBLAS",  # and cuBLASLt
+    "CUDNN_",
     "NVIDIA_TF32",
     "LD_PRELOAD",
 )
@@ -381,15 +384,15 @@ class _Card:
     board: object
 
     @property
-    def is_slice(self) -> bool:
-        """Whether it is a part of a board (MIG)."""
-        return self.handle is not self.board
+    def is_sliced(self) -> bool:
+        """Whether it is a slice of a board (MIG), or the board of slices, by whose UUID CUDA may call its slice."""
+        return self.handle is not self.board or _is_cut(self)
 
     def energy(self) -> float:
         """Return the energy in J that a card has taken since the driver was loaded.
 
         Raises:
-            pynvml.NVMLError: where it has no counter, as a slice: that of the board is of all its slices.
+            pynvml.NVMLError: where it has no counter.
         """
         return float(_nvml().nvmlDeviceGetTotalEnergyConsumption(self.handle)) * 1e-3
 
@@ -490,6 +493,32 @@ def _throttle_reasons(card: _Card) -> int:
         return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card.board))
 
 
+def _is_cut(card: _Card) -> bool:
+    """Return whether a board is cut into slices, which few can be."""
+    try:
+        return bool(_nvml().nvmlDeviceGetMigMode(card.board)[0])
+    except _nvml().NVMLError:
+        return False
+
+
+_CLOCK_REASONS = {
+    0x1: "idle",
+    0x2: "clocks set by a user",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "thermal, by software",
+    0x40: "thermal, by hardware",
+    0x80: "power brake",
+    0x100: "clocks of the display",
+}
+
+
+def clock_reasons(bits: int) -> tuple[str, ...]:
+    """Return in words why the clocks of a card are not higher, of the bits that NVML says it with."""
+    return tuple(name for bit, name in _CLOCK_REASONS.items() if bits & bit)
+
+
 def _text(value: object) -> object:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -506,6 +535,7 @@ _CARD_FACTS: _Probes = {
         card.board, _nvml().NVML_CLOCK_MEM
     ),
     "persistence": lambda card: bool(_nvml().nvmlDeviceGetPersistenceMode(card.board)),
+    "ecc": lambda card: bool(_nvml().nvmlDeviceGetEccMode(card.board)[0]),  # takes bandwidth of GDDR memory
     "mig": lambda card: bool(_nvml().nvmlDeviceGetMigMode(card.board)[0]),
 }
 """What does not change of a card, each by a function that may raise."""

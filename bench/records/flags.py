@@ -27,6 +27,11 @@ FLAGS: dict[str, str] = {
     "clock_varied": "the GPU's clock changed by more than 5 % during the measurement, neither for power nor for heat",
     "shared_device": "another process came to the GPU during the measurement, or computed on it",
     "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
+    "beside_stream": "the network gives work to streams of its own that its call does not wait for: the time of a call "
+    "among others is without it",
+    "idle_between": "the device had nothing to do for more than a tenth of the pass that measured energy: without the "
+    "pauses, an image takes less",
+    "launch_blocking": "CUDA_LAUNCH_BLOCKING made the host wait for each kernel: unset it to time the network",
     "resumed": "the job was interrupted and went on from where it was; its times are not comparable",
     "missed": "the target accuracy was not reached in the epochs given; the detail has the best",
     "assumed_transform": "nothing declares how images are brought to this network: the usual size, crop and "

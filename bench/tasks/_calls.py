@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from statistics import median
 
 from torch import Tensor
 
@@ -87,12 +88,24 @@ def with_energy(
         try:
             meter = find_meter(job.device)
             hooks.stage("energy")
-            energy = measure_energy(call, settings.batch, meter, tools.latency, tools.watch, seconds=seconds)
+            clock = tools.step or tools.latency
+            energy = measure_energy(call, settings.batch, meter, clock, tools.watch, seconds=seconds)
         except UnsupportedError as error:
             yield measurement.changed(detail={**measurement.detail, "energy": error.message})
         else:
             yield measurement
-            yield energy
+            yield _with_busy_share(energy, measurement)
+
+
+def _with_busy_share(energy: Measurement, step_time: Measurement) -> Measurement:
+    """Return an energy with the share of its pass that its calls take, and a doubt where the device often had none."""
+    detail = energy.detail
+    share = float(detail["calls"]) * median(step_time.samples) / float(detail["seconds"])
+    flags = (*energy.flags, *["idle_between"] * (share < _BUSY))
+    return energy.changed(detail={**detail, "busy_share": share}, flags=flags)
+
+
+_BUSY = 0.9  # of the pass for energy that its calls take at least
 
 
 def tensors(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from statistics import median
 
 import torch
 
@@ -34,6 +35,31 @@ class CudaEventClock:
         end.synchronize()
         seconds: float = start.elapsed_time(end) * 1e-3
         return seconds
+
+    def launch(self, call: Callable[[], object], calls: int) -> torch.cuda.Event:
+        """Launch calls, and return the event behind them, which tells when they are done."""
+        for _ in range(calls):
+            call()
+        end = torch.cuda.Event()
+        end.record()
+        return end
+
+    def goes_on_beside(self, call: Callable[[], object]) -> bool:
+        """Whether streams of its own have work of a call that its own stream, and so this clock, does not wait for."""
+        shares, late_s = [], []
+        for _ in range(_TRIES):
+            torch.cuda.synchronize()
+            begin = self.now()
+            self.launch(call, 1).synchronize()
+            middle = self.now()
+            torch.cuda.synchronize()
+            late_s.append(self.now() - middle)
+            shares.append(late_s[-1] / max(self.now() - begin, 1e-9))
+        return median(shares) > _BESIDE_SHARE and median(late_s) > _BESIDE_S
+
+
+_TRIES = 5
+_BESIDE_SHARE, _BESIDE_S = 0.05, 1e-4  # of a call, and in all, from which work beside its stream counts
 
 
 def cuda_events(count: int) -> list[torch.cuda.Event]:

@@ -30,10 +30,14 @@ class CudaMemory:
         self.free = torch.cuda.mem_get_info(self.device)[0]
 
     def peak(self, call: Workload) -> Measurement:
-        """Run `call` twice; the peak is of allocated bytes above what was there at the start."""
+        """Run `call` twice; the peak is of the second, of allocated bytes above what was there at the start.
+
+        In the first, cuDNN takes workspaces for each algorithm that it tries, and lets go of all but one.
+        """
         torch.cuda.synchronize(self.device)
         held = torch.cuda.memory_allocated(self.device)
-        peak = self._most(call, _PASSES)
+        call()
+        peak = self._most(call)
         detail = {
             "meter": "cuda allocator",
             "reserved_B": torch.cuda.max_memory_reserved(self.device),
@@ -45,13 +49,12 @@ class CudaMemory:
 
     def high_water(self, call: Workload) -> int | None:
         """Run `call` once; return the most that was allocated meanwhile, in bytes."""
-        return self._most(call, 1)
+        return self._most(call)
 
-    def _most(self, call: Workload, passes: int) -> int:
+    def _most(self, call: Workload) -> int:
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
-        for _ in range(passes):
-            call()
+        call()
         torch.cuda.synchronize(self.device)
         return torch.cuda.max_memory_allocated(self.device) - self.baseline
 

@@ -29,16 +29,10 @@ _CLOCK_VARIED = 0.05  # of the highest clock seen, the lowest lay below it
 _TICK_S = 0.25
 _LOOK_SHARE = 4  # between two looks there is so many times as long as one takes
 
-# Of NVML's reasons for lower clocks, those that are not the user's own settings or idleness. The first is how a card
-# works under full load, the others are disturbances.
+# Of the reasons for lower clocks, those that are not the user's own settings or idleness. The first is how a card works
+# under full load, the others are disturbances.
 _POWER_CAP = "power cap"
-_REASONS = {
-    0x4: _POWER_CAP,
-    0x8: "hardware slowdown",
-    0x20: "thermal, by software",
-    0x40: "thermal, by hardware",
-    0x80: "power brake",
-}
+_REASONS = (_POWER_CAP, "hardware slowdown", "thermal, by software", "thermal, by hardware", "power brake")
 
 
 class WatchReport(NamedTuple):
@@ -160,7 +154,7 @@ class _GpuWatch:
         bits = 0
         for state in self.states:
             bits |= state.get("throttle_reasons") or 0
-        reasons = [name for bit, name in _REASONS.items() if bits & bit]
+        reasons = [name for name in environment.clock_reasons(bits) if name in _REASONS]
         others = self._others()
         doubts = {
             "throttled": bool(set(reasons) - {_POWER_CAP}),

@@ -116,7 +116,11 @@ def measure_inference(
         yield latency.changed(name="step_time", detail={**latency.detail, "of": of, "samples_of": "latency"})
         return
     stage("throughput")
-    yield _watched("step_time", call, clock, timing, instruments.watch, of="a call among others", blocks=True)
+    step = _watched(
+        "step_time", call, clock, timing, instruments.watch, of="a call among others", blocks=True
+    )
+    beside = isinstance(clock, CudaEventClock) and clock.goes_on_beside(call)
+    yield step.changed(flags=(*step.flags, "beside_stream")) if beside else step
 
 
 def _watched(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -90,6 +90,28 @@ def autocast(precision: str, device: torch.device | str) -> torch.autocast:
     """Return the context of a forward pass and its loss; parameters and gradients stay in fp32."""
     kind, dtype = torch.device(device).type, AUTOCAST.get(precision)
     return torch.autocast(kind, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+_BACKENDS: Any = torch.backends  # some of whose parts are known to no type checker
+
+
+def allow_tf32(*, products: bool, convolutions: bool) -> None:
+    """Allow or forbid TF32 in CUDA's matrix products and convolutions; single precision on the CPU stays single.
+
+    torch has two ways to say so, and the older one raises where the newer one (`fp32_precision`) said something else;
+    what a network's file has set by either is gone after this.
+    """
+    onednn = _BACKENDS.mkldnn
+    for part in (_BACKENDS, _BACKENDS.cudnn, onednn, onednn.conv, onednn.rnn):
+        part.fp32_precision = "none"  # as the part above says, of which there is none here
+    torch.set_float32_matmul_precision("high" if products else "highest")
+    _BACKENDS.cudnn.allow_tf32 = convolutions
+
+
+def is_tf32_allowed() -> dict[str, bool]:
+    """Return what `allow_tf32` takes, however it was set."""
+    parts = {"products": _BACKENDS.cuda.matmul, "convolutions": _BACKENDS.cudnn.conv}
+    return {name: part.fp32_precision == "tf32" for name, part in parts.items()}
 
 
 # --- random numbers: one seed becomes independent streams, so that a change of one use leaves the others alone ---

@@ -22,7 +22,7 @@ from bench.training._batches import Batches
 from bench.training._learner import Evaluation, Learner
 from bench.training._parallel import Group
 from bench.training._prepare import compile_learner, initialise, warm_up
-from bench.training.config import AUTOCAST, FitConfig, Splits
+from bench.training.config import AUTOCAST, FitConfig, Splits, allow_tf32, is_tf32_allowed
 
 _CURVES = (
     *("train_loss", "train_error", "test_loss", "test_top1", "test_top5", "val_loss", "val_top1"),
@@ -303,13 +303,12 @@ def _check_precision(precision: str, device: torch.device) -> None:
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
     """Allow or forbid TF32 in CUDA's matrix products and convolutions, and put back what was."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    before = is_tf32_allowed()
+    allow_tf32(products=allowed, convolutions=allowed)
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        allow_tf32(**before)
 
 
 def _set_dropout(model: nn.Module, probability: float | None) -> None:

@@ -123,6 +123,12 @@ _NO_MEMORY = (
 )
 
 
+NO_PROCESS = "Resource temporarily unavailable"
+"""What the system says where no further process or thread may be started."""
+
+MORE_PROCESSES = "allow more processes: ulimit -u, or the limit of the container (pids.max)"
+
+
 def encodable(text: str) -> str:
     """Return text that UTF-8 can hold: halves of characters, which Python's texts may have, are written as escapes."""
     return str.encode(text, "utf-8", "backslashreplace").decode()

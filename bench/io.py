@@ -10,6 +10,7 @@ import math
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -45,7 +46,10 @@ def atomic_write(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    path = path.resolve() if path.is_symlink() else path
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
@@ -135,10 +139,27 @@ def write_file(
         raise StoreError(f"cannot write {what}{path}: {error.strerror or error}", tip) from error
 
 
-def cache_folder() -> Path:
-    """Return the folder of what can be made again: the environment's BENCH_CACHE, or ~/.cache/bench."""
-    given = os.environ.get("BENCH_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "bench"
+def expanded(text: str) -> Path:
+    """Return the path that a user has written, with ``~`` as the home; where there is none it stays, as in a shell."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 (which Path refuses then)
+
+
+def cache_folder(variable: str = "BENCH_CACHE", *parts: str) -> Path:
+    """Return the folder of what can be made again: the one that a variable of the environment names, or ~/.cache/bench.
+
+    Whoever has no home at all, as in a container, has one among temporary files.
+
+    Args:
+        variable: that names it.
+        parts: below ~/.cache/bench, where the variable names none.
+    """
+    if given := os.environ.get(variable):
+        return expanded(given)
+    try:
+        own = Path.home() / ".cache" / "bench"
+    except RuntimeError:
+        own = Path(tempfile.gettempdir()) / f"bench-of-{os.getuid()}"
+    return own.joinpath(*parts)
 
 
 _NOT_PLAIN = re.compile(r"[^\x00-\x7e]")

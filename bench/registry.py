@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from bench.errors import BenchError, typed_text, unknown_name
+from bench.io import no_file
 
 _T = TypeVar("_T")
 
@@ -33,6 +34,8 @@ PLUGINS = "BENCH_PLUGINS"
 def _import_file(file: str) -> ModuleType:
     """Return the module of a file, imported once under a name of its own."""
     path = Path(file).resolve()
+    if what := no_file(path):  # a pipe would wait for its other end
+        raise ImportError(what)
     name = f"bench_plugin_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)

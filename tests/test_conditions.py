@@ -55,6 +55,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "attention_fast_path": lambda: torch.backends.mha.set_fastpath_enabled(False),
     "gradients": lambda: torch.set_grad_enabled(False),
     "folder": lambda: os.chdir(Path.cwd().parent),
+    "rights": lambda: os.umask(0o777),
+    "masked_signals": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1}),
     "variables": lambda: os.environ.update(OMP_NUM_THREADS="7"),
     "warnings": lambda: warnings.filterwarnings("ignore"),
     "signals": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
@@ -83,6 +85,19 @@ def test_a_condition_that_a_file_changes_is_set_back_and_told(name: str) -> None
     assert set(restore(before)) == told
     assert read() == before
     assert restore(before) == {}
+
+
+def test_a_folder_that_is_gone_is_left(tmp_path: Path) -> None:
+    before, gone = read(), tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    assert read()["folder"] is None
+    restore(before)
+    assert read() == before
+    os.chdir(tmp_path)
+    restore({**before, "folder": None})  # whoever began in one that is gone has none to go back to
+    assert Path.cwd() == tmp_path
 
 
 def test_a_change_is_told_with_both_values() -> None:

@@ -57,6 +57,12 @@ def test_without_proc_what_cannot_be_known_is_null_with_a_reason(
     json.dumps([blind, state], allow_nan=False)
 
 
+def test_a_host_s_name_need_be_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.node", lambda: "a\udcff")
+    host = environment.machine()["host"]
+    assert host["name_sha256"] == hashlib.sha256(b"a\xff").hexdigest()[:12]  # type: ignore[index]
+
+
 def test_the_key_is_of_what_changes_numbers(machine: dict[str, Any]) -> None:
     base = environment.key(machine)
     other = copy.deepcopy(machine)

@@ -57,6 +57,17 @@ def test_1_a_folder_cannot_be_read(run: Bench, words: list[str]) -> None:
     assert run(*words).exit_code == 1
 
 
+def test_1_a_file_ends_too_early_which_is_no_cancelling(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(*_: object) -> None:
+        raise EOFError("marshal data too short")  # as Python says of what it compiled to a full disk
+
+    monkeypatch.setattr("bench.cli.report.stored_run", torn)
+    result = run("report", "nothing")
+    assert result.exit_code == 1
+    assert "a file ends too early: marshal data too short" in result.stderr
+    assert "__pycache__" in result.stderr
+
+
 def test_1_a_folder_cannot_be_written(run: Bench, executor: FakeExecutor, experiment: Path) -> None:
     Path("results").write_text("a file")
     assert run("run", "-c", experiment).exit_code == 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import pwd
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from bench.io import atomic_write, finite_json
+from bench.io import atomic_write, cache_folder, expanded, finite_json
 
 
 @pytest.mark.parametrize("synced", [True, False])
@@ -73,3 +75,34 @@ def test_a_link_stays_one_to_the_new_content(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_link_to_itself_is_no_place(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "loop") as file:
+        file.write(b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+def _nobody(_: object) -> None:
+    raise KeyError
+
+
+def test_a_home_that_there_is_none_of_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", _nobody)  # as of a container's user
+    monkeypatch.setattr(pwd, "getpwnam", _nobody)
+    for text in ("~", "~/x", "~nobody/x"):
+        assert str(expanded(text)) == text
+    assert cache_folder("BENCH_TEST", "data") == Path(
+        tempfile.gettempdir(), f"bench-of-{os.getuid()}", "data"
+    )
+    monkeypatch.setenv("BENCH_TEST", "/x")
+    assert cache_folder("BENCH_TEST", "data") == Path("/x")
+
+
+def test_a_home_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("BENCH_TEST", raising=False)
+    assert expanded("~/x") == Path("/home/me/x")
+    assert cache_folder("BENCH_TEST", "jobs") == Path("/home/me/.cache/bench/jobs")

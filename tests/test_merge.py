@@ -29,7 +29,7 @@ from bench.records.machines import by_machine, machine_of, same_machines
 from bench.records.merge import Merged, merge_runs
 from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record
-from bench.records.store import RECORDS, Run, Store, latest, read_run
+from bench.records.store import INFO, RECORDS, Run, Store, latest, read_run
 
 H100 = {"name": "NVIDIA H100", "uuid": "GPU-a", "driver": "580"}
 A100 = {"name": "NVIDIA A100", "uuid": "GPU-b", "driver": "580"}
@@ -184,18 +184,23 @@ class TestMerge:
         with pytest.raises(StoreError, match="there is a run in .*/a already"):
             merge_runs([a], a)
 
+    @pytest.mark.parametrize("room", [0, 1], ids=["before run.json", "before the records"])
     def test_a_merge_that_was_cut_short_can_be_given_again(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         a = stored(tmp_path / "a", timed(0, 1.0, machine(H100)))
+        written = []
 
-        def full(*_: object) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        def full(file: int) -> None:
+            written.append(file)
+            if len(written) > room:
+                raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:
             patch.setattr("os.fsync", full)
             with pytest.raises(StoreError, match="No space left on device"):
                 merge_runs([a], tmp_path / "both")
+        assert (tmp_path / "both" / INFO).exists() == bool(room)
         assert merge_runs([a], tmp_path / "both").records == 1
 
     def test_a_copy_that_was_cut_short_is_made_again(

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from bench.archs.naming import resolve
 from bench.datasets import find, read
 from bench.errors import BenchError
 from bench.facts import sources
+from bench.facts.convert import update
 from bench.io import read_file
 from bench.plan._yaml import find_yaml
 from bench.plan.recipe import Recipe
+from bench.registry import _import_file, _plug_in
 
 LIMIT_S = 20  # of a loaded machine; nothing is waited for
 KINDS = ("pipe", "socket", "device")
@@ -62,6 +65,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "an experiment": ("mine.yaml", lambda path: find_yaml(str(path), "experiment", path.parent)),
     "a recipe": ("mine.yaml", lambda path: Recipe.load(str(path))),
     "sources of facts": ("sources.json", _facts),
+    "published facts": ("results-imagenet.csv", lambda path: update([path], path.parent / "out")),
+    "a plug-in": ("units.py", lambda path: _plug_in(str(path), partial(_import_file, str(path)))),
 }
 
 

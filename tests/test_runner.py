@@ -350,6 +350,22 @@ def test_observers_hear_everything_in_order(tmp_path: Path) -> None:
     assert story.heard == ["reused 0", "started 1 of 1", "training", "epoch 1/2", "ok"]
 
 
+def test_files_of_a_job_are_those_of_its_run_wherever_its_network_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(target: str, args: tuple[Any, ...]) -> tuple[list[Event], Ended]:
+        monkeypatch.chdir("/")  # as a network does in its forward, before its files are written
+        args[2].parent.mkdir()
+        args[2].write_text("answers")
+        monkeypatch.chdir(tmp_path)
+        return ok_events(), Ended()
+
+    monkeypatch.chdir(tmp_path)
+    job = make_planned(task="accuracy", settings={"device": "cpu"})
+    run(Path("results", "mine"), FakeExecutor(play), [job])
+    assert (tmp_path / "results" / "mine" / "outputs" / f"{job.job.id}.npz").read_text() == "answers"
+
+
 @pytest.mark.parametrize(
     ("ended", "kept"), [(Ended(timed_out=True), True), (Ended(exitcode=-9), True), (None, False)]
 )

@@ -48,6 +48,21 @@ def test_several_machines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         torchrun_overrides()
 
 
+@pytest.mark.parametrize("variable", ["RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"])
+def test_numbers_that_are_none_are_refused(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(monkeypatch, 0, 2, 2)
+    monkeypatch.setenv(variable, "many")
+    with pytest.raises(ConfigError, match=f"{variable} is no number"):
+        torchrun_overrides()
+
+
+def test_a_part_of_its_variables_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    started(monkeypatch, 0, 2, 2)
+    monkeypatch.delenv("RANK")
+    with pytest.raises(ConfigError, match="RANK is no number"):
+        torchrun_overrides()
+
+
 @pytest.mark.slow
 def test_torchrun_trains_one_network_with_two_ranks(tmp_path: Path) -> None:
     words = [

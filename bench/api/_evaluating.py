@@ -136,7 +136,7 @@ def _draw(done: Done, file: Path | str, executor: Executor) -> None:
     if not jobs:
         raise BenchError(f"there is nothing to show in {file}: no evaluation succeeded")
     drawn = list(reversed(jobs.values()))
-    ask(executor, str, "show_images", drawn, str(file), timeout_s=_SHOW_S)
+    ask(executor, str, "show_images", drawn, str(Path(file).absolute()), timeout_s=_SHOW_S)
 
 
 def _as_tested(job: Job, data: str | None, file: Path) -> dict[str, object]:

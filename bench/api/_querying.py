@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -123,14 +124,14 @@ def _table_of(folder: Path) -> Path:
     Raises:
         StoreError: for a folder that is no run.
     """
-    states = [f"{file.resolve()} {_state(file)}" for file in (folder / RECORDS, folder / INFO)]
+    states = [f"{os.path.realpath(file)} {_state(file)}" for file in (folder / RECORDS, folder / INFO)]
     key = "|".join([*states, __version__, str(_code())])
     table = cache_folder() / "tables" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.parquet"
     if not table.is_file():
         from bench.report.exports.measurements import long_parquet
 
-        table.parent.mkdir(parents=True, exist_ok=True)
-        write_file(table, long_parquet(by_machine(read_run(folder))))
+        tip = "free space there, or name another folder in BENCH_CACHE"
+        write_file(table, long_parquet(by_machine(read_run(folder))), tip=tip)
     return table
 
 

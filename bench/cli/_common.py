@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import typer
 from bench.cli._complete import experiments, networks_or_experiments, tasks
 from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted
 from bench.cli._streams import note, show_error
-from bench.errors import BenchError, ConfigError, text_of
+from bench.errors import MORE_PROCESSES, BenchError, ConfigError, text_of
 
 if TYPE_CHECKING:
     from bench.records.store import Run
@@ -162,10 +163,16 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             show_error("cancelled", None)
             raise typer.Exit(EXIT_CANCELLED) from None
+        except EOFError as error:  # which typer would take for the user's end of the command
+            show_error(f"a file ends too early: {text_of(error)}", _TORN)
+            raise typer.Exit(EXIT_FAILED) from None
         except OSError as error:
             show_error(*words_of_os(error))
             raise typer.Exit(EXIT_FAILED) from None
         except Exception as error:
+            if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+                show_error(str(error), MORE_PROCESSES)
+                raise typer.Exit(EXIT_FAILED) from None
             if isinstance(error, typer.Exit) or not interrupted():
                 raise
             show_error("cancelled", None)  # an import that was interrupted may end in any error
@@ -174,10 +181,15 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
     return safely
 
 
+_NO_THREAD = "can't start new thread"  # as Python says of a limit of processes
+_TORN = "where a disk was full while Python compiled its files, remove the folders __pycache__ of bench"
+
+
 def words_of_os(error: OSError) -> tuple[str, str]:
     """Return what the system refused, and what to do next."""
     place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
-    return f"{error.strerror or text_of(error)}{place}", "mend that, or name another file or folder"
+    tip = MORE_PROCESSES if error.errno == errno.EAGAIN else "mend that, or name another file or folder"
+    return f"{error.strerror or text_of(error)}{place}", tip
 
 
 def share(text: str, option: str) -> float:

@@ -25,8 +25,8 @@ def torchrun_overrides() -> list[str]:
     """
     if STARTED not in os.environ:
         return []
-    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    if count != int(os.environ.get("LOCAL_WORLD_SIZE", count)):
+    rank, count = _number("RANK"), _number("WORLD_SIZE")
+    if count != _number("LOCAL_WORLD_SIZE", count):
         raise ConfigError(
             f"torchrun started {count} processes on several machines, and a training shares one",
             "start it on one machine, with --nnodes=1",
@@ -36,3 +36,12 @@ def torchrun_overrides() -> list[str]:
     for name in (STARTED, *_GROUP):  # of torchrun's group, which is not that of a training
         os.environ.pop(name, None)
     return [f"ranks={count}"] if count > 1 else []
+
+
+def _number(variable: str, otherwise: int | None = None) -> int:
+    text = os.environ.get(variable, str(otherwise))
+    try:
+        return int(text)
+    except ValueError:
+        message = f"{STARTED} is set, as by torchrun, and {variable} is no number"
+        raise ConfigError(message, f"start it with torchrun, or without: unset {STARTED}") from None

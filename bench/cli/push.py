@@ -13,6 +13,7 @@ from bench.cli._common import AddressArgument, JsonOption, ResultsOption, handle
 from bench.cli._complete import runs
 from bench.cli._streams import note, print_json, write
 from bench.errors import ConfigError
+from bench.io import expanded
 from bench.units import show
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ _USUAL = ("root", "user", "localhost")  # names that tell nothing
 
 def _says(push: Push) -> str:
     """Return what a reader of the files learns of the user and the machine."""
-    home = Path.home()
+    home = expanded("~")
     words = {"your folder": str(home), "your name": home.name, "this machine's name": platform.node()}
     telling = {what: word for what, word in words.items() if len(word) > 2 and word not in _USUAL}
     named = [f"{what} ({words[what]}) {count} times" for what, count in push.mentions(telling).items()]

@@ -5,7 +5,6 @@ A data set is added to `DATASETS` by its file; ``imagefolder:PATH`` names any fo
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from bench.datasets import _places
 from bench.datasets._images import Dataset, Files, Images, Split, hold_back, subset
 from bench.errors import UnsupportedError
+from bench.io import cache_folder, expanded
 from bench.plan.card import DatasetCard
 from bench.registry import Registry
 
@@ -42,8 +42,7 @@ DATASETS: Registry[Dataset] = Registry("data set", "bench.datasets")
 
 def data_root() -> Path:
     """Return the folder of the data sets: the environment's BENCH_DATA, or ~/.cache/bench/data."""
-    folder = os.environ.get("BENCH_DATA")
-    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "bench" / "data"
+    return cache_folder("BENCH_DATA", "data")
 
 
 def is_known(name: str) -> bool:
@@ -67,7 +66,7 @@ def find(name: str, size: int | None = None) -> Dataset:
 
         if name == _FOLDER:
             raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
-        return folder_dataset(name, Path(name.removeprefix(_FOLDER)).expanduser(), size)
+        return folder_dataset(name, expanded(name.removeprefix(_FOLDER)), size)
     dataset, root = DATASETS.get(name), data_root()
     if dataset.at:
         dataset = dataset.at(root, size)

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 
 from bench.errors import UnsupportedError
+from bench.io import expanded
 
 _CACHE = "~/.cache/bench/data"
 _LIBRARIES = ("~/.keras/datasets", "~/.fastai/data")
@@ -85,13 +86,13 @@ class Kept:
 
 def data_folders(root: Path) -> list[Path]:
     """Return the folders in which data sets are looked for: `root`, those of libraries, those of the system."""
-    return list(dict.fromkeys([root, *(Path(p).expanduser() for p in (_CACHE, *_LIBRARIES, *_SYSTEM))]))
+    return list(dict.fromkeys([root, *(expanded(p) for p in (_CACHE, *_LIBRARIES, *_SYSTEM))]))
 
 
 def _own_folder(root: Path) -> Path:
     """Return the folder into which is fetched: `root`, or the user's cache where `root` is the system's."""
     is_systems = root.resolve().is_relative_to("/usr") or (root.is_dir() and not os.access(root, os.W_OK))
-    return Path(_CACHE).expanduser() if is_systems else root
+    return expanded(_CACHE) if is_systems else root
 
 
 def fetch(kept: Kept, root: Path) -> None:

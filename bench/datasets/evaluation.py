@@ -20,6 +20,7 @@ from bench.datasets._fingerprint import fingerprint
 from bench.datasets._folder import TESTING, TRAINING, Tree, check_folder, plain_key, scan, shown
 from bench.datasets._images import Files, Split
 from bench.errors import UnsupportedError, unknown_name
+from bench.io import expanded
 from bench.plan.card import DatasetCard
 
 _FOLDER = "imagefolder:"
@@ -105,7 +106,7 @@ class EvaluationSet:
             path = name.removeprefix(_FOLDER)
             if not path:
                 raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
-            return _of_folder(name, Path(path).expanduser(), split)
+            return _of_folder(name, expanded(path), split)
         dataset = find(name)
         if split not in _SPLITS:
             raise unknown_name("split", split, _SPLITS)

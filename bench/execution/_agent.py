@@ -28,7 +28,7 @@ from bench.execution.catalog import ask
 from bench.execution.data import fetch_all, without
 from bench.execution.places import Place
 from bench.execution.runner import Observer, run_at
-from bench.io import write_file
+from bench.io import cache_folder, write_file
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.records.job_files import JobFile
@@ -52,8 +52,7 @@ class Left:
 
 def jobs_folder() -> Path:
     """Return the folder of this machine in which records lie: the environment's BENCH_JOBS, or ~/.cache/bench/jobs."""
-    given = os.environ.get("BENCH_JOBS")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "bench" / "jobs"
+    return cache_folder("BENCH_JOBS", "jobs")
 
 
 class Agent:

@@ -145,6 +145,34 @@ def _set_gradients(as_usual: bool) -> None:
     torch.set_grad_enabled(as_usual != torch.is_inference_mode_enabled())
 
 
+def _folder() -> str | None:
+    """Return the current folder; None where it is gone, as one for temporary files that a file went into."""
+    try:
+        return os.getcwd()  # noqa: PTH109 (as text, like the others)
+    except OSError:
+        return None
+
+
+def _set_folder(folder: str | None) -> None:
+    if folder is not None:
+        os.chdir(folder)
+
+
+def _umask() -> int:
+    """Return what rights new files lack."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _masked() -> set[int]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def _set_masked(numbers: set[int]) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, numbers)
+
+
 _CLOCKS = {
     name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "process_time", "monotonic")
 }
@@ -189,9 +217,11 @@ _CONDITIONS: Mapping[str, _Condition] = {
     "attention_fast_path": _Condition(mha.get_fastpath_enabled, mha.set_fastpath_enabled),
     # What a pass turns off by itself, and a measurement is told of in the midst of it.
     "gradients": _Condition(_gradients_as_usual, _set_gradients, decides=False),
-    "folder": _Condition(os.getcwd, os.chdir, decides=False),
+    "folder": _Condition(_folder, _set_folder, decides=False),
+    "rights": _Condition(_umask, os.umask, decides=False),
     "variables": _Condition(lambda: dict(os.environ), _set_variables, decides=False),
     "warnings": _Condition(lambda: list(warnings.filters), _set_filters, decides=False),
+    "masked_signals": _Condition(_masked, _set_masked, decides=False),
     "signals": _Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, decides=False),
 }
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from bench.archs.naming import parse
 from bench.archs.naming.sources import COPIES, is_users, sources
 from bench.errors import BenchError
+from bench.io import expanded
 from bench.plan.card import ArchCard
 from bench.registry import PLUGINS
 
@@ -132,10 +133,8 @@ def copies_of(cards: Iterable[ArchCard]) -> Copies:
 
 
 def _home() -> str:
-    try:
-        return str(Path.home())
-    except RuntimeError:  # none at all
-        return ""
+    home = str(expanded("~"))
+    return "" if home == "~" else home  # none at all
 
 
 def _content(file: Path) -> tuple[bytes, int] | None:
@@ -153,7 +152,7 @@ def _files_of(card: ArchCard) -> Iterator[Path]:
     from_file = [] if base is None else [base.resolve().parent]
     names = [*card.sources, *([card.weights] if card.weights else [])]
     for name in names:
-        places = (folder / Path(name).expanduser() for folder in (*from_file, Path.cwd()))
+        places = (folder / expanded(name) for folder in (*from_file, Path.cwd()))
         yield from [place for place in places if place.is_file()][:1]
 
 
@@ -163,7 +162,7 @@ def _defining_file(text: str) -> Path | None:
         name = parse(text)
     except BenchError:  # the plan has said so
         return None
-    paths = [Path(part).expanduser() for part in (name.source, name.target) if part]
+    paths = [expanded(part) for part in (name.source, name.target) if part]
     modules = [
         Path(folder) / part
         for folder in (str(Path.cwd()), *sys.path)

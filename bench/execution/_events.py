@@ -26,6 +26,8 @@ from bench.errors import BenchError, encodable
 from bench.execution import Event
 from bench.records.record import Measurement, Status
 
+LAST = ("outcome", "answer", "error")  # the kinds after which no other event comes
+
 _FRAME_BYTES = 32 << 20  # of one event
 _CALL_BYTES = 256 << 20  # of all events of a call
 _DEPTH = 40  # of values in values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TypeAlias
 
-from bench.errors import lacks_memory
+from bench.errors import MORE_PROCESSES, NO_PROCESS, lacks_memory
 from bench.execution import Ended
 from bench.io import JsonObject
 from bench.records.record import Status
@@ -39,7 +39,7 @@ def _verdict(ended: Ended, timeout_s: float, stage: str) -> tuple[Status, str, s
         return _death(ended, stage)
     last = "".join(f": {line}" for line in ended.output.strip().splitlines()[-1:])
     message = f"its process exited with code {ended.exitcode} in stage {stage} without a result{last}"
-    return "crashed", "Exit", message, _DEBUG
+    return "crashed", "Exit", message, MORE_PROCESSES if NO_PROCESS in last else _DEBUG
 
 
 def _death(ended: Ended, stage: str) -> tuple[Status, str, str, str | None]:

@@ -21,6 +21,7 @@ from bench.errors import (
     UnsupportedError,
     lacks_memory,
     text_of,
+    typed_text,
 )
 from bench.execution import Send
 from bench.execution import _conditions as conditions
@@ -123,8 +124,8 @@ def _outcome(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[s
     """Return the status and the description of what was raised, also where that cannot even be looked at."""
     try:
         return _judged(error, job, stage)
-    except Exception as failure:  # a class of the network's may do anything when its exception is looked at
-        reason = f"{type(failure).__name__}: {text_of(failure)}"
+    except BaseException as failure:  # what a class of the network's does when it is looked at
+        reason = typed_text(failure) if isinstance(failure, Exception) else type(failure).__name__
         message = _clean(f"it raised an exception that cannot be told of: {reason}")
         content: dict[str, object] = {"type": "Exception", "message": message, "tip": None, "traceback": None}
         is_suspect = job.source_sha256 is not None or stage in _MODEL_STAGES

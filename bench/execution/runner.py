@@ -517,7 +517,8 @@ def _execute(
                     return largest.failure
                 story.hear(("measurement", largest.measurement()))
                 job = with_batch(job, largest.batch or 1)
-            args = (job, *files_of(bench.store.path, planned.job))
+            folder = bench.store.path.absolute()  # whatever folder the network goes into
+            args = (job, *files_of(folder, planned.job))
             ended = place.executor.call(
                 "bench.execution._worker:work", args, timeout_s=limit_s, on_event=story.hear
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.errors import BenchError, reason
-from bench.io import is_there, read_file
+from bench.io import expanded, is_there, read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ class Source:
 def folder() -> Path:
     """Return the folder of facts: the environment's BENCH_FACTS, or what is shipped."""
     given = os.environ.get("BENCH_FACTS")
-    return Path(given).expanduser() if given else SHIPPED
+    return expanded(given) if given else SHIPPED
 
 
 def sources(of: Path | None = None) -> list[Source]:

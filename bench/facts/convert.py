@@ -6,6 +6,7 @@ A file is told by its name, as that project names them: ``results-imagenet.csv``
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -19,7 +20,7 @@ import msgspec
 
 from bench.errors import BenchError
 from bench.facts import SHIPPED, SOURCES, Source, accuracies, sources, speeds
-from bench.io import atomic_write
+from bench.io import atomic_write, read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +171,7 @@ def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
     import pandas as pd
 
     try:
-        rows = pd.read_csv(file, thousands=",", dtype=dict.fromkeys(_TEXTS, str))
+        rows = pd.read_csv(io.BytesIO(read_file(file)), thousands=",", dtype=dict.fromkeys(_TEXTS, str))
     except OSError as error:
         raise BenchError(
             f"cannot read {file}: {error.strerror or error}", "name a CSV file that you may read"

@@ -164,7 +164,7 @@ def machine() -> dict[str, object]:
     return {
         "bench": {"version": bench.__version__, **_git(ask)},
         "host": {
-            "name_sha256": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+            "name_sha256": hashlib.sha256(os.fsencode(platform.node())).hexdigest()[:12],
             "os": ask("host.os", lambda: platform.freedesktop_os_release()["PRETTY_NAME"]),
             "kernel": platform.release(),
         },

@@ -15,7 +15,7 @@ from bench.records.job_files import JobFile
 from bench.records.line import json_document
 from bench.records.machines import machines_of
 from bench.records.record import Record
-from bench.records.store import INFO, RECORDS, Run, latest, read_run, sound_lines
+from bench.records.store import INFO, RECORDS, Run, latest, read_info, read_run, sound_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ def merge_runs(paths: Sequence[Path], into: Path) -> Merged:
     Raises:
         StoreError: if a run cannot be read, the new one is there already or cannot be written.
     """
-    if (into / RECORDS).exists() or (into / INFO).exists():
+    cut_short = not (into / RECORDS).exists() and "merged" in read_info(into)
+    if not cut_short and ((into / RECORDS).exists() or (into / INFO).exists()):
         raise StoreError(f"there is a run in {into} already", "choose another --name")
     runs = sorted((read_run(path) for path in paths), key=_ended)
     lines: dict[bytes, Record] = {}

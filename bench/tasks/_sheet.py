@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
+from bench.io import no_file
 from bench.plan.job import Job
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def draw(jobs: Sequence[Job[EvaluateSettings]], file: Path) -> Path:
 
     from bench.tasks._evaluate import as_given
 
+    if what := no_file(file):  # a pipe would wait for its other end
+        raise StoreError(f"cannot draw {file}: {what}", "name a file that ends in .png")
     rows = [(job.label(), *as_given(job, _IMAGES)) for job in jobs]
     height = _SIDE + 2 * _TEXT
     sheet = Image.new("RGB", (_IMAGES * _SIDE, len(rows) * height), "white")

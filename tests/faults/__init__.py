@@ -91,8 +91,8 @@ class Place:
         folder: all that is written is in it, temporary files too.
         name: of the run.
         lost_lines: whether the fault itself takes lines out of the store.
-        fresh: whether all commands are fresh interpreters; else those are warm ones that are started in no
-            surroundings of their own.
+        fresh: whether all commands are fresh interpreters; else those are warm ones that are given no streams and
+            no environment of their own.
     """
 
     folder: Path
@@ -127,10 +127,8 @@ class Place:
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         command = [sys.executable, "-m", "bench", *map(str, words)]
         if fresh is None:
-            fresh = self.fresh or bool(options) or not set(more) <= {"LIGHT_S"}
-        by: Callable[..., Any] = (
-            subprocess.Popen if fresh else partial(warm.Popen, light={"--executor", "light"} <= set(words))
-        )
+            fresh = self.fresh or not set(options) <= {"preexec_fn"} or not set(more) <= {"LIGHT_S"}
+        by: Callable[..., Any] = subprocess.Popen if fresh else partial(warm.Popen, light=True)
         process: subprocess.Popen[bytes] = by(
             command, cwd=self.folder, env=self.environment(**more), start_new_session=True, **given
         )

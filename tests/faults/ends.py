@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from . import Place, ended, fault
+from .stores import measured
 
 
 @fault()
@@ -28,7 +29,7 @@ def a_reader_that_leaves(place: Place, rng: random.Random) -> None:
 
 @fault(2)
 def closed_streams(place: Place, rng: random.Random) -> None:
-    closed = rng.choice([(1,), (2,), (1, 2), (0, 1, 2)])
+    closed = rng.choice([(0,), (1,), (2,), (1, 2), (0, 1, 2)])
 
     def close() -> None:
         for descriptor in closed:
@@ -39,6 +40,49 @@ def closed_streams(place: Place, rng: random.Random) -> None:
     )
     assert ended(process)[0] == 0
     assert len(place.lines()) == 6
+    place.check(place.lines())
+
+
+@fault(2)
+def full_streams(place: Place, rng: random.Random) -> None:
+    """Nothing can be printed: of results that is told, and of progress it does not matter."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        stream = rng.choice(["stdout", "stderr"])
+        code, _, err = place.bench(*place.measuring(), fresh=False, **{stream: full})
+    assert code == (1 if stream == "stdout" else 0), err
+    assert code == 0 or "No space left on device" in err
+    place.check(place.lines())
+
+
+@fault(2)
+def input_of_others(place: Place, rng: random.Random) -> None:
+    """What stands on stdin, as in a shell's loop over a list, is neither the command's nor a job's: it stays."""
+    read, write = os.pipe()
+    os.write(write, b"the next network")
+    process = place.start(*place.measuring(), fresh=False, stdin=read)
+    os.close(write)
+    assert ended(process)[0] == 0
+    assert os.read(read, 100) == b"the next network"
+    os.close(read)
+    place.check(place.lines())
+
+
+WRITTEN = ("merge light --name drawn", "export light -o drawn.csv", "report light -f csv -o drawn")
+
+
+@fault(3)
+def a_document_on_a_full_disk(place: Place, rng: random.Random) -> None:
+    """It is refused with a message, and what is there is whole; it is written where there is room again."""
+    measured(place)
+    words = rng.choice(WRITTEN).split()
+    limit = rng.randrange(1, 6_000)
+    set_limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    code, _, err = place.bench(*words, fresh=False, preexec_fn=set_limit)
+    assert code in (0, 1), err
+    assert code == 0 or "error: " in err, err
+    drawn = [path for path in place.folder.rglob("*") if "drawn" in str(path) and path.is_file()]
+    assert all(path.read_bytes().endswith(b"\n") for path in drawn), drawn
+    assert code == 0 or place.bench(*words, fresh=False)[0] == 0
     place.check(place.lines())
 
 

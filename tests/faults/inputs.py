@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import stat
+from pathlib import Path
 
 from . import Place, fault
+from .stores import measured
 
 YAML = (
     "blocks: &a [*a]", "a: " + "[" * 3000 + "]" * 3000, "about: !!python/object:os.system {}", "about: !!binary aGVsbG8=",
@@ -90,3 +94,47 @@ def places_to_write_to(place: Place, rng: random.Random) -> None:
     assert code in (0, 1, 2), err
     assert code == 0 or "rror: " in err, err
     place.check(place.lines())
+
+
+# Where a command is given a file or a run; WHAT is in its place.
+COMMANDS = (
+    "--plugin WHAT.py list exports", "run -c WHAT.yaml --executor light", "run -c WHAT --executor light", "plan -c WHAT.yaml",
+    "merge WHAT light --name new", "diff WHAT light", "ensemble WHAT", "export WHAT", "export light -o WHAT/x", "report WHAT",
+    "report light -f csv -o WHAT", "report light -f md --style WHAT", "verify --claims WHAT", "verify WHAT",
+    "facts update WHAT/results-imagenet.csv", "facts update results-imagenet.csv", "choose --on WHAT --latency 1ms",
+    "choose --on rtx4090 --latency 1ms --accuracy WHAT", "push WHAT hf://a/b", "sql select WHAT", "train mlp -d digits -r WHAT.yaml",
+    "run -c light.yaml --executor light --results WHAT", "export light --force -o WHAT",
+)  # fmt: skip
+
+
+def put(path: Path, what: str) -> None:
+    """Put something in the place of a file that is none."""
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(what)
+
+
+@fault(6)
+def what_is_no_file(place: Place, rng: random.Random) -> None:
+    """A pipe that nobody writes to, a socket, a folder, a device or a link to nothing, where a file or a run is named."""
+    measured(place)
+    stored = place.lines()
+    command = rng.choice(COMMANDS)
+    what = rng.choice(["pipe", "socket", "folder", "/dev/zero", "nowhere", "what"])
+    if command.endswith(" -o WHAT") and what == "pipe":
+        what = "socket"  # as it is asked for, as of any program
+    for name in ("what", "what.py", "what.yaml", "results-imagenet.csv"):
+        put(place.folder / name, what)
+    if "--executor light" in command:
+        command = f"--plugin {place.measuring()[1]} {command}"
+    code, _, err = place.bench(*command.replace("WHAT", "what").split(), fresh=False)
+    assert code in (0, 1, 2), err
+    assert code == 0 or "rror: " in err, (command, what, err)
+    for own in place.temporary.glob("torchinductor_*"):  # torch's, from its import
+        own.rmdir()
+    place.check(stored)

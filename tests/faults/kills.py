@@ -70,6 +70,17 @@ def interrupt_twice(place: Place, rng: random.Random) -> None:
 
 
 @fault(3)
+def other_signals(place: Place, rng: random.Random) -> None:
+    """Of those that bench does not heed the kernel ends the command at once, as by SIGKILL."""
+    number = rng.choice([signal.SIGUSR1, signal.SIGALRM, signal.SIGPROF, signal.SIGIO, signal.SIGRTMIN + 1])
+    process = begin(place, rng)
+    stored = place.lines()
+    process.send_signal(number)
+    assert ended(process)[0] in (0, -number)
+    place.check(stored)
+
+
+@fault(3)
 def close_the_terminal(place: Place, rng: random.Random) -> None:
     interrupted(place, rng, signal.SIGHUP)
 

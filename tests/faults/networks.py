@@ -9,6 +9,7 @@ import hashlib
 import os
 import random
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
@@ -34,13 +35,15 @@ FAILED = ANYTHING[1:]
 
 @dataclass(frozen=True)
 class Evil:
-    """What a network does, at a stage that is drawn, and what may come of it."""
+    """What a network does, at a stage that is drawn, and what may come of it; what it returns, its forward returns."""
 
     code: str
     statuses: tuple[str, ...] = FAILED
     timeout_s: float = 120.0
+    only: str | None = None  # the stage, where it misbehaves in no other one
 
 
+DUNDERS = ("__repr__", "__str__", "__len__", "__iter__", "__bool__", "__eq__", "__hash__", "__getattr__")
 EVILS = {
     "raises": Evil("raise RuntimeError('\\x1b[2J\\x00\\u202e')", ("invalid_model", "unsupported")),
     "raises without a text": Evil("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", ("invalid_model",)),
@@ -83,7 +86,39 @@ EVILS = {
     "handles signals": Evil("for n in (2, 15, 17): signal.signal(n, lambda *_: None)", ANYTHING),
     "sends what is no event": Evil("[os.write(fd, b'\\0\\0\\0\\x05stuff') for fd in range(3, 40) if os.path.exists(f'/proc/self/fd/{fd}') and 'pipe' in os.readlink(f'/proc/self/fd/{fd}')]", ANYTHING),
     "limits itself": Evil("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))", ANYTHING),
-    "answers nothing": Evil("return None", ("invalid_model",)),
+    "answers nothing": Evil("return False", ("invalid_model",), only="forward"),
+    "answers what blocks": Evil("class A:\n    def __getattribute__(self, n): time.sleep(600)\nreturn A()", ("timeout", "invalid_model"), 2.0, "forward"),
+    "answers what raises": Evil(f"class A:\n    def raises(*_): raise ValueError\n    {' = '.join(DUNDERS)} = raises\nreturn A()", ("invalid_model",), only="forward"),
+    "answers a tensor that lies": Evil("class T(torch.Tensor): shape = ndim = property(lambda s: 1 / 0)\nreturn torch.zeros(1, 10).as_subclass(T)", ANYTHING, only="forward"),
+    "raises a class without a name": Evil("class M(type): __name__ = property(lambda c: 1 / 0)\nclass E(Exception, metaclass=M): pass\nraise E", ("invalid_model",)),
+    "raises what leaves": Evil("class E(Exception):\n    def __str__(self): sys.exit(3)\nraise E", ("invalid_model",)),
+    "raises what ends a loop": Evil("raise StopIteration", ("invalid_model",)),
+    "raises what ends a generator": Evil("raise GeneratorExit", ("invalid_model",)),
+    "removes its folder": Evil("import tempfile\nf = tempfile.mkdtemp(); os.chdir(f); os.rmdir(f)", ("ok",)),
+    "removes its file": Evil("if os.path.exists(__file__): os.remove(__file__)", ("ok", "invalid_model")),
+    "cannot leave": Evil("os._exit = lambda code: None\nos.getpid = lambda: 3", ("ok",)),
+    "stays when all is said": Evil("import bench.execution.executors._child as c; c._leave = lambda code: time.sleep(600)", ("ok",)),
+    "replaces its streams": Evil("class S:\n    def __getattr__(self, n): time.sleep(600)\nsys.stdout = sys.stderr = S()", ("ok",)),
+    "replaces the clocks": Evil("time.perf_counter = time.perf_counter_ns = time.monotonic = time.time = time.process_time = lambda: 1 / 0", ANYTHING),
+    "replaces torch's functions": Evil("for n in ('no_grad', 'zeros', 'empty', 'get_num_threads', 'is_grad_enabled'): setattr(torch, n, lambda *a, **k: 1 / 0)\ntorch.nn.Module.train = lambda *a: 1 / 0", ANYTHING),
+    "replaces what sends": Evil("import json, msgspec\njson.dumps = json.loads = msgspec.to_builtins = lambda *a, **k: 1 / 0\nos.write = None", ANYTHING),
+    "replaces modules": Evil("for n in ('torch', 'json', 'msgspec', 'traceback', 'bench.costs'): sys.modules[n] = None", ANYTHING),
+    "replaces import": Evil("import builtins\nbuiltins.__import__ = lambda *a: 1 / 0", ANYTHING),
+    "traces all": Evil("sys.settrace(lambda *a: 1 / 0); sys.setprofile(lambda *a: 1 / 0); sys.excepthook = sys.unraisablehook = None", ANYTHING),
+    "makes warnings errors": Evil("import warnings; warnings.simplefilter('error')", ("ok",)),
+    "leaves endless threads": Evil("import threading\nfor d in (True, False) * 5: threading.Thread(target=time.sleep, args=(600,), daemon=d).start()", ("ok",)),
+    "prints without end": Evil("while True: os.write(1, b'x' * (1 << 20)); time.sleep(0.1)", ("timeout",), 2.0),
+    "recurses without end": Evil("sys.setrecursionlimit(10**8)\ndef f(*_): return list(map(f, [0]))\nf()", ("crashed", "invalid_model")),
+    "blocks all signals": Evil("signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\ntime.sleep(600)", ("timeout",), 2.0),
+    "leaves its group": Evil("os.setsid(); time.sleep(600)", ("timeout",), 2.0),
+    "adopts its own": Evil("ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\nif os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(600)", ANYTHING),
+    "takes all rights": Evil("os.umask(0o777)", ("ok",)),
+    "limits its files": Evil("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\nprint('x' * 9000)", ANYTHING),
+    "limits its memory": Evil("import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))\nbytearray(1 << 26)", ("oom",)),
+    "writes to its parent": Evil("for f in os.listdir(f'/proc/{os.getppid()}/fd'):\n    try: os.write(os.open(f'/proc/{os.getppid()}/fd/{f}', os.O_WRONLY | os.O_NONBLOCK), os.urandom(50))\n    except OSError: pass", ANYTHING),
+    "becomes somebody else": Evil("os.setuid(65534)", ANYTHING),
+    "leaves its root": Evil("os.chroot('/dev')", ANYTHING),
+    "waits for a word": Evil("os.read(0, 1)", ("ok",)),
 }  # fmt: skip
 
 NETWORK = """
@@ -105,13 +140,13 @@ class Net(torch.nn.Module):
         {at_build}
 
     def forward(self, images):
-        {at_forward}
-        return self.layer(images.flatten(1))
+        answer = {at_forward}
+        return self.layer(images.flatten(1)) if answer is None else answer
 """
 
 
 def written(evil: Evil, stage: str) -> str:
-    calls = {f"at_{s}": "evil()" if s == stage else "" for s in ("import", "build", "forward")}
+    calls = {f"at_{s}": "evil()" if s == stage else "None" for s in ("import", "build", "forward")}
     return NETWORK.format(code=textwrap.indent(evil.code, "    "), **calls)
 
 
@@ -133,17 +168,20 @@ def planned(arch: str, timeout_s: float) -> Planned:
     return Planned(job=job, card=ArchCard(name=arch, input_size=32, num_classes=10), timeout_s=timeout_s)
 
 
-def measured(place: Place, evil: Evil, stage: str) -> Record:
-    """Return the record of a network that misbehaves at a stage; those before and behind it are measured."""
-    file = place.folder / "evil.py"
-    file.write_text(written(evil, stage))
-    plan = [planned("mlp", 120), planned(f"{file}:Net", evil.timeout_s), planned("linear", 120)]
+def measured(place: Place, evils: Mapping[str, str]) -> dict[str, Record]:
+    """Return the records of networks that misbehave, each at a stage; those before, beside and behind it are measured."""
+    plan, names = [planned("mlp", 120)], {}
+    for number, (name, stage) in enumerate(evils.items()):
+        file = place.folder / f"evil{number}.py"
+        file.write_text(written(EVILS[name], stage))
+        names[f"{file}:Net"] = name
+        plan.append(planned(f"{file}:Net", EVILS[name].timeout_s))
+    plan.append(planned("linear", 120))
     with Store(place.run) as store:
         run_plan(plan, executor(), store, Catalog(environment={"gpu": []}))
-    statuses = {r.job.arch: r.status for r in read_run(place.run).records}
-    assert (statuses["mlp"], statuses["linear"]) == ("ok", "ok")
-    (record,) = [r for r in read_run(place.run).records if r.job.arch.endswith(":Net")]
-    return record
+    records = {r.job.arch: r for r in read_run(place.run).records}
+    assert (records["mlp"].status, records["linear"].status) == ("ok", "ok")
+    return {name: records[arch] for arch, name in names.items()}
 
 
 def left() -> list[str]:
@@ -161,15 +199,15 @@ def left() -> list[str]:
 
 @fault(20)
 def a_network_that_misbehaves(place: Place, rng: random.Random) -> None:
-    name = rng.choice(sorted(EVILS))
-    check(place, name, rng.choice(["import", "build", "forward"]))
+    check(place, [rng.choice(sorted(EVILS))], rng)
 
 
-def check(place: Place, name: str, stage: str) -> None:
-    evil = EVILS[name]
-    record = measured(place, evil, stage)
-    allowed = {*evil.statuses, *(("ok",) if evil.code == "return None" and stage != "forward" else ())}
-    assert record.status in allowed or (name == "answers nothing"), (name, stage, record.status, record.error)
-    assert record.status == "ok" or (record.error or {}).get("message"), (name, record.error)
-    wait_for(lambda: not left(), f"the end of what is left by {name}, {stage}: {left()}")
+def check(place: Place, names: Sequence[str], rng: random.Random) -> None:
+    """Have networks misbehave in one run, each at a stage that is drawn."""
+    stages = {name: EVILS[name].only or rng.choice(["import", "build", "forward"]) for name in names}
+    for name, record in measured(place, stages).items():
+        told = (name, stages[name], record.status, record.error)
+        assert record.status in EVILS[name].statuses, told
+        assert record.status == "ok" or (record.error or {}).get("message"), told
+    wait_for(lambda: not left(), f"the end of what is left by {stages}: {left()}")
     assert not list(place.temporary.iterdir())

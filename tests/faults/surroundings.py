@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from . import JOBS, Place, ended, fault, wait_for
+from bench.records.store import read_run
+
+from . import JOBS, WAIT_S, Place, ended, fault, wait_for
 from .kills import SLOW, begin, child_of
 
 FUTURE_S = 4e9
@@ -74,6 +76,33 @@ def few_open_files(place: Place, rng: random.Random) -> None:
     told(place, preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, (limit, limit)))
 
 
+@fault(2)
+def few_processes(place: Place, rng: random.Random) -> None:
+    """As of a container's limit: of a user who is not root, with the rights to its files, where one may become that."""
+    most = rng.randint(1, 9)
+    limits = [
+        "prlimit",
+        f"--nproc={most}:{most}",
+        "setpriv",
+        "--ruid",
+        str(rng.randint(10_000, 60_000)),
+        "--inh-caps=-all",
+    ]
+    command = [*limits, "--bounding-set=-sys_resource,-sys_admin"]
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        return
+    bench = [*command, sys.executable, "-m", "bench", *map(str, place.measuring())]
+    environment = place.environment(OPENBLAS_NUM_THREADS="1")
+    with subprocess.Popen(
+        bench, cwd=place.folder, env=environment, start_new_session=True, stdout=-1, stderr=-1
+    ) as process:
+        place.processes.append(process)
+        code, _, err = ended(process)
+    assert code in (0, 1, 2), err
+    assert code == 0 or "pids.max" in err or "BlockingIOError" in err, err
+    place.check(place.lines())
+
+
 def _signals_ignored() -> None:
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -119,6 +148,80 @@ def a_home_that_is_none(place: Place, rng: random.Random) -> None:
         [{}, {"BENCH_LOCKS": str(place.folder / "light.yaml")}, {"BENCH_LOCKS": "/proc/locks"}]
     )
     told(place, environment={"HOME": home, "XDG_CACHE_HOME": home, **locks})
+
+
+VARIABLES = (
+    {"TORCHELASTIC_RUN_ID": "x"}, {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "many"}, {"BENCH_LOCKS": "~no-one-at-all/x"},
+    {"BENCH_PLUGINS": "/dev/zero"}, {"BENCH_PLUGINS": "nowhere.py:light.yaml"}, {"COLUMNS": "9" * 400}, {"COLUMNS": "\udcff"},
+    {"X\udcff": "\udcff"}, {"USER": "\udcff", "OMP_NUM_THREADS": "\udcff"}, {"PATH": ""}, {"TERM": "\udcff", "LANG": "\udcff"},
+    {"PYTHONSTARTUP": "/dev/zero"}, {"BENCH_SLURM": "junk", "RAY_ADDRESS": "\udcff"}, {"PYTHONNODEBUGRANGES": "1"},
+)  # fmt: skip
+
+
+@fault(3)
+def variables_of_any_content(place: Place, rng: random.Random) -> None:
+    told(place, environment=rng.choice(VARIABLES))
+
+
+@fault(2)
+def a_folder_of_odd_bytes(place: Place, rng: random.Random) -> None:
+    """The current folder, or that for temporary files, has a name that is no text."""
+    odd = place.folder / os.fsdecode(rng.choice([b"\xff", b"\n", b"\x1b[2J", b" -x", b"a'b\"c"]))
+    odd.mkdir()
+    if rng.random() < 0.5:
+        told(place, environment={"TMPDIR": str(odd)})
+        return
+    words = [*place.measuring(), "--results", place.folder / "results"]
+    words[words.index("light.yaml")] = place.folder / "light.yaml"
+    code, _, err = place.bench(*words, fresh=False, preexec_fn=partial(os.chdir, odd))
+    assert code == 0, err
+    place.check(place.lines())
+
+
+@fault(2)
+def temporary_files_that_are_swept(place: Place, rng: random.Random) -> None:
+    """As a service does that removes old ones, with the sockets of the server among them, or the whole folder."""
+    process = place.start(*place.measuring(), environment=SLOW)
+    wait_for(lambda: process.poll() is not None or place.lines(), "a record")
+    shutil.rmtree(place.temporary, ignore_errors=True)
+    if rng.random() < 0.5:
+        place.temporary.mkdir()
+    code, _, err = ended(process)
+    assert code in (0, 1, 2), err
+    assert code == 0 or "error: " in err, err
+    place.temporary.mkdir(exist_ok=True)
+    place.check(place.lines())
+
+
+CLOCKS = """
+import datetime, itertools, time
+import bench.execution.runner as runner
+
+backwards = itertools.count(4e9, -3600)
+time.time = lambda: float(next(backwards))
+time.time_ns = lambda: int(next(backwards)) * 10**9
+
+
+class Backwards(datetime.datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return cls.fromtimestamp(next(backwards), zone)
+
+
+runner.datetime = Backwards
+"""
+
+
+@fault(2)
+def a_clock_that_goes_backwards(place: Place, rng: random.Random) -> None:
+    """As one that is set while jobs run: by an hour whenever somebody looks; what lasts is told by another one."""
+    (place.folder / "clocks.py").write_text(CLOCKS)
+    code, _, err = place.bench("--plugin", place.folder / "clocks.py", *place.measuring(), fresh=False)
+    assert code == 0, err
+    records = read_run(place.run).records
+    assert all(r.started_at > "2090" for r in records)  # as it says
+    assert all(0 < r.duration_s < WAIT_S for r in records)
+    place.check(place.lines())
 
 
 @fault(3)

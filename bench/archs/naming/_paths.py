@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.archs.naming.sources import COPIES
 from bench.errors import UnknownNameError, nearest
-from bench.io import no_file
+from bench.io import expanded, no_file
 
 
 def users_path(text: str) -> Path:
@@ -16,7 +16,7 @@ def users_path(text: str) -> Path:
     copies = os.environ.get(COPIES)
     if copies and text.startswith(("/", "~")) and (copy := Path(copies) / text.lstrip("/")).exists():
         return copy
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:

@@ -18,7 +18,7 @@ import sys
 import time
 from functools import partial
 from multiprocessing import connection, forkserver, resource_tracker
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from bench.execution import Event
 from bench.execution import _events as events
@@ -27,6 +27,8 @@ from bench.execution.executors._orphans import adopt_orphans, end_children
 
 GRACE_S = 1.0  # between the request to end and the kill
 SWEEP_S = 3.0  # the longest that a keeper ends what goes on forking
+
+_leave, _pid = os._exit, os.getpid  # as they are before a network has replaced them
 
 
 def begin(
@@ -43,6 +45,9 @@ def begin(
     os.setsid()
     adopt_orphans()
     _let_go()
+    nothing = os.open(os.devnull, os.O_RDONLY)  # what is typed, or comes through a pipe, is not for a network
+    os.dup2(nothing, 0)
+    os.close(nothing)
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     output.close()
@@ -124,24 +129,25 @@ def _end_as(status: int) -> NoReturn:
 
 def _do(sender: connection.Connection, target: str, args: tuple[object, ...]) -> NoReturn:
     """Be the job: call the target, and leave without finalisers, as no thread or exit hook may outlive the job."""
-    code = 1
+    code, streams = 1, list[TextIO]()
     try:
-        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (as long as the process)
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        streams += [open(number, "w", buffering=1, closefd=False) for number in (1, 2)]  # noqa: SIM115 (as long as it)
+        sys.stdout, sys.stderr = streams
         faulthandler.enable(file=2)
-        load_target(target)(partial(_send_as, os.getpid(), sender), *args)
+        load_target(target)(partial(_send_as, _pid(), sender), *args)
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        with contextlib.suppress(BaseException):  # what they are by now is the network's
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        try:
+            for stream in streams:
+                stream.flush()
+        finally:
+            _leave(code)
 
 
 def _send_as(pid: int, sender: connection.Connection, event: Event) -> None:
     """Send an event from the process of this id; a copy of it, which a network forked and left running, ends here."""
-    if os.getpid() != pid:
-        os._exit(0)
+    if _pid() != pid:
+        _leave(0)
     events.send(sender.fileno(), event)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import math
 import multiprocessing
 import os
 import shutil
@@ -27,15 +28,16 @@ from typing import Literal
 
 import psutil
 
-from bench.errors import BenchError
+from bench.errors import MORE_PROCESSES, BenchError
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
-from bench.execution._events import Inbox
+from bench.execution._events import LAST, Inbox
 from bench.execution.executors._child import GRACE_S, SWEEP_S, begin
 from bench.execution.executors._orphans import end_children
 from bench.execution.executors._server import OF
 from bench.processes import bare_main, deaf, open_standard_descriptors
 from bench.records.environment import usable_cores
 
+_LEAVE_S = 5.0  # that a job may take to leave once it has sent its last event
 _END_S = GRACE_S + SWEEP_S + 1.0  # that a keeper may take to end its job and itself
 _OUTPUT_BYTES = 4000  # of what was printed that are kept
 _OUTPUT_LIMIT = 64 << 20  # bytes of the file of it, which is begun anew beyond
@@ -191,9 +193,7 @@ def _start_at_last(process: BaseProcess) -> None:
             process.start()
     except EOFError as error:
         problem = "the server from which jobs are forked ends as soon as it is started"
-        raise BenchError(
-            problem, "see what the system logged of it; bench env tells of this machine"
-        ) from error
+        raise BenchError(problem, f"see what the system logged of it, and {MORE_PROCESSES}") from error
 
 
 def _end_unreachable() -> None:
@@ -220,18 +220,23 @@ def _forget(pid: int) -> None:
 def _listen(
     receiver: connection.Connection, process: BaseProcess, deadline: float, on_event: Send, output: int
 ) -> Literal["end", "limit", "garbled"]:
-    """Hand events on until the process has ended; return what came first: that, the time limit, or what is no event."""
+    """Hand events on until the process has ended; return what came first: that, the time limit, or what is no event.
+
+    One that does not leave, though all has been said, is at its end.
+    """
     inbox = Inbox(receiver.fileno())
-    open_ends = [inbox.descriptor, process.sentinel]
+    open_ends, last = [inbox.descriptor, process.sentinel], math.inf
     while open_ends:
-        left_s = deadline - time.monotonic()
+        left_s = min(deadline, last) - time.monotonic()
         if left_s < 0:
-            return "limit"
+            return "limit" if math.isinf(last) else "end"
         ready = connection.wait(open_ends, timeout=min(left_s, _LOOK_S))
         if inbox.descriptor in ready:
             try:
                 for event in inbox.read():
                     on_event(event)
+                    if event[0] in LAST:
+                        last = min(last, time.monotonic() + _LEAVE_S)
             except ValueError:
                 return "garbled"
             if inbox.ended:
